@@ -1,0 +1,279 @@
+"""``Slice``: what the header of one image, or of one frame of a multi-frame image, says; nothing is guessed."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, BinaryIO
+
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+
+from ctacal.dicom.source import Source, check_deflated, looks_like_dicom
+from ctacal.errors import Code, Refusal
+
+MAX_FRAME_PIXELS = 4096 * 4096
+"""No CT matrix is larger; Rows and Columns that claim more are lies."""
+
+MAX_FRAMES = 4096
+"""No CT scan has more slices."""
+
+READING_ERRORS = (
+    InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
+    NotImplementedError, RuntimeError, MemoryError, OverflowError, RecursionError, AssertionError, LookupError,
+)  # fmt: skip
+"""What pydicom and its decoders were seen to raise on corrupted files."""
+
+_TAGS = [
+    "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "AcquisitionTime", "Modality", "Manufacturer",
+    "StudyDescription", "SeriesDescription", "ManufacturerModelName", "PatientID", "PatientSex", "PatientAge",
+    "ContrastBolusAgent", "ScanOptions", "SliceThickness", "KVP", "ProtocolName", "XRayTubeCurrent", "ExposureTime",
+    "Exposure", "ConvolutionKernel", "PatientPosition", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
+    "AcquisitionNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
+    "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing",
+    "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "StudyDate",
+]  # fmt: skip
+"""All that is read; the rest of a header is skipped, which halves the time."""
+
+Numbers = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesHeader:
+    """What the images of one series share (PS3.3: Patient, Study, Series, Equipment, CT Image modules)."""
+
+    study_uid: str
+    series_uid: str
+    frame_of_reference_uid: str
+    modality: str
+    sop_class_uid: str
+    image_type: tuple[str, ...]
+    patient_id: str
+    patient_sex: str
+    patient_age: str
+    study_date: str
+    study_description: str
+    series_description: str
+    protocol_name: str
+    series_number: int | None
+    manufacturer: str
+    model: str
+    kernel: str
+    kvp: float | None
+    scan_options: str
+    contrast_agent: str
+    samples_per_pixel: int | None
+    bits_allocated: int | None
+    rescale_type: str
+
+    @property
+    def text(self) -> str:
+        """The free texts that name a series, lower case."""
+        return " | ".join([self.series_description, self.protocol_name, self.study_description]).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One image plane: where its pixels are stored, where it lies, and how its values become Hounsfield units."""
+
+    source: Source
+    frame: int
+    """From 0; always 0 in a single-frame image."""
+    header: SeriesHeader
+    sop_instance_uid: str
+    acquisition_number: int | None
+    instance_number: int | None
+    rows: int
+    columns: int
+    position_mm: Numbers | None
+    """Image Position (Patient): the centre of the first pixel, LPS."""
+    orientation: Numbers | None
+    """Image Orientation (Patient): the directions in which columns, then rows, are counted."""
+    pixel_spacing_mm: Numbers | None
+    """(between rows, between columns)."""
+    thickness_mm: float | None
+    rescale_slope: float | None
+    rescale_intercept: float | None
+    has_modality_lut: bool
+    padding: tuple[int, int] | None
+    """Stored values from .. to that are no image (PS3.3 C.7.5.1.1.2)."""
+    exposure_mas: float | None
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Silence pydicom's warnings on odd values: what matters is checked here, and named with its file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def read_slices(source: Source) -> list[Slice]:
+    """The planes of one file; one without pixel planes of its own (not CT) gives a single entry for its series.
+
+    Raises ``Refusal`` (``FILE_UNREADABLE``, ``TOO_LARGE``); returns nothing where the file is not DICOM or no image.
+    """
+    try:
+        with source.open() as file:
+            if not looks_like_dicom(file):
+                return []
+            header = read_header(file)
+        if "SeriesInstanceUID" not in header or "Rows" not in header:
+            return []
+        return _slices(source, header)
+    except Refusal:
+        raise
+    except READING_ERRORS as problem:
+        raise Refusal(Code.FILE_UNREADABLE, f"{type(problem).__name__}: {problem}; copy it again") from problem
+
+
+def read_header(file: BinaryIO) -> Dataset:
+    """The elements this package needs, up to the pixel data."""
+    check_deflated(file)
+    return dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+
+
+def _slices(source: Source, image: Dataset) -> list[Slice]:
+    rows, columns, frames = int(image.Rows), int(image.Columns), int(image.get("NumberOfFrames") or 1)
+    if not 0 < rows * columns <= MAX_FRAME_PIXELS or not 0 < frames <= MAX_FRAMES:
+        raise Refusal(Code.TOO_LARGE, f"claims {frames} frames of {rows} x {columns} pixels")
+    if image.get("Modality") != "CT":
+        frames = 1
+    shared = _first(image.get("SharedFunctionalGroupsSequence"))
+    per_frame = image.get("PerFrameFunctionalGroupsSequence") or [None] * frames
+    if len(per_frame) < frames:
+        raise Refusal(Code.FILE_UNREADABLE, f"describes {len(per_frame)} of its {frames} frames; copy it again")
+    headers: dict[SeriesHeader, SeriesHeader] = {}  # frames share one object
+    slices = []
+    for frame in range(frames):
+        get = partial(_find, [per_frame[frame], shared, image])
+        header = _series_header(get)
+        slices.append(_slice(source, frame, headers.setdefault(header, header), get))
+    return slices
+
+
+Getter = Callable[[str], Any]
+
+
+def _find(levels: Sequence[Dataset | None], keyword: str) -> Any:
+    """An element from the frame's, the shared, or the top level: macros nest it one sequence down (PS3.3 C.7.6.16)."""
+    for level in levels:
+        if level is None:
+            continue
+        if keyword in level:
+            return level.get(keyword)
+        for element in level if level is not levels[-1] else ():
+            if element.VR == "SQ" and element.value and keyword in element.value[0]:
+                return element.value[0].get(keyword)
+    return None
+
+
+def _first(sequence: Any) -> Dataset | None:
+    return sequence[0] if sequence else None
+
+
+def _series_header(get: Getter) -> SeriesHeader:
+    return SeriesHeader(
+        study_uid=_text(get("StudyInstanceUID")),
+        series_uid=_text(get("SeriesInstanceUID")),
+        frame_of_reference_uid=_text(get("FrameOfReferenceUID")),
+        modality=_text(get("Modality")),
+        sop_class_uid=_text(get("SOPClassUID")),
+        image_type=_texts(get("FrameType") or get("ImageType")),
+        patient_id=_text(get("PatientID")),
+        patient_sex=_text(get("PatientSex")),
+        patient_age=_text(get("PatientAge")),
+        study_date=_text(get("StudyDate")),
+        study_description=_text(get("StudyDescription")),
+        series_description=_text(get("SeriesDescription")),
+        protocol_name=_text(get("ProtocolName")),
+        series_number=_integer(get("SeriesNumber")),
+        manufacturer=_text(get("Manufacturer")),
+        model=_text(get("ManufacturerModelName")),
+        kernel="/".join(_texts(get("ConvolutionKernel"))),
+        kvp=_number(get("KVP")),
+        scan_options=" ".join(_texts(get("ScanOptions"))),
+        contrast_agent=_text(get("ContrastBolusAgent")),
+        samples_per_pixel=_integer(get("SamplesPerPixel")),
+        bits_allocated=_integer(get("BitsAllocated")),
+        rescale_type=_text(get("RescaleType")),
+    )
+
+
+def _slice(source: Source, frame: int, header: SeriesHeader, get: Getter) -> Slice:
+    return Slice(
+        source=source,
+        frame=frame,
+        header=header,
+        sop_instance_uid=_text(get("SOPInstanceUID")),
+        acquisition_number=_integer(get("AcquisitionNumber")),
+        instance_number=_integer(get("InstanceNumber")),
+        rows=int(get("Rows")),
+        columns=int(get("Columns")),
+        position_mm=_numbers(get("ImagePositionPatient"), 3),
+        orientation=_numbers(get("ImageOrientationPatient"), 6),
+        pixel_spacing_mm=_numbers(get("PixelSpacing"), 2),
+        thickness_mm=_number(get("SliceThickness")),
+        rescale_slope=_number(get("RescaleSlope")),
+        rescale_intercept=_number(get("RescaleIntercept")),
+        has_modality_lut=bool(get("ModalityLUTSequence")),
+        padding=_padding(get),
+        exposure_mas=_number(get("ExposureInmAs")) or _exposure_mas(get),
+    )
+
+
+def _exposure_mas(get: Getter) -> float | None:
+    """Exposure (mAs), or tube current (mA) x exposure time (ms) / 1000."""
+    current_ma, time_ms = _number(get("XRayTubeCurrent")), _number(get("ExposureTime"))
+    product = current_ma * time_ms / 1000 if current_ma is not None and time_ms is not None else None
+    return _number(get("Exposure")) or product
+
+
+def _padding(get: Getter) -> tuple[int, int] | None:
+    """Padding range in stored values; the VR of these tags is often the wrong signedness, so it is taken modulo."""
+    value, limit, bits = (_integer(get(k)) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit", "BitsAllocated"))
+    if value is None:
+        return None
+    signed = _integer(get("PixelRepresentation")) == 1
+    ends = [_as_stored(end, bits or 16, signed=signed) for end in (value, value if limit is None else limit)]
+    return min(ends), max(ends)
+
+
+def _as_stored(value: int, bits: int, *, signed: bool) -> int:
+    value %= 2**bits
+    return value - 2**bits if signed and value >= 2 ** (bits - 1) else value
+
+
+def _text(value: Any) -> str:
+    return " ".join(_texts(value))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    values = [value] if isinstance(value, str | int | float) or not hasattr(value, "__iter__") else value
+    return tuple("".join(c for c in str(v) if c.isprintable()).strip() for v in values)
+
+
+def _number(value: Any) -> float | None:
+    numbers = _numbers(value, 1)
+    return numbers[0] if numbers else None
+
+
+def _integer(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _numbers(value: Any, count: int) -> Numbers | None:
+    """So many finite numbers, or None: decimal strings in the wild hold anything."""
+    values = [value] if isinstance(value, str | int | float) or not hasattr(value, "__iter__") else list(value)
+    try:
+        numbers = tuple(float(v) for v in values)
+    except (TypeError, ValueError):
+        return None
+    finite = all(abs(number) < 1e9 for number in numbers)
+    return numbers if len(numbers) == count and finite else None

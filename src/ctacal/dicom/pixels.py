@@ -1,0 +1,88 @@
+"""Stored pixel values of slices, decoded only after header and code stream agree on a bounded size."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+from pydicom.encaps import get_frame
+from pydicom.pixels import pixel_array
+from pydicom.uid import RLELossless
+
+from ctacal.dicom.header import READING_ERRORS, Slice
+from ctacal.dicom.source import Source, check_deflated
+from ctacal.errors import Code, Refusal
+
+_STANDALONE_MARKERS = {0x01, *range(0xD0, 0xD9)}
+_SOF_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7}
+"""Frame headers of JPEG (ITU T.81 B.1) and of JPEG-LS (ITU T.87)."""
+
+
+def stored_frames(slices: Iterable[Slice]) -> Iterator[NDArray[Any]]:
+    """The (rows, columns) stored values of each slice in turn; a multi-frame file is opened once.
+
+    Raises ``Refusal`` (``PIXELS_UNREADABLE``) that names the file.
+    """
+    for source, group in groupby(slices, lambda one: one.source):
+        try:
+            image = _read_image(source)
+            yield from (_decoded(image, one) for one in group)
+        except Refusal as refusal:
+            raise Refusal(refusal.reason.code, f"{source}: {refusal.reason.message}") from refusal
+        except READING_ERRORS as problem:
+            message = f"{source}: {type(problem).__name__}: {problem}; copy the file again from its source"
+            raise Refusal(Code.PIXELS_UNREADABLE, " ".join(message.split())) from problem
+
+
+def _read_image(source: Source) -> Dataset:
+    with source.open() as file:
+        check_deflated(file)
+        return dcmread(file, force=True)
+
+
+def _decoded(image: Dataset, one: Slice) -> NDArray[Any]:
+    if (image.get("Rows"), image.get("Columns")) != (one.rows, one.columns):
+        raise Refusal(Code.PIXELS_UNREADABLE, "changed while it was being read")
+    if image.file_meta.get("TransferSyntaxUID", None) and image.file_meta.TransferSyntaxUID.is_encapsulated:
+        _check_code_stream(image, one)
+    frame = np.asarray(pixel_array(image, raw=True, index=one.frame))
+    if frame.shape != (one.rows, one.columns) or frame.dtype.kind not in "iu":
+        raise Refusal(Code.PIXELS_UNREADABLE, f"decodes to {frame.dtype} {frame.shape}, not one plane of integers")
+    return frame
+
+
+def _check_code_stream(image: Dataset, one: Slice) -> None:
+    """Refuse a compressed frame whose own header claims another size: decoders allocate what it says."""
+    frame = get_frame(image.PixelData, one.frame, number_of_frames=int(image.get("NumberOfFrames") or 1))
+    if image.file_meta.TransferSyntaxUID == RLELossless:
+        if len(frame) > 2 * one.rows * one.columns * image.BitsAllocated // 8 + 4096:
+            raise Refusal(Code.TOO_LARGE, f"RLE frame of {len(frame)} bytes for {one.rows} x {one.columns} pixels")
+        return
+    size = code_stream_size(frame)
+    if size != (one.rows, one.columns, 1):
+        raise Refusal(
+            Code.PIXELS_UNREADABLE,
+            f"header says {one.rows} x {one.columns} pixels, the compressed image {size}; copy the file again",
+        )
+
+
+def code_stream_size(frame: bytes) -> tuple[int, int, int] | None:
+    """(rows, columns, components) as a JPEG, JPEG-LS or JPEG 2000 code stream declares them; None where it does not.
+
+    >>> code_stream_size(bytes.fromhex("ffd8 ffc3 000b 0c 0040 0020 01 001100"))
+    (64, 32, 1)
+    """
+    if frame[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000 SIZ (ITU T.800 A.5.1)
+        right, bottom, left, top = (int.from_bytes(frame[i : i + 4], "big") for i in (8, 12, 16, 20))
+        return bottom - top, right - left, int.from_bytes(frame[40:42], "big")
+    at = 2
+    while frame[:2] == b"\xff\xd8" and at + 9 < len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker in _SOF_MARKERS:
+            rows, columns = (int.from_bytes(frame[at + i : at + i + 2], "big") for i in (5, 7))
+            return rows, columns, frame[at + 9]
+        standalone = marker in _STANDALONE_MARKERS or marker == 0xFF
+        at += (1 if marker == 0xFF else 2) if standalone else 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+    return None

@@ -1,0 +1,152 @@
+"""``Study`` and ``Series``: the images found, grouped so that each series is one reconstruction of one acquisition."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ctacal.dicom.header import SeriesHeader, Slice, quiet_pydicom, read_slices
+from ctacal.dicom.source import SkippedFile, close_archives, find_sources
+from ctacal.errors import Code, Reason, Refusal
+
+_LOCALIZER_WORDS = ("localizer", "localiser", "topogram", "scout", "surview", "scanogram")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Series:
+    """Images of one SeriesInstanceUID that share orientation, matrix, pixel size, image type and kernel."""
+
+    slices: tuple[Slice, ...]
+    part: str = ""
+    """Such as ``2 of 3`` where one UID held several reconstructions."""
+    notes: tuple[Reason, ...] = ()
+
+    @property
+    def header(self) -> SeriesHeader:
+        """What its images share."""
+        return self.slices[0].header
+
+    @property
+    def uid(self) -> str:
+        """SeriesInstanceUID."""
+        return self.header.series_uid
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message: number, description, part."""
+        number = "" if self.header.series_number is None else f"{self.header.series_number} "
+        part = f" (part {self.part})" if self.part else ""
+        return f"series {number}'{self.header.series_description}'{part}"
+
+    @property
+    def is_localizer(self) -> bool:
+        """Whether image type or description call it a localizer."""
+        words = (*self.header.image_type, self.header.series_description)
+        return any(word in text.lower() for text in words for word in _LOCALIZER_WORDS)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Study:
+    """All series found of one StudyInstanceUID."""
+
+    series: tuple[Series, ...]
+    notes: tuple[Reason, ...] = ()
+
+    @property
+    def uid(self) -> str:
+        """StudyInstanceUID."""
+        return self.series[0].header.study_uid
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Intake:
+    """What a set of paths held."""
+
+    studies: tuple[Study, ...]
+    skipped: tuple[SkippedFile, ...]
+    """Files that gave no image; those that are no DICOM at all are only counted."""
+    files: int
+    not_dicom: int
+
+
+def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambda: None) -> Intake:
+    """Find every study under ``paths``, whatever the files are called and however they are mixed.
+
+    ``on_file`` is called once a file, for a progress bar. Raises ``UsageError`` where a path does not exist; an
+    unreadable file is listed in ``skipped`` and its study carries a warning.
+    """
+    slices: list[Slice] = []
+    skipped: list[SkippedFile] = []
+    files = not_dicom = 0
+    with quiet_pydicom():
+        for source in find_sources(paths):
+            on_file()
+            files += 1
+            if isinstance(source, SkippedFile):
+                skipped.append(source)
+                continue
+            try:
+                found = read_slices(source)
+            except Refusal as refusal:
+                skipped.append(SkippedFile(str(source), refusal.reason))
+            else:
+                not_dicom += not found
+                slices += found
+    close_archives()
+    return Intake(_studies(slices, skipped), tuple(skipped), files, not_dicom)
+
+
+def _studies(slices: Iterable[Slice], skipped: Sequence[SkippedFile]) -> tuple[Study, ...]:
+    by_study = _grouped(slices, lambda one: one.header.study_uid)
+    return tuple(_study(members, skipped) for _, members in sorted(by_study.items()))
+
+
+def _study(slices: Sequence[Slice], skipped: Sequence[SkippedFile]) -> Study:
+    folders = {str(one.source).rpartition("!")[0] or str(one.source.path.parent) for one in slices}
+    lost = [file for file in skipped if (file.name.rpartition("!")[0] or str(Path(file.name).parent)) in folders]
+    notes = []
+    if lost:
+        message = f"{len(lost)} files beside this study could not be read, the first: {lost[0].name}"
+        notes.append(Reason(Code.SERIES_UNREADABLE, message))
+    by_series = _grouped(slices, lambda one: one.header.series_uid)
+    series = [part for _, members in sorted(by_series.items()) for part in _parts(members)]
+    return Study(tuple(series), tuple(notes))
+
+
+def _parts(slices: Sequence[Slice]) -> list[Series]:
+    """One series per reconstruction: a UID that holds several is split, and says so."""
+    groups = [part for group in _grouped(slices, _reconstruction).values() for part in _acquisitions(group)]
+    groups.sort(key=len, reverse=True)
+    parts = [Series(tuple(group)) for group in groups]
+    localizers = sum(len(part.slices) for part in parts if part.is_localizer)
+    images = [part for part in parts if not part.is_localizer]
+    if localizers and images:
+        note = Reason(Code.LOCALIZERS_DROPPED, f"{localizers} localizer images inside the series were left out")
+        parts = [part if part.is_localizer else replace(part, notes=(note,)) for part in parts]
+    if len(images) > 1:
+        parts = [replace(part, part=f"{number} of {len(parts)}") for number, part in enumerate(parts, 1)]
+    return parts
+
+
+def _reconstruction(one: Slice) -> Hashable:
+    """What distinguishes two reconstructions under one UID, from the header alone."""
+    numbers = [(), ()] if one.orientation is None else [[round(c, 4) for c in one.orientation], []]
+    spacing = tuple(round(mm, 4) for mm in one.pixel_spacing_mm or ())
+    header = one.header
+    return tuple(numbers[0]), spacing, one.rows, one.columns, header.image_type, header.kernel, header.modality
+
+
+def _acquisitions(slices: Sequence[Slice]) -> list[list[Slice]]:
+    """Split by acquisition number only where positions repeat: step-and-shoot scanners count every table step."""
+    positions = [one.position_mm for one in slices]
+    by_acquisition = _grouped(slices, lambda one: one.acquisition_number)
+    if len(set(positions)) == len(positions) or len(by_acquisition) == 1:
+        return [list(slices)]
+    return list(by_acquisition.values())
+
+
+def _grouped(slices: Iterable[Slice], key: Callable[[Slice], Hashable]) -> dict[Hashable, list[Slice]]:
+    groups: dict[Hashable, list[Slice]] = defaultdict(list)
+    for one in slices:
+        groups[key(one)].append(one)
+    return groups

@@ -1,0 +1,164 @@
+"""``Source``: one stored file, on disk or inside a (nested) zip; found whatever it is called, read with bounded memory."""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+from ctacal.errors import Code, Reason, Refusal, UsageError
+
+MAX_INFLATED_BYTES = 256 * 2**20
+"""A zip member or deflated dataset that unpacks to more is a bomb: CT instances are 0.1-1 MB, multi-frame ones 100."""
+
+MAX_ZIP_DEPTH = 3
+"""Zips inside zips are opened this deep."""
+
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where one file is stored: a path, and the chain of member names where it lies inside zips."""
+
+    path: Path
+    members: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "!".join([str(self.path), *self.members])
+
+    def open(self) -> BinaryIO:
+        """Open for reading; no single read allocates more than the file holds.
+
+        Raises ``Refusal`` (``TOO_LARGE``) for a bomb, ``OSError`` or ``zipfile.BadZipFile`` where it cannot be read.
+        """
+        if self.members:
+            return io.BytesIO(_member_bytes(self.path, self.members))
+        return _BoundedReader(io.FileIO(self.path), self.path.stat().st_size)
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file that gave no image, and why; listed for the user, so that nothing is lost unseen."""
+
+    name: str
+    reason: Reason
+
+
+class _BoundedReader(io.BufferedReader):
+    """A file of which no read allocates more than its size: element lengths in hostile headers lie by gigabytes."""
+
+    def __init__(self, raw: io.FileIO, size: int) -> None:
+        super().__init__(raw, buffer_size=2**14)
+        self._size = size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size if size is None or size < self._size else self._size)
+
+
+def find_sources(paths: Iterable[Path]) -> Iterator[Source | SkippedFile]:
+    """Every file under ``paths`` (files, folders, zips, DICOMDIRs; nested), each once, in a stable order.
+
+    Raises ``UsageError`` where a path does not exist.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path}: no such file or folder")
+        for file in _files_under(path):
+            resolved = file.resolve()
+            if resolved not in seen:
+                seen.add(resolved)
+                yield from _expand(Source(file), depth=0)
+
+
+def _files_under(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from (file for file in sorted(path.rglob("*")) if file.is_file())
+    elif path.name.upper() == "DICOMDIR":
+        yield from _files_under(path.parent)  # the directory only points to what lies beside it
+    else:
+        yield path
+
+
+def _expand(source: Source, depth: int) -> Iterator[Source | SkippedFile]:
+    """The source itself, or the files inside where it is a zip."""
+    try:
+        with source.open() as file:
+            if file.read(4) != b"PK\x03\x04":
+                yield source
+                return
+        if depth == MAX_ZIP_DEPTH:
+            raise Refusal(Code.TOO_LARGE, f"zips are nested deeper than {MAX_ZIP_DEPTH}; unpack it first")
+        names = [entry.filename for entry in _archive(source.path, source.members).infolist() if not entry.is_dir()]
+    except Refusal as refusal:
+        yield SkippedFile(str(source), refusal.reason)
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as problem:
+        yield SkippedFile(str(source), Reason(Code.FILE_UNREADABLE, f"{problem}; copy it again from its source"))
+    else:
+        for name in sorted(names):
+            yield from _expand(Source(source.path, (*source.members, name)), depth + 1)
+
+
+@lru_cache(maxsize=4)
+def _archive(path: Path, members: tuple[str, ...]) -> zipfile.ZipFile:
+    """An open zip; a nested one is held in memory. Few are kept, since members are read one after the other."""
+    return zipfile.ZipFile(io.BytesIO(_member_bytes(path, members)) if members else path)
+
+
+def close_archives() -> None:
+    """Close the zips that are kept open between reads."""
+    _archive.cache_clear()
+
+
+def _member_bytes(path: Path, members: tuple[str, ...]) -> bytes:
+    archive = _archive(path, members[:-1])
+    declared = archive.getinfo(members[-1]).file_size
+    if declared > MAX_INFLATED_BYTES:
+        raise Refusal(Code.TOO_LARGE, f"unpacks to {declared} bytes, allowed are {MAX_INFLATED_BYTES}")
+    try:
+        with archive.open(members[-1]) as member:
+            content = member.read(MAX_INFLATED_BYTES + 1)
+    except (NotImplementedError, RuntimeError) as problem:  # an unknown method, or encrypted
+        raise zipfile.BadZipFile(str(problem)) from problem
+    if len(content) > MAX_INFLATED_BYTES:
+        raise Refusal(Code.TOO_LARGE, f"unpacks to more than the allowed {MAX_INFLATED_BYTES} bytes")
+    return content
+
+
+def looks_like_dicom(file: BinaryIO) -> bool:
+    """Whether the file begins like DICOM (PS3.10 preamble, or a bare dataset of group 0002 or 0008); rewinds it."""
+    head = file.read(132)
+    file.seek(0)
+    if head[128:132] == b"DICM":
+        return True
+    group, length_or_vr = head[:2], head[4:6]
+    if len(head) < 32 or group not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\x00":
+        return False
+    implicit_length = int.from_bytes(head[4:8], "little")
+    return (length_or_vr.isalpha() and length_or_vr.isupper()) or implicit_length <= 64
+
+
+def check_deflated(file: BinaryIO) -> None:
+    """Raise ``Refusal`` (``TOO_LARGE``) where a deflated dataset unpacks to more than allowed; rewinds the file.
+
+    pydicom inflates the whole dataset at once, even where only the header is asked for: 417 KiB were seen to take
+    1.5 GB. The trial here throws its output away.
+    """
+    head = file.read(1024)
+    file.seek(0)
+    if _DEFLATED not in head or head[128:132] != b"DICM":
+        return
+    file.seek(144 + int.from_bytes(head[140:144], "little"))  # PS3.10: (0002,0000) UL gives the length that follows
+    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while packed := (inflater.unconsumed_tail or file.read(_CHUNK_BYTES)):
+        total += len(inflater.decompress(packed, _CHUNK_BYTES))
+        if total > MAX_INFLATED_BYTES:
+            raise Refusal(Code.TOO_LARGE, f"inflates to more than the allowed {MAX_INFLATED_BYTES} bytes")
+        if inflater.eof:
+            break
+    file.seek(0)

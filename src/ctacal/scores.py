@@ -1,0 +1,216 @@
+"""``Scores``: Agatston, volume, mass and risk category of the lesions, under a stated ``ScoringRule``.
+
+Peers differ in every choice below and their users complain of it; here each choice is a field, is written to every
+result, and has a test.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+
+from ctacal.errors import Code, Refusal, UsageError
+from ctacal.labels import CORONARY_LABELS, NAMED_VESSELS, Calcium, LabelMap
+from ctacal.lesion import Floats, Lesions, find_lesions
+from ctacal.volume import Volume
+
+REFERENCE_SLICE_MM = 3.0
+"""The slice spacing of the electron-beam scans that the Agatston score was defined on (Agatston 1990)."""
+
+KVP_TOLERANCE = 2.5
+"""A header's tube voltage within this of a tabulated one takes its thresholds."""
+
+_AREA_ROUNDING_MM2 = 1e-6
+"""Pixel spacings are decimal strings: an area that is 1 mm2 but for rounding is 1 mm2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringRule:
+    """Every choice that the score depends on.
+
+    >>> ScoringRule(name="mine", source="this line", min_area_mm2=0.0).threshold_hu
+    130.0
+    """
+
+    name: str
+    source: str
+    """The paper that the rule follows."""
+    threshold_hu: float = 130.0
+    """Calcium is at or above this (Agatston 1990)."""
+    density_steps_hu: tuple[float, ...] = (130.0, 200.0, 300.0, 400.0)
+    """A component whose peak reaches step k (from 1) weighs k (Agatston 1990)."""
+    connectivity: Literal[4, 8] = 8
+    """Neighbours in plane."""
+    min_area_mm2: float = 1.0
+    """Components of a smaller area score nothing (Agatston 1990: at least 1 mm2)."""
+    min_pixels: int = 1
+    """Components of fewer pixels score nothing."""
+    density_from: Literal["slice_component", "lesion"] = "slice_component"
+    """Whose peak gives the density weight: the component's own (Agatston 1990), or the whole 3-D lesion's."""
+    slice_weight: Literal["spacing_over_3mm", "none"] = "spacing_over_3mm"
+    """Whether the sum is scaled to 3 mm slices: by slice *spacing* (never thickness), so that overlap counts once."""
+    volume_of: Literal["all_components", "scored_components"] = "all_components"
+    """Whether volume and mass count components below the floor of area and pixels too."""
+    vessel_of_component: Literal["majority", "split"] = "majority"
+    """What happens where two vessels' labels touch: one vessel takes the component, or it is cut there."""
+    kvp_factors: tuple[tuple[float, float], ...] = ()
+    """(kVp, factor) pairs that multiply threshold and steps; empty: the same at every tube voltage."""
+
+    def at_kvp(self, kvp: float | None) -> "ScoringRule":
+        """The rule with the thresholds that hold at the scan's tube voltage.
+
+        Raises ``Refusal`` (``KVP_UNKNOWN``) where the rule depends on a voltage that is missing or not tabulated.
+        """
+        if not self.kvp_factors:
+            return self
+        for tabulated, factor in self.kvp_factors:
+            if kvp is not None and abs(kvp - tabulated) <= KVP_TOLERANCE:
+                steps = tuple(round(step * factor, 1) for step in self.density_steps_hu)
+                return replace(self, threshold_hu=round(self.threshold_hu * factor, 1), density_steps_hu=steps)
+        known = ", ".join(f"{tabulated:g}" for tabulated, _ in self.kvp_factors)
+        raise Refusal(
+            Code.KVP_UNKNOWN, f"rule {self.name} knows {known} kVp, the header says {kvp}; choose another rule (--rule)"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Every choice, for the result file."""
+        return asdict(self)
+
+
+AGATSTON_1990 = ScoringRule(
+    name="agatston1990",
+    source="Agatston AS et al., J Am Coll Cardiol 1990;15:827-832",
+    slice_weight="none",
+)
+"""The score as first defined, on contiguous 3 mm slices: no correction for another spacing."""
+
+SCCT_2016 = ScoringRule(
+    name="scct2016",
+    source="Agatston 1990, scaled to 3 mm slices; reported on non-gated chest CT as the SCCT/STR guideline asks "
+    "(Hecht HS et al., J Cardiovasc Comput Tomogr 2017;11:74-84)",
+)
+"""The default: Agatston's rule, the sum scaled by slice spacing / 3 mm."""
+
+RULES: Mapping[str, ScoringRule] = MappingProxyType({rule.name: rule for rule in (SCCT_2016, AGATSTON_1990)})
+"""The named rules; the first is the default."""
+
+
+def named_rule(name: str) -> ScoringRule:
+    """The rule of that name; raises ``UsageError`` naming the known ones."""
+    if name not in RULES:
+        raise UsageError(f"no scoring rule is called {name!r}; known: {', '.join(RULES)}")
+    return RULES[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One quantity: the coronary total, and each label's part of it (other calcium apart, never in the total)."""
+
+    total: float
+    per_vessel: Mapping[str, float]
+    """Keyed by ``Calcium`` name; the coronary ones sum to ``total``."""
+    other: float
+    """The same quantity of calcium that is not coronary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a scan's coronary calcium comes to under one rule."""
+
+    agatston: Tally
+    volume_mm3: Tally
+    mass_mg: Tally | None
+    """None without a calibration factor."""
+    category: str
+    category_five: str
+    cac_drs: str
+    rule: ScoringRule
+
+
+def score_lesions(lesions: Lesions, rule: ScoringRule, *, mass_calibration: float | None = None) -> Scores:
+    """Score the lesions; ``mass_calibration`` is in mg of hydroxyapatite per cm3 and HU.
+
+    Mass = calibration x mean HU x volume (McCollough CH et al., Radiology 2007;243:527-538).
+    """
+    agatston = _tally(lesions, component_agatston(lesions, rule))
+    counted = _reaches_floor(lesions, rule) if rule.volume_of == "scored_components" else np.ones(len(lesions), bool)
+    volume_mm3 = lesions.volume_mm3 * counted
+    mass = None
+    if mass_calibration is not None:
+        mass = _tally(lesions, mass_calibration * lesions.mean_hu * volume_mm3 / 1000.0)
+    return Scores(
+        agatston=agatston,
+        volume_mm3=_tally(lesions, volume_mm3),
+        mass_mg=mass,
+        category=risk_category(agatston.total),
+        category_five=five_class_category(agatston.total),
+        cac_drs=cac_drs(agatston),
+        rule=rule,
+    )
+
+
+def score_label_map(
+    volume: Volume, labels: LabelMap, rule: ScoringRule = SCCT_2016, *, mass_calibration: float | None = None
+) -> tuple[Lesions, Scores]:
+    """Lesions and scores of a label map on a volume, with the lesion-defining choices taken from the rule."""
+    lesions = find_lesions(
+        volume,
+        labels,
+        threshold_hu=rule.threshold_hu,
+        connectivity=rule.connectivity,
+        split_vessels=rule.vessel_of_component == "split",
+    )
+    return lesions, score_lesions(lesions, rule, mass_calibration=mass_calibration)
+
+
+def component_agatston(lesions: Lesions, rule: ScoringRule) -> Floats:
+    """Each slice component's part of the Agatston score (Agatston 1990): area x density weight x slice weight."""
+    peak_hu = lesions.peak_hu if rule.density_from == "slice_component" else lesions.lesion_peak_hu
+    weight = np.searchsorted(rule.density_steps_hu, peak_hu, side="right")
+    slices = lesions.geometry.slice_spacing_mm / REFERENCE_SLICE_MM if rule.slice_weight == "spacing_over_3mm" else 1.0
+    return np.where(_reaches_floor(lesions, rule), lesions.area_mm2 * weight * slices, 0.0)
+
+
+def _reaches_floor(lesions: Lesions, rule: ScoringRule) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    area_is_enough = lesions.area_mm2 >= rule.min_area_mm2 - _AREA_ROUNDING_MM2
+    return np.asarray(area_is_enough & (lesions.pixels >= rule.min_pixels))
+
+
+def _tally(lesions: Lesions, quantity: Floats) -> Tally:
+    sums = np.bincount(lesions.label, quantity, minlength=int(max(Calcium)) + 1)
+    per_vessel = {label.name: float(sums[label]) for label in CORONARY_LABELS}
+    return Tally(sum(per_vessel.values()), MappingProxyType(per_vessel), float(sums[Calcium.OTHER]))
+
+
+def risk_category(agatston: float) -> str:
+    """0 / 1-100 / 101-400 / >400 (Miller 2023). The score is not rounded: any score above 0 is at least 1-100.
+
+    >>> [risk_category(score) for score in (0, 0.8, 100, 100.1, 400, 401)]
+    ['0', '1-100', '1-100', '101-400', '101-400', '>400']
+    """
+    return ("0", "1-100", "101-400", ">400")[int(np.searchsorted([0, 100, 400], agatston))]
+
+
+def five_class_category(agatston: float) -> str:
+    """0 / 1-10 / 11-100 / 101-400 / >400 (Rumberger JA et al., Mayo Clin Proc 1999;74:243-252).
+
+    >>> five_class_category(10.5)
+    '11-100'
+    """
+    return ("0", "1-10", "11-100", "101-400", ">400")[int(np.searchsorted([0, 10, 100, 400], agatston))]
+
+
+def cac_drs(agatston: Tally) -> str:
+    """CAC-DRS of the Agatston score: A0, A1 (1-99), A2 (100-299), A3 (>= 300), and N, the number of vessels.
+
+    Hecht HS et al., J Cardiovasc Comput Tomogr 2018;12:185-191. The vessel part is left out where some calcium's
+    vessel is not known.
+
+    >>> cac_drs(Tally(120.0, {"LM": 0.0, "LAD": 100.0, "LCX": 0.0, "RCA": 20.0, "CORONARY": 0.0}, 0.0))
+    'A2/N2'
+    """
+    grade = f"A{0 if agatston.total <= 0 else 1 + int(np.searchsorted([100, 300], agatston.total, side='right'))}"
+    vessels = sum(agatston.per_vessel[vessel.name] > 0 for vessel in NAMED_VESSELS)
+    return grade if agatston.total <= 0 or agatston.per_vessel["CORONARY"] > 0 else f"{grade}/N{vessels}"
