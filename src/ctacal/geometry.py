@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Affine = NDArray[np.float64]
 """(4, 4): maps (slice, row, column, 1) to (L, P, S, 1) in mm."""
@@ -70,13 +70,13 @@ class Geometry:
         """Volume of one voxel: the determinant of the affine."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
-    def to_patient_mm(self, index: Sequence[float]) -> NDArray[np.float64]:
+    def to_patient_mm(self, index: ArrayLike) -> NDArray[np.float64]:
         """Patient position (L, P, S) in mm of a (slice, row, column) index.
 
         >>> Geometry.from_spacing((2, 2, 2), (3.0, 1.0, 1.0)).to_patient_mm((1, 0, 1))
         array([1., 0., 3.])
         """
-        return np.asarray(self.affine[:3, :3] @ np.asarray(index, float) + self.affine[:3, 3])
+        return np.asarray(self.affine[:3, :3] @ np.asarray(index, np.float64) + self.affine[:3, 3])
 
     def same_grid(self, other: "Geometry") -> bool:
         """Whether both describe the same voxels, to within ``GRID_TOLERANCE_MM`` at every corner."""

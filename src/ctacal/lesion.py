@@ -43,12 +43,12 @@ class Lesions:
     @property
     def area_mm2(self) -> Floats:
         """In-plane area of each component."""
-        return self.pixels * self.geometry.pixel_area_mm2
+        return np.asarray(self.pixels * self.geometry.pixel_area_mm2, np.float64)
 
     @property
     def volume_mm3(self) -> Floats:
         """Volume of each component: pixels times voxel volume (slice *spacing*, not thickness)."""
-        return self.pixels * self.geometry.voxel_volume_mm3
+        return np.asarray(self.pixels * self.geometry.voxel_volume_mm3, np.float64)
 
     @property
     def lesion_peak_hu(self) -> Floats:
@@ -91,7 +91,7 @@ def find_lesions(
     label = labels.labels.ravel()[voxel].astype(np.int64)
     hu = volume.hu.ravel()[voxel].astype(np.float64)
     group = label if split_vessels else np.where(label == Calcium.OTHER, 2, 1)
-    slices, rows, columns = volume.geometry.shape
+    _, rows, columns = volume.geometry.shape
     run_of_voxel, runs = _runs(voxel, group, columns)
     in_plane = _touching(runs, (0, 1), reach=int(connectivity == 8), rows=rows, columns=columns)
     component_of_run = _join(len(runs.first), *in_plane)
@@ -149,14 +149,14 @@ def _join(n: int, a: Ints, b: Ints) -> Ints:
     edges = coo_array((np.ones(len(a), bool), (a, b)), shape=(n, n))
     found = np.asarray(connected_components(edges, directed=False)[1], np.int64)
     _, first = np.unique(found, return_index=True)
-    return np.argsort(np.argsort(first))[found]
+    return np.asarray(np.argsort(np.argsort(first))[found], np.int64)
 
 
 def _majority(component: Ints, label: Ints) -> Ints:
     """The label that most voxels of each component carry; the lower one of equals."""
     n_labels = int(max(Calcium)) + 1
     votes = np.bincount(component * n_labels + label, minlength=(component.max(initial=-1) + 1) * n_labels)
-    return votes.reshape(-1, n_labels).argmax(axis=1)
+    return np.asarray(votes.reshape(-1, n_labels).argmax(axis=1), np.int64)
 
 
 def _measure(component: Ints, label: Ints, lesion: Ints, voxel: Ints, hu: Floats, geometry: Geometry) -> Lesions:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class Volume:
         hu, geometry = reoriented(self.hu, self.geometry, CANONICAL_DIRECTIONS)
         return Volume(hu, geometry)
 
-    def resample(self, grid: Geometry, *, order: int = 1, fill_hu: float = AIR_HU) -> "Volume":
+    def resample(self, grid: Geometry, *, order: Literal[0, 1, 2, 3] = 1, fill_hu: float = AIR_HU) -> "Volume":
         """Values at the voxel centres of ``grid`` by spline interpolation of ``order`` (1: linear), as float32."""
         from scipy import ndimage
 
@@ -62,7 +62,7 @@ class Volume:
             mode="constant",
             cval=fill_hu,
         )
-        return Volume(np.asarray(hu), grid)
+        return Volume(np.asarray(hu, np.float32), grid)
 
     def save_nifti(self, path: Path) -> None:
         """Write a NIfTI-1 file (.nii or .nii.gz), axes (column, row, slice), frame RAS."""
@@ -73,7 +73,8 @@ class Volume:
         """Read a NIfTI file of Hounsfield units; the array comes back in canonical orientation."""
         array, geometry = load_nifti(path)
         exact = np.issubdtype(array.dtype, np.integer) and np.iinfo(np.int16).min <= array.min() <= array.max() <= 32767
-        return cls(array.astype(np.int16 if exact else np.float32), geometry).canonical()
+        hu: HUArray = array.astype(np.int16) if exact else array.astype(np.float32)
+        return cls(hu, geometry).canonical()
 
 
 def reoriented(array: NDArray[Any], geometry: Geometry, directions: NDArray[np.float64]) -> tuple[Any, Geometry]:
@@ -89,7 +90,7 @@ def save_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     import nibabel as nib
 
     affine = _LPS_TO_RAS @ geometry.affine[:, [2, 1, 0, 3]]
-    image = nib.Nifti1Image(np.ascontiguousarray(array.T), affine)
+    image: Any = nib.Nifti1Image(np.ascontiguousarray(array.T), affine)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm")
     nib.save(image, path)
 

@@ -1,7 +1,7 @@
 """Which series of a study is the CTAC: clues as data, and the reason in words.
 
-No text alone decides: descriptions are typed by people. A series must first be an axial CT on a regular grid; then clues
-from its words, its acquisition and the emission scan beside it are added up.
+No text alone decides: descriptions are typed by people. A series must first be an axial CT on a regular grid; then
+clues from its words, its acquisition and the emission scan beside it are added up.
 """
 
 import re

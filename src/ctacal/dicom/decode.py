@@ -1,4 +1,4 @@
-"""Stored values to Hounsfield units, with proof that they are: padding masked first, rescale required, range checked."""
+"""Stored values to Hounsfield units, with proof that they are: padding masked, rescale required, range checked."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -108,7 +108,7 @@ def _require_coherent(hu: NDArray[Any], slices: Sequence[Slice | None]) -> None:
     lost = (near[:-1] < 0.5 * over) & (near[1:] < 0.5 * over) & (over > 0.5)
     blank = size[1:-1] < 0.01 * np.median(size)
     for index in np.flatnonzero(lost | blank) + 1:
-        one = slices[index]
+        one = slices[int(index)]
         name = one.source if one is not None else f"slice {index}"
         raise Refusal(Code.INCONSISTENT_SLICE, f"{name}: its image fits neither neighbour; copy the file again")
 

@@ -1,5 +1,6 @@
 """``Slice``: what the header of one image, or of one frame of a multi-frame image, says; nothing is guessed."""
 
+import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from pydicom import Dataset, dcmread
+from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 
 from ctacal.dicom.source import Source, check_deflated, looks_like_dicom
@@ -38,7 +40,24 @@ _TAGS = [
 ]  # fmt: skip
 """All that is read; the rest of a header is skipped, which halves the time."""
 
+_SERIES_TAGS = [
+    tag_for_keyword(keyword) or 0
+    for keyword in (
+        "SpecificCharacterSet", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
+        "SOPClassUID", "ImageType", "PatientID", "PatientSex", "PatientAge", "StudyDate", "StudyDescription",
+        "SeriesDescription", "ProtocolName", "SeriesNumber", "Manufacturer", "ManufacturerModelName",
+        "ConvolutionKernel", "KVP", "ScanOptions", "ContrastBolusAgent", "SamplesPerPixel", "BitsAllocated",
+        "RescaleType",
+    )
+]  # fmt: skip
+"""What ``SeriesHeader`` is made of: images whose bytes are equal here share one header, converted once."""
+
+_PIXEL_DATA_TAG = 0x7FE00010
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+
 Numbers = tuple[float, ...]
+HeaderCache = dict[tuple[Any, ...], "SeriesHeader"]
+"""Series headers by the raw bytes they were read from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +95,17 @@ class SeriesHeader:
 
 
 @dataclass(frozen=True, slots=True)
+class NativePixels:
+    """Where uncompressed pixel values lie in the file, so that they are read without parsing the header again."""
+
+    offset: int
+    """Of the first frame, in bytes from the start of the file."""
+    dtype: str
+    unused_bits: int
+    """High bits above Bits Stored, which may hold anything (PS3.5 section 8.1.1)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """One image plane: where its pixels are stored, where it lies, and how its values become Hounsfield units."""
 
@@ -101,6 +131,8 @@ class Slice:
     padding: tuple[int, int] | None
     """Stored values from .. to that are no image (PS3.3 C.7.5.1.1.2)."""
     exposure_mas: float | None
+    native: NativePixels | None
+    """None where the pixels are compressed or inside a deflated dataset."""
 
 
 @contextmanager
@@ -111,48 +143,73 @@ def quiet_pydicom() -> Iterator[None]:
         yield
 
 
-def read_slices(source: Source) -> list[Slice]:
+def read_slices(source: Source, known: HeaderCache) -> list[Slice]:
     """The planes of one file; one without pixel planes of its own (not CT) gives a single entry for its series.
 
-    Raises ``Refusal`` (``FILE_UNREADABLE``, ``TOO_LARGE``); returns nothing where the file is not DICOM or no image.
+    ``known`` collects the series headers met so far. Raises ``Refusal`` (``FILE_UNREADABLE``, ``TOO_LARGE``); returns
+    nothing where the file is not DICOM or no image.
     """
     try:
         with source.open() as file:
             if not looks_like_dicom(file):
                 return []
-            header = read_header(file)
-        if "SeriesInstanceUID" not in header or "Rows" not in header:
+            check_deflated(file)
+            image = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+            native = _native_pixels(image, file)
+        if "SeriesInstanceUID" not in image or "Rows" not in image:
             return []
-        return _slices(source, header)
+        return _slices(source, image, native, known)
     except Refusal:
         raise
     except READING_ERRORS as problem:
         raise Refusal(Code.FILE_UNREADABLE, f"{type(problem).__name__}: {problem}; copy it again") from problem
 
 
-def read_header(file: BinaryIO) -> Dataset:
-    """The elements this package needs, up to the pixel data."""
-    check_deflated(file)
-    return dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+def _native_pixels(image: Dataset, file: BinaryIO) -> NativePixels | None:
+    """Where the pixels begin, the file standing at the Pixel Data element (PS3.5 section 7.1 gives its form)."""
+    syntax = image.file_meta.get("TransferSyntaxUID", None)
+    if syntax is not None and (syntax.is_encapsulated or syntax.is_deflated):
+        return None
+    little, implicit = image.original_encoding[1], image.original_encoding[0]
+    order = "<" if little else ">"
+    head = file.read(8 if implicit else 12)
+    if len(head) < 8:
+        return None
+    group, element = struct.unpack(order + "HH", head[:4])
+    (length,) = struct.unpack(order + "I", head[-4:])
+    bits = _integer(image.get("BitsAllocated"))
+    if (group << 16) | element != _PIXEL_DATA_TAG or length == _UNDEFINED_LENGTH or bits not in (8, 16, 32):
+        return None
+    kind = "i" if _integer(image.get("PixelRepresentation")) == 1 else "u"
+    unused_bits = bits - (_integer(image.get("BitsStored")) or bits)
+    return NativePixels(file.tell(), f"{order}{kind}{bits // 8}", max(unused_bits, 0))
 
 
-def _slices(source: Source, image: Dataset) -> list[Slice]:
+def _slices(source: Source, image: Dataset, native: NativePixels | None, known: HeaderCache) -> list[Slice]:
     rows, columns, frames = int(image.Rows), int(image.Columns), int(image.get("NumberOfFrames") or 1)
     if not 0 < rows * columns <= MAX_FRAME_PIXELS or not 0 < frames <= MAX_FRAMES:
         raise Refusal(Code.TOO_LARGE, f"claims {frames} frames of {rows} x {columns} pixels")
     if image.get("Modality") != "CT":
         frames = 1
+    if "PerFrameFunctionalGroupsSequence" not in image:
+        raw = tuple(_raw_value(image, tag) for tag in _SERIES_TAGS)
+        header = known.get(raw) or known.setdefault(raw, _series_header(image.get))
+        return [_slice(source, frame, header, image.get, native) for frame in range(frames)]
     shared = _first(image.get("SharedFunctionalGroupsSequence"))
-    per_frame = image.get("PerFrameFunctionalGroupsSequence") or [None] * frames
+    per_frame = image.PerFrameFunctionalGroupsSequence
     if len(per_frame) < frames:
         raise Refusal(Code.FILE_UNREADABLE, f"describes {len(per_frame)} of its {frames} frames; copy it again")
-    headers: dict[SeriesHeader, SeriesHeader] = {}  # frames share one object
     slices = []
     for frame in range(frames):
         get = partial(_find, [per_frame[frame], shared, image])
         header = _series_header(get)
-        slices.append(_slice(source, frame, headers.setdefault(header, header), get))
+        slices.append(_slice(source, frame, known.setdefault((header,), header), get, native))
     return slices
+
+
+def _raw_value(image: Dataset, tag: int) -> Any:
+    element = image.get_item(tag)
+    return None if element is None else element.value
 
 
 Getter = Callable[[str], Any]
@@ -203,7 +260,7 @@ def _series_header(get: Getter) -> SeriesHeader:
     )
 
 
-def _slice(source: Source, frame: int, header: SeriesHeader, get: Getter) -> Slice:
+def _slice(source: Source, frame: int, header: SeriesHeader, get: Getter, native: NativePixels | None) -> Slice:
     return Slice(
         source=source,
         frame=frame,
@@ -222,6 +279,7 @@ def _slice(source: Source, frame: int, header: SeriesHeader, get: Getter) -> Sli
         has_modality_lut=bool(get("ModalityLUTSequence")),
         padding=_padding(get),
         exposure_mas=_number(get("ExposureInmAs")) or _exposure_mas(get),
+        native=native,
     )
 
 

@@ -1,14 +1,14 @@
 """Stored pixel values of slices, decoded only after header and code stream agree on a bounded size."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.encaps import get_frame
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import RLELossless
 
 from ctacal.dicom.header import READING_ERRORS, Slice
@@ -27,8 +27,7 @@ def stored_frames(slices: Iterable[Slice]) -> Iterator[NDArray[Any]]:
     """
     for source, group in groupby(slices, lambda one: one.source):
         try:
-            image = _read_image(source)
-            yield from (_decoded(image, one) for one in group)
+            yield from _frames_of(source, list(group))
         except Refusal as refusal:
             raise Refusal(refusal.reason.code, f"{source}: {refusal.reason.message}") from refusal
         except READING_ERRORS as problem:
@@ -36,10 +35,28 @@ def stored_frames(slices: Iterable[Slice]) -> Iterator[NDArray[Any]]:
             raise Refusal(Code.PIXELS_UNREADABLE, " ".join(message.split())) from problem
 
 
-def _read_image(source: Source) -> Dataset:
+def _frames_of(source: Source, slices: Sequence[Slice]) -> Iterator[NDArray[Any]]:
     with source.open() as file:
+        if all(one.native for one in slices):
+            yield from (_native_frame(file, one) for one in slices)
+            return
         check_deflated(file)
-        return dcmread(file, force=True)
+        image = dcmread(file, force=True)
+    yield from (_decoded(image, one) for one in slices)
+
+
+def _native_frame(file: BinaryIO, one: Slice) -> NDArray[Any]:
+    """Read an uncompressed frame where the header pass found it; pydicom would parse the header a second time."""
+    assert one.native is not None
+    dtype = np.dtype(one.native.dtype)
+    size = one.rows * one.columns * dtype.itemsize
+    file.seek(one.native.offset + one.frame * size)
+    content = file.read(size)
+    if len(content) < size:
+        raise Refusal(Code.PIXELS_UNREADABLE, f"pixel data end after {len(content)} of {size} bytes; copy it again")
+    frame = np.frombuffer(content, dtype).reshape(one.rows, one.columns)
+    unused = one.native.unused_bits
+    return (frame << unused) >> unused if unused else frame
 
 
 def _decoded(image: Dataset, one: Slice) -> NDArray[Any]:

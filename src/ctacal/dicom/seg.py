@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 
 from ctacal.dicom.header import MAX_FRAME_PIXELS, READING_ERRORS, quiet_pydicom
 from ctacal.dicom.source import Source, check_deflated, looks_like_dicom
@@ -87,9 +87,9 @@ def _segmentation(image: Dataset, name: str) -> SegmentationImage:
 
 def _mask(image: Dataset, pixels: NDArray[Any], index: int, number: int) -> NDArray[np.bool_]:
     if image.get("SegmentationType") == "LABELMAP":
-        return pixels[index][None] == number
+        return np.asarray(pixels[index][None] == number)
     belongs = _macro(image, index, "SegmentIdentificationSequence").ReferencedSegmentNumber == number
-    return (pixels[index][None] != 0) & belongs
+    return np.asarray((pixels[index][None] != 0) & belongs)
 
 
 def _plane(image: Dataset, index: int) -> Geometry:

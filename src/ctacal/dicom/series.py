@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
-from ctacal.dicom.header import SeriesHeader, Slice, quiet_pydicom, read_slices
+from ctacal.dicom.header import HeaderCache, SeriesHeader, Slice, quiet_pydicom, read_slices
 from ctacal.dicom.source import SkippedFile, close_archives, find_sources
 from ctacal.errors import Code, Reason, Refusal
 
@@ -77,6 +78,7 @@ def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambd
     """
     slices: list[Slice] = []
     skipped: list[SkippedFile] = []
+    known: HeaderCache = {}
     files = not_dicom = 0
     with quiet_pydicom():
         for source in find_sources(paths):
@@ -86,7 +88,7 @@ def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambd
                 skipped.append(source)
                 continue
             try:
-                found = read_slices(source)
+                found = read_slices(source, known)
             except Refusal as refusal:
                 skipped.append(SkippedFile(str(source), refusal.reason))
             else:
@@ -137,12 +139,12 @@ def _reconstruction(one: Slice) -> Hashable:
 
 
 def _acquisitions(slices: Sequence[Slice]) -> list[list[Slice]]:
-    """Split by acquisition number only where positions repeat: step-and-shoot scanners count every table step."""
-    positions = [one.position_mm for one in slices]
+    """Split by acquisition number only where acquisitions overlap: step-and-shoot scanners count every table step."""
     by_acquisition = _grouped(slices, lambda one: one.acquisition_number)
-    if len(set(positions)) == len(positions) or len(by_acquisition) == 1:
-        return [list(slices)]
-    return list(by_acquisition.values())
+    heights = [[one.position_mm[2] for one in group if one.position_mm] for group in by_acquisition.values()]
+    spans = sorted((min(mm), max(mm)) for mm in heights if mm)
+    overlap = any(below[1] >= above[0] for below, above in pairwise(spans))
+    return list(by_acquisition.values()) if overlap else [list(slices)]
 
 
 def _grouped(slices: Iterable[Slice], key: Callable[[Slice], Hashable]) -> dict[Hashable, list[Slice]]:

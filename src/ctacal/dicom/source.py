@@ -1,4 +1,4 @@
-"""``Source``: one stored file, on disk or inside a (nested) zip; found whatever it is called, read with bounded memory."""
+"""``Source``: one stored file, on disk or in a (nested) zip; found whatever it is called, read with bounded memory."""
 
 import io
 import zipfile

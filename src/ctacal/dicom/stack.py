@@ -90,15 +90,23 @@ def _require_geometry(slices: Iterable[Slice]) -> None:
             raise Refusal(Code.NO_GEOMETRY, f"{one.source}: {' and '.join(missing)} missing or no number")
 
 
+def _position(one: Slice) -> Vectors:
+    return np.array(one.position_mm, np.float64)
+
+
+def _directions(one: Slice) -> tuple[Vectors, Vectors]:
+    """Unit vectors along a row and down a column (Image Orientation (Patient))."""
+    both = np.array(one.orientation, np.float64)
+    return both[:3], both[3:]
+
+
 def _common_normal(slices: Sequence[Slice]) -> Vectors:
     """The stack's unit normal, towards the head."""
-    across, down = np.reshape(slices[0].orientation, (2, 3))
+    across, down = _directions(slices[0])
     unit = abs(np.linalg.norm(across) - 1) < 1e-3 and abs(np.linalg.norm(down) - 1) < 1e-3
     if not unit or abs(across @ down) > 1e-3 or min(slices[0].pixel_spacing_mm or (0,)) <= 0:
-        raise Refusal(
-            Code.NO_GEOMETRY,
-            f"{slices[0].source}: orientation {slices[0].orientation} is no pair of unit vectors, or Pixel Spacing not positive",
-        )
+        message = f"{slices[0].source}: orientation {slices[0].orientation} is no pair of unit vectors, or pixel size 0"
+        raise Refusal(Code.NO_GEOMETRY, message)
     normal = np.cross(across, down)
     if abs(normal[2]) < np.cos(np.deg2rad(MAX_AXIAL_TILT_DEG)):
         raise Refusal(Code.NOT_AXIAL, "coronal, sagittal or oblique slices; the score is defined on axial ones")
@@ -106,19 +114,19 @@ def _common_normal(slices: Sequence[Slice]) -> Vectors:
 
 
 def _sorted_along(slices: Iterable[Slice], normal: Vectors) -> list[Slice]:
-    return sorted(slices, key=lambda one: (float(np.dot(one.position_mm or (), normal)), one.sop_instance_uid))
+    return sorted(slices, key=lambda one: (float(_position(one) @ normal), one.sop_instance_uid))
 
 
 def _without_duplicates(ordered: Sequence[Slice]) -> tuple[list[Slice], list[Reason]]:
     """Keep one of several equal images at a position; refuse where they differ."""
     kept = [ordered[0]]
     for one in ordered[1:]:
-        if np.abs(np.subtract(one.position_mm, kept[-1].position_mm)).max() > SAME_POSITION_MM:
+        if np.abs(_position(one) - _position(kept[-1])).max() > SAME_POSITION_MM:
             kept.append(one)
         elif not _equal_pixels(one, kept[-1]):
             raise Refusal(
                 Code.DUPLICATE_SLICE,
-                f"different images at {np.round(one.position_mm, 2)} mm ({kept[-1].source}, {one.source}): "
+                f"different images at {np.round(_position(one), 2)} mm ({kept[-1].source}, {one.source}): "
                 "two reconstructions or phases under one series; send one of them",
             )
     dropped = len(ordered) - len(kept)
@@ -133,7 +141,7 @@ def _equal_pixels(a: Slice, b: Slice) -> bool:
 
 def _on_regular_positions(ordered: Sequence[Slice], normal: Vectors, *, fill_gaps: bool) -> tuple[Slice | None, ...]:
     """The slices with None where one is missing; raises ``Refusal`` where the distances fit no regular grid."""
-    depth_mm = np.array([np.dot(one.position_mm or (), normal) for one in ordered])
+    depth_mm = np.array([_position(one) @ normal for one in ordered])
     step_mm = np.diff(depth_mm)
     spacing_mm = float(np.median(step_mm))
     steps = np.maximum(np.rint(step_mm / spacing_mm), 1).astype(int)
@@ -146,12 +154,10 @@ def _on_regular_positions(ordered: Sequence[Slice], normal: Vectors, *, fill_gap
     gaps = np.flatnonzero(steps > 1)
     too_wide = steps.max() > 2 or gaps.size > MAX_FILLED_SHARE * len(ordered)
     if gaps.size and (too_wide or not fill_gaps):
-        at = gaps[0]
+        after, before = depth_mm[gaps[0] : gaps[0] + 2]
+        missing = f"{int(steps.sum()) - len(step_mm)} missing, the first between {after:.1f} and {before:.1f} mm"
         advice = "send the series again" if too_wide else "send it again, or --fill-gaps interpolates"
-        raise Refusal(
-            Code.MISSING_SLICE,
-            f"{int(steps.sum()) - len(step_mm)} missing, the first between {depth_mm[at]:.1f} and {depth_mm[at + 1]:.1f} mm; {advice}",
-        )
+        raise Refusal(Code.MISSING_SLICE, f"{missing}; {advice}")
     filled: list[Slice | None] = [ordered[0]]
     for one, step in zip(ordered[1:], steps, strict=True):
         filled += [None] * (int(step) - 1) + [one]
@@ -161,7 +167,7 @@ def _on_regular_positions(ordered: Sequence[Slice], normal: Vectors, *, fill_gap
 def _geometry(filled: Sequence[Slice | None], ordered: Sequence[Slice], normal: Vectors) -> tuple[Geometry, float]:
     """The grid, sheared where the gantry was tilted, and the shear's angle in degrees."""
     index = np.flatnonzero([one is not None for one in filled])
-    position_mm = np.array([one.position_mm for one in ordered])
+    position_mm = np.array([_position(one) for one in ordered])
     in_plane_mm = position_mm - np.outer(position_mm @ normal, normal)
     drift_mm = np.median(np.diff(in_plane_mm, axis=0) / np.diff(index)[:, None], axis=0)
     straight_mm = in_plane_mm - index[:, None] * drift_mm
@@ -171,7 +177,7 @@ def _geometry(filled: Sequence[Slice | None], ordered: Sequence[Slice], normal: 
         worst = ordered[int(np.argmax(stray_mm))]
         raise Refusal(Code.SHIFTED_SLICE, f"{worst.source} lies {stray_mm.max():.1f} mm aside of its neighbours")
     first = ordered[0]
-    across, down = np.reshape(first.orientation, (2, 3))
+    across, down = _directions(first)
     row_mm, column_mm = first.pixel_spacing_mm or (0.0, 0.0)
     spacing_mm = float((position_mm[-1] - position_mm[0]) @ normal) / (len(filled) - 1)
     affine = np.eye(4)

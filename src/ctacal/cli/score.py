@@ -1,0 +1,189 @@
+"""``ctacal score``: every study under the paths, one after the other, each in its own folder."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ctacal.cohort import Row, result_row, write_results_csv
+from ctacal.dicom.choose import candidates
+from ctacal.dicom.series import Intake, Study, read_studies
+from ctacal.errors import UsageError
+from ctacal.scores import ScoringRule, named_rule
+from ctacal.study import NOTICE, Predictor, StudyResult, folder_name, predict_from_file, predict_threshold, score_study
+
+WRITERS = ("json", "png", "nifti")
+PREDICTORS: dict[str, Predictor] = {"threshold": predict_threshold}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line asks for, as typed."""
+
+    predictor: str = "threshold"
+    labels: Path | None = None
+    rule: str = "scct2016"
+    mass_calibration: float | None = None
+    series: str = "best"
+    fill_gaps: bool = False
+    untilt: bool = False
+    write: str = "json,png"
+    resume: bool = False
+    as_json: bool = False
+
+
+def run(paths: Sequence[Path], out: Path, options: Options) -> int:
+    """Score and write; returns the exit status: 0 all scored, 1 some refused or nothing found."""
+    predict, rule, writers = _predictor(options), named_rule(options.rule), _writers(options.write)
+    intake = _read(paths)
+    tasks = [(study, uid) for study in intake.studies for uid in _series_asked(study, options)]
+    if options.labels and len(tasks) > 1:
+        raise UsageError(f"--labels scores one series, but {len(tasks)} were found; give one study (or --series UID)")
+    rows: list[Row] = []
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with _progress("scoring", len(tasks)) as advance:
+            for study, uid in tasks:
+                rows.append(_score_one(study, uid, out, predict, rule, writers, options))
+                advance()
+    finally:
+        write_results_csv(out / "results.csv", rows)
+    _summarise(intake, rows, out)
+    return 0 if rows and all(row["status"] != "refused" for row in rows) else 1
+
+
+def _score_one(
+    study: Study,
+    series_uid: str | None,
+    out: Path,
+    predict: Predictor,
+    rule: ScoringRule,
+    writers: Sequence[str],
+    options: Options,
+) -> Row:
+    folder = out / folder_name(study.uid)
+    if options.series == "each" and series_uid:
+        folder /= folder_name(series_uid)
+    known = _earlier_result(folder) if options.resume else None
+    if known is None:
+        result = score_study(
+            study,
+            predict,
+            rule=rule,
+            series_uid=series_uid,
+            mass_calibration=options.mass_calibration,
+            fill_gaps=options.fill_gaps,
+            untilt=options.untilt,
+        )
+        _write(result, folder, writers)
+        known = result.to_json()
+    _print(known, as_json=options.as_json)
+    return result_row(known, str(folder.relative_to(out)))
+
+
+def _write(result: StudyResult, folder: Path, writers: Sequence[str]) -> None:
+    """The files of one study; result.json last, so that its presence says that the others are whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if result.scan is not None and "png" in writers:
+        from ctacal.report.montage import write_montage
+
+        write_montage(result, folder / "montage.png")
+    if result.scan is not None and "nifti" in writers:
+        _write_nifti(result, folder)
+    if "json" in writers:
+        result.write(folder / "result.json")
+
+
+def _write_nifti(result: StudyResult, folder: Path) -> None:
+    from ctacal.atomic import whole_file
+
+    assert result.scan is not None
+    with whole_file(folder / "ct.nii.gz") as temporary:
+        result.scan.volume.save_nifti(temporary)
+    with whole_file(folder / "labels.nii.gz") as temporary:
+        result.scan.labels.save_nifti(temporary)
+
+
+def _earlier_result(folder: Path) -> dict[str, Any] | None:
+    try:
+        earlier = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return earlier if isinstance(earlier, dict) else None
+
+
+def _predictor(options: Options) -> Predictor:
+    if options.labels is not None:
+        if not options.labels.is_file():
+            raise UsageError(f"{options.labels}: no such label file")
+        return predict_from_file(options.labels)
+    if options.predictor not in PREDICTORS:
+        raise UsageError(f"no predictor is called {options.predictor!r}; known: {', '.join(PREDICTORS)}")
+    return PREDICTORS[options.predictor]
+
+
+def _writers(asked: str) -> list[str]:
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    for name in names:
+        if name not in WRITERS:
+            raise UsageError(f"--write {name}: known are {', '.join(WRITERS)}")
+    return names
+
+
+def _series_asked(study: Study, options: Options) -> list[str | None]:
+    """SeriesInstanceUIDs to score; None lets the study's own choice decide (and refuse)."""
+    if options.series == "best":
+        return [None]
+    if options.series != "each":
+        return [options.series]
+    ranked = candidates(study, fill_gaps=options.fill_gaps, untilt=options.untilt)
+    fit = dict.fromkeys(candidate.series.uid for candidate in ranked if candidate.unfit is None)
+    return list(fit) or [None]
+
+
+def _read(paths: Sequence[Path]) -> Intake:
+    with _progress("reading", None) as advance:
+        return read_studies(paths, on_file=advance)
+
+
+@contextmanager
+def _progress(what: str, total: int | None) -> Iterator[Any]:
+    """A bar on a terminal, silence elsewhere: rich is imported only where somebody looks."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+def _print(result: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    reasons = "; ".join(f"{reason['code']}: {reason['message']}" for reason in result["reasons"])
+    if result["status"] == "refused":
+        typer.echo(f"study {result['study']['study_uid']}  REFUSED  {reasons}")
+        return
+    vessels = "  ".join(f"{name} {score:.1f}" for name, score in result["agatston"]["per_vessel"].items() if score)
+    told = f"study {result['study']['study_uid']}  Agatston {result['agatston']['total']:.1f}  ({result['category']})"
+    typer.echo("  ".join(part for part in (told, vessels, f"[{reasons}]" if reasons else "") if part))
+
+
+def _summarise(intake: Intake, rows: Sequence[Row], out: Path) -> None:
+    """To stderr, so that --json stays clean: what was lost and what was made."""
+    for file in intake.skipped:
+        typer.echo(f"skipped {file.name}: {file.reason}", err=True)
+    refused = sum(row["status"] == "refused" for row in rows)
+    if not rows:
+        typer.echo(f"no DICOM image series among {intake.files} files", err=True)
+    typer.echo(f"{len(rows) - refused} scored, {refused} refused; results in {out / 'results.csv'}", err=True)
+    typer.echo(NOTICE, err=True)

@@ -1,0 +1,214 @@
+"""The overlay montage: axial slices of the heart in a calcium window, lesions coloured by vessel.
+
+Radiological convention: the patient's left is on the right of each picture.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from ctacal.atomic import whole_file
+from ctacal.labels import Calcium
+from ctacal.scores import ScoringRule, component_agatston
+from ctacal.study import NOTICE, Scan, StudyResult
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
+
+Colour = tuple[int, int, int]
+
+CALCIUM_WINDOW_HU = (-160.0, 440.0)
+"""Level 140, width 600: soft tissue stays mid-grey, calcium stands out without clipping at its threshold."""
+
+VESSEL_COLOURS: Mapping[Calcium, Colour] = MappingProxyType(
+    {
+        Calcium.LM: (240, 228, 66),
+        Calcium.LAD: (230, 97, 0),
+        Calcium.LCX: (0, 200, 255),
+        Calcium.RCA: (255, 100, 200),
+        Calcium.CORONARY: (255, 50, 50),
+        Calcium.OTHER: (70, 130, 255),
+    }
+)
+"""After Okabe and Ito's palette for colour-blind readers, brightened for a dark ground."""
+
+VESSEL_NAMES: Mapping[Calcium, str] = MappingProxyType(
+    {
+        Calcium.LM: "LM",
+        Calcium.LAD: "LAD",
+        Calcium.LCX: "LCx",
+        Calcium.RCA: "RCA",
+        Calcium.CORONARY: "coronary, vessel not told",
+        Calcium.OTHER: "other (not counted)",
+    }
+)
+
+MAX_TILES = 20
+TILE_PIXELS = 260
+COLUMNS = 5
+HEADER_PIXELS = 118
+MARGIN_MM = 12.0
+FILL_OPACITY = 0.45
+BACKGROUND: Colour = (16, 16, 20)
+INK: Colour = (235, 235, 235)
+FAINT: Colour = (150, 150, 160)
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The part of the slices that is shown, in voxels: rows and columns from .. to."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+def montage(result: StudyResult) -> Image.Image:
+    """Draw the montage of a scored study; raises ``ValueError`` for a refused one, which has no picture."""
+    scan, scores = result.scan, result.scores
+    if scan is None or scores is None:
+        raise ValueError("a refused study has no picture")
+    weights = _slice_agatston(scan, scores.rule)
+    window, shown = _window(scan), _slices_shown(scan, weights)
+    columns = min(COLUMNS, len(shown))
+    tile_height = _tile_height(scan, window)
+    rows = -(-len(shown) // columns)
+    width = max(columns, 3) * TILE_PIXELS
+    sheet = Image.new("RGB", (width, HEADER_PIXELS + rows * tile_height), BACKGROUND)
+    _write_header(sheet, result)
+    for position, index in enumerate(shown):
+        tile = _tile(scan, result, window, index, tile_height, weights[index])
+        corner = (position % columns * TILE_PIXELS, HEADER_PIXELS + position // columns * tile_height)
+        sheet.paste(tile, corner)
+    return sheet
+
+
+def write_montage(result: StudyResult, path: Path) -> None:
+    """Write the montage as PNG, whole or not at all."""
+    with whole_file(path) as temporary:
+        montage(result).save(temporary, format="PNG", compress_level=1)
+
+
+def _slice_agatston(scan: Scan, rule: ScoringRule) -> NDArray[np.float64]:
+    """Coronary Agatston score of each slice."""
+    lesions = scan.lesions
+    counted = lesions.label != Calcium.OTHER
+    agatston = component_agatston(lesions, rule) * counted
+    return np.bincount(lesions.slice_index, agatston, minlength=scan.volume.geometry.shape[0]).astype(np.float64)
+
+
+def _slices_shown(scan: Scan, weights: NDArray[np.float64]) -> list[int]:
+    """The slices that score most; without calcium, slices spread evenly over the heart. Head first."""
+    scored = np.flatnonzero(weights)
+    if scored.size:
+        best = scored[np.argsort(-weights[scored], kind="stable")][:MAX_TILES]
+    else:
+        span = scan.heart.bounding_box[0] if scan.heart else slice(0, len(weights))
+        count = min(MAX_TILES // 2, span.stop - span.start)
+        best = np.unique(np.linspace(span.start, span.stop - 1, count).round().astype(int))
+    return sorted((int(index) for index in best), reverse=True)
+
+
+def _window(scan: Scan) -> _Window:
+    """The heart and all scored calcium with a margin; the whole slice where no heart was found."""
+    geometry = scan.volume.geometry
+    if scan.heart is None:
+        return _Window((0, geometry.shape[1]), (0, geometry.shape[2]))
+    spans = []
+    for axis in (1, 2):
+        box = scan.heart.bounding_box[axis]
+        centres = scan.lesions.centroid[scan.lesions.label != Calcium.OTHER, axis]
+        margin = round(MARGIN_MM / geometry.spacing_mm[axis])
+        low = int(min([box.start, *centres])) - margin
+        high = int(max([box.stop, *centres])) + margin + 1
+        spans.append((max(low, 0), min(high, geometry.shape[axis])))
+    return _Window(spans[0], spans[1])
+
+
+def _tile_height(scan: Scan, window: _Window) -> int:
+    _, row_mm, column_mm = scan.volume.geometry.spacing_mm
+    height_mm, width_mm = np.ptp(window.rows) * row_mm, np.ptp(window.columns) * column_mm
+    return round(TILE_PIXELS * float(height_mm / width_mm))
+
+
+def _tile(scan: Scan, result: StudyResult, window: _Window, index: int, height: int, agatston: float) -> Image.Image:
+    part = (index, slice(*window.rows), slice(*window.columns))
+    hu = scan.volume.hu[part].astype(np.float32)
+    low, high = CALCIUM_WINDOW_HU
+    grey = np.clip((hu - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+    size = (TILE_PIXELS, height)
+    tile = Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC).convert("RGB")
+    threshold_hu = result.rule.threshold_hu if result.rule else 0.0
+    labels = np.where(hu >= threshold_hu, scan.labels.labels[part], 0)
+    enlarged = np.asarray(Image.fromarray(labels.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
+    tile = Image.fromarray(_tinted(np.array(tile), enlarged))
+    _annotate(tile, scan, index, agatston, TILE_PIXELS / (np.ptp(window.columns) * scan.volume.geometry.spacing_mm[2]))
+    return tile
+
+
+def _tinted(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Fill each label with its colour, half through, and draw its outline solid."""
+    inner = labels.copy()
+    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        inner[labels != np.roll(labels, step, axis)] = 0
+    for label in Calcium:
+        colour = np.array(VESSEL_COLOURS[label])
+        body, edge = inner == label, (labels == label) & (inner == 0)
+        picture[body] = (picture[body] * (1 - FILL_OPACITY) + colour * FILL_OPACITY).astype(np.uint8)
+        picture[edge] = colour
+    return picture
+
+
+def _annotate(tile: Image.Image, scan: Scan, index: int, agatston: float, pixels_per_mm: float) -> None:
+    """Slice number and height, its part of the score, patient sides, a 20 mm bar."""
+    draw, font = ImageDraw.Draw(tile), _font(13)
+    width, height = tile.size
+    z_mm = scan.volume.geometry.to_patient_mm((index, 0, 0))[2]
+    draw.rectangle((0, 0, width - 1, height - 1), outline=BACKGROUND)
+    draw.text((5, 4), f"{index + 1}/{len(scan.volume.hu)}   z {z_mm:.1f} mm", INK, font)
+    if agatston > 0:
+        draw.text((width - 5, 4), f"{agatston:.1f}", INK, font, anchor="ra")
+    draw.text((5, height / 2), "R", FAINT, font, anchor="lm")
+    draw.text((width - 5, height / 2), "L", FAINT, font, anchor="rm")
+    draw.line((6, height - 7, 6 + 20 * pixels_per_mm, height - 7), INK, 2)
+    draw.text((6, height - 10), "20 mm", FAINT, _font(10), anchor="ld")
+
+
+def _write_header(sheet: Image.Image, result: StudyResult) -> None:
+    scores, model, rule = result.scores, result.model, result.rule
+    assert scores is not None and model is not None and rule is not None  # montage() was given a scored study
+    draw = ImageDraw.Draw(sheet)
+    draw.text((10, 6), f"Agatston {scores.agatston.total:.1f}   category {scores.category}", INK, _font(26))
+    threshold = f"rule {rule.name} (>= {rule.threshold_hu:g} HU)"
+    details = f"volume {scores.volume_mm3.total:.0f} mm3   {threshold}   {model.name} {model.version}"
+    draw.text((10, 42), details, INK, _font(14))
+    codes = ", ".join(dict.fromkeys(str(reason.code) for reason in result.reasons))
+    draw.text((10, 62), f"Warnings: {codes}" if codes else "No warnings", FAINT, _font(13))
+    _write_legend(draw, result, 82)
+    draw.text((10, 101), NOTICE, FAINT, _font(11))
+
+
+def _write_legend(draw: ImageDraw.ImageDraw, result: StudyResult, top: int) -> None:
+    assert result.scores is not None
+    agatston, at = result.scores.agatston, 10.0
+    amounts = {
+        label: agatston.other if label is Calcium.OTHER else agatston.per_vessel[label.name] for label in Calcium
+    }
+    named: Sequence[Calcium] = [label for label in Calcium if amounts[label] > 0]
+    for label in named:
+        text = f"{VESSEL_NAMES[label]} {amounts[label]:.1f}"
+        draw.rectangle((at, top + 2, at + 11, top + 13), fill=VESSEL_COLOURS[label])
+        draw.text((at + 16, top), text, INK, _font(13))
+        at += 34 + draw.textlength(text, _font(13))
+    if not named:
+        draw.text((10, top), "no calcium found", FAINT, _font(13))
+
+
+def _font(size: int) -> "FreeTypeFont | ImageFont.ImageFont":
+    """Pillow's own font: no font of the machine is relied on."""
+    return ImageFont.load_default(size)

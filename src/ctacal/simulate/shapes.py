@@ -1,0 +1,235 @@
+"""Analytic shapes and the ``Canvas`` they are painted on, one over the other, with an edge one pixel wide.
+
+Points are (z, y, x) in mm, the order of the array axes: z to the head, y to the back, x to the patient's left.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.geometry import Geometry
+
+Floats = NDArray[np.float32]
+Vector = NDArray[np.float64]
+Box = NDArray[np.float64]
+"""(2, 3): the lower and the upper (z, y, x)."""
+
+EVERYWHERE: Box = np.array([[-1e6] * 3, [1e6] * 3])
+
+
+class Shape(Protocol):
+    """A region of space."""
+
+    def box_mm(self) -> Box:
+        """A box that holds it."""
+
+    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:
+        """Distance to its surface, to first order, negative inside; z, y, x are an open grid."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ellipsoid:
+    """An ellipsoid; ``axes`` are the directions of its radii, unit vectors as rows."""
+
+    centre: Vector
+    radii_mm: Vector
+    axes: Vector
+
+    @classmethod
+    def at(cls, centre: Sequence[float], radii_mm: Sequence[float], axes: Vector | None = None) -> "Ellipsoid":
+        """Make one from plain numbers, upright unless ``axes`` turn it."""
+        return cls(np.array(centre, float), np.array(radii_mm, float), np.eye(3) if axes is None else axes)
+
+    def box_mm(self) -> Box:  # noqa: D102
+        half = np.linalg.norm(self.axes * self.radii_mm[:, None], axis=0)
+        return np.array([self.centre - half, self.centre + half])
+
+    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+        offsets = [axis - np.float32(c) for axis, c in zip((z, y, x), self.centre, strict=True)]
+        level: Any = np.float32(-1)
+        slope: Any = np.float32(1e-9)
+        for direction, radius in zip(self.axes, self.radii_mm, strict=True):
+            part = _dot(direction / radius, offsets)
+            level = level + part**2
+            slope = slope + (part / np.float32(radius)) ** 2
+        return np.asarray(level / (2 * np.sqrt(slope)), np.float32)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Superellipses stacked along z; each knot is (z, centre y, centre x, radius y, radius x) in mm."""
+
+    knots: tuple[tuple[float, float, float, float, float], ...]
+    power: float = 2.0
+
+    def grown(self, mm: float) -> "Column":
+        """The same with larger radii."""
+        return Column(tuple((z, cy, cx, ry + mm, rx + mm) for z, cy, cx, ry, rx in self.knots), self.power)
+
+    def box_mm(self) -> Box:  # noqa: D102
+        z, cy, cx, ry, rx = np.array(self.knots).T
+        lower, upper = [z.min(), (cy - ry).min(), (cx - rx).min()], [z.max(), (cy + ry).max(), (cx + rx).max()]
+        return np.array([lower, upper])
+
+    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+        knots = np.array(self.knots)
+        cy, cx, ry, rx = (np.interp(z, knots[:, 0], column).astype(np.float32) for column in knots.T[1:])
+        v, u = np.abs(y - cy) / ry, np.abs(x - cx) / rx
+        level = v**self.power + (u**self.power - 1)
+        slope = (v ** (self.power - 1) / ry) ** 2 + ((u ** (self.power - 1) / rx) ** 2 + np.float32(1e-9))
+        level /= np.sqrt(slope, out=slope)
+        level /= self.power
+        return np.asarray(level, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Capsule:
+    """A straight piece of tube with round ends."""
+
+    start: Vector
+    end: Vector
+    radius_mm: float
+
+    def box_mm(self) -> Box:  # noqa: D102
+        lower, upper = np.minimum(self.start, self.end), np.maximum(self.start, self.end)
+        return np.array([lower - self.radius_mm, upper + self.radius_mm])
+
+    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+        offsets = [axis - np.float32(c) for axis, c in zip((z, y, x), self.start, strict=True)]
+        way = self.end - self.start
+        along = np.clip(_dot(way / (way @ way), offsets), 0, 1)
+        away: Any = sum((offset - np.float32(w) * along) ** 2 for offset, w in zip(offsets, way, strict=True))
+        return np.asarray(np.sqrt(away) - np.float32(self.radius_mm), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class HalfSpace:
+    """All that lies behind a plane, against its unit normal."""
+
+    point: Vector
+    normal: Vector
+
+    @classmethod
+    def behind(cls, y: float) -> "HalfSpace":
+        """Everything towards the back of ``y``."""
+        return cls(np.array([0.0, y, 0.0]), np.array([0.0, -1.0, 0.0]))
+
+    def box_mm(self) -> Box:  # noqa: D102
+        return EVERYWHERE
+
+    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+        offsets = [axis - np.float32(c) for axis, c in zip((z, y, x), self.point, strict=True)]
+        return np.asarray(_dot(self.normal, offsets), np.float32)
+
+
+@dataclass(frozen=True)
+class Slabs:
+    """Slabs one above the other every ``period_mm``.
+
+    They climb ``rise`` mm with each mm towards the back, and sink ``fall`` mm with each mm away from the midline.
+    """
+
+    period_mm: float
+    half_mm: float
+    rise: float = 0.0
+    fall: float = 0.0
+
+    def box_mm(self) -> Box:  # noqa: D102
+        return EVERYWHERE
+
+    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+        phase = z - np.float32(self.rise) * y + np.float32(self.fall) * np.abs(x)
+        phase %= np.float32(self.period_mm)
+        return np.asarray(np.abs(phase - np.float32(self.period_mm / 2)) - np.float32(self.half_mm), np.float32)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What lies between ``inner_mm`` and ``outer_mm`` outside of a column's surface."""
+
+    column: Column
+    inner_mm: float
+    outer_mm: float
+
+    def box_mm(self) -> Box:  # noqa: D102
+        return self.column.grown(self.outer_mm).box_mm()
+
+    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+        distance = self.column.distance_mm(z, y, x)
+        return np.maximum(self.inner_mm - distance, distance - self.outer_mm)
+
+
+@dataclass(frozen=True)
+class Both:
+    """What two shapes have in common."""
+
+    first: Shape
+    second: Shape
+
+    def box_mm(self) -> Box:  # noqa: D102
+        boxes = self.first.box_mm(), self.second.box_mm()
+        return np.array([np.maximum(boxes[0][0], boxes[1][0]), np.minimum(boxes[0][1], boxes[1][1])])
+
+    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+        return np.maximum(self.first.distance_mm(z, y, x), self.second.distance_mm(z, y, x))
+
+
+def tube(path: Vector, radius_mm: float, end_radius_mm: float | None = None) -> Iterator[Capsule]:
+    """Capsules along the (points, 3) ``path``; the radius may change towards the end."""
+    radii = np.linspace(radius_mm, radius_mm if end_radius_mm is None else end_radius_mm, len(path))
+    for (start, end), radius in zip(pairwise(path), radii, strict=False):
+        yield Capsule(start, end, float(radius))
+
+
+def _dot(direction: Vector, offsets: Sequence[Floats]) -> Any:
+    return sum(offset * np.float32(part) for part, offset in zip(direction, offsets, strict=True) if part)
+
+
+class Canvas:
+    """A scan that is being painted: float32 HU, (slices, rows, columns), with the place of its voxels."""
+
+    def __init__(self, geometry: Geometry, hu: float) -> None:
+        self.geometry = geometry
+        self.hu: Floats = np.full(geometry.shape, hu, np.float32)
+        self._axes = [
+            geometry.to_patient_mm((0, 0, 0))[2 - axis] + np.arange(n) * spacing
+            for axis, (n, spacing) in enumerate(zip(geometry.shape, geometry.spacing_mm, strict=True))
+        ]
+
+    def box(self, shape: Shape, margin_mm: float) -> tuple[slice, slice, slice]:
+        """The part of the scan that holds the shape with a margin around it; empty where it lies outside."""
+        lower, upper = shape.box_mm()
+        spans = [
+            slice(*np.searchsorted(axis, (low - margin_mm, high + margin_mm)).tolist())
+            for axis, low, high in zip(self._axes, lower, upper, strict=True)
+        ]
+        return spans[0], spans[1], spans[2]
+
+    def distance_mm(self, shape: Shape, box: tuple[slice, slice, slice], shift_mm: float = 0.0) -> Floats:
+        """The shape's distances within a box, sampled ``shift_mm`` above the slices' middle."""
+        z, y, x = (axis[span].astype(np.float32) for axis, span in zip(self._axes, box, strict=True))
+        return shape.distance_mm(z[:, None, None] + np.float32(shift_mm), y[None, :, None], x[None, None, :])
+
+    def paint(self, shape: Shape, hu: float, *, samples: int = 1) -> None:
+        """Cover what is there by the shape.
+
+        ``samples`` heights within each slice are averaged: 1 will do for what is large against the slices.
+        """
+        edge_mm = self.geometry.spacing_mm[2]
+        box = self.box(shape, edge_mm + self.geometry.slice_spacing_mm * (samples > 1) / 2)
+        part = self.hu[box]
+        if not part.size:
+            return
+        heights = ((np.arange(samples) + 0.5) / samples - 0.5) * self.geometry.slice_spacing_mm
+        cover = np.zeros_like(part)
+        for height in heights.tolist():
+            inside = self.distance_mm(shape, box, height)
+            inside *= -1 / edge_mm
+            inside += 0.5
+            cover += np.clip(inside, 0, 1, out=inside)
+        cover /= samples
+        part += cover * (np.float32(hu) - part)

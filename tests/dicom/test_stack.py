@@ -1,0 +1,315 @@
+"""Slices that make no regular volume are refused with the right reason, or put right on request; never in silence."""
+
+import numpy as np
+import pytest
+from dicom_series import (
+    AXIAL,
+    MARKER_INDEX,
+    MARKER_MM,
+    Grid,
+    assert_truth,
+    chest_hu,
+    ct_series,
+    marker_mm,
+    refusal_of,
+    store_hu,
+    study_of,
+    uid,
+    volume_of,
+    write,
+)
+
+from ctacal.dicom.choose import candidates
+from ctacal.dicom.stack import Stack
+from ctacal.errors import Code, Refusal
+
+ALL_HU = chest_hu(Grid())
+MARKED = MARKER_INDEX[0]
+
+
+def moved(image, *, x=0.0, y=0.0, z=0.0):
+    image.ImagePositionPatient = [round(a + b, 6) for a, b in zip(image.ImagePositionPatient, (x, y, z), strict=True)]
+    return image
+
+
+def test_regular_series_is_read_exactly(tmp_path):
+    volume, notes = volume_of(write(tmp_path, ct_series()))
+    assert_truth(volume)
+    assert notes == []
+    assert volume.hu.dtype == np.int16
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+
+
+def test_spacing_comes_from_positions_not_from_thickness(tmp_path):
+    grid = Grid(slice_mm=2.5)
+    volume, _ = volume_of(write(tmp_path, ct_series(grid, SliceThickness="5", SpacingBetweenSlices="4")))
+    assert_truth(volume, grid)
+
+
+def test_missing_slice_is_refused(tmp_path):
+    series = ct_series()
+    del series[7]
+    assert refusal_of(write(tmp_path, series)) is Code.MISSING_SLICE
+
+
+@pytest.mark.parametrize("gone", [1, MARKED - 1, MARKED + 1, 18])
+def test_missing_slice_is_interpolated_on_request(tmp_path, gone):
+    series = ct_series()
+    del series[gone]
+    volume, notes = volume_of(write(tmp_path, series), fill_gaps=True)
+    assert_truth(volume)
+    assert Code.SLICES_INTERPOLATED in notes
+    mean = np.rint((ALL_HU[gone - 1].astype(float) + ALL_HU[gone + 1]) / 2)
+    np.testing.assert_array_equal(volume.hu[gone], mean)
+    rest = np.delete(np.arange(20), gone)
+    np.testing.assert_array_equal(volume.hu[rest], ALL_HU[rest])
+
+
+@pytest.mark.parametrize("gone", [{7, 8}, {3, 6, 9}], ids=["neighbours", "too many"])
+def test_wide_or_many_gaps_are_never_interpolated(tmp_path, gone):
+    series = [image for index, image in enumerate(ct_series()) if index not in gone]
+    assert refusal_of(write(tmp_path, series), fill_gaps=True) is Code.MISSING_SLICE
+
+
+def test_duplicate_slice_with_equal_pixels_is_dropped(tmp_path):
+    series = ct_series()
+    copy = ct_series()[5]
+    copy.SOPInstanceUID = uid("copy")
+    volume, notes = volume_of(write(tmp_path, [*series, copy]))
+    assert_truth(volume)
+    assert volume.hu.shape == ALL_HU.shape
+    assert Code.DUPLICATES_DROPPED in notes
+
+
+def test_whole_series_stored_twice_is_read_once(tmp_path):
+    write(tmp_path / "a", ct_series())
+    write(tmp_path / "b", ct_series())
+    volume, notes = volume_of(tmp_path)
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert Code.DUPLICATES_DROPPED in notes
+
+
+def test_copy_of_a_slice_among_numbered_acquisitions_is_dropped(tmp_path):
+    """Step-and-shoot scanners count every table step as an acquisition: a copy must not tear the series apart."""
+    series = ct_series()
+    for number, image in enumerate(series):
+        image.AcquisitionNumber = number + 1
+    volume, notes = volume_of(write(tmp_path, [*series, series[5]]))
+    assert_truth(volume)
+    assert Code.DUPLICATES_DROPPED in notes
+
+
+def test_duplicate_slice_with_different_pixels_is_refused(tmp_path):
+    series = ct_series()
+    other = ct_series()[5]
+    other.SOPInstanceUID = uid("other")
+    store_hu(other, ALL_HU[5] + 3)
+    assert refusal_of(write(tmp_path, [*series, other])) is Code.DUPLICATE_SLICE
+
+
+def test_duplicate_slice_with_another_rescale_is_refused(tmp_path):
+    series = ct_series()
+    other = ct_series()[5]
+    other.SOPInstanceUID, other.RescaleIntercept = uid("other"), "-1000"
+    assert refusal_of(write(tmp_path, [*series, other])) is Code.DUPLICATE_SLICE
+
+
+@pytest.mark.parametrize(
+    ("second_half_mm", "code"), [(5.0, Code.MIXED_SPACING), (3.5, Code.MIXED_SPACING), (6.0, Code.MISSING_SLICE)]
+)
+@pytest.mark.parametrize("fill_gaps", [False, True])
+def test_mixed_spacing_is_refused(tmp_path, second_half_mm, code, fill_gaps):
+    series = ct_series()
+    for index, image in enumerate(series[11:], 1):
+        moved(image, z=index * (second_half_mm - 3.0))
+    assert refusal_of(write(tmp_path, series), fill_gaps=fill_gaps) is code
+
+
+def test_rounded_positions_are_no_mixed_spacing(tmp_path):
+    grid = Grid(slice_mm=3.27)
+    series = ct_series(grid)
+    for image in series:
+        image.ImagePositionPatient = [round(float(mm), 1) for mm in image.ImagePositionPatient]
+    volume, _ = volume_of(write(tmp_path, series))
+    np.testing.assert_allclose(marker_mm(volume), MARKER_MM, atol=0.1)
+    assert volume.geometry.slice_spacing_mm == pytest.approx(3.27, abs=0.01)
+
+
+@pytest.mark.parametrize("localizer_orientation", [AXIAL, (1, 0, 0, 0, 0, -1)], ids=["axial", "frontal"])
+def test_localizer_inside_is_left_out(tmp_path, localizer_orientation):
+    series = ct_series()
+    localizer = ct_series(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])[3]
+    localizer.SOPInstanceUID, localizer.ImageOrientationPatient = uid("localizer"), list(localizer_orientation)
+    volume, notes = volume_of(write(tmp_path, [localizer, *series]))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert_truth(volume)
+    assert Code.LOCALIZERS_DROPPED in notes
+
+
+def test_frontal_scout_inside_without_the_word_is_left_out(tmp_path):
+    scout = ct_series(Grid(rows=60, columns=44, orientation=(1, 0, 0, 0, 0, -1)))[0]
+    scout.SOPInstanceUID = uid("scout")
+    volume, _ = volume_of(write(tmp_path, [scout, *ct_series()]))
+    assert_truth(volume)
+    assert volume.hu.shape == ALL_HU.shape
+
+
+def test_two_kernels_under_one_uid_are_two_series(tmp_path):
+    soft = ct_series(ConvolutionKernel="B30f")
+    sharp = ct_series(ConvolutionKernel="B70f")
+    for image, hu in zip(sharp, ALL_HU, strict=True):
+        image.SOPInstanceUID = uid("sharp", image.InstanceNumber)
+        store_hu(image, hu + 1)
+    write(tmp_path / "soft", soft)
+    write(tmp_path / "sharp", sharp)
+    assert sorted(one.part for one in study_of(tmp_path).series) == ["1 of 2", "2 of 2"]
+    volume, _ = volume_of(tmp_path)
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert_truth(volume)
+
+
+def test_colliding_acquisitions_are_two_series(tmp_path):
+    first, second = ct_series(AcquisitionNumber=1), ct_series(AcquisitionNumber=2)
+    for image, hu in zip(second, ALL_HU, strict=True):
+        image.SOPInstanceUID = uid("second", image.InstanceNumber)
+        store_hu(image, np.where(hu == hu.max(), hu, hu + 1))
+    write(tmp_path / "1", first)
+    write(tmp_path / "2", second)
+    ranked = candidates(study_of(tmp_path))
+    assert [one.unfit for one in ranked] == [None, None]
+    assert [len(one.series.slices) for one in ranked] == [20, 20]
+    assert {one.series.slices[0].acquisition_number for one in ranked} == {1, 2}
+    volume, notes = volume_of(tmp_path)
+    np.testing.assert_allclose(marker_mm(volume), MARKER_MM, atol=1e-3)
+    assert Code.SEVERAL_CANDIDATES in notes
+
+
+def test_acquisitions_between_each_other_are_two_series(tmp_path):
+    """Two breath holds half a spacing apart make an even grid together, and must not become one volume of 1.5 mm."""
+    first, second = ct_series(AcquisitionNumber=1), ct_series(AcquisitionNumber=2)
+    for image in second:
+        image.SOPInstanceUID = uid("second", image.InstanceNumber)
+        moved(image, z=1.5)
+    write(tmp_path / "1", first)
+    write(tmp_path / "2", second)
+    volume, _ = volume_of(tmp_path)
+    assert volume.hu.shape == ALL_HU.shape
+    assert volume.geometry.slice_spacing_mm == pytest.approx(3.0)
+
+
+def test_acquisition_numbers_that_count_table_steps_are_one_series(tmp_path):
+    series = ct_series()
+    for number, image in enumerate(series):
+        image.AcquisitionNumber = number // 4 + 1
+    volume, notes = volume_of(write(tmp_path, series))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert notes == []
+
+
+def test_colliding_reconstructions_that_nothing_tells_apart_are_refused(tmp_path):
+    first, second = ct_series(), ct_series()
+    for image, hu in zip(second, ALL_HU, strict=True):
+        image.SOPInstanceUID = uid("second", image.InstanceNumber)
+        store_hu(image, hu + 1)
+    write(tmp_path / "1", first)
+    write(tmp_path / "2", second)
+    assert refusal_of(tmp_path) is Code.DUPLICATE_SLICE
+
+
+COS, SIN = np.cos(np.deg2rad(12)), np.sin(np.deg2rad(12))
+TILTED = Grid(orientation=(1, 0, 0, 0, float(COS), float(SIN)), step_mm=(0.0, 0.0, 3.0))
+
+
+def test_gantry_tilt_is_refused(tmp_path):
+    assert refusal_of(write(tmp_path, ct_series(TILTED))) is Code.GANTRY_TILT
+
+
+def test_gantry_tilt_is_resampled_on_request(tmp_path):
+    volume, notes = volume_of(write(tmp_path, ct_series(TILTED)), untilt=True)
+    assert Code.TILT_RESAMPLED in notes
+    axes = volume.geometry.affine[:3, :3]
+    np.testing.assert_allclose(axes.T @ axes, np.diag(np.square([3 * COS, 0.9, 0.7])), atol=1e-6)
+    np.testing.assert_allclose(marker_mm(volume), MARKER_MM, atol=0.5)
+    assert marker_mm(volume) @ np.cross([1, 0, 0], [0, COS, SIN]) == pytest.approx(
+        MARKER_MM @ np.cross([1, 0, 0], [0, COS, SIN]), abs=1e-3
+    )
+    np.testing.assert_allclose(mean_mm(volume), MARKER_MM, atol=0.05)
+
+
+def mean_mm(volume):
+    """The centre of gravity of the marker, which linear interpolation leaves where it was."""
+    index = np.array(np.unravel_index(int(volume.hu.argmax()), volume.hu.shape))
+    _, rows, columns = np.indices(volume.hu.shape)
+    near = (np.abs(rows - index[1]) <= 2) & (np.abs(columns - index[2]) <= 2)
+    weight = np.clip(volume.hu - 100, 0, None) * near
+    weight[np.arange(20) != index[0]] = 0
+    centre = [np.average(axis, weights=weight) for axis in np.indices(volume.hu.shape)]
+    return volume.geometry.to_patient_mm(centre)
+
+
+def test_tilt_below_one_degree_is_held_by_the_geometry(tmp_path):
+    grid = Grid(step_mm=(0.0, 0.03, 3.0))
+    volume, notes = volume_of(write(tmp_path, ct_series(grid)))
+    assert notes == []
+    assert_truth(volume, grid)
+    np.testing.assert_allclose(volume.geometry.affine[:3, 0], [0.0, 0.03, 3.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("index", [0, 8, 19])
+@pytest.mark.parametrize("shift", [{"x": 1.0}, {"y": -4.0}], ids=["left", "anterior"])
+def test_slice_shifted_in_plane_is_refused(tmp_path, index, shift):
+    series = ct_series()
+    moved(series[index], **shift)
+    assert refusal_of(write(tmp_path, series)) is Code.SHIFTED_SLICE
+
+
+def test_half_a_series_shifted_in_plane_is_refused(tmp_path):
+    series = ct_series()
+    for image in series[10:]:
+        moved(image, x=2.0)
+    assert refusal_of(write(tmp_path, series)) is Code.SHIFTED_SLICE
+
+
+@pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+def test_missing_geometry_is_refused(tmp_path, keyword):
+    assert refusal_of(write(tmp_path, ct_series(**{keyword: None}))) is Code.NO_GEOMETRY
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("ImageOrientationPatient", [0, 0, 0, 0, 0, 0]),
+        ("ImageOrientationPatient", [1, 0, 0, 1, 0, 0]),
+        ("ImageOrientationPatient", [2, 0, 0, 0, 1, 0]),
+        ("ImagePositionPatient", [1, 2]),
+        ("ImagePositionPatient", []),
+        ("PixelSpacing", [0, 0]),
+        ("PixelSpacing", [-0.7, 0.7]),
+        ("PixelSpacing", [0.7]),
+    ],
+)
+def test_meaningless_geometry_is_refused(tmp_path, keyword, value):
+    assert refusal_of(write(tmp_path, ct_series(**{keyword: value}))) is Code.NO_GEOMETRY
+
+
+def test_missing_position_in_one_slice_is_refused(tmp_path):
+    series = ct_series()
+    del series[4].ImagePositionPatient
+    assert refusal_of(write(tmp_path, series)) is Code.NO_GEOMETRY
+
+
+def test_all_slices_at_one_place_are_refused(tmp_path):
+    assert refusal_of(write(tmp_path, ct_series(Grid(step_mm=(0.0, 0.0, 0.0))))) is Code.DUPLICATE_SLICE
+
+
+@pytest.mark.parametrize("kept", [1, 4])
+def test_too_few_slices_are_refused(tmp_path, kept):
+    assert refusal_of(write(tmp_path, ct_series()[:kept])) is Code.TOO_FEW_SLICES
+
+
+def test_stack_larger_than_allowed_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("ctacal.dicom.stack.MAX_VOXELS", 19 * 48 * 40)
+    (series,) = study_of(write(tmp_path, ct_series())).series
+    with pytest.raises(Refusal) as caught:
+        Stack.of(series.slices)
+    assert caught.value.reason.code is Code.TOO_LARGE

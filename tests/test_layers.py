@@ -1,0 +1,92 @@
+"""The import rule of the house: stages import only upward; the parts beside them never each other."""
+
+import ast
+from pathlib import Path
+
+import ctacal
+
+ROOT = Path(ctacal.__file__).parent
+STAGES = (
+    "errors",
+    "atomic",
+    "geometry",
+    "dicom",
+    "volume",
+    "labels",
+    "heart",
+    "threshold",
+    "lesion",
+    "scores",
+    "study",
+    "cohort",
+    "agreement",
+    "outcomes",
+)
+BESIDE = ("nn", "simulate", "report")
+ABOVE = ("web", "node", "batch")
+HEAVY = {"torch", "pynetdicom", "fastapi", "ray", "onnx", "highdicom", "pandas", "matplotlib"}
+"""Never imported by what scoring needs."""
+
+
+def modules_imported(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            names |= (
+                {f"{node.module}.{alias.name}" for alias in node.names}
+                if node.module == "ctacal"
+                else {str(node.module)}
+            )
+    return names
+
+
+def part_of(file: Path) -> str:
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def may_import(part: str) -> set[str]:
+    if part in STAGES:
+        return set(STAGES[: STAGES.index(part) + 1])
+    if part in BESIDE:
+        return {*STAGES, part}
+    if part in ABOVE:
+        return {*STAGES, *BESIDE, part}
+    return {*STAGES, *BESIDE, *ABOVE, part, "__version__"}
+
+
+def test_every_part_has_its_place() -> None:
+    parts = {part_of(file) for file in ROOT.rglob("*.py")}
+    assert parts <= {*STAGES, *BESIDE, *ABOVE, "cli", "__init__", "sample"}
+
+
+def test_imports_go_only_upward() -> None:
+    wrong = []
+    for file in ROOT.rglob("*.py"):
+        part = part_of(file)
+        for name in modules_imported(file):
+            target = name.split(".")[1] if name.startswith("ctacal.") else ""
+            if target and target not in may_import(part) | {"__version__"}:
+                wrong.append(f"{file.relative_to(ROOT)} imports {name}")
+    assert not wrong
+
+
+def test_scoring_needs_nothing_heavy() -> None:
+    wrong = [
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in ROOT.rglob("*.py")
+        if part_of(file) in STAGES or part_of(file) == "cli"
+        for name in modules_imported(file)
+        if name.split(".")[0] in HEAVY
+    ]
+    assert not wrong
+
+
+def test_the_rule_sees_a_breach() -> None:
+    """The checks above can fail: a stage may not import what lies below it."""
+    assert "study" not in may_import("dicom")
+    assert "report" not in may_import("study")
+    assert "simulate" not in may_import("report")
+    assert {"errors", "geometry"} <= may_import("dicom")
