@@ -84,6 +84,16 @@ MARGIN_MM = 4.0
 HEART_ML = (100.0, 2500.0)
 """What is found outside of this range is no heart (own choice; wide, for children, cardiomegaly and cut-off scans)."""
 
+NOISE_PATCH_MM = 12.0
+"""Side of the squares whose standard deviation is the noise: some noise grains wide, and no wider than a chamber (own
+choice)."""
+
+BLOOD_HU = (10.0, 80.0)
+"""Mean of a patch of unenhanced blood or myocardium, anaemia and 80 to 140 kVp included (own choice)."""
+
+MIN_NOISE_PATCHES = 8
+"""Fewer patches give no estimate (own choice)."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class HeartMask:
@@ -140,6 +150,42 @@ def find_heart(volume: Volume) -> HeartMask:
     heart = _followed(thick, lungs, midline, scan)
     heart = _grown(heart, MARGIN_MM, scan) & cavity & ~bone
     return _checked(HeartMask(_to_full_grid(heart, box, scan, volume.geometry.shape), volume.geometry))
+
+
+def blood_pool_noise_hu(volume: Volume, heart: HeartMask) -> float | None:
+    """In-plane noise of the blood pool (HU): the median standard deviation of patches deep inside the heart.
+
+    Each patch's own plane is taken off first, so that neither shading nor a slanting border counts. The standard
+    deviation, unlike differences of neighbours, holds for smooth kernels too, whose noise is grainy. None where too few
+    patches hold blood. Raises ``Refusal`` (``LABELS_MISMATCH``) where the mask is not the volume's.
+    """
+    require_same_grid(volume, heart.geometry, "heart mask")
+    box = heart.bounding_box
+    side = tuple(max(3, round(NOISE_PATCH_MM / mm)) for mm in volume.geometry.spacing_mm[1:])
+    inside = _patches(heart.mask[box], side).all(axis=(3, 4))
+    deep = ~_widened(np.pad(~inside, ((0, 0), (1, 1), (1, 1)), constant_values=True), diagonal=False)[:, 1:-1, 1:-1]
+    patches = _patches(volume.hu[box], side)[deep].astype(np.float32)
+    mean_hu = patches.mean(axis=(1, 2))
+    blood = patches[(mean_hu >= BLOOD_HU[0]) & (mean_hu <= BLOOD_HU[1])]
+    return float(np.median(_deviation_from_plane(blood))) if len(blood) >= MIN_NOISE_PATCHES else None
+
+
+def _patches(array: NDArray[Any], side: tuple[int, ...]) -> NDArray[Any]:
+    """(slices, patch rows, patch columns, rows, columns): the array in whole patches."""
+    rows, columns = (n // s for n, s in zip(array.shape[1:], side, strict=True))
+    whole = array[:, : rows * side[0], : columns * side[1]]
+    return whole.reshape(len(array), rows, side[0], columns, side[1]).swapaxes(2, 3)
+
+
+def _deviation_from_plane(patches: Hounsfield) -> NDArray[np.float64]:
+    """Standard deviation of each (rows, columns) patch about its own least-squares plane; 3 degrees of freedom less."""
+    rows, columns = patches.shape[1:]
+    slope_row, slope_column = np.meshgrid(np.arange(rows) - (rows - 1) / 2, np.arange(columns) - (columns - 1) / 2)
+    plane = np.stack([np.ones(rows * columns), slope_row.T.ravel(), slope_column.T.ravel()])
+    plane /= np.linalg.norm(plane, axis=1, keepdims=True)
+    flat = patches.reshape(len(patches), -1).astype(np.float64)
+    rest = flat - (flat @ plane.T) @ plane
+    return np.asarray(np.sqrt((rest**2).sum(axis=1) / (rows * columns - 3)))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -381,9 +427,7 @@ def _to_full_grid(heart: Mask, box: tuple[slice, slice, slice], scan: _Coarse, s
     return full
 
 
-def _interpolation(
-    occupied: NDArray[np.bool_], box: slice, block: int, full: int
-) -> tuple[slice, NDArray[np.float32]]:
+def _interpolation(occupied: NDArray[np.bool_], box: slice, block: int, full: int) -> tuple[slice, NDArray[np.float32]]:
     """Along one axis: the full-grid span that holds the mask, and the weights (span, coarse) that fill it."""
     start = box.start or 0
     extent = _extent(occupied)

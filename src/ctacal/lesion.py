@@ -60,12 +60,21 @@ class Lesions:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Runs:
-    """Stretches of calcium voxels within image rows, in scan order; ``last`` is inclusive; both are flat indices."""
+    """Stretches of calcium voxels of one label within image rows, in scan order."""
 
     first: Ints
+    """Flat index of the first voxel."""
     last: Ints
+    """Flat index of the last voxel, inclusive."""
+    label: Ints
     group: Ints
     """Runs of different groups never touch: coronary and other calcium, or one group a label."""
+    peak_hu: Floats
+    sum_hu: Floats
+
+    @property
+    def pixels(self) -> Ints:
+        return self.last - self.first + 1
 
 
 def find_lesions(
@@ -87,38 +96,46 @@ def find_lesions(
     if connectivity not in (4, 8):
         raise ValueError(f"connectivity must be 4 or 8 neighbours in plane, got {connectivity}")
     require_same_grid(volume, labels.geometry, "label map")
-    voxel = _calcium_voxels(volume.hu, labels.labels, threshold_hu)
-    label = labels.labels.ravel()[voxel].astype(np.int64)
-    hu = volume.hu.ravel()[voxel].astype(np.float64)
-    group = label if split_vessels else np.where(label == Calcium.OTHER, 2, 1)
     _, rows, columns = volume.geometry.shape
-    run_of_voxel, runs = _runs(voxel, group, columns)
-    in_plane = _touching(runs, (0, 1), reach=int(connectivity == 8), rows=rows, columns=columns)
-    component_of_run = _join(len(runs.first), *in_plane)
-    component = component_of_run[run_of_voxel]
-    component_label = _majority(component, label)
-    across = [_touching(runs, (1, row), reach=1, rows=rows, columns=columns) for row in (-1, 0, 1)]
-    a, b = (component_of_run[np.concatenate(ends)] for ends in zip(*across, strict=True))
-    same = component_label[a] == component_label[b]
-    return _measure(
-        component, component_label, _join(len(component_label), a[same], b[same]), voxel, hu, volume.geometry
+    runs = _runs(volume.hu, labels.labels, threshold_hu, split_vessels=split_vessels)
+    in_plane = (
+        _abutting(runs, columns),
+        _touching(runs, (0, 1), reach=int(connectivity == 8), rows=rows, columns=columns),
+    )
+    component = _join(len(runs.first), *_edges(*in_plane))
+    label = _majority(component, runs)
+    across = (_touching(runs, (1, row), reach=1, rows=rows, columns=columns) for row in (-1, 0, 1))
+    a, b = (component[ends] for ends in _edges(*across))
+    same = label[a] == label[b]
+    return _measure(runs, component, label, _join(len(label), a[same], b[same]), volume.geometry)
+
+
+def _runs(hu: HUArray, labels: NDArray[np.uint8], threshold_hu: float, *, split_vessels: bool) -> _Runs:
+    """Cut the labelled voxels at or above the threshold into runs."""
+    threshold: Any = np.ceil(threshold_hu) if hu.dtype == np.int16 else threshold_hu
+    bright = np.flatnonzero(hu >= hu.dtype.type(threshold))
+    voxel = bright[labels.ravel()[bright] != 0]
+    voxel_label, voxel_hu = labels.ravel()[voxel], hu.ravel()[voxel].astype(np.float64)
+    starts = np.ones(len(voxel), bool)
+    starts[1:] = (np.diff(voxel) != 1) | (voxel_label[1:] != voxel_label[:-1]) | (voxel[1:] % hu.shape[2] == 0)
+    begin = np.flatnonzero(starts)
+    end = np.append(begin[1:], len(voxel))[: len(begin)] - 1
+    label = voxel_label[begin].astype(np.int64)
+    return _Runs(
+        first=voxel[begin],
+        last=voxel[end],
+        label=label,
+        group=label if split_vessels else np.where(label == Calcium.OTHER, 2, 1),
+        peak_hu=np.maximum.reduceat(voxel_hu, begin) if begin.size else voxel_hu,
+        sum_hu=np.add.reduceat(voxel_hu, begin) if begin.size else voxel_hu,
     )
 
 
-def _calcium_voxels(hu: HUArray, labels: NDArray[np.uint8], threshold_hu: float) -> Ints:
-    """Flat indices of labelled voxels at or above the threshold, in scan order."""
-    threshold: Any = np.ceil(threshold_hu) if hu.dtype == np.int16 else threshold_hu
-    return np.flatnonzero((hu >= hu.dtype.type(threshold)) & (labels != 0))
-
-
-def _runs(voxel: Ints, group: Ints, columns: int) -> tuple[Ints, _Runs]:
-    """Cut the voxels into runs; also the run of each voxel."""
-    starts = np.ones(len(voxel), bool)
-    starts[1:] = (np.diff(voxel) != 1) | (np.diff(group) != 0) | (voxel[1:] % columns == 0)
-    run_of_voxel = np.cumsum(starts) - 1
-    begin = np.flatnonzero(starts)
-    end = np.append(begin[1:], len(voxel))[: len(begin)] - 1
-    return run_of_voxel, _Runs(voxel[begin], voxel[end], group[begin])
+def _abutting(runs: _Runs, columns: int) -> tuple[Ints, Ints]:
+    """Pairs of runs of one group that follow each other in a row: two vessels' labels meet there."""
+    meets = (runs.last[:-1] + 1 == runs.first[1:]) & (runs.first[1:] % columns != 0)
+    a = np.flatnonzero(meets & (runs.group[:-1] == runs.group[1:]))
+    return a, a + 1
 
 
 def _touching(runs: _Runs, step: tuple[int, int], *, reach: int, rows: int, columns: int) -> tuple[Ints, Ints]:
@@ -141,6 +158,10 @@ def _touching(runs: _Runs, step: tuple[int, int], *, reach: int, rows: int, colu
     return a[same], b[same]
 
 
+def _edges(*pairs: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    return np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs])
+
+
 def _join(n: int, a: Ints, b: Ints) -> Ints:
     """Component number of each of n nodes joined by the edges a-b, numbered by their first node."""
     from scipy.sparse import coo_array
@@ -152,29 +173,30 @@ def _join(n: int, a: Ints, b: Ints) -> Ints:
     return np.asarray(np.argsort(np.argsort(first))[found], np.int64)
 
 
-def _majority(component: Ints, label: Ints) -> Ints:
+def _majority(component: Ints, runs: _Runs) -> Ints:
     """The label that most voxels of each component carry; the lower one of equals."""
     n_labels = int(max(Calcium)) + 1
-    votes = np.bincount(component * n_labels + label, minlength=(component.max(initial=-1) + 1) * n_labels)
+    ballots = component * n_labels + runs.label
+    votes = np.bincount(ballots, runs.pixels, minlength=(component.max(initial=-1) + 1) * n_labels)
     return np.asarray(votes.reshape(-1, n_labels).argmax(axis=1), np.int64)
 
 
-def _measure(component: Ints, label: Ints, lesion: Ints, voxel: Ints, hu: Floats, geometry: Geometry) -> Lesions:
-    """Sum up each component's voxels."""
+def _measure(runs: _Runs, component: Ints, label: Ints, lesion: Ints, geometry: Geometry) -> Lesions:
+    """Sum up each component's runs."""
     n = len(label)
-    pixels = np.bincount(component, minlength=n)
-    peak = np.full(n, -np.inf)
-    np.maximum.at(peak, component, hu)
-    index = np.unravel_index(voxel, geometry.shape)
-    sums = [np.bincount(component, weights, minlength=n) for weights in (hu, *index)]
-    mean_hu, *centroid = (total / pixels for total in sums)
+    pixels = np.bincount(component, runs.pixels, minlength=n)
+    peak_hu = np.full(n, -np.inf)
+    np.maximum.at(peak_hu, component, runs.peak_hu)
+    begin = np.column_stack(np.unravel_index(runs.first, geometry.shape))
+    middle = begin + np.multiply.outer((runs.pixels - 1) / 2, (0, 0, 1))
+    centroid = np.column_stack([np.bincount(component, runs.pixels * axis, minlength=n) / pixels for axis in middle.T])
     return Lesions(
         label=label,
         lesion=lesion,
-        slice_index=np.rint(centroid[0]).astype(np.int64),
-        pixels=pixels,
-        peak_hu=peak,
-        mean_hu=mean_hu,
-        centroid=np.column_stack(centroid),
+        slice_index=np.rint(centroid[:, 0]).astype(np.int64),
+        pixels=pixels.astype(np.int64),
+        peak_hu=peak_hu,
+        mean_hu=np.bincount(component, runs.sum_hu, minlength=n) / pixels,
+        centroid=centroid,
         geometry=geometry,
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium, LabelMap
-from ctacal.simulate.shapes import Both, Canvas, Capsule, Column, Ellipsoid, Floats, HalfSpace, Layer, Shape, Slabs, tube
+from ctacal.simulate.shapes import Both, Canvas, Column, Ellipsoid, HalfSpace, Layer, Shape, Slabs, Vector, tube
 from ctacal.volume import Volume
 
 Point = tuple[float, float, float]
@@ -31,6 +31,9 @@ PLAQUE_SAMPLES = 8
 """Heights within a slice at which a plaque is sampled: it may be thinner than the slice."""
 
 AIR_HU, LUNG_HU, FAT_HU, BLOOD_HU, MUSCLE_HU, LIVER_HU = -1000, -865, -100, 40, 52, 60
+_FULL_NOISE_DEPTH_MM = 100.0
+"""Twice the depth under the skin from which on the noise is as asked for."""
+
 HU_RANGE = (-1024, 3071)
 """12 bits with a rescale intercept of -1024."""
 
@@ -55,7 +58,7 @@ class Plaque:
     """Before the blur, which lowers the peak of a small one by half and more."""
 
 
-# --- the heart's own frame ---------------------------------------------------------------------------------------------
+# --- the heart's own frame --------------------------------------------------------------------------------------------
 
 _BASE = np.array([-2.0, -12.0, 4.0])
 """Middle of the atrioventricular plane."""
@@ -93,12 +96,12 @@ ARTERIES: Mapping[Calcium, tuple[Point, ...]] = MappingProxyType(
 """Where the coronary arteries run: in the fat of the grooves between atria and ventricles, and between these."""
 
 
-def artery_path(vessel: Calcium, points: int = 60) -> NDArray[np.float64]:
+def artery_path(vessel: Calcium, points: int = 60) -> Vector:
     """(points, 3): the artery's middle line, evenly spaced from its origin."""
     return _smooth(ARTERIES[vessel], points)
 
 
-def _smooth(way: Sequence[Point], points: int) -> NDArray[np.float64]:
+def _smooth(way: Sequence[Point], points: int) -> Vector:
     """(points, 3): a smooth curve through the points of the way."""
     from scipy.interpolate import make_interp_spline
 
@@ -114,22 +117,31 @@ def _on_artery(vessel: Calcium, share: float, radii_mm: Point, hu: float) -> Pla
     return Plaque(vessel, (z, y, x), radii_mm, hu)
 
 
+_NODE: Point = (40, 25, -2)
+"""A lymph node under the tracheal bifurcation."""
+
 DEFAULT_PLAQUES: tuple[Plaque, ...] = (
-    _on_artery(Calcium.LM, 0.7, (2.0, 1.6, 2.6), 520),
-    _on_artery(Calcium.LAD, 0.12, (3.0, 2.8, 2.4), 950),
-    _on_artery(Calcium.LAD, 0.33, (3.0, 2.2, 2.0), 700),
-    _on_artery(Calcium.LCX, 0.35, (3.0, 2.2, 1.8), 700),
-    _on_artery(Calcium.RCA, 0.25, (2.5, 2.0, 2.6), 620),
-    _on_artery(Calcium.RCA, 0.55, (4.0, 2.4, 2.2), 800),
-    Plaque(Calcium.OTHER, (68, 38, 38), (5.0, 5.0, 1.6), 850),  # wall of the aortic arch
-    Plaque(Calcium.OTHER, (38, 22, -24), (4.0, 3.6, 3.2), 750),  # a node under the right main bronchus
+    _on_artery(Calcium.LM, 0.6, (1.5, 1.5, 2.2), 460),
+    _on_artery(Calcium.LAD, 0.12, (2.2, 2.0, 1.9), 850),
+    _on_artery(Calcium.LAD, 0.36, (2.0, 1.8, 1.6), 700),
+    _on_artery(Calcium.LCX, 0.35, (2.0, 1.8, 1.6), 620),
+    _on_artery(Calcium.RCA, 0.25, (2.0, 1.8, 2.0), 560),
+    _on_artery(Calcium.RCA, 0.58, (2.5, 2.0, 2.0), 640),
+    Plaque(Calcium.OTHER, (70, 38, 38.5), (5.0, 5.0, 1.5), 850),  # wall of the aortic arch
+    Plaque(Calcium.OTHER, _NODE, (3.5, 3.2, 3.0), 750),
 )
 
 
 # --- anatomy: what is painted, from the skin inwards ------------------------------------------------------------------
 
 _BODY = Column(
-    ((-110, -4, 0, 112, 160), (-40, -4, 0, 114, 166), (30, -4, 0, 113, 170), (70, -1, 0, 108, 172), (110, 2, 0, 100, 172)),
+    (
+        (-110, -4, 0, 112, 160),
+        (-40, -4, 0, 114, 166),
+        (30, -4, 0, 113, 170),
+        (70, -1, 0, 108, 172),
+        (110, 2, 0, 100, 172),
+    ),
     power=2.4,
 )
 _TRUNK = Column(
@@ -208,12 +220,18 @@ def _abdomen() -> Iterator[Part]:
     yield Both(inside, HalfSpace(np.array([0, -40, 0]), np.array([0, 1, 0]))), -950
 
 
+_MEDIASTINUM = Column(
+    ((-110, 10, 4, 72, 44), (-50, 6, 4, 80, 34), (20, 0, 2, 84, 30), (60, 4, 2, 80, 32), (110, 4, 0, 70, 36)), power=2.6
+)
+
+
 def _mediastinum() -> Iterator[Part]:
     """Its fat, which keeps the lungs apart, and what runs in it besides the heart and its vessels."""
-    yield Column(((-110, 10, 4, 72, 44), (-50, 6, 4, 80, 34), (20, 0, 2, 84, 30), (60, 4, 2, 80, 32), (110, 4, 0, 70, 36)), 2.6), FAT_HU
+    yield _MEDIASTINUM, FAT_HU
     oesophagus = _smooth(((112, 32, 4), (50, 35, 6), (0, 38, 10), (-50, 36, 16), (-110, 20, 24)), 24)
     for part in tube(oesophagus, 7):
         yield part, 38
+    yield Ellipsoid.at(_NODE, (7, 6, 8)), 35
     trachea = _smooth(((112, 16, 0), (80, 18, 2), (56, 20, 2)), 10)
     bronchi = [_smooth(((56, 20, 2), (40, 18, side * 26), (28, 16, side * 48)), 10) for side in (-1, 1)]
     for wall_mm, hu in ((1.5, 35), (0, AIR_HU)):
@@ -227,7 +245,7 @@ def _mediastinum() -> Iterator[Part]:
 def _heart() -> Iterator[Part]:
     middle = _BASE + _WIDEST_MM * _HEART_AXES[0]
     radii = np.array([_HALF_LENGTH_MM, _HALF_WIDTH_MM, _HALF_WIDTH_MM])
-    yield Ellipsoid(middle - 8 * _HEART_AXES[0], radii + (14, 9, 9), _HEART_AXES), FAT_HU + 8
+    yield Ellipsoid(middle - 8 * _HEART_AXES[0], radii + [14, 9, 9], _HEART_AXES), FAT_HU + 8
     atria = Ellipsoid.at((2, -14, -28), (32, 26, 22)), Ellipsoid.at((14, 16, 8), (22, 17, 34))
     yield Ellipsoid.at((2, -14, -28), (38, 31, 27)), FAT_HU + 8
     behind = HalfSpace(_BASE - 8 * _HEART_AXES[0], _HEART_AXES[0])
@@ -239,24 +257,26 @@ def _heart() -> Iterator[Part]:
     yield Ellipsoid.at(_groove(30, 305, -1), (5, 3.5, 4)), FAT_HU + 8
 
 
+_VESSELS: tuple[tuple[tuple[Point, ...], float, float], ...] = (
+    (((12, -14, 4), (32, -20, -6), (56, -20, -12), (78, -8, -2), (84, 14, 16), (70, 36, 26)), 16, 13.5),
+    (((70, 36, 26), (30, 40, 28), (-40, 42, 24), (-112, 44, 10)), 13, 12),
+    (((8, -42, 16), (28, -44, 16), (46, -30, 20), (54, -6, 36)), 13, 12),
+    (((50, -18, 24), (44, 4, 2), (40, 6, -40)), 9.5, 9),
+    (((52, -10, 30), (46, 12, 52)), 10, 9),
+    (((112, -6, -22), (60, -6, -28), (14, -8, -32)), 9, 9),
+    (((-20, 8, -28), (-60, 12, -26), (-112, 14, -24)), 12, 12),
+    (((112, -30, 10), (96, -26, -14), (80, -16, -26)), 7, 7),
+    (((112, -6, 2), (84, -4, 4)), 5, 5),
+    (((112, 10, 18), (88, 8, 14)), 5, 5),
+)
+"""Ways, and first and last radius: aorta up to the arch and down; pulmonary trunk, its right and left artery;
+superior and inferior vena cava; brachiocephalic vein; left carotid and subclavian artery."""
+
+
 def _great_vessels() -> Iterator[Part]:
-    aorta = _smooth(((12, -14, 4), (32, -20, -6), (56, -20, -12), (78, -8, -2), (84, 14, 16), (70, 36, 26)), 24)
-    descending = _smooth(((70, 36, 26), (30, 40, 28), (-40, 42, 24), (-112, 44, 10)), 24)
-    for path, radii in ((aorta, (16, 13.5)), (descending, (13, 12))):
-        for part in tube(path, *radii):
+    for way, radius_mm, end_radius_mm in _VESSELS:
+        for part in tube(_smooth(way, 20), radius_mm, end_radius_mm):
             yield part, BLOOD_HU + 3
-    for way, radius in (
-        (((8, -42, 16), (28, -44, 16), (46, -30, 20), (54, -6, 36)), 13),
-        (((50, -18, 24), (44, 4, 2), (40, 6, -40)), 9.5),
-        (((52, -10, 30), (46, 12, 52)), 10),
-        (((112, -6, -22), (60, -6, -28), (14, -8, -32)), 9),
-        (((-20, 8, -28), (-60, 12, -26), (-112, 14, -24)), 12),
-        (((112, -30, 10), (96, -26, -14), (80, -16, -26)), 7),
-        (((112, -6, 2), (84, -4, 4)), 5),
-        (((112, 10, 18), (88, 8, 14)), 5),
-    ):
-        for part in tube(_smooth(way, 14), radius):
-            yield part, BLOOD_HU
 
 
 def _arteries() -> Iterator[Part]:
@@ -268,28 +288,29 @@ def _arteries() -> Iterator[Part]:
 def _lung_vessels(rng: np.random.Generator) -> Iterator[Part]:
     """Trees that spread from the two hila; the mediastinum and the domes are painted over their roots and tips."""
     for side in (-1, 1):
+        outwards = np.array([0.1, 0.1, side])
         for _ in range(30):
-            trunk = _twig(np.array([rng.uniform(-30, 40), 8, side * 34]), np.array([0.1, 0.1, side]), rng, (40, 85), 1.3)
-            yield from _branch(trunk, 3.2)
-            for _ in range(5):
-                start = trunk[rng.integers(2, len(trunk))]
-                yield from _branch(_twig(start, trunk[-1] - trunk[0], rng, (20, 45), 1.0), 1.6)
+            trunk = _twig(np.array([rng.uniform(-30, 40), 8, side * 34]), outwards, rng.uniform(40, 85), 1.3, rng)
+            yield from _vessel(trunk, 3.2)
+            for fork in rng.integers(1, len(trunk), 5):
+                twig = _twig(trunk[fork], trunk[-1] - trunk[0], rng.uniform(20, 45), 1.0, rng)
+                yield from _vessel(twig, 1.6)
 
 
-def _twig(start: NDArray[np.float64], towards: NDArray[np.float64], rng: np.random.Generator, length: Point | tuple[float, float], spread: float) -> NDArray[np.float64]:
-    """(5, 3): a bent line from ``start``, roughly ``towards``."""
+def _twig(start: Vector, towards: Vector, length_mm: float, spread: float, rng: np.random.Generator) -> Vector:
+    """(4, 3): a bent line from ``start``, roughly ``towards``."""
     way = towards / np.linalg.norm(towards) + spread * rng.uniform(-1, 1, 3)
     bend = 0.25 * rng.uniform(-1, 1, 3)
-    steps = np.linspace(0, 1, 5)[:, None]
-    return np.asarray(start + (way / np.linalg.norm(way) * steps + bend * steps**2) * rng.uniform(*length))
+    steps = np.linspace(0, 1, 4)[:, None]
+    return np.asarray(start + (way / np.linalg.norm(way) * steps + bend * steps**2) * length_mm)
 
 
-def _branch(path: NDArray[np.float64], radius_mm: float) -> Iterator[Part]:
+def _vessel(path: Vector, radius_mm: float) -> Iterator[Part]:
     for part in tube(path, radius_mm, 0.5 * radius_mm):
         yield part, BLOOD_HU
 
 
-# --- drawing -----------------------------------------------------------------------------------------------------------
+# --- drawing ----------------------------------------------------------------------------------------------------------
 
 
 def draw_thorax(
@@ -303,7 +324,7 @@ def draw_thorax(
     """Draw a thorax of int16 HU, (slices, rows, columns), and label its calcium.
 
     Each voxel that reaches 130 HU near a plaque, in the scan without noise, carries the plaque's label. The seed moves
-    lung vessels and noise; ``noise_sd_hu`` is reached in the middle of the body.
+    lung vessels and noise; ``noise_sd_hu`` is reached from 5 cm under the skin.
     """
     corner_mm = [-(n - 1) / 2 * spacing for n, spacing in zip(shape[::-1], spacing_mm[::-1], strict=True)]
     canvas = Canvas(Geometry.from_spacing(shape, spacing_mm, corner_mm), AIR_HU)
@@ -315,8 +336,8 @@ def draw_thorax(
     _blur(canvas)
     labels = _label(canvas, plaques)
     _add_noise(canvas, noise_sd_hu, rng)
-    hu = np.clip(np.rint(canvas.hu), *HU_RANGE).astype(np.int16)
-    return Phantom(Volume(hu, canvas.geometry), LabelMap(labels, canvas.geometry))
+    stored = np.clip(np.rint(canvas.hu), *HU_RANGE).astype(np.int16)
+    return Phantom(Volume(stored, canvas.geometry), LabelMap(labels, canvas.geometry))
 
 
 def _anatomy(rng: np.random.Generator) -> Iterator[Part]:
@@ -335,11 +356,17 @@ def _region(plaque: Plaque, margin_mm: Point = (0.0, 0.0, 0.0)) -> Ellipsoid:
     return Ellipsoid.at(plaque.centre, np.add(plaque.radii_mm, margin_mm).tolist())
 
 
+def _blur_pixels(canvas: Canvas) -> tuple[float, float, float]:
+    """The blur's SD along (slice, row, column), in voxels."""
+    _, row_mm, column_mm = canvas.geometry.spacing_mm
+    sd_mm = BLUR_FWHM_MM / float(np.sqrt(8 * np.log(2)))
+    return 0.0, sd_mm / row_mm, sd_mm / column_mm
+
+
 def _blur(canvas: Canvas) -> None:
     from scipy import ndimage
 
-    sigma = BLUR_FWHM_MM / np.sqrt(8 * np.log(2)) / np.array(canvas.geometry.spacing_mm)
-    ndimage.gaussian_filter(canvas.hu, (0, sigma[1], sigma[2]), output=canvas.hu, truncate=3)
+    ndimage.gaussian_filter(canvas.hu, _blur_pixels(canvas), output=canvas.hu, truncate=3)
 
 
 def _label(canvas: Canvas, plaques: Sequence[Plaque]) -> NDArray[np.uint8]:
@@ -355,14 +382,17 @@ def _label(canvas: Canvas, plaques: Sequence[Plaque]) -> NDArray[np.uint8]:
 
 
 def _add_noise(canvas: Canvas, sd_hu: float, rng: np.random.Generator) -> None:
-    """Noise as smooth as the scan, of half the SD outside of the body, where less is absorbed."""
+    """Noise as coarse as the blur; its SD falls to half towards the skin and outside, where less is absorbed."""
     from scipy import ndimage
 
-    sigma = BLUR_FWHM_MM / np.sqrt(8 * np.log(2)) / np.array(canvas.geometry.spacing_mm)
-    blur = (0, sigma[1], sigma[2])
-    impulse = np.zeros((1, 33, 33))
-    impulse[0, 16, 16] = 1
-    gain = np.linalg.norm(ndimage.gaussian_filter(impulse, blur, truncate=3))
+    sigma = _blur_pixels(canvas)
+    impulse = np.pad(np.ones((1, 1, 1)), ((0, 0), (16, 16), (16, 16)))
+    gain = float(np.linalg.norm(ndimage.gaussian_filter(impulse, sigma, truncate=3)))
     noise = rng.standard_normal(canvas.geometry.shape, np.float32)
-    ndimage.gaussian_filter(noise, blur, output=noise, truncate=3)
-    canvas.hu += noise * (sd_hu / gain)
+    ndimage.gaussian_filter(noise, sigma, output=noise, truncate=3)
+    share = canvas.distance_mm(_BODY, (slice(None), slice(None), slice(None)))
+    share *= -1 / _FULL_NOISE_DEPTH_MM
+    share += 0.5
+    noise *= np.clip(share, 0.5, 1, out=share)
+    noise *= sd_hu / gain
+    canvas.hu += noise

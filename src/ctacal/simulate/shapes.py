@@ -119,7 +119,10 @@ class HalfSpace:
         return cls(np.array([0.0, y, 0.0]), np.array([0.0, -1.0, 0.0]))
 
     def box_mm(self) -> Box:  # noqa: D102
-        return EVERYWHERE
+        box = EVERYWHERE.copy()
+        for axis in np.flatnonzero(np.abs(self.normal) == 1):
+            box[int(self.normal[axis] > 0), axis] = self.point[axis]
+        return box
 
     def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
         offsets = [axis - np.float32(c) for axis, c in zip((z, y, x), self.point, strict=True)]
@@ -160,7 +163,7 @@ class Layer:
 
     def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
         distance = self.column.distance_mm(z, y, x)
-        return np.maximum(self.inner_mm - distance, distance - self.outer_mm)
+        return np.asarray(np.maximum(self.inner_mm - distance, distance - self.outer_mm), np.float32)
 
 
 @dataclass(frozen=True)

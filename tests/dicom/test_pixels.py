@@ -1,0 +1,258 @@
+"""Stored values become the right Hounsfield units, or the scan is refused; never padding, sign or garbage as calcium."""
+
+import numpy as np
+import pytest
+from dicom_series import (
+    MARKER_HU,
+    MARKER_INDEX,
+    SYNTAXES,
+    Grid,
+    assert_truth,
+    chest_hu,
+    ct_series,
+    refusal_of,
+    store_hu,
+    store_values,
+    values_of,
+    volume_of,
+    write,
+)
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+
+from ctacal.errors import Code
+
+ALL_HU = chest_hu(Grid())
+DARKEST_HU = -1024
+SIGNED = {"PixelRepresentation": 1, "BitsStored": 16, "HighBit": 15, "RescaleIntercept": "0"}
+UNSIGNED = {"PixelRepresentation": 0, "BitsStored": 16, "HighBit": 15, "RescaleIntercept": "-1024"}
+EDGE = (slice(0, 4), slice(0, 4))
+"""Where the tests put padding: outside of the body."""
+
+
+def with_padding(stored, **attributes):
+    """A series whose corner holds a stored value that is no image."""
+    series = ct_series(**attributes)
+    for image in series:
+        values = values_of(image)
+        values[EDGE] = stored % 2**16
+        store_values(image, values)
+    return series
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.keyword)
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+def test_every_transfer_syntax_is_read_exactly(tmp_path, syntax, signed):
+    attributes = {"PixelRepresentation": 1, "RescaleIntercept": "0"} if signed else {}
+    volume, notes = volume_of(write(tmp_path, ct_series(**attributes), syntax=syntax))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert_truth(volume)
+    assert notes == []
+
+
+def test_bare_dataset_without_preamble_is_read_exactly(tmp_path):
+    volume, _ = volume_of(write(tmp_path, ct_series(), preamble=False))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert_truth(volume)
+
+
+def test_a_series_in_several_transfer_syntaxes_is_one_volume(tmp_path):
+    for index, image in enumerate(ct_series()):
+        write(tmp_path / str(index), [image], syntax=SYNTAXES[index % len(SYNTAXES)])
+    volume, _ = volume_of(tmp_path)
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert_truth(volume)
+
+
+@pytest.mark.parametrize("missing", [("RescaleSlope",), ("RescaleIntercept",), ("RescaleSlope", "RescaleIntercept")])
+def test_missing_rescale_is_refused_where_values_are_no_hu(tmp_path, missing):
+    series = ct_series()
+    for image in series:
+        for keyword in missing:
+            delattr(image, keyword)
+    assert refusal_of(write(tmp_path, series)) is Code.NO_RESCALE
+
+
+def test_missing_rescale_is_assumed_where_values_prove_hu(tmp_path):
+    series = ct_series(PixelRepresentation=1, RescaleSlope=None, RescaleIntercept=None)
+    volume, notes = volume_of(write(tmp_path, series))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert_truth(volume)
+    assert notes == [Code.RESCALE_ASSUMED]
+
+
+def test_rescale_missing_in_one_slice_is_refused(tmp_path):
+    series = ct_series(PixelRepresentation=1, RescaleIntercept="0")
+    del series[4].RescaleSlope
+    assert refusal_of(write(tmp_path, series)) is Code.NO_RESCALE
+
+
+@pytest.mark.parametrize("offset", [-200, 150, 1000])
+def test_missing_rescale_is_refused_where_the_peaks_are_displaced(tmp_path, offset):
+    series = ct_series(PixelRepresentation=1, BitsStored=16, HighBit=15, RescaleSlope=None, RescaleIntercept=None)
+    for image, hu in zip(series, ALL_HU, strict=True):
+        store_values(image, hu + offset)
+    assert refusal_of(write(tmp_path, series)) is Code.NO_RESCALE
+
+
+def test_modality_lut_is_refused(tmp_path):
+    from pydicom import Dataset
+
+    lut = Dataset()
+    lut.LUTDescriptor, lut.ModalityLUTType, lut.LUTData = [4096, 0, 16], "HU", b"\0\0" * 4096
+    lut["LUTDescriptor"].VR = "US"
+    series = ct_series(RescaleSlope=None, RescaleIntercept=None, ModalityLUTSequence=[lut])
+    assert refusal_of(write(tmp_path, series)) is Code.NO_RESCALE
+
+
+def test_slope_of_zero_is_refused(tmp_path):
+    series = ct_series()
+    for image in series:
+        image.RescaleSlope = "0"
+    assert refusal_of(write(tmp_path, series)) is Code.NO_RESCALE
+
+
+@pytest.mark.parametrize("intercept", ["-3024", "9000"])
+def test_rescale_that_gives_no_hu_is_refused(tmp_path, intercept):
+    series = ct_series(Grid(rows=132, columns=132))
+    for image in series:
+        image.RescaleIntercept = intercept
+    assert refusal_of(write(tmp_path, series)) is Code.NOT_HU
+
+
+def test_whole_numbered_slope_that_varies_per_slice(tmp_path):
+    series = ct_series()
+    for index, (image, hu) in enumerate(zip(series, ALL_HU - ALL_HU % 6, strict=True)):
+        image.RescaleSlope, image.RescaleIntercept = str(1 + index % 3), "-1020"
+        store_hu(image, hu)
+    volume, _ = volume_of(write(tmp_path, series))
+    np.testing.assert_array_equal(volume.hu, ALL_HU - ALL_HU % 6)
+    assert volume.hu.dtype == np.int16
+
+
+def test_fractional_slope_that_varies_per_slice_gives_float32(tmp_path):
+    series = ct_series()
+    slopes = 0.61 + 0.013 * np.arange(20)
+    for image, hu, slope in zip(series, ALL_HU, slopes, strict=True):
+        image.RescaleSlope = f"{slope:.3f}"
+        store_hu(image, hu)
+    volume, _ = volume_of(write(tmp_path, series))
+    assert volume.hu.dtype == np.float32
+    assert (np.abs(volume.hu - ALL_HU) <= slopes[:, None, None] / 2 + 1e-3).all()
+    np.testing.assert_array_equal(np.unravel_index(volume.hu.argmax(), volume.hu.shape), MARKER_INDEX)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless])
+@pytest.mark.parametrize(
+    ("attributes", "stored", "padding_vr"),
+    [(SIGNED, -2000, "SS"), (SIGNED, -2000, "US"), (UNSIGNED, 63536, "US"), (UNSIGNED, 63536, "SS")],
+    ids=["signed", "signed, tag unsigned", "unsigned", "unsigned, tag signed"],
+)
+def test_padding_becomes_dark(tmp_path, attributes, stored, padding_vr, syntax):
+    series = with_padding(stored, **attributes)
+    for image in series:
+        image.add_new("PixelPaddingValue", padding_vr, -2000 if padding_vr == "SS" else 63536)
+    volume, _ = volume_of(write(tmp_path, series, syntax=syntax))
+    assert_truth(volume)
+    assert (volume.hu[:, *EDGE] == DARKEST_HU).all()
+    inside = np.ones(ALL_HU.shape, bool)
+    inside[:, *EDGE] = False
+    np.testing.assert_array_equal(volume.hu[inside], ALL_HU[inside])
+
+
+@pytest.mark.parametrize(("value", "limit"), [(60000, 65535), (65535, 60000)], ids=["upwards", "downwards"])
+def test_padding_range_becomes_dark(tmp_path, value, limit):
+    series = with_padding(63536, **UNSIGNED)
+    for image in series:
+        values = values_of(image)
+        values[0, :3] = (60000, 65535, 62000)
+        store_values(image, values)
+        image.add_new("PixelPaddingValue", "US", value)
+        image.add_new("PixelPaddingRangeLimit", "US", limit)
+    volume, _ = volume_of(write(tmp_path, series))
+    assert_truth(volume)
+    assert (volume.hu[:, *EDGE] == DARKEST_HU).all()
+
+
+def test_untagged_dark_padding_becomes_dark(tmp_path):
+    volume, _ = volume_of(write(tmp_path, with_padding(-2000, **SIGNED)))
+    assert_truth(volume)
+    assert (volume.hu[:, *EDGE] == DARKEST_HU).all()
+
+
+def test_untagged_bright_padding_is_refused(tmp_path):
+    assert refusal_of(write(tmp_path, with_padding(63536, **UNSIGNED))) is Code.HU_OUT_OF_RANGE
+
+
+def test_wrongly_declared_sign_is_refused(tmp_path):
+    series = ct_series(**SIGNED)
+    for image in series:
+        image.PixelRepresentation = 0
+    assert refusal_of(write(tmp_path, series)) is Code.HU_OUT_OF_RANGE
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, RLELossless],
+    ids=lambda syntax: syntax.keyword,
+)
+@pytest.mark.parametrize("attributes", [{}, {"PixelRepresentation": 1, "RescaleIntercept": "0"}], ids=["u12", "s12"])
+def test_garbage_in_unused_high_bits_is_ignored(tmp_path, attributes, syntax):
+    series = ct_series(**attributes)
+    generator = np.random.default_rng(1)
+    for image in series:
+        values = values_of(image)
+        garbage = generator.integers(0, 16, values.shape, dtype=np.uint16)
+        store_values(image, (values & 0x0FFF) | garbage << 12)
+    volume, _ = volume_of(write(tmp_path, series, syntax=syntax))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+
+
+def test_signed_12_bit_without_sign_extension(tmp_path):
+    series = ct_series(PixelRepresentation=1, RescaleIntercept="0")
+    for image in series:
+        store_values(image, values_of(image) & 0x0FFF)
+    volume, _ = volume_of(write(tmp_path, series))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+
+
+def test_32_bit_values(tmp_path):
+    series = ct_series(BitsAllocated=32, BitsStored=32, HighBit=31, PixelRepresentation=1, RescaleIntercept="0")
+    volume, _ = volume_of(write(tmp_path, series))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7},
+        {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"},
+        {"ImageType": ["DERIVED", "SECONDARY", "OTHER"]},
+    ],
+    ids=["8 bit", "colour", "secondary"],
+)
+def test_secondary_captures_are_refused(tmp_path, attributes):
+    assert refusal_of(write(tmp_path, ct_series(**attributes))) is Code.SECONDARY_CAPTURE
+
+
+@pytest.mark.parametrize("spoil", [lambda hu: hu[::-1, ::-1], lambda hu: hu * 0], ids=["another image", "blank"])
+def test_slice_unlike_its_neighbours_is_refused(tmp_path, spoil):
+    series = ct_series()
+    strange = np.roll(spoil(ALL_HU[7]), 20, axis=0)
+    store_hu(series[7], strange)
+    assert refusal_of(write(tmp_path, series)) is Code.INCONSISTENT_SLICE
+
+
+def test_metal_is_no_reason_to_refuse(tmp_path):
+    series = ct_series(**SIGNED)
+    values = values_of(series[3])
+    values[24, 20] = 20000
+    store_values(series[3], values)
+    volume, _ = volume_of(write(tmp_path, series))
+    assert volume.hu.max() == 20000
+    assert volume.hu[MARKER_INDEX] == MARKER_HU
