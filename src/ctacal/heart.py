@@ -29,10 +29,10 @@ TISSUE_ABOVE_HU = -300.0
 LUNG_BELOW_HU = -500.0
 """Aerated lung is below (-400 to -500 are the usual thresholds; Hu S et al., IEEE Trans Med Imaging 2001;20:490-498)."""
 
-BONE_ABOVE_HU = 150.0
+BONE_ABOVE_HU = 90.0
 """Mean of a 4 mm voxel that is bone, and no unenhanced tissue (own choice)."""
 
-MIN_BONE_ML = 5.0
+MIN_BONE_ML = 10.0
 """Larger than any coronary plaque, smaller than any rib or vertebra in view (own choice)."""
 
 MIN_AIR_ML = 100.0
@@ -41,14 +41,14 @@ MIN_AIR_ML = 100.0
 MIN_LUNG_ML = 150.0
 """Each lung's part of a scan that is only as long as a heart holds more (own choice)."""
 
-CAVITY_REACH_MM = 25.0
+CAVITY_REACH_MM = 15.0
 """The chest wall hardly moves over this distance, so that lung above and below shows where it is beside the heart (own
 choice)."""
 
 SPINE_HALF_WIDTH_MM = 40.0
 """Bone this near to the mid-line, in the back half of the cavity, is spine or rib head (own choice)."""
 
-SPINE_CLEARANCE_MM = 12.0
+SPINE_CLEARANCE_MM = 8.0
 """Nothing this near to the spine is taken for heart: there the descending aorta lies (own choice)."""
 
 OPENING_MM = 16.0
@@ -70,7 +70,7 @@ TOP_AREA_SHARE = 0.5
 """Above, where the cross-section falls below this share of the widest, great vessels begin (own choice)."""
 
 DIAPHRAGM_LUNG_SHARE = 0.3
-"""Below, where less than this share of the heart's back and left border is lung, the abdomen begins (own choice)."""
+"""Below, where less than this share of the heart's surroundings behind its centre is lung, the abdomen begins (own choice)."""
 
 RING_MM = (4.0, 16.0)
 """How far from the heart's border that lung is looked for (own choice)."""
@@ -80,6 +80,9 @@ MAX_HEART_MM = 140.0
 
 MARGIN_MM = 4.0
 """Added all round: the 4 mm grid loses the border, and the coronaries run in it (own choice)."""
+
+TONGUE_MM = 12.0
+"""Half the width below which a part of the mask is a tongue between ribs and cartilage, cut off at the end (own choice)."""
 
 HEART_ML = (100.0, 2500.0)
 """What is found outside of this range is no heart (own choice; wide, for children, cardiomegaly and cut-off scans)."""
@@ -137,18 +140,19 @@ def find_heart(volume: Volume) -> HeartMask:
 
     Raises ``Refusal`` (``HEART_NOT_FOUND``) where there is no body, no pair of lungs, or nothing like a heart between.
     """
-    scan = _coarsened(volume)
+    scan = coarsened(volume)
     body = _body(scan)
     lungs = _lungs(scan, body)
-    box = (slice(None), _extent(lungs.any(axis=(0, 2))), _extent(lungs.any(axis=(0, 1))))
-    scan, lungs = _Coarse(scan.hu[box], scan.spacing_mm, scan.block), lungs[box]
-    cavity = _chest_cavity(lungs, scan)
     bone = large_parts(scan.hu > BONE_ABOVE_HU, MIN_BONE_ML, scan.spacing_mm)
+    box = (slice(None), _extent(lungs.any(axis=(0, 2))), _extent(lungs.any(axis=(0, 1))))
+    scan, lungs = CoarseScan(scan.hu[box], scan.spacing_mm, scan.block), lungs[box]
+    bone = _widened(bone[box], diagonal=True)
+    cavity = _chest_cavity(lungs, scan)
     midline = _midline(lungs)
     mediastinum = cavity & (scan.hu > TISSUE_ABOVE_HU) & ~_spine_zone(bone, cavity, midline, scan)
     thick = _opened(mediastinum & ~bone, OPENING_MM, scan)
     heart = _followed(thick, lungs, midline, scan)
-    heart = _grown(heart, MARGIN_MM, scan) & cavity & ~bone
+    heart = _opened(grown(heart, MARGIN_MM, scan.pixel_mm) & cavity & ~bone, TONGUE_MM, scan)
     return _checked(HeartMask(_to_full_grid(heart, box, scan, volume.geometry.shape), volume.geometry))
 
 
@@ -189,12 +193,17 @@ def _deviation_from_plane(patches: Hounsfield) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Coarse:
+class CoarseScan:
     """The scan in blocks of about ``COARSE_MM``: block means, their spacing, and voxels per block along each axis."""
 
     hu: Hounsfield
     spacing_mm: tuple[float, float, float]
     block: tuple[int, int, int]
+
+    @property
+    def pixel_mm(self) -> float:
+        """In-plane spacing along the rows' axis."""
+        return self.spacing_mm[1]
 
 
 def _not_found(what: str) -> Refusal:
@@ -206,7 +215,7 @@ def _extent(occupied: NDArray[np.bool_]) -> slice:
     return slice(int(at[0]), int(at[-1]) + 1) if at.size else slice(0, 0)
 
 
-def _coarsened(volume: Volume) -> _Coarse:
+def coarsened(volume: Volume) -> CoarseScan:
     """Block means; slice by slice, so that a slice stays in the cache. Sums are exact, so int16 equals float32."""
     spacing_mm = volume.geometry.spacing_mm
     block = tuple(max(1, round(COARSE_MM / mm)) for mm in spacing_mm)
@@ -220,27 +229,26 @@ def _coarsened(volume: Volume) -> _Coarse:
         total[index // block[0]] += np.add.reduce(row_blocks, axis=1, dtype=np.float32) @ sum_columns
     total /= float(np.prod(block))
     spacing = (spacing_mm[0] * block[0], spacing_mm[1] * block[1], spacing_mm[2] * block[2])
-    return _Coarse(total, spacing, (block[0], block[1], block[2]))
+    return CoarseScan(total, spacing, (block[0], block[1], block[2]))
 
 
-def _body(scan: _Coarse) -> Mask:
+def _body(scan: CoarseScan) -> Mask:
     """The largest thing in the scan that is not air, without the table (thin, so that erosion removes it).
 
     Raises ``Refusal`` where there is none, or where it ends inside the scan at both ends, as no patient does.
     """
     tissue = scan.hu > TISSUE_ABOVE_HU
-    labels, count = _labelled(~_widened(~tissue, diagonal=False))
-    if count == 0:
+    core = _largest(~_widened(~tissue, diagonal=False))
+    if not core.any():
         raise _not_found("the scan shows no body")
-    largest = int(np.bincount(labels.ravel())[1:].argmax()) + 1
-    body = _widened(_widened(labels == largest, diagonal=False), diagonal=False) & tissue
+    body = _widened(_widened(core, diagonal=False), diagonal=False) & tissue
     per_slice = body.sum(axis=(1, 2))
     if max(per_slice[0], per_slice[-1]) < 0.1 * np.median(per_slice[per_slice > 0]):
         raise _not_found("what is scanned ends inside the scan at both ends: a phantom, not a patient")
     return body
 
 
-def _lungs(scan: _Coarse, body: Mask) -> Mask:
+def _lungs(scan: CoarseScan, body: Mask) -> Mask:
     """Air with body before and behind it, in large parts, on both sides.
 
     Front and back suffice: a field of view that cuts the sides of the chest off leaves the lungs open sideways.
@@ -264,7 +272,7 @@ def _midline(lungs: Mask) -> float:
     return (extent.start + extent.stop - 1) / 2
 
 
-def _chest_cavity(lungs: Mask, scan: _Coarse) -> Mask:
+def _chest_cavity(lungs: Mask, scan: CoarseScan) -> Mask:
     """The convex hull, in each slice, of both lungs as they are within ``CAVITY_REACH_MM`` above and below.
 
     A hull is where no half-plane that holds all lung leaves one out; 24 directions draw it to within a voxel.
@@ -304,21 +312,21 @@ def large_parts(mask: Mask, min_ml: float, spacing_mm: tuple[float, float, float
     return np.asarray(large[labels])
 
 
-def _spine_zone(bone: Mask, cavity: Mask, midline: float, scan: _Coarse) -> Mask:
+def _spine_zone(bone: Mask, cavity: Mask, midline: float, scan: CoarseScan) -> Mask:
     """Bone near the mid-line in the back half of the cavity, and all within ``SPINE_CLEARANCE_MM`` of it."""
     columns_mm = np.abs(np.arange(bone.shape[2]) - midline) * scan.spacing_mm[2]
     rows = np.arange(bone.shape[1])[None, :, None]
     center_row = (cavity * rows).sum(axis=(1, 2)) / np.maximum(1, cavity.sum(axis=(1, 2)))
     spine = bone & (columns_mm <= SPINE_HALF_WIDTH_MM) & (rows > center_row[:, None, None])
-    return _grown(spine, SPINE_CLEARANCE_MM, scan)
+    return grown(spine, SPINE_CLEARANCE_MM, scan.pixel_mm)
 
 
-def _grown(mask: Mask, by_mm: float, scan: _Coarse) -> Mask:
+def grown(mask: Mask, by_mm: float, pixel_mm: float) -> Mask:
     """The mask and what lies within ``by_mm`` of it in plane, to the nearest voxel; (slices, rows, columns) or a slice.
 
     Steps to 4 and to 8 neighbours in turn reach an octagon: a disc to within 8 %, for less than a distance transform.
     """
-    for step in range(round(by_mm / scan.spacing_mm[1])):
+    for step in range(round(by_mm / pixel_mm)):
         mask = _widened(mask, diagonal=step % 2 == 1)
     return mask
 
@@ -334,82 +342,80 @@ def _widened(mask: Mask, *, diagonal: bool) -> Mask:
     return wide
 
 
-def _opened(mask: Mask, radius_mm: float, scan: _Coarse) -> Mask:
+def _opened(mask: Mask, radius_mm: float, scan: CoarseScan) -> Mask:
     """What a disc of that radius can reach without leaving the mask, in each slice; the grid's outside is not mask."""
-    rim = round(radius_mm / scan.spacing_mm[1]) + 1
+    rim = round(radius_mm / scan.pixel_mm) + 1
     padded = np.pad(mask, ((0, 0), (rim, rim), (rim, rim)))
-    reached = _grown(~_grown(~padded, radius_mm, scan), radius_mm, scan)
+    reached = grown(~grown(~padded, radius_mm, scan.pixel_mm), radius_mm, scan.pixel_mm)
     return reached[:, rim:-rim, rim:-rim] & mask
 
 
-def _followed(thick: Mask, lungs: Mask, midline: float, scan: _Coarse) -> Mask:
+def _followed(thick: Mask, lungs: Mask, midline: float, scan: CoarseScan) -> Mask:
     """The heart: from its widest slice that is free of liver, down to the diaphragm and up to the great vessels.
 
     Raises ``Refusal`` where no slice holds a heart's cross-section.
     """
-    parts = [_labelled(plane)[0] for plane in thick]
-    seed, widest = _widest_free_of_liver(parts, lungs, midline, scan)
+    seed, widest = _widest_free_of_liver(thick, lungs, midline, scan)
     heart = np.zeros(thick.shape, bool)
     heart[seed] = widest
-    area = np.count_nonzero(widest)
-    for index in range(seed + 1, len(thick)):
-        heart[index] = _continued(heart[index - 1], thick[index], scan)
-        if np.count_nonzero(heart[index]) < TOP_AREA_SHARE * area:
-            heart[index] = False
-            break
     right_of_heart = _extent(widest.any(axis=0)).start - round(RIGHT_SLACK_MM / scan.spacing_mm[2])
+    bottom = seed
     for index in range(seed - 1, -1, -1):
-        allowed = thick[index].copy()
-        allowed[:, : max(0, right_of_heart)] = False
-        heart[index] = _continued(heart[index + 1], allowed, scan)
-        if _lung_share(heart[index], lungs[index], scan) < DIAPHRAGM_LUNG_SHARE:
-            heart[index] = False
+        part = _continued(heart[index + 1], thick[index], scan)
+        part[:, : max(0, right_of_heart)] = False
+        if _lung_share(part, lungs[index], scan) < DIAPHRAGM_LUNG_SHARE:
             break
+        heart[index], bottom = part, index
+    highest = bottom + round(MAX_HEART_MM / scan.spacing_mm[0])
+    for index in range(seed + 1, min(len(thick), highest)):
+        part = _continued(heart[index - 1], thick[index], scan)
+        if np.count_nonzero(part) < TOP_AREA_SHARE * np.count_nonzero(widest):
+            break
+        heart[index] = part
     return heart
 
 
-def _widest_free_of_liver(
-    parts: list[NDArray[np.int32]], lungs: Mask, midline: float, scan: _Coarse
-) -> tuple[int, NDArray[np.bool_]]:
-    """The largest part of any slice that has lung at its back and left and does not reach far to the right."""
+def _widest_free_of_liver(thick: Mask, lungs: Mask, midline: float, scan: CoarseScan) -> tuple[int, NDArray[np.bool_]]:
+    """The slice, and in it the part, of the largest cross-section with lung at its back that reaches not far right."""
     furthest_right = midline - HEART_RIGHT_MM / scan.spacing_mm[2]
-    pixel_cm2 = scan.spacing_mm[1] * scan.spacing_mm[2] / 100.0
-    best: tuple[int, int, NDArray[np.bool_]] | None = None
-    for index, labels in enumerate(parts):
-        sizes = np.bincount(labels.ravel())
-        sizes[0] = 0
-        label = int(sizes.argmax())
-        size = int(sizes[label])
-        if size * pixel_cm2 < MIN_SEED_CM2 or (best is not None and size <= best[0]):
-            continue
-        part = labels == label
-        reaches_right = _extent(part.any(axis=0)).start < furthest_right
-        if not reaches_right and _lung_share(part, lungs[index], scan) >= DIAPHRAGM_LUNG_SHARE:
-            best = (size, index, part)
-    if best is None:
-        raise _not_found("between the lungs lies nothing of the size of a heart")
-    return best[1], best[2]
+    parts = [_largest(plane) for plane in thick]
+    area_cm2 = np.array([np.count_nonzero(part) for part in parts]) * scan.spacing_mm[1] * scan.spacing_mm[2] / 100.0
+    for index in np.argsort(-area_cm2, kind="stable"):
+        if area_cm2[index] < MIN_SEED_CM2:
+            break
+        left_of_liver = _extent(parts[index].any(axis=0)).start >= furthest_right
+        if left_of_liver and _lung_share(parts[index], lungs[index], scan) >= DIAPHRAGM_LUNG_SHARE:
+            return int(index), parts[index]
+    raise _not_found("between the lungs lies nothing of the size of a heart")
 
 
-def _continued(before: NDArray[np.bool_], thick: NDArray[np.bool_], scan: _Coarse) -> NDArray[np.bool_]:
+def _largest(mask: Mask) -> Mask:
+    """The largest connected part; empty where the mask is."""
+    labels, _ = _labelled(mask)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return (labels == sizes.argmax()) & mask
+
+
+def _continued(before: NDArray[np.bool_], thick: NDArray[np.bool_], scan: CoarseScan) -> NDArray[np.bool_]:
     """The part of the next slice that continues the heart; empty where there is none."""
-    near = _grown(before, max(GROWTH_PER_MM * scan.spacing_mm[0], scan.spacing_mm[1]), scan) & thick
+    near = grown(before, max(GROWTH_PER_MM * scan.spacing_mm[0], scan.pixel_mm), scan.pixel_mm) & thick
     labels, _ = _labelled(near)
-    overlap = np.bincount(labels[before & near])
-    return labels == int(overlap.argmax()) if overlap.size else np.zeros_like(near)
+    overlap = np.bincount(labels[before & near], minlength=1)
+    return np.asarray(labels == overlap.argmax()) & near
 
 
-def _lung_share(part: NDArray[np.bool_], lung: NDArray[np.bool_], scan: _Coarse) -> float:
-    """How much of the surroundings of a part is lung, at its back and left; in front lies the chest wall."""
+def _lung_share(part: NDArray[np.bool_], lung: NDArray[np.bool_], scan: CoarseScan) -> float:
+    """How much of the surroundings of a part is lung, behind its centre; in front lies the chest wall."""
     if not part.any():
         return 0.0
-    rows, columns = np.nonzero(part)
-    ring = _grown(part, RING_MM[1], scan) & ~_grown(part, RING_MM[0], scan)
+    rows, _ = np.nonzero(part)
+    ring = grown(part, RING_MM[1], scan.pixel_mm) & ~grown(part, RING_MM[0], scan.pixel_mm)
     ring[: round(float(rows.mean()))] = False
     return float(np.count_nonzero(ring & lung) / max(1, np.count_nonzero(ring)))
 
 
-def _to_full_grid(heart: Mask, box: tuple[slice, slice, slice], scan: _Coarse, shape: tuple[int, int, int]) -> Mask:
+def _to_full_grid(heart: Mask, box: tuple[slice, slice, slice], scan: CoarseScan, shape: tuple[int, int, int]) -> Mask:
     """The mask on the scan's voxels, its border interpolated linearly between those of the coarse grid."""
     full = np.zeros(shape, bool)
     if not heart.any():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dicom_series import (
+from tests.dicom_series import (
     SYNTAXES,
     Grid,
     assert_truth,
@@ -13,6 +13,7 @@ from dicom_series import (
     legacy_converted_ct,
     refusal_of,
     store_hu,
+    uid,
     volume_of,
     write,
 )
@@ -67,7 +68,7 @@ def test_rescale_that_varies_per_frame(tmp_path, multi_frame):
 def test_enhanced_ct_in_two_files_is_one_series(tmp_path):
     series = ct_series()
     halves = [enhanced_ct(series[:9]), enhanced_ct(series[9:])]
-    halves[1].SOPInstanceUID += ".2"
+    halves[1].SOPInstanceUID = uid("second half")
     volume, _ = volume_of(write(tmp_path, halves))
     np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert_truth(volume)

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from dicom_series import AXIAL, Grid, assert_truth, chest_hu, ct_series, in_file_format, refusal_of, volume_of, write
+from tests.dicom_series import AXIAL, Grid, assert_truth, chest_hu, ct_series, in_file_format, refusal_of, volume_of, write
 
 from ctacal.errors import Code
 from ctacal.geometry import CANONICAL_DIRECTIONS

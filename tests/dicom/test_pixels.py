@@ -1,8 +1,8 @@
-"""Stored values become the right Hounsfield units, or the scan is refused; never padding, sign or garbage as calcium."""
+"""Stored values become the right Hounsfield units, or the scan is refused; padding, sign and garbage never score."""
 
 import numpy as np
 import pytest
-from dicom_series import (
+from tests.dicom_series import (
     MARKER_HU,
     MARKER_INDEX,
     SYNTAXES,
@@ -69,7 +69,7 @@ def test_a_series_in_several_transfer_syntaxes_is_one_volume(tmp_path):
     assert_truth(volume)
 
 
-@pytest.mark.parametrize("missing", [("RescaleSlope",), ("RescaleIntercept",), ("RescaleSlope", "RescaleIntercept")])
+@pytest.mark.parametrize("missing", [("RescaleIntercept",), ("RescaleSlope", "RescaleIntercept")])
 def test_missing_rescale_is_refused_where_values_are_no_hu(tmp_path, missing):
     series = ct_series()
     for image in series:
@@ -83,6 +83,12 @@ def test_missing_rescale_is_assumed_where_values_prove_hu(tmp_path):
     volume, notes = volume_of(write(tmp_path, series))
     np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert_truth(volume)
+    assert notes == [Code.RESCALE_ASSUMED]
+
+
+def test_missing_slope_beside_an_intercept_is_assumed_to_be_1(tmp_path):
+    volume, notes = volume_of(write(tmp_path, ct_series(RescaleSlope=None)))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert notes == [Code.RESCALE_ASSUMED]
 
 
@@ -245,6 +251,16 @@ def test_slice_unlike_its_neighbours_is_refused(tmp_path, spoil):
     series = ct_series()
     strange = np.roll(spoil(ALL_HU[7]), 20, axis=0)
     store_hu(series[7], strange)
+    assert refusal_of(write(tmp_path, series)) is Code.INCONSISTENT_SLICE
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"), [("RescaleIntercept", "-124"), ("RescaleIntercept", "-1524"), ("RescaleSlope", "1.4")]
+)
+def test_slice_with_a_corrupted_rescale_is_refused(tmp_path, keyword, value):
+    """A correlation does not see it: the image is the same, on another level."""
+    series = ct_series()
+    series[7][keyword].value = value
     assert refusal_of(write(tmp_path, series)) is Code.INCONSISTENT_SLICE
 
 

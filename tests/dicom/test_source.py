@@ -1,12 +1,14 @@
 """Files are found whatever they are called and however they are packed; what is no image is counted, not lost."""
 
+import gc
 import io
+import warnings
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_series import (
+from tests.dicom_series import (
     Grid,
     assert_truth,
     chest_hu,
@@ -151,6 +153,10 @@ def with_dicomdir(tmp_path):
     (tmp_path / "image.dcm").unlink()
     folder = tmp_path / "cd"
     files.write(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # pydicom leaves its temporary folders to the collector
+        del files
+        gc.collect()
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dicom_series import (
+from tests.dicom_series import (
     AXIAL,
     MARKER_INDEX,
     MARKER_MM,

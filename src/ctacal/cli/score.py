@@ -10,12 +10,22 @@ from typing import Any
 
 import typer
 
+from ctacal import __version__
 from ctacal.cohort import Row, result_row, write_results_csv
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.series import Intake, Study, read_studies
 from ctacal.errors import UsageError
 from ctacal.scores import ScoringRule, named_rule
-from ctacal.study import NOTICE, Predictor, StudyResult, folder_name, predict_from_file, predict_threshold, score_study
+from ctacal.study import (
+    NOTICE,
+    SCHEMA_VERSION,
+    Predictor,
+    StudyResult,
+    folder_name,
+    predict_from_file,
+    predict_threshold,
+    score_study,
+)
 
 WRITERS = ("json", "png", "nifti")
 PREDICTORS: dict[str, Predictor] = {"threshold": predict_threshold}
@@ -69,7 +79,7 @@ def _score_one(
     folder = out / folder_name(study.uid)
     if options.series == "each" and series_uid:
         folder /= folder_name(series_uid)
-    known = _earlier_result(folder) if options.resume else None
+    known = _earlier_result(folder, options) if options.resume else None
     if known is None:
         result = score_study(
             study,
@@ -109,12 +119,16 @@ def _write_nifti(result: StudyResult, folder: Path) -> None:
         result.scan.labels.save_nifti(temporary)
 
 
-def _earlier_result(folder: Path) -> dict[str, Any] | None:
+def _earlier_result(folder: Path, options: Options) -> dict[str, Any] | None:
+    """The result that is there already, if the same version made it under the same rule and predictor."""
     try:
         earlier = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        same_rule = earlier["rule"]["name"] == named_rule(options.rule).name
+        same_model = earlier["model"] is None or earlier["model"]["name"] == options.predictor
+        same_program = (earlier["schema_version"], earlier["software"]["ctacal"]) == (SCHEMA_VERSION, __version__)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return earlier if isinstance(earlier, dict) else None
+    return earlier if same_rule and same_model and same_program and options.labels is None else None
 
 
 def _predictor(options: Options) -> Predictor:

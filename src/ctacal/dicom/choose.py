@@ -134,7 +134,7 @@ def choose_series(
 
     Raises ``Refusal`` where the study mixes patients, has no CT, or none that can be scored.
     """
-    patients = {series.header.patient_id for series in study.series}
+    patients = {one.header.patient_id for series in study.series for one in series.slices}
     if len(patients) > 1:
         raise Refusal(
             Code.MIXED_PATIENTS, f"images of {len(patients)} patient IDs share this study's UID; separate them"
@@ -181,8 +181,9 @@ def _unfit(series: Series, *, fill_gaps: bool, untilt: bool) -> Reason | None:
         return Reason(Code.LOCALIZER, "a localizer")
     if header.samples_per_pixel != 1 or (header.bits_allocated or 0) < 12 or "SECONDARY" in header.image_type:
         return Reason(Code.SECONDARY_CAPTURE, "colour, 8-bit or secondary images, not CT values")
-    if not _NO_CONTRAST.match(header.contrast_agent):
-        return Reason(Code.CONTRAST_GIVEN, f"contrast agent {header.contrast_agent!r}: enhanced blood reads as calcium")
+    agents = {one.header.contrast_agent for one in series.slices}
+    if given := [agent for agent in agents if not _NO_CONTRAST.match(agent)]:
+        return Reason(Code.CONTRAST_GIVEN, f"contrast agent {given[0]!r}: enhanced blood reads as calcium")
     try:
         Stack.of(series.slices, fill_gaps=fill_gaps, untilt=untilt)
     except Refusal as refusal:

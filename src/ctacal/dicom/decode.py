@@ -30,6 +30,10 @@ PEAK_HU = {"air": (-1030, -940), "soft tissue": (-130, 120)}
 
 MAX_MU_MAP_MATRIX = 128
 _CORRELATION_STRIDE = 4
+_METAL_HU = 1000
+_MIN_SHARED_TISSUE = 0.05
+_MAX_SHIFT_HU = 60
+"""No anatomy moves the median of the tissue that a slice shares with its neighbours so far (own judgement)."""
 
 HUArray = NDArray[np.int16] | NDArray[np.float32]
 
@@ -100,17 +104,37 @@ def _interpolate_missing(hu: NDArray[Any], slices: Sequence[Slice | None]) -> No
 
 def _require_coherent(hu: NDArray[Any], slices: Sequence[Slice | None]) -> None:
     """Refuse a slice unlike both its neighbours, which are alike: a corrupted file that decodes without an error."""
-    sample = hu[:, ::_CORRELATION_STRIDE, ::_CORRELATION_STRIDE].reshape(len(hu), -1).astype(np.float32)
-    sample -= sample.mean(axis=1, keepdims=True)
-    size = np.sqrt(np.einsum("ij,ij->i", sample, sample)) + 1e-6
-    near = [float(a @ b) for a, b in pairwise(sample)] / (size[:-1] * size[1:])
-    over = np.einsum("ij,ij->i", sample[:-2], sample[2:]) / (size[:-2] * size[2:])
-    lost = (near[:-1] < 0.5 * over) & (near[1:] < 0.5 * over) & (over > 0.5)
-    blank = size[1:-1] < 0.01 * np.median(size)
-    for index in np.flatnonzero(lost | blank) + 1:
+    sample = hu[:, ::_CORRELATION_STRIDE, ::_CORRELATION_STRIDE].reshape(len(hu), -1)
+    sample = np.minimum(sample, _METAL_HU).astype(np.float32)  # metal in one slice alone is no corruption
+    misfit = _unlike_neighbours(sample) | _off_level(sample)
+    for index in np.flatnonzero(misfit):
         one = slices[int(index)]
         name = one.source if one is not None else f"slice {index}"
         raise Refusal(Code.INCONSISTENT_SLICE, f"{name}: its image fits neither neighbour; copy the file again")
+
+
+def _unlike_neighbours(sample: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Slices that are blank, or correlate with neither neighbour although these correlate with each other."""
+    centred = sample - sample.mean(axis=1, keepdims=True)
+    size = np.sqrt(np.einsum("ij,ij->i", centred, centred)) + 1e-6
+    near = [float(a @ b) for a, b in pairwise(centred)] / (size[:-1] * size[1:])
+    over = np.einsum("ij,ij->i", centred[:-2], centred[2:]) / (size[:-2] * size[2:])
+    lost = (near[:-1] < 0.5 * over) & (near[1:] < 0.5 * over) & (over > 0.5)
+    blank = size[1:-1] < 0.01 * np.median(size)
+    return np.pad(lost | blank, 1)
+
+
+def _off_level(sample: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Slices whose soft tissue has other values than in the two nearest: a corrupted Rescale Slope or Intercept."""
+    soft = (sample >= SOFT_TISSUE_HU[0]) & (sample <= SOFT_TISSUE_HU[1])
+    last = len(sample) - 1
+    shift = np.zeros(len(sample))
+    for index, plane in enumerate(sample):
+        near, far = (index - 1, index + 1) if 0 < index < last else (abs(index - 1), abs(index - 2))
+        shared = soft[near] & soft[far]
+        if shared.mean() >= _MIN_SHARED_TISSUE:
+            shift[index] = np.median(plane[shared] - (sample[near] + sample[far])[shared] / 2)
+    return (np.abs(shift) > _MAX_SHIFT_HU) & (np.abs(shift) == np.abs(shift).max())
 
 
 def _require_hounsfield(hu: NDArray[Any], slices: Sequence[Slice]) -> tuple[Reason, ...]:

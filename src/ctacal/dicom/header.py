@@ -2,6 +2,7 @@
 
 import struct
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from typing import Any, BinaryIO
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
-from ctacal.dicom.source import Source, check_deflated, looks_like_dicom
+from ctacal.dicom.source import Source, looks_like_dicom
 from ctacal.errors import Code, Refusal
 
 MAX_FRAME_PIXELS = 4096 * 4096
@@ -23,7 +26,8 @@ MAX_FRAMES = 4096
 
 READING_ERRORS = (
     InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-    NotImplementedError, RuntimeError, MemoryError, OverflowError, RecursionError, AssertionError, LookupError,
+    NotImplementedError, RuntimeError, MemoryError, ArithmeticError, RecursionError, AssertionError, LookupError,
+    struct.error, zlib.error,
 )  # fmt: skip
 """What pydicom and its decoders were seen to raise on corrupted files."""
 
@@ -52,6 +56,7 @@ _SERIES_TAGS = [
 ]  # fmt: skip
 """What ``SeriesHeader`` is made of: images whose bytes are equal here share one header, converted once."""
 
+_CT_SOP_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 _PIXEL_DATA_TAG = 0x7FE00010
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 
@@ -153,10 +158,11 @@ def read_slices(source: Source, known: HeaderCache) -> list[Slice]:
         with source.open() as file:
             if not looks_like_dicom(file):
                 return []
-            check_deflated(file)
             image = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
             native = _native_pixels(image, file)
         if "SeriesInstanceUID" not in image or "Rows" not in image:
+            if image.get("SOPClassUID") in _CT_SOP_CLASSES:
+                raise Refusal(Code.FILE_UNREADABLE, "a CT image that ends inside its header; copy it again")
             return []
         return _slices(source, image, native, known)
     except Refusal:
@@ -209,7 +215,8 @@ def _slices(source: Source, image: Dataset, native: NativePixels | None, known: 
 
 def _raw_value(image: Dataset, tag: int) -> Any:
     element = image.get_item(tag)
-    return None if element is None else element.value
+    value = None if element is None else element.value
+    return tuple(value) if isinstance(value, MultiValue) else value
 
 
 Getter = Callable[[str], Any]

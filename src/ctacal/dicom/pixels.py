@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import RLELossless
+from pydicom.uid import JPEGLSLossless, JPEGLSNearLossless, RLELossless
 
 from ctacal.dicom.header import READING_ERRORS, Slice
-from ctacal.dicom.source import Source, check_deflated
+from ctacal.dicom.source import Source
 from ctacal.errors import Code, Refusal
 
+_FASTEST_PLUGINS = {RLELossless: "pylibjpeg", JPEGLSLossless: "pyjpegls", JPEGLSNearLossless: "pyjpegls"}
 _STANDALONE_MARKERS = {0x01, *range(0xD0, 0xD9)}
 _SOF_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7}
 """Frame headers of JPEG (ITU T.81 B.1) and of JPEG-LS (ITU T.87)."""
@@ -40,7 +42,6 @@ def _frames_of(source: Source, slices: Sequence[Slice]) -> Iterator[NDArray[Any]
         if all(one.native for one in slices):
             yield from (_native_frame(file, one) for one in slices)
             return
-        check_deflated(file)
         image = dcmread(file, force=True)
     yield from (_decoded(image, one) for one in slices)
 
@@ -64,10 +65,17 @@ def _decoded(image: Dataset, one: Slice) -> NDArray[Any]:
         raise Refusal(Code.PIXELS_UNREADABLE, "changed while it was being read")
     if image.file_meta.get("TransferSyntaxUID", None) and image.file_meta.TransferSyntaxUID.is_encapsulated:
         _check_code_stream(image, one)
-    frame = np.asarray(pixel_array(image, raw=True, index=one.frame))
+    frame = np.asarray(pixel_array(image, raw=True, index=one.frame, decoding_plugin=_fastest_plugin(image)))
     if frame.shape != (one.rows, one.columns) or frame.dtype.kind not in "iu":
         raise Refusal(Code.PIXELS_UNREADABLE, f"decodes to {frame.dtype} {frame.shape}, not one plane of integers")
     return frame
+
+
+def _fastest_plugin(image: Dataset) -> str:
+    """pydicom takes the first of its plugins; RLE is 8 times and JPEG-LS 2 times faster by another (measured)."""
+    syntax = image.file_meta.get("TransferSyntaxUID", "")
+    plugin = _FASTEST_PLUGINS.get(syntax, "")
+    return plugin if plugin and plugin in get_decoder(syntax).available_plugins else ""
 
 
 def _check_code_stream(image: Dataset, one: Slice) -> None:

@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 from pydicom.pixels.utils import pixel_array
 
 from ctacal.dicom.header import MAX_FRAME_PIXELS, READING_ERRORS, quiet_pydicom
-from ctacal.dicom.source import Source, check_deflated, looks_like_dicom
+from ctacal.dicom.source import Source, looks_like_dicom
 from ctacal.dicom.stack import MAX_VOXELS
 from ctacal.geometry import Geometry
 
@@ -57,7 +57,6 @@ def read_segmentation(path: Path) -> SegmentationImage:
     """Read a binary or label-map SEG; raises ``ValueError`` where it is none or cannot be read."""
     try:
         with quiet_pydicom(), Source(path).open() as file:
-            check_deflated(file)
             image = dcmread(file, force=True)
             return _segmentation(image, str(path))
     except READING_ERRORS as problem:

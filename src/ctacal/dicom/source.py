@@ -4,6 +4,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,6 @@ MAX_INFLATED_BYTES = 256 * 2**20
 MAX_ZIP_DEPTH = 3
 """Zips inside zips are opened this deep."""
 
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
 _CHUNK_BYTES = 2**20
 
 
@@ -37,7 +37,8 @@ class Source:
         Raises ``Refusal`` (``TOO_LARGE``) for a bomb, ``OSError`` or ``zipfile.BadZipFile`` where it cannot be read.
         """
         if self.members:
-            return io.BytesIO(_member_bytes(self.path, self.members))
+            content = _member_bytes(self.path, self.members)
+            return _BoundedReader(io.BytesIO(content), len(content))
         return _BoundedReader(io.FileIO(self.path), self.path.stat().st_size)
 
 
@@ -50,13 +51,19 @@ class SkippedFile:
 
 
 class _BoundedReader(io.BufferedReader):
-    """A file of which no read allocates more than its size: element lengths in hostile headers lie by gigabytes."""
+    """A file of which no read, and no inflating of it, takes more memory than is allowed.
 
-    def __init__(self, raw: io.FileIO, size: int) -> None:
+    Element lengths in hostile headers lie by gigabytes. And pydicom reads to the end only to inflate a deflated dataset
+    at once, even where only its header is asked for (417 KiB were seen to take 1.5 GB): it is tried out before that.
+    """
+
+    def __init__(self, raw: io.FileIO | io.BytesIO, size: int) -> None:
         super().__init__(raw, buffer_size=2**14)
         self._size = size
 
     def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            check_inflated_size(self)
         return super().read(size if size is None or size < self._size else self._size)
 
 
@@ -143,22 +150,17 @@ def looks_like_dicom(file: BinaryIO) -> bool:
     return (length_or_vr.isalpha() and length_or_vr.isupper()) or implicit_length <= 64
 
 
-def check_deflated(file: BinaryIO) -> None:
-    """Raise ``Refusal`` (``TOO_LARGE``) where a deflated dataset unpacks to more than allowed; rewinds the file.
+def check_inflated_size(file: BinaryIO) -> None:
+    """Raise ``Refusal`` (``TOO_LARGE``) where the rest of the file inflates to more than allowed; rewinds to here.
 
-    pydicom inflates the whole dataset at once, even where only the header is asked for: 417 KiB were seen to take
-    1.5 GB. The trial here throws its output away.
+    What is no deflated stream passes: the reader will say so.
     """
-    head = file.read(1024)
-    file.seek(0)
-    if _DEFLATED not in head or head[128:132] != b"DICM":
-        return
-    file.seek(144 + int.from_bytes(head[140:144], "little"))  # PS3.10: (0002,0000) UL gives the length that follows
-    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    while packed := (inflater.unconsumed_tail or file.read(_CHUNK_BYTES)):
-        total += len(inflater.decompress(packed, _CHUNK_BYTES))
-        if total > MAX_INFLATED_BYTES:
-            raise Refusal(Code.TOO_LARGE, f"inflates to more than the allowed {MAX_INFLATED_BYTES} bytes")
-        if inflater.eof:
-            break
-    file.seek(0)
+    start, inflater, total = file.tell(), zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with suppress(zlib.error):
+        while packed := (inflater.unconsumed_tail or file.read(_CHUNK_BYTES)):
+            total += len(inflater.decompress(packed, _CHUNK_BYTES))
+            if total > MAX_INFLATED_BYTES:
+                raise Refusal(Code.TOO_LARGE, f"inflates to more than the allowed {MAX_INFLATED_BYTES} bytes")
+            if inflater.eof:
+                break
+    file.seek(start)

@@ -31,8 +31,9 @@ PLAQUE_SAMPLES = 8
 """Heights within a slice at which a plaque is sampled: it may be thinner than the slice."""
 
 AIR_HU, LUNG_HU, FAT_HU, BLOOD_HU, MUSCLE_HU, LIVER_HU = -1000, -865, -100, 40, 52, 60
-_FULL_NOISE_DEPTH_MM = 100.0
-"""Twice the depth under the skin from which on the noise is as asked for."""
+
+NOISE_DEPTH_MM = 50.0
+"""From here under the skin on the noise is as asked for; it falls to half at the skin."""
 
 HU_RANGE = (-1024, 3071)
 """12 bits with a rescale intercept of -1024."""
@@ -48,7 +49,7 @@ class Phantom:
 
 @dataclass(frozen=True, slots=True)
 class Plaque:
-    """An ellipsoid of calcium."""
+    """An ellipsoid of calcium, its radii along (z, y, x)."""
 
     label: Calcium
     centre: Point
@@ -102,13 +103,14 @@ def artery_path(vessel: Calcium, points: int = 60) -> Vector:
 
 
 def _smooth(way: Sequence[Point], points: int) -> Vector:
-    """(points, 3): a smooth curve through the points of the way."""
-    from scipy.interpolate import make_interp_spline
-
-    knots = np.array(way, float)
-    length = np.append(0, np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1)))
-    curve = make_interp_spline(length, knots, k=min(3, len(knots) - 1))
-    return np.asarray(curve(np.linspace(0, length[-1], points)), float)
+    """(points, 3): a smooth curve through the points of the way (Catmull-Rom), evenly spaced along it."""
+    knots = np.array([2 * np.array(way[0]) - way[1], *way, 2 * np.array(way[-1]) - way[-2]], float)
+    length = np.append(0, np.cumsum(np.linalg.norm(np.diff(knots[1:-1], axis=0), axis=1)))
+    at = np.interp(np.linspace(0, length[-1], points), length, np.arange(len(way)))
+    span = np.minimum(at.astype(int), len(way) - 2)
+    t = (at - span)[:, None]
+    a, b, c, d = (knots[span + k] for k in range(4))
+    return np.asarray(b + t / 2 * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * b - a - 3 * c + d))))
 
 
 def _on_artery(vessel: Calcium, share: float, radii_mm: Point, hu: float) -> Plaque:
@@ -158,7 +160,7 @@ _CAGE = Column(
 
 def _chest_wall() -> Iterator[Part]:
     table, below = Column(((-110, 20, 0, 98, 215), (110, 20, 0, 98, 215))), HalfSpace.behind(y=92)
-    for inner_mm, outer_mm, hu in ((0, 26, -940), (0, 2.5, 0), (24, 26, -60)):
+    for inner_mm, outer_mm, hu in ((0, 26, -940), (0, 3, 90), (23, 26, 60)):
         yield Both(Layer(table, inner_mm, outer_mm), below), hu
     yield _BODY, 0
     yield _BODY.grown(-2), FAT_HU
@@ -206,10 +208,10 @@ def _spine() -> Iterator[Part]:
 def _abdomen() -> Iterator[Part]:
     """What bulges into the cage from below: liver, stomach and spleen under the diaphragm."""
     cage = _CAGE.grown(-3)
-    domes = (-122, 4, -52, 88, 102, 92), (-128, 8, 58, 78, 98, 84)
+    domes = ((-122, 4, -52, 88, 102, 92), (-128, 8, 58, 78, 98, 84))
     for z, y, x, *radii in domes:
         yield Both(_CAGE, Ellipsoid.at((z, y, x), radii)), MUSCLE_HU
-    (right, left) = (Ellipsoid.at((z, y, x), (rz - 4, ry - 4, rx - 4)) for z, y, x, rz, ry, rx in domes)
+    right, left = (Ellipsoid.at((z, y, x), (rz - 4, ry - 4, rx - 4)) for z, y, x, rz, ry, rx in domes)
     yield Both(cage, left), FAT_HU
     yield Both(cage, right), LIVER_HU
     yield Both(Both(cage, left), Ellipsoid.at((-118, 46, 84), (52, 34, 42))), 48
@@ -243,17 +245,20 @@ def _mediastinum() -> Iterator[Part]:
 
 
 def _heart() -> Iterator[Part]:
+    """Ventricles and atria in fat, which fills the groove between them but for the valves in its middle."""
     middle = _BASE + _WIDEST_MM * _HEART_AXES[0]
-    radii = np.array([_HALF_LENGTH_MM, _HALF_WIDTH_MM, _HALF_WIDTH_MM])
-    yield Ellipsoid(middle - 8 * _HEART_AXES[0], radii + [14, 9, 9], _HEART_AXES), FAT_HU + 8
+    length_mm, width_mm = _HALF_LENGTH_MM, _HALF_WIDTH_MM
+    sac = Ellipsoid.at(middle - 8 * _HEART_AXES[0], (length_mm + 14, width_mm + 9, width_mm + 9), _HEART_AXES)
+    ventricles = Ellipsoid.at(middle, (length_mm, width_mm, width_mm), _HEART_AXES)
     atria = Ellipsoid.at((2, -14, -28), (32, 26, 22)), Ellipsoid.at((14, 16, 8), (22, 17, 34))
+    yield sac, FAT_HU + 8
     yield Ellipsoid.at((2, -14, -28), (38, 31, 27)), FAT_HU + 8
     behind = HalfSpace(_BASE - 8 * _HEART_AXES[0], _HEART_AXES[0])
     for atrium in atria:
         yield Both(atrium, behind), BLOOD_HU
     before = HalfSpace(_BASE + 4 * _HEART_AXES[0], -_HEART_AXES[0])
-    yield Both(Ellipsoid(middle, radii, _HEART_AXES), before), BLOOD_HU + 3
-    yield Ellipsoid(_BASE, np.array([12, 26, 26]), _HEART_AXES), BLOOD_HU
+    yield Both(ventricles, before), BLOOD_HU + 3
+    yield Ellipsoid.at(_BASE, (12, 26, 26), _HEART_AXES), BLOOD_HU
     yield Ellipsoid.at(_groove(30, 305, -1), (5, 3.5, 4)), FAT_HU + 8
 
 
@@ -382,7 +387,7 @@ def _label(canvas: Canvas, plaques: Sequence[Plaque]) -> NDArray[np.uint8]:
 
 
 def _add_noise(canvas: Canvas, sd_hu: float, rng: np.random.Generator) -> None:
-    """Noise as coarse as the blur; its SD falls to half towards the skin and outside, where less is absorbed."""
+    """Noise as coarse as the blur; its SD falls to half at the skin and outside, where less is absorbed."""
     from scipy import ndimage
 
     sigma = _blur_pixels(canvas)
@@ -391,7 +396,7 @@ def _add_noise(canvas: Canvas, sd_hu: float, rng: np.random.Generator) -> None:
     noise = rng.standard_normal(canvas.geometry.shape, np.float32)
     ndimage.gaussian_filter(noise, sigma, output=noise, truncate=3)
     share = canvas.distance_mm(_BODY, (slice(None), slice(None), slice(None)))
-    share *= -1 / _FULL_NOISE_DEPTH_MM
+    share *= -0.5 / NOISE_DEPTH_MM
     share += 0.5
     noise *= np.clip(share, 0.5, 1, out=share)
     noise *= sd_hu / gain

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ctacal.geometry import Geometry
 
@@ -40,7 +40,7 @@ class Ellipsoid:
     axes: Vector
 
     @classmethod
-    def at(cls, centre: Sequence[float], radii_mm: Sequence[float], axes: Vector | None = None) -> "Ellipsoid":
+    def at(cls, centre: ArrayLike, radii_mm: ArrayLike, axes: Vector | None = None) -> "Ellipsoid":
         """Make one from plain numbers, upright unless ``axes`` turn it."""
         return cls(np.array(centre, float), np.array(radii_mm, float), np.eye(3) if axes is None else axes)
 

@@ -1,0 +1,55 @@
+"""Write docs/cli.md and docs/reasons.md from the code; ``tests/test_docs.py`` fails where they are out of date.
+
+python docs/write_reference.py
+"""
+
+import ast
+import os
+from pathlib import Path
+
+import typer
+from typer.testing import CliRunner
+
+from ctacal import errors
+from ctacal.cli.app import app
+
+DOCS = Path(__file__).parent
+
+
+def cli_reference() -> str:
+    """Every command's --help, as the program prints it at 100 columns."""
+    os.environ["COLUMNS"] = "100"
+    names = [[], *([name] for name in sorted(typer.main.get_command(app).commands))]  # type: ignore[attr-defined]
+    pages = []
+    for name in names:
+        printed = CliRunner().invoke(app, [*name, "--help"], prog_name="ctacal", terminal_width=100).output
+        pages.append(f"## {' '.join(['ctacal', *name])}\n\n```text\n{printed.strip()}\n```\n")
+    return (
+        "# Command line\n\nWritten by `docs/write_reference.py` from the program itself.\n\n" + "\n".join(pages) + _EXIT
+    )
+
+
+_EXIT = """
+Exit status: 0 all studies scored, 1 some refused (or nothing found), 2 wrong usage.
+"""
+
+
+def reasons_reference() -> str:
+    """The reason codes and when each is given, from ``errors.Code``."""
+    tree = ast.parse(Path(errors.__file__).read_text(encoding="utf-8"))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Code").body[1:]
+    rows = [
+        f"| `{assigned.targets[0].id}` | {' '.join(told.value.value.split())} |"  # type: ignore[union-attr]
+        for assigned, told in zip(body[::2], body[1::2], strict=True)
+        if isinstance(assigned, ast.Assign) and isinstance(told, ast.Expr) and isinstance(told.value, ast.Constant)
+    ]
+    head = "# Reason codes\n\nWritten by `docs/write_reference.py` from `ctacal.errors.Code`.\n\n| code | given when |\n| --- | --- |\n"
+    return head + "\n".join(rows) + "\n"
+
+
+PAGES = {"cli.md": cli_reference, "reasons.md": reasons_reference}
+
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")

@@ -1,0 +1,96 @@
+"""The program ``ctacal``: its commands and options; each command's module is imported only when it runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="ctacal",
+    add_completion=False,
+    rich_markup_mode=None,  # importing rich would double the time of --help
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Coronary artery calcium from attenuation-correction CT (CTAC). Research use only, not a medical device.",
+)
+
+Paths = Annotated[list[Path], typer.Argument(help="DICOM files, folders, zips, in any mix.", show_default=False)]
+
+
+@app.command()
+def score(
+    paths: Paths,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.", show_default=False)],
+    predictor: Annotated[
+        str, typer.Option(help="What finds the calcium: threshold (a baseline, no training).")
+    ] = "threshold",
+    labels: Annotated[Path | None, typer.Option(help="Score this label map (NIfTI or DICOM SEG) instead.")] = None,
+    rule: Annotated[
+        str, typer.Option(help="Scoring rule: scct2016, agatston1990, kvp_adapted, or a TOML file.")
+    ] = "scct2016",
+    mass_calibration: Annotated[
+        float | None, typer.Option(help="mg/cm3 of hydroxyapatite per HU; adds the mass.")
+    ] = None,
+    series: Annotated[str, typer.Option(help="best, each (that fits), or a SeriesInstanceUID.")] = "best",
+    fill_gaps: Annotated[
+        bool, typer.Option("--fill-gaps", help="Interpolate single missing slices, with a warning.")
+    ] = False,
+    untilt: Annotated[bool, typer.Option("--untilt", help="Resample a gantry tilt away, with a warning.")] = False,
+    write: Annotated[str, typer.Option(help="What to write a study, of: json, png, nifti.")] = "json,png",
+    resume: Annotated[bool, typer.Option("--resume", help="Keep results that OUT already holds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line per result.")] = False,
+) -> None:
+    """Score the coronary calcium of every study found: OUT/results.csv, and a folder per study."""
+    from ctacal.cli import score as command
+
+    options = command.Options(
+        predictor=predictor, labels=labels, rule=rule, mass_calibration=mass_calibration, series=series,
+        fill_gaps=fill_gaps, untilt=untilt, write=write, resume=resume, as_json=as_json,
+    )  # fmt: skip
+    raise typer.Exit(command.run(paths, out, options))
+
+
+@app.command()
+def info(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="List what lies here: studies, series, which is the CTAC.")
+    ] = None,
+    licences: Annotated[
+        bool, typer.Option("--licences", help="List the licences of what is installed with ctacal.")
+    ] = False,
+    self_check: Annotated[
+        bool, typer.Option("--self-check", help="Score the sample and compare with the record.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Versions, rules, decoders and weights; or what lies in PATHS."""
+    from ctacal.cli import info as command
+
+    raise typer.Exit(command.run(paths or [], licences=licences, self_check=self_check, as_json=as_json))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")] = Path("ctacal-demo"),
+) -> None:
+    """Score the sample that ships with ctacal (a drawn phantom) and leave a score, a result file and a picture."""
+    from ctacal.cli import demo as command
+
+    raise typer.Exit(command.run(out))
+
+
+def main() -> None:
+    """Run the program; an error on purpose ends in one line and exit status 2."""
+    import sys
+
+    from ctacal.errors import UsageError
+
+    try:
+        app()
+    except UsageError as problem:
+        sys.exit(_complain(str(problem)))
+
+
+def _complain(message: str) -> int:
+    typer.echo(f"ctacal: {message}", err=True)
+    return 2

@@ -1,0 +1,161 @@
+"""The baseline that needs no training: calcium is what is bright in the heart and is not bone, noise, edge or aorta.
+
+It knows valves by their depth and the aorta by the spine, nothing more; networks are measured against it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.heart import (
+    BONE_ABOVE_HU,
+    LUNG_BELOW_HU,
+    MIN_BONE_ML,
+    CoarseScan,
+    HeartMask,
+    Mask,
+    blood_pool_noise_hu,
+    coarsened,
+    grown,
+    large_parts,
+)
+from ctacal.labels import Calcium, LabelMap
+from ctacal.volume import Volume, require_same_grid
+
+SURROUNDINGS_MM = 60.0
+"""How far around the heart bone is looked for: as far as the spine (own choice)."""
+
+MIN_PIXELS = 2
+"""A candidate of one pixel in its slice is taken for noise (own choice; two 0.7 mm pixels make the 1 mm2 of Agatston
+1990)."""
+
+TOLERATED_NOISE_HU = 20.0
+"""Noise with which 130 HU lies 4 standard deviations above blood of 45 HU, so that next to none of the some 300,000
+pixels of a heart reach it (own choice). With more, a candidate must reach it in an image smoothed to this noise too."""
+
+EDGE_MM = 2.5
+"""Sharp kernels overshoot, and moving borders are doubled, this near to lung: a candidate that lies mostly there is a
+rim, not a plaque (own choice)."""
+
+BONE_CLEARANCE_MM = 6.0
+"""Rib, cartilage and sternum reach this far beyond the 4 mm voxels that are bone on average (own choice)."""
+
+SPINE_HALF_WIDTH_MM = 35.0
+"""A vertebra reaches this far to either side (own choice)."""
+
+AORTA_FROM_SPINE_MM = 30.0
+"""The descending aorta leans on the spine and is about as wide as this (own choice)."""
+
+DEEP_MM = 32.0
+"""Coronaries run near the heart's surface: calcium further from it is in a valve or the aortic root (own choice)."""
+
+WHITE_NOISE_GAIN = 2.0 * float(np.sqrt(np.pi))
+"""A Gaussian of s pixels divides white noise in plane by this times s (the integral of its square)."""
+
+Ints = NDArray[np.int64]
+
+
+def threshold_labels(volume: Volume, heart: HeartMask, *, threshold_hu: float = 130.0) -> LabelMap:
+    """Label the calcium of the heart: ``CORONARY``, or ``OTHER`` where it lies by the spine (aorta) or deep (valves).
+
+    ``threshold_hu`` is 130 HU (Agatston 1990). Candidates are the 8-connected parts of a slice at or above it; each is
+    taken or left as a whole. Raises ``Refusal`` (``LABELS_MISMATCH``) where the mask is not the volume's.
+    """
+    require_same_grid(volume, heart.geometry, "heart mask")
+    labels = np.zeros(volume.geometry.shape, np.uint8)
+    if not heart.mask.any():
+        return LabelMap(labels, volume.geometry)
+    box = _surroundings(heart)
+    part, inside = volume.crop(box), heart.mask[box]
+    found = _candidates(part, threshold_hu)
+    scan = coarsened(part)
+    bone = large_parts(scan.hu > BONE_ABOVE_HU, MIN_BONE_ML, scan.spacing_mm)
+    near_bone = grown(bone, BONE_CLEARANCE_MM, scan.pixel_mm)
+    near_spine = grown(_spine(bone, scan), AORTA_FROM_SPINE_MM, scan.pixel_mm)
+    deep = ~grown(~_sampled(inside, scan), DEEP_MM, scan.pixel_mm)
+    calcium = found.mostly_in(inside) & ~found.mostly_in(_rims(part)) & ~found.mostly_in(near_bone, scan.block)
+    calcium &= ~_may_be_noise(found, part, threshold_hu, blood_pool_noise_hu(volume, heart) or 0.0)
+    other = found.mostly_in(near_spine, scan.block) | found.mostly_in(deep, scan.block)
+    value = np.where(other, Calcium.OTHER, Calcium.CORONARY) * calcium
+    painted = np.zeros(part.hu.shape, np.uint8)
+    painted[found.index] = value[found.number]
+    labels[box] = painted * inside
+    return LabelMap(labels, volume.geometry)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Candidates:
+    """Bright voxels: where they are, and the candidate, from 0, that each belongs to."""
+
+    index: tuple[Ints, Ints, Ints]
+    number: Ints
+    count: int
+
+    @property
+    def pixels(self) -> Ints:
+        return np.bincount(self.number, minlength=self.count)
+
+    def mostly_in(self, mask: Mask, block: tuple[int, int, int] = (1, 1, 1)) -> NDArray[np.bool_]:
+        """Whether at least half of each candidate lies in a mask whose voxels are blocks of so many."""
+        at = tuple(np.minimum(i // b, n - 1) for i, b, n in zip(self.index, block, mask.shape, strict=True))
+        return 2 * np.bincount(self.number[mask[at]], minlength=self.count) >= self.pixels
+
+
+def _surroundings(heart: HeartMask) -> tuple[slice, slice, slice]:
+    slices, rows, columns = heart.bounding_box
+    row_reach, column_reach = (round(SURROUNDINGS_MM / mm) for mm in heart.geometry.spacing_mm[1:])
+    return (
+        slices,
+        slice(max(0, rows.start - row_reach), rows.stop + row_reach),
+        slice(max(0, columns.start - column_reach), columns.stop + column_reach),
+    )
+
+
+def _candidates(part: Volume, threshold_hu: float) -> _Candidates:
+    from scipy import ndimage
+
+    in_plane = np.zeros((3, 3, 3), bool)
+    in_plane[1] = True
+    labels: Any
+    labels, count = ndimage.label(part.hu >= threshold_hu, in_plane)
+    index = np.nonzero(labels)
+    return _Candidates((index[0], index[1], index[2]), labels[index].astype(np.int64) - 1, int(count))
+
+
+def _sampled(inside: Mask, scan: CoarseScan) -> Mask:
+    """Every block's first voxel: near enough where only depths are measured; what is cut off is repeated."""
+    slices, rows, columns = (np.arange(n) * b for n, b in zip(scan.hu.shape, scan.block, strict=True))
+    return np.asarray(inside[np.ix_(slices, rows, columns)])
+
+
+def _spine(bone: Mask, scan: CoarseScan) -> Mask:
+    """The bone of the back half within ``SPINE_HALF_WIDTH_MM`` of the columns that hold most of it."""
+    behind = bone.copy()
+    behind[:, : bone.shape[1] // 2] = False
+    half = round(SPINE_HALF_WIDTH_MM / scan.spacing_mm[2])
+    per_column = np.convolve(behind.sum(axis=(0, 1)), np.ones(2 * half + 1), mode="same")
+    center = int(per_column.argmax())
+    behind[:, :, : max(0, center - half)] = False
+    behind[:, :, center + half + 1 :] = False
+    return behind
+
+
+def _rims(part: Volume) -> Mask:
+    """What lies within ``EDGE_MM`` of lung."""
+    return grown(part.hu < part.hu.dtype.type(LUNG_BELOW_HU), EDGE_MM, part.geometry.spacing_mm[1])
+
+
+def _may_be_noise(found: _Candidates, part: Volume, threshold_hu: float, noise_hu: float) -> NDArray[np.bool_]:
+    """Candidates of too few pixels, and, in a noisy scan, those that smoothing takes below the threshold."""
+    few = found.pixels < MIN_PIXELS
+    if noise_hu <= TOLERATED_NOISE_HU:
+        return few
+    from scipy import ndimage
+
+    width = noise_hu / TOLERATED_NOISE_HU / WHITE_NOISE_GAIN
+    smooth: Any = ndimage.gaussian_filter(part.hu.astype(np.float32), (0.0, width, width))
+    peak = np.full(found.count, -np.inf)
+    np.maximum.at(peak, found.number, smooth[found.index])
+    return few | (peak < threshold_hu)

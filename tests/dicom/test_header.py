@@ -1,0 +1,145 @@
+"""Odd, foreign and forbidden header values are read or left out; they never break reading."""
+
+import numpy as np
+import pytest
+
+from ctacal.errors import Code
+from tests.dicom_series import (
+    Grid,
+    assert_truth,
+    chest_hu,
+    ct_series,
+    encoded,
+    enhanced_ct,
+    intake_of,
+    study_of,
+    volume_of,
+    write,
+)
+
+ALL_HU = chest_hu(Grid())
+KANJI = b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B"
+
+
+def replaced(content, old, new):
+    """The file with one value overwritten by another of the same length."""
+    assert len(old) == len(new)
+    assert content.count(old) == 1
+    return content.replace(old, new)
+
+
+def write_bytes(folder, contents):
+    for index, content in enumerate(contents):
+        (folder / f"{index}.dcm").write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("character_set", "encoding", "text", "expected"),
+    [
+        (["", "ISO 2022 IR 87"], "ascii", "\x1b$B?4B!\x1b(B CTAC", "心臓 CTAC"),
+        (["ISO 2022 IR 13", "ISO 2022 IR 87"], "ascii", "\x1b$B?4B!\x1b(B CTAC", "心臓 CTAC"),
+        ("GB18030", "gb18030", "心脏 CTAC", "心脏 CTAC"),
+        ("ISO_IR 192", "utf-8", "Æther CTAC", "Æther CTAC"),
+        ("ISO_IR 144", "iso8859-5", "КТ CTAC", "КТ CTAC"),
+    ],
+    ids=["IR 87", "IR 13 and 87", "GB18030", "UTF-8", "Cyrillic"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_character_sets(tmp_path, character_set, encoding, text, expected):
+    raw = text.encode(encoding)
+    raw += b" " * (len(raw) % 2)
+    series = ct_series(SpecificCharacterSet=character_set, SeriesDescription="#" * len(raw))
+    write_bytes(tmp_path, [replaced(encoded(image), b"#" * len(raw), raw) for image in series])
+    volume, notes = volume_of(tmp_path)
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert notes == []
+    assert study_of(tmp_path).series[0].header.series_description == expected
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"CTAC\x00\x01\x02\x1b[31m\r\n\x7f\x9b", b"\xff\xfe\xfa\xc3(CTAC ", b"CTAC\x1b$B\x1b\x1b(", KANJI],
+    ids=["control characters", "no character set", "broken escapes", "japanese name"],
+)
+@pytest.mark.parametrize("keyword", ["PatientName", "SeriesDescription", "ProtocolName"])
+@pytest.mark.parametrize("character_set", ["ISO_IR 100", "ISO_IR 192", ["", "ISO 2022 IR 87"], "GB18030", "NONSENSE"])
+@pytest.mark.filterwarnings("ignore")
+def test_text_never_breaks_reading(tmp_path, keyword, raw, character_set):
+    raw += b" " * (len(raw) % 2)
+    image = ct_series(SpecificCharacterSet=character_set)[0]
+    setattr(image, keyword, "#" * len(raw))
+    write_bytes(tmp_path, [replaced(encoded(image), b"#" * len(raw), raw)])
+    (series,) = study_of(tmp_path).series
+    assert series.header.text.isprintable()
+    assert len(series.slices) == 1
+
+
+@pytest.mark.parametrize(
+    ("keyword", "raw"),
+    [
+        ("KVP", b"12O "),
+        ("KVP", b"\xff\x00"),
+        ("Exposure", b"ten "),
+        ("SliceThickness", b"3,0 "),
+        ("InstanceNumber", b"1.0.0 "),
+        ("AcquisitionNumber", b"1e99"),
+        ("SeriesNumber", b"--"),
+        ("PatientAge", b"old "),
+    ],
+)
+def test_numbers_that_are_none_are_left_out(tmp_path, keyword, raw):
+    contents = []
+    for image in ct_series():
+        content = encoded(image)
+        element = image[keyword]
+        head = bytes.fromhex(f"{element.tag.group:04x}{element.tag.element:04x}")
+        head = head[1::-1] + head[:1:-1] + element.VR.encode()
+        at = content.index(head)
+        length = int.from_bytes(content[at + 6 : at + 8], "little")
+        contents.append(content[: at + 6] + len(raw).to_bytes(2, "little") + raw + content[at + 8 + length :])
+    volume, _ = volume_of(write_bytes(tmp_path, contents))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert_truth(volume)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_private_elements_and_sequences_are_passed_over(tmp_path):
+    from pydicom import Dataset
+
+    series = ct_series()
+    for image in series:
+        block = image.private_block(0x0019, "VENDOR", create=True)
+        block.add_new(0x10, "UN", b"\xff" * 1001 + b"\0")
+        inner = Dataset()
+        inner.ImagePositionPatient, inner.Rows, inner.SeriesInstanceUID = [9, 9, 9], 7, "1.2.3"
+        image.ReferencedImageSequence = [inner]
+    volume, _ = volume_of(write(tmp_path, series))
+    assert_truth(volume)
+
+
+def test_ct_image_without_rows_is_listed_not_lost(tmp_path):
+    """A CT image cut short inside its header is a loss, not a file of another kind."""
+    series = ct_series()
+    write(tmp_path, series[:-1])
+    content = encoded(series[-1])
+    (tmp_path / "cut.dcm").write_bytes(content[: content.index(b"\x20\x00\x32\x00DS")])
+    intake = intake_of(tmp_path)
+    assert [file.reason.code for file in intake.skipped] == [Code.FILE_UNREADABLE]
+    _, notes = volume_of(tmp_path)
+    assert Code.SERIES_UNREADABLE in notes
+
+
+def test_structured_report_is_no_image_and_no_loss(tmp_path):
+    write(tmp_path, ct_series())
+    report = ct_series(name="report", Modality="SR", SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33")[0]
+    for keyword in ("Rows", "Columns", "PixelData"):
+        delattr(report, keyword)
+    (tmp_path / "report.dcm").write_bytes(encoded(report))
+    intake = intake_of(tmp_path)
+    assert (len(intake.studies), intake.skipped, intake.not_dicom) == (1, (), 1)
+
+
+def test_enhanced_ct_header_is_found_in_its_macros(tmp_path):
+    header = study_of(write(tmp_path, [enhanced_ct(ct_series())])).series[0].header
+    assert (header.kvp, header.kernel, header.image_type[:2]) == (120.0, "B30f", ("ORIGINAL", "PRIMARY"))

@@ -1,0 +1,222 @@
+"""The program as it is typed: many studies at once, bad ones between, exit status, one line for each fault."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctacal.cli.app import main
+from ctacal.cli.demo import SAMPLE_LABELS, SAMPLE_STUDY, SAMPLE_TRUTH
+from tests.dicom_series import ct_series, emission_image, uid, write
+from tests.test_study import SCHEMA, WIDE
+
+SAMPLE = Path(str(SAMPLE_STUDY))
+LABELS = Path(str(SAMPLE_LABELS))
+TRUTH = json.loads(SAMPLE_TRUTH.read_text())
+
+
+def run(*arguments: object, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Type a command; returns the exit status."""
+    monkeypatch.setattr(sys, "argv", ["ctacal", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    with (out / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def results(out: Path) -> list[dict[str, Any]]:
+    found = [json.loads(file.read_text()) for file in sorted(out.rglob("result.json"))]
+    for result in found:
+        jsonschema.validate(result, SCHEMA)
+    return found
+
+
+def study(folder: Path, name: str, **attributes: Any) -> Path:
+    """A CTAC study of its own under ``folder``."""
+    own = {"StudyInstanceUID": uid(name), **attributes}
+    return write(folder / name, ct_series(WIDE, name=name, **own))
+
+
+def test_sample_by_its_true_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("score", SAMPLE, "-o", tmp_path, "--labels", LABELS, monkeypatch=monkeypatch) == 0
+    (row,), (result,) = table(tmp_path), results(tmp_path)
+    assert result["agatston"]["total"] == pytest.approx(TRUTH["agatston"]["total"])
+    assert result["category"] == row["category"] == TRUTH["category"]
+    assert float(row["agatston"]) == pytest.approx(TRUTH["agatston"]["total"], abs=1e-4)
+    picture = Image.open(tmp_path / row["folder"] / "montage.png")
+    assert picture.width >= 700
+    assert picture.mode == "RGB"
+
+
+def test_labels_written_and_read_again_score_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("score", SAMPLE, "-o", tmp_path / "a", "--write", "json,nifti", monkeypatch=monkeypatch) == 0
+    written = next((tmp_path / "a").rglob("labels.nii.gz"))
+    assert run("score", SAMPLE, "-o", tmp_path / "b", "--labels", written, monkeypatch=monkeypatch) == 0
+    first, second = results(tmp_path / "a")[0], results(tmp_path / "b")[0]
+    assert first["agatston"]["total"] > 0
+    assert first["agatston"] == second["agatston"]
+    assert first["lesions"] == second["lesions"]
+    assert not list((tmp_path / "a").rglob("*.png"))
+
+
+def test_one_bad_study_never_stops_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    shutil.copy(SAMPLE, mixed / "good.dat")
+    study(mixed, "tilted", ImagePositionPatient=[0, 0, 0])
+    gap = study(mixed, "gap")
+    (gap / "IM0003").unlink()
+    write(mixed / "no-ct", [emission_image(StudyInstanceUID=uid("no-ct"))])
+    (mixed / "notes.txt").write_text("no image")
+    (gap / "IM0005").write_bytes((gap / "IM0005").read_bytes()[:300])
+    assert run("score", mixed, "-o", tmp_path / "out", monkeypatch=monkeypatch) == 1
+    rows = {row["study_uid"]: row for row in table(tmp_path / "out")}
+    assert len(rows) == 4
+    assert rows[uid("no-ct")]["reason_codes"] == "NO_CT_SERIES"
+    assert rows[uid("tilted")]["reason_codes"] == "DUPLICATE_SLICE"
+    assert rows[uid("gap")]["reason_codes"].split()[-1] == "MISSING_SLICE"
+    assert sum(row["status"] != "refused" for row in rows.values()) == 1
+    assert len(results(tmp_path / "out")) == 4
+    assert all(row["agatston"] == "" for row in rows.values() if row["status"] == "refused")
+    printed = capsys.readouterr()
+    assert sum(line.startswith("study ") for line in printed.out.splitlines()) == 4
+    assert "1 scored, 3 refused" in printed.err
+    assert "Research use only" in printed.err
+
+
+def test_json_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    study(tmp_path / "in", "gap", ImagePositionPatient=[0, 0, 0])
+    assert run("score", tmp_path / "in", SAMPLE, "-o", tmp_path / "out", "--json", monkeypatch=monkeypatch) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for line in lines:
+        jsonschema.validate(line, SCHEMA)
+    assert {line["status"] for line in lines} >= {"refused"}
+    assert len(lines) == 2
+
+
+def test_resume_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    run("score", SAMPLE, "-o", out, monkeypatch=monkeypatch)
+    file = next(out.rglob("result.json"))
+    marked = json.loads(file.read_text()) | {"category": "101-400"}
+    file.write_text(json.dumps(marked))
+    assert run("score", SAMPLE, "-o", out, "--resume", monkeypatch=monkeypatch) == 0
+    assert table(out)[0]["category"] == "101-400"
+    assert run("score", SAMPLE, "-o", out, "--resume", "--rule", "agatston1990", monkeypatch=monkeypatch) == 0
+    assert table(out)[0]["rule"] == "agatston1990"
+    file.write_text('{"half": ')
+    assert run("score", SAMPLE, "-o", out, "--resume", monkeypatch=monkeypatch) == 0
+    assert results(out)[0]["rule"]["name"] == "scct2016"
+
+
+def test_each_series_gets_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_study = {"StudyInstanceUID": uid("both")}
+    for name in ("rest", "stress"):
+        write(tmp_path / "in" / name, ct_series(WIDE, name=name, **one_study))
+    run("score", tmp_path / "in", "-o", tmp_path / "out", "--series", "each", monkeypatch=monkeypatch)
+    rows = table(tmp_path / "out")
+    assert len({row["series_uid"] for row in rows}) == 2
+    assert len({row["folder"] for row in rows}) == 2
+    wanted = rows[1]["series_uid"]
+    run("score", tmp_path / "in", "-o", tmp_path / "one", "--series", wanted, monkeypatch=monkeypatch)
+    assert [row["series_uid"] for row in table(tmp_path / "one")] == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["no-such-folder"], "no-such-folder: no such file or folder"),
+        ([SAMPLE, "--rule", "mine"], "no scoring rule is called 'mine'"),
+        ([SAMPLE, "--predictor", "magic"], "no predictor is called 'magic'"),
+        ([SAMPLE, "--write", "docx"], "--write docx: known are"),
+        ([SAMPLE, "--labels", "none.nii"], "none.nii: no such label file"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(
+    arguments: list[object],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("score", *arguments, "-o", tmp_path / "out", monkeypatch=monkeypatch) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert told in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_for_several_studies_are_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study(tmp_path, "another")
+    arguments = (SAMPLE, tmp_path / "another", "-o", tmp_path / "out", "--labels", LABELS)
+    assert run("score", *arguments, monkeypatch=monkeypatch) == 2
+    assert "2 were found" in capsys.readouterr().err
+
+
+def test_nothing_found_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    assert run("score", tmp_path / "in", "-o", tmp_path / "out", monkeypatch=monkeypatch) == 1
+    assert table(tmp_path / "out") == []
+    assert "no DICOM image series among 1 files" in capsys.readouterr().err
+
+
+def test_info_lists_series_and_the_choice(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", SAMPLE, "--json", monkeypatch=monkeypatch) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert "attenuation-correction" in told["taken"]
+    assert "48 images" in told["series"][0]
+
+
+def test_info_of_the_installation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", monkeypatch=monkeypatch) == 0
+    printed = capsys.readouterr().out
+    assert "scct2016" in printed
+    assert "JPEG-LS: True" in printed
+    assert run("info", "--self-check", monkeypatch=monkeypatch) == 0
+    assert "passed: True" in capsys.readouterr().out
+
+
+def test_runtime_licences_are_permissive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", "--licences", "--json", monkeypatch=monkeypatch) == 0
+    licences = {entry["package"]: entry["licence"] for entry in json.loads(capsys.readouterr().out)}
+    assert {"numpy", "scipy", "pydicom", "pillow", "python-gdcm"} <= set(licences)
+    assert not [name for name, licence in licences.items() if "GPL" in licence.upper() or licence == "not told"]
+
+
+def test_self_check_can_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("ctacal.scores.REFERENCE_SLICE_MM", 2.5)
+    assert run("info", "--self-check", monkeypatch=monkeypatch) == 1
+    assert "passed: False" in capsys.readouterr().out
+
+
+def test_demo_leaves_a_score_a_result_and_a_picture(tmp_path: Path) -> None:
+    """As installed, in a process of its own."""
+    program = Path(sys.executable).with_name("ctacal")
+    done = subprocess.run([program, "demo", "-o", tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "not a patient" in done.stdout
+    for part in ("true-labels", "automatic"):
+        assert table(tmp_path / part)[0]["status"].startswith("scored")
+        assert len(results(tmp_path / part)) == 1
+        picture = np.asarray(Image.open(next((tmp_path / part).rglob("montage.png"))))
+        assert picture.std() > 10

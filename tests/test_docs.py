@@ -1,0 +1,74 @@
+"""The documentation is true: references match the code, README commands run, links lead somewhere."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def reference_writer() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("write_reference", ROOT / "docs" / "write_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", ["cli.md", "reasons.md"])
+def test_reference_is_up_to_date(page: str) -> None:
+    assert (ROOT / "docs" / page).read_text(encoding="utf-8") == reference_writer().PAGES[page](), (
+        "run: python docs/write_reference.py"
+    )
+
+
+def test_every_reason_code_is_given_somewhere() -> None:
+    from ctacal.errors import Code
+
+    source = "".join(
+        file.read_text(encoding="utf-8") for file in (ROOT / "src").rglob("*.py") if file.name != "errors.py"
+    )
+    assert not [code for code in Code if f"Code.{code.name}" not in source]
+
+
+def test_readme_names_the_two_commands_and_make_knows_them() -> None:
+    commands = re.findall(r"```sh\n(make \w+)\n```", README)
+    assert commands == ["make demo", "make test"]
+    for command in commands:
+        planned = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert planned.stdout
+
+
+def test_readme_commands_run(tmp_path: Path) -> None:
+    """The ``ctacal`` lines of the README, on the sample."""
+    sample = ROOT / "src" / "ctacal" / "sample"
+    bin_folder = str(Path(sys.executable).parent)
+    lines = [line.partition("#")[0].strip() for line in README.splitlines() if line.startswith("ctacal ")]
+    assert len(lines) >= 3
+    for line in lines:
+        typed = line.replace("FOLDER", str(sample)).replace("OUT", str(tmp_path))
+        typed = typed.replace("labels.nii.gz", str(sample / "thorax_phantom_labels.nii.gz"))
+        environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
+        done = subprocess.run(typed, shell=True, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{typed}\n{done.stdout}{done.stderr}"
+
+
+def test_readme_python_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    assert re.match(r"scored\w* \d+\.\d+", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("page", sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")]), ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]

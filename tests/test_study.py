@@ -1,0 +1,170 @@
+"""The one door: a study in, a result out, whatever is wrong with it; and the result's JSON form."""
+
+import json
+import logging
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+from ctacal.atomic import whole_file, write_text
+from ctacal.cohort import COLUMNS, result_row, write_results_csv
+from ctacal.dicom.series import Study
+from ctacal.errors import Code
+from ctacal.labels import Calcium, LabelMap
+from ctacal.scores import KVP_ADAPTED, ScoringRule
+from ctacal.study import Prediction, StudyResult, model_without_file, score_study
+from ctacal.volume import Volume
+from tests.dicom_series import MARKER_HU, MARKER_INDEX, MARKER_MM, Grid, ct_series, emission_image, study_of, write
+
+SCHEMA = json.loads(files("ctacal").joinpath("result.schema.json").read_text())
+WIDE = Grid(row_mm=1.5, column_mm=1.0)
+"""Pixels of 1.5 mm2, so that the marker alone reaches the area floor: Agatston 1.5 x 4 x 3/3 = 6."""
+
+
+def predict_marker(volume: Volume, _: ScoringRule, label: Calcium = Calcium.LAD) -> Prediction:
+    labels = np.zeros(volume.hu.shape, np.uint8)
+    labels[MARKER_INDEX] = label
+    return Prediction(LabelMap(labels, volume.geometry), model_without_file("marker"))
+
+
+def ctac(tmp_path: Path, grid: Grid = WIDE, **attributes: Any) -> Study:
+    return study_of(write(tmp_path / "ct", [*ct_series(grid, **attributes), emission_image()]))
+
+
+def checked(result: StudyResult) -> dict[str, Any]:
+    """The result's JSON, valid by the schema and free of NaN."""
+    content: dict[str, Any] = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    jsonschema.validate(content, SCHEMA)
+    return content
+
+
+def codes(result: StudyResult) -> set[Code]:
+    return {reason.code for reason in result.reasons}
+
+
+def test_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_scored(tmp_path: Path) -> None:
+    result = score_study(ctac(tmp_path), predict_marker, mass_calibration=0.8)
+    content = checked(result)
+    assert content["status"] == "scored"
+    assert content["agatston"]["total"] == pytest.approx(6.0)
+    assert content["agatston"]["per_vessel"]["LAD"] == pytest.approx(6.0)
+    assert content["volume_mm3"]["total"] == pytest.approx(4.5)
+    assert content["mass_mg"]["total"] == pytest.approx(0.8 * MARKER_HU * 4.5 / 1000)
+    assert (content["category"], content["cac_drs"]) == ("1-100", "A1/N1")
+    (lesion,) = content["lesions"]
+    assert lesion["centroid_mm"] == pytest.approx(MARKER_MM, abs=0.01)
+    assert lesion["slices"] == [MARKER_INDEX[0]] * 2
+    assert content["study"]["acquisition"]["slice_spacing_mm"] == pytest.approx(3.0)
+    assert "emission" in content["study"]["why"]
+    assert set(content["timing_s"]) == {"choose", "read", "predict", "quality", "score"}
+
+
+def test_other_calcium_is_reported_but_not_counted(tmp_path: Path) -> None:
+    result = score_study(ctac(tmp_path), lambda volume, rule: predict_marker(volume, rule, Calcium.OTHER))
+    content = checked(result)
+    assert (content["agatston"]["total"], content["category"]) == (0.0, "0")
+    assert content["agatston"]["other"] == pytest.approx(6.0)
+    assert content["lesions"][0]["vessel"] == "OTHER"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "code"),
+    [
+        ({"KVP": "140"}, Code.KVP_NOT_120),
+        ({"KVP": None}, Code.KVP_NOT_120),
+        ({"SliceThickness": "8"}, Code.THICK_SLICES),
+        ({"ConvolutionKernel": "B70f"}, Code.SHARP_KERNEL),
+    ],
+)
+def test_scored_with_a_warning(tmp_path: Path, attributes: dict[str, Any], code: Code) -> None:
+    result = score_study(ctac(tmp_path, **attributes), predict_marker)
+    assert checked(result)["status"] == "scored_with_warnings"
+    assert codes(result) == {code}
+
+
+def test_the_rule_applied_is_the_rule_at_the_scans_voltage(tmp_path: Path) -> None:
+    content = checked(score_study(ctac(tmp_path, KVP="140"), predict_marker, rule=KVP_ADAPTED))
+    assert content["status"] == "scored"
+    assert content["rule"]["threshold_hu"] == pytest.approx(130 * 0.91)
+
+
+def test_refused_is_a_result_without_a_score(tmp_path: Path) -> None:
+    result = score_study(ctac(tmp_path, KVP="60"), predict_marker, rule=KVP_ADAPTED)
+    content = checked(result)
+    assert (content["status"], content["agatston"], content["category"]) == ("refused", None, None)
+    assert codes(result) == {Code.KVP_UNKNOWN}
+
+
+def test_refused_names_the_series_and_the_fault(tmp_path: Path) -> None:
+    images = ct_series(WIDE)
+    del images[7]
+    result = score_study(study_of(write(tmp_path, images)), predict_marker)
+    assert codes(result) == {Code.MISSING_SLICE}
+    assert "'CTAC'" in result.reasons[0].message
+    assert checked(result)["study"]["candidates"][0]["unfit"].startswith("MISSING_SLICE")
+
+
+def test_a_defect_is_a_result_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(volume: Volume, rule: ScoringRule) -> Prediction:
+        raise ZeroDivisionError("network broke")
+
+    with caplog.at_level(logging.ERROR):
+        result = score_study(ctac(tmp_path), broken)
+    assert codes(result) == {Code.INTERNAL_ERROR}
+    assert "network broke" in checked(result)["reasons"][0]["message"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_no_memory_is_a_result_too(tmp_path: Path) -> None:
+    def greedy(volume: Volume, rule: ScoringRule) -> Prediction:
+        raise MemoryError
+
+    assert codes(score_study(ctac(tmp_path), greedy)) == {Code.TOO_LARGE}
+
+
+def test_an_interrupt_is_not_swallowed(tmp_path: Path) -> None:
+    def stopped(volume: Volume, rule: ScoringRule) -> Prediction:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_study(ctac(tmp_path), stopped)
+
+
+def test_the_same_study_gives_the_same_result(tmp_path: Path) -> None:
+    study = ctac(tmp_path)
+    first, second = (score_study(study, predict_marker).to_json() for _ in range(2))
+    assert first.pop("timing_s").keys() == second.pop("timing_s").keys()
+    assert first == second
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "result.json"
+    write_text(path, "first")
+    with pytest.raises(RuntimeError, match="cut"), whole_file(path) as temporary:
+        temporary.write_text("half of the sec")
+        raise RuntimeError("cut")
+    assert path.read_text() == "first"
+    assert [file.name for file in path.parent.iterdir()] == ["result.json"]
+
+
+def test_table_keeps_refused_studies_and_disarms_formulas(tmp_path: Path) -> None:
+    scored = score_study(ctac(tmp_path / "a", ConvolutionKernel="=HYPERLINK(0)"), predict_marker).to_json()
+    refused = score_study(ctac(tmp_path / "b", KVP="60"), predict_marker, rule=KVP_ADAPTED).to_json()
+    write_results_csv(tmp_path / "results.csv", [result_row(scored, "a"), result_row(refused, "b")])
+    header, first, second = (line.split(",") for line in (tmp_path / "results.csv").read_text().splitlines())
+    assert tuple(header) == COLUMNS
+    assert first[COLUMNS.index("agatston")] == "6"
+    assert first[COLUMNS.index("agatston_lad")] == "6"
+    assert first[COLUMNS.index("kernel")] == "'=HYPERLINK(0)"
+    assert first[COLUMNS.index("slice_spacing_mm")] == "3"
+    assert second[COLUMNS.index("status")] == "refused"
+    assert second[COLUMNS.index("reason_codes")] == "KVP_UNKNOWN"
+    assert second[COLUMNS.index("agatston")] == ""
