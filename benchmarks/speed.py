@@ -67,7 +67,7 @@ def heart_crop(volume: Volume) -> Volume:
     middle = [n // 2 for n in volume.hu.shape]
     spans = [slice(m - half, m + half) for m, half in zip(middle, (20, 80, 80), strict=True)]
     part = volume.crop((spans[0], spans[1], spans[2]))
-    return Volume(np.ascontiguousarray(part.hu), part.geometry)
+    return Volume(part.hu.copy(), part.geometry)
 
 
 def main() -> None:

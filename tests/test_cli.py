@@ -52,12 +52,12 @@ def study(folder: Path, name: str, **attributes: Any) -> Path:
 def test_sample_by_its_true_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("score", SAMPLE, "-o", tmp_path, "--labels", LABELS, monkeypatch=monkeypatch) == 0
     (row,), (result,) = table(tmp_path), results(tmp_path)
-    assert result["agatston"]["total"] == pytest.approx(TRUTH["agatston"]["total"])
+    assert result["agatston"]["total"] == pytest.approx(TRUTH["agatston"]["total"], abs=1e-3)
     assert result["category"] == row["category"] == TRUTH["category"]
-    assert float(row["agatston"]) == pytest.approx(TRUTH["agatston"]["total"], abs=1e-4)
-    picture = Image.open(tmp_path / row["folder"] / "montage.png")
-    assert picture.width >= 700
-    assert picture.mode == "RGB"
+    assert float(row["agatston"]) == pytest.approx(TRUTH["agatston"]["total"], abs=1e-3)
+    with Image.open(tmp_path / row["folder"] / "montage.png") as picture:
+        assert picture.width >= 700
+        assert picture.mode == "RGB"
 
 
 def test_labels_written_and_read_again_score_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +95,7 @@ def test_one_bad_study_never_stops_the_rest(
     printed = capsys.readouterr()
     assert sum(line.startswith("study ") for line in printed.out.splitlines()) == 4
     assert "1 scored, 3 refused" in printed.err
+    assert "IM0005" in (tmp_path / "out" / "skipped.csv").read_text()
     assert "Research use only" in printed.err
 
 
@@ -218,5 +219,5 @@ def test_demo_leaves_a_score_a_result_and_a_picture(tmp_path: Path) -> None:
     for part in ("true-labels", "automatic"):
         assert table(tmp_path / part)[0]["status"].startswith("scored")
         assert len(results(tmp_path / part)) == 1
-        picture = np.asarray(Image.open(next((tmp_path / part).rglob("montage.png"))))
-        assert picture.std() > 10
+        with Image.open(next((tmp_path / part).rglob("montage.png"))) as picture:
+            assert np.asarray(picture).std() > 10

@@ -1,5 +1,6 @@
 """The one door: a study in, a result out, whatever is wrong with it; and the result's JSON form."""
 
+import csv
 import json
 import logging
 from importlib.resources import files
@@ -159,7 +160,8 @@ def test_table_keeps_refused_studies_and_disarms_formulas(tmp_path: Path) -> Non
     scored = score_study(ctac(tmp_path / "a", ConvolutionKernel="=HYPERLINK(0)"), predict_marker).to_json()
     refused = score_study(ctac(tmp_path / "b", KVP="60"), predict_marker, rule=KVP_ADAPTED).to_json()
     write_results_csv(tmp_path / "results.csv", [result_row(scored, "a"), result_row(refused, "b")])
-    header, first, second = (line.split(",") for line in (tmp_path / "results.csv").read_text().splitlines())
+    with (tmp_path / "results.csv").open(newline="") as file:
+        header, first, second = csv.reader(file)
     assert tuple(header) == COLUMNS
     assert first[COLUMNS.index("agatston")] == "6"
     assert first[COLUMNS.index("agatston_lad")] == "6"

@@ -2,11 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ctacal.atomic import write_text
+from ctacal.dicom.source import SkippedFile
 from ctacal.labels import CORONARY_LABELS
 
 Row = dict[str, Any]
@@ -76,10 +77,20 @@ def result_row(result: Mapping[str, Any], folder: str) -> Row:
 
 def write_results_csv(path: Path, rows: Iterable[Row]) -> None:
     """Write the table whole or not at all; numbers to four digits after the point, text cells safe for spreadsheets."""
+    _write_csv(path, COLUMNS, rows)
+
+
+def write_skipped_csv(path: Path, skipped: Iterable[SkippedFile]) -> None:
+    """Write the list of files that claim to be DICOM or an archive and could not be read."""
+    rows = ({"file": file.name, "code": str(file.reason.code), "reason": file.reason.message} for file in skipped)
+    _write_csv(path, ("file", "code", "reason"), rows)
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     table = io.StringIO()
-    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _cell(row.get(name)) for name in COLUMNS} for row in rows)
+    writer.writerows({name: _cell(row.get(name)) for name in columns} for row in rows)
     write_text(path, table.getvalue())
 
 

@@ -1,8 +1,8 @@
 """``HeartMask``: where the heart lies, found by morphology alone, and the noise of its blood pool.
 
-The way: body -> lungs (air inside the body) -> chest cavity (the convex hull of both lungs) -> mediastinum (what fills the
-cavity between the lungs) -> thick part of it -> followed down to the diaphragm and up to the great vessels. All of it on
-a grid of about 4 mm, so that one pass over the scan is enough. No training, no prior of the patient's size.
+The way: body -> lungs (air inside the body) -> chest cavity (the convex hull of both lungs) -> mediastinum (the tissue
+in it) -> its thick part -> followed down to the diaphragm and up to the great vessels. All of it happens on a grid of
+about 4 mm, so that the scan itself is passed over only once. Nothing is trained.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import Geometry
-from ctacal.volume import HUArray, Volume, require_same_grid
+from ctacal.volume import Volume, require_same_grid
 
 Mask = NDArray[np.bool_]
 """(slices, rows, columns)."""
@@ -24,16 +24,16 @@ COARSE_MM = 4.0
 choice)."""
 
 TISSUE_ABOVE_HU = -300.0
-"""Halfway between air and fat, and between lung and soft tissue (own choice)."""
+"""Fat, muscle and blood are brighter, blurred borders of lung darker (own choice)."""
 
 LUNG_BELOW_HU = -500.0
-"""Aerated lung is below (-400 to -500 are the usual thresholds; Hu S et al., IEEE Trans Med Imaging 2001;20:490-498)."""
+"""Aerated lung is darker (own choice, halfway between lung and soft tissue)."""
 
 BONE_ABOVE_HU = 90.0
-"""Mean of a 4 mm voxel that is bone, and no unenhanced tissue (own choice)."""
+"""Mean of a 4 mm voxel of bone or rib cartilage, and of no unenhanced soft tissue (own choice)."""
 
 MIN_BONE_ML = 10.0
-"""Larger than any coronary plaque, smaller than any rib or vertebra in view (own choice)."""
+"""Larger than any coronary plaque, smaller than the bones in view, which hang together (own choice)."""
 
 MIN_AIR_ML = 100.0
 """Smaller pockets of air inside the body are bowel, stomach or airways (own choice)."""
@@ -51,13 +51,15 @@ SPINE_HALF_WIDTH_MM = 40.0
 SPINE_CLEARANCE_MM = 8.0
 """Nothing this near to the spine is taken for heart: there the descending aorta lies (own choice)."""
 
-OPENING_MM = 16.0
-"""Half the width below which a structure is no heart: vessels, oesophagus, descending aorta (own choice)."""
+OPENING_SHARE = 0.06
+"""Half the width, as a share of the chest's, below which a structure is no heart: vessels, oesophagus, descending aorta
+(own choice; 16 mm in an adult)."""
 
-HEART_RIGHT_MM = 75.0
-"""The heart's right border lies within this of the mid-line (own choice); further right it is merged with the liver."""
+HEART_RIGHT_SHARE = 0.27
+"""The heart's right border lies within this share of the chest's width from the mid-line: what reaches further is
+merged with the liver (own choice; 75 mm in an adult)."""
 
-MIN_SEED_CM2 = 35.0
+MIN_SEED_CM2 = 40.0
 """The widest slice of a heart has a larger cross-section (own choice)."""
 
 GROWTH_PER_MM = 1.2
@@ -70,7 +72,8 @@ TOP_AREA_SHARE = 0.5
 """Above, where the cross-section falls below this share of the widest, great vessels begin (own choice)."""
 
 DIAPHRAGM_LUNG_SHARE = 0.3
-"""Below, where less than this share of the heart's surroundings behind its centre is lung, the abdomen begins (own choice)."""
+"""Where less than this share of what lies around the heart, behind its centre, is lung, the abdomen begins (own
+choice)."""
 
 RING_MM = (4.0, 16.0)
 """How far from the heart's border that lung is looked for (own choice)."""
@@ -82,13 +85,13 @@ MARGIN_MM = 4.0
 """Added all round: the 4 mm grid loses the border, and the coronaries run in it (own choice)."""
 
 TONGUE_MM = 12.0
-"""Half the width below which a part of the mask is a tongue between ribs and cartilage, cut off at the end (own choice)."""
+"""Half the width below which a part of the mask is a tongue between ribs, to be cut off (own choice)."""
 
-HEART_ML = (100.0, 2500.0)
-"""What is found outside of this range is no heart (own choice; wide, for children, cardiomegaly and cut-off scans)."""
+HEART_ML = (200.0, 2500.0)
+"""What is found outside of this range is no heart, or too little of one (own choice)."""
 
-NOISE_PATCH_MM = 12.0
-"""Side of the squares whose standard deviation is the noise: some noise grains wide, and no wider than a chamber (own
+NOISE_PATCH_MM = 16.0
+"""Side of the squares whose standard deviation is the noise: many noise grains wide, and no wider than a chamber (own
 choice)."""
 
 BLOOD_HU = (10.0, 80.0)
@@ -100,7 +103,7 @@ MIN_NOISE_PATCHES = 8
 
 @dataclass(frozen=True, eq=False, slots=True)
 class HeartMask:
-    """The heart with its epicardial fat and a margin of ``MARGIN_MM``; bool (slices, rows, columns), on a scan's grid."""
+    """The heart with its epicardial fat and ``MARGIN_MM`` around it: (slices, rows, columns) bool, on a scan's grid."""
 
     mask: Mask
     geometry: Geometry
@@ -114,10 +117,9 @@ class HeartMask:
     @property
     def bounding_box(self) -> tuple[slice, slice, slice]:
         """The smallest box that holds the heart; three empty slices where there is none."""
-        in_slices = self.mask.any(axis=(1, 2))
-        extent = _extent(in_slices)
-        in_plane = self.mask[extent].any(axis=0)
-        return extent, _extent(in_plane.any(axis=1)), _extent(in_plane.any(axis=0))
+        slices = _extent(self.mask, 0)
+        in_plane = self.mask[slices]
+        return slices, _extent(in_plane, 1), _extent(in_plane, 2)
 
     @property
     def touches_first_slice(self) -> bool:
@@ -144,13 +146,13 @@ def find_heart(volume: Volume) -> HeartMask:
     body = _body(scan)
     lungs = _lungs(scan, body)
     bone = large_parts(scan.hu > BONE_ABOVE_HU, MIN_BONE_ML, scan.spacing_mm)
-    box = (slice(None), _extent(lungs.any(axis=(0, 2))), _extent(lungs.any(axis=(0, 1))))
+    box = (slice(None), _extent(lungs, 1), _extent(lungs, 2))
     scan, lungs = CoarseScan(scan.hu[box], scan.spacing_mm, scan.block), lungs[box]
     bone = _widened(bone[box], diagonal=True)
     cavity = _chest_cavity(lungs, scan)
     midline = _midline(lungs)
     mediastinum = cavity & (scan.hu > TISSUE_ABOVE_HU) & ~_spine_zone(bone, cavity, midline, scan)
-    thick = _opened(mediastinum & ~bone, OPENING_MM, scan)
+    thick = _opened(mediastinum & ~bone, OPENING_SHARE * lungs.shape[2] * scan.spacing_mm[2], scan)
     heart = _followed(thick, lungs, midline, scan)
     heart = _opened(grown(heart, MARGIN_MM, scan.pixel_mm) & cavity & ~bone, TONGUE_MM, scan)
     return _checked(HeartMask(_to_full_grid(heart, box, scan, volume.geometry.shape), volume.geometry))
@@ -210,8 +212,9 @@ def _not_found(what: str) -> Refusal:
     return Refusal(Code.HEART_NOT_FOUND, f"{what}; score a CT that shows the heart between both lungs")
 
 
-def _extent(occupied: NDArray[np.bool_]) -> slice:
-    at = np.flatnonzero(occupied)
+def _extent(mask: Mask, axis: int) -> slice:
+    """The range of an axis that the mask occupies; empty where the mask is."""
+    at = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
     return slice(int(at[0]), int(at[-1]) + 1) if at.size else slice(0, 0)
 
 
@@ -258,18 +261,17 @@ def _lungs(scan: CoarseScan, body: Mask) -> Mask:
     lungs = large_parts((scan.hu < LUNG_BELOW_HU) & before & behind, MIN_AIR_ML, scan.spacing_mm)
     if not lungs.any():
         raise _not_found("the scan shows no lungs")
-    columns = np.arange(lungs.shape[2])
     voxel_ml = float(np.prod(scan.spacing_mm)) / 1000.0
-    sides_ml = [lungs[:, :, side].sum() * voxel_ml for side in (columns < _midline(lungs), columns >= _midline(lungs))]
-    if min(sides_ml) < MIN_LUNG_ML:
+    middle = round(_midline(body))
+    if min(lungs[:, :, :middle].sum(), lungs[:, :, middle:].sum()) * voxel_ml < MIN_LUNG_ML:
         raise _not_found("the scan does not show lung on both sides")
     return lungs
 
 
-def _midline(lungs: Mask) -> float:
-    """The column halfway between the outer borders of the lungs."""
-    extent = _extent(lungs.any(axis=(0, 1)))
-    return (extent.start + extent.stop - 1) / 2
+def _midline(mask: Mask) -> float:
+    """The column halfway between the outer borders of the lungs, or of the body."""
+    extent = _extent(mask, 2)
+    return float(extent.start + extent.stop - 1) / 2
 
 
 def _chest_cavity(lungs: Mask, scan: CoarseScan) -> Mask:
@@ -358,12 +360,12 @@ def _followed(thick: Mask, lungs: Mask, midline: float, scan: CoarseScan) -> Mas
     seed, widest = _widest_free_of_liver(thick, lungs, midline, scan)
     heart = np.zeros(thick.shape, bool)
     heart[seed] = widest
-    right_of_heart = _extent(widest.any(axis=0)).start - round(RIGHT_SLACK_MM / scan.spacing_mm[2])
+    right_of_heart = _extent(widest, 1).start - round(RIGHT_SLACK_MM / scan.spacing_mm[2])
     bottom = seed
     for index in range(seed - 1, -1, -1):
         part = _continued(heart[index + 1], thick[index], scan)
         part[:, : max(0, right_of_heart)] = False
-        if _lung_share(part, lungs[index], scan) < DIAPHRAGM_LUNG_SHARE:
+        if _lung_share(part, index, lungs, scan) < DIAPHRAGM_LUNG_SHARE:
             break
         heart[index], bottom = part, index
     highest = bottom + round(MAX_HEART_MM / scan.spacing_mm[0])
@@ -377,15 +379,15 @@ def _followed(thick: Mask, lungs: Mask, midline: float, scan: CoarseScan) -> Mas
 
 def _widest_free_of_liver(thick: Mask, lungs: Mask, midline: float, scan: CoarseScan) -> tuple[int, NDArray[np.bool_]]:
     """The slice, and in it the part, of the largest cross-section with lung at its back that reaches not far right."""
-    furthest_right = midline - HEART_RIGHT_MM / scan.spacing_mm[2]
+    furthest_right = midline - HEART_RIGHT_SHARE * lungs.shape[2]
     parts = [_largest(plane) for plane in thick]
     area_cm2 = np.array([np.count_nonzero(part) for part in parts]) * scan.spacing_mm[1] * scan.spacing_mm[2] / 100.0
-    for index in np.argsort(-area_cm2, kind="stable"):
+    for index in np.argsort(-area_cm2, kind="stable").tolist():
         if area_cm2[index] < MIN_SEED_CM2:
             break
-        left_of_liver = _extent(parts[index].any(axis=0)).start >= furthest_right
-        if left_of_liver and _lung_share(parts[index], lungs[index], scan) >= DIAPHRAGM_LUNG_SHARE:
-            return int(index), parts[index]
+        left_of_liver = _extent(parts[index], 1).start >= furthest_right
+        if left_of_liver and _lung_share(parts[index], index, lungs, scan) >= DIAPHRAGM_LUNG_SHARE:
+            return index, parts[index]
     raise _not_found("between the lungs lies nothing of the size of a heart")
 
 
@@ -394,7 +396,7 @@ def _largest(mask: Mask) -> Mask:
     labels, _ = _labelled(mask)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    return (labels == sizes.argmax()) & mask
+    return np.asarray((labels == sizes.argmax()) & mask)
 
 
 def _continued(before: NDArray[np.bool_], thick: NDArray[np.bool_], scan: CoarseScan) -> NDArray[np.bool_]:
@@ -402,17 +404,21 @@ def _continued(before: NDArray[np.bool_], thick: NDArray[np.bool_], scan: Coarse
     near = grown(before, max(GROWTH_PER_MM * scan.spacing_mm[0], scan.pixel_mm), scan.pixel_mm) & thick
     labels, _ = _labelled(near)
     overlap = np.bincount(labels[before & near], minlength=1)
-    return np.asarray(labels == overlap.argmax()) & near
+    return np.asarray((labels == overlap.argmax()) & near)
 
 
-def _lung_share(part: NDArray[np.bool_], lung: NDArray[np.bool_], scan: CoarseScan) -> float:
-    """How much of the surroundings of a part is lung, behind its centre; in front lies the chest wall."""
+def _lung_share(part: NDArray[np.bool_], index: int, lungs: Mask, scan: CoarseScan) -> float:
+    """How much of what surrounds a part of a slice, behind its centre, is lung; in front lies the chest wall.
+
+    Air that is not lung counts neither way: it lies outside of the field of view.
+    """
     if not part.any():
         return 0.0
     rows, _ = np.nonzero(part)
     ring = grown(part, RING_MM[1], scan.pixel_mm) & ~grown(part, RING_MM[0], scan.pixel_mm)
     ring[: round(float(rows.mean()))] = False
-    return float(np.count_nonzero(ring & lung) / max(1, np.count_nonzero(ring)))
+    ring &= lungs[index] | (scan.hu[index] > TISSUE_ABOVE_HU)
+    return float(np.mean(lungs[index][ring])) if ring.any() else 0.0
 
 
 def _to_full_grid(heart: Mask, box: tuple[slice, slice, slice], scan: CoarseScan, shape: tuple[int, int, int]) -> Mask:
@@ -420,28 +426,26 @@ def _to_full_grid(heart: Mask, box: tuple[slice, slice, slice], scan: CoarseScan
     full = np.zeros(shape, bool)
     if not heart.any():
         return full
-    spans, weights = [], []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        span, weight = _interpolation(heart.any(axis=others), box[axis], scan.block[axis], shape[axis])
-        spans.append(span)
-        weights.append(weight)
-    rows, columns = weights[1], weights[2].T
+    along = [
+        _interpolation(_extent(heart, axis), heart.shape[axis], box[axis].start or 0, scan.block[axis], shape[axis])
+        for axis in range(3)
+    ]
+    spans, weights = [span for span, _ in along], [weight for _, weight in along]
     for index, weight in zip(range(*spans[0].indices(shape[0])), weights[0], strict=True):
         level = np.tensordot(weight[weight > 0], heart[weight > 0], axes=1)
-        full[index, spans[1], spans[2]] = rows @ level @ columns >= 0.5
+        full[index, spans[1], spans[2]] = weights[1] @ level @ weights[2].T >= 0.5
     return full
 
 
-def _interpolation(occupied: NDArray[np.bool_], box: slice, block: int, full: int) -> tuple[slice, NDArray[np.float32]]:
-    """Along one axis: the full-grid span that holds the mask, and the weights (span, coarse) that fill it."""
-    start = box.start or 0
-    extent = _extent(occupied)
-    first, last = (extent.start + start - 1) * block, (extent.stop + start + 1) * block
-    is_last = extent.stop + start >= (full // block)
-    span = slice(max(0, first), full if is_last else min(full, last))
-    position = np.clip((np.arange(span.start, span.stop) + 0.5) / block - 0.5 - start, 0, len(occupied) - 1)
-    return span, np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(len(occupied)))).astype(np.float32)
+def _interpolation(extent: slice, coarse: int, start: int, block: int, full: int) -> tuple[slice, NDArray[np.float32]]:
+    """Along one axis: the span of the full grid that holds the mask, and the weights (span, coarse) that fill it.
+
+    ``coarse`` voxels, from the ``start``-th block of the scan, hold the mask in ``extent``.
+    """
+    reaches_end = (extent.stop + start + 1) * block > full - block
+    span = slice(max(0, (extent.start + start - 1) * block), full if reaches_end else (extent.stop + start + 1) * block)
+    position = np.clip((np.arange(span.start, span.stop) + 0.5) / block - 0.5 - start, 0, coarse - 1)
+    return span, np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(coarse))).astype(np.float32)
 
 
 def _checked(heart: HeartMask) -> HeartMask:

@@ -115,7 +115,8 @@ def read_label_map(path: Path, volume: Volume) -> LabelMap:
 
 
 def _checked_values(array: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-    labels = array.astype(np.uint8)
+    with np.errstate(invalid="ignore"):  # NaN and infinity differ from whatever they are cast to
+        labels = array.astype(np.uint8)
     unknown = np.unique(array[(labels != array) | (labels > max(Calcium))])
     if unknown.size:
         names = ", ".join(f"{label.value} {label.name}" for label in Calcium)
@@ -146,10 +147,13 @@ def _paint(
     turned, plane = reoriented(mask, plane, CANONICAL_DIRECTIONS)
     index = int(np.rint(np.linalg.inv(grid.affine) @ [*plane.affine[:3, 3], 1.0])[0])
     if not 0 <= index < grid.shape[0]:
-        raise ValueError(f"{name}: a segment lies outside of the scan, at {np.round(plane.affine[:3, 3], 1)} mm")
+        outside = np.round(plane.affine[:3, 3], 1)
+        raise Refusal(Code.LABELS_MISMATCH, f"{name}: a segment lies outside of the scan, at {outside} mm")
     target = grid.crop((slice(index, index + 1), slice(None), slice(None)))
-    shape_fits = target.shape == plane.shape
-    same_plane = shape_fits and np.abs(target.affine[:3, 1:] - plane.affine[:3, 1:]).max() < 0.01
-    if not same_plane:
+    if not target.same_grid(plane):
         raise Refusal(Code.LABELS_MISMATCH, f"{name}: segment frame at slice {index} is not on the scan's pixels")
+    painted = labels[index][turned[0]]
+    if other := set(painted.tolist()) - {0, label}:
+        names = f"{Calcium(other.pop()).name} and {label.name}"
+        raise ValueError(f"{name}: segments of {names} overlap at slice {index}; a voxel belongs to one vessel")
     labels[index][turned[0]] = label

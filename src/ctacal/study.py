@@ -19,7 +19,7 @@ import numpy as np
 
 from ctacal import __version__
 from ctacal.atomic import write_text
-from ctacal.dicom.choose import Candidate, Choice, choose_series, is_sharp_kernel
+from ctacal.dicom.choose import Candidate, Choice, candidates, choose_among, is_sharp_kernel
 from ctacal.dicom.series import Series, Study
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.heart import HeartMask, blood_pool_noise_hu, find_heart
@@ -172,10 +172,12 @@ def score_study(
     ``fill_gaps`` and ``untilt`` accept, with a warning, what is refused otherwise.
     """
     timer = _Timer()
+    ranked: tuple[Candidate, ...] = ()
     choice: Choice | None = None
     try:
         with timer.stage("choose"):
-            choice = choose_series(study, series_uid, fill_gaps=fill_gaps, untilt=untilt)
+            ranked = candidates(study, fill_gaps=fill_gaps, untilt=untilt)
+            choice = choose_among(ranked, study, series_uid)
         return _score_series(study, choice, predict, rule, mass_calibration, timer, fill_gaps=fill_gaps, untilt=untilt)
     except Refusal as refusal:
         reason = refusal.reason
@@ -188,7 +190,7 @@ def score_study(
         status="refused",
         study_uid=study.uid,
         reasons=(*study.notes, reason),
-        candidates=choice.candidates if choice else (),
+        candidates=ranked,
         series=choice.series if choice else None,
         why=choice.why if choice else "",
         rule=rule,
@@ -265,9 +267,9 @@ def folder_name(uid: str) -> str:
     """A safe folder name for a study or series: its UID where that is one (PS3.5 section 9.1), else a digest of it.
 
     >>> folder_name("1.2.840.1"), folder_name("../../etc")
-    ('1.2.840.1', 'uid-1fe4b6db6a5cbbd5')
+    ('1.2.840.1', 'uid-74ccf3c5b4c19a81')
     """
-    if re.fullmatch(r"[0-9]+(\\.[0-9]+)*", uid) and len(uid) <= 64:
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)*", uid) and len(uid) <= 64:
         return uid
     return "uid-" + hashlib.sha256(uid.encode()).hexdigest()[:16]
 

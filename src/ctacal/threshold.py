@@ -31,11 +31,12 @@ MIN_PIXELS = 2
 """A candidate of one pixel in its slice is taken for noise (own choice; two 0.7 mm pixels make the 1 mm2 of Agatston
 1990)."""
 
-TOLERATED_NOISE_HU = 20.0
-"""Noise with which 130 HU lies 4 standard deviations above blood of 45 HU, so that next to none of the some 300,000
-pixels of a heart reach it (own choice). With more, a candidate must reach it in an image smoothed to this noise too."""
+TOLERATED_NOISE_HU = 10.0
+"""Noise of a smooth kernel: 130 HU lies 8 standard deviations above blood of 45 HU. In a noisier scan a candidate must
+reach the threshold in an image smoothed to this noise as well. Own choice: with 40 HU of noise 2 of 100 pixels of blood
+exceed 130 HU, many of them side by side, so that no floor of size parts them from calcium."""
 
-EDGE_MM = 2.5
+EDGE_MM = 3.0
 """Sharp kernels overshoot, and moving borders are doubled, this near to lung: a candidate that lies mostly there is a
 rim, not a plaque (own choice)."""
 
@@ -70,14 +71,9 @@ def threshold_labels(volume: Volume, heart: HeartMask, *, threshold_hu: float = 
     box = _surroundings(heart)
     part, inside = volume.crop(box), heart.mask[box]
     found = _candidates(part, threshold_hu)
-    scan = coarsened(part)
-    bone = large_parts(scan.hu > BONE_ABOVE_HU, MIN_BONE_ML, scan.spacing_mm)
-    near_bone = grown(bone, BONE_CLEARANCE_MM, scan.pixel_mm)
-    near_spine = grown(_spine(bone, scan), AORTA_FROM_SPINE_MM, scan.pixel_mm)
-    deep = ~grown(~_sampled(inside, scan), DEEP_MM, scan.pixel_mm)
-    calcium = found.mostly_in(inside) & ~found.mostly_in(_rims(part)) & ~found.mostly_in(near_bone, scan.block)
+    near_bone, other = _near_bone_and_not_coronary(found, part, inside)
+    calcium = found.mostly_in(inside) & ~found.mostly_in(_rims(part)) & ~near_bone
     calcium &= ~_may_be_noise(found, part, threshold_hu, blood_pool_noise_hu(volume, heart) or 0.0)
-    other = found.mostly_in(near_spine, scan.block) | found.mostly_in(deep, scan.block)
     value = np.where(other, Calcium.OTHER, Calcium.CORONARY) * calcium
     painted = np.zeros(part.hu.shape, np.uint8)
     painted[found.index] = value[found.number]
@@ -124,8 +120,20 @@ def _candidates(part: Volume, threshold_hu: float) -> _Candidates:
     return _Candidates((index[0], index[1], index[2]), labels[index].astype(np.int64) - 1, int(count))
 
 
+def _near_bone_and_not_coronary(
+    found: _Candidates, part: Volume, inside: Mask
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which candidates lie at bone, and which by the spine (aorta) or deep in the heart (valves, root)."""
+    scan = coarsened(part)
+    bone = large_parts(scan.hu > BONE_ABOVE_HU, MIN_BONE_ML, scan.spacing_mm)
+    near_bone = grown(bone, BONE_CLEARANCE_MM, scan.pixel_mm)
+    near_spine = grown(_spine(bone, scan), AORTA_FROM_SPINE_MM, scan.pixel_mm)
+    deep = ~grown(~_sampled(inside, scan), DEEP_MM, scan.pixel_mm)
+    return found.mostly_in(near_bone, scan.block), found.mostly_in(near_spine | deep, scan.block)
+
+
 def _sampled(inside: Mask, scan: CoarseScan) -> Mask:
-    """Every block's first voxel: near enough where only depths are measured; what is cut off is repeated."""
+    """Every block's first voxel: near enough where only depths are measured."""
     slices, rows, columns = (np.arange(n) * b for n, b in zip(scan.hu.shape, scan.block, strict=True))
     return np.asarray(inside[np.ix_(slices, rows, columns)])
 

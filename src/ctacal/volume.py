@@ -1,5 +1,6 @@
 """``Volume``: Hounsfield units with their place in the patient; reorient, crop, resample, NIfTI."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.dicom.decode import decode_hu
+from ctacal.dicom.header import READING_ERRORS
 from ctacal.dicom.series import Series
-from ctacal.dicom.stack import Stack
+from ctacal.dicom.stack import MAX_VOXELS, Stack
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
 
@@ -104,8 +106,11 @@ def load_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
 
     try:
         image: Any = nib.load(path)
+        kind = image.get_data_dtype()
+        if kind.kind not in "biuf" or kind.itemsize > 8 or not 0 < math.prod(image.shape) <= MAX_VOXELS:
+            raise ValueError(f"claims {image.shape} voxels of {kind}")
         array = np.asarray(image.dataobj)
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as problem:
+    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, *READING_ERRORS) as problem:
         raise ValueError(f"{path}: not a readable NIfTI file ({problem})") from problem
     if array.ndim != 3:
         raise ValueError(f"{path}: expected 3 dimensions, got {array.ndim} ({array.shape})")

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+
+from ctacal.errors import Code
 from tests.dicom_series import (
     SYNTAXES,
     Grid,
@@ -17,9 +20,6 @@ from tests.dicom_series import (
     volume_of,
     write,
 )
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
-
-from ctacal.errors import Code
 
 ALL_HU = chest_hu(Grid())
 

@@ -4,10 +4,20 @@ import warnings
 
 import numpy as np
 import pytest
-from tests.dicom_series import AXIAL, Grid, assert_truth, chest_hu, ct_series, in_file_format, refusal_of, volume_of, write
 
 from ctacal.errors import Code
 from ctacal.geometry import CANONICAL_DIRECTIONS
+from tests.dicom_series import (
+    AXIAL,
+    Grid,
+    assert_truth,
+    chest_hu,
+    ct_series,
+    in_file_format,
+    refusal_of,
+    volume_of,
+    write,
+)
 
 SMALL_TURN = tuple(np.round([np.cos(0.1), np.sin(0.1), 0, -np.sin(0.1), np.cos(0.1), 0], 8))
 ORIENTATIONS = {

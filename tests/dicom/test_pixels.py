@@ -2,6 +2,15 @@
 
 import numpy as np
 import pytest
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+
+from ctacal.errors import Code
 from tests.dicom_series import (
     MARKER_HU,
     MARKER_INDEX,
@@ -17,15 +26,6 @@ from tests.dicom_series import (
     volume_of,
     write,
 )
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    RLELossless,
-)
-
-from ctacal.errors import Code
 
 ALL_HU = chest_hu(Grid())
 DARKEST_HU = -1024

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from ctacal.errors import Code, UsageError
 from tests.dicom_series import (
     Grid,
     assert_truth,
@@ -21,8 +23,6 @@ from tests.dicom_series import (
     volume_of,
     write,
 )
-
-from ctacal.errors import Code, UsageError
 
 ALL_HU = chest_hu(Grid())
 SHUFFLED = np.random.default_rng(7).permutation(20)

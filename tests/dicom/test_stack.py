@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+
+from ctacal.dicom.choose import candidates
+from ctacal.dicom.stack import Stack
+from ctacal.errors import Code, Refusal
 from tests.dicom_series import (
     AXIAL,
     MARKER_INDEX,
@@ -18,10 +22,6 @@ from tests.dicom_series import (
     volume_of,
     write,
 )
-
-from ctacal.dicom.choose import candidates
-from ctacal.dicom.stack import Stack
-from ctacal.errors import Code, Refusal
 
 ALL_HU = chest_hu(Grid())
 MARKED = MARKER_INDEX[0]

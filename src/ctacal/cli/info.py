@@ -123,7 +123,7 @@ def _self_check() -> dict[str, Any]:
         result = score_study(read_studies([sample]).studies[0], predict_from_file(labels))
     scored = result.scores.agatston.total if result.scores else None
     expected = truth["agatston"]["total"]
-    passed = scored is not None and abs(scored - expected) < 1e-6 * expected
+    passed = scored is not None and abs(scored - expected) < 1e-3  # the record is rounded to three digits
     return {"passed": passed, "expected": expected, "scored": scored, "status": result.status}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from ctacal import __version__
-from ctacal.cohort import Row, result_row, write_results_csv
+from ctacal.cohort import Row, result_row, write_results_csv, write_skipped_csv
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.series import Intake, Study, read_studies
 from ctacal.errors import UsageError
@@ -28,6 +28,7 @@ from ctacal.study import (
 )
 
 WRITERS = ("json", "png", "nifti")
+MAX_SKIPPED_SHOWN = 10
 PREDICTORS: dict[str, Predictor] = {"threshold": predict_threshold}
 
 
@@ -194,8 +195,12 @@ def _print(result: dict[str, Any], *, as_json: bool) -> None:
 
 def _summarise(intake: Intake, rows: Sequence[Row], out: Path) -> None:
     """To stderr, so that --json stays clean: what was lost and what was made."""
-    for file in intake.skipped:
+    for file in intake.skipped[:MAX_SKIPPED_SHOWN]:
         typer.echo(f"skipped {file.name}: {file.reason}", err=True)
+    (out / "skipped.csv").unlink(missing_ok=True)  # of an earlier run
+    if intake.skipped:
+        write_skipped_csv(out / "skipped.csv", intake.skipped)
+        typer.echo(f"{len(intake.skipped)} files skipped, all listed in {out / 'skipped.csv'}", err=True)
     refused = sum(row["status"] == "refused" for row in rows)
     if not rows:
         typer.echo(f"no DICOM image series among {intake.files} files", err=True)

@@ -134,17 +134,20 @@ def choose_series(
 
     Raises ``Refusal`` where the study mixes patients, has no CT, or none that can be scored.
     """
+    return choose_among(candidates(study, fill_gaps=fill_gaps, untilt=untilt), study, wanted_uid)
+
+
+def choose_among(ranked: tuple[Candidate, ...], study: Study, wanted_uid: str | None = None) -> Choice:
+    """As ``choose_series``, from the study's ``candidates``."""
     patients = {one.header.patient_id for series in study.series for one in series.slices}
     if len(patients) > 1:
         raise Refusal(
             Code.MIXED_PATIENTS, f"images of {len(patients)} patient IDs share this study's UID; separate them"
         )
-    ranked = candidates(study, fill_gaps=fill_gaps, untilt=untilt)
-    if wanted_uid is not None:
-        ranked = _only(ranked, wanted_uid)
-    fit = [candidate for candidate in ranked if candidate.unfit is None]
+    asked = ranked if wanted_uid is None else _only(ranked, wanted_uid)
+    fit = [candidate for candidate in asked if candidate.unfit is None]
     if not fit:
-        raise _nothing_fits(ranked)
+        raise _nothing_fits(asked)
     best = fit[0]
     why = f"asked for; {best.why}" if wanted_uid else best.why
     return Choice(best.series, why, _notes(best, fit, study), ranked)

@@ -134,7 +134,8 @@ def _off_level(sample: NDArray[np.float32]) -> NDArray[np.bool_]:
         shared = soft[near] & soft[far]
         if shared.mean() >= _MIN_SHARED_TISSUE:
             shift[index] = np.median(plane[shared] - (sample[near] + sample[far])[shared] / 2)
-    return (np.abs(shift) > _MAX_SHIFT_HU) & (np.abs(shift) == np.abs(shift).max())
+    size = np.abs(shift)
+    return np.asarray((size > _MAX_SHIFT_HU) & (size == size.max()))
 
 
 def _require_hounsfield(hu: NDArray[Any], slices: Sequence[Slice]) -> tuple[Reason, ...]:

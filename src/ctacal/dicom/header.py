@@ -2,7 +2,6 @@
 
 import struct
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +10,16 @@ from typing import Any, BinaryIO
 
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    MediaStorageDirectoryStorage,
+)
 
-from ctacal.dicom.source import Source, looks_like_dicom
+from ctacal.dicom.source import ARCHIVE_ERRORS, Source, looks_like_dicom
 from ctacal.errors import Code, Refusal
 
 MAX_FRAME_PIXELS = 4096 * 4096
@@ -25,9 +29,7 @@ MAX_FRAMES = 4096
 """No CT scan has more slices."""
 
 READING_ERRORS = (
-    InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-    NotImplementedError, RuntimeError, MemoryError, ArithmeticError, RecursionError, AssertionError, LookupError,
-    struct.error, zlib.error,
+    *ARCHIVE_ERRORS, InvalidDicomError, BytesLengthException, TypeError, AttributeError, AssertionError,
 )  # fmt: skip
 """What pydicom and its decoders were seen to raise on corrupted files."""
 
@@ -160,15 +162,24 @@ def read_slices(source: Source, known: HeaderCache) -> list[Slice]:
                 return []
             image = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
             native = _native_pixels(image, file)
-        if "SeriesInstanceUID" not in image or "Rows" not in image:
-            if image.get("SOPClassUID") in _CT_SOP_CLASSES:
-                raise Refusal(Code.FILE_UNREADABLE, "a CT image that ends inside its header; copy it again")
+        if not _is_image(image):
             return []
         return _slices(source, image, native, known)
     except Refusal:
         raise
     except READING_ERRORS as problem:
         raise Refusal(Code.FILE_UNREADABLE, f"{type(problem).__name__}: {problem}; copy it again") from problem
+
+
+def _is_image(image: Dataset) -> bool:
+    """Whether it holds pixels; raises ``Refusal`` where it must but its header ends before it says so."""
+    kind = image.get("SOPClassUID") or image.file_meta.get("MediaStorageSOPClassUID")
+    if kind == MediaStorageDirectoryStorage:
+        return False
+    is_ct = kind in _CT_SOP_CLASSES or image.get("Modality") == "CT"
+    if "SeriesInstanceUID" not in image or (is_ct and "Rows" not in image):
+        raise Refusal(Code.FILE_UNREADABLE, "the header ends early or names no series; copy it again")
+    return "Rows" in image
 
 
 def _native_pixels(image: Dataset, file: BinaryIO) -> NativePixels | None:
@@ -186,9 +197,18 @@ def _native_pixels(image: Dataset, file: BinaryIO) -> NativePixels | None:
     bits = _integer(image.get("BitsAllocated"))
     if (group << 16) | element != _PIXEL_DATA_TAG or length == _UNDEFINED_LENGTH or bits not in (8, 16, 32):
         return None
+    rows, columns, frames = (_integer(image.get(k)) for k in ("Rows", "Columns", "NumberOfFrames"))
+    if not pixels_fit(length, frames or 1, rows or 0, columns or 0, bits):
+        return None  # decoding says what is wrong with it
     kind = "i" if _integer(image.get("PixelRepresentation")) == 1 else "u"
     unused_bits = bits - (_integer(image.get("BitsStored")) or bits)
     return NativePixels(file.tell(), f"{order}{kind}{bits // 8}", max(unused_bits, 0))
+
+
+def pixels_fit(length: int, frames: int, rows: int, columns: int, bits: int) -> bool:
+    """Whether so many bytes hold these pixels, with less than a row of padding at the end."""
+    size = frames * rows * columns * bits // 8
+    return size <= length < size + columns * bits // 8
 
 
 def _slices(source: Source, image: Dataset, native: NativePixels | None, known: HeaderCache) -> list[Slice]:

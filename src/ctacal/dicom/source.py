@@ -1,6 +1,8 @@
 """``Source``: one stored file, on disk or in a (nested) zip; found whatever it is called, read with bounded memory."""
 
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -17,6 +19,13 @@ MAX_INFLATED_BYTES = 256 * 2**20
 
 MAX_ZIP_DEPTH = 3
 """Zips inside zips are opened this deep."""
+
+ARCHIVE_ERRORS = (
+    OSError, EOFError, ValueError, RuntimeError, LookupError, ArithmeticError, MemoryError, struct.error,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What zipfile and its decompressors were seen to raise on corrupted archives (NotImplementedError, UnicodeError and
+KeyError are among their subclasses)."""
 
 _CHUNK_BYTES = 2**20
 
@@ -56,6 +65,9 @@ class _BoundedReader(io.BufferedReader):
     Element lengths in hostile headers lie by gigabytes. And pydicom reads to the end only to inflate a deflated dataset
     at once, even where only its header is asked for (417 KiB were seen to take 1.5 GB): it is tried out before that.
     """
+
+    name = ""
+    """pydicom asks every buffered reader for one; a zip member has none."""
 
     def __init__(self, raw: io.FileIO | io.BytesIO, size: int) -> None:
         super().__init__(raw, buffer_size=2**14)
@@ -104,7 +116,7 @@ def _expand(source: Source, depth: int) -> Iterator[Source | SkippedFile]:
         names = [entry.filename for entry in _archive(source.path, source.members).infolist() if not entry.is_dir()]
     except Refusal as refusal:
         yield SkippedFile(str(source), refusal.reason)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as problem:
+    except ARCHIVE_ERRORS as problem:
         yield SkippedFile(str(source), Reason(Code.FILE_UNREADABLE, f"{problem}; copy it again from its source"))
     else:
         for name in sorted(names):

@@ -49,7 +49,7 @@ VESSEL_NAMES: Mapping[Calcium, str] = MappingProxyType(
     }
 )
 
-MAX_TILES = 20
+MAX_TILES, MIN_TILES = 20, 10
 TILE_PIXELS = 260
 COLUMNS = 5
 HEADER_PIXELS = 118
@@ -74,7 +74,7 @@ def montage(result: StudyResult) -> Image.Image:
     if scan is None or scores is None:
         raise ValueError("a refused study has no picture")
     weights = _slice_agatston(scan, scores.rule)
-    window, shown = _window(scan), _slices_shown(scan, weights)
+    window, shown = _window(scan), _slices_shown(scan, scores.rule)
     columns = min(COLUMNS, len(shown))
     tile_height = _tile_height(scan, window)
     rows = -(-len(shown) // columns)
@@ -94,24 +94,26 @@ def write_montage(result: StudyResult, path: Path) -> None:
         montage(result).save(temporary, format="PNG", compress_level=1)
 
 
-def _slice_agatston(scan: Scan, rule: ScoringRule) -> NDArray[np.float64]:
-    """Coronary Agatston score of each slice."""
+def _slice_agatston(scan: Scan, rule: ScoringRule, *, coronary: bool = True) -> NDArray[np.float64]:
+    """Agatston score of each slice, of coronary or of other calcium."""
     lesions = scan.lesions
-    counted = lesions.label != Calcium.OTHER
-    agatston = component_agatston(lesions, rule) * counted
+    agatston = component_agatston(lesions, rule) * ((lesions.label != Calcium.OTHER) == coronary)
     return np.bincount(lesions.slice_index, agatston, minlength=scan.volume.geometry.shape[0]).astype(np.float64)
 
 
-def _slices_shown(scan: Scan, weights: NDArray[np.float64]) -> list[int]:
-    """The slices that score most; without calcium, slices spread evenly over the heart. Head first."""
-    scored = np.flatnonzero(weights)
-    if scored.size:
-        best = scored[np.argsort(-weights[scored], kind="stable")][:MAX_TILES]
-    else:
-        span = scan.heart.bounding_box[0] if scan.heart else slice(0, len(weights))
-        count = min(MAX_TILES // 2, span.stop - span.start)
-        best = np.unique(np.linspace(span.start, span.stop - 1, count).round().astype(int))
-    return sorted((int(index) for index in best), reverse=True)
+def _slices_shown(scan: Scan, rule: ScoringRule) -> list[int]:
+    """The slices that score most, then those with other calcium, then some spread over the heart. Head first."""
+    shown: dict[int, None] = {}
+    for coronary in (True, False):
+        weights = _slice_agatston(scan, rule, coronary=coronary)
+        by_weight = np.argsort(-weights, kind="stable")
+        shown |= dict.fromkeys(int(index) for index in by_weight[: np.count_nonzero(weights)])
+    span = scan.heart.bounding_box[0] if scan.heart else slice(0, scan.volume.geometry.shape[0])
+    spread = np.linspace(span.start, span.stop - 1, MIN_TILES).round().astype(int)
+    missing = max(MIN_TILES - len(shown), 0)
+    context = [int(index) for index in np.unique(spread) if int(index) not in shown]
+    shown |= dict.fromkeys(context[:: max(1, len(context) // missing)][:missing] if missing else [])
+    return sorted(list(shown)[:MAX_TILES], reverse=True)
 
 
 def _window(scan: Scan) -> _Window:
@@ -166,17 +168,21 @@ def _tinted(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np
 
 def _annotate(tile: Image.Image, scan: Scan, index: int, agatston: float, pixels_per_mm: float) -> None:
     """Slice number and height, its part of the score, patient sides, a 20 mm bar."""
-    draw, font = ImageDraw.Draw(tile), _font(13)
+    draw = ImageDraw.Draw(tile)
     width, height = tile.size
     z_mm = scan.volume.geometry.to_patient_mm((index, 0, 0))[2]
+
+    def write(at: tuple[float, float], text: str, anchor: str, size: int = 13) -> None:
+        draw.text(at, text, INK, _font(size), anchor=anchor, stroke_width=2, stroke_fill=BACKGROUND)
+
     draw.rectangle((0, 0, width - 1, height - 1), outline=BACKGROUND)
-    draw.text((5, 4), f"{index + 1}/{len(scan.volume.hu)}   z {z_mm:.1f} mm", INK, font)
+    write((5, 4), f"{index + 1}/{len(scan.volume.hu)}   z {z_mm:.1f} mm", "la")
     if agatston > 0:
-        draw.text((width - 5, 4), f"{agatston:.1f}", INK, font, anchor="ra")
-    draw.text((5, height / 2), "R", FAINT, font, anchor="lm")
-    draw.text((width - 5, height / 2), "L", FAINT, font, anchor="rm")
+        write((width - 5, 4), f"{agatston:.1f}", "ra")
+    write((5, height / 2), "R", "lm")
+    write((width - 5, height / 2), "L", "rm")
     draw.line((6, height - 7, 6 + 20 * pixels_per_mm, height - 7), INK, 2)
-    draw.text((6, height - 10), "20 mm", FAINT, _font(10), anchor="ld")
+    write((6, height - 10), "20 mm", "ld", 10)
 
 
 def _write_header(sheet: Image.Image, result: StudyResult) -> None:

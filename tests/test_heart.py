@@ -1,0 +1,238 @@
+"""The heart is found in a drawn thorax, whose truth is known, and in real scans; what holds no heart is refused."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ctacal.dicom.series import read_studies
+from ctacal.errors import Code, Refusal
+from ctacal.geometry import Geometry
+from ctacal.heart import HeartMask, blood_pool_noise_hu, find_heart
+from ctacal.volume import Volume, read_volume
+
+SPACING_MM = (5.0, 2.0, 2.0)
+SHAPE = (44, 130, 190)
+
+AIR, LUNG, FAT, SOFT, BLOOD, BONE = -1000, -850, -90, 50, 45, 350
+
+
+@dataclass
+class Thorax:
+    """Ellipsoids in mm about the scan's middle: (up, back, left)."""
+
+    plaques: tuple[tuple[float, float, float], ...] = ()
+    heart_center_mm: tuple[float, float, float] = (0.0, -25.0, 20.0)
+    heart_mm: tuple[float, float, float] = (50.0, 50.0, 60.0)
+    spacing_mm: tuple[float, float, float] = SPACING_MM
+    shape: tuple[int, int, int] = SHAPE
+    lungs: tuple[str, ...] = ("right", "left")
+    hu: NDArray[np.int16] = field(init=False)
+    heart: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        hu = np.full(self.shape, AIR, np.int16)
+        hu[self.ellipsoid((0, 0, 0), (1e6, 110, 170))] = SOFT
+        abdomen = self.ellipsoid((-150, 0, 0), (115, 88, 150), power=4) | self.ellipsoid((-60, -10, -85), (35, 40, 40))
+        left = self.left_mm()
+        for side, half in (("right", left < -4), ("left", left > 4)):
+            if side in self.lungs:
+                hu[self.ellipsoid((0, -5, 0), (1e6, 83, 140)) & ~abdomen & half] = LUNG
+        hu[self.ellipsoid((80, -20, 0), (80, 26, 32))] = BLOOD  # great vessels
+        self.heart = self.ellipsoid(self.heart_center_mm, tuple(mm + 5 for mm in self.heart_mm))
+        hu[self.heart] = FAT
+        hu[self.ellipsoid(self.heart_center_mm, self.heart_mm)] = BLOOD
+        hu[self.ellipsoid((0, 42, 22), (1e6, 13, 13))] = BLOOD  # descending aorta
+        hu[self.ellipsoid((0, 70, 0), (1e6, 18, 20))] = BONE
+        hu[self.ellipsoid((0, -97, 0), (1e6, 6, 22))] = BONE
+        for left_mm in (-148, 148):
+            hu[self.ellipsoid((0, 0, left_mm), (1e6, 8, 6))] = BONE
+        for at in self.plaques:
+            hu[self.ellipsoid(at, (4, 3.5, 3.5))] = 400
+        hu[:, -3:] = BONE  # a table, below the back
+        self.hu = hu
+
+    def left_mm(self) -> NDArray[np.float64]:
+        return (np.arange(self.shape[2]) - (self.shape[2] - 1) / 2) * self.spacing_mm[2]
+
+    def ellipsoid(self, center_mm: tuple[float, ...], half_mm: tuple[float, ...], power: int = 2) -> NDArray[np.bool_]:
+        inside = np.zeros(self.shape)
+        for axis, (n, mm, c, h) in enumerate(zip(self.shape, self.spacing_mm, center_mm, half_mm, strict=True)):
+            along = ((np.arange(n) - (n - 1) / 2) * mm - c) / h
+            inside = inside + np.expand_dims(np.abs(along) ** power, [a for a in range(3) if a != axis])
+        return inside <= 1
+
+    def volume(self, *, noise_hu: float = 0.0, smooth_px: float = 0.0) -> Volume:
+        """The scan, with noise of that standard deviation, grainy where ``smooth_px`` is above 0."""
+        from scipy import ndimage
+
+        hu = self.hu.astype(np.float64)
+        if noise_hu:
+            noise = np.random.default_rng(0).normal(size=hu.shape)
+            noise = ndimage.gaussian_filter(noise, (0, smooth_px, smooth_px)) if smooth_px else noise
+            hu += noise * (noise_hu / noise.std())
+        return Volume(np.rint(hu).astype(np.int16), Geometry.from_spacing(self.shape, self.spacing_mm))
+
+
+def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "shape"),
+    [
+        (SPACING_MM, SHAPE),
+        ((2.5, 3.9, 3.9), (88, 67, 97)),
+        ((10.0, 1.3, 1.3), (22, 201, 291)),
+        ((4.25, 2.0, 2.0), (52, 300, 340)),
+    ],
+)
+def test_heart_is_found_whatever_the_grid(spacing_mm, shape):
+    thorax = Thorax(spacing_mm=spacing_mm, shape=shape)
+    heart = find_heart(thorax.volume(noise_hu=15))
+    assert dice(heart.mask, thorax.heart) > 0.9
+    assert (heart.mask & thorax.heart).sum() > 0.93 * thorax.heart.sum()
+    assert not heart.touches_first_slice
+    assert not heart.touches_last_slice
+
+
+def test_neither_bone_nor_aorta_nor_liver_dome_is_heart():
+    thorax = Thorax()
+    heart = find_heart(thorax.volume()).mask
+    assert not heart[thorax.hu == BONE].any()
+    aorta = thorax.ellipsoid((0, 42, 22), (1e6, 13, 13)) & ~thorax.heart
+    assert (heart & aorta).sum() < 0.15 * aorta.sum()
+    dome = thorax.ellipsoid((-60, -10, -85), (35, 40, 40)) & ~thorax.heart
+    assert (heart & dome).sum() < 0.1 * dome.sum()
+
+
+def test_bounding_box_is_tight():
+    heart = find_heart(Thorax().volume())
+    box = heart.bounding_box
+    assert heart.mask[box].sum() == heart.mask.sum()
+    for axis in range(3):
+        inside = heart.mask[box].any(axis=tuple(other for other in range(3) if other != axis))
+        assert inside[0]
+        assert inside[-1]
+
+
+@pytest.mark.parametrize("size", [0.75, 0.9, 1.15])
+def test_small_and_large_patients(size):
+    spacing_mm = (SPACING_MM[0] * size, SPACING_MM[1] * size, SPACING_MM[2] * size)
+    thorax = Thorax()
+    volume = Volume(thorax.hu, Geometry.from_spacing(SHAPE, spacing_mm))
+    assert dice(find_heart(volume).mask, thorax.heart) > 0.85
+
+
+def test_int16_and_float32_give_the_same():
+    volume = Thorax().volume(noise_hu=20)
+    as_float = Volume(volume.hu.astype(np.float32), volume.geometry)
+    heart, heart_of_float = find_heart(volume), find_heart(as_float)
+    assert np.array_equal(heart.mask, heart_of_float.mask)
+    assert blood_pool_noise_hu(volume, heart) == blood_pool_noise_hu(as_float, heart_of_float)
+
+
+@pytest.mark.parametrize(
+    ("slices", "cut"), [((22, 44), (True, False)), ((8, 24), (False, True)), ((15, 29), (True, True))]
+)
+def test_a_heart_cut_off_is_told(slices, cut):
+    thorax = Thorax()
+    part = (slice(*slices), slice(None), slice(None))
+    heart = find_heart(thorax.volume(noise_hu=10).crop(part))
+    assert (heart.touches_first_slice, heart.touches_last_slice) == cut
+    assert dice(heart.mask, thorax.heart[part]) > 0.85
+
+
+def test_a_narrow_field_of_view_with_a_round_border():
+    thorax = Thorax()
+    hu = thorax.hu.copy()
+    row_mm, column_mm = ((np.arange(n) - (n - 1) / 2) * 2.0 for n in SHAPE[1:])
+    hu[:, np.hypot(row_mm[:, None] + 10, column_mm[None]) > 125] = -1024
+    heart = find_heart(Volume(hu, Geometry.from_spacing(SHAPE, SPACING_MM)))
+    assert dice(heart.mask, thorax.heart) > 0.85
+
+
+@pytest.mark.parametrize("noise_hu", [8.0, 20.0, 40.0])
+@pytest.mark.parametrize("smooth_px", [0.0, 0.8])
+def test_noise_is_measured_whatever_its_grain(noise_hu, smooth_px):
+    volume = Thorax().volume(noise_hu=noise_hu, smooth_px=smooth_px)
+    assert blood_pool_noise_hu(volume, find_heart(volume)) == pytest.approx(noise_hu, rel=0.15)
+
+
+def test_noise_of_a_mask_without_blood_is_unknown():
+    volume = Thorax().volume()
+    assert blood_pool_noise_hu(volume, HeartMask(np.zeros(SHAPE, bool), volume.geometry)) is None
+    assert blood_pool_noise_hu(volume, HeartMask(volume.hu == LUNG, volume.geometry)) is None
+
+
+def test_noise_needs_the_mask_of_this_scan():
+    volume = Thorax().volume()
+    elsewhere = Geometry.from_spacing(SHAPE, SPACING_MM, (5.0, 0.0, 0.0))
+    with pytest.raises(Refusal, match="LABELS_MISMATCH"):
+        blood_pool_noise_hu(volume, HeartMask(np.zeros(SHAPE, bool), elsewhere))
+
+
+def without_heart() -> dict[str, NDArray[np.int16]]:
+    thorax = Thorax()
+    ends = np.full_like(thorax.hu, AIR)
+    ends[14:30] = thorax.hu[14:30]
+    return {
+        "air": np.full(SHAPE, AIR, np.int16),
+        "water": np.zeros(SHAPE, np.int16),
+        "no lungs": Thorax(lungs=()).hu,
+        "one lung": Thorax(lungs=("left",)).hu,
+        "abdomen": thorax.hu[:8],
+        "no heart": Thorax(heart_mm=(1.0, 1.0, 1.0)).hu,
+        "an object that ends at both ends": ends,
+    }
+
+
+@pytest.mark.parametrize("name", list(without_heart()))
+def test_what_holds_no_heart_is_refused(name):
+    hu = without_heart()[name]
+    with pytest.raises(Refusal) as refused:
+        find_heart(Volume(hu, Geometry.from_spacing(hu.shape, SPACING_MM)))
+    assert refused.value.reason.code is Code.HEART_NOT_FOUND
+
+
+def test_a_tiny_scan_is_refused_not_a_crash():
+    for shape in ((1, 1, 1), (5, 8, 8), (3, 128, 1)):
+        hu = np.random.default_rng(0).integers(-1000, 1000, shape).astype(np.int16)
+        with pytest.raises(Refusal, match="HEART_NOT_FOUND"):
+            find_heart(Volume(hu, Geometry.from_spacing(shape, SPACING_MM)))
+
+
+def test_a_mask_is_bool_and_of_its_grid():
+    with pytest.raises(ValueError, match="bool of shape"):
+        HeartMask(np.zeros((2, 3, 4), bool), Geometry.from_spacing((2, 3, 5), SPACING_MM))
+
+
+def real_scan(folder: Path) -> Volume:
+    (study,) = read_studies([folder]).studies
+    return read_volume(study.series[0])[0]
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    ("folder", "volume_ml", "noise_hu", "cut_below"),
+    [
+        ("acrin_flt_breast_001_ctac", 550, 9, True),
+        ("lung_dx_A0001/kernel_B", 1100, 8, False),
+        ("lung_dx_A0001/kernel_L", 1130, 37, False),
+    ],
+)
+def test_real_scans(reference_data, folder, volume_ml, noise_hu, cut_below):
+    """Volumes of masks that were looked at slice by slice; noise as the README of the data has it."""
+    volume = real_scan(reference_data / folder)
+    heart = find_heart(volume)
+    assert heart.volume_ml == pytest.approx(volume_ml, rel=0.1)
+    assert (heart.touches_first_slice, heart.touches_last_slice) == (cut_below, False)
+    assert blood_pool_noise_hu(volume, heart) == pytest.approx(noise_hu, rel=0.2)
+
+
+@pytest.mark.reference
+def test_a_phantom_is_refused(reference_data):
+    with pytest.raises(Refusal, match="HEART_NOT_FOUND"):
+        find_heart(real_scan(reference_data / "qrm_phantom_canon"))
