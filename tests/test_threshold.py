@@ -12,7 +12,7 @@ from ctacal.threshold import threshold_labels
 from ctacal.volume import Volume
 from tests.test_heart import AIR, SHAPE, Thorax, real_scan
 
-ON_THE_HEART = ((10.0, -72.0, 20.0), (0.0, -30.0, -41.0), (-10.0, 15.0, 50.0))
+ON_THE_HEART = ((10.0, -72.0, 20.0), (0.0, -30.0, -38.0), (-10.0, 15.0, 50.0))
 """In the anterior, right and left posterior groove (up, back, left in mm)."""
 
 IN_THE_VALVE = (0.0, -25.0, 20.0)

@@ -36,7 +36,7 @@ TOLERATED_NOISE_HU = 10.0
 reach the threshold in an image smoothed to this noise as well. Own choice: with 40 HU of noise 2 of 100 pixels of blood
 exceed 130 HU, many of them side by side, so that no floor of size parts them from calcium."""
 
-EDGE_MM = 3.0
+EDGE_MM = 3.5
 """Sharp kernels overshoot, and moving borders are doubled, this near to lung: a candidate that lies mostly there is a
 rim, not a plaque (own choice)."""
 
@@ -151,8 +151,9 @@ def _spine(bone: Mask, scan: CoarseScan) -> Mask:
 
 
 def _rims(part: Volume) -> Mask:
-    """What lies within ``EDGE_MM`` of lung."""
-    return grown(part.hu < part.hu.dtype.type(LUNG_BELOW_HU), EDGE_MM, part.geometry.spacing_mm[1])
+    """What lies within ``EDGE_MM`` of lung, in whole pixels: rounding up would reach too deep in a coarse scan."""
+    pixel_mm = part.geometry.spacing_mm[1]
+    return grown(part.hu < LUNG_BELOW_HU, int(EDGE_MM / pixel_mm) * pixel_mm, pixel_mm)
 
 
 def _may_be_noise(found: _Candidates, part: Volume, threshold_hu: float, noise_hu: float) -> NDArray[np.bool_]:

@@ -140,6 +140,16 @@ def test_structured_report_is_no_image_and_no_loss(tmp_path):
     assert (len(intake.studies), intake.skipped, intake.not_dicom) == (1, (), 1)
 
 
+def test_raw_data_of_a_ct_scanner_are_no_image_and_no_loss(tmp_path):
+    """Modality CT and no pixels: Raw Data, Siemens CSA Non-Image."""
+    write(tmp_path, ct_series())
+    raw = ct_series(name="raw", SOPClassUID="1.2.840.10008.5.1.4.1.1.66")[0]
+    for keyword in ("Rows", "Columns", "PixelData"):
+        delattr(raw, keyword)
+    (tmp_path / "raw.dcm").write_bytes(encoded(raw))
+    assert intake_of(tmp_path).skipped == ()
+
+
 def test_enhanced_ct_header_is_found_in_its_macros(tmp_path):
     header = study_of(write(tmp_path, [enhanced_ct(ct_series())])).series[0].header
     assert (header.kvp, header.kernel, header.image_type[:2]) == (120.0, "B30f", ("ORIGINAL", "PRIMARY"))

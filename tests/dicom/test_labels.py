@@ -237,6 +237,14 @@ def test_seg_with_a_lying_header_is_refused(tmp_path, supine_volume, keyword, va
     assert refusal_code(path, supine_volume) in (Code.LABELS_UNREADABLE, Code.LABELS_MISMATCH)
 
 
+def test_compressed_seg_that_claims_another_size_is_refused(tmp_path, supine_volume):
+    image = vessel_seg(ct_series(), lesions(), kind="LABELMAP", syntax=JPEG2000Lossless)
+    content = stored(tmp_path / "seg.dcm", image).read_bytes()
+    at = content.index(b"\xff\x4f\xff\x51") + 8
+    (tmp_path / "seg.dcm").write_bytes(content[:at] + 2 * (60000).to_bytes(4, "big") + content[at + 8 :])
+    assert refusal_code(tmp_path / "seg.dcm", supine_volume) is Code.LABELS_UNREADABLE
+
+
 def test_truncated_seg_is_refused(tmp_path, supine_volume):
     content = stored(tmp_path / "whole.dcm", vessel_seg(ct_series(), lesions())).read_bytes()
     for share in (0.3, 0.6, 0.9, 0.99):

@@ -120,8 +120,9 @@ def _unlike_neighbours(sample: NDArray[np.float32]) -> NDArray[np.bool_]:
     near = [float(a @ b) for a, b in pairwise(centred)] / (size[:-1] * size[1:])
     over = np.einsum("ij,ij->i", centred[:-2], centred[2:]) / (size[:-2] * size[2:])
     lost = (near[:-1] < 0.5 * over) & (near[1:] < 0.5 * over) & (over > 0.5)
-    blank = size[1:-1] < 0.01 * np.median(size)
-    return np.pad(lost | blank, 1)
+    blank = size < 0.01 * np.median(size)
+    blank_between = blank[1:-1] & ~blank[:-2] & ~blank[2:]  # slices of air beyond head or table are no fault
+    return np.pad(lost | blank_between, 1)
 
 
 def _off_level(sample: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -176,7 +176,7 @@ def _is_image(image: Dataset) -> bool:
     kind = image.get("SOPClassUID") or image.file_meta.get("MediaStorageSOPClassUID")
     if kind == MediaStorageDirectoryStorage:
         return False
-    is_ct = kind in _CT_SOP_CLASSES or image.get("Modality") == "CT"
+    is_ct = kind in _CT_SOP_CLASSES or (not kind and image.get("Modality") == "CT")  # raw data are of modality CT too
     if "SeriesInstanceUID" not in image or (is_ct and "Rows" not in image):
         raise Refusal(Code.FILE_UNREADABLE, "the header ends early or names no series; copy it again")
     return "Rows" in image

@@ -72,14 +72,33 @@ def _native_frame(file: BinaryIO, one: Slice) -> NDArray[Any]:
 def _decoded(image: Dataset, one: Slice) -> NDArray[Any]:
     if (image.get("Rows"), image.get("Columns")) != (one.rows, one.columns):
         raise Refusal(Code.PIXELS_UNREADABLE, "changed while it was being read")
-    if image.file_meta.get("TransferSyntaxUID", None) and image.file_meta.TransferSyntaxUID.is_encapsulated:
-        _check_code_stream(image, one)
+    return decoded_frame(image, one.frame)
+
+
+def decoded_frame(image: Dataset, index: int) -> NDArray[Any]:
+    """The (rows, columns) stored values of one frame of a whole dataset.
+
+    Raises ``Refusal``, or one of ``READING_ERRORS`` from the decoder.
+    """
+    if is_encapsulated(image):
+        _check_code_stream(image, index)
     else:
-        _check_length(image, one)
-    frame = np.asarray(pixel_array(image, raw=True, index=one.frame, decoding_plugin=_plugin(image)))
-    if frame.shape != (one.rows, one.columns) or frame.dtype.kind not in "iu":
+        _check_length(image)
+    try:
+        frame = np.asarray(pixel_array(image, raw=True, index=index, decoding_plugin=_plugin(image)))
+    except BaseException as problem:
+        if type(problem).__name__ != "PanicException":  # of a decoder in Rust; no Exception, and nowhere to import from
+            raise
+        raise ValueError(str(problem)) from problem
+    if frame.shape != (image.Rows, image.Columns) or frame.dtype.kind not in "iu":
         raise Refusal(Code.PIXELS_UNREADABLE, f"decodes to {frame.dtype} {frame.shape}, not one plane of integers")
     return frame
+
+
+def is_encapsulated(image: Dataset) -> bool:
+    """Whether the pixels are compressed (PS3.5 section A.4)."""
+    syntax = image.file_meta.get("TransferSyntaxUID", None)
+    return bool(syntax and syntax.is_encapsulated)
 
 
 def _plugin(image: Dataset) -> str:
@@ -88,26 +107,27 @@ def _plugin(image: Dataset) -> str:
     return plugin if plugin and plugin in get_decoder(syntax).available_plugins else ""
 
 
-def _check_length(image: Dataset, one: Slice) -> None:
+def _check_length(image: Dataset) -> None:
     """Refuse uncompressed pixels of another size than the header says: fewer rows than stored would read as a scan."""
     frames, bits, length = int(image.get("NumberOfFrames") or 1), image.BitsAllocated, len(image.PixelData)
-    if not pixels_fit(length, frames, one.rows, one.columns, bits):
-        message = f"{length} bytes for {frames} x {one.rows} x {one.columns} pixels of {bits} bits; copy it again"
+    if not pixels_fit(length, frames, image.Rows, image.Columns, bits):
+        message = f"{length} bytes for {frames} x {image.Rows} x {image.Columns} pixels of {bits} bits; copy it again"
         raise Refusal(Code.PIXELS_UNREADABLE, message)
 
 
-def _check_code_stream(image: Dataset, one: Slice) -> None:
+def _check_code_stream(image: Dataset, index: int) -> None:
     """Refuse a compressed frame whose own header claims another size: decoders allocate what it says."""
-    frame = get_frame(image.PixelData, one.frame, number_of_frames=int(image.get("NumberOfFrames") or 1))
+    frame = get_frame(image.PixelData, index, number_of_frames=int(image.get("NumberOfFrames") or 1))
+    rows, columns = image.Rows, image.Columns
     if image.file_meta.TransferSyntaxUID == RLELossless:
-        if len(frame) > 2 * one.rows * one.columns * image.BitsAllocated // 8 + 4096:
-            raise Refusal(Code.TOO_LARGE, f"RLE frame of {len(frame)} bytes for {one.rows} x {one.columns} pixels")
+        if len(frame) > 2 * rows * columns * image.BitsAllocated // 8 + 4096:
+            raise Refusal(Code.TOO_LARGE, f"RLE frame of {len(frame)} bytes for {rows} x {columns} pixels")
         return
     size = code_stream_size(frame)
-    if size is None or size[:3] != (one.rows, one.columns, 1) or 8 * ceil(size[3] / 8) != image.BitsAllocated:
+    if size is None or size[:3] != (rows, columns, 1) or 8 * ceil(size[3] / 8) != image.BitsAllocated:
         raise Refusal(
             Code.PIXELS_UNREADABLE,
-            f"header says {one.rows} x {one.columns} pixels of {image.BitsAllocated} bits, the compressed image {size} "
+            f"header says {rows} x {columns} pixels of {image.BitsAllocated} bits, the compressed image {size} "
             "(rows, columns, components, bits); copy the file again",
         )
 

@@ -10,8 +10,10 @@ from pydicom import Dataset, dcmread
 from pydicom.pixels.utils import pixel_array
 
 from ctacal.dicom.header import MAX_FRAME_PIXELS, READING_ERRORS, quiet_pydicom
+from ctacal.dicom.pixels import decoded_frame, is_encapsulated
 from ctacal.dicom.source import Source, looks_like_dicom
 from ctacal.dicom.stack import MAX_VOXELS
+from ctacal.errors import Refusal
 from ctacal.geometry import Geometry
 
 SEG_SOP_CLASSES = {
@@ -59,7 +61,7 @@ def read_segmentation(path: Path) -> SegmentationImage:
         with quiet_pydicom(), Source(path).open() as file:
             image = dcmread(file, force=True)
             return _segmentation(image, str(path))
-    except READING_ERRORS as problem:
+    except (Refusal, *READING_ERRORS) as problem:
         raise ValueError(f"{path}: {problem}") from problem
 
 
@@ -71,7 +73,10 @@ def _segmentation(image: Dataset, name: str) -> SegmentationImage:
         raise ValueError(f"claims {frames} frames of {image.Rows} x {image.Columns} pixels")
     if image.get("SegmentationType") == "FRACTIONAL":
         raise ValueError("a fractional segmentation; give a binary or label-map one")
-    pixels = np.asarray(pixel_array(image, raw=True)).reshape(frames, image.Rows, image.Columns)
+    if is_encapsulated(image):
+        pixels = np.stack([decoded_frame(image, index) for index in range(frames)])
+    else:
+        pixels = np.asarray(pixel_array(image, raw=True)).reshape(frames, image.Rows, image.Columns)
     planes = [_plane(image, index) for index in range(frames)]
     segments = []
     for described in image.SegmentSequence:
