@@ -221,15 +221,13 @@ def _extent(mask: Mask, axis: int) -> slice:
 def coarsened(volume: Volume) -> CoarseScan:
     """Block means; slice by slice, so that a slice stays in the cache. Sums are exact, so int16 equals float32."""
     spacing_mm = volume.geometry.spacing_mm
-    block = tuple(max(1, round(COARSE_MM / mm)) for mm in spacing_mm)
-    slices, rows, columns = (max(1, n // b) for n, b in zip(volume.hu.shape, block, strict=True))
-    sum_columns = np.zeros((volume.hu.shape[2], columns), np.float32)
-    inside = np.arange(min(columns * block[2], volume.hu.shape[2]))
-    sum_columns[inside, inside // block[2]] = 1.0
+    block = tuple(min(n, max(1, round(COARSE_MM / mm))) for n, mm in zip(volume.hu.shape, spacing_mm, strict=True))
+    slices, rows, columns = (n // b for n, b in zip(volume.hu.shape, block, strict=True))
     total = np.zeros((slices, rows, columns), np.float32)
     for index, plane in enumerate(volume.hu[: slices * block[0]]):
-        row_blocks = plane[: rows * block[1]].reshape(rows, -1, plane.shape[1])
-        total[index // block[0]] += np.add.reduce(row_blocks, axis=1, dtype=np.float32) @ sum_columns
+        row_blocks = plane[: rows * block[1], : columns * block[2]].reshape(rows, -1, columns * block[2])
+        row_sums = np.add.reduce(row_blocks, axis=1, dtype=np.float32)
+        total[index // block[0]] += row_sums.reshape(rows, columns, -1).sum(axis=2)
     total /= float(np.prod(block))
     spacing = (spacing_mm[0] * block[0], spacing_mm[1] * block[1], spacing_mm[2] * block[2])
     return CoarseScan(total, spacing, (block[0], block[1], block[2]))
@@ -426,26 +424,39 @@ def _to_full_grid(heart: Mask, box: tuple[slice, slice, slice], scan: CoarseScan
     full = np.zeros(shape, bool)
     if not heart.any():
         return full
-    along = [
+    coarse = heart.astype(np.float32)
+    slices, rows, columns = (
         _interpolation(_extent(heart, axis), heart.shape[axis], box[axis].start or 0, scan.block[axis], shape[axis])
         for axis in range(3)
-    ]
-    spans, weights = [span for span, _ in along], [weight for _, weight in along]
-    for index, weight in zip(range(*spans[0].indices(shape[0])), weights[0], strict=True):
-        level = np.tensordot(weight[weight > 0], heart[weight > 0], axes=1)
-        full[index, spans[1], spans[2]] = weights[1] @ level @ weights[2].T >= 0.5
+    )
+    for index, below, above, part in zip(range(*slices.span.indices(shape[0])), *slices.weights, strict=True):
+        level = coarse[below] * (1 - part) + coarse[above] * part
+        level = rows.apply(columns.apply(level.T).T)
+        full[index, rows.span, columns.span] = level >= 0.5
     return full
 
 
-def _interpolation(extent: slice, coarse: int, start: int, block: int, full: int) -> tuple[slice, NDArray[np.float32]]:
-    """Along one axis: the span of the full grid that holds the mask, and the weights (span, coarse) that fill it.
+@dataclass(frozen=True, eq=False, slots=True)
+class _Interpolation:
+    """Along one axis: the span of the full grid that holds the mask, and how coarse voxels fill it."""
 
-    ``coarse`` voxels, from the ``start``-th block of the scan, hold the mask in ``extent``.
-    """
+    span: slice
+    weights: tuple[NDArray[np.int64], NDArray[np.int64], Hounsfield]
+    """Of each full voxel: the coarse ones before and after it, and how far it lies from the first to the second."""
+
+    def apply(self, level: Hounsfield) -> Hounsfield:
+        """Interpolate along the first axis; plain sums, since small matrix products stall on busy cores."""
+        below, above, part = self.weights
+        return level[below] * (1 - part[:, None]) + level[above] * part[:, None]
+
+
+def _interpolation(extent: slice, coarse: int, start: int, block: int, full: int) -> _Interpolation:
+    """``coarse`` voxels, from the ``start``-th block of the scan, hold the mask in ``extent``."""
     reaches_end = (extent.stop + start + 1) * block > full - block
     span = slice(max(0, (extent.start + start - 1) * block), full if reaches_end else (extent.stop + start + 1) * block)
     position = np.clip((np.arange(span.start, span.stop) + 0.5) / block - 0.5 - start, 0, coarse - 1)
-    return span, np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(coarse))).astype(np.float32)
+    below = np.floor(position).astype(np.int64)
+    return _Interpolation(span, (below, np.minimum(below + 1, coarse - 1), (position - below).astype(np.float32)))
 
 
 def _checked(heart: HeartMask) -> HeartMask:
