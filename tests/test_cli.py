@@ -199,7 +199,7 @@ def test_info_of_the_installation(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 def test_runtime_licences_are_permissive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("info", "--licences", "--json", monkeypatch=monkeypatch) == 0
-    licences = {entry["package"]: entry["licence"] for entry in json.loads(capsys.readouterr().out)}
+    licences = json.loads(capsys.readouterr().out)
     assert {"numpy", "scipy", "pydicom", "pillow", "python-gdcm"} <= set(licences)
     assert not [name for name, licence in licences.items() if "GPL" in licence.upper() or licence == "not told"]
 

@@ -30,7 +30,7 @@ def run(paths: Sequence[Path], *, licences: bool, self_check: bool, as_json: boo
     if paths:
         told: Any = [_study_told(study) for study in _studies(paths)]
     elif licences:
-        told = [{"package": name, "licence": _licence(name)} for name in _runtime_packages()]
+        told = {name: _licence(name) for name in _runtime_packages()}
     elif self_check:
         told = _self_check()
     else:

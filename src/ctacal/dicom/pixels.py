@@ -29,6 +29,7 @@ _PLUGINS = {
 _STANDALONE_MARKERS = {0x01, *range(0xD0, 0xD9)}
 _SOF_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7}
 """Frame headers of JPEG (ITU T.81 B.1) and of JPEG-LS (ITU T.87)."""
+_HUFFMAN_TABLE, _START_OF_SCAN = 0xC4, 0xDA
 
 
 def stored_frames(slices: Iterable[Slice]) -> Iterator[NDArray[Any]]:
@@ -135,18 +136,31 @@ def _check_code_stream(image: Dataset, index: int) -> None:
 def code_stream_size(frame: bytes) -> tuple[int, int, int, int] | None:
     """(rows, columns, components, bits) as a JPEG, JPEG-LS or JPEG 2000 code stream declares them, or None.
 
-    >>> code_stream_size(bytes.fromhex("ffd8 ffc3 000b 0c 0040 0020 01 001100"))
+    >>> code_stream_size(bytes.fromhex("ffd8 ffc3 000b 0c 0040 0020 01 001100 ffc4 0004 0000 ffda 0002"))
     (64, 32, 1, 12)
     """
     if frame[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000 SIZ (ITU T.800 A.5.1)
         right, bottom, left, top = (int.from_bytes(frame[i : i + 4], "big") for i in (8, 12, 16, 20))
         return bottom - top, right - left, int.from_bytes(frame[40:42], "big"), (frame[42] & 0x7F) + 1
-    at = 2
-    while frame[:2] == b"\xff\xd8" and at + 9 < len(frame) and frame[at] == 0xFF:
+    segments = list(_jpeg_segments(frame))
+    markers = [marker for marker, _ in segments]
+    headers = [at for marker, at in segments if marker in _SOF_MARKERS]
+    coded = 0xF7 in markers or _HUFFMAN_TABLE in markers  # GDCM ends the process where the tables are missing
+    if len(headers) != 1 or not coded or markers[-1] != _START_OF_SCAN:
+        return None
+    rows, columns = (int.from_bytes(frame[headers[0] + i : headers[0] + i + 2], "big") for i in (5, 7))
+    return rows, columns, frame[headers[0] + 9], frame[headers[0] + 4]
+
+
+def _jpeg_segments(frame: bytes) -> Iterator[tuple[int, int]]:
+    """(marker, position) of each segment up to the scan; ends where one does not follow upon the other."""
+    at = 2 if frame[:2] == b"\xff\xd8" else len(frame)
+    while at + 3 < len(frame) and frame[at] == 0xFF:
         marker = frame[at + 1]
-        if marker in _SOF_MARKERS:
-            rows, columns = (int.from_bytes(frame[at + i : at + i + 2], "big") for i in (5, 7))
-            return rows, columns, frame[at + 9], frame[at + 4]
-        standalone = marker in _STANDALONE_MARKERS or marker == 0xFF
-        at += (1 if marker == 0xFF else 2) if standalone else 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
-    return None
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        yield marker, at
+        if marker == _START_OF_SCAN:
+            return
+        at += 2 if marker in _STANDALONE_MARKERS else 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
