@@ -7,6 +7,7 @@
 import io
 import itertools
 import warnings
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread, dcmwrite
+from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -42,7 +45,7 @@ from ctacal.volume import Volume, read_volume
 MARKER_MM = (21.3, -40.5, 112.0)
 """Where the marker voxel's centre lies in the patient (LPS), whatever the grid."""
 
-MARKER_INDEX = (12, 20, 25)
+MARKER_INDEX = (8, 20, 25)
 """(slice, row, column) of the marker in the order in which ``ct_series`` makes them."""
 
 MARKER_HU = 1500
@@ -59,7 +62,7 @@ AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 class Grid:
     """Where the slices lie: matrix, spacing, orientation; the marker stays at ``MARKER_MM``."""
 
-    slices: int = 20
+    slices: int = 14
     rows: int = 48
     columns: int = 40
     row_mm: float = 0.9
@@ -82,6 +85,7 @@ class Grid:
         return [round(float(mm), 6) for mm in first + index * self.axes_mm[0]]
 
 
+@lru_cache(maxsize=8)
 def chest_hu(grid: Grid) -> NDArray[np.int16]:
     """(slices, rows, columns): air around, soft tissue, two lungs, the marker; every slice differs from the others."""
     depth, row, column = np.indices((grid.slices, grid.rows, grid.columns))
@@ -93,9 +97,12 @@ def chest_hu(grid: Grid) -> NDArray[np.int16]:
     hu[(across - 0.2) ** 2 + down**2 < 0.02 + 0.001 * depth] = 60
     hu = hu + grain
     hu[MARKER_INDEX] = MARKER_HU
-    return hu.astype(np.int16)
+    hu = hu.astype(np.int16)
+    hu.flags.writeable = False
+    return hu
 
 
+@lru_cache(maxsize=1000)
 def uid(*names: object) -> str:
     """The same UID for the same names."""
     return str(generate_uid(entropy_srcs=["ctacal", *map(str, names)]))
@@ -255,24 +262,49 @@ def in_file_format(image: Dataset, syntax: str = ExplicitVRLittleEndian) -> Any:
 
 def encoded(image: Dataset, syntax: str = ExplicitVRLittleEndian, *, preamble: bool = True) -> bytes:
     """The bytes of a DICOM file; without preamble, a bare dataset in implicit VR."""
-    stream = io.BytesIO()
     if not preamble:
-        dcmwrite(stream, _copy(image), implicit_vr=True, little_endian=True)
-        return stream.getvalue()
+        return _elements(image, ImplicitVRLittleEndian)
     if syntax in (JPEGLosslessSV1, JPEG2000Lossless):
         return _by_gdcm(encoded(image), syntax)
+    if syntax in (RLELossless, JPEGLSLossless):
+        image = _compressed(image, syntax)
+    if syntax == ExplicitVRBigEndian and "PixelData" in image:
+        image = _copy(image)
+        image["PixelData"] = _pixel_element(np.frombuffer(image.PixelData, "<u2").byteswap().tobytes())
+    content = _elements(image, syntax)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        content = packer.compress(content) + packer.flush()
+    return _file_head(image.SOPClassUID, image.SOPInstanceUID, syntax) + content
+
+
+def _elements(image: Dataset, syntax: str) -> bytes:
+    stream = DicomBytesIO()
+    stream.is_little_endian = syntax != ExplicitVRBigEndian
+    stream.is_implicit_VR = syntax == ImplicitVRLittleEndian
+    write_dataset(stream, image)
+    return stream.getvalue()
+
+
+@lru_cache(maxsize=1000)
+def _file_head(sop_class: str, sop_instance: str, syntax: str) -> bytes:
+    """Preamble and file meta information (PS3.10 section 7.1)."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, sop_instance
+    meta.TransferSyntaxUID = syntax
+    stream = DicomBytesIO()
+    write_file_meta_info(stream, meta)
+    return bytes(128) + b"DICM" + stream.getvalue()
+
+
+def _compressed(image: Dataset, syntax: str) -> Dataset:
     ready = _copy(image)
     ready.file_meta = FileMetaDataset()
     ready.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    if syntax in (RLELossless, JPEGLSLossless):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ready.compress(syntax, generate_instance_uid=False)
-    if syntax == ExplicitVRBigEndian and "PixelData" in ready:
-        ready["PixelData"] = _pixel_element(np.frombuffer(ready.PixelData, "<u2").byteswap().tobytes())
-    ready.file_meta.TransferSyntaxUID = syntax
-    dcmwrite(stream, ready, enforce_file_format=True)
-    return stream.getvalue()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ready.compress(syntax, generate_instance_uid=False)
+    return ready
 
 
 def _by_gdcm(content: bytes, syntax: str) -> bytes:

@@ -10,6 +10,7 @@ STAGES = (
     "errors",
     "atomic",
     "geometry",
+    "components",
     "dicom",
     "volume",
     "labels",

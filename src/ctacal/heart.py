@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.components import Mask, parts
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import Geometry
 from ctacal.volume import Volume, require_same_grid
 
-Mask = NDArray[np.bool_]
-"""(slices, rows, columns)."""
 Hounsfield = NDArray[np.float32]
 
 COARSE_MM = 4.0
@@ -277,10 +276,10 @@ def _chest_cavity(lungs: Mask, scan: CoarseScan) -> Mask:
 
     A hull is where no half-plane that holds all lung leaves one out; 24 directions draw it to within a voxel.
     """
-    from scipy import ndimage
-
-    reach = 2 * round(CAVITY_REACH_MM / scan.spacing_mm[0]) + 1
-    slab = np.asarray(ndimage.maximum_filter1d(lungs.view(np.uint8), reach, axis=0)).view(np.bool_)
+    slab = lungs.copy()
+    for step in range(1, round(CAVITY_REACH_MM / scan.spacing_mm[0]) + 1):
+        slab[step:] |= lungs[:-step]
+        slab[:-step] |= lungs[step:]
     at_slice, at_row, at_column = np.nonzero(slab)
     slices, starts = np.unique(at_slice, return_index=True)
     row_mm = np.arange(lungs.shape[1], dtype=np.float32)[:, None] * scan.spacing_mm[1]
@@ -295,21 +294,10 @@ def _chest_cavity(lungs: Mask, scan: CoarseScan) -> Mask:
     return cavity
 
 
-def _labelled(mask: Mask) -> tuple[NDArray[np.int32], int]:
-    from scipy import ndimage
-
-    labels: Any
-    labels, count = ndimage.label(mask)
-    return labels, int(count)
-
-
 def large_parts(mask: Mask, min_ml: float, spacing_mm: tuple[float, float, float]) -> Mask:
     """The 6-connected parts of the mask of at least ``min_ml``."""
-    labels, _ = _labelled(mask)
-    size_ml = np.bincount(labels.ravel()) * (float(np.prod(spacing_mm)) / 1000.0)
-    large = size_ml >= min_ml
-    large[0] = False
-    return np.asarray(large[labels])
+    found = parts(mask, neighbours=6)
+    return found.mask_of(found.sizes * (float(np.prod(spacing_mm)) / 1000.0) >= min_ml)
 
 
 def _spine_zone(bone: Mask, cavity: Mask, midline: float, scan: CoarseScan) -> Mask:
@@ -378,31 +366,31 @@ def _followed(thick: Mask, lungs: Mask, midline: float, scan: CoarseScan) -> Mas
 def _widest_free_of_liver(thick: Mask, lungs: Mask, midline: float, scan: CoarseScan) -> tuple[int, NDArray[np.bool_]]:
     """The slice, and in it the part, of the largest cross-section with lung at its back that reaches not far right."""
     furthest_right = midline - HEART_RIGHT_SHARE * lungs.shape[2]
-    parts = [_largest(plane) for plane in thick]
-    area_cm2 = np.array([np.count_nonzero(part) for part in parts]) * scan.spacing_mm[1] * scan.spacing_mm[2] / 100.0
+    largest = [_largest(plane) for plane in thick]
+    area_cm2 = np.array([np.count_nonzero(part) for part in largest]) * scan.spacing_mm[1] * scan.spacing_mm[2] / 100.0
     for index in np.argsort(-area_cm2, kind="stable").tolist():
         if area_cm2[index] < MIN_SEED_CM2:
             break
-        left_of_liver = _extent(parts[index], 1).start >= furthest_right
-        if left_of_liver and _lung_share(parts[index], index, lungs, scan) >= DIAPHRAGM_LUNG_SHARE:
-            return index, parts[index]
+        left_of_liver = _extent(largest[index], 1).start >= furthest_right
+        if left_of_liver and _lung_share(largest[index], index, lungs, scan) >= DIAPHRAGM_LUNG_SHARE:
+            return index, largest[index]
     raise _not_found("between the lungs lies nothing of the size of a heart")
 
 
 def _largest(mask: Mask) -> Mask:
     """The largest connected part; empty where the mask is."""
-    labels, _ = _labelled(mask)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return np.asarray((labels == sizes.argmax()) & mask)
+    found = parts(mask, neighbours=6)
+    return found.mask_of(np.arange(found.count) == (found.sizes.argmax() if found.count else 0))
 
 
 def _continued(before: NDArray[np.bool_], thick: NDArray[np.bool_], scan: CoarseScan) -> NDArray[np.bool_]:
     """The part of the next slice that continues the heart; empty where there is none."""
     near = grown(before, max(GROWTH_PER_MM * scan.spacing_mm[0], scan.pixel_mm), scan.pixel_mm) & thick
-    labels, _ = _labelled(near)
-    overlap = np.bincount(labels[before & near], minlength=1)
-    return np.asarray((labels == overlap.argmax()) & near)
+    found = parts(near, neighbours=4)
+    if not found.count:
+        return near
+    overlap = np.bincount(found.number, before.ravel()[found.voxel], minlength=found.count)
+    return found.mask_of(np.arange(found.count) == overlap.argmax())
 
 
 def _lung_share(part: NDArray[np.bool_], index: int, lungs: Mask, scan: CoarseScan) -> float:

@@ -4,25 +4,24 @@ It knows valves by their depth and the aorta by the spine, nothing more; network
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.components import Ints, Mask, parts
 from ctacal.heart import (
     BONE_ABOVE_HU,
     LUNG_BELOW_HU,
     MIN_BONE_ML,
     CoarseScan,
     HeartMask,
-    Mask,
     blood_pool_noise_hu,
     coarsened,
     grown,
     large_parts,
 )
 from ctacal.labels import Calcium, LabelMap
-from ctacal.volume import Volume, require_same_grid
+from ctacal.volume import HUArray, Volume, require_same_grid
 
 SURROUNDINGS_MM = 60.0
 """How far around the heart bone is looked for: as far as the spine (own choice)."""
@@ -55,8 +54,6 @@ DEEP_MM = 32.0
 WHITE_NOISE_GAIN = 2.0 * float(np.sqrt(np.pi))
 """A Gaussian of s pixels divides white noise in plane by this times s (the integral of its square)."""
 
-Ints = NDArray[np.int64]
-
 
 def threshold_labels(volume: Volume, heart: HeartMask, *, threshold_hu: float = 130.0) -> LabelMap:
     """Label the calcium of the heart: ``CORONARY``, or ``OTHER`` where it lies by the spine (aorta) or deep (valves).
@@ -72,8 +69,8 @@ def threshold_labels(volume: Volume, heart: HeartMask, *, threshold_hu: float = 
     part, inside = volume.crop(box), heart.mask[box]
     found = _candidates(part, threshold_hu)
     near_bone, other = _near_bone_and_not_coronary(found, part, inside)
-    calcium = found.mostly_in(inside) & ~found.mostly_in(_rims(part)) & ~near_bone
-    calcium &= ~_may_be_noise(found, part, threshold_hu, blood_pool_noise_hu(volume, heart) or 0.0)
+    calcium = found.mostly_in(inside) & (found.pixels >= MIN_PIXELS) & ~found.mostly_in(_rims(part)) & ~near_bone
+    calcium &= _outlasts_smoothing(found, calcium, part, threshold_hu, blood_pool_noise_hu(volume, heart) or 0.0)
     value = np.where(other, Calcium.OTHER, Calcium.CORONARY) * calcium
     painted = np.zeros(part.hu.shape, np.uint8)
     painted[found.index] = value[found.number]
@@ -110,14 +107,9 @@ def _surroundings(heart: HeartMask) -> tuple[slice, slice, slice]:
 
 
 def _candidates(part: Volume, threshold_hu: float) -> _Candidates:
-    from scipy import ndimage
-
-    in_plane = np.zeros((3, 3, 3), bool)
-    in_plane[1] = True
-    labels: Any
-    labels, count = ndimage.label(part.hu >= threshold_hu, in_plane)
-    index = np.nonzero(labels)
-    return _Candidates((index[0], index[1], index[2]), labels[index].astype(np.int64) - 1, int(count))
+    found = parts(part.hu >= threshold_hu, neighbours=8)
+    slices, rows, columns = np.unravel_index(found.voxel, part.hu.shape)
+    return _Candidates((slices, rows, columns), found.number, found.count)
 
 
 def _near_bone_and_not_coronary(
@@ -156,15 +148,25 @@ def _rims(part: Volume) -> Mask:
     return grown(part.hu < LUNG_BELOW_HU, int(EDGE_MM / pixel_mm) * pixel_mm, pixel_mm)
 
 
-def _may_be_noise(found: _Candidates, part: Volume, threshold_hu: float, noise_hu: float) -> NDArray[np.bool_]:
-    """Candidates of too few pixels, and, in a noisy scan, those that smoothing takes below the threshold."""
-    few = found.pixels < MIN_PIXELS
+def _outlasts_smoothing(
+    found: _Candidates, considered: Mask, part: Volume, threshold_hu: float, noise_hu: float
+) -> Mask:
+    """Which of the considered candidates reach the threshold even where smoothing takes the noise off (all, where
+    there is little)."""
     if noise_hu <= TOLERATED_NOISE_HU:
-        return few
-    from scipy import ndimage
-
+        return considered
     width = noise_hu / TOLERATED_NOISE_HU / WHITE_NOISE_GAIN
-    smooth: Any = ndimage.gaussian_filter(part.hu.astype(np.float32), (0.0, width, width))
+    at = considered[found.number]
     peak = np.full(found.count, -np.inf)
-    np.maximum.at(peak, found.number, smooth[found.index])
-    return few | (peak < threshold_hu)
+    np.maximum.at(peak, found.number[at], _smoothed_at(part.hu, tuple(i[at] for i in found.index), width))
+    return peak >= threshold_hu
+
+
+def _smoothed_at(hu: HUArray, index: tuple[Ints, ...], width: float) -> NDArray[np.float32]:
+    """HU at these voxels under a Gaussian of ``width`` pixels in plane: they are few, the whole scan is not."""
+    reach = np.arange(-int(4 * width + 0.5), int(4 * width + 0.5) + 1)
+    weight = np.exp(-(reach**2) / (2 * width**2)).astype(np.float32)
+    weight /= weight.sum()
+    rows, columns = (np.clip(i[:, None] + reach, 0, n - 1) for i, n in zip(index[1:], hu.shape[1:], strict=True))
+    patches = hu[index[0][:, None, None], rows[:, :, None], columns[:, None, :]].astype(np.float32)
+    return np.asarray(np.einsum("nij,i,j->n", patches, weight, weight), np.float32)

@@ -230,7 +230,7 @@ def test_two_patients_in_one_study_are_refused(tmp_path):
 
 def test_two_patients_in_one_series_are_refused(tmp_path):
     series = ct_series()
-    for image in series[10:]:
+    for image in series[7:]:
         image.PatientID = "P2"
     assert refusal_of(write(tmp_path, series)) is Code.MIXED_PATIENTS
 

@@ -9,6 +9,7 @@ import tracemalloc
 import zipfile
 import zlib
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ from tests.dicom_series import (
     write,
 )
 
-GRID = Grid(slices=14)
+GRID = Grid()
 ALL_HU = chest_hu(GRID)
 MIB = 2**20
 
@@ -62,24 +63,26 @@ def skipped_codes(folder):
 
 
 @pytest.mark.parametrize(
-    ("keyword", "value"), [("Rows", 65535), ("Columns", 65535), ("NumberOfFrames", 2**31 - 1), ("NumberOfFrames", 0)]
+    ("rows", "columns", "frames"), [(60000, 60000, 1), (65535, 300, 1), (0, 40, 1), (48, 40, 2**31 - 1), (48, 40, -5)]
 )
-def test_sizes_beyond_any_scanner_are_left_out(tmp_path, keyword, value):
-    image = ct_series(GRID, Rows=4000 if keyword == "Columns" else 48)[0]
-    image.Rows = 60000 if keyword == "Columns" else image.Rows
-    image.Columns = 60000 if keyword == "Rows" else image.Columns
-    setattr(image, keyword, value)
+def test_sizes_beyond_any_scanner_are_left_out(tmp_path, rows, columns, frames):
+    image = ct_series(GRID)[0]
+    image.Rows, image.Columns, image.NumberOfFrames = rows, columns, frames
     (tmp_path / "lie.dcm").write_bytes(encoded(image))
     with memory_below(8 * MIB):
-        codes = skipped_codes(tmp_path)
-    if value:
-        assert codes == [Code.TOO_LARGE]
+        assert skipped_codes(tmp_path) == [Code.TOO_LARGE]
+
+
+def test_bits_that_do_not_fit_the_code_stream_are_refused(tmp_path):
+    """GDCM ends the whole process on this one."""
+    for index, image in enumerate(ct_series(GRID)):
+        content = encoded(image, JPEG2000Lossless)
+        (tmp_path / f"{index}").write_bytes(lying(content, image, "BitsAllocated", 32))
+    assert refusal_of(tmp_path) is Code.PIXELS_UNREADABLE
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.keyword)
-@pytest.mark.parametrize(
-    ("keyword", "value"), [("Rows", 24), ("Rows", 47), ("Rows", 4000), ("Columns", 20), ("BitsAllocated", 32)]
-)
+@pytest.mark.parametrize(("keyword", "value"), [("Rows", 24), ("Rows", 4000), ("Columns", 20)])
 def test_matrix_that_does_not_fit_the_pixels_is_refused(tmp_path, keyword, value, syntax):
     """Fewer rows than there are pixels for would read, and look like a scan."""
     for index, image in enumerate(ct_series(GRID)):
@@ -90,8 +93,7 @@ def test_matrix_that_does_not_fit_the_pixels_is_refused(tmp_path, keyword, value
             order = "big" if syntax.keyword == "ExplicitVRBigEndian" else "little"
             content = lying(content, image, keyword, value, order, implicit=syntax == ImplicitVRLittleEndian)
         (tmp_path / f"{index}").write_bytes(content)
-    with memory_below(64 * MIB):
-        assert refusal_of(tmp_path) is Code.PIXELS_UNREADABLE
+    assert refusal_of(tmp_path) is Code.PIXELS_UNREADABLE
 
 
 def lying(content, image, keyword, value, order="little", *, implicit=False):
@@ -149,9 +151,10 @@ def test_element_of_3_gb_in_a_file_of_2_kb(tmp_path, tag, zipped, preamble):
                 choose_series(study)
 
 
-def deflate_bomb(inflated_mib, *, content=None):
+@lru_cache
+def deflate_bomb(inflated_mib):
     """A deflated CT image with a private element of zeros in it."""
-    content = content or encoded(ct_series(GRID)[0], DeflatedExplicitVRLittleEndian)
+    content = encoded(ct_series(GRID)[0], DeflatedExplicitVRLittleEndian)
     start = 144 + int.from_bytes(content[140:144], "little")
     zeros = b"\x09\x00\x10\x10UN\0\0" + (inflated_mib * MIB).to_bytes(4, "little")
     return content[:start] + deflated([zeros, *([bytes(MIB)] * inflated_mib)])
@@ -178,7 +181,7 @@ BOMBS = {
 @pytest.mark.parametrize("zipped", [False, True], ids=["file", "in a zip"])
 def test_deflate_bomb_is_left_out(tmp_path, monkeypatch, disguise, zipped):
     monkeypatch.setattr("ctacal.dicom.source.MAX_INFLATED_BYTES", 2 * MIB)
-    bomb = disguise(deflate_bomb(40))
+    bomb = disguise(deflate_bomb(24))
     if zipped:
         with zipfile.ZipFile(tmp_path / "bomb.zip", "w") as archive:
             archive.writestr("bomb", bomb)
@@ -189,7 +192,7 @@ def test_deflate_bomb_is_left_out(tmp_path, monkeypatch, disguise, zipped):
 
 
 def test_real_deflate_bomb_is_left_out(tmp_path):
-    bomb = deflate_bomb(400)
+    bomb = deflate_bomb(300)
     assert len(bomb) < 420 * 1024
     (tmp_path / "bomb").write_bytes(bomb)
     with memory_below(16 * MIB):
@@ -204,7 +207,7 @@ def test_large_but_allowed_deflated_image_is_read(tmp_path, monkeypatch):
 
 def zip_of(files):
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, chunks in files.items():
             with archive.open(name, "w", force_zip64=False) as member:
                 for chunk in chunks:
@@ -313,6 +316,16 @@ def test_code_streams_that_claim_gigabytes_take_no_memory(tmp_path):
     assert peak_kib < 400 * 1024
 
 
+@pytest.mark.parametrize("lost", [b"\xff\xc3", b"\xff\xc4"], ids=["frame header", "Huffman table"])
+def test_jpeg_without_a_needed_segment_is_refused(tmp_path, lost):
+    """GDCM ends the whole process on some of these (an exception in C++ that nobody catches)."""
+    write(tmp_path, ct_series(GRID), syntax=JPEGLosslessSV1)
+    content = (tmp_path / "IM0005").read_bytes()
+    at = content.index(lost, content.index(b"\xe0\x7f\x10\x00"))
+    (tmp_path / "IM0005").write_bytes(content[:at] + b"\xa7" + content[at + 1 :])
+    assert refusal_of(tmp_path) is Code.PIXELS_UNREADABLE
+
+
 def test_second_frame_header_in_a_jpeg_is_refused(tmp_path):
     """The size that is checked must be the size that the decoder takes."""
     write(tmp_path, ct_series(GRID), syntax=JPEGLosslessSV1)
@@ -351,8 +364,7 @@ def test_rle_frame_that_does_not_fit_is_refused(tmp_path, fragments, code):
     series = ct_series(GRID)
     write(tmp_path, series, syntax=RLELossless)
     (tmp_path / "IM0005").write_bytes(encapsulated(series[5], RLELossless, fragments))
-    with memory_below(32 * MIB):
-        assert refusal_of(tmp_path) is code
+    assert refusal_of(tmp_path) is code
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.keyword)
@@ -404,7 +416,7 @@ def volumes_in(folder):
             continue
 
 
-@pytest.mark.parametrize("broken", [0, 7], ids=["first slice", "slice between"])
+@pytest.mark.parametrize("broken", [0, 4], ids=["first slice", "slice between"])
 @pytest.mark.parametrize(
     "syntax",
     [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless, JPEG2000Lossless,
@@ -412,7 +424,8 @@ def volumes_in(folder):
     ids=lambda syntax: syntax.keyword,
 )  # fmt: skip
 def test_random_corruption_never_changes_the_rest(tmp_path, syntax, broken):
-    write(tmp_path, ct_series(GRID), syntax=syntax)
+    grid = Grid(slices=9)
+    write(tmp_path, ct_series(grid), syntax=syntax)
     (truth,) = volumes_in(tmp_path)
     path = tmp_path / f"IM{broken:04}"
     content = path.read_bytes()
@@ -425,5 +438,5 @@ def test_random_corruption_never_changes_the_rest(tmp_path, syntax, broken):
             kept = (slice(lost, None), slice(None), slice(None))
             assert volume.geometry.same_grid(truth.geometry.crop(kept))
             rest = np.arange(len(truth.hu)) != broken
-            np.testing.assert_array_equal(volume.hu[rest[lost:]], ALL_HU[rest])
+            np.testing.assert_array_equal(volume.hu[rest[lost:]], chest_hu(grid)[rest])
             assert volume.hu[MARKER_INDEX[0] - lost, *MARKER_INDEX[1:]] == 1500

@@ -37,7 +37,7 @@ def test_multi_frame_is_read_exactly(tmp_path, multi_frame):
 
 def test_frames_out_of_order_are_sorted_by_position(tmp_path, multi_frame):
     series = ct_series()
-    shuffled = [series[index] for index in np.random.default_rng(3).permutation(20)]
+    shuffled = [series[index] for index in np.random.default_rng(3).permutation(14)]
     volume, _ = volume_of(write(tmp_path, [multi_frame(shuffled)]))
     np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert_truth(volume)
@@ -82,7 +82,7 @@ def test_missing_frame_is_refused(tmp_path, multi_frame):
 
 def test_fewer_descriptions_than_frames_are_refused(tmp_path):
     image = enhanced_ct(ct_series())
-    image.NumberOfFrames = 21
+    image.NumberOfFrames = 15
     write(tmp_path, [image])
     from ctacal.dicom.series import read_studies
 

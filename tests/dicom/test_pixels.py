@@ -143,7 +143,7 @@ def test_whole_numbered_slope_that_varies_per_slice(tmp_path):
 
 def test_fractional_slope_that_varies_per_slice_gives_float32(tmp_path):
     series = ct_series()
-    slopes = 0.61 + 0.013 * np.arange(20)
+    slopes = 0.61 + 0.013 * np.arange(14)
     for image, hu, slope in zip(series, ALL_HU, slopes, strict=True):
         image.RescaleSlope = f"{slope:.3f}"
         store_hu(image, hu)
@@ -153,7 +153,7 @@ def test_fractional_slope_that_varies_per_slice_gives_float32(tmp_path):
     np.testing.assert_array_equal(np.unravel_index(volume.hu.argmax(), volume.hu.shape), MARKER_INDEX)
 
 
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless])
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
 @pytest.mark.parametrize(
     ("attributes", "stored", "padding_vr"),
     [(SIGNED, -2000, "SS"), (SIGNED, -2000, "US"), (UNSIGNED, 63536, "US"), (UNSIGNED, 63536, "SS")],

@@ -1,7 +1,6 @@
 """Stored values to Hounsfield units, with proof that they are: padding masked, rescale required, range checked."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -117,7 +116,7 @@ def _unlike_neighbours(sample: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Slices that are blank, or correlate with neither neighbour although these correlate with each other."""
     centred = sample - sample.mean(axis=1, keepdims=True)
     size = np.sqrt(np.einsum("ij,ij->i", centred, centred)) + 1e-6
-    near = [float(a @ b) for a, b in pairwise(centred)] / (size[:-1] * size[1:])
+    near = np.einsum("ij,ij->i", centred[:-1], centred[1:]) / (size[:-1] * size[1:])
     over = np.einsum("ij,ij->i", centred[:-2], centred[2:]) / (size[:-2] * size[2:])
     lost = (near[:-1] < 0.5 * over) & (near[1:] < 0.5 * over) & (over > 0.5)
     blank = size < 0.01 * np.median(size)
