@@ -12,6 +12,7 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
+from pydicom.tag import Tag
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -34,15 +35,18 @@ READING_ERRORS = (
 """What pydicom and its decoders were seen to raise on corrupted files."""
 
 _TAGS = [
-    "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "AcquisitionTime", "Modality", "Manufacturer",
-    "StudyDescription", "SeriesDescription", "ManufacturerModelName", "PatientID", "PatientSex", "PatientAge",
-    "ContrastBolusAgent", "ScanOptions", "SliceThickness", "KVP", "ProtocolName", "XRayTubeCurrent", "ExposureTime",
-    "Exposure", "ConvolutionKernel", "PatientPosition", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
-    "AcquisitionNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
-    "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing",
-    "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
-    "RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence", "StudyDate",
+    Tag(keyword)
+    for keyword in (
+        "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "Manufacturer",
+        "StudyDescription", "SeriesDescription", "ManufacturerModelName", "PatientID", "PatientSex", "PatientAge",
+        "ContrastBolusAgent", "ScanOptions", "SliceThickness", "KVP", "ProtocolName", "XRayTubeCurrent", "ExposureTime",
+        "Exposure", "ConvolutionKernel", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
+        "AcquisitionNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
+        "SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "PixelSpacing",
+        "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+        "RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence", "SharedFunctionalGroupsSequence",
+        "PerFrameFunctionalGroupsSequence", "StudyDate",
+    )
 ]  # fmt: skip
 """All that is read; the rest of a header is skipped, which halves the time."""
 
