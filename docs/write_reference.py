@@ -29,6 +29,13 @@ def cli_reference() -> str:
     )
 
 
+_REASONS_HEAD = """# Reason codes
+
+Written by `docs/write_reference.py` from `ctacal.errors.Code`.
+
+| code | given when |
+| --- | --- |
+"""
 _EXIT = """
 Exit status: 0 all studies scored, 1 some refused (or nothing found), 2 wrong usage.
 """
@@ -43,8 +50,7 @@ def reasons_reference() -> str:
         for assigned, told in zip(body[::2], body[1::2], strict=True)
         if isinstance(assigned, ast.Assign) and isinstance(told, ast.Expr) and isinstance(told.value, ast.Constant)
     ]
-    head = "# Reason codes\n\nWritten by `docs/write_reference.py` from `ctacal.errors.Code`.\n\n| code | given when |\n| --- | --- |\n"
-    return head + "\n".join(rows) + "\n"
+    return _REASONS_HEAD + "\n".join(rows) + "\n"
 
 
 PAGES = {"cli.md": cli_reference, "reasons.md": reasons_reference}

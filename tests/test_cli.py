@@ -162,6 +162,15 @@ def test_wrong_usage_is_one_line_and_status_2(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_output_that_is_no_folder_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("in the way")
+    assert run("score", SAMPLE, "-o", tmp_path / "out", monkeypatch=monkeypatch) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "out: File exists" in line
+
+
 def test_labels_for_several_studies_are_wrong_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

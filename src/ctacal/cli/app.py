@@ -80,7 +80,7 @@ def demo(
 
 
 def main() -> None:
-    """Run the program; an error on purpose ends in one line and exit status 2."""
+    """Run the program; wrong usage, and a folder that cannot be written, end in one line and exit status 2."""
     import sys
 
     from ctacal.errors import UsageError
@@ -89,6 +89,8 @@ def main() -> None:
         app()
     except UsageError as problem:
         sys.exit(_complain(str(problem)))
+    except OSError as problem:
+        sys.exit(_complain(f"{problem.filename}: {problem.strerror}; choose another folder or free the disk"))
 
 
 def _complain(message: str) -> int:
