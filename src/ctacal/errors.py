@@ -102,6 +102,8 @@ class Code(StrEnum):
     """The same image was there more than once; one copy was used."""
     LOCALIZERS_DROPPED = "LOCALIZERS_DROPPED"
     """Localizer images inside the series were left out."""
+    SERIES_SPLIT = "SERIES_SPLIT"
+    """One SeriesInstanceUID held several reconstructions, by matrix, kernel, orientation, image type or acquisition."""
     RESCALE_ASSUMED = "RESCALE_ASSUMED"
     """No Rescale Slope / Intercept, but air and soft tissue prove that the stored values are Hounsfield units."""
     KVP_NOT_120 = "KVP_NOT_120"

@@ -185,6 +185,17 @@ def test_padding_range_becomes_dark(tmp_path, value, limit):
     assert (volume.hu[:, *EDGE] == DARKEST_HU).all()
 
 
+def test_padding_beyond_the_bits_stored_becomes_dark(tmp_path):
+    """63536 in 12 stored bits would lose its high bits, read as 1072 HU and score."""
+    series = with_padding(63536, **UNSIGNED)
+    for image in series:
+        image.BitsStored, image.HighBit = 12, 11
+        image.add_new("PixelPaddingValue", "US", 63536)
+    volume, _ = volume_of(write(tmp_path, series))
+    assert_truth(volume)
+    assert (volume.hu[:, *EDGE] == DARKEST_HU).all()
+
+
 def test_untagged_dark_padding_becomes_dark(tmp_path):
     volume, _ = volume_of(write(tmp_path, with_padding(-2000, **SIGNED)))
     assert_truth(volume)

@@ -163,9 +163,19 @@ def test_two_kernels_under_one_uid_are_two_series(tmp_path):
     write(tmp_path / "soft", soft)
     write(tmp_path / "sharp", sharp)
     assert sorted(one.part for one in study_of(tmp_path).series) == ["1 of 2", "2 of 2"]
-    volume, _ = volume_of(tmp_path)
+    volume, notes = volume_of(tmp_path)
+    assert Code.SERIES_SPLIT in notes
     np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert_truth(volume)
+
+
+def test_a_stray_end_slice_is_taken_apart_but_not_unseen(tmp_path):
+    """Of another frame of reference, as corruption may make it: its place is not that of the others."""
+    series = ct_series()
+    series[-1].FrameOfReferenceUID = uid("elsewhere")
+    volume, notes = volume_of(write(tmp_path, series))
+    assert volume.hu.shape[0] == len(series) - 1
+    assert Code.SERIES_SPLIT in notes
 
 
 def test_colliding_acquisitions_are_two_series(tmp_path):

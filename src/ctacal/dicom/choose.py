@@ -139,7 +139,7 @@ def choose_series(
 
 def choose_among(ranked: tuple[Candidate, ...], study: Study, wanted_uid: str | None = None) -> Choice:
     """As ``choose_series``, from the study's ``candidates``."""
-    patients = {one.header.patient_id for series in study.series for one in series.slices}
+    patients = {one.header.patient_id for series in study.series for one in series.slices} - {""}
     if len(patients) > 1:
         raise Refusal(
             Code.MIXED_PATIENTS, f"images of {len(patients)} patient IDs share this study's UID; separate them"

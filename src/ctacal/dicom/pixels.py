@@ -66,8 +66,17 @@ def _native_frame(file: BinaryIO, one: Slice) -> NDArray[Any]:
     if len(content) < size:
         raise Refusal(Code.PIXELS_UNREADABLE, f"pixel data end after {len(content)} of {size} bytes; copy it again")
     frame = np.frombuffer(content, dtype).reshape(one.rows, one.columns)
-    unused = one.native.unused_bits
-    return (frame << unused) >> unused if unused else frame
+    return _without_unused_bits(frame, one.native.unused_bits, one.padding)
+
+
+def _without_unused_bits(frame: NDArray[Any], unused: int, padding: tuple[int, int] | None) -> NDArray[Any]:
+    """Drop the high bits above Bits Stored, but keep padding as it is: it is told in whole words (63536 in 12 bits)."""
+    if not unused:
+        return frame
+    values = (frame << unused) >> unused
+    if padding is None:
+        return np.asarray(values)
+    return np.where((frame >= padding[0]) & (frame <= padding[1]), frame, values)
 
 
 def _decoded(image: Dataset, one: Slice) -> NDArray[Any]:

@@ -125,17 +125,25 @@ def _parts(slices: Sequence[Slice]) -> list[Series]:
     if localizers and images:
         note = Reason(Code.LOCALIZERS_DROPPED, f"{localizers} localizer images inside the series were left out")
         parts = [part if part.is_localizer else replace(part, notes=(note,)) for part in parts]
-    if len(images) > 1:
-        parts = [replace(part, part=f"{number} of {len(parts)}") for number, part in enumerate(parts, 1)]
-    return parts
+    return _numbered(parts) if len(images) > 1 else parts
+
+
+def _numbered(parts: Sequence[Series]) -> list[Series]:
+    sizes = " + ".join(str(len(part.slices)) for part in parts)
+    note = Reason(Code.SERIES_SPLIT, f"the series UID holds several reconstructions ({sizes} images), taken apart")
+    return [
+        replace(part, part=f"{number} of {len(parts)}", notes=(*part.notes, note))
+        for number, part in enumerate(parts, 1)
+    ]
 
 
 def _reconstruction(one: Slice) -> Hashable:
     """What distinguishes two reconstructions under one UID, from the header alone."""
-    numbers = [(), ()] if one.orientation is None else [[round(c, 4) for c in one.orientation], []]
-    spacing = tuple(round(mm, 4) for mm in one.pixel_spacing_mm or ())
     header = one.header
-    return tuple(numbers[0]), spacing, one.rows, one.columns, header.image_type, header.kernel, header.modality
+    orientation = tuple(round(cosine, 4) for cosine in one.orientation or ())
+    spacing = tuple(round(mm, 4) for mm in one.pixel_spacing_mm or ())
+    words = header.image_type, header.kernel, header.modality, header.frame_of_reference_uid
+    return orientation, spacing, one.rows, one.columns, words
 
 
 def _acquisitions(slices: Sequence[Slice]) -> list[list[Slice]]:
