@@ -15,7 +15,8 @@ from PIL import Image
 
 from ctacal.cli.app import main
 from ctacal.cli.demo import SAMPLE_LABELS, SAMPLE_STUDY, SAMPLE_TRUTH
-from tests.dicom_series import ct_series, emission_image, uid, write
+from tests.dicom.test_labels import seg, segment
+from tests.dicom_series import MARKER_INDEX, ct_series, emission_image, uid, write
 from tests.test_study import SCHEMA, WIDE
 
 SAMPLE = Path(str(SAMPLE_STUDY))
@@ -160,6 +161,27 @@ def test_wrong_usage_is_one_line_and_status_2(
     assert told in printed.err
     assert len(printed.err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_seg_is_scored_on_the_series_it_was_drawn_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not on the likelier CTAC; and another patient's scan of the same grid is refused."""
+    one_study = {"StudyInstanceUID": uid("both")}
+    likely, drawn_on = (ct_series(WIDE, name=name, **one_study) for name in ("likely", "drawn-on"))
+    for image in drawn_on:
+        image.SeriesDescription, image.ConvolutionKernel = "CHEST", "B70f"
+    labels = np.zeros((len(drawn_on), WIDE.rows, WIDE.columns), np.uint8)
+    labels[MARKER_INDEX] = 1
+    seg(drawn_on, labels, [segment(1, "LAD")]).save_as(tmp_path / "seg.dcm")
+    write(tmp_path / "in" / "likely", likely)
+    write(tmp_path / "in" / "drawn-on", drawn_on)
+    arguments = ("--labels", tmp_path / "seg.dcm", "-o", tmp_path / "out")
+    assert run("score", tmp_path / "in", *arguments, monkeypatch=monkeypatch) == 0
+    (row,) = table(tmp_path / "out")
+    assert row["series_uid"] == drawn_on[0].SeriesInstanceUID
+    assert float(row["agatston_lad"]) == pytest.approx(6.0)
+    other = study(tmp_path, "another-patient")
+    assert run("score", other, *arguments, monkeypatch=monkeypatch) == 1
+    assert table(tmp_path / "out")[0]["reason_codes"] == "SERIES_NOT_FOUND"
 
 
 def test_an_output_that_is_no_folder_is_one_line(

@@ -13,6 +13,7 @@ import typer
 from ctacal import __version__
 from ctacal.cohort import Row, result_row, write_results_csv, write_skipped_csv
 from ctacal.dicom.choose import candidates
+from ctacal.dicom.seg import referenced_series_uid
 from ctacal.dicom.series import Intake, Study, read_studies
 from ctacal.errors import UsageError
 from ctacal.scores import ScoringRule, named_rule
@@ -153,7 +154,7 @@ def _writers(asked: str) -> list[str]:
 def _series_asked(study: Study, options: Options) -> list[str | None]:
     """SeriesInstanceUIDs to score; None lets the study's own choice decide (and refuse)."""
     if options.series == "best":
-        return [None]
+        return [referenced_series_uid(options.labels) if options.labels else None]
     if options.series != "each":
         return [options.series]
     ranked = candidates(study, fill_gaps=options.fill_gaps, untilt=options.untilt)

@@ -65,6 +65,19 @@ def read_segmentation(path: Path) -> SegmentationImage:
         raise ValueError(f"{path}: {problem}") from problem
 
 
+def referenced_series_uid(path: Path) -> str | None:
+    """SeriesInstanceUID that a SEG says it was drawn on (PS3.3 C.12.4); None where it is no SEG or does not say."""
+    if not is_dicom(path):
+        return None
+    try:
+        with quiet_pydicom(), Source(path).open() as file:
+            image = dcmread(file, force=True, stop_before_pixels=True, specific_tags=["ReferencedSeriesSequence"])
+        references = image.get("ReferencedSeriesSequence") or []
+        return str(references[0].SeriesInstanceUID) if references else None
+    except READING_ERRORS:
+        return None  # reading the segments will say what is wrong
+
+
 def _segmentation(image: Dataset, name: str) -> SegmentationImage:
     if image.get("SOPClassUID") not in SEG_SOP_CLASSES:
         raise ValueError(f"a DICOM file of class {image.get('SOPClassUID')}, not a segmentation")
