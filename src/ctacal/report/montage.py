@@ -5,6 +5,7 @@ Radiological convention: the patient's left is on the right of each picture.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ COLUMNS = 5
 HEADER_PIXELS = 118
 MARGIN_MM = 12.0
 FILL_OPACITY = 0.45
+_DARKENED = [value // 3 for value in range(256)] * 3
 BACKGROUND: Colour = (16, 16, 20)
 INK: Colour = (235, 235, 235)
 FAINT: Colour = (150, 150, 160)
@@ -167,22 +169,20 @@ def _tinted(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np
 
 
 def _annotate(tile: Image.Image, scan: Scan, index: int, agatston: float, pixels_per_mm: float) -> None:
-    """Slice number and height, its part of the score, patient sides, a 20 mm bar."""
-    draw = ImageDraw.Draw(tile)
+    """Slice number and height, its part of the score, patient sides, a 20 mm bar; on darkened ground, to be read."""
     width, height = tile.size
+    for box in ((0, 0, width, 21), (0, height - 25, round(12 + 20 * pixels_per_mm), height)):
+        tile.paste(tile.crop(box).point(_DARKENED), box)
+    draw = ImageDraw.Draw(tile)
     z_mm = scan.volume.geometry.to_patient_mm((index, 0, 0))[2]
-
-    def write(at: tuple[float, float], text: str, anchor: str, size: int = 13) -> None:
-        draw.text(at, text, INK, _font(size), anchor=anchor, stroke_width=2, stroke_fill=BACKGROUND)
-
     draw.rectangle((0, 0, width - 1, height - 1), outline=BACKGROUND)
-    write((5, 4), f"{index + 1}/{len(scan.volume.hu)}   z {z_mm:.1f} mm", "la")
+    draw.text((5, 3), f"{index + 1}/{len(scan.volume.hu)}   z {z_mm:.1f} mm", INK, _font(13))
     if agatston > 0:
-        write((width - 5, 4), f"{agatston:.1f}", "ra")
-    write((5, height / 2), "R", "lm")
-    write((width - 5, height / 2), "L", "rm")
+        draw.text((width - 5, 3), f"{agatston:.1f}", INK, _font(13), anchor="ra")
+    draw.text((5, height / 2), "R", INK, _font(13), anchor="lm")
+    draw.text((width - 5, height / 2), "L", INK, _font(13), anchor="rm")
     draw.line((6, height - 7, 6 + 20 * pixels_per_mm, height - 7), INK, 2)
-    write((6, height - 10), "20 mm", "ld", 10)
+    draw.text((6, height - 10), "20 mm", INK, _font(10), anchor="ld")
 
 
 def _write_header(sheet: Image.Image, result: StudyResult) -> None:
@@ -215,6 +215,7 @@ def _write_legend(draw: ImageDraw.ImageDraw, result: StudyResult, top: int) -> N
         draw.text((10, top), "no calcium found", FAINT, _font(13))
 
 
+@cache
 def _font(size: int) -> "FreeTypeFont | ImageFont.ImageFont":
     """Pillow's own font: no font of the machine is relied on."""
     return ImageFont.load_default(size)
