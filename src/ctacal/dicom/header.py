@@ -9,9 +9,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from pydicom import Dataset, dcmread
-from pydicom.datadict import tag_for_keyword
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 from pydicom.uid import (
     CTImageStorage,
@@ -34,8 +32,8 @@ READING_ERRORS = (
 )  # fmt: skip
 """What pydicom and its decoders were seen to raise on corrupted files."""
 
-_TAGS = [
-    Tag(keyword)
+_TAGS = {
+    keyword: Tag(keyword)
     for keyword in (
         "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "Manufacturer",
         "StudyDescription", "SeriesDescription", "ManufacturerModelName", "PatientID", "PatientSex", "PatientAge",
@@ -47,28 +45,19 @@ _TAGS = [
         "RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence", "SharedFunctionalGroupsSequence",
         "PerFrameFunctionalGroupsSequence", "StudyDate",
     )
-]  # fmt: skip
+}  # fmt: skip
 """All that is read; the rest of a header is skipped, which halves the time."""
-
-_SERIES_TAGS = [
-    tag_for_keyword(keyword) or 0
-    for keyword in (
-        "SpecificCharacterSet", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
-        "SOPClassUID", "ImageType", "PatientID", "PatientSex", "PatientAge", "StudyDate", "StudyDescription",
-        "SeriesDescription", "ProtocolName", "SeriesNumber", "Manufacturer", "ManufacturerModelName",
-        "ConvolutionKernel", "KVP", "ScanOptions", "ContrastBolusAgent", "SamplesPerPixel", "BitsAllocated",
-        "RescaleType",
-    )
-]  # fmt: skip
-"""What ``SeriesHeader`` is made of: images whose bytes are equal here share one header, converted once."""
 
 _CT_SOP_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 _PIXEL_DATA_TAG = 0x7FE00010
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 
 Numbers = tuple[float, ...]
-HeaderCache = dict[tuple[Any, ...], "SeriesHeader"]
-"""Series headers by the raw bytes they were read from."""
+Getter = Callable[[str], Any]
+Known = dict[Any, Any]
+"""Values by the bytes they were converted from, and series headers: the images of a series differ in few of them."""
+
+_OWN_TO_EACH_IMAGE = ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,39 +143,62 @@ def quiet_pydicom() -> Iterator[None]:
         yield
 
 
-def read_slices(source: Source, known: HeaderCache) -> list[Slice]:
+def read_slices(source: Source, known: Known) -> list[Slice]:
     """The planes of one file; one without pixel planes of its own (not CT) gives a single entry for its series.
 
-    ``known`` collects the series headers met so far. Raises ``Refusal`` (``FILE_UNREADABLE``, ``TOO_LARGE``); returns
+    ``known`` collects what was converted so far. Raises ``Refusal`` (``FILE_UNREADABLE``, ``TOO_LARGE``); returns
     nothing where the file is not DICOM or no image.
     """
     try:
         with source.open() as file:
             if not looks_like_dicom(file):
                 return []
-            image = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
-            native = _native_pixels(image, file)
-        if not _is_image(image):
+            image = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS.values()))
+            get = _getter(image, known)
+            native = _native_pixels(image, get, file)
+        if not _is_image(image, get):
             return []
-        return _slices(source, image, native, known)
+        return _slices(source, image, get, native, known)
     except Refusal:
         raise
     except READING_ERRORS as problem:
         raise Refusal(Code.FILE_UNREADABLE, f"{type(problem).__name__}: {problem}; copy it again") from problem
 
 
-def _is_image(image: Dataset) -> bool:
+def _getter(image: Dataset, known: Known) -> Getter:
+    """``image.get`` that converts equal bytes once: conversion takes pydicom twice as long as parsing."""
+    charset = str(image.get("SpecificCharacterSet"))
+
+    def get(keyword: str) -> Any:
+        raw = _raw(image, keyword)
+        if raw is None or keyword in _OWN_TO_EACH_IMAGE or not isinstance(raw.value, bytes):
+            return None if raw is None else image.get(keyword)
+        key = (keyword, raw.VR, raw.value, raw.is_little_endian, charset)
+        if key not in known:
+            known[key] = image.get(keyword)
+        return known[key]
+
+    return get
+
+
+def _raw(image: Dataset, keyword: str) -> Any:
+    """The element as it was read, unless something converted it already; None where it is not there, or not read."""
+    tag = _TAGS.get(keyword)
+    return None if tag is None else image.get_item(tag)
+
+
+def _is_image(image: Dataset, get: Getter) -> bool:
     """Whether it holds pixels; raises ``Refusal`` where it must but its header ends before it says so."""
-    kind = image.get("SOPClassUID") or image.file_meta.get("MediaStorageSOPClassUID")
+    kind = get("SOPClassUID") or image.file_meta.get("MediaStorageSOPClassUID")
     if kind == MediaStorageDirectoryStorage:
         return False
-    is_ct = kind in _CT_SOP_CLASSES or (not kind and image.get("Modality") == "CT")  # raw data are of modality CT too
-    if "SeriesInstanceUID" not in image or (is_ct and "Rows" not in image):
+    is_ct = kind in _CT_SOP_CLASSES or (not kind and get("Modality") == "CT")  # raw data are of modality CT too
+    if _raw(image, "SeriesInstanceUID") is None or (is_ct and _raw(image, "Rows") is None):
         raise Refusal(Code.FILE_UNREADABLE, "the header ends early or names no series; copy it again")
-    return "Rows" in image
+    return _raw(image, "Rows") is not None
 
 
-def _native_pixels(image: Dataset, file: BinaryIO) -> NativePixels | None:
+def _native_pixels(image: Dataset, get: Getter, file: BinaryIO) -> NativePixels | None:
     """Where the pixels begin, the file standing at the Pixel Data element (PS3.5 section 7.1 gives its form)."""
     syntax = image.file_meta.get("TransferSyntaxUID", None)
     if syntax is not None and (syntax.is_encapsulated or syntax.is_deflated):
@@ -198,14 +210,14 @@ def _native_pixels(image: Dataset, file: BinaryIO) -> NativePixels | None:
         return None
     group, element = struct.unpack(order + "HH", head[:4])
     (length,) = struct.unpack(order + "I", head[-4:])
-    bits = _integer(image.get("BitsAllocated"))
+    bits = _integer(get("BitsAllocated"))
     if (group << 16) | element != _PIXEL_DATA_TAG or length == _UNDEFINED_LENGTH or bits not in (8, 16, 32):
         return None
-    rows, columns, frames = (_integer(image.get(k)) for k in ("Rows", "Columns", "NumberOfFrames"))
+    rows, columns, frames = (_integer(get(k)) for k in ("Rows", "Columns", "NumberOfFrames"))
     if not pixels_fit(length, frames or 1, rows or 0, columns or 0, bits):
         return None  # decoding says what is wrong with it
-    kind = "i" if _integer(image.get("PixelRepresentation")) == 1 else "u"
-    unused_bits = bits - (_integer(image.get("BitsStored")) or bits)
+    kind = "i" if _integer(get("PixelRepresentation")) == 1 else "u"
+    unused_bits = bits - (_integer(get("BitsStored")) or bits)
     return NativePixels(file.tell(), f"{order}{kind}{bits // 8}", max(unused_bits, 0))
 
 
@@ -215,48 +227,37 @@ def pixels_fit(length: int, frames: int, rows: int, columns: int, bits: int) -> 
     return size <= length < size + columns * bits // 8
 
 
-def _slices(source: Source, image: Dataset, native: NativePixels | None, known: HeaderCache) -> list[Slice]:
-    rows, columns, frames = int(image.Rows), int(image.Columns), int(image.get("NumberOfFrames") or 1)
+def _slices(source: Source, image: Dataset, get: Getter, native: NativePixels | None, known: Known) -> list[Slice]:
+    rows, columns, frames = int(get("Rows")), int(get("Columns")), int(get("NumberOfFrames") or 1)
     if not 0 < rows * columns <= MAX_FRAME_PIXELS or not 0 < frames <= MAX_FRAMES:
         raise Refusal(Code.TOO_LARGE, f"claims {frames} frames of {rows} x {columns} pixels")
-    if image.get("Modality") != "CT":
+    if get("Modality") != "CT":
         frames = 1
-    if "PerFrameFunctionalGroupsSequence" not in image:
-        raw = tuple(_raw_value(image, tag) for tag in _SERIES_TAGS)
-        header = known.get(raw) or known.setdefault(raw, _series_header(image.get))
-        return [_slice(source, frame, header, image.get, native) for frame in range(frames)]
-    shared = _first(image.get("SharedFunctionalGroupsSequence"))
-    per_frame = image.PerFrameFunctionalGroupsSequence
-    if len(per_frame) < frames:
-        raise Refusal(Code.FILE_UNREADABLE, f"describes {len(per_frame)} of its {frames} frames; copy it again")
+    getters = [get] * frames
+    if per_frame := image.get("PerFrameFunctionalGroupsSequence"):
+        shared = _first(image.get("SharedFunctionalGroupsSequence"))
+        getters = [partial(_find, [own, shared], get) for own in per_frame[:frames]]
+    if len(getters) < frames:
+        raise Refusal(Code.FILE_UNREADABLE, f"describes {len(getters)} of its {frames} frames; copy it again")
     slices = []
-    for frame in range(frames):
-        get = partial(_find, [per_frame[frame], shared, image])
-        header = _series_header(get)
-        slices.append(_slice(source, frame, known.setdefault((header,), header), get, native))
+    for frame, get_frame in enumerate(getters):
+        header = _series_header(get_frame)
+        slices.append(_slice(source, frame, known.setdefault(header, header), get_frame, native))
     return slices
 
 
-def _raw_value(image: Dataset, tag: int) -> Any:
-    element = image.get_item(tag)
-    value = None if element is None else element.value
-    return tuple(value) if isinstance(value, MultiValue) else value
-
-
-Getter = Callable[[str], Any]
-
-
-def _find(levels: Sequence[Dataset | None], keyword: str) -> Any:
-    """An element from the frame's, the shared, or the top level: macros nest it one sequence down (PS3.3 C.7.6.16)."""
-    for level in levels:
-        if level is None:
+def _find(groups: Sequence[Dataset | None], get: Getter, keyword: str) -> Any:
+    """An element from the frame's or the shared functional groups, where macros nest it one sequence down, else from
+    the image itself (PS3.3 C.7.6.16)."""
+    for group in groups:
+        if group is None:
             continue
-        if keyword in level:
-            return level.get(keyword)
-        for element in level if level is not levels[-1] else ():
+        if keyword in group:
+            return group.get(keyword)
+        for element in group:
             if element.VR == "SQ" and element.value and keyword in element.value[0]:
                 return element.value[0].get(keyword)
-    return None
+    return get(keyword)
 
 
 def _first(sequence: Any) -> Dataset | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from ctacal.dicom.header import HeaderCache, SeriesHeader, Slice, quiet_pydicom, read_slices
+from ctacal.dicom.header import Known, SeriesHeader, Slice, quiet_pydicom, read_slices
 from ctacal.dicom.source import SkippedFile, close_archives, find_sources
 from ctacal.errors import Code, Reason, Refusal
 
@@ -78,7 +78,7 @@ def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambd
     """
     slices: list[Slice] = []
     skipped: list[SkippedFile] = []
-    known: HeaderCache = {}
+    known: Known = {}
     files = not_dicom = 0
     with quiet_pydicom():
         for source in find_sources(paths):
