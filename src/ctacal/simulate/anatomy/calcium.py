@@ -1,0 +1,189 @@
+"""``CalciumDescription``: a patient's plaques and other calcium, drawn from a seed and stored as JSON.
+
+How much: categories near 40 / 26 / 16 / 18 % (0 / 1-100 / 101-400 / >400), as in Miller RJH et al., J Nucl Med
+2023;64:652-658. Where: the left anterior descending artery most often, near its origin (order of vessels as in the
+CAC consortium and MESA; the shares are own choice). All sizes and densities: own choice within what is named beside.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from ctacal.simulate.anatomy.description import Patient
+
+
+class Kind(StrEnum):
+    """What calcium or metal is."""
+
+    CORONARY = "coronary"
+    AORTIC_WALL = "aortic_wall"
+    AORTIC_VALVE = "aortic_valve"
+    MITRAL_ANNULUS = "mitral_annulus"
+    PERICARDIUM = "pericardium"
+    LYMPH_NODE = "lymph_node"
+    HILAR = "hilar"
+    PLEURA = "pleura"
+    STERNAL_WIRE = "sternal_wire"
+    STENT = "stent"
+    LEAD = "lead"
+    VALVE_PROSTHESIS = "valve_prosthesis"
+    BYPASS_CLIP = "bypass_clip"
+
+
+METAL = frozenset({Kind.STERNAL_WIRE, Kind.STENT, Kind.LEAD, Kind.VALVE_PROSTHESIS, Kind.BYPASS_CLIP})
+"""Steel, not calcium: painted as tissue, its mass is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """One plaque, other calcium, or device, placed relative to the anatomy so that it moves with it."""
+
+    kind: Kind
+    site: str
+    """A coronary segment's name for plaques, stents and clips; ascending, arch or descending for the aortic wall."""
+    along: float
+    """Share of the way along the site (0: origin), or of a turn."""
+    angle_deg: float
+    """About the site's middle line."""
+    length_mm: float
+    thickness_mm: float
+    arc_deg: float
+    """How much of the circumference it covers."""
+    density_mg_cm3: float
+    seed: int
+    """Of its irregular shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalciumDescription:
+    """All deposits of a patient."""
+
+    deposits: tuple[Deposit, ...]
+
+    def to_json(self) -> str:
+        """A JSON array of all deposits."""
+        return json.dumps([asdict(deposit) for deposit in self.deposits], indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "CalciumDescription":
+        """What ``to_json`` wrote."""
+        rows: list[dict[str, Any]] = json.loads(text)
+        return cls(tuple(Deposit(**{**row, "kind": Kind(row["kind"])}) for row in rows))
+
+
+NONE_SHARE = 0.325
+"""Of patients without any coronary calcium, at the mean age: with age, sex and plaques too small to score, 40 %."""
+
+BURDEN_MM3 = (62.0, 1.75)
+"""Median and log SD of the coronary calcium's true volume where there is any: set so that the categories come out."""
+
+SEGMENT_SHARES = {"LM": 0.07, "LAD": 0.40, "D1": 0.05, "LCX": 0.15, "OM1": 0.04, "RCA": 0.27, "PDA": 0.02}
+"""How the plaques are shared out."""
+
+
+def draw_calcium(patient: Patient, seed: int) -> CalciumDescription:
+    """Draw a patient's coronary calcium and whatever else is calcified or of metal; more in the old."""
+    rng = np.random.default_rng([seed, 20])
+    return CalciumDescription((*_plaques(rng, patient), *_others(rng, patient), *_devices(rng, patient)))
+
+
+def _shift(patient: Patient) -> float:
+    """Standard deviations of burden: older, and men, have more (the trend of MESA; its size is own choice)."""
+    return 0.045 * (patient.age_years - 63) + (0.25 if patient.sex == "M" else -0.30)
+
+
+def _plaques(rng: np.random.Generator, patient: Patient) -> list[Deposit]:
+    shift = _shift(patient)
+    if rng.random() < 1 / (1 + np.exp(1.5 * shift) * (1 / NONE_SHARE - 1)):
+        return []
+    target = min(float(np.exp(np.log(BURDEN_MM3[0]) + 0.5 * shift + BURDEN_MM3[1] * rng.normal())), 3500.0)
+    plaques: list[Deposit] = []
+    total = 0.0
+    while total < target and len(plaques) < 60:
+        left = target - total
+        plaque = _plaque(rng, patient, min(left, max(2.0, float(rng.gamma(1.1, 0.35)) * target)))
+        plaques.append(plaque)
+        total += plaque.length_mm * plaque.thickness_mm * np.deg2rad(plaque.arc_deg) * 1.3
+    return plaques
+
+
+def _plaque(rng: np.random.Generator, patient: Patient, volume_mm3: float) -> Deposit:
+    """One plaque of about that volume: length 2-25 mm, thickness 0.5-2.2 mm along the wall, 100-1200 mg/cm3."""
+    names, shares = list(SEGMENT_SHARES), np.array(list(SEGMENT_SHARES.values()))
+    name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
+    if name == "PDA" and patient.dominance == "left":
+        name = "RCA"
+    thickness = float(np.clip(rng.lognormal(np.log(0.9), 0.3) * volume_mm3**0.08, 0.5, 2.2))
+    arc = float(np.clip(rng.normal(110, 45), 45, 300))
+    length = float(np.clip(volume_mm3 / (thickness * np.deg2rad(arc) * 1.3), 1.0, 25))
+    near = rng.beta(1.2, 3.5) if name in ("LAD", "LCX") else rng.beta(1.2, 2.0)
+    return Deposit(
+        Kind.CORONARY, name, _four(near), _four(rng.uniform(0, 360)), _four(length), _four(thickness), _four(arc),
+        _four(np.clip(rng.normal(400, 190) + 45 * np.log1p(volume_mm3 / 20), 100, 1200)), int(rng.integers(2**31)),
+    )  # fmt: skip
+
+
+def _four(value: float) -> float:
+    return round(float(value), 4)
+
+
+def _others(rng: np.random.Generator, patient: Patient) -> list[Deposit]:
+    """Calcium outside of the coronary arteries; how often: own choice, more with age."""
+    old = float(np.clip((patient.age_years - 40) / 40, 0, 1.2))
+    plan: tuple[tuple[Any, ...], ...] = (
+        (Kind.AORTIC_WALL, 0.75 * old, 16 * old, (1.5, 16), (0.5, 2.2), (15, 80), (250, 1100)),
+        (Kind.AORTIC_VALVE, 0.30 * old, 5, (2, 8), (0.8, 3), (20, 60), (250, 1000)),
+        (Kind.MITRAL_ANNULUS, 0.22 * old, 3, (4, 32), (1.5, 6), (30, 90), (300, 1100)),
+        (Kind.PERICARDIUM, 0.03, 3, (6, 40), (0.8, 3), (30, 90), (300, 900)),
+        (Kind.LYMPH_NODE, 0.25, 2, (3, 10), (3, 8), (360, 360), (200, 900)),
+        (Kind.HILAR, 0.22, 3, (2, 7), (2, 6), (360, 360), (200, 900)),
+        (Kind.PLEURA, 0.06, 4, (8, 45), (1, 4), (30, 90), (300, 900)),
+    )
+    found = []
+    for kind, chance, most, *ranges in plan:
+        number = int(rng.integers(1, max(2, round(most) + 1))) if rng.random() < chance else 0
+        found += [_other(rng, kind, ranges) for _ in range(number)]
+    return found
+
+
+def _other(rng: np.random.Generator, kind: Kind, ranges: list[tuple[float, float]]) -> Deposit:
+    site = ""
+    if kind is Kind.AORTIC_WALL:
+        site = ("root", "ascending", "arch", "descending")[int(rng.choice(4, p=(0.12, 0.13, 0.35, 0.4)))]
+    length, thickness, arc, density = (_four(low + (high - low) * rng.beta(1.3, 2.6)) for low, high in ranges)
+    values = (_four(rng.random()), _four(rng.uniform(0, 360)), length, thickness, arc, density)
+    return Deposit(kind, site, *values, int(rng.integers(2**31)))
+
+
+def _devices(rng: np.random.Generator, patient: Patient) -> list[Deposit]:
+    """Metal; how often: own choice."""
+    found = []
+    surgery, pacemaker = rng.random() < 0.07, rng.random() < 0.05
+    if surgery:
+        found += [_device(rng, Kind.STERNAL_WIRE, along=(n + 0.5) / 6, thickness_mm=0.5) for n in range(6)]
+    if surgery and rng.random() < 0.6:
+        found += [_device(rng, Kind.BYPASS_CLIP, site="LAD", thickness_mm=0.7, length_mm=4) for _ in range(8)]
+    elif surgery:
+        found.append(_device(rng, Kind.VALVE_PROSTHESIS, thickness_mm=1.3))
+    if pacemaker:
+        chambers = ("RV", "RA")[: int(rng.integers(1, 3))]
+        found += [_device(rng, Kind.LEAD, site=site, thickness_mm=1.0) for site in chambers]
+    if rng.random() < 0.08:
+        site = ("LAD", "RCA", "LCX")[int(rng.choice(3, p=(0.5, 0.3, 0.2)))]
+        length = _four(rng.uniform(12, 33))
+        near = _four(rng.uniform(0.05, 0.45))
+        found.append(_device(rng, Kind.STENT, site=site, along=near, thickness_mm=0.12, length_mm=length))
+    return found
+
+
+def _device(
+    rng: np.random.Generator, kind: Kind, *, site: str = "", along: float | None = None, thickness_mm: float,
+    length_mm: float = 0.0,
+) -> Deposit:  # fmt: skip
+    at = _four(rng.random()) if along is None else _four(along)
+    return Deposit(
+        kind, site, at, _four(rng.uniform(0, 360)), length_mm, thickness_mm, 360.0, 0.0, int(rng.integers(2**31))
+    )

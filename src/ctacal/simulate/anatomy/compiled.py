@@ -1,0 +1,210 @@
+"""The painting kernels, compiled by numba. Maps are (slices, rows, columns); points are (L, P, S) in mm."""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+Map = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+def compiled(function: Kernel) -> Kernel:
+    """Machine code of the function, kept on disk between runs."""
+    compiler: Any = numba.njit(cache=True, fastmath=True, nogil=True)
+    return cast(Kernel, compiler(function))
+
+
+@compiled
+def sampled(field: Any, step_mm: float, origin: Any, x: float, y: float, z: float) -> float:
+    """Trilinear value of a field (z, y, x), held constant outside of it."""
+    u = min(max((x - origin[0]) / step_mm, 0.0), field.shape[2] - 1.001)
+    v = min(max((y - origin[1]) / step_mm, 0.0), field.shape[1] - 1.001)
+    w = min(max((z - origin[2]) / step_mm, 0.0), field.shape[0] - 1.001)
+    i, j, k = int(u), int(v), int(w)
+    u, v, w = u - i, v - j, w - k
+    low = (1 - v) * ((1 - u) * field[k, j, i] + u * field[k, j, i + 1])
+    low += v * ((1 - u) * field[k, j + 1, i] + u * field[k, j + 1, i + 1])
+    high = (1 - v) * ((1 - u) * field[k + 1, j, i] + u * field[k + 1, j, i + 1])
+    high += v * ((1 - u) * field[k + 1, j + 1, i] + u * field[k + 1, j + 1, i + 1])
+    return (1 - w) * low + w * high  # type: ignore[no-any-return]
+
+
+@compiled
+def span(axis: Any, low: float, high: float) -> tuple[int, int]:
+    """The range of an evenly spaced, rising axis between two values."""
+    step = axis[1] - axis[0] if axis.size > 1 else 1.0
+    first = math.ceil((low - axis[0]) / step)
+    last = math.floor((high - axis[0]) / step) + 1
+    return max(first, 0), min(last, axis.size)
+
+
+@compiled
+def stamp(
+    tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any,
+    centres: Any, inverse: Any, reach: Any, over: Any, within: Any, value: int, label: int,
+    field: Any, step_mm: float, origin: Any, warp: float, flat: bool,
+) -> None:  # fmt: skip
+    """Paint ellipsoids; ``inverse`` takes offsets to the unit ball, ``reach`` is the half box (mm).
+
+    Only tissues and structures that are flagged (16 and 64 flags) are painted over. ``warp`` dents the surface by
+    the field; ``flat`` makes the third axis' ends flat, as a vertebral body's are.
+    """
+    for n in range(centres.shape[0]):
+        cx, cy, cz = centres[n]
+        m = inverse[n]
+        grow = 1.0 + 1.5 * warp
+        k0, k1 = span(zs, cz - reach[n, 2] * grow, cz + reach[n, 2] * grow)
+        j0, j1 = span(ys, cy - reach[n, 1] * grow, cy + reach[n, 1] * grow)
+        i0, i1 = span(xs, cx - reach[n, 0] * grow, cx + reach[n, 0] * grow)
+        for k in range(k0, k1):
+            z = zs[k] - cz
+            for j in range(j0, j1):
+                y = ys[j] - cy
+                for i in range(i0, i1):
+                    if not (over[tissue[k, j, i]] and within[structure[k, j, i]]):
+                        continue
+                    x = xs[i] - cx
+                    a = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z
+                    b = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z
+                    c = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z
+                    c *= c
+                    if flat:
+                        c = c * c * c * c
+                    level = a * a + b * b + c
+                    bound = 1.0
+                    if warp > 0:
+                        if level > (1 + 1.5 * warp) ** 2:
+                            continue
+                        bound = 1.0 + warp * sampled(field, step_mm, origin, xs[i], ys[j], zs[k])
+                        bound *= bound
+                    if level < bound:
+                        tissue[k, j, i] = value
+                        structure[k, j, i] = label
+
+
+@compiled
+def fill_layers(
+    tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any, radii: Any,
+    coarse: Any, coarse_mm: float, fine: Any, fine_mm: float, origin: Any,
+) -> None:  # fmt: skip
+    """The trunk from the skin inwards.
+
+    ``radii``: (slices, 6, angles) of cavity, ribs, deep fat plane, shallow fat plane, muscle, skin; angle 0 is front.
+    """
+    angles = radii.shape[2]
+    for k in range(zs.size):
+        layers = radii[k]
+        furthest = layers[5].max()
+        for j in range(ys.size):
+            for i in range(xs.size):
+                x, y = xs[i], ys[j]
+                rho = math.sqrt(x * x + y * y)
+                if rho > furthest:
+                    continue
+                at = (math.atan2(x, -y) / (2 * math.pi) % 1.0) * angles
+                n = int(at) % angles
+                f, m = at - int(at), (n + 1) % angles
+                skin = layers[5, n] * (1 - f) + layers[5, m] * f
+                if rho > skin:
+                    continue
+                cavity = layers[0, n] * (1 - f) + layers[0, m] * f
+                structure[k, j, i] = 1
+                if rho < cavity:
+                    tissue[k, j, i], structure[k, j, i] = 1, 4
+                    continue
+                if rho > skin - 1.8:
+                    tissue[k, j, i] = 4
+                    continue
+                muscle = layers[4, n] * (1 - f) + layers[4, m] * f
+                grain = sampled(fine, fine_mm, origin, x, y, zs[k])
+                if rho > muscle + 0.8 * grain:
+                    tissue[k, j, i] = 3 if grain > 2.6 and rho > muscle + 4 else 2
+                    continue
+                rib = layers[1, n] * (1 - f) + layers[1, m] * f
+                bulge = sampled(coarse, coarse_mm, origin, x, y, zs[k])
+                deep = layers[2, n] * (1 - f) + layers[2, m] * f + 3.0 * bulge
+                shallow = layers[3, n] * (1 - f) + layers[3, m] * f + 1.5 * bulge
+                fatty = grain > 2.6 or (rho > rib and grain + bulge > 2.6)
+                thin = 0.5 * grain + 1.3 * bulge - 0.9
+                if rho > rib and (abs(rho - deep) < thin + 0.5 or abs(rho - shallow) < thin):
+                    fatty = True
+                if rho < rib and rho > cavity + 1.5 and rho < cavity + 3.5 + grain:
+                    fatty = True
+                tissue[k, j, i] = 2 if fatty else 3
+
+
+@compiled
+def fill_below(
+    tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any, dome_mm: Any,
+    field: Any, step_mm: float, origin: Any,
+) -> None:  # fmt: skip
+    """Below the diaphragm: muscle 3 mm thick, then fat, wherever lung was painted. ``dome_mm``: (rows, columns)."""
+    for k in range(zs.size):
+        for j in range(ys.size):
+            for i in range(xs.size):
+                if structure[k, j, i] != 4:
+                    continue
+                depth = dome_mm[j, i] - zs[k] + 2.0 * sampled(field, step_mm, origin, xs[i], ys[j], zs[k])
+                if depth > 3:
+                    tissue[k, j, i], structure[k, j, i] = 2, 20
+                elif depth > 0:
+                    tissue[k, j, i], structure[k, j, i] = 3, 15
+
+
+@compiled
+def fill_where_low(
+    tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any,
+    distance: Any, step_mm: float, origin: Any, only: int, value: int, label: int,
+) -> None:  # fmt: skip
+    """Paint where a coarse distance map is negative, over the structure ``only``."""
+    for k in range(zs.size):
+        for j in range(ys.size):
+            for i in range(xs.size):
+                if structure[k, j, i] == only and sampled(distance, step_mm, origin, xs[i], ys[j], zs[k]) < 0:
+                    tissue[k, j, i], structure[k, j, i] = value, label
+
+
+@compiled
+def mark_balls(mask: Any, first: Any, step: Any, centres: Any, radii: Any) -> None:
+    """Mark the voxels of a fine mask (z, y, x) whose middle lies in a ball; ``first`` and ``step`` are (z, y, x)."""
+    for n in range(centres.shape[0]):
+        r = radii[n]
+        k0 = max(0, math.ceil((centres[n, 2] - r - first[0]) / step[0]))
+        k1 = min(mask.shape[0], math.floor((centres[n, 2] + r - first[0]) / step[0]) + 1)
+        j0 = max(0, math.ceil((centres[n, 1] - r - first[1]) / step[1]))
+        j1 = min(mask.shape[1], math.floor((centres[n, 1] + r - first[1]) / step[1]) + 1)
+        i0 = max(0, math.ceil((centres[n, 0] - r - first[2]) / step[2]))
+        i1 = min(mask.shape[2], math.floor((centres[n, 0] + r - first[2]) / step[2]) + 1)
+        for k in range(k0, k1):
+            z = first[0] + k * step[0] - centres[n, 2]
+            for j in range(j0, j1):
+                y = first[1] + j * step[1] - centres[n, 1]
+                rest = r * r - z * z - y * y
+                for i in range(i0, i1):
+                    x = first[2] + i * step[2] - centres[n, 0]
+                    if x * x < rest:
+                        mask[k, j, i] = True
+
+
+@compiled
+def stamp_balls(tissue: Any, zs: Any, ys: Any, xs: Any, centres: Any, radii: Any, value: int) -> None:
+    """Paint balls, and at least the voxel that holds a ball's middle."""
+    for n in range(centres.shape[0]):
+        x, y, z = centres[n]
+        k0, k1 = span(zs, z - radii[n], z + radii[n])
+        j0, j1 = span(ys, y - radii[n], y + radii[n])
+        i0, i1 = span(xs, x - radii[n], x + radii[n])
+        for k in range(k0, k1):
+            for j in range(j0, j1):
+                for i in range(i0, i1):
+                    if (zs[k] - z) ** 2 + (ys[j] - y) ** 2 + (xs[i] - x) ** 2 < radii[n] ** 2:
+                        tissue[k, j, i] = value
+        k = round((z - zs[0]) / (zs[-1] - zs[0]) * (zs.size - 1)) if zs.size > 1 else 0
+        j, i = round((y - ys[0]) / (ys[1] - ys[0])), round((x - xs[0]) / (xs[1] - xs[0]))
+        if 0 <= k < zs.size and 0 <= j < ys.size and 0 <= i < xs.size:
+            tissue[k, j, i] = value

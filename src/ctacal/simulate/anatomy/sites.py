@@ -1,0 +1,207 @@
+"""Where a deposit lies in the patient: its shape as a cloud of balls, which follows heartbeat and breath."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctacal.simulate.anatomy.bones import sternum_y_mm
+from ctacal.simulate.anatomy.calcium import Deposit, Kind
+from ctacal.simulate.anatomy.canvas import Floats, curve
+from ctacal.simulate.anatomy.chest import Chest
+from ctacal.simulate.anatomy.coronaries import coronary_tree
+from ctacal.simulate.anatomy.description import Patient
+from ctacal.simulate.anatomy.heart import Heart
+from ctacal.simulate.anatomy.structures import CoronarySegment, Points, Structure
+from ctacal.simulate.anatomy.vessels import Courses
+
+GRAIN_MM = 0.35
+"""Distance between the balls that a deposit is made of (own choice)."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Balls:
+    """A shape as a union of balls."""
+
+    centres: Points
+    radii_mm: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """The courses that deposits are placed along, at one phase and breath."""
+
+    chest: Chest
+    heart: Heart
+    courses: Courses
+    coronaries: tuple[CoronarySegment, ...]
+
+    @classmethod
+    def of(cls, patient: Patient, *, phase: float = 0.0, breath_mm: float = 0.0) -> "Anatomy":
+        """Without building a body."""
+        chest = Chest(patient, breath_mm)
+        heart = Heart.of(chest, phase)
+        return cls(chest, heart, Courses.of(chest, Heart.of(chest)), coronary_tree(chest, heart))
+
+    def segment(self, name: str) -> CoronarySegment:
+        """The coronary segment of that name; where this patient has none, the artery that it would come from."""
+        found = {segment.name: segment for segment in self.coronaries}
+        return found.get(name) or found[{"D": "LAD", "O": "LCX"}.get(name[0], "RCA")]
+
+    def balls(self, deposit: Deposit) -> Balls:
+        """The deposit's shape."""
+        rng = np.random.default_rng(deposit.seed)
+        match deposit.kind:
+            case Kind.CORONARY | Kind.STENT:
+                return self._on_coronary(deposit, rng)
+            case Kind.BYPASS_CLIP:
+                return self._clip(deposit, rng)
+            case Kind.AORTIC_WALL:
+                return self._on_aorta(deposit, rng)
+            case Kind.AORTIC_VALVE | Kind.VALVE_PROSTHESIS:
+                return self._at_aortic_valve(deposit, rng)
+            case Kind.MITRAL_ANNULUS:
+                return self._on_mitral_ring(deposit, rng)
+            case Kind.PERICARDIUM:
+                return self._on_pericardium(deposit, rng)
+            case Kind.PLEURA:
+                return self._on_pleura(deposit, rng)
+            case Kind.STERNAL_WIRE:
+                return self._wire(deposit)
+            case Kind.LEAD:
+                return self._lead(deposit)
+            case _:
+                return self._in_node(deposit, rng)
+
+    def _on_coronary(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
+        segment = self.segment(deposit.site)
+        middle = deposit.along * segment.length_mm
+        return _along_wall(segment.points, segment.radius_mm, middle, deposit, self.heart.origin, rng)
+
+    def _clip(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
+        path = self.segment(deposit.site).points
+        at = path[int(deposit.along * (len(path) - 1))] + rng.normal(0, 2, 3)
+        way = _unit(rng.normal(size=3)) * deposit.length_mm / 2
+        return _even(curve([at - way, at + way], GRAIN_MM), deposit.thickness_mm)
+
+    def _on_aorta(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
+        low, high = {"root": (8, 24), "ascending": (24, 75), "arch": (75, 150), "descending": (150, 320)}[deposit.site]
+        middle = low + deposit.along * (high - low)
+        towards = self.chest.spine_x_mm(0.0) * np.array([1.0, 0, 0])
+        return _along_wall(self.courses.aorta, self.courses.aorta_radius_mm, middle, deposit, towards, rng)
+
+    def _at_aortic_valve(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
+        path, radius = self.courses.aorta, float(self.courses.aorta_radius_mm[2])
+        way = _unit(path[6] - path[2])
+        side = _unit(np.cross(way, (0.0, 0.0, 1.0)))
+        turn = np.deg2rad(deposit.angle_deg)
+        plane = np.array([side, np.cross(way, side)])
+        if deposit.kind is Kind.VALVE_PROSTHESIS:
+            angles = np.linspace(0, 2 * np.pi, 200)
+            ring = path[4] + 0.95 * radius * np.stack([np.cos(angles), np.sin(angles)], axis=1) @ plane
+            return _even(ring, deposit.thickness_mm)
+        at = path[4] + (0.25 + 0.6 * deposit.along) * radius * np.array([np.cos(turn), np.sin(turn)]) @ plane
+        return _clump(at, (deposit.length_mm, deposit.length_mm * 0.6, deposit.thickness_mm), rng)
+
+    def _on_mitral_ring(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
+        size = 16 * self.heart.scale
+        half = deposit.length_mm / 2 / size
+        middle = np.deg2rad(180 + 0.45 * (deposit.angle_deg - 180))  # at the free wall's side, rarely at the aorta's
+        angles = np.linspace(middle - half, middle + half, max(2, int(deposit.length_mm / GRAIN_MM)))
+        ring = np.stack([np.full_like(angles, -3.0), size * np.cos(angles), size * np.sin(angles)], axis=1)
+        return _bumpy(self.heart.to_patient(ring), deposit.thickness_mm / 2, rng)
+
+    def _on_pericardium(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
+        along = np.arange(-0.5, 0.5, GRAIN_MM / deposit.length_mm) * deposit.length_mm + 40 * deposit.along
+        turn = np.deg2rad(deposit.angle_deg) + 0.012 * (along - along.mean()) * rng.normal()
+        points = []
+        for d, angle in zip(along[:: max(1, len(along) // 16)], turn[:: max(1, len(along) // 16)], strict=True):
+            way, start = np.array([0.0, np.cos(angle), np.sin(angle)]), np.array([d, 8.0, 0.0])
+            points.append(start + way * self.heart.surface_mm(start, way, 2.0 + self.heart.fat_mm))
+        return _bumpy(curve(self.heart.to_patient(np.array(points)), GRAIN_MM), deposit.thickness_mm / 2, rng)
+
+    def _on_pleura(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
+        side = 1 if deposit.seed % 2 else -1
+        z0 = (-110 + 110 * deposit.along) * self.chest.scale
+        angle0 = 60 + 85 * deposit.angle_deg / 360
+        n = max(3, int(deposit.length_mm / 1.2))
+        u, v = np.meshgrid(np.linspace(-0.5, 0.5, n), np.linspace(-0.5, 0.5, n))
+        keep = u**2 + v**2 < 0.25 * (1 + 0.4 * np.sin(3 * np.arctan2(v, u) + rng.uniform(0, 6)))
+        z, angle = z0 + u[keep] * deposit.length_mm, angle0 + v[keep] * deposit.length_mm / 2
+        radius, turn = self.chest.cavity_mm(z, angle) - 0.5, np.deg2rad(angle)
+        points = np.stack([side * radius * np.sin(turn), -radius * np.cos(turn), z], axis=1)
+        return Balls(points, np.full(len(points), max(1.0, deposit.thickness_mm / 2)))
+
+    def _in_node(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
+        if deposit.kind is Kind.HILAR:
+            line = self.courses.bronchi[deposit.seed % 2][-12:]
+        else:
+            line = np.vstack([self.courses.trachea[-24:], *(path[:20] for path in self.courses.bronchi)])
+        away = rng.normal(size=3) * (1, 1, 0.5)
+        at = line[int(deposit.along * (len(line) - 1))] + _unit(away) * rng.uniform(11, 16)
+        return _clump(at, (deposit.length_mm, deposit.thickness_mm, deposit.thickness_mm), rng)
+
+    def _wire(self, deposit: Deposit) -> Balls:
+        z = (-85 + 128 * deposit.along) * self.chest.scale
+        angles = np.linspace(0, 2 * np.pi, 220)
+        ring = np.stack([19 * np.cos(angles), 7.5 * np.sin(angles), 3 * np.sin(2 * angles)], axis=1)
+        return _even(ring + (0, float(sternum_y_mm(self.chest, z)), z), deposit.thickness_mm)
+
+    def _lead(self, deposit: Deposit) -> Balls:
+        veins = [path for path, _, what in self.courses.others if what is Structure.SUPERIOR_VENA_CAVA]
+        way_in = [*veins[2][:8:-12], *veins[0][-4::-12]]
+        atrium = self.heart.to_patient(self.heart.to_local(np.array([-46.0, -12, -2]) * self.heart.scale))[0]
+        tip = (
+            np.array([[0.78 * self.heart.motion[4], 22.0, -6.0]]) if deposit.site == "RV" else np.array([[-22, 42, 12]])
+        )
+        across = self.heart.to_patient(np.array([[8.0, 40.0, -18.0]]))
+        path = [*way_in, atrium, *(across if deposit.site == "RV" else ()), *self.heart.to_patient(tip.astype(float))]
+        return _even(curve(path, GRAIN_MM), deposit.thickness_mm)
+
+
+def _unit(vector: Floats) -> Floats:
+    return np.asarray(vector / np.linalg.norm(vector))
+
+
+def _even(path: Points, diameter_mm: float) -> Balls:
+    return Balls(path, np.full(len(path), diameter_mm / 2))
+
+
+def _bumpy(path: Points, radius_mm: float, rng: np.random.Generator) -> Balls:
+    taper = np.sqrt(np.sin(np.linspace(0.15, np.pi - 0.15, len(path))))
+    return Balls(path, np.maximum(0.25, radius_mm * taper * rng.uniform(0.6, 1.1, len(path))))
+
+
+def _clump(at: Floats, size_mm: tuple[float, float, float], rng: np.random.Generator) -> Balls:
+    n = 12
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    spread = rng.uniform(-0.33, 0.33, (n, 3)) * np.array(size_mm)
+    radius = max(0.3, 0.24 * float(np.mean(size_mm)))
+    return Balls(at + spread @ turn, radius * rng.uniform(0.6, 1.2, n))
+
+
+def _along_wall(
+    path: Points, radius_mm: Floats, middle_mm: float, deposit: Deposit, inward: Floats, rng: np.random.Generator
+) -> Balls:
+    """A sheet in the wall of a tube, eccentric; the angle counts from the side that faces away from ``inward``."""
+    along = np.append(0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1)))
+    half = deposit.length_mm / 2
+    middle_mm = float(np.clip(middle_mm, half, max(half, along[-1] - half)))
+    stations = np.linspace(middle_mm - half, middle_mm + half, max(2, int(deposit.length_mm / GRAIN_MM) + 1))
+    centres = np.stack([np.interp(stations, along, column) for column in path.T], axis=1)
+    radius = np.interp(stations, along, radius_mm)
+    tangent = np.stack([np.interp(stations, along, column) for column in np.gradient(path, axis=0).T], axis=1)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    outward = centres - inward
+    outward -= tangent * (outward * tangent).sum(axis=1, keepdims=True)
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    across = np.cross(tangent, outward)
+    taper = np.sqrt(np.maximum(0.05, 1 - ((stations - middle_mm) / (half + 0.3)) ** 2))
+    rows, sizes = [], []
+    for n in range(len(stations)):
+        arc = np.deg2rad(deposit.arc_deg) * taper[n] * rng.uniform(0.8, 1.05)
+        angles = np.deg2rad(deposit.angle_deg) + np.linspace(-arc / 2, arc / 2, max(2, int(arc * radius[n] / GRAIN_MM)))
+        ring = np.cos(angles)[:, None] * outward[n] + np.sin(angles)[:, None] * across[n]
+        thick = deposit.thickness_mm / 2 * np.sqrt(taper[n]) * rng.uniform(0.75, 1.1, len(angles))
+        rows.append(centres[n] + ring * radius[n])
+        sizes.append(thick)
+    return Balls(np.vstack(rows), np.concatenate(sizes))

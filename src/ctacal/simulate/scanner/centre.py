@@ -1,0 +1,155 @@
+"""``Centre``: a scanner and its CTAC protocol, read from TOML: presets that come with ctacal, or a user's own file."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from math import inf
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from ctacal.errors import UsageError
+from ctacal.simulate.scanner.kernel import FAMILIES
+
+CENTRES = Path(__file__).parent / "centres"
+"""The presets: each number's source is the comment behind it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Centre:
+    """A scanner and its protocol. Fields with a default are alike in all presets, and assumed where no source is named.
+
+    Raises ``UsageError``, which names the field, where a value cannot be.
+    """
+
+    name: str
+    notes: str = ""
+    kvp: float
+    tube_current_ma: float
+    rotation_s: float
+    thickness_mm: float
+    """Width of the slice-sensitivity profile at half its height."""
+    spacing_mm: float
+    matrix: int
+    fov_mm: float
+    """Width of the picture."""
+    kernel: str
+    """A family of ``kernel.FAMILIES``."""
+    mtf50_per_mm: float
+    """The scanner's and its kernel's resolution: where the modulation transfer falls to one half."""
+    noise_target_hu: float
+    """SD in the middle of 320 mm of water; a statement that the tests check, nothing is scaled by it."""
+    collimation_mm: float
+    """Width of the beam along z at the isocentre: slices within it are acquired at the same time."""
+    helical: bool = True
+    """Helical: the slice profile is rounded (its foot is half as wide again); else step and shoot."""
+    pitch: float = 1.0
+    """Table travel in a rotation over the collimation; 1 for step and shoot."""
+    step_s: float = 1.0
+    """Step and shoot: time from the end of a rotation to the next."""
+    filter_mm_al: float = 7.0
+    """Inherent and flat filters, and the middle of the bow tie, as aluminium (assumed, as in kvp_factors.py)."""
+    filter_mm_cu: float = 0.0
+    bow_tie: float = 0.45
+    """Share of what a 320 mm cylinder lacks towards its rim that the bow-tie filter makes up for."""
+    scan_field_mm: float = 500.0
+    """What the detector sees; beyond it data are extrapolated."""
+    focus_mm: float = 570.0
+    """From focus to isocentre: about that of most diagnostic scanners."""
+    views: int = 720
+    """Over half a turn."""
+    detector_mm: float = 0.8
+    """Spacing of the rays at the isocentre."""
+    blur_mm: float = 0.9
+    """Focal spot and detector aperture at the isocentre, FWHM; the kernel makes up for it as far as it can."""
+    dose_efficiency: float = 0.75
+    """Share of photons that meet active detector within the profile: septa, grid, penumbra."""
+    electronic_noise_kev: float = 150.0
+    """SD of the electronic noise of one ray in one view."""
+    current_modulation: float = 0.0
+    """0: constant current; 1: current in proportion to attenuation; 0.5 is usual where there is modulation."""
+    scatter: float = 0.05
+    """Scatter over primary in the middle behind a 320 mm water cylinder; some 2-10 % with a grid."""
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            self._require(0 < getattr(self, name) < inf, name, "above 0")
+        for name in _NOT_NEGATIVE:
+            self._require(0 <= getattr(self, name) < inf, name, "0 or more")
+        for name, low, high in _RANGES:
+            self._require(low <= getattr(self, name) <= high, name, f"{low:g} to {high:g}")
+        self._require(self.kernel in FAMILIES, "kernel", f"one of {', '.join(FAMILIES)}")
+        self._require(self.helical or self.pitch == 1, "pitch", "1 for step and shoot")
+
+    def _require(self, right: bool, field: str, wanted: str) -> None:
+        if not right:
+            raise UsageError(f"centre {self.name!r}: {field} is {getattr(self, field)!r}, expected {wanted}")
+
+    @property
+    def mas(self) -> float:
+        """Effective mAs: what a slice receives."""
+        return self.tube_current_ma * self.rotation_s / self.pitch
+
+    @property
+    def pixel_mm(self) -> float:
+        """Width of a pixel."""
+        return self.fov_mm / self.matrix
+
+
+_POSITIVE = ("tube_current_ma", "rotation_s", "thickness_mm", "spacing_mm", "noise_target_hu", "collimation_mm")
+_NOT_NEGATIVE = ("step_s", "filter_mm_al", "filter_mm_cu", "blur_mm", "electronic_noise_kev")
+_RANGES = (
+    ("kvp", 60, 150),
+    ("matrix", 16, 1024),
+    ("fov_mm", 50, 900),
+    ("scan_field_mm", 50, 900),
+    ("mtf50_per_mm", 0.05, 1.5),
+    ("pitch", 0.1, 3),
+    ("bow_tie", 0, 1),
+    ("focus_mm", 200, 1500),
+    ("views", 16, 4000),
+    ("detector_mm", 0.1, 5),
+    ("dose_efficiency", 0.01, 1),
+    ("current_modulation", 0, 1),
+    ("scatter", 0, 0.3),
+)
+
+
+def centre_names() -> tuple[str, ...]:
+    """The presets that come with ctacal."""
+    return tuple(sorted(file.stem for file in CENTRES.glob("*.toml")))
+
+
+def load_centre(name: str | Path) -> Centre:
+    """A preset by its name, or a user's own TOML file by its path.
+
+    Raises ``UsageError`` where there is no such centre, or naming the field that is missing, unknown or impossible.
+    """
+    file = CENTRES / f"{name}.toml" if str(name) in centre_names() else Path(name)
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(centre_names())
+        raise UsageError(f"no centre {str(name)!r}: expected one of {known}, or a TOML file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise UsageError(f"centre {str(name)!r} cannot be read: {problem}") from problem
+    return _centre_of(file.stem, content)
+
+
+def _centre_of(stem: str, content: Mapping[str, Any]) -> Centre:
+    values = {"name": stem, **content}
+    known = {field.name: field for field in fields(Centre)}
+    for unknown in sorted(values.keys() - known.keys()):
+        raise UsageError(f"centre {stem!r}: unknown field {unknown!r}")
+    for name, field in known.items():
+        if name not in values and field.default is MISSING:
+            raise UsageError(f"centre {stem!r}: the field {name!r} is missing")
+    types = get_type_hints(Centre)
+    return Centre(**{name: _checked(stem, name, types[name], value) for name, value in values.items()})
+
+
+def _checked(stem: str, name: str, kind: type, value: object) -> Any:
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise UsageError(f"centre {stem!r}: {name} is {value!r}, expected {kind.__name__}")
+    return value

@@ -1,0 +1,191 @@
+"""``Detector``: from path lengths to what is measured, with noise and scatter, and back to path lengths of water."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.simulate.scanner.attenuation import Beam, Floats, beam
+from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.kernel import detector_blur
+from ctacal.simulate.scanner.scatter import Rays, scatter_field
+
+_FIRST_WATER_MM, _WATER_STEP_MM = -152.0, 4.0
+_FIRST_HYDROXYAPATITE_MM = -60.0
+WATER_MM = np.arange(_FIRST_WATER_MM, 753.0, _WATER_STEP_MM)
+HYDROXYAPATITE_MM = np.arange(_FIRST_HYDROXYAPATITE_MM, 401.0)
+"""Steps of the lookup table, in mm at 1 g/cm3; interpolation errs by less than 2e-4 of the logarithm."""
+
+LOG_STEPS = 4096
+
+CYLINDER_MM = 320.0
+"""Diameter of the water cylinder that bow tie, scatter and current modulation refer to (the CTDI body phantom's)."""
+
+BOW_TIE_REACH_MM = 150.0
+"""Further out the bow tie gets no thicker (assumed)."""
+
+SCATTER_CORRECTED = 0.9
+"""The scanner knows its scatter to within a tenth (assumed)."""
+
+STARVED_SD = 0.25
+"""Signals below this part of the electronic noise's SD are raised to it before the logarithm (assumed)."""
+
+CURRENT_RANGE = (0.3, 3.0)
+"""What current modulation may make of the current (assumed)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A centre's detector; signals are keV per unit of exposure (mm2 x mAs at 1 m)."""
+
+    centre: Centre
+    log_signal: NDArray[np.float32]
+    """(water, hydroxyapatite): logarithm of the mean over the photons' energies."""
+    log_variance: NDArray[np.float32]
+    """The same of the quantum variance: a compound Poisson process of the absorbed energies."""
+    bow_tie_mm: NDArray[np.float32]
+    """(detectors,): water that the bow tie stands for."""
+    air: NDArray[np.float32]
+    """(detectors,): the signal with nothing in the beam."""
+    water_mm: NDArray[np.float32]
+    """Path length of water, bow tie included, in even steps of -log(signal)."""
+    log_span: tuple[float, float]
+    """-log(signal) at the first and last of ``water_mm``."""
+    cylinder_share: float = 1.0
+    """Signal over air in the middle behind ``CYLINDER_MM`` of water."""
+    scatter: float = 0.0
+    """Scatter in parts of ``scatter_field``."""
+
+    @property
+    def exposure(self) -> float:
+        """mm2 x mAs at 1 m, of one ray in one view."""
+        centre = self.centre
+        at_isocentre = (1000 / centre.focus_mm) ** 2 * centre.dose_efficiency
+        return at_isocentre * centre.detector_mm * centre.thickness_mm * centre.mas / centre.views
+
+    def primary(self, water_mm: Rays, hydroxyapatite_mm: Rays) -> tuple[Rays, Rays]:
+        """Mean signal and quantum variance, at unit exposure, behind path lengths at 1 g/cm3."""
+        signal, variance = np.empty_like(water_mm), np.empty_like(water_mm)
+        for log_values, out in ((self.log_signal, signal), (self.log_variance, variance)):
+            _look_up(water_mm, hydroxyapatite_mm, self.bow_tie_mm, log_values, out)
+        return signal, variance
+
+    def measure(self, signal: Rays, variance: Rays, rngs: Sequence[np.random.Generator]) -> Rays:
+        """What is measured where ``signal`` is expected, a generator for each slice; scatter is already subtracted."""
+        centre = self.centre
+        energy_kev = variance / signal
+        measured = detector_blur(signal, centre.blur_mm, centre.detector_mm)
+        exposure = self.exposure * self._current(measured)
+        if self.scatter:
+            measured += self._scattered(measured)
+        electronic = centre.electronic_noise_kev / exposure
+        noise = np.stack([rng.standard_normal(signal.shape[:2], np.float32) for rng in rngs], axis=2)
+        noise *= np.sqrt(measured * energy_kev / exposure + electronic**2)
+        measured += noise
+        if self.scatter:
+            measured -= SCATTER_CORRECTED * self._scattered(measured)
+        return np.asarray(np.maximum(measured, STARVED_SD * electronic), np.float32)
+
+    def water(self, measured: Rays) -> Rays:
+        """Path lengths of water that would give the signal: logarithm, calibration in air, hardening by water."""
+        paths = np.empty_like(measured)
+        _to_water(measured, self.bow_tie_mm, self.water_mm, *self.log_span, paths)
+        return paths
+
+    def _scattered(self, signal: Rays) -> Rays:
+        return np.float32(self.scatter) * scatter_field(signal, self.air, self.centre.detector_mm)
+
+    def _current(self, signal: Rays) -> Rays:
+        """(views, 1, slices): tube current over the nominal one, from the strongest attenuation of each view."""
+        if not self.centre.current_modulation:
+            return np.ones((signal.shape[0], 1, signal.shape[2]), np.float32)
+        least = (signal / self.air[:, None]).min(axis=1, keepdims=True)
+        share = self.cylinder_share / np.maximum(least, 1e-8)
+        return np.asarray(np.clip(share**self.centre.current_modulation, *CURRENT_RANGE), np.float32)
+
+
+def detectors_of(centre: Centre) -> int:
+    """Number of rays in a view."""
+    return round(centre.scan_field_mm / centre.detector_mm)
+
+
+def ray_positions_mm(detectors: int, detector_mm: float) -> Floats:
+    """Distance of each ray from the isocentre."""
+    return np.asarray((np.arange(detectors) - (detectors - 1) / 2) * detector_mm)
+
+
+@cache
+def detector_of(centre: Centre) -> Detector:
+    """Make the tables of a centre; a second call returns the same."""
+    rays = beam(centre.kvp, centre.filter_mm_al, centre.filter_mm_cu)
+    position_mm = ray_positions_mm(detectors_of(centre), centre.detector_mm)
+    bow_tie_mm = centre.bow_tie * (CYLINDER_MM - _chord_mm(np.minimum(np.abs(position_mm), BOW_TIE_REACH_MM)))
+    log_signal, log_variance = (_log_table(rays, power) for power in (1, 2))
+    water = -log_signal[:, np.flatnonzero(HYDROXYAPATITE_MM == 0)[0]].astype(float)
+    span = float(water[0]), float(water[-1])
+    plain = Detector(
+        centre=centre,
+        log_signal=log_signal,
+        log_variance=log_variance,
+        bow_tie_mm=bow_tie_mm.astype(np.float32),
+        air=np.exp(-np.interp(bow_tie_mm, WATER_MM, water)).astype(np.float32),
+        water_mm=np.interp(np.linspace(*span, LOG_STEPS), water, WATER_MM).astype(np.float32),
+        log_span=span,
+    )
+    return _scaled(plain, position_mm)
+
+
+def _scaled(detector: Detector, position_mm: Floats) -> Detector:
+    """The detector with what refers to the water cylinder: its attenuation, and scatter as the centre says."""
+    chord = _chord_mm(position_mm).astype(np.float32)[None, :, None]
+    signal, _ = detector.primary(chord, np.zeros_like(chord))
+    field = scatter_field(signal, detector.air, detector.centre.detector_mm)
+    middle = len(position_mm) // 2
+    primary = float(signal[0, middle, 0])
+    scatter = detector.centre.scatter * primary / float(field[0, middle, 0])
+    return replace(detector, cylinder_share=primary / float(detector.air[middle]), scatter=scatter)
+
+
+def _chord_mm(position_mm: Floats) -> Floats:
+    """Path through the reference cylinder."""
+    return np.asarray(2 * np.sqrt(np.maximum((CYLINDER_MM / 2) ** 2 - position_mm**2, 0)))
+
+
+def _log_table(rays: Beam, power: int) -> NDArray[np.float32]:
+    """(water, hydroxyapatite): log of the sum over energies of photons x energy ** power behind the path."""
+    exponent = -WATER_MM[:, None, None] * rays.water_per_mm - HYDROXYAPATITE_MM[:, None] * rays.hydroxyapatite_per_mm
+    return np.log(np.exp(exponent) @ (rays.photons_per_mm2_mas * rays.energy_kev**power)).astype(np.float32)
+
+
+@numba.njit(parallel=True, fastmath=True, cache=True)
+def _look_up(water_mm, hydroxyapatite_mm, bow_tie_mm, log_values, out):  # type: ignore[no-untyped-def]
+    """Bilinear interpolation of the table, and its exponential; paths beyond the table count as at its end."""
+    views, detectors, slices = out.shape
+    last_w, last_h = log_values.shape[0] - 1.001, log_values.shape[1] - 1.001
+    for v in numba.prange(views):
+        for d in range(detectors):
+            for k in range(slices):
+                w = min(max((water_mm[v, d, k] + bow_tie_mm[d] - _FIRST_WATER_MM) / _WATER_STEP_MM, 0.0), last_w)
+                h = min(max(hydroxyapatite_mm[v, d, k] - _FIRST_HYDROXYAPATITE_MM, 0.0), last_h)
+                i, j = int(w), int(h)
+                a, b = w - i, h - j
+                low = (1 - b) * log_values[i, j] + b * log_values[i, j + 1]
+                high = (1 - b) * log_values[i + 1, j] + b * log_values[i + 1, j + 1]
+                out[v, d, k] = np.exp(np.float32((1 - a) * low + a * high))
+
+
+@numba.njit(parallel=True, fastmath=True, cache=True)
+def _to_water(measured, bow_tie_mm, water_mm, first_log, last_log, out):  # type: ignore[no-untyped-def]
+    views, detectors, slices = out.shape
+    scale = (len(water_mm) - 1) / (last_log - first_log)
+    for v in numba.prange(views):
+        for d in range(detectors):
+            for k in range(slices):
+                at = (-np.log(measured[v, d, k]) - first_log) * scale
+                at = min(max(at, 0.0), len(water_mm) - 1.001)
+                i = int(at)
+                a = at - i
+                out[v, d, k] = (1 - a) * water_mm[i] + a * water_mm[i + 1] - bow_tie_mm[d]

@@ -1,0 +1,135 @@
+"""Motion during the scan: the beating heart, not gated, and breathing.
+
+The body at rest is projected once; for each phase of the heart cycle, the difference that the heart region makes is
+added to the views that were taken in that phase. Breathing displaces whole slices along the patient's axis: steps
+between slices, no blur within one, and bones move along.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.geometry import Geometry
+from ctacal.simulate.materials import Body
+from ctacal.simulate.scanner.attenuation import Floats
+from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.projector import view_angles
+from ctacal.simulate.scanner.slabs import check_grid
+
+ATRIAL_FIBRILLATION = 0.24
+"""SD of RR intervals over their mean in atrial fibrillation (assumed)."""
+
+SHORTEST_BEAT = 0.4
+"""No RR interval is shorter than this part of their mean (assumed)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Motion:
+    """What moves while the body is scanned."""
+
+    phases: tuple[Body, ...] = ()
+    """The heart region at evenly spaced phases of the cycle, each a whole-voxel part of the body's grid."""
+    heart_rate_bpm: float = 70.0
+    irregularity: float = 0.0
+    """SD of the RR intervals over their mean; see ``ATRIAL_FIBRILLATION``."""
+    breathing_mm: float = 0.0
+    """How far the body is drawn to the feet at full inspiration."""
+    breathing_s: float = 4.0
+    """Time of one breath."""
+
+    def __post_init__(self) -> None:
+        for name in ("heart_rate_bpm", "breathing_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected above 0")
+        if not 0 <= self.irregularity <= 1:
+            raise ValueError(f"irregularity is {self.irregularity}, expected 0 to 1")
+
+    @classmethod
+    def of_heart(
+        cls,
+        body_at: Callable[[float], Body],
+        *,
+        phases: int = 8,
+        heart_rate_bpm: float = 70.0,
+        irregularity: float = 0.0,
+    ) -> "Motion":
+        """A beating heart; ``body_at`` gives the heart region at a phase of 0 to 1."""
+        bodies = tuple(body_at(k / phases) for k in range(phases))
+        return cls(phases=bodies, heart_rate_bpm=heart_rate_bpm, irregularity=irregularity)
+
+
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """When each slice's views were taken, in one scan."""
+
+    middle_s: Floats
+    """(slices,): the middle of the slice's rotation."""
+    view_s: Floats
+    """(2, views, slices): a parallel view is the mean of two, half a turn apart."""
+
+    @classmethod
+    def of(cls, centre: Centre, position_mm: Floats, start_s: float) -> "Timing":
+        """A rotation about the moment when the beam's middle meets the slice; the tube turns steadily."""
+        travel_mm = position_mm - position_mm[0]
+        if centre.helical:
+            middle_s = travel_mm / (centre.pitch * centre.collimation_mm) * centre.rotation_s
+        else:
+            rotation = np.floor(travel_mm / centre.collimation_mm + 1e-6)
+            middle_s = rotation * (centre.rotation_s + centre.step_s)
+        middle_s = start_s + centre.rotation_s / 2 + middle_s
+        half_turn_s = centre.rotation_s / 2
+        first_s = middle_s - half_turn_s
+        at_angle_s = view_angles(centre.views)[:, None] / np.pi * half_turn_s
+        first_view_s = first_s + np.mod(at_angle_s - first_s, half_turn_s)
+        return cls(middle_s, np.stack([first_view_s, first_view_s + half_turn_s]))
+
+
+def breathing_shift_mm(motion: Motion, time_s: Floats) -> Floats:
+    """How far the body lies to the feet of its place at end expiration (Lujan AE et al., Med Phys 1999;26:715-720)."""
+    return np.asarray(motion.breathing_mm * np.sin(np.pi * time_s / motion.breathing_s) ** 4)
+
+
+def phase_weights(motion: Motion, view_s: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(phases, views, slices): by how much each phase was seen in each view; they sum to 1."""
+    count = len(motion.phases)
+    position = np.mod(_cycles(motion, view_s, rng), 1) * count
+    distance = np.abs(position[None] - np.arange(count).reshape(-1, 1, 1, 1))
+    distance = np.minimum(distance, count - distance)
+    return np.asarray(np.clip(1 - distance, 0, 1).mean(axis=1), np.float32)
+
+
+def _cycles(motion: Motion, time_s: Floats, rng: np.random.Generator) -> Floats:
+    """Heart cycles since the start, their lengths drawn one by one."""
+    mean_s = 60 / motion.heart_rate_bpm
+    beats = int(np.max(time_s) / mean_s / SHORTEST_BEAT) + 2
+    lengths_s = mean_s * np.maximum(1 + motion.irregularity * rng.standard_normal(beats), SHORTEST_BEAT)
+    return np.asarray(np.interp(time_s, np.append(0, np.cumsum(lengths_s)), np.arange(beats + 1.0)))
+
+
+def still_region(body: Body, region: Geometry) -> Body:
+    """The part of the body that a moving region replaces.
+
+    Raises ``ValueError`` where the region is no whole-voxel part of the body's grid.
+    """
+    check_grid(region)
+    corner = np.linalg.inv(body.geometry.affine) @ np.append(region.to_patient_mm((0, 0, 0)), 1)
+    start = np.rint(corner[:3]).astype(int)
+    spans = tuple(slice(a, a + n) for a, n in zip(start.tolist(), region.shape, strict=True))
+    inside = (start >= 0).all() and (start + region.shape <= body.geometry.shape).all()
+    part = (spans[0], spans[1], spans[2])
+    if not inside or not body.geometry.crop(part).same_grid(region):
+        raise ValueError(f"the heart region {region.shape} is no whole-voxel part of the body {body.geometry.shape}")
+    return Body(body.tissue[part], body.hydroxyapatite_mg_cm3[part], region)
+
+
+def slices_of(body: Body, region: Geometry) -> slice:
+    """Which of the body's slices the region covers."""
+    first = round((region.affine[2, 3] - body.geometry.affine[2, 3]) / body.geometry.slice_spacing_mm)
+    return slice(first, first + region.shape[0])
+
+
+def random_start_s(motion: Motion, rng: np.random.Generator) -> float:
+    """The scan begins anywhere within a heart cycle or a breath."""
+    return float(rng.uniform(0, max(60 / motion.heart_rate_bpm, motion.breathing_s)))

@@ -1,0 +1,106 @@
+"""Slices as slabs of the body: the slice-sensitivity profile, and maps of the two basis materials."""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
+from ctacal.simulate.materials import Body, Tissue
+from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3, Floats
+from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.projector import Image
+
+HELICAL_FOOT, AXIAL_FOOT = 0.5, 0.1
+"""Width of the profile's slopes over the slice thickness (assumed): a helical profile is rounder."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of the body's grid in plane."""
+
+    rows: slice
+    columns: slice
+
+    @classmethod
+    def of_body(cls, body: Body) -> "Box":
+        """What is not air."""
+        return cls.around((body.tissue != Tissue.AIR).any(axis=0) | (body.hydroxyapatite_mg_cm3 > 0).any(axis=0))
+
+    @classmethod
+    def around(cls, filled: NDArray[np.bool_]) -> "Box":
+        """The smallest that holds what is true in (rows, columns); one pixel where nothing is."""
+        if not filled.any():
+            return cls(slice(0, 1), slice(0, 1))
+        spans = [np.flatnonzero(filled.any(axis=axis)) for axis in (1, 0)]
+        return cls(*(slice(int(span[0]), int(span[-1]) + 1) for span in spans))
+
+    def middle_mm(self, geometry: Geometry, isocentre_mm: tuple[float, float]) -> tuple[float, float]:
+        """(row, column) distance of its middle from the isocentre, which is given as (left, posterior)."""
+        index = (0, (self.rows.start + self.rows.stop - 1) / 2, (self.columns.start + self.columns.stop - 1) / 2)
+        left, posterior, _ = geometry.to_patient_mm(index)
+        return float(posterior - isocentre_mm[1]), float(left - isocentre_mm[0])
+
+
+def check_grid(geometry: Geometry) -> None:
+    """Raise ``ValueError`` where a grid is not canonical with square pixels, as the scanner needs it."""
+    columns = geometry.affine[:3, :3] / np.linalg.norm(geometry.affine[:3, :3], axis=0)
+    _, row_mm, column_mm = geometry.spacing_mm
+    if not np.allclose(columns, CANONICAL_DIRECTIONS.T, atol=1e-6) or abs(row_mm - column_mm) > 1e-6:
+        raise ValueError(f"a body to be scanned needs a canonical grid with square pixels, got {geometry.affine!r}")
+
+
+def slice_positions_mm(geometry: Geometry, centre: Centre) -> Floats:
+    """Middle of each slice along the patient's axis: as many as fit into the body's grid."""
+    bottom_mm = geometry.to_patient_mm((-0.5, 0, 0))[2]
+    count = int(geometry.shape[0] * geometry.slice_spacing_mm / centre.spacing_mm + 1e-6)
+    if count < 1:
+        raise ValueError(f"a body of {geometry.shape[0]} slices is thinner than one slice spacing of {centre.name!r}")
+    return np.asarray(bottom_mm + (np.arange(count) + 0.5) * centre.spacing_mm)
+
+
+def slab_weights(geometry: Geometry, position_mm: Floats, centre: Centre, slabs: int) -> NDArray[np.float32]:
+    """(slices x slabs, slices of the body): weights that make each slab, the slabs of a slice of equal sensitivity.
+
+    A profile is a trapezoid, ``thickness_mm`` wide at half its height. Beyond its ends the body goes on unchanged.
+    """
+    step_mm = geometry.slice_spacing_mm
+    edges_mm = geometry.to_patient_mm((-0.5, 0, 0))[2] + np.arange(geometry.shape[0] + 1) * step_mm
+    foot = HELICAL_FOOT if centre.helical else AXIAL_FOOT
+    below = _share_below(edges_mm - position_mm[:, None], centre.thickness_mm, foot * centre.thickness_mm)
+    below[:, 0], below[:, -1] = 0, 1
+    part = np.clip(below[:, None, :] * slabs - np.arange(slabs)[:, None], 0, 1)
+    return np.diff(part, axis=2).reshape(-1, geometry.shape[0]).astype(np.float32)
+
+
+def _share_below(z_mm: Floats, width_mm: float, foot_mm: float) -> Floats:
+    """Integral up to z of a unit trapezoid with that width at half its height, and slopes ``foot_mm`` wide."""
+    outer, inner = (width_mm + foot_mm) / 2, (width_mm - foot_mm) / 2
+    ramps = [np.maximum(z_mm + shift, 0) ** 2 / 2 for shift in (outer, inner, -inner, -outer)]
+    return np.asarray((ramps[0] - ramps[1] - ramps[2] + ramps[3]) / (width_mm * foot_mm))
+
+
+def basis_maps(body: Body, box: Box, basis: Floats, weights: NDArray[np.float32]) -> Image:
+    """(rows, columns, 2 x slabs): g/cm3 of water, then of hydroxyapatite, of each slab (a row of ``weights``)."""
+    tissue = body.tissue[:, box.rows, box.columns]
+    added = body.hydroxyapatite_mg_cm3[:, box.rows, box.columns]
+    maps = np.zeros((*tissue.shape[1:], 2 * len(weights)), np.float32)
+    _add_maps(tissue, added, basis.astype(np.float32), weights, np.float32(1 / HYDROXYAPATITE_MG_PER_CM3), maps)
+    return maps
+
+
+@numba.njit(parallel=True, fastmath=True, cache=True)
+def _add_maps(tissue, added, basis, weights, displaced, maps):  # type: ignore[no-untyped-def]
+    slabs = len(weights)
+    for j in numba.prange(tissue.shape[1]):
+        for s in range(slabs):
+            for z in range(tissue.shape[0]):
+                w = weights[s, z]
+                if w == 0:
+                    continue
+                for i in range(tissue.shape[2]):
+                    mg = added[z, j, i]
+                    left = w * (np.float32(1) - mg * displaced)
+                    maps[j, i, s] += left * basis[tissue[z, j, i], 0]
+                    maps[j, i, slabs + s] += left * basis[tissue[z, j, i], 1] + w * mg * np.float32(1e-3)

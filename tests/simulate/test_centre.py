@@ -1,0 +1,85 @@
+"""Presets, and files of the user's own."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ctacal.errors import UsageError
+from ctacal.simulate.scanner.centre import CENTRES, centre_names, load_centre
+
+OWN = """
+kvp = 120
+tube_current_ma = 30.0
+rotation_s = 0.5
+thickness_mm = 3.0
+spacing_mm = 3.0
+matrix = 512
+fov_mm = 500.0
+kernel = "hann"
+mtf50_per_mm = 0.25
+noise_target_hu = 20.0
+collimation_mm = 20.0
+"""
+
+
+def own(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_there_are_at_least_six() -> None:
+    assert len(centre_names()) >= 6
+    assert len({load_centre(name) for name in centre_names()}) == len(centre_names())
+
+
+def test_each_number_names_its_source() -> None:
+    for file in CENTRES.glob("*.toml"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            assert not line or line.startswith(("#", "notes")) or " # " in line, f"{file.name}: {line}"
+
+
+def test_presets_cover_what_is_in_use() -> None:
+    centres = [load_centre(name) for name in centre_names()]
+    assert {centre.kvp for centre in centres} >= {100.0, 120.0, 130.0, 140.0}
+    assert {centre.matrix for centre in centres} == {256, 512}
+    assert max(centre.rotation_s for centre in centres) > 10
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    centre = load_centre(own(tmp_path, OWN))
+    assert (centre.name, centre.kvp, centre.mas) == ("mine", 120.0, 15.0)
+    assert centre.pixel_mm == pytest.approx(500 / 512)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("tube_current_ma = 30.0", "tube_current_ma = -30.0", "tube_current_ma is -30.0, expected above 0"),
+        ("tube_current_ma = 30.0", "", "'tube_current_ma' is missing"),
+        ("kvp = 120", "kvp = 12", "kvp is 12.0, expected 60 to 150"),
+        ("kvp = 120", 'kvp = "high"', "kvp is 'high', expected float"),
+        ("kvp = 120", "kvp = nan", "kvp is nan"),
+        ("rotation_s = 0.5", "rotation_s = inf", "rotation_s is inf"),
+        ("matrix = 512", "matrix = 512.5", "matrix is 512.5, expected int"),
+        ("matrix = 512", "matrix = 0", "matrix is 0, expected 16 to 1024"),
+        ('kernel = "hann"', 'kernel = "B30"', "kernel is 'B30', expected one of hann"),
+        ("kvp = 120", "kvp = 120\ncolour = 1", "unknown field 'colour'"),
+        ("kvp = 120", "kvp = 120\nhelical = false\npitch = 1.5", "pitch is 1.5"),
+        ("kvp = 120", "kvp = ", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        load_centre(own(tmp_path, OWN.replace(old, new)))
+
+
+def test_an_unknown_centre_names_those_that_are_known() -> None:
+    with pytest.raises(UsageError, match="spect_ct_2slice"):
+        load_centre("nowhere")
+
+
+def test_presets_are_plain_toml() -> None:
+    for file in CENTRES.glob("*.toml"):
+        assert tomllib.loads(file.read_text(encoding="utf-8"))

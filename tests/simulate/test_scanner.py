@@ -1,0 +1,256 @@
+"""What the scanner makes of water, tissue and calcium, against what is known of scanners."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ctacal.geometry import Geometry
+from ctacal.simulate.materials import Body, Tissue
+from ctacal.simulate.scanner.attenuation import beam, tissue_hu
+from ctacal.simulate.scanner.centre import Centre, centre_names, load_centre
+from ctacal.simulate.scanner.scan import scan
+from ctacal.volume import Volume
+from tests.simulate.bodies import CENTRE, QUIET, cylinder, inside
+
+MIDDLE = (0.0, 0.0, 20.0)
+NARROW = replace(QUIET, fov_mm=250.0, matrix=128, scan_field_mm=320.0, scatter=0.0)
+"""Quick, for bodies up to 300 mm."""
+
+KVP_FACTORS = {80: 1.388, 100: 1.142, 140: 0.907}
+"""docs/decisions/0004-kvp-factors.md, as benchmarks/kvp_factors.py prints them."""
+
+
+@pytest.fixture(scope="module")
+def quiet_water() -> Volume:
+    return scan(cylinder(320), replace(QUIET, scatter=0.05), seed=1)
+
+
+def noise_sd(body: Body, centre: Centre, radius_mm: float = 30) -> float:
+    """SD in the middle, of the difference of two scans."""
+    one, other = (inside(scan(body, centre, seed=seed), (0, 0, radius_mm)) for seed in (1, 2))
+    return float((one - other).std() / np.sqrt(2))
+
+
+# --- water and tissue -------------------------------------------------------------------------------------------------
+
+
+def test_water_reads_nought_and_is_flat(quiet_water: Volume) -> None:
+    assert abs(inside(quiet_water, MIDDLE).mean()) < 2
+    for position in range(-140, 141, 20):
+        assert abs(inside(quiet_water, (0, position, 6)).mean()) < 5
+        assert abs(inside(quiet_water, (position, 0, 6)).mean()) < 5
+
+
+@pytest.mark.parametrize(("diameter_mm", "bias_hu"), [(200, 3), (400, 10)])
+def test_scatter_biases_little(diameter_mm: float, bias_hu: float) -> None:
+    centre = replace(QUIET, fov_mm=440.0, scatter=0.05)
+    assert abs(inside(scan(cylinder(diameter_mm), centre, seed=1), MIDDLE).mean()) < bias_hu
+
+
+def test_air_reads_minus_1000(quiet_water: Volume) -> None:
+    assert quiet_water.hu[0, :3].mean() == pytest.approx(-1000, abs=4)
+
+
+@pytest.mark.parametrize(
+    ("tissue", "low", "high"),
+    [
+        (Tissue.FAT, -110, -90),
+        (Tissue.MUSCLE, 45, 65),
+        (Tissue.BLOOD, 35, 55),
+        (Tissue.MYOCARDIUM, 35, 55),
+        (Tissue.LIVER, 45, 65),
+        (Tissue.LUNG, -760, -720),
+        (Tissue.BONE_TRABECULAR, 120, 250),
+        (Tissue.BONE_CORTICAL, 1200, 2000),
+        (Tissue.WATER, -0.1, 0.1),
+        (Tissue.AIR, -1000, -1000),
+    ],
+)
+def test_tissue_is_as_bright_as_in_patients(tissue: Tissue, low: float, high: float) -> None:
+    assert low <= tissue_hu(beam(120.0, 7.0), tissue) <= high
+
+
+def test_a_scan_reads_tissue_as_computed() -> None:
+    rods = (((0, -50, 25), Tissue.FAT), ((0, 50, 25), Tissue.MUSCLE), ((55, 0, 25), Tissue.LUNG))
+    volume = scan(cylinder(220, tissues=tuple(rods)), NARROW, seed=1)
+    for (row, column, _), tissue in rods:
+        assert inside(volume, (row, column, 15)).mean() == pytest.approx(tissue_hu(beam(120.0, 7.0), tissue), abs=5)
+
+
+# --- calcium ----------------------------------------------------------------------------------------------------------
+
+
+def calcium_hu(mg_cm3: float, kvp: float = 120.0) -> float:
+    body = cylinder(300, hydroxyapatite=(((0, 0, 10), mg_cm3),))
+    return float(inside(scan(body, replace(NARROW, kvp=kvp), seed=1), (0, 0, 5)).mean())
+
+
+def test_calcium_of_200_mg_reads_255_hu() -> None:
+    assert 250 <= calcium_hu(200) <= 270
+
+
+def test_calcium_is_linear() -> None:
+    assert calcium_hu(100) == pytest.approx(calcium_hu(200) / 2, rel=0.01)
+    assert calcium_hu(800) == pytest.approx(calcium_hu(200) * 4, rel=0.04), "2 cm of 800 mg/cm3 harden the beam"
+
+
+@pytest.mark.parametrize("kvp", KVP_FACTORS)
+def test_calcium_follows_the_tube_voltage(kvp: int) -> None:
+    assert calcium_hu(200, kvp) / calcium_hu(200) == pytest.approx(KVP_FACTORS[kvp], rel=0.01)
+
+
+def test_a_thin_lesion_loses_brightness_with_slice_thickness() -> None:
+    """Calcium 2 mm high in a slice of 4 mm and of 8 mm."""
+    body = cylinder(200, slices=8, hydroxyapatite=(((0, 0, 10), 400.0),))
+    body.hydroxyapatite_mg_cm3[[0, 1, 2, 5, 6, 7]] = 0
+    thin, thick = (
+        float(
+            inside(
+                scan(body, replace(NARROW, thickness_mm=mm, spacing_mm=8.0, helical=False), seed=1), (0, 0, 5)
+            ).mean()
+        )
+        for mm in (4.0, 8.0)
+    )
+    assert thin == pytest.approx(2 * thick, rel=0.05)
+
+
+# --- noise ------------------------------------------------------------------------------------------------------------
+
+
+def test_noise_falls_with_the_square_root_of_dose() -> None:
+    body, centre = cylinder(240), replace(NARROW, electronic_noise_kev=0.0)
+    low, high = (noise_sd(body, replace(centre, tube_current_ma=ma)) for ma in (100.0, 400.0))
+    assert low / high == pytest.approx(2, rel=0.08)
+
+
+def test_noise_rises_with_size_and_sharpness() -> None:
+    usual = replace(NARROW, tube_current_ma=100.0)
+    slim, stout = noise_sd(cylinder(200), usual), noise_sd(cylinder(280), usual)
+    assert stout > 1.8 * slim
+    assert noise_sd(cylinder(200), replace(usual, mtf50_per_mm=0.35)) > 1.5 * slim
+
+
+def test_electronic_noise_matters_at_low_dose_only() -> None:
+    body = cylinder(280)
+    low, high = (
+        noise_sd(body, replace(NARROW, tube_current_ma=ma, electronic_noise_kev=600.0))
+        / noise_sd(body, replace(NARROW, tube_current_ma=ma))
+        for ma in (1.0, 400.0)
+    )
+    assert low > 1.3
+    assert high < 1.05
+
+
+def test_current_modulation_spends_more_on_the_stout() -> None:
+    """From slim to stout, noise rises less than without."""
+    constant = replace(NARROW, tube_current_ma=40.0)
+    modulated = replace(constant, current_modulation=0.5)
+    ratios = [noise_sd(cylinder(280), centre) / noise_sd(cylinder(220), centre) for centre in (constant, modulated)]
+    assert ratios[1] < 0.85 * ratios[0]
+
+
+def test_the_seed_makes_the_noise() -> None:
+    body = cylinder(200, slices=8)
+    first, again, other = (scan(body, CENTRE, seed=seed).hu for seed in (5, 5, 6))
+    assert first.tobytes() == again.tobytes()
+    assert (first != other).mean() > 0.5
+    assert (first[0] != first[1]).mean() > 0.5
+
+
+# --- picture ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_rod_is_seen_where_it_is() -> None:
+    body = cylinder(200, hydroxyapatite=(((40, -25, 6), 600.0),))
+    volume = scan(body, NARROW, seed=1)
+    row, column = np.argwhere(volume.hu[0] > 300).mean(axis=0)
+    left, posterior, _ = volume.geometry.to_patient_mm((0, row, column))
+    assert (left, posterior) == pytest.approx((-25, 40), abs=0.5)
+
+
+def test_the_isocentre_moves_the_picture_not_the_body() -> None:
+    body = cylinder(160, hydroxyapatite=(((20, -15, 6), 600.0),))
+    volume = scan(body, NARROW, seed=1, isocentre_mm=(30.0, -10.0))
+    row, column = np.argwhere(volume.hu[0] > 300).mean(axis=0)
+    assert volume.geometry.to_patient_mm((0, row, column))[:2] == pytest.approx((-15, 20), abs=0.5)
+
+
+def test_slices_lie_within_the_body() -> None:
+    body = cylinder(100, slices=12)
+    volume = scan(body, replace(NARROW, spacing_mm=3.0), seed=1)
+    assert volume.geometry.shape == (4, 128, 128)
+    assert volume.geometry.slice_spacing_mm == pytest.approx(3)
+    assert volume.geometry.to_patient_mm((0, 0, 0))[2] == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="thinner than one slice"):
+        scan(cylinder(100, slices=2), NARROW, seed=1)
+
+
+@pytest.mark.parametrize(("family", "mtf50"), [("hann", 0.25), ("gauss", 0.25), ("enhanced", 0.4)])
+def test_resolution_is_as_stated(family: str, mtf50: float) -> None:
+    """MTF50 from the cylinder's edge, within a tenth: the body's voxels blur as well."""
+    centre = replace(QUIET, kernel=family, mtf50_per_mm=mtf50, matrix=320, fov_mm=160.0, scatter=0.0, detector_mm=0.8)
+    volume = scan(cylinder(130), centre, seed=1)
+    axis = (np.arange(320) - 159.5) * 0.5
+    radius = np.hypot(axis[:, None], axis).ravel()
+    bins = np.arange(50, 80, 0.2)
+    place = np.digitize(radius, bins)
+    edge = np.array([volume.hu[0].ravel()[place == k].mean() for k in range(1, len(bins))])
+    transfer = np.abs(np.fft.rfft(np.diff(edge) * np.hanning(len(edge) - 1), 8192))
+    measured = np.fft.rfftfreq(8192, 0.2)[np.argmax(transfer < transfer[0] / 2)]
+    assert measured == pytest.approx(mtf50, rel=0.1)
+
+
+def test_metal_makes_streaks_and_no_nonsense() -> None:
+    wires = (((-30, -40, 4), Tissue.STEEL), ((-30, 40, 4), Tissue.STEEL), ((60, 0, 10), Tissue.TITANIUM))
+    plain, metal = (scan(cylinder(200, tissues=rods), replace(CENTRE, fov_mm=250.0), seed=1) for rods in ((), wires))
+    assert metal.hu.max() == 3071
+    between = inside(metal, (-30, 0, 8)).mean() - inside(plain, (-30, 0, 8)).mean()
+    assert between < -40
+
+
+def test_a_body_wider_than_the_scan_field_is_continued() -> None:
+    volume = scan(cylinder(220), replace(NARROW, scan_field_mm=180.0), seed=1)
+    assert abs(inside(volume, (0, 0, 60)).mean()) < 20
+    assert abs(inside(volume, (0, 100, 5)).mean()) < 200
+
+
+def test_partial_volume_acts_on_intensities() -> None:
+    """Bones that end in mid-slice: a mean of intensities is dark between them, a mean of densities is not."""
+    body = cylinder(200, slices=8, tissues=(((0, -50, 18), Tissue.BONE_CORTICAL), ((0, 50, 18), Tissue.BONE_CORTICAL)))
+    body.tissue[4:][body.tissue[4:] == Tissue.BONE_CORTICAL] = Tissue.WATER
+    thick = replace(NARROW, thickness_mm=8.0, spacing_mm=8.0, helical=False)
+    densities, intensities = (inside(scan(body, thick, seed=1, slabs=n), (0, 0, 6)).mean() for n in (1, 2))
+    assert intensities < densities - 15
+
+
+def test_an_odd_grid_is_refused() -> None:
+    geometry = Geometry.from_spacing((4, 8, 8), (1.0, 1.0, 2.0))
+    body = Body(np.zeros(geometry.shape, np.uint8), np.zeros(geometry.shape, np.float32), geometry)
+    with pytest.raises(ValueError, match="square pixels"):
+        scan(body, CENTRE, seed=1)
+
+
+def test_an_empty_body_is_air() -> None:
+    body = cylinder(100)
+    body.tissue[:] = Tissue.AIR
+    assert scan(body, NARROW, seed=1).hu.mean() == pytest.approx(-1000, abs=1)
+
+
+# --- presets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", centre_names())
+def test_presets_have_the_noise_that_they_state(name: str) -> None:
+    centre = load_centre(name)
+    body = cylinder(320, slices=max(8, int(np.ceil(centre.spacing_mm))))
+    assert noise_sd(body, centre) == pytest.approx(centre.noise_target_hu, rel=0.1)
+
+
+def test_help_and_scoring_need_no_simulator() -> None:
+    code = "import sys, ctacal.cli.app, ctacal.study; print({'numba', 'spekpy', 'xraylib'} & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "set()"
