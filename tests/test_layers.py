@@ -25,7 +25,19 @@ STAGES = (
 )
 BESIDE = ("nn", "simulate", "report")
 ABOVE = ("web", "node", "batch")
-HEAVY = {"torch", "pynetdicom", "fastapi", "ray", "onnx", "highdicom", "pandas", "matplotlib", "numba", "spekpy", "xraylib"}
+HEAVY = {
+    "torch",
+    "pynetdicom",
+    "fastapi",
+    "ray",
+    "onnx",
+    "highdicom",
+    "pandas",
+    "matplotlib",
+    "numba",
+    "spekpy",
+    "xraylib",
+}
 """Never imported by what scoring needs."""
 
 
