@@ -100,6 +100,29 @@ def test_one_bad_study_never_stops_the_rest(
     assert "Research use only" in printed.err
 
 
+def test_a_refusal_leaves_no_picture_of_an_earlier_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    run("score", SAMPLE, "-o", out, "--write", "json,png,nifti", monkeypatch=monkeypatch)
+    assert len(list(out.rglob("*.nii.gz"))) == len(list(out.rglob("*.png"))) + 1 == 2
+    (tmp_path / "wrong.nii").write_text("no labels")
+    assert run("score", SAMPLE, "-o", out, "--labels", tmp_path / "wrong.nii", monkeypatch=monkeypatch) == 1
+    assert results(out)[0]["reasons"][0]["code"] == "LABELS_UNREADABLE"
+    assert not [file for file in out.rglob("*") if file.suffix in (".png", ".gz")]
+
+
+def test_a_defect_in_drawing_costs_the_picture_not_the_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("no tiles")
+
+    monkeypatch.setattr("ctacal.report.montage.montage", broken)
+    assert run("score", SAMPLE, "-o", tmp_path, "--labels", LABELS, monkeypatch=monkeypatch) == 0
+    (result,), (row,) = results(tmp_path), table(tmp_path)
+    assert result["status"] == row["status"] == "scored_with_warnings"
+    assert row["reason_codes"] == "INTERNAL_ERROR"
+    assert result["agatston"]["total"] == pytest.approx(TRUTH["agatston"]["total"], abs=1e-3)
+    assert not [file for file in tmp_path.rglob("*") if file.suffix == ".png" or file.name.startswith(".writing")]
+
+
 def test_json_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     study(tmp_path / "in", "gap", ImagePositionPatient=[0, 0, 0])
     assert run("score", tmp_path / "in", SAMPLE, "-o", tmp_path / "out", "--json", monkeypatch=monkeypatch) == 1
@@ -217,6 +240,14 @@ def test_info_lists_series_and_the_choice(monkeypatch: pytest.MonkeyPatch, capsy
     (told,) = json.loads(capsys.readouterr().out)
     assert "attenuation-correction" in told["taken"]
     assert "48 images" in told["series"][0]
+
+
+def test_info_of_nothing_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    assert run("info", tmp_path, monkeypatch=monkeypatch) == 1
+    assert "no DICOM image series" in capsys.readouterr().err
 
 
 def test_info_of_the_installation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

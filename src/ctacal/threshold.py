@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.components import Ints, Mask, parts
+from ctacal.dicom.decode import HUArray
 from ctacal.heart import (
     BONE_ABOVE_HU,
     LUNG_BELOW_HU,
@@ -21,7 +22,7 @@ from ctacal.heart import (
     large_parts,
 )
 from ctacal.labels import Calcium, LabelMap
-from ctacal.volume import HUArray, Volume, require_same_grid
+from ctacal.volume import Volume, require_same_grid
 
 SURROUNDINGS_MM = 60.0
 """How far around the heart bone is looked for: as far as the spine (own choice)."""

@@ -8,15 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.dicom.decode import decode_hu
+from ctacal.dicom.decode import HUArray, decode_hu
 from ctacal.dicom.header import READING_ERRORS
 from ctacal.dicom.series import Series
 from ctacal.dicom.stack import MAX_VOXELS, Stack
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
-
-HUArray = NDArray[np.int16] | NDArray[np.float32]
-"""(slices, rows, columns) of Hounsfield units."""
 
 AIR_HU = -1000
 """What lies outside of a volume when it is resampled."""

@@ -76,6 +76,13 @@ def test_without_calcium_the_scan_is_shown_all_the_same(tmp_path: Path) -> None:
     )
 
 
+def test_a_matrix_that_no_scanner_has_makes_no_picture_of_gigabytes(tmp_path: Path) -> None:
+    thin = type(WIDE)(rows=48, columns=40, row_mm=9.0, column_mm=0.7)
+    study = study_of(write(tmp_path, ct_series(thin)))
+    with pytest.raises(ValueError, match="makes no picture"):
+        montage(score_study(study, predict_marker))
+
+
 def test_refused_has_no_picture_and_leaves_no_file(tmp_path: Path) -> None:
     study = study_of(write(tmp_path / "ct", ct_series(WIDE, KVP="60")))
     refused = score_study(study, predict_marker, rule=KVP_ADAPTED)

@@ -29,6 +29,9 @@ def run(paths: Sequence[Path], *, licences: bool, self_check: bool, as_json: boo
     """Print what was asked for; returns the exit status, 1 where the self-check fails."""
     if paths:
         told: Any = [_study_told(study) for study in _studies(paths)]
+        if not told:
+            typer.echo("no DICOM image series there", err=True)
+            return 1
     elif licences:
         told = {name: _licence(name) for name in _runtime_packages()}
     elif self_check:

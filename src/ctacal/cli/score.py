@@ -1,21 +1,23 @@
 """``ctacal score``: every study under the paths, one after the other, each in its own folder."""
 
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from ctacal import __version__
+from ctacal.atomic import whole_file
 from ctacal.cohort import Row, result_row, write_results_csv, write_skipped_csv
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.seg import referenced_series_uid
 from ctacal.dicom.series import Intake, Study, read_studies
-from ctacal.errors import UsageError
+from ctacal.errors import Code, Reason, UsageError
 from ctacal.scores import ScoringRule, named_rule
 from ctacal.study import (
     NOTICE,
@@ -29,7 +31,10 @@ from ctacal.study import (
 )
 
 WRITERS = ("json", "png", "nifti")
+FILES = {"png": ("montage.png",), "nifti": ("ct.nii.gz", "labels.nii.gz")}
+"""What each writer leaves beside result.json."""
 MAX_SKIPPED_SHOWN = 10
+_log = logging.getLogger("ctacal")
 PREDICTORS: dict[str, Predictor] = {"threshold": predict_threshold}
 
 
@@ -92,33 +97,47 @@ def _score_one(
             fill_gaps=options.fill_gaps,
             untilt=options.untilt,
         )
-        _write(result, folder, writers)
-        known = result.to_json()
+        known = _write(result, folder, writers).to_json()
     _print(known, as_json=options.as_json)
     return result_row(known, str(folder.relative_to(out)))
 
 
-def _write(result: StudyResult, folder: Path, writers: Sequence[str]) -> None:
-    """The files of one study; result.json last, so that its presence says that the others are whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if result.scan is not None and "png" in writers:
-        from ctacal.report.montage import write_montage
+def _write(result: StudyResult, folder: Path, writers: Sequence[str]) -> StudyResult:
+    """The files of one study; result.json last, so that its presence says that the others are whole.
 
-        write_montage(result, folder / "montage.png")
-    if result.scan is not None and "nifti" in writers:
-        _write_nifti(result, folder)
+    What an earlier run left there is removed first: a picture of another score must not lie beside a refusal. A defect
+    in drawing costs the picture, with a warning, not the score and not the studies to come.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("result.json", *(name for names in FILES.values() for name in names)):
+        (folder / name).unlink(missing_ok=True)
+    for writer, write in (("png", _write_png), ("nifti", _write_nifti)):
+        if result.scan is not None and writer in writers:
+            try:
+                write(result, folder)
+            except OSError:  # the disk: no study after this one would fare better
+                raise
+            except Exception as problem:
+                _log.exception("study %s: %s", result.study_uid, writer)
+                message = f"no {writer} could be written, {type(problem).__name__}: {problem}; please report this"
+                reasons = (*result.reasons, Reason(Code.INTERNAL_ERROR, message))
+                result = replace(result, status="scored_with_warnings", reasons=reasons)
     if "json" in writers:
         result.write(folder / "result.json")
+    return result
+
+
+def _write_png(result: StudyResult, folder: Path) -> None:
+    from ctacal.report.montage import write_montage
+
+    write_montage(result, folder / FILES["png"][0])
 
 
 def _write_nifti(result: StudyResult, folder: Path) -> None:
-    from ctacal.atomic import whole_file
-
     assert result.scan is not None
-    with whole_file(folder / "ct.nii.gz") as temporary:
-        result.scan.volume.save_nifti(temporary)
-    with whole_file(folder / "labels.nii.gz") as temporary:
-        result.scan.labels.save_nifti(temporary)
+    for name, save in zip(FILES["nifti"], (result.scan.volume.save_nifti, result.scan.labels.save_nifti), strict=True):
+        with whole_file(folder / name) as temporary:
+            save(temporary)
 
 
 def _earlier_result(folder: Path, options: Options) -> dict[str, Any] | None:

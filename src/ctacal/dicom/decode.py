@@ -35,6 +35,7 @@ _MAX_SHIFT_HU = 60
 """No anatomy moves the median of the tissue that a slice shares with its neighbours so far (own judgement)."""
 
 HUArray = NDArray[np.int16] | NDArray[np.float32]
+"""(slices, rows, columns) of Hounsfield units."""
 
 
 def decode_hu(stack: Stack) -> tuple[HUArray, tuple[Reason, ...]]:

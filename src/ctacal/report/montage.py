@@ -54,6 +54,8 @@ MAX_TILES, MIN_TILES = 20, 10
 TILE_PIXELS = 260
 COLUMNS = 5
 HEADER_PIXELS = 118
+MAX_ASPECT = 4.0
+"""No heart is longer than wide by more; a header that lies so would make a picture of gigabytes."""
 MARGIN_MM = 12.0
 FILL_OPACITY = 0.45
 _DARKENED = [value // 3 for value in range(256)] * 3
@@ -137,6 +139,8 @@ def _window(scan: Scan) -> _Window:
 def _tile_height(scan: Scan, window: _Window) -> int:
     _, row_mm, column_mm = scan.volume.geometry.spacing_mm
     height_mm, width_mm = np.ptp(window.rows) * row_mm, np.ptp(window.columns) * column_mm
+    if not 1 / MAX_ASPECT <= height_mm / width_mm <= MAX_ASPECT:
+        raise ValueError(f"a window of {width_mm:.0f} x {height_mm:.0f} mm makes no picture")
     return round(TILE_PIXELS * float(height_mm / width_mm))
 
 
