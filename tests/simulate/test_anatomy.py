@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("numba")
+pytest.importorskip("spekpy")
 
 from ctacal.geometry import Geometry
 from ctacal.heart import find_heart
@@ -12,9 +13,10 @@ from ctacal.simulate.anatomy.description import Patient, draw_patient
 from ctacal.simulate.anatomy.heart import contraction
 from ctacal.simulate.anatomy.structures import HEART, AnatomyMaps, Structure
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.scanner.attenuation import beam, tissue_hu
 from ctacal.volume import Volume
 
-TISSUE_HU = np.array([-1000, -860, -100, 52, 40, 40, 45, 40, 58, 95, 170, 850, 5, -600, 3000, 3000], np.float32)
+TISSUE_HU = np.array([tissue_hu(beam(120.0, 7.0), tissue) for tissue in Tissue], np.float32)
 WHOLE = Geometry.from_spacing((100, 250, 250), (4.0, 1.9, 1.9), (-236.0, -236.0, -220.0))
 HEART_BOX = Geometry.from_spacing((70, 150, 150), (2.0, 1.0, 1.0), (-65.0, -100.0, -150.0))
 

@@ -16,7 +16,6 @@ from ctacal.simulate.anatomy.body import build_body
 from ctacal.simulate.anatomy.calcium import CalciumDescription, Deposit, Kind, draw_calcium
 from ctacal.simulate.anatomy.description import draw_patient
 from ctacal.simulate.anatomy.truth import CalciumMaps, calcium_maps, with_calcium
-from ctacal.simulate.materials import Tissue
 from ctacal.volume import Volume
 
 BOX = Geometry.from_spacing((50, 160, 170), (3.0, 1.0, 1.0), (-70.0, -125.0, -164.0))
@@ -80,19 +79,52 @@ def test_outside_of_the_grid_it_has_no_volume() -> None:
     assert painted(deposit(), grid=far).table[0].volume_mm3 == 0
 
 
+SITES = {
+    Kind.AORTIC_WALL: "arch", Kind.STENT: "LAD", Kind.BYPASS_CLIP: "LAD", Kind.LEAD: "RV", Kind.SHOCK_COIL: "SVC",
+    Kind.CONTRAST: "vein",
+}  # fmt: skip
+BODY_GRID = Geometry.from_spacing((84, 150, 150), (4.0, 2.0, 2.0), (-150.0, -160.0, -200.0))
+
+
 def test_every_confounder_is_painted_and_none_is_coronary() -> None:
-    body_grid = Geometry.from_spacing((84, 130, 150), (4.0, 2.0, 2.0), (-150.0, -130.0, -200.0))
-    kinds = [kind for kind in Kind if kind is not Kind.CORONARY]
-    sites = {Kind.AORTIC_WALL: "arch", Kind.STENT: "LAD", Kind.BYPASS_CLIP: "LAD", Kind.LEAD: "RV"}
+    kinds = [kind for kind in Kind if kind is not Kind.CORONARY][::-1]  # a coil lies on its lead, and goes first
     calcium = CalciumDescription(
-        tuple(deposit(kind=kind, site=sites.get(kind, ""), along=0.4, thickness_mm=2.0) for kind in kinds)
+        tuple(deposit(kind=kind, site=SITES.get(kind, ""), along=0.4, thickness_mm=2.0) for kind in kinds)
     )
-    maps, truth = with_calcium(build_body(PATIENT, body_grid), PATIENT, calcium)
-    assert {row.kind for row in truth.table} == set(kinds)
+    maps, truth = with_calcium(build_body(PATIENT, BODY_GRID), PATIENT, calcium)
+    assert [row.kind for row in truth.table] == kinds
     assert all(row.volume_mm3 > 0 for row in truth.table)
     assert set(np.unique(truth.labels)) == {0, Calcium.OTHER}
-    assert {Tissue.STEEL, Tissue.TITANIUM} <= set(np.unique(maps.body.tissue))
-    assert mass_in_map_mg(truth, body_grid) == pytest.approx(sum(row.mass_mg for row in truth.table), rel=1e-5)
+    assert np.array_equal(maps.body.hydroxyapatite_mg_cm3, truth.hydroxyapatite_mg_cm3)
+    mg = sum(row.mass_mg + row.equivalent_mg for row in truth.table)
+    assert mass_in_map_mg(truth, BODY_GRID) == pytest.approx(mg, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Kind.STENT, Kind.LEAD, Kind.CONTRAST, Kind.PACEMAKER])
+def test_metal_and_contrast_are_no_calcium(kind: Kind) -> None:
+    (row,) = painted(deposit(kind=kind, site=SITES.get(kind, "")), grid=BODY_GRID).table
+    assert row.mass_mg == 0
+    assert row.equivalent_mg == pytest.approx(row.volume_mm3 * 400 / 1000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "site", "thickness_mm", "expected_mm3"),
+    [
+        (Kind.PACEMAKER, "left", 8.0, 45 * 50 * 8),
+        (Kind.LEAD, "RV", 2.0, np.pi * 440),
+        (Kind.SHOCK_COIL, "RV", 2.8, np.pi * 1.4**2 * 50),
+        (Kind.STERNAL_WIRE, "", 0.8, np.pi * 0.4**2 * 92),
+    ],
+)
+def test_a_device_has_its_own_volume(kind: Kind, site: str, thickness_mm: float, expected_mm3: float) -> None:
+    one = deposit(kind=kind, site=site, thickness_mm=thickness_mm, length_mm=50.0)
+    (row,) = painted(one, grid=BODY_GRID).table
+    assert row.volume_mm3 == pytest.approx(expected_mm3, rel=0.2)
+
+
+def test_a_thin_wire_fills_little_of_its_voxels() -> None:
+    maps = painted(deposit(kind=Kind.STERNAL_WIRE, site="", thickness_mm=0.8), grid=BODY_GRID)
+    assert 0 < maps.hydroxyapatite_mg_cm3.max() < 0.5 * 400
 
 
 def test_the_lad_is_calcified_most_and_near_its_origin() -> None:

@@ -32,6 +32,43 @@ class Tissue(IntEnum):
     """Sternal wires, clips, valve frames."""
     TITANIUM = 15
     """Pacemaker housing, some stents."""
+    LUNG_INFLATED_MOST = 16
+    """Lung from emphysema to collapse; ``LUNG`` lies between ``LUNG_INFLATED`` and ``LUNG_DEPENDENT``."""
+    LUNG_INFLATED_MORE = 17
+    LUNG_INFLATED = 18
+    LUNG_DEPENDENT = 19
+    LUNG_DENSE = 20
+    LUNG_DENSER = 21
+    """Half air; also fissures and vessels thinner than a voxel."""
+    FAT_STRANDED = 22
+    """Fat with a third of connective tissue: septa, fasciae, small vessels."""
+    MUSCLE_FATTY = 23
+    MUSCLE_FATTIER = 24
+    LIVER_DENSE = 25
+    LIVER_FATTY = 26
+    LIVER_FATTIER = 27
+    LIVER_FATTIEST = 28
+    SPLEEN = 29
+    KIDNEY = 30
+    MARROW = 31
+    """No mineral, half of it fat."""
+    BONE_POROTIC = 32
+    """Trabecular bone of old age; ``BONE_TRABECULAR`` and the two that follow are denser."""
+    BONE_TRABECULAR_DENSE = 33
+    BONE_TRABECULAR_DENSER = 34
+    BONE_THIN = 35
+    """A cortex thinner than a voxel, with the marrow beside it; end plates, calcified cartilage."""
+    FOAM = 36
+    """Of mattresses and table cores."""
+    CARBON = 37
+    """A table's skin."""
+    PLASTIC = 38
+    """Electrodes, leads of carbon."""
+    BREAST_GLAND = 39
+    """A quarter of it fat."""
+    BONE_DENSE = 40
+    """A thin cortex that is thicker than that of ``BONE_THIN``: of ribs, vertebral arches and shoulder blades."""
+    CLOTH = 41
 
 
 @dataclass(frozen=True, eq=False, slots=True)

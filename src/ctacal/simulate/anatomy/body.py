@@ -1,21 +1,36 @@
 """``build_body``: the patient's tissues on a grid, at a cardiac phase and a depth of breath."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ctacal.geometry import Geometry
 from ctacal.simulate.anatomy.abdomen import paint_abdomen
-from ctacal.simulate.anatomy.bones import paint_front, paint_ribs, paint_spine
+from ctacal.simulate.anatomy.bones import paint_front, paint_ribs
+from ctacal.simulate.anatomy.calcium import CalciumDescription
 from ctacal.simulate.anatomy.canvas import Canvas
-from ctacal.simulate.anatomy.chest import Chest, paint_arms, paint_trunk
-from ctacal.simulate.anatomy.compiled import fill_where_low
+from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.coronaries import coronary_tree, paint_coronaries
 from ctacal.simulate.anatomy.description import Patient
-from ctacal.simulate.anatomy.heart import Heart
-from ctacal.simulate.anatomy.lungs import paint_fissures, paint_lung_trees
-from ctacal.simulate.anatomy.structures import HEART, AnatomyMaps, CoronarySegment, Structure
-from ctacal.simulate.anatomy.vessels import Courses, paint_arteries_and_veins, paint_nodes, paint_tubes_of_air
+from ctacal.simulate.anatomy.heart import SYSTOLE, Heart
+from ctacal.simulate.anatomy.lungs import paint_lung_trees
+from ctacal.simulate.anatomy.shoulders import paint_arms
+from ctacal.simulate.anatomy.spine import paint_spine
+from ctacal.simulate.anatomy.structures import HEART, AnatomyMaps, CoronarySegment, Points, Structure
+from ctacal.simulate.anatomy.texture import paint_textures
+from ctacal.simulate.anatomy.truth import with_calcium
+from ctacal.simulate.anatomy.vessels import (
+    WALL_MM,
+    Courses,
+    paint_arteries_and_veins,
+    paint_nodes,
+    paint_tubes_of_air,
+)  # fmt: skip
+from ctacal.simulate.anatomy.wall import paint_trunk
 from ctacal.simulate.materials import Body, Tissue
 
 _RESTS_ON = (Structure.DIAPHRAGM, Structure.COSTAL_CARTILAGE)
@@ -27,11 +42,14 @@ COARSE_MM = 3.0
 BRIDGE_MM = 12.0
 """Fat bridges gaps between the organs of the mediastinum up to twice this wide (own choice)."""
 
-AHEAD = 0.55
+AHEAD = 0.7
 """Gaps from front to back count for less: lung never reaches across the mid-line between aorta and trachea."""
 
+JUNCTION_MM = 4.0
+"""Half the width of the fat at the back of the sternum, where both lungs nearly meet (own choice)."""
+
 _MEDIASTINAL = (
-    *HEART, Structure.AIRWAY, Structure.STERNUM, Structure.VERTEBRA, Structure.DISC, Structure.OESOPHAGUS,
+    *HEART, Structure.AIRWAY, Structure.VERTEBRA, Structure.DISC, Structure.OESOPHAGUS,
     Structure.AORTA, Structure.PULMONARY_ARTERY, Structure.SUPERIOR_VENA_CAVA, Structure.INFERIOR_VENA_CAVA,
     Structure.ARCH_BRANCH, Structure.PULMONARY_VEIN,
 )  # fmt: skip
@@ -45,18 +63,48 @@ def build_body(patient: Patient, geometry: Geometry, *, phase: float = 0.0, brea
     Raises ``ValueError`` where the grid is tilted.
     """
     canvas, chest = Canvas(geometry, patient.seed), Chest(patient, breath_mm)
-    heart = Heart.of(chest, phase)
-    courses = Courses.of(chest, Heart.of(chest))
-    segments = coronary_tree(chest, heart)
-    paint_trunk(canvas, chest)
-    paint_arms(canvas, chest)
-    paint_abdomen(canvas, chest)
-    _paint_bones(canvas, chest)
-    _paint_mediastinum(canvas, chest, heart, courses, segments)
-    paint_lung_trees(canvas, chest, courses)
-    paint_fissures(canvas, chest)
-    calcium = np.zeros(geometry.shape, np.float32)
-    return AnatomyMaps(Body(canvas.tissue, calcium, geometry), canvas.structure, segments)
+    _paint_still(canvas, chest)
+    box = _heart_box(chest, geometry)
+    still = None if box is None else (canvas.tissue[box].copy(), canvas.structure[box].copy())
+    maps = replace(_painted(canvas, chest, phase), still=still)
+    paint_textures(canvas, chest)  # last: what is painted before asks for the plain tissues
+    return maps
+
+
+def heart_region(patient: Patient, geometry: Geometry, *, breath_mm: float = 0.0) -> Geometry:
+    """The whole-voxel part of a body's grid that the heartbeat changes, calcium and devices included.
+
+    Raises ``ValueError`` where the grid does not reach the heart.
+    """
+    box = _heart_box(Chest(patient, breath_mm), geometry)
+    if box is None:
+        raise ValueError(f"a grid of {geometry.shape} voxels does not reach the heart")
+    return geometry.crop(box)
+
+
+def heart_phases(
+    maps: AnatomyMaps, patient: Patient, calcium: CalciumDescription, *, phases: int = 8, breath_mm: float = 0.0
+) -> Iterator[Body]:
+    """The ``heart_region`` with its calcium and metal at evenly spaced phases of the cycle, the first at end-diastole.
+
+    Each is that part of what ``build_body`` and ``with_calcium`` make at that phase. ``maps`` is what ``build_body``
+    made of this patient with this breath. Raises ``ValueError`` where it does not reach the heart.
+    """
+    region = heart_region(patient, maps.body.geometry, breath_mm=breath_mm)
+    assert maps.still is not None
+    chest, textured = Chest(patient, breath_mm), _still_canvas(maps.still, region, patient)
+    paint_textures(textured, chest)
+    for n in range(phases):
+        canvas = _still_canvas(maps.still, region, patient)
+        part = _painted(canvas, chest, n / phases)
+        np.copyto(canvas.tissue, textured.tissue, where=canvas.tissue == maps.still[0])  # no beating tissue has texture
+        yield with_calcium(part, patient, calcium, phase=n / phases, breath_mm=breath_mm)[0].body
+
+
+def _still_canvas(still: tuple[NDArray[np.uint8], NDArray[np.uint8]], region: Geometry, patient: Patient) -> Canvas:
+    canvas = Canvas(region, patient.seed)
+    canvas.tissue, canvas.structure = still[0].copy(), still[1].copy()
+    return canvas
 
 
 def coronaries_of(patient: Patient, *, phase: float = 0.0, breath_mm: float = 0.0) -> tuple[CoronarySegment, ...]:
@@ -65,23 +113,69 @@ def coronaries_of(patient: Patient, *, phase: float = 0.0, breath_mm: float = 0.
     return coronary_tree(chest, Heart.of(chest, phase))
 
 
+def _paint_still(canvas: Canvas, chest: Chest) -> None:
+    """All that the heartbeat leaves as it is, but for what lies over the heart."""
+    paint_trunk(canvas, chest)
+    paint_arms(canvas, chest)
+    paint_abdomen(canvas, chest)
+    _paint_bones(canvas, chest)
+
+
+def _painted(canvas: Canvas, chest: Chest, phase: float) -> AnatomyMaps:
+    """The body without textures, after the heart and what moves with it are painted over what stands still."""
+    heart = Heart.of(chest, phase)
+    courses, segments = Courses.of(chest, heart), coronary_tree(chest, heart)
+    _paint_organs(canvas, heart, courses)
+    paint_coronaries(canvas, segments)
+    heart.paint_fat_beside(canvas, *_outline(chest.patient, chest.breath_mm), COARSE_MM)
+    _paint_fat_pads(canvas, chest)
+    paint_nodes(canvas, chest, courses)
+    paint_lung_trees(canvas, chest)
+    calcium = np.zeros(canvas.geometry.shape, np.float32)
+    return AnatomyMaps(Body(canvas.tissue, calcium, canvas.geometry), canvas.structure, segments, None)
+
+
+def _heart_box(chest: Chest, geometry: Geometry) -> tuple[slice, slice, slice] | None:
+    """Slices, rows and columns that the heartbeat changes; None where the grid does not reach them."""
+    origin, (low, high) = geometry.to_patient_mm((0, 0, 0)), _moving_box(chest)
+    spans = []
+    for axis, (n, mm) in enumerate(zip(geometry.shape, geometry.spacing_mm, strict=True)):
+        first, last = (low[2 - axis] - origin[2 - axis]) / mm, (high[2 - axis] - origin[2 - axis]) / mm
+        spans.append(slice(max(0, int(np.floor(first))), min(n, int(np.ceil(last)) + 1)))
+    return None if any(span.stop <= span.start for span in spans) else (spans[0], spans[1], spans[2])
+
+
+def _moving_box(chest: Chest) -> tuple[Points, Points]:
+    """Lower and upper corner, (L, P, S) in mm, of all that differs between end-diastole and end-systole."""
+    rest, squeezed = Heart.of(chest), Heart.of(chest, SYSTOLE)
+    corners = [rest.reach_mm()]
+    before, after = Courses.of(chest, rest).vessels(), Courses.of(chest, squeezed).vessels()
+    for (here, radius, _), (there, wider, _) in zip(before, after, strict=True):
+        moves = (np.linalg.norm(here - there, axis=1) > 0.01) | (np.abs(wider - radius) > 0.01)
+        reach = 1.1 * np.maximum(radius, wider)[moves, None] + WALL_MM
+        if moves.any():
+            corners += [np.vstack([path[moves] - reach, path[moves] + reach]) for path in (here, there)]
+    every = np.vstack(corners)
+    return every.min(axis=0), every.max(axis=0)
+
+
 def _paint_bones(canvas: Canvas, chest: Chest) -> None:
     paint_ribs(canvas, chest)
     paint_front(canvas, chest)
     paint_spine(canvas, chest)
 
 
-def _paint_mediastinum(
-    canvas: Canvas, chest: Chest, heart: Heart, courses: Courses, segments: tuple[CoronarySegment, ...]
-) -> None:
-    _paint_organs(canvas, heart, courses)
-    paint_coronaries(canvas, segments)
-    outline, origin = _outline(chest, heart, courses)
-    fill_where_low(
-        canvas.tissue, canvas.structure, *canvas.axes, outline, COARSE_MM, origin,
-        int(Structure.LUNG), int(Tissue.FAT), int(Structure.MEDIASTINUM),
-    )  # fmt: skip
-    paint_nodes(canvas, chest, courses)
+def _paint_fat_pads(canvas: Canvas, chest: Chest) -> None:
+    """In the angles between heart and diaphragm, beside the apex and the right atrium; sizes own choice."""
+    rest, rng = Heart.of(chest), np.random.default_rng([chest.patient.seed, 40])
+    spots = []
+    for along, turn in ((0.8 * rest.motion[4], -100.0), (8.0, -35.0)):
+        start, way = np.array([along, 0.0, 0.0]), np.array([0.0, np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))])
+        spots.append(start + way * rest.surface_mm(start, way, 2.0))
+    sizes = (12 + 16 * chest.patient.visceral_fat) * rng.uniform(0.6, 1.3, (2, 3)) * (1.2, 1.2, 0.9)
+    canvas.ellipsoids(
+        rest.to_patient(np.array(spots)), sizes, Tissue.FAT, Structure.MEDIASTINUM, within=[Structure.LUNG], warp=0.15
+    )
 
 
 def _paint_organs(canvas: Canvas, heart: Heart, courses: Courses) -> None:
@@ -90,22 +184,25 @@ def _paint_organs(canvas: Canvas, heart: Heart, courses: Courses) -> None:
     paint_tubes_of_air(canvas, courses)
 
 
-def _outline(chest: Chest, heart: Heart, courses: Courses) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Distance to the mediastinum's outline (negative inside) on a coarse grid of its own, and that grid's origin.
+@lru_cache(maxsize=2)
+def _outline(patient: Patient, breath_mm: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Distance to the mediastinum's outline at end-diastole (negative inside) on a coarse grid, and its origin.
 
     It is the closing of the organs between the lungs, smoothed: fat fills what lies between them. The grid does not
     depend on the one that is built, so that a part of a body equals the same part of the whole.
     """
     grid = Geometry.from_spacing((115, 90, 85), (COARSE_MM,) * 3, (-126.0, -140.0, -215.0))
-    coarse = Canvas(grid, chest.patient.seed)
+    coarse, chest = Canvas(grid, patient.seed), Chest(patient, breath_mm)
+    heart = Heart.of(chest)
     paint_trunk(coarse, chest)
     paint_abdomen(coarse, chest)
     _paint_bones(coarse, chest)
-    _paint_organs(coarse, heart, courses)
-    reach = BRIDGE_MM * (0.8 + 0.5 * chest.patient.visceral_fat)
+    _paint_organs(coarse, heart, Courses.of(chest, heart))
+    reach = BRIDGE_MM * (0.8 + 0.5 * patient.visceral_fat)
     organs = _isin(coarse, _MEDIASTINAL)
+    organs |= _isin(coarse, (Structure.STERNUM,)) & (np.abs(coarse.xs) < JUNCTION_MM)
     beside = _isin(coarse, _RESTS_ON)
-    organs |= beside & (_distance_mm(_isin(coarse, HEART), 1.0) < 2 * reach)
+    organs |= beside & (_distance_mm(_isin(coarse, HEART), 1.0) < 1.3 * reach)
     near = _distance_mm(organs, AHEAD) < reach
     outline = reach - 2.0 - _distance_mm(~near, AHEAD)
     outline = ndimage.gaussian_filter(outline, 2.0 / COARSE_MM)

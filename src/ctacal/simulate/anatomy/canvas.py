@@ -87,7 +87,7 @@ class Canvas:
         frames = np.broadcast_to(np.eye(3) if axes is None else axes, (len(where), 3, 3))
         reach = np.sqrt(((frames * radii[:, :, None]) ** 2).sum(axis=1))
         inverse = np.ascontiguousarray(frames / radii[:, :, None])
-        flags = np.isin(np.arange(16), [int(one) for one in over]), np.isin(np.arange(64), [int(one) for one in within])
+        flags = _flags(over), _flags(within)
         stamp(
             self.tissue, self.structure, *self.axes, where, inverse, reach, *flags, int(tissue), int(structure),
             self.coarse.values, self.coarse.step_mm, self.coarse.origin, warp, flat,
@@ -109,6 +109,12 @@ class Canvas:
         self.ellipsoids(
             path, np.repeat(radii[:, None], 3, axis=1), tissue, structure, over=over, within=within, warp=warp
         )
+
+
+def _flags(values: Iterable[int]) -> NDArray[np.bool_]:
+    flags = np.zeros(64, np.bool_)
+    flags[[int(one) for one in values]] = True
+    return flags
 
 
 def _is_upright(geometry: Geometry) -> bool:

@@ -19,6 +19,12 @@ def compiled(function: Kernel) -> Kernel:
     return cast(Kernel, compiler(function))
 
 
+def compiled_parallel(function: Kernel) -> Kernel:
+    """``compiled``, with the slices of a ``numba.prange`` shared among the cores; each voxel is written by one."""
+    compiler: Any = numba.njit(cache=True, fastmath=True, parallel=True)
+    return cast(Kernel, compiler(function))
+
+
 @compiled
 def sampled(field: Any, step_mm: float, origin: Any, x: float, y: float, z: float) -> float:
     """Trilinear value of a field (z, y, x), held constant outside of it."""
@@ -51,7 +57,7 @@ def stamp(
 ) -> None:  # fmt: skip
     """Paint ellipsoids; ``inverse`` takes offsets to the unit ball, ``reach`` is the half box (mm).
 
-    Only tissues and structures that are flagged (16 and 64 flags) are painted over. ``warp`` dents the surface by
+    Only tissues and structures that are flagged (64 flags each) are painted over. ``warp`` dents the surface by
     the field; ``flat`` makes the third axis' ends flat, as a vertebral body's are.
     """
     for n in range(centres.shape[0]):
@@ -87,82 +93,31 @@ def stamp(
                         structure[k, j, i] = label
 
 
-@compiled
-def fill_layers(
-    tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any, radii: Any,
-    coarse: Any, coarse_mm: float, fine: Any, fine_mm: float, origin: Any,
-) -> None:  # fmt: skip
-    """The trunk from the skin inwards.
-
-    ``radii``: (slices, 6, angles) of cavity, ribs, deep fat plane, shallow fat plane, muscle, skin; angle 0 is front.
-    """
-    angles = radii.shape[2]
-    for k in range(zs.size):
-        layers = radii[k]
-        furthest = layers[5].max()
-        for j in range(ys.size):
-            for i in range(xs.size):
-                x, y = xs[i], ys[j]
-                rho = math.sqrt(x * x + y * y)
-                if rho > furthest:
-                    continue
-                at = (math.atan2(x, -y) / (2 * math.pi) % 1.0) * angles
-                n = int(at) % angles
-                f, m = at - int(at), (n + 1) % angles
-                skin = layers[5, n] * (1 - f) + layers[5, m] * f
-                if rho > skin:
-                    continue
-                cavity = layers[0, n] * (1 - f) + layers[0, m] * f
-                structure[k, j, i] = 1
-                if rho < cavity:
-                    tissue[k, j, i], structure[k, j, i] = 1, 4
-                    continue
-                if rho > skin - 1.8:
-                    tissue[k, j, i] = 4
-                    continue
-                muscle = layers[4, n] * (1 - f) + layers[4, m] * f
-                grain = sampled(fine, fine_mm, origin, x, y, zs[k])
-                if rho > muscle + 0.8 * grain:
-                    tissue[k, j, i] = 3 if grain > 2.6 and rho > muscle + 4 else 2
-                    continue
-                rib = layers[1, n] * (1 - f) + layers[1, m] * f
-                bulge = sampled(coarse, coarse_mm, origin, x, y, zs[k])
-                deep = layers[2, n] * (1 - f) + layers[2, m] * f + 3.0 * bulge
-                shallow = layers[3, n] * (1 - f) + layers[3, m] * f + 1.5 * bulge
-                fatty = grain > 2.6 or (rho > rib and grain + bulge > 2.6)
-                thin = 0.5 * grain + 1.3 * bulge - 0.9
-                if rho > rib and (abs(rho - deep) < thin + 0.5 or abs(rho - shallow) < thin):
-                    fatty = True
-                if rho < rib and rho > cavity + 1.5 and rho < cavity + 3.5 + grain:
-                    fatty = True
-                tissue[k, j, i] = 2 if fatty else 3
-
-
-@compiled
+@compiled_parallel
 def fill_below(
     tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any, dome_mm: Any,
     field: Any, step_mm: float, origin: Any,
 ) -> None:  # fmt: skip
     """Below the diaphragm: muscle 3 mm thick, then fat, wherever lung was painted. ``dome_mm``: (rows, columns)."""
-    for k in range(zs.size):
+    for k in numba.prange(zs.size):
         for j in range(ys.size):
             for i in range(xs.size):
                 if structure[k, j, i] != 4:
                     continue
-                depth = dome_mm[j, i] - zs[k] + 2.0 * sampled(field, step_mm, origin, xs[i], ys[j], zs[k])
+                depth = dome_mm[j, i] - zs[k] + 1.2 * sampled(field, step_mm, origin, xs[i], ys[j], zs[k])
                 if depth > 3:
                     tissue[k, j, i], structure[k, j, i] = 2, 20
                 elif depth > 0:
                     tissue[k, j, i], structure[k, j, i] = 3, 15
 
 
-@compiled
+@compiled_parallel
 def fill_where_low(
     tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any,
     distance: Any, step_mm: float, origin: Any, only: int, value: int, label: int,
 ) -> None:  # fmt: skip
     """Paint where a coarse distance map is negative, over the structure ``only``."""
-    for k in range(zs.size):
+    for k in numba.prange(zs.size):
         for j in range(ys.size):
             for i in range(xs.size):
                 if structure[k, j, i] == only and sampled(distance, step_mm, origin, xs[i], ys[j], zs[k]) < 0:

@@ -5,13 +5,15 @@ ventricles; LCx and RCA in the groove between atria and ventricles. The grooves 
 drawn. Tapering: LAD to 1.9 mm and others alike (Dodge 1992); lengths follow from the heart's size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from ctacal.simulate.anatomy.canvas import Canvas, Floats, curve
 from ctacal.simulate.anatomy.chest import Chest
+from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.anatomy.heart import Heart
 from ctacal.simulate.anatomy.structures import CoronarySegment, Points, Structure
 from ctacal.simulate.materials import Tissue
@@ -36,15 +38,28 @@ class _Way:
 
 def coronary_tree(chest: Chest, heart: Heart) -> tuple[CoronarySegment, ...]:
     """All segments at the heart's phase."""
-    patient, rng = chest.patient, np.random.default_rng([chest.patient.seed, 5])
-    ways = _left_tree(chest, heart) + _right_tree(chest, heart)
     segments = []
-    for way in ways:
-        local = _snapped(heart, _wiggled(way.local, patient.wiggle_mm, rng), 0.25 * (way.start_mm + way.end_mm))
-        path = curve(heart.to_patient(local)[:: max(1, len(local) // 24)], 0.5)
+    for way in _ways(chest.patient):
+        path = curve(heart.to_patient(way.local)[:: max(1, len(way.local) // 24)], 0.5)
         radius = np.linspace(way.start_mm, way.end_mm, len(path)) / 2
         segments.append(CoronarySegment(way.name, way.vessel, path, radius))
     return tuple(segments)
+
+
+@lru_cache(maxsize=4)
+def _ways(patient: Patient) -> tuple[_Way, ...]:
+    """The courses at end-diastole, kept for the patient's other phases."""
+    rng = np.random.default_rng([patient.seed, 5])
+    chest = Chest(patient)
+    heart = Heart.of(chest)
+    ways = _left_tree(chest, heart) + _right_tree(chest, heart)
+    return tuple(
+        replace(
+            way,
+            local=_snapped(heart, _wiggled(way.local, patient.wiggle_mm, rng), 0.25 * (way.start_mm + way.end_mm)),
+        )
+        for way in ways
+    )
 
 
 def paint_coronaries(canvas: Canvas, segments: tuple[CoronarySegment, ...]) -> None:

@@ -3,15 +3,37 @@
 Local coordinates (mm from the middle of the mitral ring at end-diastole): along the long axis to the apex, to the right
 ventricle, and upwards across both. Relations between the parts were set beside the Visible Human female heart (HuBMAP
 CCF reference organs, CC BY 4.0); sizes come from the patient.
+
+Volumes (men / women, means of 24 drawn patients, ml; in brackets the healthy of Petersen SE et al., J Cardiovasc Magn
+Reson 2017;19:18): LV 141 / 90 (166 / 124), RV 175 / 124 (182 / 130), LV wall 142 / 93 (98 / 67; the drawn have the
+thicker walls of patients), LA at its fullest 68 / 54 (71 / 62), RA at its fullest 99 / 69 (93 / 69). Ejection fraction
+60 % left, 48 % right; the whole heart loses 8 % in systole.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctacal.simulate.anatomy.canvas import Canvas, Floats
 from ctacal.simulate.anatomy.chest import Chest
-from ctacal.simulate.anatomy.heart_kernels import chamber_distance, outermost, paint_chambers
+from ctacal.simulate.anatomy.description import Patient
+from ctacal.simulate.anatomy.heart_kernels import (
+    DRAWN_MM,
+    INWARDS,
+    INWARDS_RIGHT,
+    chamber_distance,
+    draw_along,
+    drawn_along,
+    ellipsoid_mm,
+    fill_beside,
+    left_ventricle_mm,
+    map_chambers,
+    outermost,
+    paint_chambers,
+    reach_of,
+)  # fmt: skip
 from ctacal.simulate.anatomy.structures import Points
 
 BREATH_SHARE = 0.6
@@ -19,6 +41,26 @@ BREATH_SHARE = 0.6
 
 SYSTOLE = 0.36
 """Share of the cycle from end-diastole to end-systole at about 65 beats a minute (own choice, textbook timing)."""
+
+
+MAPS_STEP_MM = 2.5
+MAPS_CORNER = np.array([-120.0, -120.0, -120.0])
+"""Lattice of the distance maps in local coordinates, the corner being the lowest (own choice)."""
+
+
+ROOM_MM = 1.0
+"""Between the heart's muscle and the inside of the ribs at least (own choice)."""
+
+_TURNS = (np.arange(300) + 0.5) / 300
+_DIRECTIONS = np.stack(
+    [
+        np.cos(971 * np.pi * _TURNS) * np.sqrt(1 - (1 - 2 * _TURNS) ** 2),
+        np.sin(971 * np.pi * _TURNS) * np.sqrt(1 - (1 - 2 * _TURNS) ** 2),
+        1 - 2 * _TURNS,
+    ],
+    axis=1,
+)
+"""Unit vectors all around."""
 
 
 def contraction(phase: float) -> float:
@@ -52,17 +94,31 @@ class Heart:
     @classmethod
     def of(cls, chest: Chest, phase: float = 0.0) -> "Heart":
         """The patient's heart at a cardiac phase (0: end-diastole)."""
-        patient, size = chest.patient, chest.patient.heart_scale
+        return cls.crowded(chest, phase, _crowding(chest.patient))
+
+    @classmethod
+    def crowded(cls, chest: Chest, phase: float, crowding: float) -> "Heart":
+        """In a chest that leaves it room (0), or so little (up to 2) that it lies further left and back, smaller."""
+        patient, size = chest.patient, chest.patient.heart_scale * (1 - 0.11 * crowding)
         z = (-77 * chest.scale + 0.35 * patient.diaphragm_mm) - BREATH_SHARE * chest.breath_mm
         back = float(chest.spine_front_mm(z + 20)) - (20 + 22 * patient.la_scale * size + 12 * size)
         left, behind = patient.heart_shift_mm
-        origin = np.array([21 * size + left, back + behind, z])
-        axes = _axes(patient.axis_left_deg, patient.axis_down_deg, patient.axial_rotation_deg)
+        origin = np.array([21 * size + left + 13 * crowding, back + behind + 5 * crowding, z])
+        axes = _axes(patient.axis_left_deg + 15 * crowding, patient.axis_down_deg, patient.axial_rotation_deg)
         narrowing = 1 - ((1 - patient.ejection_fraction) / 0.85) ** 0.5
-        length = 84 * size * (patient.lv_diameter_mm / 49) ** 0.3
+        length = 92 * size * (patient.lv_diameter_mm / 49) ** 0.3
         excursions = (patient.mitral_excursion_mm, patient.tricuspid_excursion_mm)
         motion = np.array([contraction(phase), *excursions, max(narrowing, 0.05), length])
-        return cls(origin, axes, _shapes(chest, axes, length), motion, patient.epicardial_fat_mm, size)
+        shapes = _shapes(patient, axes, length, size)
+        return cls(origin, axes, shapes, motion, patient.epicardial_fat_mm, size)
+
+    def front_mm(self, chest: Chest) -> float:
+        """How far ventricles and right atrium reach beyond the inside of the ribs in front; negative: not at all."""
+        outer = self.shapes[[0, 2, 3, 4]]
+        local = [row[:3] + (_DIRECTIONS * row[3:6]) @ row[6:].reshape(3, 3) for row in outer]
+        left, behind, z = (self.origin + np.vstack(local) @ self.axes).T
+        out = np.hypot(left, behind) - chest.cavity_mm(z, np.rad2deg(np.arctan2(left, -behind)))
+        return float(out[behind < 0].max())
 
     def to_patient(self, local: Floats) -> Points:
         """(n, 3) positions in mm of local end-diastolic points, at this phase."""
@@ -75,29 +131,78 @@ class Heart:
     def _moved(self, local: Floats) -> Floats:
         squeeze, mitral, tricuspid, _, length = self.motion
         side = np.clip(local[:, 1] / 45, 0, 1)
-        excursion = mitral + (tricuspid - mitral) * side * side * (3 - 2 * side)
+        side = side * side * (3 - 2 * side)
+        excursion = mitral + (tricuspid - mitral) * side
         along = local[:, 0]
         fade = np.where(along > 0, np.clip(1 - along / length, 0, 1), np.clip(1 + along / 55, 0, 1))
         moved = local.copy()
         moved[:, 0] += squeeze * excursion * fade
-        moved[:, 1:] *= 1 - 0.05 * squeeze * np.clip((along[:, None] + 15) / 30, 0, 1)
+        inwards = (INWARDS + INWARDS_RIGHT * side) * squeeze * np.clip((along + 15) / 30, 0, 1)
+        moved[:, 1:] *= 1 - inwards[:, None]
         return np.asarray(moved)
+
+    def carried(self, points: Points, most: float | Floats = 1.0) -> Points:
+        """Where end-diastolic (n, 3) points beside the heart are drawn to at this phase; ``most`` limits the share."""
+        local = self.to_local(points - self.origin)
+        share = np.minimum([drawn_along(self.shapes, *point) for point in local], most)
+        return np.asarray(points + share[:, None] * (self.to_patient(local) - points))
+
+    def reach_mm(self) -> Points:
+        """(2, 3): a box that holds the heart with its fat, and all that it may draw along."""
+        box = np.array([[np.inf] * 3, [-np.inf] * 3])
+        margin_mm = max(DRAWN_MM, 2.7 * self.fat_mm) + MAPS_STEP_MM
+        reach_of(self._maps(), MAPS_STEP_MM, MAPS_CORNER, self.origin, self.axes, margin_mm, box)
+        return box
 
     def distance_mm(self, local: Floats) -> Floats:
         """Distance of end-diastolic points to the nearest chamber's outside, negative inside."""
         return np.array([chamber_distance(self.shapes, *point) for point in np.atleast_2d(local)])
 
+    def within_lv_wall(self, local: Floats) -> Floats:
+        """Those of the end-diastolic points that lie in the left ventricle's wall."""
+        outer = np.array([left_ventricle_mm(self.shapes, *point) for point in local])
+        inner = np.array([ellipsoid_mm(self.shapes[1], *point) for point in local])
+        return local[(outer < -1.5) & (inner > 1.5)]
+
     def surface_mm(self, start: Floats, direction: Floats, gap_mm: float) -> float:
         """How far from ``start`` the outermost point lies that is ``gap_mm`` outside of all chambers."""
         return float(outermost(self.shapes, start, np.asarray(direction, float), gap_mm))
+
+    def _maps(self) -> NDArray[np.float32]:
+        return _distance_maps(self.shapes.tobytes())
 
     def paint(self, canvas: Canvas) -> None:
         """Chambers, fat and pericardium."""
         texture = canvas.coarse
         paint_chambers(
             canvas.tissue, canvas.structure, *canvas.axes, self.origin, self.axes, self.shapes, self.motion,
-            self.fat_mm, texture.values, texture.step_mm, texture.origin,
+            self._maps(), MAPS_STEP_MM, MAPS_CORNER, self.fat_mm, texture.values, texture.step_mm, texture.origin,
         )  # fmt: skip
+
+    def paint_fat_beside(self, canvas: Canvas, outline: NDArray[np.float32], corner: Floats, step_mm: float) -> None:
+        """Mediastinal fat, within an outline that the heart draws along."""
+        drawn = np.empty_like(outline)
+        draw_along(
+            outline, drawn, step_mm, corner, self.origin, self.axes, self.motion,
+            self._maps(), MAPS_STEP_MM, MAPS_CORNER,
+        )  # fmt: skip
+        fill_beside(canvas.tissue, canvas.structure, *canvas.axes, drawn, step_mm, corner)
+
+
+@lru_cache(maxsize=2)
+def _distance_maps(shapes: bytes) -> NDArray[np.float32]:
+    """(d, r, u, 4): distances to LV, RV, LA and RA, kept for the heart's other phases."""
+    maps = np.empty((*np.round(-2 * MAPS_CORNER / MAPS_STEP_MM).astype(int), 4), np.float32)
+    map_chambers(np.frombuffer(shapes).reshape(-1, 15), maps, MAPS_STEP_MM, MAPS_CORNER)
+    return maps
+
+
+@lru_cache(maxsize=4)
+def _crowding(patient: Patient) -> float:
+    """The least at which the heart fits behind sternum and ribs."""
+    chest = Chest(patient)
+    steps = (0.1 * n for n in range(21))
+    return next((step for step in steps if Heart.crowded(chest, 0.0, step).front_mm(chest) < -ROOM_MM), 2.0)
 
 
 def _axes(left_deg: float, down_deg: float, rotation_deg: float) -> Floats:
@@ -111,11 +216,10 @@ def _axes(left_deg: float, down_deg: float, rotation_deg: float) -> Floats:
     return np.array([apex, np.cos(turn) * right + np.sin(turn) * up, np.cos(turn) * up - np.sin(turn) * right])
 
 
-def _shapes(chest: Chest, axes: Floats, length: float) -> Floats:
+def _shapes(patient: Patient, axes: Floats, length: float, size: float) -> Floats:
     """LV outside and inside, RV, its outflow, right and left atrium, left and right appendage, aortic root."""
-    patient, size = chest.patient, chest.patient.heart_scale
-    inner, wall = patient.lv_diameter_mm / 2, patient.lv_wall_mm
-    rv, ra, la = patient.rv_scale * size, patient.ra_scale * size, patient.la_scale * size
+    inner, wall = patient.lv_diameter_mm * (size / patient.heart_scale) / 2, patient.lv_wall_mm
+    rv, ra, la = 1.12 * patient.rv_scale * size, 0.96 * patient.ra_scale * size, 1.06 * patient.la_scale * size
     upright = axes.T  # rows: the patient's axes in local coordinates
     local = np.eye(3)
 
@@ -126,11 +230,11 @@ def _shapes(chest: Chest, axes: Floats, length: float) -> Floats:
     outflow = _frame(at((-6, -44, 39)) - np.array([30 * size, 26 * size, 6 * size]))
     outside = inner + wall
     rows = (
-        (lv, (0.60 * length + wall, outside, outside), local),
+        (lv, (0.60 * length + 0.6 * wall, outside, outside), local),
         (lv - [1, 0, 0], (0.60 * length, inner, inner), local),
         (np.array([31 * size, 0.50 * outside + 11 * rv, -4]), (52 * rv, 33 * rv, 42 * rv), local),
         ((at((-6, -44, 39)) + np.array([30, 26, 6]) * size) / 2, (33 * rv, 16 * rv, 17 * rv), outflow),
-        (at((-46, -12, -6)), (28 * ra, 32 * ra, 38 * ra), upright),
+        (at((-46, -15, -9)), (28 * ra, 35 * ra, 40 * ra), upright),
         (at((-18, 12, 23)), (33 * la, 20 * la, 26 * la), upright),
         (at((12, -7, 29)), (11 * size, 17 * size, 12 * size), upright),
         (at((-40, -40, 16)), (14 * size, 17 * size, 15 * size), upright),

@@ -13,6 +13,7 @@ from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.anatomy.heart import Heart
 from ctacal.simulate.anatomy.structures import CoronarySegment, Points, Structure
 from ctacal.simulate.anatomy.vessels import Courses
+from ctacal.simulate.anatomy.wall import wall_layers
 
 GRAIN_MM = 0.35
 """Distance between the balls that a deposit is made of (own choice)."""
@@ -40,7 +41,7 @@ class Anatomy:
         """Without building a body."""
         chest = Chest(patient, breath_mm)
         heart = Heart.of(chest, phase)
-        return cls(chest, heart, Courses.of(chest, Heart.of(chest)), coronary_tree(chest, heart))
+        return cls(chest, heart, Courses.of(chest, heart), coronary_tree(chest, heart))
 
     def segment(self, name: str) -> CoronarySegment:
         """The coronary segment of that name; where this patient has none, the artery that it would come from."""
@@ -68,14 +69,21 @@ class Anatomy:
             case Kind.STERNAL_WIRE:
                 return self._wire(deposit)
             case Kind.LEAD:
-                return self._lead(deposit)
+                return _even(self._lead_path(deposit.site), deposit.thickness_mm)
+            case Kind.SHOCK_COIL:
+                return self._coil(deposit)
+            case Kind.PACEMAKER:
+                return self._housing(deposit)
+            case Kind.CONTRAST:
+                return self._contrast(deposit)
             case _:
                 return self._in_node(deposit, rng)
 
     def _on_coronary(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
         segment = self.segment(deposit.site)
         middle = deposit.along * segment.length_mm
-        return _along_wall(segment.points, segment.radius_mm, middle, deposit, self.heart.origin, rng)
+        along = _along_mm(segment.points)
+        return _along_wall(segment.points, along, segment.radius_mm, middle, deposit, self.heart.origin, rng)
 
     def _clip(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
         path = self.segment(deposit.site).points
@@ -87,7 +95,11 @@ class Anatomy:
         low, high = {"root": (8, 24), "ascending": (24, 75), "arch": (75, 150), "descending": (150, 320)}[deposit.site]
         middle = low + deposit.along * (high - low)
         towards = self.chest.spine_x_mm(0.0) * np.array([1.0, 0, 0])
-        return _along_wall(self.courses.aorta, self.courses.aorta_radius_mm, middle, deposit, towards, rng)
+        at_rest = _along_mm(
+            Courses.of(self.chest, Heart.of(self.chest)).aorta
+        )  # the same spot of the wall at any phase
+        courses = self.courses
+        return _along_wall(courses.aorta, at_rest, courses.aorta_radius_mm, middle, deposit, towards, rng)
 
     def _at_aortic_valve(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
         path, radius = self.courses.aorta, float(self.courses.aorta_radius_mm[2])
@@ -146,16 +158,79 @@ class Anatomy:
         ring = np.stack([19 * np.cos(angles), 7.5 * np.sin(angles), 3 * np.sin(2 * angles)], axis=1)
         return _even(ring + (0, float(sternum_y_mm(self.chest, z)), z), deposit.thickness_mm)
 
-    def _lead(self, deposit: Deposit) -> Balls:
+    def _lead_path(self, site: str) -> Points:
+        """From the housing through the left brachiocephalic vein to the apex of the right ventricle or the atrium."""
         veins = [path for path, _, what in self.courses.others if what is Structure.SUPERIOR_VENA_CAVA]
-        way_in = [*veins[2][:8:-12], *veins[0][-4::-12]]
+        pocket, _ = self._pocket()
+        way_in = [pocket + (-18, 6, 20), *veins[2][:8:-12], *veins[0][-4::-12]]
         atrium = self.heart.to_patient(self.heart.to_local(np.array([-46.0, -12, -2]) * self.heart.scale))[0]
-        tip = (
-            np.array([[0.78 * self.heart.motion[4], 22.0, -6.0]]) if deposit.site == "RV" else np.array([[-22, 42, 12]])
-        )
+        tip = np.array([[0.78 * self.heart.motion[4], 22.0, -6.0]]) if site == "RV" else np.array([[-22.0, 42, 12]])
         across = self.heart.to_patient(np.array([[8.0, 40.0, -18.0]]))
-        path = [*way_in, atrium, *(across if deposit.site == "RV" else ()), *self.heart.to_patient(tip.astype(float))]
-        return _even(curve(path, GRAIN_MM), deposit.thickness_mm)
+        path = [*way_in, atrium, *(across if site == "RV" else ()), *self.heart.to_patient(tip)]
+        beside = (0.0, 0.0, 0.0) if site == "RV" else (2.1, 0.0, 0.0)
+        return curve(path, GRAIN_MM) + beside
+
+    def _coil(self, deposit: Deposit) -> Balls:
+        """On the lead to the right ventricle: near its tip, or in the superior vena cava."""
+        path = self._lead_path("RV")
+        ends = 12.0 if deposit.site == "RV" else 130.0
+        along = _along_mm(path)
+        before_tip = along[-1] - along
+        return _even(path[(before_tip > ends) & (before_tip < ends + deposit.length_mm)], deposit.thickness_mm)
+
+    def _pocket(self) -> tuple[Floats, Floats]:
+        """Middle of the housing on the left great pectoral muscle, and the axes of its breadth, height, thickness."""
+        z, angles = 22.0 * self.chest.scale, np.arange(32, 53)
+        layers = wall_layers(self.chest, np.array([z]))[0][:, angles]
+        reach, turn = np.minimum(layers[7] + 4.0, layers[9] - 16.0), np.deg2rad(angles)
+        surface = np.stack([reach * np.sin(turn), -reach * np.cos(turn), np.full(len(turn), z)], axis=1)
+        across = _unit(surface[-1] - surface[0])
+        axes = np.array([across, [0.0, 0.0, 1.0], [across[1], -across[0], 0.0]])
+        return surface.mean(axis=0), axes
+
+    def _housing(self, deposit: Deposit) -> Balls:
+        """A flat box with rounded edges, nine tenths as broad as high."""
+        middle, axes = self._pocket()
+        radius = deposit.thickness_mm / 2
+        high = deposit.length_mm / 2 - radius
+        u, v = np.meshgrid(np.linspace(-1, 1, 24) * (high - 0.05 * deposit.length_mm), np.linspace(-1, 1, 24) * high)
+        tilt = np.deg2rad(deposit.angle_deg / 12 - 15)
+        u, v = np.cos(tilt) * u - np.sin(tilt) * v, np.sin(tilt) * u + np.cos(tilt) * v
+        return Balls(middle + u.reshape(-1, 1) * axes[0] + v.reshape(-1, 1) * axes[1], np.full(u.size, radius))
+
+    def _contrast(self, deposit: Deposit) -> Balls:
+        match deposit.site:
+            case "myocardium":
+                return self._in_myocardium(deposit)
+            case "stomach":
+                return self._in_stomach(deposit)
+            case "vein":
+                veins = [path for path, _, what in self.courses.others if what is Structure.SUPERIOR_VENA_CAVA]
+                path = np.vstack([veins[2][::-1], veins[0][::-1]])
+            case _:
+                path = self.courses.oesophagus
+        along = _along_mm(path)
+        apart = np.abs(along - (0.2 + 0.6 * deposit.along) * along[-1])
+        return _even(path[apart < max(3.0, deposit.length_mm / 2)], deposit.thickness_mm)
+
+    def _in_myocardium(self, deposit: Deposit) -> Balls:
+        """All of the left ventricle's wall, as balls on a lattice."""
+        step, length = deposit.thickness_mm, self.heart.motion[4]
+        axes = (np.arange(0, 1.05 * length, step), np.arange(-45, 46, step), np.arange(-45, 46, step))
+        lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        wall = self.heart.within_lv_wall(lattice)
+        return Balls(self.heart.to_patient(wall), np.full(len(wall), 0.62 * step))
+
+    def _in_stomach(self, deposit: Deposit) -> Balls:
+        """A layer in the fundus, where it lies lowest in a patient on the back."""
+        patient = self.chest.patient
+        top = self.chest.dome_top_mm - patient.left_dome_lower_mm
+        middle = np.array([0.50 * patient.chest_half_width_mm, 0.12 * patient.chest_half_depth_mm, top - 44])
+        half = 0.5 * np.array([deposit.thickness_mm, 0.4 * deposit.thickness_mm, deposit.length_mm])
+        steps = [np.arange(-size, size + 0.1, 4.0) for size in half]
+        lattice = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+        inside = lattice[((lattice / half) ** 2).sum(axis=1) <= 1.0]
+        return Balls(middle + inside, np.full(len(inside), 3.5))
 
 
 def _unit(vector: Floats) -> Floats:
@@ -179,11 +254,15 @@ def _clump(at: Floats, size_mm: tuple[float, float, float], rng: np.random.Gener
     return Balls(at + spread @ turn, radius * rng.uniform(0.6, 1.2, n))
 
 
+def _along_mm(path: Points) -> Floats:
+    return np.append(0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1)))
+
+
 def _along_wall(
-    path: Points, radius_mm: Floats, middle_mm: float, deposit: Deposit, inward: Floats, rng: np.random.Generator
-) -> Balls:
+    path: Points, along: Floats, radius_mm: Floats, middle_mm: float, deposit: Deposit, inward: Floats,
+    rng: np.random.Generator,
+) -> Balls:  # fmt: skip
     """A sheet in the wall of a tube, eccentric; the angle counts from the side that faces away from ``inward``."""
-    along = np.append(0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1)))
     half = deposit.length_mm / 2
     middle_mm = float(np.clip(middle_mm, half, max(half, along[-1] - half)))
     stations = np.linspace(middle_mm - half, middle_mm + half, max(2, int(deposit.length_mm / GRAIN_MM) + 1))

@@ -7,21 +7,18 @@ from numpy.typing import NDArray
 
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
-from ctacal.simulate.anatomy.calcium import METAL, CalciumDescription, Deposit, Kind
-from ctacal.simulate.anatomy.compiled import mark_balls, stamp_balls
+from ctacal.simulate.anatomy.calcium import NO_CALCIUM, CalciumDescription, Deposit, Kind
+from ctacal.simulate.anatomy.compiled import mark_balls
 from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.anatomy.sites import Anatomy, Balls
 from ctacal.simulate.anatomy.structures import AnatomyMaps, Structure
-from ctacal.simulate.materials import Body, Tissue
+from ctacal.simulate.materials import Body
 
 GRAIN_MM = 0.25
 """Sub-voxels are at most this large (own choice: half the thinnest plaque)."""
 
-STENT_MG_CM3 = 700.0
-"""Hydroxyapatite that attenuates like a stent's struts spread over a wall of ``STENT_WALL_MM`` (own estimate: 5 % of
-the wall is steel; at 60 keV steel attenuates 1.5 times as much per gram as hydroxyapatite)."""
-
-STENT_WALL_MM = 0.6
+PIECE = 64
+"""Balls that are painted together: a long thin shape is cut into so small boxes."""
 
 _VESSELS = {
     Structure.LM: Calcium.LM, Structure.LAD: Calcium.LAD, Structure.LCX: Calcium.LCX, Structure.RCA: Calcium.RCA
@@ -39,8 +36,11 @@ class CalciumRow:
     """Centre of mass, (L, P, S)."""
     volume_mm3: float
     mass_mg: float
-    """Hydroxyapatite; a stent's equivalent; 0 for other metal."""
+    """Hydroxyapatite; 0 for metal and contrast."""
     mean_mg_cm3: float
+    """Of hydroxyapatite, or of what attenuates like the metal or contrast."""
+    equivalent_mg: float = 0.0
+    """Hydroxyapatite that attenuates like this metal or contrast; 0 for calcium."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,35 +49,27 @@ class CalciumMaps:
 
     hydroxyapatite_mg_cm3: NDArray[np.float32]
     labels: NDArray[np.uint8]
-    """(slices, rows, columns) of ``ctacal.labels.Calcium``."""
+    """(slices, rows, columns) of ``ctacal.labels.Calcium``; a voxel that two deposits share has the denser one's."""
     table: tuple[CalciumRow, ...]
 
 
 def calcium_maps(
     patient: Patient, calcium: CalciumDescription, geometry: Geometry, *, phase: float = 0.0, breath_mm: float = 0.0
 ) -> CalciumMaps:
-    """Paint the calcium alone onto a canonical axial grid; deposits outside of it have no volume."""
+    """Paint calcium, metal and contrast alone onto a canonical axial grid; what is outside of it has no volume."""
     anatomy = Anatomy.of(patient, phase=phase, breath_mm=breath_mm)
     painter = _Painter(geometry)
-    rows = [
-        painter.paint(deposit, anatomy) for deposit in calcium.deposits
-        if deposit.kind not in METAL or deposit.kind is Kind.STENT
-    ]  # fmt: skip
-    return CalciumMaps(painter.concentration, painter.labels, tuple(rows))
+    rows = tuple(painter.paint(deposit, anatomy) for deposit in calcium.deposits)
+    return CalciumMaps(painter.concentration, painter.labels, rows)
 
 
 def with_calcium(
     maps: AnatomyMaps, patient: Patient, calcium: CalciumDescription, *, phase: float = 0.0, breath_mm: float = 0.0
 ) -> tuple[AnatomyMaps, CalciumMaps]:
-    """The body with its calcium and its metal; ``maps`` were built at the same phase and breath."""
-    geometry = maps.body.geometry
-    added = calcium_maps(patient, calcium, geometry, phase=phase, breath_mm=breath_mm)
-    anatomy = Anatomy.of(patient, phase=phase, breath_mm=breath_mm)
-    tissue = maps.body.tissue.copy()
-    metal = [deposit for deposit in calcium.deposits if deposit.kind in METAL and deposit.kind is not Kind.STENT]
-    rows = tuple(_paint_metal(tissue, geometry, anatomy.balls(deposit), deposit) for deposit in metal)
-    body = Body(tissue, maps.body.hydroxyapatite_mg_cm3 + added.hydroxyapatite_mg_cm3, geometry)
-    return replace(maps, body=body), replace(added, table=(*added.table, *rows))
+    """The body with its calcium, metal and contrast; ``maps`` were built at the same phase and breath."""
+    added = calcium_maps(patient, calcium, maps.body.geometry, phase=phase, breath_mm=breath_mm)
+    body = Body(maps.body.tissue, maps.body.hydroxyapatite_mg_cm3 + added.hydroxyapatite_mg_cm3, maps.body.geometry)
+    return replace(maps, body=body), added
 
 
 def _axes(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -85,15 +77,6 @@ def _axes(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64],
     steps = zip(geometry.shape, geometry.spacing_mm, strict=True)
     zs, ys, xs = (np.asarray(origin[2 - axis] + np.arange(n) * mm) for axis, (n, mm) in enumerate(steps))
     return zs, ys, xs
-
-
-def _paint_metal(tissue: NDArray[np.uint8], geometry: Geometry, balls: Balls, deposit: Deposit) -> CalciumRow:
-    """Whole voxels of steel where a ball's middle lies; the volume is the thread's own."""
-    value = Tissue.TITANIUM if deposit.kind is Kind.LEAD else Tissue.STEEL
-    stamp_balls(tissue, *_axes(geometry), balls.centres, balls.radii_mm, int(value))
-    length = float(np.linalg.norm(np.diff(balls.centres, axis=0), axis=1).sum())
-    volume = length * np.pi * float(balls.radii_mm.mean()) ** 2
-    return CalciumRow(deposit.kind, deposit.site, _point(balls.centres.mean(axis=0)), volume, 0.0, 0.0)
 
 
 def _point(at: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -109,26 +92,35 @@ class _Painter:
         self.labels = np.zeros(geometry.shape, np.uint8)
         self.axes = _axes(geometry)
         self.parts = np.array([max(1, int(np.ceil(mm / GRAIN_MM))) for mm in geometry.spacing_mm])
-        self.taken: list[tuple[NDArray[np.int64], NDArray[np.bool_]]] = []
+        self.taken: list[NDArray[np.bool_]] = []
+        self.begins, self.ends = np.zeros((0, 3), np.int64), np.zeros((0, 3), np.int64)
 
     def paint(self, deposit: Deposit, anatomy: Anatomy) -> CalciumRow:
         """Add a deposit where no earlier one lies."""
-        density = deposit.density_mg_cm3
-        if deposit.kind is Kind.STENT:
-            deposit, density = replace(deposit, thickness_mm=STENT_WALL_MM), STENT_MG_CM3
         vessel, label = deposit.site, Calcium.OTHER
         if deposit.kind is Kind.CORONARY:
             label = _VESSELS[anatomy.segment(deposit.site).vessel]
             vessel = label.name
-        balls = anatomy.balls(deposit)
+        balls, density = anatomy.balls(deposit), deposit.density_mg_cm3
+        volume, moment = 0.0, np.zeros(3)
+        for start in range(0, len(balls.centres), PIECE):
+            piece = Balls(balls.centres[start : start + PIECE], balls.radii_mm[start : start + PIECE])
+            part, where = self._piece(piece, density, label)
+            volume, moment = volume + part, moment + part * where
+        centre = _point(moment / volume if volume else balls.centres.mean(axis=0))
+        mg = volume * density / 1000
+        calcium_mg, other_mg = (0.0, mg) if deposit.kind in NO_CALCIUM else (mg, 0.0)
+        return CalciumRow(deposit.kind, vessel, centre, volume, calcium_mg, density if volume else 0.0, other_mg)
+
+    def _piece(self, balls: Balls, density: float, label: Calcium) -> tuple[float, NDArray[np.float64]]:
+        """Volume in mm3 that was added, and its centre."""
         low, high = self._box(balls)
         if (high <= low).any():
-            return CalciumRow(deposit.kind, vessel, _point(balls.centres.mean(axis=0)), 0.0, 0.0, 0.0)
-        mask = self._claimed(balls, low, high)
-        share = self._add(mask, low, high, density, label)
-        volume = float(share.sum()) * self.geometry.voxel_volume_mm3
-        centre = self._centre(share, low, high) if volume else balls.centres.mean(axis=0)
-        return CalciumRow(deposit.kind, vessel, _point(centre), volume, volume * density / 1000, density)
+            return 0.0, np.zeros(3)
+        share = self._add(self._claimed(balls, low, high), low, high, density, label)
+        if not share.any():
+            return 0.0, np.zeros(3)
+        return float(share.sum()) * self.geometry.voxel_volume_mm3, self._centre(share, low, high)
 
     def _box(self, balls: Balls) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The voxels [low, high) that hold the balls, within the grid."""
@@ -147,13 +139,15 @@ class _Painter:
         first += step / 2 - np.array(self.geometry.spacing_mm) / 2
         mark_balls(mask, first, step, balls.centres, balls.radii_mm)
         whole = low * self.parts
-        for begin, other in self.taken:
+        for n in np.flatnonzero(((self.begins < whole + mask.shape) & (self.ends > whole)).all(axis=1)).tolist():
+            begin, other = self.begins[n], self.taken[n]
             inner, outer = np.maximum(whole, begin), np.minimum(whole + mask.shape, begin + other.shape)
-            if (inner < outer).all():
-                here = tuple(slice(a, b) for a, b in zip(inner - whole, outer - whole, strict=True))
-                there = tuple(slice(a, b) for a, b in zip(inner - begin, outer - begin, strict=True))
-                mask[here] &= ~other[there]
-        self.taken.append((whole, mask))
+            here = tuple(slice(a, b) for a, b in zip(inner - whole, outer - whole, strict=True))
+            there = tuple(slice(a, b) for a, b in zip(inner - begin, outer - begin, strict=True))
+            mask[here] &= ~other[there]
+        self.taken.append(mask)
+        self.begins = np.vstack([self.begins, whole])
+        self.ends = np.vstack([self.ends, whole + mask.shape])
         return mask
 
     def _add(

@@ -1,6 +1,7 @@
 """Great vessels, trachea and oesophagus. Courses: own choice beside the Visible Human female heart and two real CTs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,13 @@ from ctacal.simulate.materials import Tissue
 
 Way = tuple[Points, Floats, Structure]
 """Middle line, radius along it, and what it is."""
+
+WALL_MM = 2.0
+"""No vessel's wall is thicker."""
+
+DISTENSION = 0.05
+"""Of the ascending aorta's radius in systole (own choice; its area strain is 5-20 % from old to young: Redheuil A et
+al., Hypertension 2010;55:319-326)."""
 
 _SOFT_PARTS = (Tissue.LUNG, Tissue.FAT, Tissue.SOFT, Tissue.BLOOD, Tissue.MUSCLE, Tissue.LIVER)
 
@@ -30,11 +38,25 @@ class Courses:
 
     @classmethod
     def of(cls, chest: Chest, heart: Heart) -> "Courses":
-        """Of the patient at a breath; ``heart`` is taken at end-diastole, the vessels do not beat."""
-        aorta, radius = _aorta(chest, heart)
-        trachea, bronchi = _airways(chest)
-        others = (*_arch_branches(chest, aorta), *_pulmonary(chest, heart), *_veins(chest, heart))
-        return cls(aorta, radius, others, trachea, bronchi, _oesophagus(chest))
+        """Of the patient at the heart's phase and breath; airways and oesophagus do not beat."""
+        rest = _courses_at_rest(chest)
+        aorta, radius_mm = _beating_aorta(heart, rest.aorta, rest.aorta_radius_mm)
+        others = tuple((heart.carried(path), radius, what) for path, radius, what in rest.others)
+        return replace(rest, aorta=aorta, aorta_radius_mm=radius_mm, others=others)
+
+    def vessels(self) -> tuple[Way, ...]:
+        """The aorta and all others."""
+        return ((self.aorta, self.aorta_radius_mm, Structure.AORTA), *self.others)
+
+
+@lru_cache(maxsize=4)
+def _courses_at_rest(chest: Chest) -> Courses:
+    """At end-diastole, kept for the patient's other phases."""
+    heart = Heart.of(chest)
+    aorta, radius = _aorta(chest, heart)
+    trachea, bronchi = _airways(chest)
+    others = (*_arch_branches(chest, aorta), *_pulmonary(chest, heart), *_veins(chest, heart))
+    return Courses(aorta, radius, others, trachea, bronchi, _oesophagus(chest))
 
 
 def _rounded_knots(points: list[tuple[float, float, float]], start: Floats) -> Floats:
@@ -66,6 +88,13 @@ def _aorta(chest: Chest, heart: Heart) -> tuple[Points, Floats]:
         along, stations, (12 * size, wide * 1.02, wide * 0.94, wide, 1.05 * narrow, narrow, 0.8 * narrow)
     )
     return path, radius
+
+
+def _beating_aorta(heart: Heart, path: Points, radius: Floats) -> tuple[Points, Floats]:
+    """The root follows the valve ring; the ascending part widens by ``DISTENSION``; the rest stands still."""
+    along = np.arange(len(path)) / max(1, int(np.argmax(path[:, 2])))
+    rises = np.clip(2 - 2 * along, 0, 1)
+    return heart.carried(path, rises), radius * (1 + DISTENSION * float(heart.motion[0]) * rises)
 
 
 def _arch_branches(chest: Chest, aorta: Points) -> list[Way]:
@@ -115,11 +144,16 @@ def _veins(chest: Chest, heart: Heart) -> list[Way]:
     below = float(chest.spine_front_mm(-200 * s)) - 12
     floor = o + np.array([-42, 12, -30]) * size
     lower = curve([floor, floor + (2, 8, -25), (-24, below, -175 * s), (-20, below + 4, -325 * s)], 1.5)
+    spine = chest.spine_front_mm
+    rising = [(-9.0, float(spine(t * s)) - 4, t * s) for t in (-230, -160, -90, -30, 2)]
+    arch = [(-17.0, float(spine(10 * s)) - 16, 13 * s), (-20.0, float(spine(10 * s)) - 34, 15 * s)]
+    azygos = curve([*rising, *arch, (entry[0] + 4, front + 4, 14 * s)], 1.0)
     return [
         (cava, np.full(len(cava), 9.5 * size), superior),
         (right, np.linspace(8, 6, len(right)), superior),
         (left, np.linspace(7, 6, len(left)), superior),
         (lower, np.linspace(13, 10.5, len(lower)), inferior),
+        (azygos, np.linspace(2.8, 4.6, len(azygos)), superior),
     ]
 
 
@@ -159,13 +193,14 @@ def paint_arteries_and_veins(canvas: Canvas, courses: Courses) -> None:
         canvas.tube(path, radius + 0.9, Tissue.SOFT, structure, over=(Tissue.LUNG, Tissue.FAT, Tissue.MUSCLE))
         canvas.tube(path, radius, Tissue.BLOOD, structure, over=_SOFT_PARTS, warp=0.05)
     over = (*_SOFT_PARTS, Tissue.MYOCARDIUM)
-    canvas.tube(courses.aorta, courses.aorta_radius_mm + 1.5, Tissue.SOFT, Structure.AORTA, over=over)
-    canvas.tube(courses.aorta, courses.aorta_radius_mm, Tissue.BLOOD, Structure.AORTA, over=over)
+    path, radius = courses.aorta[::2], courses.aorta_radius_mm[::2]  # every 4 mm: enough for so wide a tube
+    canvas.tube(path, radius + 1.5, Tissue.SOFT, Structure.AORTA, over=over)
+    canvas.tube(path, radius, Tissue.BLOOD, Structure.AORTA, over=over)
 
 
 def paint_tubes_of_air(canvas: Canvas, courses: Courses) -> None:
     """Trachea and main bronchi with their walls, oesophagus with some air."""
-    rng = np.random.default_rng(abs(int(courses.aorta.sum() * 100)))
+    rng = np.random.default_rng(abs(int(courses.oesophagus.sum() * 100)))
     sizes = np.array([8.0, 5.5, 4.0])
     canvas.ellipsoids(courses.oesophagus, sizes, Tissue.SOFT, Structure.OESOPHAGUS, over=_SOFT_PARTS, warp=0.15)
     filled = courses.oesophagus[rng.random(len(courses.oesophagus)) < 0.3]

@@ -1,0 +1,142 @@
+"""The patient table under a body: thin shells of carbon over foam or air, rails, and a mattress.
+
+Dimensions: the V-bottom under a sling is that of the PET/CT scan (415 mm wide, the sling 42 mm deep, the bottom 38 mm
+below it and flat over 45 % of the width; own measurement); the others and all spreads are assumed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.geometry import Geometry
+from ctacal.simulate.anatomy.canvas import Floats
+from ctacal.simulate.materials import Tissue
+
+DESIGNS = ("curved", "flat", "v_bottom")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableDesign:
+    """A table and its mattress. Lengths in mm."""
+
+    shape: str
+    """One of ``DESIGNS``."""
+    width_mm: float
+    sag_mm: float
+    """How much lower the upper shell's middle lies than its edges."""
+    depth_mm: float
+    """From the upper to the lower shell, in the middle."""
+    shell_mm: float
+    foam: bool
+    """Between the shells; else air."""
+    mattress_mm: float
+    blanket: bool
+    electrodes: int
+    """On the skin of the chest, each with its lead."""
+    seed: int
+
+
+def draw_table(seed: int) -> TableDesign:
+    """Draw a table (all own choice): the same seed gives the same table."""
+    rng = np.random.default_rng([seed, 31])
+    shape = str(rng.choice(DESIGNS, p=(0.45, 0.2, 0.35)))
+    width, sag, depth = {"curved": (425, 42, 36), "flat": (430, 2, 34), "v_bottom": (415, 42, 38)}[shape]
+    return TableDesign(
+        shape=shape,
+        width_mm=round(float(width * rng.uniform(0.96, 1.06)), 2),
+        sag_mm=round(float(sag * rng.uniform(0.85, 1.2)), 2),
+        depth_mm=round(float(depth * rng.uniform(0.85, 1.2)), 2),
+        shell_mm=round(float(rng.uniform(1.8, 3.2)), 2),
+        foam=bool(shape != "v_bottom"),
+        mattress_mm=round(float(rng.uniform(8, 40)), 2) if rng.random() < 0.8 else 0.0,
+        blanket=bool(rng.random() < 0.5),
+        electrodes=int(rng.choice((0, 3, 5), p=(0.5, 0.25, 0.25))),
+        seed=seed,
+    )
+
+
+def table_top_mm(tissue: NDArray[np.uint8], geometry: Geometry, design: TableDesign) -> float:
+    """P of the table's upper shell in the middle: where the body rests on it, its mattress between."""
+    ys, xs = grid_axes(geometry)[1:]
+    filled = not_table(tissue)
+    columns = np.abs(xs) < 0.4 * design.width_mm
+    lowest = np.where(filled[:, :, columns].any(axis=0), ys[:, None], -np.inf).max(axis=0)
+    touching = lowest - _sling_mm(design, xs[columns])
+    return float(touching.max()) + design.mattress_mm + 1.5
+
+
+def paint_table(
+    tissue: NDArray[np.uint8], geometry: Geometry, design: TableDesign, *, top_mm: float | None = None
+) -> None:
+    """Paint the table into the air under a body, in place; the body itself is not touched.
+
+    ``tissue`` (slices, rows, columns) lies on ``geometry``, canonical and axial. ``top_mm`` (see ``table_top_mm``) is
+    found from this body unless given; give it where only a part of a body is painted. The table may reach beyond the
+    grid; a whole table needs some 110 mm behind the body.
+    """
+    top_mm = table_top_mm(tissue, geometry, design) if top_mm is None else top_mm
+    _, ys, xs = grid_axes(geometry)
+    section = _section(design, ys[:, None] - top_mm, xs[None, :])
+    filled = np.flatnonzero(section.any(axis=1))
+    if not filled.size:
+        return
+    rows = slice(int(filled[0]), int(filled[-1]) + 1)
+    part = tissue[:, rows]
+    painted = np.broadcast_to(section[rows], part.shape)
+    free = (part == Tissue.AIR) & (painted > 0) & ~_covered(part)
+    part[free] = painted[free]
+
+
+def not_table(tissue: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where there is neither air nor table."""
+    flags = np.ones(256, np.bool_)
+    flags[[Tissue.AIR, Tissue.TABLE, Tissue.FOAM, Tissue.CARBON, Tissue.PLASTIC, Tissue.CLOTH]] = False
+    return np.asarray(flags[tissue])
+
+
+def _covered(part: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Air with body further back in the same column (within organs, under an arm): no table there."""
+    return np.asarray(np.logical_or.accumulate(not_table(part)[:, ::-1], axis=1)[:, ::-1])
+
+
+def grid_axes(geometry: Geometry) -> tuple[Floats, Floats, Floats]:
+    """Positions (S, P, L) in mm along the array axes of a canonical grid."""
+    origin = geometry.to_patient_mm((0, 0, 0))
+    steps = zip(geometry.shape, geometry.spacing_mm, strict=True)
+    zs, ys, xs = (np.asarray(origin[2 - axis] + np.arange(n) * mm) for axis, (n, mm) in enumerate(steps))
+    return zs, ys, xs
+
+
+def _sling_mm(design: TableDesign, xs: Floats) -> Floats:
+    """P of the upper shell over that in the middle (negative: further up)."""
+    return np.asarray(-design.sag_mm * (2 * xs / design.width_mm) ** 2)
+
+
+def _section(design: TableDesign, y: Floats, x: Floats) -> NDArray[np.uint8]:
+    """(rows, columns) of ``Tissue`` of the table's cross-section; y counts from the upper shell's middle."""
+    half, shell = design.width_mm / 2, design.shell_mm
+    inside = np.abs(x) < half
+    upper = _sling_mm(design, x)
+    lower = _bottom_mm(design, x)
+    section = np.zeros(np.broadcast_shapes(y.shape, x.shape), np.uint8)
+    pad = inside & (np.abs(x) < 0.97 * half) & (y < upper - 1.0) & (y > upper - design.mattress_mm)
+    section[pad] = Tissue.FOAM
+    section[inside & (y > upper) & (y < lower) & design.foam] = Tissue.FOAM
+    slope = np.abs(np.gradient(np.broadcast_to(lower, x.shape)[0], x[0]))
+    thick = shell * np.sqrt(1 + np.minimum(slope, 3.0) ** 2)[None, :]
+    section[inside & (np.abs(y - upper) < 0.5 * shell)] = Tissue.CARBON
+    section[inside & (np.abs(y - lower) < 0.8 * thick)] = Tissue.CARBON
+    rail = (np.abs(np.abs(x) - half + 5) < 5.5) & (np.abs(y - upper - 4) < 5)
+    hollow = (np.abs(np.abs(x) - half + 5) < 3) & (np.abs(y - upper - 4) < 2.5)
+    section[rail & ~hollow] = Tissue.TABLE
+    return section
+
+
+def _bottom_mm(design: TableDesign, x: Floats) -> Floats:
+    """y of the lower shell."""
+    half, edge = design.width_mm / 2, -design.sag_mm + 6
+    share = np.abs(x) / half
+    if design.shape == "v_bottom":
+        return np.asarray(np.interp(share, (0, 0.46, 1), (design.depth_mm, design.depth_mm, edge)))
+    return np.asarray(edge + (design.depth_mm - edge) * (1 - np.minimum(share, 1) ** 3.5))

@@ -1,0 +1,99 @@
+"""Grades of tissues by position, compiled by numba. Maps are (slices, rows, columns); points are (L, P, S) in mm."""
+
+import math
+from typing import Any
+
+import numba
+
+from ctacal.simulate.anatomy.compiled import compiled, compiled_parallel, sampled
+
+LUNG_FAMILY, LIVER_FAMILY, MUSCLE_FAMILY, BONE_FAMILY = 0, 1, 2, 3
+LUNG = 4
+"""``Structure``."""
+FISSURE = 20
+"""``Tissue.LUNG_DENSE``."""
+
+
+@compiled
+def white(x: float, y: float, z: float, step_mm: float) -> float:
+    """Hash noise, uniform in 0 to 1, of the cell of a lattice that holds the point; it does not know any grid."""
+    i = math.floor(x / step_mm + 0.3123)
+    j = math.floor(y / step_mm + 0.3456)
+    k = math.floor(z / step_mm + 0.3789)
+    h = (i * 73856093) ^ (j * 19349663) ^ (k * 83492791)
+    h = (h ^ (h >> 13)) * 1274126177 & 0x7FFFFFFF
+    h = (h ^ (h >> 15)) * 668265263 & 0x7FFFFFFF
+    return ((h ^ (h >> 12)) & 0xFFFFF) / 1048576.0
+
+
+@compiled
+def graded(hu: Any, grades: Any, wanted: float, dither: float) -> int:
+    """One of the two grades next to the wanted HU, by chance in proportion to how near they are."""
+    n = 0
+    while n < 6 and hu[n + 1] < wanted:
+        n += 1
+    if hu[n + 1] > 1e6:
+        return int(grades[n])
+    share = (wanted - hu[n]) / (hu[n + 1] - hu[n])
+    return int(grades[n + 1] if dither < share else grades[n])
+
+
+@compiled
+def lung_hu(
+    lung: Any, mean: float, x: float, y: float, z: float, rho: float, wall: float, grain: float, bulge: float
+) -> float:
+    """Density of the lung: blood sinks to the back; patches; emphysema, mostly above; a band of collapse."""
+    wanted = mean + lung[0] * min(max(y - 5.0, -90.0), 90.0) + 14.0 * bulge + 16.0 * grain
+    upper = min(max(0.75 + z / (150.0 * lung[4]), 0.45), 1.2)
+    hole = 1.25 * grain + 0.8 * bulge - max(3.4 - 5.0 * lung[1] * upper, 0.4)
+    if hole > 0:
+        wanted -= 190.0 * min(hole, 1.0)
+    depth = wall - rho
+    if y > 0.45 * lung[3] and depth < lung[2] * (1.0 + 0.5 * bulge):
+        wanted += 230.0 * (1.0 - depth / (lung[2] * 1.6 + 1e-6)) * min(1.0, (y / lung[3] - 0.45) * 4.0)
+    if depth < 2.0:
+        wanted += 30.0
+    return float(wanted)
+
+
+@compiled
+def near_fissure(x: float, y: float, z: float, scale: float, bulge: float) -> bool:
+    """On an oblique fissure of either lung; thicker than it is, but of half its density."""
+    side = 1.0 if x > 0 else -1.0
+    away = abs(x) - 70.0
+    middle = 8.0 - 0.95 * (z / scale + 45.0 - 6.0 * side) + 9.0 * math.cos(x / 31.0) + 0.006 * away * away
+    return abs(x) > 15 and abs(y - middle - 1.5 * bulge) < 0.55
+
+
+@compiled_parallel
+def grade_tissues(
+    tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any, grades: Any, hu: Any, family: Any, means: Any, lung: Any,
+    cavity: Any, coarse: Any, coarse_mm: float, fine: Any, fine_mm: float, origin: Any,
+) -> None:  # fmt: skip
+    """Replace the graded tissues. ``means``: HU by structure; ``cavity``: (slices, directions) radius of the chest."""
+    angles = cavity.shape[1]
+    for k in numba.prange(zs.size):
+        for j in range(ys.size):
+            for i in range(xs.size):
+                kind = family[tissue[k, j, i]]
+                if kind < 0:
+                    continue
+                x, y, z = xs[i], ys[j], zs[k]
+                mean = means[structure[k, j, i]]
+                bulge = sampled(coarse, coarse_mm, origin, x, y, z)
+                if kind == MUSCLE_FAMILY:
+                    wanted = mean + 7.0 * bulge
+                else:
+                    grain = sampled(fine, fine_mm, origin, x, y, z)
+                    if kind == LUNG_FAMILY:
+                        rho = math.sqrt(x * x + y * y)
+                        at = int((math.atan2(x, -y) / (2 * math.pi) % 1.0) * angles) % angles
+                        wanted = lung_hu(lung, means[LUNG], x, y, z, rho, cavity[k, at], grain, bulge)
+                        if structure[k, j, i] == LUNG and near_fissure(x, y, z, lung[4], bulge):
+                            tissue[k, j, i] = FISSURE
+                            continue
+                    elif kind == LIVER_FAMILY:
+                        wanted = mean + 3.0 * bulge + 3.0 * grain
+                    else:
+                        wanted = mean + (12.0 * bulge + 26.0 * grain) * min(1.0, max(mean, 0.0) / 150.0 + 0.3)
+                tissue[k, j, i] = graded(hu[kind], grades[kind], wanted, white(x, y, z, 1.3))
