@@ -42,9 +42,11 @@ def test_each_number_names_its_source() -> None:
 
 def test_presets_cover_what_is_in_use() -> None:
     centres = [load_centre(name) for name in centre_names()]
-    assert {centre.kvp for centre in centres} >= {100.0, 120.0, 130.0, 140.0}
+    assert {centre.kvp for centre in centres} >= {80.0, 100.0, 120.0, 130.0, 140.0}
     assert {centre.matrix for centre in centres} == {256, 512}
     assert max(centre.rotation_s for centre in centres) > 10
+    assert {centre.thickness_mm for centre in centres} >= {3.0, 5.0, 10.0}
+    assert max(centre.collimation_mm for centre in centres) > 100, "a cone beam"
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
@@ -61,6 +63,11 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("kvp = 120", "kvp = 12", "kvp is 12.0, expected 60 to 150"),
         ("kvp = 120", 'kvp = "high"', "kvp is 'high', expected float"),
         ("kvp = 120", "kvp = nan", "kvp is nan"),
+        ("kvp = 120", "kvp = true", "kvp is True, expected float"),
+        ("spacing_mm = 3.0", "spacing_mm = 0.0", "spacing_mm is 0.0, expected above 0"),
+        ("thickness_mm = 3.0", "thickness_mm = nan", "thickness_mm is nan"),
+        ("kvp = 120", "kvp = 120\ngain_error = -0.1", "gain_error is -0.1, expected 0 or more"),
+        ("kvp = 120", "kvp = 120\nscatter_corrected = 3.0", "scatter_corrected is 3.0, expected 0 to 2"),
         ("rotation_s = 0.5", "rotation_s = inf", "rotation_s is inf"),
         ("matrix = 512", "matrix = 512.5", "matrix is 512.5, expected int"),
         ("matrix = 512", "matrix = 0", "matrix is 0, expected 16 to 1024"),

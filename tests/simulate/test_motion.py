@@ -92,6 +92,18 @@ def test_breathing_displaces_slices() -> None:
     assert (shift_mm.min(), shift_mm.max()) == pytest.approx((0, 10), abs=0.1)
 
 
+def test_breathing_blurs_within_a_slow_rotation() -> None:
+    """A border of water and fat is sharp in a fast rotation, and drawn out over the breath in a slow one."""
+    body = cylinder(100, slices=36)
+    body.tissue[18:][body.tissue[18:] == Tissue.WATER] = Tissue.FAT
+    centre = replace(CENTRE, thickness_mm=2.0, spacing_mm=2.0, collimation_mm=72.0, helical=False)
+    motion = Motion(breathing_mm=10.0, breathing_s=4.0)
+    fast, slow = (scan(body, replace(centre, rotation_s=s), seed=1, motion=motion).hu[:, 64, 64] for s in (0.2, 24.0))
+    partly = [np.count_nonzero((hu < -10) & (hu > -85)) for hu in (fast, slow)]
+    assert partly[0] <= 2
+    assert partly[1] >= 4
+
+
 def test_a_region_off_the_grid_is_refused() -> None:
     geometry = Geometry.from_spacing((8, 60, 60), (1, 1, 1), (0.3, 0, 0))
     shifted = Body(REST.tissue[HEART], REST.hydroxyapatite_mg_cm3[HEART], geometry)

@@ -12,6 +12,7 @@ from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.scanner.attenuation import beam, tissue_hu
 from ctacal.simulate.scanner.centre import Centre, centre_names, load_centre
 from ctacal.simulate.scanner.scan import scan
+from ctacal.simulate.scanner.slabs import shares_of_neighbours
 from ctacal.volume import Volume
 from tests.simulate.bodies import CENTRE, QUIET, cylinder, inside
 
@@ -160,6 +161,49 @@ def test_the_seed_makes_the_noise() -> None:
     assert (first[0] != first[1]).mean() > 0.5
 
 
+def test_overlapping_slices_share_their_noise() -> None:
+    """Rectangles 4 mm wide every 2 mm share half their rays; rounded ones somewhat more."""
+    body = cylinder(200, slices=16)
+    noise = [
+        np.stack(
+            [
+                inside(scan(body, replace(NARROW, tube_current_ma=50.0, spacing_mm=mm), seed=1), MIDDLE, k)
+                for k in (0, 1)
+            ]
+        )
+        for mm in (2.0, 6.0)
+    ]
+    overlapping, apart = (float(np.corrcoef(pair)[0, 1]) for pair in noise)
+    assert 0.4 < overlapping < 0.7
+    assert abs(apart) < 0.15
+
+
+def test_a_slice_has_the_same_noise_however_much_it_shares() -> None:
+    for mm in (1.5, 2.0, 4.0, 8.0):
+        assert np.sum(shares_of_neighbours(replace(CENTRE, spacing_mm=mm)) ** 2) == pytest.approx(1)
+    assert len(shares_of_neighbours(replace(CENTRE, spacing_mm=8.0))) == 1
+
+
+def test_uneven_detectors_make_rings() -> None:
+    """A ring is as bright all round, and in every slice."""
+    body = cylinder(200, slices=8)
+    plain, ringed = (scan(body, replace(NARROW, gain_error=error), seed=1).hu.astype(float) for error in (0.0, 1e-3))
+    rings = (ringed - plain)[:, 30:98, 30:98]
+    assert rings.std() > 1
+    assert np.corrcoef(rings[0].ravel(), rings[1].ravel())[0, 1] > 0.9
+    assert np.corrcoef(rings[0].ravel(), np.rot90(rings[0]).ravel())[0, 1] > 0.5
+
+
+def test_a_scatter_that_is_overcorrected_brightens() -> None:
+    body = cylinder(300)
+    right, over = (
+        inside(scan(body, replace(QUIET, scatter=0.2, scatter_corrected=share), seed=1), MIDDLE).mean()
+        for share in (1.0, 1.2)
+    )
+    assert abs(right) < 8
+    assert over > right + 5
+
+
 # --- picture ----------------------------------------------------------------------------------------------------------
 
 
@@ -188,7 +232,9 @@ def test_slices_lie_within_the_body() -> None:
         scan(cylinder(100, slices=2), NARROW, seed=1)
 
 
-@pytest.mark.parametrize(("family", "mtf50"), [("hann", 0.25), ("gauss", 0.25), ("enhanced", 0.4)])
+@pytest.mark.parametrize(
+    ("family", "mtf50"), [("hann", 0.25), ("gauss", 0.25), ("enhanced", 0.4), ("body", 0.25), ("lung", 0.4)]
+)
 def test_resolution_is_as_stated(family: str, mtf50: float) -> None:
     """MTF50 from the cylinder's edge, within a tenth: the body's voxels blur as well."""
     centre = replace(QUIET, kernel=family, mtf50_per_mm=mtf50, matrix=320, fov_mm=160.0, scatter=0.0, detector_mm=0.8)

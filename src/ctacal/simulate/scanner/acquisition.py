@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body
-from ctacal.simulate.scanner.attenuation import Floats, beam
+from ctacal.simulate.scanner.attenuation import Floats, beam_of
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.detector import detector_of, detectors_of
 from ctacal.simulate.scanner.motion import (
@@ -20,9 +21,16 @@ from ctacal.simulate.scanner.motion import (
 )
 from ctacal.simulate.scanner.projector import Sinogram, project_into
 from ctacal.simulate.scanner.scatter import Rays
-from ctacal.simulate.scanner.slabs import Box, basis_maps, slab_weights
+from ctacal.simulate.scanner.slabs import (
+    Box,
+    basis_maps,
+    check_grid,
+    shares_of_neighbours,
+    slab_weights,
+    slice_positions_mm,
+)
 
-NOISE_STREAM, MOTION_STREAM = 0, 1
+NOISE_STREAM, MOTION_STREAM, GAIN_STREAM = 0, 1, 2
 """Independent random numbers of one seed."""
 
 
@@ -35,6 +43,8 @@ class Acquisition:
     seed: int
     isocentre_mm: tuple[float, float]
     """(left, posterior)."""
+    position_mm: Floats
+    """(slices,): their middles along the patient."""
     box: Box
     slabs: int
     weights: NDArray[np.float32]
@@ -48,20 +58,28 @@ class Acquisition:
         cls,
         body: Body,
         centre: Centre,
-        position_mm: Floats,
         *,
         seed: int,
         motion: Motion,
-        isocentre_mm: tuple[float, float],
+        isocentre_mm: tuple[float, float] | None,
         slabs: int,
     ) -> "Acquisition":
-        """Plan a scan of the slices at ``position_mm``."""
+        """Plan a scan of as many slices as fit into the body's grid, by default about the grid's middle.
+
+        Raises ``ValueError`` where the grid is not canonical with square pixels, or thinner than a slice.
+        """
+        check_grid(body.geometry)
+        left, posterior, _ = body.geometry.to_patient_mm((np.array(body.geometry.shape) - 1) / 2)
+        isocentre_mm = isocentre_mm or (float(left), float(posterior))
+        position_mm = slice_positions_mm(body.geometry, centre, motion.breathing_mm)
         rng = np.random.default_rng((seed, MOTION_STREAM))
         timing = Timing.of(centre, position_mm, random_start_s(motion, rng))
-        at_rest_mm = position_mm + breathing_shift_mm(motion, timing.middle_s)
-        weights = slab_weights(body.geometry, at_rest_mm, centre, slabs)
+        at_rest_mm = position_mm + breathing_shift_mm(motion, timing.breathing_s)
+        weights = np.mean([slab_weights(body.geometry, mm, centre, slabs) for mm in at_rest_mm], axis=0)
         seen = phase_weights(motion, timing.view_s, rng)
-        return cls(body, centre, seed, isocentre_mm, Box.of_body(body), slabs, weights, motion.phases, seen)
+        return cls(
+            body, centre, seed, isocentre_mm, position_mm, Box.of_body(body), slabs, weights, motion.phases, seen
+        )
 
     def paths(self, slices: slice) -> Sinogram:
         """(views, detectors, 2 x slabs): mm of water, then of hydroxyapatite, at 1 g/cm3, that each ray meets."""
@@ -76,21 +94,51 @@ class Acquisition:
     def measured(self, slices: slice) -> Rays:
         """(views, detectors, slices): path lengths of water that the scanner takes from its noisy signals."""
         detector = detector_of(self.centre)
-        count = slices.stop - slices.start
-        paths = self.paths(slices).reshape(self.centre.views, -1, 2, count, self.slabs)
-        signal, variance = (np.zeros((*paths.shape[:2], count), np.float32) for _ in range(2))
-        for slab in range(self.slabs):
-            part = detector.primary(*(np.ascontiguousarray(paths[:, :, basis, :, slab]) for basis in (0, 1)))
-            signal += part[0]
-            variance += part[1]
+        paths = self.paths(slices).reshape(self.centre.views, -1, 2, slices.stop - slices.start, self.slabs)
+        water, hydroxyapatite = (np.moveaxis(paths[:, :, basis], 3, 0) for basis in (0, 1))
+        slabs = [(np.ascontiguousarray(w), np.ascontiguousarray(h)) for w, h in zip(water, hydroxyapatite, strict=True)]
+        signal, variance = detector.primary(*slabs[0])
+        variance /= signal  # the mean energy of a photon's signal: much the same in all slabs
+        for slab in slabs[1:]:
+            signal += detector.signal(*slab)
         signal /= self.slabs
-        variance /= self.slabs
-        rngs = [np.random.default_rng((self.seed, NOISE_STREAM, k)) for k in range(slices.start, slices.stop)]
-        return detector.water(detector.measure(signal, variance, rngs))
+        variance *= signal
+        return detector.water(detector.measure_with(signal, variance, self._noise(slices)) * self._gains()[:, None])
+
+    def _noise(self, slices: slice) -> Rays:
+        """(views, detectors, slices) of unit variance: neighbours whose profiles overlap share their photons."""
+        shares = shares_of_neighbours(self.centre)
+        reach = len(shares) // 2
+        shape = self.centre.views, detectors_of(self.centre)
+        noise = np.zeros((slices.stop - slices.start, *shape), np.float32)
+        for k in range(slices.start - reach, slices.stop + reach):
+            drawn = np.random.default_rng((self.seed, NOISE_STREAM, k + reach)).standard_normal(shape, np.float32)
+            for index in range(max(k - reach, slices.start), min(k + reach + 1, slices.stop)):
+                noise[index - slices.start] += shares[k - index + reach] * drawn
+        return np.ascontiguousarray(noise.transpose(1, 2, 0))
+
+    def _gains(self) -> NDArray[np.float32]:
+        """(detectors,): what calibration leaves of each element's own sensitivity: rings in the picture.
+
+        In a whole turn a ray is measured by two elements, one on each side of the middle.
+        """
+        rng = np.random.default_rng((self.seed, GAIN_STREAM))
+        error = self.centre.gain_error * rng.standard_normal(detectors_of(self.centre))
+        return np.asarray(1 + (error + error[::-1]) / 2, np.float32)
+
+    @property
+    def grid(self) -> Geometry:
+        """The picture's voxels in the patient."""
+        centre = self.centre
+        corner_mm = (centre.matrix - 1) / 2 * centre.pixel_mm
+        left, posterior = (middle - corner_mm for middle in self.isocentre_mm)
+        shape = len(self.position_mm), centre.matrix, centre.matrix
+        spacing_mm = centre.spacing_mm, centre.pixel_mm, centre.pixel_mm
+        return Geometry.from_spacing(shape, spacing_mm, (left, posterior, float(self.position_mm[0])))
 
     @property
     def _basis(self) -> Floats:
-        return beam(self.centre.kvp, self.centre.filter_mm_al, self.centre.filter_mm_cu).basis
+        return beam_of(self.centre).basis
 
     def _weights(self, slices: slice) -> NDArray[np.float32]:
         return self.weights[slices.start * self.slabs : slices.stop * self.slabs]

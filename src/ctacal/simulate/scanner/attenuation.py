@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.scanner.centre import Centre
 
 Floats = NDArray[np.float64]
 
@@ -58,14 +59,20 @@ _MUSCLE_MASS = {1: 0.102, 6: 0.143, 7: 0.034, 8: 0.710, 11: 0.001, 15: 0.002, 16
 _BLOOD_MASS = {1: 0.102, 6: 0.110, 7: 0.033, 8: 0.745, 11: 0.001, 15: 0.001, 16: 0.002, 17: 0.003, 19: 0.002, 26: 0.001}
 _BONE_MASS = {1: 0.034, 6: 0.155, 7: 0.042, 8: 0.435, 11: 0.001, 12: 0.002, 15: 0.103, 16: 0.003, 20: 0.225}
 _MARROW_MASS = {1: 0.105, 6: 0.414, 7: 0.034, 8: 0.439, 15: 0.001, 16: 0.002, 17: 0.002, 19: 0.002, 26: 0.001}
-_CORTICAL, _MARROW = Material(_BONE_MASS, 1.92), Material(_MARROW_MASS, 1.03)
+_FAT_MASS = {1: 0.116, 6: 0.681, 7: 0.002, 8: 0.198, 11: 0.001, 16: 0.001, 17: 0.001}
+_SOFT_MASS = {1: 0.102, 6: 0.143, 7: 0.034, 8: 0.708, 11: 0.002, 15: 0.003, 16: 0.003, 17: 0.002, 19: 0.003}
+_LIVER_MASS = {1: 0.102, 6: 0.139, 7: 0.030, 8: 0.716, 11: 0.002, 15: 0.003, 16: 0.003, 17: 0.002, 19: 0.003}
+_CORTICAL, _MARROW, _FAT = Material(_BONE_MASS, 1.92), Material(_MARROW_MASS, 1.03), Material(_FAT_MASS, 0.93)
+_MUSCLE, _SOFT, _LIVER = Material(_MUSCLE_MASS, 1.06), Material(_SOFT_MASS, 1.05), Material(_LIVER_MASS, 1.06)
+_OLD_MARROW = _mixed(((_MARROW, 0.5), (_FAT, 0.5)))
+_FOAM_MASS = {1: 0.08, 6: 0.60, 7: 0.09, 8: 0.23}
 
 MATERIALS: Mapping[Tissue, Material] = MappingProxyType(
     {
         Tissue.AIR: Material({7: 0.755, 8: 0.232, 18: 0.013}, 0.0),
         Tissue.LUNG: Material(_LUNG_MASS, 0.26),
-        Tissue.FAT: Material({1: 0.116, 6: 0.681, 7: 0.002, 8: 0.198, 11: 0.001, 16: 0.001, 17: 0.001}, 0.93),
-        Tissue.MUSCLE: Material(_MUSCLE_MASS, 1.06),
+        Tissue.FAT: _FAT,
+        Tissue.MUSCLE: _MUSCLE,
         Tissue.SKIN: Material(
             {1: 0.100, 6: 0.204, 7: 0.042, 8: 0.645, 11: 0.002, 15: 0.001, 16: 0.002, 17: 0.003, 19: 0.001}, 1.09
         ),
@@ -73,12 +80,8 @@ MATERIALS: Mapping[Tissue, Material] = MappingProxyType(
         Tissue.MYOCARDIUM: Material(
             {1: 0.104, 6: 0.139, 7: 0.029, 8: 0.718, 11: 0.001, 15: 0.002, 16: 0.002, 17: 0.002, 19: 0.003}, 1.05
         ),
-        Tissue.SOFT: Material(
-            {1: 0.102, 6: 0.143, 7: 0.034, 8: 0.708, 11: 0.002, 15: 0.003, 16: 0.003, 17: 0.002, 19: 0.003}, 1.05
-        ),
-        Tissue.LIVER: Material(
-            {1: 0.102, 6: 0.139, 7: 0.030, 8: 0.716, 11: 0.002, 15: 0.003, 16: 0.003, 17: 0.002, 19: 0.003}, 1.06
-        ),
+        Tissue.SOFT: _SOFT,
+        Tissue.LIVER: _LIVER,
         Tissue.CARTILAGE: Material(
             {1: 0.096, 6: 0.099, 7: 0.022, 8: 0.744, 11: 0.005, 15: 0.022, 16: 0.009, 17: 0.003}, 1.10
         ),
@@ -88,6 +91,32 @@ MATERIALS: Mapping[Tissue, Material] = MappingProxyType(
         Tissue.TABLE: Material({1: 0.03, 6: 0.85, 8: 0.12}, 1.25),
         Tissue.STEEL: Material({14: 0.01, 24: 0.17, 25: 0.02, 26: 0.655, 28: 0.12, 42: 0.025}, 8.0),
         Tissue.TITANIUM: Material({22: 1.0}, 4.5),
+        Tissue.LUNG_INFLATED_MOST: Material(_LUNG_MASS, 0.06),
+        Tissue.LUNG_INFLATED_MORE: Material(_LUNG_MASS, 0.12),
+        Tissue.LUNG_INFLATED: Material(_LUNG_MASS, 0.18),
+        Tissue.LUNG_DEPENDENT: Material(_LUNG_MASS, 0.34),
+        Tissue.LUNG_DENSE: Material(_LUNG_MASS, 0.42),
+        Tissue.LUNG_DENSER: Material(_LUNG_MASS, 0.50),
+        Tissue.FAT_STRANDED: _mixed(((_FAT, 0.67), (_SOFT, 0.33))),
+        Tissue.MUSCLE_FATTY: _mixed(((_MUSCLE, 0.88), (_FAT, 0.12))),
+        Tissue.MUSCLE_FATTIER: _mixed(((_MUSCLE, 0.70), (_FAT, 0.30))),
+        Tissue.LIVER_DENSE: Material(_LIVER_MASS, 1.07),
+        Tissue.LIVER_FATTY: _mixed(((_LIVER, 0.92), (_FAT, 0.08))),
+        Tissue.LIVER_FATTIER: _mixed(((_LIVER, 0.82), (_FAT, 0.18))),
+        Tissue.LIVER_FATTIEST: _mixed(((_LIVER, 0.70), (_FAT, 0.30))),
+        Tissue.SPLEEN: Material(_LIVER_MASS, 1.053),
+        Tissue.KIDNEY: Material(_LIVER_MASS, 1.038),
+        Tissue.MARROW: _OLD_MARROW,
+        Tissue.BONE_POROTIC: _mixed(((_CORTICAL, 0.06), (_OLD_MARROW, 0.94))),
+        Tissue.BONE_TRABECULAR_DENSE: _mixed(((_CORTICAL, 0.15), (_MARROW, 0.85))),
+        Tissue.BONE_TRABECULAR_DENSER: _mixed(((_CORTICAL, 0.23), (_MARROW, 0.77))),
+        Tissue.BONE_THIN: _mixed(((_CORTICAL, 0.40), (_MARROW, 0.60))),
+        Tissue.BONE_DENSE: _mixed(((_CORTICAL, 0.65), (_MARROW, 0.35))),
+        Tissue.FOAM: Material(_FOAM_MASS, 0.05),
+        Tissue.CARBON: Material({1: 0.03, 6: 0.85, 8: 0.12}, 1.5),
+        Tissue.CLOTH: Material({1: 0.062, 6: 0.444, 8: 0.494}, 0.2),
+        Tissue.PLASTIC: Material({1: 0.086, 6: 0.914}, 1.05),
+        Tissue.BREAST_GLAND: _mixed(((_SOFT, 0.75), (_FAT, 0.25))),
     }
 )
 """Mass fractions of ICRU-44 as tabulated by NIST (Hubbell and Seltzer, NISTIR 5632, table 2) for lung, muscle, blood,
@@ -95,8 +124,9 @@ soft tissue and cortical bone; of ICRU-46 for skin, heart, liver, cartilage and 
 Woodard and White (Br J Radiol 1986;59:1209-1218): ICRU-44's reads -80 HU at 120 kVp, patients' -100.
 Densities are from there but for: muscle 1.06 (Mendez and Keys 1960); blood 1.05 instead of 1.06 and soft tissue 1.05
 (own choice: read 45 HU as unenhanced blood does); trabecular bone, a tenth mineralised bone in marrow (own choice: an
-adult's vertebra). Air counts as nothing, for scanners are calibrated in air. The table is carbon fibre in epoxy
-(assumed). Steel is 316L."""
+adult's vertebra; the other grades of lung, muscle, liver and bone by share and density likewise). Air counts as
+nothing, for scanners are calibrated in air. The table is carbon fibre in epoxy (assumed); foam is polyurethane, plastic
+polystyrene, cloth loose cellulose. Steel is 316L."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,12 +157,26 @@ def beam(kvp: float, filter_mm_al: float, filter_mm_cu: float = 0.0) -> Beam:
     return Beam(energy, total, water_bin, hydroxyapatite_bin, basis)
 
 
+def beam_of(centre: Centre) -> Beam:
+    """A centre's beam."""
+    return beam(centre.kvp, centre.filter_mm_al, centre.filter_mm_cu)
+
+
 def tissue_hu(beam: Beam, tissue: Tissue, water_mm: float = FIT_WATER_MM) -> float:
     """What a large piece of the tissue reads, corrected for water's hardening only, behind so much water."""
-    signal = beam.photons_per_mm2_mas * beam.energy_kev * np.exp(-beam.water_per_mm * water_mm)
     water, hydroxyapatite = beam.basis[tissue]
-    ratio = np.average(beam.hydroxyapatite_per_mm, weights=signal) / np.average(beam.water_per_mm, weights=signal)
-    return float(1000 * (water + hydroxyapatite * ratio - 1))
+    return float(1000 * (water + hydroxyapatite * _hydroxyapatite_over_water(beam, water_mm) - 1))
+
+
+def hydroxyapatite_hu(beam: Beam, water_mm: float = FIT_WATER_MM) -> float:
+    """HU that 1 g/cm3 of hydroxyapatite adds where it displaces water, behind so much water."""
+    return 1000 * _hydroxyapatite_over_water(beam, water_mm) - 1e6 / HYDROXYAPATITE_MG_PER_CM3
+
+
+def _hydroxyapatite_over_water(beam: Beam, water_mm: float) -> float:
+    """Attenuation of hydroxyapatite over that of as much water, as the detector sees it."""
+    signal = beam.photons_per_mm2_mas * beam.energy_kev * np.exp(-beam.water_per_mm * water_mm)
+    return float(np.sum(beam.hydroxyapatite_per_mm * signal) / np.sum(beam.water_per_mm * signal))
 
 
 def _spectrum(kvp: float, filter_mm_al: float, filter_mm_cu: float) -> tuple[Floats, Floats]:

@@ -65,10 +65,15 @@ class Centre:
     """Share of photons that meet active detector within the profile: septa, grid, penumbra."""
     electronic_noise_kev: float = 150.0
     """SD of the electronic noise of one ray in one view."""
+    gain_error: float = 0.0
+    """SD of what calibration leaves of the differences between detector elements, over the signal: rings."""
     current_modulation: float = 0.0
     """0: constant current; 1: current in proportion to attenuation; 0.5 is usual where there is modulation."""
     scatter: float = 0.05
-    """Scatter over primary in the middle behind a 320 mm water cylinder; some 2-10 % with a grid."""
+    """Scatter over primary in the middle behind a 320 mm water cylinder; some 2-10 % with a grid, more in beams
+    that are many centimetres wide."""
+    scatter_corrected: float = 0.9
+    """What the scanner takes for scatter and subtracts, over what it is (assumed: it knows it to within a tenth)."""
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -96,7 +101,7 @@ class Centre:
 
 
 _POSITIVE = ("tube_current_ma", "rotation_s", "thickness_mm", "spacing_mm", "noise_target_hu", "collimation_mm")
-_NOT_NEGATIVE = ("step_s", "filter_mm_al", "filter_mm_cu", "blur_mm", "electronic_noise_kev")
+_NOT_NEGATIVE = ("step_s", "filter_mm_al", "filter_mm_cu", "blur_mm", "electronic_noise_kev", "gain_error")
 _RANGES = (
     ("kvp", 60, 150),
     ("matrix", 16, 1024),
@@ -110,7 +115,8 @@ _RANGES = (
     ("detector_mm", 0.1, 5),
     ("dose_efficiency", 0.01, 1),
     ("current_modulation", 0, 1),
-    ("scatter", 0, 0.3),
+    ("scatter", 0, 0.5),
+    ("scatter_corrected", 0, 2),
 )
 
 

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.simulate.scanner.attenuation import Beam, Floats, beam
+from ctacal.simulate.scanner.attenuation import Beam, Floats, beam_of
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.kernel import detector_blur
 from ctacal.simulate.scanner.scatter import Rays, scatter_field
@@ -26,9 +26,6 @@ CYLINDER_MM = 320.0
 
 BOW_TIE_REACH_MM = 150.0
 """Further out the bow tie gets no thicker (assumed)."""
-
-SCATTER_CORRECTED = 0.9
-"""The scanner knows its scatter to within a tenth (assumed)."""
 
 STARVED_SD = 0.25
 """Signals below this part of the electronic noise's SD are raised to it before the logarithm (assumed)."""
@@ -68,13 +65,25 @@ class Detector:
 
     def primary(self, water_mm: Rays, hydroxyapatite_mm: Rays) -> tuple[Rays, Rays]:
         """Mean signal and quantum variance, at unit exposure, behind path lengths at 1 g/cm3."""
-        signal, variance = np.empty_like(water_mm), np.empty_like(water_mm)
-        for log_values, out in ((self.log_signal, signal), (self.log_variance, variance)):
-            _look_up(water_mm, hydroxyapatite_mm, self.bow_tie_mm, log_values, out)
-        return signal, variance
+        paths = water_mm, hydroxyapatite_mm
+        return self._looked_up(*paths, self.log_signal), self._looked_up(*paths, self.log_variance)
+
+    def signal(self, water_mm: Rays, hydroxyapatite_mm: Rays) -> Rays:
+        """The first of ``primary`` alone."""
+        return self._looked_up(water_mm, hydroxyapatite_mm, self.log_signal)
+
+    def _looked_up(self, water_mm: Rays, hydroxyapatite_mm: Rays, log_values: NDArray[np.float32]) -> Rays:
+        values = np.empty_like(water_mm)
+        _look_up(water_mm, hydroxyapatite_mm, self.bow_tie_mm, log_values, values)
+        return np.exp(values, out=values)
 
     def measure(self, signal: Rays, variance: Rays, rngs: Sequence[np.random.Generator]) -> Rays:
         """What is measured where ``signal`` is expected, a generator for each slice; scatter is already subtracted."""
+        drawn = np.stack([rng.standard_normal(signal.shape[:2], np.float32) for rng in rngs], axis=2)
+        return self.measure_with(signal, variance, drawn)
+
+    def measure_with(self, signal: Rays, variance: Rays, noise: Rays) -> Rays:
+        """The same with noise of unit variance that is already drawn."""
         centre = self.centre
         energy_kev = variance / signal
         measured = detector_blur(signal, centre.blur_mm, centre.detector_mm)
@@ -82,17 +91,15 @@ class Detector:
         if self.scatter:
             measured += self._scattered(measured)
         electronic = centre.electronic_noise_kev / exposure
-        noise = np.stack([rng.standard_normal(signal.shape[:2], np.float32) for rng in rngs], axis=2)
-        noise *= np.sqrt(measured * energy_kev / exposure + electronic**2)
-        measured += noise
+        measured += noise * np.sqrt(measured * energy_kev / exposure + electronic**2)
         if self.scatter:
-            measured -= SCATTER_CORRECTED * self._scattered(measured)
+            measured -= np.float32(centre.scatter_corrected) * self._scattered(measured)
         return np.asarray(np.maximum(measured, STARVED_SD * electronic), np.float32)
 
     def water(self, measured: Rays) -> Rays:
         """Path lengths of water that would give the signal: logarithm, calibration in air, hardening by water."""
-        paths = np.empty_like(measured)
-        _to_water(measured, self.bow_tie_mm, self.water_mm, *self.log_span, paths)
+        paths = np.log(measured)
+        _to_water(paths, self.bow_tie_mm, self.water_mm, *self.log_span)
         return paths
 
     def _scattered(self, signal: Rays) -> Rays:
@@ -120,7 +127,7 @@ def ray_positions_mm(detectors: int, detector_mm: float) -> Floats:
 @cache
 def detector_of(centre: Centre) -> Detector:
     """Make the tables of a centre; a second call returns the same."""
-    rays = beam(centre.kvp, centre.filter_mm_al, centre.filter_mm_cu)
+    rays = beam_of(centre)
     position_mm = ray_positions_mm(detectors_of(centre), centre.detector_mm)
     bow_tie_mm = centre.bow_tie * (CYLINDER_MM - _chord_mm(np.minimum(np.abs(position_mm), BOW_TIE_REACH_MM)))
     log_signal, log_variance = (_log_table(rays, power) for power in (1, 2))
@@ -162,30 +169,35 @@ def _log_table(rays: Beam, power: int) -> NDArray[np.float32]:
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
 def _look_up(water_mm, hydroxyapatite_mm, bow_tie_mm, log_values, out):  # type: ignore[no-untyped-def]
-    """Bilinear interpolation of the table, and its exponential; paths beyond the table count as at its end."""
+    """Bilinear interpolation of the table; paths beyond it count as at its end. All in single precision, for speed."""
     views, detectors, slices = out.shape
-    last_w, last_h = log_values.shape[0] - 1.001, log_values.shape[1] - 1.001
+    last_w, last_h = np.float32(log_values.shape[0] - 1.001), np.float32(log_values.shape[1] - 1.001)
+    nought, one, steps_per_mm = np.float32(0), np.float32(1), np.float32(1 / _WATER_STEP_MM)
+    first_h = np.float32(_FIRST_HYDROXYAPATITE_MM)
     for v in numba.prange(views):
         for d in range(detectors):
+            bow_tie = bow_tie_mm[d] - np.float32(_FIRST_WATER_MM)
             for k in range(slices):
-                w = min(max((water_mm[v, d, k] + bow_tie_mm[d] - _FIRST_WATER_MM) / _WATER_STEP_MM, 0.0), last_w)
-                h = min(max(hydroxyapatite_mm[v, d, k] - _FIRST_HYDROXYAPATITE_MM, 0.0), last_h)
+                w = min(max((water_mm[v, d, k] + bow_tie) * steps_per_mm, nought), last_w)
+                h = min(max(hydroxyapatite_mm[v, d, k] - first_h, nought), last_h)
                 i, j = int(w), int(h)
-                a, b = w - i, h - j
-                low = (1 - b) * log_values[i, j] + b * log_values[i, j + 1]
-                high = (1 - b) * log_values[i + 1, j] + b * log_values[i + 1, j + 1]
-                out[v, d, k] = np.exp(np.float32((1 - a) * low + a * high))
+                a, b = w - np.float32(i), h - np.float32(j)
+                low = (one - b) * log_values[i, j] + b * log_values[i, j + 1]
+                high = (one - b) * log_values[i + 1, j] + b * log_values[i + 1, j + 1]
+                out[v, d, k] = (one - a) * low + a * high
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
-def _to_water(measured, bow_tie_mm, water_mm, first_log, last_log, out):  # type: ignore[no-untyped-def]
-    views, detectors, slices = out.shape
-    scale = (len(water_mm) - 1) / (last_log - first_log)
+def _to_water(paths, bow_tie_mm, water_mm, first_log, last_log):  # type: ignore[no-untyped-def]
+    """Logarithms of signals become path lengths of water, in place."""
+    views, detectors, slices = paths.shape
+    scale = np.float32((len(water_mm) - 1) / (last_log - first_log))
+    start, last = np.float32(first_log), np.float32(len(water_mm) - 1.001)
+    nought, one = np.float32(0), np.float32(1)
     for v in numba.prange(views):
         for d in range(detectors):
             for k in range(slices):
-                at = (-np.log(measured[v, d, k]) - first_log) * scale
-                at = min(max(at, 0.0), len(water_mm) - 1.001)
+                at = min(max((-paths[v, d, k] - start) * scale, nought), last)
                 i = int(at)
-                a = at - i
-                out[v, d, k] = (1 - a) * water_mm[i] + a * water_mm[i + 1] - bow_tie_mm[d]
+                a = at - np.float32(i)
+                paths[v, d, k] = (one - a) * water_mm[i] + a * water_mm[i + 1] - bow_tie_mm[d]

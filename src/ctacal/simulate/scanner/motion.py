@@ -1,8 +1,8 @@
 """Motion during the scan: the beating heart, not gated, and breathing.
 
 The body at rest is projected once; for each phase of the heart cycle, the difference that the heart region makes is
-added to the views that were taken in that phase. Breathing displaces whole slices along the patient's axis: steps
-between slices, no blur within one, and bones move along.
+added to the views that were taken in that phase. Breathing displaces slices along the patient's axis: steps between
+slices, and blur within one where a rotation lasts long; bones move along, and all views of a slice see the same blur.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,10 @@ ATRIAL_FIBRILLATION = 0.24
 
 SHORTEST_BEAT = 0.4
 """No RR interval is shorter than this part of their mean (assumed)."""
+
+
+BREATHING_STEPS = 5
+"""A slice is the mean of the body at so many moments of its rotation (own choice)."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,6 +70,8 @@ class Timing:
 
     middle_s: Floats
     """(slices,): the middle of the slice's rotation."""
+    breathing_s: Floats
+    """(``BREATHING_STEPS``, slices): moments spread over the slice's rotation."""
     view_s: Floats
     """(2, views, slices): a parallel view is the mean of two, half a turn apart."""
 
@@ -81,9 +87,10 @@ class Timing:
         middle_s = start_s + centre.rotation_s / 2 + middle_s
         half_turn_s = centre.rotation_s / 2
         first_s = middle_s - half_turn_s
+        spread_s = ((np.arange(BREATHING_STEPS) + 0.5) / BREATHING_STEPS - 0.5) * centre.rotation_s
         at_angle_s = view_angles(centre.views)[:, None] / np.pi * half_turn_s
         first_view_s = first_s + np.mod(at_angle_s - first_s, half_turn_s)
-        return cls(middle_s, np.stack([first_view_s, first_view_s + half_turn_s]))
+        return cls(middle_s, middle_s + spread_s[:, None], np.stack([first_view_s, first_view_s + half_turn_s]))
 
 
 def breathing_shift_mm(motion: Motion, time_s: Floats) -> Floats:

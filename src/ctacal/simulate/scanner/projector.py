@@ -36,42 +36,58 @@ def project_into(
     """Add the image's line integrals (value x mm) to a sinogram of ``view_angles``.
 
     ``middle_mm`` is where the image's middle lies; ``weights`` (views, planes) multiply what is added, and a view whose
-    weights are all zero costs nothing. Lines are summed by Joseph's method (IEEE Trans Med Imaging 1982;1:192-196).
+    weights are all zero costs nothing; nor does an empty plane. Lines are summed by Joseph's method (IEEE Trans Med
+    Imaging 1982;1:192-196).
     """
     views, _, planes = sinogram.shape
     if image.shape[2] != planes:
         raise ValueError(f"the image has {image.shape[2]} planes, the sinogram {planes}")
     if weights is None:
         weights = np.ones((views, planes), np.float32)
-    padded = np.pad(image, ((1, 2), (1, 2), (0, 0)))
+    filled = image.any(axis=(0, 1)) & weights.any(axis=0)
+    weights = np.ascontiguousarray(weights[:, filled], np.float32)
+    padded = np.pad(image[:, :, filled], ((1, 2), (1, 2), (0, 0)))
     middle = middle_mm[0] + pixel_mm / 2, middle_mm[1] + pixel_mm / 2
     turned = np.ascontiguousarray(padded.swapaxes(0, 1))
-    _project(sinogram, padded, turned, pixel_mm, middle, view_angles(views), detector_mm, weights)
-
-
-def back_project(
-    sinogram: Sinogram, size: int, *, pixel_mm: float, detector_mm: float, middle_mm: tuple[float, float] = (0.0, 0.0)
-) -> Image:
-    """Sum a filtered sinogram of ``view_angles`` into a (size, size, planes) image, scaled for an inverse Radon."""
-    return np.asarray(
-        _back_project(sinogram, size, pixel_mm, middle_mm, view_angles(len(sinogram)), detector_mm), np.float32
+    _project(
+        sinogram, padded, turned, pixel_mm, middle, view_angles(views), detector_mm, weights, np.flatnonzero(filled)
     )
 
 
+def back_project(
+    sinogram: Sinogram,
+    shape: tuple[int, int],
+    *,
+    pixel_mm: float,
+    detector_mm: float,
+    middle_mm: tuple[float, float] = (0.0, 0.0),
+) -> Image:
+    """Sum a filtered sinogram of ``view_angles`` into a (rows, columns, planes) image, scaled for an inverse Radon.
+
+    ``middle_mm`` is where the image's middle lies.
+    """
+    angles = view_angles(len(sinogram))
+    return np.asarray(_back_project(sinogram, shape, pixel_mm, middle_mm, angles, detector_mm), np.float32)
+
+
 @numba.njit(parallel=True, fastmath=True, cache=True)
-def _project(sinogram, image, turned, pixel_mm, middle_mm, angles, detector_mm, weights):  # type: ignore[no-untyped-def]
+def _project(sinogram, image, turned, pixel_mm, middle_mm, angles, detector_mm, weights, filled):  # type: ignore[no-untyped-def]
     """Rays that run nearer to the columns' direction cross the image row by row, the others its transpose."""
     for v in numba.prange(angles.size):
         if weights[v].any():
             c, s = math.cos(angles[v]), math.sin(angles[v])
             if abs(c) >= abs(s):
-                _add_view(sinogram[v], image, pixel_mm, middle_mm[0], middle_mm[1], s, c, detector_mm, weights[v])
+                _add_view(
+                    sinogram[v], image, pixel_mm, middle_mm[0], middle_mm[1], s, c, detector_mm, weights[v], filled
+                )
             else:
-                _add_view(sinogram[v], turned, pixel_mm, middle_mm[1], middle_mm[0], c, s, detector_mm, weights[v])
+                _add_view(
+                    sinogram[v], turned, pixel_mm, middle_mm[1], middle_mm[0], c, s, detector_mm, weights[v], filled
+                )
 
 
 @numba.njit(fastmath=True)
-def _add_view(view, lines, pixel_mm, line_mm, place_mm, along, across, detector_mm, weights):  # type: ignore[no-untyped-def]
+def _add_view(view, lines, pixel_mm, line_mm, place_mm, along, across, detector_mm, weights, filled):  # type: ignore[no-untyped-def]
     """Add each line of pixels, (lines, places, planes), to the detectors that see it: t = along line + across place.
 
     The detectors lie innermost: their sums do not wait for each other.
@@ -96,23 +112,24 @@ def _add_view(view, lines, pixel_mm, line_mm, place_mm, along, across, detector_
     length_mm = np.float32(pixel_mm / abs(across))
     for d in range(detectors):
         for k in range(planes):
-            view[d, k] += length_mm * weights[k] * total[d, k]
+            view[d, filled[k]] += length_mm * weights[k] * total[d, k]
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
-def _back_project(sinogram, size, pixel_mm, middle_mm, angles, detector_mm):  # type: ignore[no-untyped-def]
+def _back_project(sinogram, shape, pixel_mm, middle_mm, angles, detector_mm):  # type: ignore[no-untyped-def]
     views, detectors, planes = sinogram.shape
-    image = np.zeros((size, size, planes), np.float32)
+    rows, columns = shape
+    image = np.zeros((rows, columns, planes), np.float32)
     block = 16
     scale = np.float32(math.pi / views)
-    for b in numba.prange((size + block - 1) // block):
+    for b in numba.prange((rows + block - 1) // block):
         for v in range(views):
             c, s = math.cos(angles[v]) / detector_mm, math.sin(angles[v]) / detector_mm
-            corner = middle_mm[1] - pixel_mm * (size - 1) * 0.5
-            for j in range(b * block, min(size, b * block + block)):
-                y = middle_mm[0] + pixel_mm * (j - (size - 1) * 0.5)
+            corner = middle_mm[1] - pixel_mm * (columns - 1) * 0.5
+            for j in range(b * block, min(rows, b * block + block)):
+                y = middle_mm[0] + pixel_mm * (j - (rows - 1) * 0.5)
                 start = y * s + corner * c + (detectors - 1) * 0.5
-                for i in range(size):
+                for i in range(columns):
                     at = start + i * pixel_mm * c
                     if at < 0 or at >= detectors - 1:
                         continue

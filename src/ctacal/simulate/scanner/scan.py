@@ -1,14 +1,14 @@
 """``scan``: a body and a centre make a CTAC.
 
-Not modelled: fan and cone (rays are parallel: no helical and no cone artefacts, and noise is not correlated as a fan's
-is), afterglow, crosstalk, bad detector elements, iterative reconstruction, denoising of starved projections, metal
-artefact reduction, K-edges (iodine), blur by breathing within one slice. Resolution is alike all over the field.
+Not modelled: fan and cone (rays are parallel: no windmill and no cone artefacts; the noise's spectrum agrees with a
+real scanner's all the same, see ``benchmarks/qrm_simulated.py``), half scans, afterglow, crosstalk, dead detector
+elements, iterative reconstruction, denoising of starved projections, metal artefact reduction, K-edges (iodine),
+inconsistency of the views by breathing within one slice (it blurs only). Resolution is alike all over the field.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body
 from ctacal.simulate.scanner.acquisition import Acquisition
 from ctacal.simulate.scanner.centre import Centre
@@ -16,7 +16,6 @@ from ctacal.simulate.scanner.kernel import filtered, ramp_response
 from ctacal.simulate.scanner.motion import Motion
 from ctacal.simulate.scanner.projector import back_project
 from ctacal.simulate.scanner.scatter import Rays
-from ctacal.simulate.scanner.slabs import check_grid, slice_positions_mm
 from ctacal.volume import Volume
 
 BATCH = 16
@@ -42,23 +41,20 @@ def scan(
     isocentre_mm: tuple[float, float] | None = None,
     slabs: int = SLABS,
 ) -> Volume:
-    """Scan a body: int16 HU, canonical, as many slices as fit into the body's grid.
+    """Scan a body: int16 HU, canonical, as many slices as fit into the body's grid when a breath draws it to the feet.
 
     ``isocentre_mm`` (left, posterior) is the picture's middle, by default the middle of the body's grid. The same
     arguments give the same bytes. Raises ``ValueError`` where the body's grid is not canonical with square pixels.
     """
-    check_grid(body.geometry)
-    middle = body.geometry.to_patient_mm((np.array(body.geometry.shape) - 1) / 2)
-    isocentre_mm = isocentre_mm or (float(middle[0]), float(middle[1]))
-    position_mm = slice_positions_mm(body.geometry, centre)
     acquisition = Acquisition.of(
-        body, centre, position_mm, seed=seed, motion=motion or Motion(), isocentre_mm=isocentre_mm, slabs=slabs
+        body, centre, seed=seed, motion=motion or Motion(), isocentre_mm=isocentre_mm, slabs=slabs
     )
-    hu = np.empty((len(position_mm), centre.matrix, centre.matrix), np.int16)
-    for start in range(0, len(position_mm), BATCH):
-        slices = slice(start, min(start + BATCH, len(position_mm)))
+    count = len(acquisition.position_mm)
+    hu = np.empty((count, centre.matrix, centre.matrix), np.int16)
+    for start in range(0, count, BATCH):
+        slices = slice(start, min(start + BATCH, count))
         hu[slices] = reconstruct(acquisition.measured(slices), centre)
-    return Volume(hu, _grid(centre, position_mm, isocentre_mm))
+    return Volume(hu, acquisition.grid)
 
 
 def reconstruct(paths: Rays, centre: Centre) -> NDArray[np.int16]:
@@ -66,7 +62,7 @@ def reconstruct(paths: Rays, centre: Centre) -> NDArray[np.int16]:
     extended = _extended(paths, centre)
     response = ramp_response(extended.shape[1], centre.detector_mm, centre.kernel, centre.mtf50_per_mm, centre.blur_mm)
     density = back_project(
-        filtered(extended, response), centre.matrix, pixel_mm=centre.pixel_mm, detector_mm=centre.detector_mm
+        filtered(extended, response), (centre.matrix,) * 2, pixel_mm=centre.pixel_mm, detector_mm=centre.detector_mm
     )
     return np.clip(np.rint((density - 1) * 1000), *HU_RANGE).astype(np.int16).transpose(2, 0, 1)
 
@@ -90,11 +86,3 @@ def _continued(paths: Rays, extra: int, ray_mm: float) -> Rays:
     beyond_mm = (np.arange(extra, dtype=np.float32)[None, :, None] + 1) * np.float32(ray_mm)
     squared = middle_mm**2 + edge**2 / 4 - (middle_mm + beyond_mm) ** 2
     return np.asarray(2 * np.sqrt(np.maximum(squared, 0)), np.float32)
-
-
-def _grid(centre: Centre, position_mm: NDArray[np.float64], isocentre_mm: tuple[float, float]) -> Geometry:
-    """The picture's voxels in the patient."""
-    corner_mm = (centre.matrix - 1) / 2 * centre.pixel_mm
-    origin_mm = (isocentre_mm[0] - corner_mm, isocentre_mm[1] - corner_mm, float(position_mm[0]))
-    spacing_mm = (centre.spacing_mm, centre.pixel_mm, centre.pixel_mm)
-    return Geometry.from_spacing((len(position_mm), centre.matrix, centre.matrix), spacing_mm, origin_mm)

@@ -41,4 +41,5 @@ def _enlarged(coarse: Rays, count: int, axis: int) -> Rays:
     low = np.minimum(at.astype(int), max(coarse.shape[axis] - 2, 0))
     high = np.minimum(low + 1, coarse.shape[axis] - 1)
     part = np.expand_dims((at - low).astype(np.float32), tuple(a for a in range(3) if a != axis))
-    return np.asarray(coarse.take(low, axis) * (1 - part) + coarse.take(high, axis) * part, np.float32)
+    lower = coarse.take(low, axis)
+    return np.asarray(lower + (coarse.take(high, axis) - lower) * part, np.float32)

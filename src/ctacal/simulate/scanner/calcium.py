@@ -1,0 +1,79 @@
+"""``calcium_hu``: what the calcium alone adds to a scan's picture, without noise."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.simulate.materials import Body, Tissue
+from ctacal.simulate.scanner.acquisition import Acquisition
+from ctacal.simulate.scanner.attenuation import beam_of, hydroxyapatite_hu
+from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.detector import WATER_MM, detector_of
+from ctacal.simulate.scanner.kernel import detector_blur, filtered, ramp_response
+from ctacal.simulate.scanner.motion import Motion
+from ctacal.simulate.scanner.projector import Sinogram, back_project
+from ctacal.simulate.scanner.scan import BATCH
+
+Region = tuple[slice, slice, slice]
+"""Slices, rows and columns of a scan's grid."""
+
+
+def calcium_hu(
+    body: Body,
+    centre: Centre,
+    *,
+    seed: int,
+    region: Region,
+    motion: Motion | None = None,
+    isocentre_mm: tuple[float, float] | None = None,
+) -> NDArray[np.float32]:
+    """HU that the body's hydroxyapatite adds to ``scan`` with the same arguments, in a region of its grid.
+
+    Calcium counts in proportion to its mass, at the brightness that it has behind the water that each ray meets in the
+    middle slice of a batch, with the scan's motion, slice profile, blur and kernel. Left out: noise, scatter, the
+    hardening by calcium itself, starvation. ``region`` has starts and stops within the scan's grid.
+    """
+    motion = motion or Motion()
+    still, moving = replace(motion, phases=()), replace(motion, phases=tuple(map(_alone, motion.phases)))
+    plan = partial(Acquisition.of, centre=centre, seed=seed, isocentre_mm=isocentre_mm, slabs=1)
+    whole, calcium = plan(body, motion=still), plan(_alone(body), motion=moving)
+    slices, rows, columns = region
+    hu = np.zeros((slices.stop - slices.start, rows.stop - rows.start, columns.stop - columns.start), np.float32)
+    for start in range(slices.start, slices.stop, BATCH):
+        stop = min(start + BATCH, slices.stop)
+        paths = calcium.paths(slice(start, stop))[:, :, stop - start :]
+        if paths.any():
+            paths *= _brightness(whole, (start + stop) // 2)
+            hu[start - slices.start : stop - slices.start] = _reconstruct(paths, centre, rows, columns)
+    return hu
+
+
+def _alone(body: Body) -> Body:
+    """The calcium in the air."""
+    return Body(np.full_like(body.tissue, Tissue.AIR), body.hydroxyapatite_mg_cm3, body.geometry)
+
+
+def _brightness(whole: Acquisition, index: int) -> NDArray[np.float32]:
+    """(views, detectors, 1): HU of 1 g/cm3 of hydroxyapatite on each ray through a slice."""
+    centre = whole.centre
+    water_mm = whole.paths(slice(index, index + 1))[:, :, :1] + detector_of(centre).bow_tie_mm[None, :, None]
+    table = [hydroxyapatite_hu(beam_of(centre), mm) for mm in WATER_MM]
+    return np.asarray(np.interp(water_mm, WATER_MM, table), np.float32)
+
+
+def _reconstruct(paths: Sinogram, centre: Centre, rows: slice, columns: slice) -> NDArray[np.float32]:
+    """(slices, rows, columns) of a part of the picture."""
+    blurred = detector_blur(paths, centre.blur_mm, centre.detector_mm)
+    response = ramp_response(paths.shape[1], centre.detector_mm, centre.kernel, centre.mtf50_per_mm, centre.blur_mm)
+    middle = (centre.matrix - 1) / 2
+    row_mm, column_mm = (((part.start + part.stop - 1) / 2 - middle) * centre.pixel_mm for part in (rows, columns))
+    image = back_project(
+        filtered(blurred, response),
+        (rows.stop - rows.start, columns.stop - columns.start),
+        pixel_mm=centre.pixel_mm,
+        detector_mm=centre.detector_mm,
+        middle_mm=(row_mm, column_mm),
+    )
+    return image.transpose(2, 0, 1)
