@@ -1,0 +1,236 @@
+"""``simulate_study``: a described study becomes a CTAC with its truth. Needs the ``simulate`` extra.
+
+The way the data goes: ``StudyDescription`` -> body and beating heart (``anatomy``) -> ``Volume`` (``scanner``) and
+``Truth``.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.geometry import Geometry
+from ctacal.scores import SCCT_2016, score_label_map
+from ctacal.simulate.anatomy.body import build_body, heart_phases
+from ctacal.simulate.anatomy.calcium import CalciumDescription, draw_calcium
+from ctacal.simulate.anatomy.description import Patient, Sex, draw_patient
+from ctacal.simulate.anatomy.on_skin import paint_on_skin
+from ctacal.simulate.anatomy.structures import AnatomyMaps
+from ctacal.simulate.anatomy.table import TableDesign, draw_table, paint_table
+from ctacal.simulate.anatomy.truth import CalciumMaps, with_calcium
+from ctacal.simulate.materials import Body
+from ctacal.simulate.reference import REFERENCE_PHASE, reference_score
+from ctacal.simulate.scanner.acquisition import Acquisition
+from ctacal.simulate.scanner.calcium import calcium_hu
+from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION, Motion
+from ctacal.simulate.scanner.scan import scan
+from ctacal.simulate.truth import DepositFinder, Truth, label_calcium, scored_labels, structures_on, table_within
+from ctacal.volume import Volume
+
+BODY_MM = (1.25, 0.8, 0.8)
+"""Voxels of the body's grid (own choice: half the thinnest slice, and finer than any preset's pixels)."""
+
+PHASES = 8
+"""Of the heart cycle that are built; between them the scan interpolates (own choice)."""
+
+REACH_MM = 12.0
+"""Calcium adds nothing that counts to voxels further away in plane: kernels and half a heartbeat (own choice)."""
+
+CHIN_MM, KIDNEYS_MM = 180.0, -240.0
+"""The ends of the body that can be built, less a margin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyDescription:
+    """All that a simulated study is made from; the same description gives the same bytes on the same machine."""
+
+    seed: int
+    """Of the scan's noise and of the moment it begins."""
+    centre: Centre
+    patient: Patient
+    calcium: CalciumDescription
+    table: TableDesign
+    """And what lies on the patient: blanket, electrodes."""
+    heart_rate_bpm: float
+    irregularity: float
+    """SD of the RR intervals over their mean."""
+    breathing_mm: float
+    """How far a breath draws the body to the feet."""
+    breathing_s: float
+    bottom_mm: float
+    """The scan's lower end along the patient, 0 at the carina."""
+    top_mm: float
+    isocentre_mm: tuple[float, float]
+    """The picture's middle, (left, posterior) of the carina."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values of all fields."""
+        written = {"patient": json.loads(self.patient.to_json()), "calcium": json.loads(self.calcium.to_json())}
+        return asdict(self) | written
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "StudyDescription":
+        """The description that ``to_json`` gave; ``ValueError`` names a field that is missing or unknown."""
+        if wrong := set(cls.__dataclass_fields__).symmetric_difference(stored):
+            raise ValueError(f"not a study description: fields missing or unknown: {', '.join(sorted(wrong))}")
+        return cls(
+            **{
+                **stored,
+                "centre": Centre(**stored["centre"]),
+                "patient": Patient.from_json(json.dumps(stored["patient"])),
+                "calcium": CalciumDescription.from_json(json.dumps(stored["calcium"])),
+                "table": TableDesign(**stored["table"]),
+                "isocentre_mm": tuple(stored["isocentre_mm"]),
+            }
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class SimulatedStudy:
+    """A CTAC and its truth."""
+
+    description: StudyDescription
+    volume: Volume
+    truth: Truth
+
+
+def draw_study(
+    seed: int,
+    centre: Centre,
+    *,
+    sex: Sex | None = None,
+    age_years: float | None = None,
+    bmi: float | None = None,
+    with_deposits: bool = True,
+) -> StudyDescription:
+    """Draw a patient and how the scan goes; what is given is kept.
+
+    ``with_deposits`` False leaves calcium and devices out. Heart rate, breathing and range: own choice, see the code.
+    """
+    patient = draw_patient(seed, sex=sex, age_years=age_years, bmi=bmi)
+    calcium = draw_calcium(patient, seed) if with_deposits else CalciumDescription(())
+    rng = np.random.default_rng([seed, 30])
+    flutters = rng.random() < 0.06  # atrial fibrillation in some 2-8 % of those sent to perfusion imaging (assumed)
+    rate = rng.normal(82, 14) if flutters else rng.normal(69, 11)  # beats a minute at rest (assumed)
+    bottom, top = _range_mm(rng, patient)
+    return StudyDescription(
+        seed=seed,
+        centre=centre,
+        patient=patient,
+        calcium=calcium,
+        table=draw_table(seed),
+        heart_rate_bpm=round(float(np.clip(rate, 42, 130)), 2),
+        irregularity=ATRIAL_FIBRILLATION if flutters else round(float(rng.uniform(0.01, 0.06)), 4),
+        breathing_mm=round(
+            float(rng.uniform(0, 4) if rng.random() < 0.5 else rng.uniform(4, 14)), 2
+        ),  # held or shallow
+        breathing_s=round(float(np.clip(rng.normal(4.0, 0.8), 2.2, 7)), 2),
+        bottom_mm=bottom,
+        top_mm=top,
+        isocentre_mm=(round(float(rng.normal(0, 8)), 2), round(float(rng.normal(10, 14)), 2)),
+    )
+
+
+def _range_mm(rng: np.random.Generator, patient: Patient) -> tuple[float, float]:
+    """A SPECT/CT camera's 38 cm field or a PET bed's 15-25 cm about the heart, now and then cut close, now and then
+    from the chin to the kidneys (shares: own choice)."""
+    kind = rng.choice(3, p=(0.45, 0.40, 0.15))
+    middle = -60 * patient.height_cm / 172 + rng.normal(0, 12)
+    length = (rng.uniform(170, 240), rng.uniform(240, 330), rng.uniform(360, 420))[int(kind)]
+    bottom, top = max(middle - 0.55 * length, KIDNEYS_MM), min(middle + 0.45 * length, CHIN_MM)
+    return round(float(bottom), 2), round(float(top), 2)
+
+
+def simulate_study(description: StudyDescription) -> SimulatedStudy:
+    """Build, scan, and know: 512x512x50 in some 20 s on two cores, under 2 GB."""
+    maps, deposits = _body(description)
+    motion = _motion(description, maps)
+    volume = scan(
+        maps.body, description.centre, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm
+    )
+    return SimulatedStudy(
+        description=description, volume=volume, truth=_truth(description, maps, deposits, motion, volume)
+    )
+
+
+def body_grid(description: StudyDescription) -> Geometry:
+    """The grid that the body is built on: the scan's range, and all of the patient and the table across."""
+    patient = description.patient
+    half_width = patient.chest_half_width_mm + 1.5 * patient.fat_mm + (60 if patient.arms_up else 190)
+    front = patient.chest_half_depth_mm + 1.5 * patient.fat_mm + patient.breast_mm + 45
+    back = patient.chest_half_depth_mm + 1.5 * patient.fat_mm + 170  # the table too
+    height_mm = description.top_mm - description.bottom_mm + description.breathing_mm
+    extent_mm = (height_mm, front + back, 2 * half_width)
+    shape = tuple(int(np.ceil(mm / step)) for mm, step in zip(extent_mm, BODY_MM, strict=True))
+    corner_mm = (-half_width, -front, description.bottom_mm + BODY_MM[0] / 2)
+    return Geometry.from_spacing((shape[0], shape[1], shape[2]), BODY_MM, corner_mm)
+
+
+def _body(description: StudyDescription) -> tuple[AnatomyMaps, CalciumMaps]:
+    bare = build_body(description.patient, body_grid(description))
+    paint_table(bare.body.tissue, bare.body.geometry, description.table)
+    paint_on_skin(bare.body.tissue, bare.body.geometry, description.table)
+    return with_calcium(bare, description.patient, description.calcium)
+
+
+def _motion(description: StudyDescription, maps: AnatomyMaps) -> Motion:
+    return Motion(
+        phases=tuple(heart_phases(maps, description.patient, description.calcium, phases=PHASES)),
+        heart_rate_bpm=description.heart_rate_bpm,
+        irregularity=description.irregularity,
+        breathing_mm=description.breathing_mm,
+        breathing_s=description.breathing_s,
+    )
+
+
+def _truth(
+    description: StudyDescription, maps: AnatomyMaps, deposits: CalciumMaps, motion: Motion, volume: Volume
+) -> Truth:
+    patient, calcium, grid = description.patient, description.calcium, volume.geometry
+    shift_mm = _shift_mm(description, maps.body, motion)
+    finder = DepositFinder.of(patient, calcium, np.arange(PHASES) / PHASES)
+    found = label_calcium(_added_hu(description, maps.body, motion, grid, finder), grid, finder, shift_mm)
+    structures = structures_on(grid, maps.structure, maps.body.geometry, shift_mm)
+    structures[found > 0] = found[found > 0]
+    labels = scored_labels(found, grid)
+    heart = motion.phases[round(REFERENCE_PHASE * PHASES)]
+    return Truth(
+        labels=labels,
+        structures=structures,
+        table=table_within(deposits.table),
+        ctac_score=score_label_map(volume, labels, SCCT_2016)[1],
+        reference_score=reference_score(patient, calcium, heart),
+    )
+
+
+def _added_hu(
+    description: StudyDescription, body: Body, motion: Motion, grid: Geometry, finder: DepositFinder | None
+) -> NDArray[np.float32]:
+    """What calcium adds to each voxel of the scan; computed only near the deposits, 0 elsewhere."""
+    added_hu = np.zeros(grid.shape, np.float32)
+    if finder is None:
+        return added_hu
+    points = np.asarray(finder.tree.data)[:, ::-1]
+    reach_mm = np.array([2 * description.centre.thickness_mm + description.breathing_mm, REACH_MM, REACH_MM])
+    origin, spacing = grid.to_patient_mm((0, 0, 0))[::-1], np.array(grid.spacing_mm)
+    low = np.clip(np.floor((points.min(axis=0) - reach_mm - origin) / spacing), 0, grid.shape).astype(int)
+    high = np.clip(np.ceil((points.max(axis=0) + reach_mm - origin) / spacing) + 1, 0, grid.shape).astype(int)
+    region = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
+    if (high > low).all():
+        added_hu[region] = calcium_hu(
+            body, description.centre, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm,
+            region=region,
+        )  # fmt: skip
+    return added_hu
+
+
+def _shift_mm(description: StudyDescription, body: Body, motion: Motion) -> NDArray[np.float64]:
+    """(slices,): how far the body lies to the feet of its place at rest when each slice is taken."""
+    plan = Acquisition.of(
+        body, description.centre, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm, slabs=1
+    )
+    z_mm = body.geometry.affine[2, 3] + np.arange(body.geometry.shape[0]) * body.geometry.slice_spacing_mm
+    return np.asarray(plan.weights @ z_mm - plan.position_mm, np.float64)
