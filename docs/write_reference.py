@@ -37,7 +37,7 @@ Written by `docs/write_reference.py` from `ctacal.errors.Code`.
 | --- | --- |
 """
 _EXIT = """
-Exit status: 0 all studies scored, 1 some refused (or nothing found), 2 wrong usage.
+Exit status: 0 all studies scored or made, 1 some refused or failed (or nothing found), 2 wrong usage.
 """
 
 

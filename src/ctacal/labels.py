@@ -48,9 +48,20 @@ SNOMED_CODES: Mapping[str, Calcium] = MappingProxyType(
         "57396003": Calcium.LCX,
         "13647002": Calcium.RCA,
         "41801008": Calcium.CORONARY,
+        "15825003": Calcium.OTHER,  # aorta
+        "34202007": Calcium.OTHER,  # aortic valve
+        "65197004": Calcium.OTHER,  # mitral annulus
+        "76848001": Calcium.OTHER,  # pericardium
+        "59441001": Calcium.OTHER,  # lymph node
+        "46750007": Calcium.OTHER,  # hilum of lung
+        "3120008": Calcium.OTHER,  # pleura
+        "56873002": Calcium.OTHER,  # sternum
+        "65818007": Calcium.OTHER,  # stent
+        "360129009": Calcium.OTHER,  # pacemaker lead
+        "77720000": Calcium.OTHER,  # clip
     }
 )
-"""SNOMED CT codes of the anatomic region of a SEG segment (CID 3015, Coronary Arteries)."""
+"""SNOMED CT codes of the anatomic region of a SEG segment (coronary arteries: CID 3015), or of the device it shows."""
 
 SEGMENT_NAMES: Mapping[str, Calcium] = MappingProxyType(
     {

@@ -79,6 +79,49 @@ def demo(
     raise typer.Exit(command.run(out))
 
 
+@app.command()
+def simulate(
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the studies.", show_default=False)] = None,
+    centre: Annotated[
+        list[str] | None, typer.Option(help="A preset, or a TOML file; several take turns. Default: all CTAC systems.")
+    ] = None,
+    count: Annotated[int, typer.Option("-n", "--count", help="How many studies.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the cohort; study k of a seed is always the same.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes, of up to 2 GB each.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep whole studies that OUT already holds.")] = False,
+    sex: Annotated[str | None, typer.Option(help="F or M. Default: drawn.")] = None,
+    age: Annotated[float | None, typer.Option(help="Years. Default: drawn.")] = None,
+    bmi: Annotated[float | None, typer.Option(help="kg/m2. Default: drawn.")] = None,
+    no_calcium: Annotated[bool, typer.Option("--no-calcium", help="No calcium and no devices.")] = False,
+    write: Annotated[
+        str | None, typer.Option(help="What to write, of: dicom, nifti, seg, ct. Default: dicom,nifti,seg.")
+    ] = None,
+    replay: Annotated[Path | None, typer.Option(help="Make the study of this study.json again.")] = None,
+    list_centres: Annotated[bool, typer.Option("--list-centres", help="Print the presets.")] = False,
+    describe: Annotated[bool, typer.Option("--describe", help="Print descriptions, a JSON line each.")] = False,
+    realism: Annotated[
+        bool, typer.Option("--realism", help="Compare simulated with the reference scans: OUT/realism.html.")
+    ] = False,
+    real: Annotated[Path | None, typer.Option(help="With --realism and --centre: compare with this scan.")] = None,
+    insert: Annotated[
+        Path | None, typer.Option(help="Insert calcium into this calcium-free scan; --centre degrades it.")
+    ] = None,
+    lines: Annotated[Path | None, typer.Option(help="With --insert: coronary centre lines of your own (JSON).")] = None,
+    allow_calcium: Annotated[
+        bool, typer.Option("--allow-calcium", help="With --insert: the scan may hold calcium.")
+    ] = False,
+) -> None:
+    """Simulate CTAC studies with exact truth: a folder per study, and OUT/manifest.csv."""
+    from ctacal.cli import simulate as command
+
+    options = command.Options(
+        out=out, centres=centre or (), count=count, seed=seed, workers=workers, resume=resume, sex=sex, age_years=age,
+        bmi=bmi, no_calcium=no_calcium, write=write, replay=replay, list_centres=list_centres, describe=describe,
+        realism=realism, real=real, insert=insert, lines=lines, allow_calcium=allow_calcium,
+    )  # fmt: skip
+    raise typer.Exit(command.run(options))
+
+
 def main() -> None:
     """Run the program; wrong usage, and a folder that cannot be written, end in one line and exit status 2."""
     import sys

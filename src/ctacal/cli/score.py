@@ -2,9 +2,7 @@
 
 import json
 import logging
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import typer
 
 from ctacal import __version__
 from ctacal.atomic import whole_file
+from ctacal.cli.progress import progress
 from ctacal.cohort import Row, result_row, write_results_csv, write_skipped_csv
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.seg import referenced_series_uid
@@ -64,7 +63,7 @@ def run(paths: Sequence[Path], out: Path, options: Options) -> int:
     rows: list[Row] = []
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with _progress("scoring", len(tasks)) as advance:
+        with progress("scoring", len(tasks)) as advance:
             for study, uid in tasks:
                 rows.append(_score_one(study, uid, out, predict, rule, writers, options))
                 advance()
@@ -182,22 +181,8 @@ def _series_asked(study: Study, options: Options) -> list[str | None]:
 
 
 def _read(paths: Sequence[Path]) -> Intake:
-    with _progress("reading", None) as advance:
+    with progress("reading", None) as advance:
         return read_studies(paths, on_file=advance)
-
-
-@contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Any]:
-    """A bar on a terminal, silence elsewhere: rich is imported only where somebody looks."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
 
 
 def _print(result: dict[str, Any], *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,40 @@ class SeriesDescription:
     study_date: str = "20240102"
     manufacturer: str = "ctacal"
     model: str = "Drawn phantom"
+    patient_sex: str = "O"
+    patient_age_years: float | None = None
+    patient_size_m: float | None = None
+    patient_weight_kg: float | None = None
     kernel: str = "SMOOTH"
     image_type: tuple[str, ...] = ("ORIGINAL", "PRIMARY", "AXIAL")
     kvp: float = 120.0
-    tube_current_ma: int = 30
+    tube_current_ma: int | None = 30
+    """None: neither current nor exposure are told."""
     exposure_time_ms: int = 600
     slice_thickness_mm: float | None = None
     """None: as thick as the slices are apart."""
+    comments: str = ""
+    technique: "Technique | None" = None
+    """None: not told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Technique:
+    """How a real scanner acquires (PS3.3 C.8.2.1); a drawn phantom has none."""
+
+    rotation_s: float
+    collimation_mm: float
+    pitch: float | None
+    """None: step and shoot."""
+    field_mm: float
+    """Width of the reconstructed picture."""
+    scan_field_mm: float
+    focus_mm: float
+    """From focus to isocentre."""
+    effective_mas: float
+    """Current x rotation time / pitch."""
+    starts_s: tuple[float, ...]
+    """When the acquisition of each slice begins, from the start of the scan on."""
 
 
 def write_series(
@@ -54,19 +82,23 @@ def write_series(
     such as RLE Lossless or JPEG-LS Lossless. Each file appears whole or not at all. The same volume and header give the
     same bytes. Raises ``ValueError`` where HU do not fit 16 bits.
     """
-    header = header or SeriesDescription()
     stored = _stored_values(volume)
     folder.mkdir(parents=True, exist_ok=True)
-    common = _series_dataset(volume, header, bits=12 if stored.max() < 2**12 else 16)
     paths = []
-    for index, pixels in enumerate(stored):
-        image = _slice_dataset(common, volume, header, index)
+    for index, (image, pixels) in enumerate(zip(slice_headers(volume, header), stored, strict=True)):
         image.PixelData = pixels.tobytes()
         image["PixelData"].VR = "OW"
         if transfer_syntax != ExplicitVRLittleEndian:
             image.compress(transfer_syntax, generate_instance_uid=False)
         paths.append(_write(image, folder / f"{index + 1:04}.dcm"))
     return paths
+
+
+def slice_headers(volume: Volume, header: SeriesDescription | None = None) -> list[Dataset]:
+    """The headers of the files that ``write_series`` makes of the same volume, without their pixels."""
+    header = header or SeriesDescription()
+    common = _series_dataset(volume, header, bits=12 if np.rint(volume.hu.max()) < 2**12 + RESCALE_INTERCEPT_HU else 16)
+    return [_slice_dataset(common, volume, header, index) for index in range(volume.geometry.shape[0])]
 
 
 def _stored_values(volume: Volume) -> NDArray[np.uint16]:
@@ -94,7 +126,13 @@ def _describe_study(image: Dataset, header: SeriesDescription) -> None:
     """Patient, General Study, General Series, Frame of Reference, General Equipment (PS3.3 C.7)."""
     image.SOPClassUID = CTImageStorage
     image.PatientName, image.PatientID = header.patient_name, header.patient_id
-    image.PatientBirthDate, image.PatientSex = "", "O"
+    image.PatientBirthDate, image.PatientSex = "", header.patient_sex
+    if header.patient_age_years is not None:
+        image.PatientAge = f"{round(header.patient_age_years):03}Y"
+    if header.patient_size_m is not None:
+        image.PatientSize = _decimal(round(header.patient_size_m, 2))
+    if header.patient_weight_kg is not None:
+        image.PatientWeight = _decimal(round(header.patient_weight_kg, 1))
     image.StudyInstanceUID, image.StudyID = _uid(header, "study"), str(header.seed)
     image.StudyDate, image.StudyTime = header.study_date, "120000"
     image.ReferringPhysicianName, image.AccessionNumber = "", ""
@@ -115,11 +153,30 @@ def _describe_acquisition(image: Dataset, header: SeriesDescription, slice_spaci
     image.AcquisitionDate = image.ContentDate = header.study_date
     image.AcquisitionTime = image.ContentTime = "120000"
     image.KVP = _decimal(header.kvp)
-    image.XRayTubeCurrent, image.ExposureTime = header.tube_current_ma, header.exposure_time_ms
-    image.Exposure = round(header.tube_current_ma * header.exposure_time_ms / 1000)
+    if header.tube_current_ma is not None:
+        image.XRayTubeCurrent, image.ExposureTime = header.tube_current_ma, header.exposure_time_ms
+        image.Exposure = round(header.tube_current_ma * header.exposure_time_ms / 1000)
     image.ConvolutionKernel = header.kernel
     image.SliceThickness = _decimal(header.slice_thickness_mm or slice_spacing_mm)
     image.BurnedInAnnotation = "NO"
+    if header.comments:
+        image.ImageComments = header.comments
+    if header.technique:
+        _describe_technique(image, header.technique)
+
+
+def _describe_technique(image: Dataset, technique: Technique) -> None:
+    """The optional attributes of CT Image (PS3.3 C.8.2.1)."""
+    image.Exposure = round(technique.effective_mas)
+    image.DataCollectionDiameter = _decimal(technique.scan_field_mm)
+    image.ReconstructionDiameter = _decimal(technique.field_mm)
+    image.DistanceSourceToPatient = _decimal(technique.focus_mm)
+    image.GantryDetectorTilt = _decimal(0)
+    image.RevolutionTime, image.TotalCollimationWidth = technique.rotation_s, technique.collimation_mm
+    if technique.pitch is not None:
+        image.SpiralPitchFactor = technique.pitch
+        image.TableFeedPerRotation = technique.pitch * technique.collimation_mm
+        image.TableSpeed = image.TableFeedPerRotation / technique.rotation_s
 
 
 def _describe_pixels(image: Dataset, volume: Volume, bits: int) -> None:
@@ -135,13 +192,22 @@ def _describe_pixels(image: Dataset, volume: Volume, bits: int) -> None:
 
 
 def _slice_dataset(common: Dataset, volume: Volume, header: SeriesDescription, index: int) -> Dataset:
-    image = Dataset(common)
+    image = deepcopy(common)  # Dataset(common) would share its elements
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image.SOPInstanceUID = _uid(header, f"series {header.series_number} image {index}")
     image.InstanceNumber = index + 1
     image.ImagePositionPatient = _decimals(volume.geometry.to_patient_mm((index, 0, 0)))
+    if header.technique:
+        image.SliceLocation = image.ImagePositionPatient[2]
+        image.AcquisitionTime = image.ContentTime = _clock(header.technique.starts_s[index])
     return image
+
+
+def _clock(seconds: float) -> str:
+    """The time of day so long after noon (PS3.5 6.2, TM)."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{12 + int(minutes) // 60:02}{int(minutes) % 60:02}{min(rest, 59.999):06.3f}"
 
 
 def _decimal(value: float) -> DSfloat:

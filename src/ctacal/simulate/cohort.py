@@ -1,0 +1,219 @@
+"""``make_cohort``: many studies on disk, with a manifest; ``stream_studies``: the same in memory, for training."""
+
+import csv
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ctacal import __version__
+from ctacal.errors import UsageError
+from ctacal.simulate.anatomy.description import Sex
+from ctacal.simulate.crew import Failure, ordered
+from ctacal.simulate.output import (
+    DEFAULT_WRITERS,
+    RECORD,
+    digest_of,
+    known_writers,
+    study_name,
+    whole_record,
+    write_study,
+)
+from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.study import SimulatedStudy, StudyDescription, draw_study, simulate_study
+
+Row = dict[str, Any]
+Simulate = Callable[[StudyDescription], SimulatedStudy]
+
+_log = logging.getLogger("ctacal")
+
+MANIFEST = "manifest.csv"
+COLUMNS = (
+    "study",
+    "status",
+    "reason",
+    "centre",
+    "seed",
+    "study_uid",
+    "sex",
+    "age_years",
+    "bmi",
+    "slices",
+    "reference_agatston",
+    "reference_category",
+    "ctac_agatston",
+    "ctac_category",
+    "ctacal",
+    "digest",
+)
+"""Status: made, kept (from an earlier run) or failed. Digest: SHA-256 of study.json, which holds those of all files."""
+
+MOST_STUDIES = 1_000_000
+"""Of one cohort: study k of seed s is drawn from s times this, plus k, so that cohorts share no study."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortPlan:
+    """Which studies: the centres in turn, patients as drawn but for what is given.
+
+    Raises ``UsageError``, which names the option, where a value cannot be.
+    """
+
+    centres: tuple[Centre, ...]
+    count: int = 1
+    seed: int = 0
+    sex: Sex | None = None
+    age_years: float | None = None
+    bmi: float | None = None
+    with_deposits: bool = True
+
+    def __post_init__(self) -> None:
+        names = [centre.name for centre in self.centres]
+        _require(bool(names), "--centre", "none", "at least one")
+        _require(len(set(names)) == len(names), "--centre", ", ".join(names), "different names")
+        for name in names:
+            safe = name.strip(". ") == name and not set(name) & set('/\\:*?"<>|\0\n')
+            _require(safe and bool(name), "--centre", repr(name), "a name that can be a folder's")
+        _require(1 <= self.count <= MOST_STUDIES, "-n", self.count, f"1 to {MOST_STUDIES}")
+        _require(0 <= self.seed < 2**32, "--seed", self.seed, "0 to 4294967295")
+        _require(self.sex in (None, "F", "M"), "--sex", self.sex, "F or M")
+        _require(self.age_years is None or 35 <= self.age_years <= 90, "--age", self.age_years, "35 to 90 years")
+        _require(self.bmi is None or 17 <= self.bmi <= 48, "--bmi", self.bmi, "17 to 48 kg/m2")
+
+    def description(self, k: int) -> StudyDescription:
+        """Study ``k``, from 0; the same whatever ``count`` is."""
+        return draw_study(
+            self.seed * MOST_STUDIES + k,
+            self.centres[k % len(self.centres)],
+            sex=self.sex,
+            age_years=self.age_years,
+            bmi=self.bmi,
+            with_deposits=self.with_deposits,
+        )
+
+
+def _require(right: bool, option: str, got: object, wanted: str) -> None:
+    if not right:
+        raise UsageError(f"{option} is {got}, expected {wanted}")
+
+
+def make_cohort(
+    descriptions: Iterable[StudyDescription],
+    out: Path,
+    *,
+    writers: Sequence[str] = DEFAULT_WRITERS,
+    workers: int = 1,
+    resume: bool = False,
+    simulate: Simulate = simulate_study,
+) -> Iterator[Row]:
+    """Simulate and write the studies, each in its own folder of ``out``; yields the manifest's rows, as it grows.
+
+    ``resume`` keeps studies that are whole, of the same description, writers and version. A study that fails is a row
+    with its reason. Killed at any time, only studies in the making are lost. Raises ``UsageError`` where ``out`` holds
+    a cohort already and ``resume`` is not asked for, or where an option cannot be.
+    """
+    _require(workers >= 1, "--workers", workers, "1 or more")
+    names = known_writers(writers)
+    if (out / MANIFEST).exists() and not resume:
+        raise UsageError(f"{out} holds a cohort already: give --resume to go on with it, or another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    make = partial(_made_or_kept, out=out, writers=names, resume=resume, simulate=simulate)
+    return _rows(list(descriptions), out, make, workers)
+
+
+def _rows(
+    descriptions: Sequence[StudyDescription], out: Path, make: Callable[[StudyDescription], Row], workers: int
+) -> Iterator[Row]:
+    with (out / MANIFEST).open("w", newline="", encoding="utf-8", buffering=1) as file:
+        manifest = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        manifest.writeheader()
+        outcomes = ordered(make, descriptions, workers=max(1, min(workers, len(descriptions))))
+        for description, outcome in zip(descriptions, outcomes, strict=True):
+            row = _failed(description, outcome) if isinstance(outcome, Failure) else outcome
+            manifest.writerow(row)
+            yield row
+
+
+def _made_or_kept(
+    description: StudyDescription, *, out: Path, writers: tuple[str, ...], resume: bool, simulate: Simulate
+) -> Row:
+    folder = out / study_name(description)
+    if resume and (kept := _kept(folder, description, writers)):
+        return _row(folder, kept, description, "kept")
+    record = write_study(simulate(description), folder, writers=writers)
+    return _row(folder, record, description, "made")
+
+
+def _kept(folder: Path, description: StudyDescription, writers: tuple[str, ...]) -> dict[str, Any] | None:
+    """The record of a study that is whole and would come out the same."""
+    record = whole_record(folder)
+    if record is None or record.get("software") != {"ctacal": __version__} or record.get("writers") != list(writers):
+        return None
+    try:
+        return record if StudyDescription.from_json(record["description"]) == description else None
+    except (ValueError, KeyError, TypeError, UsageError):
+        return None
+
+
+def _row(folder: Path, record: dict[str, Any], description: StudyDescription, status: str) -> Row:
+    return {
+        **_drawn(description),
+        "status": status,
+        "reason": "",
+        "study_uid": record["study_uid"],
+        "slices": record["shape"][0],
+        "reference_agatston": record["reference_score"]["agatston"],
+        "reference_category": record["reference_score"]["category"],
+        "ctac_agatston": record["ctac_score"]["agatston"],
+        "ctac_category": record["ctac_score"]["category"],
+        "ctacal": record["software"]["ctacal"],
+        "digest": digest_of(folder / RECORD),
+    }
+
+
+def _failed(description: StudyDescription, failure: Failure) -> Row:
+    _log.error("study %s: %s\n%s", study_name(description), failure.reason, failure.traceback)
+    return {
+        **_drawn(description),
+        "status": "failed",
+        "reason": " ".join(failure.reason.split()),
+        "ctacal": __version__,
+    }
+
+
+def _drawn(description: StudyDescription) -> Row:
+    patient = description.patient
+    return {
+        "study": study_name(description),
+        "centre": description.centre.name,
+        "seed": description.seed,
+        "sex": patient.sex,
+        "age_years": patient.age_years,
+        "bmi": patient.bmi,
+    }
+
+
+def stream_studies(
+    seeds: Iterable[int], centres: Sequence[Centre], *, workers: int = 1, simulate: Simulate = simulate_study
+) -> Iterator[SimulatedStudy]:
+    """Studies in memory, for training: seed after seed, the centres in turn; ``seeds`` may be endless.
+
+    The order, and each study, is the same for any number of workers; some two studies a worker are kept waiting, no
+    more. Raises ``RuntimeError`` that names the seed where a study fails. With several workers, call it under
+    ``if __name__ == "__main__"``.
+    """
+    descriptions = (draw_study(seed, centres[k % len(centres)]) for k, seed in enumerate(seeds))
+    for study in ordered(partial(_named, simulate=simulate), descriptions, workers=workers):
+        if isinstance(study, Failure):
+            raise RuntimeError(f"{study.reason}\n{study.traceback}")
+        yield study
+
+
+def _named(description: StudyDescription, *, simulate: Simulate) -> SimulatedStudy:
+    """The study; what goes wrong names it."""
+    try:
+        return simulate(description)
+    except Exception as problem:
+        raise RuntimeError(f"study {study_name(description)}: {problem}") from problem

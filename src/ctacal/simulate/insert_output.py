@@ -1,0 +1,69 @@
+"""``write_inserted``: a real scan with inserted calcium, as ``output`` writes simulated studies.
+
+Headers are new: nothing of the real scan's patient is written but sex and age.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctacal.labels import Calcium
+from ctacal.simulate.insert.study import InsertedStudy
+from ctacal.simulate.output import DEFAULT_WRITERS, OTHER_CALCIUM, Written, uid_seed, write_folder
+from ctacal.simulate.series_writer import SeriesDescription
+from ctacal.simulate.truth import VESSEL_LABELS, scores_json
+
+NOTICE = "Real scan, calcium inserted by ctacal for research, training and tests."
+
+_DEPOSITS = np.zeros(max(Calcium) + 1, np.uint8)
+_DEPOSITS[[Calcium[vessel] for vessel in VESSEL_LABELS]] = list(VESSEL_LABELS.values())
+_DEPOSITS[Calcium.OTHER] = OTHER_CALCIUM
+
+
+def write_inserted(
+    study: InsertedStudy, folder: Path, *, seed: int, writers: Sequence[str] = DEFAULT_WRITERS
+) -> dict[str, Any]:
+    """Write it; returns the content of study.json, which has no reference score. See ``output.write_folder``."""
+    told = {
+        "deposits": [{**asdict(row), "kind": row.kind.value} for row in study.table],
+        "ctac_score": scores_json(study.ctac_score),
+        "seed": seed,
+        "quality": asdict(study.quality),
+        "patient": json.loads(study.patient.to_json()),
+        "calcium": json.loads(study.calcium.to_json()),
+        "coronaries": {one.name: one.points.round(2).tolist() for one in study.coronaries},
+        "notes": list(study.notes),
+    }
+    written = Written(
+        volume=study.volume,
+        header=_header(study),
+        labels=study.labels,
+        deposits=_DEPOSITS[study.labels.labels],
+        structures=None,
+        told=told,
+    )
+    return write_folder(written, folder, writers)
+
+
+def _header(study: InsertedStudy) -> SeriesDescription:
+    """The protocol is the real scan's, as far as it is known; current and time are not."""
+    centre, seed = study.quality.centre, uid_seed(study.volume.hu.tobytes())
+    return SeriesDescription(
+        seed=seed,
+        patient_id=f"INSERTED-{seed}",
+        patient_name="Inserted^Calcium",
+        patient_sex=study.patient.sex,
+        patient_age_years=study.patient.age_years,
+        model="Calcium inserted",
+        series_number=2,
+        image_type=("DERIVED", "PRIMARY", "AXIAL"),
+        kernel=study.series.header.kernel.split("/")[0][:16] or centre.kernel.upper(),
+        kvp=centre.kvp,
+        tube_current_ma=None,
+        slice_thickness_mm=centre.thickness_mm,
+        comments=NOTICE,
+    )

@@ -1,0 +1,296 @@
+"""``write_study``: a simulated study as a folder: DICOM series, truth as NIfTI, DICOM SEG and JSON.
+
+STUDY/dicom/0001.dcm ..           the CTAC
+STUDY/ct.nii.gz                   the same, on request
+STUDY/truth/labels.nii.gz         what is scored: ``ctacal.labels.Calcium`` per voxel
+STUDY/truth/structures.nii.gz     what each voxel is part of
+STUDY/truth/labels.dcm            the labels as DICOM SEG
+STUDY/truth/study.json            description, calcium table, scores, and the digest of every other file
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal import __version__
+from ctacal.atomic import whole_folder, write_text
+from ctacal.dicom.seg_writer import Concept, DrawnSegment, write_segmentation
+from ctacal.errors import UsageError
+from ctacal.labels import Calcium, LabelMap
+from ctacal.simulate.anatomy.calcium import Kind
+from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.motion import Timing
+from ctacal.simulate.series_writer import SeriesDescription, Technique, slice_headers, write_series
+from ctacal.simulate.study import SimulatedStudy, StudyDescription
+from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS, structure_names, truth_json
+from ctacal.volume import Volume, save_nifti
+
+SCHEMA_VERSION = "1.0"
+RECORD = "truth/study.json"
+"""The file that tells the rest; written last."""
+NOTICE = "Simulated: no patient. Made by ctacal for research, training and tests."
+UNITS = MappingProxyType(
+    {"centre_mm": "mm, (L, P, S), 0 at the carina", "volume_mm3": "mm3", "mass_mg": "mg of hydroxyapatite",
+     "mean_mg_cm3": "mg of hydroxyapatite per cm3", "agatston": "Agatston units"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderWords:
+    """How a kind of system names its CTAC and its kernel."""
+
+    study: str = "Myocardial perfusion SPECT/CT"
+    series: str = "CTAC"
+    kernel: str | None = None
+    """None: the centre's kernel family."""
+
+
+WORDS: Mapping[str, HeaderWords] = MappingProxyType(
+    {
+        "hawkeye_slow": HeaderWords(series="CT Attenuation Correction", kernel="SOFT"),
+        "hawkeye_10mm": HeaderWords(series="CT Attenuation Correction", kernel="SOFT"),
+        "spect_ct_flat_panel": HeaderWords(series="CT for AC", kernel="SMOOTH"),
+        "spect_ct_2slice": HeaderWords(series="AC_CT 5.0 B08s", kernel="B08s"),
+        "spect_ct_16slice": HeaderWords(series="CTAC 3.75 Thick", kernel="STANDARD"),
+        "pet_ct_64slice_low_dose": HeaderWords("Cardiac PET/CT", "AC CT 3.0 B19f", "B19f"),
+        "pet_ct_140kvp": HeaderWords("Cardiac PET/CT", "CTAC", "SOFT"),
+        "pet_ct_100kvp": HeaderWords("Cardiac PET/CT", "AC CT 3.0 Br38", "Br38"),
+        "pet_ct_80kvp": HeaderWords("Cardiac PET/CT", "AC CT 3.0 Br36", "Br36"),
+    }
+)
+"""The CTAC systems among the presets. The words are generic, in the makers' style (assumed: sites choose their own);
+other centres' are the defaults."""
+
+SegmentWords = tuple[str, Concept, Concept, Concept | None]
+"""Name, category, type, anatomic region."""
+
+
+def _calcium(name: str, code: str, region: str) -> SegmentWords:
+    kind = Concept("18115005", "Pathologic calcification, calcified structure")
+    return name, Concept("49755003", "Morphologically Abnormal Structure"), kind, Concept(code, region)
+
+
+def _device(name: str, code: str, kind: str, region: Concept | None = None) -> SegmentWords:
+    return name, Concept("260787004", "Physical object"), Concept(code, kind), region
+
+
+OTHER_CALCIUM = 109
+"""Beside the values of ``Truth.structures``: calcium outside of the coronary arteries, of a kind that is not told."""
+
+_SEGMENTS: Mapping[int, SegmentWords] = MappingProxyType(
+    {
+        VESSEL_LABELS["LM"]: _calcium("LM", "3227004", "Left coronary artery main stem"),
+        VESSEL_LABELS["LAD"]: _calcium("LAD", "59438005", "Anterior descending branch of left coronary artery"),
+        VESSEL_LABELS["LCX"]: _calcium("LCX", "57396003", "Circumflex branch of left coronary artery"),
+        VESSEL_LABELS["RCA"]: _calcium("RCA", "13647002", "Right coronary artery"),
+        OTHER_CALCIUM: _calcium("Other calcium", "51185008", "Thorax"),
+        KIND_LABELS[Kind.AORTIC_WALL]: _calcium("Aortic wall", "15825003", "Aorta"),
+        KIND_LABELS[Kind.AORTIC_VALVE]: _calcium("Aortic valve", "34202007", "Aortic valve"),
+        KIND_LABELS[Kind.MITRAL_ANNULUS]: _calcium("Mitral annulus", "65197004", "Mitral annulus"),
+        KIND_LABELS[Kind.PERICARDIUM]: _calcium("Pericardium", "76848001", "Pericardium"),
+        KIND_LABELS[Kind.LYMPH_NODE]: _calcium("Lymph node", "59441001", "Lymph node"),
+        KIND_LABELS[Kind.HILAR]: _calcium("Hilum", "46750007", "Hilum of lung"),
+        KIND_LABELS[Kind.PLEURA]: _calcium("Pleura", "3120008", "Pleura"),
+        KIND_LABELS[Kind.STENT]: _device("Stent", "65818007", "Stent"),
+        KIND_LABELS[Kind.LEAD]: _device("Lead", "360129009", "Cardiac pacemaker lead"),
+        KIND_LABELS[Kind.BYPASS_CLIP]: _device("Bypass clip", "77720000", "Clip"),
+        KIND_LABELS[Kind.STERNAL_WIRE]: _device("Sternal wire", "40388003", "Implant", Concept("56873002", "Sternum")),
+        KIND_LABELS[Kind.VALVE_PROSTHESIS]: _device(
+            "Valve prosthesis", "25510005", "Heart valve prosthesis", Concept("34202007", "Aortic valve")
+        ),
+    }
+)
+"""The SEG's segments, by value of ``Truth.structures``. What sits on a coronary artery without being its calcium names
+no region, so that nobody counts it."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Written:
+    """What a study's files are made of, simulated or inserted into a real scan."""
+
+    volume: Volume
+    header: SeriesDescription
+    labels: LabelMap
+    deposits: NDArray[np.uint8]
+    """(slices, rows, columns): what each labelled voxel is, a value of ``_SEGMENTS``; 0 elsewhere."""
+    structures: NDArray[np.uint8] | None
+    """None where the anatomy is not known."""
+    told: Mapping[str, Any]
+    """What study.json tells of truth and origin."""
+
+
+def _write_dicom(study: Written, folder: Path) -> None:
+    write_series(study.volume, folder / "dicom", header=study.header)
+
+
+def _write_ct(study: Written, folder: Path) -> None:
+    study.volume.save_nifti(folder / "ct.nii.gz")
+
+
+def _write_nifti(study: Written, folder: Path) -> None:
+    study.labels.save_nifti(folder / "truth" / "labels.nii.gz")
+    if study.structures is not None:
+        save_nifti(folder / "truth" / "structures.nii.gz", study.structures, study.volume.geometry)
+
+
+def _write_seg(study: Written, folder: Path) -> None:
+    write_segmentation(
+        folder / "truth" / "labels.dcm", _drawn(study.deposits), slice_headers(study.volume, study.header),
+        name="CALCIUM", description="True calcium and devices", version=__version__,
+    )  # fmt: skip
+
+
+WRITERS: Mapping[str, Callable[[Written, Path], None]] = MappingProxyType(
+    {"dicom": _write_dicom, "nifti": _write_nifti, "seg": _write_seg, "ct": _write_ct}
+)
+DEFAULT_WRITERS = ("dicom", "nifti", "seg")
+
+
+def known_writers(names: Iterable[str]) -> tuple[str, ...]:
+    """The names; raises ``UsageError`` where one is not of ``WRITERS``."""
+    names = tuple(names)
+    for name in names:
+        if name not in WRITERS:
+            raise UsageError(f"--write is {name}, expected some of {', '.join(WRITERS)}")
+    return names
+
+
+def study_name(description: StudyDescription) -> str:
+    """The study's folder: centre and seed."""
+    return f"{description.centre.name}-{description.seed}"
+
+
+def write_study(study: SimulatedStudy, folder: Path, *, writers: Sequence[str] = DEFAULT_WRITERS) -> dict[str, Any]:
+    """Write a simulated study; returns the content of its study.json. See ``write_folder``."""
+    truth = study.truth
+    told = {**truth_json(truth), "structures": structure_names(), "description": study.description.to_json()}
+    written = Written(
+        volume=study.volume,
+        header=series_description(study),
+        labels=truth.labels,
+        deposits=np.where(truth.labels.labels > 0, truth.structures, 0),
+        structures=truth.structures,
+        told=told,
+    )
+    return write_folder(written, folder, writers)
+
+
+def write_folder(study: Written, folder: Path, writers: Sequence[str]) -> dict[str, Any]:
+    """Write the files; returns the content of study.json.
+
+    The folder appears whole or not at all, in the place of what was there. The same study and writers (of ``WRITERS``)
+    give the same bytes on the same machine.
+    """
+    with whole_folder(folder) as part:
+        (part / "truth").mkdir()
+        for name in writers:
+            WRITERS[name](study, part)
+        record = _record(study, writers, _digests(part))
+        write_text(part / RECORD, json.dumps(record, indent=1) + "\n")
+    return record
+
+
+def _record(study: Written, writers: Sequence[str], files: Mapping[str, str]) -> dict[str, Any]:
+    """The content of study.json; ``files`` are the digests of the others."""
+    header = slice_headers(study.volume, study.header)[0]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "notice": study.header.comments,
+        "software": {"ctacal": __version__},
+        "study_uid": str(header.StudyInstanceUID),
+        "series_uid": str(header.SeriesInstanceUID),
+        "shape": list(study.volume.geometry.shape),
+        "spacing_mm": [round(mm, 6) for mm in study.volume.geometry.spacing_mm],
+        "units": dict(UNITS),
+        "labels": {int(label): label.name for label in Calcium},
+        **study.told,
+        "writers": list(writers),
+        "files": dict(files),
+    }
+
+
+def whole_record(folder: Path) -> dict[str, Any] | None:
+    """The content of study.json where the study is whole: each file is there with its digest. Else None."""
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        files = {name: digest for name, digest in _digests(folder).items() if name != RECORD}
+        return record if record["files"] == files else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file; that of a study.json stands for its study, since it holds those of all other files."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): digest_of(file) for file in files}
+
+
+def series_description(study: SimulatedStudy) -> SeriesDescription:
+    """The headers of the study's series; nothing in them names a real maker or patient."""
+    description, centre = study.description, study.description.centre
+    patient, words = description.patient, WORDS.get(centre.name, HeaderWords())
+    size_m = patient.height_cm / 100
+    return SeriesDescription(
+        seed=_header_seed(description),
+        patient_id=f"SIM-{study_name(description)}"[:64],
+        patient_name="Simulated^Study",
+        patient_sex=patient.sex,
+        patient_age_years=patient.age_years,
+        patient_size_m=size_m,
+        patient_weight_kg=patient.bmi * size_m**2,
+        study_description=words.study,
+        series_description=words.series,
+        series_number=2,
+        model=centre.name[:64],
+        kernel=words.kernel or centre.kernel.upper(),
+        kvp=centre.kvp,
+        tube_current_ma=max(1, round(centre.tube_current_ma)),
+        exposure_time_ms=round(centre.rotation_s * 1000),
+        slice_thickness_mm=centre.thickness_mm,
+        comments=NOTICE,
+        technique=_technique(centre, study.volume.geometry.shape[0]),
+    )
+
+
+def _technique(centre: Centre, slices: int) -> Technique:
+    timing = Timing.of(centre, np.arange(slices, dtype=np.float64) * centre.spacing_mm, start_s=0.0)
+    return Technique(
+        rotation_s=centre.rotation_s,
+        collimation_mm=centre.collimation_mm,
+        pitch=centre.pitch if centre.helical else None,
+        field_mm=centre.fov_mm,
+        scan_field_mm=centre.scan_field_mm,
+        focus_mm=centre.focus_mm,
+        effective_mas=centre.mas,
+        starts_s=tuple((timing.middle_s - centre.rotation_s / 2).tolist()),
+    )
+
+
+def _header_seed(description: StudyDescription) -> int:
+    return uid_seed(json.dumps(description.to_json(), sort_keys=True).encode())
+
+
+def uid_seed(content: bytes) -> int:
+    """48 bits of the digest: UIDs differ wherever anything about two studies does."""
+    return int(hashlib.sha256(content).hexdigest()[:12], 16)
+
+
+def _drawn(deposits: NDArray[np.uint8]) -> list[DrawnSegment]:
+    """A segment for each coronary artery, and for each kind of other calcium or device that is there."""
+    values = sorted({*VESSEL_LABELS.values(), *np.unique(deposits[deposits > 0]).tolist()})
+    return [
+        DrawnSegment(name=name, category=category, kind=kind, region=region, mask=deposits == value)
+        for value in values
+        for name, category, kind, region in (_SEGMENTS[value],)
+    ]
