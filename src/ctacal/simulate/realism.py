@@ -1,0 +1,242 @@
+"""``compare``: is a simulated CT like a real one? The same figures, measured alike on both.
+
+A real scan is set beside several simulated ones: the same protocol, patients of the same sex, age and size, the same
+range about the heart, no calcium and no devices. A real figure that lies within what the simulated patients show, or
+close to it, is alike. The reference scans and their licences are listed in docs/simulator.md.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ctacal.dicom.choose import choose_series
+from ctacal.dicom.series import read_studies
+from ctacal.errors import Refusal, UsageError
+from ctacal.geometry import Geometry
+from ctacal.heart import find_heart
+from ctacal.simulate.anatomy.canvas import Canvas
+from ctacal.simulate.anatomy.chest import Chest
+from ctacal.simulate.anatomy.description import Patient, Sex, draw_patient
+from ctacal.simulate.anatomy.wall import paint_trunk
+from ctacal.simulate.figures import Figures, measure_scan
+from ctacal.simulate.materials import Tissue
+from ctacal.simulate.regions import find_regions
+from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.study import CHIN_MM, KIDNEYS_MM, StudyDescription, draw_study, simulate_study
+from ctacal.volume import Volume, read_volume
+
+HEART_TOP_MM = -15.0
+"""Where ``find_heart`` ends at the top of a simulated heart, from the carina (mean of some)."""
+
+BEYOND_HEART_MM = 60.0
+"""A longer scan is cut this far beyond the heart: enough of liver and shoulders (own choice)."""
+
+BMI_SPAN = (17.0, 48.0)
+"""Of ``draw_patient``."""
+
+TOLERANCES: tuple[tuple[str, float, float], ...] = (
+    ("above 130 HU", 0.0, 0.7),
+    ("HU per mm", 0.0, 0.2),
+    ("local SD", 0.0, 0.2),
+    ("cortical bone", 30.0, 0.15),
+    ("trabecular bone", 30.0, 0.15),
+    ("lung:", 30.0, 0.10),
+    ("percentile HU", 8.0, 0.10),
+    ("median HU", 8.0, 0.0),
+    ("correlation", 0.08, 0.0),
+    ("share", 0.03, 0.15),
+    ("", 0.0, 0.15),
+)
+"""What the difference of two patients on two scanners may be: of the first entry whose text the figure's name holds,
+the larger of an absolute and a relative difference (own choice; counts of bright parts vary by much)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A real scan of the reference data and the preset that stands for its protocol."""
+
+    folder: str
+    centre: str
+    credit: str
+
+
+REFERENCES: tuple[Reference, ...] = (
+    Reference(
+        folder="acrin_flt_breast_001_ctac",
+        centre="pet_ct_140kvp",
+        credit="ACRIN-FLT-Breast 001, CC BY 3.0, doi 10.7937/K9/TCIA.2017.ol20zmxg",
+    ),
+    Reference(
+        folder="lung_dx_A0001/kernel_B",
+        centre="chest_ct_smooth",
+        credit="Lung-PET-CT-Dx A0001, CC BY 4.0, doi 10.7937/TCIA.2020.NNC2-0461",
+    ),
+    Reference(
+        folder="lung_dx_A0001/kernel_L",
+        centre="chest_ct_sharp",
+        credit="Lung-PET-CT-Dx A0001, CC BY 4.0, doi 10.7937/TCIA.2020.NNC2-0461",
+    ),
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class RealScan:
+    """A real scan and what of its patient is known."""
+
+    name: str
+    volume: Volume
+    sex: Sex | None
+    age_years: float | None
+    credit: str = ""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Comparison:
+    """A real scan beside simulated ones."""
+
+    scan: RealScan
+    centre: Centre
+    descriptions: tuple[StudyDescription, ...]
+    real: Figures
+    simulated: tuple[Figures, ...]
+    picture: Volume
+    """The first of the simulated scans."""
+
+    def rows(self) -> list["Row"]:
+        """Each figure that the real scan and a simulated one show."""
+        found = []
+        for name, value in self.real.values.items():
+            others = [one.values[name] for one in self.simulated if np.isfinite(one.values[name])]
+            if np.isfinite(value) and others:
+                found.append(Row(name, value, float(np.mean(others)), min(others), max(others)))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure of a comparison."""
+
+    name: str
+    real: float
+    mean: float
+    least: float
+    most: float
+
+    @property
+    def verdict(self) -> str:
+        """``alike`` within the simulated range or the tolerance; ``near`` within twice that; else ``differs``."""
+        beyond = max(self.least - self.real, self.real - self.most, 0.0)
+        absolute, relative = next((a, r) for text, a, r in TOLERANCES if text in self.name)
+        allowed = max(absolute, relative * max(abs(self.real), abs(self.mean)))
+        return "alike" if beyond <= allowed else "near" if beyond <= 2 * allowed else "differs"
+
+
+def read_real(path: Path, *, name: str | None = None, credit: str = "") -> RealScan:
+    """Read the CTAC that lies there; ``UsageError`` where there is none that can be compared."""
+    studies = read_studies([path]).studies if path.exists() else ()
+    if not studies:
+        raise UsageError(f"{path}: no DICOM image series there")
+    try:
+        series = choose_series(studies[0]).series
+        volume = around_heart(read_volume(series)[0])
+    except Refusal as refusal:
+        raise UsageError(f"{path}: {refusal.reason}") from refusal
+    header = series.header
+    sex: Sex | None = "F" if header.patient_sex == "F" else "M" if header.patient_sex == "M" else None
+    years = header.patient_age.removesuffix("Y")
+    age = float(years) if years.isdigit() else None
+    return RealScan(name=name or path.name, volume=volume, sex=sex, age_years=age, credit=credit)
+
+
+def around_heart(volume: Volume) -> Volume:
+    """The part of a scan that reaches ``BEYOND_HEART_MM`` beyond the heart; raises ``Refusal`` where there is none."""
+    heart = find_heart(volume).bounding_box[0]
+    more = round(BEYOND_HEART_MM / volume.geometry.slice_spacing_mm)
+    return volume.crop((slice(max(0, heart.start - more), heart.stop + more), slice(None), slice(None)))
+
+
+def compare(
+    scan: RealScan,
+    centre: Centre,
+    *,
+    seeds: Sequence[int] = (1, 2, 3),
+    advance: Callable[[str], None] = lambda _: None,
+) -> Comparison:
+    """Measure a real scan and a simulated one for each seed; ``advance`` is told of every step."""
+    advance(f"{scan.name}: measuring the real scan")
+    real = measure_scan(scan.volume)
+    area_cm2 = _body_area_cm2(scan.volume)
+    descriptions, simulated, picture = [], [], None
+    for seed in seeds:
+        advance(f"{scan.name}: simulating patient {seed}")
+        description = matched(scan, centre, seed, area_cm2)
+        volume = simulate_study(description).volume
+        descriptions.append(description)
+        simulated.append(measure_scan(volume))
+        picture = picture or volume
+    assert picture is not None
+    return Comparison(
+        scan=scan,
+        centre=centre,
+        descriptions=tuple(descriptions),
+        real=real,
+        simulated=tuple(simulated),
+        picture=picture,
+    )
+
+
+def matched(scan: RealScan, centre: Centre, seed: int, area_cm2: float) -> StudyDescription:
+    """A study like the real one: sex, age, size, arms up, range about the heart; no calcium."""
+    bmi = bmi_of_area(seed, scan.sex, scan.age_years, area_cm2)
+    drawn = draw_study(seed, centre, sex=scan.sex, age_years=scan.age_years, bmi=bmi, with_deposits=False)
+    heart = find_heart(scan.volume).bounding_box[0]
+    spacing_mm = scan.volume.geometry.slice_spacing_mm
+    bottom_mm = max(HEART_TOP_MM - heart.stop * spacing_mm, KIDNEYS_MM)
+    top_mm = min(HEART_TOP_MM + (len(scan.volume.hu) - heart.stop) * spacing_mm, CHIN_MM)
+    return replace(drawn, patient=replace(drawn.patient, arms_up=True), bottom_mm=bottom_mm, top_mm=top_mm)
+
+
+def bmi_of_area(seed: int, sex: Sex | None, age_years: float | None, area_cm2: float) -> float:
+    """The body mass index with which the patient of a seed has that cross-section at the heart; by bisection."""
+    low, high = BMI_SPAN
+    for _ in range(5):
+        middle = (low + high) / 2
+        patient = draw_patient(seed, sex=sex, age_years=age_years, bmi=middle, arms_up=True)
+        low, high = (middle, high) if _drawn_area_cm2(patient) < area_cm2 else (low, middle)
+    return round((low + high) / 2, 2)
+
+
+def _drawn_area_cm2(patient: Patient) -> float:
+    """The mean cross-section of a patient's trunk between the apex and the base of the heart."""
+    canvas = Canvas(Geometry.from_spacing((3, 130, 150), (25.0, 4.0, 4.0), (-298.0, -230.0, -95.0)), patient.seed)
+    paint_trunk(canvas, Chest(patient))
+    return float((canvas.tissue != Tissue.AIR).sum(axis=(1, 2)).mean()) * 0.16
+
+
+def _body_area_cm2(volume: Volume) -> float:
+    """The median cross-section of the body over the heart's slices."""
+    regions = find_regions(volume)
+    slices = regions.heart.any(axis=(1, 2))
+    return float(np.median(regions.body[slices].sum(axis=(1, 2))) * volume.geometry.pixel_area_mm2 / 100)
+
+
+def as_json(comparison: Comparison) -> Mapping[str, object]:
+    """Every figure and curve of a comparison, and what it was made from."""
+    rows = [
+        {"figure": row.name, "real": row.real, "simulated_mean": row.mean, "simulated_range": [row.least, row.most],
+         "verdict": row.verdict} for row in comparison.rows()
+    ]  # fmt: skip
+    curves = [
+        {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in one.curves.items()}
+        for one in (comparison.real, *comparison.simulated)
+    ]
+    return {
+        "scan": comparison.scan.name,
+        "credit": comparison.scan.credit,
+        "centre": comparison.centre.name,
+        "descriptions": [description.to_json() for description in comparison.descriptions],
+        "figures": rows,
+        "curves": {"real": curves[0], "simulated": curves[1:]},
+    }

@@ -1,0 +1,135 @@
+"""``write_realism``: simulated beside real CT, as OUT/realism.json and OUT/realism.html."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctacal.atomic import write_text
+from ctacal.dicom.choose import choose_series
+from ctacal.dicom.series import read_studies
+from ctacal.errors import UsageError
+from ctacal.simulate.qrm import QrmFigures, measure_qrm, simulate_qrm
+from ctacal.simulate.realism import REFERENCES, Comparison, as_json, compare, read_real
+from ctacal.simulate.realism_page import page_of
+from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.water import WaterScan, scan_water
+from ctacal.volume import Volume, read_volume
+
+PHANTOM = "qrm_phantom_canon"
+PHANTOM_CENTRE = "canon_aquilion_one"
+PHANTOM_CREDIT = "QRM phantom: MolloiLab/CAC-stanford-data, MIT"
+PHANTOM_PARTS = (slice(20, 25), slice(12, 20), slice(31, 34))
+"""The real scan's slices that correspond to ``qrm.PARTS_MM``."""
+
+PHANTOM_MIDDLE_MM = (-2.83, -0.85)
+"""The middle of the heart's bore in the real scan, (left, posterior)."""
+
+Say = Callable[[str], None]
+
+
+def reference_folder() -> Path:
+    """Where the reference scans lie: ``CTACAL_REFERENCE_DATA``, else ``../shared/ct`` beside a checkout."""
+    return Path(os.environ.get("CTACAL_REFERENCE_DATA") or Path(__file__).parents[4] / "shared" / "ct")
+
+
+def write_realism(
+    out: Path,
+    *,
+    path: Path | None = None,
+    centre: str | None = None,
+    seeds: Sequence[int] = (1, 2, 3),
+    say: Say = lambda _: None,
+) -> list[Comparison]:
+    """Compare the reference scans, or the scan at ``path`` with simulations at ``centre``, and write the report.
+
+    A reference scan that is missing is named in the report, and the rest is done. Raises ``UsageError`` where ``path``
+    holds no scan that shows a heart, comes without a centre, or where nothing is left to compare.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    notes: list[str] = []
+    if path is not None:
+        if centre is None:
+            raise UsageError("name the preset or TOML file that stands for the scan's protocol: --centre NAME")
+        comparisons = [compare(read_real(path), load_centre(centre), seeds=seeds, advance=say)]
+        phantom: list[tuple[str, float, float]] = []
+    else:
+        comparisons = _references(seeds, notes, say)
+        phantom = _phantom_rows(seeds, notes, say)
+        if not comparisons and not phantom:
+            raise UsageError(f"no reference scan in {reference_folder()}; set CTACAL_REFERENCE_DATA, or give a scan")
+    say("water cylinders")
+    water = scan_water(load_centre(centre or REFERENCES[0].centre))
+    report = _json(comparisons, water, phantom, notes)
+    write_text(out / "realism.json", json.dumps(report, indent=1) + "\n")
+    write_text(out / "realism.html", page_of(comparisons, water, phantom, notes))
+    return comparisons
+
+
+def _references(seeds: Sequence[int], notes: list[str], say: Say) -> list[Comparison]:
+    comparisons = []
+    for reference in REFERENCES:
+        folder = reference_folder() / reference.folder
+        if not folder.is_dir():
+            notes.append(f"missing: {reference.folder} ({reference.credit})")
+            say(notes[-1])
+            continue
+        real = read_real(folder, name=reference.folder, credit=reference.credit)
+        comparisons.append(compare(real, load_centre(reference.centre), seeds=seeds, advance=say))
+    return comparisons
+
+
+def _json(
+    comparisons: Sequence[Comparison],
+    water: Sequence[WaterScan],
+    phantom: Sequence[tuple[str, float, float]],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    spectra = [{"per_mm": one.spectrum[0].tolist(), "hu2_mm2": one.spectrum[1].tolist()} for one in water]
+    return {
+        "comparisons": [as_json(one) for one in comparisons],
+        "phantom": [{"figure": name, "real": real, "simulated": simulated} for name, real, simulated in phantom],
+        "phantom_credit": PHANTOM_CREDIT if phantom else None,
+        "water": [{**asdict(one), "spectrum": spectrum} for one, spectrum in zip(water, spectra, strict=True)],
+        "missing": list(notes),
+    }
+
+
+# --- the QRM phantom --------------------------------------------------------------------------------------------------
+
+
+def _phantom_rows(seeds: Sequence[int], notes: list[str], say: Say) -> list[tuple[str, float, float]]:
+    """(name, real, simulated) of each figure of the phantom; none where its scan is missing."""
+    folder = reference_folder() / PHANTOM
+    if not folder.is_dir():
+        notes.append(f"missing: {PHANTOM} ({PHANTOM_CREDIT})")
+        say(notes[-1])
+        return []
+    say("QRM phantom")
+    real = phantom_figures(read_volume(choose_series(read_studies([folder]).studies[0]).series)[0])
+    simulated = [_named(simulate_qrm(load_centre(PHANTOM_CENTRE), seed)) for seed in seeds]
+    return [(name, value, float(np.mean([one[name] for one in simulated]))) for name, value in real.items()]
+
+
+def phantom_figures(scan: Volume) -> dict[str, float]:
+    """What the real scan of the phantom measures."""
+    whole = slice(None)
+    parts = [scan.crop((part, whole, whole)) for part in PHANTOM_PARTS]
+    return _named(measure_qrm(parts, PHANTOM_MIDDLE_MM))
+
+
+def _named(figures: QrmFigures) -> dict[str, float]:
+    table: dict[str, float] = {}
+    for name, insert in figures.inserts.items():
+        table |= {f"{name}: Agatston": insert.agatston, f"{name}: peak HU": insert.peak_hu}
+    return table | {
+        "resin: mean HU": figures.background_hu,
+        "resin: noise SD HU": figures.noise_sd_hu,
+        "water rod: mean HU": figures.water_hu,
+        "calibration rod: mean HU": figures.calibration_hu,
+        "calibration rod: MTF50 per mm": figures.mtf50_per_mm,
+    }
