@@ -1,0 +1,99 @@
+"""How fast training crops come, and what they are like: prints a table.
+
+    NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 python benchmarks/training_crops.py [--crops 12] [--keep FOLDER]
+
+CPU seconds of one thread: wall time is about that where a core is free. One anatomy of each kind is built (crops, whole
+scans), then crops of each focus are drawn; the noise is the SD in the left ventricle of a crop less the crop without.
+"""
+
+import argparse
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from ctacal.simulate.anatomy.structures import Structure
+from ctacal.simulate.training.anatomy_cache import COARSE, AnatomyCache, draw_anatomy
+from ctacal.simulate.training.crop import Crop, draw_crop, draw_whole, simulate_crop
+from ctacal.simulate.training.description import FOCUS_SHARES, Focus
+
+Made = TypeVar("Made")
+
+
+def cpu_s(make: Callable[..., Made], *arguments: object) -> tuple[float, Made]:
+    """CPU seconds of this process, and what was made."""
+    begin = time.process_time()
+    made = make(*arguments)
+    return time.process_time() - begin, made
+
+
+def noise_hu(cache: AnatomyCache, crop: Crop) -> float:
+    """SD of what dose alone changes in the left ventricle's blood."""
+    quiet = replace(crop.description.centre, tube_current_ma=1e7, electronic_noise_kev=0.0, gain_error=0.0)
+    noise = crop.hu.astype(float) - simulate_crop(cache, replace(crop.description, centre=quiet)).hu
+    blood = (crop.structures == Structure.LV_BLOOD) & crop.measured[:, None, None]
+    return float(noise[blood].std()) if blood.any() else float("nan")
+
+
+def report_anatomy(seed: int, folder: Path) -> AnatomyCache:
+    """Build, store and read an anatomy."""
+    seconds, cache = cpu_s(draw_anatomy, seed)
+    print(f"| anatomy with {len(cache.deposits)} draws of calcium, CPU s | {seconds:.1f} |")
+    print(f"| anatomies an hour on 2 cores | {2 * 3600 / seconds:.0f} |")
+    path = folder / f"anatomy_{seed}.npz"
+    stored, _ = cpu_s(cache.save, path)
+    read, cache = cpu_s(AnatomyCache.load, path)
+    print(f"| in memory, on disk, MB | {cache.nbytes / 1e6:.0f}, {path.stat().st_size / 1e6:.0f} |")
+    print(f"| store, read, CPU s | {stored:.1f}, {read:.1f} |")
+    return cache
+
+
+def report_crops(cache: AnatomyCache, count: int) -> None:
+    """Speed by focus, and noise."""
+    mean = 0.0
+    for focus in Focus:
+        draw_crop(cache, 1000, focus)
+        timed = [cpu_s(draw_crop, cache, seed, focus) for seed in range(count)]
+        seconds = np.array([one for one, _ in timed])
+        mean += FOCUS_SHARES[focus] * float(seconds.mean())
+        labelled = np.mean([np.count_nonzero(crop.labels) for _, crop in timed])
+        noise = np.array([noise_hu(cache, crop) for _, crop in timed[:6]])
+        print(
+            f"| {focus.value} crop: CPU s, labelled voxels, noise | {seconds.mean():.2f} (most {seconds.max():.2f}), "
+            f"{labelled:.0f}, {np.nanmin(noise):.0f}-{np.nanmax(noise):.0f} HU |"
+        )
+    print(f"| crops a CPU second, as mixed by default | {1 / mean:.2f} |")
+
+
+def report_whole(seed: int, count: int) -> None:
+    """Whole scans in large voxels."""
+    seconds, cache = cpu_s(draw_anatomy, seed, COARSE)
+    print(f"| anatomy for whole scans, CPU s, MB | {seconds:.1f}, {cache.nbytes / 1e6:.0f} |")
+    draw_whole(cache, 1000)
+    each = np.mean([cpu_s(draw_whole, cache, number)[0] for number in range(count)])
+    print(f"| whole scan of 5 x 4 x 4 mm, CPU s | {each:.2f} |")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--crops", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=4)
+    parser.add_argument("--keep", type=Path, help="where to leave the stored anatomy")
+    arguments = parser.parse_args()
+    print(f"load of the machine before: {os.getloadavg()[0]:.1f}\n\n| what | measured |\n| --- | --- |")
+    with tempfile.TemporaryDirectory() as scratch:
+        cache = report_anatomy(arguments.seed, arguments.keep or Path(scratch))
+    report_crops(cache, arguments.crops)
+    report_whole(arguments.seed, arguments.crops)
+    print(f"| peak memory, GB | {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""``AnatomyCache``: one patient, projected once, with several draws of calcium; kept in memory or on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.geometry import Geometry
+from ctacal.simulate.anatomy.body import build_body, coronaries_of, heart_region
+from ctacal.simulate.anatomy.calcium import CalciumDescription, Kind, draw_calcium
+from ctacal.simulate.anatomy.description import Patient, draw_patient
+from ctacal.simulate.anatomy.heart import SYSTOLE
+from ctacal.simulate.anatomy.structures import HEART, AnatomyMaps
+from ctacal.simulate.materials import Tissue
+from ctacal.simulate.scanner.attenuation import beam
+from ctacal.simulate.training.deposits import Deposits
+from ctacal.simulate.training.projections import Projections
+
+BEAM = (120.0, 7.0)
+"""kVp and mm Al of the basis that bodies are projected in: other beams' fits differ by less than 1 HU."""
+
+ROUND_RAYS = 40
+"""Detectors come in multiples of this, so that few tables are made for many patients."""
+
+WANTED_MM3 = ((0, 0), (0, 0), (0.1, 40), (0.1, 40), (40, 160), (40, 160), (160, 5000), (160, 5000))
+"""Coronary calcium of the draws, as ``coronary_mm3`` has it: two draws for each of none, little, some, much."""
+
+MOST_TRIES = 2000
+"""Draws until one is as wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How finely an anatomy is built and projected, and which part of it."""
+
+    slice_mm: float = 1.5
+    pixel_mm: float = 0.9
+    views: int = 360
+    detector_mm: float = 1.0
+    states: int = 4
+    """Of the heart, from end-diastole to end-systole (own choice: finer in systole than 8 even phases of the cycle)."""
+    margin_mm: tuple[float, float] = (30.0, 55.0)
+    """Below and above the coronary arteries: apex and diaphragm, aortic arch."""
+
+
+FINE = Sampling()
+"""For crops of the heart."""
+
+COARSE = Sampling(
+    slice_mm=5.0, pixel_mm=2.0, views=180, detector_mm=4.0, states=1, margin_mm=(140.0, 220.0)
+)  # fmt: skip
+"""For whole scans in large voxels: from the kidneys to the chin."""
+
+LOWEST_MM, HIGHEST_MM = -250.0, 190.0
+"""What ``build_body`` can build."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class AnatomyCache:
+    """All that a crop is drawn from; ``save`` and ``load`` keep it on disk."""
+
+    patient: Patient
+    geometry: Geometry
+    """Of the body's grid."""
+    structure: NDArray[np.uint8]
+    """(slices, rows, columns) of ``Structure``, the heart half contracted, on ``structure_grid``."""
+    structure_grid: Geometry
+    projections: Projections
+    calcium: tuple[CalciumDescription, ...]
+    deposits: tuple[Deposits, ...]
+    """Each description's voxels."""
+    heart_mm: NDArray[np.float64]
+    """(2, 3): lowest and highest (L, P, S) of the heart."""
+
+    @classmethod
+    def of(
+        cls, patient: Patient, calcium: Sequence[CalciumDescription] = (), sampling: Sampling = FINE
+    ) -> "AnatomyCache":
+        """Build and project a patient: half a minute of one core, and 1.3 GB for a moment."""
+        phases = _phases(sampling.states)
+        basis = beam(*BEAM).basis
+        rest = build_body(patient, _grid(patient, sampling))
+        region = heart_region(patient, rest.body.geometry)
+        states = [rest_part(rest, region), *(build_body(patient, region, phase=phase) for phase in phases[1:])]
+        isocentre_mm = _isocentre_mm(patient)
+        projections = Projections.of(
+            rest.body, [state.body for state in states[1:]], basis, views=sampling.views,
+            detector_mm=sampling.detector_mm, detectors=_detectors(rest, isocentre_mm, sampling.detector_mm),
+            isocentre_mm=isocentre_mm,
+        )  # fmt: skip
+        deposits = tuple(Deposits.of(patient, one, rest, states, phases, basis) for one in calcium)
+        structure, grid = _structures(rest, states[len(states) // 2])
+        return cls(
+            patient=patient, geometry=rest.body.geometry, structure=structure, structure_grid=grid,
+            projections=projections, calcium=tuple(calcium), deposits=deposits, heart_mm=_extent_mm(states[0]),
+        )  # fmt: skip
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of its arrays, near enough."""
+        voxels = sum(array.nbytes for one in self.deposits for _, array in one.items())
+        return self.projections.nbytes + self.structure.nbytes + voxels
+
+    def save(self, path: Path) -> None:
+        """Write it as compressed NPZ."""
+        arrays: dict[str, NDArray[Any]] = {}
+        arrays |= {f"deposits_{n}_{name}": array for n, one in enumerate(self.deposits) for name, array in one.items()}
+        stored = {field.name: getattr(self.projections, field.name) for field in fields(Projections)}
+        text = [self.patient.to_json(), *(one.to_json() for one in self.calcium)]
+        arrays |= {f"projections_{name}": np.asarray(value) for name, value in stored.items()}
+        arrays |= {"text": np.array(text), "shape": np.array(self.geometry.shape), "affine": self.geometry.affine}
+        arrays |= {"structure": self.structure, "structure_affine": self.structure_grid.affine}
+        np.savez_compressed(path, allow_pickle=False, heart_mm=self.heart_mm, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "AnatomyCache":
+        """Read what ``save`` wrote; ``ValueError`` where it is something else."""
+        with np.load(path, allow_pickle=False) as stored:
+            if "projections_rest" not in stored:
+                raise ValueError(f"{path} is no stored anatomy")
+            return _loaded(stored)
+
+
+def draw_anatomy(seed: int, sampling: Sampling = FINE) -> AnatomyCache:
+    """Draw a patient and, for crops of the heart, calcium as ``WANTED_MM3`` has it, and build the cache."""
+    patient = draw_patient(seed)
+    return AnatomyCache.of(patient, draw_variants(patient, seed) if sampling.states > 1 else (), sampling)
+
+
+def draw_variants(patient: Patient, seed: int) -> tuple[CalciumDescription, ...]:
+    """Calcium as ``WANTED_MM3`` has it; every other draw has calcium outside of the coronary arteries, or metal."""
+    rng = np.random.default_rng([seed, 40])
+    found = []
+    for number, (low, high) in enumerate(WANTED_MM3):
+        for _ in range(MOST_TRIES):
+            drawn = draw_calcium(patient, int(rng.integers(2**31)))
+            others = any(deposit.kind is not Kind.CORONARY for deposit in drawn.deposits)
+            if low <= coronary_mm3(drawn) <= high and (others or number % 2):
+                found.append(drawn)
+                break
+    return tuple(found)
+
+
+def coronary_mm3(calcium: CalciumDescription) -> float:
+    """Volume of the coronary plaques, from their measures: without overlap and tapering."""
+    return sum(
+        one.length_mm * one.thickness_mm * float(np.deg2rad(one.arc_deg)) * 1.3  # 1.3 mm: usual outer radius
+        for one in calcium.deposits
+        if one.kind is Kind.CORONARY
+    )
+
+
+def rest_part(maps: AnatomyMaps, region: Geometry) -> AnatomyMaps:
+    """The part of a body that a region covers."""
+    start = np.rint((region.affine[:3, 3] - maps.body.geometry.affine[:3, 3])[::-1] / region.spacing_mm).astype(int)
+    part = tuple(slice(a, a + n) for a, n in zip(start.tolist(), region.shape, strict=True))
+    body = type(maps.body)(maps.body.tissue[part], maps.body.hydroxyapatite_mg_cm3[part], region)
+    return replace(maps, body=body, structure=maps.structure[part])
+
+
+def _phases(states: int) -> tuple[float, ...]:
+    """Phases at which the heart is evenly more contracted, from rest on (the inverse of ``heart.contraction``)."""
+    contracted = np.linspace(0, 1, states) if states > 1 else np.zeros(1)
+    return tuple((2 / np.pi * SYSTOLE * np.arcsin(np.sqrt(contracted))).tolist())
+
+
+def _grid(patient: Patient, sampling: Sampling) -> Geometry:
+    """Around the coronary arteries, as far as the body can be built."""
+    z_mm = np.concatenate([segment.points[:, 2] for segment in coronaries_of(patient)])
+    low = max(float(z_mm.min()) - sampling.margin_mm[0], LOWEST_MM)
+    high = min(float(z_mm.max()) + sampling.margin_mm[1], HIGHEST_MM)
+    across = round(560 / sampling.pixel_mm)
+    shape = round((high - low) / sampling.slice_mm), round(420 / sampling.pixel_mm), across
+    return Geometry.from_spacing(
+        shape, (sampling.slice_mm, sampling.pixel_mm, sampling.pixel_mm), (-280.0, -210.0, low + sampling.slice_mm / 2)
+    )
+
+
+def _extent_mm(maps: AnatomyMaps) -> NDArray[np.float64]:
+    index = np.argwhere(np.isin(maps.structure, HEART))
+    return np.stack([maps.body.geometry.to_patient_mm(corner) for corner in (index.min(axis=0), index.max(axis=0))])
+
+
+def _isocentre_mm(patient: Patient) -> tuple[float, float]:
+    """(left, posterior) of the carina: patients do not lie in the middle (as ``study.draw_study``)."""
+    rng = np.random.default_rng([patient.seed, 41])
+    return round(float(rng.normal(0, 8)), 2), round(float(rng.normal(10, 14)), 2)
+
+
+def _detectors(rest: AnatomyMaps, isocentre_mm: tuple[float, float], detector_mm: float) -> int:
+    """As many as see the whole body."""
+    filled = (rest.body.tissue != Tissue.AIR).any(axis=0)
+    index = np.argwhere(filled) * rest.body.geometry.spacing_mm[2]
+    corner = rest.body.geometry.affine[[1, 0], 3] - np.array(isocentre_mm)[::-1]
+    radius_mm = float(np.linalg.norm(index + corner, axis=1).max())
+    return int(np.ceil((2 * radius_mm / detector_mm + 4) / ROUND_RAYS)) * ROUND_RAYS
+
+
+def _structures(rest: AnatomyMaps, half: AnatomyMaps) -> tuple[NDArray[np.uint8], Geometry]:
+    """The body's structures with the heart region half contracted, cut to the body."""
+    structure, geometry = rest.structure.copy(), rest.body.geometry
+    start = np.rint((half.body.geometry.affine[:3, 3] - geometry.affine[:3, 3])[::-1] / geometry.spacing_mm)
+    part = tuple(slice(int(a), int(a) + n) for a, n in zip(start, half.structure.shape, strict=True))
+    structure[part] = half.structure
+    rows, columns = (np.flatnonzero(structure.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    box = slice(0, len(structure)), slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    return np.ascontiguousarray(structure[box]), geometry.crop(box)
+
+
+def _loaded(stored: Any) -> AnatomyCache:
+    patient, *calcium = (str(text) for text in stored["text"])
+    kept = {field.name: stored[f"projections_{field.name}"] for field in fields(Projections)}
+    kept |= {
+        "first_slice": int(kept["first_slice"]), "detector_mm": float(kept["detector_mm"]),
+        "isocentre_mm": tuple(kept["isocentre_mm"].tolist()),
+    }  # fmt: skip
+    names = [field.name for field in fields(Deposits)]
+    shape, structure = tuple(int(n) for n in stored["shape"]), stored["structure"]
+    return AnatomyCache(
+        patient=Patient.from_json(patient),
+        geometry=Geometry((shape[0], shape[1], shape[2]), stored["affine"]),
+        structure=structure,
+        structure_grid=Geometry(structure.shape, stored["structure_affine"]),
+        projections=Projections(**kept),
+        calcium=tuple(CalciumDescription.from_json(text) for text in calcium),
+        deposits=tuple(
+            Deposits(**{name: stored[f"deposits_{n}_{name}"] for name in names}) for n in range(len(calcium))
+        ),
+        heart_mm=stored["heart_mm"],
+    )

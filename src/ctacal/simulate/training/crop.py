@@ -1,0 +1,243 @@
+"""``simulate_crop``: a description and an anatomy's projections become HU and truth in a part of a CTAC.
+
+As ``scanner.scan``, but that rays meet what ``Projections`` kept (fewer views, slices no thinner than it has), that a
+slice is one slab, that no ray misses the body, and that the crop alone is reconstructed.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from ctacal.geometry import Geometry
+from ctacal.labels import Calcium
+from ctacal.simulate.anatomy.structures import HEART
+from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3, beam_of, hydroxyapatite_hu
+from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.detector import WATER_MM, Detector, detector_of
+from ctacal.simulate.scanner.kernel import detector_blur, filtered, ramp_response
+from ctacal.simulate.scanner.projector import Sinogram, back_project
+from ctacal.simulate.scanner.scan import HU_RANGE
+from ctacal.simulate.training.anatomy_cache import AnatomyCache
+from ctacal.simulate.training.deposits import ALWAYS, Deposits
+from ctacal.simulate.training.description import CropDescription, Focus, draw_description, draw_whole_description
+from ctacal.simulate.training.plan import Plan, gains_of, geometry_of, noise_of
+from ctacal.simulate.truth import TRUTH_HU, structures_on
+
+BATCH = 18
+"""Slices computed together; results do not depend on it."""
+
+METAL_MM = 2.5
+"""As far about metal is labelled: about what its blur hides (own choice)."""
+
+BLUR_MM = 12.0
+"""Further from a deposit than this it adds less than ``TRUTH_HU``."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Crop:
+    """A part of a simulated CTAC, and its truth."""
+
+    hu: NDArray[np.int16]
+    """(slices, rows, columns)."""
+    labels: NDArray[np.uint8]
+    """``Calcium`` per voxel, by the rule of ``simulate.truth``: where the calcium adds ``TRUTH_HU``; metal is OTHER."""
+    structures: NDArray[np.uint8]
+    """``Structure`` per voxel, the heart half contracted, overlaid with ``simulate.truth``'s values of deposits."""
+    mass_mg: NDArray[np.float32]
+    """(slices, 6): hydroxyapatite within each slice of the crop while it was scanned, by ``Calcium`` from LM on."""
+    measured: NDArray[np.bool_]
+    """(slices,): False where the anatomy was not kept: air, to be left out of the loss."""
+    geometry: Geometry
+    """(0, 0, 0) mm is at the patient's carina."""
+    description: CropDescription
+
+    @property
+    def heart(self) -> NDArray[np.bool_]:
+        """(slices, rows, columns): inside of the pericardium; calcium counts as what it lies in or next to."""
+        return np.isin(self.structures, HEART)
+
+
+def draw_crop(cache: AnatomyCache, seed: int, focus: Focus = Focus.CORONARY) -> Crop:
+    """A new crop of an anatomy: the same seed gives the same voxels."""
+    return simulate_crop(cache, draw_description(cache, seed, focus))
+
+
+def draw_whole(cache: AnatomyCache, seed: int) -> Crop:
+    """A whole scan in large voxels, for heart masks, of an anatomy built with ``COARSE``; without calcium."""
+    return simulate_crop(cache, draw_whole_description(cache, seed))
+
+
+def simulate_crop(cache: AnatomyCache, description: CropDescription) -> Crop:
+    """Scan and reconstruct the crop; benchmarks/training_crops.py says how fast."""
+    plan = Plan.of(cache, description)
+    hu = np.full(description.shape, HU_RANGE[0], np.int16)
+    added_hu = np.zeros(description.shape, np.float32)
+    indices = np.flatnonzero(plan.measured)
+    for start in range(0, len(indices), BATCH):
+        batch = indices[start : start + BATCH]
+        hu[batch], added_hu[batch] = _scanned(plan, batch)
+    geometry = geometry_of(plan)
+    labels, structures = _maps(plan, geometry, added_hu)
+    return Crop(
+        hu=hu, labels=labels, structures=structures, mass_mg=_mass_mg(plan, geometry), measured=plan.measured,
+        geometry=geometry, description=description,
+    )  # fmt: skip
+
+
+def _scanned(plan: Plan, batch: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """(slices, rows, columns) of HU, and of what deposits add to them without noise."""
+    centre = plan.description.centre
+    detector = _detector(centre)
+    weights, seen = plan.weights[batch], plan.seen[:, :, batch]
+    water, mineral = plan.cache.projections.paths(weights, seen)
+    added_hu = _add_deposits(plan, detector, (water, mineral), weights, seen)
+    signal, variance = detector.primary(water, mineral)
+    measured = detector.measure_with(signal, variance, noise_of(plan, batch, signal.shape[:2]))
+    paths = detector.water(measured * gains_of(plan, signal.shape[1]))
+    rows, columns = (slice(0, n) for n in plan.description.shape[1:])
+    density = _reconstructed(plan, paths, rows, columns)
+    return np.clip(np.rint((density - 1) * 1000), *HU_RANGE).astype(np.int16), added_hu
+
+
+def _detector(centre: Centre) -> Detector:
+    """The centre's detector with tables that crops share: they depend on the beam and the field only."""
+    shared = replace(
+        centre, tube_current_ma=1.0, rotation_s=1.0, thickness_mm=1.0, spacing_mm=1.0, matrix=512, fov_mm=500.0,
+        kernel="hann", mtf50_per_mm=0.3, electronic_noise_kev=1.0, gain_error=0.0,
+    )  # fmt: skip
+    return replace(detector_of(shared), centre=centre)
+
+
+def _add_deposits(
+    plan: Plan,
+    detector: Detector,
+    paths: tuple[Sinogram, Sinogram],
+    weights: NDArray[np.float32],
+    seen: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Add the deposits' paths, and return the HU that calcium makes, as ``scanner.calcium`` does; metal makes none."""
+    hu = np.zeros((len(weights), *plan.description.shape[1:]), np.float32)
+    scanned = np.asarray(weights.any(axis=0), np.bool_)
+    here = plan.deposits.rows(scanned[plan.deposits.place[:, 0]])
+    if not len(here.state):
+        return hu
+    added = _deposit_paths(plan, here, weights, seen)
+    ratio = _brightness(detector, paths[0][:, :, len(weights) // 2])
+    for total, part in zip(paths, added, strict=True):
+        total += part
+    calcium = here.rows(here.mg_cm3 > 0)
+    if len(calcium.state) < len(here.state):
+        added = _deposit_paths(plan, calcium, weights, seen)
+    alone = added[0] + ratio * added[1]
+    filled = np.flatnonzero(alone.any(axis=(0, 1)))
+    rows, columns = _box(plan, here)
+    centre = detector.centre
+    blurred = detector_blur(np.ascontiguousarray(alone[:, :, filled]), centre.blur_mm, centre.detector_mm)
+    hu[filled, rows, columns] = 1000 * _reconstructed(plan, blurred, rows, columns)
+    return hu
+
+
+def _deposit_paths(
+    plan: Plan, deposits: Deposits, weights: NDArray[np.float32], seen: NDArray[np.float32]
+) -> tuple[Sinogram, Sinogram]:
+    kept = plan.cache.projections
+    shape = kept.views, kept.detectors
+    return deposits.paths(plan.cache.geometry, kept.isocentre_mm, weights, seen, shape, kept.detector_mm)
+
+
+def _box(plan: Plan, deposits: Deposits) -> tuple[slice, slice]:
+    """Rows and columns of the crop that deposits may reach."""
+    at_mm = deposits.row_column_mm(plan.cache.geometry, plan.cache.projections.isocentre_mm)
+    index = (at_mm - plan.description.middle_mm) / plan.description.centre.pixel_mm
+    index += (np.array(plan.description.shape[1:]) - 1) / 2
+    margin = BLUR_MM / plan.description.centre.pixel_mm
+    low, high = np.floor(index.min(axis=0) - margin).astype(int), np.ceil(index.max(axis=0) + margin).astype(int) + 1
+    spans = [
+        sorted((max(0, min(a, n)), max(0, min(b, n))))
+        for a, b, n in zip(low, high, plan.description.shape[1:], strict=True)
+    ]
+    return slice(*spans[0]), slice(*spans[1])
+
+
+def _brightness(detector: Detector, water_mm: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(views, detectors, 1): attenuation of hydroxyapatite over that of as much water, on each ray through a slice."""
+    table = [hydroxyapatite_hu(beam_of(detector.centre), mm) / 1000 for mm in WATER_MM]
+    over_water = np.array(table) + 1000 / HYDROXYAPATITE_MG_PER_CM3
+    behind = water_mm + detector.bow_tie_mm
+    return np.asarray(np.interp(behind, WATER_MM, over_water)[:, :, None], np.float32)
+
+
+def _reconstructed(plan: Plan, paths: Sinogram, rows: slice, columns: slice) -> NDArray[np.float32]:
+    """(slices, rows, columns) of the density, water being 1, in a part of the crop."""
+    centre = plan.description.centre
+    response = ramp_response(paths.shape[1], centre.detector_mm, centre.kernel, centre.mtf50_per_mm, centre.blur_mm)
+    sizes = rows.stop - rows.start, columns.stop - columns.start
+    offset = (
+        (part.start + part.stop - n) / 2 for part, n in zip((rows, columns), plan.description.shape[1:], strict=True)
+    )
+    row_mm, column_mm = (
+        middle + shift * centre.pixel_mm for middle, shift in zip(plan.description.middle_mm, offset, strict=True)
+    )
+    image = back_project(
+        filtered(paths, response), sizes, pixel_mm=centre.pixel_mm, detector_mm=centre.detector_mm,
+        middle_mm=(row_mm, column_mm),
+    )  # fmt: skip
+    return np.asarray(image.transpose(2, 0, 1), np.float32)
+
+
+def _maps(plan: Plan, geometry: Geometry, added_hu: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Labels, and structures overlaid with the nearest deposit's value, where calcium adds enough or metal lies."""
+    cache, deposits = plan.cache, plan.deposits
+    structures = structures_on(geometry, cache.structure, cache.structure_grid, plan.shift_mm.mean(axis=0))
+    structures[~plan.measured] = 0
+    labels = np.zeros(geometry.shape, np.uint8)
+    bright, is_metal = added_hu >= TRUTH_HU, deposits.mg_cm3 == 0
+    metal = _around(plan, geometry, deposits.rows(is_metal)) & ~bright
+    for where, rows in ((bright, deposits.rows(~is_metal)), (metal, deposits.rows(is_metal))):
+        index = np.argwhere(where)
+        if len(index):
+            points = index @ geometry.affine[:3, :3].T + geometry.affine[:3, 3]
+            points[:, 2] += plan.shift_mm.mean(axis=0)[index[:, 0]]
+            nearest = cKDTree(rows.points_mm(cache.geometry)).query(points)[1]
+            labels[tuple(index.T)] = rows.calcium[nearest]
+            structures[tuple(index.T)] = rows.label[nearest]
+    return labels, structures
+
+
+def _around(plan: Plan, geometry: Geometry, metal: Deposits) -> NDArray[np.bool_]:
+    """The crop's voxels within ``METAL_MM`` of metal: what it adds has streaks that reach everywhere."""
+    near = np.zeros(geometry.shape, np.bool_)
+    if not len(metal.state):
+        return near
+    at = metal.points_mm(plan.cache.geometry)
+    row, column = (np.rint((at[:, axis] - geometry.affine[axis, 3]) / geometry.spacing_mm[1]) for axis in (1, 0))
+    inside = (row >= 0) & (row < geometry.shape[1]) & (column >= 0) & (column < geometry.shape[2])
+    at_rest_mm = plan.position_mm + plan.shift_mm.mean(axis=0)
+    for k in np.flatnonzero(plan.measured):
+        here = inside & (np.abs(at[:, 2] - at_rest_mm[k]) <= plan.description.centre.thickness_mm / 2)
+        near[k, row[here].astype(int), column[here].astype(int)] = True
+    grown = ndimage.distance_transform_edt(~near, (1e3, *geometry.spacing_mm[1:])) <= METAL_MM if near.any() else near
+    return np.asarray(grown, np.bool_)
+
+
+def _mass_mg(plan: Plan, geometry: Geometry) -> NDArray[np.float32]:
+    """(slices, 6): each voxel's mass goes to the slices that it lay in, for as long as it did."""
+    cache, deposits = plan.cache, plan.deposits
+    mass = np.zeros((len(plan.position_mm), len(Calcium)), np.float32)
+    at = deposits.points_mm(cache.geometry)
+    row, column = (np.rint((at[:, axis] - geometry.affine[axis, 3]) / geometry.spacing_mm[1]) for axis in (1, 0))
+    inside = (row >= 0) & (row < geometry.shape[1]) & (column >= 0) & (column < geometry.shape[2])
+    inside &= deposits.mg_cm3 > 0
+    mg = deposits.mg_cm3[inside] * cache.geometry.voxel_volume_mm3 / 1000
+    half = cache.geometry.slice_spacing_mm / 2
+    share_seen = np.concatenate([plan.seen.mean(axis=1), np.ones((1, len(plan.position_mm)))])
+    state = np.where(deposits.state == ALWAYS, len(plan.seen), deposits.state)[inside]
+    for k in np.flatnonzero(plan.measured):
+        distance = np.abs(at[inside, 2] - plan.position_mm[k] - plan.shift_mm[:, k, None])
+        reach = plan.description.centre.spacing_mm / 2
+        part = np.clip((reach + half - distance) / (2 * half), 0, min(1.0, reach / half)).mean(axis=0)
+        mass[k] = np.bincount(deposits.calcium[inside] - 1, mg * part * share_seen[state, k], len(Calcium))
+    return mass

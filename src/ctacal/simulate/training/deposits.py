@@ -1,0 +1,180 @@
+"""``Deposits``: one draw of calcium and metal in a body, as the voxels that it changes in each state of the heart."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.geometry import Geometry
+from ctacal.labels import Calcium
+from ctacal.simulate.anatomy.calcium import NO_CALCIUM, CalciumDescription
+from ctacal.simulate.anatomy.compiled import compiled
+from ctacal.simulate.anatomy.description import Patient
+from ctacal.simulate.anatomy.structures import AnatomyMaps
+from ctacal.simulate.anatomy.truth import with_calcium
+from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3, Floats
+from ctacal.simulate.scanner.projector import Sinogram, view_angles
+from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS, DepositFinder
+
+ALWAYS = 255
+"""The state of a voxel outside of the heart region, which is there in all of them."""
+
+_CALCIUM = np.full(256, Calcium.OTHER, np.uint8)
+_CALCIUM[list(VESSEL_LABELS.values())] = [Calcium[vessel] for vessel in VESSEL_LABELS]
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Deposits:
+    """The changed voxels, one row each; places are indices of the body's grid."""
+
+    place: NDArray[np.int16]
+    """(voxels, 3): slice, row, column."""
+    state: NDArray[np.uint8]
+    """(voxels,): of the heart, or ``ALWAYS``."""
+    added: NDArray[np.float32]
+    """(voxels, 2): g/cm3 of water and hydroxyapatite that the body has more (or less) with them."""
+    mg_cm3: NDArray[np.float32]
+    """(voxels,): hydroxyapatite of calcium; 0 for metal and contrast."""
+    label: NDArray[np.uint8]
+    """(voxels,): ``VESSEL_LABELS`` or ``KIND_LABELS`` of ``simulate.truth``."""
+
+    @classmethod
+    def of(
+        cls,
+        patient: Patient,
+        calcium: CalciumDescription,
+        rest: AnatomyMaps,
+        states: Sequence[AnatomyMaps],
+        phases: Sequence[float],
+        basis: Floats,
+    ) -> "Deposits":
+        """Find them: ``rest`` is the body at the first phase, ``states`` its heart region at each of ``phases``."""
+        if not calcium.deposits:
+            return cls.joined([])
+        whole = with_calcium(rest, patient, calcium, phase=phases[0])[0]
+        heart = _corner(rest.body.geometry, states[0].body.geometry)
+        outside = np.ones(rest.body.geometry.shape, np.bool_)
+        outside[tuple(slice(a, a + n) for a, n in zip(heart, states[0].body.geometry.shape, strict=True))] = False
+        parts = [_changed(rest, whole, basis, ALWAYS, outside, np.zeros(3, int))]
+        for state, (maps, phase) in enumerate(zip(states, phases, strict=True)):
+            filled = with_calcium(maps, patient, calcium, phase=phase)[0]
+            parts.append(_changed(maps, filled, basis, state, None, heart))
+        found = cls.joined(parts)
+        finder = DepositFinder.of(patient, calcium, phases)
+        if finder is not None and len(found.state):
+            found.label[:] = finder.labels_at(found.points_mm(rest.body.geometry))
+            found.mg_cm3[np.isin(found.label, [KIND_LABELS[kind] for kind in NO_CALCIUM])] = 0
+        return found
+
+    @classmethod
+    def joined(cls, parts: Sequence["Deposits"]) -> "Deposits":
+        """All voxels of several."""
+        none = cls(
+            place=np.zeros((0, 3), np.int16), state=np.zeros(0, np.uint8), added=np.zeros((0, 2), np.float32),
+            mg_cm3=np.zeros(0, np.float32), label=np.zeros(0, np.uint8),
+        )  # fmt: skip
+        rows = (none, *parts)
+        return cls(**{name: np.concatenate([getattr(part, name) for part in rows]) for name in cls.__slots__})
+
+    def rows(self, chosen: NDArray[np.bool_]) -> "Deposits":
+        """Some of the voxels."""
+        return Deposits(**{name: getattr(self, name)[chosen] for name in self.__slots__})
+
+    @property
+    def calcium(self) -> NDArray[np.uint8]:
+        """(voxels,) of ``Calcium``."""
+        return _CALCIUM[self.label]
+
+    def items(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Names and arrays, to be stored."""
+        for name in self.__slots__:
+            yield name, getattr(self, name)
+
+    def points_mm(self, geometry: Geometry) -> Floats:
+        """(voxels, 3): (L, P, S) positions; ``geometry`` is the body's."""
+        return np.asarray(self.place @ geometry.affine[:3, :3].T + geometry.affine[:3, 3])
+
+    def row_column_mm(self, geometry: Geometry, isocentre_mm: tuple[float, float]) -> Floats:
+        """(voxels, 2): (row, column) distances from the isocentre, given as (left, posterior)."""
+        corner_mm = geometry.affine[[1, 0], 3] - np.array(isocentre_mm)[::-1]
+        return np.asarray(self.place[:, 1:] * geometry.spacing_mm[2] + corner_mm)
+
+    def paths(
+        self,
+        geometry: Geometry,
+        isocentre_mm: tuple[float, float],
+        weights: NDArray[np.float32],
+        seen: NDArray[np.float32],
+        shape: tuple[int, int],
+        detector_mm: float,
+    ) -> tuple[Sinogram, Sinogram]:
+        """(views, detectors, slabs) of water and hydroxyapatite that the voxels add to ``Projections.paths``.
+
+        ``geometry`` is the body's, ``shape`` (views, detectors); each voxel lies in one of the slabs at least.
+        Joseph's method, as ``project_into`` has it.
+        """
+        paths = np.zeros((2, *shape, len(weights)), np.float32)
+        pixel_mm = geometry.spacing_mm[2]
+        at_mm = self.row_column_mm(geometry, isocentre_mm)
+        state = np.where(self.state == ALWAYS, len(seen), self.state)
+        seen = np.ascontiguousarray(
+            np.concatenate([seen, np.ones((1, *seen.shape[1:]), np.float32)]).transpose(1, 0, 2)
+        )
+        among = np.ascontiguousarray(weights.T[self.place[:, 0]])
+        span = np.stack([(among > 0).argmax(axis=1), len(weights) - (among > 0)[:, ::-1].argmax(axis=1)], axis=1)
+        _add_voxels(paths, at_mm, state, self.added, among, span, seen, view_angles(shape[0]), pixel_mm, detector_mm)
+        return paths[0], paths[1]
+
+
+def _corner(body: Geometry, region: Geometry) -> NDArray[np.int64]:
+    """Index of the region's first voxel in the body's grid."""
+    return np.rint((region.affine[:3, 3] - body.affine[:3, 3])[::-1] / body.spacing_mm).astype(int)
+
+
+def _changed(
+    plain: AnatomyMaps,
+    filled: AnatomyMaps,
+    basis: Floats,
+    state: int,
+    where: NDArray[np.bool_] | None,
+    corner: NDArray[np.int64],
+) -> Deposits:
+    """The voxels that differ, as ``slabs.basis_maps`` weighs them."""
+    mg = filled.body.hydroxyapatite_mg_cm3
+    changed = (filled.body.tissue != plain.body.tissue) | (mg > 0)
+    index = np.argwhere(changed if where is None else changed & where)
+    at = tuple(index.T)
+    displaced = (1 - mg[at] / HYDROXYAPATITE_MG_PER_CM3)[:, None]
+    added = basis[filled.body.tissue[at]] * displaced - basis[plain.body.tissue[at]]
+    added[:, 1] += mg[at] * 1e-3
+    return Deposits(
+        place=(index + corner).astype(np.int16),
+        state=np.full(len(index), state, np.uint8),
+        added=added.astype(np.float32),
+        mg_cm3=mg[at],
+        label=np.zeros(len(index), np.uint8),
+    )
+
+
+@compiled
+def _add_voxels(
+    paths: Any, at_mm: Any, state: Any, added: Any, among: Any, span: Any, seen: Any, angles: Any, pixel_mm: float,
+    ray_mm: float,
+) -> None:  # fmt: skip
+    detectors = paths.shape[2]
+    for v in range(angles.size):
+        c, s = math.cos(angles[v]), math.sin(angles[v])
+        across = max(abs(c), abs(s))
+        half = across * pixel_mm / ray_mm
+        length = pixel_mm / across
+        for n in range(len(state)):
+            middle = (at_mm[n, 1] * c + at_mm[n, 0] * s) / ray_mm + (detectors - 1) * 0.5
+            for d in range(max(0, math.ceil(middle - half)), min(detectors - 1, math.floor(middle + half)) + 1):
+                share = length * (1 - abs(d - middle) / half)
+                for k in range(span[n, 0], span[n, 1]):
+                    part = share * among[n, k] * seen[v, state[n], k]
+                    paths[0, v, d, k] += part * added[n, 0]
+                    paths[1, v, d, k] += part * added[n, 1]

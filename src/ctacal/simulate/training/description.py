@@ -1,0 +1,197 @@
+"""``CropDescription``: how one crop is scanned, drawn from a seed; the same description gives the same crop."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.labels import Calcium
+from ctacal.simulate.scanner.centre import Centre, centre_names, load_centre
+from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION
+from ctacal.simulate.training.anatomy_cache import AnatomyCache
+from ctacal.simulate.training.deposits import Deposits
+
+SHAPE = (36, 160, 160)
+"""(slices, rows, columns) of a crop."""
+
+WHOLE_MM = (5.0, 4.0)
+"""Slices and pixels of whole scans."""
+
+END_MM = 12.0
+"""Nearer to the ends of what was built than this, slices and breath may leave a deposit out."""
+
+KVPS = (80.0, 100.0, 110.0, 120.0, 130.0, 140.0)
+"""Tube voltages drawn besides the presets' own: few, for each needs tables."""
+
+THICKNESS_MM = (2.5, 3.0, 3.27, 3.75, 4.0, 4.25, 5.0, 5.0, 6.0, 8.0, 10.0)
+"""Usual slice thicknesses of CTACs, and thicker ones of old SPECT/CT."""
+
+
+class Focus(StrEnum):
+    """What a crop shall show: the networks need all of them, though patients have them unequally often."""
+
+    CORONARY = "coronary"
+    """Coronary calcium lies in it."""
+    OTHER = "other"
+    """Calcium or metal outside of the coronary arteries lies in it: what must not be counted."""
+    NEGATIVE = "negative"
+    """A heart without coronary calcium; it may have other calcium."""
+    CLEAN = "clean"
+    """Neither calcium nor metal at all: whatever is bright there is noise, motion or bone."""
+
+
+FOCUS_SHARES = {Focus.CORONARY: 0.45, Focus.OTHER: 0.25, Focus.NEGATIVE: 0.2, Focus.CLEAN: 0.1}
+"""How often a crop shows what (own choice)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CropDescription:
+    """One crop: scanner, patient's state, and place."""
+
+    seed: int
+    """Of noise, heartbeat and the moment at which the scan begins."""
+    focus: Focus
+    centre: Centre
+    """Its field and matrix say the pixel; the crop is a part of that picture's plane."""
+    deposits: int | None
+    """Which of the anatomy's draws of calcium; None: none."""
+    heart_rate_bpm: float
+    irregularity: float
+    """SD of the RR intervals over their mean."""
+    breathing_mm: float
+    breathing_s: float
+    middle_mm: tuple[float, float]
+    """(row, column) of the crop's middle from the isocentre."""
+    bottom_mm: float
+    """Middle of the lowest slice along the patient, 0 at the carina."""
+    shape: tuple[int, int, int] = SHAPE
+
+
+def draw_description(cache: AnatomyCache, seed: int, focus: Focus) -> CropDescription:
+    """Draw how a crop of this anatomy is scanned; one that has no calcium as ``focus`` asks for gives a clean crop."""
+    rng = np.random.default_rng([seed, 50])
+    fitting = [n for n, one in enumerate(cache.deposits) if _fits(cache, one, focus)]
+    chosen = int(rng.choice(fitting)) if fitting else None
+    centre = draw_centre(rng, cache)
+    middle_mm, bottom_mm = _place(rng, cache, centre, _target_mm(rng, cache, chosen, focus))
+    return CropDescription(
+        seed=seed,
+        focus=focus if fitting else Focus.CLEAN,
+        centre=centre,
+        deposits=chosen,
+        middle_mm=middle_mm,
+        bottom_mm=bottom_mm,
+        **_motion(rng),
+    )
+
+
+def draw_whole_description(cache: AnatomyCache, seed: int) -> CropDescription:
+    """Draw how a whole scan is made in voxels of 5 x 4 x 4 mm, of an anatomy built with ``COARSE``.
+
+    Its range along the patient is 150 mm to all that was built, always with some of the heart; 128 x 128 pixels.
+    """
+    rng = np.random.default_rng([seed, 51])
+    centre = replace(
+        draw_centre(rng, cache), thickness_mm=WHOLE_MM[0], spacing_mm=WHOLE_MM[0], matrix=128,
+        fov_mm=128 * WHOLE_MM[1],
+        kernel="hann", mtf50_per_mm=0.1, blur_mm=0.0,
+    )  # fmt: skip
+    low, high = _range_mm(cache)
+    length_mm = min(float(rng.uniform(150, 450)), high - low - WHOLE_MM[0])
+    heart = float(rng.uniform(*cache.heart_mm[:, 2]))
+    bottom_mm = float(np.clip(heart - rng.uniform(0.2, 0.8) * length_mm, low, high - length_mm)) + WHOLE_MM[0] / 2
+    return CropDescription(
+        seed=seed, focus=Focus.CLEAN, centre=centre, deposits=None, bottom_mm=round(bottom_mm, 2),
+        middle_mm=(round(float(rng.normal(0, 12)), 2), round(float(rng.normal(0, 12)), 2)),
+        shape=(int(length_mm / WHOLE_MM[0]), 128, 128), **_motion(rng),
+    )  # fmt: skip
+
+
+def _motion(rng: np.random.Generator) -> dict[str, Any]:
+    """Heartbeat and breath (own choice; atrial fibrillation more often than in patients)."""
+    flutters = rng.random() < 0.1
+    return {
+        "heart_rate_bpm": round(float(np.clip(rng.normal(72, 14), 42, 130)), 1),
+        "irregularity": ATRIAL_FIBRILLATION if flutters else round(float(rng.uniform(0.01, 0.06)), 3),
+        "breathing_mm": round(float(rng.uniform(0, 4) if rng.random() < 0.5 else rng.uniform(4, 12)), 1),
+        "breathing_s": round(float(rng.uniform(3, 6)), 1),
+    }
+
+
+def draw_centre(rng: np.random.Generator, cache: AnatomyCache) -> Centre:
+    """A preset, varied: voltage, dose, kernel, slices, pixels, rotation time, electronic noise (all own choice).
+
+    What noise the heart then has is printed by benchmarks/training_crops.py.
+    """
+    names = centre_names()
+    preset = load_centre(names[int(rng.integers(len(names)))])
+    kvp = preset.kvp if rng.random() < 0.6 else KVPS[int(rng.integers(len(KVPS)))]
+    thickness_mm = preset.thickness_mm if rng.random() < 0.4 else THICKNESS_MM[int(rng.integers(len(THICKNESS_MM)))]
+    spacing_mm = preset.spacing_mm if thickness_mm == preset.thickness_mm else thickness_mm
+    if rng.random() < 0.2:
+        spacing_mm *= rng.uniform(0.6, 1.0)
+    brighter = (kvp / preset.kvp) ** -2.5  # dose at the detector rises with about that power of the voltage
+    return replace(
+        preset,
+        kvp=kvp,
+        tube_current_ma=preset.tube_current_ma * brighter * float(rng.lognormal(0, 0.4)),
+        rotation_s=preset.rotation_s * float(rng.uniform(0.8, 1.25)),
+        thickness_mm=thickness_mm,
+        spacing_mm=max(2.5, round(float(spacing_mm), 2)),
+        kernel=("hann", "cosine", "gauss", "enhanced")[int(rng.choice(4, p=(0.45, 0.25, 0.18, 0.12)))],
+        mtf50_per_mm=round(float(np.clip(preset.mtf50_per_mm * rng.uniform(0.75, 1.4), 0.16, 0.4)), 2),
+        electronic_noise_kev=preset.electronic_noise_kev * float(rng.lognormal(0, 0.3)),
+        matrix=512,
+        fov_mm=512 * round(float(rng.uniform(0.7, 1.4)), 3),
+        scan_field_mm=cache.projections.detectors * cache.projections.detector_mm,
+        views=cache.projections.views,
+        detector_mm=cache.projections.detector_mm,
+    )
+
+
+def _fits(cache: AnatomyCache, deposits: Deposits, focus: Focus) -> bool:
+    if focus in (Focus.CORONARY, Focus.OTHER):
+        return bool(len(_shown(cache, deposits, focus)))
+    return focus is Focus.NEGATIVE and bool((deposits.calcium == Calcium.OTHER).all())
+
+
+def _shown(cache: AnatomyCache, deposits: Deposits, focus: Focus) -> NDArray[np.float64]:
+    """(voxels, 3): where (S, P, L) what the focus asks for lies, away from the ends of what was built."""
+    low, high = _range_mm(cache)
+    at = deposits.points_mm(cache.geometry)[:, ::-1]
+    inner = (at[:, 0] > low + END_MM) & (at[:, 0] < high - END_MM)
+    return np.asarray(at[inner & ((deposits.calcium == Calcium.OTHER) == (focus is Focus.OTHER))], np.float64)
+
+
+def _target_mm(
+    rng: np.random.Generator, cache: AnatomyCache, chosen: int | None, focus: Focus
+) -> NDArray[np.float64] | None:
+    """A point (S, P, L) that the crop shall hold: a voxel of the kind, if it is to show one."""
+    if chosen is None or focus not in (Focus.CORONARY, Focus.OTHER):
+        return None
+    shown = _shown(cache, cache.deposits[chosen], focus)
+    return np.asarray(shown[int(rng.integers(len(shown)))])
+
+
+def _place(
+    rng: np.random.Generator, cache: AnatomyCache, centre: Centre, target_mm: NDArray[np.float64] | None
+) -> tuple[tuple[float, float], float]:
+    """``middle_mm`` and ``bottom_mm``: anywhere about the heart, but so that the crop holds the target."""
+    size_mm = np.array(SHAPE) * (centre.spacing_mm, centre.pixel_mm, centre.pixel_mm)
+    heart = (cache.heart_mm.mean(axis=0) + rng.normal(0, (12, 10, 15)))[::-1]
+    if target_mm is not None:
+        room = np.maximum(size_mm / 2 - (2 * centre.thickness_mm, 12, 12), 0)
+        heart = np.clip(heart, target_mm - room, target_mm + room)
+    low, high = _range_mm(cache)
+    middle = np.clip(heart[0], *sorted((low + size_mm[0] / 2, high - size_mm[0] / 2)))
+    left, posterior = cache.projections.isocentre_mm
+    in_plane = round(float(heart[1] - posterior), 2), round(float(heart[2] - left), 2)
+    return in_plane, round(float(middle - (SHAPE[0] - 1) / 2 * centre.spacing_mm), 2)
+
+
+def _range_mm(cache: AnatomyCache) -> tuple[float, float]:
+    """The ends of what was built along the patient."""
+    low, high = (cache.geometry.to_patient_mm((edge, 0, 0))[2] for edge in (-0.5, cache.geometry.shape[0] - 0.5))
+    return float(low), float(high)

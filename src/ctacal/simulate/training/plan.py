@@ -1,0 +1,103 @@
+"""``Plan``: which part of an anatomy each slice and view of a crop sees, and the noise that it gets."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.geometry import Geometry
+from ctacal.simulate.anatomy.heart import contraction
+from ctacal.simulate.materials import Body
+from ctacal.simulate.scanner.acquisition import GAIN_STREAM, MOTION_STREAM, NOISE_STREAM
+from ctacal.simulate.scanner.attenuation import Floats
+from ctacal.simulate.scanner.motion import Motion, Timing, breathing_shift_mm, phase_weights, random_start_s
+from ctacal.simulate.scanner.projector import Sinogram
+from ctacal.simulate.scanner.slabs import shares_of_neighbours, slab_weights
+from ctacal.simulate.training.anatomy_cache import AnatomyCache
+from ctacal.simulate.training.deposits import Deposits
+from ctacal.simulate.training.description import CropDescription
+
+CYCLE = 24
+"""Phases of the heart cycle that are told apart."""
+
+_NOTHING = Body(
+    np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1, 1), np.float32), Geometry.from_spacing((1, 1, 1), (1,) * 3)
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Plan:
+    """What each slice and view of a crop sees."""
+
+    cache: AnatomyCache
+    description: CropDescription
+    deposits: Deposits
+    position_mm: Floats
+    """(slices,)."""
+    shift_mm: Floats
+    """(moments, slices): how far the body is drawn to the feet while a slice is measured."""
+    measured: NDArray[np.bool_]
+    weights: NDArray[np.float32]
+    """(slices, slices of the body)."""
+    seen: NDArray[np.float32]
+    """(states, views, slices)."""
+
+    @classmethod
+    def of(cls, cache: AnatomyCache, description: CropDescription) -> "Plan":
+        """Draw heartbeat and breath, and see which slices of the body they bring into each slice."""
+        centre = description.centre
+        position_mm = np.asarray(
+            description.bottom_mm + np.arange(description.shape[0]) * centre.spacing_mm, np.float64
+        )
+        motion = Motion(
+            phases=(_NOTHING,) * CYCLE,  # only their number counts
+            heart_rate_bpm=description.heart_rate_bpm, irregularity=description.irregularity,
+            breathing_mm=description.breathing_mm, breathing_s=description.breathing_s,
+        )  # fmt: skip
+        rng = np.random.default_rng((description.seed, MOTION_STREAM))
+        timing = Timing.of(centre, position_mm, random_start_s(motion, rng))
+        shift_mm = breathing_shift_mm(motion, timing.breathing_s)
+        low, high = (cache.geometry.to_patient_mm((edge, 0, 0))[2] for edge in (-0.5, cache.geometry.shape[0] - 0.5))
+        half = centre.thickness_mm / 2 - 0.01
+        measured = (position_mm - half >= low) & (position_mm + half + description.breathing_mm <= high)
+        weights = np.mean([slab_weights(cache.geometry, position_mm + mm, centre, 1) for mm in shift_mm], axis=0)
+        seen = np.tensordot(_state_of_phase(cache.projections.states), phase_weights(motion, timing.view_s, rng), 1)
+        deposits = Deposits.joined([] if description.deposits is None else [cache.deposits[description.deposits]])
+        return cls(cache, description, deposits, position_mm, shift_mm, measured, weights, seen.astype(np.float32))
+
+
+def _state_of_phase(states: int) -> Floats:
+    """(states, CYCLE): shares of the two states of the heart that each phase lies between."""
+    at = np.array([contraction(k / CYCLE) for k in range(CYCLE)]) * (states - 1)
+    return np.asarray(np.clip(1 - np.abs(at - np.arange(states)[:, None]), 0, 1))
+
+
+def noise_of(plan: Plan, batch: NDArray[np.int64], shape: tuple[int, ...]) -> Sinogram:
+    """(views, detectors, slices) of unit variance: neighbours whose profiles overlap share their photons."""
+    shares = shares_of_neighbours(plan.description.centre)
+    reach = len(shares) // 2
+    noise = np.zeros((len(batch), *shape), np.float32)
+    for k in range(int(batch[0]) - reach, int(batch[-1]) + reach + 1):
+        rng = np.random.default_rng((plan.description.seed, NOISE_STREAM, k + reach))
+        drawn = rng.standard_normal(shape, np.float32)
+        for index in range(max(k - reach - int(batch[0]), 0), min(k + reach + 1 - int(batch[0]), len(batch))):
+            noise[index] += shares[k - index - int(batch[0]) + reach] * drawn
+    return np.ascontiguousarray(noise.transpose(1, 2, 0))
+
+
+def gains_of(plan: Plan, detectors: int) -> NDArray[np.float32]:
+    """(detectors, 1): what calibration leaves of each element's own sensitivity."""
+    rng = np.random.default_rng((plan.description.seed, GAIN_STREAM))
+    error = np.float32(plan.description.centre.gain_error)
+    return np.asarray(1 + error * rng.standard_normal((detectors, 1), np.float32), np.float32)
+
+
+def geometry_of(plan: Plan) -> Geometry:
+    """The crop's voxels in the patient."""
+    _, rows, columns = plan.description.shape
+    pixel_mm = plan.description.centre.pixel_mm
+    middle, isocentre = plan.description.middle_mm, plan.cache.projections.isocentre_mm
+    left = isocentre[0] + middle[1] - (columns - 1) / 2 * pixel_mm
+    posterior = isocentre[1] + middle[0] - (rows - 1) / 2 * pixel_mm
+    spacing_mm = plan.description.centre.spacing_mm, pixel_mm, pixel_mm
+    return Geometry.from_spacing(plan.description.shape, spacing_mm, (left, posterior, float(plan.position_mm[0])))
