@@ -1,0 +1,160 @@
+"""``degrade``: a real scan as a poorer centre would have made it: thicker slices, more blur, correlated noise."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from ctacal.geometry import Geometry
+from ctacal.heart import HeartMask
+from ctacal.simulate.insert.quality import ScanQuality, soft_tissue
+from ctacal.simulate.measure import noise_power_spectrum, patches_in, quiet
+from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.detector import detector_of, detectors_of
+from ctacal.simulate.scanner.kernel import FAMILIES, filtered, ramp_response
+from ctacal.simulate.scanner.projector import back_project, project_into
+from ctacal.simulate.scanner.scan import BATCH, HU_RANGE
+from ctacal.simulate.scanner.slabs import slab_weights
+from ctacal.volume import Volume
+
+Floats = NDArray[np.float64]
+
+FINE_SLICE_MM = 1.0
+"""Slices are interpolated to this before thicker ones are made of them (own choice)."""
+
+THINNEST_MM = 0.5
+"""Of the profile that makes thicker slices, where they are hardly thicker."""
+
+
+def degraded_quality(quality: ScanQuality, centre: Centre) -> ScanQuality:
+    """What ``degrade`` leaves: the centre's protocol, the blurrier of both resolutions, the thicker of both slices."""
+    own = quality.centre
+    sharper = centre.mtf50_per_mm >= own.mtf50_per_mm
+    kernel, mtf50_per_mm = (own.kernel, own.mtf50_per_mm) if sharper else (centre.kernel, centre.mtf50_per_mm)
+    mixed = replace(
+        centre,
+        kernel=kernel,
+        mtf50_per_mm=mtf50_per_mm,
+        thickness_mm=max(centre.thickness_mm, own.thickness_mm),
+        kvp=own.kvp,
+    )
+    return replace(quality, centre=mixed)
+
+
+def degrade(volume: Volume, heart: HeartMask, centre: Centre, quality: ScanQuality, *, seed: int) -> Volume:
+    """The scan, straight and canonical, on the centre's grid and with its resolution and noise, int16.
+
+    Resolution and dose only ever get worse: what the scan lacks is not made up for. The noise is that of the scan's own
+    body, as water, in the centre's detector and kernel; in each frequency only what the scan's own noise lacks is
+    added. The tissues keep the contrast of the scan's tube voltage.
+    """
+    blurred = _blurred(volume, degraded_quality(quality, centre).centre, quality.centre)
+    thick = _on_slices(blurred, centre, quality.centre)
+    target = _in_plane(thick, centre)
+    hu = thick.resample(target, order=3).hu
+    own = Volume(hu, target)
+    noise_hu = centre_noise_hu(own, centre, seed)
+    tissue = soft_tissue(own, None) & _within(heart, target)
+    noise_hu = _only_what_lacks(noise_hu, own, tissue)
+    return Volume(np.clip(np.rint(hu + noise_hu), *HU_RANGE).astype(np.int16), target)
+
+
+def _blurred(volume: Volume, wanted: Centre, own: Centre) -> Volume:
+    """In plane, from the scan's transfer to the wanted one, where that is lower."""
+    _, rows, columns = volume.hu.shape
+    pixel_mm = volume.geometry.spacing_mm[1]
+    frequency = np.hypot(np.fft.fftfreq(rows, pixel_mm)[:, None], np.fft.rfftfreq(columns, pixel_mm))
+    want, have = (FAMILIES[c.kernel](frequency / c.mtf50_per_mm) for c in (wanted, own))
+    gain = np.clip(want / np.maximum(have, 1e-3), 0, 1)
+    planes = [fft.irfft2(fft.rfft2(plane.astype(np.float32)) * gain, plane.shape) for plane in volume.hu]
+    return Volume(np.asarray(planes, np.float32), volume.geometry)
+
+
+def _on_slices(volume: Volume, centre: Centre, own: Centre) -> Volume:
+    """Slices at the centre's spacing, as thick as its own as far as the scan's are thinner."""
+    grid = volume.geometry
+    bottom_mm = grid.to_patient_mm((-0.5, 0, 0))[2]
+    count = max(1, int(grid.shape[0] * grid.slice_spacing_mm / centre.spacing_mm + 1e-6))
+    position_mm = bottom_mm + (np.arange(count) + 0.5) * centre.spacing_mm
+    fine = grid.with_spacing((FINE_SLICE_MM, *grid.spacing_mm[1:]))
+    thinner_mm = max(centre.thickness_mm**2 - own.thickness_mm**2, THINNEST_MM**2) ** 0.5
+    weights = slab_weights(fine, position_mm, replace(centre, thickness_mm=thinner_mm), 1)
+    fine_mm = fine.to_patient_mm((0, 0, 0))[2] + np.arange(fine.shape[0]) * FINE_SLICE_MM
+    at = np.clip((fine_mm - grid.to_patient_mm((0, 0, 0))[2]) / grid.slice_spacing_mm, 0, grid.shape[0] - 1)
+    linear = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(grid.shape[0])))
+    hu = np.tensordot((weights @ linear).astype(np.float32), volume.hu, 1)
+    origin = grid.to_patient_mm((0, 0, 0))
+    origin[2] = position_mm[0]
+    spacing_mm = (centre.spacing_mm, *grid.spacing_mm[1:])
+    return Volume(np.asarray(hu, np.float32), Geometry.from_spacing(hu.shape, spacing_mm, origin.tolist()))
+
+
+def _in_plane(volume: Volume, centre: Centre) -> Geometry:
+    """The centre's pixels about the middle of the scan's picture."""
+    slices, rows, columns = volume.hu.shape
+    middle = volume.geometry.to_patient_mm((0, (rows - 1) / 2, (columns - 1) / 2))
+    corner_mm = (centre.matrix - 1) / 2 * centre.pixel_mm
+    origin = (middle[0] - corner_mm, middle[1] - corner_mm, middle[2])
+    spacing_mm = (volume.geometry.slice_spacing_mm, centre.pixel_mm, centre.pixel_mm)
+    return Geometry.from_spacing((slices, centre.matrix, centre.matrix), spacing_mm, origin)
+
+
+def centre_noise_hu(volume: Volume, centre: Centre, seed: int) -> NDArray[np.float32]:
+    """Noise alone: the difference of two noisy scans of the body as water, over the root of 2, on the centre's grid."""
+    noise = np.empty(volume.hu.shape, np.float32)
+    for start in range(0, len(noise), BATCH):
+        part = slice(start, min(start + BATCH, len(noise)))
+        water = np.maximum(volume.hu[part].astype(np.float32) / 1000 + 1, 0).transpose(1, 2, 0)
+        noise[part] = _noise(np.ascontiguousarray(water), centre, seed, start)
+    return noise
+
+
+def _noise(water: NDArray[np.float32], centre: Centre, seed: int, first: int) -> NDArray[np.float32]:
+    """(slices, rows, columns) from (rows, columns, slices) of water density."""
+    detector = detector_of(centre)
+    slices = water.shape[2]
+    paths = np.zeros((centre.views, detectors_of(centre), slices), np.float32)
+    project_into(paths, water, pixel_mm=centre.pixel_mm, middle_mm=(0.0, 0.0), detector_mm=centre.detector_mm)
+    signal, variance = detector.primary(paths, np.zeros_like(paths))
+    one, other = (
+        detector.water(
+            detector.measure(
+                signal, variance, [np.random.default_rng([seed, 43, which, first + k]) for k in range(slices)]
+            )
+        )
+        for which in (0, 1)
+    )
+    response = ramp_response(paths.shape[1], centre.detector_mm, centre.kernel, centre.mtf50_per_mm, centre.blur_mm)
+    image = back_project(
+        filtered((one - other) / np.float32(np.sqrt(2)), response),
+        (centre.matrix, centre.matrix),
+        pixel_mm=centre.pixel_mm,
+        detector_mm=centre.detector_mm,
+    )
+    return np.asarray(1000 * image.transpose(2, 0, 1), np.float32)
+
+
+def _within(heart: HeartMask, grid: Geometry) -> NDArray[np.bool_]:
+    """The slices of the heart."""
+    z_mm = grid.to_patient_mm((0, 0, 0))[2] + np.arange(grid.shape[0]) * grid.slice_spacing_mm
+    first, last = (
+        heart.geometry.to_patient_mm((k, 0, 0))[2]
+        for k in (heart.bounding_box[0].start, heart.bounding_box[0].stop - 1)
+    )
+    return np.asarray((z_mm >= first) & (z_mm <= last))[:, None, None]
+
+
+def _only_what_lacks(noise_hu: NDArray[np.float32], own: Volume, tissue: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The noise, less in each frequency where the scan has noise of its own left."""
+    pixel_mm = own.geometry.spacing_mm[1]
+    left, full = (quiet(patches_in(Volume(hu, own.geometry), tissue)[0]) for hu in (own.hu, noise_hu))
+    if not len(left) or not len(full):
+        return noise_hu
+    frequency, have = noise_power_spectrum(left, pixel_mm)
+    _, want = noise_power_spectrum(full, pixel_mm)
+    gain = np.sqrt(np.clip(1 - have / np.maximum(want, 1e-6), 0, 1))
+    rows, columns = noise_hu.shape[1:]
+    at = np.hypot(np.fft.fftfreq(rows, pixel_mm)[:, None], np.fft.rfftfreq(columns, pixel_mm))
+    response = np.interp(at, frequency, ndimage.gaussian_filter1d(gain, 0.7, mode="nearest"))
+    return np.asarray([fft.irfft2(fft.rfft2(plane) * response, plane.shape) for plane in noise_hu], np.float32)

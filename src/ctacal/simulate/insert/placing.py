@@ -1,0 +1,164 @@
+"""Drawn deposits laid into a real chest: along its coronary courses, in its aorta's wall, in nodes by its windpipe."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.labels import Calcium
+from ctacal.simulate.anatomy.calcium import Deposit, Kind
+from ctacal.simulate.anatomy.chest import Chest
+from ctacal.simulate.anatomy.sites import Anatomy, Balls
+from ctacal.simulate.anatomy.structures import CoronarySegment, Points
+from ctacal.simulate.anatomy.vessels import Courses
+from ctacal.simulate.insert.deposits import Placed
+from ctacal.simulate.insert.grooves import Tissue
+from ctacal.simulate.insert.heart_fit import FittedHeart
+from ctacal.simulate.insert.landmarks import Tube
+
+Floats = NDArray[np.float64]
+
+PHASES = 8
+"""Of the heart cycle (own choice, as in ``study``)."""
+
+ABOVE_MM = 150.0
+"""``Anatomy`` has the descending aorta from here on; what it has above is not looked for in the scan."""
+
+DESCENDING_MM = 170.0
+"""And so long it is there."""
+
+DISPLACED_HU = (-120.0, 80.0)
+"""Of tissue that calcium takes the place of: fat to muscle, never lung."""
+
+MOSTLY = 0.97
+"""So much of a deposit lies in usable tissue."""
+
+TRIES = 40
+"""Places that are tried for a deposit, before it is left out (own choice)."""
+
+MOTION_SHARE = (0.3, 1.5)
+"""The measured motion over the model's, at least and at most: the border's tells little of motion along it."""
+
+KINDS = (Kind.CORONARY, Kind.AORTIC_WALL, Kind.AORTIC_VALVE, Kind.MITRAL_ANNULUS, Kind.LYMPH_NODE)
+"""What is inserted; for the others (pericardium, pleura, hilum, metal) the scan is not searched."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RealAnatomy:
+    """Where calcium can lie in a real scan."""
+
+    fitted: FittedHeart
+    coronaries: tuple[CoronarySegment, ...]
+    aorta: Tube | None
+    windpipe: Tube | None
+    own_lines: bool = False
+    """Whether ``coronaries`` are the user's."""
+
+    def missing(self, deposit: Deposit) -> str | None:
+        """What the deposit would lie in, where the scan does not show it."""
+        if deposit.kind is Kind.AORTIC_WALL:
+            return None if self.aorta and deposit.site == "descending" else f"{deposit.site} aorta"
+        if deposit.kind is Kind.LYMPH_NODE:
+            return None if self.windpipe else "windpipe"
+        return None if deposit.kind in KINDS else deposit.kind.value
+
+    def sites(self, kind: Kind) -> Anatomy:
+        """The courses for deposits of a kind: those found in the scan, else the fitted heart's."""
+        chest, heart = Chest(self.fitted.patient), self.fitted.at_phase()
+        courses = Courses.of(chest, self.fitted.unmoved())
+        aorta, radius_mm = courses.aorta + self.fitted.offset_mm, courses.aorta_radius_mm
+        if self.aorta and kind is Kind.AORTIC_WALL:
+            up = np.arange(ABOVE_MM, 0, -2.0)
+            stand_in = self.aorta.points[0] + up[:, None] * (0.0, 0.0, 1.0)
+            aorta = np.vstack([stand_in, self.aorta.points])
+            radius_mm = np.append(np.full(len(up), self.aorta.radius_mm[0]), self.aorta.radius_mm)
+        courses = replace(courses, aorta=aorta, aorta_radius_mm=radius_mm)
+        if self.windpipe:
+            carina = self.windpipe.points[-1:]
+            courses = replace(courses, trachea=self.windpipe.points, bronchi=(carina, carina))
+        return Anatomy(chest, heart, courses, self.coronaries)
+
+    def elsewhere(self, deposit: Deposit, rng: np.random.Generator) -> Iterator[Deposit]:
+        """The deposit as drawn, then at other places of its kind, from near to far."""
+        if deposit.kind is Kind.AORTIC_WALL and self.aorta:
+            length_mm = float(np.ptp(self.aorta.points[:, 2]))
+            deposit = replace(deposit, along=deposit.along * min(1.0, length_mm / DESCENDING_MM))
+        names = [segment.name for segment in self.coronaries]
+        if deposit.kind is Kind.CORONARY and deposit.site not in names:
+            deposit = replace(deposit, site=str(rng.choice(names)))
+        yield deposit
+        for n in range(1, TRIES):
+            along = float(np.clip(deposit.along + rng.normal(0, 0.5 * n / TRIES), 0, 1))
+            angle, seed = (deposit.angle_deg + rng.normal(0, 180 * n / TRIES)) % 360, int(rng.integers(2**31))
+            yield replace(deposit, along=along, angle_deg=float(angle), seed=seed)
+
+
+def place(
+    deposits: tuple[Deposit, ...], anatomy: RealAnatomy, tissue: Tissue, motion_mm: float | None, seed: int
+) -> tuple[tuple[Placed, ...], tuple[str, ...]]:
+    """Lay the deposits into the scan, and say which were left out and why."""
+    rng = np.random.default_rng([seed, 42])
+    share = motion_share(anatomy, motion_mm)
+    placed, notes = [], []
+    for deposit in deposits:
+        what = deposit.kind.value + (f" ({deposit.site})" if deposit.site else "")
+        if absent := anatomy.missing(deposit):
+            notes.append(f"{what} left out: {absent} is not looked for or not found in the scan")
+        elif found := _laid(deposit, anatomy, tissue, share, rng):
+            placed.append(found)
+        else:
+            notes.append(f"{what} left out: no place for it within the scan, outside of lung and bone")
+    return tuple(placed), tuple(notes)
+
+
+def _laid(
+    deposit: Deposit, anatomy: RealAnatomy, tissue: Tissue, share: float, rng: np.random.Generator
+) -> Placed | None:
+    sites = anatomy.sites(deposit.kind)
+    for tried in anatomy.elsewhere(deposit, rng):
+        balls = sites.balls(tried)
+        if _fits(tried.kind, balls, anatomy, tissue):
+            break
+    else:
+        return None
+    vessel, label = tried.site, Calcium.OTHER
+    if tried.kind is Kind.CORONARY:
+        vessel = sites.segment(tried.site).vessel.name
+        label = Calcium[vessel]
+    displaced_hu = float(np.clip(np.median(tissue.hu_at(balls.centres)), *DISPLACED_HU))
+    sway_mm = np.zeros((1, 3))
+    if tried.kind not in (Kind.AORTIC_WALL, Kind.LYMPH_NODE):
+        sway_mm = share * _sway_mm(anatomy.fitted, balls)
+    return Placed(tried.kind, vessel, label, balls, tried.density_mg_cm3, displaced_hu, sway_mm)
+
+
+def _fits(kind: Kind, balls: Balls, anatomy: RealAnatomy, tissue: Tissue) -> bool:
+    """Whether a deposit lies in usable tissue; on a course that was fitted (not the user's own) also beside fat."""
+    if tissue.usable(balls.centres).mean() < MOSTLY:
+        return False
+    return kind is not Kind.CORONARY or anatomy.own_lines or bool(tissue.beside_fat(balls.centres).mean() >= MOSTLY)
+
+
+def _sway_mm(fitted: FittedHeart, balls: Balls) -> Points:
+    """(phases, 3): how the heart moves what lies there, about its mean place."""
+    at = _through_the_beat(fitted, balls.centres.mean(axis=0)[None])[:, 0]
+    return np.asarray(at - at.mean(axis=0))
+
+
+def _through_the_beat(fitted: FittedHeart, points: Points) -> Floats:
+    """(phases, n, 3): where points of the resting heart go."""
+    rest = fitted.at_phase()
+    local = rest.to_local(points - rest.origin)
+    return np.stack([fitted.at_phase(k / PHASES).to_patient(local) for k in range(PHASES)])
+
+
+def motion_share(anatomy: RealAnatomy, motion_mm: float | None) -> float:
+    """How much the scan's heart moves over the model's, both across the heart's border; 1 where it was not measured."""
+    if motion_mm is None:
+        return 1.0
+    points = np.vstack([segment.points[::8] for segment in anatomy.coronaries])
+    outward = points - points.mean(axis=0)
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    moved = (_through_the_beat(anatomy.fitted, points) * outward).sum(axis=2)
+    return float(np.clip(motion_mm / np.sqrt(moved.var(axis=0).mean()), *MOTION_SHARE))

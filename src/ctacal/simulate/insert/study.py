@@ -1,0 +1,195 @@
+"""``insert_study``: a real calcium-free scan becomes a study with calcium of known mass. One door for the command line.
+
+The way: series -> ``Volume`` -> heart -> ``ScanQuality`` -> (another centre) -> coronary courses -> deposits -> scan.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ctacal.dicom.choose import choose_series
+from ctacal.dicom.series import Series, read_studies
+from ctacal.errors import UsageError
+from ctacal.geometry import Geometry
+from ctacal.heart import HeartMask, find_heart
+from ctacal.labels import Calcium, LabelMap
+from ctacal.scores import SCCT_2016, Scores, score_label_map
+from ctacal.simulate.anatomy.calcium import CalciumDescription, Kind, draw_calcium
+from ctacal.simulate.anatomy.description import Patient, Sex, draw_patient
+from ctacal.simulate.anatomy.structures import CoronarySegment
+from ctacal.simulate.anatomy.truth import CalciumRow
+from ctacal.simulate.insert.degrade import degrade, degraded_quality
+from ctacal.simulate.insert.grooves import Tissue, in_grooves
+from ctacal.simulate.insert.heart_fit import fit_heart
+from ctacal.simulate.insert.insertion import insert
+from ctacal.simulate.insert.landmarks import find_descending_aorta, find_windpipe
+from ctacal.simulate.insert.lines import read_lines
+from ctacal.simulate.insert.placing import RealAnatomy, place
+from ctacal.simulate.insert.quality import ScanQuality, estimate_quality
+from ctacal.simulate.scanner.centre import Centre
+from ctacal.volume import Volume, read_volume
+
+OWN_CALCIUM = 10.0
+"""Agatston score of a scan's own heart, its noise blurred away, from which it is not taken for calcium-free without
+being asked to (own choice): a bright streak at the apex can reach it too."""
+
+DRAWS = 50
+"""Of a patient's calcium, until there is a coronary plaque."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class InsertedStudy:
+    """A real scan with inserted calcium, and all that is known of it."""
+
+    series: Series
+    """What it was made from."""
+    quality: ScanQuality
+    """As measured on the scan, or what ``degrade`` left of it."""
+    patient: Patient
+    """Whose coronary tree was fitted."""
+    calcium: CalciumDescription
+    """As drawn or given; ``notes`` say what found no place."""
+    coronaries: tuple[CoronarySegment, ...]
+    """Courses in the scan, in mm of the patient."""
+    volume: Volume
+    labels: LabelMap
+    table: tuple[CalciumRow, ...]
+    ctac_score: Scores
+    """Of ``labels`` on ``volume``."""
+    notes: tuple[str, ...]
+
+
+def insert_study(
+    paths: Sequence[Path], *, seed: int, centre: Centre | None = None, calcium: CalciumDescription | None = None,
+    lines: Path | None = None, allow_calcium: bool = False,
+) -> InsertedStudy:  # fmt: skip
+    """Insert calcium, drawn from ``seed`` or given, into the scan at ``paths``; the same arguments give the same bytes.
+
+    ``centre`` degrades the scan first. ``lines`` is a file of the user's own centre lines (``lines.read_lines``).
+    Raises ``Refusal`` where the scan cannot be read or shows no heart, ``UsageError`` where it holds several studies,
+    has calcium of its own (unless allowed), or a centre line leaves it.
+    """
+    series, volume, notes = _read(paths)
+    straight = straightened(volume)
+    heart = HeartMask(find_heart(volume).mask, straight.geometry)
+    if own := _own_calcium(straight, heart):
+        if not allow_calcium:
+            raise UsageError(f"{series.name}: {own}; look at it, and allow it where it is no calcium")
+        notes = (*notes, own)
+    quality = estimate_quality(straight, heart, kvp=series.header.kvp, thickness_mm=series.slices[0].thickness_mm)
+    patient, calcium = _drawn(series, seed, calcium)
+    anatomy = _anatomy(straight, heart, patient, None if lines is None else _own_lines(lines, volume))
+    tissue = Tissue.of(straight)
+    placed, left_out = place(calcium.deposits, anatomy, tissue, quality.border_motion_mm, seed)
+    geometry = volume.geometry
+    if centre is not None:
+        straight = degrade(straight, heart, centre, quality, seed=seed)
+        quality, geometry = degraded_quality(quality, centre), _turned(straight.geometry, volume.geometry)
+    inserted = insert(straight, placed, quality, heart_rate_bpm=_heart_rate_bpm(seed), seed=seed)
+    return InsertedStudy(
+        series=series,
+        quality=quality,
+        patient=anatomy.fitted.patient,
+        calcium=calcium,
+        coronaries=tuple(
+            replace(one, points=_moved(one.points, straight.geometry, geometry)) for one in anatomy.coronaries
+        ),
+        volume=Volume(inserted.volume.hu, geometry),
+        labels=LabelMap(inserted.labels.labels, geometry),
+        table=tuple(_row_in(row, straight.geometry, geometry) for row in inserted.table),
+        ctac_score=inserted.score,
+        notes=(*notes, *left_out),
+    )
+
+
+def _read(paths: Sequence[Path]) -> tuple[Series, Volume, tuple[str, ...]]:
+    studies = read_studies(paths).studies
+    if len(studies) != 1:
+        raise UsageError(f"expected one study to insert calcium into, found {len(studies)}")
+    choice = choose_series(studies[0])
+    volume, notes = read_volume(choice.series)
+    return choice.series, volume, tuple(str(note) for note in (*choice.notes, *notes))
+
+
+def straightened(volume: Volume) -> Volume:
+    """The same voxels in a frame whose axes are the grid's; a canonical axial scan has it already."""
+    origin = volume.geometry.to_patient_mm((0, 0, 0))
+    grid = Geometry.from_spacing(volume.geometry.shape, volume.geometry.spacing_mm, origin.tolist())
+    return Volume(volume.hu, grid)
+
+
+def _turned(straight: Geometry, like: Geometry) -> Geometry:
+    """A straight grid's voxels in the patient's frame of the scan that it was made from."""
+    turn = like.affine @ np.linalg.inv(straightened_grid(like).affine)
+    return Geometry(straight.shape, turn @ straight.affine)
+
+
+def straightened_grid(grid: Geometry) -> Geometry:
+    """The straight grid of ``straightened``."""
+    return Geometry.from_spacing(grid.shape, grid.spacing_mm, grid.to_patient_mm((0, 0, 0)).tolist())
+
+
+def _moved(points: np.ndarray, before: Geometry, after: Geometry) -> np.ndarray:
+    """Points of one grid where another has the same index."""
+    turn = after.affine @ np.linalg.inv(before.affine)
+    return np.asarray(points @ turn[:3, :3].T + turn[:3, 3])
+
+
+def _row_in(row: CalciumRow, before: Geometry, after: Geometry) -> CalciumRow:
+    left, posterior, up = _moved(np.array([row.centre_mm]), before, after)[0].tolist()
+    return replace(row, centre_mm=(left, posterior, up))
+
+
+def _own_calcium(volume: Volume, heart: HeartMask) -> str | None:
+    """What in the heart looks like calcium behind a blur that leaves no noise; None where nothing does."""
+    labels = np.where(heart.mask, Calcium.CORONARY, 0).astype(np.uint8)
+    blurred = Volume(Tissue.of(volume).blurred_hu, volume.geometry)
+    score = score_label_map(blurred, LabelMap(labels, volume.geometry), SCCT_2016)[1].agatston.total
+    return (
+        f"calcium or a bright streak of its own in the heart (Agatston {score:.0f}, blurred)"
+        if score >= OWN_CALCIUM
+        else None
+    )
+
+
+def _drawn(series: Series, seed: int, calcium: CalciumDescription | None) -> tuple[Patient, CalciumDescription]:
+    """A patient of the scan's sex and age, and calcium with at least one coronary plaque unless it was given."""
+    sex: Sex | None = {"F": "F", "M": "M"}.get(series.header.patient_sex.strip().upper())  # type: ignore[assignment]
+    age = series.header.patient_age.strip().upper().removesuffix("Y")
+    patient = draw_patient(seed, sex=sex, age_years=float(age) if age.isdigit() else None)
+    if calcium is not None:
+        return patient, calcium
+    for n in range(DRAWS):
+        drawn = draw_calcium(patient, seed + 1_000_003 * n)
+        if any(deposit.kind is Kind.CORONARY for deposit in drawn.deposits):
+            break
+    return patient, drawn
+
+
+def _own_lines(path: Path, volume: Volume) -> tuple[CoronarySegment, ...]:
+    """The user's lines in the straight frame; ``UsageError`` names one that leaves the scan."""
+    lines = read_lines(path)
+    tissue = Tissue.of(volume)
+    for line in lines:
+        if not (inside := tissue.inside(line.points)).all():
+            point = np.round(line.points[int(np.argmin(inside))], 1).tolist()
+            raise UsageError(f"{path}: centre line {line.name} leaves the scan at {point} mm")
+    straight = straightened_grid(volume.geometry)
+    return tuple(replace(line, points=_moved(line.points, volume.geometry, straight)) for line in lines)
+
+
+def _anatomy(
+    volume: Volume, heart: HeartMask, patient: Patient, lines: tuple[CoronarySegment, ...] | None
+) -> RealAnatomy:
+    fitted = fit_heart(volume, heart, patient)
+    coronaries = in_grooves(fitted.tree(), volume) if lines is None else lines
+    return RealAnatomy(
+        fitted, coronaries, find_descending_aorta(volume, heart), find_windpipe(volume, heart), lines is not None
+    )
+
+
+def _heart_rate_bpm(seed: int) -> float:
+    """At rest: 69 +- 11 a minute (assumed, as in ``study.draw_study``)."""
+    return float(np.clip(np.random.default_rng([seed, 44]).normal(69, 11), 45, 110))
