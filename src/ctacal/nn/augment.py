@@ -1,0 +1,145 @@
+"""A training sequence out of a sample: cut, turned, blurred, made noisy. A pure function of the random generator."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ctacal.nn.config import AugmentationConfig, Range, SamplingConfig
+from ctacal.nn.inputs import Floats, heart_centre_index
+from ctacal.nn.samples import Sample
+
+Random = np.random.Generator
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Clip:
+    """Some neighbouring slices of a sample, of the size the network is trained on."""
+
+    hu: Floats
+    """(slices, rows, columns)."""
+    labels: NDArray[np.uint8]
+    heart: Floats
+    """0 to 1."""
+    mass_mg: Floats
+    """(slices, 4)."""
+    spacing_mm: tuple[float, float, float]
+    centre: NDArray[np.float64]
+    """(slice, row, column) of the heart's middle, on this clip; it may lie outside."""
+
+
+def whole_clip(sample: Sample, multiple: int) -> Clip:
+    """All of a sample, its last rows and columns repeated up to a multiple of ``multiple``, without label there."""
+    padding = ((0, 0), *((0, -n % multiple) for n in sample.hu.shape[1:]))
+    return Clip(
+        np.pad(sample.hu, padding, mode="edge").astype(np.float32),
+        np.pad(sample.labels, padding),
+        np.pad(sample.heart, padding).astype(np.float32),
+        sample.mass_mg,
+        sample.spacing_mm,
+        heart_centre_index(sample.heart),
+    )
+
+
+def draw_clip(
+    sample: Sample, near_slice: int, sampling: SamplingConfig, config: AugmentationConfig, random: Random
+) -> Clip:
+    """A clip that holds the slice ``near_slice`` somewhere, with every change of ``config`` drawn anew."""
+    thick = 2 if random.random() < config.thick_share and len(sample.hu) >= 2 * sampling.slices else 1
+    clip = _placed(
+        sample, _slices_around(near_slice, sampling.slices * thick, len(sample.hu), random), random, sampling, config
+    )
+    if thick == 2:
+        clip = _thickened(clip)
+    hu = _resolution_changed(clip.hu, config, random)
+    hu = hu + _noise(hu.shape, _drawn(config.noise_sd_hu, random), _drawn(config.noise_grain_pixels, random), random)
+    hu *= _drawn(config.contrast, random)
+    hu += random.uniform(-config.offset_hu, config.offset_hu)
+    centre = clip.centre + random.uniform(-1, 1, 3) * config.heart_shift_mm / np.asarray(clip.spacing_mm)
+    return replace(clip, hu=hu, heart=_heart_erred(clip, config, random), centre=centre)
+
+
+def _slices_around(near: int, count: int, available: int, random: Random) -> NDArray[np.int64]:
+    """``count`` neighbouring slice numbers with ``near`` among them; the last is repeated where there are too few."""
+    lowest, highest = max(0, near - count + 1), min(near, available - count)
+    first = int(random.integers(lowest, highest + 1)) if highest >= lowest else 0
+    return np.minimum(first + np.arange(count), available - 1)
+
+
+def _placed(
+    sample: Sample, slices: NDArray[np.int64], random: Random, sampling: SamplingConfig, config: AugmentationConfig
+) -> Clip:
+    """Rotate, scale and shift in plane about the heart's centre; mass goes with the area."""
+    scale, angle = _drawn(config.scale, random), np.deg2rad(random.uniform(-1, 1) * config.rotation_degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / scale
+    centre = heart_centre_index(sample.heart)
+    shift = random.uniform(-1, 1, 2) * config.shift_mm / np.asarray(sample.spacing_mm[1:])
+    middle = (np.array([sampling.rows, sampling.columns]) - 1) / 2 + shift  # where the heart's centre comes to lie
+    offset = centre[1:] - turn @ middle
+    size = (sampling.rows, sampling.columns)
+
+    def moved(array: NDArray[Any], order: Literal[0, 1], beyond: Literal["nearest", "constant"]) -> Floats:
+        planes = (np.asarray(array[number], np.float32) for number in slices)
+        return np.stack([ndimage.affine_transform(one, turn, offset, size, order=order, mode=beyond) for one in planes])
+
+    return Clip(
+        moved(sample.hu, 1, "nearest"),
+        moved(sample.labels, 0, "constant").astype(np.uint8),
+        moved(sample.heart, 1, "constant"),
+        sample.mass_mg[slices] * np.float32(scale**2),
+        sample.spacing_mm,
+        np.array([centre[0] - slices[0], *middle]),
+    )
+
+
+def _thickened(clip: Clip) -> Clip:
+    """Neighbours averaged two by two, as slices of twice the thickness; the label is the brighter one's."""
+    pairs = clip.hu.reshape(-1, 2, *clip.hu.shape[1:])
+    labels = clip.labels.reshape(pairs.shape)
+    brighter = pairs.argmax(axis=1)[:, None]
+    chosen = np.take_along_axis(labels, brighter, axis=1)[:, 0]
+    return Clip(
+        pairs.mean(axis=1),
+        np.where(chosen == 0, labels.max(axis=1), chosen),
+        clip.heart.reshape(pairs.shape).mean(axis=1),
+        clip.mass_mg.reshape(-1, 2, clip.mass_mg.shape[1]).sum(axis=1),
+        (2 * clip.spacing_mm[0], *clip.spacing_mm[1:]),
+        np.array([(clip.centre[0] - 0.5) / 2, *clip.centre[1:]]),
+    )
+
+
+def _resolution_changed(hu: Floats, config: AugmentationConfig, random: Random) -> Floats:
+    """Sharpened by an unsharp mask, or blurred."""
+    if random.random() < config.sharpen_share:
+        return hu + np.float32(_drawn(config.sharpen, random)) * (hu - _smooth(hu, 1.0))
+    return _smooth(hu, _drawn(config.blur_pixels, random))
+
+
+def _noise(shape: tuple[int, ...], sd_hu: float, grain_pixels: float, random: Random) -> Floats:
+    """Gaussian noise of that standard deviation, grainy in plane, independent from slice to slice."""
+    noise = _smooth(random.standard_normal(shape, np.float32), grain_pixels)
+    return noise * np.float32(sd_hu / noise.std())
+
+
+def _heart_erred(clip: Clip, config: AugmentationConfig, random: Random) -> Floats:
+    """The mask shifted, grown or shrunk, as stage 1 may err."""
+    pixel_mm = clip.spacing_mm[1]
+    shift = random.uniform(-1, 1, 2) * config.heart_shift_mm / pixel_mm
+    heart = np.roll(clip.heart, np.rint(shift).astype(int), axis=(1, 2))
+    grow_pixels = _drawn(config.heart_grow_mm, random) / pixel_mm
+    width = max(1.0, abs(grow_pixels))  # blurred by its own growth, an edge moves about as far at this level
+    level = 0.5 - 0.34 * grow_pixels / width
+    return (_smooth(heart, width) >= level).astype(np.float32)
+
+
+def _smooth(array: Floats, pixels: float) -> Floats:
+    """Gaussian in plane alone."""
+    if pixels < 0.2:  # less than 0.2 pixels leaves a voxel as it is
+        return array
+    return np.asarray(ndimage.gaussian_filter(array, (0.0, pixels, pixels), truncate=3.0), np.float32)
+
+
+def _drawn(between: Range, random: Random) -> float:
+    return float(random.uniform(*between))

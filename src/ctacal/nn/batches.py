@@ -1,0 +1,98 @@
+"""Which clips make up a training step: a pure function of seed, step and process, so that resuming is exact."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ctacal.nn.augment import Clip, Random, draw_clip
+from ctacal.nn.config import NetworkConfig, Recipe
+from ctacal.nn.inputs import network_input
+from ctacal.nn.samples import Contents, Sample, Samples, contents_of
+
+Place = tuple[int, int]
+"""A sample and one of its slices."""
+
+
+class Batch(NamedTuple):
+    """One step's clips, one after the other; every tensor begins with (sequences x slices)."""
+
+    x: Tensor
+    """(s, channels, rows, columns): what the network sees."""
+    hu: Tensor
+    """(s, rows, columns)."""
+    truth: Tensor
+    """(s, rows, columns), ``classes`` truth values."""
+    heart: Tensor
+    """(s, rows, columns), 0 or 1."""
+    mass_mg: Tensor
+    """(s, 4), NaN where it is not known."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+def input_of(clip: Clip, network: NetworkConfig) -> Tensor:
+    """(slices, channels, rows, columns)."""
+    return torch.from_numpy(network_input(clip.hu, clip.heart, clip.centre, clip.spacing_mm, network))
+
+
+def collate(clips: list[Clip], network: NetworkConfig) -> Batch:
+    """The clips as one batch."""
+    return Batch(
+        torch.cat([input_of(clip, network) for clip in clips]),
+        torch.from_numpy(np.concatenate([clip.hu for clip in clips]).astype(np.float32)),
+        torch.from_numpy(np.concatenate([clip.labels for clip in clips]).astype(np.int64)),
+        torch.from_numpy(np.concatenate([clip.heart for clip in clips]).astype(np.float32)),
+        torch.from_numpy(np.concatenate([clip.mass_mg for clip in clips]).astype(np.float32)),
+    )
+
+
+class TrainingSteps(Dataset[Batch]):
+    """``steps[number]`` is the batch of that step in this process, always the same one."""
+
+    def __init__(self, samples: Samples, recipe: Recipe, rank: int = 0) -> None:
+        self.samples, self.recipe, self.rank = samples, recipe, rank
+        self.choice = Choice(contents_of(samples), recipe)
+
+    def __len__(self) -> int:
+        return self.recipe.train.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        random = np.random.default_rng([self.recipe.train.seed, step, self.rank])
+        clips = [self._clip(random) for _ in range(self.recipe.train.sequences)]
+        return collate(clips, self.recipe.network)
+
+    def _clip(self, random: Random) -> Clip:
+        index, near = self.choice.draw(random)
+        sample: Sample = self.samples[index]
+        return draw_clip(sample, near, self.recipe.sampling, self.recipe.augmentation, random)
+
+
+class Choice:
+    """Draws a sample and a slice: first the reason to look (``SamplingConfig``), then the sample, then the slice."""
+
+    def __init__(self, contents: list[Contents], recipe: Recipe) -> None:
+        shares = recipe.sampling
+        by_category = [
+            [(index, one.coronary) for index, one in enumerate(contents) if one.coronary and one.category == category]
+            for category in ("1-100", "101-400", ">400")
+        ]
+        others = [(index, one.other) for index, one in enumerate(contents) if one.other]
+        bright = [(index, one.bright) for index, one in enumerate(contents) if one.bright]
+        all_of_them = [(index, tuple(range(one.slices))) for index, one in enumerate(contents)]
+        filled = [group for group in by_category if group]
+        groups = [(shares.coronary / len(filled), group) for group in filled]
+        groups += [(shares.other, others), (shares.bright, bright), (shares.anywhere, all_of_them)]
+        self.groups = [(share, group) for share, group in groups if group and share > 0]
+        total = sum(share for share, _ in self.groups)
+        self.cumulated = np.cumsum([share / total for share, _ in self.groups])
+
+    def draw(self, random: Random) -> Place:
+        """A sample's number and a slice of it."""
+        _, group = self.groups[min(int(np.searchsorted(self.cumulated, random.random())), len(self.groups) - 1)]
+        index, slices = group[int(random.integers(len(group)))]
+        return index, slices[int(random.integers(len(slices)))]

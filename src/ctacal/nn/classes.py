@@ -1,0 +1,48 @@
+"""Which ``Calcium`` each class of a network stands for, and which classes a truth allows. The one place for it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.labels import NAMED_VESSELS, Calcium
+
+Classes = tuple[int, ...]
+"""The label value of each class; 0 is background. ``Calcium.CORONARY`` only where a network names no vessel."""
+
+BY_VESSEL: Classes = (0, *NAMED_VESSELS, Calcium.OTHER)
+"""Ours: background, LM, LAD, LCX, RCA, other calcium."""
+
+CORONARY_OR_OTHER: Classes = (0, Calcium.CORONARY, Calcium.OTHER)
+"""The published lesion network: background, coronary calcium, other."""
+
+NOT_CORONARY = 7
+"""Truth where only coronary calcium was drawn: background or other calcium."""
+
+TRUTHS = NOT_CORONARY + 1
+"""Truth values: 0, ``Calcium`` 1 to 6, ``NOT_CORONARY``."""
+
+
+def allowed(classes: Classes) -> NDArray[np.bool_]:
+    """(truths, classes): whether a voxel of that truth may be given that class.
+
+    ``Calcium.CORONARY`` in the truth allows every vessel; a network without vessels takes all of them as one.
+
+    >>> allowed(BY_VESSEL)[Calcium.CORONARY].astype(int).tolist()
+    [0, 1, 1, 1, 1, 0]
+    """
+    table = np.zeros((TRUTHS, len(classes)), bool)
+    for truth in range(TRUTHS):
+        for index, label in enumerate(classes):
+            table[truth, index] = _fits(truth, label)
+    return table
+
+
+def _fits(truth: int, label: int) -> bool:
+    if truth == NOT_CORONARY:
+        return label in (0, Calcium.OTHER)
+    unnamed = Calcium.CORONARY in (truth, label)
+    return truth == label or (unnamed and is_coronary(truth) and is_coronary(label))
+
+
+def is_coronary(label: int) -> bool:
+    """Whether a label value counts towards the score."""
+    return label in tuple(Calcium) and Calcium(label).is_coronary

@@ -1,0 +1,261 @@
+"""A recipe: every choice of a network and of its training, as frozen dataclasses with a TOML and a JSON form."""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+
+from ctacal.errors import UsageError
+
+T = TypeVar("T")
+Range = tuple[float, float]
+"""Lowest and highest value of a uniform draw."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """A network's shape. The defaults are the calcium network of ours; ``heart()`` and ``published()`` the others."""
+
+    kind: Literal["heart", "calcium", "published"] = "calcium"
+    pixel_mm: float = 1.0
+    """In-plane spacing of what the network sees: near that of 512 pixels over 500 mm (own choice)."""
+    slice_mm: float = 0.0
+    """Slice spacing of what the network sees; 0: the scan's own."""
+    widths: tuple[int, ...] = (32, 64, 96, 128)
+    """Channels of each level, the finest first; each level halves rows and columns."""
+    lstm_channels: int = 48
+    """Hidden channels of the ConvLSTM, in each direction, at the coarsest level."""
+    mid_lstm_channels: int = 0
+    """The same one level finer; 0: none."""
+    decoder_convolutions: Literal[1, 2] = 1
+    """At each level of the decoder; the encoder has two."""
+    unshuffle: Literal[1, 2] = 2
+    """2: the finest level holds 2 x 2 pixels in its channels (space to depth); 1: it has full resolution."""
+    refine_channels: int = 0
+    """Channels of one last convolution at full resolution that sees the HU again; 0: none."""
+    position: bool = True
+    """Whether the network is told where each voxel lies from the heart's centre: what names the vessel."""
+    neighbours: bool = True
+    """Whether it sees the slice below and the one above too, at full resolution: noise ends there, lesions go on."""
+    mass_head: bool = True
+    """Whether it also regresses the true calcium mass per slice and vessel."""
+
+    def __post_init__(self) -> None:
+        _require(len(self.widths) >= 2 and min(self.widths) > 0, "widths", self.widths, "two or more positive numbers")
+        _require(self.pixel_mm > 0, "pixel_mm", self.pixel_mm, "a positive number")
+        _require(self.slice_mm >= 0, "slice_mm", self.slice_mm, "0 or a positive number")
+        _require(self.lstm_channels > 0, "lstm_channels", self.lstm_channels, "a positive number")
+        for name in ("mid_lstm_channels", "refine_channels"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or a positive number")
+        if self.kind != "calcium":
+            named = "position, neighbours, mass_head"
+            _require(not (self.position or self.neighbours or self.mass_head), named, True, f"false for {self.kind!r}")
+        if self.kind == "heart":
+            _require(self.slice_mm > 0, "slice_mm", self.slice_mm, "a positive number for kind = 'heart'")
+
+    @classmethod
+    def heart(cls) -> Self:
+        """Stage 1: S-s2d of speed.md on the whole scan, at 5 x 4 x 4 mm (simulation.md: carries over to real scans)."""
+        return cls(
+            kind="heart", pixel_mm=4.0, slice_mm=5.0, widths=(24, 40, 64, 64), lstm_channels=24,
+            position=False, neighbours=False, mass_head=False,
+        )  # fmt: skip
+
+    @classmethod
+    def published(cls) -> Self:
+        """The published system, on the same crops; its shape is fixed (``published.py``)."""
+        return cls(kind="published", position=False, neighbours=False, mass_head=False)
+
+    @property
+    def multiple(self) -> int:
+        """Rows and columns must be a multiple of this."""
+        return 8 if self.kind == "published" else self.unshuffle * 2 ** (len(self.widths) - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossConfig:
+    """The weights of the loss, ``losses.py``; all own choice, to be settled by experiment (docs/log.md)."""
+
+    focal_gamma: float = 1.5
+    """Exponent of (1 - p) in the focal cross-entropy (Lin 2017 takes 2); 0: plain cross-entropy."""
+    candidate_hu: float = 130.0
+    """From here on a voxel can score (Agatston 1990)."""
+    near_hu: float = 100.0
+    """Here a voxel is nearly one: noise or another kernel may lift it."""
+    candidate_weight: float = 20.0
+    near_weight: float = 5.0
+    calcium_weight: float = 20.0
+    """Added where the truth is calcium."""
+    top_share: float = 0.01
+    """The hardest share of voxels, whose mean loss is added: hard negatives as they come."""
+    top_weight: float = 0.2
+    overlap_weight: float = 0.5
+    """Of the Tversky loss of coronary calcium over the candidates."""
+    tversky_miss: float = 0.6
+    """What a missed voxel costs, a false one costs 1 less this (Salehi 2017: 0.7; 0.5 is Dice)."""
+    vessel_weight: float = 0.25
+    """Of the Dice loss of each vessel over the candidates."""
+    mass_weight: float = 0.1
+    heart_weight: float = 1.0
+    """Of the heart's cross-entropy and Dice, in the published system."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingConfig:
+    """What a training sequence is centred on; the shares need not sum to 1 (own choice)."""
+
+    slices: int = 8
+    rows: int = 160
+    columns: int = 160
+    coronary: float = 0.5
+    """A slice with coronary calcium, of a category (1-100, 101-400, >400) drawn evenly."""
+    other: float = 0.15
+    """A slice with other calcium."""
+    bright: float = 0.15
+    """A slice with background at or above 130 HU in the heart: noise, streaks, contrast, cartilage."""
+    anywhere: float = 0.2
+
+    def __post_init__(self) -> None:
+        _require(min(self.slices, self.rows, self.columns) > 0, "slices, rows, columns", 0, "positive numbers")
+        shares = (self.coronary, self.other, self.bright, self.anywhere)
+        _require(min(shares) >= 0 < self.anywhere, "coronary, other, bright, anywhere", shares, "shares, anywhere > 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentationConfig:
+    """Ranges drawn from for each sequence (own choice). There are no flips: a mirrored chest has another anatomy."""
+
+    shift_mm: float = 12.0
+    """Of the crop, in plane, either way."""
+    rotation_degrees: float = 8.0
+    scale: Range = (0.9, 1.1)
+    noise_sd_hu: Range = (0.0, 15.0)
+    noise_grain_pixels: Range = (0.0, 1.0)
+    """Gaussian SD that gives added noise its grain."""
+    blur_pixels: Range = (0.0, 0.7)
+    sharpen: Range = (0.0, 0.5)
+    """Share of the unsharp mask that is added: a sharper kernel."""
+    sharpen_share: float = 0.25
+    """How many sequences are sharpened; the others are blurred."""
+    thick_share: float = 0.15
+    """How many sequences have neighbouring slices averaged two by two."""
+    contrast: Range = (0.96, 1.04)
+    offset_hu: float = 8.0
+    heart_shift_mm: float = 4.0
+    """Of the heart mask alone: stage 1 errs too."""
+    heart_grow_mm: Range = (-3.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """Folders of samples (``samples.py``), relative to the recipe."""
+
+    training: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    guard: tuple[str, ...] = ()
+    """Fine-tuning: what must not be forgotten, scored before and after (``guard.json``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """The optimisation."""
+
+    steps: int = 4000
+    sequences: int = 4
+    """Sequences of slices in a step, in each process."""
+    learning_rate: float = 2e-3
+    """Highest, of AdamW; 2e-3 trained the prototype (simulation.md)."""
+    warm_up_steps: int = 100
+    weight_decay: float = 1e-4
+    clip_norm: float = 1.0
+    ema: float = 0.998
+    """Decay of the averaged weights, which are validated and exported."""
+    bf16: bool = False
+    """Mixed precision: for machines that multiply bfloat16 in hardware; a CPU that emulates it is 100 x slower."""
+    seed: int = 0
+    loaders: int = 0
+    """Processes that make samples; 0: the training process itself."""
+    log_every: int = 20
+    validate_every: int = 500
+    checkpoint_every: int = 100
+    initial: str = ""
+    """A checkpoint whose averaged weights training begins from (fine-tuning); validated first."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "sequences", "log_every", "validate_every", "checkpoint_every"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "a positive number")
+        _require(0 <= self.ema < 1, "ema", self.ema, "at least 0 and below 1")
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a positive number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """All that decides a trained network, but for the data themselves."""
+
+    name: str
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        side = self.network.multiple
+        crop = (self.sampling.rows, self.sampling.columns)
+        _require(not any(n % side for n in crop), "sampling.rows, columns", crop, f"multiples of {side}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Every choice, for checkpoints and model cards."""
+        return dataclasses.asdict(self)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe (TOML). Raises ``UsageError`` naming the file and the field that is unknown or impossible."""
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        return from_fields(Recipe, fields)
+    except (OSError, ValueError, UsageError) as problem:
+        raise UsageError(f"{path}: {problem}") from problem
+
+
+def from_fields(kind: type[T], fields: Mapping[str, Any], where: str = "") -> T:
+    """Make a dataclass of plain values (TOML, JSON), nested ones too.
+
+    Raises ``UsageError`` naming the field that is unknown, missing, or has an impossible value.
+    """
+    hints = get_type_hints(kind)
+    if unknown := set(fields) - set(hints):
+        raise UsageError(f"{where}{min(unknown)}: unknown; known are {', '.join(hints)}")
+    values = {name: _value(hints[name], value, f"{where}{name}") for name, value in fields.items()}
+    try:
+        return kind(**values)
+    except TypeError as problem:
+        raise UsageError(f"{where or kind.__name__}: {problem}") from problem
+    except ValueError as problem:
+        raise UsageError(f"{where}{problem}") from problem
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """The value, if it is what the hint asks for."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_fields(hint, value, f"{where}.")
+    if get_origin(hint) is tuple and isinstance(value, (list, tuple)):
+        kinds = get_args(hint)
+        kinds = kinds[:1] * len(value) if kinds[1:] == (...,) else kinds
+        if len(kinds) == len(value):
+            return tuple(_value(one, part, where) for one, part in zip(kinds, value, strict=True))
+    elif get_origin(hint) is Literal and value in get_args(hint):
+        return value
+    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(hint, type) and type(value) is hint:
+        return value
+    raise UsageError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
+
+
+def _require(holds: bool, name: str, got: object, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{name}: expected {expected}, got {got}")

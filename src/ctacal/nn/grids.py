@@ -1,0 +1,103 @@
+"""The grids that the networks see, and linear interpolation between grids whose axes are parallel. No torch."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.geometry import Geometry
+from ctacal.heart import HeartMask, coarsened
+from ctacal.nn.inputs import Floats
+from ctacal.volume import Volume
+
+CROP_MARGIN_MM = 8.0
+"""Added to the heart's box on all four sides in plane, so that what lies beside it is seen (own choice)."""
+
+
+def whole_grid(scan: Geometry, spacing_mm: tuple[float, float, float], multiple: int) -> Geometry:
+    """The whole scan at another spacing; rows and columns reach beyond it to a multiple of ``multiple``."""
+    grid = scan.with_spacing(spacing_mm)
+    slices, rows, columns = grid.shape
+    return Geometry((slices, -(-rows // multiple) * multiple, -(-columns // multiple) * multiple), grid.affine)
+
+
+def crop_grid(heart: HeartMask, pixel_mm: float, multiple: int, *, margin_mm: float = CROP_MARGIN_MM) -> Geometry:
+    """The heart's own slices and one beyond at either end; pixels of ``pixel_mm`` over its box and a margin.
+
+    Rows and columns are the next multiple of ``multiple``, so that large hearts fit and small ones cost less.
+    """
+    slices, *plane = heart.bounding_box
+    last = heart.geometry.shape[0] - 1
+    first, stop = max(0, slices.start - 1), min(last, slices.stop) + 1
+    counts, starts, steps = [stop - first], [float(first)], [1.0]
+    for extent, mm in zip(plane, heart.geometry.spacing_mm[1:], strict=True):
+        length_mm = (extent.stop - extent.start) * mm + 2 * margin_mm
+        count = multiple * math.ceil(length_mm / pixel_mm / multiple)
+        step = pixel_mm / mm
+        counts.append(count)
+        steps.append(step)
+        starts.append((extent.start + extent.stop - 1) / 2 - step * (count - 1) / 2)
+    affine = heart.geometry.affine.copy()
+    affine[:3, 3] = heart.geometry.to_patient_mm(starts)
+    affine[:3, :3] *= steps
+    return Geometry((counts[0], counts[1], counts[2]), affine)
+
+
+def network_view(volume: Volume, grid: Geometry) -> Floats:
+    """The whole scan on a coarse grid, averaged over blocks first so that noise and pixel size leave no trace."""
+    scan = coarsened(volume)
+    blocks = np.asarray(scan.block, np.float64)
+    affine = volume.geometry.affine.copy()
+    affine[:3, 3] = volume.geometry.to_patient_mm((blocks - 1) / 2)
+    affine[:3, :3] *= blocks
+    coarse = Geometry((scan.hu.shape[0], scan.hu.shape[1], scan.hu.shape[2]), affine)
+    return resampled(scan.hu, coarse, grid, fill=None)
+
+
+def index_map(source: Geometry, grid: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the voxels of ``grid`` lie on ``source``: index = start + step x number, along each axis.
+
+    Raises ``ValueError`` where the axes are not parallel.
+    """
+    change = np.linalg.inv(source.affine) @ grid.affine
+    step = np.diag(change)[:3]
+    if not np.allclose(change[:3, :3], np.diag(step), atol=1e-6):
+        raise ValueError("the axes of the two grids are not parallel")
+    return change[:3, 3], step
+
+
+def resampled(array: NDArray[Any], source: Geometry, grid: Geometry, *, fill: float | None) -> Floats:
+    """Linear interpolation of (slices, rows, columns) at the voxels of ``grid``.
+
+    Beyond the sides lies ``fill``; with None the last voxels go on, as they always do beyond the first and last slice:
+    a scan ends there, the patient does not. Axis by axis, on the part that is needed, for speed.
+    """
+    start, step = index_map(source, grid)
+    result: NDArray[Any] = array
+    places = [first + by * np.arange(n) for first, by, n in zip(start, step, grid.shape, strict=True)]
+    for axis, at in enumerate(places):  # cut out first what any of them needs
+        last = array.shape[axis] - 1
+        low, high = (int(np.clip(edge, 0, last)) for edge in (math.floor(at.min()), math.ceil(at.max())))
+        result = result[(slice(None),) * axis + (slice(low, high + 1),)]
+        places[axis] = at - low
+    for axis, at in enumerate(places):
+        result = _along(result, axis, at, fill)
+    return np.ascontiguousarray(result, np.float32)
+
+
+def _along(array: NDArray[Any], axis: int, at: NDArray[np.float64], fill: float | None) -> Floats:
+    last = array.shape[axis] - 1
+    inside = (at >= -0.5 - 1e-6) & (at <= last + 0.5 + 1e-6)
+    place = np.clip(at, 0, last)
+    below = np.minimum(np.floor(place + 1e-6).astype(np.int64), last)
+    part = np.maximum(place - below, 0.0).astype(np.float32)
+    values = np.asarray(array.take(below, axis), np.float32)
+    if part.max(initial=0.0) > 1e-5:
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        above = array.take(np.minimum(below + 1, last), axis)
+        values += (above - values) * part.reshape(shape)
+    if axis > 0 and fill is not None and not inside.all():
+        np.moveaxis(values, axis, 0)[~inside] = fill
+    return values

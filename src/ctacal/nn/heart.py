@@ -1,0 +1,21 @@
+"""Stage 1: where the heart is, on the whole scan at 5 x 4 x 4 mm (0.5 M parameters)."""
+
+from torch import Tensor, nn
+
+from ctacal.nn.answer import Answer
+from ctacal.nn.config import NetworkConfig
+from ctacal.nn.inputs import channels_of
+from ctacal.nn.unet import SliceUNet, ToPixels
+
+
+class HeartNet(nn.Module):
+    """(slices, 1, rows, columns), ``inputs.heart_input`` -> the heart's logit."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.trunk = SliceUNet(channels_of(config), config)
+        self.head = ToPixels(config.widths[0], 1, config.unshuffle)
+
+    def forward(self, x: Tensor, sequences: int = 1) -> Answer:
+        """Logits (slices, 1, rows, columns)."""
+        return Answer(self.head(self.trunk(x, sequences)))

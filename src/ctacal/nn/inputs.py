@@ -1,0 +1,127 @@
+"""From HU to what the networks see: the same code in training and in scoring, so it needs no torch."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.labels import NAMED_VESSELS
+from ctacal.nn.config import NetworkConfig
+
+Floats = NDArray[np.float32]
+
+HU_CHANNELS = 2
+HEART_CHANNEL = 2
+"""The heart mask's place among the channels of ``calcium_input``."""
+
+MASS_VESSELS = NAMED_VESSELS
+"""The columns of a mass table."""
+
+HEART_CENTRE_HU, HEART_HALF_WIDTH_HU, HEART_LIMIT = -150.0, 300.0, 2.5
+"""Halfway between lung and soft tissue; lung, bone and metal saturate (the prototype's, simulation.md)."""
+
+SOFT_CENTRE_HU, SOFT_HALF_WIDTH_HU = 0.0, 200.0
+"""Fat, blood, muscle, and where calcium begins (own choice)."""
+
+CALCIUM_CENTRE_HU, CALCIUM_HALF_WIDTH_HU = 300.0, 300.0
+"""Calcium's whole range; the steps of the density factor, 130 to 400 HU, lie in it (own choice)."""
+
+SOFT_LIMIT = 3.0
+"""Soft window: -600 to 600 HU (own choice)."""
+
+CALCIUM_LIMITS = (-1.0, 3.0)
+"""Calcium window: 0 to 1200 HU (own choice)."""
+
+HEART_REACH_MM = 8.0
+"""Calcium further outside of the heart mask than this is not looked at: the mask's own error, no more (own choice)."""
+
+POSITION_UNIT_MM = 60.0
+"""Half a heart's width: positions come out near -1 to 1 (own choice)."""
+
+PUBLISHED_CENTRE_HU, PUBLISHED_HALF_WIDTH_HU, PUBLISHED_LIMITS = 100.0, 300.0, (-2.0, 3.0)
+"""-500 to 1000 HU. The published window is not known (science.md): own choice."""
+
+
+def channels_of(config: NetworkConfig) -> int:
+    """How many channels ``network_input`` makes."""
+    if config.kind != "calcium":
+        return 1
+    return HU_CHANNELS + 1 + 3 * config.position + 2 * config.neighbours
+
+
+def network_input(
+    hu: NDArray[Any],
+    heart: NDArray[Any],
+    centre: NDArray[np.float64],
+    spacing_mm: tuple[float, float, float],
+    config: NetworkConfig,
+) -> Floats:
+    """(slices, rows, columns) HU and heart (0 to 1) -> (slices, channels, rows, columns).
+
+    ``centre`` is the (slice, row, column) of the heart's middle; only the calcium network takes heart and centre.
+    """
+    if config.kind == "heart":
+        return heart_input(hu)
+    if config.kind == "published":
+        return published_input(hu)
+    return calcium_input(hu, heart, centre, spacing_mm, config)
+
+
+def heart_input(hu: NDArray[Any]) -> Floats:
+    """(slices, rows, columns) HU -> (slices, 1, rows, columns)."""
+    scaled = (hu.astype(np.float32) - HEART_CENTRE_HU) / HEART_HALF_WIDTH_HU
+    return np.asarray(np.clip(scaled, -HEART_LIMIT, HEART_LIMIT)[:, None], np.float32)
+
+
+def calcium_input(
+    hu: NDArray[Any],
+    heart: NDArray[Any],
+    centre: NDArray[np.float64],
+    spacing_mm: tuple[float, float, float],
+    config: NetworkConfig,
+) -> Floats:
+    """The channels: soft window, calcium window, heart; position to the head, to posterior, to the left of the heart's
+    centre; calcium window of the slice below and of the one above (at an end: the slice's own)."""
+    slices, rows, columns = hu.shape
+    made = np.empty((slices, channels_of(config), rows, columns), np.float32)
+    made[:, 0] = np.clip((hu - SOFT_CENTRE_HU) / np.float32(SOFT_HALF_WIDTH_HU), -SOFT_LIMIT, SOFT_LIMIT)
+    calcium = np.clip((hu - CALCIUM_CENTRE_HU) / np.float32(CALCIUM_HALF_WIDTH_HU), *CALCIUM_LIMITS)
+    made[:, 1] = calcium
+    made[:, HEART_CHANNEL] = heart
+    if config.position:
+        _write_positions(made[:, HEART_CHANNEL + 1 : HEART_CHANNEL + 4], centre, spacing_mm)
+    if config.neighbours:
+        made[1:, -2], made[0, -2] = calcium[:-1], calcium[0]
+        made[:-1, -1], made[-1, -1] = calcium[1:], calcium[-1]
+    return made
+
+
+def _write_positions(into: Floats, centre: NDArray[np.float64], spacing_mm: tuple[float, float, float]) -> None:
+    """(slices, 3, rows, columns): signed distance along each axis, in units of ``POSITION_UNIT_MM``."""
+    shape = (into.shape[0], *into.shape[2:])
+    for axis, (n, mm, middle) in enumerate(zip(shape, spacing_mm, centre, strict=True)):
+        along = ((np.arange(n) - middle) * mm / POSITION_UNIT_MM).astype(np.float32)
+        into[:, axis] = along.reshape(tuple(n if other == axis else 1 for other in range(3)))
+
+
+def published_input(hu: NDArray[Any]) -> Floats:
+    """(slices, rows, columns) HU -> (slices, 1, rows, columns)."""
+    scaled = (hu.astype(np.float32) - PUBLISHED_CENTRE_HU) / PUBLISHED_HALF_WIDTH_HU
+    return np.asarray(np.clip(scaled, *PUBLISHED_LIMITS)[:, None], np.float32)
+
+
+def heart_centre_index(heart: NDArray[Any]) -> NDArray[np.float64]:
+    """(slice, row, column) of the middle of the heart's volume; of the array, where there is no heart.
+
+    The median along each axis: a stray voxel does not move it, and a scan that cuts the heart off moves it only a
+    little.
+    """
+    inside = np.asarray(heart) > 0.5
+    if not inside.any():
+        return (np.asarray(heart.shape, np.float64) - 1) / 2
+    return np.array([_median(inside.sum(axis=others)) for others in ((1, 2), (0, 2), (0, 1))])
+
+
+def _median(counts: NDArray[np.int64]) -> float:
+    share = np.cumsum(counts) / counts.sum()
+    return float(np.searchsorted(share, 0.5))

@@ -1,0 +1,126 @@
+"""What a network is punished for: the decision at voxels that can score, missed lesions, wrong vessels, wrong mass."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from ctacal.labels import CORONARY_LABELS, NAMED_VESSELS, Calcium
+from ctacal.nn.answer import Answer
+from ctacal.nn.batches import Batch
+from ctacal.nn.classes import Classes, allowed, is_coronary
+from ctacal.nn.config import LossConfig
+from ctacal.nn.inputs import HEART_REACH_MM
+
+SMOOTH = 10.0
+"""Voxels added above and below in overlap losses: a clip without calcium costs little for a false voxel or two (own
+choice)."""
+
+
+class Loss:
+    """The loss of one kind of network, and its parts for the log."""
+
+    def __init__(self, config: LossConfig, classes: Classes, *, only_heart: bool, pixel_mm: float) -> None:
+        self.config, self.classes, self.only_heart = config, classes, only_heart
+        self.reach = round(HEART_REACH_MM / pixel_mm)
+        self.allowed = torch.from_numpy(allowed(classes))  # (truths, classes)
+
+    def __call__(self, answer: Answer, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The loss to go down along, and each part of it by name."""
+        parts = self._parts(answer, batch)
+        return torch.stack(list(parts.values())).sum(), {name: float(part.detach()) for name, part in parts.items()}
+
+    def _parts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        if self.only_heart:
+            return {"heart": heart_loss(answer.logits, batch.heart)}
+        parts = self._calcium(answer.logits.float(), batch)
+        if answer.mass_mg is not None:
+            parts["mass"] = self.config.mass_weight * mass_loss(answer.mass_mg, batch.mass_mg)
+        if answer.heart is not None:
+            parts["heart"] = self.config.heart_weight * heart_loss(answer.heart, batch.heart)
+        return parts
+
+    def _calcium(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        config = self.config
+        near_heart = widened(batch.heart, self.reach) > 0.5  # (s, r, c)
+        candidate = near_heart & (batch.hu >= config.candidate_hu)
+        log_p = logits.log_softmax(dim=1)  # (s, classes, r, c)
+        focal = focal_loss(log_p, batch.truth, self.allowed.to(logits.device), config.focal_gamma)  # (s, r, c)
+        weight = 1.0 + (config.near_weight - 1) * (near_heart & (batch.hu >= config.near_hu))
+        weight = weight + (config.candidate_weight - config.near_weight) * candidate
+        weight = weight + config.calcium_weight * is_in(batch.truth, tuple(Calcium))
+        p = log_p.exp()
+        return {
+            "focal": (weight * focal).sum() / weight.sum(),
+            "top": config.top_weight * hardest(focal[candidate], config.top_share),
+            "overlap": config.overlap_weight * self._coronary_overlap(p, batch.truth, candidate),
+            "vessel": config.vessel_weight * self._vessel_overlap(p, batch.truth, candidate),
+        }
+
+    def _coronary_overlap(self, p: Tensor, truth: Tensor, candidate: Tensor) -> Tensor:
+        ours = [index for index, label in enumerate(self.classes) if is_coronary(label)]
+        return tversky_loss(
+            p[:, ours].sum(dim=1)[candidate],
+            is_in(truth, CORONARY_LABELS)[candidate].float(),
+            miss=self.config.tversky_miss,
+        )
+
+    def _vessel_overlap(self, p: Tensor, truth: Tensor, candidate: Tensor) -> Tensor:
+        """Mean Dice loss of the named vessels that the batch holds; 0 for a network that names none."""
+        losses = [
+            tversky_loss(p[:, index][candidate], (truth == label)[candidate].float(), miss=0.5)
+            for index, label in enumerate(self.classes)
+            if label in NAMED_VESSELS and bool((candidate & (truth == label)).any())
+        ]
+        return torch.stack(losses).mean() if losses else p.sum() * 0.0
+
+
+def focal_loss(log_p: Tensor, truth: Tensor, allowed: Tensor, gamma: float) -> Tensor:
+    """(s, classes, r, c) log-probabilities, (s, r, c) truth -> (s, r, c): -(1 - p)^gamma log p (Lin 2017).
+
+    p is the probability of all classes that the truth allows.
+    """
+    fits = allowed[truth].movedim(-1, 1)  # (s, classes, r, c)
+    log_right = log_p.masked_fill(~fits, -torch.inf).logsumexp(dim=1)
+    return -((1 - log_right.exp()).clamp(min=0.0) ** gamma) * log_right if gamma else -log_right
+
+
+def hardest(losses: Tensor, share: float) -> Tensor:
+    """Mean of the highest losses."""
+    if not losses.numel():
+        return losses.sum()
+    return losses.topk(max(1, round(share * losses.numel()))).values.mean()
+
+
+def tversky_loss(p: Tensor, truth: Tensor, *, miss: float) -> Tensor:
+    """1 - Tversky index (Salehi 2017); ``miss`` 0.5 makes it the Dice loss."""
+    hit = (p * truth).sum() + SMOOTH
+    missed, false = ((1 - p) * truth).sum(), (p * (1 - truth)).sum()
+    return 1 - hit / (hit + miss * missed + (1 - miss) * false)
+
+
+def mass_loss(predicted_mg: Tensor, true_mg: Tensor) -> Tensor:
+    """Smooth L1 of log(1 + mg), over what is known: 1 mg against 2 matters as 100 against 150."""
+    known = ~true_mg.isnan()
+    if not known.any():
+        return predicted_mg.sum() * 0.0
+    return F.smooth_l1_loss(predicted_mg[known].log1p(), true_mg[known].log1p())
+
+
+def heart_loss(logit: Tensor, heart: Tensor) -> Tensor:
+    """Cross-entropy and Dice of (s, 1, r, c) logits."""
+    logit = logit[:, 0].float()
+    p = logit.sigmoid()
+    dice = 1 - (2 * (p * heart).sum() + 1) / (p.sum() + heart.sum() + 1)
+    return F.binary_cross_entropy_with_logits(logit, heart) + dice
+
+
+def widened(mask: Tensor, pixels: int) -> Tensor:
+    """(s, r, c) of 0 and 1, grown in plane by a square."""
+    if pixels == 0:
+        return mask
+    return F.max_pool2d(mask[:, None], 2 * pixels + 1, stride=1, padding=pixels)[:, 0]
+
+
+def is_in(truth: Tensor, labels: tuple[int, ...]) -> Tensor:
+    """Where the truth is one of these."""
+    return torch.isin(truth, torch.tensor(labels, device=truth.device))

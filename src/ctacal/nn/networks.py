@@ -1,0 +1,26 @@
+"""A network from its config."""
+
+from torch import nn
+
+from ctacal.nn.calcium import CalciumNet
+from ctacal.nn.classes import BY_VESSEL, CORONARY_OR_OTHER, Classes
+from ctacal.nn.config import NetworkConfig
+from ctacal.nn.heart import HeartNet
+from ctacal.nn.published import PublishedSystem
+
+
+def build(config: NetworkConfig) -> nn.Module:
+    """The network with first weights by torch's random generator; it maps (x, sequences) to an ``Answer``."""
+    if config.kind == "heart":
+        return HeartNet(config)
+    return PublishedSystem() if config.kind == "published" else CalciumNet(config)
+
+
+def classes_of(config: NetworkConfig) -> Classes:
+    """The label value of each of its classes."""
+    return CORONARY_OR_OTHER if config.kind == "published" else BY_VESSEL
+
+
+def parameters_of(network: nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,254 @@
+"""Score a scan by the networks: ONNX Runtime (or OpenVINO) alone, no torch.
+
+The way: whole scan at 5 x 4 x 4 mm -> heart -> crop at the network's pixels -> class probabilities -> a label for each
+voxel of the scan that can be calcium.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.components import Mask, parts
+from ctacal.errors import Code, Refusal, UsageError
+from ctacal.geometry import Geometry
+from ctacal.heart import HeartMask, grown
+from ctacal.labels import LabelMap
+from ctacal.nn.classes import is_coronary
+from ctacal.nn.config import NetworkConfig, from_fields
+from ctacal.nn.grids import crop_grid, index_map, network_view, resampled, whole_grid
+from ctacal.nn.inputs import (
+    HEART_REACH_MM,
+    MASS_VESSELS,
+    Floats,
+    heart_centre_index,
+    heart_input,
+    network_input,
+)
+from ctacal.scores import ScoringRule
+from ctacal.study import ModelInfo, Prediction
+from ctacal.volume import Volume
+
+WEIGHTS = Path(__file__).with_name("weights")
+"""The model that ships with the package."""
+
+MIN_HEART_ML = 100.0
+"""What is found of a heart is at least this large, even where the scan cuts it off (own choice)."""
+
+Run = Callable[[Floats], list[Floats]]
+"""A network: (slices, channels, rows, columns) -> its outputs."""
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Stage:
+    """One network, ready to run."""
+
+    run: Run
+    config: NetworkConfig
+    classes: tuple[int, ...]
+    """The label value of each class."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Answer:
+    """What the networks say of one scan."""
+
+    labels: LabelMap
+    """Only voxels at or above the threshold are labelled."""
+    heart: HeartMask
+    mass_mg: Mapping[str, float] | None
+    """True calcium mass by vessel, as regressed; None where no network ran, or it has no such head."""
+    certainty: float | None
+    """Mean probability of the class taken, over the voxels labelled coronary; None without any."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Model:
+    """Both stages; calling it makes it a ``study.Predictor``."""
+
+    info: ModelInfo
+    heart: Stage
+    calcium: Stage
+    card: Mapping[str, Any]
+
+    def __call__(self, volume: Volume, rule: ScoringRule) -> Prediction:
+        """Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
+        answer = self.answer(volume, rule.threshold_hu)
+        told = {"coronary_certainty": answer.certainty} if answer.certainty is not None else {}
+        told |= {f"regressed_mass_mg_{vessel}": mg for vessel, mg in (answer.mass_mg or {}).items()}
+        return Prediction(answer.labels, self.info, answer.heart, told or None)
+
+    def answer(self, volume: Volume, threshold_hu: float) -> Answer:
+        """Label the voxels of a canonical volume at or above the threshold. Raises ``Refusal``."""
+        heart = locate_heart(volume, self.heart)
+        labels = np.zeros(volume.geometry.shape, np.uint8)
+        candidates = _candidates(volume, heart, threshold_hu)
+        if not candidates[0].size:  # nothing can score: the larger network is not run
+            return Answer(LabelMap(labels, volume.geometry), heart, None, None)
+        grid = crop_grid(heart, self.calcium.config.pixel_mm, self.calcium.config.multiple)
+        probability, *mass = self.calcium.run(_calcium_view(volume, heart, grid, self.calcium.config))
+        at_candidates = _sampled(probability, volume.geometry, grid, candidates)  # (candidates, classes)
+        taken = at_candidates.argmax(axis=1)
+        values = np.asarray(self.calcium.classes, np.uint8)[taken]
+        labels[candidates] = values
+        coronary = np.array([is_coronary(int(label)) for label in self.calcium.classes])[taken]
+        certainty = float(at_candidates.max(axis=1)[coronary].mean()) if coronary.any() else None
+        return Answer(LabelMap(labels, volume.geometry), heart, _by_vessel(mass), certainty)
+
+
+def load_model(
+    folder: Path = WEIGHTS, *, threads: int | None = None, runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
+) -> Model:
+    """Read a model folder (``export.export``) and check its digests; ``threads`` defaults to the cores at hand.
+
+    Raises ``UsageError`` where a file is missing or not the one that the card names.
+    """
+    card = read_card(folder)
+    start = {"onnxruntime": _onnxruntime, "openvino": _openvino}[runtime]
+    threads = threads or _cores()
+    stages = {}
+    digest = hashlib.sha256()
+    for name in ("heart", "calcium"):
+        entry = card["stages"][name]
+        content = _checked_bytes(folder / entry["file"], entry["sha256"])
+        digest.update(content)
+        config = from_fields(NetworkConfig, entry["recipe"]["network"], f"{folder}: {name} network: ")
+        stages[name] = Stage(start(content, threads), config, tuple(entry["classes"]))
+    info = ModelInfo(card["name"], card["version"], digest.hexdigest())
+    return Model(info, stages["heart"], stages["calcium"], card)
+
+
+def _cores() -> int:
+    """Those this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read_card(folder: Path = WEIGHTS) -> dict[str, Any]:
+    """The model card. Raises ``UsageError`` where there is none."""
+    try:
+        card: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise UsageError(f"{folder} holds no model ({problem})") from problem
+    if card.get("format") != 1 or set(card.get("stages", ())) != {"heart", "calcium"}:
+        raise UsageError(f"{folder}: model.json is of another format")
+    return card
+
+
+def _checked_bytes(path: Path, sha256: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        raise UsageError(f"{path}: {problem.strerror}") from problem
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UsageError(f"{path} is not the file that model.json names: its SHA-256 differs")
+    return content
+
+
+def _onnxruntime(content: bytes, threads: int) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return lambda x: session.run(None, {"x": x})
+
+
+def _openvino(content: bytes, threads: int) -> Run:
+    import openvino
+
+    core = openvino.Core()
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    network = core.compile_model(core.read_model(content), "CPU", settings)
+    return lambda x: list(network(x).values())
+
+
+def locate_heart(volume: Volume, stage: Stage) -> HeartMask:
+    """The heart on the scan's voxels: stage 1, its largest part.
+
+    Raises ``Refusal`` (``HEART_NOT_FOUND``) where that is too small for one.
+    """
+    config = stage.config
+    grid = whole_grid(volume.geometry, (config.slice_mm, config.pixel_mm, config.pixel_mm), config.multiple)
+    probability = stage.run(heart_input(network_view(volume, grid)))[0][:, 0]  # (slices, rows, columns)
+    found = parts(probability >= 0.5, neighbours=6)
+    largest = found.mask_of(np.arange(found.count) == (found.sizes.argmax() if found.count else 0))
+    size_ml = float(np.count_nonzero(largest)) * grid.voxel_volume_mm3 / 1000.0
+    if size_ml < MIN_HEART_ML:
+        raise Refusal(
+            Code.HEART_NOT_FOUND, f"the network finds {size_ml:.0f} mL of heart; score a CT that shows the heart"
+        )
+    return _on_scan(np.where(_with_rim(largest), probability, 0.0), grid, volume.geometry)
+
+
+def _with_rim(mask: Mask) -> Mask:
+    """One voxel more in plane: the interpolated border runs between the last inside and the first outside."""
+    return grown(mask, 1.0, 1.0)
+
+
+def _on_scan(probability: Floats, grid: Geometry, scan: Geometry) -> HeartMask:
+    """Half probability, interpolated, on the part of the scan that holds it."""
+    mask = np.zeros(scan.shape, bool)
+    start, step = index_map(scan, grid)
+    box = []
+    for axis, n in enumerate(scan.shape):
+        others = tuple(other for other in range(3) if other != axis)
+        at = np.flatnonzero((probability > 0).any(axis=others))
+        low = start[axis] + step[axis] * (at[0] - 1)
+        high = start[axis] + step[axis] * (at[-1] + 1)
+        box.append(slice(max(0, int(np.floor(low))), min(n, int(np.ceil(high)) + 1)))
+    part = (box[0], box[1], box[2])
+    mask[part] = resampled(probability, grid, scan.crop(part), fill=0.0) >= 0.5
+    return HeartMask(mask, scan)
+
+
+def _candidates(volume: Volume, heart: HeartMask, threshold_hu: float) -> tuple[NDArray[np.int64], ...]:
+    """(slice, row, column) of the voxels at or above the threshold in the heart or just beside it."""
+    box = _box_around(heart)
+    near = grown(heart.mask[box], HEART_REACH_MM, heart.geometry.spacing_mm[1])
+    found = np.nonzero(near & (volume.hu[box] >= threshold_hu))
+    return tuple(index + part.start for index, part in zip(found, box, strict=True))
+
+
+def _box_around(heart: HeartMask) -> Box:
+    """The heart's box, wider by ``HEART_REACH_MM`` in plane."""
+    slices, *plane = heart.bounding_box
+    reach = [int(np.ceil(HEART_REACH_MM / mm)) for mm in heart.geometry.spacing_mm[1:]]
+    rows, columns = (slice(max(0, one.start - by), one.stop + by) for one, by in zip(plane, reach, strict=True))
+    return slices, rows, columns
+
+
+def _calcium_view(volume: Volume, heart: HeartMask, grid: Geometry, config: NetworkConfig) -> Floats:
+    """What the calcium network sees."""
+    hu = resampled(volume.hu, volume.geometry, grid, fill=None)
+    inside = resampled(heart.mask, volume.geometry, grid, fill=0.0) >= 0.5
+    return network_input(hu, inside, heart_centre_index(inside), grid.spacing_mm, config)
+
+
+def _sampled(probability: Floats, scan: Geometry, grid: Geometry, at: tuple[NDArray[np.int64], ...]) -> Floats:
+    """(candidates, classes): class probabilities at voxels of the scan, linear in plane; slices are the same."""
+    start, step = index_map(scan, grid)
+    slices, rows, columns = ((index - first) / by for index, first, by in zip(at, start, step, strict=True))
+    number = np.rint(slices).astype(np.int64)
+    r, c = (np.clip(place, 0, n - 1) for place, n in zip((rows, columns), probability.shape[2:], strict=True))
+    r0, c0 = (np.minimum(place.astype(np.int64), n - 2) for place, n in zip((r, c), probability.shape[2:], strict=True))
+    fr, fc = (r - r0)[:, None].astype(np.float32), (c - c0)[:, None].astype(np.float32)
+    upper = probability[number, :, r0, c0] * (1 - fc) + probability[number, :, r0, c0 + 1] * fc
+    lower = probability[number, :, r0 + 1, c0] * (1 - fc) + probability[number, :, r0 + 1, c0 + 1] * fc
+    return np.asarray(upper * (1 - fr) + lower * fr, np.float32)
+
+
+def _by_vessel(mass: list[Floats]) -> dict[str, float] | None:
+    """The sums over the slices of (slices, 4)."""
+    if not mass:
+        return None
+    return {vessel.name: round(float(mg), 2) for vessel, mg in zip(MASS_VESSELS, mass[0].sum(axis=0), strict=True)}

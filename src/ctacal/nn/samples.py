@@ -1,0 +1,263 @@
+"""``Sample``: one study's crop with its truth; and folders of them.
+
+A training set is any sequence of samples: a folder of .npz files, or one that simulates a study when it is asked for.
+No torch here.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.atomic import whole_file, write_text
+from ctacal.errors import UsageError
+from ctacal.geometry import Geometry
+from ctacal.heart import HeartMask
+from ctacal.labels import CORONARY_LABELS, Calcium, LabelMap
+from ctacal.nn.classes import NOT_CORONARY
+from ctacal.nn.config import NetworkConfig
+from ctacal.nn.grids import crop_grid, index_map, network_view, resampled, whole_grid
+from ctacal.nn.inputs import MASS_VESSELS, Floats
+from ctacal.scores import risk_category, score_label_map
+from ctacal.volume import Volume
+
+TRAINING_MARGIN_MM = 24.0
+"""Around the heart in stored crops: room for shifts and rotations (own choice)."""
+
+BRIGHT_HU = 130
+"""Background from here on is what the network has to tell from calcium (Agatston 1990)."""
+
+CACHED_SAMPLES = 512
+"""Samples of a folder that are kept in memory, some 5 MB each (own choice)."""
+
+SPACING_TOLERANCE = 0.02
+"""How far a sample's pixels may be off the network's (own choice)."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sample:
+    """A crop around the heart (calcium) or a whole scan (heart), canonical, at the network's pixel spacing."""
+
+    name: str
+    hu: NDArray[np.int16]
+    """(slices, rows, columns)."""
+    labels: NDArray[np.uint8]
+    """``Calcium`` values, or ``classes.NOT_CORONARY`` where other calcium was not drawn; same shape."""
+    heart: NDArray[np.bool_]
+    """Same shape."""
+    mass_mg: Floats
+    """(slices, 4): true calcium mass of LM, LAD, LCX, RCA in each slice; NaN where it is not known."""
+    spacing_mm: tuple[float, float, float]
+    """Between slices, rows, columns."""
+
+    def __post_init__(self) -> None:
+        if not self.hu.shape == self.labels.shape == self.heart.shape:
+            raise ValueError(
+                f"{self.name}: hu, labels, heart differ: {self.hu.shape}, {self.labels.shape}, {self.heart.shape}"
+            )
+        if self.mass_mg.shape != (len(self.hu), len(MASS_VESSELS)):
+            raise ValueError(
+                f"{self.name}: mass_mg must be {(len(self.hu), len(MASS_VESSELS))}, got {self.mass_mg.shape}"
+            )
+
+    @property
+    def agatston(self) -> float:
+        """The score of the true labels on this crop."""
+        return agatston_of(self.hu, self.labels, self.spacing_mm)
+
+
+Samples = Sequence[Sample]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a sample has to offer to training."""
+
+    slices: int
+    category: str
+    coronary: tuple[int, ...]
+    """Slices with coronary calcium."""
+    other: tuple[int, ...]
+    bright: tuple[int, ...]
+    """Slices with background at or above 130 HU in the heart."""
+
+    @classmethod
+    def of(cls, sample: Sample) -> "Contents":
+        """Look through a sample."""
+        bright = sample.hu >= BRIGHT_HU
+        return cls(
+            len(sample.hu),
+            risk_category(sample.agatston),
+            _slices(bright & np.isin(sample.labels, CORONARY_LABELS)),
+            _slices(sample.labels == Calcium.OTHER),
+            _slices(bright & sample.heart & np.isin(sample.labels, (0, NOT_CORONARY))),
+        )
+
+
+def agatston_of(hu: NDArray[np.int16], labels: NDArray[np.uint8], spacing_mm: tuple[float, float, float]) -> float:
+    """The Agatston score (scct2016) of the coronary labels of a crop."""
+    geometry = Geometry.from_spacing((hu.shape[0], hu.shape[1], hu.shape[2]), spacing_mm)
+    scored = np.where(labels == NOT_CORONARY, 0, labels).astype(np.uint8)
+    return score_label_map(Volume(hu, geometry), LabelMap(scored, geometry))[1].agatston.total
+
+
+def _slices(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(mask.any(axis=(1, 2))).tolist())
+
+
+def make_sample(
+    name: str,
+    volume: Volume,
+    labels: NDArray[np.uint8],
+    heart: HeartMask,
+    network: NetworkConfig,
+    mass_mg: Floats | None = None,
+) -> Sample:
+    """Bring a scan and its truth to the network's grid; ``labels`` and ``mass_mg`` (scan slices, 4) are on the scan's.
+
+    Labels are taken from the nearest voxel, never blended. A heart network's grid has other slices, so no mass.
+    """
+    if network.slice_mm:
+        grid = whole_grid(volume.geometry, (network.slice_mm, network.pixel_mm, network.pixel_mm), network.multiple)
+    else:
+        grid = crop_grid(heart, network.pixel_mm, network.multiple, margin_mm=TRAINING_MARGIN_MM)
+    hu = network_view(volume, grid) if network.slice_mm else resampled(volume.hu, volume.geometry, grid, fill=None)
+    inside = resampled(heart.mask, volume.geometry, grid, fill=0.0) >= 0.5
+    return Sample(
+        name,
+        np.rint(hu).astype(np.int16),
+        _nearest(labels, volume.geometry, grid),
+        inside,
+        _mass_on(grid, volume.geometry, None if network.slice_mm else mass_mg),
+        grid.spacing_mm,
+    )
+
+
+def _nearest(labels: NDArray[np.uint8], source: Geometry, grid: Geometry) -> NDArray[np.uint8]:
+    start, step = index_map(source, grid)
+    places = [
+        np.rint(first + by * np.arange(n)).astype(np.int64)
+        for first, by, n in zip(start, step, grid.shape, strict=True)
+    ]
+    found = labels[np.ix_(*(np.clip(at, 0, n - 1) for at, n in zip(places, labels.shape, strict=True)))]
+    for axis, (at, n) in enumerate(zip(places, labels.shape, strict=True)):
+        np.moveaxis(found, axis, 0)[(at < 0) | (at >= n)] = 0
+    return found
+
+
+def _mass_on(grid: Geometry, scan: Geometry, mass_mg: Floats | None) -> Floats:
+    if mass_mg is None:
+        return np.full((grid.shape[0], len(MASS_VESSELS)), np.nan, np.float32)
+    first = round(float(index_map(scan, grid)[0][0]))
+    return mass_mg[first : first + grid.shape[0]].astype(np.float32)
+
+
+def write_sample(folder: Path, sample: Sample) -> Path:
+    """Write ``NAME.npz``, whole or not at all."""
+    path = folder / f"{sample.name}.npz"
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file, hu=sample.hu, labels=sample.labels, heart=sample.heart, mass_mg=sample.mass_mg,
+            spacing_mm=np.asarray(sample.spacing_mm),
+        )  # fmt: skip
+    return path
+
+
+def read_sample(path: Path) -> Sample:
+    """Read what ``write_sample`` wrote. Raises ``UsageError`` where the file is something else."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            slices, rows, columns = (float(mm) for mm in arrays["spacing_mm"])
+            return Sample(
+                path.stem,
+                arrays["hu"].astype(np.int16, copy=False),
+                arrays["labels"].astype(np.uint8, copy=False),
+                arrays["heart"].astype(bool, copy=False),
+                arrays["mass_mg"].astype(np.float32, copy=False),
+                (slices, rows, columns),
+            )
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as problem:
+        raise UsageError(f"{path}: not a training sample ({problem})") from problem
+
+
+class SampleFolder(Samples):
+    """The .npz files of some folders, in the order of their names; what each holds is noted in ``contents.json``."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        """Raises ``UsageError`` where a folder holds no sample."""
+        self.paths: list[Path] = []
+        self.contents: list[Contents] = []
+        digests = []
+        for folder in folders:
+            for path, digest, contents in _noted(folder):
+                self.paths.append(path)
+                self.contents.append(contents)
+                digests.append(f"{path.stem} {digest}")
+        self.digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()
+        """SHA-256 over names and files."""
+        self._read = lru_cache(CACHED_SAMPLES)(read_sample)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+        if isinstance(index, slice):
+            return [self._read(path) for path in self.paths[index]]
+        return self._read(self.paths[index])
+
+
+def _noted(folder: Path) -> Iterator[tuple[Path, str, Contents]]:
+    """Each file with its digest and contents; only files that are new or have changed are read."""
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise UsageError(f"{folder}: no training samples (.npz) there")
+    note = folder / "contents.json"
+    known = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+    now = {}
+    for path in paths:
+        stat = path.stat()
+        entry = known.get(path.name)
+        if entry is None or entry["size"] != stat.st_size or entry["modified_ns"] != stat.st_mtime_ns:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            entry = {"size": stat.st_size, "modified_ns": stat.st_mtime_ns, "sha256": digest}
+            entry |= asdict(Contents.of(read_sample(path)))
+        now[path.name] = entry
+        slices = (tuple(entry[name]) for name in ("coronary", "other", "bright"))
+        yield path, entry["sha256"], Contents(entry["slices"], entry["category"], *slices)
+    if now != known:
+        write_text(note, json.dumps(now))
+
+
+def contents_of(samples: Samples) -> list[Contents]:
+    """What each sample holds; a folder knows it already."""
+    return samples.contents if isinstance(samples, SampleFolder) else [Contents.of(sample) for sample in samples]
+
+
+def digest_of(samples: Samples) -> str:
+    """SHA-256 of the data: of a folder's files, or of the arrays."""
+    if isinstance(samples, SampleFolder):
+        return samples.digest
+    digest = hashlib.sha256()
+    for sample in samples:
+        for array in (sample.hu, sample.labels, sample.heart, sample.mass_mg):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def require_pixels(samples: Samples, network: NetworkConfig) -> None:
+    """Raise ``UsageError`` where the first sample's pixels are not the network's."""
+    found = samples[0].spacing_mm
+    wanted = (network.slice_mm or found[0], network.pixel_mm, network.pixel_mm)
+    if not np.allclose(found, wanted, rtol=SPACING_TOLERANCE):
+        raise UsageError(f"sample {samples[0].name} has a spacing of {found} mm, the network wants {wanted}")

@@ -1,0 +1,254 @@
+"""The training loop: one process, or several by ``torchrun`` without a change; a run that was cut resumes exactly."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Subset
+
+from ctacal.atomic import write_text
+from ctacal.errors import UsageError
+from ctacal.nn.batches import Batch, TrainingSteps
+from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
+from ctacal.nn.config import Recipe, TrainConfig, read_recipe
+from ctacal.nn.losses import Loss
+from ctacal.nn.networks import build, classes_of
+from ctacal.nn.samples import SampleFolder, Samples, digest_of, require_pixels
+from ctacal.nn.validate import Validation, validate
+
+COLUMNS = (
+    "step", "learning_rate", "loss", "focal", "top", "overlap", "vessel", "mass", "heart",
+    "kappa", "exact", "sensitivity", "specificity", "dice",
+)  # fmt: skip
+"""Of log.csv."""
+
+Report = Callable[[int, Mapping[str, float]], object]
+"""Told after every step: the steps done, and figures where there are new ones."""
+
+
+def train(recipe_path: Path, out: Path, *, report: Report = lambda _step, _figures: None) -> Path:
+    """Train by a recipe file into ``out``; returns the best checkpoint. A run that was cut goes on where it was.
+
+    Raises ``UsageError`` where the recipe or its data are wrong.
+    """
+    recipe = read_recipe(recipe_path)
+    data = recipe.data
+    training, validation, guard = (
+        SampleFolder([recipe_path.parent / folder for folder in folders])
+        for folders in (data.training, data.validation, data.guard)
+    )
+    best = fit(recipe, training, validation, out, report=report)
+    if recipe.train.initial and len(guard) and int(os.environ.get("RANK", "0")) == 0:
+        write_guard(Path(recipe.train.initial), best, guard, out)
+    return best
+
+
+def write_guard(before: Path, after: Path, guard: Samples, out: Path) -> None:
+    """Score two checkpoints on the same samples, into ``guard.json``: what fine-tuning has cost elsewhere."""
+    rows = {
+        name: validate(one.network(), guard, one.recipe.network).to_row()
+        for name, one in (("before", read_checkpoint(before)), ("after", read_checkpoint(after)))
+    }
+    write_text(out / "guard.json", json.dumps(rows, indent=2) + "\n")
+
+
+def fit(
+    recipe: Recipe,
+    training: Samples,
+    validation: Samples,
+    out: Path,
+    *,
+    report: Report = lambda _step, _figures: None,
+) -> Path:
+    """Train on samples from wherever; writes ``last.pt``, ``best.pt`` and ``log.csv`` to ``out``, returns ``best.pt``.
+
+    Raises ``UsageError`` where ``out`` holds a run of another recipe or other data, or the samples have other pixels.
+    """
+    if not len(training) or not len(validation):
+        raise UsageError("the recipe names no training or no validation samples ([data])")
+    for samples in (training, validation):
+        require_pixels(samples, recipe.network)
+    with processes() as (rank, device):
+        run = _Run.begun(recipe, digest_of(training), out, device)
+        log = _Log(out / "log.csv", run.step) if rank == 0 else None
+        if run.step == 0 and recipe.train.initial and log:
+            log.write({"step": 0, **run.validated(validation).to_row()})
+        for batch in _batches(training, recipe, run.step, rank):
+            figures = run.take_step(batch.to(device))
+            if log:
+                _keep(run, figures, validation, out, log, report)
+    return out / "best.pt"
+
+
+@contextmanager
+def processes() -> Iterator[tuple[int, torch.device]]:
+    """(rank, device) of this process; joins the others where ``torchrun`` started several."""
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    gpu = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if gpu else torch.device("cpu")
+    if alone:
+        yield 0, device
+        return
+    torch.distributed.init_process_group("nccl" if gpu else "gloo")
+    try:
+        yield torch.distributed.get_rank(), device
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then half a cosine down to 1 % of the highest (Loshchilov 2017)."""
+    if step < config.warm_up_steps:
+        return config.learning_rate * (step + 1) / config.warm_up_steps
+    done = (step - config.warm_up_steps) / max(1, config.steps - config.warm_up_steps)
+    cosine = 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * done, dtype=torch.float64))))
+    return config.learning_rate * (0.01 + 0.99 * cosine)
+
+
+def _batches(training: Samples, recipe: Recipe, step: int, rank: int) -> Iterator[Batch]:
+    """The batches from ``step`` on, in order."""
+    steps = TrainingSteps(training, recipe, rank)
+    rest = Subset(steps, range(step, recipe.train.steps))
+    workers = recipe.train.loaders
+    return iter(DataLoader(rest, batch_size=None, num_workers=workers, pin_memory=torch.cuda.is_available()))
+
+
+def _keep(run: "_Run", figures: dict[str, float], validation: Samples, out: Path, log: "_Log", report: Report) -> None:
+    """After a step: log, validate, write checkpoints, where it is time."""
+    config, step = run.recipe.train, run.step
+    ends = step == config.steps
+    told: dict[str, float] = {}
+    if step % config.log_every == 0 or ends:
+        told = {"learning_rate": learning_rate(step - 1, config), **figures}
+    if step % config.validate_every == 0 or ends:
+        result = run.validated(validation)
+        told |= result.to_row()
+        if result.quality >= run.best:
+            run.best = result.quality
+            run.checkpoint().write(out / "best.pt")
+    if told:
+        log.write({"step": step, **told})
+    if step % config.checkpoint_every == 0 or ends:
+        run.checkpoint().write(out / "last.pt")
+    report(step, told)
+
+
+@dataclass(eq=False, slots=True)
+class _Run:
+    """A training under way: the one thing here that changes."""
+
+    recipe: Recipe
+    data_digest: str
+    device: torch.device
+    network: nn.Module
+    averaged: nn.Module
+    trained: nn.Module
+    """``network``, or its distributed wrapping."""
+    optimiser: torch.optim.Optimizer
+    loss: Loss
+    step: int = 0
+    best: float = -1.0
+
+    @classmethod
+    def begun(cls, recipe: Recipe, data_digest: str, out: Path, device: torch.device) -> "_Run":
+        """From the run in ``out``, else from ``initial``, else from random weights."""
+        torch.manual_seed(recipe.train.seed)
+        network, averaged = build(recipe.network).to(device), build(recipe.network).to(device)
+        if recipe.train.initial:
+            network.load_state_dict(_initial_weights(recipe))
+        averaged.load_state_dict(network.state_dict())
+        network = network.to(memory_format=torch.channels_last)
+        shared = torch.distributed.is_available() and torch.distributed.is_initialized()
+        config = recipe.train
+        optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+        only_heart = recipe.network.kind == "heart"
+        run = cls(
+            recipe, data_digest, device, network, averaged,
+            DistributedDataParallel(network) if shared else network,
+            optimiser,
+            Loss(recipe.loss, classes_of(recipe.network), only_heart=only_heart, pixel_mm=recipe.network.pixel_mm),
+        )  # fmt: skip
+        if (out / "last.pt").exists():
+            run._resume(read_checkpoint(out / "last.pt"), out)
+        return run
+
+    def _resume(self, checkpoint: Checkpoint, out: Path) -> None:
+        if checkpoint.recipe != self.recipe or checkpoint.data_digest != self.data_digest:
+            what = "data" if checkpoint.recipe == self.recipe else "recipe"
+            raise UsageError(f"{out} holds a run of another {what}; give another folder, or remove it")
+        self.network.load_state_dict(checkpoint.weights)
+        self.averaged.load_state_dict(checkpoint.averaged)
+        self.optimiser.load_state_dict(checkpoint.optimiser)
+        torch.set_rng_state(checkpoint.random_state)
+        self.step, self.best = checkpoint.step, checkpoint.best
+
+    def take_step(self, batch: Batch) -> dict[str, float]:
+        """One step down; returns the loss and its parts."""
+        config = self.recipe.train
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.step, config)
+        self.trained.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
+            answer = self.trained(batch.x.to(memory_format=torch.channels_last), config.sequences)
+        loss, parts = self.loss(answer, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
+        self.optimiser.step()
+        self._average()
+        self.step += 1
+        return {"loss": float(loss.detach()), **parts}
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """The average follows faster at the beginning, when there is little to average."""
+        decay = min(self.recipe.train.ema, (1 + self.step) / (10 + self.step))
+        for mean, now in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if mean.dtype.is_floating_point:
+                mean.lerp_(now, 1 - decay)
+            else:
+                mean.copy_(now)
+
+    def validated(self, validation: Samples) -> Validation:
+        return validate(self.averaged, validation, self.recipe.network)
+
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            self.recipe, self.data_digest, self.step, self.network.state_dict(), self.averaged.state_dict(),
+            self.optimiser.state_dict(), torch.get_rng_state(), self.best,
+        )  # fmt: skip
+
+
+def _initial_weights(recipe: Recipe) -> dict[str, torch.Tensor]:
+    start = read_checkpoint(Path(recipe.train.initial))
+    if start.recipe.network != recipe.network:
+        raise UsageError(f"{recipe.train.initial} holds another network than the recipe's [network]")
+    return start.averaged
+
+
+class _Log:
+    """log.csv; lines after the step that training resumes from are taken out."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        lines = [",".join(COLUMNS)]
+        if step and path.exists():
+            lines += [
+                line for line in path.read_text(encoding="utf-8").splitlines()[1:] if int(line.split(",")[0]) <= step
+            ]
+        write_text(path, "\n".join(lines) + "\n")
+        self.path = path
+
+    def write(self, row: Mapping[str, float]) -> None:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS).writerow({name: _short(value) for name, value in row.items()})
+
+
+def _short(value: float) -> str:
+    return f"{value:.6g}"

@@ -1,0 +1,72 @@
+"""The trunk of our networks: a 2-D encoder and decoder for each slice, tied over the slices by ConvLSTMs."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from ctacal.nn.config import NetworkConfig
+from ctacal.nn.convlstm import BothWays
+
+
+class SliceUNet(nn.Module):
+    """(slices, channels, rows, columns) -> (slices, widths[0], rows / unshuffle, columns / unshuffle).
+
+    Space to depth first, so that the finest level costs a quarter. Skips are added, not concatenated: that and a short
+    decoder take 45 % off the operations (docs/log.md, 2026-11-23).
+    """
+
+    def __init__(self, channels: int, config: NetworkConfig) -> None:
+        super().__init__()
+        self.unshuffle, widths = config.unshuffle, config.widths
+        inputs = (channels * self.unshuffle**2, *widths)
+        self.down = nn.ModuleList(
+            convolutions(before, after, count=2, stride=1 if level == 0 else 2)
+            for level, (before, after) in enumerate(zip(inputs, widths, strict=False))
+        )
+        self.over_slices = BothWays(widths[-1], config.lstm_channels)
+        self.over_slices_mid = BothWays(widths[-2], config.mid_lstm_channels) if config.mid_lstm_channels else None
+        steps = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for coarse, fine in steps)
+        self.up = nn.ModuleList(convolutions(fine, fine, count=config.decoder_convolutions) for _, fine in steps)
+
+    def forward(self, x: Tensor, sequences: int = 1) -> Tensor:
+        """The batch holds ``sequences`` runs of neighbouring slices, one after the other."""
+        x = space_to_depth(x, self.unshuffle)  # (s, 4 c, r/2, c/2)
+        levels = []
+        for down in self.down:
+            x = down(x)
+            levels.append(x)  # (s, w0, r/2, c/2), (s, w1, r/4, c/4), ...
+        x = self.over_slices(levels.pop(), sequences)  # (s, w3, r/16, c/16)
+        if self.over_slices_mid is not None:
+            levels[-1] = self.over_slices_mid(levels[-1], sequences)  # (s, w2, r/8, c/8)
+        for narrow, up in zip(self.narrow, self.up, strict=True):
+            x = up(F.interpolate(narrow(x), scale_factor=2.0, mode="nearest") + levels.pop())
+        return x
+
+
+def convolutions(before: int, after: int, *, count: int, stride: int = 1) -> nn.Sequential:
+    """``count`` times: 3 x 3 convolution, batch normalisation (folded away at export), ReLU; the first may stride."""
+    layers: list[nn.Module] = []
+    for index in range(count):
+        channels, step = (before, stride) if index == 0 else (after, 1)
+        layers += [nn.Conv2d(channels, after, 3, step, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+def space_to_depth(x: Tensor, n: int) -> Tensor:
+    """(s, c, r, k) -> (s, c n n, r/n, k/n), as ``pixel_unshuffle``, whose ONNX export orders the channels wrongly."""
+    s, c, r, k = x.shape
+    blocks = x.reshape(s, c, r // n, n, k // n, n).permute(0, 1, 3, 5, 2, 4)  # (s, c, n, n, r/n, k/n)
+    return blocks.reshape(s, c * n * n, r // n, k // n)
+
+
+class ToPixels(nn.Module):
+    """(slices, width, rows / n, columns / n) -> (slices, channels, rows, columns): depth to space."""
+
+    def __init__(self, width: int, channels: int, unshuffle: int) -> None:
+        super().__init__()
+        self.unshuffle = unshuffle
+        self.expand = nn.Conv2d(width, channels * unshuffle**2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Each position's channels become the n x n pixels it stands for."""
+        return F.pixel_shuffle(self.expand(x), self.unshuffle)

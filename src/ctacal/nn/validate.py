@@ -1,0 +1,120 @@
+"""How good a network is on whole samples: category agreement first, then overlap."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ctacal.nn.augment import Clip, whole_clip
+from ctacal.nn.batches import input_of
+from ctacal.nn.config import NetworkConfig
+from ctacal.nn.networks import classes_of
+from ctacal.nn.samples import BRIGHT_HU, Sample, Samples, agatston_of
+from ctacal.scores import risk_category
+
+CATEGORIES = ("0", "1-100", "101-400", ">400")
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """On all validation samples; what does not apply is NaN."""
+
+    kappa: float
+    """Linear weights, over the four categories."""
+    exact: float
+    sensitivity: float
+    """Of any calcium, CAC > 0."""
+    specificity: float
+    dice: float
+    """Of coronary voxels that score; of the heart for a heart network."""
+    table: tuple[tuple[int, ...], ...]
+    """(4, 4): samples by true (rows) and predicted category."""
+
+    @property
+    def quality(self) -> float:
+        """What the best checkpoint is chosen by: kappa, or Dice where there are no categories; NaN counts as 0."""
+        return float(np.nan_to_num(self.dice if np.isnan(self.kappa) else self.kappa))
+
+    def to_row(self) -> dict[str, float]:
+        """The figures for the log."""
+        names = ("kappa", "exact", "sensitivity", "specificity", "dice")
+        return {name: round(float(getattr(self, name)), 4) for name in names}
+
+
+@torch.no_grad()
+def validate(network: nn.Module, samples: Samples, config: NetworkConfig) -> Validation:
+    """Run the network on every sample, whole."""
+    network.eval()
+    pairs = [_one(network, sample, config) for sample in samples]
+    agreement = np.zeros((4, 4), np.int64)
+    for true, predicted, _ in pairs:
+        agreement[CATEGORIES.index(risk_category(true)), CATEGORIES.index(risk_category(predicted))] += 1
+    both, sizes = (sum(overlap[part] for _, _, overlap in pairs) for part in (0, 1))
+    dice = 2 * both / sizes if sizes else float("nan")
+    if config.kind == "heart":
+        agreement[:] = 0
+    return _measured(agreement, dice)
+
+
+def _one(network: nn.Module, sample: Sample, config: NetworkConfig) -> tuple[float, float, tuple[int, int]]:
+    """True and predicted Agatston score; voxels in common and in sum."""
+    clip = whole_clip(sample, config.multiple)
+    if config.kind == "heart":
+        found = _logits(network, clip, config)[:, 0] > 0
+        true = clip.heart > 0.5
+        return 0.0, 0.0, _overlap(true, found)
+    labels = predicted_labels(network, clip, config)
+    hu = np.rint(clip.hu).astype(np.int16)
+    bright = hu >= BRIGHT_HU
+    true, found = (bright & (one >= 1) & (one <= 5) for one in (clip.labels, labels))
+    score = agatston_of(hu, labels, clip.spacing_mm)
+    return sample.agatston, score, _overlap(true, found)
+
+
+def predicted_labels(network: nn.Module, clip: Clip, config: NetworkConfig) -> NDArray[np.uint8]:
+    """(slices, rows, columns): the likeliest class of each voxel, as ``Calcium`` values, whatever its HU."""
+    values = np.asarray(classes_of(config), np.uint8)
+    return np.asarray(values[_logits(network, clip, config).argmax(axis=1)], np.uint8)
+
+
+@torch.no_grad()
+def _logits(network: nn.Module, clip: Clip, config: NetworkConfig) -> NDArray[np.float32]:
+    device = next(network.parameters()).device
+    answer = network(input_of(clip, config).to(device))
+    logits: torch.Tensor = answer.logits.float()
+    if answer.heart is not None:  # the published system: no lesion outside of its heart
+        logits[:, 1:] = torch.where(answer.heart > 0, logits[:, 1:], -torch.inf)
+    return logits.cpu().numpy()
+
+
+def _overlap(true: NDArray[np.bool_], found: NDArray[np.bool_]) -> tuple[int, int]:
+    return int((true & found).sum()), int(true.sum() + found.sum())
+
+
+def _measured(table: NDArray[np.int64], dice: float) -> Validation:
+    with np.errstate(invalid="ignore"):
+        return Validation(
+            linear_kappa(table),
+            float(np.trace(table) / np.float64(table.sum())),
+            float(table[1:, 1:].sum() / np.float64(table[1:].sum())),
+            float(table[0, 0] / np.float64(table[0].sum())),
+            float(dice),
+            tuple(tuple(row) for row in table.tolist()),
+        )
+
+
+def linear_kappa(table: NDArray[np.int64] | Iterable[Iterable[int]]) -> float:
+    """Cohen's kappa with linear weights (Cohen J, Psychol Bull 1968;70:213-220); NaN where chance agrees wholly.
+
+    >>> round(linear_kappa([[2, 1], [0, 3]]), 3)
+    0.667
+    """
+    counts = np.asarray(table, np.float64)
+    rank = np.arange(len(counts))
+    distance = np.abs(rank[:, None] - rank)
+    total = counts.sum()
+    by_chance = (np.outer(counts.sum(axis=1), counts.sum(axis=0)) / total * distance).sum() if total else 0.0
+    return float(1 - (counts * distance).sum() / by_chance) if by_chance else float("nan")

@@ -1,0 +1,275 @@
+"""Export and scoring: ONNX says what torch says, at any length; the labels come back on the scan's own voxels."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ctacal.errors import Code, Refusal, UsageError
+from ctacal.geometry import Geometry
+from ctacal.heart import HeartMask
+from ctacal.labels import Calcium
+from ctacal.nn.checkpoint import Checkpoint
+from ctacal.nn.classes import BY_VESSEL
+from ctacal.nn.config import NetworkConfig, Recipe, SamplingConfig
+from ctacal.nn.export import ForScoring, export, write_onnx
+from ctacal.nn.inputs import Floats, channels_of
+from ctacal.nn.networks import build
+from ctacal.nn.predict import Model, Stage, load_model, locate_heart
+from ctacal.scores import SCCT_2016
+from ctacal.study import ModelInfo
+from ctacal.volume import Volume
+
+CALCIUM = NetworkConfig(widths=(4, 8), lstm_channels=3)
+HEART = NetworkConfig(
+    kind="heart",
+    widths=(4, 8),
+    lstm_channels=2,
+    pixel_mm=4.0,
+    slice_mm=5.0,
+    position=False,
+    neighbours=False,
+    mass_head=False,
+)
+
+
+def stirred(config: NetworkConfig) -> nn.Module:
+    """A network whose every number matters: biases and normalisation statistics too."""
+    torch.manual_seed(3)
+    network = build(config)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for one, low, high in ((module.running_mean, -0.3, 0.3), (module.running_var, 0.5, 1.5)):
+                assert one is not None
+                one.uniform_(low, high)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.3, 0.3)
+    return network.eval()
+
+
+def checkpoint(config: NetworkConfig, path: Path) -> Path:
+    network = stirred(config)
+    recipe = Recipe(name=config.kind, network=config, sampling=SamplingConfig(rows=96, columns=96))
+    made = Checkpoint(recipe, "0" * 64, 7, network.state_dict(), network.state_dict(), {}, torch.get_rng_state(), 0.5)
+    made.write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    stages = [checkpoint(config, folder / f"{config.kind}.pt") for config in (HEART, CALCIUM)]
+    return export(stages[0], stages[1], folder / "model", name="toy", facts={"licence": "Apache-2.0"}).parent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slices", [1, 2, 5, 23])
+@pytest.mark.parametrize("sides", [(32, 32), (48, 80)])
+def test_onnx_is_torch(exported: Path, slices: int, sides: tuple[int, int]) -> None:
+    model = load_model(exported, threads=1)
+    for config, stage in ((HEART, model.heart), (CALCIUM, model.calcium)):
+        x = torch.randn(slices, channels_of(config), *sides)
+        with torch.no_grad():
+            expected = ForScoring(stirred(config)).eval()(x)
+        found = stage.run(x.numpy())
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert one.shape == other.shape
+            np.testing.assert_allclose(one, other.numpy(), atol=1e-4, rtol=1e-5)
+        assert found[0].std() > 1e-3, "a network that says something"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "config",
+    [replace(CALCIUM, unshuffle=1, refine_channels=4, mid_lstm_channels=2), NetworkConfig.published()],
+    ids=["every option", "published"],
+)
+def test_other_networks_export(tmp_path: Path, config: NetworkConfig) -> None:
+    import onnxruntime
+
+    network, channels = stirred(config), channels_of(config)
+    write_onnx(network, config, tmp_path / "one.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "one.onnx", providers=["CPUExecutionProvider"])
+    for slices in (2, 7):
+        x = torch.randn(slices, channels, 48, 32)
+        with torch.no_grad():
+            expected = ForScoring(network).eval()(x)[0].numpy()
+        np.testing.assert_allclose(session.run(None, {"x": x.numpy()})[0], expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_card_names_what_it_ships_with(exported: Path) -> None:
+    card = json.loads((exported / "model.json").read_text())
+    assert card["facts"] == {"licence": "Apache-2.0"}
+    assert card["stages"]["calcium"]["classes"] == [int(label) for label in BY_VESSEL]
+    assert card["stages"]["calcium"]["step"] == 7
+    assert len(load_model(exported, threads=1).info.digest) == 64
+
+
+@pytest.mark.slow
+def test_scoring_imports_no_torch(exported: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from ctacal.nn.predict import load_model; "
+        "load_model(Path(sys.argv[1])); assert not {'torch', 'onnx', 'scipy.ndimage'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(exported)], check=True)
+
+
+@pytest.mark.slow
+def test_another_file_than_the_card_names(exported: Path, tmp_path: Path) -> None:
+    for file in exported.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    content = bytearray((tmp_path / "calcium.onnx").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "calcium.onnx").write_bytes(content)
+    with pytest.raises(UsageError, match=r"calcium\.onnx is not the file"):
+        load_model(tmp_path)
+    (tmp_path / "heart.onnx").unlink()
+    with pytest.raises(UsageError, match=r"heart\.onnx"):
+        load_model(tmp_path)
+
+
+def test_prediction_imports_no_torch() -> None:
+    code = "import sys; import ctacal.nn.predict; assert not {'torch', 'onnx', 'scipy.ndimage'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_model(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no model"):
+        load_model(tmp_path)
+    (tmp_path / "model.json").write_text('{"format": 2}')
+    with pytest.raises(UsageError, match="another format"):
+        load_model(tmp_path)
+
+
+def test_stages_are_not_mixed_up(tmp_path: Path) -> None:
+    calcium = checkpoint(CALCIUM, tmp_path / "calcium.pt")
+    with pytest.raises(UsageError, match="expected a heart network"):
+        export(calcium, calcium, tmp_path / "out", name="x")
+
+
+def fake_heart(x: Floats) -> list[Floats]:
+    """As much heart as there is tissue, 40 HU, in a world of lung, -800 HU."""
+    hu = x * 300.0 - 150.0
+    return [np.clip((hu + 800.0) / 840.0, 0.0, 1.0).astype(np.float32)]
+
+
+def by_side(x: Floats) -> list[Floats]:
+    """LAD to the left of the heart's centre, RCA to the right; mass 1 mg a slice each."""
+    probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
+    to_left = x[:, 5] > 0
+    probability[:, BY_VESSEL.index(Calcium.LAD)] = 0.9 * to_left
+    probability[:, BY_VESSEL.index(Calcium.RCA)] = 0.9 * ~to_left
+    return [probability, np.ones((len(x), 4), np.float32)]
+
+
+def by_hand(calcium: Callable[[Floats], list[Floats]] = by_side) -> Model:
+    return Model(
+        ModelInfo("hand", "1", "0" * 64), Stage(fake_heart, HEART, (0, 1)), Stage(calcium, CALCIUM, BY_VESSEL), {}
+    )
+
+
+def ball(
+    spacing_mm: tuple[float, float, float], size_mm: tuple[float, float, float] = (120.0, 200.0, 240.0)
+) -> tuple[Volume, np.ndarray]:
+    """A heart of 45 mm radius at the middle of a scan of lung, another 20 mm ball beside it; its mask."""
+    shape = tuple(round(mm / step) for mm, step in zip(size_mm, spacing_mm, strict=True))
+    scan = Geometry.from_spacing((shape[0], shape[1], shape[2]), spacing_mm, (-300.0, 20.0, 100.0))
+    mm = [(i - (n - 1) / 2) * step for i, n, step in zip(np.indices(shape), shape, spacing_mm, strict=True)]
+    inside = mm[0] ** 2 + mm[1] ** 2 + mm[2] ** 2 < 45**2
+    island = mm[0] ** 2 + (mm[1] - 40) ** 2 + (mm[2] - 85) ** 2 < 20**2
+    return Volume(np.where(inside | island, 40, -800).astype(np.int16), scan), inside
+
+
+SPACINGS = [(3.0, 1.0, 1.0), (5.0, 1.95, 1.95), (1.25, 1.4, 1.1), (2.5, 0.7, 0.7)]
+
+
+@pytest.mark.parametrize("spacing_mm", SPACINGS)
+def test_heart_comes_back_on_the_scan(spacing_mm: tuple[float, float, float]) -> None:
+    volume, inside = ball(spacing_mm)
+    heart = locate_heart(volume, by_hand().heart)
+    dice = 2 * (heart.mask & inside).sum() / (heart.mask.sum() + inside.sum())
+    assert dice > 0.95
+    assert not heart.touches_first_slice | heart.touches_last_slice
+
+
+def test_heart_cut_off_by_the_scan() -> None:
+    volume, inside = ball((3.0, 1.0, 1.0))
+    cut = volume.crop((slice(20, None), slice(None), slice(60, 150)))
+    heart = locate_heart(cut, by_hand().heart)
+    assert heart.touches_first_slice
+    expected = inside[20:, :, 60:150]
+    assert 2 * (heart.mask & expected).sum() / (heart.mask.sum() + expected.sum()) > 0.93
+
+
+def test_no_heart() -> None:
+    volume, _ = ball((3.0, 1.0, 1.0))
+    with pytest.raises(Refusal) as refusal:
+        locate_heart(Volume(np.full_like(volume.hu, -800), volume.geometry), by_hand().heart)
+    assert refusal.value.reason.code == Code.HEART_NOT_FOUND
+
+
+@pytest.mark.parametrize("spacing_mm", SPACINGS)
+def test_labels_come_back_on_the_scan(spacing_mm: tuple[float, float, float]) -> None:
+    """A lesion on each side of the heart, one in the lung: exactly the bright voxels of the first two are labelled."""
+    volume, _ = ball(spacing_mm)
+    slices, rows, columns = volume.hu.shape
+    reach = round(20 / spacing_mm[2])
+    left, right = columns // 2 + reach, columns // 2 - reach
+    for column in (left, right, 3):
+        volume.hu[slices // 2 : slices // 2 + 2, rows // 2 : rows // 2 + 3, column : column + 3] = 300
+    volume.hu[slices // 2, rows // 2, left] = 129
+    prediction = by_hand()(volume, SCCT_2016)
+    expected = np.zeros(volume.hu.shape, np.uint8)
+    expected[volume.hu >= 130] = Calcium.RCA
+    expected[:, :, columns // 2 :] *= 0
+    expected[(volume.hu >= 130) & (np.arange(columns) >= columns // 2)] = Calcium.LAD
+    expected[:, :, :8] = 0
+    np.testing.assert_array_equal(prediction.labels.labels, expected)
+    assert prediction.heart is not None
+    assert prediction.uncertainty is not None
+    assert prediction.uncertainty["coronary_certainty"] == pytest.approx(0.9)
+    assert prediction.uncertainty["regressed_mass_mg_LAD"] >= 90 / spacing_mm[0]
+
+
+def test_nothing_bright_needs_no_second_network() -> None:
+    def never(_: Floats) -> list[Floats]:
+        raise AssertionError
+
+    volume, _ = ball((3.0, 1.0, 1.0))
+    prediction = by_hand(never)(volume, SCCT_2016)
+    assert not prediction.labels.labels.any()
+    assert prediction.uncertainty is None
+
+
+def test_probabilities_are_interpolated_between_pixels() -> None:
+    """Class borders fall where the network's probabilities cross, not on its pixels: LAD begins at -0.3 mm."""
+
+    def sloping(x: Floats) -> list[Floats]:
+        to_left_mm = x[:, 5] * 60.0
+        probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
+        probability[:, 2] = np.clip(0.5 + (to_left_mm + 0.3) / 200, 0, 1)
+        probability[:, 4] = 1 - probability[:, 2]
+        return [probability, np.ones((len(x), 4), np.float32)]
+
+    volume, _ = ball((3.0, 0.4, 0.4), (120.0, 120.0, 120.0))
+    middle = tuple(n // 2 for n in volume.hu.shape)
+    volume.hu[middle[0], middle[1], middle[2] - 20 : middle[2] + 20] = 300
+    labels = by_hand(sloping)(volume, SCCT_2016).labels.labels[middle[0], middle[1]]
+    first_left = int(np.flatnonzero(labels == Calcium.LAD)[0])
+    assert (labels[first_left : middle[2] + 20] == Calcium.LAD).all()
+    assert (labels[middle[2] - 20 : first_left] == Calcium.RCA).all()
+    assert abs((first_left - (volume.hu.shape[2] - 1) / 2) * 0.4 + 0.3) < 1.0
+
+
+def test_mask_is_a_heart_mask() -> None:
+    volume, _ = ball((3.0, 1.0, 1.0))
+    assert isinstance(locate_heart(volume, by_hand().heart), HeartMask)

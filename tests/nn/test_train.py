@@ -1,0 +1,253 @@
+"""Training: it learns, it resumes to the bit, it says where its weights come from."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ctacal import __version__
+from ctacal.errors import UsageError
+from ctacal.labels import Calcium
+from ctacal.nn.augment import whole_clip
+from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
+from ctacal.nn.config import NetworkConfig, Recipe, TrainConfig
+from ctacal.nn.samples import digest_of, write_sample
+from ctacal.nn.train import fit, learning_rate, train, write_guard
+from ctacal.nn.validate import linear_kappa, predicted_labels, validate
+from tests.nn.toys import TINY, recipe, toy, toys
+
+HEART = NetworkConfig(
+    kind="heart",
+    widths=(8, 16),
+    lstm_channels=4,
+    pixel_mm=1.0,
+    slice_mm=3.0,
+    position=False,
+    neighbours=False,
+    mass_head=False,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def weights(path: Path, name: str = "weights") -> dict[str, torch.Tensor]:
+    content: dict[str, torch.Tensor] = getattr(read_checkpoint(path), name)
+    return content
+
+
+def log_of(out: Path) -> list[dict[str, str]]:
+    with (out / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_learns_two_vessels_by_their_place(tmp_path: Path) -> None:
+    """Blobs that look alike: LAD, RCA and other calcium differ by where they lie, noise by its size."""
+    best = fit(recipe(steps=110, log_every=10), toys(), toys(), tmp_path)
+    rows = log_of(tmp_path)
+    assert float(rows[-1]["kappa"]) > 0.9
+    assert np.mean([float(row["loss"]) for row in rows[-3:]]) < 0.5 * float(rows[0]["loss"])
+    network = read_checkpoint(best).network()
+    unseen = toy(77, Calcium.LAD, Calcium.RCA)
+    labels = predicted_labels(network, whole_clip(unseen, 8), TINY)[:, : unseen.hu.shape[1], : unseen.hu.shape[2]]
+    for vessel in (Calcium.LAD, Calcium.RCA):
+        found = labels[unseen.labels == vessel]
+        assert (found == vessel).mean() > 0.8
+
+
+class Cut(Exception):
+    pass
+
+
+def test_five_and_a_cut_and_five_are_ten(tmp_path: Path) -> None:
+    """Cut at step 7, after the checkpoint of step 5: the bits of weights, average and optimiser are the same."""
+    plan = recipe(steps=10, checkpoint_every=5, validate_every=4, log_every=1)
+    fit(plan, toys(), toys(), tmp_path / "whole")
+
+    def cut(step: int, _: Mapping[str, float]) -> None:
+        if step == 7:
+            raise Cut
+
+    with pytest.raises(Cut):
+        fit(plan, toys(), toys(), tmp_path / "cut", report=cut)
+    assert read_checkpoint(tmp_path / "cut" / "last.pt").step == 5
+    torch.manual_seed(99)
+    told: list[int] = []
+    fit(plan, toys(), toys(), tmp_path / "cut", report=lambda step, _: told.append(step))
+    assert told == [6, 7, 8, 9, 10]
+    whole, resumed = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "cut"))
+    assert same(whole.weights, resumed.weights)
+    assert same(whole.averaged, resumed.averaged)
+    for one, other in zip(whole.optimiser["state"].values(), resumed.optimiser["state"].values(), strict=True):
+        assert same(one, other)
+    assert log_of(tmp_path / "whole") == log_of(tmp_path / "cut")
+
+
+def test_a_checkpoint_says_where_it_comes_from(tmp_path: Path) -> None:
+    plan = recipe(steps=2)
+    fit(plan, toys(), toys(), tmp_path)
+    checkpoint = read_checkpoint(tmp_path / "last.pt")
+    assert checkpoint.recipe == plan
+    assert checkpoint.data_digest == digest_of(toys())
+    assert (checkpoint.version, checkpoint.step) == (__version__, 2)
+    assert not same(checkpoint.weights, checkpoint.averaged)
+    assert not list(tmp_path.glob(".writing-*"))
+
+
+def test_another_recipe_or_other_data_do_not_resume(tmp_path: Path) -> None:
+    plan = recipe(steps=2)
+    fit(plan, toys(), toys(), tmp_path)
+    with pytest.raises(UsageError, match="another recipe"):
+        fit(recipe(steps=3), toys(), toys(), tmp_path)
+    with pytest.raises(UsageError, match="another data"):
+        fit(plan, toys()[:3], toys(), tmp_path)
+
+
+def test_what_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"not at all")
+    with pytest.raises(UsageError, match="not a checkpoint"):
+        read_checkpoint(tmp_path / "a.pt")
+    with pytest.raises(UsageError, match="not a checkpoint"):
+        read_checkpoint(tmp_path / "none.pt")
+
+
+def test_fine_tuning_begins_with_a_validation_of_what_was_known(tmp_path: Path) -> None:
+    fit(recipe(steps=3), toys(), toys(), tmp_path / "first")
+    start = tmp_path / "first" / "best.pt"
+    plan = recipe(steps=1, initial=str(start), learning_rate=1e-9, warm_up_steps=0)
+    fit(plan, toys(), toys(), tmp_path / "second")
+    known = validate(read_checkpoint(start).network(), toys(), TINY)
+    assert {name: log_of(tmp_path / "second")[0][name] for name in ("step", "dice")} == {
+        "step": "0",
+        "dice": f"{known.to_row()['dice']:.6g}",
+    }
+    before, after = (read_checkpoint(tmp_path / name / "best.pt") for name in ("first", "second"))
+    name = "to_pixels.expand.weight"
+    torch.testing.assert_close(before.averaged[name], after.weights[name], atol=1e-7, rtol=0)
+    write_guard(start, tmp_path / "second" / "best.pt", toys(), tmp_path)
+    guard = json.loads((tmp_path / "guard.json").read_text())
+    assert guard["before"]["dice"] == pytest.approx(known.to_row()["dice"])
+    assert guard["before"].keys() == guard["after"].keys()
+    other = replace(plan, network=replace(TINY, lstm_channels=5))
+    with pytest.raises(UsageError, match="another network"):
+        fit(other, toys(), toys(), tmp_path / "third")
+
+
+def test_heart_network_learns(tmp_path: Path) -> None:
+    fit(recipe(HEART, steps=25), toys()[:2], toys()[:2], tmp_path)
+    assert float(log_of(tmp_path)[-1]["dice"]) > 0.9
+
+
+def test_published_system_trains_by_the_same_loop(tmp_path: Path) -> None:
+    """One step: every part of both networks is told something."""
+    plan = recipe(NetworkConfig.published(), steps=1, sequences=1)
+    plan = replace(plan, sampling=replace(plan.sampling, slices=3))
+    fit(plan, toys()[1:2], toys()[1:2], tmp_path)
+    row = log_of(tmp_path)[0]
+    assert float(row["heart"]) > 0 < float(row["focal"])
+    moments = read_checkpoint(tmp_path / "last.pt").optimiser["state"]
+    assert all(one["exp_avg"].abs().max() > 0 for one in moments.values())
+
+
+def test_by_recipe_file(tmp_path: Path) -> None:
+    for sample in toys():
+        write_sample(tmp_path / "data", sample)
+    (tmp_path / "recipe.toml").write_text(
+        'name = "toy"\n[network]\nwidths = [4, 8]\nlstm_channels = 2\n'
+        '[data]\ntraining = ["data"]\nvalidation = ["data"]\n'
+        "[sampling]\nslices = 4\nrows = 40\ncolumns = 40\n[train]\nsteps = 2\nsequences = 1\n"
+    )
+    best = train(tmp_path / "recipe.toml", tmp_path / "out")
+    assert read_checkpoint(best).recipe.name == "toy"
+    with pytest.raises(UsageError, match="no training or no validation"):
+        fit(recipe(steps=1), [], toys(), tmp_path / "none")
+
+
+def test_learning_rate() -> None:
+    config = TrainConfig(steps=110, warm_up_steps=10, learning_rate=1.0)
+    assert learning_rate(0, config) == 0.1
+    assert learning_rate(9, config) == learning_rate(10, config) == 1.0
+    assert learning_rate(60, config) == pytest.approx(0.505)
+    assert learning_rate(110, config) == pytest.approx(0.01)
+
+
+def test_kappa() -> None:
+    """Cohen 1968 by hand: disagreement seen over that expected by chance, both weighted by distance."""
+    table = [[20, 5, 0, 0], [4, 15, 3, 0], [0, 2, 12, 4], [1, 0, 3, 31]]
+    counts = np.array(table, float)
+    rows, columns, n = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+    seen = sum(counts[i, j] * abs(i - j) for i in range(4) for j in range(4))
+    chance = sum(rows[i] * columns[j] / n * abs(i - j) for i in range(4) for j in range(4))
+    assert linear_kappa(table) == pytest.approx(1 - seen / chance)
+    assert np.isnan(linear_kappa([[5, 0], [0, 0]]))
+
+
+def test_perfect_answers_have_perfect_figures() -> None:
+    class Oracle(torch.nn.Module):
+        """Knows the toys: answers by the calcium window and the place."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.number = torch.nn.Parameter(torch.zeros(1))
+            self.left = [sample.labels for sample in toys()]
+
+        def forward(self, x: torch.Tensor) -> object:
+            from ctacal.nn.answer import Answer
+            from ctacal.nn.classes import BY_VESSEL
+
+            labels = np.pad(self.left.pop(0), ((0, 0), *((0, n - 40) for n in x.shape[2:])))
+            classes = np.array([BY_VESSEL.index(int(label)) for label in labels.ravel()]).reshape(labels.shape)
+            return Answer(torch.nn.functional.one_hot(torch.from_numpy(classes), 6).movedim(-1, 1).float())
+
+    result = validate(Oracle(), toys(), TINY)
+    assert (result.kappa, result.exact, result.sensitivity, result.specificity, result.dice) == (1, 1, 1, 1, 1)
+    assert np.trace(np.array(result.table)) == len(toys())
+
+
+@pytest.mark.slow
+def test_two_processes_by_torchrun(tmp_path: Path) -> None:
+    """The same code: both processes end with the same weights, which differ from those of one process alone."""
+    script = tmp_path / "go.py"
+    script.write_text(
+        "import sys, torch\nfrom pathlib import Path\ntorch.set_num_threads(1)\n"
+        "from ctacal.nn.train import fit\nfrom tests.nn.toys import recipe, toys\n"
+        "fit(recipe(steps=3), toys(), toys(), Path(sys.argv[1]))\n"
+    )
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(tmp_path / "two")], check=True, env=environment, capture_output=True, timeout=240)
+    fit(recipe(steps=3), toys(), toys(), tmp_path / "one")
+    two, one = weights(tmp_path / "two" / "last.pt"), weights(tmp_path / "one" / "last.pt")
+    assert two.keys() == one.keys()
+    assert not same(two, one)
+
+
+def test_recipe_is_checked_against_the_network() -> None:
+    with pytest.raises(ValueError, match="multiples of 16"):
+        Recipe(name="x", sampling=replace(Recipe(name="y").sampling, rows=100))
+
+
+def test_checkpoint_fields_are_all_written(tmp_path: Path) -> None:
+    plan = recipe(steps=1)
+    fit(plan, toys()[:2], toys()[:2], tmp_path)
+    checkpoint = read_checkpoint(tmp_path / "last.pt")
+    checkpoint.write(tmp_path / "copy.pt")
+    back = read_checkpoint(tmp_path / "copy.pt")
+    assert isinstance(back, Checkpoint)
+    assert same(back.averaged, checkpoint.averaged)
+    assert torch.equal(back.random_state, checkpoint.random_state)
