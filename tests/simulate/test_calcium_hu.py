@@ -12,10 +12,10 @@ from ctacal.simulate.scanner.scan import scan
 from tests.simulate.bodies import QUIET, cylinder
 
 CENTRE = replace(QUIET, fov_mm=180.0, matrix=128, scan_field_mm=220.0, scatter=0.0, rotation_s=1.0, spacing_mm=2.0)
-BODY = cylinder(140, slices=8, hydroxyapatite=(((10.0, -20.0, 4.0), 300.0),))
+BODY = cylinder(140, slices=11, hydroxyapatite=(((10.0, -20.0, 4.0), 300.0),))
 BODY.hydroxyapatite_mg_cm3[:5] = 0
 BARE = Body(BODY.tissue, np.zeros_like(BODY.hydroxyapatite_mg_cm3), BODY.geometry)
-HEART = (slice(0, 8), slice(46, 106), slice(36, 106))
+HEART = (slice(0, 11), slice(46, 106), slice(36, 106))
 REGION = (slice(1, 4), slice(50, 100), slice(30, 80))
 
 

@@ -153,7 +153,7 @@ class Acquisition:
         still = still_region(self.body, phase.geometry)
         changed = (phase.tissue != still.tissue) | (phase.hydroxyapatite_mg_cm3 != still.hydroxyapatite_mg_cm3)
         box = Box.around(changed[part.any(axis=0)].any(axis=0))
-        difference = basis_maps(phase, box, self._basis, part) - basis_maps(still, box, self._basis, part)
+        difference = basis_maps(phase, box, self._basis, part, less=still)
         per_slab = np.tile(np.repeat(seen, self.slabs, axis=1), 2)
         self._project(paths, difference, box.middle_mm(phase.geometry, self.isocentre_mm), per_slab)
 

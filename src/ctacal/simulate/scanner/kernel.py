@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.interpolate import CubicSpline
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +46,7 @@ def _body(x: Floats) -> Floats:
 
     Measured at the border of lung and heart body on the reference data's phantom, steps of 0.05 per mm.
     """
-    return np.interp(x, np.arange(len(_BODY)) * _BODY_STEP, _BODY)
+    return _through(_BODY, _BODY_STEP, x)
 
 
 _LUNG = (1, 1.09, 1.28, 1.55, 1.82, 2.04, 2.12, 2.03, 1.73, 1.26, 0.71, 0.22, 0)
@@ -58,7 +59,14 @@ def _lung(x: Floats) -> Floats:
     The noise of one patient's scan in kernel L over that in kernel B, taken as a Hann of MTF50 0.30, in steps of 0.05
     per mm (Lung-PET-CT-Dx A0001, doi 10.7937/TCIA.2020.NNC2-0461).
     """
-    return np.interp(x, np.arange(len(_LUNG)) * _LUNG_STEP, _LUNG)
+    return _through(_LUNG, _LUNG_STEP, x)
+
+
+def _through(transfer: tuple[float, ...], step: float, x: Floats) -> Floats:
+    """A smooth curve through measured values: level at 0, for a cusp there would shade the whole picture."""
+    places = np.arange(len(transfer)) * step
+    curve = CubicSpline(places, transfer, bc_type=("clamped", "clamped"))
+    return np.where(x < places[-1], curve(np.minimum(x, places[-1])), 0.0)
 
 
 FAMILIES: Mapping[str, Callable[[Floats], Floats]] = MappingProxyType(

@@ -46,8 +46,8 @@ def project_into(
         weights = np.ones((views, planes), np.float32)
     filled = image.any(axis=(0, 1)) & weights.any(axis=0)
     weights = np.ascontiguousarray(weights[:, filled], np.float32)
-    padded = np.pad(image[:, :, filled], ((1, 2), (1, 2), (0, 0)))
-    middle = middle_mm[0] + pixel_mm / 2, middle_mm[1] + pixel_mm / 2
+    padded = np.pad(image[:, :, filled], ((1, 5), (1, 5), (0, 0)))  # so that four lines at a time reach all
+    middle = middle_mm[0] + 2 * pixel_mm, middle_mm[1] + 2 * pixel_mm
     turned = np.ascontiguousarray(padded.swapaxes(0, 1))
     _project(
         sinogram, padded, turned, pixel_mm, middle, view_angles(views), detector_mm, weights, np.flatnonzero(filled)
@@ -88,27 +88,44 @@ def _project(sinogram, image, turned, pixel_mm, middle_mm, angles, detector_mm, 
 
 @numba.njit(fastmath=True)
 def _add_view(view, lines, pixel_mm, line_mm, place_mm, along, across, detector_mm, weights, filled):  # type: ignore[no-untyped-def]
-    """Add each line of pixels, (lines, places, planes), to the detectors that see it: t = along line + across place.
+    """Add the lines of pixels, (lines, places, planes), to the detectors that see them: t = along line + across place.
 
-    The detectors lie innermost: their sums do not wait for each other.
+    Four lines at a time: a detector's sums are then read and written a quarter as often, which is what takes the time.
+    The image's border is zero: what a ray meets outside counts as the border.
     """
     count, places, planes = lines.shape
     detectors = view.shape[0]
     total = np.zeros((detectors, planes), np.float32)
     step = detector_mm / across / pixel_mm
-    for i in range(count):
-        y = line_mm + (i - (count - 1) * 0.5) * pixel_mm
-        start = (-y * along / across - place_mm) / pixel_mm + (places - 1) * 0.5 - (detectors - 1) * 0.5 * step
-        one, other = -start / step, (places - 1.001 - start) / step
+    slide = -along / across  # from line to line, in places
+    last_place = places - 1.001
+    for i in range(0, count - 3, 4):
+        start = (i - (count - 1) * 0.5 + line_mm / pixel_mm) * slide - place_mm / pixel_mm
+        start += (places - 1) * 0.5 - (detectors - 1) * 0.5 * step
+        low, high = min(0.0, 3 * slide), max(0.0, 3 * slide)
+        one, other = (-start - high) / step, (last_place - start - low) / step
         first = max(0, math.ceil(min(one, other)))
         last = min(detectors - 1, math.floor(max(one, other)))
         for d in range(first, last + 1):
             at = start + step * d
-            j = int(at)
-            above = np.float32(at - j)
-            below = np.float32(1) - above
+            p0 = min(max(at, 0.0), last_place)
+            p1 = min(max(at + slide, 0.0), last_place)
+            p2 = min(max(at + 2 * slide, 0.0), last_place)
+            p3 = min(max(at + 3 * slide, 0.0), last_place)
+            j0, j1, j2, j3 = int(p0), int(p1), int(p2), int(p3)
+            a0, a1, a2, a3 = np.float32(p0 - j0), np.float32(p1 - j1), np.float32(p2 - j2), np.float32(p3 - j3)
+            b0, b1, b2, b3 = np.float32(1) - a0, np.float32(1) - a1, np.float32(1) - a2, np.float32(1) - a3
             for k in range(planes):
-                total[d, k] += below * lines[i, j, k] + above * lines[i, j + 1, k]
+                total[d, k] += (
+                    b0 * lines[i, j0, k]
+                    + a0 * lines[i, j0 + 1, k]
+                    + b1 * lines[i + 1, j1, k]
+                    + a1 * lines[i + 1, j1 + 1, k]
+                    + b2 * lines[i + 2, j2, k]
+                    + a2 * lines[i + 2, j2 + 1, k]
+                    + b3 * lines[i + 3, j3, k]
+                    + a3 * lines[i + 3, j3 + 1, k]
+                )
     length_mm = np.float32(pixel_mm / abs(across))
     for d in range(detectors):
         for k in range(planes):

@@ -21,9 +21,9 @@ from ctacal.volume import Volume
 BATCH = 16
 """Slices computed together; results do not depend on it."""
 
-SLABS = 2
-"""Each slice's signal is the mean over so many slabs, so that partial volume acts on intensities, not on densities. Own
-choice: 1 is faster, but long dense paths that end in mid-slice then make no dark streaks; 3 costs a half more."""
+SLAB_MM = 4.0
+"""A slice's signal is the mean over slabs that are no thicker, so that partial volume acts on intensities, not on
+densities: long dense paths that end in mid-slice make dark streaks (own choice)."""
 
 HU_RANGE = (-1024, 3071)
 """12 bits with a rescale intercept of -1024."""
@@ -39,13 +39,14 @@ def scan(
     seed: int,
     motion: Motion | None = None,
     isocentre_mm: tuple[float, float] | None = None,
-    slabs: int = SLABS,
+    slabs: int | None = None,
 ) -> Volume:
     """Scan a body: int16 HU, canonical, as many slices as fit into the body's grid when a breath draws it to the feet.
 
-    ``isocentre_mm`` (left, posterior) is the picture's middle, by default the middle of the body's grid. The same
+    ``slabs`` to a slice follow from ``SLAB_MM`` unless given. ``isocentre_mm`` (left, posterior) is the picture's middle, by default the middle of the body's grid. The same
     arguments give the same bytes. Raises ``ValueError`` where the body's grid is not canonical with square pixels.
     """
+    slabs = slabs or int(np.ceil(centre.thickness_mm / SLAB_MM))
     acquisition = Acquisition.of(
         body, centre, seed=seed, motion=motion or Motion(), isocentre_mm=isocentre_mm, slabs=slabs
     )

@@ -96,26 +96,40 @@ def _share_below(z_mm: Floats, width_mm: float, foot_mm: float) -> Floats:
     return np.asarray((ramps[0] - ramps[1] - ramps[2] + ramps[3]) / (width_mm * foot_mm))
 
 
-def basis_maps(body: Body, box: Box, basis: Floats, weights: NDArray[np.float32]) -> Image:
-    """(rows, columns, 2 x slabs): g/cm3 of water, then of hydroxyapatite, of each slab (a row of ``weights``)."""
-    tissue = body.tissue[:, box.rows, box.columns]
-    added = body.hydroxyapatite_mg_cm3[:, box.rows, box.columns]
-    maps = np.zeros((*tissue.shape[1:], 2 * len(weights)), np.float32)
-    _add_maps(tissue, added, basis.astype(np.float32), weights, np.float32(1 / HYDROXYAPATITE_MG_PER_CM3), maps)
+def basis_maps(body: Body, box: Box, basis: Floats, weights: NDArray[np.float32], less: Body | None = None) -> Image:
+    """(rows, columns, 2 x slabs): g/cm3 of water, then of hydroxyapatite, of each slab (a row of ``weights``).
+
+    Where ``less`` is given, a body on the same grid, its maps are subtracted.
+    """
+    shape = (box.rows.stop - box.rows.start, box.columns.stop - box.columns.start)
+    maps = np.zeros((*shape, 2 * len(weights)), np.float32)
+    for part, sign in ((body, 1), (less, -1)):
+        if part is not None:
+            tissue = part.tissue[:, box.rows, box.columns]
+            added = part.hydroxyapatite_mg_cm3[:, box.rows, box.columns]
+            _add_maps(tissue, added, basis.astype(np.float32), np.float32(sign) * weights, maps)
     return maps
 
 
+_DISPLACED = np.float32(1 / HYDROXYAPATITE_MG_PER_CM3)
+
+
 @numba.njit(parallel=True, fastmath=True, cache=True)
-def _add_maps(tissue, added, basis, weights, displaced, maps):  # type: ignore[no-untyped-def]
-    slabs = len(weights)
+def _add_maps(tissue, added, basis, weights, maps):  # type: ignore[no-untyped-def]
+    slabs, depth = weights.shape
     for j in numba.prange(tissue.shape[1]):
-        for s in range(slabs):
-            for z in range(tissue.shape[0]):
+        row = np.empty((2, tissue.shape[2]), np.float32)
+        for z in range(depth):
+            if not weights[:, z].any():
+                continue
+            for i in range(row.shape[1]):
+                mg = added[z, j, i]
+                left = np.float32(1) - mg * _DISPLACED
+                row[0, i] = left * basis[tissue[z, j, i], 0]
+                row[1, i] = left * basis[tissue[z, j, i], 1] + mg * np.float32(1e-3)
+            for s in range(slabs):
                 w = weights[s, z]
-                if w == 0:
-                    continue
-                for i in range(tissue.shape[2]):
-                    mg = added[z, j, i]
-                    left = w * (np.float32(1) - mg * displaced)
-                    maps[j, i, s] += left * basis[tissue[z, j, i], 0]
-                    maps[j, i, slabs + s] += left * basis[tissue[z, j, i], 1] + w * mg * np.float32(1e-3)
+                if w != 0:
+                    for i in range(row.shape[1]):
+                        maps[j, i, s] += w * row[0, i]
+                        maps[j, i, slabs + s] += w * row[1, i]
