@@ -49,7 +49,7 @@ def test_readme_names_the_two_commands_and_make_knows_them() -> None:
 
 
 def test_readme_commands_run(tmp_path: Path) -> None:
-    """The ``ctacal`` lines of the README, on the sample; simulating takes minutes, so its studies are only described."""
+    """The ``ctacal`` lines, on the sample; simulating takes minutes, so its studies are only described."""
     sample = ROOT / "src" / "ctacal" / "sample"
     bin_folder = str(Path(sys.executable).parent)
     lines = [line.partition("#")[0].strip() for line in README.splitlines() if line.startswith("ctacal ")]

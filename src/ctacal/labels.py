@@ -59,6 +59,9 @@ SNOMED_CODES: Mapping[str, Calcium] = MappingProxyType(
         "65818007": Calcium.OTHER,  # stent
         "360129009": Calcium.OTHER,  # pacemaker lead
         "77720000": Calcium.OTHER,  # clip
+        "14106009": Calcium.OTHER,  # pacemaker
+        "72506001": Calcium.OTHER,  # defibrillator
+        "385420005": Calcium.OTHER,  # contrast media
     }
 )
 """SNOMED CT codes of the anatomic region of a SEG segment (coronary arteries: CID 3015), or of the device it shows."""

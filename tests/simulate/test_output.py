@@ -17,9 +17,11 @@ from ctacal.dicom.seg import referenced_series_uid
 from ctacal.dicom.series import read_studies
 from ctacal.labels import Calcium, LabelMap, read_label_map
 from ctacal.scores import SCCT_2016, score_label_map
+from ctacal.simulate.anatomy.calcium import Kind
 from ctacal.simulate.output import RECORD, WORDS, series_description, study_name, whole_record, write_study
 from ctacal.simulate.scanner.centre import load_centre
 from ctacal.simulate.study import StudyDescription, draw_study
+from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS, scored_labels
 from ctacal.volume import Volume, load_nifti, read_volume
 from tests.simulate.studies import hand_made, tiny_centre
 
@@ -61,6 +63,18 @@ def test_the_series_is_the_scan_and_is_taken_as_ctac(folder: Path, volume: Volum
 def test_labels_come_back_as_they_were(folder: Path, volume: Volume, name: str) -> None:
     assert set(np.unique(STUDY.truth.labels.labels)) >= {0, 1, 2, 3, 4, 6}
     assert np.array_equal(read_label_map(folder / "truth" / name, volume).labels, STUDY.truth.labels.labels)
+
+
+def test_every_kind_of_deposit_has_its_segment(tmp_path: Path, volume: Volume) -> None:
+    values = [*VESSEL_LABELS.values(), *(KIND_LABELS[kind] for kind in Kind if kind is not Kind.CORONARY)]
+    structures = np.zeros_like(STUDY.truth.structures)
+    structures[5, 5, : len(values)] = values
+    labels = scored_labels(structures, STUDY.volume.geometry)
+    study = replace(STUDY, truth=replace(STUDY.truth, structures=structures, labels=labels))
+    write_study(study, tmp_path / "study", writers=("dicom", "seg"))
+    image = pydicom.dcmread(tmp_path / "study" / "truth" / "labels.dcm")
+    assert len({segment.SegmentLabel for segment in image.SegmentSequence}) == len(values)
+    assert np.array_equal(read_label_map(tmp_path / "study" / "truth" / "labels.dcm", volume).labels, labels.labels)
 
 
 def test_labels_on_the_written_series_score_what_the_record_says(folder: Path, volume: Volume) -> None:

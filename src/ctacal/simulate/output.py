@@ -105,6 +105,9 @@ _SEGMENTS: Mapping[int, SegmentWords] = MappingProxyType(
         KIND_LABELS[Kind.VALVE_PROSTHESIS]: _device(
             "Valve prosthesis", "25510005", "Heart valve prosthesis", Concept("34202007", "Aortic valve")
         ),
+        KIND_LABELS[Kind.PACEMAKER]: _device("Pacemaker", "14106009", "Cardiac pacemaker"),
+        KIND_LABELS[Kind.SHOCK_COIL]: _device("Shock coil", "72506001", "Implantable defibrillator"),
+        KIND_LABELS[Kind.CONTRAST]: _device("Contrast remnant", "385420005", "Contrast media"),
     }
 )
 """The SEG's segments, by value of ``Truth.structures``. What sits on a coronary artery without being its calcium names
