@@ -83,8 +83,9 @@ class DepositFinder:
     def labels_at(self, points_mm: NDArray[np.float64]) -> NDArray[np.uint8]:
         """The label that most points of deposits nearby have; (n, 3) of (L, P, S)."""
         voters = min(MOST_VOTERS, len(self.labels))
-        distance_mm, index = self.tree.query(points_mm, k=range(1, voters + 1))
-        near, labels = distance_mm <= distance_mm[:, :1] + VOTE_MM, self.labels[index]
+        found = self.tree.query(points_mm, k=range(1, voters + 1))
+        distance_mm, labels = np.asarray(found[0]), self.labels[found[1]]
+        near = distance_mm <= distance_mm[:, :1] + VOTE_MM
         kinds = np.unique(labels)
         votes = np.stack([(near & (labels == kind)).sum(axis=1) for kind in kinds])
         return np.asarray(kinds[votes.argmax(axis=0)], np.uint8)
