@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ctacal.dicom.series import read_studies
 from ctacal.geometry import Geometry
-from ctacal.simulate.insert.deposits import MATRIX_HU, fine_grid, seen
+from ctacal.simulate.insert.deposits import MATRIX_HU, fine_grid, seen, slice_profile, slices_seen
 from ctacal.simulate.insert.quality import ScanQuality, estimate_quality
 from ctacal.simulate.measure import disc_centre, measure_insert
 from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3
@@ -109,7 +109,9 @@ def added_hu(
     share = cylinder_share(fine, centre_mm, cylinder.diameter_mm)
     density = cylinder.density_mg_cm3
     excess_hu = density * (quality.calcium_hu_per_mg_cm3 - background_hu / HYDROXYAPATITE_MG_PER_CM3)
-    return seen([share * np.float32(excess_hu)], fine, straight.crop(region), quality), region
+    part = straight.crop(region)
+    slices = slices_seen(share * np.float32(excess_hu), slice_profile(fine, part, quality.centre))
+    return seen([slices], fine, part, quality), region
 
 
 def cylinder_share(grid: Geometry, centre_mm: NDArray[np.float64], size_mm: float) -> NDArray[np.float32]:

@@ -153,3 +153,16 @@ def test_raw_data_of_a_ct_scanner_are_no_image_and_no_loss(tmp_path):
 def test_enhanced_ct_header_is_found_in_its_macros(tmp_path):
     header = study_of(write(tmp_path, [enhanced_ct(ct_series())])).series[0].header
     assert (header.kvp, header.kernel, header.image_type[:2]) == (120.0, "B30f", ("ORIGINAL", "PRIMARY"))
+
+
+@pytest.mark.parametrize(
+    ("told", "rotation_s"),
+    [
+        ({"RevolutionTime": 0.8, "ExposureTime": 1186}, 0.8),
+        ({"ExposureTime": 1186}, 1.186),
+        ({}, None),
+    ],
+)
+def test_the_rotation_time_is_read(tmp_path, told, rotation_s):
+    series = study_of(write(tmp_path, ct_series(**told))).series[0]
+    assert series.slices[0].rotation_s == rotation_s

@@ -11,16 +11,22 @@ from ctacal.errors import Code, Refusal, UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
 from ctacal.labels import Calcium
-from ctacal.simulate.anatomy.calcium import Kind
+from ctacal.simulate.anatomy.calcium import Deposit, Kind
+from ctacal.simulate.anatomy.description import draw_patient
 from ctacal.simulate.anatomy.sites import Balls
 from ctacal.simulate.anatomy.structures import CoronarySegment, Structure
 from ctacal.simulate.insert.degrade import degrade, degraded_quality
-from ctacal.simulate.insert.deposits import Placed
-from ctacal.simulate.insert.grooves import Tissue, in_grooves
+from ctacal.simulate.insert.deposits import Artery, Placed
+from ctacal.simulate.insert.grooves import in_grooves
+from ctacal.simulate.insert.heart_fit import FittedHeart
 from ctacal.simulate.insert.insertion import Inserted, insert
+from ctacal.simulate.insert.landmarks import Tube
 from ctacal.simulate.insert.lines import read_lines
+from ctacal.simulate.insert.placing import RealAnatomy
 from ctacal.simulate.insert.quality import ScanQuality, estimate_quality
+from ctacal.simulate.insert.reference import inserted_reference_score
 from ctacal.simulate.insert.study import insert_study, straightened
+from ctacal.simulate.insert.tissue import Tissue
 from ctacal.simulate.materials import Body
 from ctacal.simulate.materials import Tissue as Material
 from ctacal.simulate.scanner.centre import Centre
@@ -48,7 +54,7 @@ def flat(hu: float = 40.0, slices: int = 10) -> Volume:
 
 def ball(radius_mm: float = 3.0, sway_mm: NDArray[np.float64] = REST, label: Calcium = Calcium.LAD) -> Placed:
     shape = Balls(np.array([[0.3, -0.2, 0.5]]), np.array([radius_mm]))
-    return Placed(Kind.CORONARY, label.name, label, shape, 500.0, 40.0, sway_mm)
+    return Placed(Kind.CORONARY, label.name, label, shape, 500.0, sway_mm)
 
 
 def added(volume: Volume, inserted: Inserted) -> NDArray[np.float64]:
@@ -139,6 +145,20 @@ def test_nothing_changes_elsewhere_and_the_same_comes_again() -> None:
     np.testing.assert_array_equal(one.volume.hu[corner], hu[corner])
 
 
+def test_an_artery_is_drawn_where_there_is_fat_and_is_no_calcium() -> None:
+    path = np.stack([np.linspace(-12, 12, 49), np.zeros(49), np.zeros(49)], axis=1)
+    artery = Artery(Balls(path, np.full(49, 2.0)), np.zeros((1, 49, 3)))
+    fat, blood = flat(-100), flat(44)
+    bare = insert(fat, (ball(0.5),), QUALITY)
+    drawn = insert(fat, (ball(0.5),), QUALITY, arteries=(artery,))
+    change = drawn.volume.hu.astype(float) - bare.volume.hu
+    tube_mm3 = np.pi * 4 * 24 + 4 / 3 * np.pi * 8 - 4 / 3 * np.pi * 0.5**3  # with round ends, less the plaque
+    assert change.sum() * fat.geometry.voxel_volume_mm3 == pytest.approx(144 * tube_mm3, rel=0.03)
+    np.testing.assert_array_equal(drawn.labels.labels, bare.labels.labels)
+    within = insert(blood, (ball(0.5),), QUALITY, arteries=(artery,))
+    np.testing.assert_allclose(within.volume.hu, insert(blood, (ball(0.5),), QUALITY).volume.hu, atol=1e-4)
+
+
 def test_no_deposits_leave_the_scan_alone() -> None:
     inserted = insert(flat(), (), QUALITY)
     np.testing.assert_array_equal(inserted.volume.hu, flat().hu)
@@ -171,6 +191,13 @@ def test_quality_is_measured(mtf50_per_mm: float) -> None:
     frequency, power = np.array(quality.noise_power).T
     np.testing.assert_allclose(power[frequency > 0.1], 12**2 * 0.9**2, rtol=0.15)  # white noise: SD2 x pixel area
     assert 1.1 < quality.calcium_hu_per_mg_cm3 < 1.7
+    assert quality.centre.rotation_s == 0.75
+
+
+@pytest.mark.parametrize(("told", "used"), [(1.2, 1.2), (300.0, 0.75), (0.0, 0.75)])
+def test_the_rotation_time_is_the_headers_where_it_can_be(told: float, used: float) -> None:
+    quality = estimate_quality(chest(0.3, 12.0), None, kvp=120.0, thickness_mm=5.0, rotation_s=told)
+    assert quality.centre.rotation_s == used
 
 
 def test_a_scan_that_cannot_be_measured_is_refused() -> None:
@@ -191,7 +218,7 @@ def test_arteries_are_drawn_into_the_fat() -> None:
     line = np.linspace((5.0, -30.0, 0.0), (5.0, 30.0, 0.0), 61)
     segment = CoronarySegment("LAD", Structure.LAD, line, np.full(61, 1.5))
     real = Volume(hu, volume.geometry)
-    (moved,) = in_grooves((segment,), real)
+    (moved,) = in_grooves((segment,), Tissue.of(real))
     columns = (moved.points[:, 0] - volume.geometry.affine[0, 3]) / 0.9
     assert ((columns > 58) & (columns < 68)).mean() > 0.8
     assert Tissue.of(real).usable(moved.points).all()
@@ -273,6 +300,29 @@ def test_a_turned_grid_is_straightened() -> None:
     np.testing.assert_allclose(straight.geometry.affine[:3, :3] @ [0, 0, 1], [0.9, 0, 0], atol=1e-12)
 
 
+def test_calcium_lies_in_the_wall_of_the_scans_own_aorta() -> None:
+    axis = np.stack([np.full(31, 20.0), np.full(31, 40.0), np.linspace(0, -120, 31)], axis=1)
+    tube = Tube(axis, np.full(31, 11.0))
+    anatomy = RealAnatomy(FittedHeart(draw_patient(1), np.zeros(3), 0.0), (), tube, None)
+    for along in (0.1, 0.5, 0.9):
+        deposit = Deposit(Kind.AORTIC_WALL, "descending", along, 90.0, 8.0, 1.2, 40.0, 700.0, 1)
+        (shorter, *_) = anatomy.elsewhere(deposit, np.random.default_rng(0))
+        centres = anatomy.sites(Kind.AORTIC_WALL).balls(shorter).centres
+        np.testing.assert_allclose(np.hypot(*(centres[:, :2] - axis[0, :2]).T), 11, atol=0.1)
+        assert centres[:, 2].mean() == pytest.approx(-120 * along, abs=1)
+
+
+def test_what_the_gated_scan_would_score() -> None:
+    """A ball of 3 mm radius, above 400 HU: at least its middle in one slice, at most a blurred disc in three."""
+    tissue = Tissue.of(flat())
+    score = inserted_reference_score(tissue, (ball(3.0),), ())
+    assert 4 * np.pi * 3.0**2 < score.agatston.per_vessel["LAD"] < 3 * 4 * np.pi * 3.8**2
+    lighter = inserted_reference_score(tissue, (replace(ball(3.0), density_mg_cm3=250.0),), ())
+    assert 0 < lighter.agatston.total < score.agatston.total
+    node = replace(ball(3.0, label=Calcium.OTHER), kind=Kind.LYMPH_NODE)
+    assert inserted_reference_score(tissue, (node,), ()).agatston.total == 0
+
+
 @pytest.mark.reference
 def test_scans_that_do_not_fit_are_refused(reference_data: Path) -> None:
     with pytest.raises(Refusal) as no_heart:
@@ -294,7 +344,7 @@ def test_a_line_out_of_the_scan_is_named(reference_data: Path, tmp_path: Path) -
 @pytest.mark.reference
 @pytest.mark.slow
 def test_a_real_scan_gets_calcium_where_arteries_run(reference_data: Path) -> None:
-    made = insert_study([reference_data / "acrin_flt_breast_001_ctac"], seed=1)
+    made = insert_study([reference_data / "acrin_flt_breast_001_ctac"], seed=3)
     calcium = np.array([row.centre_mm for row in made.table if row.kind is Kind.CORONARY])
     assert len(calcium)
     courses = np.vstack([segment.points for segment in made.coronaries])
@@ -303,4 +353,5 @@ def test_a_real_scan_gets_calcium_where_arteries_run(reference_data: Path) -> No
     assert made.labels.labels.any()
     assert made.ctac_score.agatston.other == 0 or any(row.kind is not Kind.CORONARY for row in made.table)
     labelled = made.volume.hu[made.labels.labels > 0]
-    assert np.median(labelled) > 0  # tissue and calcium, no lung
+    assert made.ctac_score.agatston.total > 0
+    assert np.median(labelled) > 60  # calcium in an artery, no lung and little fat

@@ -43,7 +43,7 @@ _TAGS = {
         "SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "PixelSpacing",
         "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
         "RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence", "SharedFunctionalGroupsSequence",
-        "PerFrameFunctionalGroupsSequence", "StudyDate",
+        "PerFrameFunctionalGroupsSequence", "StudyDate", "RevolutionTime",
     )
 }  # fmt: skip
 """All that is read; the rest of a header is skipped, which halves the time."""
@@ -131,6 +131,8 @@ class Slice:
     padding: tuple[int, int] | None
     """Stored values from .. to that are no image (PS3.3 C.7.5.1.1.2)."""
     exposure_mas: float | None
+    rotation_s: float | None
+    """Revolution Time; without it Exposure Time, by maker that of a rotation, of a slice in a helix, or of the scan."""
     native: NativePixels | None
     """None where the pixels are compressed or inside a deflated dataset."""
 
@@ -311,14 +313,20 @@ def _slice(source: Source, frame: int, header: SeriesHeader, get: Getter, native
         has_modality_lut=bool(get("ModalityLUTSequence")),
         padding=_padding(get),
         exposure_mas=_number(get("ExposureInmAs")) or _exposure_mas(get),
+        rotation_s=_number(get("RevolutionTime")) or _exposure_s(get),
         native=native,
     )
 
 
+def _exposure_s(get: Getter) -> float | None:
+    time_ms = _number(get("ExposureTime"))
+    return time_ms / 1000 if time_ms is not None else None
+
+
 def _exposure_mas(get: Getter) -> float | None:
     """Exposure (mAs), or tube current (mA) x exposure time (ms) / 1000."""
-    current_ma, time_ms = _number(get("XRayTubeCurrent")), _number(get("ExposureTime"))
-    product = current_ma * time_ms / 1000 if current_ma is not None and time_ms is not None else None
+    current_ma, time_s = _number(get("XRayTubeCurrent")), _exposure_s(get)
+    product = current_ma * time_s if current_ma is not None and time_s is not None else None
     return _number(get("Exposure")) or product
 
 

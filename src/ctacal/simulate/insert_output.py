@@ -27,10 +27,11 @@ _DEPOSITS[Calcium.OTHER] = OTHER_CALCIUM
 def write_inserted(
     study: InsertedStudy, folder: Path, *, seed: int, writers: Sequence[str] = DEFAULT_WRITERS
 ) -> dict[str, Any]:
-    """Write it; returns the content of study.json, which has no reference score. See ``output.write_folder``."""
+    """Write it; returns the content of study.json. See ``output.write_folder``."""
     told = {
         "deposits": [{**asdict(row), "kind": row.kind.value} for row in study.table],
         "ctac_score": scores_json(study.ctac_score),
+        "reference_score": scores_json(study.reference_score),
         "seed": seed,
         "quality": asdict(study.quality),
         "patient": json.loads(study.patient.to_json()),

@@ -1,6 +1,7 @@
 """Where a deposit lies in the patient: its shape as a cloud of balls, which follows heartbeat and breath."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -38,10 +39,8 @@ class Anatomy:
 
     @classmethod
     def of(cls, patient: Patient, *, phase: float = 0.0, breath_mm: float = 0.0) -> "Anatomy":
-        """Without building a body."""
-        chest = Chest(patient, breath_mm)
-        heart = Heart.of(chest, phase)
-        return cls(chest, heart, Courses.of(chest, heart), coronary_tree(chest, heart))
+        """Without building a body; kept for the next deposits."""
+        return _anatomy(patient, float(phase), breath_mm)
 
     def segment(self, name: str) -> CoronarySegment:
         """The coronary segment of that name; where this patient has none, the artery that it would come from."""
@@ -231,6 +230,13 @@ class Anatomy:
         lattice = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
         inside = lattice[((lattice / half) ** 2).sum(axis=1) <= 1.0]
         return Balls(middle + inside, np.full(len(inside), 3.5))
+
+
+@lru_cache(maxsize=16)
+def _anatomy(patient: Patient, phase: float, breath_mm: float) -> Anatomy:
+    chest = Chest(patient, breath_mm)
+    heart = Heart.of(chest, phase)
+    return Anatomy(chest, heart, Courses.of(chest, heart), coronary_tree(chest, heart))
 
 
 def _unit(vector: Floats) -> Floats:

@@ -35,7 +35,10 @@ GRAIN_MM = 0.25
 """Sub-voxels that each voxel's share is counted on (own choice: half the thinnest plaque)."""
 
 MATRIX_HU = 44.0
-"""What calcium lies in: soft tissue, by the scanner's tables."""
+"""What calcium lies in, and arteries are made of: soft tissue and blood, by the scanner's tables."""
+
+FAT_HU = -120.0
+"""What they take the place of is no darker: fat, never lung."""
 
 MARGIN_MM = 14.0
 """Drawn around the deposits in plane: blur reaches no further."""
@@ -51,17 +54,17 @@ class Placed:
     label: Calcium
     balls: Balls
     density_mg_cm3: float
-    displaced_hu: float
-    """Of the tissue that it takes the place of."""
     sway_mm: Points
     """(phases, 3): how far it lies from its mean place in each phase of the heart cycle; one row of 0: it rests."""
 
 
-def excess_hu(deposit: Placed, calcium_hu_per_mg_cm3: float, matrix_hu: float = MATRIX_HU) -> float:
-    """How much brighter than what it displaces."""
-    density = deposit.density_mg_cm3
-    own_hu = matrix_hu + density * (calcium_hu_per_mg_cm3 - matrix_hu / HYDROXYAPATITE_MG_PER_CM3)
-    return own_hu - deposit.displaced_hu
+@dataclass(frozen=True, eq=False, slots=True)
+class Artery:
+    """A stretch of artery without calcium: wall and lumen look alike."""
+
+    balls: Balls
+    sway_mm: NDArray[np.float64]
+    """(phases, n, 3): how far each ball lies from its place in each phase."""
 
 
 def fine_grid(grid: Geometry, points: Points) -> tuple[Geometry, tuple[slice, slice, slice]]:
@@ -77,6 +80,13 @@ def fine_grid(grid: Geometry, points: Points) -> tuple[Geometry, tuple[slice, sl
     origin = covered.to_patient_mm((-(factor[0] - 1) / 2 / factor[0], 0, 0))  # in plane each factor-th pixel is one
     shape = (covered.shape[0] * factor[0], covered.shape[1] * factor[1], covered.shape[2] * factor[2])
     return Geometry.from_spacing(shape, (spacing / factor).tolist(), origin.tolist()), region
+
+
+def reached(part: Placed | Artery) -> Points:
+    """(2, 3): the corners of all that it fills in any phase."""
+    moved = part.balls.centres + part.sway_mm.reshape(len(part.sway_mm), -1, 3)
+    reach = float(part.balls.radii_mm.max())
+    return np.array([moved.min(axis=(0, 1)) - reach, moved.max(axis=(0, 1)) + reach])
 
 
 def shares(balls: Balls, shift_mm: Points, grid: Geometry, free: Maps) -> tuple[tuple[slice, ...], Maps]:
@@ -99,44 +109,66 @@ def shares(balls: Balls, shift_mm: Points, grid: Geometry, free: Maps) -> tuple[
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Drawn:
-    """All deposits on a fine grid in one phase."""
+    """All deposits and arteries in one phase, on the scan's slices and fine pixels."""
 
-    excess_hu: dict[Calcium, Maps]
-    """Brighter than what was there, by label."""
+    mineral_hu: dict[Calcium, Maps]
+    """What hydroxyapatite adds, by label."""
+    soft_hu: Maps
+    """What arteries, and the soft tissue in deposits, add to the fat that they displace."""
     volume_mm3: NDArray[np.float64]
     """(deposits,): what an earlier deposit holds already is not counted again."""
 
 
 def drawn(
-    deposits: Sequence[Placed], phase: int, grid: Geometry, quality: ScanQuality, matrix_hu: float = MATRIX_HU
-) -> Drawn:
-    """Draw the deposits where they lie in a phase."""
-    free = np.ones(grid.shape, np.float32)
+    deposits: Sequence[Placed], arteries: Sequence[Artery], phase: int, fine: Geometry, there_hu: Maps,
+    calcium_hu_per_mg_cm3: float, profile: Maps,
+) -> Drawn:  # fmt: skip
+    """Draw them where they lie in a phase; ``there_hu`` is the scan without them on the fine grid, ``profile`` as in
+    ``slices_seen``."""
+    free = np.ones(fine.shape, np.float32)
     maps: dict[Calcium, Maps] = {}
     volumes = []
+    per_mg = calcium_hu_per_mg_cm3 - MATRIX_HU / HYDROXYAPATITE_MG_PER_CM3
     for deposit in deposits:
-        box, share = shares(deposit.balls, deposit.sway_mm[phase % len(deposit.sway_mm)], grid, free)
+        box, share = shares(deposit.balls, deposit.sway_mm[phase % len(deposit.sway_mm)], fine, free)
         free[box] -= share
-        onto = maps.setdefault(deposit.label, np.zeros(grid.shape, np.float32))
-        onto[box] += share * np.float32(excess_hu(deposit, quality.calcium_hu_per_mg_cm3, matrix_hu))
-        volumes.append(float(share.sum(dtype=np.float64)) * grid.voxel_volume_mm3)
-    return Drawn(maps, np.array(volumes))
+        mineral = share * np.float32(deposit.density_mg_cm3 * per_mg)
+        onto = maps.setdefault(deposit.label, np.zeros((len(profile), *fine.shape[1:]), np.float32))
+        onto[:, box[1], box[2]] += slices_seen(mineral, profile[:, box[0]])
+        volumes.append(float(share.sum(dtype=np.float64)) * fine.voxel_volume_mm3)
+    for artery in arteries:
+        box, share = shares(artery.balls, artery.sway_mm[phase % len(artery.sway_mm)], fine, free)
+        free[box] -= share
+    soft = (1 - free) * (MATRIX_HU - np.clip(there_hu, FAT_HU, MATRIX_HU))
+    return Drawn(maps, slices_seen(soft, profile), np.array(volumes))
+
+
+def slice_profile(fine: Geometry, grid: Geometry, centre: Centre) -> Maps:
+    """(slices, fine slices): what each slice of the scan sees of each of the fine grid's."""
+    return slab_weights(fine, _positions_mm(grid), centre, 1)
+
+
+def slices_seen(fine_map: Maps, profile: Maps) -> Maps:
+    """A map on fine slices as the scan's slices show it."""
+    return np.asarray(np.tensordot(profile.astype(np.float32), fine_map, 1), np.float32)
+
+
+def _positions_mm(grid: Geometry) -> NDArray[np.float64]:
+    return np.asarray(grid.to_patient_mm((0, 0, 0))[2] + np.arange(grid.shape[0]) * grid.slice_spacing_mm)
 
 
 def seen(
     maps: Sequence[Maps], fine: Geometry, grid: Geometry, quality: ScanQuality, *,
     heart_rate_bpm: float = 70.0, seed: int = 0,
 ) -> Maps:  # fmt: skip
-    """(slices, rows, columns) on a straight scan ``grid``: what the scan shows of fine maps, one for each phase."""
+    """(slices, rows, columns) on a straight scan ``grid``: what the scan shows of maps on its slices and fine
+    pixels, one for each phase."""
     centre = quality.centre
-    position_mm = grid.to_patient_mm((0, 0, 0))[2] + np.arange(grid.shape[0]) * grid.slice_spacing_mm
-    profile = slab_weights(fine, position_mm, centre, 1)
-    weights = _phases_seen(centre, position_mm, len(maps), 60 / heart_rate_bpm, seed)
+    weights = _phases_seen(centre, _positions_mm(grid), len(maps), 60 / heart_rate_bpm, seed)
     frequency, view = _polar(fine, centre.views)
     transfer = FAMILIES[centre.kernel](frequency / centre.mtf50_per_mm).astype(np.float32)
     total = np.zeros((grid.shape[0], *transfer.shape), np.complex64)
-    for phase, fine_map in enumerate(maps):
-        slices = np.tensordot(profile, fine_map, 1)
+    for phase, slices in enumerate(maps):
         total += fft.rfft2(slices) * weights[phase].T[:, view] * transfer
     blurred = fft.irfft2(total, fine.shape[1:])
     step = [round(whole / part) for whole, part in zip(grid.spacing_mm[1:], fine.spacing_mm[1:], strict=True)]

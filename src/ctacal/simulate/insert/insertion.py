@@ -9,8 +9,9 @@ from ctacal.geometry import Geometry
 from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import SCCT_2016, Scores, score_label_map
 from ctacal.simulate.anatomy.truth import CalciumRow
-from ctacal.simulate.insert.deposits import Maps, Placed, drawn, fine_grid, seen
+from ctacal.simulate.insert.deposits import Artery, Maps, Placed, drawn, fine_grid, reached, seen, slice_profile
 from ctacal.simulate.insert.quality import ScanQuality
+from ctacal.simulate.insert.tissue import blurred
 from ctacal.simulate.scanner.scan import HU_RANGE
 from ctacal.simulate.truth import TRUTH_HU
 from ctacal.volume import Volume
@@ -30,51 +31,79 @@ class Inserted:
 
 
 def insert(
-    volume: Volume, deposits: tuple[Placed, ...], quality: ScanQuality, *, heart_rate_bpm: float = 70.0, seed: int = 0
-) -> Inserted:
+    volume: Volume, deposits: tuple[Placed, ...], quality: ScanQuality, *, arteries: tuple[Artery, ...] = (),
+    heart_rate_bpm: float = 70.0, seed: int = 0,
+) -> Inserted:  # fmt: skip
     """Add deposits to a straight canonical scan, as it would have shown them; its own noise stays.
 
-    The same arguments give the same bytes. Deposits beyond the scan's slices are not in the table.
+    ``arteries`` are drawn around them, where the scan shows fat. The same arguments give the same bytes. Deposits
+    beyond the scan's slices are not in the table.
     """
-    added: dict[Calcium, Maps] = {}
-    table: tuple[CalciumRow, ...] = ()
-    region = (slice(0, 0),) * 3
-    if deposits:
-        fine, region = fine_grid(volume.geometry, np.vstack([_reached(deposit) for deposit in deposits]))
-        added, table = _added(deposits, fine, volume.geometry.crop(region), quality, heart_rate_bpm, seed)
     hu, labels = volume.hu.copy(), np.zeros(volume.hu.shape, np.uint8)
-    if added:
-        total = np.sum(list(added.values()), axis=0)
-        brighter = np.clip(volume.hu[region] + total, *HU_RANGE)
+    table: tuple[CalciumRow, ...] = ()
+    if deposits:
+        parts: tuple[Placed | Artery, ...] = (*deposits, *arteries)
+        fine, region = fine_grid(volume.geometry, np.vstack([reached(one) for one in parts]))
+        part = Volume(volume.hu[region], volume.geometry.crop(region))
+        added, table = _added(deposits, arteries, fine, part, quality, heart_rate_bpm, seed)
+        brighter = np.clip(part.hu + added.soft_hu + added.total_hu, *HU_RANGE)
         hu[region] = np.rint(brighter) if hu.dtype == np.int16 else brighter
-        labels[region] = _labels(added, total)
+        labels[region] = added.labels()
     whole, label_map = Volume(hu, volume.geometry), LabelMap(labels, volume.geometry)
     score = score_label_map(whole, label_map, SCCT_2016)[1]
     return Inserted(volume=whole, labels=label_map, table=table, score=score)
 
 
-def _reached(deposit: Placed) -> NDArray[np.float64]:
-    """(n, 3): the corners of all that the deposit fills in any phase."""
-    centres = (deposit.balls.centres[None] + deposit.sway_mm[:, None]).reshape(-1, 3)
-    reach = float(deposit.balls.radii_mm.max())
-    return np.array([centres.min(axis=0) - reach, centres.max(axis=0) + reach])
+@dataclass(frozen=True, eq=False, slots=True)
+class _Added:
+    """What the scan shows of what was put in, on the scan's grid."""
+
+    mineral_hu: dict[Calcium, Maps]
+    soft_hu: Maps
+
+    @property
+    def total_hu(self) -> Maps:
+        """Of all calcium."""
+        return np.asarray(np.sum(list(self.mineral_hu.values()), axis=0), np.float32)
+
+    def labels(self) -> NDArray[np.uint8]:
+        """Of each voxel, the label that adds most; 0 where all calcium together adds too little."""
+        names = np.array([int(label) for label in self.mineral_hu], np.uint8)
+        most = names[np.argmax(np.stack(list(self.mineral_hu.values())), axis=0)]
+        return np.where(self.total_hu >= TRUTH_HU, most, 0).astype(np.uint8)
 
 
 def _added(
-    deposits: tuple[Placed, ...], fine: Geometry, grid: Geometry, quality: ScanQuality, heart_rate_bpm: float, seed: int
-) -> tuple[dict[Calcium, Maps], tuple[CalciumRow, ...]]:
-    """What each label adds to the grid, and the table; both are means over the heart cycle where it moves."""
-    phases = max(len(deposit.sway_mm) for deposit in deposits)
-    cycle = [drawn(deposits, phase, fine, quality) for phase in range(phases)]
+    deposits: tuple[Placed, ...], arteries: tuple[Artery, ...], fine: Geometry, part: Volume, quality: ScanQuality,
+    heart_rate_bpm: float, seed: int,
+) -> tuple[_Added, tuple[CalciumRow, ...]]:  # fmt: skip
+    """What shows in that part of the scan, and the table; volumes are means over the heart cycle."""
+    phases = max(len(one) for one in [one.sway_mm for one in deposits] + [one.sway_mm for one in arteries])
+    profile = slice_profile(fine, part.geometry, quality.centre)
+    there_hu = _nearest(blurred(part), fine)
+    cycle = [
+        drawn(deposits, arteries, phase, fine, there_hu, quality.calcium_hu_per_mg_cm3, profile)
+        for phase in range(phases)
+    ]
+
+    def shown(maps: list[Maps]) -> Maps:
+        return seen(maps, fine, part.geometry, quality, heart_rate_bpm=heart_rate_bpm, seed=seed)
+
     volumes = np.mean([one.volume_mm3 for one in cycle], axis=0)
     table = tuple(_row(deposit, float(mm3)) for deposit, mm3 in zip(deposits, volumes, strict=True) if mm3 > 0)
-    added = {
-        label: seen(
-            [one.excess_hu[label] for one in cycle], fine, grid, quality, heart_rate_bpm=heart_rate_bpm, seed=seed
+    mineral = {label: shown([one.mineral_hu[label] for one in cycle]) for label in cycle[0].mineral_hu}
+    return _Added(mineral, shown([one.soft_hu for one in cycle])), table
+
+
+def _nearest(hu: Maps, fine: Geometry) -> Maps:
+    """Values at the nearest voxel for each of a fine grid that divides the voxels evenly (``deposits.fine_grid``)."""
+    for axis, count in enumerate(fine.shape):
+        factor = count // hu.shape[axis]
+        at = (
+            np.arange(count) // factor if axis == 0 else np.minimum(np.arange(count) + factor // 2, count - 1) // factor
         )
-        for label in cycle[0].excess_hu
-    }
-    return added, table
+        hu = np.take(hu, at, axis)
+    return hu
 
 
 def _row(deposit: Placed, volume_mm3: float) -> CalciumRow:
@@ -82,10 +111,3 @@ def _row(deposit: Placed, volume_mm3: float) -> CalciumRow:
     density = deposit.density_mg_cm3
     centre_mm = (left, posterior, up)
     return CalciumRow(deposit.kind, deposit.vessel, centre_mm, volume_mm3, volume_mm3 * density / 1000, density)
-
-
-def _labels(added: dict[Calcium, Maps], total: Maps) -> NDArray[np.uint8]:
-    """Of each voxel, the label that adds most; 0 where all together add too little."""
-    names = np.array([int(label) for label in added], np.uint8)
-    most = names[np.argmax(np.stack(list(added.values())), axis=0)]
-    return np.where(total >= TRUTH_HU, most, 0).astype(np.uint8)

@@ -12,10 +12,10 @@ from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.sites import Anatomy, Balls
 from ctacal.simulate.anatomy.structures import CoronarySegment, Points
 from ctacal.simulate.anatomy.vessels import Courses
-from ctacal.simulate.insert.deposits import Placed
-from ctacal.simulate.insert.grooves import Tissue
+from ctacal.simulate.insert.deposits import Artery, Placed
 from ctacal.simulate.insert.heart_fit import FittedHeart
 from ctacal.simulate.insert.landmarks import Tube
+from ctacal.simulate.insert.tissue import Tissue
 
 Floats = NDArray[np.float64]
 
@@ -28,8 +28,8 @@ ABOVE_MM = 150.0
 DESCENDING_MM = 170.0
 """And so long it is there."""
 
-DISPLACED_HU = (-120.0, 80.0)
-"""Of tissue that calcium takes the place of: fat to muscle, never lung."""
+PIECE = 12
+"""Balls of an artery that are drawn together (own choice)."""
 
 MOSTLY = 0.97
 """So much of a deposit lies in usable tissue."""
@@ -69,10 +69,7 @@ class RealAnatomy:
         courses = Courses.of(chest, self.fitted.unmoved())
         aorta, radius_mm = courses.aorta + self.fitted.offset_mm, courses.aorta_radius_mm
         if self.aorta and kind is Kind.AORTIC_WALL:
-            up = np.arange(ABOVE_MM, 0, -2.0)
-            stand_in = self.aorta.points[0] + up[:, None] * (0.0, 0.0, 1.0)
-            aorta = np.vstack([stand_in, self.aorta.points])
-            radius_mm = np.append(np.full(len(up), self.aorta.radius_mm[0]), self.aorta.radius_mm)
+            aorta, radius_mm = _descending(self.aorta, _along_mm(courses.aorta))
         courses = replace(courses, aorta=aorta, aorta_radius_mm=radius_mm)
         if self.windpipe:
             carina = self.windpipe.points[-1:]
@@ -94,6 +91,20 @@ class RealAnatomy:
             yield replace(deposit, along=along, angle_deg=float(angle), seed=seed)
 
 
+def _descending(aorta: Tube, model_mm: Floats) -> tuple[Points, Floats]:
+    """Points and radii at distances along the model's aorta: the real one from ``ABOVE_MM`` on, with straight ends."""
+    up, down = np.array([[0.0, 0.0, ABOVE_MM]]), np.array([[0.0, 0.0, model_mm[-1]]])
+    points = np.vstack([aorta.points[:1] + up, aorta.points, aorta.points[-1:] - down])
+    radius_mm = np.pad(aorta.radius_mm, 1, mode="edge")
+    own_mm = _along_mm(points)
+    path = np.stack([np.interp(model_mm, own_mm, column) for column in points.T], axis=1)
+    return path, np.interp(model_mm, own_mm, radius_mm)
+
+
+def _along_mm(path: Points) -> Floats:
+    return np.append(0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1)))
+
+
 def place(
     deposits: tuple[Deposit, ...], anatomy: RealAnatomy, tissue: Tissue, motion_mm: float | None, seed: int
 ) -> tuple[tuple[Placed, ...], tuple[str, ...]]:
@@ -112,6 +123,20 @@ def place(
     return tuple(placed), tuple(notes)
 
 
+def draw_arteries(anatomy: RealAnatomy, tissue: Tissue, motion_mm: float | None) -> tuple[Artery, ...]:
+    """The courses as vessels of the simulated segments' calibre; none on the user's own lines: they are there."""
+    share = motion_share(anatomy, motion_mm)
+    found = []
+    for segment in () if anatomy.own_lines else anatomy.coronaries:
+        kept = tissue.usable(segment.points)
+        points, radius_mm = segment.points[kept][::2], segment.radius_mm[kept][::2]
+        for start in range(0, len(points), PIECE):
+            part = slice(start, start + PIECE)
+            beat = _through_the_beat(anatomy.fitted, points[part])
+            found.append(Artery(Balls(points[part], radius_mm[part]), share * (beat - beat.mean(axis=0))))
+    return tuple(found)
+
+
 def _laid(
     deposit: Deposit, anatomy: RealAnatomy, tissue: Tissue, share: float, rng: np.random.Generator
 ) -> Placed | None:
@@ -126,11 +151,10 @@ def _laid(
     if tried.kind is Kind.CORONARY:
         vessel = sites.segment(tried.site).vessel.name
         label = Calcium[vessel]
-    displaced_hu = float(np.clip(np.median(tissue.hu_at(balls.centres)), *DISPLACED_HU))
     sway_mm = np.zeros((1, 3))
     if tried.kind not in (Kind.AORTIC_WALL, Kind.LYMPH_NODE):
         sway_mm = share * _sway_mm(anatomy.fitted, balls)
-    return Placed(tried.kind, vessel, label, balls, tried.density_mg_cm3, displaced_hu, sway_mm)
+    return Placed(tried.kind, vessel, label, balls, tried.density_mg_cm3, sway_mm)
 
 
 def _fits(kind: Kind, balls: Balls, anatomy: RealAnatomy, tissue: Tissue) -> bool:

@@ -50,7 +50,10 @@ SOFT_HU = (10.0, 90.0)
 """Of tissue that noise is measured in: blood, muscle, liver."""
 
 ROTATION_S = 0.75
-"""Rotation time where nobody says which: headers of CTAC rarely do (assumed; 0.5-1 s is usual)."""
+"""Rotation time where the header does not say (assumed; 0.5-1 s is usual)."""
+
+ROTATIONS_S = (0.2, 5.0)
+"""Believed of a header: a longer one may be the whole scan's exposure (own choice)."""
 
 MOST_MOTION_MM = 5.0
 """No heart border's position varies more than this within a rotation (own choice, SD)."""
@@ -87,9 +90,11 @@ class ScanQuality:
 
 def estimate_quality(
     volume: Volume, heart: HeartMask | None, *, kvp: float | None, thickness_mm: float | None,
-    rotation_s: float = ROTATION_S, helical: bool = True,
+    rotation_s: float | None = None, helical: bool = True,
 ) -> ScanQuality:  # fmt: skip
     """Measure a canonical volume; what an image cannot tell comes from the header.
+
+    ``rotation_s`` is assumed where it is missing or beyond ``ROTATIONS_S``.
 
     Without ``heart`` (a phantom) all soft tissue is measured, and no motion. Raises ``Refusal``: ``KVP_UNKNOWN``,
     ``NOT_HU`` where the scan shows no edge between lung and soft tissue or no homogeneous tissue to measure.
@@ -115,7 +120,7 @@ def estimate_quality(
         notes="measured on a real scan; tube current, collimation and pitch assumed",
         kvp=kvp,
         tube_current_ma=100.0,
-        rotation_s=rotation_s,
+        rotation_s=rotation_s if rotation_s and ROTATIONS_S[0] <= rotation_s <= ROTATIONS_S[1] else ROTATION_S,
         thickness_mm=thickness_mm or spacing_mm,
         spacing_mm=spacing_mm,
         matrix=volume.geometry.shape[2],

@@ -21,13 +21,15 @@ from ctacal.simulate.anatomy.description import Patient, Sex, draw_patient
 from ctacal.simulate.anatomy.structures import CoronarySegment
 from ctacal.simulate.anatomy.truth import CalciumRow
 from ctacal.simulate.insert.degrade import degrade, degraded_quality
-from ctacal.simulate.insert.grooves import Tissue, in_grooves
+from ctacal.simulate.insert.grooves import in_grooves
 from ctacal.simulate.insert.heart_fit import fit_heart
 from ctacal.simulate.insert.insertion import insert
 from ctacal.simulate.insert.landmarks import find_descending_aorta, find_windpipe
 from ctacal.simulate.insert.lines import read_lines
-from ctacal.simulate.insert.placing import RealAnatomy, place
+from ctacal.simulate.insert.placing import RealAnatomy, draw_arteries, place
 from ctacal.simulate.insert.quality import ScanQuality, estimate_quality
+from ctacal.simulate.insert.reference import inserted_reference_score
+from ctacal.simulate.insert.tissue import Tissue, within
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.volume import Volume, read_volume
 
@@ -58,6 +60,8 @@ class InsertedStudy:
     table: tuple[CalciumRow, ...]
     ctac_score: Scores
     """Of ``labels`` on ``volume``."""
+    reference_score: Scores
+    """Of the coronary calcium on a gated, noise-free scan (``reference.inserted_reference_score``)."""
     notes: tuple[str, ...]
 
 
@@ -74,20 +78,24 @@ def insert_study(
     series, volume, notes = _read(paths)
     straight = straightened(volume)
     heart = HeartMask(find_heart(volume).mask, straight.geometry)
-    if own := _own_calcium(straight, heart):
+    tissue = Tissue.of(straight)
+    if own := _own_calcium(tissue, heart):
         if not allow_calcium:
             raise UsageError(f"{series.name}: {own}; look at it, and allow it where it is no calcium")
         notes = (*notes, own)
-    quality = estimate_quality(straight, heart, kvp=series.header.kvp, thickness_mm=series.slices[0].thickness_mm)
+    first = series.slices[0]
+    quality = estimate_quality(
+        straight, heart, kvp=series.header.kvp, thickness_mm=first.thickness_mm, rotation_s=first.rotation_s
+    )
     patient, calcium = _drawn(series, seed, calcium)
-    anatomy = _anatomy(straight, heart, patient, None if lines is None else _own_lines(lines, volume))
-    tissue = Tissue.of(straight)
+    anatomy = _anatomy(straight, heart, patient, tissue, None if lines is None else _own_lines(lines, volume))
     placed, left_out = place(calcium.deposits, anatomy, tissue, quality.border_motion_mm, seed)
+    arteries = draw_arteries(anatomy, tissue, quality.border_motion_mm)
     geometry = volume.geometry
     if centre is not None:
         straight = degrade(straight, heart, centre, quality, seed=seed)
         quality, geometry = degraded_quality(quality, centre), _turned(straight.geometry, volume.geometry)
-    inserted = insert(straight, placed, quality, heart_rate_bpm=_heart_rate_bpm(seed), seed=seed)
+    inserted = insert(straight, placed, quality, arteries=arteries, heart_rate_bpm=_heart_rate_bpm(seed), seed=seed)
     return InsertedStudy(
         series=series,
         quality=quality,
@@ -100,6 +108,7 @@ def insert_study(
         labels=LabelMap(inserted.labels.labels, geometry),
         table=tuple(_row_in(row, straight.geometry, geometry) for row in inserted.table),
         ctac_score=inserted.score,
+        reference_score=inserted_reference_score(tissue, placed, arteries),
         notes=(*notes, *left_out),
     )
 
@@ -142,11 +151,11 @@ def _row_in(row: CalciumRow, before: Geometry, after: Geometry) -> CalciumRow:
     return replace(row, centre_mm=(left, posterior, up))
 
 
-def _own_calcium(volume: Volume, heart: HeartMask) -> str | None:
+def _own_calcium(tissue: Tissue, heart: HeartMask) -> str | None:
     """What in the heart looks like calcium behind a blur that leaves no noise; None where nothing does."""
     labels = np.where(heart.mask, Calcium.CORONARY, 0).astype(np.uint8)
-    blurred = Volume(Tissue.of(volume).blurred_hu, volume.geometry)
-    score = score_label_map(blurred, LabelMap(labels, volume.geometry), SCCT_2016)[1].agatston.total
+    blurred = Volume(tissue.blurred_hu, tissue.grid)
+    score = score_label_map(blurred, LabelMap(labels, tissue.grid), SCCT_2016)[1].agatston.total
     return (
         f"calcium or a bright streak of its own in the heart (Agatston {score:.0f}, blurred)"
         if score >= OWN_CALCIUM
@@ -171,9 +180,8 @@ def _drawn(series: Series, seed: int, calcium: CalciumDescription | None) -> tup
 def _own_lines(path: Path, volume: Volume) -> tuple[CoronarySegment, ...]:
     """The user's lines in the straight frame; ``UsageError`` names one that leaves the scan."""
     lines = read_lines(path)
-    tissue = Tissue.of(volume)
     for line in lines:
-        if not (inside := tissue.inside(line.points)).all():
+        if not (inside := within(volume.geometry, line.points)).all():
             point = np.round(line.points[int(np.argmin(inside))], 1).tolist()
             raise UsageError(f"{path}: centre line {line.name} leaves the scan at {point} mm")
     straight = straightened_grid(volume.geometry)
@@ -181,10 +189,10 @@ def _own_lines(path: Path, volume: Volume) -> tuple[CoronarySegment, ...]:
 
 
 def _anatomy(
-    volume: Volume, heart: HeartMask, patient: Patient, lines: tuple[CoronarySegment, ...] | None
+    volume: Volume, heart: HeartMask, patient: Patient, tissue: Tissue, lines: tuple[CoronarySegment, ...] | None
 ) -> RealAnatomy:
-    fitted = fit_heart(volume, heart, patient)
-    coronaries = in_grooves(fitted.tree(), volume) if lines is None else lines
+    fitted = fit_heart(volume, heart, patient, tissue)
+    coronaries = in_grooves(fitted.tree(), tissue) if lines is None else lines
     return RealAnatomy(
         fitted, coronaries, find_descending_aorta(volume, heart), find_windpipe(volume, heart), lines is not None
     )
