@@ -164,7 +164,7 @@ class _Run:
         if recipe.train.initial:
             network.load_state_dict(_initial_weights(recipe))
         averaged.load_state_dict(network.state_dict())
-        network = network.to(memory_format=torch.channels_last)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch 2.13
         shared = torch.distributed.is_available() and torch.distributed.is_initialized()
         config = recipe.train
         optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
