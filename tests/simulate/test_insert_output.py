@@ -32,7 +32,7 @@ def inserted(tmp_path_factory: pytest.TempPathFactory) -> InsertedStudy:
     return InsertedStudy(
         series=real.series[0], quality=quality, patient=made.description.patient, calcium=made.description.calcium,
         coronaries=(), volume=made.volume, labels=made.truth.labels, table=made.truth.table,
-        ctac_score=made.truth.ctac_score, notes=("one plaque found no place",),
+        ctac_score=made.truth.ctac_score, reference_score=made.truth.reference_score, notes=("one plaque found no place",),
     )  # fmt: skip
 
 

@@ -50,7 +50,6 @@ def write_realism(
     A reference scan that is missing is named in the report, and the rest is done. Raises ``UsageError`` where ``path``
     holds no scan that shows a heart, comes without a centre, or where nothing is left to compare.
     """
-    out.mkdir(parents=True, exist_ok=True)
     notes: list[str] = []
     if path is not None:
         if centre is None:
@@ -62,6 +61,7 @@ def write_realism(
         phantom = _phantom_rows(seeds, notes, say)
         if not comparisons and not phantom:
             raise UsageError(f"no reference scan in {reference_folder()}; set CTACAL_REFERENCE_DATA, or give a scan")
+    out.mkdir(parents=True, exist_ok=True)
     say("water cylinders")
     water = scan_water(load_centre(centre or REFERENCES[0].centre))
     report = _json(comparisons, water, phantom, notes)
