@@ -68,7 +68,8 @@ def with_calcium(
 ) -> tuple[AnatomyMaps, CalciumMaps]:
     """The body with its calcium, metal and contrast; ``maps`` were built at the same phase and breath."""
     added = calcium_maps(patient, calcium, maps.body.geometry, phase=phase, breath_mm=breath_mm)
-    body = Body(maps.body.tissue, maps.body.hydroxyapatite_mg_cm3 + added.hydroxyapatite_mg_cm3, maps.body.geometry)
+    before, mg_cm3 = maps.body.hydroxyapatite_mg_cm3, added.hydroxyapatite_mg_cm3
+    body = Body(maps.body.tissue, mg_cm3 + before if before.any() else mg_cm3, maps.body.geometry)
     return replace(maps, body=body), added
 
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numba
+import numpy as np
 
 from ctacal.simulate.anatomy.compiled import compiled, compiled_parallel, sampled, span
 
@@ -48,6 +49,10 @@ def fill_layers(
     """The trunk from the skin inwards, by ``wall_layers``; fat streaks the muscle where the fine field is above
     ``streaks``."""
     angles = radii.shape[2]
+    turns = np.empty((ys.size, xs.size))  # the same in all slices
+    for j in numba.prange(ys.size):
+        for i in range(xs.size):
+            turns[j, i] = (math.atan2(xs[i], -ys[j]) / (2 * math.pi) % 1.0) * angles
     for k in numba.prange(zs.size):
         row = radii[k]
         furthest = row[9].max()
@@ -62,7 +67,7 @@ def fill_layers(
                 if rho < nearest:
                     tissue[k, j, i], structure[k, j, i] = LUNG, 4
                     continue
-                at = (math.atan2(x, -y) / (2 * math.pi) % 1.0) * angles
+                at = turns[j, i]
                 n = int(at) % angles
                 f, m = at - int(at), (n + 1) % angles
                 if rho > row[9, n] * (1 - f) + row[9, m] * f:

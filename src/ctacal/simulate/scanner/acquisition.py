@@ -91,6 +91,16 @@ class Acquisition:
             self._add_difference(paths, phase, weights, seen[:, slices])
         return paths
 
+    def water_mm(self, index: int, views: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(views, detectors): mm of water at 1 g/cm3 that these views' rays meet in a slice, the body at rest."""
+        weights = self._weights(slice(index, index + 1))
+        paths = np.zeros((self.centre.views, detectors_of(self.centre), 2 * len(weights)), np.float32)
+        wanted = np.zeros((self.centre.views, 2 * len(weights)), np.float32)
+        wanted[views, : len(weights)] = 1 / len(weights)
+        maps = basis_maps(self.body, self.box, self._basis, weights)
+        self._project(paths, maps, self.box.middle_mm(self.body.geometry, self.isocentre_mm), wanted)
+        return np.asarray(paths[views].sum(axis=2), np.float32)
+
     def measured(self, slices: slice) -> Rays:
         """(views, detectors, slices): path lengths of water that the scanner takes from its noisy signals."""
         detector = detector_of(self.centre)

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import interp1d
 
 from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.scanner.acquisition import Acquisition
@@ -14,10 +15,15 @@ from ctacal.simulate.scanner.detector import WATER_MM, detector_of
 from ctacal.simulate.scanner.kernel import detector_blur, filtered, ramp_response
 from ctacal.simulate.scanner.motion import Motion
 from ctacal.simulate.scanner.projector import Sinogram, back_project
-from ctacal.simulate.scanner.scan import BATCH
 
 Region = tuple[slice, slice, slice]
 """Slices, rows and columns of a scan's grid."""
+
+BATCH = 16
+"""Slices that share the water of their middle one (own choice)."""
+
+EVERY = 8
+"""Of so many views the water is looked at in one; between them it is interpolated (own choice: 2 degrees)."""
 
 
 def calcium_hu(
@@ -58,9 +64,11 @@ def _alone(body: Body) -> Body:
 def _brightness(whole: Acquisition, index: int) -> NDArray[np.float32]:
     """(views, detectors, 1): HU of 1 g/cm3 of hydroxyapatite on each ray through a slice."""
     centre = whole.centre
-    water_mm = whole.paths(slice(index, index + 1))[:, :, :1] + detector_of(centre).bow_tie_mm[None, :, None]
+    views = np.unique(np.append(np.arange(0, centre.views, EVERY), centre.views - 1))
+    water_mm = whole.water_mm(index, views) + detector_of(centre).bow_tie_mm
     table = [hydroxyapatite_hu(beam_of(centre), mm) for mm in WATER_MM]
-    return np.asarray(np.interp(water_mm, WATER_MM, table), np.float32)
+    seen = interp1d(views, np.interp(water_mm, WATER_MM, table), axis=0, assume_sorted=True)
+    return np.asarray(seen(np.arange(centre.views))[:, :, None], np.float32)
 
 
 def _reconstruct(paths: Sinogram, centre: Centre, rows: slice, columns: slice) -> NDArray[np.float32]:

@@ -18,6 +18,15 @@ Sinogram = NDArray[np.float32]
 """(views, detectors, planes)."""
 Floats = NDArray[np.float64]
 
+_TOGETHER = 4
+"""Lines of pixels that are added at a time."""
+
+_VIEWS = 4
+"""Neighbouring views that are projected together."""
+
+_MARGIN = 6
+"""Empty pixels about an image: a ray that meets a filled one strays no further in ``_TOGETHER`` lines."""
+
 
 def view_angles(views: int) -> Floats:
     """Angles over half a turn, in radians."""
@@ -46,12 +55,20 @@ def project_into(
         weights = np.ones((views, planes), np.float32)
     filled = image.any(axis=(0, 1)) & weights.any(axis=0)
     weights = np.ascontiguousarray(weights[:, filled], np.float32)
-    padded = np.pad(image[:, :, filled], ((1, 5), (1, 5), (0, 0)))  # so that four lines at a time reach all
-    middle = middle_mm[0] + 2 * pixel_mm, middle_mm[1] + 2 * pixel_mm
-    turned = np.ascontiguousarray(padded.swapaxes(0, 1))
+    padded = np.pad(image[:, :, filled], ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0)))
+    body = np.asarray(padded.any(axis=2))
     _project(
-        sinogram, padded, turned, pixel_mm, middle, view_angles(views), detector_mm, weights, np.flatnonzero(filled)
-    )
+        sinogram, padded, np.ascontiguousarray(padded.swapaxes(0, 1)), _extents(body), _extents(body.T), pixel_mm,
+        middle_mm, view_angles(views), detector_mm, weights, np.flatnonzero(filled),
+    )  # fmt: skip
+
+
+def _extents(filled: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(groups, 2): the first and last place that is filled in each ``_TOGETHER`` lines; last < first where none is."""
+    groups = [np.asarray(filled[start : start + _TOGETHER].any(axis=0)) for start in range(0, len(filled), _TOGETHER)]
+    first = [int(group.argmax()) if group.any() else len(group) for group in groups]
+    last = [len(group) - 1 - int(group[::-1].argmax()) if group.any() else -1 for group in groups]
+    return np.array([first, last], np.int64).T
 
 
 def back_project(
@@ -71,65 +88,76 @@ def back_project(
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
-def _project(sinogram, image, turned, pixel_mm, middle_mm, angles, detector_mm, weights, filled):  # type: ignore[no-untyped-def]
-    """Rays that run nearer to the columns' direction cross the image row by row, the others its transpose."""
-    for v in numba.prange(angles.size):
-        if weights[v].any():
-            c, s = math.cos(angles[v]), math.sin(angles[v])
-            if abs(c) >= abs(s):
-                _add_view(
-                    sinogram[v], image, pixel_mm, middle_mm[0], middle_mm[1], s, c, detector_mm, weights[v], filled
-                )
-            else:
-                _add_view(
-                    sinogram[v], turned, pixel_mm, middle_mm[1], middle_mm[0], c, s, detector_mm, weights[v], filled
-                )
+def _project(  # type: ignore[no-untyped-def]
+    sinogram, image, turned, row_extents, column_extents, pixel_mm, middle_mm, angles, detector_mm, weights, filled
+):
+    """Rays that run nearer to the columns' direction cross the image row by row, the others its transpose.
+
+    ``_VIEWS`` neighbouring views take the same lines in turn, which are then still in fast memory.
+    """
+    detectors, planes = sinogram.shape[1], image.shape[2]
+    row_mm, column_mm = middle_mm
+    for block in numba.prange((angles.size + _VIEWS - 1) // _VIEWS):
+        views = range(block * _VIEWS, min(angles.size, (block + 1) * _VIEWS))
+        total = np.zeros((_VIEWS, detectors, planes), np.float32)
+        for first in range(0, image.shape[0] - 3, _TOGETHER):
+            for v in views:
+                c, s = math.cos(angles[v]), math.sin(angles[v])
+                if abs(c) >= abs(s) and weights[v].any():
+                    _add_lines(
+                        total[v % _VIEWS], image, first, row_extents, pixel_mm, row_mm, column_mm, s, c, detector_mm
+                    )
+        for first in range(0, turned.shape[0] - 3, _TOGETHER):
+            for v in views:
+                c, s = math.cos(angles[v]), math.sin(angles[v])
+                if abs(c) < abs(s) and weights[v].any():
+                    _add_lines(
+                        total[v % _VIEWS], turned, first, column_extents, pixel_mm, column_mm, row_mm, c, s, detector_mm
+                    )
+        for v in views:
+            length_mm = np.float32(pixel_mm / max(abs(math.cos(angles[v])), abs(math.sin(angles[v]))))
+            for d in range(detectors):
+                for k in range(planes):
+                    sinogram[v, d, filled[k]] += length_mm * weights[v, k] * total[v % _VIEWS, d, k]
 
 
 @numba.njit(fastmath=True)
-def _add_view(view, lines, pixel_mm, line_mm, place_mm, along, across, detector_mm, weights, filled):  # type: ignore[no-untyped-def]
-    """Add the lines of pixels, (lines, places, planes), to the detectors that see them: t = along line + across place.
+def _add_lines(  # type: ignore[no-untyped-def]
+    total, lines, i, extents, pixel_mm, line_mm, place_mm, along, across, detector_mm
+):
+    """Add ``_TOGETHER`` lines of pixels from the i-th on to the detectors that see them: t = along line + across place.
 
-    Four lines at a time: a detector's sums are then read and written a quarter as often, which is what takes the time.
-    The image's border is zero: what a ray meets outside counts as the border.
+    A detector's sums are so read and written a quarter as often. Rays that meet nothing in these lines are left out;
+    the others stay on the image with its margin, for a ray moves by no more than one place from line to line.
     """
     count, places, planes = lines.shape
-    detectors = view.shape[0]
-    total = np.zeros((detectors, planes), np.float32)
+    nearest, furthest = extents[i // _TOGETHER]
+    if furthest < nearest:
+        return
+    detectors = total.shape[0]
     step = detector_mm / across / pixel_mm
     slide = -along / across  # from line to line, in places
-    last_place = places - 1.001
-    for i in range(0, count - 3, 4):
-        start = (i - (count - 1) * 0.5 + line_mm / pixel_mm) * slide - place_mm / pixel_mm
-        start += (places - 1) * 0.5 - (detectors - 1) * 0.5 * step
-        low, high = min(0.0, 3 * slide), max(0.0, 3 * slide)
-        one, other = (-start - high) / step, (last_place - start - low) / step
-        first = max(0, math.ceil(min(one, other)))
-        last = min(detectors - 1, math.floor(max(one, other)))
-        for d in range(first, last + 1):
-            at = start + step * d
-            p0 = min(max(at, 0.0), last_place)
-            p1 = min(max(at + slide, 0.0), last_place)
-            p2 = min(max(at + 2 * slide, 0.0), last_place)
-            p3 = min(max(at + 3 * slide, 0.0), last_place)
-            j0, j1, j2, j3 = int(p0), int(p1), int(p2), int(p3)
-            a0, a1, a2, a3 = np.float32(p0 - j0), np.float32(p1 - j1), np.float32(p2 - j2), np.float32(p3 - j3)
-            b0, b1, b2, b3 = np.float32(1) - a0, np.float32(1) - a1, np.float32(1) - a2, np.float32(1) - a3
-            for k in range(planes):
-                total[d, k] += (
-                    b0 * lines[i, j0, k]
-                    + a0 * lines[i, j0 + 1, k]
-                    + b1 * lines[i + 1, j1, k]
-                    + a1 * lines[i + 1, j1 + 1, k]
-                    + b2 * lines[i + 2, j2, k]
-                    + a2 * lines[i + 2, j2 + 1, k]
-                    + b3 * lines[i + 3, j3, k]
-                    + a3 * lines[i + 3, j3 + 1, k]
-                )
-    length_mm = np.float32(pixel_mm / abs(across))
-    for d in range(detectors):
+    start = (i - (count - 1) * 0.5 + line_mm / pixel_mm) * slide - place_mm / pixel_mm
+    start += (places - 1) * 0.5 - (detectors - 1) * 0.5 * step
+    one = (nearest - 1 - start - max(0.0, 3 * slide)) / step
+    other = (furthest + 1 - start - min(0.0, 3 * slide)) / step
+    for d in range(max(0, math.ceil(min(one, other))), min(detectors - 1, math.floor(max(one, other))) + 1):
+        p0 = start + step * d
+        p1, p2, p3 = p0 + slide, p0 + 2 * slide, p0 + 3 * slide
+        j0, j1, j2, j3 = int(p0), int(p1), int(p2), int(p3)
+        a0, a1, a2, a3 = np.float32(p0 - j0), np.float32(p1 - j1), np.float32(p2 - j2), np.float32(p3 - j3)
+        b0, b1, b2, b3 = np.float32(1) - a0, np.float32(1) - a1, np.float32(1) - a2, np.float32(1) - a3
         for k in range(planes):
-            view[d, filled[k]] += length_mm * weights[k] * total[d, k]
+            total[d, k] += (
+                b0 * lines[i, j0, k]
+                + a0 * lines[i, j0 + 1, k]
+                + b1 * lines[i + 1, j1, k]
+                + a1 * lines[i + 1, j1 + 1, k]
+                + b2 * lines[i + 2, j2, k]
+                + a2 * lines[i + 2, j2 + 1, k]
+                + b3 * lines[i + 3, j3, k]
+                + a3 * lines[i + 3, j3 + 1, k]
+            )
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)

@@ -18,7 +18,7 @@ from ctacal.simulate.scanner.projector import back_project
 from ctacal.simulate.scanner.scatter import Rays
 from ctacal.volume import Volume
 
-BATCH = 16
+BATCH = 26
 """Slices computed together; results do not depend on it."""
 
 SLAB_MM = 4.0
@@ -43,8 +43,9 @@ def scan(
 ) -> Volume:
     """Scan a body: int16 HU, canonical, as many slices as fit into the body's grid when a breath draws it to the feet.
 
-    ``slabs`` to a slice follow from ``SLAB_MM`` unless given. ``isocentre_mm`` (left, posterior) is the picture's middle, by default the middle of the body's grid. The same
-    arguments give the same bytes. Raises ``ValueError`` where the body's grid is not canonical with square pixels.
+    ``slabs`` to a slice follow from ``SLAB_MM`` unless given. ``isocentre_mm`` (left, posterior) is the picture's
+    middle, by default the middle of the body's grid. The same arguments give the same bytes. Raises ``ValueError``
+    where the body's grid is not canonical with square pixels.
     """
     slabs = slabs or int(np.ceil(centre.thickness_mm / SLAB_MM))
     acquisition = Acquisition.of(

@@ -119,6 +119,7 @@ def _add_maps(tissue, added, basis, weights, maps):  # type: ignore[no-untyped-d
     slabs, depth = weights.shape
     for j in numba.prange(tissue.shape[1]):
         row = np.empty((2, tissue.shape[2]), np.float32)
+        total = np.zeros((2 * slabs, tissue.shape[2]), np.float32)  # planes outermost: what is added to lies in a row
         for z in range(depth):
             if not weights[:, z].any():
                 continue
@@ -131,5 +132,8 @@ def _add_maps(tissue, added, basis, weights, maps):  # type: ignore[no-untyped-d
                 w = weights[s, z]
                 if w != 0:
                     for i in range(row.shape[1]):
-                        maps[j, i, s] += w * row[0, i]
-                        maps[j, i, slabs + s] += w * row[1, i]
+                        total[s, i] += w * row[0, i]
+                        total[slabs + s, i] += w * row[1, i]
+        for i in range(row.shape[1]):
+            for s in range(2 * slabs):
+                maps[j, i, s] += total[s, i]
