@@ -50,7 +50,7 @@ TOLERANCES: tuple[tuple[str, float, float], ...] = (
     ("", 0.0, 0.15),
 )
 """What the difference of two patients on two scanners may be: of the first entry whose text the figure's name holds,
-the larger of an absolute and a relative difference (own choice; counts of bright parts vary by much)."""
+the larger of an absolute difference and a share of the real figure (own choice; bright parts vary by much)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ class Row:
         """``alike`` within the simulated range or the tolerance; ``near`` within twice that; else ``differs``."""
         beyond = max(self.least - self.real, self.real - self.most, 0.0)
         absolute, relative = next((a, r) for text, a, r in TOLERANCES if text in self.name)
-        allowed = max(absolute, relative * max(abs(self.real), abs(self.mean)))
+        allowed = max(absolute, relative * abs(self.real))
         return "alike" if beyond <= allowed else "near" if beyond <= 2 * allowed else "differs"
 
 
