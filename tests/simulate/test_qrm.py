@@ -65,21 +65,26 @@ def test_the_phantom_is_as_large_as_the_makers() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", AGATSTON)
 def test_agatston_of_each_insert(simulated: list[QrmFigures], name: str) -> None:
-    """Within a tenth, or within what noise does to a single real scan where that is more."""
-    drawn = np.array([figures.inserts[name].agatston for figures in simulated])
-    assert drawn.mean() == pytest.approx(AGATSTON[name], abs=max(0.1 * AGATSTON[name], 2 * drawn.std(ddof=1)))
+    drawn = np.mean([figures.inserts[name].agatston for figures in simulated])
+    assert drawn == pytest.approx(AGATSTON[name], rel=0.1)
+
+
+MISSED = {
+    "5 mm 800 mg/mL": "its middle reads 8 % brighter in the real scan than its mass accounts for",
+    "3 mm 800 mg/mL": "as the 5 mm one",
+    "3 mm 400 mg/mL": "within 2.5 SD of a single real scan's noise, no nearer",
+}
+"""Peaks that are not within a twentieth of the real scan's."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PEAK_HU)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.xfail(reason=MISSED[n])) if n in MISSED else n for n in PEAK_HU],
+)
 def test_peak_of_each_insert(simulated: list[QrmFigures], name: str) -> None:
-    """Within a twentieth, or what noise does to a single real peak.
-
-    The largest and densest misses that: its middle reads 8 % brighter in the real scan than its mass accounts for.
-    """
     peak_hu = np.mean([figures.inserts[name].peak_hu for figures in simulated])
-    part = 0.1 if name == "5 mm 800 mg/mL" else 0.05
-    assert peak_hu == pytest.approx(PEAK_HU[name], abs=max(part * PEAK_HU[name], 2.5 * REAL["noise_sd_hu"]))
+    assert peak_hu == pytest.approx(PEAK_HU[name], rel=0.05)
 
 
 @pytest.mark.slow
