@@ -113,28 +113,9 @@ class Acquisition:
             signal += detector.signal(*slab)
         signal /= self.slabs
         variance *= signal
-        return detector.water(detector.measure_with(signal, variance, self._noise(slices)) * self._gains()[:, None])
-
-    def _noise(self, slices: slice) -> Rays:
-        """(views, detectors, slices) of unit variance: neighbours whose profiles overlap share their photons."""
-        shares = shares_of_neighbours(self.centre)
-        reach = len(shares) // 2
-        shape = self.centre.views, detectors_of(self.centre)
-        noise = np.zeros((slices.stop - slices.start, *shape), np.float32)
-        for k in range(slices.start - reach, slices.stop + reach):
-            drawn = np.random.default_rng((self.seed, NOISE_STREAM, k + reach)).standard_normal(shape, np.float32)
-            for index in range(max(k - reach, slices.start), min(k + reach + 1, slices.stop)):
-                noise[index - slices.start] += shares[k - index + reach] * drawn
-        return np.ascontiguousarray(noise.transpose(1, 2, 0))
-
-    def _gains(self) -> NDArray[np.float32]:
-        """(detectors,): what calibration leaves of each element's own sensitivity: rings in the picture.
-
-        In a whole turn a ray is measured by two elements, one on each side of the middle.
-        """
-        rng = np.random.default_rng((self.seed, GAIN_STREAM))
-        error = self.centre.gain_error * rng.standard_normal(detectors_of(self.centre))
-        return np.asarray(1 + (error + error[::-1]) / 2, np.float32)
+        noise = noise_of(self.centre, self.seed, slices, signal.shape[1])
+        measured = detector.measure_with(signal, variance, noise)
+        return detector.water(measured * gains_of(self.centre, self.seed, signal.shape[1])[:, None])
 
     @property
     def grid(self) -> Geometry:
@@ -178,3 +159,25 @@ class Acquisition:
             detector_mm=self.centre.detector_mm,
             weights=weights,
         )
+
+
+def noise_of(centre: Centre, seed: int, slices: slice, detectors: int) -> Rays:
+    """(views, detectors, slices) of unit variance: neighbours whose profiles overlap share their photons."""
+    shares = shares_of_neighbours(centre)
+    reach = len(shares) // 2
+    shape = centre.views, detectors
+    noise = np.zeros((slices.stop - slices.start, *shape), np.float32)
+    for k in range(slices.start - reach, slices.stop + reach):
+        drawn = np.random.default_rng((seed, NOISE_STREAM, k + reach)).standard_normal(shape, np.float32)
+        for index in range(max(k - reach, slices.start), min(k + reach + 1, slices.stop)):
+            noise[index - slices.start] += shares[k - index + reach] * drawn
+    return np.ascontiguousarray(noise.transpose(1, 2, 0))
+
+
+def gains_of(centre: Centre, seed: int, detectors: int) -> NDArray[np.float32]:
+    """(detectors,): what calibration leaves of each element's own sensitivity: rings in the picture.
+
+    In a whole turn a ray is measured by two elements, one on each side of the middle.
+    """
+    error = centre.gain_error * np.random.default_rng((seed, GAIN_STREAM)).standard_normal(detectors)
+    return np.asarray(1 + (error + error[::-1]) / 2, np.float32)

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
 from ctacal.simulate.anatomy.structures import HEART
+from ctacal.simulate.scanner.acquisition import gains_of, noise_of
 from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3, beam_of, hydroxyapatite_hu
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.detector import WATER_MM, Detector, detector_of
@@ -23,7 +24,7 @@ from ctacal.simulate.scanner.scan import HU_RANGE
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
 from ctacal.simulate.training.deposits import ALWAYS, Deposits
 from ctacal.simulate.training.description import CropDescription, Focus, draw_description, draw_whole_description
-from ctacal.simulate.training.plan import Plan, gains_of, geometry_of, noise_of
+from ctacal.simulate.training.plan import Plan, geometry_of
 from ctacal.simulate.truth import TRUTH_HU, structures_on
 
 BATCH = 18
@@ -95,8 +96,9 @@ def _scanned(plan: Plan, batch: NDArray[np.int64]) -> tuple[NDArray[np.int16], N
     water, mineral = plan.cache.projections.paths(weights, seen)
     added_hu = _add_deposits(plan, detector, (water, mineral), weights, seen)
     signal, variance = detector.primary(water, mineral)
-    measured = detector.measure_with(signal, variance, noise_of(plan, batch, signal.shape[:2]))
-    paths = detector.water(measured * gains_of(plan, signal.shape[1]))
+    seed, slices = plan.description.seed, slice(int(batch[0]), int(batch[-1]) + 1)
+    measured = detector.measure_with(signal, variance, noise_of(centre, seed, slices, signal.shape[1]))
+    paths = detector.water(measured * gains_of(centre, seed, signal.shape[1])[:, None])
     rows, columns = (slice(0, n) for n in plan.description.shape[1:])
     density = _reconstructed(plan, paths, rows, columns)
     return np.clip(np.rint((density - 1) * 1000), *HU_RANGE).astype(np.int16), added_hu

@@ -1,4 +1,4 @@
-"""``Plan``: which part of an anatomy each slice and view of a crop sees, and the noise that it gets."""
+"""``Plan``: which part of an anatomy each slice and view of a crop sees."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from ctacal.geometry import Geometry
 from ctacal.simulate.anatomy.heart import contraction
 from ctacal.simulate.materials import Body
-from ctacal.simulate.scanner.acquisition import GAIN_STREAM, MOTION_STREAM, NOISE_STREAM
+from ctacal.simulate.scanner.acquisition import MOTION_STREAM
 from ctacal.simulate.scanner.attenuation import Floats
 from ctacal.simulate.scanner.motion import Motion, Timing, breathing_shift_mm, phase_weights, random_start_s
-from ctacal.simulate.scanner.projector import Sinogram
-from ctacal.simulate.scanner.slabs import shares_of_neighbours, slab_weights
+from ctacal.simulate.scanner.slabs import slab_weights
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
 from ctacal.simulate.training.deposits import Deposits
 from ctacal.simulate.training.description import CropDescription
@@ -70,26 +69,6 @@ def _state_of_phase(states: int) -> Floats:
     """(states, CYCLE): shares of the two states of the heart that each phase lies between."""
     at = np.array([contraction(k / CYCLE) for k in range(CYCLE)]) * (states - 1)
     return np.asarray(np.clip(1 - np.abs(at - np.arange(states)[:, None]), 0, 1))
-
-
-def noise_of(plan: Plan, batch: NDArray[np.int64], shape: tuple[int, ...]) -> Sinogram:
-    """(views, detectors, slices) of unit variance: neighbours whose profiles overlap share their photons."""
-    shares = shares_of_neighbours(plan.description.centre)
-    reach = len(shares) // 2
-    noise = np.zeros((len(batch), *shape), np.float32)
-    for k in range(int(batch[0]) - reach, int(batch[-1]) + reach + 1):
-        rng = np.random.default_rng((plan.description.seed, NOISE_STREAM, k + reach))
-        drawn = rng.standard_normal(shape, np.float32)
-        for index in range(max(k - reach - int(batch[0]), 0), min(k + reach + 1 - int(batch[0]), len(batch))):
-            noise[index] += shares[k - index - int(batch[0]) + reach] * drawn
-    return np.ascontiguousarray(noise.transpose(1, 2, 0))
-
-
-def gains_of(plan: Plan, detectors: int) -> NDArray[np.float32]:
-    """(detectors, 1): what calibration leaves of each element's own sensitivity."""
-    rng = np.random.default_rng((plan.description.seed, GAIN_STREAM))
-    error = np.float32(plan.description.centre.gain_error)
-    return np.asarray(1 + error * rng.standard_normal((detectors, 1), np.float32), np.float32)
 
 
 def geometry_of(plan: Plan) -> Geometry:
