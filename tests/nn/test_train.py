@@ -21,7 +21,7 @@ from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import NetworkConfig, Recipe, TrainConfig
 from ctacal.nn.samples import digest_of, write_sample
 from ctacal.nn.train import fit, learning_rate, train, write_guard
-from ctacal.nn.validate import linear_kappa, predicted_labels, validate
+from ctacal.nn.validate import predicted_labels, validate
 from tests.nn.toys import TINY, recipe, toy, toys
 
 HEART = NetworkConfig(
@@ -183,17 +183,6 @@ def test_learning_rate() -> None:
     assert learning_rate(9, config) == learning_rate(10, config) == 1.0
     assert learning_rate(60, config) == pytest.approx(0.505)
     assert learning_rate(110, config) == pytest.approx(0.01)
-
-
-def test_kappa() -> None:
-    """Cohen 1968 by hand: disagreement seen over that expected by chance, both weighted by distance."""
-    table = [[20, 5, 0, 0], [4, 15, 3, 0], [0, 2, 12, 4], [1, 0, 3, 31]]
-    counts = np.array(table, float)
-    rows, columns, n = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
-    seen = sum(counts[i, j] * abs(i - j) for i in range(4) for j in range(4))
-    chance = sum(rows[i] * columns[j] / n * abs(i - j) for i in range(4) for j in range(4))
-    assert linear_kappa(table) == pytest.approx(1 - seen / chance)
-    assert np.isnan(linear_kappa([[5, 0], [0, 0]]))
 
 
 def test_perfect_answers_have_perfect_figures() -> None:

@@ -1,6 +1,5 @@
 """How good a network is on whole samples: category agreement first, then overlap."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,14 +7,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ctacal.agreement import (
+    cross_table,
+    exact_agreement,
+    risk_categories,
+    sensitivity,
+    specificity,
+    weighted_kappa,
+)
 from ctacal.nn.augment import Clip, whole_clip
 from ctacal.nn.batches import input_of
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.networks import classes_of
 from ctacal.nn.samples import BRIGHT_HU, Sample, Samples, agatston_of
-from ctacal.scores import risk_category
-
-CATEGORIES = ("0", "1-100", "101-400", ">400")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +52,11 @@ class Validation:
 def validate(network: nn.Module, samples: Samples, config: NetworkConfig) -> Validation:
     """Run the network on every sample, whole."""
     network.eval()
-    pairs = [_one(network, sample, config) for sample in samples]
-    agreement = np.zeros((4, 4), np.int64)
-    for true, predicted, _ in pairs:
-        agreement[CATEGORIES.index(risk_category(true)), CATEGORIES.index(risk_category(predicted))] += 1
-    both, sizes = (sum(overlap[part] for _, _, overlap in pairs) for part in (0, 1))
-    dice = 2 * both / sizes if sizes else float("nan")
-    if config.kind == "heart":
-        agreement[:] = 0
-    return _measured(agreement, dice)
+    found = [_one(network, sample, config) for sample in samples]
+    both, sizes = (sum(overlap[part] for _, _, overlap in found) for part in (0, 1))
+    scores = [] if config.kind == "heart" else [(true, predicted) for true, predicted, _ in found]
+    true, predicted = np.reshape(scores, (-1, 2)).T
+    return _measured(true, predicted, 2 * both / sizes if sizes else float("nan"))
 
 
 def _one(network: nn.Module, sample: Sample, config: NetworkConfig) -> tuple[float, float, tuple[int, int]]:
@@ -94,27 +94,13 @@ def _overlap(true: NDArray[np.bool_], found: NDArray[np.bool_]) -> tuple[int, in
     return int((true & found).sum()), int(true.sum() + found.sum())
 
 
-def _measured(table: NDArray[np.int64], dice: float) -> Validation:
-    with np.errstate(invalid="ignore"):
-        return Validation(
-            linear_kappa(table),
-            float(np.trace(table) / np.float64(table.sum())),
-            float(table[1:, 1:].sum() / np.float64(table[1:].sum())),
-            float(table[0, 0] / np.float64(table[0].sum())),
-            float(dice),
-            tuple(tuple(row) for row in table.tolist()),
-        )
-
-
-def linear_kappa(table: NDArray[np.int64] | Iterable[Iterable[int]]) -> float:
-    """Cohen's kappa with linear weights (Cohen J, Psychol Bull 1968;70:213-220); NaN where chance agrees wholly.
-
-    >>> round(linear_kappa([[2, 1], [0, 3]]), 3)
-    0.667
-    """
-    counts = np.asarray(table, np.float64)
-    rank = np.arange(len(counts))
-    distance = np.abs(rank[:, None] - rank)
-    total = counts.sum()
-    by_chance = (np.outer(counts.sum(axis=1), counts.sum(axis=0)) / total * distance).sum() if total else 0.0
-    return float(1 - (counts * distance).sum() / by_chance) if by_chance else float("nan")
+def _measured(true: NDArray[np.float64], predicted: NDArray[np.float64], dice: float) -> Validation:
+    table = cross_table(risk_categories(true), risk_categories(predicted))
+    figures = (
+        weighted_kappa(table),
+        exact_agreement(table),
+        sensitivity(true > 0, predicted > 0),
+        specificity(true > 0, predicted > 0),
+    )
+    kappa, exact, sensitive, specific = (float("nan") if one.estimate is None else one.estimate for one in figures)
+    return Validation(kappa, exact, sensitive, specific, float(dice), tuple(tuple(row) for row in table.tolist()))

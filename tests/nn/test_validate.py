@@ -1,0 +1,84 @@
+"""Validation during training: the figures are those of ``ctacal.agreement``, on the scores of whole samples."""
+
+import numpy as np
+import pytest
+import torch
+
+from ctacal.agreement import risk_categories, weighted_kappa
+from ctacal.labels import Calcium
+from ctacal.nn.answer import Answer
+from ctacal.nn.config import NetworkConfig
+from ctacal.nn.samples import Sample
+from ctacal.nn.validate import validate
+from tests.nn.toys import TINY, toys
+
+
+class Says(torch.nn.Module):
+    """Answers each sample in turn with one class in the voxels given."""
+
+    def __init__(self, answers: list[np.ndarray[tuple[int, ...], np.dtype[np.bool_]]], classes: int) -> None:
+        super().__init__()
+        self.number = torch.nn.Parameter(torch.zeros(1))
+        self.left = answers
+        self.classes = classes
+
+    def forward(self, x: torch.Tensor) -> Answer:
+        mask = self.left.pop(0)
+        mask = np.pad(mask, ((0, 0), *((0, n - side) for n, side in zip(x.shape[2:], mask.shape[1:], strict=True))))
+        found = torch.from_numpy(mask).float()
+        if self.classes == 1:
+            return Answer(found[:, None] * 2 - 1)
+        logits = torch.zeros(len(x), self.classes, *x.shape[2:])
+        logits[:, 0], logits[:, 2] = 1 - found, found  # 2: the LAD
+        return Answer(logits)
+
+
+def coronary(sample: Sample) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    return np.asarray((sample.labels >= 1) & (sample.labels <= Calcium.RCA))
+
+
+def test_figures_by_hand() -> None:
+    """Noise taken for coronary calcium in the one sample without, and one of three that have it missed."""
+    everything = toys()
+    samples = [everything[1], everything[2], everything[0], everything[4]]  # LAD; RCA; none; LAD and RCA
+    noise = samples[2].hu >= 150
+    answers = [samples[0].labels > 0, samples[1].labels > 99, noise, samples[3].labels > 0]
+    result = validate(Says([*answers], 6), samples, TINY)
+    true = [sample.agatston for sample in samples]
+    found = [true[0], 0.0, score_of(samples[2], noise), true[3]]
+    assert result.sensitivity == pytest.approx(2 / 3)
+    assert result.specificity == 0
+    table = np.zeros((4, 4), int)
+    np.add.at(table, (risk_categories(true), risk_categories(found)), 1)
+    assert result.table == tuple(tuple(row) for row in table.tolist())
+    assert result.kappa == weighted_kappa(table).estimate
+    assert result.exact == np.trace(table) / 4
+    both = coronary(samples[0]).sum() + coronary(samples[3]).sum()
+    size = sum(coronary(sample).sum() for sample in samples) + both + noise.sum()
+    assert result.dice == pytest.approx(2 * both / size)
+
+
+def score_of(sample: Sample, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
+    """What the mask scores when it is called coronary."""
+    labels = np.where(mask, np.uint8(Calcium.LAD), np.uint8(0))
+    score = Sample(sample.name, sample.hu, labels, sample.heart, sample.mass_mg, sample.spacing_mm).agatston
+    assert score > 0
+    return score
+
+
+def test_heart_network_has_no_categories() -> None:
+    config = NetworkConfig(
+        kind="heart", widths=(8, 16), lstm_channels=4, position=False, neighbours=False, mass_head=False, slice_mm=3.0
+    )
+    result = validate(Says([sample.heart for sample in toys()], 1), toys(), config)
+    assert np.isnan([result.kappa, result.exact, result.sensitivity, result.specificity]).all()
+    assert result.dice == result.quality == 1
+    assert sum(map(sum, result.table)) == 0
+
+
+def test_no_calcium_anywhere_is_no_agreement() -> None:
+    """Chance alone agrees wholly: quality is 0, not a crash."""
+    result = validate(Says([np.zeros((8, 40, 40), bool)], 6), toys()[:1], TINY)
+    assert np.isnan(result.kappa)
+    assert np.isnan(result.sensitivity)
+    assert (result.specificity, result.exact, result.quality) == (1, 1, 0)
