@@ -17,11 +17,17 @@ from ctacal.simulate.anatomy.truth import CalciumRow, with_calcium
 from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.scanner.attenuation import beam
 from ctacal.simulate.scanner.calcium import calcium_hu
-from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.centre import Centre, centre_names
 from ctacal.simulate.scanner.scan import scan
 from ctacal.simulate.training.anatomy_cache import AnatomyCache, Sampling, coronary_mm3, draw_variants
 from ctacal.simulate.training.crop import METAL_MM, Crop, draw_crop, draw_whole, simulate_crop
-from ctacal.simulate.training.description import CropDescription, Focus, draw_description
+from ctacal.simulate.training.description import (
+    CropDescription,
+    Focus,
+    draw_centre,
+    draw_description,
+    draw_heart_description,
+)
 from ctacal.simulate.training.projections import Projections
 from ctacal.simulate.training.stream import stream_crops
 from ctacal.simulate.truth import KIND_LABELS, TRUTH_HU
@@ -214,6 +220,30 @@ def test_slices_beyond_the_anatomy_are_not_measured(beating: AnatomyCache) -> No
     crop = simulate_crop(beating, replace(thick, bottom_mm=low - 25.0, breathing_mm=0.0))
     assert crop.measured.tolist()[:4] == [False, False, False, True]
     check_crop(crop)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_scan_of_the_heart_holds_all_of_it(beating: AnatomyCache, seed: int) -> None:
+    description = draw_heart_description(beating, seed, 0)
+    crop = simulate_crop(beating, description)
+    assert crop.hu.shape == description.shape
+    assert crop.measured.all()
+    low, high = (crop.geometry.to_patient_mm(corner)[:2] for corner in ((0, 0, 0), np.array(crop.hu.shape) - 1))
+    np.testing.assert_allclose(low, beating.heart_mm[0, :2] - 26, atol=description.centre.pixel_mm)
+    np.testing.assert_allclose(high, beating.heart_mm[1, :2] + 26, atol=description.centre.pixel_mm)
+    assert not crop.heart[:, [0, -1]].any()
+    assert not crop.heart[:, :, [0, -1]].any()
+    assert crop.mass_mg[:, : Calcium.OTHER - 1].sum() > 0
+    with pytest.raises(ValueError, match="2 draws of calcium, got number 2"):
+        draw_heart_description(beating, seed, 2)
+
+
+def test_only_the_centres_asked_for_are_drawn(beating: AnatomyCache) -> None:
+    rng = np.random.default_rng(1)
+    assert {draw_centre(rng, beating, ["pet_ct_80kvp"]).name for _ in range(4)} == {"pet_ct_80kvp"}
+    drawn = {draw_centre(rng, beating).name for _ in range(200)}
+    assert drawn == set(centre_names()) - {"canon_aquilion_one"}
+    assert draw_description(beating, 1, Focus.CLEAN, ["hawkeye_slow"]).centre.name == "hawkeye_slow"
 
 
 def test_a_whole_scan(beating: AnatomyCache) -> None:

@@ -1,5 +1,6 @@
 """``CropDescription``: how one crop is scanned, drawn from a seed; the same description gives the same crop."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -27,6 +28,10 @@ KVPS = (80.0, 100.0, 110.0, 120.0, 130.0, 140.0)
 
 THICKNESS_MM = (2.5, 3.0, 3.27, 3.75, 4.0, 4.25, 5.0, 5.0, 6.0, 8.0, 10.0)
 """Usual slice thicknesses of CTACs, and thicker ones of old SPECT/CT."""
+
+
+PHANTOM_CENTRES = ("canon_aquilion_one",)
+"""Presets of a phantom's scan, not of patients' CTACs: drawn only where they are asked for."""
 
 
 class Focus(StrEnum):
@@ -69,12 +74,17 @@ class CropDescription:
     shape: tuple[int, int, int] = SHAPE
 
 
-def draw_description(cache: AnatomyCache, seed: int, focus: Focus) -> CropDescription:
-    """Draw how a crop of this anatomy is scanned; one that has no calcium as ``focus`` asks for gives a clean crop."""
+def draw_description(
+    cache: AnatomyCache, seed: int, focus: Focus, centres: Sequence[str] | None = None
+) -> CropDescription:
+    """Draw how a crop of this anatomy is scanned; one that has no calcium as ``focus`` asks for gives a clean crop.
+
+    ``centres`` are the presets to draw from, as ``draw_centre`` has them.
+    """
     rng = np.random.default_rng([seed, 50])
     fitting = [n for n, one in enumerate(cache.deposits) if _fits(cache, one, focus)]
     chosen = int(rng.choice(fitting)) if fitting else None
-    centre = draw_centre(rng, cache)
+    centre = draw_centre(rng, cache, centres)
     middle_mm, bottom_mm = _place(rng, cache, centre, _target_mm(rng, cache, chosen, focus))
     return CropDescription(
         seed=seed,
@@ -85,6 +95,49 @@ def draw_description(cache: AnatomyCache, seed: int, focus: Focus) -> CropDescri
         bottom_mm=bottom_mm,
         **_motion(rng),
     )
+
+
+def draw_heart_description(
+    cache: AnatomyCache,
+    seed: int,
+    deposits: int | None,
+    centres: Sequence[str] | None = None,
+    margin_mm: float = 26.0,
+) -> CropDescription:
+    """Draw a scan of the whole heart, with one of the anatomy's draws of calcium or none.
+
+    The crop has ``margin_mm`` about the heart in plane and a slice beyond it at either end, as far as that was built;
+    ``centres`` as for ``draw_centre``. Raises ``ValueError`` where there is no such draw of calcium.
+    """
+    if deposits is not None and not 0 <= deposits < len(cache.deposits):
+        raise ValueError(f"there are {len(cache.deposits)} draws of calcium, got number {deposits}")
+    rng = np.random.default_rng([seed, 52])
+    centre, motion = draw_centre(rng, cache, centres), _motion(rng)
+    bottom_mm, slices = _heart_slices(cache, centre, motion["breathing_mm"])
+    left, posterior = cache.heart_mm[:, :2].mean(axis=0) - cache.projections.isocentre_mm
+    wide_mm, deep_mm = np.ptp(cache.heart_mm[:, :2], axis=0) + 2 * margin_mm
+    rows, columns = (int(np.ceil(mm / centre.pixel_mm)) for mm in (deep_mm, wide_mm))
+    return CropDescription(
+        seed=seed, focus=_focus_of(cache, deposits), centre=centre, deposits=deposits, bottom_mm=bottom_mm,
+        middle_mm=(round(float(posterior), 2), round(float(left), 2)), shape=(slices, rows, columns), **motion,
+    )  # fmt: skip
+
+
+def _heart_slices(cache: AnatomyCache, centre: Centre, breathing_mm: float) -> tuple[float, int]:
+    """Middle of the lowest slice, and how many there are; a breath draws the heart to the feet."""
+    low, high = _range_mm(cache)
+    half_mm = centre.thickness_mm / 2
+    bottom_mm = max(float(cache.heart_mm[0, 2]) - breathing_mm - centre.spacing_mm, low + half_mm)
+    top_mm = min(float(cache.heart_mm[1, 2]) + centre.spacing_mm, high - half_mm - breathing_mm)
+    bottom_mm = float(np.ceil(bottom_mm * 100) / 100)
+    return bottom_mm, max(1, int((top_mm - bottom_mm) / centre.spacing_mm) + 1)
+
+
+def _focus_of(cache: AnatomyCache, deposits: int | None) -> Focus:
+    """What a scan of the whole heart shows."""
+    if deposits is None:
+        return Focus.CLEAN
+    return Focus.CORONARY if (cache.deposits[deposits].calcium != Calcium.OTHER).any() else Focus.NEGATIVE
 
 
 def draw_whole_description(cache: AnatomyCache, seed: int) -> CropDescription:
@@ -120,12 +173,13 @@ def _motion(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def draw_centre(rng: np.random.Generator, cache: AnatomyCache) -> Centre:
+def draw_centre(rng: np.random.Generator, cache: AnatomyCache, centres: Sequence[str] | None = None) -> Centre:
     """A preset, varied: voltage, dose, kernel, slices, pixels, rotation time, electronic noise (all own choice).
 
-    What noise the heart then has is printed by benchmarks/training_crops.py.
+    ``centres`` names the presets that may be drawn, by default all but ``PHANTOM_CENTRES``. What noise the heart then
+    has is printed by benchmarks/training_crops.py. Raises ``UsageError`` where there is no such preset.
     """
-    names = centre_names()
+    names = [name for name in centre_names() if name not in PHANTOM_CENTRES] if centres is None else list(centres)
     preset = load_centre(names[int(rng.integers(len(names)))])
     kvp = preset.kvp if rng.random() < 0.6 else KVPS[int(rng.integers(len(KVPS)))]
     thickness_mm = preset.thickness_mm if rng.random() < 0.4 else THICKNESS_MM[int(rng.integers(len(THICKNESS_MM)))]
