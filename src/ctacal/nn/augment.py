@@ -1,7 +1,7 @@
 """A training sequence out of a sample: cut, turned, blurred, made noisy. A pure function of the random generator."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,21 +77,55 @@ def _placed(
     centre = heart_centre_index(sample.heart)
     shift = random.uniform(-1, 1, 2) * config.shift_mm / np.asarray(sample.spacing_mm[1:])
     middle = (np.array([sampling.rows, sampling.columns]) - 1) / 2 + shift  # where the heart's centre comes to lie
-    offset = centre[1:] - turn @ middle
-    size = (sampling.rows, sampling.columns)
-
-    def moved(array: NDArray[Any], order: Literal[0, 1], beyond: Literal["nearest", "constant"]) -> Floats:
-        planes = (np.asarray(array[number], np.float32) for number in slices)
-        return np.stack([ndimage.affine_transform(one, turn, offset, size, order=order, mode=beyond) for one in planes])
-
+    places = _Places.of(turn, centre[1:] - turn @ middle, (sampling.rows, sampling.columns), sample.hu.shape[1:])
     return Clip(
-        moved(sample.hu, 1, "nearest"),
-        moved(sample.labels, 0, "constant").astype(np.uint8),
-        moved(sample.heart, 1, "constant"),
+        places.linear(sample.hu[slices]),
+        places.nearest(sample.labels[slices]),
+        places.nearest(sample.heart[slices]).astype(np.float32),
         sample.mass_mg[slices] * np.float32(scale**2),
         sample.spacing_mm,
         np.array([centre[0] - slices[0], *middle]),
     )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Places:
+    """Where each pixel of a clip comes from; the same for all its slices, so worked out once."""
+
+    size: tuple[int, int]
+    corners: tuple[NDArray[np.intp], ...]
+    """Flat indices of the four pixels about the place; beyond the sides the last pixel goes on."""
+    shares: tuple[Floats, ...]
+    at: NDArray[np.intp]
+    """Flat index of the nearest pixel."""
+    inside: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, turn: NDArray[np.float64], offset: NDArray[np.float64], size: tuple[int, int], plane: tuple[int, ...]
+    ) -> "_Places":
+        row, column = (turn @ np.indices(size).reshape(2, -1) + offset[:, None]).astype(np.float32)
+        rows, columns = plane
+        nearest = np.floor(row + 0.5).astype(np.intp), np.floor(column + 0.5).astype(np.intp)
+        inside = (nearest[0] >= 0) & (nearest[0] < rows) & (nearest[1] >= 0) & (nearest[1] < columns)
+        r, c = np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)
+        r0, c0 = np.minimum(r.astype(np.intp), rows - 2), np.minimum(c.astype(np.intp), columns - 2)
+        fr, fc = r - r0, c - c0
+        first = r0 * columns + c0
+        at = np.clip(nearest[0], 0, rows - 1) * columns + np.clip(nearest[1], 0, columns - 1)
+        shares = tuple(np.asarray(s, np.float32) for s in ((1 - fr) * (1 - fc), (1 - fr) * fc, fr * (1 - fc), fr * fc))
+        return cls(size, (first, first + 1, first + columns, first + columns + 1), shares, at, inside)
+
+    def linear(self, planes: NDArray[Any]) -> Floats:
+        """(slices, rows, columns), interpolated."""
+        flat = planes.reshape(len(planes), -1)
+        found = sum(share * flat.take(at, axis=1) for at, share in zip(self.corners, self.shares, strict=True))
+        return np.asarray(found, np.float32).reshape(len(planes), *self.size)
+
+    def nearest(self, planes: NDArray[Any]) -> NDArray[Any]:
+        """(slices, rows, columns) of the nearest pixels, 0 beyond the sides."""
+        flat = planes.reshape(len(planes), -1).take(self.at, axis=1)
+        return np.asarray(flat * self.inside, planes.dtype).reshape(len(planes), *self.size)
 
 
 def _thickened(clip: Clip) -> Clip:

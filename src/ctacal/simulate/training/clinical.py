@@ -1,0 +1,57 @@
+"""Test studies from stored projections: calcium as patients have it, whole pictures at presets as they are.
+
+``simulate.study`` makes one study of a patient, with a body of 1 mm voxels, table and cables; here a patient is
+projected once, as for training crops, and scanned with several draws of calcium: much faster.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ctacal.scores import Scores
+from ctacal.simulate.anatomy.body import build_body, heart_region
+from ctacal.simulate.anatomy.calcium import draw_calcium
+from ctacal.simulate.anatomy.description import draw_patient
+from ctacal.simulate.reference import REFERENCE_PHASE, reference_score
+from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION
+from ctacal.simulate.training.anatomy_cache import AnatomyCache
+from ctacal.simulate.training.description import CropDescription, Focus
+
+
+def draw_clinical_anatomy(seed: int, draws: int) -> AnatomyCache:
+    """A patient, and as many draws of calcium and devices as the cohort has them (``draw_calcium``)."""
+    patient = draw_patient(seed)
+    return AnatomyCache.of(patient, [draw_calcium(patient, seed * 1000 + k) for k in range(draws)])
+
+
+def reference_scores(cache: AnatomyCache) -> tuple[Scores, ...]:
+    """What each draw of calcium would score on a gated scan without noise."""
+    region = heart_region(cache.patient, cache.geometry)
+    heart = build_body(cache.patient, region, phase=REFERENCE_PHASE).body
+    return tuple(reference_score(cache.patient, one, heart) for one in cache.calcium)
+
+
+def describe_picture(cache: AnatomyCache, seed: int, deposits: int | None, centre_name: str) -> CropDescription:
+    """A scan of all that was built, the whole field of view, at a preset as it is.
+
+    Heart rate and breath as ``simulate.study.draw_study`` has them. Views and detector are those of the projections.
+    """
+    preset, kept = load_centre(centre_name), cache.projections
+    centre = replace(
+        preset, views=kept.views, detector_mm=kept.detector_mm, scan_field_mm=kept.detectors * kept.detector_mm
+    )
+    rng = np.random.default_rng([seed, 52])
+    flutters = rng.random() < 0.06
+    rate_bpm = float(np.clip(rng.normal(82, 14) if flutters else rng.normal(69, 11), 42, 130))
+    breathing_mm = round(float(rng.uniform(0, 4) if rng.random() < 0.5 else rng.uniform(4, 14)), 1)
+    low_mm, high_mm = (cache.geometry.to_patient_mm((edge, 0, 0))[2] for edge in (-0.5, cache.geometry.shape[0] - 0.5))
+    room_mm = float(high_mm - low_mm) - breathing_mm - centre.thickness_mm
+    return CropDescription(
+        seed=seed, focus=Focus.CLEAN if deposits is None else Focus.CORONARY, centre=centre, deposits=deposits,
+        heart_rate_bpm=round(rate_bpm, 1),
+        irregularity=ATRIAL_FIBRILLATION if flutters else round(float(rng.uniform(0.01, 0.06)), 3),
+        breathing_mm=breathing_mm, breathing_s=round(float(np.clip(rng.normal(4.0, 0.8), 2.2, 7)), 1),
+        middle_mm=(0.0, 0.0), bottom_mm=round(float(low_mm) + centre.thickness_mm / 2 + 0.05, 2),
+        shape=(int((room_mm - 0.1) / centre.spacing_mm) + 1, centre.matrix, centre.matrix),
+    )  # fmt: skip
