@@ -122,6 +122,26 @@ def simulate(
     raise typer.Exit(command.run(options))
 
 
+@app.command()
+def accuracy(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of results.csv.", show_default=False)],
+    cohort: Annotated[Path | None, typer.Argument(help="Folder of test studies (.npz).", show_default=False)] = None,
+    model: Annotated[
+        list[Path] | None, typer.Option(help="Model folder; the card is of the first. The baseline always runs too.")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="Of the cohort: simulated, or inserted (into real scans).")] = "simulated",
+    card: Annotated[Path | None, typer.Option(help="Write the model card of what OUT holds here.")] = None,
+    real: Annotated[
+        Path | None, typer.Option(help="With --card: TOML of real scans and of what ctacal score said of them.")
+    ] = None,
+) -> None:
+    """Score test studies whose truth is known, by each model and the baseline: a line each in OUT/results.csv."""
+    from ctacal.cli import accuracy as command
+
+    options = command.Options(cohort=cohort, out=out, models=model or (), kind=kind, card=card, real=real)
+    raise typer.Exit(command.run(options))
+
+
 def main() -> None:
     """Run the program; wrong usage, and a folder that cannot be written, end in one line and exit status 2."""
     import sys
