@@ -8,13 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from ctacal.cli import accuracy
-from ctacal.cli.accuracy import NOTHING_THERE, Entrant, Options, prove, prove_file
+from ctacal.cli.accuracy import Entrant, Options, prove, prove_file
 from ctacal.cli.app import app
 from ctacal.errors import Code, Refusal, UsageError
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium, LabelMap
 from ctacal.nn.known_study import KnownStudy, StudyFacts, read_test_study, write_test_study
-from ctacal.report.accuracy_results import COLUMNS, counted_kinds, read_results
+from ctacal.report.accuracy_results import COLUMNS, NO_DEPOSIT, counted_kinds, read_results
 from ctacal.scores import SCCT_2016, ScoringRule
 from ctacal.simulate.anatomy.calcium import Kind
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS
@@ -91,7 +91,7 @@ def test_false_positives_by_kind(tmp_path: Path) -> None:
     """Wall 8 mm2 x 3; wire 3 x 4; noise 4 x 1; a faint node adds nothing."""
     row = prove(study(tmp_path), says(PLAQUE, WALL, WIRE, FAINT, NOISE, label=Calcium.CORONARY))
     counted = counted_kinds(row)
-    assert counted == pytest.approx({"aortic_wall": 24, "sternal_wire": 12, NOTHING_THERE: 4})
+    assert counted == pytest.approx({"aortic_wall": 24, "sternal_wire": 12, NO_DEPOSIT: 4})
     assert row["agatston"] == row["agatston_coronary"] == pytest.approx(12 + sum(counted.values()))
 
 

@@ -263,7 +263,9 @@ def proportion(successes: int, n: int, reason_if_none: str = "no studies") -> Es
     share = successes / n
     middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-    return Estimate(share, max(float(middle - half), 0.0), min(float(middle + half), 1.0), method, n)
+    low = float(middle - half) if successes else 0.0  # with none or all, one end is the share: exactly
+    high = float(middle + half) if successes < n else 1.0
+    return Estimate(share, low, high, method, n)
 
 
 def icc_agreement(ratings: ArrayLike) -> Estimate:

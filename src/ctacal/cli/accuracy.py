@@ -17,16 +17,18 @@ from ctacal.cli.progress import progress
 from ctacal.errors import Refusal, UsageError
 from ctacal.labels import CORONARY_LABELS, LabelMap
 from ctacal.nn.known_study import KnownStudy, read_test_study
-from ctacal.nn.predict import load_model
-from ctacal.report.accuracy_results import PROBABILITIES, VESSELS, Row, read_results, write_results
+from ctacal.nn.predict import Model, load_model
+from ctacal.report.accuracy_results import NO_DEPOSIT, PROBABILITIES, VESSELS, Row, read_results, write_results
+from ctacal.report.model_card import Contender, write_card
+from ctacal.report.real_scans import read_real_scans
 from ctacal.scores import SCCT_2016, Scores, ScoringRule, score_label_map
 from ctacal.study import ModelInfo, Prediction, Predictor, model_without_file, predict_threshold
 
 COHORT_KINDS = ("simulated", "inserted")
-NOTHING_THERE = "no_deposit"
-"""What was counted where there is neither calcium nor metal: noise, bone, motion."""
-
 RULE = SCCT_2016
+
+BASELINE = model_without_file("threshold")
+
 _log = logging.getLogger("ctacal")
 
 
@@ -54,20 +56,23 @@ def run(options: Options) -> int:
     """Score and write the card, as asked; returns the exit status: 0 all scored, 1 some not."""
     if options.cohort is None and options.card is None:
         raise UsageError("give a COHORT to score, or --card for the model card of what OUT holds")
-    missed = _score_cohort(options, options.cohort) if options.cohort else 0
+    models = [load_model(folder) for folder in options.models]
+    if options.card and not models:
+        raise UsageError("--card needs --model: the model that the card is of, then those it is compared with")
+    missed = _score_cohort(options, options.cohort, models) if options.cohort else 0
+    if options.card:
+        _write_card(options, options.card, models)
     return 1 if missed else 0
 
 
-def _score_cohort(options: Options, cohort: Path) -> int:
+def _score_cohort(options: Options, cohort: Path, models: Sequence[Model]) -> int:
     """Fill OUT/results.csv study by study; how many of its lines are not scored."""
     paths = sorted(cohort.glob("*.npz"))
     if not paths:
         raise UsageError(f"{cohort} holds no test studies (.npz)")
     if options.kind not in COHORT_KINDS:
         raise UsageError(f"--kind {options.kind}: known are {', '.join(COHORT_KINDS)}")
-    models = [load_model(folder) for folder in options.models]
-    entrants = [Entrant(model.info, model) for model in models]
-    entrants.append(Entrant(model_without_file("threshold"), predict_threshold))
+    entrants = [*(Entrant(model.info, model) for model in models), Entrant(BASELINE, predict_threshold)]
     table = options.out / "results.csv"
     lines = {_key(row): row for row in read_results(table)}
     cohort_told = {"cohort": cohort.resolve().name, "cohort_kind": options.kind, "ctacal": __version__}
@@ -150,7 +155,7 @@ def prove(study: KnownStudy, predict: Predictor, rule: ScoringRule = RULE) -> Ro
 
 def _truth(study: KnownStudy, rule: ScoringRule) -> Row:
     facts, scores = study.facts, score_label_map(study.volume, study.labels, rule)[1]
-    visible = [name for name, mask in _kinds(study, rule) if name != NOTHING_THERE and mask.any()]
+    visible = [name for name, mask in _kinds(study, rule) if name != NO_DEPOSIT and mask.any()]
     return {
         "patient": str(facts.seed),
         "centre": facts.centre,
@@ -201,17 +206,19 @@ def _kinds(study: KnownStudy, rule: ScoringRule) -> Iterator[tuple[str, NDArray[
     """Each kind that is not coronary, and its voxels at or above the threshold; none where kinds are not known."""
     if study.deposit_labels is None:
         return
+    from ctacal.simulate.anatomy.calcium import Kind
     from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS  # needs the extra `simulate`
 
     names = {value: kind.value for kind, value in KIND_LABELS.items()}
+    coronary = {*VESSEL_LABELS.values(), KIND_LABELS[Kind.CORONARY]}
     bright = study.volume.hu >= rule.threshold_hu
     for value in np.unique(study.deposit_labels[bright]).tolist():
-        if value in VESSEL_LABELS.values():
+        if value in coronary:
             continue
         mask = bright & (study.deposit_labels == value)
         if value == 0:
             mask &= study.labels.labels == 0
-        yield (names.get(value, f"kind_{value}") if value else NOTHING_THERE), mask
+        yield (names.get(value, f"kind_{value}") if value else NO_DEPOSIT), mask
 
 
 def _summarise(rows: Sequence[Row], table: Path) -> int:
@@ -221,3 +228,19 @@ def _summarise(rows: Sequence[Row], table: Path) -> int:
         typer.echo(f"{row['study']}  {row['predictor']}  {row['status'].upper()}  {row['reason']}", err=True)
     typer.echo(f"{len(rows) - len(missed)} scored, {len(missed)} not; all in {table}", err=True)
     return len(missed)
+
+
+def _write_card(options: Options, card: Path, models: Sequence[Model]) -> None:
+    contenders = [Contender(_title(model), model.info, model.card) for model in models]
+    contenders.append(Contender("threshold baseline", BASELINE, None))
+    titles = [one.title for one in contenders]
+    if len(set(titles)) < len(titles):
+        raise UsageError(f"the models need different names, got: {', '.join(titles)}")
+    scans = read_real_scans(options.real) if options.real else []
+    write_card(card, contenders, read_results(options.out / "results.csv"), scans)
+    typer.echo(f"model card: {card}", err=True)
+
+
+def _title(model: Model) -> str:
+    published = model.card["stages"]["calcium"]["recipe"]["network"]["kind"] == "published"
+    return f"published network, rebuilt ({model.info.name})" if published else model.info.name

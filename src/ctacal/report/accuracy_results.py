@@ -18,6 +18,9 @@ VESSELS = tuple(vessel.name.lower() for vessel in NAMED_VESSELS)
 PROBABILITIES = ("p_0", "p_1_100", "p_101_400", "p_400")
 """Of the risk categories, in order, where the predictor tells them (``Prediction.uncertainty``)."""
 
+NO_DEPOSIT = "no_deposit"
+"""In ``kinds_counted``: what was counted where there is neither calcium nor metal."""
+
 TEXT = (
     "cohort",
     "cohort_kind",
