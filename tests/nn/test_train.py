@@ -20,7 +20,7 @@ from ctacal.nn.augment import whole_clip
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import NetworkConfig, Recipe, TrainConfig
 from ctacal.nn.samples import digest_of, write_sample
-from ctacal.nn.train import fit, learning_rate, train, write_guard
+from ctacal.nn.train import Stopped, fit, learning_rate, train, write_guard
 from ctacal.nn.validate import predicted_labels, validate
 from tests.nn.toys import TINY, recipe, toy, toys
 
@@ -97,6 +97,36 @@ def test_five_and_a_cut_and_five_are_ten(tmp_path: Path) -> None:
     assert log_of(tmp_path / "whole") == log_of(tmp_path / "cut")
 
 
+def test_stopped_where_the_report_says_so_it_goes_on_from_there(tmp_path: Path) -> None:
+    """No checkpoint is due at step 7: asking to stop leaves one, and the end is that of a run that was let alone."""
+    plan = recipe(steps=10, validate_every=4, log_every=1)
+    fit(plan, toys(), toys(), tmp_path / "whole")
+    with pytest.raises(Stopped):
+        fit(plan, toys(), toys(), tmp_path / "stopped", report=lambda step, _: step == 7)
+    assert read_checkpoint(tmp_path / "stopped" / "last.pt").step == 7
+    told: dict[int, Mapping[str, float]] = {}
+    fit(plan, toys(), toys(), tmp_path / "stopped", report=lambda step, figures: told.update({step: figures}))
+    assert list(told) == [8, 9, 10]
+    assert told[9].keys() >= {"loss", "focal"}
+    assert "kappa" in told[8]
+    whole, resumed = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "stopped"))
+    assert same(whole.weights, resumed.weights)
+    assert log_of(tmp_path / "whole") == log_of(tmp_path / "stopped")
+
+
+def test_bfloat16_trains_as_float32_does(tmp_path: Path) -> None:
+    """The forward pass is rounded, the weights stay float32, and the loss comes down as far."""
+    losses = {}
+    for bf16 in (False, True):
+        out = tmp_path / str(bf16)
+        fit(recipe(steps=30, log_every=1, bf16=bf16), toys(), toys()[:1], out)
+        losses[bf16] = [float(row["loss"]) for row in log_of(out)]
+        assert all(tensor.dtype != torch.bfloat16 for tensor in weights(out / "last.pt").values())
+    assert losses[True] != losses[False]
+    assert losses[True][0] == pytest.approx(losses[False][0], rel=0.05)
+    assert np.mean(losses[True][-5:]) == pytest.approx(np.mean(losses[False][-5:]), rel=0.2)
+
+
 def test_a_checkpoint_says_where_it_comes_from(tmp_path: Path) -> None:
     plan = recipe(steps=2)
     fit(plan, toys(), toys(), tmp_path)
@@ -128,8 +158,8 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
 def test_fine_tuning_begins_with_a_validation_of_what_was_known(tmp_path: Path) -> None:
     fit(recipe(steps=3), toys(), toys(), tmp_path / "first")
     start = tmp_path / "first" / "best.pt"
-    plan = recipe(steps=1, initial=str(start), learning_rate=1e-9, warm_up_steps=0)
-    fit(plan, toys(), toys(), tmp_path / "second")
+    plan = recipe(steps=1, learning_rate=1e-9, warm_up_steps=0)
+    fit(plan, toys(), toys(), tmp_path / "second", initial=start)
     known = validate(read_checkpoint(start).network(), toys(), TINY)
     assert {name: log_of(tmp_path / "second")[0][name] for name in ("step", "dice")} == {
         "step": "0",
@@ -138,13 +168,27 @@ def test_fine_tuning_begins_with_a_validation_of_what_was_known(tmp_path: Path) 
     before, after = (read_checkpoint(tmp_path / name / "best.pt") for name in ("first", "second"))
     name = "to_pixels.expand.weight"
     torch.testing.assert_close(before.averaged[name], after.weights[name], atol=1e-7, rtol=0)
-    write_guard(start, tmp_path / "second" / "best.pt", toys(), tmp_path)
-    guard = json.loads((tmp_path / "guard.json").read_text())
-    assert guard["before"]["dice"] == pytest.approx(known.to_row()["dice"])
-    assert guard["before"].keys() == guard["after"].keys()
-    other = replace(plan, network=replace(TINY, lstm_channels=5))
     with pytest.raises(UsageError, match="another network"):
-        fit(other, toys(), toys(), tmp_path / "third")
+        fit(replace(plan, network=replace(TINY, lstm_channels=5)), toys(), toys(), tmp_path / "third", initial=start)
+
+
+def test_what_fine_tuning_makes_worse_is_not_the_best(tmp_path: Path) -> None:
+    fit(recipe(steps=60), toys(), toys(), tmp_path / "first")
+    start = tmp_path / "first" / "best.pt"
+    assert read_checkpoint(start).best > 0.5
+    fit(recipe(steps=4, learning_rate=10.0, warm_up_steps=0), toys(), toys(), tmp_path / "spoilt", initial=start)
+    assert same(weights(tmp_path / "spoilt" / "best.pt", "averaged"), weights(start, "averaged"))
+
+
+def test_guard_tells_what_was_known_and_what_is_left(tmp_path: Path) -> None:
+    for name, steps in (("first", 1), ("second", 2)):
+        fit(recipe(steps=steps), toys(), toys(), tmp_path / name)
+    first, last = write_guard(tmp_path / "first" / "best.pt", tmp_path / "second" / "last.pt", toys(), tmp_path)
+    told = json.loads((tmp_path / "guard.json").read_text())
+    for name, part, result in (("first", "before", first), ("second", "after", last)):
+        known = validate(read_checkpoint(tmp_path / name / "last.pt").network(), toys(), TINY)
+        assert known == result
+        assert told[part]["dice"] == pytest.approx(known.to_row()["dice"])
 
 
 def test_heart_network_learns(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The program ``ctacal``: its commands and options; each command's module is imported only when it runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -140,6 +140,58 @@ def accuracy(
 
     options = command.Options(cohort=cohort, out=out, models=model or (), kind=kind, card=card, real=real)
     raise typer.Exit(command.run(options))
+
+
+@app.command()
+def samples(
+    what: Annotated[
+        Literal["heart", "calcium", "test", "site"],
+        typer.Argument(help="From the simulator, or a site's own annotated studies.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the samples (.npz).", show_default=False)],
+    count: Annotated[int, typer.Option("-n", "--count", help="How many simulated patients.")] = 1,
+    each: Annotated[int, typer.Option(help="Samples of each patient; 0: 5 hearts, 12 of calcium, 6 test studies.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the set; patient k of a seed is always the same.")] = 0,
+    centre: Annotated[
+        list[str] | None, typer.Option(help="A preset, or a TOML file. Default: those for training, or those for test.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    recipe: Annotated[Path | None, typer.Option(help="Whose network's pixels the samples have.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Of a site's studies: CSV with study, labels, split.")] = None,
+) -> None:
+    """Make what networks are trained on and proven with; only what OUT does not hold yet is made."""
+    from ctacal.cli import samples as command
+
+    options = command.Options(
+        what=what, out=out, count=count, each=each, seed=seed, centres=centre or (), workers=workers,
+        recipe=recipe, table=table,
+    )  # fmt: skip
+    raise typer.Exit(command.run(options))
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="What to train, on what (TOML).", show_default=False)],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the run. [default: runs/NAME]")] = None,
+) -> None:
+    """Train a network by its recipe; the same command goes on with a run that was stopped."""
+    from ctacal.cli import train as command
+
+    raise typer.Exit(command.run(recipe, out))
+
+
+@app.command()
+def export(
+    heart: Annotated[Path, typer.Option(help="Checkpoint of the heart network.", show_default=False)],
+    calcium: Annotated[Path, typer.Option(help="Checkpoint of the calcium network.", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the model.", show_default=False)],
+    name: Annotated[str, typer.Option(help="What results call the model.")] = "ctacal-networks",
+    version: Annotated[str | None, typer.Option(help="Of the model. Default: that of ctacal.")] = None,
+) -> None:
+    """Make a model for scoring of two checkpoints (ONNX), and measure that it says what they say."""
+    from ctacal.cli import export as command
+
+    raise typer.Exit(command.run(heart, calcium, out, name=name, version=version))
 
 
 def main() -> None:

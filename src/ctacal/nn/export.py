@@ -1,4 +1,4 @@
-"""A model for scoring: ONNX files of any number of slices, and a card with their digests."""
+"""A model for scoring: ONNX files of any number of slices, and a card with their digests; and the way back to torch."""
 
 import hashlib
 import json
@@ -9,22 +9,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ctacal import __version__
 from ctacal.atomic import whole_file, write_text
-from ctacal.errors import UsageError
+from ctacal.errors import CtacalError, UsageError
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
-from ctacal.nn.config import NetworkConfig
+from ctacal.nn.config import NetworkConfig, Recipe, from_fields
 from ctacal.nn.convlstm import BothWays
 from ctacal.nn.inputs import channels_of
-from ctacal.nn.networks import classes_of, parameters_of
+from ctacal.nn.networks import build, classes_of, parameters_of
+from ctacal.nn.predict import WEIGHTS, load_model, read_card
 
 OPSET = 20
 """Of ONNX: the newest that every runtime of 2024 and later reads (own choice)."""
 
 CARD_NAME = "model.json"
+
+PARITY = 1e-4
+"""The largest difference to torch, in probability, that a model may have."""
+
+PARITY_SLICES = (1, 3, 24)
+"""Lengths of scan at which it is measured (own choice)."""
 
 MAX_SLICES, MAX_SIDE = 4096, 4096
 """Written to the graph as upper bounds (own choice)."""
@@ -50,35 +58,105 @@ class ForScoring(nn.Module):
         return (probability,) if answer.mass_mg is None else (probability, answer.mass_mg)
 
 
-def export(heart: Path, calcium: Path, out: Path, *, name: str, facts: Mapping[str, Any] | None = None) -> Path:
+def export(
+    heart: Path,
+    calcium: Path,
+    out: Path,
+    *,
+    name: str,
+    version: str = __version__,
+    facts: Mapping[str, Any] | None = None,
+) -> Path:
     """Write the checkpoints' averaged weights as a model folder; returns its card, ``model.json``.
 
     ``facts`` (figures, limits, licence) go to the card as they are. Raises ``UsageError`` where a checkpoint is not of
-    the stage it is given for.
+    the stage it is given for, ``CtacalError`` where ONNX Runtime does not say what torch says; there is no card then.
     """
     checkpoints = {"heart": read_checkpoint(heart), "calcium": read_checkpoint(calcium)}
     if checkpoints["heart"].recipe.network.kind != "heart" or checkpoints["calcium"].recipe.network.kind == "heart":
         raise UsageError(f"expected a heart network in {heart} and a calcium network in {calcium}")
-    stages = {stage: _export_one(checkpoint, out / f"{stage}.onnx") for stage, checkpoint in checkpoints.items()}
-    card = {"format": 1, "name": name, "version": __version__, "stages": stages, "facts": dict(facts or {})}
-    write_text(out / CARD_NAME, json.dumps(card, indent=2) + "\n")
-    return out / CARD_NAME
+    (out / CARD_NAME).unlink(missing_ok=True)  # of an earlier export, whose files are replaced
+    stages = {stage: export_stage(checkpoint, out / f"{stage}.onnx") for stage, checkpoint in checkpoints.items()}
+    return write_card(
+        out, {"format": 1, "name": name, "version": version, "stages": stages, "facts": dict(facts or {})}
+    )
 
 
-def _export_one(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
-    """Write the file; what the card says of it."""
-    network = checkpoint.network()
-    write_onnx(network, checkpoint.recipe.network, path)
+def write_card(folder: Path, card: Mapping[str, Any]) -> Path:
+    """Write ``model.json``."""
+    write_text(folder / CARD_NAME, json.dumps(card, indent=2) + "\n")
+    return folder / CARD_NAME
+
+
+def export_stage(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
+    """Write the averaged weights as ONNX; returns what the card says of the file. Raises ``CtacalError`` as above."""
+    network, config = checkpoint.network(), checkpoint.recipe.network
+    write_onnx(network, config, path)
     return {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "parameters": parameters_of(network),
-        "classes": [int(label) for label in classes_of(checkpoint.recipe.network)],
+        "classes": [int(label) for label in classes_of(config)],
+        "parity": _checked_parity(network, config, path),
         "recipe": checkpoint.recipe.to_json(),
         "step": checkpoint.step,
         "data_sha256": checkpoint.data_digest,
         "trained_with": checkpoint.version,
     }
+
+
+def _checked_parity(network: nn.Module, config: NetworkConfig, path: Path) -> dict[str, float]:
+    found = {str(slices): difference(network, config, path, slices) for slices in PARITY_SLICES}
+    if max(found.values()) > PARITY:
+        raise CtacalError(f"{path} differs from torch by {max(found.values()):.1e} in probability, at most {PARITY:g}")
+    return found
+
+
+@torch.no_grad()
+def difference(network: nn.Module, config: NetworkConfig, path: Path, slices: int) -> float:
+    """Largest difference in probability between torch and ONNX Runtime, on noise of that many slices."""
+    import onnxruntime
+
+    sides = (5 * config.multiple, 4 * config.multiple)
+    x = torch.randn(slices, channels_of(config), *sides, generator=torch.Generator().manual_seed(slices))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    found, expected = session.run(None, {"x": x.numpy()})[0], ForScoring(network).eval()(x)[0]
+    return float(np.abs(found - expected.numpy()).max())
+
+
+def checkpoint_of_model(folder: Path = WEIGHTS, stage: str = "calcium") -> Checkpoint:
+    """The torch weights of a model folder, read back from its ONNX file: where fine-tuning begins.
+
+    ``write_onnx`` keeps every weight under its torch name, so that none ships twice. Raises ``UsageError`` where the
+    folder holds no model, or one whose weights cannot be read back.
+    """
+    load_model(folder, threads=1)  # checks the digests
+    card = read_card(folder)["stages"][stage]
+    recipe = from_fields(Recipe, card["recipe"])
+    weights = _weights(folder / card["file"], recipe.network)
+    return Checkpoint(
+        recipe, card["data_sha256"], card["step"], weights, weights, {}, torch.get_rng_state(), -1.0,
+        card["trained_with"],
+    )  # fmt: skip
+
+
+def _weights(path: Path, config: NetworkConfig) -> dict[str, Tensor]:
+    """The initialisers of the graph by the names of torch; what only counts batches is not in it."""
+    import onnx
+    from onnx import numpy_helper
+
+    stored = {one.name: one for one in onnx.load(path).graph.initializer}
+    weights: dict[str, Tensor] = build(config).state_dict()
+    for name, tensor in weights.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if f"network.{name}" not in stored:
+            raise UsageError(f"{path} holds no {name}: not exported by this version of ctacal")
+        array = numpy_helper.to_array(stored[f"network.{name}"])
+        if array.shape != tuple(tensor.shape):
+            raise UsageError(f"{path}: {name} has the shape {array.shape}, expected {tuple(tensor.shape)}")
+        weights[name] = torch.from_numpy(array.copy())
+    return weights
 
 
 def write_onnx(network: nn.Module, config: NetworkConfig, path: Path) -> None:
@@ -90,15 +168,28 @@ def write_onnx(network: nn.Module, config: NetworkConfig, path: Path) -> None:
         config.multiple * torch.export.Dim(side, min=2, max=MAX_SIDE // config.multiple) for side in ("rows", "columns")
     )
     names = ["probability", "mass_mg"][: 2 if getattr(network, "mass", None) is not None else 1]
-    example = torch.zeros(5, channels_of(config), 4 * config.multiple, 3 * config.multiple)
+    example = (torch.zeros(5, channels_of(config), 4 * config.multiple, 3 * config.multiple),)
     try:
-        with whole_file(path) as temporary, _quiet_torch():
-            torch.onnx.export(
-                model, (example,), temporary, dynamo=True, opset_version=OPSET, input_names=["x"], output_names=names,
-                dynamic_shapes=({0: n, 2: rows, 3: columns},), external_data=False, verbose=False, optimize=True,
+        with _quiet_torch():
+            program = torch.export.export(model, example, dynamic_shapes=({0: n, 2: rows, 3: columns},), strict=True)
+            made = torch.onnx.export(
+                program, example, dynamo=True, opset_version=OPSET, input_names=["x"], output_names=names,
+                verbose=False, optimize=False,
             )  # fmt: skip
     finally:
         _set_scan(model, False)
+    assert made is not None
+    _tidy(made.model)
+    with whole_file(path) as temporary:
+        made.save(temporary, external_data=False)
+
+
+def _tidy(model: Any) -> None:
+    """Constants folded; batch normalisation is not, which the runtime does when it loads: fine-tuning needs it."""
+    from onnxscript import optimizer
+
+    optimizer.fold_constants_ir(model)
+    optimizer.remove_unused_nodes(model)
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -29,14 +31,23 @@ COLUMNS = (
 )  # fmt: skip
 """Of log.csv."""
 
-Report = Callable[[int, Mapping[str, float]], object]
-"""Told after every step: the steps done, and figures where there are new ones."""
+Figures = Mapping[str, float]
+
+Report = Callable[[int, Figures], object]
+"""Told after every step: the steps done, and figures where there are new ones. If it answers true, training stops."""
+
+VALIDATION_LIMIT = timedelta(hours=2)
+"""How long processes wait for the one that validates (own choice)."""
+
+
+class Stopped(Exception):
+    """Training was asked to stop; ``last.pt`` holds the step it stopped at."""
 
 
 def train(recipe_path: Path, out: Path, *, report: Report = lambda _step, _figures: None) -> Path:
     """Train by a recipe file into ``out``; returns the best checkpoint. A run that was cut goes on where it was.
 
-    Raises ``UsageError`` where the recipe or its data are wrong.
+    Raises ``UsageError`` where the recipe or its data are wrong, ``Stopped`` where ``report`` says so.
     """
     recipe = read_recipe(recipe_path)
     data = recipe.data
@@ -44,19 +55,20 @@ def train(recipe_path: Path, out: Path, *, report: Report = lambda _step, _figur
         SampleFolder([recipe_path.parent / folder for folder in folders])
         for folders in (data.training, data.validation, data.guard)
     )
-    best = fit(recipe, training, validation, out, report=report)
-    if recipe.train.initial and len(guard) and int(os.environ.get("RANK", "0")) == 0:
-        write_guard(Path(recipe.train.initial), best, guard, out)
+    initial = recipe_path.parent / recipe.train.initial if recipe.train.initial else None
+    best = fit(recipe, training, validation, out, initial=initial, report=report)
+    if initial and len(guard) and int(os.environ.get("RANK", "0")) == 0:
+        write_guard(initial, best, guard, out)
     return best
 
 
-def write_guard(before: Path, after: Path, guard: Samples, out: Path) -> None:
-    """Score two checkpoints on the same samples, into ``guard.json``: what fine-tuning has cost elsewhere."""
-    rows = {
-        name: validate(one.network(), guard, one.recipe.network).to_row()
-        for name, one in (("before", read_checkpoint(before)), ("after", read_checkpoint(after)))
-    }
-    write_text(out / "guard.json", json.dumps(rows, indent=2) + "\n")
+def write_guard(before: Path, after: Path, guard: Samples, out: Path) -> tuple[Validation, Validation]:
+    """Score two checkpoints on the same samples, into ``guard.json`` too: what fine-tuning has cost elsewhere."""
+    first, last = (
+        validate(one.network(), guard, one.recipe.network) for one in (read_checkpoint(before), read_checkpoint(after))
+    )
+    write_text(out / "guard.json", json.dumps({"before": first.to_row(), "after": last.to_row()}, indent=2) + "\n")
+    return first, last
 
 
 def fit(
@@ -65,25 +77,31 @@ def fit(
     validation: Samples,
     out: Path,
     *,
+    initial: Path | None = None,
     report: Report = lambda _step, _figures: None,
 ) -> Path:
     """Train on samples from wherever; writes ``last.pt``, ``best.pt`` and ``log.csv`` to ``out``, returns ``best.pt``.
 
-    Raises ``UsageError`` where ``out`` holds a run of another recipe or other data, or the samples have other pixels.
+    ``initial``: the checkpoint whose averaged weights it begins from; it is validated first, and is the best so far.
+    Raises ``UsageError`` where ``out`` holds a run of another recipe or other data, or the samples have other pixels;
+    ``Stopped`` where ``report`` says so.
     """
     if not len(training) or not len(validation):
         raise UsageError("the recipe names no training or no validation samples ([data])")
     for samples in (training, validation):
         require_pixels(samples, recipe.network)
     with processes() as (rank, device):
-        run = _Run.begun(recipe, digest_of(training), out, device)
+        run = _Run.begun(recipe, digest_of(training), out, device, initial)
         log = _Log(out / "log.csv", run.step) if rank == 0 else None
-        if run.step == 0 and recipe.train.initial and log:
-            log.write({"step": 0, **run.validated(validation).to_row()})
+        if run.step == 0 and initial and log:
+            log.write({"step": 0, **_validated(run, validation, out)})
         for batch in _batches(training, recipe, run.step, rank):
             figures = run.take_step(batch.to(device))
-            if log:
-                _keep(run, figures, validation, out, log, report)
+            told = _keep(run, figures, validation, out, log) if log else {}
+            if report(run.step, told):
+                if log:
+                    run.checkpoint().write(out / "last.pt")
+                raise Stopped
     return out / "best.pt"
 
 
@@ -96,7 +114,7 @@ def processes() -> Iterator[tuple[int, torch.device]]:
     if alone:
         yield 0, device
         return
-    torch.distributed.init_process_group("nccl" if gpu else "gloo")
+    torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=VALIDATION_LIMIT)
     try:
         yield torch.distributed.get_rank(), device
     finally:
@@ -116,28 +134,43 @@ def _batches(training: Samples, recipe: Recipe, step: int, rank: int) -> Iterato
     """The batches from ``step`` on, in order."""
     steps = TrainingSteps(training, recipe, rank)
     rest = Subset(steps, range(step, recipe.train.steps))
-    workers = recipe.train.loaders
-    return iter(DataLoader(rest, batch_size=None, num_workers=workers, pin_memory=torch.cuda.is_available()))
+    loader = DataLoader(
+        rest,
+        batch_size=None,
+        num_workers=recipe.train.loaders,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_leave_stopping_to_the_main_process,
+    )
+    return iter(loader)
 
 
-def _keep(run: "_Run", figures: dict[str, float], validation: Samples, out: Path, log: "_Log", report: Report) -> None:
-    """After a step: log, validate, write checkpoints, where it is time."""
+def _leave_stopping_to_the_main_process(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _keep(run: "_Run", figures: Figures, validation: Samples, out: Path, log: "_Log") -> dict[str, float]:
+    """After a step: log, validate, write checkpoints, where it is time; returns what was logged."""
     config, step = run.recipe.train, run.step
     ends = step == config.steps
     told: dict[str, float] = {}
     if step % config.log_every == 0 or ends:
         told = {"learning_rate": learning_rate(step - 1, config), **figures}
     if step % config.validate_every == 0 or ends:
-        result = run.validated(validation)
-        told |= result.to_row()
-        if result.quality >= run.best:
-            run.best = result.quality
-            run.checkpoint().write(out / "best.pt")
+        told |= _validated(run, validation, out)
     if told:
         log.write({"step": step, **told})
     if step % config.checkpoint_every == 0 or ends:
         run.checkpoint().write(out / "last.pt")
-    report(step, told)
+    return told
+
+
+def _validated(run: "_Run", validation: Samples, out: Path) -> dict[str, float]:
+    """The figures of now; the best so far is written."""
+    result = validate(run.averaged, validation, run.recipe.network)
+    if result.quality >= run.best:
+        run.best = result.quality
+        run.checkpoint().write(out / "best.pt")
+    return result.to_row()
 
 
 @dataclass(eq=False, slots=True)
@@ -157,12 +190,12 @@ class _Run:
     best: float = -1.0
 
     @classmethod
-    def begun(cls, recipe: Recipe, data_digest: str, out: Path, device: torch.device) -> "_Run":
+    def begun(cls, recipe: Recipe, data_digest: str, out: Path, device: torch.device, initial: Path | None) -> "_Run":
         """From the run in ``out``, else from ``initial``, else from random weights."""
         torch.manual_seed(recipe.train.seed)
         network, averaged = build(recipe.network).to(device), build(recipe.network).to(device)
-        if recipe.train.initial:
-            network.load_state_dict(_initial_weights(recipe))
+        if initial:
+            network.load_state_dict(_initial_weights(initial, recipe))
         averaged.load_state_dict(network.state_dict())
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch 2.13
         shared = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -216,9 +249,6 @@ class _Run:
             else:
                 mean.copy_(now)
 
-    def validated(self, validation: Samples) -> Validation:
-        return validate(self.averaged, validation, self.recipe.network)
-
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(
             self.recipe, self.data_digest, self.step, self.network.state_dict(), self.averaged.state_dict(),
@@ -226,10 +256,10 @@ class _Run:
         )  # fmt: skip
 
 
-def _initial_weights(recipe: Recipe) -> dict[str, torch.Tensor]:
-    start = read_checkpoint(Path(recipe.train.initial))
+def _initial_weights(path: Path, recipe: Recipe) -> dict[str, torch.Tensor]:
+    start = read_checkpoint(path)
     if start.recipe.network != recipe.network:
-        raise UsageError(f"{recipe.train.initial} holds another network than the recipe's [network]")
+        raise UsageError(f"{path} holds another network than the recipe's [network]")
     return start.averaged
 
 
@@ -245,7 +275,7 @@ class _Log:
         write_text(path, "\n".join(lines) + "\n")
         self.path = path
 
-    def write(self, row: Mapping[str, float]) -> None:
+    def write(self, row: Figures) -> None:
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS).writerow({name: _short(value) for name, value in row.items()})
 
