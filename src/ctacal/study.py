@@ -67,6 +67,10 @@ class Prediction:
     heart: HeartMask | None = None
     """None where the predictor does not look for it."""
     uncertainty: Mapping[str, float] | None = None
+    reasons: tuple[Reason, ...] = ()
+    """Why the scan is unlike what the predictor knows."""
+    figures: Mapping[str, float | None] | None = None
+    """What the predictor measured of the scan."""
 
 
 Predictor = Callable[[Volume, ScoringRule], Prediction]
@@ -98,6 +102,7 @@ class StudyResult:
     noise_sd_hu: float | None = None
     model: ModelInfo | None = None
     uncertainty: Mapping[str, float] | None = None
+    figures: Mapping[str, float | None] | None = None
     timing_s: Mapping[str, float] = field(default_factory=dict)
     scan: Scan | None = None
 
@@ -119,7 +124,11 @@ class StudyResult:
             "cac_drs": scores.cac_drs if scores else None,
             "lesions": _lesions_json(self.scan.lesions, scores.rule) if self.scan and scores else [],
             "uncertainty": dict(self.uncertainty) if self.uncertainty else None,
-            "quality": {"noise_sd_hu": self.noise_sd_hu, "heart_found": bool(self.scan and self.scan.heart)},
+            "quality": {
+                "noise_sd_hu": self.noise_sd_hu,
+                "heart_found": bool(self.scan and self.scan.heart),
+                "figures": dict(self.figures) if self.figures else None,
+            },
             "model": {"name": self.model.name, "version": self.model.version, "digest": self.model.digest}
             if self.model
             else None,
@@ -220,7 +229,8 @@ def _score_series(
         noise_sd_hu = blood_pool_noise_hu(volume, heart) if heart else None
     with timer.stage("score"):
         lesions, scores = score_label_map(volume, prediction.labels, rule, mass_calibration=mass_calibration)
-    reasons = (*study.notes, *choice.notes, *notes, *_quality_notes(choice.series, rule, heart, noise_sd_hu))
+    quality = _quality_notes(choice.series, rule, heart, noise_sd_hu)
+    reasons = (*study.notes, *choice.notes, *notes, *quality, *prediction.reasons)
     return StudyResult(
         status="scored_with_warnings" if reasons else "scored",
         study_uid=study.uid,
@@ -233,6 +243,7 @@ def _score_series(
         noise_sd_hu=noise_sd_hu,
         model=prediction.model,
         uncertainty=prediction.uncertainty,
+        figures=prediction.figures,
         timing_s=timer.seconds,
         scan=Scan(volume, prediction.labels, heart, lesions),
     )
@@ -299,7 +310,8 @@ def _quality_notes(
             f"noise SD {noise_sd_hu:.0f} HU in the heart; noise alone can reach {rule.threshold_hu:g} HU",
         )
     if heart is not None and (heart.touches_first_slice or heart.touches_last_slice):
-        where = "lowest" if heart.touches_first_slice else "highest"
+        ends = {"lowest": heart.touches_first_slice, "highest": heart.touches_last_slice}
+        where = " and the ".join(end for end, reached in ends.items() if reached)
         yield Reason(Code.HEART_CUT_OFF, f"the heart reaches the {where} slice; calcium beyond it is not counted")
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +20,10 @@ from ctacal.errors import Code, Refusal, UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask, grown
 from ctacal.labels import LabelMap
+from ctacal.nn.calibration import Calibration, LesionDoubts, lesion_doubts, uncertainty_of
 from ctacal.nn.classes import is_coronary
 from ctacal.nn.config import NetworkConfig, from_fields
+from ctacal.nn.fitness import Figures, Range, doubts_about, figures_of
 from ctacal.nn.grids import crop_grid, index_map, network_view, resampled, whole_grid
 from ctacal.nn.inputs import (
     HEART_REACH_MM,
@@ -46,6 +48,9 @@ Run = Callable[[Floats], list[Floats]]
 
 Box = tuple[slice, slice, slice]
 
+Index = tuple[NDArray[np.int64], ...]
+"""(slice, row, column) of some voxels."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Stage:
@@ -68,6 +73,8 @@ class Answer:
     """True calcium mass by vessel, as regressed; None where no network ran, or it has no such head."""
     certainty: float | None
     """Mean probability of the class taken, over the voxels labelled coronary; None without any."""
+    doubts: LesionDoubts
+    figures: Figures
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -78,30 +85,66 @@ class Model:
     heart: Stage
     calcium: Stage
     card: Mapping[str, Any]
+    calibration: Calibration | None = None
+    """None: no probabilities of the categories are told."""
+    training_range: Range = field(default_factory=dict)
 
     def __call__(self, volume: Volume, rule: ScoringRule) -> Prediction:
         """Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
-        answer = self.answer(volume, rule.threshold_hu)
-        told = {"coronary_certainty": answer.certainty} if answer.certainty is not None else {}
+        answer = self.answer(volume, rule)
+        told = uncertainty_of(answer.doubts, self.calibration) if self.calibration else {}
+        told |= {"coronary_certainty": answer.certainty} if answer.certainty is not None else {}
         told |= {f"regressed_mass_mg_{vessel}": mg for vessel, mg in (answer.mass_mg or {}).items()}
-        return Prediction(answer.labels, self.info, answer.heart, told or None)
+        reasons = tuple(doubts_about(answer.figures, self.training_range))
+        return Prediction(answer.labels, self.info, answer.heart, told or None, reasons, asdict(answer.figures))
 
-    def answer(self, volume: Volume, threshold_hu: float) -> Answer:
-        """Label the voxels of a canonical volume at or above the threshold. Raises ``Refusal``."""
+    def answer(self, volume: Volume, rule: ScoringRule) -> Answer:
+        """Label the voxels of a canonical volume at or above the rule's threshold. Raises ``Refusal``."""
         heart = locate_heart(volume, self.heart)
+        figures = figures_of(volume, heart)
+        at = _candidates(volume, heart, rule.threshold_hu)
+        probability, mass_mg = self._calcium_at(volume, heart, at)  # (candidates, classes)
+        values = np.asarray(self.calcium.classes, np.uint8)
+        is_coronary_class = np.array([is_coronary(int(label)) for label in values])
+        taken = probability.argmax(axis=1)
+        coronary = is_coronary_class[taken]
         labels = np.zeros(volume.geometry.shape, np.uint8)
-        candidates = _candidates(volume, heart, threshold_hu)
-        if not candidates[0].size:  # nothing can score: the larger network is not run
-            return Answer(LabelMap(labels, volume.geometry), heart, None, None)
+        labels[at] = values[taken]
+        return Answer(
+            labels=LabelMap(labels, volume.geometry),
+            heart=heart,
+            mass_mg=mass_mg,
+            certainty=float(probability.max(axis=1)[coronary].mean()) if coronary.any() else None,
+            doubts=_doubts(
+                volume, heart, at, coronary, probability[:, is_coronary_class].sum(axis=1), rule, figures.noise_sd_hu
+            ),
+            figures=figures,
+        )
+
+    def _calcium_at(self, volume: Volume, heart: HeartMask, at: Index) -> tuple[Floats, dict[str, float] | None]:
+        """Class probabilities at voxels (candidates, classes), and the mass by vessel; nothing to ask, no network."""
+        if not at[0].size:
+            return np.zeros((0, len(self.calcium.classes)), np.float32), None
         grid = crop_grid(heart, self.calcium.config.pixel_mm, self.calcium.config.multiple)
         probability, *mass = self.calcium.run(_calcium_view(volume, heart, grid, self.calcium.config))
-        at_candidates = _sampled(probability, volume.geometry, grid, candidates)  # (candidates, classes)
-        taken = at_candidates.argmax(axis=1)
-        values = np.asarray(self.calcium.classes, np.uint8)[taken]
-        labels[candidates] = values
-        coronary = np.array([is_coronary(int(label)) for label in self.calcium.classes])[taken]
-        certainty = float(at_candidates.max(axis=1)[coronary].mean()) if coronary.any() else None
-        return Answer(LabelMap(labels, volume.geometry), heart, _by_vessel(mass), certainty)
+        return _sampled(probability, volume.geometry, grid, at), _by_vessel(mass)
+
+
+def _doubts(
+    volume: Volume,
+    heart: HeartMask,
+    at: Index,
+    coronary: NDArray[np.bool_],
+    probability: Floats,
+    rule: ScoringRule,
+    noise_sd_hu: float | None,
+) -> LesionDoubts:
+    """Of the candidates, ``coronary`` being those that count, on the part of the scan that holds them."""
+    part = volume.crop(_box_around(heart))
+    inside = tuple(index - span.start for index, span in zip(at, _box_around(heart), strict=True))
+    counted, chance = np.zeros(part.hu.shape, bool), np.zeros(part.hu.shape, np.float32)
+    counted[inside], chance[inside] = coronary, probability
+    return lesion_doubts(part, counted, chance, rule, noise_sd_hu or 0.0)
 
 
 def load_model(
@@ -123,7 +166,11 @@ def load_model(
         config = from_fields(NetworkConfig, entry["recipe"]["network"], f"{folder}: {name} network: ")
         stages[name] = Stage(start(content, threads), config, tuple(entry["classes"]))
     info = ModelInfo(card["name"], card["version"], digest.hexdigest())
-    return Model(info, stages["heart"], stages["calcium"], card)
+    calibration = (
+        Calibration.from_json(card["calibration"], f"{folder}: calibration: ") if "calibration" in card else None
+    )
+    known = {name: (float(low), float(high)) for name, (low, high) in card.get("training_range", {}).items()}
+    return Model(info, stages["heart"], stages["calcium"], card, calibration, known)
 
 
 def _cores() -> int:
@@ -211,7 +258,7 @@ def _on_scan(probability: Floats, grid: Geometry, scan: Geometry) -> HeartMask:
     return HeartMask(mask, scan)
 
 
-def _candidates(volume: Volume, heart: HeartMask, threshold_hu: float) -> tuple[NDArray[np.int64], ...]:
+def _candidates(volume: Volume, heart: HeartMask, threshold_hu: float) -> Index:
     """(slice, row, column) of the voxels at or above the threshold in the heart or just beside it."""
     box = _box_around(heart)
     near = grown(heart.mask[box], HEART_REACH_MM, heart.geometry.spacing_mm[1])
@@ -234,7 +281,7 @@ def _calcium_view(volume: Volume, heart: HeartMask, grid: Geometry, config: Netw
     return network_input(hu, inside, heart_centre_index(inside), grid.spacing_mm, config)
 
 
-def _sampled(probability: Floats, scan: Geometry, grid: Geometry, at: tuple[NDArray[np.int64], ...]) -> Floats:
+def _sampled(probability: Floats, scan: Geometry, grid: Geometry, at: Index) -> Floats:
     """(candidates, classes): class probabilities at voxels of the scan, linear in plane; slices are the same."""
     start, step = index_map(scan, grid)
     slices, rows, columns = ((index - first) / by for index, first, by in zip(at, start, step, strict=True))

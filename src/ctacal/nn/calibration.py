@@ -1,0 +1,267 @@
+"""How sure a score is: from the network's doubt about each lesion to calibrated probabilities of the categories.
+
+Each lesion counts or not, independently, with the probability that the network gives it; noise makes what counts score
+less or more. That gives a distribution of the score. What it says is made true by a ``Calibration``, fitted once on
+validation studies and kept in the model card; without one, nothing is said. Nothing here is random. No torch.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.components import Mask
+from ctacal.labels import Calcium, LabelMap
+from ctacal.lesion import Lesions, find_lesions
+from ctacal.nn.config import from_fields
+from ctacal.scores import ScoringRule, component_agatston
+from ctacal.volume import Volume
+
+Floats = NDArray[np.float64]
+
+CATEGORY_KEYS = ("p_0", "p_1_100", "p_101_400", "p_400")
+"""The names of the four probabilities in ``uncertainty``, in the order of the categories."""
+
+MIN_PROBABILITY = 0.01
+"""A bright lesion that the network gives a lower probability of being coronary is not in doubt (own choice)."""
+
+GRAIN_MM2 = 4.0
+"""Noise is one value over an area of about this: larger lesions average it (own choice, grains of 2 mm)."""
+
+MAX_GROWTH = 2.0
+"""What noise can at most make of a lesion's area (own choice)."""
+
+SCORE_STEP, SCORE_EDGES = 0.25, (100.0, 400.0)
+"""Scores are summed on a grid of this step, up to the last edge of the categories (Miller 2023)."""
+
+LEAST_SPREAD = 0.1
+"""Added to the spread of log(1 + score), so that an interval has a width where no lesion is in doubt (own choice)."""
+
+LEAST_PROBABILITY = 1e-3
+"""Added to each category's: the network can be wrong where it has no doubt (own choice)."""
+
+MIN_STUDIES = 40
+"""Fewer validation studies fit nothing: 40 leave some ten a category (own choice)."""
+
+_NODES, _TAIL = np.sqrt(3.0) * np.array([-1.0, 0.0, 1.0]), 1 / 6
+"""Gauss-Hermite: three values stand for a normal distribution, the outer two with a weight of one sixth each."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LesionDoubts:
+    """Every lesion that may count."""
+
+    probability: Floats
+    """(lesions,): that it is coronary, as the network says."""
+    agatston: Floats
+    """(lesions, 3): what it scores if it is, where noise has lowered it, as it is, and where noise has raised it."""
+    score: float
+    """The sum of those that the network counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What makes the distribution of the score true on the validation studies."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+    """Of a lesion's log odds."""
+    noise_share: float = 0.0
+    """How much of the noise's effect is taken, 0 to 1: none where the truth shares the scan's noise."""
+    temperature: float = 1.0
+    bias: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Of the categories' log probabilities: divided by the one, the other added (Guo C et al., ICML 2017)."""
+    interval_width: float = 1.0
+    """Half an interval, in spreads of log(1 + score)."""
+    coverage: float = 0.9
+    """How many intervals hold the true score."""
+    studies: int = 0
+    against: str = ""
+    """Which score is the true one here."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For the model card (``model.json``: ``calibration``)."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any], where: str = "") -> "Calibration":
+        """Raises ``UsageError`` naming the field that is unknown or impossible."""
+        return from_fields(cls, fields, where)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class KnownScore:
+    """A validation study: the doubts about its lesions, and its true score."""
+
+    doubts: LesionDoubts
+    true_agatston: float
+
+
+def lesion_doubts(
+    volume: Volume, counted: Mask, probability: NDArray[np.float32], rule: ScoringRule, noise_sd_hu: float
+) -> LesionDoubts:
+    """The lesions of a scan, or of a part of it: those counted, and those left out that may be coronary.
+
+    ``counted`` and ``probability`` (of being coronary, 0 where no candidate is) are (slices, rows, columns).
+    """
+    left_out = ~counted & (probability >= MIN_PROBABILITY)
+    halves = [_of_mask(volume, mask, probability, rule, noise_sd_hu) for mask in (counted, left_out)]
+    chance, agatston = (np.concatenate(columns) for columns in zip(*halves, strict=True))
+    scoring = agatston.max(axis=1) > 0
+    return LesionDoubts(chance[scoring], agatston[scoring], float(halves[0][1][:, 1].sum()))
+
+
+def _of_mask(
+    volume: Volume, mask: Mask, probability: NDArray[np.float32], rule: ScoringRule, noise_sd_hu: float
+) -> tuple[Floats, Floats]:
+    """Mean probability, and score at each of ``_NODES``, of each three-dimensional lesion."""
+    labels = LabelMap(mask.astype(np.uint8) * np.uint8(Calcium.CORONARY), volume.geometry)
+    lesions = find_lesions(volume, labels, threshold_hu=rule.threshold_hu, connectivity=rule.connectivity)
+    of_voxels = find_lesions(  # the same components, of another quantity
+        Volume(np.where(volume.hu >= rule.threshold_hu, probability, -1).astype(np.float32), volume.geometry),
+        labels, threshold_hu=0.0, connectivity=rule.connectivity,
+    )  # fmt: skip
+    sd_hu = noise_sd_hu / np.sqrt(np.maximum(1.0, lesions.area_mm2 / GRAIN_MM2))
+    at_nodes = [component_agatston(_moved(lesions, node * sd_hu, rule.threshold_hu), rule) for node in _NODES]
+    n = int(lesions.lesion.max(initial=-1)) + 1
+    sums = [np.bincount(lesions.lesion, weights, minlength=n) for weights in (lesions.pixels, *at_nodes)]
+    chance = np.bincount(lesions.lesion, of_voxels.mean_hu * lesions.pixels, minlength=n) / np.maximum(sums[0], 1)
+    return chance, np.stack(sums[1:], axis=1).reshape(n, 3).astype(np.float64)
+
+
+def _moved(lesions: Lesions, by_hu: Floats, threshold_hu: float) -> Lesions:
+    """The components where noise adds ``by_hu`` to each: another peak, and more or fewer pixels above the threshold.
+
+    How far HU lie above the threshold is taken to fall off exponentially, its mean being the component's own.
+    """
+    excess_hu = np.maximum(lesions.mean_hu - threshold_hu, 1.0)
+    growth = np.exp(np.minimum(by_hu / excess_hu, np.log(MAX_GROWTH)))
+    pixels = np.rint(lesions.pixels * growth).astype(np.int64)
+    return replace(lesions, peak_hu=lesions.peak_hu + by_hu, pixels=pixels)
+
+
+def category_probabilities(doubts: LesionDoubts, calibration: Calibration) -> Floats:
+    """(4,): of 0, 1-100, 101-400, >400; to half a ``SCORE_STEP`` for each lesion."""
+    return np.asarray(_tempered(_summed(doubts, calibration)[None], calibration)[0])
+
+
+def _tempered(summed: Floats, calibration: Calibration) -> Floats:
+    """(studies, 4) probabilities -> the same by temperature and bias."""
+    level = np.log(summed + LEAST_PROBABILITY) / calibration.temperature + calibration.bias
+    odds = np.exp(level - level.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def _summed(doubts: LesionDoubts, calibration: Calibration) -> Floats:
+    """(4,): the distribution of the sum of lesions that each count or not."""
+    edges = [round(edge / SCORE_STEP) for edge in SCORE_EDGES]
+    share = np.zeros(edges[1] + 2)  # the last holds all that is above
+    share[0] = 1.0
+    chance = _chance(doubts, calibration)
+    steps = np.where(doubts.agatston > 0, np.maximum(1, np.rint(doubts.agatston / SCORE_STEP)), 0)
+    steps = np.minimum(steps, len(share) - 1).astype(np.int64)
+    for one, by in zip(chance, steps, strict=True):
+        added = np.zeros_like(share)
+        for weight, step in zip(_weights(calibration), by, strict=True):
+            added[step:] += weight * share[: len(share) - step]
+            added[-1] += weight * share[len(share) - step :].sum()
+        share = (1 - one) * share + one * added
+    return np.array([share[0], share[1 : edges[0] + 1].sum(), share[edges[0] + 1 : -1].sum(), share[-1]])
+
+
+def _chance(doubts: LesionDoubts, calibration: Calibration) -> Floats:
+    """(lesions,): the calibrated probability that each is coronary."""
+    p = np.clip(doubts.probability, 1e-4, 1 - 1e-4)
+    return np.asarray(1 / (1 + np.exp(-calibration.slope * np.log(p / (1 - p)) - calibration.offset)))
+
+
+def _weights(calibration: Calibration) -> Floats:
+    """(3,): of ``_NODES``; less noise moves weight to the middle."""
+    tail = _TAIL * calibration.noise_share**2
+    return np.array([tail, 1 - 2 * tail, tail])
+
+
+def interval(doubts: LesionDoubts, calibration: Calibration) -> tuple[float, float]:
+    """The Agatston score's interval, which holds the true score in ``coverage`` of the validation studies."""
+    reach = calibration.interval_width * _spread(doubts, calibration)
+    middle = np.log1p(doubts.score)
+    return max(0.0, float(np.expm1(middle - reach))), float(np.expm1(middle + reach))
+
+
+def _spread(doubts: LesionDoubts, calibration: Calibration) -> float:
+    """SD of log(1 + score), to first order, and ``LEAST_SPREAD``."""
+    chance, weights = _chance(doubts, calibration), _weights(calibration)
+    mean = chance * (doubts.agatston @ weights)
+    variance = chance * (doubts.agatston**2 @ weights) - mean**2
+    return float(np.sqrt(variance.sum()) / (1 + max(doubts.score, mean.sum()))) + LEAST_SPREAD
+
+
+def uncertainty_of(doubts: LesionDoubts, calibration: Calibration) -> dict[str, float]:
+    """What a result tells of its own uncertainty."""
+    told = dict(zip(CATEGORY_KEYS, category_probabilities(doubts, calibration).tolist(), strict=True))
+    low, high = interval(doubts, calibration)
+    return told | {"agatston_low": low, "agatston_high": high, "coverage": calibration.coverage}
+
+
+def fit_calibration(rows: Sequence[KnownScore], *, coverage: float = 0.9, against: str) -> Calibration:
+    """Fit on validation studies that the networks were not trained on.
+
+    First the lesions' odds and the noise's share, then temperature and bias, by the mean log probability of the true
+    category, each drawn a little towards changing nothing; last the interval's width, by split conformal prediction
+    (Papadopoulos H et al., ECML 2002; Lei J et al., J Am Stat Assoc 2018;113:1094-1111). Raises ``ValueError`` where
+    there are fewer than ``MIN_STUDIES``.
+    """
+    if len(rows) < MIN_STUDIES:
+        raise ValueError(f"expected at least {MIN_STUDIES} validation studies, got {len(rows)}")
+    true = np.searchsorted([0.0, *SCORE_EDGES], [row.true_agatston for row in rows])
+    start = Calibration(coverage=coverage, studies=len(rows), against=against)
+
+    def of_lesions(values: Floats) -> Floats:
+        return np.stack([_summed(row.doubts, _with_lesions(start, values)) for row in rows])
+
+    lesions = _with_lesions(start, _likeliest(of_lesions, np.array([0.0, 0.0, -1.0]), true))
+    summed = np.stack([_summed(row.doubts, lesions) for row in rows])
+
+    def of_categories(values: Floats) -> Floats:
+        return _tempered(summed, _with_categories(lesions, values))
+
+    both = _with_categories(lesions, _likeliest(of_categories, np.zeros(5), true))
+    return replace(both, interval_width=_conformal_width(rows, both))
+
+
+def _with_lesions(start: Calibration, values: Floats) -> Calibration:
+    """Log slope, offset, and noise share through a logistic curve."""
+    slope, share = np.exp(np.clip(values[0], -3, 3)), 1 / (1 + np.exp(-np.clip(values[2], -20, 20)))
+    return replace(
+        start, slope=round(float(slope), 4), offset=round(float(values[1]), 4), noise_share=round(float(share), 4)
+    )
+
+
+def _with_categories(start: Calibration, values: Floats) -> Calibration:
+    """Log temperature, and four biases, which sum to 0."""
+    bias = (values[1:] - values[1:].mean()).round(4).tolist()
+    temperature = round(float(np.exp(np.clip(values[0], -3, 3))), 4)
+    return replace(start, temperature=temperature, bias=(bias[0], bias[1], bias[2], bias[3]))
+
+
+def _likeliest(told: Callable[[Floats], Floats], first: Floats, true: NDArray[np.int64]) -> Floats:
+    """The values whose probabilities (studies, 4) make the true categories likeliest, drawn to ``first`` by one study's
+    weight."""
+    from scipy.optimize import minimize
+
+    def loss(values: Floats) -> float:
+        of_true = told(values)[np.arange(len(true)), true]
+        return float(-np.log(of_true + LEAST_PROBABILITY).mean() + ((values - first) ** 2).sum() / len(true))
+
+    found = minimize(loss, first, method="Nelder-Mead", options={"maxfev": 600, "xatol": 1e-3, "fatol": 1e-6})
+    return np.asarray(found.x, np.float64)
+
+
+def _conformal_width(rows: Sequence[KnownScore], calibration: Calibration) -> float:
+    """The smallest width whose intervals hold at least the share (n + 1) x coverage / n of the true scores."""
+    errors = [abs(np.log1p(row.true_agatston) - np.log1p(row.doubts.score)) for row in rows]
+    scaled = np.sort([error / _spread(row.doubts, calibration) for error, row in zip(errors, rows, strict=True)])
+    rank = int(np.ceil((len(rows) + 1) * calibration.coverage))
+    return float(scaled[min(rank, len(rows)) - 1])

@@ -1,0 +1,228 @@
+"""Whether a scan is like those that the networks learnt from: figures of the picture itself, and their training range.
+
+``figures_of`` measures a scan; ``training_range`` sums up what was measured on the training scans, with the same code;
+``doubts_about`` says in words what of a scan lies outside. The range is data: it travels in the model card. No torch.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.components import Mask
+from ctacal.errors import Code, Reason
+from ctacal.heart import BLOOD_HU, MIN_NOISE_PATCHES, HeartMask, grown
+from ctacal.nn.motion import border_blur
+from ctacal.volume import Volume, require_same_grid
+
+Floats = NDArray[np.float32]
+
+PATCH_MM = 16.0
+"""Side of the squares that noise is measured on: many grains wide, no wider than a chamber (as ``heart``)."""
+
+MIN_NOISE_HU = 1.0
+"""Less is no CT's noise but a drawing's, or rounding: it has no grain to speak of (own choice)."""
+
+SOFT_ABOVE_HU = -30.0
+"""A patch with a lower mean, deep in the heart, holds fat or lung (own choice)."""
+
+CONTRAST_ABOVE_HU = 100.0
+"""Blood without contrast medium reads 30 to 60 HU at 120 kVp and below 80 at 80 kVp; enhanced for any purpose, above
+100 (own choice)."""
+
+METAL_ABOVE_HU = 2000.0
+"""Denser than bone and than any calcium that a CTAC shows; electrodes, wires and clips saturate (own choice)."""
+
+METAL_REACH_MM = 15.0
+"""Metal this near to the heart throws its streaks into it (own choice)."""
+
+PERCENTILES = (1.0, 99.0)
+"""Of the training scans' figures: the ends of the range (own choice)."""
+
+SLACK = 0.1
+"""A figure is outside where it is further beyond an end than this part of the range's width: else one scan in ten, of
+eight figures, would be called unlike by chance (own choice)."""
+
+MIN_SCANS = 30
+"""Fewer training scans make no range (own choice)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What the picture shows of its own making; None where the scan does not allow the measurement."""
+
+    noise_sd_hu: float | None
+    """SD of the noise in plane, in blood and myocardium."""
+    noise_grain_mm: float | None
+    """Distance in plane over which the noise's autocorrelation halves: small for sharp kernels, large for smooth."""
+    slice_correlation: float | None
+    """Of the noise of neighbouring slices: 0 for slices side by side, above where they overlap or are interpolated."""
+    slice_spacing_mm: float
+    pixel_mm: float
+    field_mm: float
+    """The shorter side of the picture."""
+    blood_hu: float | None
+    """Median of the heart's inside: blood and myocardium."""
+    border_blur: float | None
+    """How much wider the beating heart's border is than the resting chest wall's (``motion.border_blur``)."""
+    metal_mm3: float
+    """Volume above ``METAL_ABOVE_HU`` in the heart or within ``METAL_REACH_MM``."""
+
+
+Range = Mapping[str, tuple[float, float]]
+"""Low and high end of each figure over the training scans."""
+
+
+def figures_of(volume: Volume, heart: HeartMask) -> Figures:
+    """Measure a canonical scan; a crop around the heart too, whose ``field_mm`` then says nothing.
+
+    Raises ``Refusal`` (``LABELS_MISMATCH``) where the mask is not the volume's.
+    """
+    require_same_grid(volume, heart.geometry, "heart mask")
+    patches, deep = _patches_of_heart(volume, heart)
+    mean_hu = patches.mean(axis=(3, 4))
+    blood = deep & (mean_hu >= BLOOD_HU[0]) & (mean_hu <= BLOOD_HU[1])
+    soft = mean_hu[deep & (mean_hu > SOFT_ABOVE_HU)]
+    rest = _less_plane(patches[blood]) if np.count_nonzero(blood) >= MIN_NOISE_PATCHES else None
+    noise_sd_hu = _noise_sd_hu(rest) if rest is not None else None
+    if noise_sd_hu is not None and noise_sd_hu < MIN_NOISE_HU:
+        rest = None
+    slice_mm, row_mm, column_mm = volume.geometry.spacing_mm
+    rows, columns = volume.geometry.shape[1:]
+    return Figures(
+        noise_sd_hu=noise_sd_hu,
+        noise_grain_mm=_grain_mm(rest, (row_mm, column_mm)) if rest is not None else None,
+        slice_correlation=_slice_correlation(rest, blood) if rest is not None else None,
+        slice_spacing_mm=slice_mm,
+        pixel_mm=row_mm,
+        field_mm=min(rows * row_mm, columns * column_mm),
+        blood_hu=float(np.median(soft)) if soft.size >= MIN_NOISE_PATCHES else None,
+        border_blur=border_blur(volume, heart),
+        metal_mm3=_metal_mm3(volume, heart),
+    )
+
+
+def training_range(figures: Iterable[Figures]) -> dict[str, tuple[float, float]]:
+    """The ``PERCENTILES`` of each figure over the training scans, for the card (``model.json``: ``training_range``).
+
+    A figure that was measured on fewer than ``MIN_SCANS`` is left out: what it should be is not known.
+    """
+    rows = [asdict(one) for one in figures]
+    ends = {}
+    for name in CODES:
+        values = [row[name] for row in rows if row[name] is not None]
+        if len(values) >= MIN_SCANS:
+            low, high = np.percentile(values, PERCENTILES)
+            ends[name] = (round(float(low), 4), round(float(high), 4))
+    return ends
+
+
+CODES: Mapping[str, tuple[Code, str]] = {
+    "noise_sd_hu": (Code.NOISE_UNLIKE_TRAINING, "noise SD in HU"),
+    "noise_grain_mm": (Code.KERNEL_UNLIKE_TRAINING, "grain of the noise in mm"),
+    "slice_correlation": (Code.SLICES_UNLIKE_TRAINING, "correlation of noise between neighbouring slices"),
+    "slice_spacing_mm": (Code.SLICES_UNLIKE_TRAINING, "slice spacing in mm"),
+    "pixel_mm": (Code.PIXELS_UNLIKE_TRAINING, "pixel size in mm"),
+    "field_mm": (Code.FIELD_UNLIKE_TRAINING, "field of view in mm"),
+    "blood_hu": (Code.BLOOD_UNLIKE_TRAINING, "HU of the heart's inside"),
+    "border_blur": (Code.MOTION_SEEN, "width of the heart's border, times that of the chest wall's"),
+}
+"""Of each figure that has a range: its reason code and its name for a person."""
+
+
+def doubts_about(figures: Figures, known: Range) -> Iterator[Reason]:
+    """What a reader should know of a scan unlike the training range; contrast and metal are told of without one."""
+    contrast = figures.blood_hu is not None and figures.blood_hu > CONTRAST_ABOVE_HU
+    if contrast:
+        told = f"the heart's inside reads {figures.blood_hu:.0f} HU: contrast medium, which counts as calcium"
+        yield Reason(Code.CONTRAST_SEEN, told)
+    if figures.metal_mm3 > 0:
+        told = (
+            f"{figures.metal_mm3:.0f} mm3 above {METAL_ABOVE_HU:.0f} HU in or beside the heart: metal and its streaks"
+        )
+        yield Reason(Code.METAL_SEEN, f"{told} can count as calcium or hide it")
+    for name, (code, told) in CODES.items():
+        value = getattr(figures, name)
+        if name not in known or value is None or (code is Code.BLOOD_UNLIKE_TRAINING and contrast):
+            continue
+        low, high = known[name]
+        slack = SLACK * (high - low)
+        too_low = value < low - slack and code is not Code.MOTION_SEEN  # none can be too still
+        if too_low or value > high + slack:
+            yield Reason(code, f"{told}: {value:.3g}; the networks learnt from {low:.3g} to {high:.3g}")
+
+
+def _patches_of_heart(volume: Volume, heart: HeartMask) -> tuple[Floats, Mask]:
+    """(slices, patch rows, patch columns, rows, columns) HU over the heart's box; which patches lie deep inside."""
+    box = heart.bounding_box
+    side = tuple(max(3, round(PATCH_MM / mm)) for mm in volume.geometry.spacing_mm[1:])
+    inside = _in_patches(heart.mask[box], side).all(axis=(3, 4))
+    framed = np.pad(inside, ((0, 0), (1, 1), (1, 1)))
+    deep = inside & framed[:, :-2, 1:-1] & framed[:, 2:, 1:-1] & framed[:, 1:-1, :-2] & framed[:, 1:-1, 2:]
+    return _in_patches(volume.hu[box], side).astype(np.float32), deep
+
+
+def _in_patches(array: NDArray[Any], side: tuple[int, ...]) -> NDArray[Any]:
+    rows, columns = (n // s for n, s in zip(array.shape[1:], side, strict=True))
+    whole = array[:, : rows * side[0], : columns * side[1]]
+    return whole.reshape(len(array), rows, side[0], columns, side[1]).swapaxes(2, 3)
+
+
+def _less_plane(patches: Floats) -> Floats:
+    """Each (rows, columns) patch less its own least-squares plane: neither shading nor a slant counts as noise."""
+    rows, columns = patches.shape[1:]
+    down, across = np.mgrid[:rows, :columns].astype(np.float32)
+    plane = np.stack([np.ones_like(down), down - (rows - 1) / 2, across - (columns - 1) / 2]).reshape(3, -1)
+    plane /= np.linalg.norm(plane, axis=1, keepdims=True)
+    flat = patches.reshape(len(patches), -1)
+    return np.asarray((flat - (flat @ plane.T) @ plane).reshape(patches.shape), np.float32)
+
+
+def _noise_sd_hu(rest: Floats) -> float:
+    """Median over the patches: those with a vessel's border in them do not move it."""
+    freedom = rest.shape[1] * rest.shape[2] - 3
+    return float(np.median(np.sqrt((rest**2).sum(axis=(1, 2)) / freedom)))
+
+
+def _grain_mm(rest: Floats, pixel_mm: tuple[float, float]) -> float:
+    """Where the autocorrelation, along rows and along columns, first falls to one half; half a pixel for white noise.
+
+    Patches louder than most, with a border in them, are left out.
+    """
+    power = (rest**2).mean(axis=(1, 2))
+    rest = rest[power <= 1.5 * np.median(power)]
+    widths = []
+    for axis, mm in zip((1, 2), pixel_mm, strict=True):
+        along = np.moveaxis(rest, axis, -1)
+        lags = range(along.shape[-1] // 2)
+        level = [float((along[..., lag:] * along[..., : along.shape[-1] - lag]).mean()) for lag in lags]
+        share = np.asarray(level) / level[0]
+        below = int(np.argmax(share < 0.5))
+        if not below:  # it never falls that far
+            return mm * len(share)
+        widths.append(mm * (below - 1 + (share[below - 1] - 0.5) / (share[below - 1] - share[below])))
+    return float(np.mean(widths))
+
+
+def _slice_correlation(rest: Floats, blood: Mask) -> float | None:
+    """Over the patches that hold blood in a slice and in the next one; None where too few do."""
+    number = np.cumsum(blood.ravel()).reshape(blood.shape) - 1  # of each patch among the blood
+    both = blood[:-1] & blood[1:]
+    if np.count_nonzero(both) < MIN_NOISE_PATCHES:
+        return None
+    lower, upper = rest[number[:-1][both]], rest[number[1:][both]]
+    products = (lower * upper).mean(axis=(1, 2))
+    return float(np.median(products / np.sqrt((lower**2).mean(axis=(1, 2)) * (upper**2).mean(axis=(1, 2)) + 1e-6)))
+
+
+def _metal_mm3(volume: Volume, heart: HeartMask) -> float:
+    slices, *plane = heart.bounding_box
+    reach = [int(np.ceil(METAL_REACH_MM / mm)) for mm in volume.geometry.spacing_mm[1:]]
+    rows, columns = (slice(max(0, one.start - by), one.stop + by) for one, by in zip(plane, reach, strict=True))
+    bright = volume.hu[slices, rows, columns] > METAL_ABOVE_HU
+    if not bright.any():  # nearly always: no need to grow the mask
+        return 0.0
+    near = grown(heart.mask[slices, rows, columns], METAL_REACH_MM, volume.geometry.spacing_mm[1])
+    return float(np.count_nonzero(bright & near)) * volume.geometry.voxel_volume_mm3
