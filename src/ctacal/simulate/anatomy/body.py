@@ -39,8 +39,11 @@ _RESTS_ON = (Structure.DIAPHRAGM, Structure.COSTAL_CARTILAGE)
 COARSE_MM = 3.0
 """Grid of the mediastinum's outline (own choice: the outline is smoother than that)."""
 
-BRIDGE_MM = 12.0
+BRIDGE_MM = 7.0
 """Fat bridges gaps between the organs of the mediastinum up to twice this wide (own choice)."""
+
+RIM_MM = 0.5
+"""Of fat around those organs (own choice)."""
 
 AHEAD = 0.7
 """Gaps from front to back count for less: lung never reaches across the mid-line between aorta and trachea."""
@@ -204,7 +207,7 @@ def _outline(patient: Patient, breath_mm: float) -> tuple[NDArray[np.float32], N
     beside = _isin(coarse, _RESTS_ON)
     organs |= beside & (_distance_mm(_isin(coarse, HEART), 1.0) < 1.3 * reach)
     near = _distance_mm(organs, AHEAD) < reach
-    outline = reach - 2.0 - _distance_mm(~near, AHEAD)
+    outline = reach - RIM_MM - _distance_mm(~near, AHEAD)
     outline = ndimage.gaussian_filter(outline, 2.0 / COARSE_MM)
     return np.ascontiguousarray(outline, np.float32), np.array([coarse.xs[0], coarse.ys[0], coarse.zs[0]])
 

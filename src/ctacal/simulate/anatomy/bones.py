@@ -4,7 +4,7 @@ import numpy as np
 
 from ctacal.simulate.anatomy.canvas import Canvas, Floats, curve
 from ctacal.simulate.anatomy.cartilage import cartilage_path, paint_cartilage
-from ctacal.simulate.anatomy.chest import ANGLES, Chest
+from ctacal.simulate.anatomy.chest import ANGLES, BEHIND_STERNUM_MM, Chest
 from ctacal.simulate.anatomy.shoulders import shoulder_joint_mm
 from ctacal.simulate.anatomy.spine import FIRST_THORACIC, vertebra
 from ctacal.simulate.anatomy.structures import Points, Structure
@@ -45,8 +45,8 @@ def _ribbon_axes(path: Points) -> Floats:
 
 
 def sternum_y_mm(chest: Chest, z: float | Floats) -> Floats:
-    """y of the middle of the sternum: as far to the front as the cavity."""
-    return np.asarray(-chest.cavity_mm(z, 0.0) - 5)
+    """y of the middle of the sternum: in front of the cavity."""
+    return np.asarray(-chest.cavity_mm(z, 0.0) - BEHIND_STERNUM_MM - 5)
 
 
 def paint_ribs(canvas: Canvas, chest: Chest) -> None:

@@ -14,6 +14,9 @@ from ctacal.simulate.anatomy.description import Patient
 ANGLES = 360
 """Directions about the long axis; 0 is the front, 90 the left."""
 
+BEHIND_STERNUM_MM = 3.5
+"""Muscle and fat between the sternum and the front of the cavity."""
+
 _CAVITY_Z = (-330, -250, -180, -120, -60, 0, 40, 70, 90, 104, 112)
 _CAVITY_WIDTH = (0.90, 0.93, 0.97, 1.0, 0.99, 0.93, 0.80, 0.60, 0.40, 0.17, 0.02)
 _CAVITY_FRONT = (0.86, 0.95, 1.0, 1.0, 0.97, 0.85, 0.66, 0.42, 0.24, 0.08, 0.02)

@@ -182,7 +182,7 @@ def _heart(rng: np.random.Generator, sex: Sex, age_years: float, bmi: float) -> 
         "axis_left_deg": _within(rng.normal(42, 7), 26, 60),
         "axis_down_deg": _within(rng.normal(34 - 0.5 * (bmi - 27), 7), 12, 52),
         "axial_rotation_deg": float(rng.normal(0, 8)),
-        "lv_diameter_mm": _within(rng.normal(52.2, 4.1) if male else rng.normal(48, 3.6), 38, 63) + 5.0 * ill,
+        "lv_diameter_mm": _within(rng.normal(54.0, 4.1) if male else rng.normal(51.2, 3.6), 39, 65) + 5.0 * ill,
         "lv_wall_mm": _within(wall_mm, 5, 15),
         "la_scale": _within(rng.normal(1.0, 0.08) + 0.002 * (age_years - 60) + 0.15 * (rng.random() < 0.1), 0.8, 1.4),
         "rv_scale": _within(rng.normal(1.0, 0.06), 0.85, 1.25),
@@ -190,7 +190,7 @@ def _heart(rng: np.random.Generator, sex: Sex, age_years: float, bmi: float) -> 
         "ejection_fraction": _within(fraction, 0.2, 0.75),
         "mitral_excursion_mm": _within(rng.normal(13, 2) * fraction / 0.62, 4, 18),
         "tricuspid_excursion_mm": _within(rng.normal(24, 3.5) * (0.8 if ill else 1.0), 10, 32),
-        "epicardial_fat_mm": _within(rng.normal(3.0, 1.0) + 0.12 * (bmi - 25) + 0.03 * (age_years - 60), 1.2, 8),
+        "epicardial_fat_mm": _within(rng.normal(2.0, 0.7) + 0.1 * (bmi - 25) + 0.03 * (age_years - 60), 0.6, 6),
     }
 
 

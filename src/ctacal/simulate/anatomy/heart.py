@@ -5,9 +5,10 @@ ventricle, and upwards across both. Relations between the parts were set beside 
 CCF reference organs, CC BY 4.0); sizes come from the patient.
 
 Volumes (men / women, means of 24 drawn patients, ml; in brackets the healthy of Petersen SE et al., J Cardiovasc Magn
-Reson 2017;19:18): LV 141 / 90 (166 / 124), RV 175 / 124 (182 / 130), LV wall 142 / 93 (98 / 67; the drawn have the
-thicker walls of patients), LA at its fullest 68 / 54 (71 / 62), RA at its fullest 99 / 69 (93 / 69). Ejection fraction
-60 % left, 48 % right; the whole heart loses 8 % in systole.
+Reson 2017;19:18): LV 165 / 113 (166 / 124), RV 173 / 128 (182 / 130), LV wall 144 / 95 (98 / 67; the drawn have the
+thicker walls of patients), LA at its fullest 77 / 59 (71 / 62), RA at its fullest 91 / 72 (93 / 69). Ejection fraction
+61 % left, 47 % right; the whole heart loses 9 % in systole. Epicardial fat 141 / 128 ml, of all within the pericardium
+16 / 19 % (100-130 ml in patients by CT).
 """
 
 from dataclasses import dataclass
@@ -48,8 +49,11 @@ MAPS_CORNER = np.array([-120.0, -120.0, -120.0])
 """Lattice of the distance maps in local coordinates, the corner being the lowest (own choice)."""
 
 
-ROOM_MM = 1.0
-"""Between the heart's muscle and the inside of the ribs at least (own choice)."""
+ROOM_MM = 5.0
+"""Between the heart's muscle and the inside of sternum and ribs at least: pericardium and fat (own choice)."""
+
+FLATTENED_MM = 10.0
+"""By how much sternum and ribs flatten the heart at most; in a narrower chest it gives way (own choice)."""
 
 _TURNS = (np.arange(300) + 0.5) / 300
 _DIRECTIONS = np.stack(
@@ -85,7 +89,7 @@ class Heart:
     axes: Floats
     """Unit vectors of the local coordinates as rows."""
     shapes: Floats
-    """(9, 15): the kernels' ellipsoids: centre, radii, axes as rows, in local mm."""
+    """(10, 15): the kernels' ellipsoids: centre, radii, axes as rows, in local mm."""
     motion: Floats
     """(5,): contraction, excursion of the mitral and of the tricuspid ring, share that the cavity narrows, length."""
     fat_mm: float
@@ -98,7 +102,7 @@ class Heart:
 
     @classmethod
     def crowded(cls, chest: Chest, phase: float, crowding: float) -> "Heart":
-        """In a chest that leaves it room (0), or so little (up to 2) that it lies further left and back, smaller."""
+        """In a wide chest (down to -0.6), or so narrow a one (up to 2) that it lies further left and back, smaller."""
         patient, size = chest.patient, chest.patient.heart_scale * (1 - 0.11 * crowding)
         z = (-77 * chest.scale + 0.35 * patient.diaphragm_mm) - BREATH_SHARE * chest.breath_mm
         back = float(chest.spine_front_mm(z + 20)) - (20 + 22 * patient.la_scale * size + 12 * size)
@@ -109,11 +113,11 @@ class Heart:
         length = 92 * size * (patient.lv_diameter_mm / 49) ** 0.3
         excursions = (patient.mitral_excursion_mm, patient.tricuspid_excursion_mm)
         motion = np.array([contraction(phase), *excursions, max(narrowing, 0.05), length])
-        shapes = _shapes(patient, axes, length, size)
+        shapes = np.vstack([_shapes(patient, axes, length, size), _chest_front(chest, origin, axes)])
         return cls(origin, axes, shapes, motion, patient.epicardial_fat_mm, size)
 
     def front_mm(self, chest: Chest) -> float:
-        """How far ventricles and right atrium reach beyond the inside of the ribs in front; negative: not at all."""
+        """How far beyond the inside of the ribs ventricles and right atrium would reach; negative: not at all."""
         outer = self.shapes[[0, 2, 3, 4]]
         local = [row[:3] + (_DIRECTIONS * row[3:6]) @ row[6:].reshape(3, 3) for row in outer]
         left, behind, z = (self.origin + np.vstack(local) @ self.axes).T
@@ -199,10 +203,12 @@ def _distance_maps(shapes: bytes) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=4)
 def _crowding(patient: Patient) -> float:
-    """The least at which the heart fits behind sternum and ribs."""
+    """The least at which the heart fits behind sternum and ribs, which flatten it."""
     chest = Chest(patient)
-    steps = (0.1 * n for n in range(21))
-    return next((step for step in steps if Heart.crowded(chest, 0.0, step).front_mm(chest) < -ROOM_MM), 2.0)
+    steps = (0.1 * n for n in range(-6, 21))
+    return next(
+        (step for step in steps if Heart.crowded(chest, 0.0, step).front_mm(chest) < FLATTENED_MM - ROOM_MM), 2.0
+    )
 
 
 def _axes(left_deg: float, down_deg: float, rotation_deg: float) -> Floats:
@@ -219,7 +225,7 @@ def _axes(left_deg: float, down_deg: float, rotation_deg: float) -> Floats:
 def _shapes(patient: Patient, axes: Floats, length: float, size: float) -> Floats:
     """LV outside and inside, RV, its outflow, right and left atrium, left and right appendage, aortic root."""
     inner, wall = patient.lv_diameter_mm * (size / patient.heart_scale) / 2, patient.lv_wall_mm
-    rv, ra, la = 1.12 * patient.rv_scale * size, 0.96 * patient.ra_scale * size, 1.06 * patient.la_scale * size
+    rv, ra, la = 1.10 * patient.rv_scale * size, 0.96 * patient.ra_scale * size, 1.06 * patient.la_scale * size
     upright = axes.T  # rows: the patient's axes in local coordinates
     local = np.eye(3)
 
@@ -241,6 +247,14 @@ def _shapes(patient: Patient, axes: Floats, length: float, size: float) -> Float
         (at((-16, -21, 26)), (15 * size, 15 * size, 24 * size), upright),
     )
     return np.array([np.concatenate([centre, radii, np.ravel(frame)]) for centre, radii, frame in rows])
+
+
+def _chest_front(chest: Chest, origin: Floats, axes: Floats) -> Floats:
+    """The ellipsoid nearest to the inside of sternum and ribs, ``ROOM_MM`` within, in local coordinates."""
+    middle = np.array([0.0, 0.0, -135 * chest.scale])
+    deep = float(chest.cavity_mm(middle[2], 0.0))
+    radii = np.array([chest.patient.chest_half_width_mm, deep, 256 * chest.scale]) - ROOM_MM
+    return np.concatenate([axes @ (middle - origin), radii, np.ravel(axes.T)])
 
 
 def _frame(direction: Floats) -> Floats:

@@ -18,6 +18,9 @@ Carlsson M et al., Am J Physiol Heart Circ Physiol 2004;287:H243-H250)."""
 INWARDS_RIGHT = 0.055
 """Further share at the right ventricle's free wall."""
 
+FLATTENED_REACH_MM = 6.0
+"""Over which a chamber's wall bends away from the chest's front (own choice)."""
+
 GRAIN = 4.5
 """The texture is never below minus this or above it (a standard normal field)."""
 
@@ -42,22 +45,28 @@ def blended(a: float, b: float, reach: float) -> float:
 
 
 @compiled
-def cut(a: float, b: float) -> float:
+def cut(a: float, b: float, reach: float = 12.0) -> float:
     """The higher of two distances, the edge between rounded off."""
-    return -blended(-a, -b, 12.0)
+    return -blended(-a, -b, reach)
+
+
+@compiled
+def flattened(shapes: Any, chamber: float, d: float, r: float, u: float) -> float:
+    """A chamber's distance where the chest's front presses on it."""
+    return cut(chamber, ellipsoid_mm(shapes[9], d, r, u), FLATTENED_REACH_MM)
 
 
 @compiled
 def right_ventricle_mm(shapes: Any, d: float, r: float, u: float) -> float:
     """Body and outflow tract."""
     body = cut(ellipsoid_mm(shapes[2], d, r, u), -(d + 13.0 + 0.35 * u))
-    return blended(body, ellipsoid_mm(shapes[3], d, r, u), 14.0)
+    return flattened(shapes, blended(body, ellipsoid_mm(shapes[3], d, r, u), 14.0), d, r, u)
 
 
 @compiled
 def left_ventricle_mm(shapes: Any, d: float, r: float, u: float) -> float:
     """Its outside, cut off at the base."""
-    return max(ellipsoid_mm(shapes[0], d, r, u), -(d + 7.0))
+    return max(flattened(shapes, ellipsoid_mm(shapes[0], d, r, u), d, r, u), -(d + 7.0))
 
 
 @compiled
@@ -71,7 +80,7 @@ def left_atrium_mm(shapes: Any, d: float, r: float, u: float) -> float:
 def right_atrium_mm(shapes: Any, d: float, r: float, u: float) -> float:
     """With its appendage, cut off at the tricuspid ring."""
     body = blended(ellipsoid_mm(shapes[4], d, r, u), ellipsoid_mm(shapes[7], d, r, u), 18.0)
-    return cut(body, d + 5.5)
+    return flattened(shapes, cut(body, d + 5.5), d, r, u)
 
 
 @compiled
@@ -148,7 +157,7 @@ def chamber_label(
 @compiled
 def bare_sac_mm(lv: float, rv: float, la: float, ra: float) -> float:
     """Distance to the chambers with their creases filled."""
-    return blended(blended(lv, la, 16.0), blended(rv, ra, 38.0), 24.0) - 1.0
+    return blended(blended(lv, la, 14.0), blended(rv, ra, 28.0), 18.0) - 0.6
 
 
 @compiled
@@ -235,7 +244,7 @@ def paint_chambers(
                 sac = bare - fat_over_mm(motion, fat_mm, d, lv, rv, la, ra, grain)
                 if sac > 1.2:
                     continue
-                tissue[k, j, i], structure[k, j, i] = (22, 30) if sac > 0 else (2, 31)
+                tissue[k, j, i], structure[k, j, i] = (7, 30) if sac > 0 else (2, 31)
 
 
 @compiled

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from ctacal.simulate.anatomy.canvas import Canvas, Floats
-from ctacal.simulate.anatomy.chest import ANGLES, Chest, rounded
+from ctacal.simulate.anatomy.chest import ANGLES, BEHIND_STERNUM_MM, Chest, rounded
 from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.anatomy.wall_kernels import fill_gland, fill_layers
 from ctacal.simulate.materials import Tissue
@@ -28,7 +28,7 @@ def wall_layers(chest: Chest, zs: Floats) -> Floats:
     z, angle = zs[:, None], np.linspace(0.0, 360.0, ANGLES, endpoint=False)[None, :]
     t = z / chest.scale
     cavity = chest.cavity_mm(z, angle)
-    ribs = cavity + 9 * np.clip((112 - t) / 20, 0, 1)
+    ribs = cavity + (9 + BEHIND_STERNUM_MM * _bump(angle, 0, 14)) * np.clip((112 - t) / 20, 0, 1)
     deep, gap, middle, shallow = _strata_mm(chest, t, angle)
     deep = ribs + deep + cavity / chest.dent(t, angle) - cavity
     middle_in = np.maximum(deep, _smooth(deep, 5)) + gap
