@@ -115,6 +115,11 @@ def test_kappa_is_that_of_the_lines(tmp_path: Path) -> None:
     assert cells(card, "studies scored")[2:5] == ["120", "120", "108"]
     assert cells(card, "refused or failed")[2:5] == ["0", "0", "12"]
     assert "120 studies of 30 patients" in card
+    exact, of_all = cells(card, "exact agreement"), cells(card, "the same, refused or failed counted as wrong")
+    assert exact[2].split(" ")[0] == of_all[2].split(" ")[0]
+    right = int(scored(of(BASELINE), "true").table.trace())
+    assert exact[4].startswith(f"{right / 108:.3f}")
+    assert of_all[4].startswith(f"{right / 120:.3f}")
     assert "**Simulated**" in card
 
 
@@ -129,6 +134,9 @@ def test_goals_are_held_against_the_first_model(tmp_path: Path) -> None:
     assert cells(missed, "CAC > 0: sensitivity")[2].endswith("**missed**")
     assert cells(missed, "CAC > 0: specificity")[2].endswith(" met")
     assert "- **missed**: CAC > 0: sensitivity, against the true label map on the same scan: 0.000" in missed
+    refused = card_of(tmp_path, [{**row, "status": "refused"} for row in ROWS])
+    assert "0 of 10 goals met" in refused, "a model that refuses everything meets nothing"
+    assert "120 of 120 studies were refused" in refused
 
 
 def test_summary_counts_the_goals(tmp_path: Path) -> None:
@@ -146,7 +154,7 @@ def test_a_network_without_vessels_is_not_judged_by_them(tmp_path: Path) -> None
 def test_gated_table_has_its_ceiling(tmp_path: Path) -> None:
     card = card_of(tmp_path)
     gated = card.split("### Against the gated reference score")[1].split("\n### ")[0]
-    assert "true label map (ceiling)" in gated
+    assert "| threshold baseline | true label map |" in gated
     assert cells(gated, "kappa, linear weights")[1] == "≥ 0.80"
     ceiling = scored(of(OURS), "gated", "true")
     assert cells(gated, "kappa, linear weights")[5].startswith(f"{FIGURES[0].of(ceiling).estimate:.3f}")
@@ -187,10 +195,13 @@ def test_confounders_by_hand(tmp_path: Path) -> None:
     assert (found.share, found.wrong) == (proportion(16, 36), 16)
     assert found.median_agatston == np.median([n + 1 for n in range(0, 120, 6) if n % 10])
     card = card_of(tmp_path).split("### Other calcium and metal")[1]
-    assert cells(card, "sternal wire")[1:3] == ["< 3%", "0/40 = 0.0% met"]
-    assert cells(card, "sternal wire")[4] == f"16/36 = 44.4% [{found.median_agatston:.1f}]"
+    assert cells(card, "sternal wire")[1:3] == ["< 3%", "0/40 = 0.0% (0.0% to 8.8%) met"]
+    assert cells(card, "sternal wire")[4] == f"16/36 = 44.4% (29.5% to 60.4%) [{found.median_agatston:.1f}]"
     assert "| lead |" not in card, "present, but below the threshold everywhere"
-    assert cells(card, "neither calcium nor metal: noise, bone, motion, rims of plaques")[4] == "16/108 = 14.8% [1.5]"
+    assert (
+        cells(card, "neither calcium nor metal: noise, bone, motion, rims of plaques")[4]
+        == "16/108 = 14.8% (9.3% to 22.7%) [1.5]"
+    )
 
 
 def test_reliability_by_hand(tmp_path: Path) -> None:

@@ -107,6 +107,10 @@ def _vessel(name: str) -> Callable[[Scored], Estimate]:
     return icc
 
 
+def _exact_of_all(found: Scored) -> Estimate:
+    return proportion(int(found.table.trace()), found.model.size + found.missed)
+
+
 def _any_calcium(measure: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Estimate]) -> Callable[[Scored], Estimate]:
     return lambda found: measure(found.reference > 0, found.model > 0)
 
@@ -119,6 +123,7 @@ FIGURES = (
     Figure("kappa, quadratic weights", _kappa("quadratic"), {}, {}),
     Figure("kappa, unweighted", _kappa("unweighted"), {}, {}),
     Figure("exact agreement", lambda one: exact_agreement(one.table), {"true": 0.85}, {"true": "0.735 (DeepCAC)"}),
+    Figure("the same, refused or failed counted as wrong", _exact_of_all, {}, {}),
     Figure("within one category", lambda one: within_one_agreement(one.table), {}, {}),
     Figure("CAC > 0: sensitivity", _any_calcium(sensitivity), {"true": 0.93}, {"true": "0.917 (DeepCAC)"}),
     Figure("CAC > 0: specificity", _any_calcium(specificity), {"true": 0.93}, {"true": "0.621 (DeepCAC)"}),

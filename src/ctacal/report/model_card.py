@@ -25,7 +25,7 @@ from ctacal.report.accuracy_figures import (
 from ctacal.report.accuracy_results import NO_DEPOSIT, Row
 from ctacal.report.real_scans import RealScan
 from ctacal.report.reliability import FEWEST, draw_reliability, reliability
-from ctacal.study import NOTICE, ModelInfo
+from ctacal.study import ModelInfo
 
 DIAGRAM = "images/reliability.svg"
 """Beside the card."""
@@ -35,10 +35,11 @@ REFERENCE_WORDS: Mapping[Reference, str] = {
     "gated": "against the gated reference score",
 }
 
-INTENDED_USE = f"""## Intended use
+INTENDED_USE = """## Intended use
 
 Research only: estimating coronary artery calcium on the low-dose, non-gated CT of SPECT/CT and PET/CT (CTAC), and
-comparing methods. **Not a medical device**; no figure here may guide the care of a patient. {NOTICE}
+comparing methods. **Not a medical device**; no figure here may guide the care of a patient. The score of a non-gated,
+low-dose CT is not equal to a gated calcium score.
 """
 
 LIMITS = """## Limits
@@ -48,7 +49,7 @@ LIMITS = """## Limits
   readings has been scored.
 - Plaques inserted into real scans carry real noise, motion and anatomy, but the plaques are drawn.
 - Motion and partial volume hide small plaques: even the true label map on a CTAC does not give the gated score (its
-  column in the gated table is the ceiling for any labelling).
+  column in the gated table is what a perfect labelling comes to).
 - The thresholds hold for 120 kVp; the rule is SCCT 2016 unless another is asked for. Stents are not counted.
 - Scans after contrast agent are refused where the header tells.
 - Intervals of kappa are drawn patient by patient; all other intervals take studies for independent, which they are
@@ -169,7 +170,7 @@ def _verdicts(cohort: Cohort, title: str) -> Iterator[Verdict]:
         found = scored(rows, reference)
         for figure in FIGURES:
             goal = figure.goals.get(reference)
-            if goal is not None and found.reference.size:
+            if goal is not None and found.reference.size + found.missed:
                 estimate = figure.of(found)
                 met = estimate.estimate is not None and estimate.estimate >= goal
                 name = f"{figure.name}, {REFERENCE_WORDS[reference]}"
@@ -232,7 +233,7 @@ def _described(cohort: Cohort) -> str:
 def _side_by_side(cohort: Cohort, reference: Reference) -> Iterator[str]:
     found = {title: scored(rows, reference) for title, rows in cohort.lines.items() if rows}
     if reference == "gated":
-        found["true label map (ceiling)"] = scored(cohort.studies, "gated", "true")
+        found["true label map"] = scored(cohort.studies, "gated", "true")
     ours = next(iter(found))
     goals = cohort.kind == "simulated"
     head = ("figure (95 % interval)", *(["goal"] if goals else []), *found, "others, on other data")
@@ -264,11 +265,12 @@ def _figure_line(
 def _compared(ours: Sequence[Row], title: str, other: Sequence[Row], reference: Reference) -> str:
     """Whether ours wins, on the studies that both scored."""
     found = difference(ours, other, reference)
-    verdict = "not decided: the interval holds 0"
-    if found.low is not None and found.low > 0:
+    if found.low is None or found.high is None:
+        verdict = "not measurable"
+    elif found.low > 0:
         verdict = "ours is better"
-    elif found.high is not None and found.high < 0:
-        verdict = "**ours is worse**"
+    else:
+        verdict = "**ours is worse**" if found.high < 0 else "not decided: the interval holds 0"
     return f"- Linear weighted kappa, ours less {title}: {_cell(found)} on {found.n} studies; {verdict}."
 
 
@@ -307,7 +309,7 @@ def _confounders(cohort: Cohort) -> Iterator[str]:
         return
     yield (
         "Studies where any voxel of the kind, at or above the threshold, adds to the score, of the studies that show "
-        "it at or above the threshold; in brackets the median Agatston score that it adds there.\n"
+        "it at or above the threshold (95 % interval) [the median Agatston score that it adds there].\n"
     )
     ours = next(iter(cohort.lines))
     lines = []
@@ -329,7 +331,8 @@ def _kind_cell(found: KindFound) -> str:
     if found.share.estimate is None:
         return f"– ({found.share.reason})"
     added = f" [{found.median_agatston:.1f}]" if found.median_agatston is not None else ""
-    return f"{found.wrong}/{found.share.n} = {found.share.estimate:.1%}{added}"
+    interval = f"({found.share.low:.1%} to {found.share.high:.1%})"
+    return f"{found.wrong}/{found.share.n} = {found.share.estimate:.1%} {interval}{added}"
 
 
 def _calibration(cohorts: Sequence[Cohort], path: Path) -> str:
