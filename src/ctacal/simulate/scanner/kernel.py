@@ -106,11 +106,36 @@ def filtered(sinogram: NDArray[np.float32], response: Floats) -> NDArray[np.floa
     return np.ascontiguousarray(fft.irfft(spectrum, padded, axis=1)[:, : sinogram.shape[1]], np.float32)
 
 
+def filtered_part(
+    sinogram: NDArray[np.float32], response: Floats, first: NDArray[np.int64], reach: int, blur_sd: float = 0.0
+) -> NDArray[np.float32]:
+    """(views, ``reach``, planes): what ``filtered`` gives from each view's ``first`` ray on, by matrices.
+
+    ``blur_sd`` rays wide, the views are blurred as ``detector_blur`` does before.
+    """
+    from scipy import ndimage
+
+    detectors = sinogram.shape[1]
+    impulse = fft.irfft(response, fft.next_fast_len(2 * detectors, real=True)).astype(np.float32)
+    matrix = impulse[np.subtract.outer(np.arange(detectors), np.arange(detectors))]
+    if blur_sd:
+        matrix = ndimage.gaussian_filter1d(matrix, blur_sd, axis=1, mode="constant", truncate=4)
+    part = np.empty((len(sinogram), reach, sinogram.shape[2]), np.float32)
+    for view, start in enumerate(first.tolist()):
+        np.matmul(matrix[start : start + reach], sinogram[view], out=part[view])
+    return part
+
+
+def blur_sd_rays(fwhm_mm: float, detector_mm: float) -> float:
+    """SD of the blur by focal spot and aperture, in rays."""
+    return fwhm_mm / _FWHM_PER_SD / detector_mm
+
+
 def detector_blur(signal: NDArray[np.float32], fwhm_mm: float, detector_mm: float) -> NDArray[np.float32]:
     """The (views, detectors, planes) signal, blurred along the detector by focal spot and aperture."""
     from scipy import ndimage
 
     if not fwhm_mm:
         return signal.copy()
-    sd = fwhm_mm / _FWHM_PER_SD / detector_mm
+    sd = blur_sd_rays(fwhm_mm, detector_mm)
     return np.asarray(ndimage.gaussian_filter1d(signal, sd, axis=1, mode="nearest", truncate=4), np.float32)

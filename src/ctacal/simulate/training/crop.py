@@ -18,8 +18,8 @@ from ctacal.simulate.scanner.acquisition import gains_of, noise_of
 from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3, beam_of, hydroxyapatite_hu
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.detector import WATER_MM, Detector, detector_of
-from ctacal.simulate.scanner.kernel import detector_blur, filtered, ramp_response
-from ctacal.simulate.scanner.projector import Sinogram, back_project
+from ctacal.simulate.scanner.kernel import blur_sd_rays, filtered_part, ramp_response
+from ctacal.simulate.scanner.projector import Sinogram, back_project, view_angles
 from ctacal.simulate.scanner.scan import HU_RANGE
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
 from ctacal.simulate.training.deposits import ALWAYS, Deposits
@@ -126,19 +126,18 @@ def _add_deposits(
     here = plan.deposits.rows(scanned[plan.deposits.place[:, 0]])
     if not len(here.state):
         return hu
-    added = _deposit_paths(plan, here, weights, seen)
+    is_metal = here.mg_cm3 == 0
+    added = _deposit_paths(plan, here.rows(~is_metal), weights, seen)
+    filled = np.flatnonzero(weights[:, here.place[~is_metal, 0]].any(axis=1))
     ratio = _brightness(detector, paths[0][:, :, len(weights) // 2])
-    for total, part in zip(paths, added, strict=True):
-        total += part
-    calcium = here.rows(here.mg_cm3 > 0)
-    if len(calcium.state) < len(here.state):
-        added = _deposit_paths(plan, calcium, weights, seen)
-    alone = added[0] + ratio * added[1]
-    filled = np.flatnonzero(alone.any(axis=(0, 1)))
-    rows, columns = _box(plan, here)
-    centre = detector.centre
-    blurred = detector_blur(np.ascontiguousarray(alone[:, :, filled]), centre.blur_mm, centre.detector_mm)
-    hu[filled, rows, columns] = 1000 * _reconstructed(plan, blurred, rows, columns)
+    span = slice(int(filled.min(initial=0)), int(filled.max(initial=-1)) + 1)
+    alone = added[0][:, :, span] + ratio * added[1][:, :, span]
+    for part in (added, *([_deposit_paths(plan, here.rows(is_metal), weights, seen)] if is_metal.any() else [])):
+        for total, more in zip(paths, part, strict=True):
+            total += more
+    if len(filled):
+        rows, columns = _box(plan, here.rows(~is_metal))
+        hu[span, rows, columns] = 1000 * _reconstructed(plan, alone, rows, columns, blurred=True)
     return hu
 
 
@@ -172,22 +171,41 @@ def _brightness(detector: Detector, water_mm: NDArray[np.float32]) -> NDArray[np
     return np.asarray(np.interp(behind, WATER_MM, over_water)[:, :, None], np.float32)
 
 
-def _reconstructed(plan: Plan, paths: Sinogram, rows: slice, columns: slice) -> NDArray[np.float32]:
-    """(slices, rows, columns) of the density, water being 1, in a part of the crop."""
-    centre = plan.description.centre
-    response = ramp_response(paths.shape[1], centre.detector_mm, centre.kernel, centre.mtf50_per_mm, centre.blur_mm)
+def _reconstructed(
+    plan: Plan, paths: Sinogram, rows: slice, columns: slice, *, blurred: bool = False
+) -> NDArray[np.float32]:
+    """(slices, rows, columns) of the density, water being 1, in a part of the crop; the detector's blur may be added.
+
+    Of each view only the rays that cross that part are filtered: the others matter to these alone.
+    """
+    centre, detectors = plan.description.centre, paths.shape[1]
+    response = ramp_response(detectors, centre.detector_mm, centre.kernel, centre.mtf50_per_mm, centre.blur_mm)
     sizes = rows.stop - rows.start, columns.stop - columns.start
-    offset = (
-        (part.start + part.stop - n) / 2 for part, n in zip((rows, columns), plan.description.shape[1:], strict=True)
-    )
     row_mm, column_mm = (
-        middle + shift * centre.pixel_mm for middle, shift in zip(plan.description.middle_mm, offset, strict=True)
+        middle + (part.start + part.stop - n) / 2 * centre.pixel_mm
+        for middle, part, n in zip(plan.description.middle_mm, (rows, columns), plan.description.shape[1:], strict=True)
     )
+    first, reach = _crossing(sizes, (row_mm, column_mm), centre, detectors)
+    blur_sd = blur_sd_rays(centre.blur_mm, centre.detector_mm) if blurred else 0.0
     image = back_project(
-        filtered(paths, response), sizes, pixel_mm=centre.pixel_mm, detector_mm=centre.detector_mm,
-        middle_mm=(row_mm, column_mm),
+        filtered_part(paths, response, first, reach, blur_sd), sizes, pixel_mm=centre.pixel_mm,
+        detector_mm=centre.detector_mm, middle_mm=(row_mm, column_mm),
+        first_mm=(first - (detectors - 1) / 2) * centre.detector_mm,
     )  # fmt: skip
     return np.asarray(image.transpose(2, 0, 1), np.float32)
+
+
+def _crossing(
+    sizes: tuple[int, int], middle_mm: tuple[float, float], centre: Centre, detectors: int
+) -> tuple[NDArray[np.int64], int]:
+    """The first ray of each view that a rectangle of pixels is reconstructed from, and from how many."""
+    angles = view_angles(centre.views)
+    cosines, sines = np.cos(angles), np.sin(angles)
+    half_mm = (abs(sines) * (sizes[0] - 1) + abs(cosines) * (sizes[1] - 1)) * centre.pixel_mm / 2
+    seen_mm = sines * middle_mm[0] + cosines * middle_mm[1]
+    low = np.floor((seen_mm - half_mm) / centre.detector_mm + (detectors - 1) / 2 - 1e-6)
+    reach = min(detectors, int(2 * half_mm.max() / centre.detector_mm) + 3)
+    return np.clip(low, 0, detectors - reach).astype(np.int64), reach
 
 
 def _maps(plan: Plan, geometry: Geometry, added_hu: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -117,15 +117,23 @@ class Deposits:
         Joseph's method, as ``project_into`` has it.
         """
         paths = np.zeros((2, *shape, len(weights)), np.float32)
+        if not len(self.state):
+            return paths[0], paths[1]
         pixel_mm = geometry.spacing_mm[2]
-        at_mm = self.row_column_mm(geometry, isocentre_mm)
         state = np.where(self.state == ALWAYS, len(seen), self.state)
         seen = np.ascontiguousarray(
             np.concatenate([seen, np.ones((1, *seen.shape[1:]), np.float32)]).transpose(1, 0, 2)
         )
-        among = np.ascontiguousarray(weights.T[self.place[:, 0]])
-        span = np.stack([(among > 0).argmax(axis=1), len(weights) - (among > 0)[:, ::-1].argmax(axis=1)], axis=1)
-        _add_voxels(paths, at_mm, state, self.added, among, span, seen, view_angles(shape[0]), pixel_mm, detector_mm)
+        among = weights.T[self.place[:, 0]][:, :, None] * self.added[:, None, :]
+        column = np.column_stack([state, self.place[:, 1:]]).astype(np.int64) @ np.array([1 << 40, 1 << 20, 1])
+        order = np.argsort(column, kind="stable")
+        begin = np.flatnonzero(np.diff(column[order], prepend=-1))
+        each = np.add.reduceat(among[order], begin, axis=0)
+        filled = np.asarray(each.any(axis=2))
+        span = np.stack([filled.argmax(axis=1), len(weights) - filled[:, ::-1].argmax(axis=1)], axis=1)
+        first = order[begin]
+        at_mm = self.row_column_mm(geometry, isocentre_mm)[first]
+        _add_columns(paths, at_mm, state[first], each, span, seen, view_angles(shape[0]), pixel_mm, detector_mm)
         return paths[0], paths[1]
 
 
@@ -160,10 +168,10 @@ def _changed(
 
 
 @compiled
-def _add_voxels(
-    paths: Any, at_mm: Any, state: Any, added: Any, among: Any, span: Any, seen: Any, angles: Any, pixel_mm: float,
-    ray_mm: float,
-) -> None:  # fmt: skip
+def _add_columns(
+    paths: Any, at_mm: Any, state: Any, added: Any, span: Any, seen: Any, angles: Any, pixel_mm: float, ray_mm: float
+) -> None:
+    """Voxels above each other, in the same state, share their rays."""
     detectors = paths.shape[2]
     for v in range(angles.size):
         c, s = math.cos(angles[v]), math.sin(angles[v])
@@ -171,10 +179,13 @@ def _add_voxels(
         half = across * pixel_mm / ray_mm
         length = pixel_mm / across
         for n in range(len(state)):
+            low, high = span[n]
+            if not seen[v, state[n], low:high].any():
+                continue
             middle = (at_mm[n, 1] * c + at_mm[n, 0] * s) / ray_mm + (detectors - 1) * 0.5
             for d in range(max(0, math.ceil(middle - half)), min(detectors - 1, math.floor(middle + half)) + 1):
-                share = length * (1 - abs(d - middle) / half)
-                for k in range(span[n, 0], span[n, 1]):
-                    part = share * among[n, k] * seen[v, state[n], k]
-                    paths[0, v, d, k] += part * added[n, 0]
-                    paths[1, v, d, k] += part * added[n, 1]
+                share = np.float32(length * (1 - abs(d - middle) / half))
+                for k in range(low, high):
+                    part = share * seen[v, state[n], k]
+                    paths[0, v, d, k] += part * added[n, k, 0]
+                    paths[1, v, d, k] += part * added[n, k, 1]

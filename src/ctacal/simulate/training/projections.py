@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,9 +32,9 @@ class Projections:
     """Path lengths of water and hydroxyapatite at 1 g/cm3, in ``STEP_MM``, through each slice of a body's grid."""
 
     rest: Stored
-    """(2, views, detectors, slices): the heart at its first state."""
+    """(2, views, slices, detectors): the heart at its first state."""
     differences: Stored
-    """(further states, 2, views, reach, slices of the heart region): what each state of the heart changes."""
+    """(further states, 2, views, slices of the heart region, reach): what each state of the heart changes."""
     first_detector: NDArray[np.int32]
     """(views,): where the heart region's shadow begins, ``reach`` detectors wide."""
     first_slice: int
@@ -68,7 +69,7 @@ class Projections:
         box = Box(slice(0, region.geometry.shape[1]), slice(0, region.geometry.shape[2]))
         first_state = _projected(region, box, basis, shape, detector_mm, isocentre_mm)
         changes = [_projected(state, box, basis, shape, detector_mm, isocentre_mm) - first_state for state in states]
-        first, reach = _shadow(np.any([change.any(axis=(0, 3)) for change in changes], axis=0))
+        first, reach = _shadow(np.any([change.any(axis=(0, 2)) for change in changes], axis=0))
         return cls(
             rest=still,
             differences=np.stack([_within(change, first, reach) for change in changes]),
@@ -86,7 +87,7 @@ class Projections:
     @property
     def detectors(self) -> int:
         """Rays in a view."""
-        return int(self.rest.shape[2])
+        return int(self.rest.shape[3])
 
     @property
     def states(self) -> int:
@@ -104,35 +105,52 @@ class Projections:
         ``weights`` (slabs, slices of the body) make the slabs, ``seen`` (states, views, slabs) is how much of each
         state each view saw.
         """
-        used = np.flatnonzero(weights.any(axis=0))
-        part = slice(int(used[0]), int(used[-1]) + 1)
-        scaled = np.ascontiguousarray(weights.T) * np.float32(STEP_MM)
-        water, mineral = (base[..., part].astype(np.float32) @ scaled[part] for base in self.rest)
-        self._add_differences((water, mineral), part, scaled, seen)
-        return water, mineral
+        paths = np.empty((2, self.views, self.detectors, len(weights)), np.float32)
+        span = np.stack(
+            [(weights > 0).argmax(axis=1), weights.shape[1] - (weights > 0)[:, ::-1].argmax(axis=1)], axis=1
+        )
+        _add_up(
+            self.rest, self.differences, self.first_detector, self.first_slice, weights * np.float32(STEP_MM), span,
+            seen, paths,
+        )  # fmt: skip
+        return paths[0], paths[1]
 
-    def _add_differences(
-        self, paths: tuple[Sinogram, Sinogram], part: slice, scaled: NDArray[np.float32], seen: NDArray[np.float32]
-    ) -> None:
-        reach, count = self.differences.shape[3:]
-        start, stop = max(part.start, self.first_slice), min(part.stop, self.first_slice + count)
-        if start >= stop or not self.differences.size:
-            return
-        inner = slice(start - self.first_slice, stop - self.first_slice)
-        for state, stored in enumerate(self.differences, 1):
-            for base, total in zip(stored[..., inner], paths, strict=True):
-                changed = base.astype(np.float32) @ scaled[start:stop]
-                changed *= seen[state][:, None, :]
-                for view, first in enumerate(self.first_detector):
-                    total[view, first : first + reach] += changed[view]
+
+@numba.njit(fastmath=True)
+def _add_line(total, line, weight):  # type: ignore[no-untyped-def]
+    for d in range(total.size):
+        total[d] += weight * np.float32(line[d])
+
+
+@numba.njit(parallel=True, fastmath=True, cache=True)
+def _add_up(rest, differences, first_detector, first_slice, weights, span, seen, paths):  # type: ignore[no-untyped-def]
+    """Slab by slab, from the few slices of the body that make it and the states of the heart that a view saw."""
+    _, views, detectors, slabs = paths.shape
+    states, reach = differences.shape[0], differences.shape[4]
+    for v in numba.prange(views):
+        total = np.zeros((slabs, detectors), np.float32)  # rays lie in a row here, for speed
+        first = first_detector[v]
+        for basis in range(2):
+            total[:] = 0
+            for k in range(slabs):
+                for z in range(span[k, 0], span[k, 1]):
+                    _add_line(total[k], rest[basis, v, z], weights[k, z])
+                    at = z - first_slice
+                    for state in range(states if 0 <= at < differences.shape[3] else 0):
+                        share = weights[k, z] * seen[state + 1, v, k]
+                        if share != 0:
+                            _add_line(total[k, first : first + reach], differences[state, basis, v, at], share)
+            for d in range(detectors):
+                for k in range(slabs):
+                    paths[basis, v, d, k] = total[k, d]
 
 
 def _projected(
     body: Body, box: Box, basis: Floats, shape: tuple[int, int], detector_mm: float, isocentre_mm: tuple[float, float]
 ) -> Stored:
-    """(2, views, detectors, slices) of a body's own slices, from twice as many views."""
+    """(2, views, slices, detectors) of a body's own slices, from twice as many views."""
     count, (views, detectors) = body.geometry.shape[0], shape
-    stored = np.empty((2, *shape, count), np.int16)
+    stored = np.empty((2, views, count, detectors), np.int16)
     for start in range(0, count, BATCH):
         weights = np.eye(count, dtype=np.float32)[start : start + BATCH]
         sinogram = np.zeros((2 * views, detectors, 2 * len(weights)), np.float32)
@@ -146,7 +164,7 @@ def _projected(
         mean = _every_other_view(sinogram)
         mean /= STEP_MM
         for base, paths in enumerate(np.split(np.rint(mean, out=mean), 2, axis=2)):
-            stored[base, ..., start : start + BATCH] = paths
+            stored[base, :, start : start + BATCH] = paths.transpose(0, 2, 1)
     return stored
 
 
@@ -174,5 +192,5 @@ def _shadow(changed: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
 
 
 def _within(stored: Stored, first: NDArray[np.int32], reach: int) -> Stored:
-    """(2, views, reach, slices): the part in the shadow."""
-    return np.stack([stored[:, view, start : start + reach] for view, start in enumerate(first)], axis=1)
+    """(2, views, slices, reach): the part in the shadow."""
+    return np.stack([stored[:, view, :, start : start + reach] for view, start in enumerate(first)], axis=1)
