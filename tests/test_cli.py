@@ -22,6 +22,8 @@ from tests.test_study import SCHEMA, WIDE
 SAMPLE = Path(str(SAMPLE_STUDY))
 LABELS = Path(str(SAMPLE_LABELS))
 TRUTH = json.loads(SAMPLE_TRUTH.read_text())
+THRESHOLD = ("--predictor", "threshold")
+"""Where it does not matter what finds the calcium."""
 
 
 def run(*arguments: object, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -62,7 +64,7 @@ def test_sample_by_its_true_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_labels_written_and_read_again_score_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run("score", SAMPLE, "-o", tmp_path / "a", "--write", "json,nifti", monkeypatch=monkeypatch) == 0
+    assert run("score", SAMPLE, "-o", tmp_path / "a", *THRESHOLD, "--write", "json,nifti", monkeypatch=monkeypatch) == 0
     written = next((tmp_path / "a").rglob("labels.nii.gz"))
     assert run("score", SAMPLE, "-o", tmp_path / "b", "--labels", written, monkeypatch=monkeypatch) == 0
     first, second = results(tmp_path / "a")[0], results(tmp_path / "b")[0]
@@ -84,7 +86,7 @@ def test_one_bad_study_never_stops_the_rest(
     write(mixed / "no-ct", [emission_image(StudyInstanceUID=uid("no-ct"))])
     (mixed / "notes.txt").write_text("no image")
     (gap / "IM0005").write_bytes((gap / "IM0005").read_bytes()[:300])
-    assert run("score", mixed, "-o", tmp_path / "out", monkeypatch=monkeypatch) == 1
+    assert run("score", mixed, "-o", tmp_path / "out", *THRESHOLD, monkeypatch=monkeypatch) == 1
     rows = {row["study_uid"]: row for row in table(tmp_path / "out")}
     assert len(rows) == 4
     assert rows[uid("no-ct")]["reason_codes"] == "NO_CT_SERIES"
@@ -102,7 +104,7 @@ def test_one_bad_study_never_stops_the_rest(
 
 def test_a_refusal_leaves_no_picture_of_an_earlier_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
-    run("score", SAMPLE, "-o", out, "--write", "json,png,nifti", monkeypatch=monkeypatch)
+    run("score", SAMPLE, "-o", out, *THRESHOLD, "--write", "json,png,nifti", monkeypatch=monkeypatch)
     assert len(list(out.rglob("*.nii.gz"))) == len(list(out.rglob("*.png"))) + 1 == 2
     (tmp_path / "wrong.nii").write_text("no labels")
     assert run("score", SAMPLE, "-o", out, "--labels", tmp_path / "wrong.nii", monkeypatch=monkeypatch) == 1
@@ -125,7 +127,10 @@ def test_a_defect_in_drawing_costs_the_picture_not_the_score(tmp_path: Path, mon
 
 def test_json_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     study(tmp_path / "in", "gap", ImagePositionPatient=[0, 0, 0])
-    assert run("score", tmp_path / "in", SAMPLE, "-o", tmp_path / "out", "--json", monkeypatch=monkeypatch) == 1
+    assert (
+        run("score", tmp_path / "in", SAMPLE, "-o", tmp_path / "out", *THRESHOLD, "--json", monkeypatch=monkeypatch)
+        == 1
+    )
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     for line in lines:
         jsonschema.validate(line, SCHEMA)
@@ -135,16 +140,18 @@ def test_json_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 def test_resume_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
-    run("score", SAMPLE, "-o", out, monkeypatch=monkeypatch)
+    run("score", SAMPLE, "-o", out, *THRESHOLD, monkeypatch=monkeypatch)
     file = next(out.rglob("result.json"))
     marked = json.loads(file.read_text()) | {"category": "101-400"}
     file.write_text(json.dumps(marked))
-    assert run("score", SAMPLE, "-o", out, "--resume", monkeypatch=monkeypatch) == 0
+    assert run("score", SAMPLE, "-o", out, *THRESHOLD, "--resume", monkeypatch=monkeypatch) == 0
     assert table(out)[0]["category"] == "101-400"
-    assert run("score", SAMPLE, "-o", out, "--resume", "--rule", "agatston1990", monkeypatch=monkeypatch) == 0
+    assert (
+        run("score", SAMPLE, "-o", out, *THRESHOLD, "--resume", "--rule", "agatston1990", monkeypatch=monkeypatch) == 0
+    )
     assert table(out)[0]["rule"] == "agatston1990"
     file.write_text('{"half": ')
-    assert run("score", SAMPLE, "-o", out, "--resume", monkeypatch=monkeypatch) == 0
+    assert run("score", SAMPLE, "-o", out, *THRESHOLD, "--resume", monkeypatch=monkeypatch) == 0
     assert results(out)[0]["rule"]["name"] == "scct2016"
 
 
@@ -152,12 +159,12 @@ def test_each_series_gets_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     one_study = {"StudyInstanceUID": uid("both")}
     for name in ("rest", "stress"):
         write(tmp_path / "in" / name, ct_series(WIDE, name=name, **one_study))
-    run("score", tmp_path / "in", "-o", tmp_path / "out", "--series", "each", monkeypatch=monkeypatch)
+    run("score", tmp_path / "in", "-o", tmp_path / "out", *THRESHOLD, "--series", "each", monkeypatch=monkeypatch)
     rows = table(tmp_path / "out")
     assert len({row["series_uid"] for row in rows}) == 2
     assert len({row["folder"] for row in rows}) == 2
     wanted = rows[1]["series_uid"]
-    run("score", tmp_path / "in", "-o", tmp_path / "one", "--series", wanted, monkeypatch=monkeypatch)
+    run("score", tmp_path / "in", "-o", tmp_path / "one", *THRESHOLD, "--series", wanted, monkeypatch=monkeypatch)
     assert [row["series_uid"] for row in table(tmp_path / "one")] == [wanted]
 
 
@@ -167,6 +174,8 @@ def test_each_series_gets_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["no-such-folder"], "no-such-folder: no such file or folder"),
         ([SAMPLE, "--rule", "mine"], "no scoring rule is called 'mine'"),
         ([SAMPLE, "--predictor", "magic"], "no predictor is called 'magic'"),
+        ([SAMPLE, "--model", "no-model"], "no-model holds no model"),
+        ([SAMPLE, "--model", "no-model", "--predictor", "threshold"], "threshold has no weights"),
         ([SAMPLE, "--write", "docx"], "--write docx: known are"),
         ([SAMPLE, "--labels", "none.nii"], "none.nii: no such label file"),
     ],
@@ -278,7 +287,7 @@ def test_demo_leaves_a_score_a_result_and_a_picture(tmp_path: Path) -> None:
     done = subprocess.run([program, "demo", "-o", tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "not a patient" in done.stdout
-    for part in ("true-labels", "automatic"):
+    for part in ("true-labels", "threshold"):
         assert table(tmp_path / part)[0]["status"].startswith("scored")
         assert len(results(tmp_path / part)) == 1
         with Image.open(next((tmp_path / part).rglob("montage.png"))) as picture:

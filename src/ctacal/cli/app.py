@@ -22,8 +22,12 @@ def score(
     paths: Paths,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.", show_default=False)],
     predictor: Annotated[
-        str, typer.Option(help="What finds the calcium: threshold (a baseline, no training).")
-    ] = "threshold",
+        str | None, typer.Option(help="What finds the calcium: networks (default), or threshold, a plain baseline.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")] = None,
+    runtime: Annotated[
+        Literal["onnxruntime", "openvino"], typer.Option(help="What runs the networks.")
+    ] = "onnxruntime",
     labels: Annotated[Path | None, typer.Option(help="Score this label map (NIfTI or DICOM SEG) instead.")] = None,
     rule: Annotated[
         str, typer.Option(help="Scoring rule: scct2016, agatston1990, kvp_adapted, or a TOML file.")
@@ -44,8 +48,9 @@ def score(
     from ctacal.cli import score as command
 
     options = command.Options(
-        predictor=predictor, labels=labels, rule=rule, mass_calibration=mass_calibration, series=series,
-        fill_gaps=fill_gaps, untilt=untilt, write=write, resume=resume, as_json=as_json,
+        predictor=predictor, model=model, runtime=runtime, labels=labels, rule=rule,
+        mass_calibration=mass_calibration, series=series, fill_gaps=fill_gaps,
+        untilt=untilt, write=write, resume=resume, as_json=as_json,
     )  # fmt: skip
     raise typer.Exit(command.run(paths, out, options))
 

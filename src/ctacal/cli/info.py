@@ -12,7 +12,8 @@ import typer
 
 from ctacal import __version__
 from ctacal.cli.demo import SAMPLE_LABELS, SAMPLE_STUDY, SAMPLE_TRUTH
-from ctacal.errors import Refusal
+from ctacal.cli.score import ships_weights
+from ctacal.errors import Refusal, UsageError
 from ctacal.scores import RULES
 from ctacal.study import NOTICE, predict_from_file, score_study
 
@@ -69,16 +70,41 @@ def _study_told(study: Any) -> dict[str, Any]:
 
 
 def _installation() -> dict[str, Any]:
-    packages = ("numpy", "scipy", "pydicom", "nibabel", "pillow")
+    packages = ("numpy", "scipy", "pydicom", "nibabel", "onnxruntime", "pillow")
     return {
         "ctacal": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "packages": {name: version(name) for name in packages},
         "decoders": {syntax: find_spec(module) is not None for syntax, module in DECODERS.items()},
         "rules": {name: rule.source for name, rule in RULES.items()},
-        "predictors": {"threshold": "baseline without training", "networks": "none shipped in this version"},
+        "predictors": {"networks": _model(), "threshold": "baseline without training"},
+        "runtimes": _runtimes(),
         "notice": NOTICE,
     }
+
+
+def _model() -> dict[str, Any] | str:
+    """The model that ships, and whether its files are those that its card names."""
+    from ctacal.nn.predict import WEIGHTS, load_model, read_card
+
+    if not ships_weights():
+        return "none ships with this version"
+    card = read_card(WEIGHTS)
+    told = {"name": card["name"], "version": card["version"]}
+    try:
+        model = load_model(WEIGHTS, threads=1)
+    except UsageError as problem:
+        return told | {"digest": f"differs: {problem}"}
+    return told | {"digest": f"ok, {model.info.digest}"}
+
+
+def _runtimes() -> dict[str, str]:
+    """What can run the networks, and on what."""
+    import onnxruntime
+
+    providers = ", ".join(onnxruntime.get_available_providers())
+    openvino = version("openvino") if _is_installed("openvino") else "not installed (ctacal score --runtime openvino)"
+    return {"onnxruntime": providers, "openvino": openvino}
 
 
 def _runtime_packages() -> list[str]:

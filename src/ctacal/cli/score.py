@@ -3,9 +3,10 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -21,9 +22,11 @@ from ctacal.scores import ScoringRule, named_rule
 from ctacal.study import (
     NOTICE,
     SCHEMA_VERSION,
+    ModelInfo,
     Predictor,
     StudyResult,
     folder_name,
+    model_without_file,
     predict_from_file,
     predict_threshold,
     score_study,
@@ -34,14 +37,17 @@ FILES = {"png": ("montage.png",), "nifti": ("ct.nii.gz", "labels.nii.gz")}
 """What each writer leaves beside result.json."""
 MAX_SKIPPED_SHOWN = 10
 _log = logging.getLogger("ctacal")
-PREDICTORS: dict[str, Predictor] = {"threshold": predict_threshold}
+PREDICTORS = ("networks", "threshold")
+Runtime = Literal["onnxruntime", "openvino"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the command line asks for, as typed."""
 
-    predictor: str = "threshold"
+    predictor: str | None = None
+    model: Path | None = None
+    runtime: Runtime = "onnxruntime"
     labels: Path | None = None
     rule: str = "scct2016"
     mass_calibration: float | None = None
@@ -53,19 +59,31 @@ class Options:
     as_json: bool = False
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Chosen:
+    """What finds the calcium, and who that is."""
+
+    predict: Predictor
+    model: ModelInfo | None
+    """None for a reader's file, which says who it is when it is read."""
+    warning: str = ""
+
+
 def run(paths: Sequence[Path], out: Path, options: Options) -> int:
     """Score and write; returns the exit status: 0 all scored, 1 some refused or nothing found."""
-    predict, rule, writers = _predictor(options), named_rule(options.rule), _writers(options.write)
+    chosen, rule, writers = _chosen(options), named_rule(options.rule), _writers(options.write)
     intake = _read(paths)
     tasks = [(study, uid) for study in intake.studies for uid in _series_asked(study, options)]
     if options.labels and len(tasks) > 1:
         raise UsageError(f"--labels scores one series, but {len(tasks)} were found; give one study (or --series UID)")
     rows: list[Row] = []
     out.mkdir(parents=True, exist_ok=True)
+    if chosen.warning:
+        typer.echo(chosen.warning, err=True)
     try:
         with progress("scoring", len(tasks)) as advance:
             for study, uid in tasks:
-                rows.append(_score_one(study, uid, out, predict, rule, writers, options))
+                rows.append(_score_one(study, uid, out, chosen, rule, writers, options))
                 advance()
     finally:
         write_results_csv(out / "results.csv", rows)
@@ -77,7 +95,7 @@ def _score_one(
     study: Study,
     series_uid: str | None,
     out: Path,
-    predict: Predictor,
+    chosen: Chosen,
     rule: ScoringRule,
     writers: Sequence[str],
     options: Options,
@@ -85,11 +103,11 @@ def _score_one(
     folder = out / folder_name(study.uid)
     if options.series == "each" and series_uid:
         folder /= folder_name(series_uid)
-    known = _earlier_result(folder, options) if options.resume else None
+    known = _earlier_result(folder, rule, chosen.model) if options.resume and chosen.model else None
     if known is None:
         result = score_study(
             study,
-            predict,
+            chosen.predict,
             rule=rule,
             series_uid=series_uid,
             mass_calibration=options.mass_calibration,
@@ -139,26 +157,53 @@ def _write_nifti(result: StudyResult, folder: Path) -> None:
             save(temporary)
 
 
-def _earlier_result(folder: Path, options: Options) -> dict[str, Any] | None:
-    """The result that is there already, if the same version made it under the same rule and predictor."""
+def _earlier_result(folder: Path, rule: ScoringRule, model: ModelInfo) -> dict[str, Any] | None:
+    """The result that is there already, if the same version made it under the same rule and by the same model."""
     try:
-        earlier = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        same_rule = earlier["rule"]["name"] == named_rule(options.rule).name
-        same_model = earlier["model"] is None or earlier["model"]["name"] == options.predictor
+        earlier: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        same_rule = earlier["rule"]["name"] == rule.name
+        same_model = earlier["model"] is None or earlier["model"] == asdict(model)
         same_program = (earlier["schema_version"], earlier["software"]["ctacal"]) == (SCHEMA_VERSION, __version__)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return earlier if same_rule and same_model and same_program and options.labels is None else None
+    return earlier if same_rule and same_model and same_program else None
 
 
-def _predictor(options: Options) -> Predictor:
+def _chosen(options: Options) -> Chosen:
     if options.labels is not None:
         if not options.labels.is_file():
             raise UsageError(f"{options.labels}: no such label file")
-        return predict_from_file(options.labels)
-    if options.predictor not in PREDICTORS:
+        return Chosen(predict_from_file(options.labels), None)
+    if options.predictor not in (None, *PREDICTORS):
         raise UsageError(f"no predictor is called {options.predictor!r}; known: {', '.join(PREDICTORS)}")
-    return PREDICTORS[options.predictor]
+    if options.predictor == "threshold":
+        if options.model:
+            raise UsageError("--model is for --predictor networks; threshold has no weights")
+        return _BASELINE
+    return _networks(options)
+
+
+_BASELINE = Chosen(predict_threshold, model_without_file("threshold"))
+
+
+def _networks(options: Options) -> Chosen:
+    """The model asked for, or the one that ships; the baseline where nobody asked and none ships."""
+    if find_spec(options.runtime) is None:
+        raise UsageError(f"--runtime {options.runtime} is not installed: pip install {options.runtime}")
+    if options.predictor is None and options.model is None and not ships_weights():
+        told = "no weights ship with this ctacal: scored by the threshold baseline, which is no network"
+        return replace(_BASELINE, warning=told)
+    from ctacal.nn.predict import WEIGHTS, load_model
+
+    model = load_model(options.model or WEIGHTS, runtime=options.runtime)
+    return Chosen(model, model.info)
+
+
+def ships_weights() -> bool:
+    """Whether this installation holds a model."""
+    from ctacal.nn.predict import WEIGHTS
+
+    return (WEIGHTS / "model.json").is_file()
 
 
 def _writers(asked: str) -> list[str]:
