@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from ctacal.atomic import whole_file, write_text
 from ctacal.cohort import COLUMNS, result_row, write_results_csv
 from ctacal.dicom.series import Study
-from ctacal.errors import Code
+from ctacal.errors import Code, Reason
 from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import KVP_ADAPTED, ScoringRule
 from ctacal.study import Prediction, StudyResult, model_without_file, score_study
@@ -89,6 +90,18 @@ def test_scored_with_a_warning(tmp_path: Path, attributes: dict[str, Any], code:
     result = score_study(ctac(tmp_path, **attributes), predict_marker)
     assert checked(result)["status"] == "scored_with_warnings"
     assert codes(result) == {code}
+
+
+def test_a_predictor_warns_of_a_scan_that_it_does_not_know(tmp_path: Path) -> None:
+    def wary(volume: Volume, rule: ScoringRule) -> Prediction:
+        reason = Reason(Code.NOISE_UNLIKE_TRAINING, "noise SD in HU: 70; the networks learnt from 10 to 40")
+        return replace(predict_marker(volume, rule), reasons=(reason,), figures={"noise_sd_hu": 70.0, "blood_hu": None})
+
+    result = score_study(ctac(tmp_path), wary)
+    content = checked(result)
+    assert content["status"] == "scored_with_warnings"
+    assert codes(result) == {Code.NOISE_UNLIKE_TRAINING}
+    assert content["quality"]["figures"] == {"noise_sd_hu": 70.0, "blood_hu": None}
 
 
 def test_the_rule_applied_is_the_rule_at_the_scans_voltage(tmp_path: Path) -> None:

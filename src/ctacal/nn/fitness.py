@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ctacal.components import Mask
 from ctacal.errors import Code, Reason
 from ctacal.heart import BLOOD_HU, MIN_NOISE_PATCHES, HeartMask, grown
-from ctacal.nn.motion import border_blur
+from ctacal.nn.motion import border_blur_mm
 from ctacal.volume import Volume, require_same_grid
 
 Floats = NDArray[np.float32]
@@ -65,8 +65,8 @@ class Figures:
     """The shorter side of the picture."""
     blood_hu: float | None
     """Median of the heart's inside: blood and myocardium."""
-    border_blur: float | None
-    """How much wider the beating heart's border is than the resting chest wall's (``motion.border_blur``)."""
+    border_blur_mm: float | None
+    """What the heart's border is wider than that of the chest wall, which rests (``motion.border_blur_mm``)."""
     metal_mm3: float
     """Volume above ``METAL_ABOVE_HU`` in the heart or within ``METAL_REACH_MM``."""
 
@@ -99,7 +99,7 @@ def figures_of(volume: Volume, heart: HeartMask) -> Figures:
         pixel_mm=row_mm,
         field_mm=min(rows * row_mm, columns * column_mm),
         blood_hu=float(np.median(soft)) if soft.size >= MIN_NOISE_PATCHES else None,
-        border_blur=border_blur(volume, heart),
+        border_blur_mm=border_blur_mm(volume, heart),
         metal_mm3=_metal_mm3(volume, heart),
     )
 
@@ -127,7 +127,7 @@ CODES: Mapping[str, tuple[Code, str]] = {
     "pixel_mm": (Code.PIXELS_UNLIKE_TRAINING, "pixel size in mm"),
     "field_mm": (Code.FIELD_UNLIKE_TRAINING, "field of view in mm"),
     "blood_hu": (Code.BLOOD_UNLIKE_TRAINING, "HU of the heart's inside"),
-    "border_blur": (Code.MOTION_SEEN, "width of the heart's border, times that of the chest wall's"),
+    "border_blur_mm": (Code.MOTION_SEEN, "smear of the heart's border in mm"),
 }
 """Of each figure that has a range: its reason code and its name for a person."""
 

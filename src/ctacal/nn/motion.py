@@ -20,8 +20,8 @@ MIN_ROWS = 60
 """Fewer rows that show both borders tell nothing (own choice)."""
 
 
-def border_blur(volume: Volume, heart: HeartMask) -> float | None:
-    """Width of the heart's left border over that of the left chest wall, medians over rows that cross both.
+def border_blur_mm(volume: Volume, heart: HeartMask) -> float | None:
+    """What the heart's left border is wider than the left chest wall's, in quadrature; medians over rows crossing both.
 
     Kernel, pixels and slices blur both alike; only the heart beats. None where too few rows cross both.
     """
@@ -31,7 +31,7 @@ def border_blur(volume: Volume, heart: HeartMask) -> float | None:
     if len(pairs) < MIN_ROWS:
         return None
     of_heart, of_wall = np.median(np.asarray(pairs), axis=0)
-    return float(of_heart / of_wall)
+    return float(np.sqrt(max(0.0, of_heart**2 - of_wall**2)))
 
 
 def _rows_of(heart: HeartMask) -> Iterator[tuple[int, int, int]]:

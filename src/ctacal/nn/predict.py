@@ -166,11 +166,20 @@ def load_model(
         config = from_fields(NetworkConfig, entry["recipe"]["network"], f"{folder}: {name} network: ")
         stages[name] = Stage(start(content, threads), config, tuple(entry["classes"]))
     info = ModelInfo(card["name"], card["version"], digest.hexdigest())
-    calibration = (
-        Calibration.from_json(card["calibration"], f"{folder}: calibration: ") if "calibration" in card else None
-    )
-    known = {name: (float(low), float(high)) for name, (low, high) in card.get("training_range", {}).items()}
+    calibration, known = _knowledge(card, f"{folder}/model.json: ")
     return Model(info, stages["heart"], stages["calcium"], card, calibration, known)
+
+
+def _knowledge(card: Mapping[str, Any], where: str) -> tuple[Calibration | None, Range]:
+    """What the card knows beside the networks: a calibration and the training range, where they were measured."""
+    fitted = card.get("calibration")
+    calibration = None if fitted is None else Calibration.from_json(fitted, f"{where}calibration: ")
+    try:
+        return calibration, {name: (float(low), float(high)) for name, (low, high) in card["training_range"].items()}
+    except KeyError:
+        return calibration, {}
+    except (AttributeError, TypeError, ValueError) as problem:
+        raise UsageError(f"{where}training_range: expected two numbers for each figure ({problem})") from problem
 
 
 def _cores() -> int:

@@ -1,0 +1,122 @@
+"""What a model tells beside the labels: doubt only where it was calibrated, and what of the scan it does not know."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ctacal.errors import Code, UsageError
+from ctacal.labels import Calcium
+from ctacal.nn import predict
+from ctacal.nn.calibration import CATEGORY_KEYS, Calibration
+from ctacal.nn.classes import BY_VESSEL
+from ctacal.nn.config import NetworkConfig
+from ctacal.nn.inputs import Floats
+from ctacal.scores import SCCT_2016, score_label_map
+from ctacal.volume import Volume
+from tests.nn.test_export import ball, by_hand
+
+
+def nearly_lad(x: Floats) -> list[Floats]:
+    """Coronary with 0.7 to the left of the heart's centre, with 0.4 to the right, where it is not counted."""
+    probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
+    chance = np.where(x[:, 5] > 0, 0.7, 0.4)
+    probability[:, 0], probability[:, BY_VESSEL.index(Calcium.LAD)] = 1 - chance, chance
+    return [probability, np.ones((len(x), 4), np.float32)]
+
+
+@pytest.fixture(scope="module")
+def two_lesions() -> Volume:
+    """3 x 3 pixels of 300 HU in two slices, on either side: 2 x 9 mm2 x 3 = 54 each."""
+    volume, _ = ball((3.0, 1.0, 1.0))
+    middle = [n // 2 for n in volume.hu.shape]
+    for column in (middle[2] - 20, middle[2] + 20):
+        volume.hu[middle[0] : middle[0] + 2, middle[1] : middle[1] + 3, column : column + 3] = 300
+    return volume
+
+
+def test_probabilities_are_told_where_there_is_a_calibration(two_lesions: Volume) -> None:
+    """54 with 0.7, 54 with 0.4: nothing 0.18, both 0.28."""
+    told = replace(by_hand(nearly_lad), calibration=Calibration())(two_lesions, SCCT_2016).uncertainty
+    assert told is not None
+    np.testing.assert_allclose([told[key] for key in CATEGORY_KEYS], [0.18, 0.54, 0.28, 0.0], atol=5e-3)
+    assert told["agatston_low"] < 54.0 < told["agatston_high"]
+    assert told["coverage"] == 0.9
+
+
+def test_nothing_is_told_without_a_calibration(two_lesions: Volume) -> None:
+    told = by_hand(nearly_lad)(two_lesions, SCCT_2016).uncertainty
+    assert told is not None
+    assert not set(told) & {*CATEGORY_KEYS, "agatston_low", "agatston_high", "coverage"}
+
+
+def test_the_doubts_are_about_the_score_that_is_given(two_lesions: Volume) -> None:
+    answer = by_hand(nearly_lad).answer(two_lesions, SCCT_2016)
+    scored = score_label_map(two_lesions, answer.labels, SCCT_2016)[1].agatston.total
+    assert answer.doubts.score == pytest.approx(scored) == pytest.approx(54.0)
+    np.testing.assert_allclose(answer.doubts.probability, [0.7, 0.4], atol=1e-6)
+
+
+def test_a_scan_without_a_bright_voxel_is_surely_0() -> None:
+    volume, _ = ball((3.0, 1.0, 1.0))
+    told = replace(by_hand(), calibration=Calibration())(volume, SCCT_2016).uncertainty
+    assert told is not None
+    assert told["p_0"] == pytest.approx(1.0, abs=5e-3)
+
+
+def test_what_is_unlike_the_training_range(two_lesions: Volume) -> None:
+    known = {"slice_spacing_mm": (2.0, 4.0), "pixel_mm": (1.3, 2.0)}
+    prediction = replace(by_hand(), training_range=known)(two_lesions, SCCT_2016)
+    assert [reason.code for reason in prediction.reasons] == [Code.PIXELS_UNLIKE_TRAINING]
+    assert prediction.figures is not None
+    assert prediction.figures["pixel_mm"] == pytest.approx(1.0)
+    assert not by_hand()(two_lesions, SCCT_2016).reasons
+
+
+def model_folder(folder: Path, **more: Any) -> Path:
+    """Two files that are no networks, and a card that says they are."""
+    stages = {}
+    for name, config in (("heart", NetworkConfig.heart()), ("calcium", NetworkConfig())):
+        (folder / f"{name}.onnx").write_bytes(name.encode())
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        stages[name] = {
+            "file": f"{name}.onnx",
+            "sha256": digest,
+            "classes": [0, 1],
+            "recipe": {"network": asdict(config)},
+        }
+    card = {"format": 1, "name": "toy", "version": "1", "stages": stages, **more}
+    (folder / "model.json").write_text(json.dumps(card))
+    return folder
+
+
+@pytest.fixture
+def no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "_onnxruntime", lambda content, threads: lambda x: [x])
+
+
+@pytest.mark.usefixtures("no_runtime")
+def test_the_card_holds_calibration_and_range(tmp_path: Path) -> None:
+    calibration = Calibration(slope=0.7, interval_width=2.5, studies=120, against="true labels")
+    folder = model_folder(tmp_path, calibration=calibration.to_json(), training_range={"pixel_mm": [0.6, 2.0]})
+    model = predict.load_model(folder)
+    assert model.calibration == calibration
+    assert model.training_range == {"pixel_mm": (0.6, 2.0)}
+
+
+@pytest.mark.usefixtures("no_runtime")
+def test_a_card_without_them(tmp_path: Path) -> None:
+    model = predict.load_model(model_folder(tmp_path))
+    assert model.calibration is None
+    assert model.training_range == {}
+
+
+@pytest.mark.usefixtures("no_runtime")
+@pytest.mark.parametrize("wrong", [{"calibration": {"slope": "steep"}}, {"training_range": {"pixel_mm": 1.0}}])
+def test_a_card_that_is_wrong(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        predict.load_model(model_folder(tmp_path, **wrong))

@@ -1,0 +1,171 @@
+"""The distribution of a score, counted by hand; a calibration that undoes a known overconfidence."""
+
+import numpy as np
+import pytest
+
+from ctacal.errors import UsageError
+from ctacal.geometry import Geometry
+from ctacal.nn.calibration import (
+    CATEGORY_KEYS,
+    MIN_STUDIES,
+    Calibration,
+    KnownScore,
+    LesionDoubts,
+    category_probabilities,
+    fit_calibration,
+    interval,
+    lesion_doubts,
+    uncertainty_of,
+)
+from ctacal.scores import SCCT_2016
+from ctacal.volume import Volume
+
+PLAIN = Calibration()
+
+
+def doubts(*lesions: tuple[float, float]) -> LesionDoubts:
+    """(probability, score) of each; those above one half are counted. No noise."""
+    chance, score = np.asarray(lesions, float).reshape(-1, 2).T
+    return LesionDoubts(chance, np.repeat(score[:, None], 3, axis=1), float(score[chance > 0.5].sum()))
+
+
+@pytest.mark.parametrize(
+    ("lesions", "expected"),
+    [
+        ([], (1, 0, 0, 0)),
+        ([(0.3, 10.0)], (0.7, 0.3, 0, 0)),
+        ([(0.5, 60.0), (0.5, 50.0)], (0.25, 0.5, 0.25, 0)),
+        ([(0.5, 50.0), (0.5, 50.0)], (0.25, 0.75, 0, 0)),  # 100 is in 1-100
+        ([(0.2, 1000.0), (0.5, 0.1)], (0.4, 0.4, 0, 0.2)),
+        ([(0.9, 300.0), (0.5, 99.0), (0.5, 2.0)], (0.025, 0.05, 0.7, 0.225)),
+        ([(0.5, 900.0), (0.5, 900.0)], (0.25, 0, 0, 0.75)),
+    ],
+)
+def test_categories_by_hand(lesions: list[tuple[float, float]], expected: tuple[float, ...]) -> None:
+    np.testing.assert_allclose(category_probabilities(doubts(*lesions), PLAIN), expected, atol=5e-3)
+
+
+def test_noise_can_take_a_lesion_away_or_raise_it() -> None:
+    one = LesionDoubts(np.array([1.0]), np.array([[0.0, 90.0, 180.0]]), 90.0)
+    np.testing.assert_allclose(category_probabilities(one, PLAIN), (0, 1, 0, 0), atol=5e-3)
+    np.testing.assert_allclose(
+        category_probabilities(one, Calibration(noise_share=1.0)), (1 / 6, 2 / 3, 1 / 6, 0), atol=2e-3
+    )
+
+
+def test_many_lesions_as_drawn_by_chance() -> None:
+    random = np.random.default_rng(3)
+    chance, score = random.uniform(0.02, 0.98, 30), random.exponential(12.0, 30)
+    drawn = (random.uniform(size=(100_000, 30)) < chance) @ score
+    expected = np.histogram(drawn, [-1, 0, 100, 400, 1e9])[0] / len(drawn)
+    found = category_probabilities(doubts(*zip(chance, score, strict=True)), PLAIN)
+    np.testing.assert_allclose(found, expected, atol=0.012)
+
+
+def lesion_volume() -> tuple[Volume, np.ndarray, np.ndarray]:
+    """One of 2 x 3 pixels in two slices at 250 HU, counted; one pixel of 131 HU and four of 450 HU, left out."""
+    hu = np.full((4, 20, 20), 40, np.int16)
+    hu[1:3, 4:6, 4:7] = 250
+    hu[1, 15, 15] = 131
+    hu[3, 10:12, 10:12] = 450
+    chance = np.zeros(hu.shape, np.float32)
+    chance[1, 4:6, 4:7], chance[2, 4:6, 4:7], chance[1, 15, 15] = 0.9, 0.7, 0.3
+    chance[3, 10:12, 10:12] = 0.001
+    counted = np.zeros(hu.shape, bool)
+    counted[1:3, 4:6, 4:7] = True
+    return Volume(hu, Geometry.from_spacing((4, 20, 20), (3.0, 1.0, 1.0))), counted, chance
+
+
+def test_lesions_of_a_scan() -> None:
+    found = lesion_doubts(*lesion_volume(), SCCT_2016, noise_sd_hu=20.0)
+    assert found.score == pytest.approx(2 * 6 * 2)
+    np.testing.assert_allclose(found.probability, [0.8, 0.3], atol=1e-6)
+    np.testing.assert_allclose(found.agatston[:, 1], [24.0, 1.0])
+    assert found.agatston[1, 0] == 0.0, "noise of 20 HU takes 131 HU below the threshold"
+    assert found.agatston[0, 0] < 24.0 < found.agatston[0, 2]
+
+
+def test_without_noise_a_lesion_scores_the_same() -> None:
+    found = lesion_doubts(*lesion_volume(), SCCT_2016, noise_sd_hu=0.0)
+    np.testing.assert_allclose(found.agatston, [[24.0] * 3, [1.0] * 3])
+
+
+def test_nothing_bright() -> None:
+    volume, counted, chance = lesion_volume()
+    found = lesion_doubts(volume, counted & False, chance * 0, SCCT_2016, noise_sd_hu=20.0)
+    assert (found.score, len(found.probability)) == (0.0, 0)
+    np.testing.assert_allclose(category_probabilities(found, PLAIN), (1, 0, 0, 0), atol=4e-3)
+
+
+def studies(n: int, seed: int, slope: float) -> list[KnownScore]:
+    """A network whose log odds are 1 / slope times what they should be."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n):
+        count = random.integers(0, 6)
+        logit, score = random.normal(0, 1.5, count), random.exponential(80.0, count)
+        is_coronary = random.uniform(size=count) < 1 / (1 + np.exp(-logit))
+        told = 1 / (1 + np.exp(-logit / slope))
+        rows.append(KnownScore(doubts(*zip(told, score, strict=True)), float(score[is_coronary].sum())))
+    return rows
+
+
+def log_loss(rows: list[KnownScore], calibration: Calibration) -> float:
+    true = np.searchsorted([0, 100, 400], [row.true_agatston for row in rows])
+    told = [category_probabilities(row.doubts, calibration)[k] for row, k in zip(rows, true, strict=True)]
+    return float(-np.log(told).mean())
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Calibration:
+    return fit_calibration(studies(200, 1, 0.4), against="made by hand")
+
+
+def test_fit_undoes_overconfidence(fitted: Calibration) -> None:
+    fresh = studies(400, 2, 0.4)
+    true = Calibration(slope=0.4)
+    assert fitted.slope == pytest.approx(0.4, abs=0.12)
+    assert log_loss(fresh, fitted) < log_loss(fresh, PLAIN) - 0.05
+    assert log_loss(fresh, fitted) < log_loss(fresh, true) + 0.02
+    inside = [low <= row.true_agatston <= high for row in fresh for low, high in [interval(row.doubts, fitted)]]
+    assert 0.86 <= np.mean(inside) <= 0.95
+    assert (fitted.studies, fitted.against, fitted.coverage) == (200, "made by hand", 0.9)
+
+
+def test_probabilities_happen_as_often_as_they_say(fitted: Calibration) -> None:
+    fresh = studies(1000, 5, 0.4)
+    told = np.stack([category_probabilities(row.doubts, fitted) for row in fresh])
+    true = np.searchsorted([0, 100, 400], [row.true_agatston for row in fresh])
+    np.testing.assert_allclose(told.sum(axis=1), 1.0)
+    for category in range(4):
+        for low, high in ((0.1, 0.5), (0.5, 0.9)):
+            chosen = (told[:, category] >= low) & (told[:, category] < high)
+            if chosen.sum() >= 60:
+                assert (true[chosen] == category).mean() == pytest.approx(told[chosen, category].mean(), abs=0.13)
+
+
+def test_fit_is_the_same_each_time_and_survives_the_card() -> None:
+    rows = studies(MIN_STUDIES, 4, 0.7)
+    fitted = fit_calibration(rows, against="x")
+    assert fitted == fit_calibration(rows, against="x") == Calibration.from_json(fitted.to_json())
+    with pytest.raises(UsageError, match="slant"):
+        Calibration.from_json({"slant": 1.0})
+
+
+def test_too_few_studies() -> None:
+    with pytest.raises(ValueError, match=f"at least {MIN_STUDIES}"):
+        fit_calibration(studies(MIN_STUDIES - 1, 1, 1.0), against="x")
+
+
+def test_interval_holds_the_score_and_grows_with_doubt() -> None:
+    sure, unsure = doubts((0.999, 80.0)), doubts((0.999, 80.0), (0.4, 60.0))
+    (low, high), (lower, higher) = (interval(one, Calibration(interval_width=1.5)) for one in (sure, unsure))
+    assert lower < low < 80.0 < high < higher
+    assert interval(doubts(), PLAIN)[0] == 0.0
+
+
+def test_what_a_result_tells() -> None:
+    told = uncertainty_of(doubts((0.5, 60.0), (0.5, 50.0)), Calibration(coverage=0.8))
+    assert [round(told[key], 2) for key in CATEGORY_KEYS] == [0.25, 0.5, 0.25, 0.0]
+    assert told["agatston_low"] <= 0.0 <= told["agatston_high"]
+    assert told["coverage"] == 0.8
