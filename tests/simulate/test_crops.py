@@ -192,6 +192,9 @@ def test_what_is_no_anatomy_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", something=np.zeros(2))
     with pytest.raises(ValueError, match=r"other\.npz is no stored anatomy"):
         AnatomyCache.load(tmp_path / "other.npz")
+    np.savez(tmp_path / "early.npz", projections_rest=np.zeros(2))
+    with pytest.raises(ValueError, match=r"early\.npz is an anatomy that an earlier version stored"):
+        AnatomyCache.load(tmp_path / "early.npz")
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ctacal.simulate.scanner.kernel import FAMILIES, detector_blur, filtered, ramp_response
+from ctacal.simulate.scanner.kernel import FAMILIES, blur_sd_rays, detector_blur, filtered, filtered_part, ramp_response
 from ctacal.simulate.scanner.projector import back_project, project_into, view_angles
 
 VIEWS, RAYS, RAY_MM = 360, 321, 1.0
@@ -90,6 +90,24 @@ def test_the_middle_of_the_picture_can_lie_elsewhere() -> None:
         filtered(exact(), response), (64, 64), pixel_mm=1.0, detector_mm=RAY_MM, middle_mm=(ROW_MM, COLUMN_MM)
     )
     assert abs(image.mean() - 1) < 0.001
+
+
+def test_only_the_rays_that_cross_the_picture_are_needed() -> None:
+    """Filtered by matrices, and of an odd number of planes and views, they give the picture that all rays give."""
+    response = ramp_response(RAYS, RAY_MM, "hann", 0.25, 0.0)
+    paths = np.repeat(exact()[:-1], 27, axis=2) * np.linspace(0.5, 1.5, 27, dtype=np.float32)
+    where = {"pixel_mm": 1.0, "detector_mm": RAY_MM, "middle_mm": (ROW_MM, COLUMN_MM)}
+    whole = back_project(filtered(paths, response), (41, 30), **where)  # type: ignore[arg-type]
+    angles = view_angles(VIEWS - 1)
+    seen_mm = COLUMN_MM * np.cos(angles) + ROW_MM * np.sin(angles)
+    first = np.floor(seen_mm / RAY_MM + (RAYS - 1) / 2).astype(int) - 30
+    part = filtered_part(paths, response, first, 62)
+    first_mm = (first - (RAYS - 1) / 2) * RAY_MM
+    image = back_project(part, (41, 30), first_mm=first_mm, **where)  # type: ignore[arg-type]
+    np.testing.assert_allclose(image, whole, atol=1e-4)
+    blurred = filtered(detector_blur(paths, 2.0, RAY_MM), response)
+    by_matrix = filtered_part(paths, response, np.zeros(VIEWS - 1, np.int64), RAYS, blur_sd_rays(2.0, RAY_MM))
+    np.testing.assert_allclose(by_matrix, blurred, atol=1e-4)
 
 
 def test_scikit_image_agrees() -> None:
