@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("numba")
 
 from ctacal.geometry import Geometry
-from ctacal.simulate.anatomy.body import build_body, heart_phases, heart_region
+from ctacal.simulate.anatomy.body import build_body, coronaries_of, heart_phases, heart_region
 from ctacal.simulate.anatomy.calcium import CalciumDescription, draw_calcium
 from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
@@ -111,6 +111,16 @@ def test_sternum_and_ribs_flatten_the_heart(seed: int) -> None:
     inside_ribs = np.stack([radius * np.sin(turn), -radius * np.cos(turn), z], axis=1)
     assert heart.distance_mm(heart.to_local(inside_ribs - heart.origin)).min() > 0
     assert -20 < heart.front_mm(chest) < 6  # what is flattened is but the front
+
+
+@pytest.mark.parametrize("seed", (3, 5, 12))
+def test_no_artery_runs_into_sternum_or_ribs(seed: int) -> None:
+    patient = draw_patient(seed)
+    for phase in (0.0, SYSTOLE):
+        for segment in coronaries_of(patient, phase=phase):
+            left, behind, z = segment.points.T
+            inside_mm = Chest(patient).cavity_mm(z, np.rad2deg(np.arctan2(left, -behind)))
+            assert (np.hypot(left, behind) + segment.radius_mm < inside_mm)[behind < 0].all()
 
 
 def test_contraction_is_periodic() -> None:

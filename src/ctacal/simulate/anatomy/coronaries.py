@@ -5,6 +5,7 @@ ventricles; LCx and RCA in the groove between atria and ventricles. The grooves 
 drawn. Tapering: LAD to 1.9 mm and others alike (Dodge 1992); lengths follow from the heart's size.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -14,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from ctacal.simulate.anatomy.canvas import Canvas, Floats, curve
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.description import Patient
-from ctacal.simulate.anatomy.heart import Heart
+from ctacal.simulate.anatomy.heart import ROOM_MM, Heart
 from ctacal.simulate.anatomy.structures import CoronarySegment, Points, Structure
 from ctacal.simulate.materials import Tissue
 
@@ -183,12 +184,17 @@ def _wiggled(local: Floats, wiggle_mm: float, rng: np.random.Generator) -> Float
 
 
 def _snapped(heart: Heart, local: Floats, radius_mm: float) -> Points:
-    """Pushed out of the muscle, along the way that leads out fastest."""
+    """Pushed out of the muscle, along the way that leads out fastest, and in from sternum and ribs."""
     points = local.copy()
     for _ in range(5):
         short = radius_mm + GAP_MM - heart.distance_mm(points)
-        slope = np.stack([heart.distance_mm(points + step) for step in np.eye(3)], axis=1)
-        slope -= heart.distance_mm(points)[:, None]
-        slope /= np.maximum(0.3, np.linalg.norm(slope, axis=1, keepdims=True))
-        points += slope * np.clip(short, 0, 2)[:, None]
+        points += _outwards(heart.distance_mm, points) * np.clip(short, 0, 2)[:, None]
+        beyond = heart.beyond_front_mm(points) - (ROOM_MM - 1 - radius_mm)
+        points -= _outwards(heart.beyond_front_mm, points) * np.clip(beyond, 0, 2)[:, None]
     return gaussian_filter1d(points, 0.5, axis=0, mode="nearest")
+
+
+def _outwards(distance_mm: Callable[[Floats], Floats], points: Points) -> Floats:
+    """(n, 3) unit vectors along which a distance grows fastest; shorter where it hardly does."""
+    slope = np.stack([distance_mm(points + step) for step in np.eye(3)], axis=1) - distance_mm(points)[:, None]
+    return np.asarray(slope / np.maximum(0.3, np.linalg.norm(slope, axis=1, keepdims=True)))

@@ -162,6 +162,10 @@ class Heart:
         """Distance of end-diastolic points to the nearest chamber's outside, negative inside."""
         return np.array([chamber_distance(self.shapes, *point) for point in np.atleast_2d(local)])
 
+    def beyond_front_mm(self, local: Floats) -> Floats:
+        """How far end-diastolic points lie beyond ``ROOM_MM`` behind sternum and ribs, negative within."""
+        return np.array([ellipsoid_mm(self.shapes[9], *point) for point in np.atleast_2d(local)])
+
     def within_lv_wall(self, local: Floats) -> Floats:
         """Those of the end-diastolic points that lie in the left ventricle's wall."""
         outer = np.array([left_ventricle_mm(self.shapes, *point) for point in local])
