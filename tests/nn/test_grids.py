@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
-from ctacal.nn.grids import crop_grid, index_map, network_view, resampled, whole_grid
+from ctacal.nn.grids import body_part, crop_grid, index_map, network_view, resampled, whole_grid
 from ctacal.volume import Volume
 
 SCAN = Geometry.from_spacing((20, 60, 50), (3.0, 1.5, 2.0), (-40.0, -30.0, 100.0))
@@ -88,3 +88,20 @@ def test_whole_scan_looks_the_same_whatever_its_voxels(spacing_mm: tuple[float, 
     assert grid.shape == (20, 32, 32)
     found_ml = (network_view(volume, grid) > -500).sum() * 0.08
     assert found_ml == pytest.approx(4 / 3 * np.pi * 4**3, rel=0.06)
+
+
+def test_body_part_leaves_the_air_and_a_thin_table_out() -> None:
+    hu = np.full((6, 96, 112), -1000.0, np.float32)
+    hu[:, 30:70, 40:73] = 30.0
+    hu[:, 72:74, 5:105] = 200.0
+    slices, rows, columns = body_part(hu, 16)
+    assert slices == slice(None)
+    assert columns == slice(32, 80), "33 columns, widened to 48 about their middle; the table alone reaches further"
+    assert rows == slice(28, 76), "the table's rows are as full as the body's"
+
+
+def test_body_part_keeps_within_the_scan() -> None:
+    hu = np.full((6, 64, 80), -1000.0, np.float32)
+    assert body_part(hu, 16) == (slice(None), slice(0, 64), slice(0, 80)), "nothing there: all of it"
+    hu[:, :20, 70:] = 30.0
+    assert body_part(hu, 16) == (slice(None), slice(0, 32), slice(64, 80))

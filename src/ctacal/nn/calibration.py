@@ -104,7 +104,8 @@ def lesion_doubts(
 ) -> LesionDoubts:
     """The lesions of a scan, or of a part of it: those counted, and those left out that may be coronary.
 
-    ``counted`` and ``probability`` (of being coronary, 0 where no candidate is) are (slices, rows, columns).
+    ``counted`` and ``probability`` (of being coronary) are (slices, rows, columns). Below the threshold the one is
+    False, the other 0; what is counted has at least ``MIN_PROBABILITY``.
     """
     left_out = ~counted & (probability >= MIN_PROBABILITY)
     halves = [_of_mask(volume, mask, probability, rule, noise_sd_hu) for mask in (counted, left_out)]
@@ -119,10 +120,8 @@ def _of_mask(
     """Mean probability, and score at each of ``_NODES``, of each three-dimensional lesion."""
     labels = LabelMap(mask.astype(np.uint8) * np.uint8(Calcium.CORONARY), volume.geometry)
     lesions = find_lesions(volume, labels, threshold_hu=rule.threshold_hu, connectivity=rule.connectivity)
-    of_voxels = find_lesions(  # the same components, of another quantity
-        Volume(np.where(volume.hu >= rule.threshold_hu, probability, -1).astype(np.float32), volume.geometry),
-        labels, threshold_hu=0.0, connectivity=rule.connectivity,
-    )  # fmt: skip
+    chances = Volume(probability, volume.geometry)  # the same components, of another quantity
+    of_voxels = find_lesions(chances, labels, threshold_hu=MIN_PROBABILITY / 2, connectivity=rule.connectivity)
     sd_hu = noise_sd_hu / np.sqrt(np.maximum(1.0, lesions.area_mm2 / GRAIN_MM2))
     at_nodes = [component_agatston(_moved(lesions, node * sd_hu, rule.threshold_hu), rule) for node in _NODES]
     n = int(lesions.lesion.max(initial=-1)) + 1

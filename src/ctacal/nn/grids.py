@@ -14,6 +14,9 @@ from ctacal.volume import Volume
 CROP_MARGIN_MM = 8.0
 """Added to the heart's box on all four sides in plane, so that what lies beside it is seen (own choice)."""
 
+BODY_ABOVE_HU, BODY_SHARE = -300.0, 0.1
+"""Fat and soft tissue, lung not; ``body_part`` (own choice)."""
+
 
 def whole_grid(scan: Geometry, spacing_mm: tuple[float, float, float], multiple: int) -> Geometry:
     """The whole scan at another spacing; rows and columns reach beyond it to a multiple of ``multiple``."""
@@ -53,6 +56,24 @@ def network_view(volume: Volume, grid: Geometry) -> Floats:
     affine[:3, :3] *= blocks
     coarse = Geometry((scan.hu.shape[0], scan.hu.shape[1], scan.hu.shape[2]), affine)
     return resampled(scan.hu, coarse, grid, fill=None)
+
+
+def body_part(hu: Floats, multiple: int) -> tuple[slice, slice, slice]:
+    """The rows and columns that hold the body, widened to a multiple of ``multiple``; all slices.
+
+    A row or column belongs to the body where it holds ``BODY_SHARE`` of what the fullest one does: the table and its
+    mattress, which are thin, reach beyond it to the sides. Wide fields of view hold more air than body.
+    """
+    tissue = hu > BODY_ABOVE_HU
+    spans = []
+    for others, n in (((0, 2), hu.shape[1]), ((0, 1), hu.shape[2])):
+        counts = np.count_nonzero(tissue, axis=others)
+        full = np.flatnonzero(counts >= max(1.0, BODY_SHARE * counts.max()))
+        first, stop = (int(full[0]), int(full[-1]) + 1) if full.size else (0, n)
+        width = min(n, multiple * math.ceil((stop - first) / multiple))
+        start = min(max(0, (first + stop - width) // 2), n - width)
+        spans.append(slice(start, start + width))
+    return slice(None), spans[0], spans[1]
 
 
 def index_map(source: Geometry, grid: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

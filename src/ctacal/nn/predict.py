@@ -24,7 +24,7 @@ from ctacal.nn.calibration import Calibration, LesionDoubts, lesion_doubts, unce
 from ctacal.nn.classes import is_coronary
 from ctacal.nn.config import NetworkConfig, from_fields
 from ctacal.nn.fitness import Figures, Range, doubts_about, figures_of
-from ctacal.nn.grids import crop_grid, index_map, network_view, resampled, whole_grid
+from ctacal.nn.grids import body_part, crop_grid, index_map, network_view, resampled, whole_grid
 from ctacal.nn.inputs import (
     HEART_REACH_MM,
     MASS_VESSELS,
@@ -116,7 +116,7 @@ class Model:
             mass_mg=mass_mg,
             certainty=float(probability.max(axis=1)[coronary].mean()) if coronary.any() else None,
             doubts=_doubts(
-                volume, heart, at, coronary, probability[:, is_coronary_class].sum(axis=1), rule, figures.noise_sd_hu
+                volume, at, coronary, probability[:, is_coronary_class].sum(axis=1), rule, figures.noise_sd_hu
             ),
             figures=figures,
         )
@@ -132,7 +132,6 @@ class Model:
 
 def _doubts(
     volume: Volume,
-    heart: HeartMask,
     at: Index,
     coronary: NDArray[np.bool_],
     probability: Floats,
@@ -140,8 +139,10 @@ def _doubts(
     noise_sd_hu: float | None,
 ) -> LesionDoubts:
     """Of the candidates, ``coronary`` being those that count, on the part of the scan that holds them."""
-    part = volume.crop(_box_around(heart))
-    inside = tuple(index - span.start for index, span in zip(at, _box_around(heart), strict=True))
+    starts = [int(index.min(initial=n - 1)) for index, n in zip(at, volume.hu.shape, strict=True)]
+    stops = [int(index.max(initial=start)) + 1 for index, start in zip(at, starts, strict=True)]
+    part = volume.crop((slice(starts[0], stops[0]), slice(starts[1], stops[1]), slice(starts[2], stops[2])))
+    inside = tuple(index - start for index, start in zip(at, starts, strict=True))
     counted, chance = np.zeros(part.hu.shape, bool), np.zeros(part.hu.shape, np.float32)
     counted[inside], chance[inside] = coronary, probability
     return lesion_doubts(part, counted, chance, rule, noise_sd_hu or 0.0)
@@ -235,7 +236,10 @@ def locate_heart(volume: Volume, stage: Stage) -> HeartMask:
     """
     config = stage.config
     grid = whole_grid(volume.geometry, (config.slice_mm, config.pixel_mm, config.pixel_mm), config.multiple)
-    probability = stage.run(heart_input(network_view(volume, grid)))[0][:, 0]  # (slices, rows, columns)
+    hu = network_view(volume, grid)
+    body = body_part(hu, config.multiple)
+    hu, grid = hu[body], grid.crop(body)
+    probability = stage.run(heart_input(hu))[0][:, 0]  # (slices, rows, columns)
     found = parts(probability >= 0.5, neighbours=6)
     largest = found.mask_of(np.arange(found.count) == (found.sizes.argmax() if found.count else 0))
     size_ml = float(np.count_nonzero(largest)) * grid.voxel_volume_mm3 / 1000.0
