@@ -21,7 +21,7 @@ import numpy as np
 from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.training.anatomy_cache import COARSE, AnatomyCache, draw_anatomy
 from ctacal.simulate.training.crop import Crop, draw_crop, draw_whole, simulate_crop
-from ctacal.simulate.training.description import FOCUS_SHARES, Focus
+from ctacal.simulate.training.description import FOCUS_SHARES, Focus, draw_heart_description
 
 Made = TypeVar("Made")
 
@@ -71,6 +71,14 @@ def report_crops(cache: AnatomyCache, count: int) -> None:
     print(f"| crops a CPU second, as mixed by default | {1 / mean:.2f} |")
 
 
+def report_hearts(cache: AnatomyCache, count: int) -> None:
+    """Scans of the whole heart, with the last draw of calcium."""
+    described = [draw_heart_description(cache, seed, len(cache.deposits) - 1) for seed in range(count)]
+    seconds = np.array([cpu_s(simulate_crop, cache, one)[0] for one in described])
+    slices = np.mean([one.shape[0] for one in described])
+    print(f"| whole heart of {slices:.0f} slices: CPU s | {seconds.mean():.2f} (most {seconds.max():.2f}) |")
+
+
 def report_whole(seed: int, count: int) -> None:
     """Whole scans in large voxels."""
     seconds, cache = cpu_s(draw_anatomy, seed, COARSE)
@@ -91,6 +99,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         cache = report_anatomy(arguments.seed, arguments.keep or Path(scratch))
     report_crops(cache, arguments.crops)
+    report_hearts(cache, arguments.crops)
     report_whole(arguments.seed, arguments.crops)
     print(f"| peak memory, GB | {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.2f} |")
 
