@@ -13,7 +13,10 @@ from ctacal.cli.simulate import NEEDED
 from ctacal.errors import UsageError
 from ctacal.nn.config import NetworkConfig, read_recipe
 
-What = Literal["heart", "calcium", "test", "site"]
+What = Literal["heart", "calcium", "validation", "test", "site"]
+
+EACH = {"heart": 6, "calcium": 14, "validation": 10, "test": 10}
+"""Scans of a patient: a new one costs less than a new patient (own choice)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +66,18 @@ def _simulated(options: Options) -> Iterator[str]:
     from ctacal.simulate.scanner.centre import centre_names
     from ctacal.simulate.training.description import PHANTOM_CENTRES
 
-    if options.what == "test":
-        centres = _known(options.centres) or HELD_OUT
-        wanted = KnownSet(
-            out=options.out, count=options.count, each=options.each or 6, seed=options.seed, centres=centres
-        )
-        return make_test_studies(wanted, workers=options.workers)
+    for_training = tuple(name for name in centre_names() if name not in (*HELD_OUT, *PHANTOM_CENTRES))
+    centres = _known(options.centres) or (HELD_OUT if options.what == "test" else for_training)
+    each = options.each or EACH[options.what]
+    if options.what in ("test", "validation"):
+        studies = KnownSet(
+            out=options.out, count=options.count, each=each, seed=options.seed, centres=centres,
+            varied=options.what == "validation",
+        )  # fmt: skip
+        return make_test_studies(studies, workers=options.workers)
     samples = SampleSet(
-        out=options.out, network=_network(options), count=options.count, seed=options.seed,
-        each=options.each or (5 if options.what == "heart" else 12),
-        centres=_known(options.centres)
-        or tuple(name for name in centre_names() if name not in (*HELD_OUT, *PHANTOM_CENTRES)),
-    )  # fmt: skip
+        out=options.out, network=_network(options), count=options.count, each=each, seed=options.seed, centres=centres
+    )
     return make_samples(samples, workers=options.workers)
 
 

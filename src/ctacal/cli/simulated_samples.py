@@ -104,13 +104,15 @@ def sample_of(name: str, crop: Crop, network: NetworkConfig) -> Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSet:
-    """Which test studies: ``count`` patients of a seed, with ``each`` draws of calcium, each scanned at one centre."""
+    """Which whole studies: ``count`` patients of a seed, with ``each`` draws of calcium, each scanned at one centre."""
 
     out: Path
     count: int
     each: int
     seed: int
     centres: tuple[str, ...]
+    varied: bool = False
+    """Whether the centres are varied, as in training: for validation; a test takes them as they are."""
 
 
 def make_test_studies(wanted: KnownSet, *, workers: int = 1) -> Iterator[str]:
@@ -121,29 +123,27 @@ def make_test_studies(wanted: KnownSet, *, workers: int = 1) -> Iterator[str]:
 
 
 def _make_tests(wanted: KnownSet, patient_seed: int) -> None:
-    paths = [wanted.out / f"test-{patient_seed}-{k:02d}.npz" for k in range(wanted.each)]
+    paths = [wanted.out / f"known-{patient_seed}-{k:02d}.npz" for k in range(wanted.each)]
     missing = [k for k, path in enumerate(paths) if not path.exists()]
     if not missing:
         return
     cache = draw_clinical_anatomy(patient_seed, wanted.each)
     reference = reference_scores(cache)
     for k in missing:
-        centre = wanted.centres[(patient_seed + k) % len(wanted.centres)]
-        crop = simulate_crop(cache, describe_picture(cache, _scan_seed(patient_seed, k), k, centre))
+        told = describe_picture(cache, _scan_seed(patient_seed, k), k, wanted.centres, varied=wanted.varied)
+        crop = simulate_crop(cache, told)
         deposit_labels = np.where(crop.structures >= min(VESSEL_LABELS.values()), crop.structures, 0).astype(np.uint8)
-        facts = _facts(patient_seed, centre, deposit_labels, crop, reference[k])
+        facts = _facts(patient_seed, deposit_labels, crop, reference[k])
         write_test_study(paths[k], Volume(crop.hu, crop.geometry), crop.labels, deposit_labels, facts)
 
 
-def _facts(
-    patient_seed: int, centre: str, deposit_labels: NDArray[np.uint8], crop: Crop, reference: Scores
-) -> StudyFacts:
+def _facts(patient_seed: int, deposit_labels: NDArray[np.uint8], crop: Crop, reference: Scores) -> StudyFacts:
     shown = set(np.unique(deposit_labels).tolist())
     mass_mg = crop.mass_mg.sum(axis=0)
     others = {kind.value: label for kind, label in KIND_LABELS.items() if kind is not Kind.CORONARY}
     return StudyFacts(
         seed=patient_seed,
-        centre=centre,
+        centre=crop.description.centre.name,
         reference_agatston=reference.agatston.total,
         reference_per_vessel={vessel.name: reference.agatston.per_vessel[vessel.name] for vessel in MASS_VESSELS},
         deposit_kinds=tuple(kind for kind, label in others.items() if label in shown),

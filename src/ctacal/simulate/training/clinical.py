@@ -4,6 +4,7 @@
 projected once, as for training crops, and scanned with several draws of calcium: much faster.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +14,10 @@ from ctacal.simulate.anatomy.body import build_body, heart_region
 from ctacal.simulate.anatomy.calcium import draw_calcium
 from ctacal.simulate.anatomy.description import draw_patient
 from ctacal.simulate.reference import REFERENCE_PHASE, reference_score
-from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.centre import Centre, load_centre
 from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
-from ctacal.simulate.training.description import CropDescription, Focus
+from ctacal.simulate.training.description import CropDescription, Focus, draw_centre
 
 
 def draw_clinical_anatomy(seed: int, draws: int) -> AnatomyCache:
@@ -32,16 +33,15 @@ def reference_scores(cache: AnatomyCache) -> tuple[Scores, ...]:
     return tuple(reference_score(cache.patient, one, heart) for one in cache.calcium)
 
 
-def describe_picture(cache: AnatomyCache, seed: int, deposits: int | None, centre_name: str) -> CropDescription:
-    """A scan of all that was built, the whole field of view, at a preset as it is.
+def describe_picture(
+    cache: AnatomyCache, seed: int, deposits: int | None, centres: Sequence[str], *, varied: bool = False
+) -> CropDescription:
+    """A scan of all that was built, the whole field of view, at one of the presets, as it is or ``varied``.
 
     Heart rate and breath as ``simulate.study.draw_study`` has them. Views and detector are those of the projections.
     """
-    preset, kept = load_centre(centre_name), cache.projections
-    centre = replace(
-        preset, views=kept.views, detector_mm=kept.detector_mm, scan_field_mm=kept.detectors * kept.detector_mm
-    )
     rng = np.random.default_rng([seed, 52])
+    centre = draw_centre(rng, cache, centres) if varied else _as_it_is(rng, cache, centres)
     flutters = rng.random() < 0.06
     rate_bpm = float(np.clip(rng.normal(82, 14) if flutters else rng.normal(69, 11), 42, 130))
     breathing_mm = round(float(rng.uniform(0, 4) if rng.random() < 0.5 else rng.uniform(4, 14)), 1)
@@ -55,3 +55,10 @@ def describe_picture(cache: AnatomyCache, seed: int, deposits: int | None, centr
         middle_mm=(0.0, 0.0), bottom_mm=round(float(low_mm) + centre.thickness_mm / 2 + 0.05, 2),
         shape=(int((room_mm - 0.1) / centre.spacing_mm) + 1, centre.matrix, centre.matrix),
     )  # fmt: skip
+
+
+def _as_it_is(rng: np.random.Generator, cache: AnatomyCache, centres: Sequence[str]) -> Centre:
+    preset, kept = load_centre(centres[int(rng.integers(len(centres)))]), cache.projections
+    return replace(
+        preset, views=kept.views, detector_mm=kept.detector_mm, scan_field_mm=kept.detectors * kept.detector_mm
+    )
