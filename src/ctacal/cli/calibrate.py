@@ -55,12 +55,14 @@ def run(model_folder: Path, cohort: Path) -> int:
 
 def measured(found: list[Known]) -> dict[str, object]:
     """The fields of model.json. Raises ``ValueError`` where the studies are too few."""
-    gated = [(one.regressed_mg, one.gated_agatston) for one in found if one.gated_agatston is not None]
-    return {
+    told: dict[str, object] = {
         "calibration": fit_calibration([one.score for one in found], against=AGAINST).to_json(),
-        "gated_scale": fit_gated_scale([mass for mass, _ in gated], [score for _, score in gated]).to_json(),
         "training_range": training_range(one.figures for one in found),
     }
+    gated = [(one.regressed_mg, one.gated_agatston) for one in found if one.gated_agatston is not None]
+    if any(mass for mass, _ in gated):  # else the network regresses none
+        told["gated_scale"] = fit_gated_scale([mass for mass, _ in gated], [score for _, score in gated]).to_json()
+    return told
 
 
 def _known(model: Model, paths: list[Path]) -> Iterator[Known | str]:
