@@ -150,12 +150,12 @@ def accuracy(
 @app.command()
 def samples(
     what: Annotated[
-        Literal["heart", "calcium", "test", "site"],
+        Literal["heart", "calcium", "validation", "test", "site"],
         typer.Argument(help="From the simulator, or a site's own annotated studies.", show_default=False),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the samples (.npz).", show_default=False)],
     count: Annotated[int, typer.Option("-n", "--count", help="How many simulated patients.")] = 1,
-    each: Annotated[int, typer.Option(help="Samples of each patient; 0: 5 hearts, 12 of calcium, 6 test studies.")] = 0,
+    each: Annotated[int, typer.Option(help="Samples of each patient; 0: 6 hearts, 14 of calcium, 10 studies.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the set; patient k of a seed is always the same.")] = 0,
     centre: Annotated[
         list[str] | None, typer.Option(help="A preset, or a TOML file. Default: those for training, or those for test.")
@@ -197,6 +197,46 @@ def export(
     from ctacal.cli import export as command
 
     raise typer.Exit(command.run(heart, calcium, out, name=name, version=version))
+
+
+@app.command()
+def calibrate(
+    cohort: Annotated[
+        Path, typer.Argument(help="Folder of validation studies (ctacal samples validation).", show_default=False)
+    ],
+    model: Annotated[Path, typer.Option(help="Model folder, as export made it.", show_default=False)],
+) -> None:
+    """Measure on validation studies how sure the model's scores are, and what scans it knows, into its model.json."""
+    from ctacal.cli import calibrate as command
+
+    raise typer.Exit(command.run(model, cohort))
+
+
+@app.command()
+def finetune(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Tables (CSV: study, labels, split), or folders of samples.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the run; OUT/model.", show_default=False)],
+    model: Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")] = None,
+    guard: Annotated[
+        list[Path] | None, typer.Option(help="Simulated samples that were never trained on, scored before and after.")
+    ] = None,
+    no_guard: Annotated[bool, typer.Option("--no-guard", help="Do not check what is forgotten.")] = False,
+    steps: Annotated[int, typer.Option(help="Of training.")] = 300,
+    learning_rate: Annotated[float, typer.Option(help="Highest; training from the beginning takes 2e-3.")] = 2e-4,
+    allowed_fall: Annotated[float, typer.Option(help="Of kappa on the guard; more refuses the model.")] = 0.02,
+    force: Annotated[bool, typer.Option("--force", help="Write the model although it forgot.")] = False,
+) -> None:
+    """Go on training the calcium network with a handful of a site's own studies, guarded against forgetting."""
+    from ctacal.cli import finetune as command
+
+    options = command.Options(
+        model=model, guard=guard or (), no_guard=no_guard, steps=steps, learning_rate=learning_rate,
+        allowed_fall=allowed_fall, force=force,
+    )  # fmt: skip
+    raise typer.Exit(command.run(sources, out, options))
 
 
 def main() -> None:

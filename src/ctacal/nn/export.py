@@ -133,15 +133,18 @@ def checkpoint_of_model(folder: Path = WEIGHTS, stage: str = "calcium") -> Check
     load_model(folder, threads=1)  # checks the digests
     card = read_card(folder)["stages"][stage]
     recipe = from_fields(Recipe, card["recipe"])
-    weights = _weights(folder / card["file"], recipe.network)
+    weights = weights_of(folder / card["file"], recipe.network)
     return Checkpoint(
         recipe, card["data_sha256"], card["step"], weights, weights, {}, torch.get_rng_state(), -1.0,
         card["trained_with"],
     )  # fmt: skip
 
 
-def _weights(path: Path, config: NetworkConfig) -> dict[str, Tensor]:
-    """The initialisers of the graph by the names of torch; what only counts batches is not in it."""
+def weights_of(path: Path, config: NetworkConfig) -> dict[str, Tensor]:
+    """The initialisers of an ONNX file by the names of torch; what only counts batches is not in it.
+
+    Raises ``UsageError`` where one is missing or of another shape.
+    """
     import onnx
     from onnx import numpy_helper
 

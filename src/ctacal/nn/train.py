@@ -91,7 +91,7 @@ def fit(
     for samples in (training, validation):
         require_pixels(samples, recipe.network)
     with processes() as (rank, device):
-        run = _Run.begun(recipe, digest_of(training), out, device, initial)
+        run = Run.begun(recipe, digest_of(training), out, device, initial)
         log = _Log(out / "log.csv", run.step) if rank == 0 else None
         if run.step == 0 and initial and log:
             log.write({"step": 0, **_validated(run, validation, out)})
@@ -145,10 +145,12 @@ def _batches(training: Samples, recipe: Recipe, step: int, rank: int) -> Iterato
 
 
 def _leave_stopping_to_the_main_process(_: int) -> None:
+    """Ctrl-C reaches every process; what the main process does at SIGTERM is not for this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _keep(run: "_Run", figures: Figures, validation: Samples, out: Path, log: "_Log") -> dict[str, float]:
+def _keep(run: "Run", figures: Figures, validation: Samples, out: Path, log: "_Log") -> dict[str, float]:
     """After a step: log, validate, write checkpoints, where it is time; returns what was logged."""
     config, step = run.recipe.train, run.step
     ends = step == config.steps
@@ -164,7 +166,7 @@ def _keep(run: "_Run", figures: Figures, validation: Samples, out: Path, log: "_
     return told
 
 
-def _validated(run: "_Run", validation: Samples, out: Path) -> dict[str, float]:
+def _validated(run: "Run", validation: Samples, out: Path) -> dict[str, float]:
     """The figures of now; the best so far is written."""
     result = validate(run.averaged, validation, run.recipe.network)
     if result.quality >= run.best:
@@ -174,7 +176,7 @@ def _validated(run: "_Run", validation: Samples, out: Path) -> dict[str, float]:
 
 
 @dataclass(eq=False, slots=True)
-class _Run:
+class Run:
     """A training under way: the one thing here that changes."""
 
     recipe: Recipe
@@ -190,7 +192,14 @@ class _Run:
     best: float = -1.0
 
     @classmethod
-    def begun(cls, recipe: Recipe, data_digest: str, out: Path, device: torch.device, initial: Path | None) -> "_Run":
+    def begun(
+        cls,
+        recipe: Recipe,
+        data_digest: str,
+        out: Path,
+        device: torch.device = torch.device("cpu"),  # noqa: B008, it is a constant
+        initial: Path | None = None,
+    ) -> "Run":
         """From the run in ``out``, else from ``initial``, else from random weights."""
         torch.manual_seed(recipe.train.seed)
         network, averaged = build(recipe.network).to(device), build(recipe.network).to(device)
@@ -250,6 +259,7 @@ class _Run:
                 mean.copy_(now)
 
     def checkpoint(self) -> Checkpoint:
+        """What the run goes on from."""
         return Checkpoint(
             self.recipe, self.data_digest, self.step, self.network.state_dict(), self.averaged.state_dict(),
             self.optimiser.state_dict(), torch.get_rng_state(), self.best,

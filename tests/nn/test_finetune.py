@@ -1,0 +1,123 @@
+"""Fine-tuning: goes on from a model's ONNX file, gains on the site's studies, and is refused where it forgets."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ctacal.errors import UsageError
+from ctacal.labels import Calcium
+from ctacal.nn.finetune import Outcome, Plan, finetune
+from ctacal.nn.predict import load_model
+from ctacal.nn.samples import Sample, write_sample
+from ctacal.nn.validate import Validation
+from tests.nn.toys import toys
+from tests.test_cli import run
+
+pytestmark = pytest.mark.slow
+
+STEPS, LEARNING_RATE = 40, 5e-3
+
+
+def misread(sample: Sample) -> Sample:
+    """As at a site whose readers call LAD what the network knows as other calcium."""
+    labels = np.where(sample.labels == Calcium.OTHER, np.uint8(Calcium.LAD), sample.labels)
+    return replace(sample, labels=labels, mass_mg=np.full_like(sample.mass_mg, np.nan))
+
+
+def folder_of(samples: list[Sample], folder: Path) -> Path:
+    for sample in samples:
+        write_sample(folder, sample)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    for split in ("training", "validation"):
+        folder_of([misread(sample) for sample in toys()], folder / split)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def guard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the network knew."""
+    return folder_of(toys(), tmp_path_factory.mktemp("guard"))
+
+
+def test_a_model_that_forgot_is_refused_unless_it_is_forced(
+    exported: Path, site: Path, guard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    arguments = ("finetune", site, "-o", tmp_path, "--model", exported, "--guard", guard)
+    options = ("--steps", STEPS, "--learning-rate", LEARNING_RATE)
+    assert run(*arguments, *options, monkeypatch=monkeypatch) == 1
+    told = capsys.readouterr().out
+    assert "the guard, simulated: kappa 1.000" in told
+    assert "REFUSED: kappa on the guard fell by 0." in told
+    assert not (tmp_path / "model").exists()
+    assert run(*arguments, *options, "--force", monkeypatch=monkeypatch) == 0, "trained already, so judged at once"
+    assert "FORCED" in capsys.readouterr().out
+    tuned, base = load_model(tmp_path / "model", threads=1), load_model(exported, threads=1)
+    assert tuned.info.digest != base.info.digest
+    facts = tuned.card["facts"]
+    assert facts["fine_tuned_from"]["digest"] == base.info.digest
+    assert facts["guard"]["before"]["kappa"] - facts["guard"]["after"]["kappa"] > 0.02
+    assert facts["site"]["after"]["dice"] > facts["site"]["before"]["dice"]
+    assert facts["licence"] == "Apache-2.0"
+    assert str(tmp_path) not in json.dumps(tuned.card)
+
+
+def test_what_the_guard_knows_too_is_kept(exported: Path, site: Path, tmp_path: Path) -> None:
+    plan = Plan(model=exported, sources=[site], guard=[site / "validation"], steps=STEPS, learning_rate=LEARNING_RATE)
+    outcome = finetune(plan, tmp_path, report=lambda *_: None, complain=lambda _: None)
+    assert outcome.gained
+    assert outcome.fall < 0
+    assert not outcome.forgot
+
+
+def test_what_gains_nothing_is_refused(
+    exported: Path, guard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two steps far too long, on what is known already."""
+    for split in ("training", "validation"):
+        folder_of(toys(), tmp_path / "known" / split)
+    arguments = ("finetune", tmp_path / "known", "-o", tmp_path, "--model", exported, "--no-guard")
+    assert run(*arguments, "--steps", 2, "--learning-rate", 10.0, monkeypatch=monkeypatch) == 1
+    assert "REFUSED: nothing was gained" in capsys.readouterr().out
+
+
+def test_the_commands_defaults_are_those_of_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[Plan] = []
+
+    def noted(plan: Plan, *_: object, **__: object) -> None:
+        plans.append(plan)
+        raise UsageError("far enough")
+
+    monkeypatch.setattr("ctacal.nn.finetune.finetune", noted)
+    assert run("finetune", "a", "-o", tmp_path, "--model", "b", "--no-guard", monkeypatch=monkeypatch) == 2
+    assert plans == [Plan(model=Path("b"), sources=[Path("a")], guard=())]
+
+
+@pytest.mark.parametrize(("fall", "forgot"), [(-0.1, False), (0.019, False), (0.021, True)])
+def test_as_much_may_be_forgotten_as_is_stated(fall: float, forgot: bool) -> None:
+    before = Validation(0.9, 0.9, 0.9, 0.9, 0.9, ())
+    pair = (before, replace(before, kappa=before.kappa - fall))
+    assert Outcome(Path("best.pt"), True, pair, pair, 0.02).forgot == forgot
+
+
+def test_a_guard_of_one_category_says_nothing(exported: Path, site: Path, tmp_path: Path) -> None:
+    folder_of(toys()[:1], tmp_path / "guard")
+    plan = Plan(model=exported, sources=[site], guard=[tmp_path / "guard"], steps=1)
+    with pytest.raises(UsageError, match="one risk category"):
+        finetune(plan, tmp_path / "out", report=lambda *_: None, complain=lambda _: None)
+
+
+def test_the_guard_is_asked_for(
+    exported: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("finetune", site, "-o", tmp_path / "out", "--model", exported, monkeypatch=monkeypatch) == 2
+    assert "--no-guard" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
