@@ -27,8 +27,8 @@ from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.study import CHIN_MM, KIDNEYS_MM, StudyDescription, draw_study, simulate_study
 from ctacal.volume import Volume, read_volume
 
-HEART_TOP_MM = -15.0
-"""Where ``find_heart`` ends at the top of a simulated heart, from the carina (mean of some)."""
+HEART_TOP_MM = -39.0
+"""Where ``find_heart`` ends at the top of a simulated heart, from the carina (mean of six)."""
 
 BEYOND_HEART_MM = 60.0
 """A longer scan is cut this far beyond the heart: enough of liver and shoulders (own choice)."""

@@ -190,7 +190,7 @@ def _heart(rng: np.random.Generator, sex: Sex, age_years: float, bmi: float) -> 
         "ejection_fraction": _within(fraction, 0.2, 0.75),
         "mitral_excursion_mm": _within(rng.normal(13, 2) * fraction / 0.62, 4, 18),
         "tricuspid_excursion_mm": _within(rng.normal(24, 3.5) * (0.8 if ill else 1.0), 10, 32),
-        "epicardial_fat_mm": _within(rng.normal(2.0, 0.7) + 0.1 * (bmi - 25) + 0.03 * (age_years - 60), 0.6, 6),
+        "epicardial_fat_mm": _within(rng.normal(2.0, 1.0) + 0.1 * (bmi - 25) + 0.03 * (age_years - 60), 0.4, 6),
     }
 
 

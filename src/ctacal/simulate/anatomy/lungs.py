@@ -1,7 +1,7 @@
 """The trees of arteries, veins and bronchi in the lungs; nodules and scars in some.
 
 Trees fill the lung by splitting a cloud of end points again and again, each branch heading for the middle of its cloud
-(after Tawhai MH et al., Ann Biomed Eng 2000;28:793-802); radii follow Murray's law. Numbers: own choice.
+(after Tawhai MH et al., Ann Biomed Eng 2000;28:793-802); radii follow a law like Murray's. Numbers: own choice.
 """
 
 from functools import lru_cache
@@ -17,7 +17,7 @@ from ctacal.simulate.anatomy.structures import Points, Structure
 from ctacal.simulate.anatomy.vessels import Courses
 from ctacal.simulate.materials import Tissue
 
-END_POINTS = 2600
+END_POINTS = 6000
 """Of each vessel tree in each lung."""
 
 SEEN_MM = 0.62
@@ -54,7 +54,7 @@ def _trees(chest: Chest) -> Trees:
         vessels.append(grown_tree(arteries[index][-1], 7.5, ends, rng))
         for vein, part in enumerate((upper, ~upper)):
             vessels.append(grown_tree(veins[2 * index + vein][-1], 6.0, ends[part] + rng.normal(0, 6, 3), rng))
-        bronchi.append(grown_tree(courses.bronchi[index][-1], 4.8, ends[::44], rng))
+        bronchi.append(grown_tree(courses.bronchi[index][-1], 4.8, ends[:: END_POINTS // 60], rng))
     return tuple(vessels), tuple(bronchi)
 
 
