@@ -1,9 +1,10 @@
-"""How fast, how large: prints a table of every step of scoring one study of 64 slices of 512 x 512, uncompressed.
+"""How fast, how large: prints a table of every step of scoring one study of 64 slices of 512 x 512.
 
-    python benchmarks/speed.py [--runs 5]
+    python benchmarks/speed.py [--runs 5] [--runtime openvino]
 
-Medians of whole runs; the machine's own floor (reading the same bytes) stands beside. A drawn phantom is scored with
-the threshold baseline, so no network is in these numbers.
+Medians of whole runs, and the processor seconds of this process beside them: on a busy machine the one grows, the other
+hardly. The machine's own floor (reading the same bytes) stands first. A drawn phantom is scored by the baseline and by
+networks with random weights: speed does not depend on them.
 """
 
 import argparse
@@ -14,47 +15,79 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import pydicom
+from pydicom.uid import JPEG2000Lossless
+from random_model import write_random_model
 
 from ctacal.dicom.series import read_studies
+from ctacal.heart import find_heart
 from ctacal.labels import LabelMap
-from ctacal.scores import score_label_map
+from ctacal.nn.predict import Model, load_model
+from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.simulate.phantom import draw_thorax
 from ctacal.simulate.series_writer import write_series
-from ctacal.study import predict_threshold, score_study
-from ctacal.volume import Volume
+from ctacal.study import Predictor, predict_threshold, score_study
+from ctacal.volume import Volume, read_volume
 
 SHAPE, SPACING_MM = (64, 512, 512), (3.0, 0.8, 0.8)
 _WEIGH = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, capture_output=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
 """
 CTACAL = [str(Path(sys.executable).with_name("ctacal"))]
 
 
-def median_s(action: Callable[[], object], runs: int) -> float:
-    """Median seconds of ``runs`` calls after one that warms up."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    seconds: float
+    cpu_seconds: float
+    goal_s: float | None = None
+
+
+def timed(name: str, action: Callable[[], object], runs: int, goal_s: float | None = None) -> Row:
+    """Median of ``runs`` calls after one that warms up."""
     action()
-    seconds = []
+    wall, cpu = [], []
     for _ in range(runs):
-        begin = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         action()
-        seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds)
+        wall.append(time.perf_counter() - began)
+        cpu.append(time.process_time() - cpu_began)
+    return Row(name, statistics.median(wall), statistics.median(cpu), goal_s)
 
 
-def command_s(arguments: list[str], runs: int) -> tuple[float, float]:
-    """Median seconds and peak memory (MB) of a whole command, each in a fresh process."""
+def command(name: str, arguments: list[str], runs: int, goal_s: float) -> tuple[Row, float]:
+    """A whole command, each time in a fresh process; its peak memory (MB) too.
 
-    def run() -> None:
-        subprocess.run([*CTACAL, *arguments], check=True, capture_output=True)
+    A small process starts the command to weigh it: a child's peak counts what it shared with its parent before exec.
+    """
+    wall, cpu, peak_mb = [], [], 0.0
+    for _ in range(runs + 1):
+        began = time.perf_counter()
+        weighed = subprocess.run([sys.executable, "-c", _WEIGH, *CTACAL, *arguments], check=True, capture_output=True)
+        wall.append(time.perf_counter() - began - STARTING_S)
+        peak_mb, seconds = (float(word) for word in weighed.stdout.split())
+        cpu.append(seconds)
+    return Row(name, statistics.median(wall[1:]), statistics.median(cpu[1:]), goal_s), peak_mb
 
-    # A small process starts the command to weigh it: a child's peak counts what it shared with its parent before exec.
-    weighed = subprocess.run([sys.executable, "-c", _WEIGH, *CTACAL, *arguments], check=True, capture_output=True)
-    return median_s(run, runs), int(weighed.stdout) / 1024
+
+def starting_s() -> float:
+    """What the small process itself takes."""
+    weigh_nothing = [sys.executable, "-c", _WEIGH, "true"]
+    return timed("", lambda: subprocess.run(weigh_nothing, check=True, capture_output=True), 3).seconds
+
+
+STARTING_S = starting_s()
 
 
 def read_all(folder: Path) -> int:
@@ -75,54 +108,93 @@ def heart_crop(volume: Volume) -> Volume:
     return Volume(part.hu.copy(), part.geometry)
 
 
+def compressed(folder: Path, out: Path) -> Path:
+    """The same series in JPEG 2000, lossless."""
+    out.mkdir()
+    for path in folder.iterdir():
+        image = pydicom.dcmread(path)
+        image.compress(JPEG2000Lossless)
+        image.save_as(out / path.name)
+    return out
+
+
+def networks_alone(model: Model, volume: Volume) -> Callable[[], object]:
+    """Both networks on what they are given of this scan, and nothing else."""
+    seen: list[tuple[Callable[[np.ndarray], object], np.ndarray]] = []
+
+    def noting(run: Callable[[np.ndarray], list[np.ndarray]]) -> Callable[[np.ndarray], list[np.ndarray]]:
+        def noted(x: np.ndarray) -> list[np.ndarray]:
+            seen.append((run, x))
+            return run(x)
+
+        return noted
+
+    watched = model.watched(noting)
+    watched(volume, SCCT_2016)
+    assert len(seen) == 2, "both networks are asked"
+    print("the networks see", " and ".join(" x ".join(map(str, x.shape)) for _, x in seen))
+    return lambda: [run(x) for run, x in seen]
+
+
 def main() -> None:
     """Draw the phantom, time each step, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description="How fast, how large")
     parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
-    phantom = draw_thorax(SHAPE, SPACING_MM, seed=1)
+    parser.add_argument("--runtime", choices=("onnxruntime", "openvino"), default="onnxruntime")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder, out = Path(temporary, "ct"), Path(temporary, "out")
-        write_series(phantom.volume, folder)
-        study = read_studies([folder]).studies[0]
-        crop, whole = heart_crop(phantom.volume), phantom.volume
-        crop_labels, whole_labels = label_everything(crop), label_everything(whole)
-        cold_s, peak_mb = command_s(["score", str(folder), "-o", str(out)], runs)
-        rows = [
-            ("floor: read the bytes of the folder", median_s(lambda: read_all(folder), runs), None),
-            ("read headers (64 files)", median_s(lambda: read_studies([folder]), runs), None),
-            (
-                "score_study (choose, decode, threshold, score)",
-                median_s(lambda: score_study(study, predict_threshold), runs),
-                None,
-            ),
-            (
-                "warm: folder to result",
-                median_s(lambda: score_study(read_studies([folder]).studies[0], predict_threshold), runs),
-                0.6,
-            ),
-            ("cold: ctacal score, result.json and montage.png", cold_s, 1.5),
-            ("ctacal --help", command_s(["--help"], runs)[0], 0.3),
-            (
-                "lesions and scores, heart crop 40x160x160, all labelled",
-                median_s(lambda: score_label_map(crop, crop_labels), runs),
-                0.010,
-            ),
-            (
-                "lesions and scores, whole 64x512x512, true labels",
-                median_s(lambda: score_label_map(whole, phantom.labels), runs),
-                0.060,
-            ),
-            (
-                "lesions and scores, whole 64x512x512, all labelled",
-                median_s(lambda: score_label_map(whole, whole_labels), runs),
-                0.060,
-            ),
-        ]
-    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, numpy {np.__version__}, median of {runs} runs")
-    for name, seconds, goal in rows:
-        print(f"{name:58s} {seconds * 1000:8.1f} ms" + (f"   goal {goal * 1000:.0f}" if goal else ""))
-    print(f"{'peak memory of the cold command':58s} {peak_mb:8.0f} MB   goal 600")
+        rows, peaks_mb = measured(Path(temporary), options.runs, options.runtime)
+    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, numpy {np.__version__}, {options.runtime}")
+    print(f"median of {options.runs} runs; wall, processor\n")
+    for row in rows:
+        goal = f"   goal {row.goal_s * 1000:.0f}" if row.goal_s else ""
+        print(f"{row.name:58s} {row.seconds * 1000:8.1f} ms {row.cpu_seconds * 1000:8.1f} ms{goal}")
+    for name, peak_mb, goal_mb in peaks_mb:
+        print(f"{'peak memory: ' + name:58s} {peak_mb:8.0f} MB                goal {goal_mb}")
+
+
+def measured(
+    folder: Path, runs: int, runtime: Literal["onnxruntime", "openvino"]
+) -> tuple[list[Row], list[tuple[str, float, int]]]:
+    """Every line of the table, in order; and peak memory."""
+    phantom = draw_thorax(SHAPE, SPACING_MM, seed=1)
+    ct, out = folder / "ct", str(folder / "out")
+    write_series(phantom.volume, ct)
+    j2k = compressed(ct, folder / "j2k")
+    study = read_studies([ct]).studies[0]
+    whole = read_volume(study.series[0])[0]
+    (folder / "model").mkdir()
+    weights = write_random_model(folder / "model", whole, find_heart(whole))
+    model = load_model(weights, runtime=runtime)
+    crop = heart_crop(whole)
+    crop_labels, whole_labels = label_everything(crop), label_everything(whole)
+
+    def warm(folder: Path, predict: Predictor) -> Callable[[], object]:
+        return lambda: score_study(read_studies([folder]).studies[0], predict)
+
+    threshold, threshold_mb = command(
+        "cold: ctacal score, baseline", ["score", str(ct), "-o", out, "--predictor", "threshold"], runs, 1.5
+    )
+    with_networks = ["-o", out, "--model", str(weights), "--runtime", runtime]
+    networks, networks_mb = command("cold: ctacal score, networks", ["score", str(ct), *with_networks], runs, 1.2)
+    jpeg, _ = command("cold: ctacal score, networks, JPEG 2000", ["score", str(j2k), *with_networks], runs, 2.0)
+    rows = [
+        timed("floor: read the bytes of the folder", lambda: read_all(ct), runs),
+        timed("read headers (64 files)", lambda: read_studies([ct]), runs),
+        timed("baseline, warm: folder to result", warm(ct, predict_threshold), runs, 0.6),
+        threshold,
+        timed("networks alone", networks_alone(model, whole), runs, 0.3),
+        timed("networks and what belongs to them (predict)", lambda: model(whole, SCCT_2016), runs),
+        timed("networks, warm: folder to result", warm(ct, model), runs, 0.5),
+        timed("networks, warm: folder to result, JPEG 2000", warm(j2k, model), runs),
+        networks,
+        jpeg,
+        command("ctacal --help", ["--help"], runs, 0.3)[0],
+        timed("lesions, heart crop, all labelled", lambda: score_label_map(crop, crop_labels), runs, 0.010),
+        timed("lesions, whole, true labels", lambda: score_label_map(whole, phantom.labels), runs, 0.060),
+        timed("lesions, whole, all labelled", lambda: score_label_map(whole, whole_labels), runs, 0.060),
+    ]
+    return rows, [("cold, baseline", threshold_mb, 600), ("cold, networks", networks_mb, 1000)]
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def model_folder(folder: Path, **more: Any) -> Path:
 
 @pytest.fixture
 def no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict, "_onnxruntime", lambda content, threads: lambda x: [x])
+    monkeypatch.setitem(predict.RUNTIMES, "onnxruntime", lambda content, threads: lambda x: [x])
 
 
 @pytest.mark.usefixtures("no_runtime")

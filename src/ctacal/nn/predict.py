@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,6 +89,11 @@ class Model:
     """None: no probabilities of the categories are told."""
     training_range: Range = field(default_factory=dict)
 
+    def watched(self, by: Callable[[Run], Run]) -> "Model":
+        """The same model, each network called through ``by``: to time it, or to see what it is given."""
+        heart, calcium = (replace(stage, run=by(stage.run)) for stage in (self.heart, self.calcium))
+        return replace(self, heart=heart, calcium=calcium)
+
     def __call__(self, volume: Volume, rule: ScoringRule) -> Prediction:
         """Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
         answer = self.answer(volume, rule)
@@ -156,7 +161,7 @@ def load_model(
     Raises ``UsageError`` where a file is missing or not the one that the card names.
     """
     card = read_card(folder)
-    start = {"onnxruntime": _onnxruntime, "openvino": _openvino}[runtime]
+    start = RUNTIMES[runtime]
     threads = threads or _cores()
     stages = {}
     digest = hashlib.sha256()
@@ -227,6 +232,10 @@ def _openvino(content: bytes, threads: int) -> Run:
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     network = core.compile_model(core.read_model(content), "CPU", settings)
     return lambda x: list(network(x).values())
+
+
+RUNTIMES: dict[str, Callable[[bytes, int], Run]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+"""How each runtime starts a network, given the ONNX file's bytes."""
 
 
 def locate_heart(volume: Volume, stage: Stage) -> HeartMask:
