@@ -18,14 +18,14 @@ P = np.array([0.4, 0.1, 0.2, 0.05, 0.05, 0.2])
 @pytest.mark.parametrize(("truth", "right"), [(0, 0.4), (2, 0.2), (5, 0.4), (6, 0.2), (NOT_CORONARY, 0.6)])
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 def test_focal_loss(truth: int, right: float, gamma: float) -> None:
-    log_p = torch.from_numpy(np.log(P)).reshape(1, 6, 1, 1)
-    loss = focal_loss(log_p, torch.tensor([[[truth]]]), ALLOWED, gamma)
+    log_p = torch.from_numpy(np.log(P)).reshape(1, 6)
+    loss = focal_loss(log_p, torch.tensor([truth]), ALLOWED, gamma)
     assert loss.item() == pytest.approx(-((1 - right) ** gamma) * np.log(right))
 
 
 def test_focal_loss_has_a_gradient_everywhere() -> None:
-    logits = torch.zeros(1, 6, 1, 8, requires_grad=True)
-    focal_loss(logits.log_softmax(dim=1), torch.arange(8).reshape(1, 1, 8), ALLOWED, 1.5).sum().backward()  # type: ignore[no-untyped-call]
+    logits = torch.zeros(8, 6, requires_grad=True)
+    focal_loss(logits.log_softmax(dim=1), torch.arange(8), ALLOWED, 1.5).sum().backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
     assert (logits.grad.abs().amax(dim=1) > 0).all()
@@ -62,7 +62,7 @@ def loss_of(hu: float, heart: float, truth: int = 0) -> dict[str, float]:
     logits = torch.full((1, 6, 40, 40), -8.0)
     logits[:, 0] = 8.0
     logits[0, :, 20, 20] = torch.tensor([-8.0, -8.0, 8.0, -8.0, -8.0, -8.0])
-    image = torch.full((1, 40, 40), 40.0)
+    image = torch.full((1, 40, 40), 60.0)
     image[0, 20, 20] = hu
     labels = torch.zeros(1, 40, 40, dtype=torch.int64)
     labels[0, 20, 20] = truth
@@ -74,10 +74,15 @@ def loss_of(hu: float, heart: float, truth: int = 0) -> dict[str, float]:
 
 
 def test_what_can_score_weighs_most() -> None:
-    dark, near, candidate = (loss_of(hu, 1.0)["focal"] for hu in (50.0, 110.0, 150.0))
-    assert dark < near < candidate
-    assert loss_of(150.0, 0.0)["focal"] == pytest.approx(dark, rel=1e-2), "far from the heart nothing scores"
+    unasked, dark, near, candidate = (loss_of(hu, 1.0)["focal"] for hu in (45.0, 60.0, 110.0, 150.0))
+    assert unasked < 1e-6 < dark < near < candidate
     assert loss_of(150.0, 1.0)["overlap"] > 0.01 > loss_of(110.0, 1.0)["overlap"]
+
+
+def test_far_from_the_heart_nothing_scores_but_bone_is_learnt() -> None:
+    far = loss_of(150.0, 0.0)
+    assert far["focal"] > 1 and far["top"] == 0 and far["overlap"] < 1e-6
+    assert loss_of(110.0, 0.0)["focal"] == 0
 
 
 def test_the_right_answer_costs_next_to_nothing() -> None:

@@ -82,6 +82,8 @@ class LossConfig:
     """Exponent of (1 - p) in the focal cross-entropy (Lin 2017 takes 2); 0: plain cross-entropy."""
     candidate_hu: float = 130.0
     """From here on a voxel can score (Agatston 1990)."""
+    asked_hu: float = 50.0
+    """In and beside the heart, voxels from here on are trained on; below, whatever is said cannot score."""
     near_hu: float = 100.0
     """Here a voxel is nearly one: noise or another kernel may lift it."""
     candidate_weight: float = 20.0

@@ -32,7 +32,7 @@ class Loss:
     def _parts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         if self.only_heart:
             return {"heart": heart_loss(answer.logits, batch.heart)}
-        parts = self._calcium(answer.logits.float(), batch)
+        parts = self._calcium(answer.logits, batch)
         if answer.mass_mg is not None:
             parts["mass"] = self.config.mass_weight * mass_loss(answer.mass_mg, batch.mass_mg)
         if answer.heart is not None:
@@ -40,20 +40,23 @@ class Loss:
         return parts
 
     def _calcium(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Over the voxels that can score, or nearly, and all calcium: the others' answers are never asked for."""
         config = self.config
         near_heart = widened(batch.heart, self.reach) > 0.5  # (s, r, c)
-        candidate = near_heart & (batch.hu >= config.candidate_hu)
-        log_p = logits.log_softmax(dim=1)  # (s, classes, r, c)
-        focal = focal_loss(log_p, batch.truth, self.allowed.to(logits.device), config.focal_gamma)  # (s, r, c)
-        weight = 1.0 + (config.near_weight - 1) * (near_heart & (batch.hu >= config.near_hu))
-        weight = weight + (config.candidate_weight - config.near_weight) * candidate
-        weight = weight + config.calcium_weight * is_in(batch.truth, tuple(Calcium))
+        calcium = is_in(batch.truth, tuple(Calcium))
+        asked = (batch.hu >= config.candidate_hu) | (near_heart & (batch.hu >= config.asked_hu)) | calcium
+        hu, truth, near_heart, calcium = batch.hu[asked], batch.truth[asked], near_heart[asked], calcium[asked]  # (n,)
+        log_p = logits.movedim(1, -1)[asked].float().log_softmax(dim=1)  # (n, classes)
+        focal = focal_loss(log_p, truth, self.allowed.to(logits.device), config.focal_gamma)  # (n,)
+        candidate = near_heart & (hu >= config.candidate_hu)
+        weight = 1.0 + (config.near_weight - 1) * (near_heart & (hu >= config.near_hu))
+        weight = weight + (config.candidate_weight - config.near_weight) * candidate + config.calcium_weight * calcium
         p = log_p.exp()
         return {
-            "focal": (weight * focal).sum() / weight.sum(),
+            "focal": (weight * focal).sum() / weight.sum().clamp(min=1.0),
             "top": config.top_weight * hardest(focal[candidate], config.top_share),
-            "overlap": config.overlap_weight * self._coronary_overlap(p, batch.truth, candidate),
-            "vessel": config.vessel_weight * self._vessel_overlap(p, batch.truth, candidate),
+            "overlap": config.overlap_weight * self._coronary_overlap(p, truth, candidate),
+            "vessel": config.vessel_weight * self._vessel_overlap(p, truth, candidate),
         }
 
     def _coronary_overlap(self, p: Tensor, truth: Tensor, candidate: Tensor) -> Tensor:
@@ -75,11 +78,11 @@ class Loss:
 
 
 def focal_loss(log_p: Tensor, truth: Tensor, allowed: Tensor, gamma: float) -> Tensor:
-    """(s, classes, r, c) log-probabilities, (s, r, c) truth -> (s, r, c): -(1 - p)^gamma log p (Lin 2017).
+    """(n, classes) log-probabilities, (n,) truth -> (n,): -(1 - p)^gamma log p (Lin 2017).
 
     p is the probability of all classes that the truth allows.
     """
-    fits = allowed[truth].movedim(-1, 1)  # (s, classes, r, c)
+    fits = allowed[truth]  # (n, classes)
     log_right = log_p.masked_fill(~fits, -torch.inf).logsumexp(dim=1)
     return -((1 - log_right.exp()).clamp(min=0.0) ** gamma) * log_right if gamma else -log_right
 
@@ -118,7 +121,8 @@ def widened(mask: Tensor, pixels: int) -> Tensor:
     """(s, r, c) of 0 and 1, grown in plane by a square."""
     if pixels == 0:
         return mask
-    return F.max_pool2d(mask[:, None], 2 * pixels + 1, stride=1, padding=pixels)[:, 0]
+    along_rows = F.max_pool2d(mask[:, None], (2 * pixels + 1, 1), stride=1, padding=(pixels, 0))
+    return F.max_pool2d(along_rows, (1, 2 * pixels + 1), stride=1, padding=(0, pixels))[:, 0]
 
 
 def is_in(truth: Tensor, labels: tuple[int, ...]) -> Tensor:
