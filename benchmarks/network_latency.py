@@ -158,10 +158,10 @@ def print_studies(cases: list[Timed], threads: int) -> None:
     ours_study, ours_crop = rows[0][1], rows[0][2]
     print("\n| network | study, s | CPU s / threads | times ours | crop, s | CPU s / threads | times ours' calcium |")
     print("| - | - | - | - | - | - | - |")
-    for name, study, crop in rows:
+    for name, whole, part in rows:
         print(
-            f"| {name} | {study[0]:.2f} | {study[1]:.2f} | {study[1] / ours_study[1]:.1f} "
-            f"| {crop[0]:.2f} | {crop[1]:.2f} | {crop[1] / ours_crop[1]:.1f} |"
+            f"| {name} | {whole[0]:.2f} | {whole[1]:.2f} | {whole[1] / ours_study[1]:.1f} "
+            f"| {part[0]:.2f} | {part[1]:.2f} | {part[1] / ours_crop[1]:.1f} |"
         )
 
 
@@ -182,7 +182,7 @@ def prepared(name: str, folder: Path, start: Callable[[bytes], Run]) -> list[Tim
     torch.manual_seed(0)
     network = (PEERS[name]() if name in PEERS else build(CONFIGS[name])).eval()
     channels = 1 if name in PEERS else channels_of(CONFIGS[name])
-    made = []
+    made: list[Timed] = []
     for part in PARTS.get(name, (Part("crop", CROP, 1),)):
         shape = (1, 1, *part.shape) if name == "nnU-Net-like, windows" else (part.shape[0], channels, *part.shape[1:])
         x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -226,7 +226,8 @@ def matrix_peak(side: int = 1536, times: int = 5) -> tuple[float, float]:
         one @ other
         wall.append(time.perf_counter() - began)
         cpu.append((time.process_time() - cpu_began) / torch.get_num_threads())
-    return 2 * side**3 / min(wall) / 1e9, 2 * side**3 / min(cpu) / 1e9
+    giga = 2.0 * side**3 / 1e9
+    return giga / min(wall), giga / min(cpu)
 
 
 if __name__ == "__main__":

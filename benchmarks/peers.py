@@ -62,7 +62,8 @@ class ResNetUNet(nn.Module):
         for up in self.up:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = up(torch.cat([x, levels.pop()], dim=1) if levels else x)
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
 
 def conv3d(before: int, after: int, kernel: tuple[int, int, int], stride: Any = 1) -> nn.Sequential:
@@ -96,7 +97,8 @@ class PlannedUNet(nn.Module):
         x = levels.pop()
         for across, up in zip(self.across, self.up, strict=True):
             x = up(torch.cat([across(x), levels.pop()], dim=1))
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
 
 WINDOW = 7
@@ -117,7 +119,8 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(slices, rows, columns, width) -> the same."""
         x = x + self._attention(self.norms[0](x))
-        return x + self.perceptron(self.norms[1](x))
+        x = x + self.perceptron(self.norms[1](x))
+        return x
 
     def _attention(self, x: Tensor) -> Tensor:
         s, r, c, w = x.shape
@@ -199,7 +202,8 @@ class SwinUNETR2d(nn.Module):
         x = self.deepest(_normed(x, self.widths[4]))
         for across, up in zip(self.across, self.up, strict=True):
             x = up(torch.cat([across(x), skips.pop()], dim=1))
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
 
 def _normed(x: Tensor, width: int) -> Tensor:

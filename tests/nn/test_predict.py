@@ -102,8 +102,12 @@ def no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_runtime")
 def test_the_card_holds_calibration_and_range(tmp_path: Path) -> None:
     calibration = Calibration(slope=0.7, interval_width=2.5, studies=120, against="true labels")
-    folder = model_folder(tmp_path, calibration=calibration.to_json(), training_range={"pixel_mm": [0.6, 2.0]})
+    folder = model_folder(tmp_path, facts={"licence": "Apache-2.0"})
+    digest = predict.load_model(folder).info.digest
+    predict.add_to_card(folder, calibration, {"pixel_mm": (0.6, 2.0)})
     model = predict.load_model(folder)
+    assert model.info.digest == digest
+    assert model.card["facts"] == {"licence": "Apache-2.0"}
     assert model.calibration == calibration
     assert model.training_range == {"pixel_mm": (0.6, 2.0)}
 

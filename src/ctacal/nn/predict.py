@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.atomic import write_text
 from ctacal.components import Mask, parts
 from ctacal.errors import Code, Refusal, UsageError
 from ctacal.geometry import Geometry
@@ -202,6 +203,13 @@ def read_card(folder: Path = WEIGHTS) -> dict[str, Any]:
     if card.get("format") != 1 or set(card.get("stages", ())) != {"heart", "calcium"}:
         raise UsageError(f"{folder}: model.json is of another format")
     return card
+
+
+def add_to_card(folder: Path, calibration: Calibration, training_range: Range) -> None:
+    """Write what was measured after export to a model's card; the networks and their digest stay as they are."""
+    known = {name: list(ends) for name, ends in training_range.items()}
+    card = read_card(folder) | {"calibration": calibration.to_json(), "training_range": known}
+    write_text(folder / "model.json", json.dumps(card, indent=2) + "\n")
 
 
 def _checked_bytes(path: Path, sha256: str) -> bytes:
