@@ -214,7 +214,7 @@ def giga_operations(network: nn.Module, x: np.ndarray) -> float:
     part = torch.from_numpy(x[:2])
     with FlopCounterMode(display=False) as counter:
         network(part)
-    return float(counter.get_total_flops()) / 1e9 * x.shape[0] / part.shape[0]
+    return float(counter.get_total_flops() / 1e9 * x.shape[0] / part.shape[0])
 
 
 def matrix_peak(side: int = 1536, times: int = 5) -> tuple[float, float]:
@@ -226,7 +226,7 @@ def matrix_peak(side: int = 1536, times: int = 5) -> tuple[float, float]:
         one @ other
         wall.append(time.perf_counter() - began)
         cpu.append((time.process_time() - cpu_began) / torch.get_num_threads())
-    giga = 2.0 * side**3 / 1e9
+    giga = 2e-9 * float(side) ** 3
     return giga / min(wall), giga / min(cpu)
 
 

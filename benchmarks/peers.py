@@ -68,7 +68,7 @@ class ResNetUNet(nn.Module):
 
 def conv3d(before: int, after: int, kernel: tuple[int, int, int], stride: Any = 1) -> nn.Sequential:
     """Convolution, instance norm, leaky ReLU."""
-    convolution = nn.Conv3d(before, after, kernel, stride, tuple(n // 2 for n in kernel))
+    convolution = nn.Conv3d(before, after, kernel, stride, (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2))
     return nn.Sequential(convolution, nn.InstanceNorm3d(after, affine=True), nn.LeakyReLU(inplace=True))
 
 
@@ -119,8 +119,8 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(slices, rows, columns, width) -> the same."""
         x = x + self._attention(self.norms[0](x))
-        x = x + self.perceptron(self.norms[1](x))
-        return x
+        added: Tensor = self.perceptron(self.norms[1](x))
+        return x + added
 
     def _attention(self, x: Tensor) -> Tensor:
         s, r, c, w = x.shape
