@@ -15,6 +15,7 @@ from ctacal.nn import predict
 from ctacal.nn.calibration import CATEGORY_KEYS, Calibration
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
+from ctacal.nn.gated import GatedScale
 from ctacal.nn.inputs import Floats
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.volume import Volume
@@ -46,6 +47,14 @@ def test_probabilities_are_told_where_there_is_a_calibration(two_lesions: Volume
     np.testing.assert_allclose([told[key] for key in CATEGORY_KEYS], [0.18, 0.54, 0.28, 0.0], atol=5e-3)
     assert told["agatston_low"] < 54.0 < told["agatston_high"]
     assert told["coverage"] == 0.9
+
+
+def test_a_gated_score_is_told_where_mass_has_a_scale(two_lesions: Volume) -> None:
+    model = replace(by_hand(nearly_lad), gated_scale=GatedScale(scale=2.0, power=1.0, least_mg=0.5))
+    told = model(two_lesions, SCCT_2016).uncertainty
+    assert told is not None
+    mass_mg = sum(told[f"regressed_mass_mg_{vessel}"] for vessel in ("LM", "LAD", "LCX", "RCA"))
+    assert mass_mg > 4 and told["gated_equivalent_agatston"] == pytest.approx(2 * mass_mg)
 
 
 def test_nothing_is_told_without_a_calibration(two_lesions: Volume) -> None:
@@ -104,11 +113,12 @@ def test_the_card_holds_calibration_and_range(tmp_path: Path) -> None:
     calibration = Calibration(slope=0.7, interval_width=2.5, studies=120, against="true labels")
     folder = model_folder(tmp_path, facts={"licence": "Apache-2.0"})
     digest = predict.load_model(folder).info.digest
-    predict.add_to_card(folder, calibration, {"pixel_mm": (0.6, 2.0)})
+    predict.add_to_card(folder, calibration, {"pixel_mm": (0.6, 2.0)}, GatedScale(scale=5.0, power=1.0, least_mg=1.0))
     model = predict.load_model(folder)
     assert model.info.digest == digest
     assert model.card["facts"] == {"licence": "Apache-2.0"}
     assert model.calibration == calibration
+    assert model.gated_scale == GatedScale(scale=5.0, power=1.0, least_mg=1.0)
     assert model.training_range == {"pixel_mm": (0.6, 2.0)}
 
 

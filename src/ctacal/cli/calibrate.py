@@ -1,20 +1,18 @@
 """``ctacal calibrate``: what a model should know of itself, measured on validation studies, into its model.json."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-from ctacal.atomic import write_text
 from ctacal.cli.progress import progress
 from ctacal.errors import Refusal, UsageError
 from ctacal.nn.calibration import KnownScore, fit_calibration
 from ctacal.nn.fitness import Figures, training_range
-from ctacal.nn.gated import fit_gated_scale
+from ctacal.nn.gated import GatedScale, fit_gated_scale
 from ctacal.nn.known_study import read_test_study
-from ctacal.nn.predict import Model, load_model, read_card
+from ctacal.nn.predict import Model, add_to_card, load_model
 from ctacal.scores import SCCT_2016, score_label_map
 
 AGAINST = "the Agatston score of the true label map on the same scan (scct2016)"
@@ -45,24 +43,21 @@ def run(model_folder: Path, cohort: Path) -> int:
                 typer.echo(one, err=True)
             advance()
     try:
-        told = measured(found)
+        calibration = fit_calibration([one.score for one in found], against=AGAINST)
+        scale = _gated_scale(found)
     except ValueError as problem:
         raise UsageError(f"{cohort}: {problem}") from problem
-    write_text(model_folder / "model.json", json.dumps(read_card(model_folder) | told, indent=2) + "\n")
+    add_to_card(model_folder, calibration, training_range(one.figures for one in found), scale)
     typer.echo(f"{model_folder / 'model.json'}: calibrated on {len(found)} studies, {refused} not scored")
     return int(refused > 0)
 
 
-def measured(found: list[Known]) -> dict[str, object]:
-    """The fields of model.json. Raises ``ValueError`` where the studies are too few."""
-    told: dict[str, object] = {
-        "calibration": fit_calibration([one.score for one in found], against=AGAINST).to_json(),
-        "training_range": training_range(one.figures for one in found),
-    }
-    gated = [(one.regressed_mg, one.gated_agatston) for one in found if one.gated_agatston is not None]
-    if any(mass for mass, _ in gated):  # else the network regresses none
-        told["gated_scale"] = fit_gated_scale([mass for mass, _ in gated], [score for _, score in gated]).to_json()
-    return told
+def _gated_scale(found: list[Known]) -> GatedScale | None:
+    """None where the network regresses no mass, or no gated score is known."""
+    pairs = [(one.regressed_mg, one.gated_agatston) for one in found if one.gated_agatston is not None]
+    if not any(mass for mass, _ in pairs):
+        return None
+    return fit_gated_scale([mass for mass, _ in pairs], [score for _, score in pairs])
 
 
 def _known(model: Model, paths: list[Path]) -> Iterator[Known | str]:

@@ -25,6 +25,7 @@ from ctacal.nn.calibration import Calibration, LesionDoubts, lesion_doubts, unce
 from ctacal.nn.classes import is_coronary
 from ctacal.nn.config import NetworkConfig, from_fields
 from ctacal.nn.fitness import Figures, Range, doubts_about, figures_of
+from ctacal.nn.gated import GatedScale
 from ctacal.nn.grids import body_part, crop_grid, index_map, network_view, resampled, whole_grid
 from ctacal.nn.inputs import (
     HEART_REACH_MM,
@@ -88,6 +89,8 @@ class Model:
     card: Mapping[str, Any]
     calibration: Calibration | None = None
     """None: no probabilities of the categories are told."""
+    gated_scale: GatedScale | None = None
+    """None: no equivalent of a gated scan's score is told."""
     training_range: Range = field(default_factory=dict)
 
     def watched(self, by: Callable[[Run], Run]) -> "Model":
@@ -101,6 +104,8 @@ class Model:
         told = uncertainty_of(answer.doubts, self.calibration) if self.calibration else {}
         told |= {"coronary_certainty": answer.certainty} if answer.certainty is not None else {}
         told |= {f"regressed_mass_mg_{vessel}": mg for vessel, mg in (answer.mass_mg or {}).items()}
+        if self.gated_scale:
+            told["gated_equivalent_agatston"] = self.gated_scale.agatston(sum((answer.mass_mg or {}).values()))
         reasons = tuple(doubts_about(answer.figures, self.training_range))
         return Prediction(answer.labels, self.info, answer.heart, told or None, reasons, asdict(answer.figures))
 
@@ -173,18 +178,18 @@ def load_model(
         config = from_fields(NetworkConfig, entry["recipe"]["network"], f"{folder}: {name} network: ")
         stages[name] = Stage(start(content, threads), config, tuple(entry["classes"]))
     info = ModelInfo(card["name"], card["version"], digest.hexdigest())
-    calibration, known = _knowledge(card, f"{folder}/model.json: ")
-    return Model(info, stages["heart"], stages["calcium"], card, calibration, known)
+    where, calibration, scale = f"{folder}/model.json: ", card.get("calibration"), card.get("gated_scale")
+    return Model(
+        info, stages["heart"], stages["calcium"], card,
+        calibration=None if calibration is None else Calibration.from_json(calibration, f"{where}calibration: "),
+        gated_scale=None if scale is None else GatedScale.from_json(scale, f"{where}gated_scale: "),
+        training_range=_training_range(card.get("training_range", {}), where),
+    )  # fmt: skip
 
 
-def _knowledge(card: Mapping[str, Any], where: str) -> tuple[Calibration | None, Range]:
-    """What the card knows beside the networks: a calibration and the training range, where they were measured."""
-    fitted = card.get("calibration")
-    calibration = None if fitted is None else Calibration.from_json(fitted, f"{where}calibration: ")
+def _training_range(known: Any, where: str) -> Range:
     try:
-        return calibration, {name: (float(low), float(high)) for name, (low, high) in card["training_range"].items()}
-    except KeyError:
-        return calibration, {}
+        return {name: (float(low), float(high)) for name, (low, high) in known.items()}
     except (AttributeError, TypeError, ValueError) as problem:
         raise UsageError(f"{where}training_range: expected two numbers for each figure ({problem})") from problem
 
@@ -205,10 +210,13 @@ def read_card(folder: Path = WEIGHTS) -> dict[str, Any]:
     return card
 
 
-def add_to_card(folder: Path, calibration: Calibration, training_range: Range) -> None:
+def add_to_card(
+    folder: Path, calibration: Calibration, training_range: Range, gated_scale: GatedScale | None = None
+) -> None:
     """Write what was measured after export to a model's card; the networks and their digest stay as they are."""
     known = {name: list(ends) for name, ends in training_range.items()}
     card = read_card(folder) | {"calibration": calibration.to_json(), "training_range": known}
+    card |= {"gated_scale": gated_scale.to_json()} if gated_scale else {}
     write_text(folder / "model.json", json.dumps(card, indent=2) + "\n")
 
 
