@@ -113,9 +113,17 @@ def test_kinds_may_be_unknown(tmp_path: Path) -> None:
 
 
 def test_what_the_predictor_tells_is_written_through(tmp_path: Path) -> None:
-    told = {"coronary_certainty": 0.9, "regressed_mass_mg_LAD": 1.5, "p_0": 0.1, "p_1_100": 0.7, "p_400": 0.05}
+    told = {
+        "coronary_certainty": 0.9,
+        "regressed_mass_mg_LAD": 1.5,
+        "gated_equivalent_agatston": 7.5,
+        "p_0": 0.1,
+        "p_1_100": 0.7,
+        "p_400": 0.05,
+    }
     row = prove(study(tmp_path), says(PLAQUE, told=told))
     assert (row["certainty"], row["mass_mg_lad"], row["mass_mg_rca"]) == (0.9, 1.5, None)
+    assert row["gated_equivalent_agatston"] == 7.5
     assert [row[name] for name in ("p_0", "p_1_100", "p_101_400", "p_400")] == [0.1, 0.7, None, 0.05]
 
 

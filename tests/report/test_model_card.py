@@ -123,6 +123,20 @@ def test_kappa_is_that_of_the_lines(tmp_path: Path) -> None:
     assert "**Simulated**" in card
 
 
+def test_a_gated_equivalent_is_what_the_gated_goal_judges(tmp_path: Path) -> None:
+    """The CTAC's own score is far off here, the equivalent right: its column comes first, and meets the goal."""
+    rows = [{**row, "gated_agatston": 5 * row["true_agatston"]} for row in ROWS]
+    rows = [
+        {**row, "gated_equivalent_agatston": row["gated_agatston"]}
+        if row["model_digest"] == OURS.info.digest else row
+        for row in rows
+    ]  # fmt: skip
+    plain, judged = (cells(card_of(tmp_path, one), "kappa, linear weights", 1) for one in (ROWS, rows))
+    assert len(judged) == len(plain) + 1
+    assert judged[2].startswith("1.000") and judged[2].endswith(" met")
+    assert float(judged[3].split(" ")[0]) < 0.9 and "met" not in judged[3]
+
+
 def test_goals_are_held_against_the_first_model(tmp_path: Path) -> None:
     """Ours is 2 % off: every goal on the same scan is met; of published rows not one is judged."""
     card = card_of(tmp_path)

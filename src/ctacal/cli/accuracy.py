@@ -180,6 +180,7 @@ def _answer(study: KnownStudy, prediction: Prediction, rule: ScoringRule) -> Row
         **_by_vessel("agatston_", scores.agatston.per_vessel),
         "agatston_coronary": scores.agatston.per_vessel["CORONARY"],
         **_by_vessel("mass_mg_", regressed),
+        "gated_equivalent_agatston": told.get("gated_equivalent_agatston"),
         "certainty": told.get("coronary_certainty"),
         **{name: told.get(name) for name in PROBABILITIES},
     }

@@ -36,6 +36,10 @@ KIND_GOAL = 0.03
 GOAL_KINDS = ("aortic_wall", "aortic_valve", "mitral_annulus", "lymph_node", "sternal_wire", "lead")
 
 
+Answered = Literal["agatston", "true", "gated_equivalent"]
+"""Which of a line's scores is set beside the reference."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Scored:
     """The studies that a predictor scored, beside a reference; all (n,) long, n may be 0."""
@@ -61,17 +65,22 @@ class Scored:
         return cross_table(*self.classes)
 
 
-def scored(rows: Sequence[Row], reference: Reference, model: Literal["agatston", "true"] = "agatston") -> Scored:
-    """From the lines of one predictor; ``model="true"`` puts the true label map in its place."""
+def scored(rows: Sequence[Row], reference: Reference, model: Answered = "agatston") -> Scored:
+    """From the lines of one predictor; ``model="true"`` puts the true label map in its place.
+
+    ``"gated_equivalent"`` takes what the predictor says a gated scan would score; that names no vessel.
+    """
     asked = [row for row in rows if row[f"{reference}_agatston"] is not None]
     kept = [row for row in asked if row["status"] == "scored" or model == "true"]
-    by_vessel = {vessel: _column(kept, f"{model}_{vessel}") for vessel in VESSELS}
-    unnamed = model == "agatston" and any(row["agatston_coronary"] for row in kept)
+    if model == "gated_equivalent":
+        kept = [row for row in kept if row["gated_equivalent_agatston"] is not None]
+    unnamed = model == "gated_equivalent" or any(row["agatston_coronary"] for row in kept if model == "agatston")
+    by_vessel = {} if unnamed else {vessel: _column(kept, f"{model}_{vessel}") for vessel in VESSELS}
     return Scored(
         _column(kept, f"{reference}_agatston"),
-        _column(kept, "agatston" if model == "agatston" else "true_agatston"),
+        _column(kept, {"agatston": "agatston"}.get(model, f"{model}_agatston")),
         {vessel: _column(kept, f"{reference}_{vessel}") for vessel in VESSELS},
-        {} if unnamed else by_vessel,
+        by_vessel,
         tuple(row["patient"] for row in kept),
         len(asked) - len(kept),
     )

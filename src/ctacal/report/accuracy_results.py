@@ -52,12 +52,14 @@ NUMBERS = (
     *(f"agatston_{vessel}" for vessel in VESSELS),
     "agatston_coronary",
     *(f"mass_mg_{vessel}" for vessel in VESSELS),
+    "gated_equivalent_agatston",
     "certainty",
     *PROBABILITIES,
     "seconds",
 )
 """``true``: of the true label map on the same scan; ``gated``: of the same calcium on a gated, noise-free scan;
-``agatston_coronary``: where the vessel is not named; ``mass_mg``: as the network regresses it."""
+``agatston_coronary``: where the vessel is not named; ``mass_mg``: as the network regresses it, and
+``gated_equivalent_agatston`` what a gated scan would score by that."""
 
 COLUMNS = (*TEXT, *NUMBERS)
 

@@ -30,6 +30,9 @@ from ctacal.study import ModelInfo
 DIAGRAM = "images/reliability.svg"
 """Beside the card."""
 
+EQUIVALENT = ": gated equivalent"
+"""Of a title: the score of a gated scan as the model estimates it, not the score of the CTAC."""
+
 REFERENCE_WORDS: Mapping[Reference, str] = {
     "true": "against the true label map on the same scan",
     "gated": "against the gated reference score",
@@ -167,7 +170,7 @@ def _verdicts(cohort: Cohort, title: str) -> Iterator[Verdict]:
         return
     rows = cohort.lines[title]
     for reference in REFERENCE_WORDS:
-        found = scored(rows, reference)
+        found = _own_answer(rows, reference)[1]
         for figure in FIGURES:
             goal = figure.goals.get(reference)
             if goal is not None and found.reference.size + found.missed:
@@ -180,6 +183,17 @@ def _verdicts(cohort: Cohort, title: str) -> Iterator[Verdict]:
         if share.estimate is not None:
             met = share.estimate < KIND_GOAL
             yield Verdict(f"{_words(kind)} counted as coronary", f"< {KIND_GOAL:.0%}", f"{share.estimate:.1%}", met)
+
+
+def _own_answer(rows: Sequence[Row], reference: Reference) -> tuple[str, Scored]:
+    """What the model itself sets against that reference, and what its title then ends with.
+
+    Against the gated score that is the equivalent of a gated score, where the model tells it.
+    """
+    equivalent = scored(rows, "gated", "gated_equivalent")
+    if reference == "gated" and equivalent.model.size:
+        return EQUIVALENT, equivalent
+    return "", scored(rows, reference)
 
 
 def _made(contenders: Sequence[Contender]) -> str:
@@ -232,9 +246,11 @@ def _described(cohort: Cohort) -> str:
 
 def _side_by_side(cohort: Cohort, reference: Reference) -> Iterator[str]:
     found = {title: scored(rows, reference) for title, rows in cohort.lines.items() if rows}
+    added, own = _own_answer(cohort.studies, reference)
+    ours = next(iter(found)) + added
+    found = {ours: own} | found
     if reference == "gated":
         found["true label map"] = scored(cohort.studies, "gated", "true")
-    ours = next(iter(found))
     goals = cohort.kind == "simulated"
     head = ("figure (95 % interval)", *(["goal"] if goals else []), *found, "others, on other data")
     rows = [_figure_line(figure, reference, found, ours, goals=goals) for figure in FIGURES]
