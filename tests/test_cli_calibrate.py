@@ -9,9 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from ctacal.cli.app import app
+from ctacal.cli.calibrate import LEAST_CORONARY, Known, best_threshold
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
-from ctacal.nn.calibration import CATEGORY_KEYS
+from ctacal.nn.calibration import CATEGORY_KEYS, LesionDoubts
+from ctacal.nn.fitness import Figures
 from ctacal.nn.known_study import StudyFacts, read_test_study, write_test_study
 from ctacal.nn.predict import load_model
 from ctacal.scores import SCCT_2016
@@ -72,3 +74,23 @@ def test_a_broken_study_is_told_and_left_out(tmp_path: Path) -> None:
     status, told = calibrate(model, cohort)
     assert status == 1 and "known-44.npz" in told and "calibrated on 45 studies, 1 not scored" in told
     assert json.loads((model / "model.json").read_text())["calibration"]["studies"] == 45
+
+
+def known(true: float, *lesions: tuple[float, float]) -> Known:
+    """A study whose lesions, (probability, score) each, count from each threshold on."""
+    chance, score = np.asarray(lesions, float).reshape(-1, 2).T
+    doubts = tuple(
+        LesionDoubts(chance, np.repeat(score[:, None], 3, axis=1), float(score[chance >= least].sum()))
+        for least in LEAST_CORONARY
+    )
+    return Known(doubts, Figures(**dict.fromkeys(Figures.__slots__, None)), 0.0, true, None)
+
+
+def test_the_threshold_parts_false_lesions_from_true_ones() -> None:
+    found = [known(0.0, (0.55, 20.0)) for _ in range(20)] + [known(150.0, (0.75, 150.0)) for _ in range(20)]
+    assert LEAST_CORONARY[best_threshold(found)] == pytest.approx(0.65)
+
+
+def test_where_all_thresholds_agree_it_is_one_half() -> None:
+    found = [known(0.0) for _ in range(5)] + [known(50.0, (0.99, 50.0)) for _ in range(5)]
+    assert LEAST_CORONARY[best_threshold(found)] == 0.5

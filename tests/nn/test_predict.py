@@ -57,6 +57,13 @@ def test_a_gated_score_is_told_where_mass_has_a_scale(two_lesions: Volume) -> No
     assert mass_mg > 4 and told["gated_equivalent_agatston"] == pytest.approx(2 * mass_mg)
 
 
+@pytest.mark.parametrize(("least", "score"), [(0.3, 108.0), (0.5, 54.0), (0.8, 0.0)])
+def test_what_counts_begins_at_a_probability(two_lesions: Volume, least: float, score: float) -> None:
+    answer = replace(by_hand(nearly_lad), least_coronary=least).answer(two_lesions, SCCT_2016)
+    assert score_label_map(two_lesions, answer.labels, SCCT_2016)[1].agatston.total == pytest.approx(score)
+    assert answer.doubts.score == pytest.approx(score)
+
+
 def test_nothing_is_told_without_a_calibration(two_lesions: Volume) -> None:
     told = by_hand(nearly_lad)(two_lesions, SCCT_2016).uncertainty
     assert told is not None
@@ -113,12 +120,15 @@ def test_the_card_holds_calibration_and_range(tmp_path: Path) -> None:
     calibration = Calibration(slope=0.7, interval_width=2.5, studies=120, against="true labels")
     folder = model_folder(tmp_path, facts={"licence": "Apache-2.0"})
     digest = predict.load_model(folder).info.digest
-    predict.add_to_card(folder, calibration, {"pixel_mm": (0.6, 2.0)}, GatedScale(scale=5.0, power=1.0, least_mg=1.0))
+    scale = GatedScale(scale=5.0, power=1.0, least_mg=1.0)
+    predict.add_to_card(
+        folder, least_coronary=0.6, calibration=calibration, training_range={"pixel_mm": (0.6, 2.0)}, gated_scale=scale
+    )
     model = predict.load_model(folder)
     assert model.info.digest == digest
     assert model.card["facts"] == {"licence": "Apache-2.0"}
     assert model.calibration == calibration
-    assert model.gated_scale == GatedScale(scale=5.0, power=1.0, least_mg=1.0)
+    assert (model.gated_scale, model.least_coronary) == (scale, 0.6)
     assert model.training_range == {"pixel_mm": (0.6, 2.0)}
 
 

@@ -1,14 +1,15 @@
 """``ctacal calibrate``: what a model should know of itself, measured on validation studies, into its model.json."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import typer
 
+from ctacal.agreement import cross_table, risk_categories, weighted_kappa
 from ctacal.cli.progress import progress
 from ctacal.errors import Refusal, UsageError
-from ctacal.nn.calibration import KnownScore, fit_calibration
+from ctacal.nn.calibration import KnownScore, LesionDoubts, fit_calibration
 from ctacal.nn.fitness import Figures, training_range
 from ctacal.nn.gated import GatedScale, fit_gated_scale
 from ctacal.nn.known_study import read_test_study
@@ -17,39 +18,87 @@ from ctacal.scores import SCCT_2016, score_label_map
 
 AGAINST = "the Agatston score of the true label map on the same scan (scct2016)"
 
+LEAST_CORONARY = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))
+"""Probabilities tried: from which on a voxel counts (own choice)."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Known:
-    """One validation study: what the model said, and the truth."""
+    """One validation study: what the model says at each of ``LEAST_CORONARY``, and the truth."""
 
-    score: KnownScore
+    doubts: tuple[LesionDoubts, ...]
     figures: Figures
     regressed_mg: float
+    true_agatston: float
     gated_agatston: float | None
 
 
 def run(model_folder: Path, cohort: Path) -> int:
-    """Fit calibration, gated scale and training range, and write them; the exit status is 1 where studies failed."""
+    """Measure, and write to model.json; the exit status is 1 where studies failed."""
     paths = sorted(cohort.glob("*.npz"))
     if not paths:
         raise UsageError(f"{cohort} holds no validation studies (.npz)")
-    model, found, refused = load_model(model_folder), [], 0
-    with progress("calibrating", len(paths)) as advance:
-        for one in _known(model, paths):
-            if isinstance(one, Known):
-                found.append(one)
-            else:
-                refused += 1
-                typer.echo(one, err=True)
-            advance()
+    found, problems = _gathered(load_model(model_folder), paths)
+    for problem in problems:
+        typer.echo(problem, err=True)
     try:
-        calibration = fit_calibration([one.score for one in found], against=AGAINST)
-        scale = _gated_scale(found)
+        _measure(model_folder, found)
     except ValueError as problem:
         raise UsageError(f"{cohort}: {problem}") from problem
-    add_to_card(model_folder, calibration, training_range(one.figures for one in found), scale)
-    typer.echo(f"{model_folder / 'model.json'}: calibrated on {len(found)} studies, {refused} not scored")
-    return int(refused > 0)
+    typer.echo(f"{model_folder / 'model.json'}: calibrated on {len(found)} studies, {len(problems)} not scored")
+    return int(bool(problems))
+
+
+def _gathered(model: Model, paths: list[Path]) -> tuple[list[Known], list[str]]:
+    """Each study's answer and truth, and why others have none."""
+    found, problems = [], []
+    with progress("calibrating", len(paths)) as advance:
+        for path in paths:
+            try:
+                found.append(_known(model, path))
+            except (Refusal, UsageError) as problem:
+                problems.append(f"{path.name}: {problem}")
+            advance()
+    return found, problems
+
+
+def _known(model: Model, path: Path) -> Known:
+    study = read_test_study(path)
+    seen = model.find(study.volume, SCCT_2016)
+    return Known(
+        tuple(replace(model, least_coronary=least).answered(seen).doubts for least in LEAST_CORONARY),
+        seen.figures,
+        sum((seen.mass_mg or {}).values()),
+        score_label_map(study.volume, study.labels, SCCT_2016)[1].agatston.total,
+        study.facts.reference_agatston,
+    )
+
+
+def _measure(model_folder: Path, found: list[Known]) -> None:
+    """Raises ``ValueError`` where the studies are too few."""
+    chosen = best_threshold(found)
+    rows = [KnownScore(one.doubts[chosen], one.true_agatston) for one in found]
+    add_to_card(
+        model_folder,
+        least_coronary=LEAST_CORONARY[chosen],
+        calibration=fit_calibration(rows, against=AGAINST),
+        training_range=training_range(one.figures for one in found),
+        gated_scale=_gated_scale(found),
+    )
+
+
+def best_threshold(found: list[Known]) -> int:
+    """Which of ``LEAST_CORONARY`` agrees best with the truth: linear weighted kappa over the four categories.
+
+    Kappa is averaged over each threshold and its neighbours, so that one lucky study does not decide; of equals, the
+    one nearest to one half.
+    """
+    true = risk_categories([one.true_agatston for one in found])
+    told = [risk_categories([one.doubts[k].score for one in found]) for k in range(len(LEAST_CORONARY))]
+    kappas = np.array([weighted_kappa(cross_table(true, one), "linear").estimate or 0.0 for one in told])
+    smooth = np.array([kappas[max(0, k - 1) : k + 2].mean() for k in range(len(kappas))])
+    order = np.lexsort((np.abs(np.array(LEAST_CORONARY) - 0.5), -smooth.round(4)))
+    return int(order[0])
 
 
 def _gated_scale(found: list[Known]) -> GatedScale | None:
@@ -58,17 +107,3 @@ def _gated_scale(found: list[Known]) -> GatedScale | None:
     if not any(mass for mass, _ in pairs):
         return None
     return fit_gated_scale([mass for mass, _ in pairs], [score for _, score in pairs])
-
-
-def _known(model: Model, paths: list[Path]) -> Iterator[Known | str]:
-    """Each study's answer and truth, or why there is none."""
-    for path in paths:
-        try:
-            study = read_test_study(path)
-            answer = model.answer(study.volume, SCCT_2016)
-        except (Refusal, UsageError) as problem:
-            yield f"{path.name}: {problem}"
-            continue
-        true = score_label_map(study.volume, study.labels, SCCT_2016)[1].agatston.total
-        mass_mg = sum((answer.mass_mg or {}).values())
-        yield Known(KnownScore(answer.doubts, true), answer.figures, mass_mg, study.facts.reference_agatston)

@@ -65,6 +65,21 @@ class Stage:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Found:
+    """What the networks give for one scan, before it is decided what counts."""
+
+    volume: Volume
+    rule: ScoringRule
+    heart: HeartMask
+    figures: Figures
+    at: Index
+    """(slice, row, column) of the candidates: voxels that can score."""
+    probability: Floats
+    """(candidates, classes)."""
+    mass_mg: Mapping[str, float] | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Answer:
     """What the networks say of one scan."""
 
@@ -74,7 +89,7 @@ class Answer:
     mass_mg: Mapping[str, float] | None
     """True calcium mass by vessel, as regressed; None where no network ran, or it has no such head."""
     certainty: float | None
-    """Mean probability of the class taken, over the voxels labelled coronary; None without any."""
+    """Mean probability of being coronary, over the voxels labelled so; None without any."""
     doubts: LesionDoubts
     figures: Figures
 
@@ -92,6 +107,8 @@ class Model:
     gated_scale: GatedScale | None = None
     """None: no equivalent of a gated scan's score is told."""
     training_range: Range = field(default_factory=dict)
+    least_coronary: float = 0.5
+    """A voxel counts from this probability of being coronary on."""
 
     def watched(self, by: Callable[[Run], Run]) -> "Model":
         """The same model, each network called through ``by``: to time it, or to see what it is given."""
@@ -111,25 +128,32 @@ class Model:
 
     def answer(self, volume: Volume, rule: ScoringRule) -> Answer:
         """Label the voxels of a canonical volume at or above the rule's threshold. Raises ``Refusal``."""
+        return self.answered(self.find(volume, rule))
+
+    def find(self, volume: Volume, rule: ScoringRule) -> Found:
+        """Run the networks on a canonical volume. Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
         heart = locate_heart(volume, self.heart)
-        figures = figures_of(volume, heart)
         at = _candidates(volume, heart, rule.threshold_hu)
-        probability, mass_mg = self._calcium_at(volume, heart, at)  # (candidates, classes)
+        probability, mass_mg = self._calcium_at(volume, heart, at)
+        return Found(volume, rule, heart, figures_of(volume, heart), at, probability, mass_mg)
+
+    def answered(self, found: Found) -> Answer:
+        """What counts: voxels whose probability of being coronary reaches ``least_coronary``; then the likeliest."""
         values = np.asarray(self.calcium.classes, np.uint8)
         is_coronary_class = np.array([is_coronary(int(label)) for label in values])
-        taken = probability.argmax(axis=1)
-        coronary = is_coronary_class[taken]
-        labels = np.zeros(volume.geometry.shape, np.uint8)
-        labels[at] = values[taken]
+        chance = found.probability[:, is_coronary_class].sum(axis=1)  # (candidates,)
+        coronary = chance >= self.least_coronary
+        allowed = is_coronary_class == coronary[:, None]  # (candidates, classes)
+        taken = np.where(allowed, found.probability, -1.0).argmax(axis=1)
+        labels = np.zeros(found.volume.geometry.shape, np.uint8)
+        labels[found.at] = values[taken]
         return Answer(
-            labels=LabelMap(labels, volume.geometry),
-            heart=heart,
-            mass_mg=mass_mg,
-            certainty=float(probability.max(axis=1)[coronary].mean()) if coronary.any() else None,
-            doubts=_doubts(
-                volume, at, coronary, probability[:, is_coronary_class].sum(axis=1), rule, figures.noise_sd_hu
-            ),
-            figures=figures,
+            labels=LabelMap(labels, found.volume.geometry),
+            heart=found.heart,
+            mass_mg=found.mass_mg,
+            certainty=float(chance[coronary].mean()) if coronary.any() else None,
+            doubts=_doubts(found, coronary, chance),
+            figures=found.figures,
         )
 
     def _calcium_at(self, volume: Volume, heart: HeartMask, at: Index) -> tuple[Floats, dict[str, float] | None]:
@@ -141,22 +165,16 @@ class Model:
         return _sampled(probability, volume.geometry, grid, at), _by_vessel(mass)
 
 
-def _doubts(
-    volume: Volume,
-    at: Index,
-    coronary: NDArray[np.bool_],
-    probability: Floats,
-    rule: ScoringRule,
-    noise_sd_hu: float | None,
-) -> LesionDoubts:
+def _doubts(found: Found, coronary: NDArray[np.bool_], chance: Floats) -> LesionDoubts:
     """Of the candidates, ``coronary`` being those that count, on the part of the scan that holds them."""
-    starts = [int(index.min(initial=n - 1)) for index, n in zip(at, volume.hu.shape, strict=True)]
+    at, shape = found.at, found.volume.hu.shape
+    starts = [int(index.min(initial=n - 1)) for index, n in zip(at, shape, strict=True)]
     stops = [int(index.max(initial=start)) + 1 for index, start in zip(at, starts, strict=True)]
-    part = volume.crop((slice(starts[0], stops[0]), slice(starts[1], stops[1]), slice(starts[2], stops[2])))
+    part = found.volume.crop((slice(starts[0], stops[0]), slice(starts[1], stops[1]), slice(starts[2], stops[2])))
     inside = tuple(index - start for index, start in zip(at, starts, strict=True))
-    counted, chance = np.zeros(part.hu.shape, bool), np.zeros(part.hu.shape, np.float32)
-    counted[inside], chance[inside] = coronary, probability
-    return lesion_doubts(part, counted, chance, rule, noise_sd_hu or 0.0)
+    counted, chances = np.zeros(part.hu.shape, bool), np.zeros(part.hu.shape, np.float32)
+    counted[inside], chances[inside] = coronary, chance
+    return lesion_doubts(part, counted, chances, found.rule, found.figures.noise_sd_hu or 0.0)
 
 
 def load_model(
@@ -184,6 +202,7 @@ def load_model(
         calibration=None if calibration is None else Calibration.from_json(calibration, f"{where}calibration: "),
         gated_scale=None if scale is None else GatedScale.from_json(scale, f"{where}gated_scale: "),
         training_range=_training_range(card.get("training_range", {}), where),
+        least_coronary=_share(card.get("least_coronary", 0.5), f"{where}least_coronary"),
     )  # fmt: skip
 
 
@@ -210,13 +229,24 @@ def read_card(folder: Path = WEIGHTS) -> dict[str, Any]:
     return card
 
 
+def _share(value: Any, where: str) -> float:
+    if not isinstance(value, (int, float)) or not 0 < value < 1:
+        raise UsageError(f"{where}: expected a number between 0 and 1, got {value!r}")
+    return float(value)
+
+
 def add_to_card(
-    folder: Path, calibration: Calibration, training_range: Range, gated_scale: GatedScale | None = None
+    folder: Path,
+    *,
+    least_coronary: float,
+    calibration: Calibration,
+    training_range: Range,
+    gated_scale: GatedScale | None = None,
 ) -> None:
     """Write what was measured after export to a model's card; the networks and their digest stay as they are."""
     known = {name: list(ends) for name, ends in training_range.items()}
-    card = read_card(folder) | {"calibration": calibration.to_json(), "training_range": known}
-    card |= {"gated_scale": gated_scale.to_json()} if gated_scale else {}
+    card = read_card(folder) | {"least_coronary": least_coronary, "calibration": calibration.to_json()}
+    card |= {"training_range": known} | ({"gated_scale": gated_scale.to_json()} if gated_scale else {})
     write_text(folder / "model.json", json.dumps(card, indent=2) + "\n")
 
 
