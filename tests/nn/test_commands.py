@@ -22,7 +22,7 @@ from tests.nn.toys import toys
 from tests.test_cli import run
 
 
-def recipe_file(folder: Path, *, steps: int) -> Path:
+def recipe_file(folder: Path, *, steps: int, log_every: int = 1, validate_every: int = 500) -> Path:
     """A recipe with the toys beside it."""
     for sample in toys():
         write_sample(folder / "data", sample)
@@ -31,7 +31,7 @@ def recipe_file(folder: Path, *, steps: int) -> Path:
         'name = "toy"\n[network]\nwidths = [4, 8]\nlstm_channels = 2\n'
         '[data]\ntraining = ["data"]\nvalidation = ["data"]\n'
         "[sampling]\nslices = 4\nrows = 40\ncolumns = 40\n"
-        f"[train]\nsteps = {steps}\nsequences = 1\nlog_every = 1\n"
+        f"[train]\nsteps = {steps}\nsequences = 1\nlog_every = {log_every}\nvalidate_every = {validate_every}\n"
     )
     return path
 
@@ -50,10 +50,11 @@ def test_train_tells_validation_and_the_best_checkpoint(
         printed = capsys.readouterr()
         assert printed.out.strip() == str(tmp_path / "out" / "best.pt")
         assert read_checkpoint(tmp_path / "out" / "best.pt").recipe.name == "toy"
-    run("train", recipe_file(tmp_path, steps=3), "-o", tmp_path / "new", monkeypatch=monkeypatch)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("step 3  loss ")
-    assert "dice 0." in line
+    again = recipe_file(tmp_path, steps=3, log_every=20, validate_every=2)
+    assert run("train", again, "-o", tmp_path / "new", monkeypatch=monkeypatch) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  loss ")[0] for line in lines] == ["step 2", "step 3"]
+    assert all("  dice 0." in line for line in lines)
 
 
 @pytest.mark.parametrize(

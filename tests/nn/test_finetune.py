@@ -22,8 +22,8 @@ STEPS, LEARNING_RATE = 40, 5e-3
 
 
 def misread(sample: Sample) -> Sample:
-    """As at a site whose readers call LAD what the network knows as other calcium."""
-    labels = np.where(sample.labels == Calcium.OTHER, np.uint8(Calcium.LAD), sample.labels)
+    """As at a site whose readers call a valve what the network knows as RCA."""
+    labels = np.where(sample.labels == Calcium.RCA, np.uint8(Calcium.OTHER), sample.labels)
     return replace(sample, labels=labels, mass_mg=np.full_like(sample.mass_mg, np.nan))
 
 

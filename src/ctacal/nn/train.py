@@ -154,10 +154,11 @@ def _keep(run: "Run", figures: Figures, validation: Samples, out: Path, log: "_L
     """After a step: log, validate, write checkpoints, where it is time; returns what was logged."""
     config, step = run.recipe.train, run.step
     ends = step == config.steps
+    validates = step % config.validate_every == 0 or ends
     told: dict[str, float] = {}
-    if step % config.log_every == 0 or ends:
+    if step % config.log_every == 0 or validates:
         told = {"learning_rate": learning_rate(step - 1, config), **figures}
-    if step % config.validate_every == 0 or ends:
+    if validates:
         told |= _validated(run, validation, out)
     if told:
         log.write({"step": step, **told})
