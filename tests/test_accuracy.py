@@ -115,7 +115,7 @@ def test_kinds_may_be_unknown(tmp_path: Path) -> None:
 def test_what_the_predictor_tells_is_written_through(tmp_path: Path) -> None:
     told = {
         "coronary_certainty": 0.9,
-        "regressed_mass_mg_LAD": 1.5,
+        "excess_mass_mg_LAD": 1.5,
         "gated_equivalent_agatston": 7.5,
         "p_0": 0.1,
         "p_1_100": 0.7,

@@ -254,7 +254,8 @@ def test_labels_come_back_on_the_scan(spacing_mm: tuple[float, float, float]) ->
     assert prediction.heart is not None
     assert prediction.uncertainty is not None
     assert prediction.uncertainty["coronary_certainty"] == pytest.approx(0.9)
-    assert prediction.uncertainty["regressed_mass_mg_LAD"] >= 90 / spacing_mm[0]
+    excess = (17 * (300 - 40) + (129 - 40)) * np.prod(spacing_mm) / 1000
+    assert prediction.uncertainty["excess_mass_mg_LAD"] == pytest.approx(excess / 1.28, rel=0.25)  # resampled
 
 
 def test_nothing_bright_needs_no_second_network() -> None:

@@ -9,7 +9,7 @@ from ctacal.nn.gated import GatedScale, fit_gated_scale
 def test_a_known_law_is_found_again() -> None:
     rng = np.random.default_rng(1)
     true = np.where(rng.random(200) < 0.4, 0.0, rng.lognormal(3, 1.2, 200))
-    mass = true * rng.lognormal(0, 0.15, 200) + rng.uniform(0, 0.3, 200)  # what is regressed is never exactly 0
+    mass = true * rng.lognormal(0, 0.15, 200) + rng.uniform(0, 0.3, 200)  # what is measured is never exactly 0
     fitted = fit_gated_scale(mass.tolist(), (4.0 * true**1.1).tolist())
     assert fitted.scale == pytest.approx(4.0, rel=0.2) and fitted.power == pytest.approx(1.1, abs=0.05)
     assert 0.25 < fitted.least_mg < 3

@@ -53,8 +53,25 @@ def test_a_gated_score_is_told_where_mass_has_a_scale(two_lesions: Volume) -> No
     model = replace(by_hand(nearly_lad), gated_scale=GatedScale(scale=2.0, power=1.0, least_mg=0.5))
     told = model(two_lesions, SCCT_2016).uncertainty
     assert told is not None
-    mass_mg = sum(told[f"regressed_mass_mg_{vessel}"] for vessel in ("LM", "LAD", "LCX", "RCA"))
-    assert mass_mg > 4 and told["gated_equivalent_agatston"] == pytest.approx(2 * mass_mg)
+    mass_mg = sum(told[f"excess_mass_mg_{vessel}"] for vessel in ("LM", "LAD", "LCX", "RCA"))
+    assert mass_mg == pytest.approx(54 / 1000 * (300 - 40) / 1.28, rel=0.05)  # 54 mm3 of 300 HU in blood of 40
+    assert told["gated_equivalent_agatston"] == pytest.approx(2 * mass_mg)
+
+
+def test_mass_is_kept_by_blur() -> None:
+    """The same calcium on one voxel or spread over nine; what is fainter than the floor, or elsewhere, adds nothing."""
+    classes, near = tuple(int(label) for label in BY_VESSEL), np.ones((1, 9, 9), bool)
+    probability = np.zeros((1, len(classes), 9, 9), np.float32)
+    probability[:, classes.index(Calcium.RCA), :, :6] = 1.0
+    sharp, spread = np.full((1, 9, 9), 40.0, np.float32), np.full((1, 9, 9), 40.0, np.float32)
+    sharp[0, 3, 3] = 40 + 900
+    spread[0, 2:5, 2:5] = 40 + 100
+    sharp[0, 4, 7] = 500
+    spread[0, 7, 0:3] = 75
+    one, other = (predict.excess_mass_mg(hu, probability, near, classes, 2.0) for hu in (sharp, spread))
+    assert one == other
+    assert one == {"LM": 0.0, "LAD": 0.0, "LCX": 0.0, "RCA": pytest.approx(900 * 2 / 1000 / 1.28, abs=0.01)}
+    assert predict.excess_mass_mg(sharp, probability[:, :3], near, (0, 5, 6), 2.0) is None
 
 
 @pytest.mark.parametrize(("least", "score"), [(0.3, 108.0), (0.5, 54.0), (0.8, 0.0)])

@@ -173,13 +173,13 @@ def _answer(study: KnownStudy, prediction: Prediction, rule: ScoringRule) -> Row
     scores = score_label_map(study.volume, prediction.labels, rule)[1]
     told = prediction.uncertainty or {}
     counted = _counted(study, prediction.labels, scores, rule)
-    regressed = {vessel.upper(): told.get(f"regressed_mass_mg_{vessel.upper()}") for vessel in VESSELS}
+    mass_mg = {vessel.upper(): told.get(f"excess_mass_mg_{vessel.upper()}") for vessel in VESSELS}
     return {
         "kinds_counted": " ".join(f"{kind}:{agatston:.4f}" for kind, agatston in counted.items()),
         "agatston": scores.agatston.total,
         **_by_vessel("agatston_", scores.agatston.per_vessel),
         "agatston_coronary": scores.agatston.per_vessel["CORONARY"],
-        **_by_vessel("mass_mg_", regressed),
+        **_by_vessel("mass_mg_", mass_mg),
         "gated_equivalent_agatston": told.get("gated_equivalent_agatston"),
         "certainty": told.get("coronary_certainty"),
         **{name: told.get(name) for name in PROBABILITIES},

@@ -28,7 +28,7 @@ class Known:
 
     doubts: tuple[LesionDoubts, ...]
     figures: Figures
-    regressed_mg: float
+    excess_mg: float
     true_agatston: float
     gated_agatston: float | None
 
@@ -102,8 +102,8 @@ def best_threshold(found: list[Known]) -> int:
 
 
 def _gated_scale(found: list[Known]) -> GatedScale | None:
-    """None where the network regresses no mass, or no gated score is known."""
-    pairs = [(one.regressed_mg, one.gated_agatston) for one in found if one.gated_agatston is not None]
+    """None where the network finds no mass in any study, or no gated score is known."""
+    pairs = [(one.excess_mg, one.gated_agatston) for one in found if one.gated_agatston is not None]
     if not any(mass for mass, _ in pairs):
         return None
     return fit_gated_scale([mass for mass, _ in pairs], [score for _, score in pairs])

@@ -1,4 +1,4 @@
-"""What a gated calcium scan of the same patient would score, from the mass of calcium that the network regresses.
+"""What a gated calcium scan of the same patient would score, from the mass of calcium that it shows.
 
 A CTAC is blurred by heartbeat, breath and thick slices, so its Agatston score runs below that of a gated scan, and
 small plaques fall under 130 HU altogether. Mass is hardly changed by blur: hence this second number beside the score,
@@ -27,7 +27,7 @@ class GatedScale:
     scale: float
     power: float
     least_mg: float
-    """Less regressed mass is taken for none."""
+    """Less mass is taken for none."""
     studies: int = 0
 
     def agatston(self, mass_mg: float) -> float:
@@ -49,7 +49,7 @@ class GatedScale:
 
 
 def fit_gated_scale(mass_mg: Sequence[float], gated_agatston: Sequence[float]) -> GatedScale:
-    """Fit on validation studies: regressed mass (all vessels), and the score of a gated scan of the same calcium.
+    """Fit on validation studies: mass (all vessels), and the score of a gated scan of the same calcium.
 
     The power law by least absolute error of log(1 + score) among studies with both; ``least_mg`` where sensitivity and
     specificity for any calcium sum highest (Youden WJ, Cancer 1950;3:32-35). Raises ``ValueError`` where there are

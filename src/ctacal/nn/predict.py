@@ -45,6 +45,14 @@ WEIGHTS = Path(__file__).with_name("weights")
 MIN_HEART_ML = 100.0
 """What is found of a heart is at least this large, even where the scan cuts it off (own choice)."""
 
+TISSUE_HU, MASS_ABOVE_HU = 40.0, 80.0
+"""What lies where calcium is, unenhanced blood; and from where on a voxel holds enough more to be added up: noise
+alone seldom reaches it (own choice; the networks are trained from 50 HU on)."""
+
+HU_PER_MG_CM3 = 1.28
+"""Of hydroxyapatite at 120 kVp: 200 mg/cm3 reads 255 to 262 HU (the simulator's beam; QRM phantom). Other voltages are
+not corrected for."""
+
 Run = Callable[[Floats], list[Floats]]
 """A network: (slices, channels, rows, columns) -> its outputs."""
 
@@ -87,7 +95,7 @@ class Answer:
     """Only voxels at or above the threshold are labelled."""
     heart: HeartMask
     mass_mg: Mapping[str, float] | None
-    """True calcium mass by vessel, as regressed; None where no network ran, or it has no such head."""
+    """Mass by vessel (``excess_mass_mg``); None where no network ran, or it names no vessel."""
     certainty: float | None
     """Mean probability of being coronary, over the voxels labelled so; None without any."""
     doubts: LesionDoubts
@@ -120,7 +128,7 @@ class Model:
         answer = self.answer(volume, rule)
         told = uncertainty_of(answer.doubts, self.calibration) if self.calibration else {}
         told |= {"coronary_certainty": answer.certainty} if answer.certainty is not None else {}
-        told |= {f"regressed_mass_mg_{vessel}": mg for vessel, mg in (answer.mass_mg or {}).items()}
+        told |= {f"excess_mass_mg_{vessel}": mg for vessel, mg in (answer.mass_mg or {}).items()}
         if self.gated_scale:
             told["gated_equivalent_agatston"] = self.gated_scale.agatston(sum((answer.mass_mg or {}).values()))
         reasons = tuple(doubts_about(answer.figures, self.training_range))
@@ -161,8 +169,13 @@ class Model:
         if not at[0].size:
             return np.zeros((0, len(self.calcium.classes)), np.float32), None
         grid = crop_grid(heart, self.calcium.config.pixel_mm, self.calcium.config.multiple)
-        probability, *mass = self.calcium.run(_calcium_view(volume, heart, grid, self.calcium.config))
-        return _sampled(probability, volume.geometry, grid, at), _by_vessel(mass)
+        hu = resampled(volume.hu, volume.geometry, grid, fill=None)
+        inside = resampled(heart.mask, volume.geometry, grid, fill=0.0) >= 0.5
+        x = network_input(hu, inside, heart_centre_index(inside), grid.spacing_mm, self.calcium.config)
+        probability = self.calcium.run(x)[0]
+        near = grown(inside, HEART_REACH_MM, grid.spacing_mm[1])
+        mass_mg = excess_mass_mg(hu, probability, near, self.calcium.classes, grid.voxel_volume_mm3)
+        return _sampled(probability, volume.geometry, grid, at), mass_mg
 
 
 def _doubts(found: Found, coronary: NDArray[np.bool_], chance: Floats) -> LesionDoubts:
@@ -342,11 +355,22 @@ def _box_around(heart: HeartMask) -> Box:
     return slices, rows, columns
 
 
-def _calcium_view(volume: Volume, heart: HeartMask, grid: Geometry, config: NetworkConfig) -> Floats:
-    """What the calcium network sees."""
-    hu = resampled(volume.hu, volume.geometry, grid, fill=None)
-    inside = resampled(heart.mask, volume.geometry, grid, fill=0.0) >= 0.5
-    return network_input(hu, inside, heart_centre_index(inside), grid.spacing_mm, config)
+def excess_mass_mg(
+    hu: Floats, probability: Floats, near: Mask, classes: tuple[int, ...], voxel_mm3: float
+) -> dict[str, float] | None:
+    """Mass of hydroxyapatite by vessel, from what calcium adds to each voxel; None where no vessel is named.
+
+    ``hu`` and ``near`` (the heart) are (slices, rows, columns), ``probability`` (slices, classes, rows, columns). Blur
+    spreads calcium but keeps its sum, so voxels below the threshold of the score are added up too.
+    """
+    if not set(MASS_VESSELS) <= set(classes):
+        return None
+    excess = np.where(near & (hu >= MASS_ABOVE_HU), hu - TISSUE_HU, 0.0)
+    coronary = np.array([is_coronary(label) for label in classes])
+    counted = probability[:, coronary].sum(axis=1) >= 0.5
+    vessel = np.asarray(classes)[coronary][probability[:, coronary].argmax(axis=1)]
+    mg_per_hu = voxel_mm3 / 1000 / HU_PER_MG_CM3
+    return {one.name: round(float(excess[counted & (vessel == one)].sum()) * mg_per_hu, 2) for one in MASS_VESSELS}
 
 
 def _sampled(probability: Floats, scan: Geometry, grid: Geometry, at: Index) -> Floats:
@@ -360,10 +384,3 @@ def _sampled(probability: Floats, scan: Geometry, grid: Geometry, at: Index) -> 
     upper = probability[number, :, r0, c0] * (1 - fc) + probability[number, :, r0, c0 + 1] * fc
     lower = probability[number, :, r0 + 1, c0] * (1 - fc) + probability[number, :, r0 + 1, c0 + 1] * fc
     return np.asarray(upper * (1 - fr) + lower * fr, np.float32)
-
-
-def _by_vessel(mass: list[Floats]) -> dict[str, float] | None:
-    """The sums over the slices of (slices, 4)."""
-    if not mass:
-        return None
-    return {vessel.name: round(float(mg), 2) for vessel, mg in zip(MASS_VESSELS, mass[0].sum(axis=0), strict=True)}

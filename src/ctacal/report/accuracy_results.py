@@ -58,7 +58,7 @@ NUMBERS = (
     "seconds",
 )
 """``true``: of the true label map on the same scan; ``gated``: of the same calcium on a gated, noise-free scan;
-``agatston_coronary``: where the vessel is not named; ``mass_mg``: as the network regresses it, and
+``agatston_coronary``: where the vessel is not named; ``mass_mg``: what calcium adds to the voxels, and
 ``gated_equivalent_agatston`` what a gated scan would score by that."""
 
 COLUMNS = (*TEXT, *NUMBERS)
