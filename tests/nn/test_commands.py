@@ -115,7 +115,7 @@ def test_two_processes_by_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ctacal"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*launch, "train", path, "-o", tmp_path / "two"], env=environment, capture_output=True, text=True, timeout=240
+        [*launch, "train", path, "-o", tmp_path / "two"], env=environment, capture_output=True, text=True, timeout=480
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "two" / "best.pt"), "told once"
