@@ -131,6 +131,12 @@ def test_other_networks_export(tmp_path: Path, config: NetworkConfig) -> None:
 
 
 @pytest.mark.slow
+def test_no_folder_of_the_trainer_is_in_the_graphs(exported: Path) -> None:
+    for stage in ("heart", "calcium"):
+        content = (exported / f"{stage}.onnx").read_bytes()
+        assert b"site-packages" not in content and b"ctacal/nn" not in content
+
+
 def test_the_card_names_what_it_ships_with(exported: Path) -> None:
     card = json.loads((exported / "model.json").read_text())
     assert card["facts"] == {"licence": "Apache-2.0"}

@@ -38,11 +38,12 @@ def run(model_folder: Path, cohort: Path) -> int:
     paths = sorted(cohort.glob("*.npz"))
     if not paths:
         raise UsageError(f"{cohort} holds no validation studies (.npz)")
-    found, problems = _gathered(load_model(model_folder), paths)
+    model = load_model(model_folder)
+    found, problems = _gathered(model, paths)
     for problem in problems:
         typer.echo(problem, err=True)
     try:
-        _measure(model_folder, found)
+        _measure(model_folder, model, found)
     except ValueError as problem:
         raise UsageError(f"{cohort}: {problem}") from problem
     typer.echo(f"{model_folder / 'model.json'}: calibrated on {len(found)} studies, {len(problems)} not scored")
@@ -74,7 +75,7 @@ def _known(model: Model, path: Path) -> Known:
     )
 
 
-def _measure(model_folder: Path, found: list[Known]) -> None:
+def _measure(model_folder: Path, model: Model, found: list[Known]) -> None:
     """Raises ``ValueError`` where the studies are too few."""
     chosen = best_threshold(found)
     rows = [KnownScore(one.doubts[chosen], one.true_agatston) for one in found]
@@ -82,9 +83,18 @@ def _measure(model_folder: Path, found: list[Known]) -> None:
         model_folder,
         least_coronary=LEAST_CORONARY[chosen],
         calibration=fit_calibration(rows, against=AGAINST),
-        training_range=training_range(one.figures for one in found),
+        training_range=_with_augmentation(training_range(one.figures for one in found), model),
         gated_scale=_gated_scale(found),
     )
+
+
+def _with_augmentation(known: dict[str, tuple[float, float]], model: Model) -> dict[str, tuple[float, float]]:
+    """Training shifts the HU of whole scans: simulated blood is more alike than patients' is."""
+    offset_hu = float(model.card["stages"]["calcium"]["recipe"]["augmentation"]["offset_hu"])
+    if "blood_hu" not in known:
+        return known
+    low, high = known["blood_hu"]
+    return known | {"blood_hu": (round(low - offset_hu, 4), round(high + offset_hu, 4))}
 
 
 def best_threshold(found: list[Known]) -> int:

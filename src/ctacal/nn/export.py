@@ -185,6 +185,29 @@ def write_onnx(network: nn.Module, config: NetworkConfig, path: Path) -> None:
     _tidy(made.model)
     with whole_file(path) as temporary:
         made.save(temporary, external_data=False)
+        forget_traces(temporary)
+
+
+def forget_traces(path: Path) -> None:
+    """Take out where in whose files each node was traced: of no use to others, and it names the trainer's folders."""
+    import onnx
+
+    model = onnx.load(path)
+    for graph in _graphs(model.graph):
+        for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+            del part.metadata_props[:]
+            part.doc_string = ""
+    del model.metadata_props[:]
+    onnx.save(model, path)
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """It, and those of the loops in it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _graphs(attribute.g)
 
 
 def _tidy(model: Any) -> None:
