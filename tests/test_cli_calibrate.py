@@ -70,6 +70,7 @@ def test_too_few_are_refused_and_the_model_stays(tmp_path: Path) -> None:
 def test_a_broken_study_is_told_and_left_out(tmp_path: Path) -> None:
     model, cohort = write_hand_model(tmp_path / "model"), write_cohort(tmp_path / "validation", 44)
     (cohort / "known-44.npz").write_bytes(b"no study")
+    (cohort / ".writing-x.npz").write_bytes(b"half a study")  # of a run beside: no study yet
     shutil.copy(cohort / "known-00.npz", cohort / "known-45.npz")
     status, told = calibrate(model, cohort)
     assert status == 1 and "known-44.npz" in told and "calibrated on 45 studies, 1 not scored" in told

@@ -67,7 +67,7 @@ def run(options: Options) -> int:
 
 def _score_cohort(options: Options, cohort: Path, models: Sequence[Model]) -> int:
     """Fill OUT/results.csv study by study; how many of its lines are not scored."""
-    paths = sorted(cohort.glob("*.npz"))
+    paths = sorted(cohort.glob("[!.]*.npz"))  # not what is being written
     if not paths:
         raise UsageError(f"{cohort} holds no test studies (.npz)")
     if options.kind not in COHORT_KINDS:

@@ -35,7 +35,7 @@ class Known:
 
 def run(model_folder: Path, cohort: Path) -> int:
     """Measure, and write to model.json; the exit status is 1 where studies failed."""
-    paths = sorted(cohort.glob("*.npz"))
+    paths = sorted(cohort.glob("[!.]*.npz"))  # not what is being written
     if not paths:
         raise UsageError(f"{cohort} holds no validation studies (.npz)")
     model = load_model(model_folder)

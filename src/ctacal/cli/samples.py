@@ -56,7 +56,7 @@ def _told(results: Iterator[str], options: Options) -> int:
                 failed += 1
                 typer.echo(f"patient {number}: {problem}", err=True)
             advance()
-    made = sum(1 for _ in options.out.glob("*.npz"))
+    made = sum(1 for _ in options.out.glob("[!.]*.npz"))
     typer.echo(f"{options.out}: {made} files" + (f"; {failed} patients failed" if failed else ""))
     return int(failed > 0)
 

@@ -219,7 +219,7 @@ class SampleFolder(Samples):
 
 def _noted(folder: Path) -> Iterator[tuple[Path, str, Contents]]:
     """Each file with its digest and contents; only files that are new or have changed are read."""
-    paths = sorted(folder.glob("*.npz"))
+    paths = sorted(folder.glob("[!.]*.npz"))  # not what is being written
     if not paths:
         raise UsageError(f"{folder}: no training samples (.npz) there")
     note = folder / "contents.json"
