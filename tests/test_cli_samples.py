@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ctacal
 from ctacal.cli import samples, simulated_samples
 from ctacal.cli.simulated_samples import HELD_OUT, KnownSet, SampleSet, make_samples, make_test_studies, sample_of
 from ctacal.errors import UsageError
 from ctacal.labels import Calcium
+from ctacal.nn.classes import NOT_CORONARY
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.known_study import read_test_study
 from ctacal.nn.samples import read_sample
@@ -116,6 +118,19 @@ def test_pictures_lie_within_what_was_built(cache: AnatomyCache) -> None:
             top_mm = told.bottom_mm + (told.shape[0] - 1) * told.centre.spacing_mm + half_mm + told.breathing_mm
             low, high = (cache.geometry.to_patient_mm((k, 0, 0))[2] for k in (-0.5, cache.geometry.shape[0] - 0.5))
             assert told.bottom_mm - half_mm >= low and top_mm <= high
+
+
+def test_a_sites_own_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sample stands for a site's study; a row that fails is told, and the others are made."""
+    sample = Path(ctacal.__file__).parent / "sample"
+    scan, labels = sample / "thorax_phantom.zip", sample / "thorax_phantom_labels.nii.gz"
+    table = tmp_path / "studies.csv"
+    table.write_text(f"study,labels,split\n{scan},{labels},training\nnone.zip,none.nii,validation\n")
+    assert samples.run(samples.Options(what="site", out=tmp_path / "out", table=table)) == 1
+    assert "none.zip" in capsys.readouterr().err
+    (made,) = (tmp_path / "out").rglob("*.npz")
+    assert made.parent.name == "training"
+    assert {Calcium.LAD, Calcium.RCA, NOT_CORONARY} <= set(np.unique(read_sample(made).labels).tolist())
 
 
 @pytest.mark.parametrize(
