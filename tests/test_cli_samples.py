@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from ctacal.nn.known_study import read_test_study
 from ctacal.nn.samples import read_sample
 from ctacal.simulate.anatomy.calcium import CalciumDescription, Deposit, Kind
 from ctacal.simulate.anatomy.description import draw_patient
+from ctacal.simulate.scanner.centre import load_centre
 from ctacal.simulate.training import clinical
 from ctacal.simulate.training.anatomy_cache import AnatomyCache, Sampling
 from ctacal.simulate.training.crop import Crop, simulate_crop
@@ -118,6 +120,15 @@ def test_pictures_lie_within_what_was_built(cache: AnatomyCache) -> None:
             top_mm = told.bottom_mm + (told.shape[0] - 1) * told.centre.spacing_mm + half_mm + told.breathing_mm
             low, high = (cache.geometry.to_patient_mm((k, 0, 0))[2] for k in (-0.5, cache.geometry.shape[0] - 0.5))
             assert told.bottom_mm - half_mm >= low and top_mm <= high
+
+
+def test_a_centre_of_ones_own_stays_a_file(tmp_path: Path) -> None:
+    """Its name inside is no preset's: the workers read the file again."""
+    own = tmp_path / "ours.toml"
+    preset = files("ctacal.simulate.scanner.centres") / "hawkeye_slow.toml"
+    own.write_text(preset.read_text(encoding="utf-8"), encoding="utf-8")
+    (known,) = samples._known([str(own)])
+    assert load_centre(known).mtf50_per_mm == load_centre("hawkeye_slow").mtf50_per_mm
 
 
 def test_a_sites_own_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,7 +94,9 @@ def _network(options: Options) -> NetworkConfig:
 def _known(centres: Sequence[str]) -> tuple[str, ...]:
     from ctacal.simulate.scanner.centre import load_centre
 
-    return tuple(load_centre(name).name for name in centres)
+    for name in centres:
+        load_centre(name)  # now, not in a worker: it says what is wrong with it
+    return tuple(centres)
 
 
 def _site(options: Options) -> int:

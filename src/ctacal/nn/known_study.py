@@ -74,6 +74,8 @@ def write_test_study(
 def read_test_study(path: Path) -> KnownStudy:
     """Read what ``write_test_study`` wrote. Raises ``UsageError`` where the file is something else."""
     try:
+        if path.exists() and not zipfile.is_zipfile(path):  # numpy would advise to unpickle it
+            raise ValueError("no .npz archive")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             hu, labels = arrays["hu"], arrays["labels"]
             slices, rows, columns = hu.shape
