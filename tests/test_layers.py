@@ -21,13 +21,13 @@ STAGES = (
     "study",
     "cohort",
     "agreement",
+    "readings",
+    "publication",
     "prognosis",
     "outcomes",
 )
-EVALUATION = {"prognosis", "outcomes"}
+EVALUATION = {"readings", "publication", "prognosis", "outcomes"}
 """Below all that scoring needs, so they may import what is heavy."""
-EVALUATION = ("readings", "publication", "prognosis")
-"""Below the stages and in order: what the commands of evaluation stand on; may import what is heavy."""
 BESIDE = ("nn", "simulate", "report")
 ABOVE = ("web", "node", "batch")
 HEAVY = {
@@ -74,18 +74,16 @@ def part_of(file: Path) -> str:
 def may_import(part: str) -> set[str]:
     if part in STAGES:
         return set(STAGES[: STAGES.index(part) + 1])
-    if part in EVALUATION:
-        return {*STAGES, *EVALUATION[: EVALUATION.index(part) + 1]}
     if part in BESIDE:
-        return {*STAGES, *EVALUATION, part}
+        return {*STAGES, part}
     if part in ABOVE:
-        return {*STAGES, *EVALUATION, *BESIDE, part}
-    return {*STAGES, *EVALUATION, *BESIDE, *ABOVE, "cli", part, "__version__"}
+        return {*STAGES, *BESIDE, part}
+    return {*STAGES, *BESIDE, *ABOVE, "cli", part, "__version__"}
 
 
 def test_every_part_has_its_place() -> None:
     parts = {part_of(file) for file in ROOT.rglob("*.py")}
-    assert parts <= {*STAGES, *EVALUATION, *BESIDE, *ABOVE, "cli", "__init__", "__main__", "sample"}
+    assert parts <= {*STAGES, *BESIDE, *ABOVE, "cli", "__init__", "__main__", "sample"}
 
 
 def test_imports_go_only_upward() -> None:
