@@ -8,6 +8,7 @@ import ctacal
 ROOT = Path(ctacal.__file__).parent
 STAGES = (
     "errors",
+    "fields",
     "atomic",
     "geometry",
     "components",

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ctacal.errors import UsageError
-from ctacal.nn.config import NetworkConfig, Recipe, from_fields, read_recipe
+from ctacal.fields import from_fields
+from ctacal.nn.config import NetworkConfig, Recipe, read_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 RECIPES = sorted(path for path in FOLDER.glob("*.toml") if path.stem != "real_scans")  # that one is no training

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.components import Mask
+from ctacal.fields import from_fields
 from ctacal.labels import Calcium, LabelMap
 from ctacal.lesion import Lesions, find_lesions
-from ctacal.nn.config import from_fields
 from ctacal.scores import ScoringRule, component_agatston
 from ctacal.volume import Volume
 

@@ -12,7 +12,8 @@ from torch import nn
 from ctacal import __version__
 from ctacal.atomic import whole_file
 from ctacal.errors import UsageError
-from ctacal.nn.config import Recipe, from_fields
+from ctacal.fields import from_fields
+from ctacal.nn.config import Recipe
 from ctacal.nn.networks import build
 
 FORMAT = 1

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from ctacal import __version__
 from ctacal.atomic import whole_file, write_text
 from ctacal.errors import CtacalError, UsageError
+from ctacal.fields import from_fields
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
-from ctacal.nn.config import NetworkConfig, Recipe, from_fields
+from ctacal.nn.config import NetworkConfig, Recipe
 from ctacal.nn.convlstm import BothWays
 from ctacal.nn.inputs import channels_of
 from ctacal.nn.networks import build, classes_of, parameters_of

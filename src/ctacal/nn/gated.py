@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.nn.config import from_fields
+from ctacal.fields import from_fields
 
 Floats = NDArray[np.float64]
 

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from ctacal.atomic import write_text
 from ctacal.components import Mask, parts
 from ctacal.errors import Code, Refusal, UsageError
+from ctacal.fields import from_fields
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask, grown
 from ctacal.labels import LabelMap
 from ctacal.nn.calibration import Calibration, LesionDoubts, lesion_doubts, uncertainty_of
 from ctacal.nn.classes import is_coronary
-from ctacal.nn.config import NetworkConfig, from_fields
+from ctacal.nn.config import NetworkConfig
 from ctacal.nn.fitness import Figures, Range, doubts_about, figures_of
 from ctacal.nn.gated import GatedScale
 from ctacal.nn.grids import body_part, crop_grid, index_map, network_view, resampled, whole_grid

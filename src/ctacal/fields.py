@@ -1,0 +1,50 @@
+"""Plain values (TOML, JSON) to dataclasses, with errors that name the field."""
+
+import dataclasses
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ctacal.errors import UsageError
+
+T = TypeVar("T")
+
+
+def from_fields(kind: type[T], fields: Mapping[str, Any], where: str = "") -> T:
+    """Make a dataclass of plain values (TOML, JSON), nested ones too.
+
+    Raises ``UsageError`` naming the field that is unknown, missing, or has an impossible value.
+    """
+    hints = get_type_hints(kind)
+    if unknown := set(fields) - set(hints):
+        raise UsageError(f"{where}{min(unknown)}: unknown; known are {', '.join(hints)}")
+    values = {name: _value(hints[name], value, f"{where}{name}") for name, value in fields.items()}
+    try:
+        return kind(**values)
+    except TypeError as problem:
+        raise UsageError(f"{where or kind.__name__}: {problem}") from problem
+    except ValueError as problem:
+        raise UsageError(f"{where}{problem}") from problem
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """The value, if it is what the hint asks for."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_fields(hint, value, f"{where}.")
+    if get_origin(hint) is tuple and isinstance(value, (list, tuple)):
+        kinds = get_args(hint)
+        kinds = kinds[:1] * len(value) if kinds[1:] == (...,) else kinds
+        if len(kinds) == len(value):
+            return tuple(_value(one, part, where) for one, part in zip(kinds, value, strict=True))
+    elif get_origin(hint) in (Union, UnionType) and type(None) in get_args(hint):
+        (kind,) = (one for one in get_args(hint) if one is not type(None))
+        return _value(kind, value, where)
+    elif get_origin(hint) is dict and isinstance(value, Mapping):
+        return {str(key): _value(get_args(hint)[1], part, f"{where}.{key}") for key, part in value.items()}
+    elif get_origin(hint) is Literal and value in get_args(hint):
+        return value
+    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(hint, type) and type(value) is hint:
+        return value
+    raise UsageError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
