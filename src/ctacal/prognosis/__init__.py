@@ -19,8 +19,10 @@ Needs numba (``pip install 'ctacal[evaluate]'``). Research use, not a medical de
     at_risk(data, ticks) -> (k,) counts before the events at a tick;  events_until(data, ticks) -> (k,)
     restricted_mean(data, horizon) -> Estimate;  median_follow_up(data) -> Estimate (reverse Kaplan-Meier)
     event_rate(data) -> Estimate                                      events per unit of time, exact Poisson interval
+
+``logrank.py``
     logrank(data, group, strata=None, rho=0.0) -> LogRank             .test, .groups, .observed, .expected
-    logrank_trend(data, group, scores=None) -> HypothesisTest
+    logrank_trend(data, group, scores=None, strata=None) -> HypothesisTest
     logrank_pairs(data, group) -> tuple[PairTest, ...]                .first, .second, .test, .p_holm
 
 ``cox.py``
@@ -30,7 +32,7 @@ Needs numba (``pip install 'ctacal[evaluate]'``). Research use, not a medical de
             log_likelihood_null, likelihood_ratio, wald, score (HypothesisTest), aic, ties, method, n, events, data,
             covariates, centre; .hazard_ratio(name_or_index) -> Estimate; .linear_predictor(covariates) -> (m,)
     compare(smaller, larger) -> HypothesisTest                        likelihood ratio of nested models
-    joint_wald(model, names) -> HypothesisTest                        several coefficients together (spline, interaction)
+    joint_wald(model, names) -> HypothesisTest                        several coefficients (spline, interaction)
     baseline_hazard(model) -> BaselineHazard                          times, hazard (k,) cumulative, at covariates 0
     predicted_risk(model, covariates, horizon) -> (m,)                1 - S(horizon | covariates)
     predicted_survival(model, covariates, times) -> (m, k)

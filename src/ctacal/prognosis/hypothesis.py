@@ -1,0 +1,60 @@
+"""The result of a significance test, and Holm's correction of many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+
+@dataclass(frozen=True, slots=True)
+class HypothesisTest:
+    """A chi-square statistic with its degrees of freedom and p value, or the reason why there is none."""
+
+    statistic: float | None
+    df: int
+    p: float | None
+    method: str
+    n: int
+    """Patients that it rests on."""
+    reason: str = ""
+    """Why there is no statistic, or what to know about it; else empty."""
+
+    def __str__(self) -> str:
+        """The statistic and its p value, or why there is none.
+
+        >>> str(chi_square(3.841458820694124, 1, "m", 10)), str(undefined("m", 0, "no events"))
+        ('chi-square 3.84 (1 df), p = 0.05', 'not defined: no events')
+        """
+        if self.statistic is None or self.p is None:
+            return f"not defined: {self.reason}"
+        return f"chi-square {self.statistic:.2f} ({self.df} df), p = {self.p:.2g}"
+
+
+def chi_square(statistic: float, df: int, method: str, n: int, reason: str = "") -> HypothesisTest:
+    """With the p value of the chi-square distribution; rounding just below 0 counts as 0."""
+    value = max(float(statistic), 0.0)
+    return HypothesisTest(value, df, float(special.chdtrc(df, value)), method, n, reason)
+
+
+def undefined(method: str, n: int, reason: str) -> HypothesisTest:
+    """A test that the data do not define."""
+    return HypothesisTest(None, 0, None, method, n, reason)
+
+
+def holm(p: Sequence[float | None]) -> tuple[float | None, ...]:
+    """Adjusted p values: the largest (m - rank) p so far, m tests (Holm S, Scand J Stat 1979;6:65-70).
+
+    A test without a p value stays without and does not count.
+
+    >>> holm([0.01, 0.04, 0.03, None])
+    (0.03, 0.06, 0.06, None)
+    """
+    known = np.array([index for index, value in enumerate(p) if value is not None], np.int64)
+    values = np.array([value for value in p if value is not None], np.float64)
+    order = np.argsort(values, kind="stable")
+    steps = (len(values) - np.arange(len(values))) * values[order]
+    adjusted: list[float | None] = [None] * len(p)
+    for index, value in zip(known[order], np.minimum(np.maximum.accumulate(steps), 1.0), strict=True):
+        adjusted[index] = float(value)
+    return tuple(adjusted)
