@@ -9,16 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from ctacal.prognosis.kaplan_meier import Z
+from ctacal.prognosis.survival_data import Floats
 
-LEVEL = 0.95
-"""Of every confidence interval."""
+Integers = NDArray[np.int64]
 
 SEPARATED = 10.0
 """A log hazard ratio per standard deviation beyond this is no estimate: the covariate separates (own choice)."""
-
-_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class CumulativeIncidence:
 
     def at(self, time: ArrayLike) -> Floats:
         """The incidence at times of any shape."""
-        return np.asarray(self.incidence[self._step(time)])
+        return self.incidence[self._step(time)]
 
     def interval(self, time: ArrayLike) -> tuple[Floats, Floats]:
         """Low and high of the 95 % interval, on the scale of log(-log(1 - incidence)); both 0 before the first event.
@@ -48,7 +45,7 @@ class CumulativeIncidence:
         share, error = self.incidence[step], np.sqrt(self.variance[step])
         inner = (share > 0) & (share < 1)
         survival = np.where(inner, 1 - share, 0.5)
-        width = np.where(inner, _Z * error / (survival * -np.log(survival)), 0.0)
+        width = np.where(inner, Z * error / (survival * -np.log(survival)), 0.0)
         low, high = 1 - survival ** np.exp(-width), 1 - survival ** np.exp(width)
         return np.where(inner, low, share), np.where(inner, high, share)
 
@@ -93,7 +90,7 @@ def _aalen_variance(incidence: Floats, before: Floats, wanted: Floats, any_event
     c = before * d1 * (n - d1) / (n * (n - d) * (n - 1))
     f = incidence
     whole = f**2 * np.cumsum(a) - 2 * f * np.cumsum(a * f + c) + np.cumsum(a * f**2 + b + 2 * c * f)
-    return np.maximum(whole, 0.0)
+    return np.asarray(np.maximum(whole, 0.0), np.float64)
 
 
 @dataclass(frozen=True, slots=True)

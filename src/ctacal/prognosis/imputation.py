@@ -7,11 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
-LEVEL = 0.95
-"""Of every confidence interval."""
+from ctacal.agreement import LEVEL
+from ctacal.prognosis.survival_data import Flags, Floats
 
 DONORS = 5
 """Patients with the nearest predicted value, one of whom lends his: van Buuren S, Flexible Imputation of Missing Data,
