@@ -134,6 +134,8 @@ class Code(StrEnum):
     """The field of view lies outside of what the networks were trained on."""
     BLOOD_UNLIKE_TRAINING = "BLOOD_UNLIKE_TRAINING"
     """The heart's inside is darker or brighter than in the training scans: the CT values may be off."""
+    OUTPUT_NOT_WRITTEN = "OUTPUT_NOT_WRITTEN"
+    """The score stands, but what the headers hold makes no valid object of a kind that was asked for."""
     SERIES_UNREADABLE = "SERIES_UNREADABLE"
     """Files of this study could not be read; they may belong to the series that was scored."""
 

@@ -1,185 +1,170 @@
-"""``write_segmentation``: masks as a binary DICOM SEG of the series they were drawn on (PS3.3 A.51)."""
+"""``write_segmentation``: labels as a DICOM SEG of the images that they were drawn on (PS3.3 A.51), by highdicom."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, SegmentationStorage, generate_uid
+from pydicom import Dataset
 
 from ctacal.atomic import whole_file
+from ctacal.dicom.origin import decimals, derived_uid, make_repeatable
 
-_OF_THE_STUDY = (
-    "SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize",
-    "PatientWeight", "StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "StudyDescription", "AccessionNumber",
-    "ReferringPhysicianName", "FrameOfReferenceUID", "PositionReferenceIndicator", "Manufacturer",
-    "ManufacturerModelName", "ContentDate", "ImageComments",
-)  # fmt: skip
-"""Attributes that a SEG takes over from the series it was drawn on."""
+Positions = NDArray[np.float64]
+"""(planes, 3): Image Position (Patient) of each plane, mm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """A SNOMED CT code with its meaning."""
+    """A code with its meaning (PS3.3 8.8)."""
 
     code: str
     meaning: str
+    scheme: str = "SCT"
 
-    def dataset(self) -> Dataset:
-        """As an item of a code sequence (PS3.3 8.8)."""
-        return _dataset(CodeValue=self.code, CodingSchemeDesignator="SCT", CodeMeaning=self.meaning)
+    def coded(self) -> Any:
+        """As highdicom takes it."""
+        from pydicom.sr.coding import Code
+
+        return Code(self.code, self.scheme, self.meaning)
 
 
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class DrawnSegment:
-    """A mask and what it is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentOf:
+    """What a segment shows."""
 
     name: str
     category: Concept
     kind: Concept
     region: Concept | None = None
     """Where it lies."""
-    mask: NDArray[np.bool_]
-    """(slices, rows, columns)."""
+    tracking_uid: str = ""
+    """Shared with the SR that tells its measurements; empty: not tracked."""
+    colour: tuple[int, int, int] | None = None
+    """RGB that viewers are asked to draw it in."""
 
 
-def write_segmentation(
-    path: Path,
-    segments: Sequence[DrawnSegment],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """Who drew the segments, and under what title they are filed."""
+
+    algorithm: str
+    version: str
+    family: Concept
+    """Of CID 7162."""
+    automatic: bool = True
+    """False: a person had a hand in it."""
+    name: str = "CALCIUM"
+    description: str
+    series_number: int = 100
+    software: str
+    identity: str = ""
+    """Whatever else tells this object from others that are made of the same labels on the same images."""
+
+
+def segmentation(
+    labels: NDArray[np.uint8],
+    segments: Sequence[SegmentOf],
     images: Sequence[Dataset],
+    maker: Maker,
     *,
-    name: str,
-    description: str,
-    series_number: int = 100,
-    version: str,
-) -> None:
-    """Write the segments; ``images`` are the headers of the series' slices, in the masks' order.
+    positions: Positions | None = None,
+    kind: Literal["BINARY", "LABELMAP"] = "BINARY",
+) -> Dataset:
+    """The SEG of ``labels``, (planes, rows, columns): value n is the nth segment, 0 is none.
 
-    Slices without a mask get no frame; where no mask holds a voxel, one empty frame is written, since a SEG needs one.
-    The file appears whole or not at all. The same arguments give the same bytes. Raises ``ValueError`` where there is
-    no segment, or the masks do not have the images' shape.
+    ``images`` are the headers of the planes' images in the same order, or the one multi-frame image; ``positions`` say
+    where planes lie that are not those images'. Planes without a label get no frame; where no voxel has a label, one
+    empty frame is written, since a SEG needs one. The same arguments give the same bytes. Raises ``ValueError`` where
+    there is no segment, a label has none, or the labels do not have the images' shape.
     """
-    shape = (len(images), images[0].Rows, images[0].Columns)
-    if not segments or any(segment.mask.shape != shape for segment in segments):
-        raise ValueError(f"expected masks of shape {shape}, got {[segment.mask.shape for segment in segments]}")
-    frames = [
-        (n, k) for n, segment in enumerate(segments) for k in np.flatnonzero(segment.mask.any(axis=(1, 2))).tolist()
-    ]
-    frames = frames or [(0, 0)]
-    pixels = _packed(np.stack([segments[n].mask[k] for n, k in frames]))
-    image = _common(images[0], hashlib.sha256(pixels).hexdigest(), len(frames))
-    image.SeriesNumber, image.SeriesDescription = series_number, description
-    image.ContentLabel, image.ContentDescription = name, description
-    image.SoftwareVersions = version
-    image.SegmentSequence = [_described(segment, n + 1, version) for n, segment in enumerate(segments)]
-    image.SharedFunctionalGroupsSequence = [_shared(images[:2])]
-    image.PerFrameFunctionalGroupsSequence = [_of_frame(images[k], n + 1, k + 1) for n, k in frames]
-    image.ReferencedSeriesSequence = [_reference(images)]
-    image.PixelData = pixels
-    image["PixelData"].VR = "OB"
+    import highdicom as hd
+
+    first = images[0]
+    positions = _positions(images) if positions is None else positions
+    if not segments or labels.shape != (len(positions), first.Rows, first.Columns) or labels.max() > len(segments):
+        shape = (len(positions), first.Rows, first.Columns)
+        raise ValueError(f"expected labels 0..{len(segments)} of shape {shape}, got {labels.max()} {labels.shape}")
+    held = np.flatnonzero(labels.any(axis=(1, 2))).tolist() or [0]
+    digest = hashlib.sha256(labels.tobytes()).hexdigest()
+    identity = derived_uid(first.SeriesInstanceUID, maker.identity, kind, maker.description, digest)
+    image: Dataset = hd.seg.Segmentation(
+        source_images=list(images),
+        pixel_array=labels[held],
+        segmentation_type=kind,
+        segment_descriptions=[_description(segment, n, maker) for n, segment in enumerate(segments, 1)],
+        series_instance_uid=derived_uid("series", identity),
+        series_number=maker.series_number,
+        sop_instance_uid=derived_uid("instance", identity),
+        instance_number=1,
+        manufacturer="ctacal",
+        manufacturer_model_name="ctacal",
+        software_versions=maker.software,
+        device_serial_number="0",
+        content_label=maker.name,
+        content_description=maker.description,
+        series_description=maker.description,
+        pixel_measures=_measures(first, positions),
+        plane_positions=[hd.PlanePositionSequence("PATIENT", list(decimals(positions[k]))) for k in held],
+        omit_empty_frames=False,
+    )
+    make_repeatable(image, first)
+    return image
+
+
+def write_segmentation(path: Path, *arguments: Any, **options: Any) -> Dataset:
+    """Write what ``segmentation`` makes of the same arguments; the file appears whole or not at all."""
+    image = segmentation(*arguments, **options)
+    save(image, path)
+    return image
+
+
+def save(image: Dataset, path: Path) -> None:
+    """Write a DICOM file whole or not at all."""
     with whole_file(path) as temporary:
         image.save_as(temporary, enforce_file_format=True)
 
 
-def _dataset(**values: Any) -> Dataset:
-    made = Dataset()
-    for keyword, value in values.items():
-        setattr(made, keyword, value)
-    return made
+def _positions(images: Sequence[Dataset]) -> Positions:
+    if "PerFrameFunctionalGroupsSequence" in images[0]:
+        places = [group.PlanePositionSequence[0] for group in images[0].PerFrameFunctionalGroupsSequence]
+    else:
+        places = list(images)
+    return np.array([place.ImagePositionPatient for place in places], np.float64)
 
 
-def _packed(masks: NDArray[np.bool_]) -> bytes:
-    """One bit a pixel, frames without a gap, the first pixel in the lowest bit (PS3.5 8.1.1)."""
-    packed = np.packbits(masks.ravel(), bitorder="little").tobytes()
-    return packed + b"\0" * (len(packed) % 2)
+def _measures(first: Dataset, positions: Positions) -> Any:
+    import highdicom as hd
+
+    gap = np.linalg.norm(positions[1] - positions[0]) if len(positions) > 1 else None
+    groups = first.get("SharedFunctionalGroupsSequence")
+    spacing = (groups[0].PixelMeasuresSequence[0] if groups else first).PixelSpacing
+    thickness_mm = first.get("SliceThickness") or gap or 1.0
+    return hd.PixelMeasuresSequence(
+        pixel_spacing=[float(mm) for mm in spacing],
+        slice_thickness=float(thickness_mm),
+        spacing_between_slices=None if gap is None else round(float(gap), 6),
+    )
 
 
-def _uid(source: Dataset, content: str, what: str) -> UID:
-    return generate_uid(entropy_srcs=["ctacal.segmentation", str(source.SeriesInstanceUID), content, what])
-
-
-def _common(source: Dataset, content: str, frames: int) -> Dataset:
-    """All but segments, frames and pixels; ``content`` tells SEGs of one series apart."""
-    image = _dataset(**{keyword: source[keyword].value for keyword in _OF_THE_STUDY if keyword in source})
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.SOPClassUID, image.SOPInstanceUID = SegmentationStorage, _uid(source, content, "instance")
-    image.SeriesInstanceUID, image.Modality, image.InstanceNumber = _uid(source, content, "series"), "SEG", 1
-    image.SeriesDate = image.ContentDate = source.get("ContentDate", "")
-    image.SeriesTime = image.ContentTime = source.get("StudyTime", "")
-    image.DeviceSerialNumber, image.ContentCreatorName, image.PatientOrientation = "0", "", []
-    image.ImageType, image.LossyImageCompression = ["DERIVED", "PRIMARY"], "00"
-    image.SegmentationType, image.SegmentsOverlap = "BINARY", "NO"
-    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
-    image.Rows, image.Columns, image.NumberOfFrames = source.Rows, source.Columns, frames
-    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 1, 1, 0, 0
-    organization = _uid(source, content, "dimensions")
-    image.DimensionOrganizationSequence = [_dataset(DimensionOrganizationUID=organization)]
-    image.DimensionIndexSequence = [
-        _dataset(
-            DimensionOrganizationUID=organization,
-            DimensionIndexPointer=pointer,
-            FunctionalGroupPointer=group,
-            DimensionDescriptionLabel=label,
-        )
-        for pointer, group, label in (
-            (0x0062000B, 0x0062000A, "ReferencedSegmentNumber"),
-            (0x00200032, 0x00209113, "ImagePositionPatient"),
-        )
-    ]
-    return image
-
-
-def _described(segment: DrawnSegment, number: int, version: str) -> Dataset:
+def _description(segment: SegmentOf, number: int, maker: Maker) -> Any:
     """An item of the Segment Sequence (PS3.3 C.8.20.4)."""
-    described = _dataset(
-        SegmentNumber=number,
-        SegmentLabel=segment.name,
-        SegmentAlgorithmType="AUTOMATIC",
-        SegmentAlgorithmName=f"ctacal {version}",
-        SegmentedPropertyCategoryCodeSequence=[segment.category.dataset()],
-        SegmentedPropertyTypeCodeSequence=[segment.kind.dataset()],
+    import highdicom as hd
+
+    return hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=segment.name,
+        segmented_property_category=segment.category.coded(),
+        segmented_property_type=segment.kind.coded(),
+        algorithm_type="AUTOMATIC" if maker.automatic else "SEMIAUTOMATIC",
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name=maker.algorithm, family=maker.family.coded(), version=maker.version
+        ),
+        tracking_uid=segment.tracking_uid or None,
+        tracking_id=segment.name if segment.tracking_uid else None,
+        anatomic_regions=[segment.region.coded()] if segment.region else None,
+        display_color=hd.color.CIELabColor.from_rgb(*segment.colour) if segment.colour else None,
     )
-    if segment.region:
-        described.AnatomicRegionSequence = [segment.region.dataset()]
-    return described
-
-
-def _shared(first: Sequence[Dataset]) -> Dataset:
-    measures = _dataset(SliceThickness=first[0].SliceThickness, PixelSpacing=list(first[0].PixelSpacing))
-    if len(first) > 1:
-        gap = np.subtract(*(np.array(image.ImagePositionPatient, float) for image in first))
-        measures.SpacingBetweenSlices = round(float(np.linalg.norm(gap)), 6)
-    orientation = _dataset(ImageOrientationPatient=list(first[0].ImageOrientationPatient))
-    return _dataset(PixelMeasuresSequence=[measures], PlaneOrientationSequence=[orientation])
-
-
-def _of_frame(image: Dataset, segment: int, position: int) -> Dataset:
-    """Segment, place and source of one frame; ``position`` counts the slices from 1."""
-    purpose = Dataset()
-    purpose.CodeValue, purpose.CodingSchemeDesignator = "121322", "DCM"
-    purpose.CodeMeaning = "Source image for image processing operation"
-    source = _instance(image)
-    source.PurposeOfReferenceCodeSequence, source.SpatialLocationsPreserved = [purpose], "YES"
-    derivation = Dataset()
-    derivation.CodeValue, derivation.CodingSchemeDesignator, derivation.CodeMeaning = "113076", "DCM", "Segmentation"
-    return _dataset(
-        FrameContentSequence=[_dataset(DimensionIndexValues=[segment, position])],
-        PlanePositionSequence=[_dataset(ImagePositionPatient=list(image.ImagePositionPatient))],
-        SegmentIdentificationSequence=[_dataset(ReferencedSegmentNumber=segment)],
-        DerivationImageSequence=[_dataset(SourceImageSequence=[source], DerivationCodeSequence=[derivation])],
-    )
-
-
-def _instance(image: Dataset) -> Dataset:
-    return _dataset(ReferencedSOPClassUID=image.SOPClassUID, ReferencedSOPInstanceUID=image.SOPInstanceUID)
-
-
-def _reference(images: Sequence[Dataset]) -> Dataset:
-    """The series (PS3.3 C.12.4)."""
-    instances = [_instance(image) for image in images]
-    return _dataset(SeriesInstanceUID=images[0].SeriesInstanceUID, ReferencedInstanceSequence=instances)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ctacal import __version__
 from ctacal.atomic import whole_folder, write_text
-from ctacal.dicom.seg_writer import Concept, DrawnSegment, write_segmentation
+from ctacal.dicom.seg_writer import Concept, Maker, SegmentOf, write_segmentation
 from ctacal.errors import UsageError
 from ctacal.labels import Calcium, LabelMap
 from ctacal.simulate.anatomy.calcium import Kind
@@ -144,10 +144,22 @@ def _write_nifti(study: Written, folder: Path) -> None:
 
 
 def _write_seg(study: Written, folder: Path) -> None:
+    values = sorted({*VESSEL_LABELS.values(), *np.unique(study.deposits[study.deposits > 0]).tolist()})
+    number = np.zeros(256, np.uint8)
+    number[values] = np.arange(1, len(values) + 1)
     write_segmentation(
-        folder / "truth" / "labels.dcm", _drawn(study.deposits), slice_headers(study.volume, study.header),
-        name="CALCIUM", description="True calcium and devices", version=__version__,
-    )  # fmt: skip
+        folder / "truth" / "labels.dcm",
+        number[study.deposits],
+        [_segment(value) for value in values],
+        slice_headers(study.volume, study.header),
+        Maker(
+            algorithm="ctacal simulation",
+            version=__version__,
+            family=Concept("123110", "Artificial Intelligence", "DCM"),
+            description="True calcium and devices",
+            software=__version__,
+        ),
+    )
 
 
 WRITERS: Mapping[str, Callable[[Written, Path], None]] = MappingProxyType(
@@ -289,11 +301,6 @@ def uid_seed(content: bytes) -> int:
     return int(hashlib.sha256(content).hexdigest()[:12], 16)
 
 
-def _drawn(deposits: NDArray[np.uint8]) -> list[DrawnSegment]:
-    """A segment for each coronary artery, and for each kind of other calcium or device that is there."""
-    values = sorted({*VESSEL_LABELS.values(), *np.unique(deposits[deposits > 0]).tolist()})
-    return [
-        DrawnSegment(name=name, category=category, kind=kind, region=region, mask=deposits == value)
-        for value in values
-        for name, category, kind, region in (_SEGMENTS[value],)
-    ]
+def _segment(value: int) -> SegmentOf:
+    name, category, kind, region = _SEGMENTS[value]
+    return SegmentOf(name=name, category=category, kind=kind, region=region)
