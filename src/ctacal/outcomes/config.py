@@ -1,0 +1,232 @@
+"""What ``ctacal outcomes`` is told: which column means what, and every choice of the analysis; its TOML form."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ctacal.errors import UsageError
+from ctacal.fields import from_fields
+
+DAYS_PER = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
+"""A year of 365.25 days."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """One kind of event."""
+
+    name: str
+    event: str
+    """Column: 1 it happened, 0 it did not."""
+    time: str = ""
+    """Column: when, from the scan on; by default the time of the outcome."""
+    in_outcome: bool = True
+    """false: no part of the outcome, only competes with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeConfig:
+    """The event, and how long each patient was followed."""
+
+    time: str
+    """Column: from the scan to the event, or to the end of follow-up."""
+    name: str = "MACE"
+    unit: Literal["days", "weeks", "months", "years"] = "days"
+    """Of every time column."""
+    event: str = ""
+    """Column: 1 or 0; or give ``component``s, the first of which counts."""
+    component: tuple[Component, ...] = ()
+    competing: str = ""
+    """The component that competes with the others (death, as a rule)."""
+    revascularisation: str = ""
+    """The component to which the early window applies."""
+    early_days: float = 90.0
+    early: Literal["count", "ignore", "exclude"] = "count"
+    """A revascularisation within ``early_days``: counts as any other; does not count, follow-up goes on; or the patient
+    is left out, since the scan itself may have led to it. The published rule is not known."""
+
+    def __post_init__(self) -> None:
+        names = [one.name for one in self.component]
+        _require(bool(self.event) != bool(names), "event", "give either it or component (one or more)")
+        _require(len(set(names)) == len(names), "component.name", "two are the same")
+        for key in ("competing", "revascularisation"):
+            known = f"is {getattr(self, key)!r}, expected one of: {', '.join(names) or 'no component is given'}"
+            _require(getattr(self, key) in ("", *names), key, known)
+        idle = [one.name for one in self.component if not one.in_outcome and one.name != self.competing]
+        _require(not idle, "component", f"{', '.join(idle)} is neither in_outcome nor competing")
+        _require(not names or any(one.in_outcome for one in self.component), "component", "none is in_outcome")
+        _require(self.early == "count" or bool(self.revascularisation), "early", "name revascularisation too")
+        _require(self.early_days > 0, "early_days", "expected a positive number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingConfig:
+    """The calcium score of one reader or model."""
+
+    name: str
+    score: str = ""
+    """Column: Agatston."""
+    category: str = ""
+    """Column: 0, 1-100, 101-400, >400, or 0 to 3; by default made of the score."""
+
+    def __post_init__(self) -> None:
+        _require(bool(self.score or self.category), "score", f"name the column of {self.name}: score or category")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureConfig:
+    """Perfusion: a covariate that also tells normal from abnormal."""
+
+    column: str
+    abnormal_from: float
+    """The least abnormal value; of a 0/1 column: 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubgroupConfig:
+    """A split of the patients by one column."""
+
+    name: str
+    column: str
+    cut: float | None = None
+    """Below it, and from it on; without it each value is a group (at most 6)."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """What a value (or "below", "from") is called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisConfig:
+    """What is computed."""
+
+    horizon_years: float = 3.0
+    """Of risks, areas under the curve, calibration, net benefit and reclassification."""
+    follow_up_years: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 5.0)
+    """Where survival and time-dependent areas are told, as far as follow-up goes."""
+    nri_reference: tuple[str, ...] = ()
+    """Covariates of the reference model; by default perfusion alone."""
+    nri_cutoffs: tuple[float, ...] = (0.1, 0.2)
+    """Of the risk at the horizon; own choice, the published ones are not known."""
+    thresholds: tuple[float, float] = (0.02, 0.40)
+    """Ends of the decision curve."""
+    knots: Literal[3, 4, 5] = 4
+    """Of the restricted cubic spline of log(CAC + 1)."""
+    resamples: int = 1000
+    imputations: int = 10
+    missing: Literal["impute", "complete"] = "impute"
+    """Missing covariates: multiple imputation beside complete cases, or complete cases alone."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.horizon_years > 0, "horizon_years", "expected a positive number")
+        _require(all(year > 0 for year in self.follow_up_years), "follow_up_years", "expected positive numbers")
+        cuts = self.nri_cutoffs
+        _require(list(cuts) == sorted(set(cuts)), "nri_cutoffs", "expected rising numbers")
+        _require(all(0 < cut < 1 for cut in cuts), "nri_cutoffs", "expected risks between 0 and 1")
+        _require(0 < self.thresholds[0] < self.thresholds[1] < 1, "thresholds", "expected 0 < low < high < 1")
+        _require(self.resamples == 0 or self.resamples >= 50, "resamples", "expected 0 (none) or 50 and more")
+        _require(self.imputations >= 2, "imputations", "expected 2 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomesConfig:
+    """One analysis of one table."""
+
+    outcome: OutcomeConfig
+    model: ReadingConfig
+    title: str = "Calcium score and outcomes"
+    cohort: str = ""
+    """What the cohort is, in words: the first line of the report."""
+    identifier: str = ""
+    """Column: one row a patient."""
+    reader: ReadingConfig | None = None
+    covariates: tuple[str, ...] = ()
+    """Columns that the multivariable models adjust for, beside perfusion and ejection fraction."""
+    categorical: tuple[str, ...] = ()
+    """Those of them that are categories; text always is."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """What columns are called in tables and figures."""
+    perfusion: MeasureConfig | None = None
+    ejection_fraction: str = ""
+    subgroup: tuple[SubgroupConfig, ...] = ()
+    """By default: perfusion, and sex and age where they are named."""
+    sex: str = ""
+    """Column for the subgroups; a covariate too if it is named there."""
+    age: str = ""
+    age_cut: float = 65.0
+    analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.analysis.nri_reference) - set(self.adjusted)
+        _require(not unknown, "analysis.nri_reference", f"{', '.join(sorted(unknown))}: not among the covariates")
+        strange = set(self.categorical) - set(self.adjusted)
+        _require(not strange, "categorical", f"{', '.join(sorted(strange))}: not among the covariates")
+
+    @property
+    def adjusted(self) -> tuple[str, ...]:
+        """Columns of the multivariable models beside calcium."""
+        perfusion = (self.perfusion.column,) if self.perfusion else ()
+        function = (self.ejection_fraction,) if self.ejection_fraction else ()
+        return tuple(dict.fromkeys((*self.covariates, *perfusion, *function)))
+
+    @property
+    def reference(self) -> tuple[str, ...]:
+        """Columns of the reference model of reclassification."""
+        if self.analysis.nri_reference:
+            return self.analysis.nri_reference
+        return (self.perfusion.column,) if self.perfusion else self.adjusted
+
+    def label(self, column: str) -> str:
+        """What a column is called."""
+        return self.labels.get(column, column.replace("_", " ").capitalize() if column.islower() else column)
+
+    def subgroups(self) -> tuple[SubgroupConfig, ...]:
+        """Those named, or perfusion, sex and age as far as they are named."""
+        if self.subgroup:
+            return self.subgroup
+        found = []
+        if self.perfusion:
+            words = {"below": "Normal", "from": "Abnormal"}
+            cut = self.perfusion.abnormal_from
+            found.append(SubgroupConfig(name="Perfusion", column=self.perfusion.column, cut=cut, labels=words))
+        if self.sex:
+            found.append(SubgroupConfig(name=self.label(self.sex), column=self.sex))
+        if self.age:
+            found.append(SubgroupConfig(name="Age", column=self.age, cut=self.age_cut))
+        return tuple(found)
+
+    def columns(self) -> dict[str, str]:
+        """Every column that is needed, with the field that names it."""
+        named = {self.outcome.time: "outcome.time", self.outcome.event: "outcome.event"}
+        for one in self.outcome.component:
+            named |= {
+                one.event: f"outcome.component {one.name}: event",
+                one.time: f"outcome.component {one.name}: time",
+            }
+        for place, reading in (("model", self.model), ("reader", self.reader)):
+            if reading:
+                named |= {reading.score: f"{place}.score", reading.category: f"{place}.category"}
+        named |= dict.fromkeys(self.covariates, "covariates")
+        named |= {self.perfusion.column: "perfusion.column"} if self.perfusion else {}
+        named |= {self.ejection_fraction: "ejection_fraction", self.sex: "sex", self.age: "age"}
+        named |= {one.column: f"subgroup {one.name}: column" for one in self.subgroup}
+        named |= {self.identifier: "identifier"}
+        return {column: field_name for column, field_name in named.items() if column}
+
+    def to_json(self) -> dict[str, Any]:
+        """Every choice, for ``numbers.json``."""
+        return dataclasses.asdict(self)
+
+
+def read_config(path: Path) -> OutcomesConfig:
+    """Read a TOML. Raises ``UsageError`` naming the file and the field that is unknown, missing or impossible."""
+    try:
+        return from_fields(OutcomesConfig, tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, UsageError) as problem:
+        raise UsageError(f"{path}: {problem}") from problem
+
+
+def _require(holds: bool, name: str, told: str) -> None:
+    if not holds:
+        raise ValueError(f"{name}: {told}")
