@@ -39,14 +39,17 @@ from ctacal.agreement.detection import (
     sensitivity,
     specificity,
 )
+from ctacal.agreement.difference import CUTS, Compared, above, compare_models
 from ctacal.agreement.estimate import LEVEL, RESAMPLES, Counts, Estimate, Floats, Weights, proportion
 from ctacal.agreement.method_comparison import Line, deming, passing_bablok
 
 __all__ = [
     "CATEGORIES",
+    "CUTS",
     "FIVE_CATEGORIES",
     "LEVEL",
     "RESAMPLES",
+    "Compared",
     "Counts",
     "Estimate",
     "Floats",
@@ -55,10 +58,12 @@ __all__ = [
     "MarginalTest",
     "RegressionLimits",
     "Weights",
+    "above",
     "bland_altman",
     "bland_altman_ratio",
     "bootstrap_kappa",
     "bowker",
+    "compare_models",
     "cross_table",
     "deming",
     "exact_agreement",

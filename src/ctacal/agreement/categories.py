@@ -1,6 +1,6 @@
 """Risk categories and how far two readings in them agree: tables, kappa, shares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +74,7 @@ def weighted_kappa(table: ArrayLike, weights: Weights = "linear") -> Estimate:
     """
     counts = _square(table)
     method, n = f"Cohen's kappa, {weights} weights, asymptotic interval (Fleiss 1969)", int(counts.sum())
-    kappa = float(_kappas(counts[None].astype(np.float64), weights)[0])
+    kappa = float(kappas(counts[None].astype(np.float64), weights)[0])
     if np.isnan(kappa):
         return Estimate(None, None, None, method, n, _why_no_kappa(n))
     half = Z * _kappa_error(counts, kappa, weights)
@@ -82,18 +82,18 @@ def weighted_kappa(table: ArrayLike, weights: Weights = "linear") -> Estimate:
     return Estimate(kappa, kappa - half, kappa + half, method, n, reason)
 
 
-def _kappas(tables: Floats, weights: Weights) -> Floats:
+def kappas(tables: Floats, weights: Weights) -> Floats:
     """(m,): of each of (m, k, k) tables; NaN where chance agrees wholly."""
-    distance = _distance(tables.shape[1], weights)
-    seen = (tables * distance).sum(axis=(1, 2))
+    apart = distance(tables.shape[1], weights)
+    seen = (tables * apart).sum(axis=(1, 2))
     rows, columns = tables.sum(axis=2), tables.sum(axis=1)
-    by_chance = np.einsum("mi,ij,mj->m", rows, distance, columns)
+    by_chance = np.einsum("mi,ij,mj->m", rows, apart, columns)
     ratio = seen * tables.sum(axis=(1, 2))
     disagreement: Floats = np.divide(ratio, by_chance, out=np.full(len(tables), np.nan), where=by_chance > 0)
     return 1 - disagreement
 
 
-def _distance(classes: int, weights: Weights) -> Floats:
+def distance(classes: int, weights: Weights) -> Floats:
     """(classes, classes): how bad it is to take one for the other, up to a factor."""
     rank = np.arange(classes)
     apart = np.abs(rank[:, None] - rank).astype(np.float64)
@@ -104,8 +104,8 @@ def _distance(classes: int, weights: Weights) -> Floats:
 def _kappa_error(counts: Counts, kappa: float, weights: Weights) -> float:
     """The standard error (Fleiss 1969)."""
     n = counts.sum()
-    shares, distance = counts / n, _distance(len(counts), weights)
-    agreement = 1 - distance / distance.max()
+    shares, apart = counts / n, distance(len(counts), weights)
+    agreement = 1 - apart / apart.max()
     rows, columns = shares.sum(axis=1), shares.sum(axis=0)
     mean = (agreement @ columns)[:, None] + rows @ agreement
     by_chance = float(rows @ agreement @ columns)
@@ -135,8 +135,8 @@ def bootstrap_kappa(
     """
     tables = _tables_by_patient(reference, model, classes, patients)
     kappa = weighted_kappa(tables.sum(axis=0), weights).estimate
-    method = f"Cohen's kappa, {weights} weights, {_resampling(len(tables), patients)}"
-    return _by_percentiles(kappa, _kappas(_resampled(tables, seed), weights), method, int(tables.sum()))
+    method = f"Cohen's kappa, {weights} weights, {resampling(len(tables), patients)}"
+    return by_percentiles(kappa, kappas(_resampled(tables, seed), weights), method, int(tables.sum()))
 
 
 def kappa_difference(
@@ -154,14 +154,15 @@ def kappa_difference(
     As ``bootstrap_kappa`` otherwise.
     """
     both = [_tables_by_patient(reference, one, classes, patients) for one in (model, other)]
-    kappas = [weighted_kappa(tables.sum(axis=0), weights).estimate for tables in both]
-    difference = None if kappas[0] is None or kappas[1] is None else kappas[0] - kappas[1]
-    drawn = [_kappas(_resampled(tables, seed), weights) for tables in both]  # the same seed draws the same patients
-    method = f"difference of kappas, {weights} weights, paired {_resampling(len(both[0]), patients)}"
-    return _by_percentiles(difference, drawn[0] - drawn[1], method, int(both[0].sum()))
+    first, second = (weighted_kappa(tables.sum(axis=0), weights).estimate for tables in both)
+    apart = None if first is None or second is None else first - second
+    drawn = [kappas(_resampled(tables, seed), weights) for tables in both]  # the same seed draws the same patients
+    method = f"difference of kappas, {weights} weights, paired {resampling(len(both[0]), patients)}"
+    return by_percentiles(apart, drawn[0] - drawn[1], method, int(both[0].sum()))
 
 
-def _resampling(groups: int, patients: ArrayLike | None) -> str:
+def resampling(groups: int, patients: ArrayLike | None) -> str:
+    """The bootstrap in words."""
     return f"percentile bootstrap of {groups} {'studies' if patients is None else 'patients'}, {RESAMPLES} resamples"
 
 
@@ -185,21 +186,29 @@ def _resampled(tables: Counts, seed: int) -> Floats:
     groups = len(tables)
     if groups < 2:  # nothing varies
         return np.zeros((0, *tables.shape[1:]))
-    rng, flat, shares = np.random.default_rng(seed), tables.reshape(groups, -1), np.full(groups, 1 / groups)
-    at_a_time = max(1, BLOCK // groups)
-    blocks = [min(at_a_time, RESAMPLES - start) for start in range(0, RESAMPLES, at_a_time)]
-    drawn = np.vstack([rng.multinomial(groups, shares, size=block) @ flat for block in blocks])
+    flat = tables.reshape(groups, -1)
+    drawn = np.vstack([times @ flat for times in times_drawn(groups, seed)])
     return drawn.reshape(-1, *tables.shape[1:]).astype(np.float64)
 
 
-def _by_percentiles(estimate: float | None, drawn: Floats, method: str, n: int) -> Estimate:
+def times_drawn(groups: int, seed: int) -> Iterator[Counts]:
+    """(some, groups) at a time, ``RESAMPLES`` rows in all: how often each study or patient is drawn."""
+    rng, shares, at_a_time = np.random.default_rng(seed), np.full(groups, 1 / groups), max(1, BLOCK // groups)
+    for start in range(0, RESAMPLES, at_a_time):
+        yield rng.multinomial(groups, shares, size=min(at_a_time, RESAMPLES - start))
+
+
+def by_percentiles(
+    estimate: float | None, drawn: Floats, method: str, n: int, *, what: str = "kappa", undefined: str = ""
+) -> Estimate:
+    """With the interval from the drawn values; those that are NaN are left out and counted."""
     if estimate is None:
-        return Estimate(None, None, None, method, n, _why_no_kappa(n))
+        return Estimate(None, None, None, method, n, undefined or _why_no_kappa(n))
     defined = drawn[~np.isnan(drawn)]
     if not len(defined):
         return Estimate(estimate, None, None, method, n, "too few studies or patients to draw from")
     left_out = len(drawn) - len(defined)
-    reason = f"{left_out} of {len(drawn)} resamples have no kappa and are left out" if left_out else ""
+    reason = f"{left_out} of {len(drawn)} resamples have no {what} and are left out" if left_out else ""
     low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return Estimate(estimate, float(low), float(high), method, n, reason)
 
@@ -213,7 +222,7 @@ def exact_agreement(table: ArrayLike) -> Estimate:
 def within_one_agreement(table: ArrayLike) -> Estimate:
     """Share of studies no more than one class apart; Wilson interval."""
     counts = _square(table)
-    return proportion(int(counts[_distance(len(counts), "linear") <= 1].sum()), int(counts.sum()))
+    return proportion(int(counts[distance(len(counts), "linear") <= 1].sum()), int(counts.sum()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -80,15 +81,20 @@ def _consistency_interval(ms: _MeanSquares) -> tuple[np.float64, np.float64, np.
     shrunk, grown = stats.f.ppf(tail, ms.n - 1, df), stats.f.ppf(tail, df, ms.n - 1)
 
     def icc(studies: np.float64, error: np.float64) -> np.float64:
-        return np.float64((studies - error) / (studies + (ms.k - 1) * error))
+        return np.float64(consistency(studies, error, ms.k))
 
     return icc(ms.studies, ms.error), icc(ms.studies, ms.error * shrunk), icc(ms.studies * grown, ms.error)
+
+
+def consistency(studies: Any, error: Any, k: int) -> Any:
+    """ICC(3,1) of mean squares: numbers, or arrays of many resamples."""
+    return (studies - error) / (studies + (k - 1) * error)
 
 
 def _agreement_interval(ms: _MeanSquares) -> tuple[np.float64, np.float64, np.float64]:
     """Estimate, low, high; degrees of freedom by Satterthwaite's approximation, multiplied out as well."""
     n, k, studies, raters, error = ms.n, ms.k, ms.studies, ms.raters, ms.error
-    icc = (studies - error) / (studies + (k - 1) * error + k * (raters - error) / n)
+    icc = np.float64(absolute_agreement(studies, raters, error, n, k))
     by_raters = k * icc * raters
     by_error = (n * (1 + (k - 1) * icc) - k * icc) * error
     spread = (n - 1) * by_raters**2 + by_error**2
@@ -101,6 +107,11 @@ def _agreement_interval(ms: _MeanSquares) -> tuple[np.float64, np.float64, np.fl
     low = n * (studies - shrunk * error) / (shrunk * rest + n * studies)
     high = n * (grown * studies - error) / (rest + n * grown * studies)
     return icc, low, high
+
+
+def absolute_agreement(studies: Any, raters: Any, error: Any, n: Any, k: int) -> Any:
+    """ICC(2,1) of mean squares: numbers, or arrays of many resamples."""
+    return (studies - error) / (studies + (k - 1) * error + k * (raters - error) / n)
 
 
 def spearman(reference: ArrayLike, model: ArrayLike) -> Estimate:
