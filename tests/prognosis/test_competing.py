@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ctacal.prognosis.competing import cumulative_incidence, fine_gray
+from ctacal.prognosis.competing import FineGray, cumulative_incidence, fine_gray
+from ctacal.prognosis.cox import NoModel
 from tests.prognosis.oracle import columns, numbers
 
 TIMES = [1000, 2000, 3000]
@@ -22,11 +23,16 @@ def test_cumulative_incidence_equals_cmprsk() -> None:
 def test_fine_gray_equals_cmprsk() -> None:
     table, expected = columns("pbc_cr"), numbers("competing_risks")["finegray"]
     x = np.column_stack([table[name] for name in expected["coef"]])
-    got = fine_gray(table["time"], table["fstat"], x)
+    got = fine_gray(table["time"], table["fstat"], x, list(expected["coef"]))
+    assert isinstance(got, FineGray)
     np.testing.assert_allclose(got.coefficients, list(expected["coef"].values()), rtol=1e-8)
     np.testing.assert_allclose(got.standard_errors, list(expected["se"].values()), rtol=1e-8)
     assert got.log_likelihood == pytest.approx(expected["loglik"], rel=1e-12)
     assert (got.n, got.events, got.competing) == (312, 125, 19)
+    ratio = got.hazard_ratio(2)
+    assert ratio.low is not None
+    assert ratio.estimate == pytest.approx(np.exp(expected["coef"]["lbili"]))
+    assert np.log(ratio.estimate / ratio.low) == pytest.approx(1.959964 * expected["se"]["lbili"], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["lung", "pbc", "colon", "veteran", "rossi"])
@@ -37,6 +43,7 @@ def test_without_competing_events_fine_gray_is_cox(name: str) -> None:
     got = fine_gray(
         table[formula["time"]], table[formula["event"]], np.column_stack([table[key] for key in formula["x"]])
     )
+    assert isinstance(got, FineGray)
     np.testing.assert_allclose(got.coefficients, list(fit["coef"].values()), rtol=1e-7, atol=1e-9)
     assert got.log_likelihood == pytest.approx(fit["loglik"], rel=1e-10)
 
@@ -71,10 +78,11 @@ def test_last_patient_with_the_event_has_finite_variance() -> None:
     ("cause", "x", "told"),
     [
         ([0, 2, 2, 0], [1, 2, 3, 4], "no event of interest"),
-        ([0, 1, 2, 1], [1, 1, 1, 1], "does not vary"),
-        ([1, 1, 0, 0], [1, 1, 0, 0], "separates"),
+        ([0, 1, 2, 1], [1, 1, 1, 1], "x1 is the same in all patients"),
+        ([1, 1, 0, 0], [1, 1, 0, 0], "separate"),
     ],
 )
 def test_what_cannot_be_fitted_is_told(cause: list[int], x: list[int], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
-        fine_gray([1, 2, 3, 4], cause, np.array(x, float)[:, None])
+    got = fine_gray([1, 2, 3, 4], cause, np.array(x, float)[:, None])
+    assert isinstance(got, NoModel)
+    assert told in got.reason

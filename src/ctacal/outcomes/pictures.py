@@ -66,11 +66,13 @@ def draw_steps(
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[height - under, under])
     for step in steps:
         _draw_step(above, step)
-    top = max([1.0, *(float(step.values.max()) for step in steps if len(step.values))])
+    end = max(ticks[-1], 1e-6) * 1.03
+    seen = [step.values[step.times <= end] for step in steps]
+    top = max([1.0, *(float(values.max()) for values in seen if len(values))])
     above.set(
         ylabel=what,
         xlabel="Years since the scan",
-        xlim=(0, max(ticks[-1], 1e-6) * 1.03),
+        xlim=(0, end),
         ylim=(0, _round_up(top * 1.1)),
     )
     above.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
@@ -97,7 +99,7 @@ def _draw_risks(axes: "Axes", risks: Sequence[RiskRow], ticks: Sequence[float]) 
     axes.set_yticks(range(len(risks)), [row.name for row in risks])
     for label, row in zip(axes.get_yticklabels(), risks, strict=True):
         label.set_color(_dark(row.colour))
-    axes.tick_params(axis="both", length=0, labelbottom=False)
+    axes.tick_params(axis="both", length=0, labelbottom=False, pad=11)
     axes.spines[:].set_visible(False)
     axes.text(0, -0.95, "Patients at risk", fontsize=7, fontweight="bold", ha="left", va="center")
     for place, row in enumerate(risks):

@@ -3,16 +3,23 @@
 An event has a cause: 0 censored, 1 of interest, any other number competes with it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from ctacal.agreement import Estimate
+from ctacal.prognosis.cox import NoModel
 from ctacal.prognosis.kaplan_meier import Z
 from ctacal.prognosis.survival_data import Floats
 
 Integers = NDArray[np.int64]
+
+METHOD = "Fine-Gray model, robust interval"
+
+ITERATIONS = 50
 
 SEPARATED = 10.0
 """A log hazard ratio per standard deviation beyond this is no estimate: the covariate separates (own choice)."""
@@ -97,12 +104,14 @@ def _aalen_variance(incidence: Floats, before: Floats, wanted: Floats, any_event
 class FineGray:
     """A fitted model of the subdistribution hazard of cause 1."""
 
+    names: tuple[str, ...]
     coefficients: Floats
     """(p,): log subdistribution hazard ratios."""
     covariance: Floats
     """(p, p): robust, with the share of the estimated censoring distribution (Fine and Gray 1999, section 5)."""
     log_likelihood: float
     """Partial."""
+    method: str
     n: int
     events: int
     competing: int
@@ -112,37 +121,53 @@ class FineGray:
         """(p,)."""
         return np.asarray(np.sqrt(np.diag(self.covariance)), np.float64)
 
+    def hazard_ratio(self, place: int) -> Estimate:
+        """exp(coefficient) for one unit of a covariate: the subdistribution hazard ratio."""
+        middle, half = self.coefficients[place], Z * self.standard_errors[place]
+        low, estimate, high = (float(end) for end in np.exp([middle - half, middle, middle + half]))
+        return Estimate(estimate, low, high, f"subdistribution hazard ratio, {self.method}", self.n)
+
     @property
     def p_values(self) -> Floats:
         """(p,): Wald tests, two-sided."""
         return np.asarray(2 * stats.norm.sf(np.abs(self.coefficients / self.standard_errors)))
 
 
-def fine_gray(time: ArrayLike, cause: ArrayLike, covariates: ArrayLike, *, iterations: int = 50) -> FineGray:
+def fine_gray(
+    time: ArrayLike, cause: ArrayLike, covariates: ArrayLike, names: Sequence[str] | None = None
+) -> FineGray | NoModel:
     """Fit it to times (n,), causes (n,) and covariates (n, p); Breslow's likelihood for ties, as R's cmprsk.
 
     Patients with a competing event stay at risk with the weight G(t-) / G(T-), G the Kaplan-Meier survival of not
-    being censored. Fine JP, Gray RJ, J Am Stat Assoc 1999;94:496-509.
-    Raises ``ValueError`` where nothing of interest happened, a covariate does not vary, or the fit does not converge
-    (as with complete separation).
+    being censored. Fine JP, Gray RJ, J Am Stat Assoc 1999;94:496-509. Nothing of interest that happened, a covariate
+    that does not vary, covariates that determine one another, and separation give a ``NoModel`` with the reason.
+    Raises ``ValueError`` where shapes differ or a value is not finite.
     """
     t, c = _checked(time, cause)
     x = np.asarray(covariates, np.float64)
     if x.ndim != 2 or len(x) != len(t) or not np.isfinite(x).all():
         raise ValueError(f"covariates must be finite, ({len(t)}, p); got shape {x.shape}")
-    if not (c == 1).any():
-        raise ValueError("no event of interest")
-    scale = x.std(axis=0)
-    if (still := np.flatnonzero(scale <= 1e-12 * np.maximum(1, np.abs(x).max(axis=0)))).size:
-        raise ValueError(f"covariate number {still[0]} does not vary")
+    labels = tuple(names) if names is not None else tuple(f"x{j + 1}" for j in range(x.shape[1]))
+    scale, counts = x.std(axis=0), (len(t), int((c == 1).sum()), int(((c != 0) & (c != 1)).sum()))
+    if reason := _why_not(x, scale, labels, counts[1]):
+        return NoModel(reason, METHOD, *counts[:2])
     risk = _SubdistributionRisk(t, c, (x - x.mean(axis=0)) / scale)
-    beta, likelihood = _newton(risk, iterations)
-    inverse = np.linalg.inv(risk.at(beta).information)
+    beta, slope, reason = _newton(risk)
+    if reason:
+        return NoModel(reason, METHOD, *counts[:2])
+    inverse = np.linalg.inv(slope.information)
     influence = risk.influence(beta)
     covariance = inverse @ (influence.T @ influence) @ inverse / np.outer(scale, scale)
-    return FineGray(
-        beta / scale, covariance, likelihood, len(t), int((c == 1).sum()), int(((c != 0) & (c != 1)).sum())
-    )  # fmt: skip
+    return FineGray(labels, beta / scale, covariance, slope.log_likelihood, METHOD, *counts)
+
+
+def _why_not(x: Floats, scale: Floats, names: Sequence[str], events: int) -> str:
+    if not events:
+        return "no event of interest"
+    if not len(names):
+        return "no covariates"
+    still = np.flatnonzero(scale <= 1e-12 * np.maximum(1, np.abs(x).max(axis=0)))
+    return f"{names[still[0]]} is the same in all patients" if still.size else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,26 +251,24 @@ class _SubdistributionRisk:
         return self._gone_before(risk[:, None] * self.x) * later[0] - gone * later[1]
 
 
-def _newton(risk: _SubdistributionRisk, iterations: int) -> tuple[Floats, float]:
+def _newton(risk: _SubdistributionRisk) -> tuple[Floats, _Slope, str]:
+    """Coefficients of the standardised covariates, the likelihood there, and why they are none."""
     beta = np.zeros(risk.x.shape[1])
     now = risk.at(beta)
-    for _ in range(iterations):
-        try:
-            step = np.linalg.solve(now.information, now.score)
-        except np.linalg.LinAlgError as problem:
-            raise ValueError("the covariates determine one another, or the event") from problem
-        if np.abs(step).max() > 1e3:
+    for _ in range(ITERATIONS):
+        if np.linalg.cond(now.information) > 1e12:
             break
+        step = np.linalg.solve(now.information, now.score)
         following = risk.at(beta + step)
         while not following.log_likelihood >= now.log_likelihood - 1e-9 and np.abs(step).max() > 1e-12:
             step = step / 2
             following = risk.at(beta + step)
         beta, now = beta + step, following
+        if np.abs(beta).max() > SEPARATED:
+            break
         if np.abs(step).max() < 1e-9:
-            if np.abs(beta).max() > SEPARATED:
-                break
-            return beta, now.log_likelihood
-    raise ValueError("the fit does not converge: a covariate separates those with the event from those without")
+            return beta, now, ""
+    return beta, now, "covariates determine one another, or separate those with the event from those without"
 
 
 def _checked(time: ArrayLike, cause: ArrayLike) -> tuple[Floats, Integers]:

@@ -1,0 +1,231 @@
+"""Cox models: univariable beside multivariable, proportional hazards, and the spline of log(CAC + 1)."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ctacal.agreement import Estimate
+from ctacal.outcomes.models import Columns, Fit, coefficients, fit, gain, named, one_column, ratio, together, wald
+from ctacal.outcomes.part import LABELS, Footnotes, Part
+from ctacal.outcomes.patients import Covariate, Patients, Reading
+from ctacal.outcomes.pictures import ForestRow, draw_forest
+from ctacal.prognosis.cox import CoxModel, joint_wald, relative_hazard
+from ctacal.prognosis.proportional_hazards import schoenfeld_test
+from ctacal.prognosis.splines import spline_basis
+from ctacal.prognosis.survival_data import Floats
+from ctacal.publication import COLOURS, GREY, Cell, Chart, Section, Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Rows = list[tuple[Cell, ...]]
+
+LOG_SCORE = "log(CAC + 1)"
+
+
+def hazards_part(patients: Patients) -> Part:
+    """Of all patients univariable, of those with all covariates multivariable."""
+    complete = patients.take(patients.complete)
+    if not complete.data.n:
+        told = "No patient has all covariates: there is no multivariable model."
+        return Part(Section("Cox models", (told,)), {"reason": told})
+    adjusted = complete.adjusted(patients.config.adjusted)
+    notes = Footnotes(_notes(patients, complete))
+    rows: Rows = []
+    forest: list[ForestRow] = []
+    numbers: dict[str, Any] = {}
+    for reading, known in zip(patients.readings, complete.readings, strict=True):
+        numbers[reading.name] = _reading(patients, reading, complete, known, adjusted, rows, forest, notes)
+    model = fit(complete, together(complete.model.by_category(), adjusted))
+    _covariates(patients, model, rows, forest, notes)
+    numbers["covariates"] = coefficients(model)
+    columns = ("", "n", "Events", "Univariable HR (95 % CI)", "p", "Multivariable HR (95 % CI)", "p")
+    table = Table("Hazard ratios, univariable and multivariable", columns, tuple(rows), notes.all, name="hazard_ratios")
+    proportional, tested = _proportional(model, patients)
+    numbers["proportional_hazards"] = tested
+    content = (table, _forest(patients, forest), proportional, *_splines(complete, adjusted, numbers))
+    return Part(Section("Cox models", content), numbers)
+
+
+def _notes(patients: Patients, complete: Patients) -> str:
+    labels = [one.label for one in patients.covariates]
+    gone = patients.data.n - complete.data.n
+    left_out = f"; {gone:,} patients with a missing covariate are left out of it" if gone else ""
+    if not labels:
+        return "Cox models with Efron's ties, Wald intervals. No covariates are named: multivariable is univariable."
+    return f"Cox models with Efron's ties, Wald intervals. Multivariable: adjusted for {named(labels)}{left_out}."
+
+
+def _reading(
+    patients: Patients, reading: Reading, complete: Patients, known: Reading, adjusted: Columns,
+    rows: Rows, forest: list[ForestRow], notes: Footnotes,
+) -> dict[str, Any]:  # fmt: skip
+    """Rows of one reader or model: its categories, and its score."""
+    alone = fit(patients, reading.by_category())
+    multivariable = fit(complete, together(known.by_category(), adjusted))
+    rows.append((reading.name,))
+    forest.append(ForestRow(reading.name))
+    first = reading.present[0]
+    rows.append((f"  {LABELS[first]}", *_counts(patients, reading, first), "1 (reference)", "", "1 (reference)", ""))
+    forest.append(ForestRow(f"  {LABELS[first]}", reference=True))
+    for place, name in zip(reading.present[1:], reading.by_category()[0], strict=True):
+        models = (alone, multivariable if name in known.by_category()[0] else alone)
+        label = f"  {LABELS[place]}"
+        rows.append((label, *_counts(patients, reading, place), *_pair(models, name, notes)))
+        forest.append(ForestRow(label, tuple(ratio(model, name) for model in models)))
+    told: dict[str, Any] = {"univariable": coefficients(alone), "multivariable": coefficients(multivariable)}
+    if reading.log_score is not None and known.log_score is not None:
+        scored = (
+            fit(patients, one_column(LOG_SCORE, reading.log_score)),
+            fit(complete, together(one_column(LOG_SCORE, known.log_score), adjusted)),
+        )
+        rows.append(
+            (f"  per unit of {LOG_SCORE}", patients.data.n, patients.data.events, *_pair(scored, LOG_SCORE, notes))
+        )
+        forest.append(ForestRow(f"  per {LOG_SCORE}", tuple(ratio(model, LOG_SCORE) for model in scored)))
+        told |= {"log_univariable": coefficients(scored[0]), "log_multivariable": coefficients(scored[1])}
+    return told
+
+
+def _counts(patients: Patients, reading: Reading, place: int) -> tuple[int, int]:
+    rows = reading.category == place
+    return int(rows.sum()), int(patients.data.event[rows].sum())
+
+
+def _pair(models: tuple[Fit, Fit], name: str, notes: Footnotes) -> tuple[str, ...]:
+    return tuple(cell for model in models for cell in (notes.figure(ratio(model, name)), notes.p(wald(model, name))))
+
+
+def _covariates(
+    patients: Patients, model: Fit, rows: Rows, forest: list[ForestRow], notes: Footnotes
+) -> None:  # fmt: skip
+    if not patients.covariates:
+        return
+    heading = f"Covariates (in the model with {patients.model.name} categories)"
+    rows.append((heading,))
+    forest.append(ForestRow("Covariates"))
+    for covariate in patients.covariates:
+        known = patients.take(~np.isnan(covariate.values))
+        names, values = covariate.columns(covariate.values[~np.isnan(covariate.values)])
+        alone = fit(known, (names, values))
+        for name in names:
+            counts = (known.data.n, known.data.events)
+            rows.append((f"  {name}{_unit(covariate)}", *counts, *_pair((alone, model), name, notes)))
+            forest.append(ForestRow(f"  {name}{_unit(covariate)}", (ratio(alone, name), ratio(model, name))))
+
+
+def _unit(covariate: Covariate) -> str:
+    """Flags need none."""
+    numbers = set(np.unique(covariate.values[~np.isnan(covariate.values)])[:3].tolist())
+    return "" if covariate.levels or numbers <= {0.0, 1.0} else ", per 1"
+
+
+def _forest(patients: Patients, rows: list[ForestRow]) -> Chart:
+    outcome = patients.config.outcome.name
+
+    def draw(figure: "Figure") -> None:
+        draw_forest(figure, rows, ("Univariable", "Multivariable"), f"Hazard ratio for {outcome} (logarithmic axis)")
+
+    caption = (
+        f"Hazard ratios for {outcome} with 95 % intervals, univariable and multivariable, from Cox models; "
+        "an interval that leaves the axis is cut at its end."
+    )
+    return Chart("Forest plot of hazard ratios", caption, draw, "double", 22 + 6.2 * len(rows))
+
+
+def _proportional(model: Fit, patients: Patients) -> tuple[Table | str, Any]:
+    if not isinstance(model, CoxModel):
+        told = f"Proportional hazards cannot be tested: {model.reason}."
+        return told, {"reason": told}
+    tested = schoenfeld_test(model)
+    notes = Footnotes("Exact score test (Grambsch and Therneau 1994), time transformed by 1 - Kaplan-Meier.")
+    named_tests = [*zip(model.names, tested.tests, strict=True), ("All together", tested.overall)]
+    rows = tuple(
+        (name, f"{test.statistic:.2f}", test.df, notes.p(test))
+        if test.statistic is not None
+        else (name, notes.dash(test.reason), "", "")
+        for name, test in named_tests
+    )
+    title = f"Test of proportional hazards ({patients.model.name}, multivariable)"
+    numbers = {"tests": dict(zip(model.names, tested.tests, strict=True)), "overall": tested.overall}
+    return Table(title, ("", "Chi-square", "df", "p"), rows, notes.all, name="proportional_hazards"), numbers
+
+
+def score_knots(log_score: Floats, knots: int) -> Floats:
+    """(knots,): 0 where scores of 0 are there, and quantiles of the others, as Harrell spaces them.
+
+    Quantiles of all would fall on 0 more than once, where two patients in five have none.
+    Harrell FE, Regression Modeling Strategies, 2nd ed. 2015, table 2.3. Fewer where they coincide.
+    """
+    positive = log_score[log_score > 0]
+    if not len(positive):
+        return np.zeros(0)
+    own = [0.0] if (log_score == 0).any() else []
+    ends = {2: (0.25, 0.9), 3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
+    return np.unique([*own, *np.quantile(positive, ends[knots - len(own)])])
+
+
+def _splines(complete: Patients, adjusted: Columns, numbers: dict[str, Any]) -> list[Chart | str]:
+    content: list[Chart | str] = []
+    for reading in complete.readings:
+        log_score = reading.log_score
+        if log_score is None:
+            content.append(f"{reading.name}: the table has categories, not scores: there is no spline.")
+            continue
+        knots = score_knots(log_score, complete.config.analysis.knots)
+        if len(knots) < 3:
+            content.append(f"{reading.name}: the scores have too few values for a spline.")
+            continue
+        content += _spline(complete, reading, log_score, knots, adjusted, numbers)
+    return content
+
+
+def _spline(
+    complete: Patients, reading: Reading, log_score: Floats, knots: Floats, adjusted: Columns, numbers: dict[str, Any]
+) -> list[Chart | str]:
+    basis = spline_basis(log_score, knots)
+    names = tuple(f"{LOG_SCORE} spline {place + 1}" for place in range(basis.shape[1]))
+    model = fit(complete, together((names, basis), adjusted))
+    if not isinstance(model, CoxModel):
+        return [f"{reading.name}: the spline of {LOG_SCORE} cannot be fitted: {model.reason}."]
+    linear = fit(complete, together(one_column(LOG_SCORE, log_score), adjusted))
+    bent, whole = gain(linear, model), joint_wald(model, names)
+    grid = np.linspace(0, float(log_score.max()), 200)
+    rest = adjusted[1].mean(axis=0)
+    at = np.column_stack([spline_basis(grid, knots), np.tile(rest, (len(grid), 1))])
+    zero = np.concatenate([spline_basis(np.zeros(1), knots)[0], rest])
+    curve = relative_hazard(model, at, zero)
+    numbers[f"{reading.name} spline"] = {
+        "knots": knots, "model": coefficients(model), "nonlinearity": bent, "overall": whole,
+        "log_score": grid, "hazard_ratio": [one.estimate for one in curve], "low": [one.low for one in curve],
+        "high": [one.high for one in curve],
+    }  # fmt: skip
+
+    def draw(figure: "Figure") -> None:
+        _draw_spline(figure, grid, curve, knots, log_score)
+
+    notes = Footnotes()
+    caption = (
+        f"Hazard ratio against CAC 0 by a restricted cubic spline of log(CAC + 1) with {len(knots)} knots (ticks), "
+        f"adjusted, with its 95 % interval; below, the scores. Overall p {notes.p(whole)}, nonlinearity p {notes.p(bent)}."
+    )
+    return [Chart(f"Hazard ratio along the score, {reading.name}", caption, draw, height_mm=80)]
+
+
+def _draw_spline(figure: "Figure", grid: Floats, curve: list[Estimate], knots: Floats, scores: Floats) -> None:
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[6, 1])
+    middle, low, high = (np.array([getattr(one, end) for one in curve], float) for end in ("estimate", "low", "high"))
+    axes.plot(grid, middle, color=COLOURS[0])
+    axes.fill_between(grid, low, high, color=COLOURS[0], alpha=0.18, linewidth=0)
+    axes.axhline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)))
+    bottom, top = min(0.7, float(middle.min()) / 1.3), max(2.0, float(np.minimum(high, 4 * middle.max()).max()) * 1.1)
+    axes.set(yscale="log", ylim=(bottom, top), ylabel="Hazard ratio against CAC 0")
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if bottom <= tick <= top]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.plot(knots, np.full(len(knots), bottom), "|", color="black", markersize=7, clip_on=False)
+    axes.tick_params(labelbottom=False)
+    below.hist(scores, bins=60, range=(0, float(grid[-1])), color=GREY)
+    below.set(xlabel="CAC (Agatston; axis of log(CAC + 1))", ylabel="Patients", xlim=(-0.1, float(grid[-1])))
+    shown = [score for score in (0, 1, 10, 100, 400, 1000, 4000, 10000) if np.log1p(score) <= grid[-1] + 1e-9]
+    below.set_xticks([float(np.log1p(score)) for score in shown], [f"{score:,}" for score in shown])
