@@ -158,10 +158,12 @@ def _noise(shape: tuple[int, ...], sd_hu: float, grain_pixels: float, random: Ra
 
 
 def _heart_erred(clip: Clip, config: AugmentationConfig, random: Random) -> Floats:
-    """The mask shifted, grown or shrunk, as stage 1 may err."""
-    pixel_mm = clip.spacing_mm[1]
+    """The mask shifted, also along the patient, grown or shrunk, as stage 1 may err."""
+    slice_mm, pixel_mm, _ = clip.spacing_mm
     shift = random.uniform(-1, 1, 2) * config.heart_shift_mm / pixel_mm
-    heart = np.roll(clip.heart, np.rint(shift).astype(int), axis=(1, 2))
+    along = round(random.uniform(-1, 1) * config.heart_shift_along_mm / slice_mm)
+    from_slice = np.clip(np.arange(len(clip.heart)) - along, 0, len(clip.heart) - 1)
+    heart = np.roll(clip.heart[from_slice], np.rint(shift).astype(int), axis=(1, 2))
     grow_pixels = _drawn(config.heart_grow_mm, random) / pixel_mm
     width = max(1.0, abs(grow_pixels))  # blurred by its own growth, an edge moves about as far at this level
     level = 0.5 - 0.34 * grow_pixels / width

@@ -146,6 +146,8 @@ class AugmentationConfig:
     offset_hu: float = 8.0
     heart_shift_mm: float = 4.0
     """Of the heart mask alone: stage 1 errs too."""
+    heart_shift_along_mm: float = 9.0
+    """Along the patient: at its ends stage 1 errs most."""
     heart_grow_mm: Range = (-3.0, 5.0)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask, coarsened
-from ctacal.nn.inputs import Floats
+from ctacal.nn.inputs import END_REACH_MM, Floats
 from ctacal.volume import Volume
 
 CROP_MARGIN_MM = 8.0
@@ -26,13 +26,14 @@ def whole_grid(scan: Geometry, spacing_mm: tuple[float, float, float], multiple:
 
 
 def crop_grid(heart: HeartMask, pixel_mm: float, multiple: int, *, margin_mm: float = CROP_MARGIN_MM) -> Geometry:
-    """The heart's own slices and one beyond at either end; pixels of ``pixel_mm`` over its box and a margin.
+    """The heart's own slices and ``END_REACH_MM`` beyond at either end; pixels of ``pixel_mm`` over its box and a margin.
 
     Rows and columns are the next multiple of ``multiple``, so that large hearts fit and small ones cost less.
     """
     slices, *plane = heart.bounding_box
     last = heart.geometry.shape[0] - 1
-    first, stop = max(0, slices.start - 1), min(last, slices.stop) + 1
+    beyond = end_slices(heart.geometry)
+    first, stop = max(0, slices.start - beyond), min(last, slices.stop - 1 + beyond) + 1
     counts, starts, steps = [stop - first], [float(first)], [1.0]
     for extent, mm in zip(plane, heart.geometry.spacing_mm[1:], strict=True):
         length_mm = (extent.stop - extent.start) * mm + 2 * margin_mm
@@ -45,6 +46,11 @@ def crop_grid(heart: HeartMask, pixel_mm: float, multiple: int, *, margin_mm: fl
     affine[:3, 3] = heart.geometry.to_patient_mm(starts)
     affine[:3, :3] *= steps
     return Geometry((counts[0], counts[1], counts[2]), affine)
+
+
+def end_slices(geometry: Geometry) -> int:
+    """How many slices beyond the heart mask's ends are looked at."""
+    return math.ceil(END_REACH_MM / geometry.slice_spacing_mm)
 
 
 def network_view(volume: Volume, grid: Geometry) -> Floats:

@@ -35,6 +35,10 @@ CALCIUM_LIMITS = (-1.0, 3.0)
 HEART_REACH_MM = 8.0
 """Calcium further outside of the heart mask than this is not looked at: the mask's own error, no more (own choice)."""
 
+END_REACH_MM = 8.0
+"""The same beyond the mask's lowest and highest slice: stage 1 sees slices of 5 mm and may miss one, and the left main
+artery lies at the top (own choice)."""
+
 POSITION_UNIT_MM = 60.0
 """Half a heart's width: positions come out near -1 to 1 (own choice)."""
 

@@ -27,7 +27,7 @@ from ctacal.nn.classes import is_coronary
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.fitness import Figures, Range, doubts_about, figures_of
 from ctacal.nn.gated import GatedScale
-from ctacal.nn.grids import body_part, crop_grid, index_map, network_view, resampled, whole_grid
+from ctacal.nn.grids import body_part, crop_grid, end_slices, index_map, network_view, resampled, whole_grid
 from ctacal.nn.inputs import (
     HEART_REACH_MM,
     MASS_VESSELS,
@@ -174,7 +174,7 @@ class Model:
         inside = resampled(heart.mask, volume.geometry, grid, fill=0.0) >= 0.5
         x = network_input(hu, inside, heart_centre_index(inside), grid.spacing_mm, self.calcium.config)
         probability = self.calcium.run(x)[0]
-        near = grown(inside, HEART_REACH_MM, grid.spacing_mm[1])
+        near = along_slices(grown(inside, HEART_REACH_MM, grid.spacing_mm[1]), end_slices(heart.geometry))
         mass_mg = excess_mass_mg(hu, probability, near, self.calcium.classes, grid.voxel_volume_mm3)
         return _sampled(probability, volume.geometry, grid, at), mass_mg
 
@@ -341,19 +341,30 @@ def _on_scan(probability: Floats, grid: Geometry, scan: Geometry) -> HeartMask:
 
 
 def _candidates(volume: Volume, heart: HeartMask, threshold_hu: float) -> Index:
-    """(slice, row, column) of the voxels at or above the threshold in the heart or just beside it."""
+    """(slice, row, column) of the voxels at or above the threshold in the heart, just beside, above or below it."""
     box = _box_around(heart)
-    near = grown(heart.mask[box], HEART_REACH_MM, heart.geometry.spacing_mm[1])
+    near = along_slices(grown(heart.mask[box], HEART_REACH_MM, heart.geometry.spacing_mm[1]), end_slices(heart.geometry))
     found = np.nonzero(near & (volume.hu[box] >= threshold_hu))
     return tuple(index + part.start for index, part in zip(found, box, strict=True))
 
 
 def _box_around(heart: HeartMask) -> Box:
-    """The heart's box, wider by ``HEART_REACH_MM`` in plane."""
+    """The heart's box, wider by ``HEART_REACH_MM`` in plane and by ``end_slices`` at either end."""
     slices, *plane = heart.bounding_box
+    beyond = end_slices(heart.geometry)
+    slices = slice(max(0, slices.start - beyond), slices.stop + beyond)
     reach = [int(np.ceil(HEART_REACH_MM / mm)) for mm in heart.geometry.spacing_mm[1:]]
     rows, columns = (slice(max(0, one.start - by), one.stop + by) for one, by in zip(plane, reach, strict=True))
     return slices, rows, columns
+
+
+def along_slices(mask: Mask, slices: int) -> Mask:
+    """Each slice with what the ``slices`` below and above it hold."""
+    wide = mask.copy()
+    for by in range(1, slices + 1):
+        wide[by:] |= mask[:-by]
+        wide[:-by] |= mask[by:]
+    return wide
 
 
 def excess_mass_mg(

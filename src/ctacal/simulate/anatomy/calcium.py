@@ -90,10 +90,10 @@ class CalciumDescription:
         return cls(tuple(Deposit(**{**row, "kind": Kind(row["kind"])}) for row in rows))
 
 
-NONE_SHARE = 0.285
+NONE_SHARE = 0.30
 """Of patients without any coronary calcium, at the mean age: with age, sex and plaques too small to score, 40 %."""
 
-BURDEN_MM3 = (60.0, 2.2)
+BURDEN_MM3 = (60.0, 2.05)
 """Median and log SD of the coronary calcium's true volume where there is any: set so that the categories come out."""
 
 SEGMENT_SHARES = {"LM": 0.07, "LAD": 0.44, "D1": 0.05, "LCX": 0.15, "OM1": 0.04, "RCA": 0.23, "PDA": 0.02}
@@ -103,9 +103,17 @@ SPREAD = 3.0
 """How alike patients are in that (own choice: of those with calcium some 9 in 10 have it in the LAD, half in the RCA,
 fewer in the LCx, a quarter in the LM)."""
 
-PLAQUE_MM3 = (9.0, 1.1)
+PLAQUE_MM3 = (14.0, 0.9)
 """Median and log SD of one plaque's volume at the median burden; more calcium is rather more plaques than larger ones
 (own choice: some 4 plaques at a score near 100, 10 to 25 above 400)."""
+
+
+LEAST_MM3 = 2.5
+"""Of one plaque: specks below it are on no CT that anybody scores, and mass spread over many of them would not be
+either (own choice)."""
+
+RADIUS_MM = 1.3
+"""Of the artery, where a plaque's arc becomes a width."""
 
 
 def draw_calcium(patient: Patient, seed: int) -> CalciumDescription:
@@ -129,26 +137,30 @@ def _plaques(rng: np.random.Generator, patient: Patient) -> list[Deposit]:
     plaques: list[Deposit] = []
     total = 0.0
     while total < target and len(plaques) < 80:
-        volume = max(1.0, float(usual_mm3 * np.exp(PLAQUE_MM3[1] * rng.normal())))
-        plaque = _plaque(rng, patient, shares, min(target - total, volume))
+        volume = max(LEAST_MM3, float(usual_mm3 * np.exp(PLAQUE_MM3[1] * rng.normal())))
+        plaque = _plaque(rng, patient, shares, max(LEAST_MM3, min(target - total, volume)))
         plaques.append(plaque)
-        total += plaque.length_mm * plaque.thickness_mm * np.deg2rad(plaque.arc_deg) * 1.3
+        total += plaque.length_mm * plaque.thickness_mm * np.deg2rad(plaque.arc_deg) * RADIUS_MM
     return plaques
 
 
 def _plaque(rng: np.random.Generator, patient: Patient, shares: NDArray[np.float64], volume_mm3: float) -> Deposit:
-    """One plaque of about that volume: length 1-35 mm, thickness 0.5-2.2 mm along the wall, 100-1200 mg/cm3."""
+    """One plaque of about that volume: length 1.5-35 mm, thickness 0.7-3 mm along the wall, 150-1300 mg/cm3.
+
+    Larger ones are thicker and denser (own choice).
+    """
     names = list(SEGMENT_SHARES)
     name = names[int(rng.choice(len(names), p=shares))]
     if name == "PDA" and patient.dominance == "left":
         name = "RCA"
-    thickness = float(np.clip(rng.lognormal(np.log(0.9), 0.3) * volume_mm3**0.08, 0.5, 2.2))
-    arc = float(np.clip(rng.normal(110, 45), 45, 300))
-    length = float(np.clip(volume_mm3 / (thickness * np.deg2rad(arc) * 1.3), 1.0, 35))
+    thickness = float(np.clip(rng.lognormal(np.log(1.3), 0.3) * (volume_mm3 / PLAQUE_MM3[0]) ** 0.2, 0.7, 3.0))
+    arc = float(np.clip(rng.normal(110, 40), 50, 270))
+    length = float(np.clip(volume_mm3 / (thickness * np.deg2rad(arc) * RADIUS_MM), 1.5, 35))
     near = rng.beta(1.2, 3.5) if name in ("LAD", "LCX") else rng.beta(1.2, 2.0)
+    density = np.clip(rng.normal(560, 200) + 45 * np.log1p(volume_mm3 / 20), 150, 1300)
     return Deposit(
         Kind.CORONARY, name, _four(near), _four(rng.uniform(0, 360)), _four(length), _four(thickness), _four(arc),
-        _four(np.clip(rng.normal(400, 190) + 45 * np.log1p(volume_mm3 / 20), 100, 1200)), int(rng.integers(2**31)),
+        _four(density), int(rng.integers(2**31)),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ctacal.geometry import Geometry
 from ctacal.simulate.anatomy.body import build_body, coronaries_of, heart_region
-from ctacal.simulate.anatomy.calcium import CalciumDescription, Kind, draw_calcium
+from ctacal.simulate.anatomy.calcium import RADIUS_MM, CalciumDescription, Kind, draw_calcium
 from ctacal.simulate.anatomy.description import Patient, draw_patient
 from ctacal.simulate.anatomy.heart import SYSTOLE
 from ctacal.simulate.anatomy.structures import HEART, AnatomyMaps
@@ -157,7 +157,7 @@ def draw_variants(patient: Patient, seed: int) -> tuple[CalciumDescription, ...]
 def coronary_mm3(calcium: CalciumDescription) -> float:
     """Volume of the coronary plaques, from their measures: without overlap and tapering."""
     return sum(
-        one.length_mm * one.thickness_mm * float(np.deg2rad(one.arc_deg)) * 1.3  # 1.3 mm: usual outer radius
+        one.length_mm * one.thickness_mm * float(np.deg2rad(one.arc_deg)) * RADIUS_MM
         for one in calcium.deposits
         if one.kind is Kind.CORONARY
     )

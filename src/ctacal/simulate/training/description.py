@@ -23,6 +23,9 @@ WHOLE_MM = (5.0, 4.0)
 END_MM = 12.0
 """Nearer to the ends of what was built than this, slices and breath may leave a deposit out."""
 
+BEYOND_MM = 10.0
+"""Of the patient above and below the heart: what scores a scan looks there too (own choice)."""
+
 KVPS = (80.0, 100.0, 110.0, 120.0, 130.0, 140.0)
 """Tube voltages drawn besides the presets' own: few, for each needs tables."""
 
@@ -106,7 +109,7 @@ def draw_heart_description(
 ) -> CropDescription:
     """Draw a scan of the whole heart, with one of the anatomy's draws of calcium or none.
 
-    The crop has ``margin_mm`` about the heart in plane and a slice beyond it at either end, as far as that was built;
+    The crop has ``margin_mm`` about the heart in plane and ``BEYOND_MM`` beyond it at either end, as far as that was built;
     ``centres`` as for ``draw_centre``. Raises ``ValueError`` where there is no such draw of calcium.
     """
     if deposits is not None and not 0 <= deposits < len(cache.deposits):
@@ -127,8 +130,8 @@ def _heart_slices(cache: AnatomyCache, centre: Centre, breathing_mm: float) -> t
     """Middle of the lowest slice, and how many there are; a breath draws the heart to the feet."""
     low, high = _range_mm(cache)
     half_mm = centre.thickness_mm / 2
-    bottom_mm = max(float(cache.heart_mm[0, 2]) - breathing_mm - centre.spacing_mm, low + half_mm)
-    top_mm = min(float(cache.heart_mm[1, 2]) + centre.spacing_mm, high - half_mm - breathing_mm)
+    bottom_mm = max(float(cache.heart_mm[0, 2]) - breathing_mm - BEYOND_MM, low + half_mm)
+    top_mm = min(float(cache.heart_mm[1, 2]) + BEYOND_MM, high - half_mm - breathing_mm)
     bottom_mm = float(np.ceil(bottom_mm * 100) / 100)
     return bottom_mm, max(1, int((top_mm - bottom_mm) / centre.spacing_mm) + 1)
 
