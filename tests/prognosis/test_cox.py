@@ -146,7 +146,7 @@ def test_predictions_belong_together() -> None:
 def test_predicted_risk_as_r(names: int, column: str) -> None:
     x = np.column_stack([columns("pbc")[name] for name in ("age", "lbili", "albumin", "protime")[:names]])
     risk = predicted_risk(fitted(cox(survival("pbc"), x)), x, 2000)
-    np.testing.assert_allclose(risk, columns("pbc_pred_t2000")[column], rtol=1e-9)  # R stopped iterating there
+    np.testing.assert_allclose(risk, columns("pbc_pred_t2000")[column], rtol=3e-9)  # R had stopped iterating early
 
 
 def test_splines_as_hmisc() -> None:

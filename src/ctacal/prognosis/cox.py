@@ -349,7 +349,7 @@ class Steps:
 
 
 def steps(model: CoxModel) -> Steps:
-    """The hazard's steps: for each death 1 / sum of hazard ratios at risk (Breslow), or by Efron's shares as the fit."""
+    """The hazard's steps: a death adds 1 / sum of hazard ratios at risk (Breslow), or Efron's shares, as the fit."""
     d, p = model.design, len(model.names)
     k = len(d.start) - 1
     sums, means = np.zeros((k, 4)), np.zeros((k, 3, p))
