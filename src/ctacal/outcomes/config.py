@@ -147,6 +147,8 @@ class OutcomesConfig:
     """Those of them that are categories; text always is."""
     labels: dict[str, str] = field(default_factory=dict)
     """What columns are called in tables and figures."""
+    per: dict[str, float] = field(default_factory=dict)
+    """Difference of a column that its hazard ratio is told for; 1 where none is named."""
     perfusion: MeasureConfig | None = None
     ejection_fraction: str = ""
     subgroup: tuple[SubgroupConfig, ...] = ()
@@ -160,6 +162,9 @@ class OutcomesConfig:
     def __post_init__(self) -> None:
         unknown = set(self.analysis.nri_reference) - set(self.adjusted)
         _require(not unknown, "analysis.nri_reference", f"{', '.join(sorted(unknown))}: not among the covariates")
+        scaled = set(self.per) - set(self.adjusted)
+        _require(not scaled, "per", f"{', '.join(sorted(scaled))}: not among the covariates")
+        _require(all(size > 0 for size in self.per.values()), "per", "expected positive numbers")
         strange = set(self.categorical) - set(self.adjusted)
         _require(not strange, "categorical", f"{', '.join(sorted(strange))}: not among the covariates")
 

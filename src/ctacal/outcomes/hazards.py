@@ -117,7 +117,7 @@ def _covariates(
 def _unit(covariate: Covariate) -> str:
     """Flags need none."""
     numbers = set(np.unique(covariate.values[~np.isnan(covariate.values)])[:3].tolist())
-    return "" if covariate.levels or numbers <= {0.0, 1.0} else ", per 1"
+    return "" if covariate.levels or numbers <= {0.0, 1.0} else f", per {covariate.per:g}"
 
 
 def _forest(patients: Patients, rows: list[ForestRow]) -> Chart:
@@ -207,7 +207,8 @@ def _spline(
     notes = Footnotes()
     caption = (
         f"Hazard ratio against CAC 0 by a restricted cubic spline of log(CAC + 1) with {len(knots)} knots (ticks), "
-        f"adjusted, with its 95 % interval; below, the scores. Overall p {notes.p(whole)}, nonlinearity p {notes.p(bent)}."
+        f"adjusted, with its 95 % interval; below, the scores. Overall p {notes.p(whole)}, "
+        f"nonlinearity p {notes.p(bent)}."
     )
     return [Chart(f"Hazard ratio along the score, {reading.name}", caption, draw, height_mm=80)]
 
@@ -220,12 +221,14 @@ def _draw_spline(figure: "Figure", grid: Floats, curve: list[Estimate], knots: F
     axes.axhline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)))
     bottom, top = min(0.7, float(middle.min()) / 1.3), max(2.0, float(np.minimum(high, 4 * middle.max()).max()) * 1.1)
     axes.set(yscale="log", ylim=(bottom, top), ylabel="Hazard ratio against CAC 0")
-    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if bottom <= tick <= top]
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50) if bottom <= tick <= top]
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.plot(knots, np.full(len(knots), bottom), "|", color="black", markersize=7, clip_on=False)
     axes.tick_params(labelbottom=False)
-    below.hist(scores, bins=60, range=(0, float(grid[-1])), color=GREY)
+    below.hist(scores[scores > 0], bins=60, range=(0, float(grid[-1])), color=GREY)
+    none = int((scores == 0).sum())
+    below.text(0.01, 1.02, f"{none:,} with CAC 0 not drawn", transform=below.transAxes, fontsize=6, va="bottom")
     below.set(xlabel="CAC (Agatston; axis of log(CAC + 1))", ylabel="Patients", xlim=(-0.1, float(grid[-1])))
     shown = [score for score in (0, 1, 10, 100, 400, 1000, 4000, 10000) if np.log1p(score) <= grid[-1] + 1e-9]
     below.set_xticks([float(np.log1p(score)) for score in shown], [f"{score:,}" for score in shown])

@@ -31,6 +31,8 @@ class Covariate:
     """(n,): numbers, or places in ``levels``; NaN where missing."""
     levels: tuple[str, ...] = ()
     """Of a category; the first is the reference."""
+    per: float = 1.0
+    """Hazard ratios of a number are told for a difference of so much."""
 
     @property
     def missing(self) -> int:
@@ -40,7 +42,7 @@ class Covariate:
     def columns(self, values: Floats) -> tuple[tuple[str, ...], Floats]:
         """Names and columns (n, k) for a model, of these values in place of the covariate's own."""
         if not self.levels:
-            return (self.label,), values[:, None]
+            return (self.label,), values[:, None] / self.per
         names = tuple(f"{self.label}: {level}" for level in self.levels[1:])
         return names, np.asarray(values[:, None] == np.arange(1, len(self.levels)), np.float64)
 
@@ -213,7 +215,8 @@ def _categories(score: Floats | None) -> Counts:
 
 def _covariate(table: "pd.DataFrame", column: str, config: OutcomesConfig) -> Covariate:
     if column not in config.categorical:
-        return Covariate(column, config.label(column), table[column].to_numpy(np.float64))
+        values = table[column].to_numpy(np.float64)
+        return Covariate(column, config.label(column), values, per=config.per.get(column, 1.0))
     levels, codes = _levels(table[column])
     return Covariate(column, config.label(column), np.where(codes < 0, np.nan, codes).astype(np.float64), levels)
 

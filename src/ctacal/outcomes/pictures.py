@@ -68,12 +68,14 @@ def draw_steps(
         _draw_step(above, step)
     end = max(ticks[-1], 1e-6) * 1.03
     seen = [step.values[step.times <= end] for step in steps]
-    top = max([1.0, *(float(values.max()) for values in seen if len(values))])
+    highest = max([0.8, *(float(values.max()) for values in seen if len(values))])
+    upper = [float(step.high[step.times <= end].max(initial=0)) for step in steps]
+    top = max([highest, *(min(one, 1.3 * highest) for one in upper)])
     above.set(
         ylabel=what,
         xlabel="Years since the scan",
         xlim=(0, end),
-        ylim=(0, _round_up(top * 1.1)),
+        ylim=(0, _round_up(top * 1.02)),
     )
     above.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
     above.tick_params(labelbottom=True)
