@@ -25,6 +25,6 @@ def dciodvfy_errors(file: Path) -> list[str]:
 
 def dsr2html(file: Path) -> str:
     """The structured report as DCMTK renders it."""
-    done = subprocess.run([need("dsr2html"), file, "-"], capture_output=True, check=False)
+    done = subprocess.run([need("dsr2html"), file], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return done.stdout.decode("utf-8")

@@ -164,7 +164,13 @@ def _single_frame(one: Slice, first: Slice, patient_and_study: Dataset) -> Datas
     image.ImagePositionPatient = list(decimals(one.position_mm or ()))
     image.ImageOrientationPatient = list(decimals(first.orientation or ()))
     image.PixelSpacing = list(decimals(first.pixel_spacing_mm or ()))
+    image.SliceThickness = next(decimals([_thickness_mm(one)]))
     return image
+
+
+def _thickness_mm(one: Slice) -> float:
+    """As told; a made-up millimetre where it is not, which no score depends on."""
+    return one.thickness_mm if one.thickness_mm and one.thickness_mm > 0 else 1.0
 
 
 def _multi_frame(slices: Sequence[Slice], patient_and_study: Dataset) -> Dataset:
@@ -175,6 +181,7 @@ def _multi_frame(slices: Sequence[Slice], patient_and_study: Dataset) -> Dataset
     first = ordered[0]
     image, shared, measures, orientation = _image(first, patient_and_study), Dataset(), Dataset(), Dataset()
     measures.PixelSpacing = list(decimals(first.pixel_spacing_mm or ()))
+    measures.SliceThickness = next(decimals([_thickness_mm(first)]))
     orientation.ImageOrientationPatient = list(decimals(first.orientation or ()))
     shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
     image.NumberOfFrames, image.SharedFunctionalGroupsSequence = len(ordered), [shared]

@@ -141,11 +141,10 @@ def _measures(first: Dataset, positions: Positions) -> Any:
 
     gap = np.linalg.norm(positions[1] - positions[0]) if len(positions) > 1 else None
     groups = first.get("SharedFunctionalGroupsSequence")
-    spacing = (groups[0].PixelMeasuresSequence[0] if groups else first).PixelSpacing
-    thickness_mm = first.get("SliceThickness") or gap or 1.0
+    measures = groups[0].PixelMeasuresSequence[0] if groups else first
     return hd.PixelMeasuresSequence(
-        pixel_spacing=[float(mm) for mm in spacing],
-        slice_thickness=float(thickness_mm),
+        pixel_spacing=[float(mm) for mm in measures.PixelSpacing],
+        slice_thickness=float(measures.SliceThickness),
         spacing_between_slices=None if gap is None else round(float(gap), 6),
     )
 

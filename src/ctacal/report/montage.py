@@ -3,11 +3,10 @@
 Radiological convention: the patient's left is on the right of each picture.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,39 +15,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ctacal.atomic import whole_file
 from ctacal.labels import Calcium
+from ctacal.report.vessels import VESSEL_COLOURS, VESSEL_NAMES, Colour
 from ctacal.scores import ScoringRule, component_agatston
 from ctacal.study import NOTICE, Scan, StudyResult
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-Colour = tuple[int, int, int]
-
 CALCIUM_WINDOW_HU = (-160.0, 440.0)
 """Level 140, width 600: soft tissue stays mid-grey, calcium stands out without clipping at its threshold."""
-
-VESSEL_COLOURS: Mapping[Calcium, Colour] = MappingProxyType(
-    {
-        Calcium.LM: (240, 228, 66),
-        Calcium.LAD: (230, 97, 0),
-        Calcium.LCX: (0, 200, 255),
-        Calcium.RCA: (255, 100, 200),
-        Calcium.CORONARY: (255, 50, 50),
-        Calcium.OTHER: (70, 130, 255),
-    }
-)
-"""After Okabe and Ito's palette for colour-blind readers, brightened for a dark ground."""
-
-VESSEL_NAMES: Mapping[Calcium, str] = MappingProxyType(
-    {
-        Calcium.LM: "LM",
-        Calcium.LAD: "LAD",
-        Calcium.LCX: "LCx",
-        Calcium.RCA: "RCA",
-        Calcium.CORONARY: "coronary, vessel not told",
-        Calcium.OTHER: "other (not counted)",
-    }
-)
 
 MAX_TILES, MIN_TILES = 20, 10
 TILE_PIXELS = 260

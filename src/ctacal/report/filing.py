@@ -1,0 +1,90 @@
+"""What the DICOM objects of one result share: the images they refer to, and who they are.
+
+All identifiers follow from the scan's own, the model's digest, the rule and the numbers: the same study scored twice
+gives the same objects, and whatever differs is another object.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.uid import UID
+
+from ctacal import __version__
+from ctacal.dicom.origin import cleaned, derived_uid, read_patient_and_study, source_images
+from ctacal.dicom.seg_writer import Positions
+from ctacal.dicom.series import Series
+from ctacal.dicom.stack import Stack
+from ctacal.labels import LabelMap
+from ctacal.study import Scan, StudyResult
+from ctacal.volume import reoriented
+
+SOFTWARE = f"ctacal {__version__}"
+SERIES_NUMBERS = {"seg": 7001, "sr": 7002, "dicompdf": 7003, "sc": 7004, "labelmap": 7005}
+"""High, so that the objects are listed below the scanner's own series."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Filing:
+    """A scored result with its scan's images as datasets without pixels."""
+
+    result: StudyResult
+    stack: Stack
+    images: tuple[Dataset, ...]
+    """One a slice, from feet to head, or the one multi-frame image."""
+    identity: str
+
+    @classmethod
+    def of(cls, result: StudyResult) -> "Filing":
+        """Read the headers that the objects need; raises ``Refusal`` where no valid object can be made of them."""
+        series, _ = scored(result)
+        stack = Stack.of(series.slices, fill_gaps=True, untilt=True)
+        multi_frame = any(one.frame for one in series.slices)
+        slices = series.slices if multi_frame else [one for one in stack.slices if one]
+        about = cleaned(read_patient_and_study(slices[0]))
+        return cls(result, stack, tuple(source_images(slices, about)), _identity(result, series))
+
+    @property
+    def first(self) -> Dataset:
+        """The image that patient and study are taken from."""
+        return self.images[0]
+
+    def uid(self, *what: str) -> UID:
+        """The identifier of a part of this result, always the same."""
+        return derived_uid(self.identity, *what)
+
+    def tracking_uid(self, label: str) -> UID:
+        """What ties a label's segment to its measurements."""
+        return self.uid("tracking", label)
+
+    def on_the_images(self, labels: LabelMap) -> tuple[NDArray[np.uint8], Positions]:
+        """A label map as the images lie: (planes, rows, columns), and each plane's Image Position (Patient)."""
+        directions = (self.stack.geometry.affine[:3, :3] / np.linalg.norm(self.stack.geometry.affine[:3, :3], axis=0)).T
+        array, geometry = reoriented(labels.labels, labels.geometry, directions)
+        positions = np.array([geometry.to_patient_mm((k, 0, 0)) for k in range(len(array))])
+        if not self.stack.tilted:
+            for k, one in enumerate(self.stack.slices):
+                if one is not None and one.position_mm is not None:
+                    positions[k] = one.position_mm
+        return array, positions
+
+
+def scored(result: StudyResult) -> tuple[Series, Scan]:
+    """Series and scan of a scored study; raises ``ValueError`` for a refused one, of which nothing can be filed."""
+    if result.series is None or result.scan is None or result.scores is None:
+        raise ValueError("a refused study has no calcium to file")
+    return result.series, result.scan
+
+
+def _identity(result: StudyResult, series: Series) -> str:
+    """A digest of whatever the objects' content depends on."""
+    told: dict[str, Any] = result.to_json()
+    for own_to_the_run in ("timing_s", "software"):
+        told.pop(own_to_the_run)
+    told["instances"] = sorted({one.sop_instance_uid for one in series.slices})
+    told["software"] = SOFTWARE
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,57 @@
+"""A scored study's label map as DICOM SEG: a segment for each vessel with calcium, and for other calcium."""
+
+from typing import Literal
+
+import numpy as np
+from pydicom import Dataset
+
+from ctacal.dicom.seg_writer import Concept, Maker, SegmentOf, segmentation
+from ctacal.labels import Calcium
+from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing, scored
+from ctacal.report.vessels import ABNORMAL, CALCIFICATION, REGIONS, SEGMENT_LABELS, VESSEL_COLOURS
+
+_FAMILIES = {
+    "threshold": Concept("123104", "Morphological Operations", "DCM"),
+    "labels": Concept("123109", "Manual Processing", "DCM"),
+}
+_NETWORKS = Concept("123110", "Artificial Intelligence", "DCM")
+
+
+def labels_held(filing: Filing) -> list[Calcium]:
+    """The labels that a segment is made of, in the order of the segments; never empty, since a SEG needs one."""
+    _, scan = scored(filing.result)
+    return [Calcium(value) for value in np.unique(scan.labels.labels[scan.labels.labels > 0])] or [Calcium.CORONARY]
+
+
+def result_segmentation(filing: Filing, kind: Literal["BINARY", "LABELMAP"] = "BINARY") -> Dataset:
+    """The SEG; where there is no calcium, one empty frame says so."""
+    result = filing.result
+    _, scan = scored(result)
+    assert result.model is not None  # scored
+    held = labels_held(filing)
+    number = np.zeros(max(Calcium) + 1, np.uint8)
+    number[held] = np.arange(1, len(held) + 1)
+    labels, positions = filing.on_the_images(scan.labels)
+    maker = Maker(
+        algorithm=result.model.name,
+        version=result.model.version[:64],
+        family=_FAMILIES.get(result.model.name, _NETWORKS),
+        automatic=result.model.name != "labels",
+        description="Coronary calcium, non-gated low-dose CTAC",
+        series_number=SERIES_NUMBERS["seg" if kind == "BINARY" else "labelmap"],
+        software=SOFTWARE,
+        identity=filing.identity,
+    )
+    segments = [_segment(filing, label) for label in held]
+    return segmentation(number[labels], segments, filing.images, maker, positions=positions, kind=kind)
+
+
+def _segment(filing: Filing, label: Calcium) -> SegmentOf:
+    return SegmentOf(
+        name=SEGMENT_LABELS[label],
+        category=ABNORMAL,
+        kind=CALCIFICATION,
+        region=REGIONS[label],
+        tracking_uid=filing.tracking_uid(label.name),
+        colour=VESSEL_COLOURS[label],
+    )

@@ -1,0 +1,70 @@
+"""How each kind of calcium is called, coded and coloured, in pictures, reports and DICOM objects alike."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ctacal.dicom.seg_writer import Concept
+from ctacal.labels import Calcium
+
+Colour = tuple[int, int, int]
+
+VESSEL_COLOURS: Mapping[Calcium, Colour] = MappingProxyType(
+    {
+        Calcium.LM: (240, 228, 66),
+        Calcium.LAD: (230, 97, 0),
+        Calcium.LCX: (0, 200, 255),
+        Calcium.RCA: (255, 100, 200),
+        Calcium.CORONARY: (255, 50, 50),
+        Calcium.OTHER: (70, 130, 255),
+    }
+)
+"""After Okabe and Ito's palette for colour-blind readers, brightened for a dark ground."""
+
+VESSEL_NAMES: Mapping[Calcium, str] = MappingProxyType(
+    {
+        Calcium.LM: "LM",
+        Calcium.LAD: "LAD",
+        Calcium.LCX: "LCx",
+        Calcium.RCA: "RCA",
+        Calcium.CORONARY: "coronary, vessel not told",
+        Calcium.OTHER: "other (not counted)",
+    }
+)
+
+FULL_NAMES: Mapping[Calcium, str] = MappingProxyType(
+    {
+        Calcium.LM: "Left main",
+        Calcium.LAD: "Left anterior descending",
+        Calcium.LCX: "Left circumflex",
+        Calcium.RCA: "Right coronary",
+        Calcium.CORONARY: "Coronary, vessel not told",
+        Calcium.OTHER: "Other calcium (not counted)",
+    }
+)
+
+SEGMENT_LABELS: Mapping[Calcium, str] = MappingProxyType(
+    {
+        Calcium.LM: "LM",
+        Calcium.LAD: "LAD",
+        Calcium.LCX: "LCX",
+        Calcium.RCA: "RCA",
+        Calcium.CORONARY: "Coronary calcium",
+        Calcium.OTHER: "Non-coronary calcium",
+    }
+)
+"""Each is a name that ``labels.SEGMENT_NAMES`` knows."""
+
+REGIONS: Mapping[Calcium, Concept] = MappingProxyType(
+    {
+        Calcium.LM: Concept("3227004", "Left Main Coronary Artery"),
+        Calcium.LAD: Concept("59438005", "Left Anterior Descending Coronary Artery"),
+        Calcium.LCX: Concept("57396003", "Circumflex Coronary Artery"),
+        Calcium.RCA: Concept("13647002", "Right Coronary Artery"),
+        Calcium.CORONARY: Concept("41801008", "Coronary artery"),
+        Calcium.OTHER: Concept("51185008", "Thorax"),
+    }
+)
+"""Where it lies (PS3.16 CID 3015; of other calcium it is not told where)."""
+
+CALCIFICATION = Concept("18115005", "pathologic calcification")
+ABNORMAL = Concept("49755003", "Morphologically Abnormal Structure")

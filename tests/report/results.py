@@ -1,0 +1,50 @@
+"""Scored studies for the tests of what is written: calcium of every kind on a small synthetic chest."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+
+from ctacal.labels import Calcium, LabelMap
+from ctacal.scores import ScoringRule
+from ctacal.study import Prediction, StudyResult, model_without_file, score_study
+from ctacal.volume import Volume
+from tests.dicom_series import Grid, ct_series, emission_image, study_of, write
+
+LOW_RULE = ScoringRule(name="low", source="tests", threshold_hu=30.0, density_steps_hu=(30.0, 45.0, 55.0, 60.0))
+"""Soft tissue scores, so that lesions can be drawn where the chest has no calcium."""
+
+PLAIN = Grid()
+ALL_LABELS = tuple(Calcium)
+
+
+def drawing(labels: Sequence[Calcium] = ALL_LABELS, *, seed: int = 5) -> Any:
+    """A predictor that draws blobs of each label on soft tissue: somewhere else in every slice, of every shape."""
+
+    def predict(volume: Volume, rule: ScoringRule) -> Prediction:
+        random = np.random.default_rng(seed)
+        drawn = np.zeros(volume.hu.shape, np.uint8)
+        rows, columns = np.nonzero((volume.hu >= rule.threshold_hu).all(axis=0))
+        for label in labels:
+            for _ in range(4):
+                at = random.integers(len(rows))
+                first = int(random.integers(1, len(drawn) - 2))
+                drawn[first : first + 2, rows[at] : rows[at] + 3, columns[at] : columns[at] + 2] = label
+        return Prediction(LabelMap(drawn, volume.geometry), model_without_file("drawing"))
+
+    return predict
+
+
+def scored_series(series: Sequence[Dataset], folder: Path, predict: Any = None, **options: Any) -> StudyResult:
+    """Store the slices, score them with ``LOW_RULE``."""
+    study = study_of(write(folder, [*series, emission_image()]))
+    result = score_study(study, predict or drawing(), rule=options.pop("rule", LOW_RULE), **options)
+    assert result.scores is not None, result.reasons
+    return result
+
+
+def scored(folder: Path, grid: Grid = PLAIN, **attributes: Any) -> StudyResult:
+    """A scored study of a drawn series; ``attributes`` are those of ``ct_series``."""
+    return scored_series(ct_series(grid, **attributes), folder)

@@ -1,0 +1,251 @@
+"""SEG and SR of a scored study: valid, tied to each other, the same every time, and back to the same numbers."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom import Dataset
+
+from ctacal.dicom.seg_writer import save
+from ctacal.dicom.sr import MeasuredGroup, read_measurements
+from ctacal.errors import Code, Refusal
+from ctacal.labels import Calcium, read_label_map
+from ctacal.report.filing import Filing
+from ctacal.report.seg import result_segmentation
+from ctacal.report.sr import measurement_report
+from ctacal.report.vessels import REGIONS
+from ctacal.scores import SCCT_2016
+from ctacal.study import StudyResult, predict_from_file, score_study
+from tests.dicom_series import Grid, ct_series, enhanced_ct, in_file_format, study_of, write
+from tests.report.results import LOW_RULE, drawing, scored, scored_series
+from tests.tools import dciodvfy_errors, dsr2html
+
+GRIDS = {
+    "supine": Grid(),
+    "prone": Grid(orientation=(-1, 0, 0, 0, -1, 0)),
+    "turned": Grid(orientation=(0, 1, 0, -1, 0, 0)),
+    "oblique": Grid(orientation=(0.98, 0.0, 0.198997487, 0.0, 1.0, 0.0)),
+}
+
+
+def objects(result: StudyResult) -> tuple[Dataset, Dataset]:
+    filing = Filing.of(result)
+    segmentation = result_segmentation(filing)
+    return segmentation, measurement_report(filing, segmentation)
+
+
+def stored(result: StudyResult, folder: Path) -> tuple[Path, Path]:
+    paths = folder / "seg.dcm", folder / "sr.dcm"
+    for image, path in zip(objects(result), paths, strict=True):
+        save(image, path)
+    return paths
+
+
+def rescored(result: StudyResult, folder: Path, labels: Path, **options: Any) -> StudyResult:
+    return score_study(study_of(folder), predict_from_file(labels), rule=LOW_RULE, **options)
+
+
+def by_label(groups: tuple[MeasuredGroup, ...]) -> dict[str, MeasuredGroup]:
+    sites = {concept.code: label.name for label, concept in REGIONS.items()}
+    return {"total" if group.segment is None else sites[group.site]: group for group in groups}
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_the_seg_scores_as_what_it_was_made_of(tmp_path: Path, grid: Grid) -> None:
+    shuffled = [ct_series(grid)[k] for k in np.random.default_rng(3).permutation(14)]
+    result = scored_series(shuffled, tmp_path / "ct")
+    seg, _ = stored(result, tmp_path)
+    assert result.scan is not None
+    assert np.array_equal(read_label_map(seg, result.scan.volume).labels, result.scan.labels.labels)
+    again = rescored(result, tmp_path / "ct", seg)
+    assert again.scores == result.scores
+    assert result.scores is not None
+    assert min(result.scores.agatston.per_vessel.values()) > 0
+
+
+def test_the_sr_tells_the_same_numbers(tmp_path: Path) -> None:
+    result = scored_series(ct_series(), tmp_path / "ct", mass_calibration=0.77)
+    _, sr = stored(result, tmp_path)
+    groups, scores = by_label(read_measurements(sr)), result.scores
+    assert scores is not None
+    assert scores.mass_mg is not None
+    assert dict(groups["total"].values) == {
+        "agatston": scores.agatston.total, "volume_mm3": scores.volume_mm3.total, "mass_mg": scores.mass_mg.total,
+        "threshold_hu": 30.0,
+    }  # fmt: skip
+    for label in Calcium:
+        values = groups[label.name].values
+        tallies = {"agatston": scores.agatston, "volume_mm3": scores.volume_mm3, "mass_mg": scores.mass_mg}
+        if label is Calcium.OTHER:
+            assert values == {"volume_mm3": scores.volume_mm3.other, "mass_mg": scores.mass_mg.other}
+        else:
+            assert values == {name: tally.per_vessel[label.name] for name, tally in tallies.items()}
+
+
+def test_each_measurement_is_tied_to_its_segment(tmp_path: Path) -> None:
+    segmentation, report = objects(scored(tmp_path))
+    save(report, tmp_path / "sr.dcm")
+    segments = {int(one.SegmentNumber): one for one in segmentation.SegmentSequence}
+    groups = [group for group in read_measurements(tmp_path / "sr.dcm") if group.segment is not None]
+    assert {group.segment for group in groups} == set(segments)
+    for group in groups:
+        assert group.segment is not None
+        assert segments[group.segment].TrackingUID == group.tracking_uid
+        assert segments[group.segment].AnatomicRegionSequence[0].CodeValue == group.site
+    referenced = {
+        item.ReferencedSOPInstanceUID
+        for study in report.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
+    assert segmentation.SOPInstanceUID in referenced
+    assert len(referenced) == 15
+
+
+def test_highdicom_reads_both_alike(tmp_path: Path) -> None:
+    import highdicom
+
+    result = scored(tmp_path)
+    seg, sr = stored(result, tmp_path)
+    image = highdicom.seg.segread(seg)
+    assert [image.get_segment_description(n).segment_label for n in image.segment_numbers] == [
+        "LM", "LAD", "LCX", "RCA", "Coronary calcium", "Non-coronary calcium",
+    ]  # fmt: skip
+    assert result.scan is not None
+    volume = image.get_volume(combine_segments=True)
+    slices = [k for k in range(14) if result.scan.labels.labels[k].any()]
+    mine = result.scan.labels.labels[slices[0] : slices[-1] + 1]
+    matched = volume.match_geometry(
+        highdicom.VolumeGeometry(
+            result.scan.volume.geometry.crop((slice(slices[0], slices[-1] + 1), slice(None), slice(None))).affine,
+            mine.shape,
+            "PATIENT",
+        )
+    )
+    assert np.array_equal(matched.array, mine)
+    report = highdicom.sr.srread(sr).content
+    assert len(report.get_volumetric_roi_measurement_groups()) == 6
+    assert len(report.get_image_measurement_groups()) == 1
+    (total,) = report.get_image_measurement_groups()[0].get_measurements(name=_coded("450360000", "SCT"))
+    assert result.scores is not None
+    assert total.value == result.scores.agatston.total
+    assert total.unit.value == "1"
+
+
+def _coded(value: str, scheme: str) -> Any:
+    from pydicom.sr.coding import Code as CodedEntry
+
+    return CodedEntry(value, scheme, "as there")
+
+
+def test_scored_twice_gives_the_same_bytes_and_what_differs_other_objects(tmp_path: Path) -> None:
+    result = scored(tmp_path / "ct")
+    first, again = stored(result, tmp_path / "a"), stored(scored(tmp_path / "ct"), tmp_path / "b")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+    assert result.model is not None
+    others = {
+        "model": replace(result, model=replace(result.model, digest="0" * 64)),
+        "rule": scored_series(ct_series(), tmp_path / "ct", rule=replace(LOW_RULE, min_area_mm2=0.5)),
+        "labels": scored_series(ct_series(), tmp_path / "ct", drawing(seed=6)),
+        "series": scored(tmp_path / "other", name="other"),
+    }
+    for name, other in others.items():
+        pairs = zip(objects(other), objects(result), strict=True)
+        assert all(a.SOPInstanceUID != b.SOPInstanceUID for a, b in pairs), name
+
+
+def test_no_calcium_is_a_valid_answer_too(tmp_path: Path) -> None:
+    result = scored_series(ct_series(), tmp_path / "ct", drawing(()), rule=SCCT_2016)
+    seg, sr = stored(result, tmp_path)
+    again = rescored(result, tmp_path / "ct", seg)
+    assert again.scores is not None
+    assert again.scores.agatston.total == 0
+    (group,) = read_measurements(sr)
+    assert group.values == {"agatston": 0.0, "volume_mm3": 0.0, "threshold_hu": 130.0}
+    assert not dciodvfy_errors(seg) + dciodvfy_errors(sr)
+
+
+def test_an_enhanced_image_is_referred_to_frame_by_frame(tmp_path: Path) -> None:
+    result = scored_series([enhanced_ct(ct_series())], tmp_path / "ct")
+    seg, sr = stored(result, tmp_path)
+    assert rescored(result, tmp_path / "ct", seg).scores == result.scores
+    group = pydicom.dcmread(seg).PerFrameFunctionalGroupsSequence[0]
+    assert group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber >= 1
+    assert not dciodvfy_errors(seg) + dciodvfy_errors(sr)
+
+
+def test_interpolated_slices_and_untilted_scans_have_their_place(tmp_path: Path) -> None:
+    series = ct_series()
+    del series[6]
+    result = scored_series(series, tmp_path / "gap", fill_gaps=True)
+    assert result.scan is not None
+    assert result.scan.labels.labels[6].any()
+    seg, _ = stored(result, tmp_path)
+    assert rescored(result, tmp_path / "gap", seg, fill_gaps=True).scores == result.scores
+    tilted = scored_series(ct_series(Grid(step_mm=(0.0, 0.5, 3.0))), tmp_path / "tilt", untilt=True)
+    seg, _ = stored(tilted, tmp_path)
+    assert rescored(tilted, tmp_path / "tilt", seg, untilt=True).scores == tilted.scores
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_the_validators_find_no_error(tmp_path: Path, grid: Grid) -> None:
+    seg, sr = stored(scored(tmp_path / "ct", grid), tmp_path)
+    assert not dciodvfy_errors(seg)
+    assert not dciodvfy_errors(sr)
+
+
+def test_dcmtk_renders_every_number_with_what_kind_of_scan_it_comes_from(tmp_path: Path) -> None:
+    result = scored(tmp_path / "ct")
+    page = dsr2html(stored(result, tmp_path)[1])
+    assert result.scores is not None
+    assert page.count("Non-gated low-dose CTAC") >= len(Calcium) + 1
+    for vessel, agatston in result.scores.agatston.per_vessel.items():
+        assert f"{agatston:.6g}"[:5] in page, vessel
+    assert "Research use only" in page
+
+
+def test_a_gated_scan_is_not_called_a_ctac(tmp_path: Path) -> None:
+    result = scored(tmp_path / "ct", SeriesDescription="CaScore 3.0")
+    assert Code.GATED_CALCIUM_SCAN in {reason.code for reason in result.reasons}
+    assert "Non-gated low-dose" not in dsr2html(stored(result, tmp_path)[1]).replace("Scored on a", "").replace(
+        "score, non-gated", ""
+    )
+
+
+def test_a_drawing_by_hand_is_not_called_automatic(tmp_path: Path) -> None:
+    result = scored(tmp_path / "ct")
+    segmentation, _ = objects(result)
+    assert {one.SegmentAlgorithmType for one in segmentation.SegmentSequence} == {"AUTOMATIC"}
+    seg, _ = stored(result, tmp_path)
+    by_hand, _ = objects(rescored(result, tmp_path / "ct", seg))
+    assert {one.SegmentAlgorithmType for one in by_hand.SegmentSequence} == {"SEMIAUTOMATIC"}
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+def test_what_no_object_can_refer_to_is_refused(tmp_path: Path, keyword: str) -> None:
+    series = ct_series()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is no UID
+        for k, image in enumerate(series):
+            setattr(image, keyword, f"../../x{k if keyword == 'SOPInstanceUID' else ''}")
+        study = study_of(write(tmp_path, series))
+    result = score_study(study, drawing(), rule=LOW_RULE)
+    with pytest.raises(Refusal, match=f"{keyword}.*is no UID"):
+        objects(result)
+
+
+def test_a_refused_study_files_nothing(tmp_path: Path) -> None:
+    refused = score_study(study_of(write(tmp_path, ct_series()[:3])), drawing())
+    with pytest.raises(ValueError, match="no calcium to file"):
+        Filing.of(refused)
+
+
+def test_what_is_no_report_is_no_report(tmp_path: Path) -> None:
+    image = in_file_format(ct_series()[0])
+    image.save_as(tmp_path / "ct.dcm")
+    with pytest.raises(ValueError, match="modality CT, not a structured report"):
+        read_measurements(tmp_path / "ct.dcm")
