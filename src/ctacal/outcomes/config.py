@@ -125,7 +125,7 @@ class AnalysisConfig:
         _require(list(cuts) == sorted(set(cuts)), "nri_cutoffs", "expected rising numbers")
         _require(all(0 < cut < 1 for cut in cuts), "nri_cutoffs", "expected risks between 0 and 1")
         _require(0 < self.thresholds[0] < self.thresholds[1] < 1, "thresholds", "expected 0 < low < high < 1")
-        _require(self.resamples == 0 or self.resamples >= 50, "resamples", "expected 0 (none) or 50 and more")
+        _require(self.resamples >= 50, "resamples", "expected 50 or more")
         _require(self.imputations >= 2, "imputations", "expected 2 or more")
 
 

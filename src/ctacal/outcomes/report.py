@@ -1,0 +1,117 @@
+"""``analyse``: patients -> the whole publication of ``ctacal outcomes``."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from ctacal.outcomes.baseline import baseline_part, cohort_part
+from ctacal.outcomes.competing import competing_part
+from ctacal.outcomes.hazards import hazards_part
+from ctacal.outcomes.missing import missing_part
+from ctacal.outcomes.models import named
+from ctacal.outcomes.part import Part
+from ctacal.outcomes.patients import Patients
+from ctacal.outcomes.performance import families, performance_part
+from ctacal.outcomes.reclassification import reclassification_part
+from ctacal.outcomes.subgroups import subgroups_part
+from ctacal.outcomes.survival import curves_part, rates_part
+from ctacal.publication import TRIPOD_AI, Checklist, Publication, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Progress = Callable[[int, int], None]
+Bar = Callable[[str, int], "AbstractContextManager[Progress]"]
+"""Opens a progress bar: what is done, of how many steps."""
+
+PACKAGES = ("numpy", "scipy", "pandas", "numba", "tableone", "matplotlib")
+
+
+@contextmanager
+def silent(what: str, total: int) -> "Iterator[Progress]":
+    """No bar."""
+    yield lambda done, total: None
+
+
+def analyse(patients: Patients, bar: Bar = silent, title: str = "", first: tuple[str, ...] = ()) -> Publication:
+    """Everything; ``first`` are lines before all others."""
+    config = patients.config
+    complete = patients.take(patients.complete)
+    parts: dict[str, Part] = {
+        "cohort": cohort_part(patients),
+        "baseline": baseline_part(patients),
+        "rates": rates_part(patients),
+        "kaplan_meier": curves_part(patients),
+        "cox": hazards_part(patients),
+    }
+    with bar("imputing", config.analysis.imputations) as progress:
+        parts["missing"] = missing_part(patients, progress)
+    found = families(complete) if complete.data.n else ["No patient has all covariates."]
+    parts["performance"] = performance_part(complete, found)
+    with bar("resampling", config.analysis.resamples) as progress:
+        parts["reclassification"] = reclassification_part(complete, found[0], progress)
+    parts |= {"competing": competing_part(patients), "subgroups": subgroups_part(patients)}
+    return Publication(
+        title=title or config.title,
+        lead=(*first, *_lead(patients, complete)),
+        sections=tuple(part.section for part in parts.values()),
+        numbers={name: part.numbers for name, part in parts.items()},
+        command="ctacal outcomes",
+        seed=config.analysis.seed,
+        options=config.to_json(),
+        packages=PACKAGES,
+        checklists=(_tripod(patients, complete),),
+    )
+
+
+def _lead(patients: Patients, complete: Patients) -> tuple[str, ...]:
+    config, data = patients.config, patients.data
+    own = (config.cohort,) if config.cohort else ()
+    told = f"{data.n:,} patients, {data.events:,} with {config.outcome.name}, {data.time.sum():,.0f} person-years."
+    gone = data.n - complete.data.n
+    missing = (
+        f"{gone:,} patients with a missing covariate are left out of multivariable models, performance, "
+        "reclassification and subgroups; beside them stands multiple imputation."
+    )
+    return (*own, told, *((missing,) if gone else ()))
+
+
+def _tripod(patients: Patients, complete: Patients) -> Checklist:
+    """What the data tell; what a person has to say stays open."""
+    return fill(TRIPOD_AI, _answers(patients, complete))
+
+
+def _answers(patients: Patients, complete: Patients) -> Mapping[str, str]:
+    config, data, analysis = patients.config, patients.data, patients.config.analysis
+    outcome = config.outcome
+    events = named(list(patients.kinds)) if outcome.component else outcome.name
+    labels = named([one.label for one in patients.covariates])
+    fitted = len(complete.adjusted(config.adjusted)[0]) + len(patients.model.present) - 1
+    return {
+        "8a": f"{outcome.name}: first of {events}; risks at {analysis.horizon_years:g} years. Assessment: OPEN.",
+        "9b": f"Calcium by {named([one.name for one in patients.readings])}; {labels}. How measured: OPEN.",
+        "10": f"{data.n:,} patients, {data.events:,} events; {complete.data.events:,} of them in complete cases, for "
+        f"{fitted} coefficients. Why these: OPEN.",
+        "11": _missing_answer(patients),
+        "12b": "Calcium as four categories, as log(CAC + 1) and as its restricted cubic spline; others linearly.",
+        "12c": "Cox models, Efron's ties, no selection of covariates; performance is apparent.",
+        "12e": "C (Harrell, Uno), time-dependent AUC, Brier score and IPA, calibration, decision curve, NRI, IDI.",
+        "15": f"Risk at {analysis.horizon_years:g} years; cut-offs {', '.join(map(str, analysis.nri_cutoffs))}.",
+        "18f": "All figures come from the open-source program ctacal; see its version and options.",
+        "20a": f"{' '.join(patients.told)} See the table of cohort and follow-up.",
+        "20b": "See the baseline table.",
+        "21": "Patients and events stand in each table.",
+        "22": "Coefficients and covariances are in numbers.json.",
+        "23a": "See Performance, Reclassification and Subgroups; all with 95 % intervals.",
+    }
+
+
+def _missing_answer(patients: Patients) -> str:
+    if not any(one.missing for one in patients.covariates):
+        return "No covariate is missing."
+    if patients.config.analysis.missing == "complete":
+        return "Complete cases alone."
+    return (
+        f"Multiple imputation ({patients.config.analysis.imputations} sets, chained equations, Rubin's rules) of the "
+        "multivariable models, complete cases beside it; complete cases for performance and reclassification."
+    )
