@@ -23,11 +23,12 @@ STAGES = (
     "cohort",
     "agreement",
     "readings",
+    "linkage",
     "publication",
     "prognosis",
     "outcomes",
 )
-EVALUATION = {"readings", "publication", "prognosis", "outcomes"}
+EVALUATION = {"readings", "linkage", "publication", "prognosis", "outcomes"}
 """Below all that scoring needs, so they may import what is heavy."""
 BESIDE = ("nn", "simulate", "report")
 ABOVE = ("web", "node", "batch")

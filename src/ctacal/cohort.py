@@ -77,16 +77,17 @@ def result_row(result: Mapping[str, Any], folder: str) -> Row:
 
 def write_results_csv(path: Path, rows: Iterable[Row]) -> None:
     """Write the table whole or not at all; numbers to four digits after the point, text cells safe for spreadsheets."""
-    _write_csv(path, COLUMNS, rows)
+    write_table(path, COLUMNS, rows)
 
 
 def write_skipped_csv(path: Path, skipped: Iterable[SkippedFile]) -> None:
     """Write the list of files that claim to be DICOM or an archive and could not be read."""
     rows = ({"file": file.name, "code": str(file.reason.code), "reason": file.reason.message} for file in skipped)
-    _write_csv(path, ("file", "code", "reason"), rows)
+    write_table(path, ("file", "code", "reason"), rows)
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write a CSV table whole or not at all, as ``write_results_csv``."""
     table = io.StringIO()
     writer = csv.DictWriter(table, columns, lineterminator="\n")
     writer.writeheader()

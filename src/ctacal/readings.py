@@ -274,6 +274,24 @@ def read_table(path: Path, *, text: Collection[str] = ()) -> "pd.DataFrame":
     return table
 
 
+def column_names(path: Path) -> list[str]:
+    """The names of a table's columns; errors as ``read_table``."""
+    return [str(name) for name in read_table(path).columns]
+
+
+def find_column(names: Sequence[str], named: str | None, usual: Sequence[str], what: str, source: Path) -> str:
+    """The column that was named, or the first of the usual names; ``UsageError`` where there is none."""
+    if named is not None:
+        if named not in names:
+            raise UsageError(f"{source} has no column {named}; it has: {', '.join(names)}")
+        return named
+    by_lower = {name.lower(): name for name in names}
+    for name in usual:
+        if name.lower() in by_lower:
+            return by_lower[name.lower()]
+    raise UsageError(f"{source}: which column is {what}? It has: {', '.join(names)}")
+
+
 def _require(path: Path) -> None:
     from importlib.util import find_spec
 

@@ -148,6 +148,40 @@ def accuracy(
 
 
 @app.command()
+def cohort(
+    results: Annotated[
+        list[Path], typer.Argument(help="results.csv of ctacal score, or its folder; several.", show_default=False)
+    ],
+    clinical: Annotated[
+        Path, typer.Argument(help="The clinical table: CSV, TSV, Parquet or XLSX.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="The table to write; its ending says the kind.", show_default=False)
+    ],
+    key: Annotated[
+        Path | None, typer.Option(help="Table of study and patient, where CLINICAL does not hold the study itself.")
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(help="Column of the StudyInstanceUID, in CLINICAL or in the key. Default: found by name."),
+    ] = None,
+    patient: Annotated[
+        str | None, typer.Option(help="Column of the patient's identifier. Default: found by name.")
+    ] = None,
+    choose: Annotated[
+        str, typer.Option(help="Of several studies of a patient: refuse, earliest, latest, or nearest to --date.")
+    ] = "refuse",
+    date: Annotated[str | None, typer.Option(help="Column of CLINICAL: the date that a study is to be near.")] = None,
+    within: Annotated[float | None, typer.Option(help="Days from that date at most.")] = None,
+) -> None:
+    """Join scored studies with the clinical table, one row a patient; all that is left out is listed beside OUT."""
+    from ctacal.cli import cohort as command
+
+    options = command.Options(key=key, study=study, patient=patient, choose=choose, date=date, within_days=within)
+    raise typer.Exit(command.run(results, clinical, out, options))
+
+
+@app.command()
 def samples(
     what: Annotated[
         Literal["heart", "calcium", "validation", "test", "site"],
