@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 """Told the resamples done and their number."""
 
 _CLOSE = 1e-7
-"""What the log-likelihood of a resample may still gain before the last step: risks then hold to 1e-6 standard errors."""
+"""What the log-likelihood of a resample may still gain before the last step: coefficients hold to 1e-6 errors."""
 
 _MEASURES: tuple[tuple[Kind, Estimator], ...] = (
     ("category-free", "kaplan-meier"),

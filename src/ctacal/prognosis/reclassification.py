@@ -1,12 +1,13 @@
 """Whether a new risk moves patients the right way: net reclassification and integrated discrimination, risks fixed.
 
 These figures take the risks as given. Their intervals need the models to be fitted anew in every resample:
-``nri.bootstrap_reclassification``. NRI rewards useless markers: print it beside the likelihood-ratio test, the change of
-the C-index, Brier score, calibration and net benefit.
+``nri.bootstrap_reclassification``. NRI rewards useless markers: print it beside the likelihood-ratio test, the change
+of the C-index, Brier score, calibration and net benefit.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -77,10 +78,11 @@ def net_reclassification(
     """NRI = [P(up | event) - P(down | event)] + [P(down | no event) - P(up | no event)] at the horizon.
 
     Up: into a higher class of risk, classes beginning at the ``cutoffs``; without cut-offs, to any larger risk.
-    Kaplan-Meier: P(up | event) = p_up (1 - S_up) / (1 - S), P(up | no event) = p_up S_up / S, survival S at the horizon,
-    of all and of those who moved up (Pencina MJ et al., Stat Med 2011;30:11-21). IPW: patients with the event weighted
-    with 1 / G(t), G Kaplan-Meier of the censoring; those still followed at the horizon count alike (Uno H et al., Stat
-    Med 2013;32:2430-2442). Raises ``ValueError`` where a risk is no probability or the cut-offs do not rise within 0..1.
+    Kaplan-Meier: P(up | event) = p_up (1 - S_up) / (1 - S), P(up | no event) = p_up S_up / S, survival S at the
+    horizon, of all and of those who moved up (Pencina MJ et al., Stat Med 2011;30:11-21). IPW: patients with the event
+    weighted with 1 / G(t-), G Kaplan-Meier of the censoring; those followed beyond the horizon count alike (Uno H et
+    al., Stat Med 2013;32:2430-2442). Raises ``ValueError`` where a risk is no probability or the cut-offs do not rise
+    between 0 and 1.
     """
     old, new = checked_risk(data, old_risk), checked_risk(data, new_risk)
     limits = checked_cutoffs(cutoffs)
@@ -116,7 +118,7 @@ def checked_risk(data: SurvivalData, risk: ArrayLike) -> Floats:
 def checked_cutoffs(cutoffs: Sequence[float] | None) -> tuple[float, ...]:
     """Rising within 0..1, else ``ValueError``."""
     limits = tuple(float(cutoff) for cutoff in cutoffs or ())
-    if any(not 0 < limit < 1 for limit in limits) or any(b <= a for a, b in zip(limits, limits[1:], strict=False)):
+    if any(not 0 < limit < 1 for limit in limits) or any(b <= a for a, b in pairwise(limits)):
         raise ValueError(f"cut-offs of risk must rise between 0 and 1, got {limits}")
     return limits
 
@@ -205,7 +207,7 @@ def reclassification_table(
             counts[i, j] = rows.sum()
             events[i, j] = counts[i, j] * _risk_within(data.take(rows), horizon)
     edges = ["0", *(f"{limit:g}" for limit in limits), "1"]
-    classes = tuple(f"{low} to {high}" for low, high in zip(edges, edges[1:], strict=False))
+    classes = tuple(f"{low} to {high}" for low, high in pairwise(edges))
     return ReclassificationTable(classes, counts, events, counts - events, "events by Kaplan-Meier within each cell")
 
 
