@@ -148,6 +148,41 @@ def accuracy(
 
 
 @app.command()
+def agree(
+    table: Annotated[
+        Path, typer.Argument(help="Scores of readers and models: CSV, TSV, Parquet or XLSX.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the report.", show_default=False)],
+    reader: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a reader's scores; the first is the reference. Default: by name."),
+    ] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Column of a model's scores. Default: by name.")] = None,
+    results: Annotated[
+        list[Path] | None, typer.Option(help="results.csv of ctacal score, or its folder: joined by the study.")
+    ] = None,
+    identifier: Annotated[
+        str | None, typer.Option("--id", help="Column of the study's identifier. Default: by name.")
+    ] = None,
+    patient: Annotated[
+        str | None, typer.Option(help="Column of the patient, where one has several studies: drawn together.")
+    ] = None,
+    drop: Annotated[
+        str, typer.Option(help="Leave such rows out and count them: missing,not-a-number,out-of-range,duplicated.")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+) -> None:
+    """Reader against model, reader against reader, models against each other: tables, figures, report."""
+    from ctacal.cli import agree as command
+
+    options = command.Options(
+        readers=reader or (), models=model or (), results=results or (), identifier=identifier, patient=patient,
+        drop=drop, seed=seed,
+    )  # fmt: skip
+    raise typer.Exit(command.run(table, out, options))
+
+
+@app.command()
 def cohort(
     results: Annotated[
         list[Path], typer.Argument(help="results.csv of ctacal score, or its folder; several.", show_default=False)
@@ -271,6 +306,24 @@ def finetune(
         allowed_fall=allowed_fall, force=force,
     )  # fmt: skip
     raise typer.Exit(command.run(sources, out, options))
+
+
+@app.command()
+def outcomes(
+    table: Annotated[Path, typer.Argument(help="One row a patient: CSV, TSV, Parquet, XLSX.", show_default=False)],
+    config: Annotated[
+        Path, typer.Option("-c", "--config", help="What the columns mean (TOML; docs/outcomes.md).", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the report.", show_default=False)],
+    drop: Annotated[
+        str | None,
+        typer.Option(help="Leave out and count rows that are: missing, not-a-number, out-of-range, duplicated."),
+    ] = None,
+) -> None:
+    """Prognosis: Kaplan-Meier, Cox, reclassification, calibration ..: tables, figures and a report."""
+    from ctacal.cli import outcomes as command
+
+    raise typer.Exit(command.run(table, config, out, drop))
 
 
 def main() -> None:

@@ -25,9 +25,9 @@ SIMULATED = (
 
 ASSUMED = (
     "Published and put in: the number of patients, the deep-learning categories, the kappa with the expert and the "
-    "multivariable hazard ratios. Assumed, since not published: all covariates and their effects, the events (some "
-    "435), follow-up, the expert's categories, what the first event is. A correct program misses at least one "
-    "published interval in 11 to 21 of 100 such cohorts; mean and coverage are tested over 300 of them (tests/outcomes)."
+    "multivariable hazard ratios. Assumed, since not published: all covariates and their effects, the events "
+    "(some 435), follow-up, the expert's categories, what the first event is. A correct program misses at least one "
+    "published interval in 11 to 21 of 100 such cohorts; tests/outcomes tests mean and coverage over 300 of them."
 )
 
 
