@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= demo-out
+PAPER ?= paper-out
 BIN := $(VENV)/bin
 
-.PHONY: demo test fast bench clean
+.PHONY: demo test fast bench paper clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ctacal demo --out $(OUT)
@@ -34,5 +35,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+paper: $(VENV)/.installed-dev
+	$(BIN)/ctacal paper recipes/paper.toml --out $(PAPER)
+
 clean:
-	rm -rf $(VENV) $(OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OUT) $(PAPER) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -152,7 +152,7 @@ def agree(
     table: Annotated[
         Path, typer.Argument(help="Scores of readers and models: CSV, TSV, Parquet or XLSX.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the report.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the report.", show_default=False)] = None,
     reader: Annotated[
         list[str] | None,
         typer.Option(help="Column of a reader's scores; the first is the reference. Default: by name."),
@@ -170,14 +170,15 @@ def agree(
     drop: Annotated[
         str, typer.Option(help="Leave such rows out and count them: missing,not-a-number,out-of-range,duplicated.")
     ] = "",
-    seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the resampling, or of the example.")] = 0,
+    example: Annotated[bool, typer.Option("--example", help="Write a drawn example to TABLE (CSV) instead.")] = False,
 ) -> None:
     """Reader against model, reader against reader, models against each other: tables, figures, report."""
     from ctacal.cli import agree as command
 
     options = command.Options(
         readers=reader or (), models=model or (), results=results or (), identifier=identifier, patient=patient,
-        drop=drop, seed=seed,
+        drop=drop, seed=seed, example=example,
     )  # fmt: skip
     raise typer.Exit(command.run(table, out, options))
 
@@ -312,18 +313,30 @@ def finetune(
 def outcomes(
     table: Annotated[Path, typer.Argument(help="One row a patient: CSV, TSV, Parquet, XLSX.", show_default=False)],
     config: Annotated[
-        Path, typer.Option("-c", "--config", help="What the columns mean (TOML; docs/outcomes.md).", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the report.", show_default=False)],
-    drop: Annotated[
-        str | None,
-        typer.Option(help="Leave out and count rows that are: missing, not-a-number, out-of-range, duplicated."),
+        Path | None,
+        typer.Option("-c", "--config", help="What the columns mean (TOML). Default: beside TABLE, of its name."),
     ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the report.", show_default=False)] = None,
+    drop: Annotated[
+        str, typer.Option(help="Leave out and count rows that are: missing, not-a-number, out-of-range, duplicated.")
+    ] = "",
+    example: Annotated[bool, typer.Option("--example", help="Write a simulated TABLE and its TOML.")] = False,
 ) -> None:
     """Prognosis: Kaplan-Meier, Cox, reclassification, calibration ..: tables, figures and a report."""
     from ctacal.cli import outcomes as command
 
-    raise typer.Exit(command.run(table, config, out, drop))
+    raise typer.Exit(command.run(table, config, out, drop=drop, example=example))
+
+
+@app.command()
+def paper(
+    recipe: Annotated[Path, typer.Argument(help="recipes/paper.toml, or one like it.", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for table and reports.", show_default=False)],
+) -> None:
+    """Simulate a cohort from the published figures and find them again: tests the estimator, not patients."""
+    from ctacal.cli import paper as command
+
+    raise typer.Exit(command.run(recipe, out))
 
 
 def main() -> None:

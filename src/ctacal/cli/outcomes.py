@@ -8,30 +8,61 @@ from typing import Any
 import typer
 
 from ctacal.cli.progress import progress
+from ctacal.errors import UsageError
+
+NEEDED = {"pandas": "pandas", "numba": "numba", "tableone": "tableone"}
 
 
-def run(table: Path, config: Path, out: Path, drop: str | None) -> int:
+def run(table: Path, config: Path | None, out: Path | None, *, drop: str = "", example: bool = False) -> int:
     """Analyse and write; returns the exit status."""
+    if example:
+        return _write_example(table)
+    if out is None:
+        raise UsageError("name the folder for the report: -o OUT")
     from ctacal.publication import require
 
-    require(pandas="pandas", numba="numba", tableone="tableone")
+    require(**NEEDED)
     from ctacal.outcomes.config import read_config
     from ctacal.outcomes.patients import read_patients
     from ctacal.outcomes.report import analyse
     from ctacal.publication import write_publication
     from ctacal.publication.write import check_replaceable
 
-    chosen = read_config(config)
+    chosen = read_config(config or _beside(table))
     check_replaceable(out)
-    patients = read_patients(table, chosen, drop=kinds(drop))
+    patients = read_patients(table, chosen, drop=[kind.strip() for kind in drop.split(",") if kind.strip()])
     write_publication(analyse(patients, bar), out)
     typer.echo(out / "report.html")
     return 0
 
 
-def kinds(drop: str | None) -> list[str]:
-    """The kinds of faulty rows that are left out, as typed: separated by commas."""
-    return [kind.strip() for kind in drop.split(",") if kind.strip()] if drop else []
+def _beside(table: Path) -> Path:
+    """The TOML of the table's name."""
+    found = table.with_suffix(".toml")
+    if not found.is_file():
+        raise UsageError(
+            f"what do the columns mean? {found} is not there; name the TOML: -c (docs/outcomes.md shows one)"
+        )
+    return found
+
+
+def _write_example(table: Path) -> int:
+    """The cohort simulated from the published figures, and the TOML that tells its columns."""
+    from importlib import resources
+
+    from ctacal.atomic import write_text
+    from ctacal.outcomes.paper import as_csv
+    from ctacal.outcomes.published_cohort import published_cohort
+
+    told = table.with_suffix(".toml")
+    if table.suffix.lower() != ".csv" or table.exists() or told.exists():
+        raise UsageError(f"{table}: name a CSV file that is not there yet, nor {told.name} beside it")
+    write_text(table, as_csv(published_cohort(0)))
+    write_text(told, (resources.files("ctacal.outcomes") / "example.toml").read_text(encoding="utf-8"))
+    typer.echo(
+        f"an example, simulated and of no patient: {table}, {told}; next: ctacal outcomes {table} -o OUT", err=True
+    )
+    return 0
 
 
 @contextmanager

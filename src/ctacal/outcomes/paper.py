@@ -4,6 +4,7 @@ import csv
 import io
 import tomllib
 from dataclasses import dataclass, replace
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from ctacal.fields import from_fields
 from ctacal.outcomes.config import OutcomesConfig
 from ctacal.outcomes.part import LABELS
 from ctacal.outcomes.patients import Patients
-from ctacal.outcomes.published_cohort import PublishedCohort, published_cohort
+from ctacal.outcomes.published_cohort import PublishedCohort
 from ctacal.outcomes.report import Bar, analyse, silent
+from ctacal.prognosis.kaplan_meier import Z
 from ctacal.publication import Cell, Publication, Section, Table, count_percent, interval
 
 SIMULATED = (
@@ -66,15 +68,14 @@ def read_recipe(path: Path) -> PaperRecipe:
         raise UsageError(f"{path}: {problem}") from problem
 
 
-def cohort_csv(recipe: PaperRecipe) -> tuple[str, PublishedCohort]:
-    """The cohort as a table, and itself."""
-    cohort = published_cohort(recipe.seed, recipe.patients)
+def as_csv(cohort: PublishedCohort) -> str:
+    """The cohort as a table."""
     columns = cohort.columns()
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*(_cells(column) for column in columns.values()), strict=True))
-    return text.getvalue(), cohort
+    return text.getvalue()
 
 
 def _cells(column: Any) -> list[str]:
@@ -98,8 +99,8 @@ def _beside(patients: Patients, published: PublishedFigures, numbers: Any) -> tu
     rows: list[tuple[Cell, ...]] = [("Patients", f"{sum(published.categories):,}", f"{patients.data.n:,}")]
     rows.append((f"{patients.model.name} categories",))
     total, counts = sum(published.categories), [int((patients.model.category == place).sum()) for place in range(4)]
-    for label, theirs, ours in zip(LABELS, published.categories, counts, strict=True):
-        rows.append((f"  {label}", count_percent(theirs, total), count_percent(ours, patients.data.n)))
+    for label, count, ours in zip(LABELS, published.categories, counts, strict=True):
+        rows.append((f"  {label}", count_percent(count, total), count_percent(ours, patients.data.n)))
     found: dict[str, Any] = {"categories": counts}
     if patients.reader is not None:
         table = cross_table(patients.reader.category, patients.model.category)
@@ -108,8 +109,8 @@ def _beside(patients: Patients, published: PublishedFigures, numbers: Any) -> tu
         rows.append(("Exact agreement (95 % CI)", "not in the abstract", _told(found["exact"], 3)))
     rows.append(("Multivariable hazard ratio (95 % CI)",))
     found["hazard_ratios"] = ours_hazards = _hazards(numbers, patients)
-    for label, theirs, ours_hr in zip(LABELS[1:], published.hazard_ratios, ours_hazards, strict=True):
-        rows.append((f"  {label}", interval(*theirs, 2), _told(ours_hr, 2)))
+    for label, (middle, low, high), own in zip(LABELS[1:], published.hazard_ratios, ours_hazards, strict=True):
+        rows.append((f"  {label}", interval(middle, low, high, 2), _told(own, 2)))
     rows += _nri_rows(published, numbers, found)
     events = f"{patients.data.events:,}"
     rows.append((f"Patients with {patients.config.outcome.name}", "not in the abstract", events))
@@ -126,13 +127,11 @@ def _told(estimate: Estimate, places: int) -> str:
 
 def _hazards(numbers: Any, patients: Patients) -> list[Estimate]:
     """Of the three upper categories, from the figures of the Cox part."""
-    from math import exp
-
     told = numbers["cox"][patients.model.name]["multivariable"]
     if "reason" in told:
         return [Estimate(None, None, None, told["method"], told["n"], told["reason"])] * 3
     return [
-        Estimate(exp(b), exp(b - 1.959963984540054 * e), exp(b + 1.959963984540054 * e), told["method"], told["n"])
+        Estimate(exp(b), exp(b - Z * e), exp(b + Z * e), told["method"], told["n"])
         for b, e in list(zip(told["coefficient"], told["error"], strict=True))[:3]
     ]
 

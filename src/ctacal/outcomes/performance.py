@@ -1,6 +1,6 @@
 """How well risks are told: discrimination, calibration and net benefit of models with and without calcium."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from ctacal.outcomes.models import Columns, Fit, coefficients, fit, gain, named,
 from ctacal.outcomes.part import Footnotes, Part
 from ctacal.outcomes.patients import Patients
 from ctacal.prognosis.calibration import (
+    CalibrationGroup,
     brier_difference,
     brier_score,
     calibration_groups,
@@ -20,7 +21,7 @@ from ctacal.prognosis.calibration import (
     prediction_accuracy,
 )
 from ctacal.prognosis.cox import CoxModel, predicted_risk
-from ctacal.prognosis.decision_curve import decision_curve, net_benefit_difference
+from ctacal.prognosis.decision_curve import DecisionPoint, decision_curve, net_benefit_difference
 from ctacal.prognosis.discrimination import (
     auc_at,
     auc_difference,
@@ -33,10 +34,14 @@ from ctacal.prognosis.survival_data import Floats, SurvivalData
 from ctacal.publication import COLOURS, GREY, Cell, Chart, Section, Table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LINES = ("--", "-", "-.")
 """Of the reference model, with the model's calcium, with the reader's: told apart in grey too."""
+
+THRESHOLDS = 39
+"""Points of a decision curve."""
 
 APPARENT = "Models are fitted to the same patients (apparent performance): it is somewhat better than in new ones."
 
@@ -180,28 +185,13 @@ def _differences(patients: Patients, old: RiskModel, new: RiskModel) -> dict[str
 
 
 def _auc_chart(patients: Patients, one: Family, numbers: dict[str, Any]) -> Chart:
-    """The area under the curve at several times, each with the risk of that time."""
+    """The area under the curve at several times, of the risk by the horizon."""
     times = _auc_times(patients)
     curves = {model.name: [auc_at(patients.data, model.risk, time) for time in times] for model in one.all}
     numbers["auc_over_time"] = {"times_years": times, "auc": curves}
 
     def draw(figure: "Figure") -> None:
-        axes = figure.subplots()
-        for k, (name, told) in enumerate(curves.items()):
-            known = [(t, e) for t, e in zip(times, told, strict=True) if e.estimate is not None and e.low is not None]
-            if not known:
-                continue
-            at = [t + 0.012 * (k - 1) * times[-1] for t, _ in known]
-            middle = [float(e.estimate or 0) for _, e in known]
-            ends = [[float((e.estimate or 0) - (e.low or 0)) for _, e in known],
-                    [float((e.high or 0) - (e.estimate or 0)) for _, e in known]]  # fmt: skip
-            colour = GREY if k == 0 else COLOURS[k - 1]
-            axes.errorbar(
-                at, middle, ends, color=colour, linestyle=LINES[k % 3], marker="osD"[k % 3], capsize=2, label=name
-            )
-        axes.axhline(0.5, color=GREY, linewidth=0.6, linestyle=":")
-        axes.set(xlabel="Years since the scan", ylabel="Time-dependent AUC", ylim=(0.45, 1.0))
-        axes.legend(loc="upper right", ncols=1)
+        _draw_auc(figure, times, curves)
 
     caption = (
         f"Area under the time-dependent ROC curve (cumulative cases, dynamic controls) of {one.reference.name}, "
@@ -218,6 +208,28 @@ def _auc_times(patients: Patients) -> list[float]:
     return [time for time in wanted if time <= last] or [analysis.horizon_years]
 
 
+def _draw_auc(figure: "Figure", times: list[float], curves: Mapping[str, list[Estimate]]) -> None:
+    axes = figure.subplots()
+    for k, (name, told) in enumerate(curves.items()):
+        middle, low, high = (np.array([getattr(one, end) for one in told], np.float64) for end in _ENDS)
+        known = np.isfinite(middle) & np.isfinite(low) & np.isfinite(high)
+        at = np.array(times)[known] + 0.012 * (k - 1) * times[-1]
+        ends = [(middle - low)[known], (high - middle)[known]]
+        style: Any = {"color": _colour(k), "linestyle": LINES[k % 3], "marker": "osD"[k % 3]}
+        axes.errorbar(at, middle[known], ends, capsize=2, label=name, **style)
+    axes.axhline(0.5, color=GREY, linewidth=0.6, linestyle=":")
+    axes.set(xlabel="Years since the scan", ylabel="Time-dependent AUC", ylim=(0.45, 1.0))
+    axes.legend(loc="upper right")
+
+
+_ENDS = ("estimate", "low", "high")
+
+
+def _colour(place: int) -> str:
+    """The reference model is grey."""
+    return GREY if place == 0 else COLOURS[(place - 1) % len(COLOURS)]
+
+
 def _calibration_chart(patients: Patients, one: Family, numbers: dict[str, Any]) -> Chart:
     horizon = patients.config.analysis.horizon_years
     groups = 10 if patients.data.events >= 100 else 5
@@ -225,24 +237,7 @@ def _calibration_chart(patients: Patients, one: Family, numbers: dict[str, Any])
     numbers["calibration_groups"] = {"reference": one.reference.name, "groups": found}
 
     def draw(figure: "Figure") -> None:
-        panels = figure.subplots(1, len(found), sharex=True, sharey=True, squeeze=False)[0]
-        top = 0.0
-        for k, (axes, (name, own)) in enumerate(zip(panels, found.items(), strict=True)):
-            colour = GREY if k == 0 else COLOURS[k - 1]
-            for group in own:
-                predicted, seen = 100 * float(group.predicted), group.observed
-                if seen.estimate is None:
-                    continue
-                top = max(top, predicted, 100 * float(seen.high if seen.high is not None else seen.estimate))
-                if seen.low is not None and seen.high is not None:
-                    axes.plot([predicted] * 2, [100 * seen.low, 100 * seen.high], color=colour, linewidth=1)
-                axes.plot(predicted, 100 * seen.estimate, "o", color=colour)
-            axes.set_title(name if k else "Covariates alone", fontsize=8)
-            axes.set(xlabel="Predicted risk (%)")
-        for axes in panels:
-            axes.plot([0, max(top, 1)], [0, max(top, 1)], color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), zorder=0)
-            axes.set(xlim=(0, max(top, 1) * 1.04), ylim=(0, max(top, 1) * 1.04), aspect="equal")
-        panels[0].set_ylabel("Observed risk (%)")
+        _draw_calibration(figure, found)
 
     caption = (
         f"Calibration at {horizon:g} years of the model with {one.reference.name}, alone and with calcium categories: "
@@ -251,29 +246,39 @@ def _calibration_chart(patients: Patients, one: Family, numbers: dict[str, Any])
     return Chart("Calibration", caption, draw, "double", 68)
 
 
+def _draw_calibration(figure: "Figure", found: Mapping[str, Sequence[CalibrationGroup]]) -> None:
+    panels = figure.subplots(1, len(found), sharex=True, sharey=True, squeeze=False)[0]
+    top = 100 * max([0.01, *(_top(group) for own in found.values() for group in own)])
+    for k, (axes, (name, own)) in enumerate(zip(panels, found.items(), strict=True)):
+        axes.plot([0, top], [0, top], color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), zorder=0)
+        for group in own:
+            _draw_group(axes, group, _colour(k))
+        axes.set_title(name if k else "Covariates alone", fontsize=8)
+        axes.set(xlabel="Predicted risk (%)", xlim=(0, 1.04 * top), ylim=(0, 1.04 * top), aspect="equal")
+    panels[0].set_ylabel("Observed risk (%)")
+
+
+def _top(group: CalibrationGroup) -> float:
+    return max(one for one in (group.predicted, group.observed.estimate, group.observed.high) if one is not None)
+
+
+def _draw_group(axes: "Axes", group: CalibrationGroup, colour: str) -> None:
+    seen = group.observed
+    if seen.estimate is None:
+        return
+    if seen.low is not None and seen.high is not None:
+        axes.plot([100 * group.predicted] * 2, [100 * seen.low, 100 * seen.high], color=colour, linewidth=1)
+    axes.plot(100 * group.predicted, 100 * seen.estimate, "o", color=colour)
+
+
 def _decision_chart(patients: Patients, one: Family, numbers: dict[str, Any]) -> Chart:
     analysis = patients.config.analysis
-    horizon, (low, high) = analysis.horizon_years, analysis.thresholds
-    thresholds = np.linspace(low, high, 39)
+    horizon, thresholds = analysis.horizon_years, np.linspace(*analysis.thresholds, THRESHOLDS)
     curves = {model.name: decision_curve(patients.data, model.risk, horizon, thresholds) for model in one.all}
     numbers["decision_curve"] = {"thresholds": thresholds, "curves": curves}
 
     def draw(figure: "Figure") -> None:
-        axes = figure.subplots()
-        first = next(iter(curves.values()))
-        at, everybody = _known([(point.threshold, point.treat_all) for point in first])
-        axes.plot(100 * at, 100 * everybody, color="black", linewidth=0.9, linestyle=":", label="Treat all")
-        axes.axhline(0, color="black", linewidth=0.9, label="Treat none")
-        top = 0.5
-        for k, (name, points) in enumerate(curves.items()):
-            at, benefit = _known([(point.threshold, point.net_benefit) for point in points])
-            top = max(top, float((100 * benefit).max(initial=0)))
-            axes.plot(
-                100 * at, 100 * benefit, color=GREY if k == 0 else COLOURS[k - 1], linestyle=LINES[k % 3], label=name
-            )
-        axes.set(xlabel="Threshold risk (%)", ylabel="Net benefit (per 100 patients)", ylim=(-0.15 * top, 1.1 * top))
-        axes.set_xlim(100 * low, 100 * high)
-        axes.legend(loc="upper right")
+        _draw_decisions(figure, curves, 100 * thresholds)
 
     caption = (
         f"Decision curves at {horizon:g} years: net benefit of treating patients whose predicted risk reaches the "
@@ -282,7 +287,23 @@ def _decision_chart(patients: Patients, one: Family, numbers: dict[str, Any]) ->
     return Chart("Decision curve", caption, draw)
 
 
+def _draw_decisions(figure: "Figure", curves: Mapping[str, Sequence[DecisionPoint]], percent: Floats) -> None:
+    axes = figure.subplots()
+    first = next(iter(curves.values()))
+    axes.plot(*_known([(point.threshold, point.treat_all) for point in first]), "k:", linewidth=0.9, label="Treat all")
+    axes.axhline(0, color="black", linewidth=0.9, label="Treat none")
+    top = 0.5
+    for k, (name, points) in enumerate(curves.items()):
+        at, benefit = _known([(point.threshold, point.net_benefit) for point in points])
+        top = max(top, float(benefit.max(initial=0)))
+        axes.plot(at, benefit, color=_colour(k), linestyle=LINES[k % 3], label=name)
+    axes.set(xlabel="Threshold risk (%)", ylabel="Net benefit (per 100 patients)", ylim=(-0.15 * top, 1.1 * top))
+    axes.set_xlim(float(percent[0]), float(percent[-1]))
+    axes.legend(loc="upper right")
+
+
 def _known(points: Sequence[tuple[float, Estimate]]) -> tuple[Floats, Floats]:
+    """Thresholds and net benefits that are defined, both in percent."""
     kept = [(threshold, told.estimate) for threshold, told in points if told.estimate is not None]
-    table = np.array(kept, np.float64).reshape(-1, 2)
+    table = 100 * np.array(kept, np.float64).reshape(-1, 2)
     return table[:, 0], table[:, 1]

@@ -80,7 +80,7 @@ def _counts(patients: Patients, found: Family, place: int) -> Table:
     cuts = analysis.nri_cutoffs
     told = reclassification_table(patients.data, found.reference.risk, model.risk, analysis.horizon_years, cuts)
     classes = _classes(cuts)
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for label, counts, events in zip(classes, told.counts, told.events, strict=True):
         cells = [
             f"{int(count):,} ({percent(float(event) / int(count))})" if count else "0"
