@@ -29,6 +29,9 @@ Choice = Literal["refuse", "earliest", "latest", "nearest"]
 
 SCORED = ("scored", "scored_with_warnings")
 
+NOT_SCORED = "its study was not scored"
+"""Of a row whose study was refused."""
+
 SHOWN = 3
 
 
@@ -49,6 +52,8 @@ class Linked:
 
     table: "pd.DataFrame"
     """The other table's columns, then those of the results, ending in ``_ctacal`` where both have the name."""
+    rows: tuple[int, ...]
+    """Of each: the label (row in the file less 2) in the other table."""
     left_out: tuple[LeftOut, ...]
 
 
@@ -106,7 +111,9 @@ def link(results: "pd.DataFrame", source: Path, rules: Rules) -> Linked:
     left_out += [*others, *_without_study(table, patients, pairs, scored, chosen, left_out)]
     if not len(chosen):
         raise UsageError(_nothing_fits(results, source, left_out))
-    return Linked(_joined(table, results, chosen), tuple(sorted(left_out, key=lambda one: (one.side, one.row))))
+    chosen = chosen.sort_values("table")
+    told = tuple(sorted(left_out, key=lambda one: (one.side, one.row)))
+    return Linked(_joined(table, results, chosen), tuple(int(row) for row in chosen["table"]), told)
 
 
 # --- who belongs together ---------------------------------------------------------------------------------------------
@@ -333,16 +340,15 @@ def _without_study(
         elif row in with_score:
             why = "more than one scored study, or none near enough in date"
         else:
-            why = "its study was not scored" if row in with_study else "no scored study"
+            why = NOT_SCORED if row in with_study else "no scored study"
         yield _row(table, row, patients[row], why)
 
 
 def _joined(table: "pd.DataFrame", results: "pd.DataFrame", chosen: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
-    order = chosen.sort_values("table")
-    left = table.loc[order["table"]].reset_index(drop=True)
-    right = results.loc[order["result"]].drop(columns="results_row").reset_index(drop=True)
+    left = table.loc[chosen["table"]].reset_index(drop=True)
+    right = results.loc[chosen["result"]].drop(columns="results_row").reset_index(drop=True)
     same = [name for name in right.columns if name in left.columns and name == "study_uid"]
     right = right.drop(columns=same).rename(
         columns={name: f"{name}_ctacal" for name in right.columns if name in left.columns}

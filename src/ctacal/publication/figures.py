@@ -30,6 +30,8 @@ def _drawn(chart: Chart) -> "Iterator[Figure]":
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         chart.draw(figure)
+        figure.draw_without_rendering()  # laid out once, not anew for each format
+        figure.set_layout_engine("none")
         yield figure
 
 

@@ -1,5 +1,6 @@
 """The report as one HTML file: self-contained, printable."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
@@ -24,6 +25,7 @@ figure.chart svg{max-width:100%;height:auto;display:block}
 table{border-collapse:collapse;font-size:.85rem;border-top:1.5px solid #1c1c1c;border-bottom:1.5px solid #1c1c1c;
 font-variant-numeric:tabular-nums}
 td,th{padding:.22rem .7rem;text-align:right;vertical-align:top} td:first-child,th:first-child{text-align:left}
+.ci{white-space:nowrap}
 thead tr:last-child th{border-bottom:1px solid #1c1c1c} th{vertical-align:bottom} th.group{text-align:center}
 th.group.named{border-bottom:1px solid #999}
 tbody tr:hover{background:#f3f6f9} tr.heading td{text-align:left;font-style:italic;padding-top:.6rem}
@@ -32,7 +34,8 @@ tbody tr:hover{background:#f3f6f9} tr.heading td{text-align:left;font-style:ital
 footer{margin-top:2.5rem;border-top:1px solid #ccc;padding-top:.6rem;font-size:.8rem;color:#555}
 @page{size:A4;margin:18mm 16mm}
 @media print{body{font-size:10pt;margin:0;max-width:none;padding:0} nav{display:none} figure.chart{break-inside:avoid}
-figure.table{overflow:visible} tr{break-inside:avoid} thead{display:table-header-group}
+figure.table{overflow:visible} table{font-size:7.5pt} td,th{padding:.15rem .35rem}
+tr{break-inside:avoid} thead{display:table-header-group}
 h2{break-after:avoid} a{color:inherit}
 tbody tr:hover{background:none}}
 """
@@ -109,10 +112,24 @@ def _row(row: Sequence[Cell], columns: int) -> str:
     return f"<tr>{''.join(_cell(shown(cell)) for cell in row)}</tr>"
 
 
+_WITH_INTERVAL = re.compile(r"(\S{1,12}) (\([^()]{1,30}\))(.*)")
+
+
+def _broken(text: str) -> str:
+    """A figure with its interval breaks before the interval only."""
+    found = _WITH_INTERVAL.fullmatch(text)
+    if found is None:
+        return escape(text)
+    figure, interval, rest = map(escape, found.groups())
+    return f'{figure} <span class="ci">{interval}</span>{rest}'
+
+
 def _cell(text: str) -> str:
     bare = text.lstrip(" ")
     indent = (len(text) - len(bare)) / 2
-    return f'<td style="padding-left:{0.7 + indent:g}rem">{escape(bare)}</td>' if indent else f"<td>{escape(bare)}</td>"
+    return (
+        f'<td style="padding-left:{0.7 + indent:g}rem">{_broken(bare)}</td>' if indent else f"<td>{_broken(bare)}</td>"
+    )
 
 
 def _chart(chart: Chart, number: int, svg: bytes) -> str:

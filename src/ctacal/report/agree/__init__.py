@@ -1,0 +1,1 @@
+"""``ctacal agree``: tables of readings -> everything about their agreement -> a publication."""
