@@ -28,7 +28,7 @@ Needs numba (``pip install 'ctacal[evaluate]'``). Research use, not a medical de
 ``cox.py``
     cox(data, covariates, names=None, ties="efron" | "breslow", weights=None) -> CoxModel | NoModel
         NoModel: reason, method, n, events                            no events, separation, collinear, constant ..
-        CoxModel: names, coefficient, error, z, p, robust_error (p,), covariance (p, p), log_likelihood,
+        CoxModel: names, coefficient, error, z, p (p,), covariance (p, p), log_likelihood,
             log_likelihood_null, likelihood_ratio, wald, score (HypothesisTest), aic, ties, method, n, events, data,
             covariates, centre; .hazard_ratio(name_or_index) -> Estimate; .linear_predictor(covariates) -> (m,)
     compare(smaller, larger) -> HypothesisTest                        likelihood ratio of nested models
@@ -37,6 +37,7 @@ Needs numba (``pip install 'ctacal[evaluate]'``). Research use, not a medical de
     predicted_risk(model, covariates, horizon) -> (m,)                1 - S(horizon | covariates)
     predicted_survival(model, covariates, times) -> (m, k)
     predicted_curve(model, covariates_of_one) -> SurvivalCurve        with interval
+    robust_errors(model, cluster=None) -> (p,);  score_residuals(model) -> (n, p)
     relative_hazard(model, covariates, reference) -> list[Estimate]   hazard ratio along a spline, with interval
 
 ``proportional_hazards.py``
@@ -50,7 +51,7 @@ Needs numba (``pip install 'ctacal[evaluate]'``). Research use, not a medical de
     Reclassification: kind ("category-free" | "categorical" | "IDI"), estimator ("kaplan-meier" | "ipw"), horizon, unit,
         cutoffs, comparison, total, event, nonevent (Estimate), up_event, down_event, up_nonevent, down_nonevent
     net_reclassification(data, old_risk, new_risk, horizon, cutoffs=None, estimator="kaplan-meier")
-    discrimination_improvement(data, old_risk, new_risk, horizon, estimator="ipw")
+    discrimination_improvement(data, old_risk, new_risk, horizon)                               IDI, IPW
     reclassification_table(data, old_risk, new_risk, horizon, cutoffs) -> ReclassificationTable
         .counts, .events, .nonevents (old x new class; events by Kaplan-Meier within the cell)
 
@@ -60,7 +61,7 @@ Needs numba (``pip install 'ctacal[evaluate]'``). Research use, not a medical de
         reference, model, reader: full covariate matrices (n, p) of the three Cox models; progress(done, total)
         .results: tuple[Reclassification, ...], comparison "model", "reader", "model - reader"
         .find(comparison, kind, estimator) -> Reclassification; .reason where a model cannot be fitted
-        .tests: likelihood-ratio test of model and reader against the reference where nested
+        .tests: (comparison, likelihood-ratio test against the reference, where nested)
 
 ``discrimination.py``
     harrell_c(data, risk), harrell_c_difference(data, risk, other) -> Estimate
@@ -68,6 +69,7 @@ Needs numba (``pip install 'ctacal[evaluate]'``). Research use, not a medical de
     auc_at(data, risk, horizon), auc_difference(data, risk, other, horizon) -> Estimate        IPCW, cumulative/dynamic
     roc_at(data, risk, horizon) -> RocCurve (threshold, sensitivity, specificity)
     delong(outcome, score), delong_difference(outcome, score, other) -> Estimate                no censoring
+    p_value(difference) -> float | None                               of any difference with a normal interval
 
 ``calibration.py``
     brier_score(data, risk, horizon), brier_difference(data, risk, other, horizon) -> Estimate
