@@ -116,7 +116,7 @@ def test_a_defect_in_drawing_costs_the_picture_not_the_score(tmp_path: Path, mon
     def broken(*_: object) -> None:
         raise ZeroDivisionError("no tiles")
 
-    monkeypatch.setattr("ctacal.report.montage.montage", broken)
+    monkeypatch.setattr("ctacal.report.outputs.montage", broken)
     assert run("score", SAMPLE, "-o", tmp_path, "--labels", LABELS, monkeypatch=monkeypatch) == 0
     (result,), (row,) = results(tmp_path), table(tmp_path)
     assert result["status"] == row["status"] == "scored_with_warnings"

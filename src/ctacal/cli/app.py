@@ -40,7 +40,10 @@ def score(
         bool, typer.Option("--fill-gaps", help="Interpolate single missing slices, with a warning.")
     ] = False,
     untilt: Annotated[bool, typer.Option("--untilt", help="Resample a gantry tilt away, with a warning.")] = False,
-    write: Annotated[str, typer.Option(help="What to write a study, of: json, png, nifti.")] = "json,png",
+    write: Annotated[
+        str, typer.Option(help="What to write a study: json, html, pdf, png, seg, sr, labelmap, dicompdf, sc, nifti.")
+    ] = "json,html,pdf,png,seg,sr",
+    phi: Annotated[bool, typer.Option("--phi", help="Let the pages name the patient.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Keep results that OUT already holds.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line per result.")] = False,
 ) -> None:
@@ -50,7 +53,7 @@ def score(
     options = command.Options(
         predictor=predictor, model=model, runtime=runtime, labels=labels, rule=rule,
         mass_calibration=mass_calibration, series=series, fill_gaps=fill_gaps,
-        untilt=untilt, write=write, resume=resume, as_json=as_json,
+        untilt=untilt, write=write, phi=phi, resume=resume, as_json=as_json,
     )  # fmt: skip
     raise typer.Exit(command.run(paths, out, options))
 

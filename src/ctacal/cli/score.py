@@ -1,7 +1,6 @@
 """``ctacal score``: every study under the paths, one after the other, each in its own folder."""
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -11,20 +10,19 @@ from typing import Any, Literal
 import typer
 
 from ctacal import __version__
-from ctacal.atomic import whole_file
 from ctacal.cli.progress import progress
 from ctacal.cohort import Row, result_row, write_results_csv, write_skipped_csv
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.seg import referenced_series_uid
 from ctacal.dicom.series import Intake, Study, read_studies
-from ctacal.errors import Code, Reason, UsageError
+from ctacal.errors import UsageError
+from ctacal.report.outputs import DEFAULT_WRITERS, known_writers, write_outputs
 from ctacal.scores import ScoringRule, named_rule
 from ctacal.study import (
     NOTICE,
     SCHEMA_VERSION,
     ModelInfo,
     Predictor,
-    StudyResult,
     folder_name,
     model_without_file,
     predict_from_file,
@@ -32,11 +30,7 @@ from ctacal.study import (
     score_study,
 )
 
-WRITERS = ("json", "png", "nifti")
-FILES = {"png": ("montage.png",), "nifti": ("ct.nii.gz", "labels.nii.gz")}
-"""What each writer leaves beside result.json."""
 MAX_SKIPPED_SHOWN = 10
-_log = logging.getLogger("ctacal")
 PREDICTORS = ("networks", "threshold")
 Runtime = Literal["onnxruntime", "openvino"]
 
@@ -54,7 +48,8 @@ class Options:
     series: str = "best"
     fill_gaps: bool = False
     untilt: bool = False
-    write: str = "json,png"
+    write: str = ",".join(DEFAULT_WRITERS)
+    phi: bool = False
     resume: bool = False
     as_json: bool = False
 
@@ -71,7 +66,7 @@ class Chosen:
 
 def run(paths: Sequence[Path], out: Path, options: Options) -> int:
     """Score and write; returns the exit status: 0 all scored, 1 some refused or nothing found."""
-    chosen, rule, writers = _chosen(options), named_rule(options.rule), _writers(options.write)
+    chosen, rule, writers = _chosen(options), named_rule(options.rule), known_writers(options.write)
     intake = _read(paths)
     tasks = [(study, uid) for study in intake.studies for uid in _series_asked(study, options)]
     if options.labels and len(tasks) > 1:
@@ -114,47 +109,9 @@ def _score_one(
             fill_gaps=options.fill_gaps,
             untilt=options.untilt,
         )
-        known = _write(result, folder, writers).to_json()
+        known = write_outputs(result, folder, writers, phi=options.phi).to_json()
     _print(known, as_json=options.as_json)
     return result_row(known, str(folder.relative_to(out)))
-
-
-def _write(result: StudyResult, folder: Path, writers: Sequence[str]) -> StudyResult:
-    """The files of one study; result.json last, so that its presence says that the others are whole.
-
-    What an earlier run left there is removed first: a picture of another score must not lie beside a refusal. A defect
-    in drawing costs the picture, with a warning, not the score and not the studies to come.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("result.json", *(name for names in FILES.values() for name in names)):
-        (folder / name).unlink(missing_ok=True)
-    for writer, write in (("png", _write_png), ("nifti", _write_nifti)):
-        if result.scan is not None and writer in writers:
-            try:
-                write(result, folder)
-            except OSError:  # the disk: no study after this one would fare better
-                raise
-            except Exception as problem:
-                _log.exception("study %s: %s", result.study_uid, writer)
-                message = f"no {writer} could be written, {type(problem).__name__}: {problem}; please report this"
-                reasons = (*result.reasons, Reason(Code.INTERNAL_ERROR, message))
-                result = replace(result, status="scored_with_warnings", reasons=reasons)
-    if "json" in writers:
-        result.write(folder / "result.json")
-    return result
-
-
-def _write_png(result: StudyResult, folder: Path) -> None:
-    from ctacal.report.montage import write_montage
-
-    write_montage(result, folder / FILES["png"][0])
-
-
-def _write_nifti(result: StudyResult, folder: Path) -> None:
-    assert result.scan is not None
-    for name, save in zip(FILES["nifti"], (result.scan.volume.save_nifti, result.scan.labels.save_nifti), strict=True):
-        with whole_file(folder / name) as temporary:
-            save(temporary)
 
 
 def _earlier_result(folder: Path, rule: ScoringRule, model: ModelInfo) -> dict[str, Any] | None:
@@ -204,14 +161,6 @@ def ships_weights() -> bool:
     from ctacal.nn.predict import WEIGHTS
 
     return (WEIGHTS / "model.json").is_file()
-
-
-def _writers(asked: str) -> list[str]:
-    names = [name.strip() for name in asked.split(",") if name.strip()]
-    for name in names:
-        if name not in WRITERS:
-            raise UsageError(f"--write {name}: known are {', '.join(WRITERS)}")
-    return names
 
 
 def _series_asked(study: Study, options: Options) -> list[str | None]:

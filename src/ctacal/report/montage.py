@@ -6,14 +6,12 @@ Radiological convention: the patient's left is on the right of each picture.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ctacal.atomic import whole_file
 from ctacal.labels import Calcium
 from ctacal.report.vessels import VESSEL_COLOURS, VESSEL_NAMES, Colour
 from ctacal.scores import ScoringRule, component_agatston
@@ -47,8 +45,20 @@ class _Window:
     columns: tuple[int, int]
 
 
-def montage(result: StudyResult) -> Image.Image:
-    """Draw the montage of a scored study; raises ``ValueError`` for a refused one, which has no picture."""
+def montage(result: StudyResult, tiles: Image.Image | None = None) -> Image.Image:
+    """Draw the montage of a scored study; raises ``ValueError`` for a refused one, which has no picture.
+
+    ``tiles`` are those of ``tile_sheet``, where they are drawn already.
+    """
+    tiles = tile_sheet(result) if tiles is None else tiles
+    sheet = Image.new("RGB", (max(tiles.width, 3 * TILE_PIXELS), HEADER_PIXELS + tiles.height), BACKGROUND)
+    _write_header(sheet, result)
+    sheet.paste(tiles, (0, HEADER_PIXELS))
+    return sheet
+
+
+def tile_sheet(result: StudyResult) -> Image.Image:
+    """The slices of the montage alone; raises as ``montage``."""
     scan, scores = result.scan, result.scores
     if scan is None or scores is None:
         raise ValueError("a refused study has no picture")
@@ -56,21 +66,11 @@ def montage(result: StudyResult) -> Image.Image:
     window, shown = _window(scan), _slices_shown(scan, scores.rule)
     columns = min(COLUMNS, len(shown))
     tile_height = _tile_height(scan, window)
-    rows = -(-len(shown) // columns)
-    width = max(columns, 3) * TILE_PIXELS
-    sheet = Image.new("RGB", (width, HEADER_PIXELS + rows * tile_height), BACKGROUND)
-    _write_header(sheet, result)
+    sheet = Image.new("RGB", (columns * TILE_PIXELS, -(-len(shown) // columns) * tile_height), BACKGROUND)
     for position, index in enumerate(shown):
         tile = _tile(scan, result, window, index, tile_height, weights[index])
-        corner = (position % columns * TILE_PIXELS, HEADER_PIXELS + position // columns * tile_height)
-        sheet.paste(tile, corner)
+        sheet.paste(tile, (position % columns * TILE_PIXELS, position // columns * tile_height))
     return sheet
-
-
-def write_montage(result: StudyResult, path: Path) -> None:
-    """Write the montage as PNG, whole or not at all."""
-    with whole_file(path) as temporary:
-        montage(result).save(temporary, format="PNG", compress_level=1)
 
 
 def _slice_agatston(scan: Scan, rule: ScoringRule, *, coronary: bool = True) -> NDArray[np.float64]:
@@ -129,12 +129,12 @@ def _tile(scan: Scan, result: StudyResult, window: _Window, index: int, height: 
     threshold_hu = result.rule.threshold_hu if result.rule else 0.0
     labels = np.where(hu >= threshold_hu, scan.labels.labels[part], 0)
     enlarged = np.asarray(Image.fromarray(labels.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
-    tile = Image.fromarray(_tinted(np.array(tile), enlarged))
+    tile = Image.fromarray(tinted(np.array(tile), enlarged))
     _annotate(tile, scan, index, agatston, TILE_PIXELS / (np.ptp(window.columns) * scan.volume.geometry.spacing_mm[2]))
     return tile
 
 
-def _tinted(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def tinted(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Fill each label with its colour, half through, and draw its outline solid."""
     inner = labels.copy()
     for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
@@ -155,27 +155,27 @@ def _annotate(tile: Image.Image, scan: Scan, index: int, agatston: float, pixels
     draw = ImageDraw.Draw(tile)
     z_mm = scan.volume.geometry.to_patient_mm((index, 0, 0))[2]
     draw.rectangle((0, 0, width - 1, height - 1), outline=BACKGROUND)
-    draw.text((5, 3), f"{index + 1}/{len(scan.volume.hu)}   z {z_mm:.1f} mm", INK, _font(13))
+    draw.text((5, 3), f"{index + 1}/{len(scan.volume.hu)}   z {z_mm:.1f} mm", INK, font(13))
     if agatston > 0:
-        draw.text((width - 5, 3), f"{agatston:.1f}", INK, _font(13), anchor="ra")
-    draw.text((5, height / 2), "R", INK, _font(13), anchor="lm")
-    draw.text((width - 5, height / 2), "L", INK, _font(13), anchor="rm")
+        draw.text((width - 5, 3), f"{agatston:.1f}", INK, font(13), anchor="ra")
+    draw.text((5, height / 2), "R", INK, font(13), anchor="lm")
+    draw.text((width - 5, height / 2), "L", INK, font(13), anchor="rm")
     draw.line((6, height - 7, 6 + 20 * pixels_per_mm, height - 7), INK, 2)
-    draw.text((6, height - 10), "20 mm", INK, _font(10), anchor="ld")
+    draw.text((6, height - 10), "20 mm", INK, font(10), anchor="ld")
 
 
 def _write_header(sheet: Image.Image, result: StudyResult) -> None:
     scores, model, rule = result.scores, result.model, result.rule
     assert scores is not None and model is not None and rule is not None  # montage() was given a scored study
     draw = ImageDraw.Draw(sheet)
-    draw.text((10, 6), f"Agatston {scores.agatston.total:.1f}   category {scores.category}", INK, _font(26))
+    draw.text((10, 6), f"Agatston {scores.agatston.total:.1f}   category {scores.category}", INK, font(26))
     threshold = f"rule {rule.name} (>= {rule.threshold_hu:g} HU)"
     details = f"volume {scores.volume_mm3.total:.0f} mm3   {threshold}   {model.name} {model.version}"
-    draw.text((10, 42), details, INK, _font(14))
+    draw.text((10, 42), details, INK, font(14))
     codes = ", ".join(dict.fromkeys(str(reason.code) for reason in result.reasons))
-    draw.text((10, 62), f"Warnings: {codes}" if codes else "No warnings", FAINT, _font(13))
+    draw.text((10, 62), f"Warnings: {codes}" if codes else "No warnings", FAINT, font(13))
     _write_legend(draw, result, 82)
-    draw.text((10, 101), NOTICE, FAINT, _font(11))
+    draw.text((10, 101), NOTICE, FAINT, font(11))
 
 
 def _write_legend(draw: ImageDraw.ImageDraw, result: StudyResult, top: int) -> None:
@@ -188,13 +188,13 @@ def _write_legend(draw: ImageDraw.ImageDraw, result: StudyResult, top: int) -> N
     for label in named:
         text = f"{VESSEL_NAMES[label]} {amounts[label]:.1f}"
         draw.rectangle((at, top + 2, at + 11, top + 13), fill=VESSEL_COLOURS[label])
-        draw.text((at + 16, top), text, INK, _font(13))
-        at += 34 + draw.textlength(text, _font(13))
+        draw.text((at + 16, top), text, INK, font(13))
+        at += 34 + draw.textlength(text, font(13))
     if not named:
-        draw.text((10, top), "no calcium found", FAINT, _font(13))
+        draw.text((10, top), "no calcium found", FAINT, font(13))
 
 
 @cache
-def _font(size: int) -> "FreeTypeFont | ImageFont.ImageFont":
+def font(size: int) -> "FreeTypeFont | ImageFont.ImageFont":
     """Pillow's own font: no font of the machine is relied on."""
     return ImageFont.load_default(size)

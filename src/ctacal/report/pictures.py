@@ -1,0 +1,190 @@
+"""The pictures of a report: the slice that scores most in each vessel, where the slices lie, the montage."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from ctacal.labels import Calcium
+from ctacal.report.montage import BACKGROUND, CALCIUM_WINDOW_HU, INK, MAX_ASPECT, font, tile_sheet, tinted
+from ctacal.report.vessels import VESSEL_NAMES
+from ctacal.scores import component_agatston
+from ctacal.study import Scan, StudyResult
+
+KEY_PIXELS = 320
+KEY_MM = 70.0
+"""Side of the square that a key slice shows: a vessel and what lies around it."""
+HEART_MM = 140.0
+"""The same where there is nothing to look at but the heart."""
+LOCATOR_PIXELS, LOCATOR_MM = 400, 200.0
+"""Width of the planes that show where the slices lie."""
+JPEG_QUALITY = 88
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Picture:
+    """A picture with what stands below it."""
+
+    image: Image.Image
+    caption: str
+
+    def jpeg(self) -> bytes:
+        """Encoded; colours at full resolution, so that outlines stay sharp."""
+        content = io.BytesIO()
+        self.image.save(content, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+        return content.getvalue()
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The pictures of one scored study, each drawn once, when it is first asked for."""
+
+    result: StudyResult
+
+    @cached_property
+    def tiles(self) -> Image.Image:
+        """The slices of the montage."""
+        return tile_sheet(self.result)
+
+    @cached_property
+    def montage(self) -> Picture:
+        """The same with its caption."""
+        return Picture(
+            self.tiles, "Every picture: patient's right on the left; number: its part of the Agatston score."
+        )
+
+    @cached_property
+    def key_slices(self) -> list[Picture]:
+        """The slice that scores most, in each vessel with calcium; where there is none, the middle of the heart."""
+        scan = _scan(self.result)
+        found = [_key_slice(self.result, scan, label) for label in Calcium]
+        return [picture for picture in found if picture] or [_middle(self.result, scan)]
+
+    @cached_property
+    def locators(self) -> list[Picture]:
+        """Coronal and sagittal planes through the calcium, or the heart; lines mark the key slices."""
+        scan = _scan(self.result)
+        slices = [index for label in Calcium if (index := _best_component(scan, self.result, label)) is not None]
+        heights = [int(scan.lesions.slice_index[index]) for index in slices]
+        return [_locator(self.result, scan, axis, heights) for axis in (1, 2)]
+
+
+def _scan(result: StudyResult) -> Scan:
+    if result.scan is None or result.scores is None:
+        raise ValueError("a refused study has no picture")
+    return result.scan
+
+
+def _best_component(scan: Scan, result: StudyResult, label: Calcium) -> int | None:
+    """Index of the slice component that scores most; None where the label scores nothing."""
+    assert result.scores is not None
+    agatston = component_agatston(scan.lesions, result.scores.rule) * (scan.lesions.label == label)
+    return int(agatston.argmax()) if agatston.any() else None
+
+
+def _key_slice(result: StudyResult, scan: Scan, label: Calcium) -> Picture | None:
+    best = _best_component(scan, result, label)
+    if best is None:
+        return None
+    lesions = scan.lesions
+    index, row, column = (int(n) for n in np.rint(lesions.centroid[best]))
+    picture = _square(result, scan, (index, row, column))
+    name = VESSEL_NAMES[label]
+    told = f"{name[0].upper()}{name[1:]}: slice {index + 1}, peak {lesions.peak_hu[best]:.0f} HU"
+    return Picture(picture, told)
+
+
+def _middle(result: StudyResult, scan: Scan) -> Picture:
+    index, row, column = _centre(scan)
+    return Picture(_square(result, scan, (index, row, column), HEART_MM), f"No calcium counted: slice {index + 1}")
+
+
+def _centre(scan: Scan) -> tuple[int, int, int]:
+    """Of all coronary calcium, else of the heart, else of the scan."""
+    coronary = scan.lesions.label != Calcium.OTHER
+    if coronary.any():
+        middle = np.average(scan.lesions.centroid[coronary], axis=0, weights=scan.lesions.pixels[coronary])
+    elif scan.heart is not None:
+        middle = np.array([(span.start + span.stop - 1) / 2 for span in scan.heart.bounding_box])
+    else:
+        middle = (np.array(scan.volume.geometry.shape) - 1) / 2
+    index, row, column = np.rint(middle).astype(int).tolist()
+    return index, row, column
+
+
+def _square(result: StudyResult, scan: Scan, centre: tuple[int, int, int], side_mm: float = KEY_MM) -> Image.Image:
+    """A square around a voxel, black where the scan ends."""
+    index, *middle = centre
+    spacing_mm = scan.volume.geometry.spacing_mm[1:]
+    half = [max(2, round(side_mm / 2 / mm)) for mm in spacing_mm]
+    hu = _cut(scan.volume.hu[index], middle, half, CALCIUM_WINDOW_HU[0])
+    labels = _cut(_counted(result, scan)[index], middle, half, 0)
+    picture = _drawn(hu, labels, (KEY_PIXELS, KEY_PIXELS))
+    draw = ImageDraw.Draw(picture)
+    _write(draw, (8, KEY_PIXELS / 2), "R", 15, "lm")
+    _write(draw, (KEY_PIXELS - 8, KEY_PIXELS / 2), "L", 15, "rm")
+    bar = 20 * KEY_PIXELS / side_mm
+    draw.line((10, KEY_PIXELS - 10, 10 + bar, KEY_PIXELS - 10), INK, 2)
+    _write(draw, (10, KEY_PIXELS - 14), "20 mm", 12, "ld")
+    return picture
+
+
+def _cut(plane: NDArray[Any], middle: Sequence[int], half: Sequence[int], fill: float) -> NDArray[Any]:
+    """The part of a slice around its middle, filled where it reaches beyond."""
+    rows, columns = plane.shape
+    whole = np.full((2 * half[0] + 1, 2 * half[1] + 1), fill, plane.dtype)
+    first = [at - by for at, by in zip(middle, half, strict=True)]
+    inside = [
+        slice(max(0, start), min(n, start + size))
+        for start, n, size in zip(first, (rows, columns), whole.shape, strict=True)
+    ]
+    target = tuple(slice(part.start - start, part.stop - start) for part, start in zip(inside, first, strict=True))
+    whole[target] = plane[inside[0], inside[1]]
+    return whole
+
+
+def _counted(result: StudyResult, scan: Scan) -> NDArray[np.uint8]:
+    """Labels of the voxels that reach the threshold: what is drawn is what is scored."""
+    threshold_hu = result.rule.threshold_hu if result.rule else 0.0
+    return np.where(scan.volume.hu >= threshold_hu, scan.labels.labels, 0).astype(np.uint8)
+
+
+def _drawn(hu: NDArray[Any], labels: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
+    low, high = CALCIUM_WINDOW_HU
+    grey = np.clip((hu.astype(np.float32) - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+    picture = Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC).convert("RGB")
+    enlarged = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+    return Image.fromarray(tinted(np.array(picture), enlarged))
+
+
+def _locator(result: StudyResult, scan: Scan, axis: int, heights: Sequence[int]) -> Picture:
+    """The plane across ``axis`` (1: coronal, 2: sagittal), head up, with all calcium projected onto it."""
+    geometry = scan.volume.geometry
+    centre, across = _centre(scan), 3 - axis
+    half = round(LOCATOR_MM / 2 / geometry.spacing_mm[across])
+    span = slice(max(0, centre[across] - half), centre[across] + half)
+    hu = np.take(scan.volume.hu, centre[axis], axis=axis)[::-1, span]
+    labels = _counted(result, scan).max(axis=axis)[::-1, span]
+    tall, wide = hu.shape[0] * geometry.spacing_mm[0], hu.shape[1] * geometry.spacing_mm[across]
+    height = round(LOCATOR_PIXELS * min(max(tall / wide, 1 / MAX_ASPECT), MAX_ASPECT))
+    picture = _drawn(hu, labels, (LOCATOR_PIXELS, height))
+    draw = ImageDraw.Draw(picture)
+    for index in heights:
+        y = (len(hu) - index - 0.5) / len(hu) * height
+        draw.line((0, y, LOCATOR_PIXELS * 0.05, y), INK, 2)
+        draw.line((LOCATOR_PIXELS * 0.95, y, LOCATOR_PIXELS, y), INK, 2)
+    ends = ("R", "L") if axis == 1 else ("A", "P")
+    _write(draw, (8, height - 8), ends[0], 18, "ld")
+    _write(draw, (LOCATOR_PIXELS - 8, height - 8), ends[1], 18, "rd")
+    plane = "Coronal" if axis == 1 else "Sagittal"
+    return Picture(picture, f"{plane}, all calcium projected")
+
+
+def _write(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: int, anchor: str) -> None:
+    """Light on a dark rim: to be read on bone as on air."""
+    draw.text(at, text, INK, font(size), anchor=anchor, stroke_width=2, stroke_fill=BACKGROUND)
