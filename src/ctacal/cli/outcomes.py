@@ -51,8 +51,7 @@ def _write_example(table: Path) -> int:
     from importlib import resources
 
     from ctacal.atomic import write_text
-    from ctacal.outcomes.paper import as_csv
-    from ctacal.outcomes.published_cohort import published_cohort
+    from ctacal.outcomes.published_cohort import as_csv, published_cohort
 
     told = table.with_suffix(".toml")
     if table.suffix.lower() != ".csv" or table.exists() or told.exists():

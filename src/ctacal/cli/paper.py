@@ -14,9 +14,9 @@ def run(recipe: Path, out: Path) -> int:
 
     require(**NEEDED)
     from ctacal.atomic import write_text
-    from ctacal.outcomes.paper import SIMULATED, as_csv, paper, read_recipe
+    from ctacal.outcomes.paper import SIMULATED, paper, read_recipe
     from ctacal.outcomes.patients import read_patients
-    from ctacal.outcomes.published_cohort import published_cohort
+    from ctacal.outcomes.published_cohort import as_csv, published_cohort
     from ctacal.publication import write_publication
     from ctacal.publication.write import check_replaceable
 

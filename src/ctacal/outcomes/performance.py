@@ -72,8 +72,11 @@ class Family:
 def family(patients: Patients, columns: Sequence[str]) -> Family | str:
     """Of covariates in these columns; or in words why there is none. Every covariate has to be known."""
     base = patients.adjusted(columns)
-    name = named([one.label for one in patients.covariates if one.column in columns])
-    wanted = [(name, base), *((f"+ {one.name}", together(one.by_category(), base)) for one in patients.readings)]
+    labels = [one.label for one in patients.covariates if one.column in columns]
+    name = "all covariates" if len(labels) == len(patients.covariates) > 1 else named(labels)
+    if alike := [one.name for one in patients.readings if len(one.present) < 2]:
+        return f"{named(alike)}: all patients are in one calcium category, which adds nothing to {name}."
+    wanted = [(name, base), *((f"with {one.name}", together(one.by_category(), base)) for one in patients.readings)]
     made: list[RiskModel] = []
     for label, own in wanted:
         found: Fit = fit(patients, own)
@@ -154,7 +157,9 @@ def _additions(patients: Patients, known: Sequence[Family], numbers: dict[str, A
         pairs = [(model.name, one.reference, model) for model in one.calcium]
         if len(one.calcium) > 1:
             first, second = one.calcium[:2]
-            pairs.append((f"{first.name.removeprefix('+ ')} less {second.name.removeprefix('+ ')}", second, first))
+            pairs.append(
+                (f"{first.name.removeprefix('with ')} less {second.name.removeprefix('with ')}", second, first)
+            )
         own: dict[str, Any] = {}
         for name, old, new in pairs:
             own[name] = found = _differences(patients, old, new)
@@ -274,7 +279,7 @@ def _draw_group(axes: "Axes", group: CalibrationGroup, colour: str) -> None:
 def _decision_chart(patients: Patients, one: Family, numbers: dict[str, Any]) -> Chart:
     analysis = patients.config.analysis
     horizon, thresholds = analysis.horizon_years, np.linspace(*analysis.thresholds, THRESHOLDS)
-    curves = {model.name: decision_curve(patients.data, model.risk, horizon, thresholds) for model in one.all}
+    curves = {model.name: decision_curve(patients.data, model.risk, horizon, thresholds.tolist()) for model in one.all}
     numbers["decision_curve"] = {"thresholds": thresholds, "curves": curves}
 
     def draw(figure: "Figure") -> None:

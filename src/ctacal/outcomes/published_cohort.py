@@ -6,7 +6,10 @@ all else: covariates and their effects, follow-up, the expert's margins (the mod
 that is estimated here says anything about patients.
 """
 
+import csv
+import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +100,20 @@ def published_cohort(seed: int, n: int = sum(MARGINS), *, events: float = EVENTS
         np.arange(1, n + 1), covariates, model, reader, _agatston(read[0], model), _agatston(read[1], reader),
         days, np.where(event, kind, 0),
     )  # fmt: skip
+
+
+def as_csv(cohort: PublishedCohort) -> str:
+    """The cohort as a table."""
+    columns = cohort.columns()
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(_cells(column) for column in columns.values()), strict=True))
+    return text.getvalue()
+
+
+def _cells(column: Any) -> list[str]:
+    return [cell if isinstance(cell, str) else f"{cell:g}" for cell in column]
 
 
 def _margins(n: int) -> Integers:

@@ -88,7 +88,7 @@ def _counts(patients: Patients, found: Family, place: int) -> Table:
         ]
         rows.append((label, *cells, int(sum(counts))))
     notes = (f"Patients (share with an event by {analysis.horizon_years:g} years, Kaplan-Meier within the cell).",)
-    title = f"Reclassification by {model.name.removeprefix('+ ')}"
+    title = f"Reclassification by {model.name.removeprefix('with ')}"
     groups = ((f"Risk with {found.reference.name}", 1), ("Risk with calcium added", len(classes)), ("", 1))
     return Table(title, ("", *classes, "All"), tuple(rows), notes, groups)
 
