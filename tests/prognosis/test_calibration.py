@@ -1,6 +1,7 @@
 """Against R's riskRegression, Python's dcurves (``dcurves.json``), the jackknife, and what cannot be had."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_calibration_as_r() -> None:
     expected = numbers("calibration")
     assert observed_expected(PBC, NEW, 2000).estimate == pytest.approx(expected["OE_km"], rel=1e-13)
     for risk in (OLD, NEW):  # Cox models of these very data: over the whole follow-up their slope is 1
-        assert calibration_slope(PBC, risk, 5000).estimate == pytest.approx(expected["slope"], abs=1e-7)
+        assert calibration_slope(PBC, risk, 5000).estimate == pytest.approx(expected["slope"], abs=1e-6)
 
 
 def test_observed_risk_has_greenwoods_error() -> None:
@@ -62,16 +63,16 @@ def test_observed_risk_has_greenwoods_error() -> None:
 
 
 def test_intercept_mends_the_mean_risk() -> None:
-    for factor in (0.5, 1.0, 2.0):
+    for factor in (0.5, 0.8, 1.0):
         wrong = 1 - (1 - OLD) ** factor
         shift = calibration_intercept(PBC, wrong, 2000).estimate
         assert shift is not None
         mended = 1 - (1 - wrong) ** np.exp(shift)
         assert observed_expected(PBC, mended, 2000).estimate == pytest.approx(1, rel=1e-12)
     slope = calibration_slope(PBC, OLD, 2000).estimate
-    stretched = 1 - np.exp(-((-np.log1p(-OLD)) ** 2))
+    too_even = 1 - np.exp(-np.sqrt(-np.log1p(-OLD)))
     assert slope is not None
-    assert calibration_slope(PBC, stretched, 2000).estimate == pytest.approx(slope / 2, rel=1e-9)
+    assert calibration_slope(PBC, too_even, 2000).estimate == pytest.approx(2 * slope, rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_groups_hold_everybody_and_what_happened() -> None:
     groups = calibration_groups(PBC, OLD, 2000, 5)
     assert [group.n for group in groups] == [63, 62, 62, 62, 63]
     assert sum(group.n * group.predicted for group in groups) == pytest.approx(OLD.sum())
-    assert all(a.highest < b.lowest for a, b in zip(groups, groups[1:], strict=False))
+    assert all(a.highest < b.lowest for a, b in pairwise(groups))
     lowest = kaplan_meier(PBC.take(groups[0].highest >= OLD)).at(2000)
     assert lowest.estimate is not None and lowest.high is not None
     assert (groups[0].observed.estimate, groups[0].observed.low) == (1 - lowest.estimate, 1 - lowest.high)

@@ -111,11 +111,8 @@ def observed_expected(data: SurvivalData, risk: ArrayLike, horizon: float) -> Es
 
     McLernon DJ et al., Ann Intern Med 2023;176:105-114. Raises as ``brier_score``.
     """
-    values, method, reason = (
-        checked_risk(data, risk),
-        f"{EXPECTED}, at {horizon:g} {data.unit}",
-        why_undefined(data, horizon),
-    )
+    values, method = checked_risk(data, risk), f"{EXPECTED}, at {horizon:g} {data.unit}"
+    reason = why_undefined(data, horizon)
     if reason or not values.any():
         return Estimate(None, None, None, method, data.n, reason or "all risks are 0")
     observed = observed_risk(data, horizon)
@@ -131,11 +128,8 @@ def calibration_intercept(data: SurvivalData, risk: ArrayLike, horizon: float) -
     Above 0 risks are too low. The moment form of the regression on the complementary log-log scale with the risk as
     offset (McLernon DJ et al., Ann Intern Med 2023;176:105-114). Raises as ``brier_score``.
     """
-    values, method, reason = (
-        checked_risk(data, risk),
-        f"{INTERCEPT}, at {horizon:g} {data.unit}",
-        why_undefined(data, horizon),
-    )
+    values, method = checked_risk(data, risk), f"{INTERCEPT}, at {horizon:g} {data.unit}"
+    reason = why_undefined(data, horizon)
     reason = reason or _no_log_log(values)
     if reason:
         return Estimate(None, None, None, method, data.n, reason)
