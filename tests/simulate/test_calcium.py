@@ -133,7 +133,7 @@ def test_the_lad_is_calcified_most_and_near_its_origin() -> None:
     sites = Counter(plaque.site for plaque in plaques)
     assert sites.most_common(1)[0][0] == "LAD"
     assert np.median([plaque.along for plaque in plaques if plaque.site == "LAD"]) < 0.35
-    assert all(100 <= plaque.density_mg_cm3 <= 1200 for plaque in plaques)
+    assert all(150 <= plaque.density_mg_cm3 <= 1300 for plaque in plaques)
 
 
 def reference_category(seed: int) -> str:

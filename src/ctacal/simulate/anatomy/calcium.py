@@ -90,10 +90,10 @@ class CalciumDescription:
         return cls(tuple(Deposit(**{**row, "kind": Kind(row["kind"])}) for row in rows))
 
 
-NONE_SHARE = 0.30
+NONE_SHARE = 0.33
 """Of patients without any coronary calcium, at the mean age: with age, sex and plaques too small to score, 40 %."""
 
-BURDEN_MM3 = (60.0, 2.05)
+BURDEN_MM3 = (45.0, 2.05)
 """Median and log SD of the coronary calcium's true volume where there is any: set so that the categories come out."""
 
 SEGMENT_SHARES = {"LM": 0.07, "LAD": 0.44, "D1": 0.05, "LCX": 0.15, "OM1": 0.04, "RCA": 0.23, "PDA": 0.02}
