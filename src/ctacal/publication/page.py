@@ -25,6 +25,7 @@ figure.chart svg{max-width:100%;height:auto;display:block}
 table{border-collapse:collapse;font-size:.85rem;border-top:1.5px solid #1c1c1c;border-bottom:1.5px solid #1c1c1c;
 font-variant-numeric:tabular-nums}
 td,th{padding:.22rem .7rem;text-align:right;vertical-align:top} td:first-child,th:first-child{text-align:left}
+td:first-child{min-width:6rem} .checklist td:first-child{min-width:0}
 .ci{white-space:nowrap}
 thead tr:last-child th{border-bottom:1px solid #1c1c1c} th{vertical-align:bottom} th.group{text-align:center}
 th.group.named{border-bottom:1px solid #999}
@@ -34,7 +35,7 @@ tbody tr:hover{background:#f3f6f9} tr.heading td{text-align:left;font-style:ital
 footer{margin-top:2.5rem;border-top:1px solid #ccc;padding-top:.6rem;font-size:.8rem;color:#555}
 @page{size:A4;margin:18mm 16mm}
 @media print{body{font-size:10pt;margin:0;max-width:none;padding:0} nav{display:none} figure.chart{break-inside:avoid}
-figure.table{overflow:visible} table{font-size:7.5pt} td,th{padding:.15rem .35rem}
+figure.table{overflow:visible;break-inside:avoid} table{font-size:7.5pt} td,th{padding:.15rem .35rem}
 tr{break-inside:avoid} thead{display:table-header-group}
 h2{break-after:avoid} a{color:inherit}
 tbody tr:hover{background:none}}

@@ -17,7 +17,8 @@ BLUE, RED = COLOURS[0], COLOURS[1]
 MANY = 2000
 """Points: more are drawn as one picture inside the SVG (own choice)."""
 
-SCORE_TICKS = (0, 1, 10, 100, 400, 1000, 4000, 10000)
+SCORE_TICKS, HIGH_SCORE_TICKS = (0, 1, 10, 100, 400, 1000, 4000), (0, 1, 10, 100, 400, 2000, 10000)
+"""Labels that do not touch; the latter where scores reach 8,000."""
 
 
 def pair_charts(found: Comparison, reference: Rater, other: Rater, stem: str) -> dict[str, Chart]:
@@ -42,7 +43,7 @@ def pair_charts(found: Comparison, reference: Rater, other: Rater, stem: str) ->
         ),
         "bland_altman": Chart(
             f"Bland-Altman, {pair}",
-            "Left: difference of scores against their mean (linear within ±10, logarithmic beyond), with the limits "
+            "Left: difference of scores against their mean (linear near 0, logarithmic beyond), with the limits "
             "that grow with the score (lines) and the constant ones (dashed). Right: ratio of (score + 1), with its "
             "limits of agreement (lines).",
             lambda figure: _bland_altman(figure, found, reference.scores, other.scores),
@@ -74,7 +75,8 @@ def _matrix(figure: "Figure", found: Comparison) -> None:
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     for (i, j), count in np.ndenumerate(counts):
         colour = "white" if share[i, j] > 0.55 else "black"
-        axes.text(j, i, f"{count:,}\n{100 * share[i, j]:.1f} %", ha="center", va="center", color=colour, fontsize=7.5)
+        told = f"{count:,}\n{100 * share[i, j]:.1f} %" if rows[i, 0] else "0"
+        axes.text(j, i, told, ha="center", va="center", color=colour, fontsize=7.5)
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel=_short(found.other), ylabel=_short(found.reference))
@@ -127,7 +129,7 @@ def _bland_altman(figure: "Figure", found: Comparison, a: Floats, b: Floats) -> 
     _limit_lines(left, found)
     _growing(left, found, np.expm1(np.linspace(0, np.log1p(top), 200)))
     left.set(ylabel="Difference (Agatston)", title="Difference of scores")
-    left.set_yscale("symlog", linthresh=10, linscale=0.6)
+    left.set_yscale("asinh", linear_width=5)
     left.set_yticks(_decades(float(np.abs(b - a).max(initial=0))))
     left.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace("-", "−"))
     left.minorticks_off()
@@ -145,14 +147,15 @@ def _bland_altman(figure: "Figure", found: Comparison, a: Floats, b: Floats) -> 
 
 def _decades(most: float) -> list[int]:
     largest = max(1, int(np.ceil(np.log10(max(most, 1)))))
-    steps = [10**power for power in range(1, largest + 1)]
+    steps = [10**power for power in range(1, largest + 1, 1 + largest // 6)]
     return [-step for step in reversed(steps)] + [0] + steps
 
 
 def _ratio_ticks(most: float) -> NDArray[np.float64]:
     """Powers of 2 about 1, or of 10 where they would crowd."""
     base = 2.0 if most < np.log(20) else 10.0
-    powers = np.arange(1, max(1, int(np.ceil(most / np.log(base)))) + 1)
+    largest = max(1, int(np.ceil(most / np.log(base))))
+    powers = np.arange(1, largest + 1, 1 + largest // 5)
     return np.concatenate([base ** -powers[::-1].astype(float), [1.0], base ** powers.astype(float)])
 
 
@@ -181,7 +184,8 @@ def _points(axes: "Axes", x: Floats, y: Floats) -> None:
 
 
 def _log_ticks(axis: "object", top: float) -> None:
-    ticks = [tick for tick in SCORE_TICKS if tick <= top]
+    known = SCORE_TICKS if top < 8000 else HIGH_SCORE_TICKS
+    ticks = [tick for tick in known if tick <= top] if top < 50_000 else [0, *(10**power for power in (1, 3, 5, 7, 9))]
     axis.set_ticks(np.log1p(ticks), [f"{tick:,}" for tick in ticks])  # type: ignore[attr-defined]
 
 
