@@ -44,6 +44,9 @@ def score(
         str, typer.Option(help="What to write a study: json, html, pdf, png, seg, sr, labelmap, dicompdf, sc, nifti.")
     ] = "json,html,pdf,png,seg,sr",
     phi: Annotated[bool, typer.Option("--phi", help="Let the pages name the patient.")] = False,
+    pseudonymise: Annotated[
+        Path | None, typer.Option(help="File with a secret key: name nobody (PS3.15), stable pseudonyms instead.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep results that OUT already holds.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line per result.")] = False,
 ) -> None:
@@ -53,7 +56,8 @@ def score(
     options = command.Options(
         predictor=predictor, model=model, runtime=runtime, labels=labels, rule=rule,
         mass_calibration=mass_calibration, series=series, fill_gaps=fill_gaps,
-        untilt=untilt, write=write, phi=phi, resume=resume, as_json=as_json,
+        untilt=untilt, write=write, phi=phi, pseudonymise=pseudonymise, resume=resume,
+        as_json=as_json,
     )  # fmt: skip
     raise typer.Exit(command.run(paths, out, options))
 

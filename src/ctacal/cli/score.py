@@ -15,8 +15,11 @@ from ctacal.cohort import Row, result_row, write_results_csv, write_skipped_csv
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.seg import referenced_series_uid
 from ctacal.dicom.series import Intake, Study, read_studies
+from ctacal.dicom.source import SkippedFile
 from ctacal.errors import UsageError
+from ctacal.report.index_page import PAGE, write_index
 from ctacal.report.outputs import DEFAULT_WRITERS, known_writers, write_outputs
+from ctacal.report.pseudonyms import Pseudonymiser
 from ctacal.scores import ScoringRule, named_rule
 from ctacal.study import (
     NOTICE,
@@ -50,6 +53,7 @@ class Options:
     untilt: bool = False
     write: str = ",".join(DEFAULT_WRITERS)
     phi: bool = False
+    pseudonymise: Path | None = None
     resume: bool = False
     as_json: bool = False
 
@@ -67,6 +71,7 @@ class Chosen:
 def run(paths: Sequence[Path], out: Path, options: Options) -> int:
     """Score and write; returns the exit status: 0 all scored, 1 some refused or nothing found."""
     chosen, rule, writers = _chosen(options), named_rule(options.rule), known_writers(options.write)
+    pseudonymiser = _pseudonymiser(options)
     intake = _read(paths)
     tasks = [(study, uid) for study in intake.studies for uid in _series_asked(study, options)]
     if options.labels and len(tasks) > 1:
@@ -78,11 +83,14 @@ def run(paths: Sequence[Path], out: Path, options: Options) -> int:
     try:
         with progress("scoring", len(tasks)) as advance:
             for study, uid in tasks:
-                rows.append(_score_one(study, uid, out, chosen, rule, writers, options))
+                rows.append(_score_one(study, uid, out, chosen, rule, writers, options, pseudonymiser))
                 advance()
     finally:
         write_results_csv(out / "results.csv", rows)
-    _summarise(intake, rows, out)
+        (out / PAGE).unlink(missing_ok=True)  # of an earlier run
+        if "html" in writers:
+            write_index(out, rows)
+    _summarise(intake, pseudonymiser.skipped(intake.skipped) if pseudonymiser else intake.skipped, rows, out)
     return 0 if rows and all(row["status"] != "refused" for row in rows) else 1
 
 
@@ -94,10 +102,12 @@ def _score_one(
     rule: ScoringRule,
     writers: Sequence[str],
     options: Options,
+    pseudonymiser: Pseudonymiser | None,
 ) -> Row:
-    folder = out / folder_name(study.uid)
+    told_uid = pseudonymiser.uid if pseudonymiser else str
+    folder = out / folder_name(told_uid(study.uid))
     if options.series == "each" and series_uid:
-        folder /= folder_name(series_uid)
+        folder /= folder_name(told_uid(series_uid))
     known = _earlier_result(folder, rule, chosen.model) if options.resume and chosen.model else None
     if known is None:
         result = score_study(
@@ -109,7 +119,10 @@ def _score_one(
             fill_gaps=options.fill_gaps,
             untilt=options.untilt,
         )
-        known = write_outputs(result, folder, writers, phi=options.phi).to_json()
+        if pseudonymiser:
+            result = pseudonymiser.result(result, study)
+        written = write_outputs(result, folder, writers, phi=options.phi, pseudonymiser=pseudonymiser)
+        known = written.to_json()
     _print(known, as_json=options.as_json)
     return result_row(known, str(folder.relative_to(out)))
 
@@ -124,6 +137,14 @@ def _earlier_result(folder: Path, rule: ScoringRule, model: ModelInfo) -> dict[s
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return earlier if same_rule and same_model and same_program else None
+
+
+def _pseudonymiser(options: Options) -> Pseudonymiser | None:
+    if options.pseudonymise is None:
+        return None
+    if options.phi:
+        raise UsageError("--phi names the patient and --pseudonymise does not; ask for one of them")
+    return Pseudonymiser.from_file(options.pseudonymise)
 
 
 def _chosen(options: Options) -> Chosen:
@@ -192,14 +213,14 @@ def _print(result: dict[str, Any], *, as_json: bool) -> None:
     typer.echo("  ".join(part for part in (told, vessels, f"[{reasons}]" if reasons else "") if part))
 
 
-def _summarise(intake: Intake, rows: Sequence[Row], out: Path) -> None:
+def _summarise(intake: Intake, skipped: Sequence[SkippedFile], rows: Sequence[Row], out: Path) -> None:
     """To stderr, so that --json stays clean: what was lost and what was made."""
-    for file in intake.skipped[:MAX_SKIPPED_SHOWN]:
+    for file in skipped[:MAX_SKIPPED_SHOWN]:
         typer.echo(f"skipped {file.name}: {file.reason}", err=True)
     (out / "skipped.csv").unlink(missing_ok=True)  # of an earlier run
-    if intake.skipped:
-        write_skipped_csv(out / "skipped.csv", intake.skipped)
-        typer.echo(f"{len(intake.skipped)} files skipped, all listed in {out / 'skipped.csv'}", err=True)
+    if skipped:
+        write_skipped_csv(out / "skipped.csv", skipped)
+        typer.echo(f"{len(skipped)} files skipped, all listed in {out / 'skipped.csv'}", err=True)
     refused = sum(row["status"] == "refused" for row in rows)
     if not rows:
         typer.echo(f"no DICOM image series among {intake.files} files", err=True)

@@ -62,6 +62,6 @@ def secondary_capture(filing: Filing, picture: Image.Image) -> Dataset:
         series_description="Coronary calcium montage",
         specific_character_set="ISO_IR 192",
     )
-    image.BurnedInAnnotation = "NO"
+    image.BurnedInAnnotation, image.Laterality = "NO", ""
     make_repeatable(image, first)
     return image

@@ -39,13 +39,16 @@ class Filing:
     identity: str
 
     @classmethod
-    def of(cls, result: StudyResult) -> "Filing":
-        """Read the headers that the objects need; raises ``Refusal`` where no valid object can be made of them."""
+    def of(cls, result: StudyResult, about: Dataset | None = None) -> "Filing":
+        """Read the headers that the objects need, or take ``about`` for patient and study.
+
+        Raises ``Refusal`` where no valid object can be made of them.
+        """
         series, _ = scored(result)
         stack = Stack.of(series.slices, fill_gaps=True, untilt=True)
         multi_frame = any(one.frame for one in series.slices)
         slices = series.slices if multi_frame else [one for one in stack.slices if one]
-        about = cleaned(read_patient_and_study(slices[0]))
+        about = cleaned(read_patient_and_study(slices[0])) if about is None else about
         return cls(result, stack, tuple(source_images(slices, about)), _identity(result, series))
 
     @property

@@ -11,12 +11,15 @@ from PIL import Image
 from pydicom import Dataset
 
 from ctacal.atomic import whole_file, write_text
+from ctacal.dicom.header import quiet_pydicom
+from ctacal.dicom.origin import cleaned, read_patient_and_study
 from ctacal.dicom.seg_writer import save
 from ctacal.errors import Code, Reason, Refusal, UsageError
 from ctacal.report.filing import Filing
 from ctacal.report.montage import montage
 from ctacal.report.pictures import Pictures
-from ctacal.report.subject import Subject, subject_of
+from ctacal.report.pseudonyms import Pseudonymiser
+from ctacal.report.subject import Subject, subject_from
 from ctacal.study import Status, StudyResult
 
 _log = logging.getLogger("ctacal")
@@ -25,8 +28,8 @@ _log = logging.getLogger("ctacal")
 class Shared:
     """What several outputs of one result need, each made once and when it is first asked for."""
 
-    def __init__(self, result: StudyResult, *, phi: bool) -> None:
-        self.result, self.phi = result, phi
+    def __init__(self, result: StudyResult, *, phi: bool, pseudonymiser: Pseudonymiser | None = None) -> None:
+        self.result, self.phi, self.pseudonymiser = result, phi, pseudonymiser
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -34,14 +37,24 @@ class Shared:
         return Pictures(self.result)
 
     @cached_property
+    def about(self) -> Dataset:
+        """Patient and study as the first image tells them, valid; a pseudonym where that was asked for."""
+        assert self.result.series is not None  # nobody asks of a study without one
+        raw = read_patient_and_study(self.result.series.slices[0])
+        return cleaned(self.pseudonymiser.dataset(raw) if self.pseudonymiser else raw)
+
+    @cached_property
     def subject(self) -> Subject:
-        """Who was scanned; named only with ``phi``."""
-        return subject_of(self.result, phi=self.phi)
+        """Who was scanned; named only with ``phi``. Nothing where no series was chosen, or its file is gone."""
+        try:
+            return subject_from(self.about, phi=self.phi) if self.result.series else Subject()
+        except Refusal:
+            return Subject()
 
     @cached_property
     def filing(self) -> Filing:
         """The images that DICOM objects refer to."""
-        return Filing.of(self.result)
+        return Filing.of(self.result, self.about)
 
     @cached_property
     def segmentation(self) -> Dataset:
@@ -160,24 +173,31 @@ def known_writers(asked: str) -> tuple[str, ...]:
 
 
 def write_outputs(
-    result: StudyResult, folder: Path, writers: Iterable[str] = DEFAULT_WRITERS, *, phi: bool = False
+    result: StudyResult,
+    folder: Path,
+    writers: Iterable[str] = DEFAULT_WRITERS,
+    *,
+    phi: bool = False,
+    pseudonymiser: Pseudonymiser | None = None,
 ) -> StudyResult:
     """Write the files of one study; returns the result with what could not be written added to its reasons.
 
     What an earlier run left there is removed first: a picture of another score must not lie beside a refusal. A defect
     in an output costs that output, with a warning, not the score and not the studies to come. ``phi`` lets the pages
-    name the patient. Each file appears whole or not at all. Raises ``OSError`` where the disk fails.
+    name the patient; ``pseudonymiser`` is that which made the result, for the headers that are read again. Each file
+    appears whole or not at all. Raises ``OSError`` where the disk fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("result.json", *(name for writer in WRITERS.values() for name in writer.files)):
         (folder / name).unlink(missing_ok=True)
-    shared = Shared(result, phi=phi)
+    shared = Shared(result, phi=phi, pseudonymiser=pseudonymiser)
     for name in _in_order(writers):
         writer = WRITERS[name]
         if result.scan is None and not writer.of_refused:
             continue
         try:
-            writer.write(shared, result, folder)
+            with quiet_pydicom():  # libraries warn of an odd name by printing it
+                writer.write(shared, result, folder)
         except OSError:  # the disk: no study after this one would fare better
             raise
         except Refusal as refusal:

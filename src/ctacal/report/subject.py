@@ -5,10 +5,6 @@ from datetime import date
 
 from pydicom import Dataset
 
-from ctacal.dicom.origin import cleaned, read_patient_and_study
-from ctacal.errors import Refusal
-from ctacal.study import StudyResult
-
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
 
 
@@ -32,22 +28,8 @@ class Subject:
         return f"{sex}, {'age not told' if self.age_years is None else f'{self.age_years} years'}"
 
 
-def subject_of(result: StudyResult, *, phi: bool) -> Subject:
-    """Read from the first image that was scored; nothing where no series was chosen or its file is gone.
-
-    Without ``phi`` neither name, ID, birth date nor accession number are told.
-    """
-    if result.series is None:
-        return Subject()
-    try:
-        about = cleaned(read_patient_and_study(result.series.slices[0]))
-    except Refusal:
-        return Subject()
-    return subject_from(about, phi=phi)
-
-
 def subject_from(about: Dataset, *, phi: bool) -> Subject:
-    """The same, from cleaned patient and study attributes."""
+    """From cleaned patient and study attributes; without ``phi`` neither name, ID, birth date nor accession number."""
     told = Subject(
         sex=str(about.PatientSex),
         age_years=age_years(about),
