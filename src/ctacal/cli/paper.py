@@ -1,11 +1,17 @@
-"""``ctacal paper``: the cohort simulated from the published figures, both commands on it, published beside ours."""
+"""``ctacal paper``: the cohort simulated from the published figures, both analyses of it, published beside ours."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from ctacal.cli import agree
 from ctacal.cli.outcomes import NEEDED, bar
+from ctacal.cli.progress import progress
+
+if TYPE_CHECKING:
+    from ctacal.outcomes.paper import PaperRecipe
+    from ctacal.publication import Publication
 
 
 def run(recipe: Path, out: Path) -> int:
@@ -23,18 +29,27 @@ def run(recipe: Path, out: Path) -> int:
     chosen = read_recipe(recipe)
     for part in ("agreement", "outcomes"):
         check_replaceable(out / part)
+    typer.echo(SIMULATED, err=True)
     table = out / "cohort.csv"
     write_text(table, as_csv(published_cohort(chosen.seed, chosen.patients)))
-    typer.echo(SIMULATED, err=True)
-    model, reader = chosen.outcomes.model.score, chosen.outcomes.reader.score if chosen.outcomes.reader else ""
-    agree.run(
-        table,
-        out / "agreement",
-        agree.Options(
-            readers=[reader], models=[model], identifier=chosen.outcomes.identifier or None, seed=chosen.seed
-        ),
-    )
-    patients = read_patients(table, chosen.outcomes)
-    write_publication(paper(patients, chosen, bar), out / "outcomes")
+    agreement = _agreement(table, chosen)
+    write_publication(replace(agreement, lead=(SIMULATED, *agreement.lead)), out / "agreement")
+    write_publication(paper(read_patients(table, chosen.outcomes), chosen, bar), out / "outcomes")
+    typer.echo(out / "agreement" / "report.html")
     typer.echo(out / "outcomes" / "report.html")
     return 0
+
+
+def _agreement(table: Path, recipe: "PaperRecipe") -> "Publication":
+    """What ``ctacal agree`` makes of the two scores."""
+    from ctacal.report.agree.gather import Question, gather
+    from ctacal.report.agree.publish import publish, steps
+
+    reader = recipe.outcomes.reader.score if recipe.outcomes.reader else ""
+    question = Question(
+        table=table, readers=(reader,), models=(recipe.outcomes.model.score,), results=(),
+        identifier=recipe.outcomes.identifier or None, patient=None, drop=(),
+    )  # fmt: skip
+    gathered = gather(question)
+    with progress("comparing", steps(gathered)) as advance:
+        return publish(gathered, question, seed=recipe.seed, advance=advance)

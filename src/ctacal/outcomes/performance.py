@@ -224,6 +224,7 @@ def _draw_auc(figure: "Figure", times: list[float], curves: Mapping[str, list[Es
         axes.errorbar(at, middle[known], ends, capsize=2, label=name, **style)
     axes.axhline(0.5, color=GREY, linewidth=0.6, linestyle=":")
     axes.set(xlabel="Years since the scan", ylabel="Time-dependent AUC", ylim=(0.45, 1.0))
+    axes.set_xticks(times, [f"{time:g}" for time in times])
     axes.legend(loc="upper right")
 
 
