@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +16,9 @@ CATEGORIES = ("0", "1-100", "101-400", ">400")
 
 FIVE_CATEGORIES = ("0", "1-10", "11-100", "101-400", ">400")
 """The five classes (``scores.five_class_category``), in order."""
+
+WEIGHTS: tuple[Weights, ...] = get_args(Weights)
+"""Of kappa."""
 
 BLOCK = 4_000_000
 """Counts drawn at a time in a bootstrap: 32 MB (own choice)."""
@@ -133,10 +137,27 @@ def bootstrap_kappa(
     independent (Field CA, Welsh AH, J R Stat Soc B 2007;69:369-390); else studies. Resamples without a kappa are left
     out and counted in ``reason``. Raises ``ValueError`` as ``cross_table`` does.
     """
+    return bootstrap_kappas(reference, model, classes=classes, patients=patients, seed=seed)[weights]
+
+
+def bootstrap_kappas(
+    reference: ArrayLike,
+    model: ArrayLike,
+    *,
+    classes: int = len(CATEGORIES),
+    patients: ArrayLike | None = None,
+    seed: int = 0,
+) -> dict[Weights, Estimate]:
+    """``bootstrap_kappa`` of each kind of weights, from the same resamples."""
     tables = _tables_by_patient(reference, model, classes, patients)
-    kappa = weighted_kappa(tables.sum(axis=0), weights).estimate
-    method = f"Cohen's kappa, {weights} weights, {resampling(len(tables), patients)}"
-    return by_percentiles(kappa, kappas(_resampled(tables, seed), weights), method, int(tables.sum()))
+    whole, drawn = tables.sum(axis=0), _resampled(tables, seed)
+    drawing, n = resampling(len(tables), patients), int(tables.sum())
+
+    def one(weights: Weights) -> Estimate:
+        method = f"Cohen's kappa, {weights} weights, {drawing}"
+        return by_percentiles(weighted_kappa(whole, weights).estimate, kappas(drawn, weights), method, n)
+
+    return {weights: one(weights) for weights in WEIGHTS}
 
 
 def kappa_difference(

@@ -17,8 +17,8 @@ _MM_PER_INCH = 25.4
 
 
 @contextmanager
-def _drawn(chart: Chart) -> "Iterator[Figure]":
-    """The chart, drawn; the journal's style holds as long as it is open."""
+def drawn(chart: Chart) -> "Iterator[Figure]":
+    """The chart, drawn and laid out; the journal's style holds as long as it is open."""
     import matplotlib
     from cycler import cycler
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -38,7 +38,7 @@ def _drawn(chart: Chart) -> "Iterator[Figure]":
 def draw_chart(chart: Chart) -> tuple[bytes, bytes]:
     """SVG and PNG (300 dpi); the same bytes for the same chart."""
     svg, png = BytesIO(), BytesIO()
-    with _drawn(chart) as figure:
+    with drawn(chart) as figure:
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     return svg.getvalue(), png.getvalue()

@@ -11,6 +11,7 @@ from ctacal.agreement import (
     CATEGORIES,
     CUTS,
     FIVE_CATEGORIES,
+    WEIGHTS,
     Counts,
     Estimate,
     Floats,
@@ -18,11 +19,10 @@ from ctacal.agreement import (
     Line,
     MarginalTest,
     RegressionLimits,
-    Weights,
     above,
     bland_altman,
     bland_altman_ratio,
-    bootstrap_kappa,
+    bootstrap_kappas,
     bowker,
     cross_table,
     deming,
@@ -44,8 +44,6 @@ from ctacal.agreement import (
     weighted_kappa,
     within_one_agreement,
 )
-
-WEIGHTS: tuple[Weights, ...] = ("linear", "quadratic", "unweighted")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -165,14 +163,11 @@ def _categories(
 ) -> CategoryAgreement:
     table = cross_table(a, b, classes=len(names))
 
-    def kappa(weights: Weights) -> Kappa:
-        drawn = bootstrap_kappa(a, b, weights, classes=len(names), patients=patients, seed=seed)
-        return Kappa(weighted_kappa(table, weights), drawn)
-
+    drawn = bootstrap_kappas(a, b, classes=len(names), patients=patients, seed=seed)
+    kappas = {weights: Kappa(weighted_kappa(table, weights), drawn[weights]) for weights in WEIGHTS}
     return CategoryAgreement(
-        names, table, {weights: kappa(weights) for weights in WEIGHTS}, exact_agreement(table),
-        within_one_agreement(table), stuart_maxwell(table), bowker(table),
-    )  # fmt: skip
+        names, table, kappas, exact_agreement(table), within_one_agreement(table), stuart_maxwell(table), bowker(table)
+    )
 
 
 def _detections(a: Floats, b: Floats) -> tuple[Detection, ...]:
