@@ -306,3 +306,14 @@ def test_columns_are_found_by_name(tmp_path: Path) -> None:
         ("Expert", "reader", []), ("agatston", "model", ["LAD"])
     ]  # fmt: skip
     assert found.identifier == "study_uid"
+
+
+def test_documentation_runs(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The Python of the page; its figures are those of the commands that it names."""
+    page = Path(__file__).parents[2] / "docs" / "agreement.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(code, str(page), "exec"), {})
+    assert capsys.readouterr().out.count(" to ") == 3
+    options = set(re.findall(r"--[a-z]+", page.read_text(encoding="utf-8")))
+    cli = (page.parent / "cli.md").read_text(encoding="utf-8")
+    assert not [option for option in options if option not in cli]

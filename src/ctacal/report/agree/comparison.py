@@ -19,6 +19,7 @@ from ctacal.agreement import (
     Line,
     MarginalTest,
     RegressionLimits,
+    Weights,
     above,
     bland_altman,
     bland_altman_ratio,
@@ -72,7 +73,7 @@ class CategoryAgreement:
 
     categories: tuple[str, ...]
     table: Counts
-    kappas: Mapping[str, Kappa]
+    kappas: Mapping[Weights, Kappa]
     exact: Estimate
     within_one: Estimate
     stuart_maxwell: MarginalTest

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 VESSELS = ("LM", "LAD", "LCX", "RCA")
 """A column REF_lad holds the LAD's part of the scores in the column REF."""
 
-READER = re.compile(r"(reader|expert|observer|radiologist|manual|reference|truth)", re.IGNORECASE)
-MODEL = re.compile(r"(model|dl|ai|agatston|ctacal|automat)", re.IGNORECASE)
+READER = re.compile(r"(reader|expert|observer|radiologist|manual|reference|truth)(?![a-z])", re.IGNORECASE)
+MODEL = re.compile(r"(model|dl|ai|agatston|ctacal)(?![a-z])", re.IGNORECASE)
 """How columns of scores begin, where none is named."""
 
 IDENTIFIER_NAMES = (*STUDY_NAMES, "study", "scan", "case", *PATIENT_NAMES)
