@@ -9,7 +9,7 @@ from ctacal.outcomes.models import Columns, Fit, coefficients, fit, gain, named,
 from ctacal.outcomes.part import LABELS, Footnotes, Part
 from ctacal.outcomes.patients import Covariate, Patients, Reading
 from ctacal.outcomes.pictures import ForestRow, draw_forest
-from ctacal.prognosis.cox import CoxModel, joint_wald, relative_hazard
+from ctacal.prognosis.cox import CoxModel, NoModel, joint_wald, relative_hazard
 from ctacal.prognosis.proportional_hazards import schoenfeld_test
 from ctacal.prognosis.splines import spline_basis
 from ctacal.prognosis.survival_data import Floats
@@ -29,22 +29,97 @@ def hazards_part(patients: Patients) -> Part:
     if not complete.data.n:
         told = "No patient has all covariates: there is no multivariable model."
         return Part(Section("Cox models", (told,)), {"reason": told})
-    adjusted = complete.adjusted(patients.config.adjusted)
-    notes = Footnotes(_notes(patients, complete))
-    rows: Rows = []
-    forest: list[ForestRow] = []
+    made = _Ratios(patients, complete)
     numbers: dict[str, Any] = {}
-    for reading, known in zip(patients.readings, complete.readings, strict=True):
-        numbers[reading.name] = _reading(patients, reading, complete, known, adjusted, rows, forest, notes)
-    model = fit(complete, together(complete.model.by_category(), adjusted))
-    _covariates(patients, model, rows, forest, notes)
-    numbers["covariates"] = coefficients(model)
-    columns = ("", "n", "Events", "Univariable HR (95 % CI)", "p", "Multivariable HR (95 % CI)", "p")
-    table = Table("Hazard ratios, univariable and multivariable", columns, tuple(rows), notes.all, name="hazard_ratios")
-    proportional, tested = _proportional(model, patients)
-    numbers["proportional_hazards"] = tested
-    content = (table, _forest(patients, forest), proportional, *_splines(complete, adjusted, numbers))
+    for reading, model in zip(patients.readings, made.models, strict=True):
+        numbers[reading.name] = made.add_categories(reading, model)
+        numbers[reading.name] |= made.add_score(reading)
+    made.add_covariates(made.models[0])
+    numbers["covariates"] = coefficients(made.models[0])
+    proportional, numbers["proportional_hazards"] = _proportional(made.models[0], patients)
+    splines = _splines(complete, made.adjusted, numbers)
+    content = (made.table(), _forest(patients, made.forest), proportional, *splines)
     return Part(Section("Cox models", content), numbers)
+
+
+class _Ratios:
+    """Hazard ratios, row by row: of the table and of the forest plot."""
+
+    def __init__(self, patients: Patients, complete: Patients) -> None:
+        self.patients, self.complete = patients, complete
+        self.adjusted = complete.adjusted(patients.config.adjusted)
+        self.models = [
+            self._multivariable(*both) for both in zip(patients.readings, complete.readings, strict=True)
+        ]  # fmt: skip
+        self.notes = Footnotes(_notes(patients, complete))
+        self.rows: Rows = []
+        self.forest: list[ForestRow] = []
+
+    def _multivariable(self, reading: Reading, known: Reading) -> Fit:
+        """Of the categories; one that no complete case is in allows none."""
+        if reading.present != known.present:
+            reason = "a calcium category has no patient with all covariates"
+            return NoModel(reason, "Cox model", self.complete.data.n, self.complete.data.events)
+        return fit(self.complete, together(known.by_category(), self.adjusted))
+
+    def _add(self, label: str, counts: tuple[int, int], models: tuple[Fit, Fit], name: str) -> None:
+        ratios = tuple(ratio(model, name) for model in models)
+        cells = [
+            cell
+            for model, told in zip(models, ratios, strict=True)
+            for cell in (self.notes.figure(told), self.notes.p(wald(model, name)))
+        ]
+        self.rows.append((f"  {label}", *counts, *cells))
+        self.forest.append(ForestRow(f"  {label}", ratios))
+
+    def _head(self, label: str) -> None:
+        self.rows.append((label,))
+        self.forest.append(ForestRow(label.partition(" (")[0]))
+
+    def _counts(self, reading: Reading, place: int) -> tuple[int, int]:
+        mine = reading.category == place
+        return int(mine.sum()), int(self.patients.data.event[mine].sum())
+
+    def add_categories(self, reading: Reading, multivariable: Fit) -> dict[str, Any]:
+        """A row for each category."""
+        alone, first = fit(self.patients, reading.by_category()), reading.present[0]
+        self._head(reading.name)
+        reference = "1 (reference)"
+        self.rows.append((f"  {LABELS[first]}", *self._counts(reading, first), reference, "", reference, ""))
+        self.forest.append(ForestRow(f"  {LABELS[first]}", reference=True))
+        for place, name in zip(reading.present[1:], reading.by_category()[0], strict=True):
+            self._add(LABELS[place], self._counts(reading, place), (alone, multivariable), name)
+        return {"univariable": coefficients(alone), "multivariable": coefficients(multivariable)}
+
+    def add_score(self, reading: Reading) -> dict[str, Any]:
+        """A row for the score itself, where there is one."""
+        known = next(one for one in self.complete.readings if one.name == reading.name)
+        if reading.log_score is None or known.log_score is None:
+            return {}
+        alone = fit(self.patients, one_column(LOG_SCORE, reading.log_score))
+        multivariable = fit(self.complete, together(one_column(LOG_SCORE, known.log_score), self.adjusted))
+        counts = (self.patients.data.n, self.patients.data.events)
+        self._add(f"per unit of {LOG_SCORE}", counts, (alone, multivariable), LOG_SCORE)
+        return {"log_univariable": coefficients(alone), "log_multivariable": coefficients(multivariable)}
+
+    def add_covariates(self, multivariable: Fit) -> None:
+        """A row for each number and for each level but the first."""
+        if self.patients.covariates:
+            self._head(f"Covariates (in the model with {self.patients.model.name} categories)")
+        for covariate in self.patients.covariates:
+            there = ~np.isnan(covariate.values)
+            known = self.patients.take(there)
+            names, values = covariate.columns(covariate.values[there])
+            alone = fit(known, (names, values))
+            for name in names:
+                counts = (known.data.n, known.data.events)
+                self._add(f"{name}{_unit(covariate)}", counts, (alone, multivariable), name)
+
+    def table(self) -> Table:
+        """All rows."""
+        columns = ("", "n", "Events", "Univariable HR (95 % CI)", "p", "Multivariable HR (95 % CI)", "p")
+        title = "Hazard ratios, univariable and multivariable"
+        return Table(title, columns, tuple(self.rows), self.notes.all, name="hazard_ratios")
 
 
 def _notes(patients: Patients, complete: Patients) -> str:
@@ -54,64 +129,6 @@ def _notes(patients: Patients, complete: Patients) -> str:
     if not labels:
         return "Cox models with Efron's ties, Wald intervals. No covariates are named: multivariable is univariable."
     return f"Cox models with Efron's ties, Wald intervals. Multivariable: adjusted for {named(labels)}{left_out}."
-
-
-def _reading(
-    patients: Patients, reading: Reading, complete: Patients, known: Reading, adjusted: Columns,
-    rows: Rows, forest: list[ForestRow], notes: Footnotes,
-) -> dict[str, Any]:  # fmt: skip
-    """Rows of one reader or model: its categories, and its score."""
-    alone = fit(patients, reading.by_category())
-    multivariable = fit(complete, together(known.by_category(), adjusted))
-    rows.append((reading.name,))
-    forest.append(ForestRow(reading.name))
-    first = reading.present[0]
-    rows.append((f"  {LABELS[first]}", *_counts(patients, reading, first), "1 (reference)", "", "1 (reference)", ""))
-    forest.append(ForestRow(f"  {LABELS[first]}", reference=True))
-    for place, name in zip(reading.present[1:], reading.by_category()[0], strict=True):
-        models = (alone, multivariable if name in known.by_category()[0] else alone)
-        label = f"  {LABELS[place]}"
-        rows.append((label, *_counts(patients, reading, place), *_pair(models, name, notes)))
-        forest.append(ForestRow(label, tuple(ratio(model, name) for model in models)))
-    told: dict[str, Any] = {"univariable": coefficients(alone), "multivariable": coefficients(multivariable)}
-    if reading.log_score is not None and known.log_score is not None:
-        scored = (
-            fit(patients, one_column(LOG_SCORE, reading.log_score)),
-            fit(complete, together(one_column(LOG_SCORE, known.log_score), adjusted)),
-        )
-        rows.append(
-            (f"  per unit of {LOG_SCORE}", patients.data.n, patients.data.events, *_pair(scored, LOG_SCORE, notes))
-        )
-        forest.append(ForestRow(f"  per {LOG_SCORE}", tuple(ratio(model, LOG_SCORE) for model in scored)))
-        told |= {"log_univariable": coefficients(scored[0]), "log_multivariable": coefficients(scored[1])}
-    return told
-
-
-def _counts(patients: Patients, reading: Reading, place: int) -> tuple[int, int]:
-    rows = reading.category == place
-    return int(rows.sum()), int(patients.data.event[rows].sum())
-
-
-def _pair(models: tuple[Fit, Fit], name: str, notes: Footnotes) -> tuple[str, ...]:
-    return tuple(cell for model in models for cell in (notes.figure(ratio(model, name)), notes.p(wald(model, name))))
-
-
-def _covariates(
-    patients: Patients, model: Fit, rows: Rows, forest: list[ForestRow], notes: Footnotes
-) -> None:  # fmt: skip
-    if not patients.covariates:
-        return
-    heading = f"Covariates (in the model with {patients.model.name} categories)"
-    rows.append((heading,))
-    forest.append(ForestRow("Covariates"))
-    for covariate in patients.covariates:
-        known = patients.take(~np.isnan(covariate.values))
-        names, values = covariate.columns(covariate.values[~np.isnan(covariate.values)])
-        alone = fit(known, (names, values))
-        for name in names:
-            counts = (known.data.n, known.data.events)
-            rows.append((f"  {name}{_unit(covariate)}", *counts, *_pair((alone, model), name, notes)))
-            forest.append(ForestRow(f"  {name}{_unit(covariate)}", (ratio(alone, name), ratio(model, name))))
 
 
 def _unit(covariate: Covariate) -> str:

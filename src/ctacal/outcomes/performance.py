@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 LINES = ("--", "-", "-.")
 """Of the reference model, with the model's calcium, with the reader's: told apart in grey too."""
 
-THRESHOLDS = 39
-"""Points of a decision curve."""
+THRESHOLDS = 20
+"""Points of a decision curve: every 2 % between the default ends."""
 
 APPARENT = "Models are fitted to the same patients (apparent performance): it is somewhat better than in new ones."
 
