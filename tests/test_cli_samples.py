@@ -17,6 +17,7 @@ from ctacal.nn.classes import NOT_CORONARY
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.known_study import read_test_study
 from ctacal.nn.samples import read_sample
+from ctacal.scores import score_label_map
 from ctacal.simulate.anatomy.calcium import CalciumDescription, Deposit, Kind
 from ctacal.simulate.anatomy.description import draw_patient
 from ctacal.simulate.scanner.centre import load_centre
@@ -131,6 +132,23 @@ def test_a_centre_of_ones_own_stays_a_file(tmp_path: Path) -> None:
     assert load_centre(known).mtf50_per_mm == load_centre("hawkeye_slow").mtf50_per_mm
 
 
+@pytest.mark.reference
+def test_calcium_inserted_into_a_real_scan_is_a_test_study(reference_data: Path, tmp_path: Path) -> None:
+    scan = reference_data / "acrin_flt_breast_001_ctac"
+    options = samples.Options(what="inserted", out=tmp_path, count=2, seed=3, scans=[scan])
+    assert samples.run(options) == 0
+    scored = []
+    for path in sorted(tmp_path.glob("*.npz")):
+        study = read_test_study(path)
+        assert study.facts.reference_agatston is not None and study.facts.mass_mg is not None
+        assert study.deposit_labels is None
+        scored.append(
+            (score_label_map(study.volume, study.labels)[1].agatston.total, sum(study.facts.mass_mg.values()))
+        )
+    assert len(scored) == 2
+    assert all(mass_mg > 0 for agatston, mass_mg in scored if agatston > 0)
+
+
 def test_a_sites_own_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The sample stands for a site's study; a row that fails is told, and the others are made."""
     sample = Path(ctacal.__file__).parent / "sample"
@@ -152,6 +170,8 @@ def test_a_sites_own_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (partial(samples.Options, what="heart", seed=-1), "--seed is -1"),
         (partial(samples.Options, what="heart", workers=0), "--workers is 0"),
         (partial(samples.Options, what="test", centres=("nowhere",)), "nowhere"),
+        (partial(samples.Options, what="inserted"), "--scan"),
+        (partial(samples.Options, what="inserted", scans=[Path("no-such-scan")]), "no-such-scan"),
         (partial(samples.Options, what="site"), "--table"),
     ],
 )

@@ -227,7 +227,7 @@ def cohort(
 @app.command()
 def samples(
     what: Annotated[
-        Literal["heart", "calcium", "validation", "test", "site"],
+        Literal["heart", "calcium", "validation", "test", "inserted", "site"],
         typer.Argument(help="From the simulator, or a site's own annotated studies.", show_default=False),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the samples (.npz).", show_default=False)],
@@ -240,13 +240,15 @@ def samples(
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
     recipe: Annotated[Path | None, typer.Option(help="Whose network's pixels the samples have.")] = None,
     table: Annotated[Path | None, typer.Option(help="Of a site's studies: CSV with study, labels, split.")] = None,
+    scan: Annotated[list[Path] | None, typer.Option(help="With inserted: a real calcium-free scan.")] = None,
+    allow_calcium: Annotated[bool, typer.Option("--allow-calcium", help="With inserted: it may hold calcium.")] = False,
 ) -> None:
     """Make what networks are trained on and proven with; only what OUT does not hold yet is made."""
     from ctacal.cli import samples as command
 
     options = command.Options(
         what=what, out=out, count=count, each=each, seed=seed, centres=centre or (), workers=workers,
-        recipe=recipe, table=table,
+        recipe=recipe, table=table, scans=scan or (), allow_calcium=allow_calcium,
     )  # fmt: skip
     raise typer.Exit(command.run(options))
 

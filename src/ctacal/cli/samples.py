@@ -13,7 +13,7 @@ from ctacal.cli.simulate import NEEDED
 from ctacal.errors import UsageError
 from ctacal.nn.config import NetworkConfig, read_recipe
 
-What = Literal["heart", "calcium", "validation", "test", "site"]
+What = Literal["heart", "calcium", "validation", "test", "inserted", "site"]
 
 EACH = {"heart": 6, "calcium": 14, "validation": 10, "test": 10}
 """Scans of a patient: a new one costs less than a new patient (own choice)."""
@@ -32,6 +32,8 @@ class Options:
     workers: int = 1
     recipe: Path | None = None
     table: Path | None = None
+    scans: Sequence[Path] = ()
+    allow_calcium: bool = False
 
 
 def run(options: Options) -> int:
@@ -45,7 +47,7 @@ def run(options: Options) -> int:
     _require(options.workers > 0, "--workers", options.workers)
     _require(0 <= options.seed < 2**20, "--seed", options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
-    return _told(_simulated(options), options)
+    return _told(_inserted(options) if options.what == "inserted" else _simulated(options), options)
 
 
 def _told(results: Iterator[str], options: Options) -> int:
@@ -79,6 +81,20 @@ def _simulated(options: Options) -> Iterator[str]:
         out=options.out, network=_network(options), count=options.count, each=each, seed=options.seed, centres=centres
     )
     return make_samples(samples, workers=options.workers)
+
+
+def _inserted(options: Options) -> Iterator[str]:
+    from ctacal.cli.simulated_samples import InsertedSet, make_inserted_studies
+
+    if not options.scans:
+        raise UsageError("--scan names a real calcium-free scan; several take turns")
+    if missing := [str(scan) for scan in options.scans if not scan.exists()]:
+        raise UsageError(f"--scan: there is no {missing[0]}")
+    wanted = InsertedSet(
+        out=options.out, scans=tuple(options.scans), count=options.count, seed=options.seed,
+        allow_calcium=options.allow_calcium,
+    )  # fmt: skip
+    return make_inserted_studies(wanted, workers=options.workers)
 
 
 def _network(options: Options) -> NetworkConfig:

@@ -1,7 +1,8 @@
 """Training samples and test studies out of the simulator: where ``simulate`` and ``nn`` meet.
 
 A patient is projected once and scanned several times (``simulate.training``): whole scans in large voxels for the heart
-network, whole hearts for the calcium network, whole fields of view for the test cohort.
+network, whole hearts for the calcium network, whole fields of view for the test cohort. Calcium inserted into real
+scans makes a test cohort of its own.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,8 +20,10 @@ from ctacal.nn.inputs import MASS_VESSELS
 from ctacal.nn.known_study import StudyFacts, write_test_study
 from ctacal.nn.samples import Sample, make_sample, write_sample
 from ctacal.scores import Scores
-from ctacal.simulate.anatomy.calcium import Kind
+from ctacal.simulate.anatomy.calcium import Kind, draw_calcium
+from ctacal.simulate.anatomy.description import draw_patient
 from ctacal.simulate.crew import Failure, ordered
+from ctacal.simulate.insert.study import insert_study
 from ctacal.simulate.training.anatomy_cache import COARSE, draw_anatomy
 from ctacal.simulate.training.clinical import describe_picture, draw_clinical_anatomy, reference_scores
 from ctacal.simulate.training.crop import Crop, draw_whole, simulate_crop
@@ -135,6 +138,43 @@ def _make_tests(wanted: KnownSet, patient_seed: int) -> None:
         deposit_labels = np.where(crop.structures >= min(VESSEL_LABELS.values()), crop.structures, 0).astype(np.uint8)
         facts = _facts(patient_seed, deposit_labels, crop, reference[k])
         write_test_study(paths[k], Volume(crop.hu, crop.geometry), crop.labels, deposit_labels, facts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsertedSet:
+    """Which studies of real scans with drawn calcium: ``count`` in all, the scans taking turns."""
+
+    out: Path
+    scans: tuple[Path, ...]
+    count: int
+    seed: int
+    allow_calcium: bool = False
+
+
+def make_inserted_studies(wanted: InsertedSet, *, workers: int = 1) -> Iterator[str]:
+    """As ``make_test_studies``, with calcium as patients have it, none too, inserted into real scans."""
+    wanted.out.mkdir(parents=True, exist_ok=True)
+    for result in ordered(partial(_make_inserted, wanted), range(wanted.count), workers=workers):
+        yield result.reason if isinstance(result, Failure) else ""
+
+
+def _make_inserted(wanted: InsertedSet, number: int) -> None:
+    path, seed = wanted.out / f"inserted-{wanted.seed}-{number:03d}.npz", wanted.seed * MOST_PATIENTS + number
+    if path.exists():
+        return
+    scan = wanted.scans[number % len(wanted.scans)]
+    calcium = draw_calcium(draw_patient(seed), seed)
+    study = insert_study([scan], seed=seed, calcium=calcium, allow_calcium=wanted.allow_calcium)
+    scored = study.reference_score.agatston
+    facts = StudyFacts(
+        seed=number % len(wanted.scans),  # the anatomy that studies share is the scan's
+        centre=f"{study.series.header.manufacturer} {study.series.header.model}".strip() or "unknown",
+        reference_agatston=scored.total,
+        reference_per_vessel={vessel.name: scored.per_vessel[vessel.name] for vessel in MASS_VESSELS},
+        deposit_kinds=tuple(sorted({row.kind.value for row in study.table if row.kind is not Kind.CORONARY})),
+        mass_mg={one.name: sum(row.mass_mg for row in study.table if row.vessel == one.name) for one in MASS_VESSELS},
+    )
+    write_test_study(path, study.volume, study.labels.labels, None, facts)
 
 
 def _facts(patient_seed: int, deposit_labels: NDArray[np.uint8], crop: Crop, reference: Scores) -> StudyFacts:
