@@ -218,3 +218,22 @@ def test_wrong_input_is_named() -> None:
         cox(data, [[1.0], [2.0]], weights=[1, -1])
     with pytest.raises(ValueError, match="no covariate 'calcium'"):
         fit("lung").hazard_ratio("calcium")
+
+
+def test_large_cohorts_reach_the_same_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit that first looks at a tenth of the patients."""
+    expected = fit("colon")
+    monkeypatch.setattr("ctacal.prognosis.cox._MANY", 100)
+    np.testing.assert_allclose(fit("colon").coefficient, expected.coefficient, rtol=1e-11)
+    few_events = SurvivalData(np.arange(1, 401), np.arange(400) % 90 == 7)  # none or one in the tenth
+    assert np.isfinite(fitted(cox(few_events, np.sin(np.arange(400)))).coefficient).all()
+
+
+def test_a_far_first_step_is_taken_back() -> None:
+    """One patient of extreme value: Newton's first steps overshoot."""
+    rng = np.random.default_rng(8)
+    time, x = rng.exponential(size=300), rng.normal(size=300)
+    x[np.argmin(time)] = 1e4
+    x[np.argsort(time)[5:8]] = [-1e4, 5e3, 2e4]
+    model = fitted(cox(SurvivalData(time, np.ones(300)), x))
+    assert abs(score_residuals(model).sum() * model.error[0]) < 1e-8

@@ -177,3 +177,14 @@ def test_wrong_input_is_named() -> None:
         net_reclassification(PBC, risk, risk, 2000, cutoffs=[0.4, 0.2])
     with pytest.raises(ValueError, match="1 resample or more"):
         bootstrap_reclassification(PBC, STANDARD, NEW, horizon=2000, resamples=0)
+
+
+def test_resamples_without_events_are_left_out_and_counted() -> None:
+    """Two events among 40: one resample in eight holds none."""
+    rng = np.random.default_rng(1)
+    time = np.arange(1.0, 41)
+    data, x = SurvivalData(time, (time == 5) | (time == 9)), rng.normal(size=40)
+    study = bootstrap_reclassification(data, x, np.column_stack([x, rng.normal(size=40)]), horizon=20, resamples=200)
+    total = study.find("model", "category-free", "kaplan-meier").total
+    assert "of 200 resamples give no value and are left out" in total.reason
+    assert total.low is not None and np.isfinite([total.low, total.high]).all()

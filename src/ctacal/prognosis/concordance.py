@@ -54,8 +54,7 @@ def pair_sums(
                 _insert(tree, rank[row], 1.0)
                 inside += 1.0
         i = last
-    tree[:] = 0.0
-    inside = 0.0
+    tree, inside = np.zeros(ranks + 1), 0.0
     last = n
     while last > 0:
         first = last

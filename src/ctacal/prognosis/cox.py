@@ -23,6 +23,9 @@ _ENDLESS = 1e-3
 """Standard deviations of the covariate: a last step above this leads to no maximum, which is reached ever faster."""
 
 
+_THERE = 1e-22
+"""A last step that gains less than this moves coefficients by 1e-11 errors: what was summed before it still holds."""
+
 _MANY = 50_000
 """Patients from which on a fit first looks at a tenth of them (own measurements)."""
 
@@ -199,12 +202,14 @@ class _Fit:
     null: float
     score: float
     rank: int
+    reached: float
+    """The log-likelihood at the maximum."""
 
     @classmethod
     def start(cls, design: Design, ties: Ties) -> "_Fit":
         """At coefficients 0."""
         p = design.x.shape[1]
-        fit = cls(design, ties == "efron", np.zeros(p), np.zeros(p), np.zeros(p), np.zeros((p, p)), 0.0, 0.0, 0)
+        fit = cls(design, ties == "efron", np.zeros(p), np.zeros(p), np.zeros(p), np.zeros((p, p)), 0.0, 0.0, 0, 0.0)
         fit.null = fit.evaluate()
         fit.rank = solve(fit.information, fit.gradient, float(design.weight[design.event].sum()), fit.step)
         fit.score = float(fit.gradient @ fit.step)
@@ -246,11 +251,14 @@ class _Fit:
         self.beta += self.step
         if len(self.design.time) > _MANY:
             self._approach()
-        _, rank, iterations = newton(*self.sorted(), self.efron, PRECISION, self.beta, self.step)
+        sums, origin = (self.step, self.gradient, self.information), np.zeros_like(self.beta)
+        self.reached, rank, gain = newton(*self.sorted(), self.efron, PRECISION, self.beta, *sums, origin, self.null)
         endless = np.abs(self.step) > _ENDLESS
-        if not iterations or rank < len(names) or endless.any():
+        if np.isinf(gain) or rank < len(names) or endless.any():
             named = [name for name, far in zip(names, endless, strict=True) if far] or list(names)
             return f"{', '.join(named)}: no finite coefficient, patients with events and the others are separated"
+        if gain > _THERE:
+            self.reached = self.evaluate()
         return ""
 
     def _approach(self) -> None:
@@ -259,15 +267,17 @@ class _Fit:
         rows = np.arange(0, len(d.time), 10)
         begins = np.flatnonzero(np.diff(d.time[rows])) + 1
         start = np.concatenate([[0], begins, [len(rows)]]).astype(np.int64)
-        beta, step, even = self.beta.copy(), self.step.copy(), np.ones(len(start) - 1)
-        _, _, iterations = newton(d.x[rows], start, d.event[rows], d.weight[rows], even, self.efron, 1e-3, beta, step)
-        if iterations and (np.abs(step) < _ENDLESS).all():
+        few, even = (d.x[rows], start, d.event[rows], d.weight[rows]), np.ones(len(start) - 1)
+        beta, step = self.beta.copy(), self.step.copy()
+        sums, origin = (self.gradient.copy(), self.information.copy()), self.beta.copy()
+        _, _, gain = newton(*few, even, self.efron, 1e-3, beta, step, *sums, origin, -np.inf)
+        if np.isfinite(gain) and (np.abs(step) < _ENDLESS).all():
             self.beta[:] = beta
 
     def model(
         self, data: SurvivalData, x: Floats, names: tuple[str, ...], ties: Ties, method: str, events: int
     ) -> CoxModel:
-        log_likelihood = self.evaluate()
+        log_likelihood = self.reached
         scale, p, n = self.design.scale, len(names), data.n
         covariance = np.linalg.inv(self.information) / np.outer(scale, scale)
         coefficient, error = self.beta / scale, np.sqrt(np.diag(covariance))

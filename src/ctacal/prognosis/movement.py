@@ -50,8 +50,9 @@ def censoring_weights(
 
     G is Kaplan-Meier of the censoring; at one time events come before censorings. Rows by falling time.
     """
-    at_risk, n = weight.sum(), len(time)
-    free = 1.0
+    at_risk, n, free = 0.0, len(time), 1.0
+    for i in range(n):
+        at_risk += weight[i]
     last = n
     while last > 0:
         first, censored, gone = last - 1, 0.0, 0.0
@@ -74,15 +75,31 @@ def censoring_weights(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _by_weights(case: Floats, control: Floats, move: Counts, out: Floats) -> None:
     """``out`` (4,): weighted shares."""
-    cases, controls = case.sum(), control.sum()
-    sums = np.zeros(4)
+    cases, controls, sums = 0.0, 0.0, np.zeros(4)
     for i in range(len(case)):
+        cases += case[i]
+        controls += control[i]
         if move[i] > 0:
             sums[0] += case[i]
             sums[2] += control[i]
         elif move[i] < 0:
             sums[1] += case[i]
             sums[3] += control[i]
+    for k in range(4):
+        out[k] = sums[k] / (cases if k < 2 else controls)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mean_moves(old: Floats, new: Floats, case: Floats, control: Floats, out: Floats) -> None:
+    """``out`` (4,): weighted means of how far risks rose and fell."""
+    cases, controls, sums = 0.0, 0.0, np.zeros(4)
+    for i in range(len(case)):
+        cases += case[i]
+        controls += control[i]
+        if case[i] > 0.0 or control[i] > 0.0:
+            rise = new[i] - old[i]
+            sums[0 if rise > 0 else 1] += case[i] * abs(rise)
+            sums[2 if rise > 0 else 3] += control[i] * abs(rise)
     for k in range(4):
         out[k] = sums[k] / (cases if k < 2 else controls)
 
@@ -125,10 +142,4 @@ def moves(
             move[i] = (b > a) - (b < a)
     _by_kaplan_meier(time, event, weight, move, horizon, out[8:12])
     _by_weights(case, control, move, out[12:16])
-    cases, controls = case.sum(), control.sum()
-    out[16:20] = 0.0
-    for i in range(n):
-        if weight[i] > 0.0:
-            rise = new[i] - old[i]
-            out[16 if rise > 0 else 17] += case[i] * abs(rise) / cases
-            out[18 if rise > 0 else 19] += control[i] * abs(rise) / controls
+    _mean_moves(old, new, case, control, out[16:20])

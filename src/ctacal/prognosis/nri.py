@@ -157,18 +157,17 @@ def _draw(
 
 
 def _resampled(models: list[CoxModel], weight: Floats, horizon: float, cutoffs: Floats) -> Floats:
-    """(comparisons, moves) with these weights of the patients; NaN where a model has no risks."""
+    """(comparisons, moves) with these weights of the patients; NaN where nobody has, or escapes, the event."""
     risks = []
     for model in models:
         d = model.design
         risk = np.empty(model.n)
         refit(d.x, d.start, d.time, d.event, weight, model.ties == "efron", model.beta, horizon, risk)
         risks.append(risk)
-    out = np.full((len(models) - 1, len(MOVES)), np.nan)
+    out = np.zeros((len(models) - 1, len(MOVES)))
     d = models[0].design
     for values, risk in zip(out, risks[1:], strict=True):
-        if np.isfinite(risk[0]) and np.isfinite(risks[0][0]):
-            moves(d.time, d.event, weight, risks[0], risk, horizon, cutoffs, values)
+        moves(d.time, d.event, weight, risks[0], risk, horizon, cutoffs, values)
     return out
 
 
@@ -187,14 +186,26 @@ def refit(
     """Fit with these weights, from coefficients that are ``near``; fill ``risk`` (n,) at the horizon.
 
     A covariate that is constant in the resample has no effect; one that separates keeps the large coefficient at which
-    the likelihood no longer grows. Without events all risks are NaN. Rows by falling time.
+    the likelihood no longer grows; without events all risks are 0. Rows by falling time.
     """
     n = len(time)
-    beta, step = near.copy(), np.zeros(len(near))
-    if (weight * event).sum() == 0.0:
-        risk[:] = np.nan
-        return
-    newton(x, start, event, weight, np.ones(len(start) - 1), efron, _CLOSE, beta, step)
+    p = len(near)
+    beta, step, gradient, information = near.copy(), np.zeros(p), np.zeros(p), np.zeros((p, p))
+    newton(
+        x,
+        start,
+        event,
+        weight,
+        np.ones(len(start) - 1),
+        efron,
+        _CLOSE,
+        beta,
+        step,
+        gradient,
+        information,
+        near.copy(),
+        -np.inf,
+    )
     predictor, hazard = np.zeros(n), np.empty(n)
     hazard_ratios(x, weight, beta, predictor, hazard)
     cumulative = _hazard_until(start, time, event, weight, hazard, efron, horizon)

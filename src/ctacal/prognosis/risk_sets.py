@@ -26,26 +26,27 @@ def standardise(covariates: Floats, order: Counts, weight: Floats, centre: Float
     filled in from the patients with a weight. A constant covariate becomes 0, with scale 1.
     """
     n, p = covariates.shape
-    used = 0
+    used, first = 0, 0
     for i in range(n):
         if weight[i] > 0.0:
+            first = i if used == 0 else first
             used += 1
             for j in range(p):
-                centre[j] += covariates[i, j]
-    centre /= max(used, 1)
-    for i in range(n):
-        for j in range(p):
-            x[i, j] = covariates[order[i], j] - centre[j]
-            if weight[order[i]] > 0.0:
-                scale[j] += x[i, j] ** 2
+                apart = covariates[i, j] - covariates[first, j]  # no digits are lost to a large mean
+                centre[j] += apart
+                scale[j] += apart * apart
+    factor = np.zeros(p)
     for j in range(p):
-        scale[j] = np.sqrt(scale[j] / max(used, 1))
-        if not scale[j] > 1e-13 * abs(centre[j]):  # constant but for rounding
-            scale[j] = np.inf
+        centre[j] /= max(used, 1)
+        scale[j] = np.sqrt(max(scale[j] / max(used, 1) - centre[j] * centre[j], 0.0))
+        centre[j] += covariates[first, j] if used else 0.0
+        if scale[j] > 1e-13 * abs(centre[j]):  # else constant, but for rounding
+            factor[j] = 1 / scale[j]
+        else:
+            scale[j] = 1.0
     for i in range(n):
         for j in range(p):
-            x[i, j] /= scale[j]
-    scale[np.isinf(scale)] = 1.0
+            x[i, j] = (covariates[order[i], j] - centre[j]) * factor[j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -60,6 +61,12 @@ def hazard_ratios(x: Floats, weight: Floats, beta: Floats, predictor: Floats, ha
             total += x[i, j] * beta[j]
         predictor[i] = total
         hazard[i] = weight[i] * np.exp(total)
+
+
+@njit(cache=True, nogil=True)
+def _clear(moments: Floats) -> None:
+    for j in range(len(moments)):
+        moments[j] = 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -123,7 +130,7 @@ def _first_moments(
                     gradient[j] += emphasis[tick] * weight[i] * x[i, j]
                 if efron:
                     _add(x[i], hazard[i], dying)
-        tick_hazard[tick] = 0.0
+        tick_hazard[tick, 0] = tick_hazard[tick, 1] = 0.0
         steps = min(deaths, 1) if not efron else deaths
         for step in range(steps):
             part, share = emphasis[tick] * died / steps, step / steps
@@ -132,7 +139,7 @@ def _first_moments(
             tick_hazard[tick, 0] += part / at_risk
             tick_hazard[tick, 1] += (1 - share) * part / at_risk
         if steps and efron:
-            dying[:] = 0.0
+            _clear(dying)
     return total
 
 
@@ -175,8 +182,10 @@ def derivatives(
     """
     n, p = x.shape
     predictor, hazard, tick_hazard = np.empty(n), np.empty(n), np.empty((len(start) - 1, 2))
-    gradient[:] = 0.0
-    information[:] = 0.0
+    for j in range(p):
+        gradient[j] = 0.0
+        for k in range(p):
+            information[j, k] = 0.0
     hazard_ratios(x, weight, beta, predictor, hazard)
     total = _first_moments(
         x, start, event, weight, emphasis, predictor, hazard, efron, gradient, information, tick_hazard
@@ -232,34 +241,43 @@ def newton(
     tolerance: float,
     beta: Floats,
     step: Floats,
-) -> tuple[float, int, int]:
-    """Move ``beta`` (p,) to the maximum; returns the log-likelihood before the last step, the rank, and iterations.
+    gradient: Floats,
+    information: Floats,
+    last: Floats,
+    best: float,
+) -> tuple[float, int, float]:
+    """Move ``beta`` (p,) to the maximum; returns log-likelihood, rank, and what the last step gains (twice).
 
-    Ends once gradient' step, twice what the likelihood can still gain, is below ``tolerance``; the last step is then
-    still taken, and is left in ``step``: large where a coefficient has no finite maximum. 0 iterations: there is none,
-    information was lost on the way. Covariates without information at the start stay put.
+    ``last`` (p,) with log-likelihood ``best`` is where one goes back towards should beta be no better.
+    Ends once that gain, gradient' step, is below ``tolerance``; the last step is then still taken, and is left in
+    ``step``: large where a coefficient has no finite maximum. All else is as it was before this step. A gain of
+    infinity: there is no maximum, information was lost on the way. Covariates without information stay put.
     """
-    p = len(beta)
-    gradient, information, last, proposal = np.zeros(p), np.zeros((p, p)), beta.copy(), np.zeros(p)
-    events = (weight * event).sum()
-    best, full = -np.inf, -1
-    for iteration in range(1, 61):
+    p, full, events = len(beta), -1, 0.0
+    proposal = np.zeros(p)
+    for i in range(len(event)):
+        events += weight[i] if event[i] else 0.0
+    for _ in range(60):
         total = derivatives(x, start, event, weight, emphasis, beta, efron, gradient, information)
         if not total >= best - 1e-9 * abs(best):  # too far, or not a number: half way back
-            beta[:] = (beta + last) / 2
+            for j in range(p):
+                beta[j] = (beta[j] + last[j]) / 2
             continue
         best = total
-        last[:] = beta
         rank = solve(information, gradient, events, proposal)
         if full < 0:
             full = rank
         if rank < full:
-            return best, full, 0
-        step[:] = proposal
-        beta += step
-        if np.dot(gradient, step) < tolerance:
-            return best, full, iteration
-    return best, full, 0
+            break
+        gain = 0.0
+        for j in range(p):
+            last[j] = beta[j]
+            step[j] = proposal[j]
+            beta[j] += step[j]
+            gain += gradient[j] * step[j]
+        if gain < tolerance:
+            return best, full, gain
+    return best, full, np.inf
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -298,4 +316,4 @@ def hazard_steps(
                 means[tick, 1, j] += mean * (1 - share) * part / at_risk
                 means[tick, 2, j] += mean / deaths
         if efron:
-            dying[:] = 0.0
+            _clear(dying)
