@@ -83,6 +83,12 @@ Needs numba (``pip install 'ctacal[evaluate]'``). Research use, not a medical de
     decision_curve(data, risk, horizon, thresholds) -> tuple[DecisionPoint, ...]
         .threshold, .net_benefit, .treat_all (Estimate), .share_treated
 
+``competing.py``
+    cumulative_incidence(time, cause) -> CumulativeIncidence;  fine_gray(time, cause, covariates, ..)
+
+``imputation.py``
+    impute(..);  pool(estimates, errors) -> Pooled                    chained equations; Rubin's rules
+
 Throughout ``data`` is ``SurvivalData``, ``risk`` (n,) a probability of the event by the horizon (for the C-index: any
 score that grows with risk). ``ValueError`` where shapes or values are wrong; a statistic that the data do not define is
 a result with a ``reason``.
