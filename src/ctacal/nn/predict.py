@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +50,9 @@ MIN_HEART_ML = 100.0
 TISSUE_HU, MASS_ABOVE_HU = 40.0, 80.0
 """What lies where calcium is, unenhanced blood; and from where on a voxel holds enough more to be added up: noise
 alone seldom reaches it (own choice; the networks are trained from 50 HU on)."""
+
+CONTEXT_SLICES = 2
+"""Slices without a candidate that the calcium network still sees at either end (own choice)."""
 
 HU_PER_MG_CM3 = 1.28
 """Of hydroxyapatite at 120 kVp: 200 mg/cm3 reads 255 to 262 HU (the simulator's beam; QRM phantom). Other voltages are
@@ -169,14 +173,25 @@ class Model:
         """Class probabilities at voxels (candidates, classes), and the mass by vessel; nothing to ask, no network."""
         if not at[0].size:
             return np.zeros((0, len(self.calcium.classes)), np.float32), None
-        grid = crop_grid(heart, self.calcium.config.pixel_mm, self.calcium.config.multiple)
+        grid = _about(at, crop_grid(heart, self.calcium.config.pixel_mm, self.calcium.config.multiple), heart.geometry)
         hu = resampled(volume.hu, volume.geometry, grid, fill=None)
         inside = resampled(heart.mask, volume.geometry, grid, fill=0.0) >= 0.5
-        x = network_input(hu, inside, heart_centre_index(inside), grid.spacing_mm, self.calcium.config)
+        box = heart.bounding_box
+        centre = heart_centre_index(heart.mask[box]) + [part.start for part in box]  # of all, whatever is looked at
+        start, step = index_map(volume.geometry, grid)
+        x = network_input(hu, inside, (centre - start) / step, grid.spacing_mm, self.calcium.config)
         probability = self.calcium.run(x)[0]
         near = along_slices(grown(inside, HEART_REACH_MM, grid.spacing_mm[1]), end_slices(heart.geometry))
         mass_mg = excess_mass_mg(hu, probability, near, self.calcium.classes, grid.voxel_volume_mm3)
         return _sampled(probability, volume.geometry, grid, at), mass_mg
+
+
+def _about(at: Index, grid: Geometry, scan: Geometry) -> Geometry:
+    """The part of the grid whose slices hold candidates, and ``CONTEXT_SLICES`` beyond: elsewhere nothing is asked."""
+    first = round(float(index_map(scan, grid)[0][0]))
+    low, high = int(at[0].min()) - first - CONTEXT_SLICES, int(at[0].max()) - first + CONTEXT_SLICES + 1
+    slices, rows, columns = grid.shape
+    return grid.crop((slice(max(0, low), min(slices, high)), slice(0, rows), slice(0, columns)))
 
 
 def _doubts(found: Found, coronary: NDArray[np.bool_], chance: Floats) -> LesionDoubts:
@@ -203,12 +218,14 @@ def load_model(
     threads = threads or _cores()
     stages = {}
     digest = hashlib.sha256()
+    beside = ThreadPoolExecutor(1)  # networks get ready while the scan is read
     for name in ("heart", "calcium"):
         entry = card["stages"][name]
         content = _checked_bytes(folder / entry["file"], entry["sha256"])
         digest.update(content)
         config = from_fields(NetworkConfig, entry["recipe"]["network"], f"{folder}: {name} network: ")
-        stages[name] = Stage(start(content, threads), config, tuple(entry["classes"]))
+        stages[name] = Stage(_once_ready(beside.submit(start, content, threads)), config, tuple(entry["classes"]))
+    beside.shutdown(wait=False)
     info = ModelInfo(card["name"], card["version"], digest.hexdigest())
     where, calibration, scale = f"{folder}/model.json: ", card.get("calibration"), card.get("gated_scale")
     return Model(
@@ -218,6 +235,10 @@ def load_model(
         training_range=_training_range(card.get("training_range", {}), where),
         least_coronary=_share(card.get("least_coronary", 0.5), f"{where}least_coronary"),
     )  # fmt: skip
+
+
+def _once_ready(started: "Future[Run]") -> Run:
+    return lambda x: started.result()(x)
 
 
 def _training_range(known: Any, where: str) -> Range:
@@ -343,7 +364,9 @@ def _on_scan(probability: Floats, grid: Geometry, scan: Geometry) -> HeartMask:
 def _candidates(volume: Volume, heart: HeartMask, threshold_hu: float) -> Index:
     """(slice, row, column) of the voxels at or above the threshold in the heart, just beside, above or below it."""
     box = _box_around(heart)
-    near = along_slices(grown(heart.mask[box], HEART_REACH_MM, heart.geometry.spacing_mm[1]), end_slices(heart.geometry))
+    near = along_slices(
+        grown(heart.mask[box], HEART_REACH_MM, heart.geometry.spacing_mm[1]), end_slices(heart.geometry)
+    )
     found = np.nonzero(near & (volume.hu[box] >= threshold_hu))
     return tuple(index + part.start for index, part in zip(found, box, strict=True))
 
