@@ -41,7 +41,7 @@ def test_no_events(tmp_path: Path) -> None:
     told = words(publication)
     assert "60 patients, 0 with MACE" in told
     assert "no events" in told
-    assert drawn(publication)["rates"]["all"]["estimate"] == 0
+    assert drawn(publication)["rates"]["all"]["rate_per_year"]["estimate"] == 0
     write_publication(publication, tmp_path / "out")
 
 

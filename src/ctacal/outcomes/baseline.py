@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ctacal.agreement import CATEGORIES
 from ctacal.outcomes.part import LABELS, Footnotes, Part
 from ctacal.outcomes.patients import Covariate, Patients
 from ctacal.prognosis.kaplan_meier import median_follow_up
+from ctacal.prognosis.survival_data import Floats
 from ctacal.publication import Cell, Section, Table, count_percent, p_value
 
 if TYPE_CHECKING:
@@ -62,8 +64,33 @@ def baseline_part(patients: Patients) -> Part:
         "Largest SMD: the largest absolute standardised mean difference between two of the categories.",
         *_missing(patients.covariates),
     )
-    numbers = {"tests": found.tests, "standardised_differences": found.differences, "method": "tableone"}
+    numbers = {
+        "summary": {one.column: _summaries(patients, one) for one in patients.covariates},
+        "tests": found.tests,
+        "standardised_differences": found.differences,
+        "method": "tableone",
+    }
     return Part(Section("Baseline", (Table(title, columns, tuple(rows), notes, name="baseline"),)), numbers)
+
+
+def _summaries(patients: Patients, covariate: Covariate) -> dict[str, Any]:
+    """At full precision, of all and by category."""
+    groups = {CATEGORIES[place]: patients.model.category == place for place in patients.model.present}
+    return {"all": _summary(covariate, covariate.values)} | {
+        name: _summary(covariate, covariate.values[rows]) for name, rows in groups.items()
+    }
+
+
+def _summary(covariate: Covariate, values: Floats) -> dict[str, Any]:
+    known = values[~np.isnan(values)]
+    told: dict[str, Any] = {"n": len(known), "missing": len(values) - len(known)}
+    if covariate.levels:
+        return told | {level: int((known == place).sum()) for place, level in enumerate(covariate.levels)}
+    if not len(known):
+        return told
+    low, median, high = np.quantile(known, [0.25, 0.5, 0.75])
+    spread = float(known.std(ddof=1)) if len(known) > 1 else None
+    return told | {"mean": float(known.mean()), "sd": spread, "median": median, "quartiles": [low, high]}
 
 
 def _counts(patients: Patients) -> list[Cell]:

@@ -41,12 +41,19 @@ def competing_part(patients: Patients) -> Part:
         incidence,
         table,
     )
-    figures = {
-        name: {CATEGORIES[place]: one.at(_times(patients)) for place, one in own.items()}
-        for name, own in curves.items()
-    }
-    numbers |= {"events": wanted, "competing": competing, "times_years": _times(patients), "incidence": figures}
+    numbers |= {"events": wanted, "competing": competing, "incidence": _as_data(curves, _times(patients))}
     return Part(Section("Competing risks", content), numbers)
+
+
+def _as_data(curves: dict[str, "Curves"], years: list[float]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, own in curves.items():
+        found[name] = {}
+        for place, curve in own.items():
+            low, high = curve.interval(years)
+            told = {"years": years, "incidence": curve.at(years), "low": low, "high": high}
+            found[name][CATEGORIES[place]] = told
+    return found
 
 
 def _interest(patients: Patients) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 from ctacal.outcomes.part import Footnotes, Part
 from ctacal.outcomes.patients import Patients
-from ctacal.outcomes.performance import Family
+from ctacal.outcomes.performance import Family, RiskModel
 from ctacal.prognosis.nri import bootstrap_reclassification
-from ctacal.prognosis.reclassification import Reclassification, reclassification_table
+from ctacal.prognosis.reclassification import Reclassification, ReclassificationTable, reclassification_table
 from ctacal.publication import Cell, Section, Table, percent
 
 Progress = Callable[[int, int], None]
@@ -35,10 +35,15 @@ def reclassification_part(patients: Patients, found: Family | str, progress: Pro
     if study.reason:
         return Part(Section("Reclassification", (f"Reclassification: {study.reason}.",)), {"reason": study.reason})
     table = _table(patients, found, study.results, names)
-    tables = [_counts(patients, found, place) for place in range(len(found.calcium))] if analysis.nri_cutoffs else []
-    return Part(
-        Section("Reclassification", (_told(patients, found), table, CAUTION, *tables)), {"study": study.results}
-    )
+    cross = [_cross(patients, found, one) for one in found.calcium] if analysis.nri_cutoffs else []
+    tables = [_counts(patients, found, one, told) for one, told in zip(found.calcium, cross, strict=False)]
+    numbers = {
+        "study": study.results,
+        "likelihood_ratio": dict(study.tests),
+        "reference": found.reference.name,
+        "tables": {one.name: told for one, told in zip(found.calcium, cross, strict=False)},
+    }
+    return Part(Section("Reclassification", (_told(patients, found), table, CAUTION, *tables)), numbers)
 
 
 def _told(patients: Patients, found: Family) -> str:
@@ -74,12 +79,16 @@ def _row(one: Reclassification, notes: Footnotes) -> tuple[Cell, ...]:
     return (f"  {_KINDS[one.kind]}", _ESTIMATORS[one.estimator], *figures)
 
 
-def _counts(patients: Patients, found: Family, place: int) -> Table:
+def _cross(patients: Patients, found: Family, model: RiskModel) -> ReclassificationTable:
+    analysis = patients.config.analysis
+    risks = (found.reference.risk, model.risk)
+    return reclassification_table(patients.data, *risks, analysis.horizon_years, analysis.nri_cutoffs)
+
+
+def _counts(patients: Patients, found: Family, model: RiskModel, told: ReclassificationTable) -> Table:
     """Old class by new class: patients, and the share with an event by the horizon."""
-    analysis, model = patients.config.analysis, found.calcium[place]
-    cuts = analysis.nri_cutoffs
-    told = reclassification_table(patients.data, found.reference.risk, model.risk, analysis.horizon_years, cuts)
-    classes = _classes(cuts)
+    analysis = patients.config.analysis
+    classes = _classes(analysis.nri_cutoffs)
     rows: list[tuple[Cell, ...]] = []
     for label, counts, events in zip(classes, told.counts, told.events, strict=True):
         cells = [

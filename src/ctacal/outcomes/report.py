@@ -34,23 +34,10 @@ def silent(what: str, total: int) -> "Iterator[Progress]":
 
 
 def analyse(patients: Patients, bar: Bar = silent, title: str = "", first: tuple[str, ...] = ()) -> Publication:
-    """Everything; ``first`` are lines before all others."""
+    """Everything; ``first`` are lines before all others. ``bar`` is opened for each part in turn."""
     config = patients.config
     complete = patients.take(patients.complete)
-    parts: dict[str, Part] = {
-        "cohort": cohort_part(patients),
-        "baseline": baseline_part(patients),
-        "rates": rates_part(patients),
-        "kaplan_meier": curves_part(patients),
-        "cox": hazards_part(patients),
-    }
-    with bar("imputing", config.analysis.imputations) as progress:
-        parts["missing"] = missing_part(patients, progress)
-    found = families(complete) if complete.data.n else ["No patient has all covariates."]
-    parts["performance"] = performance_part(complete, found)
-    with bar("resampling", config.analysis.resamples) as progress:
-        parts["reclassification"] = reclassification_part(complete, found[0], progress)
-    parts |= {"competing": competing_part(patients), "subgroups": subgroups_part(patients)}
+    parts = dict(_parts(patients, complete, bar))
     return Publication(
         title=title or config.title,
         lead=(*first, *_lead(patients, complete)),
@@ -62,6 +49,28 @@ def analyse(patients: Patients, bar: Bar = silent, title: str = "", first: tuple
         packages=PACKAGES,
         checklists=(_tripod(patients, complete),),
     )
+
+
+def _parts(patients: Patients, complete: Patients, bar: Bar) -> "Iterator[tuple[str, Part]]":
+    """In the order of the report."""
+    analysis = patients.config.analysis
+    simple: dict[str, Callable[[Patients], Part]] = {
+        "cohort": cohort_part, "baseline": baseline_part, "rates": rates_part, "kaplan_meier": curves_part,
+        "cox": hazards_part,
+    }  # fmt: skip
+    for name, part in simple.items():
+        with bar(name, 1):
+            yield name, part(patients)
+    with bar("imputing", analysis.imputations) as progress:
+        yield "missing", missing_part(patients, progress)
+    with bar("performance", 1):
+        found = families(complete) if complete.data.n else ["No patient has all covariates."]
+        yield "performance", performance_part(complete, found)
+    with bar("resampling", analysis.resamples) as progress:
+        yield "reclassification", reclassification_part(complete, found[0], progress)
+    for name, part in {"competing": competing_part, "subgroups": subgroups_part}.items():
+        with bar(name, 1):
+            yield name, part(patients)
 
 
 def _lead(patients: Patients, complete: Patients) -> tuple[str, ...]:

@@ -21,15 +21,19 @@ def rates_part(patients: Patients) -> Part:
     rows: list[tuple[Cell, ...]] = []
     numbers: dict[str, Any] = {}
     for reading in patients.readings:
-        rates = {CATEGORIES[place]: event_rate(_of(patients, reading, place)) for place in reading.present}
+        rates = {CATEGORIES[place]: _rate(_of(patients, reading, place)) for place in reading.present}
         rows.append((reading.name,))
         rows += [_rate_row(f"  {LABELS[place]}", _of(patients, reading, place), notes) for place in reading.present]
         numbers[reading.name] = rates
     rows.append(_rate_row("All", patients.data, notes))
-    numbers["all"] = event_rate(patients.data)
+    numbers["all"] = _rate(patients.data)
     columns = ("", "n", "Events", "Person-years", "Events per 100 person-years (95 % CI)")
     table = Table(f"Annualised rates of {patients.config.outcome.name}", columns, tuple(rows), notes.all, name="rates")
     return Part(Section("Event rates", (table,)), numbers)
+
+
+def _rate(data: SurvivalData) -> dict[str, Any]:
+    return {"events": data.events, "person_years": float(data.time.sum()), "rate_per_year": event_rate(data)}
 
 
 def _of(patients: Patients, reading: Reading, place: int) -> SurvivalData:
@@ -49,7 +53,7 @@ def curves_part(patients: Patients) -> Part:
         table, told = _survival_table(patients, reading)
         tests, tested = _tests(patients, reading)
         content += [table, *tests]
-        numbers[reading.name] = {**told, **tested}
+        numbers[reading.name] = {**told, **tested, "curves": _as_data(patients, reading)}
     return Part(Section("Kaplan-Meier", tuple(content)), numbers)
 
 
@@ -77,6 +81,21 @@ def _curves(patients: Patients, reading: Reading) -> Chart:
     )
     title = f"Kaplan-Meier curves, {reading.name}"
     return Chart(title, caption, draw, height_mm=95)
+
+
+def _as_data(patients: Patients, reading: Reading) -> dict[str, Any]:
+    """Curves and patients at risk as the figure shows them."""
+    ticks = year_ticks(patients.data.time)
+    found = {}
+    for place in reading.present:
+        data = _of(patients, reading, place)
+        curve = kaplan_meier(data)
+        shown = thinned(curve.times)
+        found[CATEGORIES[place]] = {
+            "years": curve.times[shown], "survival": curve.survival[shown], "low": curve.low[shown],
+            "high": curve.high[shown], "ticks": ticks, "at_risk": at_risk(data, ticks),
+        }  # fmt: skip
+    return found
 
 
 def _p(p: float) -> str:
