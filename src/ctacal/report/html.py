@@ -126,7 +126,7 @@ def _pairs(pairs: wording.Pairs) -> str:
 
 
 def _figure(picture: Picture) -> str:
-    data = b64encode(picture.jpeg()).decode()
+    data = b64encode(picture.jpeg).decode()
     return (
         f'<figure><img alt="{escape(picture.caption)}" src="data:image/jpeg;base64,{data}" '
         f'width="{picture.image.width}" height="{picture.image.height}"><figcaption>{escape(picture.caption)}'

@@ -63,7 +63,7 @@ def tile_sheet(result: StudyResult) -> Image.Image:
     if scan is None or scores is None:
         raise ValueError("a refused study has no picture")
     weights = _slice_agatston(scan, scores.rule)
-    window, shown = _window(scan), _slices_shown(scan, scores.rule)
+    window, shown = _window(scan), slices_shown(scan, scores.rule)
     columns = min(COLUMNS, len(shown))
     tile_height = _tile_height(scan, window)
     sheet = Image.new("RGB", (columns * TILE_PIXELS, -(-len(shown) // columns) * tile_height), BACKGROUND)
@@ -80,7 +80,7 @@ def _slice_agatston(scan: Scan, rule: ScoringRule, *, coronary: bool = True) -> 
     return np.bincount(lesions.slice_index, agatston, minlength=scan.volume.geometry.shape[0]).astype(np.float64)
 
 
-def _slices_shown(scan: Scan, rule: ScoringRule) -> list[int]:
+def slices_shown(scan: Scan, rule: ScoringRule) -> list[int]:
     """The slices that score most, then those with other calcium, then some spread over the heart. Head first."""
     shown: dict[int, None] = {}
     for coronary in (True, False):

@@ -26,15 +26,16 @@ LOCATOR_PIXELS, LOCATOR_MM = 400, 200.0
 JPEG_QUALITY = 88
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
     """A picture with what stands below it."""
 
     image: Image.Image
     caption: str
 
+    @cached_property
     def jpeg(self) -> bytes:
-        """Encoded; colours at full resolution, so that outlines stay sharp."""
+        """Encoded, once for all pages; colours at full resolution, so that outlines stay sharp."""
         content = io.BytesIO()
         self.image.save(content, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
         return content.getvalue()

@@ -15,6 +15,7 @@ from ctacal.dicom.origin import make_repeatable
 from ctacal.errors import Code as ReasonCode
 from ctacal.labels import Calcium
 from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing
+from ctacal.report.montage import slices_shown
 from ctacal.report.seg import labels_held
 from ctacal.report.vessels import ABNORMAL, CALCIFICATION, REGIONS
 from ctacal.scores import Tally
@@ -149,15 +150,25 @@ def _total_group(filing: Filing) -> Any:
         finding_sites=[sr.FindingSite(REGIONS[Calcium.CORONARY].coded())],
         measurements=measurements,
         qualitative_evaluations=[*_acquisition(result), _category(scores.category)],
-        source_images=[
-            sr.SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID) for image in filing.images
-        ],
+        source_images=_sources(filing),
     )
     for comment in (NOTICE, *map(str, result.reasons)):
         group[0].ContentSequence.append(
             sr.TextContentItem(name=_COMMENT, value=comment[:1024], relationship_type="CONTAINS")
         )
     return group
+
+
+def _sources(filing: Filing) -> list[Any]:
+    """The slices of the montage: those that score, or some of the heart. All of a scan would cost a second."""
+    scan, scores = filing.result.scan, filing.result.scores
+    assert scan is not None and scores is not None
+    shown = sorted(slices_shown(scan, scores.rule))
+    if "NumberOfFrames" in filing.first:
+        frames = [one.frame + 1 for one in (filing.stack.slices[k] for k in shown) if one]
+        return [sr.SourceImageForMeasurementGroup(filing.first.SOPClassUID, filing.first.SOPInstanceUID, frames)]
+    uids = [one.sop_instance_uid for one in (filing.stack.slices[k] for k in shown) if one]
+    return [sr.SourceImageForMeasurementGroup(filing.first.SOPClassUID, uid) for uid in uids]
 
 
 def _of(tally: Tally, label: Calcium) -> float:
