@@ -1,0 +1,204 @@
+"""The report of a study, as page and as paper: it says what result.json says, in words, and refuses what it must."""
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctacal.errors import Code, Reason
+from ctacal.labels import Calcium
+from ctacal.report import wording
+from ctacal.report.html import report_html
+from ctacal.report.outputs import DEFAULT_WRITERS, Shared, write_outputs
+from ctacal.report.pdf import report_pdf
+from ctacal.report.pictures import Pictures
+from ctacal.report.subject import Subject
+from ctacal.report.vessels import VESSEL_COLOURS
+from ctacal.study import StudyResult, score_study
+from tests.dicom_series import Grid, ct_series, study_of, write
+from tests.report.pdf_text import text_of
+from tests.report.results import drawing, scored, scored_series
+from tests.tools import need
+
+CALIBRATED = {
+    "p_0": 0.01, "p_1_100": 0.1234, "p_101_400": 0.86, "p_400": 0.0066, "agatston_low": 80.0, "agatston_high": 310.0,
+    "coverage": 0.9, "gated_equivalent_agatston": 222.0, "excess_mass_mg_LAD": 12.0, "excess_mass_mg_RCA": 3.5,
+}  # fmt: skip
+
+
+def pages(result: StudyResult, *, phi: bool = False) -> dict[str, str]:
+    """The text of both forms, white space made one blank."""
+    shared = Shared(result, phi=phi)
+    html = report_html(result, shared.subject, shared.pictures)
+    pdf = text_of(report_pdf(result, shared.subject, shared.pictures), "-layout")
+    plain = re.sub(r"<[^>]+>", " ", html.split("</style>")[1])
+    for entity, sign in (("&gt;", ">"), ("&lt;", "<"), ("&#x27;", "'"), ("&quot;", '"'), ("&amp;", "&")):
+        plain = plain.replace(entity, sign)
+    return {"html": re.sub(r"\s+", " ", plain), "pdf": re.sub(r"\s+", " ", pdf)}
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    made = scored(tmp_path_factory.mktemp("ct"), PatientSex="M", PatientAge="062Y", KVP="140", PatientName="Zyx^Wvu")
+    return replace(made, uncertainty=CALIBRATED)
+
+
+@pytest.fixture(scope="module")
+def said(result: StudyResult) -> dict[str, str]:
+    return pages(result)
+
+
+@pytest.mark.parametrize("form", ["html", "pdf"])
+def test_it_tells_the_score_and_all_that_qualifies_it(result: StudyResult, said: dict[str, str], form: str) -> None:
+    scores = result.scores
+    assert scores is not None
+    page = said[form]
+    assert wording.number(scores.agatston.total) in page
+    assert scores.cac_drs in page
+    for line in wording.vessel_lines(result):
+        assert line.agatston in page
+        assert line.volume in page
+    for told in ("man, 62 years", "2024-01-02", "Tube voltage is not 120 kVp", "86 %", "90% interval", "80 to 310"):
+        assert told in page
+    for told in ("not a medical device", "non-gated", "low-dose", "low: tests", "SHA-256", "McClelland"):
+        assert told.lower() in page.lower()
+    assert "gated CT" in page
+    assert "Zyx" not in page
+
+
+@pytest.mark.parametrize("form", ["html", "pdf"])
+def test_asked_for_it_names_the_patient(result: StudyResult, form: str) -> None:
+    assert "Zyx, Wvu" in pages(result, phi=True)[form]
+
+
+def test_the_paper_has_at_most_two_pages_and_brings_its_fonts(result: StudyResult, tmp_path: Path) -> None:
+    import subprocess
+
+    reasons = tuple(Reason(code, "a sentence of a fair length, that says what a reader should know of this scan")
+                    for code in list(Code)[-14:])  # fmt: skip
+    many = replace(result, reasons=reasons)
+    for name, one in (("usual", result), ("worst", many)):
+        shared = Shared(one, phi=True)
+        (tmp_path / name).write_bytes(report_pdf(one, shared.subject, shared.pictures))
+        info = subprocess.run([need("pdfinfo"), tmp_path / name], capture_output=True, text=True, check=True).stdout
+        assert int(re.findall(r"Pages:\s+(\d+)", info)[0]) == 2
+        fonts = subprocess.run([need("pdffonts"), tmp_path / name], capture_output=True, text=True, check=True).stdout
+        lines = fonts.splitlines()[2:]
+        assert len(lines) == 2
+        assert all(line.split()[-5] == "yes" for line in lines), fonts
+
+
+def test_the_page_needs_nothing_beside_it(result: StudyResult) -> None:
+    shared = Shared(result, phi=False)
+    page = report_html(result, shared.subject, shared.pictures)
+    addresses = re.findall(r'(?:src|href|url)\s*[=(]\s*"?([^")\s>]+)', page)
+    assert addresses
+    assert all(address.startswith("data:image/jpeg;base64,") for address in addresses)
+
+
+def test_the_same_result_gives_the_same_bytes(result: StudyResult) -> None:
+    forms = []
+    for _ in range(2):
+        shared = Shared(result, phi=False)
+        forms.append((report_pdf(result, shared.subject, shared.pictures),
+                      report_html(result, shared.subject, shared.pictures)))  # fmt: skip
+    assert forms[0] == forms[1]
+
+
+def test_headers_cannot_write_into_the_page(tmp_path: Path) -> None:
+    wicked = scored(tmp_path, ManufacturerModelName='<script>alert("x")</script>', SeriesDescription="CTAC <b>&amp;")
+    shared = Shared(wicked, phi=True)
+    page = report_html(wicked, shared.subject, shared.pictures)
+    assert "<script" not in page
+    assert "<b>&amp;amp;" not in page
+    assert '<script>alert("x")</script>' in text_of(report_pdf(wicked, shared.subject, shared.pictures))
+
+
+def test_a_refused_study_has_its_reasons_and_no_picture(tmp_path: Path) -> None:
+    series = ct_series()
+    del series[6]
+    refused = score_study(study_of(write(tmp_path / "in", series)), drawing())
+    assert write_outputs(refused, tmp_path / "out", DEFAULT_WRITERS).status == "refused"
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"report.html", "report.pdf", "result.json"}
+    for page in pages(refused).values():
+        assert "Not scored" in page
+        assert "1 missing" in page
+        assert "Agatston" not in page
+
+
+def test_without_calcium_it_shows_the_heart(tmp_path: Path) -> None:
+    none = scored_series(ct_series(), tmp_path, drawing(()))
+    page = pages(none)["html"]
+    assert "The heart" in page
+    assert "Where the calcium lies" not in page
+    assert "Score 0" in page
+
+
+def test_zero_is_placed_by_how_many_share_it(tmp_path: Path) -> None:
+    none = scored_series(ct_series(), tmp_path, drawing(()))
+    assert "at least 75 % of women aged 45 to 54" in wording.percentile_lines(none, Subject(sex="F", age_years=50))[0]
+    assert "fewer than a quarter of men aged 75" in wording.percentile_lines(none, Subject(sex="M", age_years=80))[0]
+    assert wording.percentile_lines(none, Subject(sex="M", age_years=30)) == (
+        "No percentile for age and sex: MESA covers ages 45 to 84, the patient is 30.",
+    )
+
+
+def test_what_names_no_vessel_gets_no_zeros(tmp_path: Path) -> None:
+    one = scored_series(ct_series(), tmp_path, drawing((Calcium.CORONARY,)))
+    assert [line.name for line in wording.vessel_lines(one)] == [
+        "Coronary, vessel not told", "Total", "Other calcium (not counted)",
+    ]  # fmt: skip
+
+
+def test_every_warning_has_a_title_of_its_own() -> None:
+    warnings = list(Code)[list(Code).index(Code.NOT_MARKED_CTAC) :]
+    assert not [code for code in warnings if code not in wording.FLAG_TITLES]
+
+
+@pytest.mark.parametrize("label", [Calcium.LM, Calcium.RCA])
+def test_the_key_slice_shows_the_vessel_in_its_colour_at_the_middle(tmp_path: Path, label: Calcium) -> None:
+    one = scored_series(ct_series(Grid(rows=96, columns=96)), tmp_path, drawing((label,)))
+    (picture,) = Pictures(one).key_slices
+    pixels = np.asarray(picture.image)
+    coloured = np.argwhere((pixels == VESSEL_COLOURS[label]).all(axis=2))
+    middle = np.array(pixels.shape[:2]) / 2
+    assert np.abs(coloured - middle).max(axis=1).min() < 25
+    others = [other for other in Calcium if other is not label]
+    assert not [other for other in others if (pixels == VESSEL_COLOURS[other]).all(axis=2).sum() > 4]
+
+
+def test_locators_have_head_up_and_the_patients_right_on_the_left(tmp_path: Path) -> None:
+    """A bright voxel up, front and left in the patient must be up in both, right in one, left in the other."""
+
+    def predict(volume: Any, rule: Any) -> Any:
+        prediction = drawing(())(volume, rule)
+        labels = prediction.labels.labels
+        slices, rows, columns = labels.shape
+        labels[slices - 3, rows // 2 - 9, columns // 2 + 8] = Calcium.LAD
+        volume.hu[slices - 3, rows // 2 - 9, columns // 2 + 8] = 900
+        labels[3, rows // 2, columns // 2] = Calcium.RCA
+        volume.hu[3, rows // 2, columns // 2] = 900
+        return prediction
+
+    result = scored_series(ct_series(), tmp_path, predict)
+    coronal, sagittal = (np.asarray(picture.image) for picture in Pictures(result).locators)
+    places = {}
+    for name, pixels in (("coronal", coronal), ("sagittal", sagittal)):
+        for label in (Calcium.LAD, Calcium.RCA):
+            found = np.argwhere((pixels == VESSEL_COLOURS[label]).all(axis=2))
+            assert len(found)
+            places[name, label] = found.mean(axis=0)
+    assert places["coronal", Calcium.LAD][0] < places["coronal", Calcium.RCA][0], "the head is up"
+    assert places["coronal", Calcium.LAD][1] > places["coronal", Calcium.RCA][1], "left is on the right"
+    assert places["sagittal", Calcium.LAD][1] < places["sagittal", Calcium.RCA][1], "the front is on the left"
+
+
+def test_a_picture_is_a_jpeg_of_its_size(result: StudyResult) -> None:
+    picture = Pictures(result).key_slices[0]
+    with Image.open(io.BytesIO(picture.jpeg)) as read:
+        assert (read.format, read.size) == ("JPEG", picture.image.size)
