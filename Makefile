@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/ctacal demo --out $(OUT)
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev $(VENV)/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -37,6 +37,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 paper: $(VENV)/.installed-dev
 	$(BIN)/ctacal paper recipes/paper.toml --out $(PAPER)
+
+# DICOM validators and a PACS, from Debian where that is possible.
+$(VENV)/.tools: $(VENV)/.made tests/install_tools.sh
+	@sh tests/install_tools.sh $@
 
 clean:
 	rm -rf $(VENV) $(OUT) $(PAPER) .mypy_cache .pytest_cache .ruff_cache .hypothesis

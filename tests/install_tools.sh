@@ -1,0 +1,29 @@
+#!/bin/sh
+# The validators and the PACS that DICOM outputs are tested with. Debian's packages are installed where apt-get may be
+# run without asking; elsewhere it is told what is missing, and the tests that need it are skipped. Never fails.
+set -u
+mark=$1
+
+lacking() {
+    for pair in dcmtk:dsr2html dicom3tools:dciodvfy orthanc:Orthanc poppler-utils:pdftotext; do
+        tool=${pair#*:}
+        command -v "$tool" >/dev/null 2>&1 || [ -x "/usr/sbin/$tool" ] || printf '%s ' "${pair%:*}"
+    done
+}
+
+missing=$(lacking)
+if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1; then
+    if [ "$(id -u)" = 0 ]; then as_root=""; else as_root="sudo -n"; fi
+    if [ -z "$as_root" ] || $as_root true 2>/dev/null; then
+        echo "installing $missing"
+        install="$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing"
+        $install >/dev/null 2>&1 || { $as_root apt-get update -qq >/dev/null 2>&1; $install >/dev/null 2>&1; }
+        missing=$(lacking)
+    fi
+fi
+if [ -n "$missing" ]; then
+    echo "not installed, their tests are skipped: $missing"
+else
+    touch "$mark"
+fi
+exit 0
