@@ -140,12 +140,12 @@ def check(
 ) -> Readings:
     """``read_readings`` of a table that is read already; its index + 2 is the row that a fault names."""
     table = raw.copy()
-    names = [""] * len(table) if identifier is None else ["" if one is None else str(one) for one in table[identifier]]
     faults: list[Fault] = []
     for column in columns:
         values, wrong = _numbers(table[column.name], column)
         faults += [
-            Fault(kind, int(table.index[place]) + 2, names[place], column.name, *what) for kind, place, *what in wrong
+            Fault(kind, int(table.index[place]) + 2, _told(table, identifier, place), column.name, *what)
+            for kind, place, *what in wrong
         ]
         table[column.name] = values
     if identifier is not None:
@@ -159,6 +159,12 @@ def check(
     if not len(kept):
         raise UsageError(f"{source}: no row is left of {len(table)}")
     return Readings(kept, source, len(table), tuple(first[row] for row in sorted(first)))
+
+
+def _told(table: "pd.DataFrame", identifier: str | None, place: int) -> str:
+    """The identifier of a row, where there is one."""
+    name = None if identifier is None else table[identifier].iloc[place]
+    return "" if name is None else str(name)
 
 
 def _numbers(cells: "pd.Series[Any]", column: Column) -> tuple[NDArray[np.float64], Iterator[tuple[Any, ...]]]:
@@ -356,11 +362,14 @@ def _column_names(names: Sequence[object], path: Path) -> list[str]:
 
 def _as_text(cells: "pd.Series[Any]") -> "pd.Series[Any]":
     """Stripped text; None where empty; 7.0 out of a spreadsheet is 7."""
+    import pandas as pd
 
-    def one(cell: Any) -> str | None:
-        if cell is None or cell != cell:  # NaN
-            return None
-        whole = isinstance(cell, float) and cell.is_integer()
-        return str(int(cell) if whole else cell).strip() or None
+    places, distinct = pd.factorize(cells.astype(object))
+    told = np.array([*map(_text, distinct), None], dtype=object)  # place -1, the last, is what was missing
+    return pd.Series(told[places], index=cells.index, dtype=object)
 
-    return cells.astype(object).map(one).astype(object).where(cells.notna(), None)
+
+def _text(cell: object) -> str | None:
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip() or None

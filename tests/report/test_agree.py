@@ -14,6 +14,7 @@ from ctacal.cli.app import app
 from ctacal.errors import UsageError
 from ctacal.publication import Chart
 from ctacal.publication.figures import drawn
+from ctacal.report.agree.comparison import compare
 from ctacal.report.agree.example import example_csv
 from ctacal.report.agree.gather import Question, gather
 
@@ -292,6 +293,21 @@ def test_other_refusals(tmp_path: Path) -> None:
     (tmp_path / "OUT").mkdir()
     (tmp_path / "OUT" / "mine.txt").write_text("x")
     assert "holds mine.txt" in refused(str(path), "-o", out)
+
+
+def test_vessels_are_unknown_where_calcium_has_none(tmp_path: Path) -> None:
+    """What a baseline without vessels calls coronary must not count as a vessel's 0."""
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "study_uid,expert,expert_lad,agatston,agatston_lad,agatston_coronary\n1,6,6,5,0,5\n2,60,60,50,50,0\n3,0,,7,7,0\n"
+    )
+    expert, model = gather(Question(table=path)).raters
+    assert np.isfinite(model.vessels["LAD"]).tolist() == [False, True, True]
+    assert compare(expert, model).vessels["LAD"].n == 1
+    path.write_text(
+        "study_uid,expert,expert_lad,agatston,agatston_lad,agatston_coronary\n1,6,6,5,0,5\n2,60,60,50,0,50\n"
+    )
+    assert not gather(Question(table=path)).raters[1].vessels
 
 
 def test_columns_are_found_by_name(tmp_path: Path) -> None:

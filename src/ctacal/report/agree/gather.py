@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 VESSELS = ("LM", "LAD", "LCX", "RCA")
 """A column REF_lad holds the LAD's part of the scores in the column REF."""
 
+UNNAMED = "CORONARY"
+"""Coronary calcium whose vessel the rater did not name: where there is any, a study's vessels are not known."""
+
 READER = re.compile(r"(reader|expert|observer|radiologist|manual|reference|truth)(?![a-z])", re.IGNORECASE)
 MODEL = re.compile(r"(model|dl|ai|agatston|ctacal)(?![a-z])", re.IGNORECASE)
 """How columns of scores begin, where none is named."""
@@ -139,7 +142,7 @@ def _results_columns(
     rows = list(linked.rows)
     raw[name] = np.nan
     raw.loc[rows, name] = linked.table[_last(linked.table, "agatston")].to_numpy(np.float64)
-    for vessel in VESSELS:
+    for vessel in (*VESSELS, UNNAMED):
         column = _last(linked.table, f"agatston_{vessel.lower()}")
         if column in linked.table.columns:
             raw[f"{name}_{vessel.lower()}"] = np.nan
@@ -166,7 +169,7 @@ def _checked(
     raw: "pd.DataFrame", question: Question, scores: Sequence[str], identifier: str | None, patient: str | None
 ) -> Readings:
     need(raw, scores, question.table)
-    vessels = [name for score in scores for name in _vessel_columns(raw, score).values()]
+    vessels = [name for score in scores for name in _vessel_columns(raw, score, (*VESSELS, UNNAMED)).values()]
     columns = [*(Column(name) for name in scores), *(Column(name, may_be_missing=True) for name in vessels)]
     kept = [*([identifier] if identifier else []), *([patient] if patient else []), *(one.name for one in columns)]
     table = raw[list(dict.fromkeys(kept))]
@@ -176,16 +179,22 @@ def _checked(
     return check(table, columns, question.table, identifier=identifier, drop=question.drop)
 
 
-def _vessel_columns(table: "pd.DataFrame", score: str) -> dict[str, str]:
+def _vessel_columns(table: "pd.DataFrame", score: str, vessels: Sequence[str] = VESSELS) -> dict[str, str]:
     """Column by vessel."""
     by_lower = {str(name).lower(): str(name) for name in table.columns}
-    found = {vessel: by_lower.get(f"{score}_{vessel}".lower()) for vessel in VESSELS}
+    found = {vessel: by_lower.get(f"{score}_{vessel}".lower()) for vessel in vessels}
     return {vessel: name for vessel, name in found.items() if name is not None}
 
 
 def _rater(readings: Readings, score: str, kind: Literal["reader", "model"]) -> Rater:
     table = readings.table
-    vessels = {vessel: table[name].to_numpy(np.float64) for vessel, name in _vessel_columns(table, score).items()}
+    unnamed = _vessel_columns(table, score, (UNNAMED,)).get(UNNAMED)
+    known = np.ones(len(table), bool) if unnamed is None else ~(table[unnamed].to_numpy(np.float64) > 0)
+    vessels = {
+        vessel: np.where(known, table[name].to_numpy(np.float64), np.nan)
+        for vessel, name in _vessel_columns(table, score).items()
+    }
+    vessels = {vessel: scores for vessel, scores in vessels.items() if np.isfinite(scores).any()}
     return Rater(score, kind, table[score].to_numpy(np.float64), vessels)
 
 
