@@ -7,7 +7,7 @@ import pytest
 
 from ctacal.prognosis.cox import CoxModel, cox, predicted_risk
 from ctacal.prognosis.movement import MOVES, moves
-from ctacal.prognosis.nri import ReclassificationStudy, bootstrap_reclassification, refit
+from ctacal.prognosis.nri import ReclassificationStudy, _influence, approach, bootstrap_reclassification, refit
 from ctacal.prognosis.reclassification import (
     Estimator,
     discrimination_improvement,
@@ -90,10 +90,14 @@ def test_a_resample_is_fitted_as_the_weighted_model() -> None:
     full, weighted = cox(PBC, NEW), cox(PBC, NEW, weights=weight)
     assert isinstance(full, CoxModel) and isinstance(weighted, CoxModel)
     d, risk = full.design, np.empty(312)
-    refit(d.x, d.start, d.time, d.event, weight[d.order], True, full.beta, 2000.0, risk)
-    expected = predicted_risk(weighted, NEW, 2000)[d.order]
-    chosen = weight[d.order] > 0
-    np.testing.assert_allclose(risk[chosen], expected[chosen], rtol=1e-6)
+    chosen, expected = weight[d.order] > 0, predicted_risk(weighted, NEW, 2000)[d.order]
+    moved = full.beta.copy()
+    approach(moved, _influence(full), weight[d.order])
+    goal = weighted.coefficient * d.scale
+    assert np.abs(moved - goal).max() < 0.5 * np.abs(full.beta - goal).max()
+    for near in (full.beta, np.zeros(4), moved):
+        refit(d.x, d.start, d.time, d.event, weight[d.order], True, near, 2000.0, risk)
+        np.testing.assert_allclose(risk[chosen], expected[chosen], rtol=1e-4)
 
 
 @pytest.fixture(scope="module")
