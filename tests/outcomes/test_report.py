@@ -76,7 +76,7 @@ def numbers(out: Path) -> dict[str, Any]:
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Patients:
     parts = [{"name": "death", "event": "died"}, {"name": "infarction", "event": "infarction"}]
     fields = {**FULL, "outcome": {"time": "days", "component": parts, "competing": "death"}}
-    return patients(tmp_path_factory.mktemp("cohort"), frame(), config(fields))
+    return patients(tmp_path_factory.mktemp("cohort"), frame(), config(fields)).by_time()
 
 
 def rows(out: Path, name: str) -> list[list[str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctacal.agreement import CATEGORIES, risk_categories
 from ctacal.errors import UsageError
@@ -16,6 +17,9 @@ from ctacal.readings import Column, Readings, read_readings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Rows = Flags | NDArray[np.intp]
+"""A flag for each patient, or places."""
 
 MOST_GROUPS = 6
 """Values of a subgroup's column without a cut."""
@@ -128,8 +132,12 @@ class Patients:
         names = tuple(name for part, _ in parts for name in part)
         return names, np.column_stack([np.empty((self.data.n, 0)), *(part for _, part in parts)])
 
-    def take(self, rows: Flags) -> "Patients":
-        """These patients alone."""
+    def by_time(self) -> "Patients":
+        """In the order of follow-up: sums over those at risk then run through memory in order, many times as fast."""
+        return self.take(np.argsort(self.data.time, kind="stable"))
+
+    def take(self, rows: Rows) -> "Patients":
+        """These patients alone, or in this order."""
         return replace(
             self,
             data=self.data.take(rows),
@@ -141,7 +149,7 @@ class Patients:
         )
 
 
-def _rows_of(reading: Reading, rows: Flags) -> Reading:
+def _rows_of(reading: Reading, rows: Rows) -> Reading:
     return replace(
         reading, category=reading.category[rows], score=None if reading.score is None else reading.score[rows]
     )

@@ -21,7 +21,7 @@ from ctacal.prognosis.calibration import (
     prediction_accuracy,
 )
 from ctacal.prognosis.cox import CoxModel, predicted_risk
-from ctacal.prognosis.decision_curve import DecisionPoint, decision_curve, net_benefit_difference
+from ctacal.prognosis.decision_curve import decision_curve, net_benefit, net_benefit_difference
 from ctacal.prognosis.discrimination import (
     auc_at,
     auc_difference,
@@ -280,11 +280,16 @@ def _draw_group(axes: "Axes", group: CalibrationGroup, colour: str) -> None:
 def _decision_chart(patients: Patients, one: Family, numbers: dict[str, Any]) -> Chart:
     analysis = patients.config.analysis
     horizon, thresholds = analysis.horizon_years, np.linspace(*analysis.thresholds, THRESHOLDS)
-    curves = {model.name: decision_curve(patients.data, model.risk, horizon, thresholds.tolist()) for model in one.all}
-    numbers["decision_curve"] = {"thresholds": thresholds, "curves": curves}
+    everybody = decision_curve(patients.data, one.reference.risk, horizon, thresholds.tolist())
+    treat_all = [point.treat_all for point in everybody]
+    curves = {one.reference.name: [point.net_benefit for point in everybody]} | {
+        model.name: [net_benefit(patients.data, model.risk, horizon, float(cut)) for cut in thresholds]
+        for model in one.calcium
+    }
+    numbers["decision_curve"] = {"thresholds": thresholds, "treat_all": treat_all, "net_benefit": curves}
 
     def draw(figure: "Figure") -> None:
-        _draw_decisions(figure, curves, 100 * thresholds)
+        _draw_decisions(figure, curves, treat_all, 100 * thresholds)
 
     caption = (
         f"Decision curves at {horizon:g} years: net benefit of treating patients whose predicted risk reaches the "
@@ -293,23 +298,22 @@ def _decision_chart(patients: Patients, one: Family, numbers: dict[str, Any]) ->
     return Chart("Decision curve", caption, draw)
 
 
-def _draw_decisions(figure: "Figure", curves: Mapping[str, Sequence[DecisionPoint]], percent: Floats) -> None:
+def _draw_decisions(
+    figure: "Figure", curves: Mapping[str, Sequence[Estimate]], treat_all: Sequence[Estimate], percent: Floats
+) -> None:
     axes = figure.subplots()
-    first = next(iter(curves.values()))
-    axes.plot(*_known([(point.threshold, point.treat_all) for point in first]), "k:", linewidth=0.9, label="Treat all")
+    axes.plot(percent, _in_percent(treat_all), "k:", linewidth=0.9, label="Treat all")
     axes.axhline(0, color="black", linewidth=0.9, label="Treat none")
     top = 0.5
-    for k, (name, points) in enumerate(curves.items()):
-        at, benefit = _known([(point.threshold, point.net_benefit) for point in points])
-        top = max(top, float(benefit.max(initial=0)))
-        axes.plot(at, benefit, color=_colour(k), linestyle=LINES[k % 3], label=name)
+    for k, (name, told) in enumerate(curves.items()):
+        benefit = _in_percent(told)
+        top = max(top, float(benefit[np.isfinite(benefit)].max(initial=0)))
+        axes.plot(percent, benefit, color=_colour(k), linestyle=LINES[k % 3], label=name)
     axes.set(xlabel="Threshold risk (%)", ylabel="Net benefit (per 100 patients)", ylim=(-0.15 * top, 1.1 * top))
     axes.set_xlim(float(percent[0]), float(percent[-1]))
     axes.legend(loc="upper right")
 
 
-def _known(points: Sequence[tuple[float, Estimate]]) -> tuple[Floats, Floats]:
-    """Thresholds and net benefits that are defined, both in percent."""
-    kept = [(threshold, told.estimate) for threshold, told in points if told.estimate is not None]
-    table = 100 * np.array(kept, np.float64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
+def _in_percent(told: Sequence[Estimate]) -> Floats:
+    """NaN, which leaves a gap in a line, where it is not defined."""
+    return np.array([np.nan if one.estimate is None else 100 * one.estimate for one in told], np.float64)

@@ -33,9 +33,9 @@ def silent(what: str, total: int) -> "Iterator[Progress]":
     yield lambda done, total: None
 
 
-def analyse(patients: Patients, bar: Bar = silent, title: str = "", first: tuple[str, ...] = ()) -> Publication:
+def analyse(given: Patients, bar: Bar = silent, title: str = "", first: tuple[str, ...] = ()) -> Publication:
     """Everything; ``first`` are lines before all others. ``bar`` is opened for each part in turn."""
-    config = patients.config
+    patients, config = given.by_time(), given.config
     complete = patients.take(patients.complete)
     parts = dict(_parts(patients, complete, bar))
     return Publication(
