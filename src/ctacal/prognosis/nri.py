@@ -99,6 +99,7 @@ def bootstrap_reclassification(
     risks = {name: predicted_risk(fit, fit.covariates, horizon) for name, fit in fitted.items()}
     values = np.stack([moved(data, risks["reference"], risks[name], horizon, limits) for name in list(risks)[1:]])
     drawn = np.stack(list(_draw(fitted, horizon, limits, resamples, seed, progress)))
+    drawn[~np.isfinite(drawn)] = np.nan  # in that resample nobody has, or nobody escapes, the event
     return ReclassificationStudy(_results(data, horizon, limits, values, drawn), tests, resamples, "")
 
 

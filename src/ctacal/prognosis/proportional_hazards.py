@@ -12,6 +12,9 @@ from ctacal.prognosis.kaplan_meier import kaplan_meier
 from ctacal.prognosis.risk_sets import derivatives
 from ctacal.prognosis.survival_data import Floats
 
+_NOTHING = 1e-12
+"""Of the information: what is left below this share is rounding."""
+
 Transform = Literal["km", "rank", "identity", "log"]
 
 
@@ -85,7 +88,11 @@ def _score_tests(
     _, own = _derivatives(model, event_times, g**2)
     left = own - cross @ np.linalg.solve(plain, cross)  # information on theta once the coefficients are known
     method = _method(transform)
-    single = tuple(chi_square(score[j] ** 2 / left[j, j], 1, method, model.n) for j in range(p))
+    seen = np.diag(left) > _NOTHING * np.diag(own)
+    missing = undefined(method, model.n, "too few event times to tell a change of its effect")
+    single = tuple(chi_square(score[j] ** 2 / left[j, j], 1, method, model.n) if seen[j] else missing for j in range(p))
+    if np.linalg.matrix_rank(left, tol=_NOTHING * np.trace(own), hermitian=True) < p:
+        return single, undefined(method, model.n, "too few event times to tell a change of all effects")
     return single, chi_square(float(score @ np.linalg.solve(left, score)), p, method, model.n)
 
 
