@@ -31,6 +31,7 @@ from ctacal.publication import (
 from ctacal.publication.latex import table_latex
 from ctacal.publication.numbers import plain
 from ctacal.publication.sheets import table_csv
+from ctacal.publication.word import tables_docx
 from ctacal.publication.write import NOTICE, require
 
 TABLE = Table(
@@ -155,13 +156,30 @@ def test_word_file_holds_the_table(written: Path) -> None:
 
     document = Document(str(written / "tables.docx"))
     (table,) = document.tables
-    cells = [[cell.text for cell in row.cells] for row in table.rows]
+    cells = [[cell.text.replace("\u00a0", " ") for cell in row.cells] for row in table.rows]
     assert cells[0][1:] == ["Model #1"] * 3
     assert cells[1] == list(TABLE.columns)
     assert cells[2] == ["Category"] * 4
     assert cells[3] == [">400", "2,271", "5.92 (4.27 to 8.22)", "0.250"]
     assert any(paragraph.text == "Table 1. Hazard ratios & more" for paragraph in document.paragraphs)
     assert any(paragraph.text == NOTICE for paragraph in document.paragraphs)
+
+
+def test_wide_tables_fit_the_page(tmp_path: Path) -> None:
+    """Ten columns with intervals: the page is turned, and columns are no wider than it."""
+    from docx import Document
+
+    row = ("LAD", *["0.956 (0.923 to 0.975)"] * 9)
+    wide = Table("Vessels", ("", *[f"Figure {k}" for k in range(9)]), (row, row))
+    (tmp_path / "t.docx").write_bytes(tables_docx([wide, TABLE], "t", NOTICE))
+    document = Document(str(tmp_path / "t.docx"))
+    page = document.sections[0]
+    assert page.page_width > page.page_height
+    for table in document.tables:
+        width = sum(cell.width for cell in table.rows[-1].cells)
+        assert width <= page.page_width - page.left_margin - page.right_margin
+    assert table_latex(wide).count(r"\begin{tabular}[t]") == 18
+    assert r"\begin{tabular}[t]" not in table_latex(TABLE)
 
 
 def test_checklist_is_filled_or_open(written: Path) -> None:

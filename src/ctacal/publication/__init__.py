@@ -31,9 +31,9 @@ Build a ``Publication`` out of ``Table``s, ``Chart``s and paragraphs, and hand i
     write_publication(publication, Path("OUT"))
 
 ``write_publication`` writes ``report.html`` (self-contained, printable, figures as inline SVG), ``tables/NAME.csv``,
-``tables/NAME.tex`` (booktabs), ``tables.docx``, ``figures/NAME.svg`` and ``.png`` (300 dpi, 85 or 175 mm wide),
-``numbers.json`` (title, ctacal and package versions, seed, options, ``numbers``, files) and ``checklist.csv``: all or
-nothing, and the same bytes for the same input on the same installation.
+``tables/NAME.tex`` (booktabs, graphicx), ``tables.docx``, ``figures/NAME.svg`` and ``.png`` (300 dpi, 85 or 175 mm
+wide), ``numbers.json`` (title, ctacal and package versions, seed, options, ``numbers``, files) and ``checklist.csv``:
+all or nothing, and the same bytes for the same input on the same installation.
 
 A NaN or an infinity anywhere raises ``ValueError`` naming its place: what is not defined is ``None`` in numbers and
 words in a table. Cells are text (shown as it is), ``int`` (2,271), ``float`` (three significant digits; in the CSV in

@@ -17,7 +17,10 @@ _SPECIAL = {
 }  # fmt: skip
 """What pdfLaTeX does not take as it is."""
 
-HEAD = "% Needs \\usepackage{booktabs}\n"
+HEAD = "% Needs \\usepackage{booktabs,graphicx}\n"
+
+WIDE = 90
+"""Letters in a row: a wider table is set smaller, with intervals below their figure (own choice)."""
 
 
 def table_latex(table: Table) -> str:
@@ -36,21 +39,29 @@ def escape_latex(text: str) -> str:
 
 def _lines(table: Table) -> Iterator[str]:
     yield r"\begin{table}[htbp]"
-    yield r"\centering\small"
+    wide = _letters(table) > WIDE
+    yield r"\centering\scriptsize\setlength{\tabcolsep}{4pt}" if wide else r"\centering\small"
     yield rf"\caption{{{escape_latex(table.title)}}}"
     yield rf"\label{{tab:{table.stem}}}"
+    yield r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
     yield rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}"
     yield r"\toprule"
     yield from _groups(table)
     yield _row(table.columns)
     yield r"\midrule"
     for row in table.rows:
-        yield _heading(row[0], len(table.columns)) if len(row) == 1 < len(table.columns) else _row(row)
+        yield _heading(row[0], len(table.columns)) if len(row) == 1 < len(table.columns) else _row(row, stacked=wide)
     yield r"\bottomrule"
-    yield r"\end{tabular}"
+    yield r"\end{tabular}}"
     for note in table.footnotes:
         yield rf"\par\smallskip{{\footnotesize {escape_latex(note)}\par}}"
     yield r"\end{table}"
+
+
+def _letters(table: Table) -> int:
+    """Of the widest cell of each column, with what lies between."""
+    rows = [row for row in table.rows if len(row) > 1]
+    return sum(2 + max(len(shown(row[k])) for row in [table.columns, *rows]) for k in range(len(table.columns)))
 
 
 def _groups(table: Table) -> Iterator[str]:
@@ -68,8 +79,19 @@ def _heading(cell: Cell, columns: int) -> str:
     return rf"\multicolumn{{{columns}}}{{l}}{{\textit{{{escape_latex(shown(cell))}}}}} \\"
 
 
-def _row(cells: Sequence[Cell]) -> str:
-    return " & ".join(_cell(cell) for cell in cells) + r" \\"
+def _row(cells: Sequence[Cell], *, stacked: bool = False) -> str:
+    return " & ".join(_stacked(cell) if stacked else _cell(cell) for cell in cells) + r" \\"
+
+
+_WITH_INTERVAL = re.compile(r"(\S{1,12}) (\([^()]{1,40}\))")
+
+
+def _stacked(cell: Cell) -> str:
+    """An interval below its figure."""
+    found = _WITH_INTERVAL.fullmatch(shown(cell))
+    if found is None:
+        return _cell(cell)
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{_cell(found[1])}\\{_cell(found[2])}\end{{tabular}}"
 
 
 def _cell(cell: Cell) -> str:

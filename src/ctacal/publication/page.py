@@ -1,13 +1,12 @@
 """The report as one HTML file: self-contained, printable."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from ctacal.publication.checklists import OPEN, Checklist
 from ctacal.publication.content import Cell, Chart, Publication, Table
 from ctacal.publication.figures import inline_svg
-from ctacal.publication.wording import shown
+from ctacal.publication.wording import shown, unbroken
 
 _STYLE = """
 :root{color-scheme:light}
@@ -26,7 +25,6 @@ table{border-collapse:collapse;font-size:.85rem;border-top:1.5px solid #1c1c1c;b
 font-variant-numeric:tabular-nums}
 td,th{padding:.22rem .7rem;text-align:right;vertical-align:top} td:first-child,th:first-child{text-align:left}
 td:first-child{min-width:6rem} .checklist td:first-child{min-width:0}
-.ci{white-space:nowrap}
 thead tr:last-child th{border-bottom:1px solid #1c1c1c} th{vertical-align:bottom} th.group{text-align:center}
 th.group.named{border-bottom:1px solid #999}
 tbody tr:hover{background:#f3f6f9} tr.heading td{text-align:left;font-style:italic;padding-top:.6rem}
@@ -113,23 +111,13 @@ def _row(row: Sequence[Cell], columns: int) -> str:
     return f"<tr>{''.join(_cell(shown(cell)) for cell in row)}</tr>"
 
 
-_WITH_INTERVAL = re.compile(r"(\S{1,12}) (\([^()]{1,30}\))(.*)")
-
-
-def _broken(text: str) -> str:
-    """A figure with its interval breaks before the interval only."""
-    found = _WITH_INTERVAL.fullmatch(text)
-    if found is None:
-        return escape(text)
-    figure, interval, rest = map(escape, found.groups())
-    return f'{figure} <span class="ci">{interval}</span>{rest}'
-
-
 def _cell(text: str) -> str:
     bare = text.lstrip(" ")
     indent = (len(text) - len(bare)) / 2
     return (
-        f'<td style="padding-left:{0.7 + indent:g}rem">{_broken(bare)}</td>' if indent else f"<td>{_broken(bare)}</td>"
+        f'<td style="padding-left:{0.7 + indent:g}rem">{escape(unbroken(bare))}</td>'
+        if indent
+        else f"<td>{escape(unbroken(bare))}</td>"
     )
 
 

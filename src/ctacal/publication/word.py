@@ -6,11 +6,20 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from ctacal.publication.content import Cell, Table
-from ctacal.publication.wording import shown
+from ctacal.publication.wording import shown, unbroken
 
 if TYPE_CHECKING:
     from docx.document import Document
     from docx.table import _Cell
+
+PORTRAIT = 6
+"""Columns that fit an upright page (own choice)."""
+
+TOGETHER = 30
+"""Rows of a table that is not torn apart (own choice)."""
+
+LETTER_MM, PADDING_MM = 1.4, 4.2
+"""Mean width of a letter of 8 points, bold ones too, and of a cell's margins (Word's own are 1.9 mm a side)."""
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 """A zip file knows no earlier time; the same for all, so that the bytes tell nothing of when they were written."""
@@ -22,25 +31,42 @@ def tables_docx(tables: Sequence[Table], title: str, notice: str) -> bytes:
     from docx.shared import Pt
 
     document = Document()
+    page_mm = _page(document, landscape=any(len(table.columns) > PORTRAIT for table in tables))
     style: Any = document.styles["Normal"]
     style.font.name, style.font.size = "Arial", Pt(9)
     document.core_properties.title, document.core_properties.author = title, "ctacal"
     document.add_heading(title, level=1)
     document.add_paragraph(notice)
     for number, table in enumerate(tables, start=1):
-        _add(document, table, number)
+        _add(document, table, number, page_mm)
     return _without_time(document)
 
 
-def _add(document: "Document", table: Table, number: int) -> None:
+def _page(document: "Document", *, landscape: bool) -> float:
+    """A4 with 20 mm all round; the width in mm that is left for a table."""
+    from docx.enum.section import WD_ORIENT
+    from docx.shared import Mm
+
+    section = document.sections[0]
+    section.orientation = WD_ORIENT.LANDSCAPE if landscape else WD_ORIENT.PORTRAIT
+    width_mm, height_mm = (297.0, 210.0) if landscape else (210.0, 297.0)
+    section.page_width, section.page_height = Mm(width_mm), Mm(height_mm)
+    section.left_margin = section.right_margin = section.top_margin = section.bottom_margin = Mm(20)
+    return width_mm - 40
+
+
+def _add(document: "Document", table: Table, number: int, page_mm: float) -> None:
+    from docx.shared import Pt
+
     caption = document.add_paragraph()
     caption.add_run(f"Table {number}. ").bold = True
     caption.add_run(table.title)
     caption.paragraph_format.keep_with_next = True
     heads = 2 if table.groups else 1
     grid = document.add_table(heads + len(table.rows), len(table.columns))
-    grid.autofit = True
+    grid.autofit = False
     cells = _grid(grid)
+    _set_widths(grid, cells, _widths_mm(table, page_mm))
     if table.groups:
         _groups(cells[0], table.groups)
     for cell, name in zip(cells[heads - 1], table.columns, strict=True):
@@ -51,9 +77,46 @@ def _add(document: "Document", table: Table, number: int) -> None:
     _rule(cells[heads - 1], bottom="single")
     _rule(cells[-1], bottom="single")
     _repeat(grid, heads)
+    if len(table.rows) <= TOGETHER:
+        _keep_together(cells)
     for note in table.footnotes:
-        document.add_paragraph(note).runs[0].italic = True
+        paragraph = document.add_paragraph()
+        paragraph.add_run(note).font.size = Pt(8)
+        paragraph.paragraph_format.space_before, paragraph.paragraph_format.space_after = Pt(3), Pt(0)
     document.add_paragraph()
+
+
+def _widths_mm(table: Table, page_mm: float) -> list[float]:
+    """Of the columns: as wide as their text, or, where that is too wide, as wide as their longest pieces and more."""
+    columns = [
+        [table.columns[k], *(shown(row[k]) for row in table.rows if len(row) > 1)] for k in range(len(table.columns))
+    ]
+    whole = [PADDING_MM + LETTER_MM * max(map(len, texts)) for texts in columns]
+    if sum(whole) <= page_mm:
+        return whole
+    pieces = [[piece for text in texts for piece in unbroken(text).split(" ")] for texts in columns]
+    least = [PADDING_MM + LETTER_MM * max(map(len, some)) for some in pieces]
+    if sum(least) >= page_mm:
+        return [width * page_mm / sum(least) for width in least]
+    spare = (page_mm - sum(least)) / (sum(whole) - sum(least))
+    return [low + spare * (high - low) for low, high in zip(least, whole, strict=True)]
+
+
+def _set_widths(grid: Any, cells: "Sequence[Sequence[_Cell]]", widths_mm: Sequence[float]) -> None:
+    from docx.shared import Mm
+
+    for column, width in zip(grid.columns, widths_mm, strict=True):
+        column.width = Mm(width)
+    for row in cells:
+        for cell, width in zip(row, widths_mm, strict=True):
+            cell.width = Mm(width)
+
+
+def _keep_together(cells: "Sequence[Sequence[_Cell]]") -> None:
+    """The whole table on one page, with its first note."""
+    for row in cells:
+        for cell in row:
+            cell.paragraphs[0].paragraph_format.keep_with_next = True
 
 
 def _grid(grid: Any) -> "list[list[_Cell]]":
@@ -85,8 +148,8 @@ def _write(
     from docx.shared import Mm, Pt
 
     paragraph = cell.paragraphs[0]
-    run = paragraph.add_run(text.lstrip(" "))
-    run.bold, run.italic = bold, italic
+    run = paragraph.add_run(unbroken(text.lstrip(" ")))
+    run.bold, run.italic, run.font.size = bold, italic, Pt(8)
     paragraph.paragraph_format.space_after = Pt(1)
     paragraph.paragraph_format.left_indent = Mm(2) * ((len(text) - len(text.lstrip(" ")) + 1) // 2)
     if right or centre:

@@ -1,6 +1,9 @@
 """Numbers as a reader sees them; a number that is not finite is refused, never printed."""
 
+import re
 from math import floor, isfinite, log10
+
+NO_BREAK = "\u00a0"
 
 
 def _finite(value: float) -> float:
@@ -75,6 +78,18 @@ def count_percent(count: int, of: int) -> str:
     ('908 (40.0 %)', '0')
     """
     return f"{count:,} ({percent(count / of)})" if of else f"{count:,}"
+
+
+_BRACKET = re.compile(r"\([^()]{1,40}\)")
+
+
+def unbroken(text: str) -> str:
+    """With spaces that do not break inside short brackets and before a per cent sign: lines break before a bracket.
+
+    >>> unbroken("0.80 (0.75 to 0.85), p = 1 %").split(" ")
+    ['0.80', '(0.75\\xa0to\\xa00.85),', 'p', '=', '1\\xa0%']
+    """
+    return _BRACKET.sub(lambda found: found.group().replace(" ", NO_BREAK), text).replace(" %", f"{NO_BREAK}%")
 
 
 def _minus(text: str) -> str:
