@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ctacal
 from ctacal.cli.app import main
-from ctacal.cli.demo import SAMPLE_LABELS, SAMPLE_STUDY, SAMPLE_TRUTH
+from ctacal.cli.demo import SAMPLES
 from tests.dicom.test_labels import seg, segment
 from tests.dicom_series import MARKER_INDEX, ct_series, emission_image, uid, write
 from tests.test_study import SCHEMA, WIDE
 
-SAMPLE = Path(str(SAMPLE_STUDY))
-LABELS = Path(str(SAMPLE_LABELS))
-TRUTH = json.loads(SAMPLE_TRUTH.read_text())
+_FOLDER = Path(ctacal.__file__).parent / "sample"
+SAMPLE, LABELS = _FOLDER / "thorax_phantom.zip", _FOLDER / "thorax_phantom_labels.nii.gz"
+TRUTH = json.loads((_FOLDER / "thorax_phantom.json").read_text())
 THRESHOLD = ("--predictor", "threshold")
 """Where it does not matter what finds the calcium."""
 
@@ -287,8 +288,9 @@ def test_demo_leaves_a_score_a_result_and_a_picture(tmp_path: Path) -> None:
     done = subprocess.run([program, "demo", "-o", tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "not a patient" in done.stdout
-    for part in ("true-labels", "threshold"):
-        assert table(tmp_path / part)[0]["status"].startswith("scored")
-        assert len(results(tmp_path / part)) == 1
-        with Image.open(next((tmp_path / part).rglob("montage.png"))) as picture:
+    for part in (tmp_path / name / way for name in SAMPLES for way in ("true-labels", "networks", "threshold")):
+        assert table(part)[0]["status"].startswith("scored")
+        assert len(results(part)) == 1
+        with Image.open(next(part.rglob("montage.png"))) as picture:
             assert np.asarray(picture).std() > 10
+    assert results(tmp_path / "simulated_ctac" / "networks")[0]["category"] != "0"

@@ -146,7 +146,8 @@ def test_demo_shows_the_networks_beside_truth_and_baseline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("demo", "-o", tmp_path, monkeypatch=monkeypatch) == 0
-    names = {folder.name: results(folder)[0]["model"]["name"] for folder in tmp_path.iterdir()}
+    folder = tmp_path / "thorax_phantom"
+    names = {way.name: results(way)[0]["model"]["name"] for way in folder.iterdir()}
     assert names.pop("true-labels") == "labels"
     assert names == {"networks": "by hand", "threshold": "threshold"}
     assert capsys.readouterr().out.count("Agatston") == 4

@@ -1,4 +1,4 @@
-"""``ctacal demo``: the main job on the sample that ships with the package."""
+"""``ctacal demo``: the main job on the samples that ship with the package."""
 
 import json
 from importlib.resources import as_file, files
@@ -8,28 +8,21 @@ import typer
 
 from ctacal.cli import score
 
-SAMPLE_STUDY = files("ctacal").joinpath("sample", "thorax_phantom.zip")
-SAMPLE_LABELS = files("ctacal").joinpath("sample", "thorax_phantom_labels.nii.gz")
-SAMPLE_TRUTH = files("ctacal").joinpath("sample", "thorax_phantom.json")
+SAMPLES = ("thorax_phantom", "simulated_ctac")
+"""A drawn phantom, and a CTAC simulated from physics; benchmarks/make_sample.py makes both."""
+
+_FOLDER = files("ctacal").joinpath("sample")
+
+WAYS = {
+    "true-labels": "the true labels, scored (ctacal score --labels)",
+    "networks": "found by the networks (ctacal score)",
+    "threshold": "found by the baseline without training (ctacal score --predictor threshold)",
+}
 
 
 def run(out: Path) -> int:
-    """Score the sample by its true labels, the networks where they ship, the baseline; returns the exit status."""
-    typer.echo("The sample is a drawn phantom with known calcium, not a patient.")
-    truth = json.loads(SAMPLE_TRUTH.read_text(encoding="utf-8"))
-    typer.echo(f"True label map: Agatston {truth['agatston']['total']:.1f} ({truth['category']})")
-    with as_file(SAMPLE_STUDY) as study, as_file(SAMPLE_LABELS) as labels:
-        ways = {
-            "true-labels": ("the true labels, scored (ctacal score --labels)", score.Options(labels=labels)),
-            "networks": ("found by the networks (ctacal score)", score.Options(predictor="networks")),
-            "threshold": (
-                "found by the baseline without training (ctacal score --predictor threshold)",
-                score.Options(predictor="threshold"),
-            ),
-        }
-        if not score.ships_weights():
-            del ways["networks"]
-        statuses = [_score(study, out / name, told, options) for name, (told, options) in ways.items()]
+    """Score each sample by its true labels, the networks where they ship, the baseline; returns the exit status."""
+    statuses = [_score_sample(name, out / name) for name in SAMPLES]
     typer.echo("")
     for made in sorted(out.rglob("*")):
         if made.is_file():
@@ -37,6 +30,16 @@ def run(out: Path) -> int:
     return max(statuses)
 
 
-def _score(study: Path, out: Path, told: str, options: score.Options) -> int:
-    typer.echo(f"\n{told}:")
+def _score_sample(name: str, out: Path) -> int:
+    truth = json.loads(_FOLDER.joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    typer.echo(f"\n{name}: {truth['statement']}")
+    typer.echo(f"True label map: Agatston {truth['agatston']['total']:.1f} ({truth['category']})")
+    ships = score.ships_weights()
+    with as_file(_FOLDER.joinpath(truth["scan"])) as study, as_file(_FOLDER.joinpath(truth["labels"])) as labels:
+        return max(_score(study, labels, way, out / way) for way in WAYS if ships or way != "networks")
+
+
+def _score(study: Path, labels: Path, way: str, out: Path) -> int:
+    typer.echo(f"\n{WAYS[way]}:")
+    options = score.Options(labels=labels) if way == "true-labels" else score.Options(predictor=way)
     return score.run([study], out, options)
