@@ -75,6 +75,23 @@ def test_labels_written_and_read_again_score_the_same(tmp_path: Path, monkeypatc
     assert not list((tmp_path / "a").rglob("*.png"))
 
 
+def test_the_seg_of_a_study_scores_as_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default it lies beside the report, the SR and the page of all studies."""
+    assert run("score", SAMPLE, "-o", tmp_path / "a", *THRESHOLD, monkeypatch=monkeypatch) == 0
+    (result,) = results(tmp_path / "a")
+    folder = tmp_path / "a" / result["study"]["study_uid"]
+    assert {file.name for file in folder.iterdir()} == {
+        "result.json", "report.html", "report.pdf", "montage.png", "seg.dcm", "sr.dcm",
+    }  # fmt: skip
+    assert {file.name for file in (tmp_path / "a").iterdir()} == {folder.name, "results.csv", "index.html"}
+    again = ("--labels", folder / "seg.dcm", "--write", "json")
+    assert run("score", SAMPLE, "-o", tmp_path / "b", *again, monkeypatch=monkeypatch) == 0
+    (scored,) = results(tmp_path / "b")
+    assert all(scored[name] == result[name] for name in ("agatston", "volume_mm3", "category", "lesions"))
+    assert scored["agatston"]["total"] > 0
+    assert not (tmp_path / "b" / "index.html").exists()
+
+
 def test_one_bad_study_never_stops_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

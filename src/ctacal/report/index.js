@@ -71,7 +71,7 @@ function cell(column, row) {
   const value = row[column.field];
   made.textContent = value === null ? "" : typeof value === "number" ? NUMBER.format(value) : value;
   made.title = column.field === 11 ? row[REASONS] : made.textContent;
-  if (column.field === 0 && value.length > 26) made.textContent = `…${value.slice(-22)}`; /* UIDs differ at their ends */
+  if (column.field === 0 && value.length > 21) made.textContent = `…${value.slice(-19)}`; /* UIDs differ at their ends */
   return made;
 }
 
