@@ -19,12 +19,16 @@ def from_fields(kind: type[T], fields: Mapping[str, Any], where: str = "") -> T:
     if unknown := set(fields) - set(hints):
         raise UsageError(f"{where}{min(unknown)}: unknown; known are {', '.join(hints)}")
     values = {name: _value(hints[name], value, f"{where}{name}") for name, value in fields.items()}
+    if absent := [one.name for one in dataclasses.fields(kind) if _is_needed(one) and one.name not in values]:  # type: ignore[arg-type]
+        raise UsageError(f"{where}{absent[0]}: missing")
     try:
         return kind(**values)
-    except TypeError as problem:
-        raise UsageError(f"{where or kind.__name__}: {problem}") from problem
     except ValueError as problem:
         raise UsageError(f"{where}{problem}") from problem
+
+
+def _is_needed(field: "dataclasses.Field[Any]") -> bool:
+    return field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:

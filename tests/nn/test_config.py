@@ -9,7 +9,8 @@ from ctacal.fields import from_fields
 from ctacal.nn.config import NetworkConfig, Recipe, read_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes"
-RECIPES = sorted(path for path in FOLDER.glob("*.toml") if path.stem != "real_scans")  # that one is no training
+NO_TRAINING = {"real_scans", "paper"}
+RECIPES = sorted(path for path in FOLDER.glob("*.toml") if path.stem not in NO_TRAINING)
 
 
 def written(tmp_path: Path, text: str) -> Path:

@@ -60,6 +60,7 @@ def test_mistakes_are_named(tmp_path: Path, added: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("outcome", "told"),
     [
+        ({"event": "mace"}, "outcome.time: missing"),
         ({"time": "days"}, "outcome.event: give either it or component"),
         ({"time": "days", "event": "mace", "component": [{"name": "death", "event": "death"}]}, "outcome.event"),
         ({"time": "days", "event": "mace", "unit": "hours"}, "outcome.unit: expected"),

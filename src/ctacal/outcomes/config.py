@@ -228,7 +228,9 @@ def read_config(path: Path) -> OutcomesConfig:
     """Read a TOML. Raises ``UsageError`` naming the file and the field that is unknown, missing or impossible."""
     try:
         return from_fields(OutcomesConfig, tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, UsageError) as problem:
+    except OSError as problem:
+        raise UsageError(f"{path}: {problem.strerror}") from problem
+    except (ValueError, UsageError) as problem:
         raise UsageError(f"{path}: {problem}") from problem
 
 

@@ -63,7 +63,9 @@ def read_recipe(path: Path) -> PaperRecipe:
     """Read it. Raises ``UsageError`` naming the file and the field that is unknown or impossible."""
     try:
         return from_fields(PaperRecipe, tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, UsageError) as problem:
+    except OSError as problem:
+        raise UsageError(f"{path}: {problem.strerror}") from problem
+    except (ValueError, UsageError) as problem:
         raise UsageError(f"{path}: {problem}") from problem
 
 
