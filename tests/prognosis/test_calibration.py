@@ -19,7 +19,9 @@ from ctacal.prognosis.calibration import (
     prediction_accuracy,
 )
 from ctacal.prognosis.decision_curve import decision_curve, net_benefit, net_benefit_difference
+from ctacal.prognosis.discrimination import auc_at, delong
 from ctacal.prognosis.kaplan_meier import Z, kaplan_meier
+from ctacal.prognosis.reclassification import net_reclassification
 from ctacal.prognosis.survival_data import Counts, SurvivalData
 from tests.prognosis.oracle import columns, numbers, survival
 
@@ -158,3 +160,14 @@ def test_reasons() -> None:
         net_benefit(PBC, OLD, 2000, 1)
     with pytest.raises(ValueError, match="1 group or more"):
         calibration_groups(PBC, OLD, 2000, 0)
+
+
+def test_follow_up_that_ends_on_the_horizon_is_known() -> None:
+    """All of these prisoners were followed for 52 weeks, or to their arrest: nobody is unknown."""
+    data, week = survival("rossi", "week", "arrest"), 52
+    risk = np.clip(columns("rossi")["prio"] / 20, 0.01, 0.99)
+    assert brier_score(data, risk, week).estimate == pytest.approx(((data.event - risk) ** 2).mean(), rel=1e-12)
+    assert auc_at(data, risk, week).estimate == pytest.approx(delong(data.event, risk).estimate, rel=1e-13)
+    up, died = columns("rossi")["prio"] > 2, data.event
+    nri = net_reclassification(data, np.full(432, 0.1), np.where(up, 0.2, 0.05), week, estimator="ipw").total.estimate
+    assert nri == pytest.approx(2 * (up[died].mean() - up[~died].mean()), rel=1e-12)

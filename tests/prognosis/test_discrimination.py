@@ -144,7 +144,7 @@ def test_reasons() -> None:
     assert same.reason == "nothing varies: the interval has no width"
     assert harrell_c_difference(alive, [1, 2, 3], [3, 2, 1]).estimate is None
     assert auc_at(all_died, [1, 2, 3], 5).reason == "follow-up ends at 3 years, before 5"
-    assert auc_at(all_died, [1, 2, 3], 3).reason == "nobody was followed beyond 3 years without the event"
+    assert auc_at(all_died, [1, 2, 3], 3).reason == "nobody was followed to 3 years without the event"
     assert roc_at(alive, [1, 2, 3], 2).reason == "no event by 2 years"
     assert delong([1, 1], [1, 2]).reason == "all had the event"
     assert delong([0, 0], [1, 2]).reason == "nobody had the event"

@@ -11,7 +11,7 @@ from ctacal.prognosis.censoring import censoring, influence_through_censoring
 from ctacal.prognosis.cox import NoModel, cox
 from ctacal.prognosis.discrimination import Influenced, difference, single, small_sample, undefined
 from ctacal.prognosis.kaplan_meier import Z, kaplan_meier, life_table
-from ctacal.prognosis.reclassification import checked_risk, why_undefined
+from ctacal.prognosis.reclassification import checked_risk, free_at, why_undefined
 from ctacal.prognosis.survival_data import Floats, SurvivalData
 
 BRIER = "Brier score, inverse probability of censoring weights"
@@ -38,9 +38,9 @@ class CalibrationGroup:
 def brier_score(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
     """Mean of (event by the horizon - risk)^2 over the patients, those who are known weighted for those who are not.
 
-    (1 - risk)^2 / G(t-) with the event at t, risk^2 / G(horizon) if followed beyond the horizon, else 0; over n (Graf E
-    et al., Stat Med 1999;18:2529-2545; Gerds TA, Schumacher M, Biom J 2006;48:1029-1040). The interval includes that G
-    is estimated; as R's riskRegression. Raises ``ValueError`` where a risk is no probability.
+    (1 - risk)^2 / G(t-) with the event at t, risk^2 / G(horizon-) if followed to the horizon without, else 0; over n
+    (Graf E et al., Stat Med 1999;18:2529-2545; Gerds TA, Schumacher M, Biom J 2006;48:1029-1040). The interval includes
+    that G is estimated; as R's riskRegression. Raises ``ValueError`` where a risk is no probability.
     """
     return single(_brier(data, checked_risk(data, risk), horizon), f"{BRIER} at {horizon:g} {data.unit}", data.n)
 
@@ -76,8 +76,8 @@ def _brier(data: SurvivalData, risk: Floats, horizon: float) -> Influenced:
     if reason:
         return undefined(reason)
     own = censoring(data)
-    case, control = data.event & (data.time <= horizon), data.time > horizon
-    ticks = np.where(control, own.ticks_until(np.full(data.n, horizon)), own.ticks_before(data.time))
+    case, control = data.event & (data.time <= horizon), free_at(data, horizon)
+    ticks = own.ticks_before(np.minimum(data.time, horizon))
     loss = np.where(case, (1 - risk) ** 2, np.where(control, risk**2, 0.0))
     weighted = np.divide(loss, own.survival[ticks], out=np.zeros(data.n), where=loss > 0)
     brier = float(weighted.mean())
@@ -154,11 +154,12 @@ def calibration_slope(data: SurvivalData, risk: ArrayLike, horizon: float) -> Es
     ``brier_score``.
     """
     values, method = checked_risk(data, risk), f"{SLOPE}, at {horizon:g} {data.unit}"
-    reason = why_undefined(data, horizon) if data.n and data.time.max() > horizon else "" if data.n else "no patients"
-    reason = reason or _no_log_log(values)
+    ended = SurvivalData(np.minimum(data.time, horizon), data.event & (data.time <= horizon), data.unit)
+    reason = (
+        _no_log_log(values) if ended.events else f"no event by {horizon:g} {data.unit}" if data.n else "no patients"
+    )
     if reason:
         return Estimate(None, None, None, method, data.n, reason)
-    ended = SurvivalData(np.minimum(data.time, horizon), data.event & (data.time <= horizon), data.unit)
     model = cox(ended, np.log(-np.log1p(-values)), ["the risk"])
     if isinstance(model, NoModel):
         return Estimate(None, None, None, method, data.n, model.reason)

@@ -28,10 +28,6 @@ class Censoring:
         """How many times lie before each of these."""
         return np.searchsorted(self.times, time, side="left").astype(np.int64)
 
-    def ticks_until(self, time: Floats) -> Counts:
-        """How many times lie before or at each of these."""
-        return np.searchsorted(self.times, time, side="right").astype(np.int64)
-
 
 def censoring(data: SurvivalData) -> Censoring:
     """G of these patients; ``ticks`` index its ``survival``."""

@@ -10,7 +10,7 @@ from ctacal.agreement import Estimate
 from ctacal.prognosis.censoring import Censoring, censoring, influence_through_censoring
 from ctacal.prognosis.concordance import pair_sums
 from ctacal.prognosis.kaplan_meier import Z
-from ctacal.prognosis.reclassification import why_undefined
+from ctacal.prognosis.reclassification import free_at, why_undefined
 from ctacal.prognosis.survival_data import Flags, Floats, SurvivalData
 
 HARRELL = "Harrell's C, infinitesimal jackknife"
@@ -128,7 +128,7 @@ def _concordance(data: SurvivalData, score: Floats, own: Censoring | None, tau: 
 def auc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
     """Probability that a patient with the event by the horizon has a higher risk than one without; ties a half.
 
-    Cases (event by the horizon) are weighted with 1 / G(t-), controls are those followed beyond it (Uno H et al., J Am
+    Cases (event by the horizon) are weighted with 1 / G(t-), controls are those followed to it (Uno H et al., J Am
     Stat Assoc 2007;102:527-537; Blanche P et al., Stat Med 2013;32:5381-5397, whose variance, with the estimated G, is
     used). Raises as ``harrell_c``.
     """
@@ -146,7 +146,7 @@ def _auc(data: SurvivalData, score: Floats, horizon: float) -> Influenced:
     if reason:
         return undefined(reason)
     own = censoring(data)
-    case, control = data.event & (data.time <= horizon), data.time > horizon
+    case, control = data.event & (data.time <= horizon), free_at(data, horizon)
     weight = np.where(case, 1 / own.survival[own.ticks_before(data.time)], 0.0)
     cases, controls = weight.sum(), control.sum()
     higher = _share_below(score[control], np.ones(controls), score)  # than this share of the controls
@@ -194,7 +194,7 @@ def roc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> RocCurve:
     if reason:
         return RocCurve(np.zeros(0), np.zeros(0), np.zeros(0), method, data.n, reason)
     own = censoring(data)
-    case, control = data.event & (data.time <= horizon), data.time > horizon
+    case, control = data.event & (data.time <= horizon), free_at(data, horizon)
     weight = np.where(case, 1 / own.survival[own.ticks_before(data.time)], 0.0)
     values, index = np.unique(score, return_inverse=True)
     found, passed = (np.cumsum(np.bincount(index, weights=one)[::-1]) / one.sum() for one in (weight, 1.0 * control))

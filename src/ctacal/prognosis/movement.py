@@ -46,7 +46,7 @@ def _by_kaplan_meier(time: Floats, event: Flags, weight: Floats, move: Counts, h
 def censoring_weights(
     time: Floats, event: Flags, weight: Floats, horizon: float, case: Floats, control: Floats
 ) -> None:
-    """Fill ``case`` (n,): weight / G(t-) of those with the event by the horizon, ``control``: weight of those after it.
+    """Fill ``case`` (n,): weight / G(t-) of those with the event by the horizon, ``control``: weight of those without.
 
     G is Kaplan-Meier of the censoring; at one time events come before censorings. Rows by falling time.
     """
@@ -59,7 +59,7 @@ def censoring_weights(
         while first > 0 and time[first - 1] == time[last - 1]:
             first -= 1
         for i in range(first, last):
-            early = time[i] <= horizon
+            early = time[i] < horizon or (event[i] and time[i] == horizon)
             case[i] = weight[i] / free if early and event[i] else 0.0
             control[i] = 0.0 if early else weight[i]
             gone += weight[i]

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from ctacal.agreement import Estimate
 from ctacal.prognosis.kaplan_meier import kaplan_meier
 from ctacal.prognosis.movement import MOVES, moves
-from ctacal.prognosis.survival_data import Counts, Floats, SurvivalData
+from ctacal.prognosis.survival_data import Counts, Flags, Floats, SurvivalData
 
 Kind = Literal["category-free", "categorical", "IDI"]
 Estimator = Literal["kaplan-meier", "ipw"]
@@ -80,7 +80,7 @@ def net_reclassification(
     Up: into a higher class of risk, classes beginning at the ``cutoffs``; without cut-offs, to any larger risk.
     Kaplan-Meier: P(up | event) = p_up (1 - S_up) / (1 - S), P(up | no event) = p_up S_up / S, survival S at the
     horizon, of all and of those who moved up (Pencina MJ et al., Stat Med 2011;30:11-21). IPW: patients with the event
-    weighted with 1 / G(t-), G Kaplan-Meier of the censoring; those followed beyond the horizon count alike (Uno H et
+    weighted with 1 / G(t-), G Kaplan-Meier of the censoring; those followed to the horizon count alike (Uno H et
     al., Stat Med 2013;32:2430-2442). Raises ``ValueError`` where a risk is no probability or the cut-offs do not rise
     between 0 and 1.
     """
@@ -131,6 +131,12 @@ def moved(data: SurvivalData, old: Floats, new: Floats, horizon: float, cutoffs:
     return out
 
 
+def free_at(data: SurvivalData, horizon: float) -> Flags:
+    """(n,) whether a patient is known to be free of the event at the horizon: followed beyond it, or just to it."""
+    free: Flags = (data.time > horizon) | ((data.time == horizon) & ~data.event)
+    return free
+
+
 def why_undefined(data: SurvivalData, horizon: float) -> str:
     """Why no measure of a risk by the horizon can be had from these patients; else empty."""
     if not data.n:
@@ -139,8 +145,8 @@ def why_undefined(data: SurvivalData, horizon: float) -> str:
         return f"no event by {horizon:g} {data.unit}"
     if data.time.max() < horizon:
         return f"follow-up ends at {data.time.max():g} {data.unit}, before {horizon:g}"
-    if not (data.time > horizon).any():
-        return f"nobody was followed beyond {horizon:g} {data.unit} without the event"
+    if not free_at(data, horizon).any():
+        return f"nobody was followed to {horizon:g} {data.unit} without the event"
     return ""
 
 
