@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from ctacal.errors import Code, UsageError
+from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
 from ctacal.nn import predict
 from ctacal.nn.calibration import CATEGORY_KEYS, Calibration
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
+from ctacal.nn.fitness import Figures
 from ctacal.nn.gated import GatedScale
 from ctacal.nn.inputs import Floats
 from ctacal.scores import SCCT_2016, score_label_map
@@ -161,3 +163,20 @@ def test_a_card_without_them(tmp_path: Path) -> None:
 def test_a_card_that_is_wrong(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         predict.load_model(model_folder(tmp_path, **wrong))
+
+
+def test_a_kernel_that_enhances_edges_is_looked_at_through_a_blur() -> None:
+    """Fine and loud noise goes from what the calcium network sees; a bright block stays; other scans are as they are."""
+    hu = np.random.default_rng(3).normal(40, 45, (6, 64, 64)).astype(np.float32)
+    hu[2:4, 30:38, 30:38] = 500
+    volume = Volume(hu, Geometry.from_spacing((6, 64, 64), (3.0, 0.8, 0.8)))
+    figures = Figures(
+        noise_sd_hu=45.0, noise_grain_mm=0.45, slice_correlation=0.0, slice_spacing_mm=3.0, pixel_mm=0.8, field_mm=50.0,
+        blood_hu=40.0, border_blur_mm=None, metal_mm3=0.0,
+    )  # fmt: skip
+    seen = predict._as_soft_kernel(volume, figures)
+    assert (seen.hu[:2] >= 130).sum() < 0.02 * (volume.hu[:2] >= 130).sum()
+    assert seen.hu[2, 33, 33] > 450
+    for name, value in (("noise_grain_mm", 0.8), ("noise_sd_hu", 15.0), ("noise_grain_mm", None)):
+        like: Figures = replace(figures, **{name: value})
+        assert predict._as_soft_kernel(volume, like) is volume

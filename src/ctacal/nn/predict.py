@@ -54,6 +54,10 @@ alone seldom reaches it (own choice; the networks are trained from 50 HU on)."""
 CONTEXT_SLICES = 2
 """Slices without a candidate that the calcium network still sees at either end (own choice)."""
 
+SHARP_GRAIN_MM, SHARP_NOISE_HU, SOFTENING_MM = 0.6, 25.0, 1.2
+"""A scan with finer and louder noise than that comes from a kernel that enhances edges; a Gaussian of this SD brings it
+to the resolution of soft-tissue kernels. Soft kernels read 0.7 mm and more (own choice, docs/log.md)."""
+
 HU_PER_MG_CM3 = 1.28
 """Of hydroxyapatite at 120 kVp: 200 mg/cm3 reads 255 to 262 HU (the simulator's beam; QRM phantom). Other voltages are
 not corrected for."""
@@ -146,9 +150,12 @@ class Model:
     def find(self, volume: Volume, rule: ScoringRule) -> Found:
         """Run the networks on a canonical volume. Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
         heart = locate_heart(volume, self.heart)
-        at = _candidates(volume, heart, rule.threshold_hu)
-        probability, mass_mg = self._calcium_at(volume, heart, at)
-        return Found(volume, rule, heart, figures_of(volume, heart), at, probability, mass_mg)
+        figures = figures_of(volume, heart)
+        seen = _as_soft_kernel(volume, figures)
+        at = _candidates(seen, heart, rule.threshold_hu)
+        at = tuple(index[volume.hu[at] >= rule.threshold_hu] for index in at)
+        probability, mass_mg = self._calcium_at(seen, heart, at)
+        return Found(volume, rule, heart, figures, at, probability, mass_mg)
 
     def answered(self, found: Found) -> Answer:
         """What counts: voxels whose probability of being coronary reaches ``least_coronary``; then the likeliest."""
@@ -184,6 +191,22 @@ class Model:
         near = along_slices(grown(inside, HEART_REACH_MM, grid.spacing_mm[1]), end_slices(heart.geometry))
         mass_mg = excess_mass_mg(hu, probability, near, self.calcium.classes, grid.voxel_volume_mm3)
         return _sampled(probability, volume.geometry, grid, at), mass_mg
+
+
+def _as_soft_kernel(volume: Volume, figures: Figures) -> Volume:
+    """What the calcium network looks at: where an edge-enhancing kernel made the scan, a blurred copy.
+
+    Such kernels (of lungs and bones) lift every border of fat and noise alike above 130 HU. Only where calcium lies is
+    taken from the copy; what it scores, from the scan's own HU.
+    """
+    if figures.noise_grain_mm is None or figures.noise_sd_hu is None:
+        return volume
+    if figures.noise_grain_mm >= SHARP_GRAIN_MM or figures.noise_sd_hu < SHARP_NOISE_HU:
+        return volume
+    from scipy import ndimage
+
+    sd = [0.0, *(SOFTENING_MM / mm for mm in volume.geometry.spacing_mm[1:])]
+    return Volume(np.asarray(ndimage.gaussian_filter(volume.hu.astype(np.float32), sd), np.float32), volume.geometry)
 
 
 def _about(at: Index, grid: Geometry, scan: Geometry) -> Geometry:
