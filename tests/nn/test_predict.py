@@ -166,7 +166,7 @@ def test_a_card_that_is_wrong(tmp_path: Path, wrong: dict[str, Any]) -> None:
 
 
 def test_a_kernel_that_enhances_edges_is_looked_at_through_a_blur() -> None:
-    """Fine and loud noise goes from what the calcium network sees; a bright block stays; other scans are as they are."""
+    """Fine and loud noise goes from what the network sees; a bright block stays; other scans are as they are."""
     hu = np.random.default_rng(3).normal(40, 45, (6, 64, 64)).astype(np.float32)
     hu[2:4, 30:38, 30:38] = 500
     volume = Volume(hu, Geometry.from_spacing((6, 64, 64), (3.0, 0.8, 0.8)))
