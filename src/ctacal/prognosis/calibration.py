@@ -10,7 +10,7 @@ from ctacal.agreement import Estimate
 from ctacal.prognosis.censoring import censoring, influence_through_censoring
 from ctacal.prognosis.cox import NoModel, cox
 from ctacal.prognosis.discrimination import Influenced, difference, single, small_sample, undefined
-from ctacal.prognosis.kaplan_meier import Z, kaplan_meier, life_table
+from ctacal.prognosis.kaplan_meier import Z, kaplan_meier, last_known_risk, life_table
 from ctacal.prognosis.reclassification import checked_risk, free_at, why_undefined
 from ctacal.prognosis.survival_data import Floats, SurvivalData
 
@@ -68,7 +68,7 @@ def prediction_accuracy(data: SurvivalData, risk: ArrayLike, horizon: float) -> 
 def null_brier(data: SurvivalData, horizon: float) -> Influenced:
     """Of the Kaplan-Meier risk; that it is estimated adds nothing, for it is where the score is least."""
     reason = why_undefined(data, horizon)
-    return undefined(reason) if reason else _brier(data, np.full(data.n, _observed(data, horizon)), horizon)
+    return undefined(reason) if reason else _brier(data, np.full(data.n, last_known_risk(data, horizon)), horizon)
 
 
 def _brier(data: SurvivalData, risk: Floats, horizon: float) -> Influenced:
@@ -85,12 +85,6 @@ def _brier(data: SurvivalData, risk: Floats, horizon: float) -> Influenced:
     return Influenced(brier, influence / data.n * small_sample(data.n))
 
 
-def _observed(data: SurvivalData, horizon: float) -> float:
-    """1 - Kaplan-Meier at the horizon; its last value where follow-up ends before."""
-    curve = kaplan_meier(data)
-    return 1 - float(np.concatenate([[1.0], curve.survival])[np.searchsorted(curve.times, horizon, side="right")])
-
-
 def observed_risk(data: SurvivalData, horizon: float) -> Influenced:
     """1 - Kaplan-Meier at the horizon, with each patient's influence on it (their squares sum to Greenwood's)."""
     times, at_risk, events, _ = life_table(data)
@@ -102,7 +96,7 @@ def observed_risk(data: SurvivalData, horizon: float) -> Influenced:
     happened = data.event & (own < counted)
     gain = until[np.minimum(np.where(data.event, own, own + 1), counted)]
     gain[happened] -= 1 / at_risk[own[happened]]
-    observed = _observed(data, horizon)
+    observed = last_known_risk(data, horizon)
     return Influenced(observed, -(1 - observed) * gain)
 
 

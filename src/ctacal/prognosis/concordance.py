@@ -25,15 +25,8 @@ def _below(tree: Floats, rank: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def pair_sums(
-    time: Floats, event: Flags, rank: Counts, weight: Floats, ranks: int, as_first: Floats, as_later: Floats
-) -> None:
-    """Fill ``as_first`` and ``as_later`` (n, 2): concordant pairs (ties of risk a half) and all pairs of each patient.
-
-    A pair counts where one had the event while the other was followed longer, or to the same time without the event;
-    concordant where the first of them had the higher rank of risk. It counts with the ``weight`` of the first. Rows by
-    falling time, at one time those without the event first; ``rank`` from 0.
-    """
+def _count_as_first(time: Floats, event: Flags, rank: Counts, weight: Floats, ranks: int, as_first: Floats) -> None:
+    """Against all who were followed longer: they are in the tree, by falling time."""
     n = len(time)
     tree, inside = np.zeros(ranks + 1), 0.0
     i = 0
@@ -54,8 +47,13 @@ def pair_sums(
                 _insert(tree, rank[row], 1.0)
                 inside += 1.0
         i = last
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _count_as_later(time: Floats, event: Flags, rank: Counts, weight: Floats, ranks: int, as_later: Floats) -> None:
+    """Against all who had the event before: they are in the tree with their weight, by rising time."""
     tree, inside = np.zeros(ranks + 1), 0.0
-    last = n
+    last = len(time)
     while last > 0:
         first = last
         while first > 0 and time[first - 1] == time[last - 1]:
@@ -72,3 +70,17 @@ def pair_sums(
                         _insert(tree, rank[row], weight[row])
                         inside += weight[row]
         last = first
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def pair_sums(
+    time: Floats, event: Flags, rank: Counts, weight: Floats, ranks: int, as_first: Floats, as_later: Floats
+) -> None:
+    """Fill ``as_first`` and ``as_later`` (n, 2): concordant pairs (ties of risk a half) and all pairs of each patient.
+
+    A pair counts where one had the event while the other was followed longer, or to the same time without the event;
+    concordant where the first of them had the higher rank of risk. It counts with the ``weight`` of the first. Rows by
+    falling time, at one time those without the event first; ``rank`` from 0.
+    """
+    _count_as_first(time, event, rank, weight, ranks, as_first)
+    _count_as_later(time, event, rank, weight, ranks, as_later)

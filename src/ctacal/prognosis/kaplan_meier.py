@@ -102,6 +102,12 @@ def kaplan_meier(data: SurvivalData, interval: Interval = "log-log") -> Survival
     )
 
 
+def last_known_risk(data: SurvivalData, horizon: float) -> float:
+    """1 - survival at the horizon; where follow-up ends before, what it was then."""
+    curve = kaplan_meier(data)
+    return 1 - float(np.concatenate([[1.0], curve.survival])[np.searchsorted(curve.times, horizon, side="right")])
+
+
 def life_table(data: SurvivalData) -> tuple[Floats, Floats, Floats, Floats]:
     """(k,) each: distinct times, at risk just before, events, and all who leave at them."""
     times, row = np.unique(data.time, return_inverse=True)

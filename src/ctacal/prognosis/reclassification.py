@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ctacal.agreement import Estimate
-from ctacal.prognosis.kaplan_meier import kaplan_meier
+from ctacal.prognosis.kaplan_meier import last_known_risk
 from ctacal.prognosis.movement import MOVES, moves
 from ctacal.prognosis.survival_data import Counts, Flags, Floats, SurvivalData
 
@@ -211,13 +211,7 @@ def reclassification_table(
         for j in range(size):
             rows = (old == i) & (new == j)
             counts[i, j] = rows.sum()
-            events[i, j] = counts[i, j] * _risk_within(data.take(rows), horizon)
+            events[i, j] = counts[i, j] * last_known_risk(data.take(rows), horizon)
     edges = ["0", *(f"{limit:g}" for limit in limits), "1"]
     classes = tuple(f"{low} to {high}" for low, high in pairwise(edges))
     return ReclassificationTable(classes, counts, events, counts - events, "events by Kaplan-Meier within each cell")
-
-
-def _risk_within(data: SurvivalData, horizon: float) -> float:
-    """1 - Kaplan-Meier at the horizon; its last value where follow-up ends before."""
-    curve = kaplan_meier(data)
-    return 1 - float(np.concatenate([[1.0], curve.survival])[np.searchsorted(curve.times, horizon, side="right")])
