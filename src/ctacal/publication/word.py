@@ -33,7 +33,7 @@ def tables_docx(tables: Sequence[Table], title: str, notice: str) -> bytes:
     document = Document()
     page_mm = _page(document, landscape=any(len(table.columns) > PORTRAIT for table in tables))
     style: Any = document.styles["Normal"]
-    style.font.name, style.font.size = "Arial", Pt(9)
+    style.font.name, style.font.size, style.paragraph_format.space_after = "Arial", Pt(8), Pt(1)
     document.core_properties.title, document.core_properties.author = title, "ctacal"
     document.add_heading(title, level=1)
     document.add_paragraph(notice)
@@ -62,6 +62,9 @@ def _add(document: "Document", table: Table, number: int, page_mm: float) -> Non
     caption.add_run(f"Table {number}. ").bold = True
     caption.add_run(table.title)
     caption.paragraph_format.keep_with_next = True
+    caption.paragraph_format.space_after = Pt(4)
+    for run in caption.runs:
+        run.font.size = Pt(9)
     heads = 2 if table.groups else 1
     grid = document.add_table(heads + len(table.rows), len(table.columns))
     grid.autofit = False
@@ -80,9 +83,7 @@ def _add(document: "Document", table: Table, number: int, page_mm: float) -> Non
     if len(table.rows) <= TOGETHER:
         _keep_together(cells)
     for note in table.footnotes:
-        paragraph = document.add_paragraph()
-        paragraph.add_run(note).font.size = Pt(8)
-        paragraph.paragraph_format.space_before, paragraph.paragraph_format.space_after = Pt(3), Pt(0)
+        document.add_paragraph(note).paragraph_format.space_before = Pt(3)
     document.add_paragraph()
 
 
@@ -145,13 +146,16 @@ def _write(
     cell: "_Cell", text: str, *, bold: bool = False, italic: bool = False, right: bool = False, centre: bool = False
 ) -> None:
     from docx.enum.text import WD_ALIGN_PARAGRAPH
-    from docx.shared import Mm, Pt
+    from docx.shared import Mm
 
-    paragraph = cell.paragraphs[0]
-    run = paragraph.add_run(unbroken(text.lstrip(" ")))
-    run.bold, run.italic, run.font.size = bold, italic, Pt(8)
-    paragraph.paragraph_format.space_after = Pt(1)
-    paragraph.paragraph_format.left_indent = Mm(2) * ((len(text) - len(text.lstrip(" ")) + 1) // 2)
+    paragraph, bare = cell.paragraphs[0], text.lstrip(" ")
+    run = paragraph.add_run(unbroken(bare))
+    if bold:
+        run.bold = True
+    if italic:
+        run.italic = True
+    if bare != text:
+        paragraph.paragraph_format.left_indent = Mm(2 * ((len(text) - len(bare) + 1) // 2))
     if right or centre:
         paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER if centre else WD_ALIGN_PARAGRAPH.RIGHT
 
