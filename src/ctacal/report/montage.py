@@ -139,7 +139,7 @@ def tinted(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.
     inner = labels.copy()
     for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
         inner[labels != np.roll(labels, step, axis)] = 0
-    for label in Calcium:
+    for label in (Calcium(value) for value in np.unique(labels[labels > 0])):
         colour = np.array(VESSEL_COLOURS[label])
         body, edge = inner == label, (labels == label) & (inner == 0)
         picture[body] = (picture[body] * (1 - FILL_OPACITY) + colour * FILL_OPACITY).astype(np.uint8)

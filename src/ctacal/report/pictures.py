@@ -63,8 +63,14 @@ class Pictures:
     def key_slices(self) -> list[Picture]:
         """The slice that scores most, in each vessel with calcium; where there is none, the middle of the heart."""
         scan = _scan(self.result)
-        found = [_key_slice(self.result, scan, label) for label in Calcium]
-        return [picture for picture in found if picture] or [_middle(self.result, scan)]
+        found = [_key_slice(self.result, scan, self.counted, label) for label in Calcium]
+        return [picture for picture in found if picture] or [_middle(scan, self.counted)]
+
+    @cached_property
+    def counted(self) -> NDArray[np.uint8]:
+        """Labels of the voxels that reach the threshold: what is drawn is what is scored."""
+        scan, threshold_hu = _scan(self.result), self.result.rule.threshold_hu if self.result.rule else 0.0
+        return np.where(scan.volume.hu >= threshold_hu, scan.labels.labels, np.uint8(0))
 
     @cached_property
     def locators(self) -> list[Picture]:
@@ -72,7 +78,7 @@ class Pictures:
         scan = _scan(self.result)
         slices = [index for label in Calcium if (index := _best_component(scan, self.result, label)) is not None]
         heights = [int(scan.lesions.slice_index[index]) for index in slices]
-        return [_locator(self.result, scan, axis, heights) for axis in (1, 2)]
+        return [_locator(scan, self.counted, axis, heights) for axis in (1, 2)]
 
 
 def _scan(result: StudyResult) -> Scan:
@@ -88,21 +94,21 @@ def _best_component(scan: Scan, result: StudyResult, label: Calcium) -> int | No
     return int(agatston.argmax()) if agatston.any() else None
 
 
-def _key_slice(result: StudyResult, scan: Scan, label: Calcium) -> Picture | None:
+def _key_slice(result: StudyResult, scan: Scan, counted: NDArray[np.uint8], label: Calcium) -> Picture | None:
     best = _best_component(scan, result, label)
     if best is None:
         return None
     lesions = scan.lesions
     index, row, column = (int(n) for n in np.rint(lesions.centroid[best]))
-    picture = _square(result, scan, (index, row, column))
+    picture = _square(scan, counted, (index, row, column))
     name = VESSEL_NAMES[label]
     told = f"{name[0].upper()}{name[1:]}: slice {index + 1}, peak {lesions.peak_hu[best]:.0f} HU"
     return Picture(picture, told)
 
 
-def _middle(result: StudyResult, scan: Scan) -> Picture:
+def _middle(scan: Scan, counted: NDArray[np.uint8]) -> Picture:
     index, row, column = _centre(scan)
-    return Picture(_square(result, scan, (index, row, column), HEART_MM), f"No calcium counted: slice {index + 1}")
+    return Picture(_square(scan, counted, (index, row, column), HEART_MM), f"No calcium counted: slice {index + 1}")
 
 
 def _centre(scan: Scan) -> tuple[int, int, int]:
@@ -118,13 +124,15 @@ def _centre(scan: Scan) -> tuple[int, int, int]:
     return index, row, column
 
 
-def _square(result: StudyResult, scan: Scan, centre: tuple[int, int, int], side_mm: float = KEY_MM) -> Image.Image:
+def _square(
+    scan: Scan, counted: NDArray[np.uint8], centre: tuple[int, int, int], side_mm: float = KEY_MM
+) -> Image.Image:
     """A square around a voxel, black where the scan ends."""
     index, *middle = centre
     spacing_mm = scan.volume.geometry.spacing_mm[1:]
     half = [max(2, round(side_mm / 2 / mm)) for mm in spacing_mm]
     hu = _cut(scan.volume.hu[index], middle, half, CALCIUM_WINDOW_HU[0])
-    labels = _cut(_counted(result, scan)[index], middle, half, 0)
+    labels = _cut(counted[index], middle, half, 0)
     picture = _drawn(hu, labels, (KEY_PIXELS, KEY_PIXELS))
     draw = ImageDraw.Draw(picture)
     _write(draw, (8, KEY_PIXELS / 2), "R", 15, "lm")
@@ -149,12 +157,6 @@ def _cut(plane: NDArray[Any], middle: Sequence[int], half: Sequence[int], fill: 
     return whole
 
 
-def _counted(result: StudyResult, scan: Scan) -> NDArray[np.uint8]:
-    """Labels of the voxels that reach the threshold: what is drawn is what is scored."""
-    threshold_hu = result.rule.threshold_hu if result.rule else 0.0
-    return np.where(scan.volume.hu >= threshold_hu, scan.labels.labels, 0).astype(np.uint8)
-
-
 def _drawn(hu: NDArray[Any], labels: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
     low, high = CALCIUM_WINDOW_HU
     grey = np.clip((hu.astype(np.float32) - low) / (high - low) * 255, 0, 255).astype(np.uint8)
@@ -163,14 +165,14 @@ def _drawn(hu: NDArray[Any], labels: NDArray[np.uint8], size: tuple[int, int]) -
     return Image.fromarray(tinted(np.array(picture), enlarged))
 
 
-def _locator(result: StudyResult, scan: Scan, axis: int, heights: Sequence[int]) -> Picture:
+def _locator(scan: Scan, counted: NDArray[np.uint8], axis: int, heights: Sequence[int]) -> Picture:
     """The plane across ``axis`` (1: coronal, 2: sagittal), head up, with all calcium projected onto it."""
     geometry = scan.volume.geometry
     centre, across = _centre(scan), 3 - axis
     half = round(LOCATOR_MM / 2 / geometry.spacing_mm[across])
     span = slice(max(0, centre[across] - half), centre[across] + half)
     hu = np.take(scan.volume.hu, centre[axis], axis=axis)[::-1, span]
-    labels = _counted(result, scan).max(axis=axis)[::-1, span]
+    labels = counted.max(axis=axis)[::-1, span]
     tall, wide = hu.shape[0] * geometry.spacing_mm[0], hu.shape[1] * geometry.spacing_mm[across]
     height = round(LOCATOR_PIXELS * min(max(tall / wide, 1 / MAX_ASPECT), MAX_ASPECT))
     picture = _drawn(hu, labels, (LOCATOR_PIXELS, height))

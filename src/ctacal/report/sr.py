@@ -127,7 +127,6 @@ def _vessel_group(filing: Filing, segmentation: Dataset, number: int, label: Cal
         ),
         finding_category=ABNORMAL.coded(),
         finding_type=CALCIFICATION.coded(),
-        algorithm_id=_algorithm(filing.result),
         finding_sites=[sr.FindingSite(REGIONS[label].coded())],
         measurements=[_measurement(name, _of(tally, label)) for name, tally in quantities if tally],
         qualitative_evaluations=_acquisition(filing.result),

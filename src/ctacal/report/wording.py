@@ -175,7 +175,7 @@ def mass_note(result: StudyResult) -> str:
     if result.scores and result.scores.mass_mg:
         return "Mass by the calibration factor given."
     if any(name.startswith(_EXCESS_MASS) for name in result.uncertainty or {}):
-        return "Mass estimated from what calcium adds to each voxel, faint ones too; noise adds to it."
+        return "Mass estimated from what calcium adds to each voxel; noise adds to it too."
     return "No mass without a calibration factor."
 
 
