@@ -172,10 +172,11 @@ def measured(
     def warm(folder: Path, predict: Predictor) -> Callable[[], object]:
         return lambda: score_study(read_studies([folder]).studies[0], predict)
 
+    written = ["-o", out, "--write", "json,png"]  # what all outputs cost is the matter of outputs.py
     threshold, threshold_mb = command(
-        "cold: ctacal score, baseline", ["score", str(ct), "-o", out, "--predictor", "threshold"], runs, 1.5
+        "cold: ctacal score, baseline", ["score", str(ct), *written, "--predictor", "threshold"], runs, 1.5
     )
-    with_networks = ["-o", out, "--model", str(weights), "--runtime", runtime]
+    with_networks = [*written, "--model", str(weights), "--runtime", runtime]
     networks, networks_mb = command("cold: ctacal score, networks", ["score", str(ct), *with_networks], runs, 1.2)
     jpeg, _ = command("cold: ctacal score, networks, JPEG 2000", ["score", str(j2k), *with_networks], runs, 2.0)
     rows = [
