@@ -10,7 +10,7 @@ import typer
 from ctacal.cli.progress import progress
 from ctacal.errors import UsageError
 
-NEEDED = {"pandas": "pandas", "numba": "numba", "tableone": "tableone"}
+NEEDED = {"pandas": "pandas", "numba": "numba"}
 
 
 def run(table: Path, config: Path | None, out: Path | None, *, drop: str = "", example: bool = False) -> int:

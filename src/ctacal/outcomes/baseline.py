@@ -1,19 +1,17 @@
 """Who the patients are: follow-up, what is missing, and the baseline table by calcium category."""
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ctacal.agreement import CATEGORIES
+from ctacal.outcomes.differences import between_pairs, counts_test, numbers_test
 from ctacal.outcomes.part import LABELS, Footnotes, Part
 from ctacal.outcomes.patients import Covariate, Patients
 from ctacal.prognosis.kaplan_meier import median_follow_up
-from ctacal.prognosis.survival_data import Floats
-from ctacal.publication import Cell, Section, Table, count_percent, p_value
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ctacal.prognosis.survival_data import Counts, Floats
+from ctacal.publication import Cell, Section, Table, count_percent
+from ctacal.publication.wording import number
 
 SKEWED = 1.0
 """Absolute skewness from which a number is told by its median and quartiles (own choice)."""
@@ -47,50 +45,25 @@ def cohort_part(patients: Patients) -> Part:
 
 
 def baseline_part(patients: Patients) -> Part:
-    """Covariates by the model's category, with tests and standardised differences (by the tableone library)."""
+    """Covariates by the model's category, with tests and standardised differences."""
     title = f"Baseline by calcium category ({patients.model.name})"
     if not patients.covariates:
         return Part(Section("Baseline", ("No covariates are named: there is no baseline table.",)), {})
-    found = _tableone(patients)
     present = [LABELS[place] for place in patients.model.present]
-    columns = ("", "All", *present, *(("Largest SMD", "p") if len(present) > 1 else ()))
-    rows: list[tuple[Cell, ...]] = [("n", *_counts(patients))]
-    for covariate in patients.covariates:
-        rows += _rows(covariate, found, len(columns))
-    rows[0] = (*rows[0], *[""] * (len(columns) - len(rows[0])))
-    notes = (
-        "Mean (SD), median [quartiles] where skewed, or n (%). Tests by tableone: analysis of variance, "
-        "Kruskal-Wallis, chi-squared, or Fisher's where counts are small.",
-        "Largest SMD: the largest absolute standardised mean difference between two of the categories.",
+    notes = Footnotes(
+        "Mean (SD), median [quartiles] where skewed, or n (%). Tests: analysis of variance (Welch's t test of two "
+        "groups), Kruskal-Wallis, chi-squared, or Fisher's where counts are small.",
+        "SMD: the largest absolute standardised mean difference between two of the categories.",
         *_missing(patients.covariates),
     )
-    numbers = {
-        "summary": {one.column: _summaries(patients, one) for one in patients.covariates},
-        "tests": found.tests,
-        "standardised_differences": found.differences,
-        "method": "tableone",
-    }
-    return Part(Section("Baseline", (Table(title, columns, tuple(rows), notes, name="baseline"),)), numbers)
-
-
-def _summaries(patients: Patients, covariate: Covariate) -> dict[str, Any]:
-    """At full precision, of all and by category."""
-    groups = {CATEGORIES[place]: patients.model.category == place for place in patients.model.present}
-    return {"all": _summary(covariate, covariate.values)} | {
-        name: _summary(covariate, covariate.values[rows]) for name, rows in groups.items()
-    }
-
-
-def _summary(covariate: Covariate, values: Floats) -> dict[str, Any]:
-    known = values[~np.isnan(values)]
-    told: dict[str, Any] = {"n": len(known), "missing": len(values) - len(known)}
-    if covariate.levels:
-        return told | {level: int((known == place).sum()) for place, level in enumerate(covariate.levels)}
-    if not len(known):
-        return told
-    low, median, high = np.quantile(known, [0.25, 0.5, 0.75])
-    spread = float(known.std(ddof=1)) if len(known) > 1 else None
-    return told | {"mean": float(known.mean()), "sd": spread, "median": median, "quartiles": [low, high]}
+    columns = ("", "All", *present, "SMD", "p")
+    rows: list[tuple[Cell, ...]] = [("n", *_counts(patients), "", "")]
+    numbers: dict[str, Any] = {}
+    for covariate in patients.covariates:
+        own = _Baseline(patients, covariate)
+        rows += own.rows(notes)
+        numbers[covariate.column] = own.numbers()
+    return Part(Section("Baseline", (Table(title, columns, tuple(rows), notes.all, name="baseline"),)), numbers)
 
 
 def _counts(patients: Patients) -> list[Cell]:
@@ -103,99 +76,80 @@ def _missing(covariates: tuple[Covariate, ...]) -> tuple[str, ...]:
     return (f"Missing: {', '.join(gaps)}.",) if gaps else ()
 
 
-class _Found:
-    """What tableone says, by column."""
+class _Baseline:
+    """One covariate in all patients and by category."""
 
-    def __init__(self, table: Any, groups: int) -> None:
-        printed = table.tableone
-        self.cells = {key: list(row)[: groups + 1] for key, row in zip(printed.index, printed.to_numpy(), strict=True)}
-        with_tests = groups > 1
-        self.tests: dict[str, dict[str, Any]] = _tests(table.htest_table) if with_tests else {}
-        self.differences: dict[str, dict[str, float]] = _differences(table.smd_table) if with_tests else {}
+    def __init__(self, patients: Patients, covariate: Covariate) -> None:
+        self.covariate, self.levels = covariate, covariate.levels or _flag_levels(covariate)
+        self.skewed = not self.levels and abs(_skewness(covariate.values)) >= SKEWED
+        category = patients.model.category
+        groups = {CATEGORIES[place]: covariate.values[category == place] for place in patients.model.present}
+        self.values = {"all": covariate.values, **groups}
+        self.table = {name: self._level_counts(values) for name, values in self.values.items()}
+        by_group = {name: (self.table if self.levels else self.values)[name] for name in groups}
+        self.differences = between_pairs(by_group, counts=bool(self.levels))
+        self.test = (
+            counts_test(np.array([self.table[name] for name in groups]))
+            if self.levels
+            else numbers_test(list(groups.values()), skewed=self.skewed)
+        )
+
+    def _level_counts(self, values: Floats) -> Counts:
+        return np.array([int((values == place).sum()) for place in range(len(self.levels))], np.int64)
+
+    def rows(self, notes: Footnotes) -> list[tuple[Cell, ...]]:
+        """A row of a number or a flag, or a heading and a row for each level."""
+        largest = max(map(abs, self.differences.values()), default=None)
+        ends = ("–" if largest is None else f"{largest:.2f}", self._p(notes))
+        label = self.covariate.label
+        if not self.levels:
+            return [(label, *(self._number(values) for values in self.values.values()), *ends)]
+        if not self.covariate.levels:
+            return [(f"{label}, n (%)", *self._shares(1), *ends)]
+        head = (f"{label}, n (%)", *[""] * len(self.values), *ends)
+        return [head, *((f"  {level}", *self._shares(place), "", "") for place, level in enumerate(self.levels))]
+
+    def _p(self, notes: Footnotes) -> str:
+        told = notes.p(self.test)
+        return f"{told} {notes.mark(self.test.reason)}" if self.test.p is not None and self.test.reason else told
+
+    def _number(self, values: Floats) -> str:
+        known = values[~np.isnan(values)]
+        if not len(known):
+            return "–"
+        if self.skewed:
+            low, median, high = (number(float(one), 1) for one in np.quantile(known, [0.25, 0.5, 0.75]))
+            return f"{median} [{low} to {high}]"
+        spread = f" ({number(float(known.std(ddof=1)), 1)})" if len(known) > 1 else ""
+        return f"{number(float(known.mean()), 1)}{spread}"
+
+    def _shares(self, place: int) -> list[str]:
+        return [count_percent(int(counts[place]), int(counts.sum())) for counts in self.table.values()]
+
+    def numbers(self) -> dict[str, Any]:
+        """At full precision."""
+        summary = {name: self._summary(name, values) for name, values in self.values.items()}
+        return {"summary": summary, "test": self.test, "standardised_differences": self.differences}
+
+    def _summary(self, name: str, values: Floats) -> dict[str, Any]:
+        known = values[~np.isnan(values)]
+        told: dict[str, Any] = {"n": len(known), "missing": len(values) - len(known)}
+        if self.levels:
+            return told | {level: int(count) for level, count in zip(self.levels, self.table[name], strict=True)}
+        if not len(known):
+            return told
+        low, median, high = np.quantile(known, [0.25, 0.5, 0.75])
+        spread = float(known.std(ddof=1)) if len(known) > 1 else None
+        return told | {"mean": float(known.mean()), "sd": spread, "median": median, "quartiles": [low, high]}
 
 
-def _tests(found: "pd.DataFrame") -> dict[str, dict[str, Any]]:
-    return {str(column): {"p": _number(row["P-Value"]), "test": str(row["Test"])} for column, row in found.iterrows()}
+def _flag_levels(covariate: Covariate) -> tuple[str, ...]:
+    """Of a column that holds 0 and 1 alone."""
+    known = covariate.values[~np.isnan(covariate.values)]
+    return ("no", "yes") if len(known) and np.isin(known, (0, 1)).all() else ()
 
 
-def _differences(found: "pd.DataFrame") -> dict[str, dict[str, float]]:
-    return {
-        str(column): {str(pair): value for pair, cell in row.items() if (value := _number(cell)) is not None}
-        for column, row in found.iterrows()
-    }
-
-
-def _number(cell: object) -> float | None:
-    try:
-        value = float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return value if np.isfinite(value) else None
-
-
-def _tableone(patients: Patients) -> _Found:
-    import pandas as pd
-    from tableone import TableOne
-
-    frame = pd.DataFrame({one.column: _cells(one) for one in patients.covariates})
-    present = patients.model.present
-    group = [LABELS[place] for place in present]
-    frame["category"] = pd.Categorical([LABELS[place] for place in patients.model.category], group)
-    known = [one for one in patients.covariates if one.missing < patients.data.n]
-    categorical = [one.column for one in known if _is_category(one)]
-    numbers = [one for one in known if not _is_category(one)]
-    skewed = [one.column for one in numbers if abs(_skewness(one.values)) >= SKEWED]
-    several = len(present) > 1
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # its own, and pandas' about it
-        table = TableOne(
-            frame, [one.column for one in known], categorical, [one.column for one in numbers], "category",
-            nonnormal=skewed, pval=several, smd=several, htest_name=several, missing=False, overall=True,
-            order={"category": group}, label_suffix=False, decimals=1,
-        )  # fmt: skip
-    return _Found(table, len(present))
-
-
-def _is_category(covariate: Covariate) -> bool:
-    """Flags too."""
-    return bool(covariate.levels) or bool(
-        np.isin(covariate.values, (0, 1)).sum() == (~np.isnan(covariate.values)).sum()
-    )
-
-
-def _cells(covariate: Covariate) -> Any:
-    if covariate.levels:
-        return [None if np.isnan(value) else covariate.levels[int(value)] for value in covariate.values]
-    if _is_category(covariate):
-        return [None if np.isnan(value) else ("yes" if value else "no") for value in covariate.values]
-    return covariate.values
-
-
-def _skewness(values: "np.ndarray[Any, Any]") -> float:
+def _skewness(values: Floats) -> float:
     known = values[~np.isnan(values)]
-    spread = known.std()
+    spread = known.std() if len(known) else 0.0
     return float((((known - known.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0
-
-
-def _rows(covariate: Covariate, found: _Found, width: int) -> list[tuple[Cell, ...]]:
-    """Of one covariate: a row of a number or a flag, or a heading and a row for each level."""
-    ends = _ends(covariate, found) if found.tests else ()
-    if covariate.missing == len(covariate.values):
-        return [(f"{covariate.label}: missing in everybody", *[""] * (width - 1))]
-    if not covariate.levels:
-        level = "yes" if _is_category(covariate) else ""
-        kind = ", n (%)" if level else ""
-        cells = found.cells.get((covariate.column, level), ["0 (0.0)"] * (width - 1 - len(ends)))
-        return [(covariate.label + kind, *map(str, cells), *ends)]
-    rows: list[tuple[Cell, ...]] = [(f"{covariate.label}, n (%)", *[""] * (width - 1 - len(ends)), *ends)]
-    for level in covariate.levels:
-        rows.append((f"  {level}", *map(str, found.cells[(covariate.column, level)])))
-        rows[-1] = (*rows[-1], *[""] * (width - len(rows[-1])))
-    return rows
-
-
-def _ends(covariate: Covariate, found: _Found) -> tuple[str, str]:
-    differences = found.differences.get(covariate.column, {})
-    p = found.tests.get(covariate.column, {}).get("p")
-    largest = f"{max(map(abs, differences.values())):.2f}" if differences else "–"
-    return largest, "–" if p is None else p_value(p)

@@ -37,7 +37,7 @@ class Footnotes:
             return self.dash(estimate.reason)
         low, high = (None if end is None else end * factor for end in (estimate.low, estimate.high))
         told = interval(estimate.estimate * factor, low, high, places)
-        return told if estimate.low is not None else f"{told} {self._mark(estimate.reason or 'no interval')}"
+        return told if estimate.low is not None else f"{told} {self.mark(estimate.reason or 'no interval')}"
 
     def p(self, test: HypothesisTest | None) -> str:
         """The p value of a test."""
@@ -47,9 +47,10 @@ class Footnotes:
 
     def dash(self, reason: str) -> str:
         """In place of what is not defined."""
-        return f"– {self._mark(reason or 'not defined')}"
+        return f"– {self.mark(reason or 'not defined')}"
 
-    def _mark(self, reason: str) -> str:
+    def mark(self, reason: str) -> str:
+        """The letter of a footnote."""
         letter = self._letters.setdefault(reason, chr(ord("a") + len(self._letters) % 26))
         return f"[{letter}]"
 

@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 Bar = Callable[[str, int], "AbstractContextManager[Progress]"]
 """Opens a progress bar: what is done, of how many steps."""
 
-PACKAGES = ("numpy", "scipy", "pandas", "numba", "tableone", "matplotlib")
+PACKAGES = ("numpy", "scipy", "pandas", "numba", "matplotlib")
 
 
 @contextmanager
