@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.atomic import whole_file
 from ctacal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -373,3 +374,32 @@ def _text(cell: object) -> str | None:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return str(cell).strip() or None
+
+
+ENDINGS_WRITTEN = (".csv", ".tsv", ".parquet", ".xlsx")
+"""Kinds of table that ``write_table_of`` knows."""
+
+
+def write_table_of(table: "pd.DataFrame", path: Path) -> None:
+    """Write a table whole or not at all; its ending says the kind, one of ``ENDINGS_WRITTEN``."""
+    ending = path.suffix.lower()
+    with whole_file(path) as temporary:
+        if ending == ".parquet":
+            _with_numbers(table).to_parquet(temporary, index=False)
+        elif ending == ".xlsx":
+            _with_numbers(table).to_excel(temporary, index=False)
+        else:
+            table.to_csv(temporary, sep="\t" if ending == ".tsv" else ",", index=False, lineterminator="\n")
+
+
+def _with_numbers(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Text that is a number and nothing else becomes one; 007 and 1.2.840 stay what they are."""
+    import pandas as pd
+
+    number = r"-?(0|[1-9]\d{0,14})(\.\d+)?"
+    found = table.copy()
+    for name in table.select_dtypes("object").columns:
+        told = table[name].dropna()
+        if len(told) and told.map(lambda one: isinstance(one, str)).all() and told.str.fullmatch(number).all():
+            found[name] = pd.to_numeric(table[name])
+    return found

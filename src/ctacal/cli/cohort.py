@@ -12,8 +12,6 @@ from ctacal.cohort import write_table
 from ctacal.errors import UsageError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ctacal.linkage import LeftOut
 
 
@@ -32,17 +30,18 @@ class Options:
 def run(results: Sequence[Path], clinical: Path, out: Path, options: Options) -> int:
     """Join and write; returns the exit status: 0 all found each other, 1 some are left out."""
     from ctacal.linkage import Choice, Rules, link, read_results
+    from ctacal.readings import ENDINGS_WRITTEN, write_table_of
 
     if options.choose not in get_args(Choice):
         raise UsageError(f"--choose {options.choose}: known are {', '.join(get_args(Choice))}")
-    if out.suffix.lower() not in WRITERS:
-        raise UsageError(f"{out}: name a table of {', '.join(WRITERS)}")
+    if out.suffix.lower() not in ENDINGS_WRITTEN:
+        raise UsageError(f"{out}: name a table of {', '.join(ENDINGS_WRITTEN)}")
     rules = Rules(
         study=options.study, patient=options.patient, key=options.key, choose=options.choose,  # type: ignore[arg-type]
         date=options.date, within_days=options.within_days,
     )  # fmt: skip
     linked = link(read_results(results), clinical, rules)
-    WRITERS[out.suffix.lower()](out, linked.table)
+    write_table_of(linked.table, out)
     beside = out.with_name(f"{out.stem}.left_out.csv")
     write_table(beside, ("side", "identifier", "row", "why"), map(_line, linked.left_out))
     _tell(len(linked.table), linked.left_out, out, beside)
@@ -62,46 +61,3 @@ def _tell(rows: int, left_out: "Sequence[LeftOut]", out: Path, beside: Path) -> 
             f"each with its reason in {beside}",
             err=True,
         )
-
-
-def _write_text(out: Path, table: "pd.DataFrame", separator: str) -> None:
-    from ctacal.atomic import whole_file
-
-    with whole_file(out) as temporary:
-        table.to_csv(temporary, sep=separator, index=False, lineterminator="\n")
-
-
-def _write_parquet(out: Path, table: "pd.DataFrame") -> None:
-    from ctacal.atomic import whole_file
-
-    with whole_file(out) as temporary:
-        _with_numbers(table).to_parquet(temporary, index=False)
-
-
-def _write_xlsx(out: Path, table: "pd.DataFrame") -> None:
-    from ctacal.atomic import whole_file
-
-    with whole_file(out) as temporary:
-        _with_numbers(table).to_excel(temporary, index=False)
-
-
-def _with_numbers(table: "pd.DataFrame") -> "pd.DataFrame":
-    """Text that is a number and nothing else becomes one; 007 and 1.2.840 stay what they are."""
-    import pandas as pd
-
-    number = r"-?(0|[1-9]\d{0,14})(\.\d+)?"
-    found = table.copy()
-    for name in table.select_dtypes("object").columns:
-        told = table[name].dropna()
-        if len(told) and told.map(lambda one: isinstance(one, str)).all() and told.str.fullmatch(number).all():
-            found[name] = pd.to_numeric(table[name])
-    return found
-
-
-WRITERS = {
-    ".csv": lambda out, table: _write_text(out, table, ","),
-    ".tsv": lambda out, table: _write_text(out, table, "\t"),
-    ".parquet": _write_parquet,
-    ".xlsx": _write_xlsx,
-}
-"""By the ending of TABLE."""
