@@ -115,9 +115,17 @@ def segmentation(
     return image
 
 
-def write_segmentation(path: Path, *arguments: Any, **options: Any) -> Dataset:
+def write_segmentation(
+    path: Path,
+    labels: NDArray[np.uint8],
+    segments: Sequence[SegmentOf],
+    images: Sequence[Dataset],
+    maker: Maker,
+    *,
+    kind: Literal["BINARY", "LABELMAP"] = "BINARY",
+) -> Dataset:
     """Write what ``segmentation`` makes of the same arguments; the file appears whole or not at all."""
-    image = segmentation(*arguments, **options)
+    image = segmentation(labels, segments, images, maker, kind=kind)
     save(image, path)
     return image
 
