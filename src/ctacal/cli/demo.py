@@ -11,7 +11,7 @@ from ctacal.cli import score
 SAMPLES = ("thorax_phantom", "simulated_ctac")
 """A drawn phantom, and a CTAC simulated from physics; benchmarks/make_sample.py makes both."""
 
-_FOLDER = files("ctacal").joinpath("sample")
+FOLDER = files("ctacal").joinpath("sample")
 
 WAYS = {
     "true-labels": "the true labels, scored (ctacal score --labels)",
@@ -31,11 +31,11 @@ def run(out: Path) -> int:
 
 
 def _score_sample(name: str, out: Path) -> int:
-    truth = json.loads(_FOLDER.joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    truth = json.loads(FOLDER.joinpath(f"{name}.json").read_text(encoding="utf-8"))
     typer.echo(f"\n{name}: {truth['statement']}")
     typer.echo(f"True label map: Agatston {truth['agatston']['total']:.1f} ({truth['category']})")
     ships = score.ships_weights()
-    with as_file(_FOLDER.joinpath(truth["scan"])) as study, as_file(_FOLDER.joinpath(truth["labels"])) as labels:
+    with as_file(FOLDER.joinpath(truth["scan"])) as study, as_file(FOLDER.joinpath(truth["labels"])) as labels:
         return max(_score(study, labels, way, out / way) for way in WAYS if ships or way != "networks")
 
 

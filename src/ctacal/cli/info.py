@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from ctacal import __version__
-from ctacal.cli.demo import SAMPLE_LABELS, SAMPLE_STUDY, SAMPLE_TRUTH
+from ctacal.cli.demo import FOLDER, SAMPLES
 from ctacal.cli.score import ships_weights
 from ctacal.errors import Refusal, UsageError
 from ctacal.scores import RULES
@@ -147,8 +147,8 @@ def _self_check() -> dict[str, Any]:
 
     from ctacal.dicom.series import read_studies
 
-    truth = json.loads(SAMPLE_TRUTH.read_text(encoding="utf-8"))
-    with as_file(SAMPLE_STUDY) as sample, as_file(SAMPLE_LABELS) as labels:
+    truth = json.loads(FOLDER.joinpath(f"{SAMPLES[0]}.json").read_text(encoding="utf-8"))
+    with as_file(FOLDER.joinpath(truth["scan"])) as sample, as_file(FOLDER.joinpath(truth["labels"])) as labels:
         result = score_study(read_studies([sample]).studies[0], predict_from_file(labels))
     scored = result.scores.agatston.total if result.scores else None
     expected = truth["agatston"]["total"]

@@ -26,7 +26,7 @@ def whole_grid(scan: Geometry, spacing_mm: tuple[float, float, float], multiple:
 
 
 def crop_grid(heart: HeartMask, pixel_mm: float, multiple: int, *, margin_mm: float = CROP_MARGIN_MM) -> Geometry:
-    """The heart's own slices and ``END_REACH_MM`` beyond at either end; pixels of ``pixel_mm`` over its box and a margin.
+    """The heart's own slices and ``END_REACH_MM`` beyond at either end; ``pixel_mm`` over its box and a margin.
 
     Rows and columns are the next multiple of ``multiple``, so that large hearts fit and small ones cost less.
     """

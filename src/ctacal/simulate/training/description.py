@@ -109,8 +109,8 @@ def draw_heart_description(
 ) -> CropDescription:
     """Draw a scan of the whole heart, with one of the anatomy's draws of calcium or none.
 
-    The crop has ``margin_mm`` about the heart in plane and ``BEYOND_MM`` beyond it at either end, as far as that was built;
-    ``centres`` as for ``draw_centre``. Raises ``ValueError`` where there is no such draw of calcium.
+    The crop has ``margin_mm`` about the heart in plane and ``BEYOND_MM`` beyond it at either end, as far as that was
+    built; ``centres`` as for ``draw_centre``. Raises ``ValueError`` where there is no such draw of calcium.
     """
     if deposits is not None and not 0 <= deposits < len(cache.deposits):
         raise ValueError(f"there are {len(cache.deposits)} draws of calcium, got number {deposits}")
