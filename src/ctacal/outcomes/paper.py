@@ -11,7 +11,7 @@ from ctacal.errors import UsageError
 from ctacal.fields import from_fields
 from ctacal.outcomes.config import OutcomesConfig
 from ctacal.outcomes.part import LABELS
-from ctacal.outcomes.patients import Patients
+from ctacal.outcomes.patients import Patients, Reading
 from ctacal.outcomes.report import Bar, analyse, silent
 from ctacal.prognosis.kaplan_meier import Z
 from ctacal.publication import Cell, Publication, Section, Table, count_percent, interval
@@ -73,9 +73,10 @@ def paper(patients: Patients, recipe: PaperRecipe, bar: Bar = silent) -> Publica
     """The publication of ``ctacal outcomes`` with the published figures beside ours before all else."""
     whole = analyse(patients, bar, title=recipe.outcomes.title, first=(SIMULATED, ASSUMED))
     table, numbers = _beside(patients, recipe.published, whole.numbers)
+    content = (table, *([_cross_table(patients, patients.reader)] if patients.reader else []))
     return replace(
         whole,
-        sections=(Section("Published and simulated", (table,)), *whole.sections),
+        sections=(Section("Published and simulated", content), *whole.sections),
         numbers={"published": {"figures": recipe.published, "ours": numbers}, **whole.numbers},
         command="ctacal paper",
         options={"cohort_seed": recipe.seed, "patients": recipe.patients, **whole.options},
@@ -104,6 +105,18 @@ def _beside(patients: Patients, published: PublishedFigures, numbers: Any) -> tu
     notes = (f"Published: {published.source}. {SIMULATED}",)
     title = "Published figures beside those of the simulated cohort"
     return Table(title, ("", "Published", "Simulated cohort"), tuple(rows), notes, name="published"), found
+
+
+def _cross_table(patients: Patients, reader: Reading) -> Table:
+    """The reader's category (rows) by the model's: counts with row percent."""
+    counts = cross_table(reader.category, patients.model.category)
+    rows = tuple(
+        (label, *(count_percent(int(count), int(row.sum())) for count in row), int(row.sum()))
+        for label, row in zip(LABELS, counts, strict=True)
+    )
+    title = f"{patients.model.name} beside {reader.name} in the simulated cohort: n (% of the row)"
+    groups = ((reader.name, 1), (patients.model.name, len(LABELS)), ("", 1))
+    return Table(title, ("", *LABELS, "All"), rows, (), groups, name="simulated_agreement")
 
 
 def _told(estimate: Estimate, places: int) -> str:
