@@ -110,7 +110,7 @@ def _beside(patients: Patients, published: PublishedFigures, numbers: Any) -> tu
 def _cross_table(patients: Patients, reader: Reading) -> Table:
     """The reader's category (rows) by the model's: counts with row percent."""
     counts = cross_table(reader.category, patients.model.category)
-    rows = tuple(
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
         (label, *(count_percent(int(count), int(row.sum())) for count in row), int(row.sum()))
         for label, row in zip(LABELS, counts, strict=True)
     )
