@@ -203,6 +203,18 @@ def test_centres_stand_apart(tmp_path: Path) -> None:
     assert cells(card, "quick")[3].startswith(f"{FIGURES[0].of(quick).estimate:.3f}")
 
 
+def test_those_without_known_disease_stand_apart(tmp_path: Path) -> None:
+    """Every third study has a stent: 80 of 120 are left, and kappa is theirs."""
+    rows = [{**row, "kinds_present": "stent lead"} if int(row["patient"]) % 3 == 0 else row for row in ROWS]
+    left = [row for row in rows if row["kinds_present"] != "stent lead"]
+    card = card_of(tmp_path, rows).split("### By centre")[1]
+    (line,) = [line for line in card.splitlines() if "without stents" in line]
+    columns = [cell.strip() for cell in line.strip("|").split("|")]
+    ours = [row for row in left if row["model_digest"] == of(OURS)[0]["model_digest"]]
+    assert columns[1] == str(len(ours))
+    assert columns[2].startswith(f"{FIGURES[0].of(scored(ours, 'true')).estimate:.3f}")
+
+
 def test_confounders_by_hand(tmp_path: Path) -> None:
     """40 studies show the wire; the baseline refused 4 of them and counts it in 16 of 36 (numbers 6, 12, ..)."""
     found = kind_found(of(BASELINE), "sternal_wire")

@@ -1,8 +1,9 @@
 """``write_card``: the model card, from the lines of ``ctacal accuracy`` and the model's own facts; nothing by hand."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -226,7 +227,8 @@ def _cohort_section(cohort: Cohort, contenders: Sequence[Contender]) -> str:
     for reference in REFERENCE_WORDS:
         if any(row[f"{reference}_agatston"] is not None for row in cohort.studies):
             parts += [*_side_by_side(cohort, reference), *_four_by_four(cohort, reference)]
-    parts += [*_by_centre(cohort), *_confounders(cohort)]
+            parts += _by_centre(cohort, reference)
+    parts += _confounders(cohort)
     return "\n".join(parts)
 
 
@@ -303,17 +305,38 @@ def _four_by_four(cohort: Cohort, reference: Reference) -> Iterator[str]:
             yield ""
 
 
-def _by_centre(cohort: Cohort) -> Iterator[str]:
-    yield "### By centre: linear weighted kappa against the true label map\n"
-    centres = sorted({row["centre"] for row in cohort.studies if row["centre"]})
+KNOWN_DISEASE = {"stent", "bypass_clip"}
+"""Who has these is known to have coronary disease: such patients were not in the published cohorts (Miller 2023)."""
+
+
+def _by_centre(cohort: Cohort, reference: Reference) -> Iterator[str]:
+    """Kappa at each centre, and in those without known coronary disease."""
+    parts: dict[str, Callable[[Row], bool]] = {
+        centre: partial(_is_from, centre)
+        for centre in sorted({row["centre"] for row in cohort.studies if row["centre"]})
+    }
+    if any(KNOWN_DISEASE & set(row["kinds_present"].split()) for row in cohort.studies):
+        parts["all, without stents and bypass clips (no known coronary disease, as in Miller 2023)"] = _is_untreated
+    yield f"### By centre: linear weighted kappa {REFERENCE_WORDS[reference]}\n"
     lines = []
-    for centre in centres:
-        here = {title: [row for row in rows if row["centre"] == centre] for title, rows in cohort.lines.items()}
-        found = {title: scored(rows, "true") for title, rows in here.items()}
+    for name, belongs in parts.items():
+        here = {title: [row for row in rows if belongs(row)] for title, rows in cohort.lines.items()}
+        found = {title: scored(rows, reference) for title, rows in here.items()}
+        if reference == "gated":
+            found["true label map"] = scored(next(iter(here.values())), "gated", "true")
         kappas = [_cell(bootstrap_kappa(*one.classes, patients=one.patients)) for one in found.values()]
-        lines.append((centre, str(len(next(iter(here.values())))), *kappas))
-    yield from _markdown(("centre", "studies", *cohort.lines), lines)
+        lines.append((name, str(len(next(iter(here.values())))), *kappas))
+    added = ("true label map",) if reference == "gated" else ()
+    yield from _markdown(("centre", "studies", *cohort.lines, *added), lines)
     yield ""
+
+
+def _is_from(centre: str, row: Row) -> bool:
+    return bool(row["centre"] == centre)
+
+
+def _is_untreated(row: Row) -> bool:
+    return not KNOWN_DISEASE & set(row["kinds_present"].split())
 
 
 def _confounders(cohort: Cohort) -> Iterator[str]:
