@@ -28,3 +28,20 @@ def dsr2html(file: Path) -> str:
     done = subprocess.run([need("dsr2html"), file], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return done.stdout.decode("utf-8")
+
+
+PIXELMED = Path("/usr/share/java/pixelmed.jar")
+_NO_LIMITS = [f"-Djdk.xml.{limit}=0" for limit in ("xpathTotalOpLimit", "xpathExprOpLimit", "xpathExprGrpLimit")]
+"""Java's limits on style sheets, which that of the templates exceeds by far."""
+
+
+def pixelmed_errors(report: Path) -> list[str]:
+    """What PixelMed's validator of SR templates calls an error; it takes a minute."""
+    java = need("java")
+    if not PIXELMED.exists():
+        pytest.skip("pixelmed.jar is not installed (Debian: pixelmed-apps)")
+    command = [java, *_NO_LIMITS, "-cp", PIXELMED, "com.pixelmed.validate.DicomSRValidator", report]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, errors="replace")
+    lines = (done.stdout + done.stderr).splitlines()
+    assert any("Found Root Template TID_1500" in line for line in lines), lines
+    return [line for line in lines if line.startswith("Error")]

@@ -22,7 +22,7 @@ from ctacal.scores import SCCT_2016
 from ctacal.study import StudyResult, predict_from_file, score_study
 from tests.dicom_series import Grid, ct_series, enhanced_ct, in_file_format, study_of, write
 from tests.report.results import LOW_RULE, drawing, scored, scored_series
-from tests.tools import dciodvfy_errors, dsr2html
+from tests.tools import dciodvfy_errors, dsr2html, pixelmed_errors
 
 GRIDS = {
     "supine": Grid(),
@@ -196,6 +196,18 @@ def test_the_validators_find_no_error(tmp_path: Path, grid: Grid) -> None:
     seg, sr = stored(scored(tmp_path / "ct", grid), tmp_path)
     assert not dciodvfy_errors(seg)
     assert not dciodvfy_errors(sr)
+
+
+@pytest.mark.slow
+def test_pixelmed_finds_the_template_kept(tmp_path: Path) -> None:
+    """It takes all groups for the kind of the first, and so misses in the total's (TID 1501) what vessels' have."""
+    without = scored_series(ct_series(), tmp_path / "none", drawing(()), rule=SCCT_2016)
+    assert not pixelmed_errors(stored(without, tmp_path)[1])
+    vessels = scored_series(ct_series(), tmp_path / "some", drawing((Calcium.LAD, Calcium.RCA)))
+    errors = pixelmed_errors(stored(vessels, tmp_path)[1])
+    assert all("Template 1411" in error and "Missing conditional content item" in error for error in errors), errors
+    assert len(errors) == 3
+    assert all("within 1.9.3:" in error for error in errors), "the third group is the total"
 
 
 def test_dcmtk_renders_every_number_with_what_kind_of_scan_it_comes_from(tmp_path: Path) -> None:
