@@ -41,7 +41,7 @@ def test_as_scipy_does_it() -> None:
 def test_crop_holds_the_heart_and_a_margin() -> None:
     grid = crop_grid(heart(), 1.0, 16, margin_mm=8.0)
     assert grid.shape == (16, 48, 80), (
-        "20 x 1.5 + 16 = 46 and 25 x 2 + 16 = 66 mm, rounded up; three slices of 3 mm, 8 mm at least, more at either end"
+        "20 x 1.5 + 16 = 46 and 25 x 2 + 16 = 66 mm, rounded up; three slices of 3 mm, 8 mm at least, at either end"
     )
     assert grid.spacing_mm == pytest.approx((3.0, 1.0, 1.0))
     middle = SCAN.to_patient_mm((2, 29.5, 22.0))

@@ -36,6 +36,9 @@ MAX_GROWTH = 2.0
 SCORE_STEP, SCORE_EDGES = 0.25, (100.0, 400.0)
 """Scores are summed on a grid of this step, up to the last edge of the categories (Miller 2023)."""
 
+INTERVAL_COVERAGE = 0.9
+"""Asked of an interval; what it reached on the validation studies is ``Calibration.coverage``."""
+
 LEAST_SPREAD = 0.1
 """Added to the spread of log(1 + score), so that an interval has a width where no lesion is in doubt (own choice)."""
 
@@ -183,10 +186,28 @@ def _weights(calibration: Calibration) -> Floats:
 
 
 def interval(doubts: LesionDoubts, calibration: Calibration) -> tuple[float, float]:
-    """The Agatston score's interval, which holds the true score in ``coverage`` of the validation studies."""
+    """The Agatston score's interval, which holds the true score in ``coverage`` of the validation studies.
+
+    It ends where the categories beyond have less than half of the rest: one lesion in doubt makes no interval of
+    0 to 20,000 where 0 is all but sure.
+    """
     reach = calibration.interval_width * _spread(doubts, calibration)
     middle = np.log1p(doubts.score)
-    return max(0.0, float(np.expm1(middle - reach))), float(np.expm1(middle + reach))
+    lowest, highest = _likely_scores(category_probabilities(doubts, calibration), INTERVAL_COVERAGE)
+    low, high = max(lowest, float(np.expm1(middle - reach))), min(highest, float(np.expm1(middle + reach)))
+    return min(low, doubts.score), max(high, doubts.score)
+
+
+def _likely_scores(probabilities: Floats, coverage: float) -> tuple[float, float]:
+    """The ends of the categories that hold the middle ``coverage`` of the probability.
+
+    >>> _likely_scores(np.array([0.95, 0.04, 0.01, 0.0]), 0.9), _likely_scores(np.array([0.2, 0.5, 0.2, 0.1]), 0.9)
+    ((0.0, 0.0), (0.0, inf))
+    """
+    below = np.cumsum(probabilities)
+    first = int(np.searchsorted(below, (1 - coverage) / 2, side="right"))
+    last = int(np.searchsorted(below, (1 + coverage) / 2 - 1e-9))
+    return (0.0, 0.0, *SCORE_EDGES)[first], (0.0, *SCORE_EDGES, np.inf)[min(last, 3)]
 
 
 def _spread(doubts: LesionDoubts, calibration: Calibration) -> float:
@@ -204,7 +225,7 @@ def uncertainty_of(doubts: LesionDoubts, calibration: Calibration) -> dict[str, 
     return told | {"agatston_low": low, "agatston_high": high, "coverage": calibration.coverage}
 
 
-def fit_calibration(rows: Sequence[KnownScore], *, coverage: float = 0.9, against: str) -> Calibration:
+def fit_calibration(rows: Sequence[KnownScore], *, against: str) -> Calibration:
     """Fit on validation studies that the networks were not trained on.
 
     First the lesions' odds and the noise's share, then temperature and bias, by the mean log probability of the true
@@ -215,7 +236,7 @@ def fit_calibration(rows: Sequence[KnownScore], *, coverage: float = 0.9, agains
     if len(rows) < MIN_STUDIES:
         raise ValueError(f"expected at least {MIN_STUDIES} validation studies, got {len(rows)}")
     true = np.searchsorted([0.0, *SCORE_EDGES], [row.true_agatston for row in rows])
-    start = Calibration(coverage=coverage, studies=len(rows), against=against)
+    start = Calibration(studies=len(rows), against=against)
 
     def of_lesions(values: Floats) -> Floats:
         return np.stack([_summed(row.doubts, _with_lesions(start, values)) for row in rows])
@@ -227,7 +248,14 @@ def fit_calibration(rows: Sequence[KnownScore], *, coverage: float = 0.9, agains
         return _tempered(summed, _with_categories(lesions, values))
 
     both = _with_categories(lesions, _likeliest(of_categories, np.zeros(5), true))
-    return replace(both, interval_width=_conformal_width(rows, both))
+    fitted = replace(both, interval_width=_conformal_width(rows, both))
+    return replace(fitted, coverage=round(_covered(rows, fitted), 3))
+
+
+def _covered(rows: Sequence[KnownScore], calibration: Calibration) -> float:
+    """How many intervals hold the true score."""
+    ends = [interval(row.doubts, calibration) for row in rows]
+    return float(np.mean([low <= row.true_agatston <= high for (low, high), row in zip(ends, rows, strict=True)]))
 
 
 def _with_lesions(start: Calibration, values: Floats) -> Calibration:
@@ -259,8 +287,8 @@ def _likeliest(told: Callable[[Floats], Floats], first: Floats, true: NDArray[np
 
 
 def _conformal_width(rows: Sequence[KnownScore], calibration: Calibration) -> float:
-    """The smallest width whose intervals hold at least the share (n + 1) x coverage / n of the true scores."""
+    """The smallest width whose intervals hold at least the share (n + 1) x coverage / n of the true scores, uncut."""
     errors = [abs(np.log1p(row.true_agatston) - np.log1p(row.doubts.score)) for row in rows]
     scaled = np.sort([error / _spread(row.doubts, calibration) for error, row in zip(errors, rows, strict=True)])
-    rank = int(np.ceil((len(rows) + 1) * calibration.coverage))
+    rank = int(np.ceil((len(rows) + 1) * INTERVAL_COVERAGE))
     return float(scaled[min(rank, len(rows)) - 1])
