@@ -54,7 +54,9 @@ def test_readme_commands_run(tmp_path: Path) -> None:
     bin_folder = str(Path(sys.executable).parent)
     lines = [line.partition("#")[0].strip() for line in README.splitlines() if line.startswith("ctacal ")]
     assert len(lines) >= 3
-    minutes = [line for line in lines if re.search(r"--insert|--realism|^ctacal (train|export|finetune|samples|cohort)", line)]
+    minutes = [
+        line for line in lines if re.search(r"--insert|--realism|^ctacal (train|export|finetune|samples|cohort)", line)
+    ]
     assert all(option in CLI_REFERENCE for line in minutes for option in re.findall(r"--\w+", line))
     for line in (line for line in lines if line not in minutes):
         typed = line.replace("COHORT", "OUT --describe").replace("FOLDER", str(sample)).replace("OUT", str(tmp_path))
