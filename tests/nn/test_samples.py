@@ -94,9 +94,9 @@ def test_make_sample() -> None:
     volume, labels, heart = scan_with_calcium()
     mass_mg = np.arange(40, dtype=np.float32).reshape(10, 4)
     sample = make_sample("one", volume, labels.labels, heart, NetworkConfig(), mass_mg)
-    assert sample.hu.shape == (9, 112, 112), "60 mm and 48 of margin, to the next 16"
-    np.testing.assert_array_equal(sample.mass_mg, mass_mg[1:])
-    assert np.flatnonzero((sample.labels == Calcium.LAD).any(axis=(1, 2))).tolist() == [3, 4]
+    assert sample.hu.shape == (10, 112, 112), "60 mm and 48 of margin, to the next 16; 8 mm beyond the heart's ends"
+    np.testing.assert_array_equal(sample.mass_mg, mass_mg)
+    assert np.flatnonzero((sample.labels == Calcium.LAD).any(axis=(1, 2))).tolist() == [4, 5]
     area_mm2 = (sample.labels == Calcium.LAD).sum() / 2
     assert area_mm2 == pytest.approx(9 * 1.5**2, rel=0.25)
     assert (sample.hu[sample.labels == Calcium.LAD] > 100).all()
