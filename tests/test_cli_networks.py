@@ -150,4 +150,4 @@ def test_demo_shows_the_networks_beside_truth_and_baseline(
     names = {way.name: results(way)[0]["model"]["name"] for way in folder.iterdir()}
     assert names.pop("true-labels") == "labels"
     assert names == {"networks": "by hand", "threshold": "threshold"}
-    assert capsys.readouterr().out.count("Agatston") == 4
+    assert capsys.readouterr().out.count("Agatston") == 8, "truth and three ways, of two samples"
