@@ -59,7 +59,11 @@ def test_readme_commands_run(tmp_path: Path) -> None:
     ]
     assert all(option in CLI_REFERENCE for line in minutes for option in re.findall(r"--\w+", line))
     for line in (line for line in lines if line not in minutes):
-        typed = line.replace("COHORT", "OUT --describe").replace("FOLDER", str(sample)).replace("OUT", str(tmp_path))
+        typed = (
+            line.replace("COHORT", "OUT --describe")
+            .replace("FOLDER", str(sample / "thorax_phantom.zip"))
+            .replace("OUT", str(tmp_path))
+        )
         typed = typed.replace("labels.nii.gz", str(sample / "thorax_phantom_labels.nii.gz"))
         environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
         done = subprocess.run(typed, shell=True, env=environment, capture_output=True, text=True, check=False)
