@@ -1,7 +1,9 @@
 """Plain values (TOML, JSON) to dataclasses, with errors that name the field."""
 
 import dataclasses
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -25,6 +27,16 @@ def from_fields(kind: type[T], fields: Mapping[str, Any], where: str = "") -> T:
         return kind(**values)
     except ValueError as problem:
         raise UsageError(f"{where}{problem}") from problem
+
+
+def read_toml(kind: type[T], path: Path) -> T:
+    """A dataclass from a TOML file. Raises ``UsageError`` naming the file, and the field as ``from_fields`` does."""
+    try:
+        return from_fields(kind, tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as problem:
+        raise UsageError(f"{path}: {problem.strerror}") from problem
+    except (ValueError, UsageError) as problem:
+        raise UsageError(f"{path}: {problem}") from problem
 
 
 def _is_needed(field: "dataclasses.Field[Any]") -> bool:

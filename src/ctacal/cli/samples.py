@@ -46,8 +46,9 @@ def run(options: Options) -> int:
     _require(options.each >= 0, "--each", options.each)
     _require(options.workers > 0, "--workers", options.workers)
     _require(0 <= options.seed < 2**20, "--seed", options.seed)
+    wanted = _inserted(options) if options.what == "inserted" else _simulated(options)
     options.out.mkdir(parents=True, exist_ok=True)
-    return _told(_inserted(options) if options.what == "inserted" else _simulated(options), options)
+    return _told(wanted, options)
 
 
 def _told(results: Iterator[str], options: Options) -> int:

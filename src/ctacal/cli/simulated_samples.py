@@ -153,7 +153,6 @@ class InsertedSet:
 
 def make_inserted_studies(wanted: InsertedSet, *, workers: int = 1) -> Iterator[str]:
     """As ``make_test_studies``, with calcium as patients have it, none too, inserted into real scans."""
-    wanted.out.mkdir(parents=True, exist_ok=True)
     for result in ordered(partial(_make_inserted, wanted), range(wanted.count), workers=workers):
         yield result.reason if isinstance(result, Failure) else ""
 

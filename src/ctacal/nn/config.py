@@ -1,13 +1,11 @@
 """A recipe: every choice of a network and of its training, as frozen dataclasses with a TOML and a JSON form."""
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from ctacal.errors import UsageError
-from ctacal.fields import from_fields
+from ctacal.fields import read_toml
 
 Range = tuple[float, float]
 """Lowest and highest value of a uniform draw."""
@@ -217,11 +215,7 @@ class Recipe:
 
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe (TOML). Raises ``UsageError`` naming the file and the field that is unknown or impossible."""
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        return from_fields(Recipe, fields)
-    except (OSError, ValueError, UsageError) as problem:
-        raise UsageError(f"{path}: {problem}") from problem
+    return read_toml(Recipe, path)
 
 
 def _require(holds: bool, name: str, got: object, expected: str) -> None:

@@ -1,13 +1,11 @@
 """What ``ctacal outcomes`` is told: which column means what, and every choice of the analysis; its TOML form."""
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ctacal.errors import UsageError
-from ctacal.fields import from_fields
+from ctacal.fields import read_toml
 
 DAYS_PER = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
 """A year of 365.25 days."""
@@ -226,12 +224,7 @@ class OutcomesConfig:
 
 def read_config(path: Path) -> OutcomesConfig:
     """Read a TOML. Raises ``UsageError`` naming the file and the field that is unknown, missing or impossible."""
-    try:
-        return from_fields(OutcomesConfig, tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as problem:
-        raise UsageError(f"{path}: {problem.strerror}") from problem
-    except (ValueError, UsageError) as problem:
-        raise UsageError(f"{path}: {problem}") from problem
+    return read_toml(OutcomesConfig, path)
 
 
 def _require(holds: bool, name: str, told: str) -> None:

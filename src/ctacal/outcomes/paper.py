@@ -1,14 +1,12 @@
 """The published figures beside ours, on the cohort that is simulated from them."""
 
-import tomllib
 from dataclasses import dataclass, replace
 from math import exp
 from pathlib import Path
 from typing import Any
 
 from ctacal.agreement import Estimate, cross_table, exact_agreement, weighted_kappa
-from ctacal.errors import UsageError
-from ctacal.fields import from_fields
+from ctacal.fields import read_toml
 from ctacal.outcomes.config import OutcomesConfig
 from ctacal.outcomes.part import LABELS
 from ctacal.outcomes.patients import Patients, Reading
@@ -61,12 +59,7 @@ class PaperRecipe:
 
 def read_recipe(path: Path) -> PaperRecipe:
     """Read it. Raises ``UsageError`` naming the file and the field that is unknown or impossible."""
-    try:
-        return from_fields(PaperRecipe, tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as problem:
-        raise UsageError(f"{path}: {problem.strerror}") from problem
-    except (ValueError, UsageError) as problem:
-        raise UsageError(f"{path}: {problem}") from problem
+    return read_toml(PaperRecipe, path)
 
 
 def paper(patients: Patients, recipe: PaperRecipe, bar: Bar = silent) -> Publication:
