@@ -1,5 +1,7 @@
 """Stored values become the right Hounsfield units, or the scan is refused; padding, sign and garbage never score."""
 
+import sys
+
 import numpy as np
 import pytest
 from pydicom.uid import (
@@ -7,10 +9,13 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     RLELossless,
 )
 
-from ctacal.errors import Code
+from ctacal.dicom import jpeg2000, pixels
+from ctacal.errors import Code, Refusal
+from ctacal.volume import read_volume
 from tests.dicom_series import (
     MARKER_HU,
     MARKER_INDEX,
@@ -22,6 +27,7 @@ from tests.dicom_series import (
     refusal_of,
     store_hu,
     store_values,
+    study_of,
     values_of,
     volume_of,
     write,
@@ -53,6 +59,42 @@ def test_every_transfer_syntax_is_read_exactly(tmp_path, syntax, signed):
     np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert_truth(volume)
     assert notes == []
+
+
+@pytest.fixture
+def side_by_side(monkeypatch):
+    """JPEG 2000 is decoded by other processes however small the scan is; nothing of it by this one."""
+    monkeypatch.setattr(pixels, "MIN_PIXELS_SIDE_BY_SIDE", 1)
+    monkeypatch.setattr(jpeg2000, "cores", lambda: 3)
+    monkeypatch.setattr(jpeg2000, "decode_pixel_data", None)
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+def test_jpeg_2000_by_several_processes_is_read_exactly(tmp_path, side_by_side, signed):
+    attributes = {"PixelRepresentation": 1, "RescaleIntercept": "0"} if signed else {}
+    volume, notes = volume_of(write(tmp_path, ct_series(**attributes), syntax=JPEG2000Lossless))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert notes == []
+
+
+def test_broken_jpeg_2000_is_refused_by_name_from_another_process(tmp_path, side_by_side):
+    folder = write(tmp_path, ct_series(), syntax=JPEG2000Lossless)
+    broken = folder / "IM0005"
+    content = broken.read_bytes()
+    start_of_data = content.index(bytes.fromhex("ff93"), content.index(bytes.fromhex("ff4fff51")))
+    broken.write_bytes(content[: start_of_data - 30] + bytes(30) + content[start_of_data:])
+    with pytest.raises(Refusal, match=r"IM0005: .*Error decoding") as caught:
+        read_volume(study_of(folder).series[0])
+    assert caught.value.reason.code is Code.PIXELS_UNREADABLE
+
+
+@pytest.mark.parametrize("python", ["", "/nowhere/python", sys.executable], ids=["unknown", "gone", "ends at once"])
+def test_jpeg_2000_is_decoded_here_where_no_process_starts(tmp_path, monkeypatch, python):
+    monkeypatch.setattr(pixels, "MIN_PIXELS_SIDE_BY_SIDE", 1)
+    monkeypatch.setattr(sys, "executable", python)
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # no Python starts so
+    volume, _ = volume_of(write(tmp_path, ct_series(), syntax=JPEG2000Lossless))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
 
 
 def test_bare_dataset_without_preamble_is_read_exactly(tmp_path):

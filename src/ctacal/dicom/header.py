@@ -135,6 +135,8 @@ class Slice:
     """Revolution Time; without it Exposure Time, by maker that of a rotation, of a slice in a helix, or of the scan."""
     native: NativePixels | None
     """None where the pixels are compressed or inside a deflated dataset."""
+    transfer_syntax: str
+    """Its UID; empty where the file does not tell."""
 
 
 @contextmanager
@@ -241,10 +243,10 @@ def _slices(source: Source, image: Dataset, get: Getter, native: NativePixels | 
         getters = [partial(_find, [own, shared], get) for own in per_frame[:frames]]
     if len(getters) < frames:
         raise Refusal(Code.FILE_UNREADABLE, f"describes {len(getters)} of its {frames} frames; copy it again")
-    slices = []
+    slices, syntax = [], str(image.file_meta.get("TransferSyntaxUID", ""))
     for frame, get_frame in enumerate(getters):
         header = _series_header(get_frame)
-        slices.append(_slice(source, frame, known.setdefault(header, header), get_frame, native))
+        slices.append(_slice(source, frame, known.setdefault(header, header), get_frame, native, syntax))
     return slices
 
 
@@ -294,7 +296,9 @@ def _series_header(get: Getter) -> SeriesHeader:
     )
 
 
-def _slice(source: Source, frame: int, header: SeriesHeader, get: Getter, native: NativePixels | None) -> Slice:
+def _slice(
+    source: Source, frame: int, header: SeriesHeader, get: Getter, native: NativePixels | None, syntax: str
+) -> Slice:
     return Slice(
         source=source,
         frame=frame,
@@ -315,6 +319,7 @@ def _slice(source: Source, frame: int, header: SeriesHeader, get: Getter, native
         exposure_mas=_number(get("ExposureInmAs")) or _exposure_mas(get),
         rotation_s=_number(get("RevolutionTime")) or _exposure_s(get),
         native=native,
+        transfer_syntax=syntax,
     )
 
 

@@ -6,7 +6,6 @@ voxel of the scan that can be calcium.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from ctacal.atomic import write_text
 from ctacal.components import Mask, parts
+from ctacal.dicom.jpeg2000 import cores
 from ctacal.errors import Code, Refusal, UsageError
 from ctacal.fields import from_fields
 from ctacal.geometry import Geometry
@@ -238,7 +238,7 @@ def load_model(
     """
     card = read_card(folder)
     start = RUNTIMES[runtime]
-    threads = threads or _cores()
+    threads = threads or cores()
     stages = {}
     digest = hashlib.sha256()
     beside = ThreadPoolExecutor(1)  # networks get ready while the scan is read
@@ -269,11 +269,6 @@ def _training_range(known: Any, where: str) -> Range:
         return {name: (float(low), float(high)) for name, (low, high) in known.items()}
     except (AttributeError, TypeError, ValueError) as problem:
         raise UsageError(f"{where}training_range: expected two numbers for each figure ({problem})") from problem
-
-
-def _cores() -> int:
-    """Those this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_card(folder: Path = WEIGHTS) -> dict[str, Any]:

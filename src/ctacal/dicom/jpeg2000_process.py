@@ -1,0 +1,34 @@
+"""``python -m ctacal.dicom.jpeg2000_process``: decodes JPEG 2000 beside the process that started it.
+
+Each code stream on standard input is answered on standard output: with its pixels, or with what is wrong with it. It
+imports as little as can be (of ctacal nothing else), since its start is waited for.
+"""
+
+import os
+import pickle
+import sys
+from typing import cast
+
+from openjpeg.utils import decode_pixel_data
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the decoder prints must not end up among the answers
+    while True:
+        try:
+            code_stream: bytes = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        answer: bytearray | str
+        try:
+            answer = cast(bytearray, decode_pixel_data(code_stream, version=2))
+        except Exception as problem:
+            answer = str(problem)
+        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
