@@ -1,6 +1,7 @@
 """SEG and SR of a scored study: valid, tied to each other, the same every time, and back to the same numbers."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from ctacal.report.sr import measurement_report
 from ctacal.report.vessels import REGIONS
 from ctacal.scores import SCCT_2016
 from ctacal.study import StudyResult, predict_from_file, score_study
+from tests.by_highdicom import differences
 from tests.dicom_series import Grid, ct_series, enhanced_ct, in_file_format, study_of, write
-from tests.report.results import LOW_RULE, drawing, scored, scored_series
+from tests.report import sr_by_highdicom
+from tests.report.results import ALL_LABELS, LOW_RULE, drawing, scored, scored_series
 from tests.tools import dciodvfy_errors, dsr2html, pixelmed_errors
 
 GRIDS = {
@@ -104,6 +107,16 @@ def test_each_measurement_is_tied_to_its_segment(tmp_path: Path) -> None:
     }
     assert segmentation.SOPInstanceUID in referenced
     assert len(referenced) == 15
+
+
+@pytest.mark.parametrize("multi_frame", [False, True])
+@pytest.mark.parametrize("labels", [ALL_LABELS, ALL_LABELS[1:3], ()], ids=["all", "two", "none"])
+def test_the_sr_is_what_highdicom_makes(tmp_path: Path, labels: Sequence[Calcium], multi_frame: bool) -> None:
+    series = [enhanced_ct(ct_series())] if multi_frame else ct_series()
+    filing = Filing.of(scored_series(series, tmp_path, drawing(labels), mass_calibration=0.77))
+    segmentation = result_segmentation(filing)
+    report, other = (of(filing, segmentation) for of in (measurement_report, sr_by_highdicom.measurement_report))
+    assert not differences(report, other)
 
 
 def test_highdicom_reads_both_alike(tmp_path: Path) -> None:

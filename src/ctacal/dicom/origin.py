@@ -6,6 +6,7 @@ over is cleaned to what PS3.5 section 6.2 allows, or left out: a derived object 
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,11 @@ _OPTIONAL = (
     "SeriesTime", "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime", "PatientIdentityRemoved",
     "DeidentificationMethod",
 )  # fmt: skip
+_TAKEN_OVER = (
+    *_PATIENT, *_STUDY, "SpecificCharacterSet", "PatientAge", "PatientSize", "PatientWeight", "PatientIdentityRemoved",
+    "DeidentificationMethod", "StudyInstanceUID", "StudyDescription",
+)  # fmt: skip
+"""Of an image, what holds of each object that is made of it too."""
 _READ = (*_PATIENT, *_STUDY, *_OPTIONAL, "SpecificCharacterSet")
 
 _LENGTHS = {"LO": 64, "SH": 16, "CS": 16, "PN": 64}
@@ -194,6 +200,44 @@ def _place(one: Slice) -> Dataset:
     position.ImagePositionPatient = list(decimals(one.position_mm or ()))
     frame.PlanePositionSequence = [position]
     return frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Of an object that is made of images: its kind, and what it is filed under."""
+
+    sop_class: UID
+    modality: str
+    instance_uid: UID
+    series_uid: UID
+    series_number: int
+    description: str
+    """Of its series."""
+    software: str
+
+
+def derived_object(image: Dataset, identity: Identity) -> Dataset:
+    """An object of ``image``'s patient and study by ctacal, to be filled (PS3.3 C.7.1 to C.7.5, C.12.1)."""
+    made = Dataset({image[keyword].tag: image[keyword] for keyword in _TAKEN_OVER if keyword in image})
+    for keyword in (*_PATIENT, *_STUDY):
+        if keyword not in made:
+            setattr(made, keyword, "")
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.SOPClassUID, made.SOPInstanceUID, made.InstanceNumber = identity.sop_class, identity.instance_uid, 1
+    made.Modality, made.SeriesInstanceUID = identity.modality, identity.series_uid
+    made.SeriesNumber, made.SeriesDescription = identity.series_number, identity.description
+    made.Manufacturer = made.ManufacturerModelName = "ctacal"
+    made.DeviceSerialNumber, made.SoftwareVersions = "0", identity.software
+    make_repeatable(made, image)
+    return made
+
+
+def reference_to(image: Dataset) -> Dataset:
+    """An item that refers to an object (PS3.3 table 10-11)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+    return item
 
 
 def decimals(values: Sequence[float]) -> Iterator[DSfloat]:
