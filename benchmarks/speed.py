@@ -21,6 +21,7 @@ from typing import Literal
 
 import numpy as np
 import pydicom
+from installed import with_bytecode
 from pydicom.uid import JPEG2000Lossless
 from random_model import write_random_model
 
@@ -157,6 +158,7 @@ def measured(
     folder: Path, runs: int, runtime: Literal["onnxruntime", "openvino"]
 ) -> tuple[list[Row], list[tuple[str, float, int]]]:
     """Every line of the table, in order; and peak memory."""
+    with_bytecode(folder / "bytecode")
     phantom = draw_thorax(SHAPE, SPACING_MM, seed=1)
     ct, out = folder / "ct", str(folder / "out")
     write_series(phantom.volume, ct)

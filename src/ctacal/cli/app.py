@@ -1,5 +1,6 @@
 """The program ``ctacal``: its commands and options; each command's module is imported only when it runs."""
 
+import gc
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -349,17 +350,24 @@ def paper(
 
 
 def main() -> None:
-    """Run the program; wrong usage, and a folder that cannot be written, end in one line and exit status 2."""
+    """Run the program; wrong usage, and a folder that cannot be written, end in one line and exit status 2.
+
+    Imports make some 100,000 objects, which all stay: Python's search for garbage among them is put off, and spared at
+    the end, which takes a cold ``ctacal score`` 0.04 and 0.1 s.
+    """
     import sys
 
     from ctacal.errors import UsageError
 
+    gc.set_threshold(200_000)
     try:
         app()
     except UsageError as problem:
         sys.exit(_complain(str(problem)))
     except OSError as problem:
         sys.exit(_complain(f"{problem.filename}: {problem.strerror}; choose another folder or free the disk"))
+    finally:
+        gc.freeze()
 
 
 def _complain(message: str) -> int:
