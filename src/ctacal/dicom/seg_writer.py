@@ -1,6 +1,6 @@
 """``write_segmentation``: labels as a DICOM SEG of the images that they were drawn on (PS3.3 A.51 and C.8.20).
 
-The objects are those that highdicom makes (``tests/dicom/test_seg_writer.py`` compares them), in a fifth of the time.
+The objects are those that highdicom makes (``tests/dicom/test_seg_writer.py`` compares them) in less time.
 """
 
 import hashlib
