@@ -11,10 +11,10 @@ from ctacal.nn.calcium import CalciumNet
 from ctacal.nn.classes import BY_VESSEL, CORONARY_OR_OTHER, NOT_CORONARY, allowed
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.convlstm import ConvLSTM
+from ctacal.nn.export import softmax_in_steps
 from ctacal.nn.inputs import HEART_CHANNEL, channels_of
 from ctacal.nn.networks import build, parameters_of
 from ctacal.nn.published import DenseFeatures, PublishedSystem, neighbours
-from ctacal.nn.unet import space_to_depth
 
 TINY = NetworkConfig(widths=(4, 8), lstm_channels=3)
 
@@ -130,9 +130,9 @@ def test_convlstm_by_hand() -> None:
     np.testing.assert_allclose(layer(torch.zeros(1, 3, 1, 1, 1)).detach().ravel(), states, rtol=1e-6)
 
 
-def test_space_to_depth_is_pixel_unshuffle() -> None:
-    x = torch.randn(2, 3, 4, 6)
-    torch.testing.assert_close(space_to_depth(x, 2), torch.nn.functional.pixel_unshuffle(x, 2))
+def test_the_softmax_of_the_graph_is_a_softmax() -> None:
+    logits = 200 * torch.randn(2, 6, 4, 5)  # far beyond what exp() holds in float32
+    torch.testing.assert_close(softmax_in_steps(logits), logits.softmax(dim=1))
 
 
 def test_what_the_truth_allows() -> None:

@@ -258,9 +258,19 @@ def test_a_whole_scan(beating: AnatomyCache) -> None:
 
 
 def test_variants_hold_none_to_much() -> None:
-    burden = [coronary_mm3(one) for one in draw_variants(PATIENT, 3)]
-    assert burden[:2] == [0, 0]
-    assert 0 < burden[2] <= 40 < burden[4] <= 160 < burden[6]
+    drawn = draw_variants(PATIENT, 3)
+    for none, little, some, much in (drawn[:4], drawn[4:]):
+        assert coronary_mm3(none) == 0 < coronary_mm3(little) <= 40 < coronary_mm3(some) <= 160 < coronary_mm3(much)
+    metal, root = {Kind.STENT, Kind.BYPASS_CLIP}, {Kind.AORTIC_WALL, Kind.AORTIC_VALVE}
+    for number, kinds in ((4, metal), (5, root), (6, metal), (7, root)):
+        assert kinds & {one.kind for one in drawn[number].deposits}
+
+
+def test_the_young_have_variants_without_what_they_never_have() -> None:
+    young = replace(PATIENT, age_years=30.0)
+    drawn = draw_variants(young, 3)
+    assert len(drawn) == 8
+    assert not any(one.kind is Kind.AORTIC_VALVE for calcium in drawn for one in calcium.deposits)
 
 
 def test_the_stream_takes_turns(beating: AnatomyCache, still: AnatomyCache) -> None:

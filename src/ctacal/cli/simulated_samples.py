@@ -78,13 +78,14 @@ def _heart_crops(_wanted: SampleSet, patient_seed: int) -> Callable[[int], Crop]
 
 
 def _calcium_crops(wanted: SampleSet, patient_seed: int) -> Callable[[int], Crop]:
-    """Each draw of calcium in turn: as many of none, little, some and much."""
+    """Each draw of calcium in turn, each patient beginning with another: four show none, little, some and much."""
     cache = draw_anatomy(patient_seed)
 
     def scanned(k: int) -> Crop:
         seed, draws = _scan_seed(patient_seed, k), len(cache.deposits)
         return simulate_crop(
-            cache, draw_heart_description(cache, seed, k % draws if draws else None, centres=wanted.centres)
+            cache,
+            draw_heart_description(cache, seed, (patient_seed + k) % draws if draws else None, centres=wanted.centres),
         )
 
     return scanned

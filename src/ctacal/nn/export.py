@@ -51,12 +51,18 @@ class ForScoring(nn.Module):
         answer = self.network(x, 1)
         if answer.logits.shape[1] == 1:
             return (answer.logits.sigmoid(),)
-        probability = answer.logits.softmax(dim=1)
+        probability = softmax_in_steps(answer.logits)
         if answer.heart is not None:  # the published system: no lesion outside of its heart
             inside = (answer.heart > 0).to(probability.dtype)
             lesion = probability[:, 1:] * inside
             probability = torch.cat([1 - lesion.sum(dim=1, keepdim=True), lesion], dim=1)
         return (probability,) if answer.mass_mg is None else (probability, answer.mass_mg)
+
+
+def softmax_in_steps(logits: Tensor) -> Tensor:
+    """Over the classes, in steps: the runtime's own softmax turns the whole tensor about, and took 14 % of the time."""
+    powers = (logits - logits.amax(dim=1, keepdim=True)).exp()
+    return powers / powers.sum(dim=1, keepdim=True)
 
 
 def export(

@@ -10,18 +10,21 @@ from ctacal.nn.convlstm import BothWays
 class SliceUNet(nn.Module):
     """(slices, channels, rows, columns) -> (slices, widths[0], rows / unshuffle, columns / unshuffle).
 
-    Space to depth first, so that the finest level costs a quarter. Skips are added, not concatenated: that and a short
-    decoder take 45 % off the operations (docs/log.md, 2026-11-23).
+    The first convolution takes steps of ``unshuffle`` pixels (space to depth and then 3 x 3, in one), so that the
+    finest level costs a quarter. Skips are added, not concatenated: that and a short decoder take 45 % off the
+    operations (docs/log.md, 2026-11-23).
     """
 
     def __init__(self, channels: int, config: NetworkConfig) -> None:
         super().__init__()
         self.unshuffle, widths = config.unshuffle, config.widths
-        inputs = (channels * self.unshuffle**2, *widths)
         self.down = nn.ModuleList(
-            convolutions(before, after, count=2, stride=1 if level == 0 else 2)
-            for level, (before, after) in enumerate(zip(inputs, widths, strict=False))
+            convolutions(before, after, count=2, stride=2)
+            for before, after in zip((channels, *widths), widths, strict=False)
         )
+        n, first = self.unshuffle, self.down[0]
+        assert isinstance(first, nn.Sequential)
+        first[0] = nn.Conv2d(channels, widths[0], 3 * n, stride=n, padding=n, bias=False)
         self.over_slices = BothWays(widths[-1], config.lstm_channels)
         self.over_slices_mid = BothWays(widths[-2], config.mid_lstm_channels) if config.mid_lstm_channels else None
         steps = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
@@ -30,7 +33,6 @@ class SliceUNet(nn.Module):
 
     def forward(self, x: Tensor, sequences: int = 1) -> Tensor:
         """The batch holds ``sequences`` runs of neighbouring slices, one after the other."""
-        x = space_to_depth(x, self.unshuffle)  # (s, 4 c, r/2, c/2)
         levels = []
         for down in self.down:
             x = down(x)
@@ -50,13 +52,6 @@ def convolutions(before: int, after: int, *, count: int, stride: int = 1) -> nn.
         channels, step = (before, stride) if index == 0 else (after, 1)
         layers += [nn.Conv2d(channels, after, 3, step, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
-
-
-def space_to_depth(x: Tensor, n: int) -> Tensor:
-    """(s, c, r, k) -> (s, c n n, r/n, k/n), as ``pixel_unshuffle``, whose ONNX export orders the channels wrongly."""
-    s, c, r, k = x.shape
-    blocks = x.reshape(s, c, r // n, n, k // n, n).permute(0, 1, 3, 5, 2, 4)  # (s, c, n, n, r/n, k/n)
-    return blocks.reshape(s, c * n * n, r // n, k // n)
 
 
 class ToPixels(nn.Module):
