@@ -163,6 +163,7 @@ CLAIM_2024 = Checklist(
         43 Availability of software, model and data
         44 Funding, role of funders
     """),
+    "Numbers and topics were not checked against the publication's own table: do so before you submit.",
 )
 
 STARD_AI = Checklist(
@@ -212,5 +213,6 @@ STARD_AI = Checklist(
         AI-7 Commercial interests
         AI-8 Availability of data sets and code, auditability
     """),
-    "Items 1 to 30 are numbered as in STARD 2015; what STARD-AI adds is listed by topic (AI-1 to AI-8).",
+    "Items 1 to 30 are numbered as in STARD 2015; what STARD-AI adds is listed by topic (AI-1 to AI-8), not in its own "
+    "numbers: fill in the publication's table before you submit.",
 )
