@@ -85,10 +85,18 @@ class Anatomy:
         return _along_wall(segment.points, along, segment.radius_mm, middle, deposit, self.heart.origin, rng)
 
     def _clip(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
-        path = self.segment(deposit.site).points
+        path = self._mammary_graft(deposit.site)
         at = path[int(deposit.along * (len(path) - 1))] + rng.normal(0, 2, 3)
         way = _unit(rng.normal(size=3)) * deposit.length_mm / 2
         return _even(curve([at - way, at + way], GRAIN_MM), deposit.thickness_mm)
+
+    def _mammary_graft(self, site: str) -> Points:
+        """The left internal mammary artery, from behind the second rib down and over to the middle of an artery."""
+        z, angle = np.array([55.0, 30.0, 5.0]) * self.chest.scale, 14.0
+        radius, turn = self.chest.cavity_mm(z, angle), np.deg2rad(angle)
+        behind_ribs = np.stack([radius * np.sin(turn), -radius * np.cos(turn), z], axis=1)
+        grafted = self.segment(site).points
+        return curve([*behind_ribs, grafted[int(0.55 * len(grafted))]], GRAIN_MM)
 
     def _on_aorta(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
         low, high = {"root": (8, 24), "ascending": (24, 75), "arch": (75, 150), "descending": (150, 320)}[deposit.site]
