@@ -9,7 +9,7 @@ import pytest
 
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body, Tissue
-from ctacal.simulate.scanner.attenuation import beam, tissue_hu
+from ctacal.simulate.scanner.attenuation import SPECTRA, beam, computed_spectrum, tissue_hu
 from ctacal.simulate.scanner.centre import Centre, centre_names, load_centre
 from ctacal.simulate.scanner.scan import scan
 from ctacal.simulate.scanner.slabs import shares_of_neighbours
@@ -33,6 +33,14 @@ def noise_sd(body: Body, centre: Centre, radius_mm: float = 30) -> float:
     """SD in the middle, of the difference of two scans."""
     one, other = (inside(scan(body, centre, seed=seed), (0, 0, radius_mm)) for seed in (1, 2))
     return float((one - other).std() / np.sqrt(2))
+
+
+def test_stored_spectra_are_spekpys_and_those_of_all_presets() -> None:
+    wanted = {(c.kvp, c.filter_mm_al, c.filter_mm_cu) for c in map(load_centre, centre_names())}
+    with np.load(SPECTRA) as stored:
+        assert set(stored) == {f"{kvp:g} {al:g} {cu:g}" for kvp, al, cu in wanted}
+        for kvp, al, cu in wanted:
+            np.testing.assert_allclose(stored[f"{kvp:g} {al:g} {cu:g}"], computed_spectrum(kvp, al, cu), rtol=1e-6)
 
 
 # --- water and tissue -------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ are enough: the fit is within 0.1 % for tissues and within 2 % for steel and tit
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -31,6 +32,9 @@ ANODE_DEG = 8.0
 SCINTILLATOR = "Gd2O2S"
 SCINTILLATOR_G_PER_CM2 = 7.34 * 0.14
 """1.4 mm of gadolinium oxysulfide ceramic, as in benchmarks/kvp_factors.py; assumed for all scanners."""
+
+SPECTRA = Path(__file__).parent / "spectra.npz"
+"""What ``computed_spectrum`` gives for the presets, (2, energies) by "kVp mm-Al mm-Cu"; a test holds it to that."""
 
 FIT_WATER_MM = 200.0
 """The basis amounts are fitted for the beam behind so much water."""
@@ -180,7 +184,16 @@ def _hydroxyapatite_over_water(beam: Beam, water_mm: float) -> float:
 
 
 def _spectrum(kvp: float, filter_mm_al: float, filter_mm_cu: float) -> tuple[Floats, Floats]:
-    """Energies, and photons per mm2 and mAs in each step of 0.5 keV at 1 m."""
+    """Energies, and photons per mm2 and mAs in each step of 0.5 keV at 1 m: stored, or SpekPy's."""
+    with np.load(SPECTRA) as stored:
+        if (name := f"{kvp:g} {filter_mm_al:g} {filter_mm_cu:g}") in stored:
+            energy_kev, photons = stored[name]
+            return energy_kev, photons
+    return computed_spectrum(kvp, filter_mm_al, filter_mm_cu)
+
+
+def computed_spectrum(kvp: float, filter_mm_al: float, filter_mm_cu: float) -> tuple[Floats, Floats]:
+    """The same by SpekPy, whose import and tables take 2 s."""
     import spekpy
 
     tube = spekpy.Spek(kvp=kvp, th=ANODE_DEG, dk=0.5).filter("Al", filter_mm_al).filter("Cu", filter_mm_cu)
@@ -190,9 +203,15 @@ def _spectrum(kvp: float, filter_mm_al: float, filter_mm_cu: float) -> tuple[Flo
 
 def _elements(mass_fractions: Mapping[int, float], energy_kev: Floats) -> Floats:
     """Mass attenuation in cm2/g (xraylib: Schoonjans T et al., Spectrochim Acta B 2011;66:776-784)."""
+    return np.asarray(sum(w * _element(z, energy_kev.tobytes()) for z, w in mass_fractions.items()))
+
+
+@cache
+def _element(z: int, energy_kev: bytes) -> Floats:
+    """Of one element, kept: many tissues are made of the same few."""
     import xraylib
 
-    return np.array([sum(w * xraylib.CS_Total(z, e) for z, w in mass_fractions.items()) for e in energy_kev.tolist()])
+    return np.array([xraylib.CS_Total(z, e) for e in np.frombuffer(energy_kev).tolist()])
 
 
 def _compound(formula: str, energy_kev: Floats) -> Floats:
