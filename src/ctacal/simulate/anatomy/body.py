@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from ctacal.simulate.anatomy.vessels import (
 )  # fmt: skip
 from ctacal.simulate.anatomy.wall import paint_trunk
 from ctacal.simulate.materials import Body, Tissue
+from ctacal.simulate.threads import side_by_side
 
 _RESTS_ON = (Structure.DIAPHRAGM, Structure.COSTAL_CARTILAGE)
 """What the heart lies upon: no lung between."""
@@ -97,11 +98,15 @@ def heart_phases(
     assert maps.still is not None
     chest, textured = Chest(patient, breath_mm), _still_canvas(maps.still, region, patient)
     paint_textures(textured, chest)
-    for n in range(phases):
-        canvas = _still_canvas(maps.still, region, patient)
-        part = _painted(canvas, chest, n / phases)
-        np.copyto(canvas.tissue, textured.tissue, where=canvas.tissue == maps.still[0])  # no beating tissue has texture
-        yield with_calcium(part, patient, calcium, phase=n / phases, breath_mm=breath_mm)[0].body
+    still = maps.still
+
+    def at(phase: float) -> Body:
+        canvas = _still_canvas(still, region, patient)
+        part = _painted(canvas, chest, phase)
+        np.copyto(canvas.tissue, textured.tissue, where=canvas.tissue == still[0])  # no beating tissue has texture
+        return with_calcium(part, patient, calcium, phase=phase, breath_mm=breath_mm)[0].body
+
+    yield from side_by_side([partial(at, n / phases) for n in range(phases)])
 
 
 def _still_canvas(still: tuple[NDArray[np.uint8], NDArray[np.uint8]], region: Geometry, patient: Patient) -> Canvas:

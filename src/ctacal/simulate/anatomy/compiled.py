@@ -21,7 +21,7 @@ def compiled(function: Kernel) -> Kernel:
 
 def compiled_parallel(function: Kernel) -> Kernel:
     """``compiled``, with the slices of a ``numba.prange`` shared among the cores; each voxel is written by one."""
-    compiler: Any = numba.njit(cache=True, fastmath=True, parallel=True)
+    compiler: Any = numba.njit(cache=True, fastmath=True, parallel=True, nogil=True)
     return cast(Kernel, compiler(function))
 
 

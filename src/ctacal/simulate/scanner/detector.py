@@ -167,7 +167,7 @@ def _log_table(rays: Beam, power: int) -> NDArray[np.float32]:
     return np.log(np.exp(exponent) @ (rays.photons_per_mm2_mas * rays.energy_kev**power)).astype(np.float32)
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
+@numba.njit(parallel=True, fastmath=True, nogil=True, cache=True)
 def _look_up(water_mm, hydroxyapatite_mm, bow_tie_mm, log_values, out):  # type: ignore[no-untyped-def]
     """Bilinear interpolation of the table; paths beyond it count as at its end. All in single precision, for speed."""
     views, detectors, slices = out.shape
@@ -187,7 +187,7 @@ def _look_up(water_mm, hydroxyapatite_mm, bow_tie_mm, log_values, out):  # type:
                 out[v, d, k] = (one - a) * low + a * high
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
+@numba.njit(parallel=True, fastmath=True, nogil=True, cache=True)
 def _to_water(paths, bow_tie_mm, water_mm, first_log, last_log):  # type: ignore[no-untyped-def]
     """Logarithms of signals become path lengths of water, in place."""
     views, detectors, slices = paths.shape

@@ -7,6 +7,8 @@ c cos(a) + r sin(a) on the detector, whose middle faces the isocentre.
 """
 
 import math
+from collections.abc import Callable
+from typing import cast
 
 import numba
 import numpy as np
@@ -24,8 +26,11 @@ _TOGETHER = 4
 _VIEWS = 4
 """Neighbouring views that are projected together."""
 
-_PLANES = 24
-"""Planes are back-projected by so many, a number that the compiler knows: twice as fast as any number."""
+_PLANES, _FEW_PLANES = 24, 8
+"""Planes are back-projected by so many, numbers that the compiler knows: twice as fast as any number."""
+
+_TILE = 64
+"""Pixels that are back-projected together on a side: they and the rays they see stay in fast memory."""
 
 _MARGIN = 6
 """Empty pixels about an image: a ray that meets a filled one strays no further in ``_TOGETHER`` lines."""
@@ -94,14 +99,15 @@ def back_project(
     image = np.empty((*shape, planes), np.float32)
     for start in range(0, planes, _PLANES):
         part = sinogram[:, :, start : start + _PLANES]
-        filled = np.zeros((views, detectors, _PLANES), np.float32)
+        kernel, together = _KERNELS[part.shape[2] > _FEW_PLANES]
+        filled = np.zeros((views, detectors, together), np.float32)
         filled[:, :, : part.shape[2]] = part
-        found = _back_project(filled, shape, pixel_mm, middle_mm, view_angles(views), detector_mm, first_mm)
+        found = kernel(filled, shape, pixel_mm, middle_mm, view_angles(views), detector_mm, first_mm)
         image[:, :, start : start + _PLANES] = found[:, :, : part.shape[2]]
     return image
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
+@numba.njit(parallel=True, fastmath=True, nogil=True, cache=True)
 def _project(  # type: ignore[no-untyped-def]
     sinogram, image, turned, row_extents, column_extents, pixel_mm, middle_mm, angles, detector_mm, weights, filled
 ):
@@ -174,43 +180,50 @@ def _add_lines(  # type: ignore[no-untyped-def]
             )
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
-def _back_project(  # type: ignore[no-untyped-def]
-    sinogram, shape, pixel_mm, middle_mm, angles, detector_mm, first_mm
-):
-    """Pixels take two views at a time, and so read and write themselves half as often.
+def _back_projector(planes: int) -> Callable[..., Image]:
+    """A kernel for so many planes."""
 
-    A view that does not see a pixel adds its ray 0 with no weight.
-    """
-    detectors = sinogram.shape[1]
-    rows, columns = shape
-    image = np.zeros((rows, columns, _PLANES), np.float32)
-    block = 4
-    left_mm = middle_mm[1] - pixel_mm * (columns - 1) * 0.5
-    scale = np.float32(math.pi / angles.size)
-    for b in numba.prange((rows + block - 1) // block):
-        for v in range(0, angles.size, 2):
-            w = min(v + 1, angles.size - 1)
-            other_scale = scale if w > v else np.float32(0)
-            c, s = math.cos(angles[v]) / detector_mm, math.sin(angles[v]) / detector_mm
-            e, f = math.cos(angles[w]) / detector_mm, math.sin(angles[w]) / detector_mm
-            for j in range(b * block, min(rows, b * block + block)):
-                y = middle_mm[0] + pixel_mm * (j - (rows - 1) * 0.5)
-                start = y * s + left_mm * c - first_mm[v] / detector_mm
-                other_start = y * f + left_mm * e - first_mm[w] / detector_mm
-                for i in range(columns):
-                    at, other_at = start + i * pixel_mm * c, other_start + i * pixel_mm * e
-                    seen, other_seen = 0 <= at < detectors - 1, 0 <= other_at < detectors - 1
-                    d, g = int(at) if seen else 0, int(other_at) if other_seen else 0
-                    weight = scale if seen else np.float32(0)
-                    other_weight = other_scale if other_seen else np.float32(0)
-                    above, other_above = np.float32(at - d) * weight, np.float32(other_at - g) * other_weight
-                    below, other_below = weight - above, other_weight - other_above
-                    for k in range(_PLANES):
-                        image[j, i, k] += (
-                            below * sinogram[v, d, k]
-                            + above * sinogram[v, d + 1, k]
-                            + other_below * sinogram[w, g, k]
-                            + other_above * sinogram[w, g + 1, k]
-                        )
-    return image
+    @numba.njit(parallel=True, fastmath=True, nogil=True, cache=True)
+    def back_projected(sinogram, shape, pixel_mm, middle_mm, angles, detector_mm, first_mm):  # type: ignore[no-untyped-def]
+        """Pixels take two views at a time, and so read and write themselves half as often.
+
+        A view that does not see a pixel adds its ray 0 with no weight.
+        """
+        detectors = sinogram.shape[1]
+        rows, columns = shape
+        image = np.zeros((rows, columns, planes), np.float32)
+        left_mm = middle_mm[1] - pixel_mm * (columns - 1) * 0.5
+        scale = np.float32(math.pi / angles.size)
+        across = (columns + _TILE - 1) // _TILE
+        for tile in numba.prange((rows + _TILE - 1) // _TILE * across):
+            first_row, first_column = tile // across * _TILE, tile % across * _TILE
+            for v in range(0, angles.size, 2):
+                w = min(v + 1, angles.size - 1)
+                other_scale = scale if w > v else np.float32(0)
+                c, s = math.cos(angles[v]) / detector_mm, math.sin(angles[v]) / detector_mm
+                e, f = math.cos(angles[w]) / detector_mm, math.sin(angles[w]) / detector_mm
+                for j in range(first_row, min(rows, first_row + _TILE)):
+                    y = middle_mm[0] + pixel_mm * (j - (rows - 1) * 0.5)
+                    start = y * s + left_mm * c - first_mm[v] / detector_mm
+                    other_start = y * f + left_mm * e - first_mm[w] / detector_mm
+                    for i in range(first_column, min(columns, first_column + _TILE)):
+                        at, other_at = start + i * pixel_mm * c, other_start + i * pixel_mm * e
+                        seen, other_seen = 0 <= at < detectors - 1, 0 <= other_at < detectors - 1
+                        d, g = int(at) if seen else 0, int(other_at) if other_seen else 0
+                        weight = scale if seen else np.float32(0)
+                        other_weight = other_scale if other_seen else np.float32(0)
+                        above, other_above = np.float32(at - d) * weight, np.float32(other_at - g) * other_weight
+                        below, other_below = weight - above, other_weight - other_above
+                        for k in range(planes):
+                            image[j, i, k] += (
+                                below * sinogram[v, d, k]
+                                + above * sinogram[v, d + 1, k]
+                                + other_below * sinogram[w, g, k]
+                                + other_above * sinogram[w, g + 1, k]
+                            )
+        return image
+
+    return cast(Callable[..., Image], back_projected)
+
+
+_KERNELS = ((_back_projector(_FEW_PLANES), _FEW_PLANES), (_back_projector(_PLANES), _PLANES))

@@ -6,6 +6,8 @@ elements, iterative reconstruction, denoising of starved projections, metal arte
 inconsistency of the views by breathing within one slice (it blurs only). Resolution is alike all over the field.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ from ctacal.simulate.scanner.kernel import filtered, ramp_response
 from ctacal.simulate.scanner.motion import Motion
 from ctacal.simulate.scanner.projector import back_project
 from ctacal.simulate.scanner.scatter import Rays
+from ctacal.simulate.threads import side_by_side
 from ctacal.volume import Volume
 
 BATCH = 26
@@ -52,11 +55,13 @@ def scan(
         body, centre, seed=seed, motion=motion or Motion(), isocentre_mm=isocentre_mm, slabs=slabs
     )
     count = len(acquisition.position_mm)
-    hu = np.empty((count, centre.matrix, centre.matrix), np.int16)
-    for start in range(0, count, BATCH):
-        slices = slice(start, min(start + BATCH, count))
-        hu[slices] = reconstruct(acquisition.measured(slices), centre)
-    return Volume(hu, acquisition.grid)
+    batches = [slice(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
+    scanned = [partial(_scanned, acquisition, slices) for slices in batches]
+    return Volume(np.concatenate(list(side_by_side(scanned))), acquisition.grid)
+
+
+def _scanned(acquisition: Acquisition, slices: slice) -> NDArray[np.int16]:
+    return reconstruct(acquisition.measured(slices), acquisition.centre)
 
 
 def reconstruct(paths: Rays, centre: Centre) -> NDArray[np.int16]:

@@ -114,7 +114,7 @@ def basis_maps(body: Body, box: Box, basis: Floats, weights: NDArray[np.float32]
 _DISPLACED = np.float32(1 / HYDROXYAPATITE_MG_PER_CM3)
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
+@numba.njit(parallel=True, fastmath=True, nogil=True, cache=True)
 def _add_maps(tissue, added, basis, weights, maps):  # type: ignore[no-untyped-def]
     slabs, depth = weights.shape
     for j in numba.prange(tissue.shape[1]):
