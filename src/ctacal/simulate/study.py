@@ -6,6 +6,7 @@ The way the data goes: ``StudyDescription`` -> body and beating heart (``anatomy
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from ctacal.simulate.scanner.calcium import calcium_hu
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION, Motion
 from ctacal.simulate.scanner.scan import scan
+from ctacal.simulate.threads import both
 from ctacal.simulate.truth import DepositFinder, Truth, label_calcium, scored_labels, structures_on, table_within
 from ctacal.volume import Volume
 
@@ -191,19 +193,29 @@ def _truth(
 ) -> Truth:
     patient, calcium, grid = description.patient, description.calcium, volume.geometry
     shift_mm = _shift_mm(description, maps.body, motion)
-    finder = DepositFinder.of(patient, calcium, np.arange(PHASES) / PHASES)
-    found = label_calcium(_added_hu(description, maps.body, motion, grid, finder), grid, finder, shift_mm)
+    heart = motion.phases[round(REFERENCE_PHASE * PHASES)]
+    found, reference = both(
+        partial(_found_calcium, description, maps.body, motion, grid, shift_mm),
+        partial(reference_score, patient, calcium, heart),
+    )
     structures = structures_on(grid, maps.structure, maps.body.geometry, shift_mm)
     structures[found > 0] = found[found > 0]
     labels = scored_labels(found, grid)
-    heart = motion.phases[round(REFERENCE_PHASE * PHASES)]
     return Truth(
         labels=labels,
         structures=structures,
         table=table_within(deposits.table),
         ctac_score=score_label_map(volume, labels, SCCT_2016)[1],
-        reference_score=reference_score(patient, calcium, heart),
+        reference_score=reference,
     )
+
+
+def _found_calcium(
+    description: StudyDescription, body: Body, motion: Motion, grid: Geometry, shift_mm: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """Labels of ``label_calcium``."""
+    finder = DepositFinder.of(description.patient, description.calcium, np.arange(PHASES) / PHASES)
+    return label_calcium(_added_hu(description, body, motion, grid, finder), grid, finder, shift_mm)
 
 
 def _added_hu(

@@ -17,7 +17,7 @@ from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.coronaries import coronary_tree, paint_coronaries
 from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.anatomy.heart import SYSTOLE, Heart
-from ctacal.simulate.anatomy.lungs import paint_lung_trees
+from ctacal.simulate.anatomy.lungs import lung_trees, paint_lung_trees
 from ctacal.simulate.anatomy.shoulders import paint_arms
 from ctacal.simulate.anatomy.spine import paint_spine
 from ctacal.simulate.anatomy.structures import HEART, AnatomyMaps, CoronarySegment, Points, Structure
@@ -32,7 +32,7 @@ from ctacal.simulate.anatomy.vessels import (
 )  # fmt: skip
 from ctacal.simulate.anatomy.wall import paint_trunk
 from ctacal.simulate.materials import Body, Tissue
-from ctacal.simulate.threads import side_by_side
+from ctacal.simulate.threads import both, side_by_side
 
 _RESTS_ON = (Structure.DIAPHRAGM, Structure.COSTAL_CARTILAGE)
 """What the heart lies upon: no lung between."""
@@ -67,8 +67,7 @@ def build_body(patient: Patient, geometry: Geometry, *, phase: float = 0.0, brea
     Raises ``ValueError`` where the grid is tilted.
     """
     canvas, chest = Canvas(geometry, patient.seed), Chest(patient, breath_mm)
-    _paint_still(canvas, chest)
-    box = _heart_box(chest, geometry)
+    _, box = both(partial(_paint_still, canvas, chest), partial(_made_ready, chest, geometry))
     still = None if box is None else (canvas.tissue[box].copy(), canvas.structure[box].copy())
     maps = replace(_painted(canvas, chest, phase), still=still)
     paint_textures(canvas, chest)  # last: what is painted before asks for the plain tissues
@@ -119,6 +118,13 @@ def coronaries_of(patient: Patient, *, phase: float = 0.0, breath_mm: float = 0.
     """The coronary tree alone, without building the body: where calcium lies at another phase."""
     chest = Chest(patient, breath_mm)
     return coronary_tree(chest, Heart.of(chest, phase))
+
+
+def _made_ready(chest: Chest, geometry: Geometry) -> tuple[slice, slice, slice] | None:
+    """The ``_heart_box``, after the outline and the trees were made, which are kept."""
+    _outline(chest.patient, chest.breath_mm)
+    lung_trees(chest)
+    return _heart_box(chest, geometry)
 
 
 def _paint_still(canvas: Canvas, chest: Chest) -> None:

@@ -3,7 +3,9 @@
 import math
 from typing import Any
 
-from ctacal.simulate.anatomy.compiled import compiled, sampled, span
+import numba
+
+from ctacal.simulate.anatomy.compiled import compiled, compiled_parallel, sampled, span
 
 FAT, SOFT, CARTILAGE, TRABECULAR, WATER, THIN, DENSE = 2, 7, 9, 10, 12, 35, 40
 """``Tissue``."""
@@ -53,7 +55,7 @@ def canal_tissue(x: float, y: float) -> int:
     return WATER if (x / 4.8) ** 2 + (y / 3.7) ** 2 > 1 else SOFT
 
 
-@compiled
+@compiled_parallel
 def fill_vertebra(
     tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any, centre: Any, sizes: Any, rods: Any,
     field: Any, step_mm: float, origin: Any,
@@ -67,7 +69,7 @@ def fill_vertebra(
     k0, k1 = span(zs, centre[2] - 1.6 * pitch, centre[2] + 0.8 * pitch)
     j0, j1 = span(ys, centre[1] - 1.4 * deep, centre[1] + canal + 45)
     i0, i1 = span(xs, centre[0] - wide - 26, centre[0] + wide + 26)
-    for k in range(k0, k1):
+    for k in numba.prange(k0, k1):
         for j in range(j0, j1):
             for i in range(i0, i1):
                 x, y = abs(xs[i] - centre[0]), ys[j] - centre[1]

@@ -21,6 +21,9 @@ INWARDS_RIGHT = 0.055
 FLATTENED_REACH_MM = 6.0
 """Over which a chamber's wall bends away from the chest's front (own choice)."""
 
+MOST_FAT = 0.9
+"""The largest share in ``fat_over_mm``, over the right ventricle."""
+
 GRAIN = 4.5
 """The texture is never below minus this or above it (a standard normal field)."""
 
@@ -241,6 +244,8 @@ def paint_chambers(
                     skip = int(0.3 * (bare - thickest) / step)
                     continue
                 grain = sampled(field, step_mm, corner, xs[i], ys[j], zs[k])
+                if bare > 1.21 + fat_mm * MOST_FAT * max(0.1, 0.75 + 0.6 * grain):  # most are, and exp is slow
+                    continue
                 sac = bare - fat_over_mm(motion, fat_mm, d, lv, rv, la, ra, grain)
                 if sac > 1.2:
                     continue

@@ -41,8 +41,8 @@ def _end_points(chest: Chest, side: int, n: int, rng: np.random.Generator) -> Po
 
 
 @lru_cache(maxsize=2)
-def _trees(chest: Chest) -> Trees:
-    """Balls of the vessels and of the bronchi."""
+def lung_trees(chest: Chest) -> Trees:
+    """Balls of the vessels and of the bronchi, kept for the other phases."""
     courses = Courses.of(chest, Heart.of(chest))
     rng = np.random.default_rng([chest.patient.seed, 9])
     arteries = [path for path, _, what in courses.others if what is Structure.PULMONARY_ARTERY][1:]
@@ -60,7 +60,7 @@ def _trees(chest: Chest) -> Trees:
 
 def paint_lung_trees(canvas: Canvas, chest: Chest) -> None:
     """Arteries and veins down to those thinner than a voxel, bronchi with walls near the hilum."""
-    vessels, bronchi = _trees(chest)
+    vessels, bronchi = lung_trees(chest)
     for balls in vessels:
         stamp_vessels(canvas.tissue, canvas.structure, *canvas.axes, balls, SEEN_MM)
     for balls in bronchi:

@@ -48,7 +48,11 @@ class Anatomy:
         return found.get(name) or found[{"D": "LAD", "O": "LCX"}.get(name[0], "RCA")]
 
     def balls(self, deposit: Deposit) -> Balls:
-        """The deposit's shape."""
+        """The deposit's shape; kept, for the body, its truth and the reference score ask for it in turn."""
+        return _balls(self, deposit)
+
+    def shaped(self, deposit: Deposit) -> Balls:
+        """The same, made anew."""
         rng = np.random.default_rng(deposit.seed)
         match deposit.kind:
             case Kind.CORONARY | Kind.STENT:
@@ -245,6 +249,11 @@ def _anatomy(patient: Patient, phase: float, breath_mm: float) -> Anatomy:
     chest = Chest(patient, breath_mm)
     heart = Heart.of(chest, phase)
     return Anatomy(chest, heart, Courses.of(chest, heart), coronary_tree(chest, heart))
+
+
+@lru_cache(maxsize=1024)
+def _balls(anatomy: Anatomy, deposit: Deposit) -> Balls:
+    return anatomy.shaped(deposit)
 
 
 def _unit(vector: Floats) -> Floats:

@@ -63,7 +63,8 @@ def project_into(
         weights = np.ones((views, planes), np.float32)
     filled = image.any(axis=(0, 1)) & weights.any(axis=0)
     weights = np.ascontiguousarray(weights[:, filled], np.float32)
-    padded = np.pad(image[:, :, filled], ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0)))
+    padded = np.zeros((image.shape[0] + 2 * _MARGIN, image.shape[1] + 2 * _MARGIN, weights.shape[1]), np.float32)
+    padded[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN] = image[:, :, filled]
     body = np.asarray(padded.any(axis=2))
     _project(
         sinogram, padded, np.ascontiguousarray(padded.swapaxes(0, 1)), _extents(body), _extents(body.T), pixel_mm,

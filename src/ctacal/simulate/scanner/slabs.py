@@ -27,7 +27,7 @@ class Box:
     @classmethod
     def of_body(cls, body: Body) -> "Box":
         """What is not air."""
-        return cls.around((body.tissue != Tissue.AIR).any(axis=0) | (body.hydroxyapatite_mg_cm3 > 0).any(axis=0))
+        return cls.around((body.tissue.max(axis=0) != Tissue.AIR) | (body.hydroxyapatite_mg_cm3.max(axis=0) > 0))
 
     @classmethod
     def around(cls, filled: NDArray[np.bool_]) -> "Box":
