@@ -32,6 +32,8 @@ _PLANES, _FEW_PLANES = 24, 8
 _TILE = 64
 """Pixels that are back-projected together on a side: they and the rays they see stay in fast memory."""
 
+_NEXT = np.uint32(1)
+
 _MARGIN = 6
 """Empty pixels about an image: a ray that meets a filled one strays no further in ``_TOGETHER`` lines."""
 
@@ -143,6 +145,13 @@ def _project(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(fastmath=True)
+def _place(at):  # type: ignore[no-untyped-def]
+    """The whole part of what is not negative. numba looks for negative indices, which cost more than the sums, unless
+    the type has none."""
+    return np.uint32(np.int32(at))
+
+
+@numba.njit(fastmath=True)
 def _add_lines(  # type: ignore[no-untyped-def]
     total, lines, i, extents, pixel_mm, line_mm, place_mm, along, across, detector_mm
 ):
@@ -152,6 +161,7 @@ def _add_lines(  # type: ignore[no-untyped-def]
     the others stay on the image with its margin, for a ray moves by no more than one place from line to line.
     """
     count, places, planes = lines.shape
+    first, second, third, fourth = lines[i], lines[i + 1], lines[i + 2], lines[i + 3]
     nearest, furthest = extents[i // _TOGETHER]
     if furthest < nearest:
         return
@@ -165,19 +175,21 @@ def _add_lines(  # type: ignore[no-untyped-def]
     for d in range(max(0, math.ceil(min(one, other))), min(detectors - 1, math.floor(max(one, other))) + 1):
         p0 = start + step * d
         p1, p2, p3 = p0 + slide, p0 + 2 * slide, p0 + 3 * slide
-        j0, j1, j2, j3 = int(p0), int(p1), int(p2), int(p3)
+        j0, j1, j2, j3 = _place(p0), _place(p1), _place(p2), _place(p3)
+        k0, k1, k2, k3 = j0 + _NEXT, j1 + _NEXT, j2 + _NEXT, j3 + _NEXT
+        ray = total[np.uint32(d)]
         a0, a1, a2, a3 = np.float32(p0 - j0), np.float32(p1 - j1), np.float32(p2 - j2), np.float32(p3 - j3)
         b0, b1, b2, b3 = np.float32(1) - a0, np.float32(1) - a1, np.float32(1) - a2, np.float32(1) - a3
         for k in range(planes):
-            total[d, k] += (
-                b0 * lines[i, j0, k]
-                + a0 * lines[i, j0 + 1, k]
-                + b1 * lines[i + 1, j1, k]
-                + a1 * lines[i + 1, j1 + 1, k]
-                + b2 * lines[i + 2, j2, k]
-                + a2 * lines[i + 2, j2 + 1, k]
-                + b3 * lines[i + 3, j3, k]
-                + a3 * lines[i + 3, j3 + 1, k]
+            ray[k] += (
+                b0 * first[j0, k]
+                + a0 * first[k0, k]
+                + b1 * second[j1, k]
+                + a1 * second[k1, k]
+                + b2 * third[j2, k]
+                + a2 * third[k2, k]
+                + b3 * fourth[j3, k]
+                + a3 * fourth[k3, k]
             )
 
 
