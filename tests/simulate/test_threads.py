@@ -1,0 +1,49 @@
+"""Work side by side in threads: in order, with the cores shared out, errors and all."""
+
+import threading
+from functools import partial
+
+import numba
+import pytest
+
+from ctacal.simulate.threads import both, side_by_side
+
+CORES = numba.get_num_threads()
+
+
+def asked() -> tuple[int, int]:
+    """Numba's threads, and which thread this is."""
+    return numba.get_num_threads(), threading.get_ident()
+
+
+def raised() -> None:
+    raise ValueError("no heart")
+
+
+def test_results_come_in_order() -> None:
+    assert list(side_by_side([partial(pow, n, 2) for n in range(7)])) == [0, 1, 4, 9, 16, 25, 36]
+    assert list(side_by_side([])) == []
+    assert both(partial(pow, 2, 3), partial(str, 5)) == (8, "5")
+
+
+@pytest.mark.skipif(CORES < 2, reason="needs two cores")
+def test_two_at_a_time_share_the_cores() -> None:
+    assert {threads for threads, _ in side_by_side([asked] * 4)} == {CORES // 2}
+    assert both(asked, asked)[0] == (CORES, threading.get_ident()), "the long one stays in this thread"
+    assert numba.get_num_threads() == CORES
+
+
+def test_one_core_does_one_after_the_other() -> None:
+    numba.set_num_threads(1)
+    try:
+        here = (1, threading.get_ident())
+        assert [*side_by_side([asked] * 3), *both(asked, asked)] == [here] * 5
+    finally:
+        numba.set_num_threads(CORES)
+
+
+def test_an_error_comes_through() -> None:
+    with pytest.raises(ValueError, match="no heart"):
+        list(side_by_side([raised, raised]))
+    with pytest.raises(ValueError, match="no heart"):
+        both(partial(pow, 2, 3), raised)
