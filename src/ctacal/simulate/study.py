@@ -147,7 +147,7 @@ def _range_mm(rng: np.random.Generator, patient: Patient) -> tuple[float, float]
 
 
 def simulate_study(description: StudyDescription) -> SimulatedStudy:
-    """Build, scan, and know: 512x512x50 in some 20 s on two cores, under 2 GB."""
+    """Build, scan, and know: 512x512x50 in some 42 CPU s on two cores, under 2 GB (``docs/speed.md``)."""
     maps, deposits = _body(description)
     motion = _motion(description, maps)
     volume = scan(

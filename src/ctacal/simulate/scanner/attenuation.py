@@ -34,7 +34,8 @@ SCINTILLATOR_G_PER_CM2 = 7.34 * 0.14
 """1.4 mm of gadolinium oxysulfide ceramic, as in benchmarks/kvp_factors.py; assumed for all scanners."""
 
 SPECTRA = Path(__file__).parent / "spectra.npz"
-"""What ``computed_spectrum`` gives for the presets, (2, energies) by "kVp mm-Al mm-Cu"; a test holds it to that."""
+"""What ``computed_spectrum`` gives for the presets, (2, energies) by "kVp mm-Al mm-Cu"; a test
+holds it to that. A beam that is not in it, of a preset that was changed, say, takes 2 s more."""
 
 FIT_WATER_MM = 200.0
 """The basis amounts are fitted for the beam behind so much water."""
