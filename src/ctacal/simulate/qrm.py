@@ -47,16 +47,28 @@ class Rod:
     hydroxyapatite_mg_cm3: float
 
 
+SHORTER = 0.979
+"""Length of the calcium inserts over the stated one, measured (+- 0.005): as if shorter and as much denser."""
+
+
+def _insert_rod(name: str, left_mm: float, posterior_mm: float, middle_mm: float, mm: float, mg_cm3: float) -> Rod:
+    """An insert as long as it is wide, of the stated mass."""
+    return Rod(name, left_mm, posterior_mm, middle_mm, mm, SHORTER * mm, mg_cm3 / SHORTER)
+
+
 INSERTS = (
-    Rod("5 mm 800 mg/mL", -37.73, 2.26, -0.18, 5, 5, 800),
-    Rod("5 mm 400 mg/mL", 16.58, -31.64, -0.71, 5, 5, 400),
-    Rod("5 mm 200 mg/mL", 20.03, 32.21, -0.77, 5, 5, 200),
-    Rod("3 mm 800 mg/mL", -25.33, 2.54, 0.10, 3, 3, 800),
-    Rod("3 mm 400 mg/mL", 11.19, -20.58, -0.27, 3, 3, 400),
-    Rod("3 mm 200 mg/mL", 13.34, 21.77, -0.75, 3, 3, 200),
-    Rod("1 mm 800 mg/mL", -13.08, 2.34, 0.0, 1, 1, 800),
+    _insert_rod("5 mm 800 mg/mL", -37.73, 2.26, -0.16, 5, 800),
+    _insert_rod("5 mm 400 mg/mL", 16.58, -31.64, -0.63, 5, 400),
+    _insert_rod("5 mm 200 mg/mL", 20.03, 32.21, -0.60, 5, 200),
+    _insert_rod("3 mm 800 mg/mL", -25.33, 2.54, -0.08, 3, 800),
+    _insert_rod("3 mm 400 mg/mL", 11.19, -20.58, -0.42, 3, 400),
+    _insert_rod("3 mm 200 mg/mL", 13.34, 21.77, -0.40, 3, 200),
+    _insert_rod("1 mm 800 mg/mL", -13.08, 2.34, 0.0, 1, 800),
 )
-"""Diameter, length and density as the maker states them; places as measured (along the axis: middle of the excess)."""
+"""Diameter and mass as the maker states them; places as measured. Places along the axis (to 0.01 to 0.2 mm) and the
+common length were fitted to what each slice holds of the 5 and 3 mm inserts, whatever an insert's brightness (matched
+filter, the profile of ``slabs.AXIAL_FOOT``): chi-square 28 with 22 degrees of freedom; 42 with the stated length, 46 on
+one tilted plane. The profile's foot, let free, is 0.45 +- 0.04."""
 
 CALIBRATION = Rod("calibration 200 mg/mL", 0.08, 1.08, 34.0, 20, 17, 200)
 WATER = Rod("water", -11.42, -18.46, 34.0, 19, 17, 0)
@@ -232,8 +244,16 @@ REACH_MM = {5.0: 5.0, 3.0: 4.0, 1.0: 2.0}
 
 def simulate_qrm(centre: Centre, seed: int) -> QrmFigures:
     """Scan the parts that are measured, and measure them."""
-    parts = [scan(qrm_phantom(part), centre, seed=seed, isocentre_mm=ISOCENTRE_MM) for part in PARTS_MM]
-    return measure_qrm(parts, (0.0, 0.0))
+    return measure_qrm([_scan(part, centre, seed) for part in PARTS_MM], (0.0, 0.0))
+
+
+def simulate_inserts(centre: Centre, seed: int) -> Mapping[str, Insert]:
+    """The inserts of ``simulate_qrm`` alone, in a third of the time: for many seeds."""
+    return _measure_inserts(_scan(PARTS_MM[0], centre, seed), (0.0, 0.0))
+
+
+def _scan(part_mm: tuple[float, float], centre: Centre, seed: int) -> Volume:
+    return scan(qrm_phantom(part_mm), centre, seed=seed, isocentre_mm=ISOCENTRE_MM)
 
 
 def measure_qrm(parts: Sequence[Volume], middle_mm: tuple[float, float]) -> QrmFigures:
@@ -243,18 +263,21 @@ def measure_qrm(parts: Sequence[Volume], middle_mm: tuple[float, float]) -> QrmF
     slices = slice(0, block.hu.shape[0])
     resin = _around(plain, _place(plain, middle_mm, None), _RESIN_MM)
     return QrmFigures(
-        inserts={
-            rod.name: measure_insert(
-                inserts, _place(inserts, middle_mm, rod), REACH_MM[rod.diameter_mm], slice(0, inserts.hu.shape[0])
-            )
-            for rod in INSERTS
-        },
+        inserts=_measure_inserts(inserts, middle_mm),
         background_hu=float(plain.hu[resin].mean()),
         noise_sd_hu=noise_sd_hu(plain, resin),
         water_hu=float(disc_hu(block, water, 6.0, slices).mean()),
         calibration_hu=float(disc_hu(block, calibration, 7.0, slices).mean()),
         mtf50_per_mm=edge_response(block, calibration, CALIBRATION.diameter_mm / 2, slices).mtf50_per_mm,
     )
+
+
+def _measure_inserts(volume: Volume, middle_mm: tuple[float, float]) -> Mapping[str, Insert]:
+    slices = slice(0, volume.hu.shape[0])
+    return {
+        rod.name: measure_insert(volume, _place(volume, middle_mm, rod), REACH_MM[rod.diameter_mm], slices)
+        for rod in INSERTS
+    }
 
 
 _RESIN_MM = 46.0
