@@ -2,8 +2,8 @@
 
     python benchmarks/slices.py [--runs 3]
 
-The shipped weights; the drawn phantom, 192 mm long, in 16 to 256 slices of 512 x 512. Medians of wall and processor time,
-and what each slice more costs beyond the first line's.
+The shipped weights; the drawn phantom, 192 mm long, in 16 to 256 slices of 512 x 512. Medians of wall and processor
+time, and what each slice more costs beyond the first line's.
 """
 
 import argparse
