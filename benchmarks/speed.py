@@ -67,7 +67,7 @@ def timed(name: str, action: Callable[[], object], runs: int, goal_s: float | No
     return Row(name, statistics.median(wall), statistics.median(cpu), goal_s)
 
 
-def command(name: str, arguments: list[str], runs: int, goal_s: float) -> tuple[Row, float]:
+def command(name: str, arguments: list[str], runs: int, goal_s: float | None = None) -> tuple[Row, float]:
     """A whole command, each time in a fresh process; its peak memory (MB) too.
 
     A small process starts the command to weigh it: a child's peak counts what it shared with its parent before exec.
@@ -174,12 +174,15 @@ def measured(
     def warm(folder: Path, predict: Predictor) -> Callable[[], object]:
         return lambda: score_study(read_studies([folder]).studies[0], predict)
 
-    written = ["-o", out, "--write", "json,png"]  # what all outputs cost is the matter of outputs.py
+    written = ["-o", out, "--write", "json"]  # what all outputs cost is the matter of outputs.py
     threshold, threshold_mb = command(
         "cold: ctacal score, baseline", ["score", str(ct), *written, "--predictor", "threshold"], runs, 1.5
     )
     with_networks = [*written, "--model", str(weights), "--runtime", runtime]
     networks, networks_mb = command("cold: ctacal score, networks", ["score", str(ct), *with_networks], runs, 1.2)
+    with_montage, _ = command(
+        "cold: ctacal score, networks, and the montage", ["score", str(ct), *with_networks, "--write", "json,png"], runs
+    )
     jpeg, _ = command("cold: ctacal score, networks, JPEG 2000", ["score", str(j2k), *with_networks], runs, 2.0)
     rows = [
         timed("floor: read the bytes of the folder", lambda: read_all(ct), runs),
@@ -191,6 +194,7 @@ def measured(
         timed("networks, warm: folder to result", warm(ct, model), runs, 0.5),
         timed("networks, warm: folder to result, JPEG 2000", warm(j2k, model), runs),
         networks,
+        with_montage,
         jpeg,
         command("ctacal --help", ["--help"], runs, 0.3)[0],
         timed("lesions, heart crop, all labelled", lambda: score_label_map(crop, crop_labels), runs, 0.010),

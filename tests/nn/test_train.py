@@ -162,7 +162,7 @@ def test_fine_tuning_begins_with_a_validation_of_what_was_known(tmp_path: Path) 
         "dice": f"{known.to_row()['dice']:.6g}",
     }
     before, after = (read_checkpoint(tmp_path / name / "best.pt") for name in ("first", "second"))
-    name = "to_pixels.expand.weight"
+    name = "to_pixels.weight"
     torch.testing.assert_close(before.averaged[name], after.weights[name], atol=1e-7, rtol=0)
     with pytest.raises(UsageError, match="another network"):
         fit(replace(plan, network=replace(TINY, lstm_channels=5)), toys(), toys(), tmp_path / "third", initial=start)

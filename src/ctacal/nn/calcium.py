@@ -9,7 +9,7 @@ from ctacal.nn.answer import Answer
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.inputs import HEART_CHANNEL, HU_CHANNELS, channels_of
-from ctacal.nn.unet import SliceUNet, ToPixels
+from ctacal.nn.unet import SliceUNet
 
 RARE_CLASS_LOGIT = -4.0
 """Calcium's first logit against background: a rare class begins rare (Lin 2017, section 3.3)."""
@@ -31,14 +31,14 @@ class CalciumNet(nn.Module):
         self.trunk = SliceUNet(channels_of(config), config)
         self.refine = config.refine_channels > 0
         if self.refine:
-            self.to_pixels = ToPixels(width, config.refine_channels, config.unshuffle)
+            self.to_pixels = _to_pixels(width, config.refine_channels, config.unshuffle)
             self.last = nn.Sequential(
                 nn.Conv2d(config.refine_channels + HU_CHANNELS, config.refine_channels, 3, padding=1, bias=False),
                 nn.BatchNorm2d(config.refine_channels), nn.ReLU(inplace=True),
                 nn.Conv2d(config.refine_channels, classes, 1),
             )  # fmt: skip
         else:
-            self.to_pixels = ToPixels(width, classes, config.unshuffle)
+            self.to_pixels = _to_pixels(width, classes, config.unshuffle)
         self.mass = nn.Conv2d(width, len(NAMED_VESSELS), 1) if config.mass_head else None
         self._begin_rare(classes)
 
@@ -59,9 +59,14 @@ class CalciumNet(nn.Module):
 
     @torch.no_grad()
     def _begin_rare(self, classes: int) -> None:
-        last = self.last[-1] if self.refine else self.to_pixels.expand
-        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        last = self.last[-1] if self.refine else self.to_pixels
+        assert isinstance(last, nn.Conv2d | nn.ConvTranspose2d) and last.bias is not None
         last.bias.view(classes, -1)[1:] = RARE_CLASS_LOGIT
         last.bias.view(classes, -1)[:1] = 0.0
         if self.mass is not None and self.mass.bias is not None:
             self.mass.bias.fill_(FIRST_MASS_LOGIT)
+
+
+def _to_pixels(width: int, channels: int, unshuffle: int) -> nn.ConvTranspose2d:
+    """Each position becomes the n x n pixels it stands for."""
+    return nn.ConvTranspose2d(width, channels, unshuffle, stride=unshuffle)
