@@ -6,6 +6,7 @@ about 4 mm, so that the scan itself is passed over only once. Nothing is trained
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ MIN_NOISE_PATCHES = 8
 """Fewer patches give no estimate (own choice)."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)  # no slots: the box is kept
 class HeartMask:
     """The heart with its epicardial fat and ``MARGIN_MM`` around it: (slices, rows, columns) bool, on a scan's grid."""
 
@@ -113,7 +114,7 @@ class HeartMask:
                 f"mask must be bool of shape {self.geometry.shape}, got {self.mask.dtype} {self.mask.shape}"
             )
 
-    @property
+    @cached_property
     def bounding_box(self) -> tuple[slice, slice, slice]:
         """The smallest box that holds the heart; three empty slices where there is none."""
         slices = _extent(self.mask, 0)

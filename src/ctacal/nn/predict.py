@@ -418,12 +418,13 @@ def excess_mass_mg(
     """
     if not set(MASS_VESSELS) <= set(classes):
         return None
-    excess = np.where(near & (hu >= MASS_ABOVE_HU), hu - TISSUE_HU, 0.0)
+    slices, rows, columns = np.nonzero(near & (hu >= MASS_ABOVE_HU))  # few: all else is left untouched
     coronary = np.array([is_coronary(label) for label in classes])
-    counted = probability[:, coronary].sum(axis=1) >= 0.5
-    vessel = np.asarray(classes)[coronary][probability[:, coronary].argmax(axis=1)]
+    chance = probability[slices, :, rows, columns][:, coronary]  # (voxels, coronary classes)
+    excess = (hu[slices, rows, columns] - TISSUE_HU) * (chance.sum(axis=1) >= 0.5)
+    vessel = np.asarray(classes)[coronary][chance.argmax(axis=1)]
     mg_per_hu = voxel_mm3 / 1000 / HU_PER_MG_CM3
-    return {one.name: round(float(excess[counted & (vessel == one)].sum()) * mg_per_hu, 2) for one in MASS_VESSELS}
+    return {one.name: round(float(excess[vessel == one].sum()) * mg_per_hu, 2) for one in MASS_VESSELS}
 
 
 def _sampled(probability: Floats, scan: Geometry, grid: Geometry, at: Index) -> Floats:
