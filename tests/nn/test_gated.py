@@ -18,6 +18,17 @@ def test_a_known_law_is_found_again() -> None:
     assert GatedScale.from_json(fitted.to_json()) == fitted
 
 
+def test_nothing_jumps_at_the_floor() -> None:
+    scale = GatedScale(scale=20.0, power=0.8, least_mg=6.4)
+    assert scale.agatston(6.4) == 0.0 < scale.agatston(6.5) < 5.0
+    assert scale.agatston(1.0, seen=18.0) == 18.0
+
+
+def test_mass_that_tells_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="more mass"):
+        fit_gated_scale([3.0] * 50, [10.0] * 25 + [0.0] * 25)
+
+
 def test_one_freak_does_not_bend_it() -> None:
     true = np.concatenate([np.zeros(30), np.linspace(1, 100, 60)])
     gated = 5 * true

@@ -57,7 +57,13 @@ def test_a_gated_score_is_told_where_mass_has_a_scale(two_lesions: Volume) -> No
     assert told is not None
     mass_mg = sum(told[f"excess_mass_mg_{vessel}"] for vessel in ("LM", "LAD", "LCX", "RCA"))
     assert mass_mg == pytest.approx(54 / 1000 * (300 - 40) / 1.28, rel=0.05)  # 54 mm3 of 300 HU in blood of 40
-    assert told["gated_equivalent_agatston"] == pytest.approx(2 * mass_mg)
+    assert told["gated_equivalent_agatston"] == pytest.approx(54)  # what the scan itself scores
+    assert 2 * (mass_mg - 0.5) < 54
+    told = replace(model, gated_scale=GatedScale(scale=20.0, power=1.0, least_mg=0.5))(
+        two_lesions, SCCT_2016
+    ).uncertainty
+    assert told is not None
+    assert told["gated_equivalent_agatston"] == pytest.approx(20 * (mass_mg - 0.5))
 
 
 def test_mass_is_kept_by_blur() -> None:

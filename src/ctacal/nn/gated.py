@@ -22,21 +22,21 @@ MIN_STUDIES = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatedScale:
-    """Agatston score of a gated scan = ``scale`` x mass ^ ``power``; 0 below ``least_mg``."""
+    """Agatston score of a gated scan = ``scale`` x (mass - ``least_mg``) ^ ``power``; 0 where there is less."""
 
     scale: float
     power: float
     least_mg: float
-    """Less mass is taken for none."""
+    """As much is found where there is none: noise above the floor of what is added up."""
     studies: int = 0
 
-    def agatston(self, mass_mg: float) -> float:
-        """The equivalent score.
+    def agatston(self, mass_mg: float, seen: float = 0.0) -> float:
+        """The equivalent score, never below ``seen``, what the scan itself scores: blur only takes away.
 
-        >>> GatedScale(scale=5.0, power=1.0, least_mg=1.0).agatston(20.0)
+        >>> GatedScale(scale=5.0, power=1.0, least_mg=1.0).agatston(21.0)
         100.0
         """
-        return self.scale * mass_mg**self.power if mass_mg >= self.least_mg else 0.0
+        return max(seen, self.scale * max(0.0, mass_mg - self.least_mg) ** self.power)
 
     def to_json(self) -> dict[str, Any]:
         """For the model card (``model.json``: ``gated_scale``)."""
@@ -51,18 +51,19 @@ class GatedScale:
 def fit_gated_scale(mass_mg: Sequence[float], gated_agatston: Sequence[float]) -> GatedScale:
     """Fit on validation studies: mass (all vessels), and the score of a gated scan of the same calcium.
 
-    The power law by least absolute error of log(1 + score) among studies with both; ``least_mg`` where sensitivity and
-    specificity for any calcium sum highest (Youden WJ, Cancer 1950;3:32-35). Raises ``ValueError`` where there are
-    fewer than ``MIN_STUDIES``, or none with or none without calcium.
+    ``least_mg`` where sensitivity and specificity for any calcium sum highest (Youden WJ, Cancer 1950;3:32-35); the
+    power law by least absolute error of log(1 + score) among studies with calcium and more mass than that. Raises
+    ``ValueError`` where there are fewer than ``MIN_STUDIES``, none with or none without calcium, or none above it.
     """
     mass, gated = np.asarray(mass_mg, np.float64), np.asarray(gated_agatston, np.float64)
     if len(mass) < MIN_STUDIES or not (gated > 0).any() or (gated > 0).all():
         raise ValueError(f"expected {MIN_STUDIES} studies or more, with and without calcium, got {len(mass)}")
-    both = (mass > 0) & (gated > 0)
-    scale, power = _power_law(mass[both], gated[both])
-    return GatedScale(
-        scale=round(scale, 4), power=round(power, 4), least_mg=round(_least_mg(mass, gated > 0), 4), studies=len(mass)
-    )
+    least = _least_mg(mass, gated > 0)
+    both = (mass > least) & (gated > 0)
+    if not both.any():
+        raise ValueError("no study with calcium shows more mass than those without")
+    scale, power = _power_law(mass[both] - least, gated[both])
+    return GatedScale(scale=round(scale, 4), power=round(power, 4), least_mg=round(least, 4), studies=len(mass))
 
 
 def _power_law(mass: Floats, gated: Floats) -> tuple[float, float]:

@@ -139,7 +139,8 @@ class Model:
         told |= {"coronary_certainty": answer.certainty} if answer.certainty is not None else {}
         told |= {f"excess_mass_mg_{vessel}": mg for vessel, mg in (answer.mass_mg or {}).items()}
         if self.gated_scale:
-            told["gated_equivalent_agatston"] = self.gated_scale.agatston(sum((answer.mass_mg or {}).values()))
+            mass_mg = sum((answer.mass_mg or {}).values())
+            told["gated_equivalent_agatston"] = self.gated_scale.agatston(mass_mg, answer.doubts.score)
         reasons = tuple(doubts_about(answer.figures, self.training_range))
         return Prediction(answer.labels, self.info, answer.heart, told or None, reasons, asdict(answer.figures))
 
