@@ -222,7 +222,7 @@ def _back_projector(planes: int) -> Callable[..., Image]:
                     for i in range(first_column, min(columns, first_column + _TILE)):
                         at, other_at = start + i * pixel_mm * c, other_start + i * pixel_mm * e
                         seen, other_seen = 0 <= at < detectors - 1, 0 <= other_at < detectors - 1
-                        d, g = int(at) if seen else 0, int(other_at) if other_seen else 0
+                        d, g = _place(at if seen else 0.0), _place(other_at if other_seen else 0.0)
                         weight = scale if seen else np.float32(0)
                         other_weight = other_scale if other_seen else np.float32(0)
                         above, other_above = np.float32(at - d) * weight, np.float32(other_at - g) * other_weight
@@ -230,9 +230,9 @@ def _back_projector(planes: int) -> Callable[..., Image]:
                         for k in range(planes):
                             image[j, i, k] += (
                                 below * sinogram[v, d, k]
-                                + above * sinogram[v, d + 1, k]
+                                + above * sinogram[v, d + _NEXT, k]
                                 + other_below * sinogram[w, g, k]
-                                + other_above * sinogram[w, g + 1, k]
+                                + other_above * sinogram[w, g + _NEXT, k]
                             )
         return image
 
