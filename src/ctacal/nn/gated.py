@@ -36,7 +36,7 @@ class GatedScale:
         >>> GatedScale(scale=5.0, power=1.0, least_mg=1.0).agatston(21.0)
         100.0
         """
-        return max(seen, self.scale * max(0.0, mass_mg - self.least_mg) ** self.power)
+        return float(max(seen, self.scale * max(0.0, mass_mg - self.least_mg) ** self.power))
 
     def to_json(self) -> dict[str, Any]:
         """For the model card (``model.json``: ``gated_scale``)."""
