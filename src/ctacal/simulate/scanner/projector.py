@@ -26,7 +26,7 @@ _TOGETHER = 4
 _VIEWS = 4
 """Neighbouring views that are projected together."""
 
-_PLANES, _FEW_PLANES = 24, 8
+_PLANES = (8, 24, 32)
 """Planes are back-projected by so many, numbers that the compiler knows: twice as fast as any number."""
 
 _TILE = 64
@@ -99,15 +99,28 @@ def back_project(
     views, detectors, planes = sinogram.shape
     if first_mm is None:
         first_mm = np.full(views, -(detectors - 1) / 2 * detector_mm)
+    angles = view_angles(views)
+    half_mm = np.array(shape)[:, None] * pixel_mm / 2  # with half a pixel to spare
+    whole = _sees_all(np.asarray(middle_mm)[:, None], half_mm, angles, first_mm, detectors, detector_mm)
     image = np.empty((*shape, planes), np.float32)
-    for start in range(0, planes, _PLANES):
-        part = sinogram[:, :, start : start + _PLANES]
-        kernel, together = _KERNELS[part.shape[2] > _FEW_PLANES]
+    for start in range(0, planes, _PLANES[-1]):
+        part = sinogram[:, :, start : start + _PLANES[-1]]
+        together = next(number for number in _PLANES if number >= part.shape[2])
         filled = np.zeros((views, detectors, together), np.float32)
         filled[:, :, : part.shape[2]] = part
-        found = kernel(filled, shape, pixel_mm, middle_mm, view_angles(views), detector_mm, first_mm)
-        image[:, :, start : start + _PLANES] = found[:, :, : part.shape[2]]
+        found = _KERNELS[together, whole](filled, shape, pixel_mm, middle_mm, angles, detector_mm, first_mm)
+        image[:, :, start : start + together] = found[:, :, : part.shape[2]]
     return image
+
+
+def _sees_all(
+    middle_mm: Floats, half_mm: Floats, angles: Floats, first_mm: Floats, detectors: int, detector_mm: float
+) -> bool:
+    """Whether each view is wide enough for all of an image, so that no pixel need be asked for."""
+    along = np.stack([np.sin(angles), np.cos(angles)])  # of rows and columns, (2, views)
+    middle, reach = (middle_mm * along).sum(axis=0), (half_mm * np.abs(along)).sum(axis=0)
+    last_mm = first_mm + (detectors - 1) * detector_mm
+    return bool((middle - reach >= first_mm).all() and (middle + reach < last_mm).all())
 
 
 @numba.njit(parallel=True, fastmath=True, nogil=True, cache=True)
@@ -193,8 +206,8 @@ def _add_lines(  # type: ignore[no-untyped-def]
             )
 
 
-def _back_projector(planes: int) -> Callable[..., Image]:
-    """A kernel for so many planes."""
+def _back_projector(planes: int, sees_all: bool) -> Callable[..., Image]:
+    """A kernel for so many planes; and for views that see every pixel, or for any."""
 
     @numba.njit(parallel=True, fastmath=True, nogil=True, cache=True)
     def back_projected(sinogram, shape, pixel_mm, middle_mm, angles, detector_mm, first_mm):  # type: ignore[no-untyped-def]
@@ -212,7 +225,7 @@ def _back_projector(planes: int) -> Callable[..., Image]:
             first_row, first_column = tile // across * _TILE, tile % across * _TILE
             for v in range(0, angles.size, 2):
                 w = min(v + 1, angles.size - 1)
-                other_scale = scale if w > v else np.float32(0)
+                weight, other_weight = scale, scale if w > v else np.float32(0)
                 c, s = math.cos(angles[v]) / detector_mm, math.sin(angles[v]) / detector_mm
                 e, f = math.cos(angles[w]) / detector_mm, math.sin(angles[w]) / detector_mm
                 for j in range(first_row, min(rows, first_row + _TILE)):
@@ -221,10 +234,11 @@ def _back_projector(planes: int) -> Callable[..., Image]:
                     other_start = y * f + left_mm * e - first_mm[w] / detector_mm
                     for i in range(first_column, min(columns, first_column + _TILE)):
                         at, other_at = start + i * pixel_mm * c, other_start + i * pixel_mm * e
-                        seen, other_seen = 0 <= at < detectors - 1, 0 <= other_at < detectors - 1
-                        d, g = _place(at if seen else 0.0), _place(other_at if other_seen else 0.0)
-                        weight = scale if seen else np.float32(0)
-                        other_weight = other_scale if other_seen else np.float32(0)
+                        if not sees_all:
+                            weight = scale if 0 <= at < detectors - 1 else np.float32(0)
+                            other_weight = scale if w > v and 0 <= other_at < detectors - 1 else np.float32(0)
+                            at, other_at = at if weight else 0.0, other_at if other_weight else 0.0
+                        d, g = _place(at), _place(other_at)
                         above, other_above = np.float32(at - d) * weight, np.float32(other_at - g) * other_weight
                         below, other_below = weight - above, other_weight - other_above
                         for k in range(planes):
@@ -239,4 +253,8 @@ def _back_projector(planes: int) -> Callable[..., Image]:
     return cast(Callable[..., Image], back_projected)
 
 
-_KERNELS = ((_back_projector(_FEW_PLANES), _FEW_PLANES), (_back_projector(_PLANES), _PLANES))
+_KERNELS = {
+    (planes, sees_all): _back_projector(planes, sees_all)
+    for planes in _PLANES
+    for sees_all in (False, True)
+}
