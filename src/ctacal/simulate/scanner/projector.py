@@ -253,8 +253,4 @@ def _back_projector(planes: int, sees_all: bool) -> Callable[..., Image]:
     return cast(Callable[..., Image], back_projected)
 
 
-_KERNELS = {
-    (planes, sees_all): _back_projector(planes, sees_all)
-    for planes in _PLANES
-    for sees_all in (False, True)
-}
+_KERNELS = {(planes, sees_all): _back_projector(planes, sees_all) for planes in _PLANES for sees_all in (False, True)}
