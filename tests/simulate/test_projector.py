@@ -92,6 +92,20 @@ def test_the_middle_of_the_picture_can_lie_elsewhere() -> None:
     assert abs(image.mean() - 1) < 0.001
 
 
+@pytest.mark.parametrize("planes", [1, 20, 30, 35])
+def test_a_view_that_misses_a_pixel_adds_nothing_to_it_and_the_rest_stays(planes: int) -> None:
+    """Where all views see all pixels none is asked for; both ways give the same picture, and corners only fade."""
+    response = ramp_response(RAYS, RAY_MM, "hann", 0.25, 0.0)
+    paths = np.repeat(exact()[:-1], planes, axis=2) * np.linspace(0.5, 1.5, planes, dtype=np.float32)
+    seen = filtered(paths, response)
+    large, small = (back_project(seen, (n, n), pixel_mm=4.0, detector_mm=RAY_MM) for n in (100, 50))
+    np.testing.assert_allclose(large[25:75, 25:75], small, atol=1e-5)
+    corner = back_project(np.ones_like(seen), (100, 100), pixel_mm=4.0, detector_mm=RAY_MM)[0, 0]
+    angles = view_angles(VIEWS - 1)
+    crossing = np.abs(-198 * np.cos(angles) - 198 * np.sin(angles)) < (RAYS - 1) / 2
+    np.testing.assert_allclose(corner, np.pi * crossing.mean(), rtol=1e-4)
+
+
 def test_only_the_rays_that_cross_the_picture_are_needed() -> None:
     """Filtered by matrices, and of an odd number of planes and views, they give the picture that all rays give."""
     response = ramp_response(RAYS, RAY_MM, "hann", 0.25, 0.0)

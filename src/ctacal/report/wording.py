@@ -232,7 +232,7 @@ def uncertainty_lines(result: StudyResult) -> list[str]:
     if "gated_equivalent_agatston" in told:
         lines.append(
             f"A gated scan would score about {number(told['gated_equivalent_agatston'])}, judged by the mass of "
-            "calcium; a rough estimate, made on simulated scans."
+            "calcium, and no less than this scan; a rough estimate, made on simulated scans."
         )
     return lines
 
