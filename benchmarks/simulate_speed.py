@@ -1,7 +1,7 @@
 """How long a simulated study takes, stage by stage.
 
 ``python benchmarks/simulate_speed.py [CENTRE] [--slices N] [--seed N]`` prints wall and CPU seconds of building the
-body, of the heart's phases, of the scan and of the truth, and the process's peak memory. A first run compiles the
+body with the heart's phases, of the scan and of the truth, and the process's peak memory. A first run compiles the
 kernels: run it twice. With ``NUMBA_NUM_THREADS=1`` all is done on one core.
 """
 
@@ -31,8 +31,7 @@ def main() -> None:
     wanted = parser.parse_args()
     description = described(wanted.centre, wanted.slices, wanted.seed)
     spent: list[tuple[float, float]] = []
-    maps, deposits = timed("body", spent, lambda: study._body(description))
-    motion = timed("motion", spent, lambda: study._motion(description, maps))
+    maps, deposits, motion = timed("body", spent, lambda: study._beating_body(description))
     volume = timed("scan", spent, lambda: scan(
         maps.body, description.centre, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm
     ))  # fmt: skip

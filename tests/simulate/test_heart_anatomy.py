@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("numba")
 
 from ctacal.geometry import Geometry
-from ctacal.simulate.anatomy.body import build_body, coronaries_of, heart_phases, heart_region
+from ctacal.simulate.anatomy.body import build_body, coronaries_of, heart_phases, heart_region, still_body
 from ctacal.simulate.anatomy.calcium import CalciumDescription, draw_calcium
 from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
@@ -41,13 +41,24 @@ def box_of(region: Geometry) -> tuple[slice, slice, slice]:
     return spans[0], spans[1], spans[2]
 
 
-def test_phases_are_parts_of_whole_bodies(rest: AnatomyMaps, calcium: CalciumDescription) -> None:
+def test_phases_are_parts_of_whole_bodies(calcium: CalciumDescription) -> None:
     box = box_of(heart_region(PATIENT, GRID))
-    for phase, part in zip((0.0, 0.25, 0.5), heart_phases(rest, PATIENT, calcium, phases=4), strict=False):
+    parts = heart_phases(still_body(PATIENT, GRID), calcium, phases=4)
+    for phase, part in zip((0.0, 0.25, 0.5), parts, strict=False):
         whole = with_calcium(build_body(PATIENT, GRID, phase=phase), PATIENT, calcium, phase=phase)[0].body
         assert part.geometry.same_grid(GRID.crop(box))
         assert np.array_equal(whole.tissue[box], part.tissue)
         assert np.allclose(whole.hydroxyapatite_mg_cm3[box], part.hydroxyapatite_mg_cm3, atol=0.5)
+
+
+def test_what_lies_on_the_skin_is_there_in_all_phases(calcium: CalciumDescription) -> None:
+    box = box_of(heart_region(PATIENT, GRID))
+    still = still_body(PATIENT, GRID)
+    air = still.tissue[box] == Tissue.AIR
+    assert air.any(), "the region reaches beyond the skin"
+    still.tissue[box][air] = Tissue.CLOTH
+    parts = [still.at(0.0).body.tissue[box], *(body.tissue for body in heart_phases(still, calcium, phases=4, first=2))]
+    assert [(part[air] == Tissue.CLOTH).all() for part in parts] == [True] * 3
 
 
 def test_nothing_beats_outside_of_the_region(rest: AnatomyMaps, calcium: CalciumDescription) -> None:

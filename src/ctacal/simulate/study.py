@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ctacal.geometry import Geometry
 from ctacal.scores import SCCT_2016, score_label_map
-from ctacal.simulate.anatomy.body import build_body, heart_phases
+from ctacal.simulate.anatomy.body import heart_phases, still_body
 from ctacal.simulate.anatomy.calcium import CalciumDescription, draw_calcium
 from ctacal.simulate.anatomy.description import Patient, Sex, draw_patient
 from ctacal.simulate.anatomy.on_skin import paint_on_skin
@@ -26,7 +26,7 @@ from ctacal.simulate.reference import REFERENCE_PHASE, reference_score
 from ctacal.simulate.scanner.acquisition import Acquisition
 from ctacal.simulate.scanner.calcium import calcium_hu
 from ctacal.simulate.scanner.centre import Centre
-from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION, Motion
+from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION, Motion, still_region
 from ctacal.simulate.scanner.scan import scan
 from ctacal.simulate.threads import both
 from ctacal.simulate.truth import DepositFinder, Truth, label_calcium, scored_labels, structures_on, table_within
@@ -148,8 +148,7 @@ def _range_mm(rng: np.random.Generator, patient: Patient) -> tuple[float, float]
 
 def simulate_study(description: StudyDescription) -> SimulatedStudy:
     """Build, scan, and know: 512x512x50 in some 42 CPU s on two cores, under 2 GB (``docs/speed.md``)."""
-    maps, deposits = _body(description)
-    motion = _motion(description, maps)
+    maps, deposits, motion = _beating_body(description)
     volume = scan(
         maps.body, description.centre, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm
     )
@@ -171,21 +170,24 @@ def body_grid(description: StudyDescription) -> Geometry:
     return Geometry.from_spacing((shape[0], shape[1], shape[2]), BODY_MM, corner_mm)
 
 
-def _body(description: StudyDescription) -> tuple[AnatomyMaps, CalciumMaps]:
-    bare = build_body(description.patient, body_grid(description))
-    paint_table(bare.body.tissue, bare.body.geometry, description.table)
-    paint_on_skin(bare.body.tissue, bare.body.geometry, description.table)
-    return with_calcium(bare, description.patient, description.calcium)
-
-
-def _motion(description: StudyDescription, maps: AnatomyMaps) -> Motion:
-    return Motion(
-        phases=tuple(heart_phases(maps, description.patient, description.calcium, phases=PHASES)),
+def _beating_body(description: StudyDescription) -> tuple[AnatomyMaps, CalciumMaps, Motion]:
+    """The body at end-diastole, and how its heart moves."""
+    patient, calcium = description.patient, description.calcium
+    still = still_body(patient, body_grid(description))
+    paint_table(still.tissue, still.geometry, description.table)
+    paint_on_skin(still.tissue, still.geometry, description.table)
+    later, (maps, deposits) = both(
+        lambda: tuple(heart_phases(still, calcium, phases=PHASES, first=1)),
+        lambda: with_calcium(still.at(0.0), patient, calcium),
+    )
+    motion = Motion(
+        phases=(still_region(maps.body, later[0].geometry), *later),
         heart_rate_bpm=description.heart_rate_bpm,
         irregularity=description.irregularity,
         breathing_mm=description.breathing_mm,
         breathing_s=description.breathing_s,
     )
+    return maps, deposits, motion
 
 
 def _truth(

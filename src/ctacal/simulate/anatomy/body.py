@@ -1,7 +1,7 @@
 """``build_body``: the patient's tissues on a grid, at a cardiac phase and a depth of breath."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
@@ -59,6 +59,33 @@ _MEDIASTINAL = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class StillBody:
+    """A patient, painted but for what beats and what lies over it."""
+
+    chest: Chest
+    tissue: NDArray[np.uint8]
+    structure: NDArray[np.uint8]
+    geometry: Geometry
+
+    def at(self, phase: float) -> AnatomyMaps:
+        """The whole body at a phase."""
+        canvas = self.canvas()
+        maps = _painted(canvas, self.chest, phase)
+        paint_textures(canvas, self.chest)  # last: what is painted before asks for the plain tissues
+        return maps
+
+    def canvas(self) -> Canvas:
+        """To be painted on; this body stays as it is."""
+        canvas = Canvas(self.geometry, self.chest.patient.seed)
+        canvas.tissue, canvas.structure = self.tissue.copy(), self.structure.copy()
+        return canvas
+
+    def crop(self, box: tuple[slice, slice, slice]) -> "StillBody":
+        """A part."""
+        return StillBody(self.chest, self.tissue[box], self.structure[box], self.geometry.crop(box))
+
+
 def build_body(patient: Patient, geometry: Geometry, *, phase: float = 0.0, breath_mm: float = 0.0) -> AnatomyMaps:
     """Build a patient's body without any calcium.
 
@@ -66,12 +93,14 @@ def build_body(patient: Patient, geometry: Geometry, *, phase: float = 0.0, brea
     kidneys (-250 mm) may be asked for. ``phase`` runs from 0 (end-diastole) to 1; ``breath_mm`` lowers the diaphragm.
     Raises ``ValueError`` where the grid is tilted.
     """
+    return still_body(patient, geometry, breath_mm=breath_mm).at(phase)
+
+
+def still_body(patient: Patient, geometry: Geometry, *, breath_mm: float = 0.0) -> StillBody:
+    """What all phases of ``build_body`` have in common."""
     canvas, chest = Canvas(geometry, patient.seed), Chest(patient, breath_mm)
-    _, box = both(partial(_paint_still, canvas, chest), partial(_made_ready, chest, geometry))
-    still = None if box is None else (canvas.tissue[box].copy(), canvas.structure[box].copy())
-    maps = replace(_painted(canvas, chest, phase), still=still)
-    paint_textures(canvas, chest)  # last: what is painted before asks for the plain tissues
-    return maps
+    both(partial(_paint_still, canvas, chest), partial(_make_ready, chest))
+    return StillBody(chest, canvas.tissue, canvas.structure, geometry)
 
 
 def heart_region(patient: Patient, geometry: Geometry, *, breath_mm: float = 0.0) -> Geometry:
@@ -79,39 +108,27 @@ def heart_region(patient: Patient, geometry: Geometry, *, breath_mm: float = 0.0
 
     Raises ``ValueError`` where the grid does not reach the heart.
     """
-    box = _heart_box(Chest(patient, breath_mm), geometry)
-    if box is None:
-        raise ValueError(f"a grid of {geometry.shape} voxels does not reach the heart")
-    return geometry.crop(box)
+    return geometry.crop(_heart_box(Chest(patient, breath_mm), geometry))
 
 
-def heart_phases(
-    maps: AnatomyMaps, patient: Patient, calcium: CalciumDescription, *, phases: int = 8, breath_mm: float = 0.0
-) -> Iterator[Body]:
-    """The ``heart_region`` with its calcium and metal at evenly spaced phases of the cycle, the first at end-diastole.
+def heart_phases(body: StillBody, calcium: CalciumDescription, *, phases: int = 8, first: int = 0) -> Iterator[Body]:
+    """The ``heart_region`` with its calcium and metal at evenly spaced phases of the cycle, from the ``first`` on.
 
-    Each is that part of what ``build_body`` and ``with_calcium`` make at that phase. ``maps`` is what ``build_body``
-    made of this patient with this breath. Raises ``ValueError`` where it does not reach the heart.
+    Number 0 is at end-diastole. Each is that part of what ``body.at`` and ``with_calcium`` make at that phase. Raises
+    ``ValueError`` where the body does not reach the heart.
     """
-    region = heart_region(patient, maps.body.geometry, breath_mm=breath_mm)
-    assert maps.still is not None
-    chest, textured = Chest(patient, breath_mm), _still_canvas(maps.still, region, patient)
+    chest = body.chest
+    still = body.crop(_heart_box(chest, body.geometry))
+    textured = still.canvas()
     paint_textures(textured, chest)
-    still = maps.still
 
     def at(phase: float) -> Body:
-        canvas = _still_canvas(still, region, patient)
+        canvas = still.canvas()
         part = _painted(canvas, chest, phase)
-        np.copyto(canvas.tissue, textured.tissue, where=canvas.tissue == still[0])  # no beating tissue has texture
-        return with_calcium(part, patient, calcium, phase=phase, breath_mm=breath_mm)[0].body
+        np.copyto(canvas.tissue, textured.tissue, where=canvas.tissue == still.tissue)  # what beats has no texture
+        return with_calcium(part, chest.patient, calcium, phase=phase, breath_mm=chest.breath_mm)[0].body
 
-    yield from side_by_side([partial(at, n / phases) for n in range(phases)])
-
-
-def _still_canvas(still: tuple[NDArray[np.uint8], NDArray[np.uint8]], region: Geometry, patient: Patient) -> Canvas:
-    canvas = Canvas(region, patient.seed)
-    canvas.tissue, canvas.structure = still[0].copy(), still[1].copy()
-    return canvas
+    yield from side_by_side([partial(at, n / phases) for n in range(first, phases)])
 
 
 def coronaries_of(patient: Patient, *, phase: float = 0.0, breath_mm: float = 0.0) -> tuple[CoronarySegment, ...]:
@@ -120,11 +137,10 @@ def coronaries_of(patient: Patient, *, phase: float = 0.0, breath_mm: float = 0.
     return coronary_tree(chest, Heart.of(chest, phase))
 
 
-def _made_ready(chest: Chest, geometry: Geometry) -> tuple[slice, slice, slice] | None:
-    """The ``_heart_box``, after the outline and the trees were made, which are kept."""
+def _make_ready(chest: Chest) -> None:
+    """The outline and the trees, which are kept."""
     _outline(chest.patient, chest.breath_mm)
     lung_trees(chest)
-    return _heart_box(chest, geometry)
 
 
 def _paint_still(canvas: Canvas, chest: Chest) -> None:
@@ -146,17 +162,19 @@ def _painted(canvas: Canvas, chest: Chest, phase: float) -> AnatomyMaps:
     paint_nodes(canvas, chest, courses)
     paint_lung_trees(canvas, chest)
     calcium = np.zeros(canvas.geometry.shape, np.float32)
-    return AnatomyMaps(Body(canvas.tissue, calcium, canvas.geometry), canvas.structure, segments, None)
+    return AnatomyMaps(Body(canvas.tissue, calcium, canvas.geometry), canvas.structure, segments)
 
 
-def _heart_box(chest: Chest, geometry: Geometry) -> tuple[slice, slice, slice] | None:
-    """Slices, rows and columns that the heartbeat changes; None where the grid does not reach them."""
+def _heart_box(chest: Chest, geometry: Geometry) -> tuple[slice, slice, slice]:
+    """Slices, rows and columns that the heartbeat changes; ``ValueError`` where the grid does not reach them."""
     origin, (low, high) = geometry.to_patient_mm((0, 0, 0)), _moving_box(chest)
     spans = []
     for axis, (n, mm) in enumerate(zip(geometry.shape, geometry.spacing_mm, strict=True)):
         first, last = (low[2 - axis] - origin[2 - axis]) / mm, (high[2 - axis] - origin[2 - axis]) / mm
         spans.append(slice(max(0, int(np.floor(first))), min(n, int(np.ceil(last)) + 1)))
-    return None if any(span.stop <= span.start for span in spans) else (spans[0], spans[1], spans[2])
+    if any(span.stop <= span.start for span in spans):
+        raise ValueError(f"a grid of {geometry.shape} voxels does not reach the heart")
+    return spans[0], spans[1], spans[2]
 
 
 def _moving_box(chest: Chest) -> tuple[Points, Points]:

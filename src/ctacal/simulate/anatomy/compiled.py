@@ -15,13 +15,13 @@ Floats = NDArray[np.float32]
 
 def compiled(function: Kernel) -> Kernel:
     """Machine code of the function, kept on disk between runs."""
-    compiler: Any = numba.njit(cache=True, fastmath=True, nogil=True)
+    compiler: Any = numba.njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
     return cast(Kernel, compiler(function))
 
 
 def compiled_parallel(function: Kernel) -> Kernel:
     """``compiled``, with the slices of a ``numba.prange`` shared among the cores; each voxel is written by one."""
-    compiler: Any = numba.njit(cache=True, fastmath=True, parallel=True, nogil=True)
+    compiler: Any = numba.njit(cache=True, fastmath=True, parallel=True, nogil=True, error_model="numpy")
     return cast(Kernel, compiler(function))
 
 
@@ -50,6 +50,22 @@ def span(axis: Any, low: float, high: float) -> tuple[int, int]:
 
 
 @compiled
+def chord(inverse: Any, y: float, z: float, bound: float) -> tuple[float, float]:
+    """Where a row (y, z) enters and leaves an ellipsoid grown ``bound`` times: x from its middle; 1, -1 if nowhere."""
+    square = half = level = 0.0
+    for row in inverse:
+        rest = row[1] * y + row[2] * z
+        square += row[0] * row[0]
+        half -= row[0] * rest
+        level += rest * rest
+    under = half * half - square * (level - bound * bound)
+    if under < 0:
+        return 1.0, -1.0
+    reach = math.sqrt(under) / square + 1e-6
+    return half / square - reach, half / square + reach
+
+
+@compiled
 def stamp(
     tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any,
     centres: Any, inverse: Any, reach: Any, over: Any, within: Any, value: int, label: int,
@@ -66,13 +82,16 @@ def stamp(
         grow = 1.0 + 1.5 * warp
         k0, k1 = span(zs, cz - reach[n, 2] * grow, cz + reach[n, 2] * grow)
         j0, j1 = span(ys, cy - reach[n, 1] * grow, cy + reach[n, 1] * grow)
-        i0, i1 = span(xs, cx - reach[n, 0] * grow, cx + reach[n, 0] * grow)
         for k in range(k0, k1):
             z = zs[k] - cz
             for j in range(j0, j1):
                 y = ys[j] - cy
+                low, high = (-reach[n, 0] * grow, reach[n, 0] * grow) if flat else chord(m, y, z, grow)
+                i0, i1 = span(xs, cx + low, cx + high)
                 for i in range(i0, i1):
                     if not (over[tissue[k, j, i]] and within[structure[k, j, i]]):
+                        continue
+                    if tissue[k, j, i] == value and structure[k, j, i] == label:  # of the ball before
                         continue
                     x = xs[i] - cx
                     a = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z

@@ -143,15 +143,15 @@ def chamber_label(
         narrow = 1.0 - motion[3] * motion[0]
         inner = shapes[1]
         cavity = ellipsoid_mm(inner, inner[0] + (d - inner[0]) / (1 - 0.05 * motion[0]), r / narrow, u / narrow)
-        muscle = math.hypot(r + 9.0, u - 10.0) < 5.5 or math.hypot(r + 6.0, u + 12.0) < 5.0
+        muscle = (r + 9.0) ** 2 + (u - 10.0) ** 2 < 5.5**2 or (r + 6.0) ** 2 + (u + 12.0) ** 2 < 5.0**2
         if cavity < 0 and not (muscle and 0.30 * motion[4] < d < 0.62 * motion[4]):
-            return 33 if d > -5.5 or math.hypot(r, u) < 15 else 32
+            return 33 if d > -5.5 or r * r + u * u < 15.0**2 else 32
         return 32
     if rv < 0 and rv <= ra + 2:
         wall = 2.8 + 3.0 * motion[0]  # trabeculae fill the cavity
         return 35 if rv < -wall or (d < -4 and ra < 4) else 34
     if la < 0 and la <= ra:
-        return 37 if la < -2.0 or (lv < 4 and math.hypot(r, u) < 15) else 36
+        return 37 if la < -2.0 or (lv < 4 and r * r + u * u < 15.0**2) else 36
     if ra < 0:
         return 39 if ra < -2.0 or (rv < 4 and d > -12) else 38
     return 0

@@ -93,5 +93,3 @@ class AnatomyMaps:
     structure: NDArray[np.uint8]
     """(slices, rows, columns) of ``Structure``."""
     coronaries: tuple[CoronarySegment, ...]
-    still: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
-    """Tissue and structure of the heart region as they were before anything that beats was painted."""

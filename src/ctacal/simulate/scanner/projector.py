@@ -191,7 +191,12 @@ def _add_tile(total, view, image, lines, rays, extents, start, step, slide, plan
         one = (nearest - 1 - here - max(0.0, 3 * slide)) / step
         other = (furthest + 1 - here - min(0.0, 3 * slide)) / step
         met = max(rays[0], math.ceil(min(one, other))), min(rays[1], math.floor(max(one, other)) + 1)
-        at = np.uint64(i * places), np.uint64((i + 1) * places), np.uint64((i + 2) * places), np.uint64((i + 3) * places)
+        at = (
+            np.uint64(i * places),
+            np.uint64((i + 1) * places),
+            np.uint64((i + 2) * places),
+            np.uint64((i + 3) * places),
+        )
         _add_lines(total, view, image.reshape(-1), at, met, here, step, slide, planes)
 
 
