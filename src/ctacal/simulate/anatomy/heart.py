@@ -192,7 +192,7 @@ class Heart:
         drawn = np.empty_like(outline)
         draw_along(
             outline, drawn, step_mm, corner, self.origin, self.axes, self.motion,
-            self._maps(), MAPS_STEP_MM, MAPS_CORNER,
+            self._maps(), MAPS_STEP_MM, MAPS_CORNER, self.reach_mm(),
         )  # fmt: skip
         fill_beside(canvas.tissue, canvas.structure, *canvas.axes, drawn, step_mm, corner)
 

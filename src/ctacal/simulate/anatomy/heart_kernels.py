@@ -268,17 +268,18 @@ def reach_of(maps: Any, step_mm: float, corner: Any, origin: Any, axes: Any, mar
 @compiled_parallel
 def draw_along(
     outline: Any, drawn: Any, step_mm: float, corner: Any, origin: Any, axes: Any, motion: Any,
-    maps: Any, maps_mm: float, maps_corner: Any,
+    maps: Any, maps_mm: float, maps_corner: Any, reach: Any,
 ) -> None:  # fmt: skip
-    """Fill ``drawn`` with the outline (z, y, x) as the heart draws it along."""
+    """Fill ``drawn`` with the outline (z, y, x) as the heart draws it along, within its ``reach_of``."""
     furthest = motion[0] * (max(motion[1], motion[2]) + (INWARDS + INWARDS_RIGHT) * 90.0) + 2 * step_mm
     for k in numba.prange(outline.shape[0]):
         for j in range(outline.shape[1]):
             for i in range(outline.shape[2]):
                 drawn[k, j, i] = outline[k, j, i]
                 x, y, z = corner[0] + i * step_mm, corner[1] + j * step_mm, corner[2] + k * step_mm
-                apart = max(max(abs(x - origin[0]), abs(y - origin[1])), abs(z - origin[2]))
-                if abs(outline[k, j, i]) < furthest and apart < 125.0:
+                if abs(outline[k, j, i]) < furthest and (
+                    reach[0, 0] < x < reach[1, 0] and reach[0, 1] < y < reach[1, 1] and reach[0, 2] < z < reach[1, 2]
+                ):
                     x, y, z = drawn_from(origin, axes, motion, maps, maps_mm, maps_corner, x, y, z)
                     drawn[k, j, i] = sampled(outline, step_mm, corner, x, y, z)
 
