@@ -166,6 +166,17 @@ def mark_balls(mask: Any, first: Any, step: Any, centres: Any, radii: Any) -> No
 
 
 @compiled
+def count_marked(mask: Any, parts: Any, counts: Any) -> None:
+    """Add to each voxel of ``counts`` how many of its ``parts`` (z, y, x) are marked in the fine mask."""
+    for k in range(mask.shape[0]):
+        for j in range(mask.shape[1]):
+            row = counts[k // parts[0], j // parts[1]]
+            for i in range(mask.shape[2]):
+                if mask[k, j, i]:
+                    row[i // parts[2]] += 1.0
+
+
+@compiled
 def stamp_balls(tissue: Any, zs: Any, ys: Any, xs: Any, centres: Any, radii: Any, value: int) -> None:
     """Paint balls, and at least the voxel that holds a ball's middle."""
     for n in range(centres.shape[0]):
@@ -182,3 +193,14 @@ def stamp_balls(tissue: Any, zs: Any, ys: Any, xs: Any, centres: Any, radii: Any
         j, i = round((y - ys[0]) / (ys[1] - ys[0])), round((x - xs[0]) / (xs[1] - xs[0]))
         if 0 <= k < zs.size and 0 <= j < ys.size and 0 <= i < xs.size:
             tissue[k, j, i] = value
+
+
+@compiled
+def lay_cloth(tissue: Any, ys: Any, height: Any, half: Any, front: Any, over: int, value: int) -> None:
+    """Paint over one tissue within ``half`` mm of a height, but no further back than the front (slices, columns)."""
+    for k in range(tissue.shape[0]):
+        for i in range(tissue.shape[2]):
+            j0, j1 = span(ys, height[k, i] - half[k, i], min(height[k, i] + half[k, i], front[k, i]))
+            for j in range(j0, j1):
+                if tissue[k, j, i] == over:
+                    tissue[k, j, i] = value

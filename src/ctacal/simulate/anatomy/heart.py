@@ -29,8 +29,8 @@ from ctacal.simulate.anatomy.heart_kernels import (
     drawn_along,
     ellipsoid_mm,
     fill_beside,
-    left_ventricle_mm,
     map_chambers,
+    mark_lv_wall,
     outermost,
     paint_chambers,
     reach_of,
@@ -168,9 +168,9 @@ class Heart:
 
     def within_lv_wall(self, local: Floats) -> Floats:
         """Those of the end-diastolic points that lie in the left ventricle's wall."""
-        outer = np.array([left_ventricle_mm(self.shapes, *point) for point in local])
-        inner = np.array([ellipsoid_mm(self.shapes[1], *point) for point in local])
-        return local[(outer < -1.5) & (inner > 1.5)]
+        inside = np.zeros(len(local), np.bool_)
+        mark_lv_wall(self.shapes, local, inside)
+        return local[inside]
 
     def surface_mm(self, start: Floats, direction: Floats, gap_mm: float) -> float:
         """How far from ``start`` the outermost point lies that is ``gap_mm`` outside of all chambers."""

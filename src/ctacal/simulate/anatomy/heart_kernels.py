@@ -73,6 +73,14 @@ def left_ventricle_mm(shapes: Any, d: float, r: float, u: float) -> float:
 
 
 @compiled
+def mark_lv_wall(shapes: Any, points: Any, inside: Any) -> None:
+    """Mark those of the (n, 3) points that lie in the left ventricle's wall, 1.5 mm deep at least."""
+    for n in range(len(points)):
+        d, r, u = points[n]
+        inside[n] = left_ventricle_mm(shapes, d, r, u) < -1.5 and ellipsoid_mm(shapes[1], d, r, u) > 1.5
+
+
+@compiled
 def left_atrium_mm(shapes: Any, d: float, r: float, u: float) -> float:
     """With its appendage, cut off at the mitral ring."""
     body = blended(ellipsoid_mm(shapes[5], d, r, u), ellipsoid_mm(shapes[6], d, r, u), 6.0)

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from ctacal.geometry import Geometry
 from ctacal.simulate.anatomy.canvas import Floats, curve
+from ctacal.simulate.anatomy.compiled import lay_cloth
 from ctacal.simulate.anatomy.structures import Points
 from ctacal.simulate.anatomy.table import TableDesign, grid_axes, not_table
 from ctacal.simulate.materials import Tissue
@@ -15,6 +16,9 @@ ELECTRODE_SITES = np.array([(-95.0, 62.0), (95.0, 60.0), (100.0, -105.0), (-95.0
 
 ELECTRODE_MM, SNAP_MM, LEAD_MM = 8.5, 2.2, 0.9
 """Radii."""
+
+NOWHERE_MM = -1e6
+"""Before all that can be painted: compiled code knows no nan."""
 
 
 def paint_on_skin(tissue: NDArray[np.uint8], geometry: Geometry, design: TableDesign) -> None:
@@ -83,7 +87,7 @@ def _paint_blanket(
             folds = folds + rng.uniform(0.5, 2.5) * (1 + np.sin(2 * np.pi * turn / length + rng.uniform(0, 6)))
         height = smooth - folds
         slope = np.hypot(1, np.gradient(height, xs[1] - xs[0], axis=1))
-        for k in np.flatnonzero(zs < top):
-            near = np.abs(ys[:, None] - height[k][None, :]) < 0.55 * np.minimum(slope[k], 12)[None, :]
-            part = tissue[k]
-            part[near & (part == Tissue.AIR) & (ys[:, None] < front[k][None, :])] = Tissue.CLOTH
+        covered = int(np.count_nonzero(zs < top))
+        half = 0.55 * np.minimum(slope, 12)
+        bounded = np.where(np.isfinite(front), front, NOWHERE_MM)
+        lay_cloth(tissue[:covered], ys, height, half, bounded, int(Tissue.AIR), int(Tissue.CLOTH))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
 from ctacal.simulate.anatomy.calcium import NO_CALCIUM, CalciumDescription, Deposit, Kind
-from ctacal.simulate.anatomy.compiled import mark_balls
+from ctacal.simulate.anatomy.compiled import count_marked, mark_balls
 from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.anatomy.sites import Anatomy, Balls
 from ctacal.simulate.anatomy.structures import AnatomyMaps, Structure
@@ -17,8 +17,8 @@ from ctacal.simulate.materials import Body
 GRAIN_MM = 0.25
 """Sub-voxels are at most this large (own choice: half the thinnest plaque)."""
 
-PIECE = 64
-"""Balls that are painted together: a long thin shape is cut into so small boxes."""
+PIECE = 32
+"""Balls that are painted together at most: a long or hollow shape is cut into small boxes."""
 
 _VESSELS = {
     Structure.LM: Calcium.LM, Structure.LAD: Calcium.LAD, Structure.LCX: Calcium.LCX, Structure.RCA: Calcium.RCA
@@ -84,6 +84,15 @@ def _point(at: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(at[0]), float(at[1]), float(at[2])
 
 
+def _pieces(balls: Balls) -> list[Balls]:
+    """Neighbours together, cut across the longest side."""
+    if len(balls.centres) <= PIECE:
+        return [balls]
+    order = balls.centres[:, np.ptp(balls.centres, axis=0).argmax()].argsort(kind="stable")
+    halves = np.array_split(order, 2)
+    return [piece for half in halves for piece in _pieces(Balls(balls.centres[half], balls.radii_mm[half]))]
+
+
 class _Painter:
     """The map that is being painted, and which sub-voxels are taken."""
 
@@ -104,8 +113,7 @@ class _Painter:
             vessel = label.name
         balls, density = anatomy.balls(deposit), deposit.density_mg_cm3
         volume, moment = 0.0, np.zeros(3)
-        for start in range(0, len(balls.centres), PIECE):
-            piece = Balls(balls.centres[start : start + PIECE], balls.radii_mm[start : start + PIECE])
+        for piece in _pieces(balls):
             part, where = self._piece(piece, density, label)
             volume, moment = volume + part, moment + part * where
         centre = _point(moment / volume if volume else balls.centres.mean(axis=0))
@@ -155,8 +163,9 @@ class _Painter:
         self, mask: NDArray[np.bool_], low: NDArray[np.int64], high: NDArray[np.int64], density: float, label: Calcium
     ) -> NDArray[np.float64]:
         """Each voxel's share of the deposit."""
-        (a, b, c), (p, q, r) = high - low, self.parts
-        share = np.asarray(mask.reshape(a, p, b, q, c, r).mean(axis=(1, 3, 5)), np.float64)
+        share = np.zeros(high - low)
+        count_marked(mask, self.parts, share)
+        share /= self.parts.prod()
         box = tuple(slice(x, y) for x, y in zip(low, high, strict=True))
         more = share * density > self.concentration[box]  # the label of the deposit that adds most
         self.labels[box][more & (share > 0)] = label
