@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numba
+import numpy as np
 
 from ctacal.simulate.anatomy.compiled import compiled, compiled_parallel, sampled
 
@@ -72,6 +73,10 @@ def grade_tissues(
 ) -> None:  # fmt: skip
     """Replace the graded tissues. ``means``: HU by structure; ``cavity``: (slices, directions) radius of the chest."""
     angles = cavity.shape[1]
+    turns = np.empty((ys.size, xs.size), np.int16)  # the same in all slices
+    for j in numba.prange(ys.size):
+        for i in range(xs.size):
+            turns[j, i] = int((math.atan2(xs[i], -ys[j]) / (2 * math.pi) % 1.0) * angles) % angles
     for k in numba.prange(zs.size):
         for j in range(ys.size):
             for i in range(xs.size):
@@ -87,8 +92,7 @@ def grade_tissues(
                     grain = sampled(fine, fine_mm, origin, x, y, z)
                     if kind == LUNG_FAMILY:
                         rho = math.sqrt(x * x + y * y)
-                        at = int((math.atan2(x, -y) / (2 * math.pi) % 1.0) * angles) % angles
-                        wanted = lung_hu(lung, means[LUNG], x, y, z, rho, cavity[k, at], grain, bulge)
+                        wanted = lung_hu(lung, means[LUNG], x, y, z, rho, cavity[k, turns[j, i]], grain, bulge)
                         if structure[k, j, i] == LUNG and near_fissure(x, y, z, lung[4], bulge):
                             tissue[k, j, i] = FISSURE
                             continue
