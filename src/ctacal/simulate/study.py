@@ -147,7 +147,7 @@ def _range_mm(rng: np.random.Generator, patient: Patient) -> tuple[float, float]
 
 
 def simulate_study(description: StudyDescription) -> SimulatedStudy:
-    """Build, scan, and know: 512x512x50 in some 42 CPU s on two cores, under 2 GB (``docs/speed.md``)."""
+    """Build, scan, and know: 512x512x50 in some 32 CPU s on two cores, under 2 GB (``docs/speed.md``)."""
     maps, deposits, motion = _beating_body(description)
     volume = scan(
         maps.body, description.centre, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm

@@ -17,7 +17,7 @@ from ctacal.simulate.materials import Body
 GRAIN_MM = 0.25
 """Sub-voxels are at most this large (own choice: half the thinnest plaque)."""
 
-PIECE = 32
+PIECE = 128
 """Balls that are painted together at most: a long or hollow shape is cut into small boxes."""
 
 _VESSELS = {
