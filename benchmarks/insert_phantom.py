@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.geometry import Geometry
 from ctacal.simulate.insert.deposits import MATRIX_HU, fine_grid, seen, slice_profile, slices_seen
 from ctacal.simulate.insert.quality import ScanQuality, estimate_quality
 from ctacal.simulate.measure import disc_centre, measure_insert
 from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 MIDDLE = (216.0, 258.5)
 """(row, column) of the round insert's axis, read off the scan."""

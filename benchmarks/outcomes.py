@@ -15,12 +15,12 @@ from typing import Any
 
 import pandas as pd
 
-from ctacal.outcomes.config import OutcomesConfig
-from ctacal.outcomes.paper import read_recipe
-from ctacal.outcomes.patients import read_patients
-from ctacal.outcomes.published_cohort import published_cohort
-from ctacal.outcomes.report import analyse
-from ctacal.publication import write_publication
+from ctacal.evaluate.outcomes.config import OutcomesConfig
+from ctacal.evaluate.outcomes.paper import read_recipe
+from ctacal.evaluate.outcomes.patients import read_patients
+from ctacal.evaluate.outcomes.published_cohort import published_cohort
+from ctacal.evaluate.outcomes.report import analyse
+from ctacal.evaluate.publication import write_publication
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "paper.toml"
 

@@ -16,11 +16,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ctacal.prognosis.cox import CoxModel, cox
-from ctacal.prognosis.discrimination import auc_at, harrell_c
-from ctacal.prognosis.kaplan_meier import kaplan_meier
-from ctacal.prognosis.nri import bootstrap_reclassification
-from ctacal.prognosis.survival_data import Counts, Floats, SurvivalData
+from ctacal.arrays import Floats, Ints
+from ctacal.statistics.survival.cox import CoxModel, cox
+from ctacal.statistics.survival.discrimination import auc_at, harrell_c
+from ctacal.statistics.survival.kaplan_meier import kaplan_meier
+from ctacal.statistics.survival.nri import bootstrap_reclassification
+from ctacal.statistics.survival.survival_data import SurvivalData
 
 N = 2271
 """Patients of the published external test (Miller 2023)."""
@@ -29,7 +30,7 @@ SCORE_EFFECT = np.log([1.0, 2.2, 4.58, 5.92])
 """Published hazard ratios of the categories."""
 
 
-def draw(n: int, seed: int = 1) -> tuple[SurvivalData, Floats, Counts]:
+def draw(n: int, seed: int = 1) -> tuple[SurvivalData, Floats, Ints]:
     """Follow-up in days, six covariates, and the category 0..3 of the score."""
     rng = np.random.default_rng(seed)
     category = rng.choice(4, n, p=[0.4, 0.262, 0.156, 0.182])
@@ -39,7 +40,7 @@ def draw(n: int, seed: int = 1) -> tuple[SurvivalData, Floats, Counts]:
     return SurvivalData(np.ceil(np.minimum(event, end)), event <= end, "days"), covariates, category
 
 
-def with_categories(covariates: Floats, category: Counts) -> Floats:
+def with_categories(covariates: Floats, category: Ints) -> Floats:
     """Covariates beside an indicator of each category above 0."""
     return np.column_stack([category == 1, category == 2, category == 3, covariates])
 

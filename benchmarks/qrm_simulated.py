@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.simulate.qrm import QrmFigures, measure_qrm, simulate_qrm
 from ctacal.simulate.scanner.centre import load_centre
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 REAL_PARTS = (slice(20, 25), slice(12, 20), slice(31, 34))
 """The real scan's slices that correspond to ``qrm.PARTS_MM``."""

@@ -26,6 +26,7 @@ from pydicom.uid import JPEG2000Lossless
 from random_model import write_random_model
 
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.heart import find_heart
 from ctacal.labels import LabelMap
 from ctacal.nn.predict import Model, load_model
@@ -33,7 +34,7 @@ from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.simulate.phantom import draw_thorax
 from ctacal.simulate.series_writer import write_series
 from ctacal.study import Predictor, predict_threshold, score_study
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 SHAPE, SPACING_MM = (64, 512, 512), (3.0, 0.8, 0.8)
 _WEIGH = """

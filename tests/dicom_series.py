@@ -39,8 +39,9 @@ from pydicom.uid import (
 
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import Intake, Study, read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import Code, Refusal
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 MARKER_MM = (21.3, -40.5, 112.0)
 """Where the marker voxel's centre lies in the patient (LPS), whatever the grid."""

@@ -10,7 +10,9 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests import places
+
+ROOT = places.ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CLI_REFERENCE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 

@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask, blood_pool_noise_hu, find_heart
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 SPACING_MM = (5.0, 2.0, 2.0)
 SHAPE = (44, 130, 190)

@@ -10,14 +10,16 @@ import pytest
 
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import Code
 from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import SCCT_2016, Scores, score_label_map
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
+from tests import places
 
 pytestmark = pytest.mark.reference
 
-EXPECTED = json.loads((Path(__file__).parent / "data" / "qrm_phantom_expected.json").read_text())
+EXPECTED = json.loads((places.DATA / "qrm_phantom_expected.json").read_text())
 PLACES = {  # (row, column) of each insert's axis, read off the scan; 20 voxels (10 mm) around hold one insert only
     "5 mm 800 mg/mL": (220, 180),
     "5 mm 400 mg/mL": (151, 291),

@@ -1,21 +1,20 @@
 """The sample that ships with the package is read, chosen and scored as its truth says."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import ctacal
 from ctacal.cli.demo import SAMPLES
 from ctacal.dicom.choose import Choice, choose_series
+from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import Code
-from ctacal.labels import read_label_map
 from ctacal.scores import named_rule, score_label_map
-from ctacal.volume import read_volume
+from tests import places
 
-SAMPLE = Path(ctacal.__file__).parent / "sample"
+SAMPLE = places.SAMPLE
 
 
 @pytest.fixture(scope="module", params=SAMPLES)

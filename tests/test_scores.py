@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ctacal.categories import five_class_category, risk_category
 from ctacal.errors import Code, Refusal, UsageError
 from ctacal.geometry import Geometry
 from ctacal.labels import CORONARY_LABELS, Calcium, LabelMap
@@ -22,9 +23,7 @@ from ctacal.scores import (
     ScoringRule,
     Tally,
     cac_drs,
-    five_class_category,
     named_rule,
-    risk_category,
     score_label_map,
 )
 from ctacal.volume import Volume

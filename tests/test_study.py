@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from ctacal.atomic import whole_file, write_text
-from ctacal.cohort import COLUMNS, result_row, write_results_csv
 from ctacal.dicom.series import Study
 from ctacal.errors import Code, Reason
 from ctacal.labels import Calcium, LabelMap
+from ctacal.results_table import COLUMNS, result_row, write_results_csv
 from ctacal.scores import KVP_ADAPTED, ScoringRule
 from ctacal.study import Prediction, StudyResult, model_without_file, score_study
 from ctacal.volume import Volume

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from ctacal.arrays import Ints, Mask
+
 Edges = tuple[Ints, Ints]
 """Pairs of runs or nodes that belong together."""
 

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.components import Mask, parts
+from ctacal.arrays import Floats32, Mask
+from ctacal.components import parts
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import Geometry
 from ctacal.volume import Volume, require_same_grid
-
-Hounsfield = NDArray[np.float32]
 
 COARSE_MM = 4.0
 """Voxel size of the search grid: finer than any structure that is looked for, coarse enough to average noise away (own
@@ -183,7 +182,7 @@ def _patches(array: NDArray[Any], side: tuple[int, ...]) -> NDArray[Any]:
     return whole.reshape(len(array), rows, side[0], columns, side[1]).swapaxes(2, 3)
 
 
-def _deviation_from_plane(patches: Hounsfield) -> NDArray[np.float64]:
+def _deviation_from_plane(patches: Floats32) -> NDArray[np.float64]:
     """Standard deviation of each (rows, columns) patch about its own least-squares plane; 3 degrees of freedom less."""
     rows, columns = patches.shape[1:]
     slope_row, slope_column = np.meshgrid(np.arange(rows) - (rows - 1) / 2, np.arange(columns) - (columns - 1) / 2)
@@ -198,7 +197,7 @@ def _deviation_from_plane(patches: Hounsfield) -> NDArray[np.float64]:
 class CoarseScan:
     """The scan in blocks of about ``COARSE_MM``: block means, their spacing, and voxels per block along each axis."""
 
-    hu: Hounsfield
+    hu: Floats32
     spacing_mm: tuple[float, float, float]
     block: tuple[int, int, int]
 
@@ -430,10 +429,10 @@ class _Interpolation:
     """Along one axis: the span of the full grid that holds the mask, and how coarse voxels fill it."""
 
     span: slice
-    weights: tuple[NDArray[np.int64], NDArray[np.int64], Hounsfield]
+    weights: tuple[NDArray[np.int64], NDArray[np.int64], Floats32]
     """Of each full voxel: the coarse ones before and after it, and how far it lies from the first to the second."""
 
-    def apply(self, level: Hounsfield) -> Hounsfield:
+    def apply(self, level: Floats32) -> Floats32:
         """Interpolate along the first axis; plain sums, since small matrix products stall on busy cores."""
         below, above, part = self.weights
         return level[below] * (1 - part[:, None]) + level[above] * part[:, None]

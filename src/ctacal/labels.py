@@ -1,19 +1,14 @@
 """``LabelMap``: which voxels are calcium, and of which vessel."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.dicom.seg import SegmentationImage, is_dicom, read_segmentation
-from ctacal.errors import Code, Refusal
-from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
-from ctacal.volume import Volume, load_nifti, reoriented, require_same_grid, save_nifti
+from ctacal.geometry import Geometry
+from ctacal.volume import save_nifti
 
 
 class Calcium(IntEnum):
@@ -41,55 +36,6 @@ class Calcium(IntEnum):
 CORONARY_LABELS: tuple[Calcium, ...] = tuple(label for label in Calcium if label.is_coronary)
 NAMED_VESSELS: tuple[Calcium, ...] = (Calcium.LM, Calcium.LAD, Calcium.LCX, Calcium.RCA)
 
-SNOMED_CODES: Mapping[str, Calcium] = MappingProxyType(
-    {
-        "3227004": Calcium.LM,
-        "59438005": Calcium.LAD,
-        "57396003": Calcium.LCX,
-        "13647002": Calcium.RCA,
-        "41801008": Calcium.CORONARY,
-        "15825003": Calcium.OTHER,  # aorta
-        "34202007": Calcium.OTHER,  # aortic valve
-        "65197004": Calcium.OTHER,  # mitral annulus
-        "76848001": Calcium.OTHER,  # pericardium
-        "59441001": Calcium.OTHER,  # lymph node
-        "46750007": Calcium.OTHER,  # hilum of lung
-        "3120008": Calcium.OTHER,  # pleura
-        "56873002": Calcium.OTHER,  # sternum
-        "65818007": Calcium.OTHER,  # stent
-        "360129009": Calcium.OTHER,  # pacemaker lead
-        "77720000": Calcium.OTHER,  # clip
-        "14106009": Calcium.OTHER,  # pacemaker
-        "72506001": Calcium.OTHER,  # defibrillator
-        "385420005": Calcium.OTHER,  # contrast media
-    }
-)
-"""SNOMED CT codes of the anatomic region of a SEG segment (coronary arteries: CID 3015), or of the device it shows."""
-
-SEGMENT_NAMES: Mapping[str, Calcium] = MappingProxyType(
-    {
-        "lm": Calcium.LM,
-        "lmca": Calcium.LM,
-        "left main": Calcium.LM,
-        "lad": Calcium.LAD,
-        "left anterior descending": Calcium.LAD,
-        "lcx": Calcium.LCX,
-        "cx": Calcium.LCX,
-        "left circumflex": Calcium.LCX,
-        "rca": Calcium.RCA,
-        "right coronary": Calcium.RCA,
-        "right coronary artery": Calcium.RCA,
-        "coronary": Calcium.CORONARY,
-        "coronary calcium": Calcium.CORONARY,
-        "coronary artery calcium": Calcium.CORONARY,
-        "other": Calcium.OTHER,
-        "other calcium": Calcium.OTHER,
-        "non-coronary": Calcium.OTHER,
-        "non-coronary calcium": Calcium.OTHER,
-    }
-)
-"""Segment labels (lower case) that are understood where a SEG carries no anatomic code."""
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LabelMap:
@@ -109,65 +55,3 @@ class LabelMap:
     def save_nifti(self, path: Path) -> None:
         """Write the label map as NIfTI (uint8)."""
         save_nifti(path, self.labels, self.geometry)
-
-
-def read_label_map(path: Path, volume: Volume) -> LabelMap:
-    """Read a label map (NIfTI or DICOM SEG) onto the voxels of ``volume``; flips and axis order are undone exactly.
-
-    Raises ``Refusal`` (``LABELS_UNREADABLE``, ``LABELS_MISMATCH``) where it does not fit; it is never interpolated.
-    """
-    try:
-        if is_dicom(path):
-            array, geometry = _from_segmentation(read_segmentation(path), volume.geometry)
-        else:
-            array, geometry = load_nifti(path)
-    except ValueError as problem:
-        raise Refusal(Code.LABELS_UNREADABLE, f"{problem}; give a NIfTI or a DICOM SEG file") from problem
-    array, geometry = reoriented(array, geometry, CANONICAL_DIRECTIONS)
-    require_same_grid(volume, geometry, str(path))
-    return LabelMap(_checked_values(array, path), volume.geometry)
-
-
-def _checked_values(array: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-    with np.errstate(invalid="ignore"):  # NaN and infinity differ from whatever they are cast to
-        labels = array.astype(np.uint8)
-    unknown = np.unique(array[(labels != array) | (labels > max(Calcium))])
-    if unknown.size:
-        names = ", ".join(f"{label.value} {label.name}" for label in Calcium)
-        raise Refusal(
-            Code.LABELS_UNREADABLE, f"{path}: value {unknown[0]:g} is no calcium label (0 background, {names})"
-        )
-    return labels
-
-
-def _from_segmentation(image: SegmentationImage, grid: Geometry) -> tuple[NDArray[np.uint8], Geometry]:
-    """Paint the segments of a SEG onto the slices that it names; slices without a frame hold no calcium."""
-    labels = np.zeros(grid.shape, np.uint8)
-    for segment in image.segments:
-        label = SNOMED_CODES.get(segment.anatomic_code) or SEGMENT_NAMES.get(segment.name.strip().lower())
-        if label is None:
-            raise ValueError(
-                f"{image.name}: segment {segment.number} ({segment.name!r}) names no coronary artery; "
-                f"use a CID 3015 code or one of: {', '.join(sorted(SEGMENT_NAMES))}"
-            )
-        for frame in segment.frames:
-            _paint(labels, grid, frame.mask, frame.geometry, label, image.name)
-    return labels, grid
-
-
-def _paint(
-    labels: NDArray[np.uint8], grid: Geometry, mask: NDArray[np.bool_], plane: Geometry, label: Calcium, name: str
-) -> None:
-    turned, plane = reoriented(mask, plane, CANONICAL_DIRECTIONS)
-    index = int(np.rint(np.linalg.inv(grid.affine) @ [*plane.affine[:3, 3], 1.0])[0])
-    if not 0 <= index < grid.shape[0]:
-        outside = np.round(plane.affine[:3, 3], 1)
-        raise Refusal(Code.LABELS_MISMATCH, f"{name}: a segment lies outside of the scan, at {outside} mm")
-    target = grid.crop((slice(index, index + 1), slice(None), slice(None)))
-    if not target.same_grid(plane):
-        raise Refusal(Code.LABELS_MISMATCH, f"{name}: segment frame at slice {index} is not on the scan's pixels")
-    painted = labels[index][turned[0]]
-    if other := set(painted.tolist()) - {0, label}:
-        names = f"{Calcium(other.pop()).name} and {label.name}"
-        raise ValueError(f"{name}: segments of {names} overlap at slice {index}; a voxel belongs to one vessel")
-    labels[index][turned[0]] = label

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ctacal.components import Edges, Ints, Runs, abutting, cut_runs, join, merged, touching
+from ctacal.arrays import Floats, Ints
+from ctacal.components import Edges, Runs, abutting, cut_runs, join, merged, touching
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium, LabelMap
 from ctacal.volume import Volume, require_same_grid
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, slots=True)

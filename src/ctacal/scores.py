@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ctacal.arrays import Floats
+from ctacal.categories import five_class_category, risk_category
 from ctacal.errors import Code, Refusal, UsageError
 from ctacal.labels import CORONARY_LABELS, NAMED_VESSELS, Calcium, LabelMap
-from ctacal.lesion import Floats, Lesions, find_lesions
+from ctacal.lesion import Lesions, find_lesions
 from ctacal.volume import Volume
 
 REFERENCE_SLICE_MM = 3.0
@@ -235,24 +237,6 @@ def _tally(lesions: Lesions, quantity: Floats) -> Tally:
     sums = np.bincount(lesions.label, quantity, minlength=int(max(Calcium)) + 1)
     per_vessel = {label.name: float(sums[label]) for label in CORONARY_LABELS}
     return Tally(sum(per_vessel.values()), MappingProxyType(per_vessel), float(sums[Calcium.OTHER]))
-
-
-def risk_category(agatston: float) -> str:
-    """0 / 1-100 / 101-400 / >400 (Miller 2023). The score is not rounded: any score above 0 is at least 1-100.
-
-    >>> [risk_category(score) for score in (0, 0.8, 100, 100.1, 400, 401)]
-    ['0', '1-100', '1-100', '101-400', '101-400', '>400']
-    """
-    return ("0", "1-100", "101-400", ">400")[int(np.searchsorted([0, 100, 400], agatston))]
-
-
-def five_class_category(agatston: float) -> str:
-    """0 / 1-10 / 11-100 / 101-400 / >400 (Rumberger JA et al., Mayo Clin Proc 1999;74:243-252).
-
-    >>> five_class_category(10.5)
-    '11-100'
-    """
-    return ("0", "1-10", "11-100", "101-400", ">400")[int(np.searchsorted([0, 10, 100, 400], agatston))]
 
 
 def cac_drs(agatston: Tally) -> str:

@@ -20,14 +20,16 @@ import numpy as np
 from ctacal import __version__
 from ctacal.atomic import write_text
 from ctacal.dicom.choose import Candidate, Choice, candidates, choose_among, is_sharp_kernel
+from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.series import Series, Study
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.heart import HeartMask, blood_pool_noise_hu, find_heart
-from ctacal.labels import Calcium, LabelMap, read_label_map
+from ctacal.labels import Calcium, LabelMap
 from ctacal.lesion import Lesions
 from ctacal.scores import KVP_TOLERANCE, SCCT_2016, Scores, ScoringRule, Tally, component_agatston, score_label_map
 from ctacal.threshold import threshold_labels
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 SCHEMA_VERSION = "1.0"
 NOTICE = (

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.components import Ints, Mask, parts
-from ctacal.dicom.decode import HUArray
+from ctacal.arrays import HUArray, Ints, Mask
+from ctacal.components import parts
 from ctacal.heart import (
     BONE_ABOVE_HU,
     LUNG_BELOW_HU,

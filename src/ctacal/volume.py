@@ -1,6 +1,7 @@
 """``Volume``: Hounsfield units with their place in the patient; reorient, crop, resample, NIfTI."""
 
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,15 +9,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.dicom.decode import HUArray, decode_hu
-from ctacal.dicom.header import READING_ERRORS
-from ctacal.dicom.series import Series
-from ctacal.dicom.stack import MAX_VOXELS, Stack
-from ctacal.errors import Code, Reason, Refusal
+from ctacal.arrays import HUArray
+from ctacal.errors import Code, Refusal
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
+
+_DAMAGED = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, TypeError, ValueError, zlib.error)
+"""What nibabel raises for a damaged file."""
 
 AIR_HU = -1000
 """What lies outside of a volume when it is resampled."""
+
+MAX_VOXELS = 2**28
+"""1,024 slices of 512 x 512: more than any chest or whole-body CTAC; 0.5 GB as int16."""
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """NIfTI's patient frame points right and anterior where DICOM's points left and posterior."""
@@ -107,35 +111,12 @@ def load_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
         if kind.kind not in "biuf" or kind.itemsize > 8 or not 0 < math.prod(image.shape) <= MAX_VOXELS:
             raise ValueError(f"claims {image.shape} voxels of {kind}")
         array = np.asarray(image.dataobj)
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, *READING_ERRORS) as problem:
+    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, *_DAMAGED) as problem:
         raise ValueError(f"{path}: not a readable NIfTI file ({problem})") from problem
     if array.ndim != 3:
         raise ValueError(f"{path}: expected 3 dimensions, got {array.ndim} ({array.shape})")
     slices, rows, columns = array.T.shape
     return array.T, Geometry((slices, rows, columns), _LPS_TO_RAS @ image.affine[:, [2, 1, 0, 3]])
-
-
-def read_volume(series: Series, *, fill_gaps: bool = False, untilt: bool = False) -> tuple[Volume, tuple[Reason, ...]]:
-    """Decode a series into a canonical volume, with the notes of what had to be done.
-
-    ``fill_gaps`` interpolates missing slices, ``untilt`` resamples a gantry tilt away; without them such a series is
-    refused. Raises ``Refusal``.
-    """
-    stack = Stack.of(series.slices, fill_gaps=fill_gaps, untilt=untilt)
-    hu, notes = decode_hu(stack)
-    volume = Volume(hu, stack.geometry)
-    if stack.tilted:
-        volume = _without_tilt(volume)
-    return volume.canonical(), (*series.notes, *stack.notes, *notes)
-
-
-def _without_tilt(volume: Volume) -> Volume:
-    """Shift each slice in its own plane so that the stack is orthogonal; slice positions stay as they are."""
-    affine = volume.geometry.affine.copy()
-    normal = np.cross(affine[:3, 1], affine[:3, 2])
-    normal /= np.linalg.norm(normal)
-    affine[:3, 0] = normal * (normal @ affine[:3, 0])
-    return volume.resample(Geometry(volume.geometry.shape, affine))
 
 
 def require_same_grid(volume: Volume, geometry: Geometry, what: str) -> None:

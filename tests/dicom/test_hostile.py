@@ -24,8 +24,8 @@ from pydicom.uid import (
 )
 
 from ctacal.dicom.choose import choose_series
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import Code, Refusal
-from ctacal.volume import read_volume
 from tests.dicom_series import (
     MARKER_INDEX,
     SYNTAXES,

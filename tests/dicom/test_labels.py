@@ -10,9 +10,10 @@ from pydicom import dcmwrite
 from pydicom.sr.coding import Code as CodedEntry
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
+from ctacal.dicom.labels import read_label_map
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import Geometry
-from ctacal.labels import Calcium, LabelMap, read_label_map
+from ctacal.labels import Calcium, LabelMap
 from ctacal.volume import Volume, save_nifti
 from tests.dicom_series import Grid, ct_series, encoded, in_file_format, uid, volume_of, write
 

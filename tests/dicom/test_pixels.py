@@ -14,8 +14,8 @@ from pydicom.uid import (
 )
 
 from ctacal.dicom import jpeg2000, pixels
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import Code, Refusal
-from ctacal.volume import read_volume
 from tests.dicom_series import (
     MARKER_HU,
     MARKER_INDEX,

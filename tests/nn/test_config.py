@@ -7,8 +7,9 @@ import pytest
 from ctacal.errors import UsageError
 from ctacal.fields import from_fields
 from ctacal.nn.config import NetworkConfig, Recipe, read_recipe
+from tests import places
 
-FOLDER = Path(__file__).parents[2] / "recipes"
+FOLDER = places.RECIPES
 NO_TRAINING = {"real_scans", "paper"}
 RECIPES = sorted(path for path in FOLDER.glob("*.toml") if path.stem not in NO_TRAINING)
 

@@ -14,6 +14,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from ctacal.arrays import Floats32
 from ctacal.errors import Code, CtacalError, Refusal, UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
@@ -22,7 +23,7 @@ from ctacal.nn.checkpoint import read_checkpoint
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.export import ForScoring, checkpoint_of_model, export, weights_of, write_onnx
-from ctacal.nn.inputs import Floats, channels_of
+from ctacal.nn.inputs import channels_of
 from ctacal.nn.predict import Model, Stage, load_model, locate_heart
 from ctacal.nn.published import DenseFeatures, PublishedSystem
 from ctacal.scores import SCCT_2016
@@ -179,13 +180,13 @@ def test_stages_are_not_mixed_up(tmp_path: Path) -> None:
         export(calcium, calcium, tmp_path / "out", name="x")
 
 
-def fake_heart(x: Floats) -> list[Floats]:
+def fake_heart(x: Floats32) -> list[Floats32]:
     """As much heart as there is tissue, 40 HU, in a world of lung, -800 HU."""
     hu = x * 300.0 - 150.0
     return [np.clip((hu + 800.0) / 840.0, 0.0, 1.0).astype(np.float32)]
 
 
-def by_side(x: Floats) -> list[Floats]:
+def by_side(x: Floats32) -> list[Floats32]:
     """LAD to the left of the heart's centre, RCA to the right; mass 1 mg a slice each."""
     probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
     to_left = x[:, 5] > 0
@@ -194,7 +195,7 @@ def by_side(x: Floats) -> list[Floats]:
     return [probability, np.ones((len(x), 4), np.float32)]
 
 
-def by_hand(calcium: Callable[[Floats], list[Floats]] = by_side) -> Model:
+def by_hand(calcium: Callable[[Floats32], list[Floats32]] = by_side) -> Model:
     return Model(
         ModelInfo("hand", "1", "0" * 64), Stage(fake_heart, HEART, (0, 1)), Stage(calcium, TINY, BY_VESSEL), {}
     )
@@ -265,7 +266,7 @@ def test_labels_come_back_on_the_scan(spacing_mm: tuple[float, float, float]) ->
 
 
 def test_nothing_bright_needs_no_second_network() -> None:
-    def never(_: Floats) -> list[Floats]:
+    def never(_: Floats32) -> list[Floats32]:
         raise AssertionError
 
     volume, _ = ball((3.0, 1.0, 1.0))
@@ -277,7 +278,7 @@ def test_nothing_bright_needs_no_second_network() -> None:
 def test_probabilities_are_interpolated_between_pixels() -> None:
     """Class borders fall where the network's probabilities cross, not on its pixels: LAD begins at -0.3 mm."""
 
-    def sloping(x: Floats) -> list[Floats]:
+    def sloping(x: Floats32) -> list[Floats32]:
         to_left_mm = x[:, 5] * 60.0
         probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
         probability[:, 2] = np.clip(0.5 + (to_left_mm + 0.3) / 200, 0, 1)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ctacal.arrays import Floats32
 from ctacal.errors import Code, UsageError
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
@@ -18,13 +19,12 @@ from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.fitness import Figures
 from ctacal.nn.gated import GatedScale
-from ctacal.nn.inputs import Floats
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.volume import Volume
 from tests.nn.test_export import ball, by_hand
 
 
-def nearly_lad(x: Floats) -> list[Floats]:
+def nearly_lad(x: Floats32) -> list[Floats32]:
     """Coronary with 0.7 to the left of the heart's centre, with 0.4 to the right, where it is not counted."""
     probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
     chance = np.where(x[:, 5] > 0, 0.7, 0.4)

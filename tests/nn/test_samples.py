@@ -8,6 +8,7 @@ import pytest
 
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
@@ -26,7 +27,7 @@ from ctacal.nn.samples import (
     require_pixels,
     write_sample,
 )
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 from tests.dicom_series import MARKER_INDEX, Grid, ct_series, write
 from tests.nn.toys import NO_AUGMENTATION, SIDE, TINY, recipe, toy, toys
 

@@ -1,15 +1,15 @@
-"""Validation during training: the figures are those of ``ctacal.agreement``, on the scores of whole samples."""
+"""Validation during training: the figures are those of ``statistics.agreement``, on the scores of whole samples."""
 
 import numpy as np
 import pytest
 import torch
 
-from ctacal.agreement import risk_categories, weighted_kappa
 from ctacal.labels import Calcium
 from ctacal.nn.answer import Answer
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.samples import Sample
 from ctacal.nn.validate import validate
+from ctacal.statistics.agreement import risk_categories, weighted_kappa
 from tests.nn.toys import TINY, toys
 
 

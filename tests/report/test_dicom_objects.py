@@ -11,10 +11,11 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
+from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.seg_writer import save
 from ctacal.dicom.sr import MeasuredGroup, read_measurements
 from ctacal.errors import Code, Refusal
-from ctacal.labels import Calcium, read_label_map
+from ctacal.labels import Calcium
 from ctacal.report.filing import Filing
 from ctacal.report.seg import result_segmentation
 from ctacal.report.sr import measurement_report

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ctacal.cohort import COLUMNS, Row
 from ctacal.report.index_page import PAGE, index_html, write_index
+from ctacal.results_table import COLUMNS, Row
 from tests.tools import need
 
 WICKED = '</script><script>document.title = "taken over"</script>'

@@ -2,13 +2,13 @@
 
 import json
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from ctacal.report.percentile import GROUPS, PERCENTILES, PercentileBand, age_group_thresholds, mesa_reference
+from tests import places
 
-TOOL = json.loads((Path(__file__).parents[1] / "data" / "mesa_official_tool.json").read_text())
+TOOL = json.loads((places.DATA / "mesa_official_tool.json").read_text())
 
 
 @pytest.mark.parametrize("sex", ["F", "M"])

@@ -9,9 +9,9 @@ import pytest
 from pydicom import Dataset
 
 from ctacal.report.pseudonyms import Pseudonymiser
+from tests.cli.test_score import run, table
 from tests.dicom_series import ct_series, emission_image, uid, write
 from tests.report.pdf_text import text_of
-from tests.test_cli import run, table
 from tests.tools import dciodvfy_errors
 
 NAME, IDENTIFIER, BORN, ACCESSION = "Zyxwvut^Qwertz", "SECRET-4711", "19501231", "ACC998877"

@@ -19,6 +19,7 @@ from ctacal.errors import UsageError
 from ctacal.simulate.cohort import MANIFEST, MOST_STUDIES, CohortPlan, Row, make_cohort, stream_studies
 from ctacal.simulate.output import RECORD
 from ctacal.simulate.study import SimulatedStudy, StudyDescription
+from tests import places
 from tests.simulate.studies import drawn_by_hand, tiny_centre
 
 CENTRES = (tiny_centre("a"), tiny_centre("b"))
@@ -136,7 +137,7 @@ def test_killed_at_any_time_only_studies_in_the_making_are_lost(tmp_path: Path) 
         "if __name__ == '__main__':\n"
         f"    test_cohort.made(Path({str(tmp_path / 'out')!r}), 12, workers=2, simulate=test_cohort.slow)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(places.ROOT)}
     with subprocess.Popen([sys.executable, script], env=environment) as run:
         deadline = time.monotonic() + 120
         while len(list((tmp_path / "out").glob("*/" + RECORD))) < 3 and time.monotonic() < deadline:

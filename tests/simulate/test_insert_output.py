@@ -8,14 +8,14 @@ import pydicom
 import pytest
 
 from ctacal.dicom.choose import choose_series
+from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.series import read_studies
-from ctacal.labels import read_label_map
+from ctacal.dicom.volume import read_volume
 from ctacal.simulate.insert.quality import ScanQuality
 from ctacal.simulate.insert.study import InsertedStudy
 from ctacal.simulate.insert_output import write_inserted
 from ctacal.simulate.output import RECORD, whole_record
 from ctacal.simulate.scanner.centre import load_centre
-from ctacal.volume import read_volume
 from tests.dicom_series import ct_series, study_of, write
 from tests.simulate.studies import hand_made
 from tests.simulate.test_output import assert_valid

@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.geometry import Geometry
 from ctacal.simulate.measure import (
     detrended,
@@ -21,7 +22,7 @@ from ctacal.simulate.measure import (
     quiet,
     slice_correlation,
 )
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 PIXEL_MM = 0.8
 

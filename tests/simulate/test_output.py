@@ -13,16 +13,18 @@ import pydicom
 import pytest
 
 from ctacal.dicom.choose import choose_series
+from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.seg import referenced_series_uid
 from ctacal.dicom.series import read_studies
-from ctacal.labels import Calcium, LabelMap, read_label_map
+from ctacal.dicom.volume import read_volume
+from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.simulate.anatomy.calcium import Kind
 from ctacal.simulate.output import RECORD, WORDS, series_description, study_name, whole_record, write_study
 from ctacal.simulate.scanner.centre import load_centre
 from ctacal.simulate.study import StudyDescription, draw_study
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS, scored_labels
-from ctacal.volume import Volume, load_nifti, read_volume
+from ctacal.volume import Volume, load_nifti
 from tests.simulate.studies import hand_made, tiny_centre
 
 ALL = ("dicom", "nifti", "seg", "ct")

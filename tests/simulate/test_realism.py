@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import find_heart
@@ -30,7 +31,8 @@ from ctacal.simulate.realism_report import phantom_figures, write_realism
 from ctacal.simulate.scanner.centre import load_centre
 from ctacal.simulate.study import draw_study
 from ctacal.simulate.water import scan_water
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
+from tests import places
 from tests.simulate.bodies import CENTRE
 
 
@@ -172,7 +174,7 @@ def test_noise_of_water_falls_with_dose() -> None:
 def test_figures_of_the_real_phantom_are_the_published_ones(reference_data: Path) -> None:
     from ctacal.dicom.series import read_studies
 
-    published = json.loads((Path(__file__).parents[1] / "data" / "qrm_phantom_expected.json").read_text())
+    published = json.loads((places.DATA / "qrm_phantom_expected.json").read_text())
     volume = read_volume(read_studies([reference_data / "qrm_phantom_canon"]).studies[0].series[0])[0]
     figures = phantom_figures(volume)
     for insert in published["inserts"][:5]:

@@ -8,10 +8,11 @@ import pytest
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.geometry import Geometry
 from ctacal.simulate.phantom import draw_thorax
 from ctacal.simulate.series_writer import SeriesDescription, write_series
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from ctacal import __version__
 from ctacal.cli.progress import progress
 from ctacal.errors import Refusal, UsageError
+from ctacal.evaluate.accuracy.model_card import Contender, write_card
+from ctacal.evaluate.accuracy.real_scans import read_real_scans
+from ctacal.evaluate.accuracy.results import NO_DEPOSIT, PROBABILITIES, VESSELS, Row, read_results, write_results
 from ctacal.labels import CORONARY_LABELS, LabelMap
 from ctacal.nn.known_study import KnownStudy, read_test_study
 from ctacal.nn.predict import Model, load_model
-from ctacal.report.accuracy_results import NO_DEPOSIT, PROBABILITIES, VESSELS, Row, read_results, write_results
-from ctacal.report.model_card import Contender, write_card
-from ctacal.report.real_scans import read_real_scans
 from ctacal.scores import SCCT_2016, Scores, ScoringRule, score_label_map
 from ctacal.study import ModelInfo, Prediction, Predictor, model_without_file, predict_threshold
 

@@ -30,9 +30,9 @@ def run(table: Path, out: Path | None, options: Options) -> int:
         return _write_example(table, options.seed)
     if out is None:
         raise UsageError("name the folder for the report: -o OUT")
-    from ctacal.publication import require, write_publication
-    from ctacal.publication.write import check_replaceable
-    from ctacal.readings import KINDS
+    from ctacal.evaluate.publication import require, write_publication
+    from ctacal.evaluate.publication.write import check_replaceable
+    from ctacal.evaluate.readings import KINDS
 
     require(pandas="pandas")
     check_replaceable(out)
@@ -40,8 +40,8 @@ def run(table: Path, out: Path | None, options: Options) -> int:
     if unknown := set(drop) - set(KINDS):
         raise UsageError(f"--drop {', '.join(sorted(unknown))}: known are {', '.join(KINDS)}")
 
-    from ctacal.report.agree.gather import Question, gather
-    from ctacal.report.agree.publish import publish, steps
+    from ctacal.evaluate.agree.gather import Question, gather
+    from ctacal.evaluate.agree.publish import publish, steps
 
     question = Question(
         table=table, readers=options.readers, models=options.models, results=options.results,
@@ -57,7 +57,7 @@ def run(table: Path, out: Path | None, options: Options) -> int:
 
 def _write_example(table: Path, seed: int) -> int:
     from ctacal.atomic import write_text
-    from ctacal.report.agree.example import example_csv
+    from ctacal.evaluate.agree.example import example_csv
 
     if table.exists() or table.suffix.lower() != ".csv":
         raise UsageError(f"{table}: name a CSV file that is not there yet")

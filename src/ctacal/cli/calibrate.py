@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from ctacal.agreement import cross_table, risk_categories, weighted_kappa
 from ctacal.cli.progress import progress
 from ctacal.errors import Refusal, UsageError
 from ctacal.nn.calibration import KnownScore, LesionDoubts, fit_calibration
@@ -15,6 +14,7 @@ from ctacal.nn.gated import GatedScale, fit_gated_scale
 from ctacal.nn.known_study import read_test_study
 from ctacal.nn.predict import Model, add_to_card, load_model
 from ctacal.scores import SCCT_2016, score_label_map
+from ctacal.statistics.agreement import cross_table, risk_categories, weighted_kappa
 
 AGAINST = "the Agatston score of the true label map on the same scan (scct2016)"
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import typer
 
-from ctacal.cohort import write_table
 from ctacal.errors import UsageError
+from ctacal.results_table import write_table
 
 if TYPE_CHECKING:
-    from ctacal.linkage import LeftOut
+    from ctacal.evaluate.linkage import LeftOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,8 @@ class Options:
 
 def run(results: Sequence[Path], clinical: Path, out: Path, options: Options) -> int:
     """Join and write; returns the exit status: 0 all found each other, 1 some are left out."""
-    from ctacal.linkage import Choice, Rules, link, read_results
-    from ctacal.readings import ENDINGS_WRITTEN, write_table_of
+    from ctacal.evaluate.linkage import Choice, Rules, link, read_results
+    from ctacal.evaluate.readings import ENDINGS_WRITTEN, write_table_of
 
     if options.choose not in get_args(Choice):
         raise UsageError(f"--choose {options.choose}: known are {', '.join(get_args(Choice))}")

@@ -19,14 +19,14 @@ def run(table: Path, config: Path | None, out: Path | None, *, drop: str = "", e
         return _write_example(table)
     if out is None:
         raise UsageError("name the folder for the report: -o OUT")
-    from ctacal.publication import require
+    from ctacal.evaluate.publication import require
 
     require(**NEEDED)
-    from ctacal.outcomes.config import read_config
-    from ctacal.outcomes.patients import read_patients
-    from ctacal.outcomes.report import analyse
-    from ctacal.publication import write_publication
-    from ctacal.publication.write import check_replaceable
+    from ctacal.evaluate.outcomes.config import read_config
+    from ctacal.evaluate.outcomes.patients import read_patients
+    from ctacal.evaluate.outcomes.report import analyse
+    from ctacal.evaluate.publication import write_publication
+    from ctacal.evaluate.publication.write import check_replaceable
 
     chosen = read_config(config or _beside(table))
     check_replaceable(out)
@@ -51,13 +51,13 @@ def _write_example(table: Path) -> int:
     from importlib import resources
 
     from ctacal.atomic import write_text
-    from ctacal.outcomes.published_cohort import as_csv, published_cohort
+    from ctacal.evaluate.outcomes.published_cohort import as_csv, published_cohort
 
     told = table.with_suffix(".toml")
     if table.suffix.lower() != ".csv" or table.exists() or told.exists():
         raise UsageError(f"{table}: name a CSV file that is not there yet, nor {told.name} beside it")
     write_text(table, as_csv(published_cohort(0)))
-    write_text(told, (resources.files("ctacal.outcomes") / "example.toml").read_text(encoding="utf-8"))
+    write_text(told, (resources.files("ctacal.evaluate.outcomes") / "example.toml").read_text(encoding="utf-8"))
     typer.echo(
         f"an example, simulated and of no patient: {table}, {told}; next: ctacal outcomes {table} -o OUT", err=True
     )

@@ -10,21 +10,21 @@ from ctacal.cli.outcomes import NEEDED, bar
 from ctacal.cli.progress import progress
 
 if TYPE_CHECKING:
-    from ctacal.outcomes.paper import PaperRecipe
-    from ctacal.publication import Publication
+    from ctacal.evaluate.outcomes.paper import PaperRecipe
+    from ctacal.evaluate.publication import Publication
 
 
 def run(recipe: Path, out: Path) -> int:
     """Make OUT/cohort.csv, OUT/agreement and OUT/outcomes; returns the exit status."""
-    from ctacal.publication import require
+    from ctacal.evaluate.publication import require
 
     require(**NEEDED)
     from ctacal.atomic import write_text
-    from ctacal.outcomes.paper import SIMULATED, paper, read_recipe
-    from ctacal.outcomes.patients import read_patients
-    from ctacal.outcomes.published_cohort import as_csv, published_cohort
-    from ctacal.publication import write_publication
-    from ctacal.publication.write import check_replaceable
+    from ctacal.evaluate.outcomes.paper import SIMULATED, paper, read_recipe
+    from ctacal.evaluate.outcomes.patients import read_patients
+    from ctacal.evaluate.outcomes.published_cohort import as_csv, published_cohort
+    from ctacal.evaluate.publication import write_publication
+    from ctacal.evaluate.publication.write import check_replaceable
 
     chosen = read_recipe(recipe)
     for part in ("agreement", "outcomes"):
@@ -42,8 +42,8 @@ def run(recipe: Path, out: Path) -> int:
 
 def _agreement(table: Path, recipe: "PaperRecipe") -> "Publication":
     """What ``ctacal agree`` makes of the two scores."""
-    from ctacal.report.agree.gather import Question, gather
-    from ctacal.report.agree.publish import publish, steps
+    from ctacal.evaluate.agree.gather import Question, gather
+    from ctacal.evaluate.agree.publish import publish, steps
 
     reader = recipe.outcomes.reader.score if recipe.outcomes.reader else ""
     question = Question(

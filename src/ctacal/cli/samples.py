@@ -65,7 +65,7 @@ def _told(results: Iterator[str], options: Options) -> int:
 
 
 def _simulated(options: Options) -> Iterator[str]:
-    from ctacal.cli.simulated_samples import HELD_OUT, KnownSet, SampleSet, make_samples, make_test_studies
+    from ctacal.jobs.simulated_samples import HELD_OUT, KnownSet, SampleSet, make_samples, make_test_studies
     from ctacal.simulate.scanner.centre import centre_names
     from ctacal.simulate.training.description import PHANTOM_CENTRES
 
@@ -85,7 +85,7 @@ def _simulated(options: Options) -> Iterator[str]:
 
 
 def _inserted(options: Options) -> Iterator[str]:
-    from ctacal.cli.simulated_samples import InsertedSet, make_inserted_studies
+    from ctacal.jobs.simulated_samples import InsertedSet, make_inserted_studies
 
     if not options.scans:
         raise UsageError("--scan names a real calcium-free scan; several take turns")

@@ -11,7 +11,6 @@ import typer
 
 from ctacal import __version__
 from ctacal.cli.progress import progress
-from ctacal.cohort import Row, result_row, write_results_csv, write_skipped_csv
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.seg import referenced_series_uid
 from ctacal.dicom.series import Intake, Study, read_studies
@@ -20,6 +19,7 @@ from ctacal.errors import UsageError
 from ctacal.report.index_page import PAGE, write_index
 from ctacal.report.outputs import DEFAULT_WRITERS, known_writers, write_outputs
 from ctacal.report.pseudonyms import Pseudonymiser
+from ctacal.results_table import Row, result_row, write_results_csv, write_skipped_csv
 from ctacal.scores import ScoringRule, named_rule
 from ctacal.study import (
     NOTICE,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import HUArray
 from ctacal.dicom.header import Slice, quiet_pydicom
 from ctacal.dicom.pixels import stored_frames
 from ctacal.dicom.source import close_archives
@@ -33,9 +34,6 @@ _METAL_HU = 1000
 _MIN_SHARED_TISSUE = 0.05
 _MAX_SHIFT_HU = 60
 """No anatomy moves the median of the tissue that a slice shares with its neighbours so far (own judgement)."""
-
-HUArray = NDArray[np.int16] | NDArray[np.float32]
-"""(slices, rows, columns) of Hounsfield units."""
 
 
 def decode_hu(stack: Stack) -> tuple[HUArray, tuple[Reason, ...]]:

@@ -12,9 +12,9 @@ from pydicom.pixels.utils import pixel_array
 from ctacal.dicom.header import MAX_FRAME_PIXELS, READING_ERRORS, quiet_pydicom
 from ctacal.dicom.pixels import decoded_frame, is_encapsulated
 from ctacal.dicom.source import Source, looks_like_dicom
-from ctacal.dicom.stack import MAX_VOXELS
 from ctacal.errors import Refusal
 from ctacal.geometry import Geometry
+from ctacal.volume import MAX_VOXELS
 
 SEG_SOP_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.66.4": "Segmentation Storage",

@@ -15,12 +15,10 @@ from ctacal.dicom.header import Slice
 from ctacal.dicom.pixels import stored_frames
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.geometry import Geometry
+from ctacal.volume import MAX_VOXELS
 
 MIN_SLICES = 5
 """Fewer cannot hold a heart, even at 10 mm."""
-
-MAX_VOXELS = 2**28
-"""1,024 slices of 512 x 512: more than any chest or whole-body CTAC; 0.5 GB as int16."""
 
 MAX_AXIAL_TILT_DEG = 30.0
 """Gantries tilt no further."""

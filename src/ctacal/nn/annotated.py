@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from ctacal.dicom.choose import choose_series
+from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import CtacalError, UsageError
 from ctacal.heart import HeartMask, find_heart
-from ctacal.labels import read_label_map
 from ctacal.nn.classes import NOT_CORONARY
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.samples import make_sample, write_sample
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)

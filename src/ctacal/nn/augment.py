@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ctacal.arrays import Floats32
 from ctacal.nn.config import AugmentationConfig, Range, SamplingConfig
-from ctacal.nn.inputs import Floats, heart_centre_index
+from ctacal.nn.inputs import heart_centre_index
 from ctacal.nn.samples import Sample
 
 Random = np.random.Generator
@@ -18,12 +19,12 @@ Random = np.random.Generator
 class Clip:
     """Some neighbouring slices of a sample, of the size the network is trained on."""
 
-    hu: Floats
+    hu: Floats32
     """(slices, rows, columns)."""
     labels: NDArray[np.uint8]
-    heart: Floats
+    heart: Floats32
     """0 to 1."""
-    mass_mg: Floats
+    mass_mg: Floats32
     """(slices, 4)."""
     spacing_mm: tuple[float, float, float]
     centre: NDArray[np.float64]
@@ -95,7 +96,7 @@ class _Places:
     size: tuple[int, int]
     corners: tuple[NDArray[np.intp], ...]
     """Flat indices of the four pixels about the place; beyond the sides the last pixel goes on."""
-    shares: tuple[Floats, ...]
+    shares: tuple[Floats32, ...]
     at: NDArray[np.intp]
     """Flat index of the nearest pixel."""
     inside: NDArray[np.bool_]
@@ -116,7 +117,7 @@ class _Places:
         shares = tuple(np.asarray(s, np.float32) for s in ((1 - fr) * (1 - fc), (1 - fr) * fc, fr * (1 - fc), fr * fc))
         return cls(size, (first, first + 1, first + columns, first + columns + 1), shares, at, inside)
 
-    def linear(self, planes: NDArray[Any]) -> Floats:
+    def linear(self, planes: NDArray[Any]) -> Floats32:
         """(slices, rows, columns), interpolated."""
         flat = planes.reshape(len(planes), -1)
         found = sum(share * flat.take(at, axis=1) for at, share in zip(self.corners, self.shares, strict=True))
@@ -144,20 +145,20 @@ def _thickened(clip: Clip) -> Clip:
     )
 
 
-def _resolution_changed(hu: Floats, config: AugmentationConfig, random: Random) -> Floats:
+def _resolution_changed(hu: Floats32, config: AugmentationConfig, random: Random) -> Floats32:
     """Sharpened by an unsharp mask, or blurred."""
     if random.random() < config.sharpen_share:
         return hu + np.float32(_drawn(config.sharpen, random)) * (hu - _smooth(hu, 1.0))
     return _smooth(hu, _drawn(config.blur_pixels, random))
 
 
-def _noise(shape: tuple[int, ...], sd_hu: float, grain_pixels: float, random: Random) -> Floats:
+def _noise(shape: tuple[int, ...], sd_hu: float, grain_pixels: float, random: Random) -> Floats32:
     """Gaussian noise of that standard deviation, grainy in plane, independent from slice to slice."""
     noise = _smooth(random.standard_normal(shape, np.float32), grain_pixels)
     return noise * np.float32(sd_hu / noise.std())
 
 
-def _heart_erred(clip: Clip, config: AugmentationConfig, random: Random) -> Floats:
+def _heart_erred(clip: Clip, config: AugmentationConfig, random: Random) -> Floats32:
     """The mask shifted, also along the patient, grown or shrunk, as stage 1 may err."""
     slice_mm, pixel_mm, _ = clip.spacing_mm
     shift = random.uniform(-1, 1, 2) * config.heart_shift_mm / pixel_mm
@@ -170,7 +171,7 @@ def _heart_erred(clip: Clip, config: AugmentationConfig, random: Random) -> Floa
     return (_smooth(heart, width) >= level).astype(np.float32)
 
 
-def _smooth(array: Floats, pixels: float) -> Floats:
+def _smooth(array: Floats32, pixels: float) -> Floats32:
     """Gaussian in plane alone."""
     if pixels < 0.2:  # less than 0.2 pixels leaves a voxel as it is
         return array

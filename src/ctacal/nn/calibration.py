@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.components import Mask
+from ctacal.arrays import Floats, Mask
 from ctacal.fields import from_fields
 from ctacal.labels import Calcium, LabelMap
 from ctacal.lesion import Lesions, find_lesions
 from ctacal.scores import ScoringRule, component_agatston
 from ctacal.volume import Volume
-
-Floats = NDArray[np.float64]
 
 CATEGORY_KEYS = ("p_0", "p_1_100", "p_101_400", "p_400")
 """The names of the four probabilities in ``uncertainty``, in the order of the categories."""

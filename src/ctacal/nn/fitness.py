@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.components import Mask
+from ctacal.arrays import Floats32, Mask
 from ctacal.errors import Code, Reason
 from ctacal.heart import BLOOD_HU, MIN_NOISE_PATCHES, HeartMask, grown
 from ctacal.nn.motion import border_blur_mm
 from ctacal.volume import Volume, require_same_grid
-
-Floats = NDArray[np.float32]
 
 PATCH_MM = 16.0
 """Side of the squares that noise is measured on: many grains wide, no wider than a chamber (as ``heart``)."""
@@ -154,7 +152,7 @@ def doubts_about(figures: Figures, known: Range) -> Iterator[Reason]:
             yield Reason(code, f"{told}: {value:.3g}; the networks learnt from {low:.3g} to {high:.3g}")
 
 
-def _patches_of_heart(volume: Volume, heart: HeartMask) -> tuple[Floats, Mask]:
+def _patches_of_heart(volume: Volume, heart: HeartMask) -> tuple[Floats32, Mask]:
     """(slices, patch rows, patch columns, rows, columns) HU over the heart's box; which patches lie deep inside."""
     box = heart.bounding_box
     side = tuple(max(3, round(PATCH_MM / mm)) for mm in volume.geometry.spacing_mm[1:])
@@ -170,7 +168,7 @@ def _in_patches(array: NDArray[Any], side: tuple[int, ...]) -> NDArray[Any]:
     return whole.reshape(len(array), rows, side[0], columns, side[1]).swapaxes(2, 3)
 
 
-def _less_plane(patches: Floats) -> Floats:
+def _less_plane(patches: Floats32) -> Floats32:
     """Each (rows, columns) patch less its own least-squares plane: neither shading nor a slant counts as noise."""
     rows, columns = patches.shape[1:]
     down, across = np.mgrid[:rows, :columns].astype(np.float32)
@@ -180,13 +178,13 @@ def _less_plane(patches: Floats) -> Floats:
     return np.asarray((flat - (flat @ plane.T) @ plane).reshape(patches.shape), np.float32)
 
 
-def _noise_sd_hu(rest: Floats) -> float:
+def _noise_sd_hu(rest: Floats32) -> float:
     """Median over the patches: those with a vessel's border in them do not move it."""
     freedom = rest.shape[1] * rest.shape[2] - 3
     return float(np.median(np.sqrt((rest**2).sum(axis=(1, 2)) / freedom)))
 
 
-def _grain_mm(rest: Floats, pixel_mm: tuple[float, float]) -> float:
+def _grain_mm(rest: Floats32, pixel_mm: tuple[float, float]) -> float:
     """Where the autocorrelation, along rows and along columns, first falls to one half; half a pixel for white noise.
 
     Patches louder than most, with a border in them, are left out.
@@ -206,7 +204,7 @@ def _grain_mm(rest: Floats, pixel_mm: tuple[float, float]) -> float:
     return float(np.mean(widths))
 
 
-def _slice_correlation(rest: Floats, blood: Mask) -> float | None:
+def _slice_correlation(rest: Floats32, blood: Mask) -> float | None:
     """Over the patches that hold blood in a slice and in the next one; None where too few do."""
     number = np.cumsum(blood.ravel()).reshape(blood.shape) - 1  # of each patch among the blood
     both = blood[:-1] & blood[1:]

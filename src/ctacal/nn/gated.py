@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.fields import from_fields
-
-Floats = NDArray[np.float64]
 
 MIN_STUDIES = 40
 """Fewer validation studies fit nothing (as ``calibration``)."""

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats32
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask, coarsened
-from ctacal.nn.inputs import END_REACH_MM, Floats
+from ctacal.nn.inputs import END_REACH_MM
 from ctacal.volume import Volume
 
 CROP_MARGIN_MM = 8.0
@@ -53,7 +54,7 @@ def end_slices(geometry: Geometry) -> int:
     return math.ceil(END_REACH_MM / geometry.slice_spacing_mm)
 
 
-def network_view(volume: Volume, grid: Geometry) -> Floats:
+def network_view(volume: Volume, grid: Geometry) -> Floats32:
     """The whole scan on a coarse grid, averaged over blocks first so that noise and pixel size leave no trace."""
     scan = coarsened(volume)
     blocks = np.asarray(scan.block, np.float64)
@@ -64,7 +65,7 @@ def network_view(volume: Volume, grid: Geometry) -> Floats:
     return resampled(scan.hu, coarse, grid, fill=None)
 
 
-def body_part(hu: Floats, multiple: int) -> tuple[slice, slice, slice]:
+def body_part(hu: Floats32, multiple: int) -> tuple[slice, slice, slice]:
     """The rows and columns that hold the body, widened to a multiple of ``multiple``; all slices.
 
     A row or column belongs to the body where it holds ``BODY_SHARE`` of what the fullest one does: the table and its
@@ -94,7 +95,7 @@ def index_map(source: Geometry, grid: Geometry) -> tuple[NDArray[np.float64], ND
     return change[:3, 3], step
 
 
-def resampled(array: NDArray[Any], source: Geometry, grid: Geometry, *, fill: float | None) -> Floats:
+def resampled(array: NDArray[Any], source: Geometry, grid: Geometry, *, fill: float | None) -> Floats32:
     """Linear interpolation of (slices, rows, columns) at the voxels of ``grid``.
 
     Beyond the sides lies ``fill``; with None the last voxels go on, as they always do beyond the first and last slice:
@@ -113,7 +114,7 @@ def resampled(array: NDArray[Any], source: Geometry, grid: Geometry, *, fill: fl
     return np.ascontiguousarray(result, np.float32)
 
 
-def _along(array: NDArray[Any], axis: int, at: NDArray[np.float64], fill: float | None) -> Floats:
+def _along(array: NDArray[Any], axis: int, at: NDArray[np.float64], fill: float | None) -> Floats32:
     last = array.shape[axis] - 1
     inside = (at >= -0.5 - 1e-6) & (at <= last + 0.5 + 1e-6)
     place = np.clip(at, 0, last)

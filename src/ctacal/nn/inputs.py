@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats32
 from ctacal.labels import NAMED_VESSELS
 from ctacal.nn.config import NetworkConfig
-
-Floats = NDArray[np.float32]
 
 HU_CHANNELS = 2
 HEART_CHANNEL = 2
@@ -59,7 +58,7 @@ def network_input(
     centre: NDArray[np.float64],
     spacing_mm: tuple[float, float, float],
     config: NetworkConfig,
-) -> Floats:
+) -> Floats32:
     """(slices, rows, columns) HU and heart (0 to 1) -> (slices, channels, rows, columns).
 
     ``centre`` is the (slice, row, column) of the heart's middle; only the calcium network takes heart and centre.
@@ -71,7 +70,7 @@ def network_input(
     return calcium_input(hu, heart, centre, spacing_mm, config)
 
 
-def heart_input(hu: NDArray[Any]) -> Floats:
+def heart_input(hu: NDArray[Any]) -> Floats32:
     """(slices, rows, columns) HU -> (slices, 1, rows, columns)."""
     scaled = (hu.astype(np.float32) - HEART_CENTRE_HU) / HEART_HALF_WIDTH_HU
     return np.asarray(np.clip(scaled, -HEART_LIMIT, HEART_LIMIT)[:, None], np.float32)
@@ -83,7 +82,7 @@ def calcium_input(
     centre: NDArray[np.float64],
     spacing_mm: tuple[float, float, float],
     config: NetworkConfig,
-) -> Floats:
+) -> Floats32:
     """The channels: soft window, calcium window, heart; position to the head, to posterior, to the left of the heart's
     centre; calcium window of the slice below and of the one above (at an end: the slice's own)."""
     slices, rows, columns = hu.shape
@@ -100,7 +99,7 @@ def calcium_input(
     return made
 
 
-def _write_positions(into: Floats, centre: NDArray[np.float64], spacing_mm: tuple[float, float, float]) -> None:
+def _write_positions(into: Floats32, centre: NDArray[np.float64], spacing_mm: tuple[float, float, float]) -> None:
     """(slices, 3, rows, columns): signed distance along each axis, in units of ``POSITION_UNIT_MM``."""
     shape = (into.shape[0], *into.shape[2:])
     for axis, (n, mm, middle) in enumerate(zip(shape, spacing_mm, centre, strict=True)):
@@ -108,7 +107,7 @@ def _write_positions(into: Floats, centre: NDArray[np.float64], spacing_mm: tupl
         into[:, axis] = along.reshape(tuple(n if other == axis else 1 for other in range(3)))
 
 
-def published_input(hu: NDArray[Any]) -> Floats:
+def published_input(hu: NDArray[Any]) -> Floats32:
     """(slices, rows, columns) HU -> (slices, 1, rows, columns)."""
     scaled = (hu.astype(np.float32) - PUBLISHED_CENTRE_HU) / PUBLISHED_HALF_WIDTH_HU
     return np.asarray(np.clip(scaled, *PUBLISHED_LIMITS)[:, None], np.float32)

@@ -1,14 +1,10 @@
 """How far the beating heart's border is smeared or doubled, against a border in the same picture that rests."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ctacal.components import Mask
+from ctacal.arrays import Floats, Ints, Mask
 from ctacal.heart import HeartMask
 from ctacal.volume import Volume
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 LUNG_BELOW_HU, TISSUE_ABOVE_HU = -700.0, -250.0
 """A border lies between these: 15 and 65 % of the way from lung to soft tissue (own choice)."""

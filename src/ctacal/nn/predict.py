@@ -15,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats32, Mask
 from ctacal.atomic import write_text
-from ctacal.components import Mask, parts
+from ctacal.components import parts
 from ctacal.dicom.jpeg2000 import cores
 from ctacal.errors import Code, Refusal, UsageError
 from ctacal.fields import from_fields
@@ -29,14 +30,7 @@ from ctacal.nn.config import NetworkConfig
 from ctacal.nn.fitness import Figures, Range, doubts_about, figures_of
 from ctacal.nn.gated import GatedScale
 from ctacal.nn.grids import body_part, crop_grid, end_slices, index_map, network_view, resampled, whole_grid
-from ctacal.nn.inputs import (
-    HEART_REACH_MM,
-    MASS_VESSELS,
-    Floats,
-    heart_centre_index,
-    heart_input,
-    network_input,
-)
+from ctacal.nn.inputs import HEART_REACH_MM, MASS_VESSELS, heart_centre_index, heart_input, network_input
 from ctacal.scores import ScoringRule
 from ctacal.study import ModelInfo, Prediction
 from ctacal.volume import Volume
@@ -62,7 +56,7 @@ HU_PER_MG_CM3 = 1.28
 """Of hydroxyapatite at 120 kVp: 200 mg/cm3 reads 255 to 262 HU (the simulator's beam; QRM phantom). Other voltages are
 not corrected for."""
 
-Run = Callable[[Floats], list[Floats]]
+Run = Callable[[Floats32], list[Floats32]]
 """A network: (slices, channels, rows, columns) -> its outputs."""
 
 Box = tuple[slice, slice, slice]
@@ -91,7 +85,7 @@ class Found:
     figures: Figures
     at: Index
     """(slice, row, column) of the candidates: voxels that can score."""
-    probability: Floats
+    probability: Floats32
     """(candidates, classes)."""
     mass_mg: Mapping[str, float] | None
 
@@ -177,7 +171,7 @@ class Model:
             figures=found.figures,
         )
 
-    def _calcium_at(self, volume: Volume, heart: HeartMask, at: Index) -> tuple[Floats, dict[str, float] | None]:
+    def _calcium_at(self, volume: Volume, heart: HeartMask, at: Index) -> tuple[Floats32, dict[str, float] | None]:
         """Class probabilities at voxels (candidates, classes), and the mass by vessel; nothing to ask, no network."""
         if not at[0].size:
             return np.zeros((0, len(self.calcium.classes)), np.float32), None
@@ -218,7 +212,7 @@ def _about(at: Index, grid: Geometry, scan: Geometry) -> Geometry:
     return grid.crop((slice(max(0, low), min(slices, high)), slice(0, rows), slice(0, columns)))
 
 
-def _doubts(found: Found, coronary: NDArray[np.bool_], chance: Floats) -> LesionDoubts:
+def _doubts(found: Found, coronary: NDArray[np.bool_], chance: Floats32) -> LesionDoubts:
     """Of the candidates, ``coronary`` being those that count, on the part of the scan that holds them."""
     at, shape = found.at, found.volume.hu.shape
     starts = [int(index.min(initial=n - 1)) for index, n in zip(at, shape, strict=True)]
@@ -364,7 +358,7 @@ def _with_rim(mask: Mask) -> Mask:
     return grown(mask, 1.0, 1.0)
 
 
-def _on_scan(probability: Floats, grid: Geometry, scan: Geometry) -> HeartMask:
+def _on_scan(probability: Floats32, grid: Geometry, scan: Geometry) -> HeartMask:
     """Half probability, interpolated, on the part of the scan that holds it."""
     mask = np.zeros(scan.shape, bool)
     start, step = index_map(scan, grid)
@@ -410,7 +404,7 @@ def along_slices(mask: Mask, slices: int) -> Mask:
 
 
 def excess_mass_mg(
-    hu: Floats, probability: Floats, near: Mask, classes: tuple[int, ...], voxel_mm3: float
+    hu: Floats32, probability: Floats32, near: Mask, classes: tuple[int, ...], voxel_mm3: float
 ) -> dict[str, float] | None:
     """Mass of hydroxyapatite by vessel, from what calcium adds to each voxel; None where no vessel is named.
 
@@ -428,7 +422,7 @@ def excess_mass_mg(
     return {one.name: round(float(excess[vessel == one].sum()) * mg_per_hu, 2) for one in MASS_VESSELS}
 
 
-def _sampled(probability: Floats, scan: Geometry, grid: Geometry, at: Index) -> Floats:
+def _sampled(probability: Floats32, scan: Geometry, grid: Geometry, at: Index) -> Floats32:
     """(candidates, classes): class probabilities at voxels of the scan, linear in plane; slices are the same."""
     start, step = index_map(scan, grid)
     slices, rows, columns = ((index - first) / by for index, first, by in zip(at, start, step, strict=True))

@@ -16,7 +16,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats32
 from ctacal.atomic import whole_file, write_text
+from ctacal.categories import risk_category
 from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
@@ -24,8 +26,8 @@ from ctacal.labels import CORONARY_LABELS, Calcium, LabelMap
 from ctacal.nn.classes import NOT_CORONARY
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.grids import crop_grid, index_map, network_view, resampled, whole_grid
-from ctacal.nn.inputs import MASS_VESSELS, Floats
-from ctacal.scores import risk_category, score_label_map
+from ctacal.nn.inputs import MASS_VESSELS
+from ctacal.scores import score_label_map
 from ctacal.volume import Volume
 
 TRAINING_MARGIN_MM = 24.0
@@ -52,7 +54,7 @@ class Sample:
     """``Calcium`` values, or ``classes.NOT_CORONARY`` where other calcium was not drawn; same shape."""
     heart: NDArray[np.bool_]
     """Same shape."""
-    mass_mg: Floats
+    mass_mg: Floats32
     """(slices, 4): true calcium mass of LM, LAD, LCX, RCA in each slice; NaN where it is not known."""
     spacing_mm: tuple[float, float, float]
     """Between slices, rows, columns."""
@@ -118,7 +120,7 @@ def make_sample(
     labels: NDArray[np.uint8],
     heart: HeartMask,
     network: NetworkConfig,
-    mass_mg: Floats | None = None,
+    mass_mg: Floats32 | None = None,
 ) -> Sample:
     """Bring a scan and its truth to the network's grid; ``labels`` and ``mass_mg`` (scan slices, 4) are on the scan's.
 
@@ -152,7 +154,7 @@ def _nearest(labels: NDArray[np.uint8], source: Geometry, grid: Geometry) -> NDA
     return found
 
 
-def _mass_on(grid: Geometry, scan: Geometry, mass_mg: Floats | None) -> Floats:
+def _mass_on(grid: Geometry, scan: Geometry, mass_mg: Floats32 | None) -> Floats32:
     if mass_mg is None:
         return np.full((grid.shape[0], len(MASS_VESSELS)), np.nan, np.float32)
     first = round(float(index_map(scan, grid)[0][0]))

@@ -7,7 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ctacal.agreement import (
+from ctacal.nn.augment import Clip, whole_clip
+from ctacal.nn.batches import input_of
+from ctacal.nn.config import NetworkConfig
+from ctacal.nn.networks import classes_of
+from ctacal.nn.samples import BRIGHT_HU, Sample, Samples, agatston_of
+from ctacal.statistics.agreement import (
     cross_table,
     exact_agreement,
     risk_categories,
@@ -15,11 +20,6 @@ from ctacal.agreement import (
     specificity,
     weighted_kappa,
 )
-from ctacal.nn.augment import Clip, whole_clip
-from ctacal.nn.batches import input_of
-from ctacal.nn.config import NetworkConfig
-from ctacal.nn.networks import classes_of
-from ctacal.nn.samples import BRIGHT_HU, Sample, Samples, agatston_of
 
 
 @dataclass(frozen=True, slots=True)

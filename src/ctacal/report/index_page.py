@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 from ctacal import __version__
 from ctacal.atomic import write_text
-from ctacal.cohort import Row
 from ctacal.report.outputs import WRITERS
 from ctacal.report.wording import CATEGORIES, RESEARCH_ONLY, TITLE
+from ctacal.results_table import Row
 from ctacal.study import NOTICE
 
 PAGE = "index.html"

@@ -11,7 +11,6 @@ from typing import Any
 from ctacal import __version__
 from ctacal.errors import UsageError
 from ctacal.simulate.anatomy.description import Sex
-from ctacal.simulate.crew import Failure, ordered
 from ctacal.simulate.output import (
     DEFAULT_WRITERS,
     RECORD,
@@ -23,6 +22,7 @@ from ctacal.simulate.output import (
 )
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.study import SimulatedStudy, StudyDescription, draw_study, simulate_study
+from ctacal.workers import Failure, ordered
 
 Row = dict[str, Any]
 Simulate = Callable[[StudyDescription], SimulatedStudy]

@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ctacal.arrays import Floats, Mask
 from ctacal.components import parts
 from ctacal.heart import grown
 from ctacal.simulate.measure import (
     EdgeResponse,
-    Floats,
-    Mask,
     binned_edge,
     mean_frequency_per_mm,
     noise_power_spectrum,

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats, Mask
 from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import SCCT_2016, ScoringRule, score_label_map
 from ctacal.volume import Volume
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 PATCH_MM = 20.0
 """Side of the squares that noise is measured on: many noise grains wide, narrower than a ventricle (own choice)."""

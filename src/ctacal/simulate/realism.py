@@ -13,6 +13,7 @@ import numpy as np
 
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import Refusal, UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import find_heart
@@ -25,7 +26,7 @@ from ctacal.simulate.materials import Tissue
 from ctacal.simulate.regions import find_regions
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.study import CHIN_MM, KIDNEYS_MM, StudyDescription, draw_study, simulate_study
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 HEART_TOP_MM = -39.0
 """Where ``find_heart`` ends at the top of a simulated heart, from the carina (mean of six)."""

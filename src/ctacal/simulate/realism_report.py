@@ -12,13 +12,14 @@ import numpy as np
 from ctacal.atomic import write_text
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import UsageError
 from ctacal.simulate.qrm import QrmFigures, measure_qrm, simulate_qrm
 from ctacal.simulate.realism import REFERENCES, Comparison, as_json, compare, read_real
 from ctacal.simulate.realism_page import page_of
 from ctacal.simulate.scanner.centre import load_centre
 from ctacal.simulate.water import WaterScan, scan_water
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 PHANTOM = "qrm_phantom_canon"
 PHANTOM_CENTRE = "canon_aquilion_one"

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ctacal.arrays import Mask
 from ctacal.heart import find_heart, grown, large_parts
-from ctacal.simulate.measure import Mask
 from ctacal.volume import Volume
 
 WORKING_MM = 1.7

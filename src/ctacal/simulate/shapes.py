@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ctacal.arrays import Floats32
 from ctacal.geometry import Geometry
 
-Floats = NDArray[np.float32]
 Vector = NDArray[np.float64]
 Box = NDArray[np.float64]
 """(2, 3): the lower and the upper (z, y, x)."""
@@ -27,7 +27,7 @@ class Shape(Protocol):
     def box_mm(self) -> Box:
         """A box that holds it."""
 
-    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:
+    def distance_mm(self, z: Floats32, y: Floats32, x: Floats32) -> Floats32:
         """Distance to its surface, to first order, negative inside; z, y, x are an open grid."""
 
 
@@ -48,7 +48,7 @@ class Ellipsoid:
         half = np.linalg.norm(self.axes * self.radii_mm[:, None], axis=0)
         return np.array([self.centre - half, self.centre + half])
 
-    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+    def distance_mm(self, z: Floats32, y: Floats32, x: Floats32) -> Floats32:  # noqa: D102
         offsets = [axis - np.float32(c) for axis, c in zip((z, y, x), self.centre, strict=True)]
         level: Any = np.float32(-1)
         slope: Any = np.float32(1e-9)
@@ -75,7 +75,7 @@ class Column:
         lower, upper = [z.min(), (cy - ry).min(), (cx - rx).min()], [z.max(), (cy + ry).max(), (cx + rx).max()]
         return np.array([lower, upper])
 
-    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+    def distance_mm(self, z: Floats32, y: Floats32, x: Floats32) -> Floats32:  # noqa: D102
         knots = np.array(self.knots)
         cy, cx, ry, rx = (np.interp(z, knots[:, 0], column).astype(np.float32) for column in knots.T[1:])
         v, u = np.abs(y - cy) / ry, np.abs(x - cx) / rx
@@ -98,7 +98,7 @@ class Capsule:
         lower, upper = np.minimum(self.start, self.end), np.maximum(self.start, self.end)
         return np.array([lower - self.radius_mm, upper + self.radius_mm])
 
-    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+    def distance_mm(self, z: Floats32, y: Floats32, x: Floats32) -> Floats32:  # noqa: D102
         offsets = [axis - np.float32(c) for axis, c in zip((z, y, x), self.start, strict=True)]
         way = self.end - self.start
         along = np.clip(_dot(way / (way @ way), offsets), 0, 1)
@@ -124,7 +124,7 @@ class HalfSpace:
             box[int(self.normal[axis] > 0), axis] = self.point[axis]
         return box
 
-    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+    def distance_mm(self, z: Floats32, y: Floats32, x: Floats32) -> Floats32:  # noqa: D102
         offsets = [axis - np.float32(c) for axis, c in zip((z, y, x), self.point, strict=True)]
         return np.asarray(_dot(self.normal, offsets), np.float32)
 
@@ -144,7 +144,7 @@ class Slabs:
     def box_mm(self) -> Box:  # noqa: D102
         return EVERYWHERE
 
-    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+    def distance_mm(self, z: Floats32, y: Floats32, x: Floats32) -> Floats32:  # noqa: D102
         phase = z - np.float32(self.rise) * y + np.float32(self.fall) * np.abs(x)
         phase %= np.float32(self.period_mm)
         return np.asarray(np.abs(phase - np.float32(self.period_mm / 2)) - np.float32(self.half_mm), np.float32)
@@ -161,7 +161,7 @@ class Layer:
     def box_mm(self) -> Box:  # noqa: D102
         return self.column.grown(self.outer_mm).box_mm()
 
-    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+    def distance_mm(self, z: Floats32, y: Floats32, x: Floats32) -> Floats32:  # noqa: D102
         distance = self.column.distance_mm(z, y, x)
         return np.asarray(np.maximum(self.inner_mm - distance, distance - self.outer_mm), np.float32)
 
@@ -177,7 +177,7 @@ class Both:
         boxes = self.first.box_mm(), self.second.box_mm()
         return np.array([np.maximum(boxes[0][0], boxes[1][0]), np.minimum(boxes[0][1], boxes[1][1])])
 
-    def distance_mm(self, z: Floats, y: Floats, x: Floats) -> Floats:  # noqa: D102
+    def distance_mm(self, z: Floats32, y: Floats32, x: Floats32) -> Floats32:  # noqa: D102
         return np.maximum(self.first.distance_mm(z, y, x), self.second.distance_mm(z, y, x))
 
 
@@ -188,7 +188,7 @@ def tube(path: Vector, radius_mm: float, end_radius_mm: float | None = None) -> 
         yield Capsule(start, end, float(radius))
 
 
-def _dot(direction: Vector, offsets: Sequence[Floats]) -> Any:
+def _dot(direction: Vector, offsets: Sequence[Floats32]) -> Any:
     return sum(offset * np.float32(part) for part, offset in zip(direction, offsets, strict=True) if part)
 
 
@@ -197,7 +197,7 @@ class Canvas:
 
     def __init__(self, geometry: Geometry, hu: float) -> None:
         self.geometry = geometry
-        self.hu: Floats = np.full(geometry.shape, hu, np.float32)
+        self.hu: Floats32 = np.full(geometry.shape, hu, np.float32)
         self._axes = [
             geometry.to_patient_mm((0, 0, 0))[2 - axis] + np.arange(n) * spacing
             for axis, (n, spacing) in enumerate(zip(geometry.shape, geometry.spacing_mm, strict=True))
@@ -212,7 +212,7 @@ class Canvas:
         ]
         return spans[0], spans[1], spans[2]
 
-    def distance_mm(self, shape: Shape, box: tuple[slice, slice, slice], shift_mm: float = 0.0) -> Floats:
+    def distance_mm(self, shape: Shape, box: tuple[slice, slice, slice], shift_mm: float = 0.0) -> Floats32:
         """The shape's distances within a box, sampled ``shift_mm`` above the slices' middle."""
         z, y, x = (axis[span].astype(np.float32) for axis, span in zip(self._axes, box, strict=True))
         return shape.distance_mm(z[:, None, None] + np.float32(shift_mm), y[None, :, None], x[None, None, :])

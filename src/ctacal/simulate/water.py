@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body, Tissue
-from ctacal.simulate.measure import Floats, mean_frequency_per_mm, noise_power_spectrum, patches_in
+from ctacal.simulate.measure import mean_frequency_per_mm, noise_power_spectrum, patches_in
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.scan import scan
 from ctacal.volume import Volume

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ctacal.simulate.anatomy.canvas import Canvas, Floats, curve
+from ctacal.arrays import Floats
+from ctacal.simulate.anatomy.canvas import Canvas, curve
 from ctacal.simulate.anatomy.cartilage import cartilage_path, paint_cartilage
 from ctacal.simulate.anatomy.chest import ANGLES, BEHIND_STERNUM_MM, Chest
 from ctacal.simulate.anatomy.shoulders import shoulder_joint_mm

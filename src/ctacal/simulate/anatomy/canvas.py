@@ -10,12 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.interpolate import CubicSpline
 
+from ctacal.arrays import Floats
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
 from ctacal.simulate.anatomy.compiled import stamp
 from ctacal.simulate.anatomy.structures import Points, Structure
 from ctacal.simulate.materials import Tissue
-
-Floats = NDArray[np.float64]
 
 REGION_MM = np.array([[-280.0, -210.0, -330.0], [280.0, 210.0, 270.0]])
 """Lower and upper corner of the body that can be built; (0, 0, 0) is in the middle of the chest, at the carina."""

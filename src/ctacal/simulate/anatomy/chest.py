@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctacal.simulate.anatomy.canvas import Floats
+from ctacal.arrays import Floats
 from ctacal.simulate.anatomy.description import Patient
 
 ANGLES = 360

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 Map = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 def compiled(function: Kernel) -> Kernel:

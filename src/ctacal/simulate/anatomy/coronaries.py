@@ -12,7 +12,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from ctacal.simulate.anatomy.canvas import Canvas, Floats, curve
+from ctacal.arrays import Floats
+from ctacal.simulate.anatomy.canvas import Canvas, curve
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.anatomy.heart import ROOM_MM, Heart

@@ -17,7 +17,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.simulate.anatomy.canvas import Canvas, Floats
+from ctacal.arrays import Floats
+from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.anatomy.heart_kernels import (

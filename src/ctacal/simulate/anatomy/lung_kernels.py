@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.simulate.anatomy.compiled import compiled, span
 
 LUNG, BLOOD, DENSE, DENSER = 1, 5, 20, 21
@@ -13,7 +13,6 @@ LUNG, BLOOD, DENSE, DENSER = 1, 5, 20, 21
 VESSEL = 5
 """``Structure``."""
 
-Floats = NDArray[np.float64]
 
 MURRAY = 3.25
 """Exponent: a branch's radius to this power is shared out among its daughters. 3 in Murray CD, PNAS 1926;12:207-214;

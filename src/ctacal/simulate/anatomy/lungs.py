@@ -8,8 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from ctacal.arrays import Floats
 from ctacal.simulate.anatomy.abdomen import dome_at_mm
-from ctacal.simulate.anatomy.canvas import Canvas, Floats
+from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.heart import Heart
 from ctacal.simulate.anatomy.lung_kernels import grown_tree, stamp_vessels

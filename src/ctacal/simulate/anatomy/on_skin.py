@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
-from ctacal.simulate.anatomy.canvas import Floats, curve
+from ctacal.simulate.anatomy.canvas import curve
 from ctacal.simulate.anatomy.compiled import lay_cloth
 from ctacal.simulate.anatomy.structures import Points
 from ctacal.simulate.anatomy.table import TableDesign, grid_axes, not_table

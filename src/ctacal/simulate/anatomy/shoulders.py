@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ctacal.simulate.anatomy.canvas import Canvas, Floats, curve
+from ctacal.arrays import Floats
+from ctacal.simulate.anatomy.canvas import Canvas, curve
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.structures import Points, Structure
 from ctacal.simulate.materials import Tissue

@@ -5,9 +5,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from ctacal.arrays import Floats
 from ctacal.simulate.anatomy.bones import sternum_y_mm
 from ctacal.simulate.anatomy.calcium import Deposit, Kind
-from ctacal.simulate.anatomy.canvas import Floats, curve
+from ctacal.simulate.anatomy.canvas import curve
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.coronaries import coronary_tree
 from ctacal.simulate.anatomy.description import Patient

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ctacal.arrays import Floats
 from ctacal.simulate.anatomy.bone_kernels import fill_vertebra
-from ctacal.simulate.anatomy.canvas import Canvas, Floats
+from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
 
 Z_OF_T1_MM = 92.0

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
-from ctacal.simulate.anatomy.canvas import Floats
 from ctacal.simulate.materials import Tissue
 
 DESIGNS = ("curved", "flat", "v_bottom")

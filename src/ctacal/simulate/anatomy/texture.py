@@ -4,15 +4,13 @@ Every grade is chosen by smooth fields of the position, so that a part of a body
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ctacal.simulate.anatomy.canvas import Canvas, Floats
+from ctacal.arrays import Floats, Ints
+from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.anatomy.texture_kernels import grade_tissues
 from ctacal.simulate.materials import Tissue
-
-Ints = NDArray[np.int64]
 
 GRADES = (
     (Tissue.LUNG_INFLATED_MOST, Tissue.LUNG_INFLATED_MORE, Tissue.LUNG_INFLATED, Tissue.LUNG, Tissue.LUNG_DEPENDENT,

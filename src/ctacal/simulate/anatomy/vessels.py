@@ -5,7 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ctacal.simulate.anatomy.canvas import Canvas, Floats, curve
+from ctacal.arrays import Floats
+from ctacal.simulate.anatomy.canvas import Canvas, curve
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.heart import Heart
 from ctacal.simulate.anatomy.structures import Points, Structure

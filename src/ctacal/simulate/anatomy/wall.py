@@ -6,7 +6,8 @@ All figures: own choice, set beside two real CTs (a slim man, a woman with her a
 import numpy as np
 from scipy import ndimage
 
-from ctacal.simulate.anatomy.canvas import Canvas, Floats
+from ctacal.arrays import Floats
+from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import ANGLES, BEHIND_STERNUM_MM, Chest, rounded
 from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.anatomy.wall_kernels import fill_gland, fill_layers

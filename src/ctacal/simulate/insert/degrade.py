@@ -18,8 +18,6 @@ from ctacal.simulate.scanner.scan import BATCH, HU_RANGE
 from ctacal.simulate.scanner.slabs import slab_weights
 from ctacal.volume import Volume
 
-Floats = NDArray[np.float64]
-
 FINE_SLICE_MM = 1.0
 """Slices are interpolated to this before thicker ones are made of them (own choice)."""
 

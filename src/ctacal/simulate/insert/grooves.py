@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ctacal.arrays import Floats
 from ctacal.simulate.anatomy.canvas import curve
 from ctacal.simulate.anatomy.structures import CoronarySegment, Points
 from ctacal.simulate.insert.tissue import Tissue
-
-Floats = NDArray[np.float64]
 
 STATION_MM = 3.0
 """Distance of the points that are moved (own choice)."""

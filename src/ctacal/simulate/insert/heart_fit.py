@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
+from ctacal.arrays import Floats
 from ctacal.heart import HeartMask
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.compiled import compiled
@@ -17,8 +17,6 @@ from ctacal.simulate.anatomy.heart_kernels import chamber_distance
 from ctacal.simulate.anatomy.structures import CoronarySegment, Points
 from ctacal.simulate.insert.tissue import Tissue
 from ctacal.volume import Volume
-
-Floats = NDArray[np.float64]
 
 SMOOTH_MM = 2.5
 """SD of the blur behind which fat and muscle are told apart: noise is gone, grooves are not (own choice)."""

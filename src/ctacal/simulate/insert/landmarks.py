@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from ctacal.arrays import Floats
 from ctacal.heart import HeartMask
 from ctacal.simulate.anatomy.structures import Points
 from ctacal.volume import Volume
-
-Floats = NDArray[np.float64]
 
 AORTA_HU = (15.0, 75.0)
 """Of its blood, averaged."""

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.labels import Calcium
 from ctacal.simulate.anatomy.calcium import Deposit, Kind
 from ctacal.simulate.anatomy.chest import Chest
@@ -16,8 +16,6 @@ from ctacal.simulate.insert.deposits import Artery, Placed
 from ctacal.simulate.insert.heart_fit import FittedHeart
 from ctacal.simulate.insert.landmarks import Tube
 from ctacal.simulate.insert.tissue import Tissue
-
-Floats = NDArray[np.float64]
 
 PHASES = 8
 """Of the heart cycle (own choice, as in ``study``)."""

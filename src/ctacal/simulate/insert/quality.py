@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ctacal.components import Mask
+from ctacal.arrays import Floats, Mask
 from ctacal.errors import Code, Refusal
 from ctacal.heart import HeartMask, blood_pool_noise_hu, grown
-from ctacal.simulate.measure import Floats, noise_power_spectrum, patches_in, quiet, slice_correlation
+from ctacal.simulate.measure import noise_power_spectrum, patches_in, quiet, slice_correlation
 from ctacal.simulate.scanner.attenuation import beam_of, hydroxyapatite_hu
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.kernel import FAMILIES

@@ -11,6 +11,7 @@ import numpy as np
 
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import Series, read_studies
+from ctacal.dicom.volume import read_volume
 from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask, find_heart
@@ -31,7 +32,7 @@ from ctacal.simulate.insert.quality import ScanQuality, estimate_quality
 from ctacal.simulate.insert.reference import inserted_reference_score
 from ctacal.simulate.insert.tissue import Tissue, within
 from ctacal.simulate.scanner.centre import Centre
-from ctacal.volume import Volume, read_volume
+from ctacal.volume import Volume
 
 OWN_CALCIUM = 10.0
 """Agatston score of a scan's own heart, its noise blurred away, from which it is not taken for calcium-free without

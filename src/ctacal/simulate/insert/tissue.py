@@ -6,12 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ctacal.components import Mask
+from ctacal.arrays import Floats, Mask
 from ctacal.geometry import Geometry
 from ctacal.simulate.anatomy.structures import Points
 from ctacal.volume import Volume
-
-Floats = NDArray[np.float64]
 
 BLUR_MM = 1.8
 """SD in plane: an artery and the fat around it average to fat and something (own choice)."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body
-from ctacal.simulate.scanner.attenuation import Floats, beam_of
+from ctacal.simulate.scanner.attenuation import beam_of
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.detector import detector_of, detectors_of
 from ctacal.simulate.scanner.motion import (

@@ -12,12 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.scanner.centre import Centre
-
-Floats = NDArray[np.float64]
 
 HYDROXYAPATITE = "Ca10P6O26H2"
 HYDROXYAPATITE_MG_PER_CM3 = 3160.0

@@ -8,7 +8,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.simulate.scanner.attenuation import Beam, Floats, beam_of
+from ctacal.arrays import Floats
+from ctacal.simulate.scanner.attenuation import Beam, beam_of
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.kernel import detector_blur
 from ctacal.simulate.scanner.scatter import Rays, scatter_field

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.interpolate import CubicSpline
 
-Floats = NDArray[np.float64]
+from ctacal.arrays import Floats
 
 MOST_GAIN = 3.0
 """A kernel makes up for blur by no more than this, lest it drown the picture in noise (own choice)."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body
-from ctacal.simulate.scanner.attenuation import Floats
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.projector import view_angles
 from ctacal.simulate.scanner.slabs import check_grid

@@ -15,11 +15,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
+
 Image = NDArray[np.float32]
 """(rows, columns, planes)."""
 Sinogram = NDArray[np.float32]
 """(views, detectors, planes)."""
-Floats = NDArray[np.float64]
 
 _TOGETHER = 4
 """Lines of pixels that are added at a time."""

@@ -6,9 +6,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
 from ctacal.simulate.materials import Body, Tissue
-from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3, Floats
+from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3
 from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.projector import Image
 

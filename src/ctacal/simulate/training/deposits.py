@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
 from ctacal.simulate.anatomy.calcium import NO_CALCIUM, CalciumDescription
@@ -15,7 +16,7 @@ from ctacal.simulate.anatomy.compiled import compiled
 from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.anatomy.structures import AnatomyMaps
 from ctacal.simulate.anatomy.truth import with_calcium
-from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3, Floats
+from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3
 from ctacal.simulate.scanner.projector import Sinogram, view_angles
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS, DepositFinder
 

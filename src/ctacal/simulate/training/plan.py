@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
 from ctacal.simulate.anatomy.heart import contraction
 from ctacal.simulate.materials import Body
 from ctacal.simulate.scanner.acquisition import MOTION_STREAM
-from ctacal.simulate.scanner.attenuation import Floats
 from ctacal.simulate.scanner.motion import Motion, Timing, breathing_shift_mm, phase_weights, random_start_s
 from ctacal.simulate.scanner.slabs import slab_weights
 from ctacal.simulate.training.anatomy_cache import AnatomyCache

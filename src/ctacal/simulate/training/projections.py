@@ -7,8 +7,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.simulate.materials import Body
-from ctacal.simulate.scanner.attenuation import Floats
 from ctacal.simulate.scanner.motion import slices_of, still_region
 from ctacal.simulate.scanner.projector import Sinogram, project_into
 from ctacal.simulate.scanner.slabs import Box, basis_maps

@@ -1,0 +1,196 @@
+"""``compare``: all statistics of one set of scores against another, as one frozen value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.arrays import Ints
+from ctacal.statistics.agreement import (
+    CATEGORIES,
+    CUTS,
+    FIVE_CATEGORIES,
+    WEIGHTS,
+    Estimate,
+    Floats,
+    LimitsOfAgreement,
+    Line,
+    MarginalTest,
+    RegressionLimits,
+    Weights,
+    above,
+    bland_altman,
+    bland_altman_ratio,
+    bootstrap_kappas,
+    bowker,
+    cross_table,
+    deming,
+    exact_agreement,
+    five_class_categories,
+    icc_agreement,
+    icc_consistency,
+    lin_concordance,
+    negative_predictive_value,
+    passing_bablok,
+    pearson,
+    positive_predictive_value,
+    regression_limits,
+    risk_categories,
+    sensitivity,
+    spearman,
+    specificity,
+    stuart_maxwell,
+    weighted_kappa,
+    within_one_agreement,
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rater:
+    """Who scored, a reader or a model, and the scores."""
+
+    name: str
+    kind: Literal["reader", "model"]
+    scores: Floats
+    """(n,) Agatston."""
+    vessels: Mapping[str, Floats]
+    """(n,) each, by vessel; NaN where a study has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kappa:
+    """One kappa with both its intervals."""
+
+    asymptotic: Estimate
+    bootstrap: Estimate
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CategoryAgreement:
+    """Of the categories, the reference in the rows."""
+
+    categories: tuple[str, ...]
+    table: Ints
+    kappas: Mapping[Weights, Kappa]
+    exact: Estimate
+    within_one: Estimate
+    stuart_maxwell: MarginalTest
+    bowker: MarginalTest
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Of scores above a cut."""
+
+    cut: str
+    present: int
+    found: int
+    both: int
+    sensitivity: Estimate
+    specificity: Estimate
+    positive_predictive_value: Estimate
+    negative_predictive_value: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Correlations:
+    """Of scores on one scale."""
+
+    spearman: Estimate
+    pearson: Estimate
+    lin_concordance: Estimate
+    icc_agreement: Estimate
+    icc_consistency: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class VesselAgreement:
+    """Of one vessel's scores, on the studies where both have one."""
+
+    detection: Detection
+    correlations: Correlations
+    limits: LimitsOfAgreement
+    n: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Comparison:
+    """A reader or a model against the reference."""
+
+    reference: str
+    other: str
+    kind: Literal["reader", "model"]
+    """Of the other."""
+    n: int
+    four: CategoryAgreement
+    five: CategoryAgreement
+    detection: tuple[Detection, ...]
+    raw: Correlations
+    logarithmic: Correlations
+    """Of log(score + 1); Spearman's rho is the same."""
+    limits: LimitsOfAgreement
+    ratio_limits: LimitsOfAgreement
+    regression_limits: RegressionLimits
+    both_above_0: int
+    passing_bablok: Line
+    """This and both Deming lines: of the studies that both score above 0."""
+    deming: Line
+    weighted_deming: Line
+    vessels: Mapping[str, VesselAgreement]
+
+
+def compare(reference: Rater, other: Rater, *, patients: Sequence[str] | None = None, seed: int = 0) -> Comparison:
+    """All statistics of ``other`` against ``reference``; kappa's bootstrap draws ``patients`` where they are given."""
+    a, b = reference.scores, other.scores
+    positive = (a > 0) & (b > 0)
+    of_both = a[positive], b[positive]
+    shared = [name for name in reference.vessels if name in other.vessels]
+    return Comparison(
+        reference.name, other.name, other.kind, len(a),
+        _categories(CATEGORIES, risk_categories(a), risk_categories(b), patients, seed),
+        _categories(FIVE_CATEGORIES, five_class_categories(a), five_class_categories(b), patients, seed),
+        _detections(a, b),
+        _correlations(a, b), _correlations(np.log1p(a), np.log1p(b)),
+        bland_altman(a, b), bland_altman_ratio(a, b), regression_limits(a, b),
+        int(positive.sum()), passing_bablok(*of_both), deming(*of_both), deming(*of_both, weighted=True),
+        {name: _vessel(reference.vessels[name], other.vessels[name]) for name in shared},
+    )  # fmt: skip
+
+
+def _categories(
+    names: tuple[str, ...], a: Ints, b: Ints, patients: Sequence[str] | None, seed: int
+) -> CategoryAgreement:
+    table = cross_table(a, b, classes=len(names))
+
+    drawn = bootstrap_kappas(a, b, classes=len(names), patients=patients, seed=seed)
+    kappas = {weights: Kappa(weighted_kappa(table, weights), drawn[weights]) for weights in WEIGHTS}
+    return CategoryAgreement(
+        names, table, kappas, exact_agreement(table), within_one_agreement(table), stuart_maxwell(table), bowker(table)
+    )
+
+
+def _detections(a: Floats, b: Floats) -> tuple[Detection, ...]:
+    return tuple(_detection(name, *(above(one, at, inclusive=at_it) for one in (a, b))) for name, at, at_it in CUTS)
+
+
+def _detection(name: str, present: NDArray[np.bool_], found: NDArray[np.bool_]) -> Detection:
+    return Detection(
+        name, int(present.sum()), int(found.sum()), int((present & found).sum()),
+        sensitivity(present, found), specificity(present, found),
+        positive_predictive_value(present, found), negative_predictive_value(present, found),
+    )  # fmt: skip
+
+
+def _correlations(a: Floats, b: Floats) -> Correlations:
+    pair = np.column_stack([a, b])
+    return Correlations(
+        spearman(a, b), pearson(a, b), lin_concordance(a, b), icc_agreement(pair), icc_consistency(pair)
+    )
+
+
+def _vessel(reference: Floats, other: Floats) -> VesselAgreement:
+    told = np.isfinite(reference) & np.isfinite(other)
+    a, b = reference[told], other[told]
+    return VesselAgreement(_detection("CAC > 0", a > 0, b > 0), _correlations(a, b), bland_altman(a, b), len(a))

@@ -1,0 +1,242 @@
+"""The tables of one comparison, of all, and of two models side by side."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ctacal.evaluate.agree.comparison import CategoryAgreement, Comparison, Correlations, Detection
+from ctacal.evaluate.publication import Cell, Table, count_percent, interval, p_value, shown
+from ctacal.evaluate.publication.wording import number
+from ctacal.statistics.agreement import CUTS, Compared, Estimate, LimitsOfAgreement, Line, MarginalTest
+
+AT_SCORES = (10.0, 100.0, 400.0, 1000.0)
+"""Mean scores at which the regression limits are told."""
+
+WILSON = "Intervals: 95 %, Wilson."
+
+
+def cell(estimate: Estimate, places: int = 3) -> str:
+    """The figure with its interval, or why there is none."""
+    if estimate.estimate is None:
+        return f"not defined: {estimate.reason}"
+    told = interval(estimate.estimate, estimate.low, estimate.high, places)
+    return told if estimate.low is not None else f"{told} (no interval: {estimate.reason})"
+
+
+def with_signs(text: str) -> str:
+    """A name as it is printed.
+
+    >>> with_signs("CAC >= 100")
+    'CAC ≥ 100'
+    """
+    return text.replace(">=", "≥")
+
+
+def pair_tables(found: Comparison, stem: str) -> dict[str, Table]:
+    """All tables of one comparison, by what they show."""
+    pair = f"{found.other} against {found.reference}"
+    tables = {
+        "four": _cross(found, found.four, f"Four categories, {pair}", f"{stem}_four_categories"),
+        "five": _cross(found, found.five, f"Five categories, {pair}", f"{stem}_five_categories"),
+        "kappa": _kappas(found, f"Agreement of categories, {pair}", f"{stem}_kappa"),
+        "detection": _detections(found, f"Detection, {pair}", f"{stem}_detection"),
+        "scores": _scores(found, f"Correlation and concordance of scores, {pair}", f"{stem}_correlation"),
+        "limits": _limits(found, f"Bland-Altman, {pair}", f"{stem}_bland_altman"),
+        "lines": _lines(found, f"Method comparison, {pair}", f"{stem}_lines"),
+    }
+    return tables | ({"vessels": _vessels(found, f"By vessel, {pair}", f"{stem}_vessels")} if found.vessels else {})
+
+
+def _cross(found: Comparison, agreement: CategoryAgreement, title: str, name: str) -> Table:
+    counts, names = agreement.table, agreement.categories
+    rows: list[tuple[Cell, ...]] = [
+        (category, *(count_percent(int(one), int(line.sum())) for one in line), int(line.sum()))
+        for category, line in zip(names, counts, strict=True)
+    ]
+    total = int(counts.sum())
+    rows.append(("All", *(count_percent(int(one), total) for one in counts.sum(axis=0)), total))
+    return Table(
+        title,
+        (found.reference, *names, "All"),
+        tuple(rows),
+        footnotes=("Number of studies (percent of the row).",),
+        groups=(("", 1), (found.other, len(names)), ("", 1)),
+        name=name,
+    )
+
+
+def _kappas(found: Comparison, title: str, name: str) -> Table:
+    both = (found.four, found.five)
+    rows: list[tuple[str, ...]] = []
+    for weights in found.four.kappas:
+        kappas = [one.kappas[weights] for one in both]
+        rows.append((f"Kappa, {weights}{'' if weights == 'unweighted' else ' weights'}",))
+        rows.append(("  asymptotic interval", *(cell(kappa.asymptotic) for kappa in kappas)))
+        rows.append(("  bootstrap interval", *(cell(kappa.bootstrap) for kappa in kappas)))
+    rows.append(("Exact agreement", *(cell(one.exact) for one in both)))
+    rows.append(("Within one category", *(cell(one.within_one) for one in both)))
+    rows.append(("Stuart-Maxwell, marginal shift", *(_test(one.stuart_maxwell) for one in both)))
+    rows.append(("Bowker, symmetry", *(_test(one.bowker) for one in both)))
+    note = (
+        "Value (95 % interval). Kappa: asymptotic by Fleiss 1969, and "
+        f"{found.four.kappas['linear'].bootstrap.method.split(', ', 2)[-1]}; agreement: Wilson. Both tests: chi-square "
+        "(degrees of freedom), p; a small p says that the two spread over the categories differently."
+    )
+    return Table(title, ("", "Four categories", "Five categories"), tuple(rows), footnotes=(note,), name=name)
+
+
+def _test(test: MarginalTest) -> str:
+    if test.statistic is None or test.p is None:
+        return f"not defined: {test.reason}"
+    return f"{shown(test.statistic)} ({test.df}), p {_with_sign(p_value(test.p))}"
+
+
+def _with_sign(p: str) -> str:
+    return p if p.startswith("<") else f"= {p}"
+
+
+def _detections(found: Comparison, title: str, name: str) -> Table:
+    rows = tuple(_detection_row(one, found.n) for one in found.detection)
+    columns = ("", "Present", "Found", "Sensitivity", "Specificity", "PPV", "NPV")
+    note = (
+        f"Present by {found.reference}, found by {found.other}: number (percent). PPV, NPV: predictive "
+        f"values, which hold for this share of studies with calcium only. {WILSON}"
+    )
+    return Table(title, columns, rows, footnotes=(note,), name=name)
+
+
+def _detection_row(one: Detection, n: int) -> tuple[str, ...]:
+    shares = (one.sensitivity, one.specificity, one.positive_predictive_value, one.negative_predictive_value)
+    return (
+        with_signs(one.cut),
+        count_percent(one.present, n),
+        count_percent(one.found, n),
+        *(cell(share) for share in shares),
+    )
+
+
+def _scores(found: Comparison, title: str, name: str) -> Table:
+    def row(text: str, figure: str) -> tuple[str, ...]:
+        return (text, *(cell(getattr(scale, figure)) for scale in (found.raw, found.logarithmic)))
+
+    rows = (
+        row("Spearman's rho", "spearman"),
+        row("Pearson's r", "pearson"),
+        row("Lin's concordance", "lin_concordance"),
+        row("ICC(2,1), absolute agreement", "icc_agreement"),
+        row("ICC(3,1), consistency", "icc_consistency"),
+    )
+    note = (
+        "Value (95 % interval). Intervals: rho by Bonett 2000, r by Fisher's z, Lin by the Z transformation, ICC by "
+        "McGraw 1996; they take studies for independent. A few high scores rule the figures of the raw score."
+    )
+    return Table(title, ("", "Agatston score", "log(score + 1)"), rows, footnotes=(note,), name=name)
+
+
+def _limits(found: Comparison, title: str, name: str) -> Table:
+    rows: list[tuple[str, ...]] = [
+        ("Difference of scores (Agatston)", *_limit_cells(found.limits, 1)),
+        ("Ratio of (score + 1)", *_limit_cells(found.ratio_limits, 2)),
+    ]
+    growing = found.regression_limits
+    if growing.reason:
+        rows.append(("Regression limits", f"not defined: {growing.reason}", "–", "–"))
+    else:
+        rows.append(("Regression limits, difference at a mean score of",))
+        at = np.array(AT_SCORES)
+        for score, *three in zip(at, *growing.at(at), strict=True):
+            rows.append((f"  {shown(int(score))}", *(number(float(one), 1) for one in three)))
+    notes = [
+        f"{found.other} less (or over) {found.reference}; value (95 % interval). Limits hold 95 % of studies: "
+        "bias ± 1.96 SD (Bland 1986, 1999). Where the spread grows with the score, the ratio or the regression "
+        "limits are to be read, not the limits of the difference.",
+    ]
+    if not growing.reason:
+        notes.append(_equation(found))
+    return Table(title, ("", "Bias", "Lower limit", "Upper limit"), tuple(rows), footnotes=tuple(notes), name=name)
+
+
+def _equation(found: Comparison) -> str:
+    limits = found.regression_limits
+    parts = [one for one in (limits.bias_at_0, limits.bias_slope, limits.sd_at_0, limits.sd_slope) if one is not None]
+    at_0, slope, sd_at_0, sd_slope = (number(one, 3) for one in parts)
+    return f"Regression limits at a mean score A: {at_0} + {slope} A ± 1.96 ({sd_at_0} + {sd_slope} A)."
+
+
+def _limit_cells(limits: LimitsOfAgreement, places: int) -> tuple[str, str, str]:
+    if limits.reason:
+        return f"not defined: {limits.reason}", "–", "–"
+    return cell(limits.bias, places), cell(limits.lower, places), cell(limits.upper, places)
+
+
+def _lines(found: Comparison, title: str, name: str) -> Table:
+    def row(text: str, line: Line) -> tuple[str, ...]:
+        return text, cell(line.slope), cell(line.intercept, 2) if line.slope.estimate is not None else "–"
+
+    rows = (
+        row("Passing-Bablok", found.passing_bablok),
+        row("Deming", found.deming),
+        row("Deming, weighted", found.weighted_deming),
+    )
+    note = (
+        f"{found.other} = intercept + slope × {found.reference}, of the {found.both_above_0:,} studies that both score "
+        "above 0; value (95 % interval). Deming: equal error in both, interval by the jackknife; weighted: error in "
+        "proportion to the score. A slope of 1 and an intercept of 0 are no systematic difference."
+    )
+    return Table(title, ("", "Slope", "Intercept (Agatston)"), rows, footnotes=(note,), name=name)
+
+
+def _vessels(found: Comparison, title: str, name: str) -> Table:
+    columns = ("", "n", "Present", "Sensitivity", "Specificity", "Spearman", "Lin", "ICC(2,1)", "Bias", "Limits")
+    rows: list[tuple[Cell, ...]] = []
+    for vessel, one in found.vessels.items():
+        limits = one.limits
+        held = limits.lower.estimate is not None and limits.upper.estimate is not None
+        rows.append((
+            vessel, one.n, count_percent(one.detection.present, one.n), cell(one.detection.sensitivity),
+            cell(one.detection.specificity), *_three(one.correlations), cell(limits.bias, 1),
+            f"{number(limits.lower.estimate or 0.0, 1)} to {number(limits.upper.estimate or 0.0, 1)}" if held else "–",
+        ))  # fmt: skip
+    note = f"Agatston scores of one vessel; calcium present (score > 0) by {found.reference}. Value (95 % interval)."
+    return Table(title, columns, tuple(rows), footnotes=(note,), name=name)
+
+
+def _three(scores: Correlations) -> Iterator[str]:
+    yield from (cell(one) for one in (scores.spearman, scores.lin_concordance, scores.icc_agreement))
+
+
+def summary_table(comparisons: Sequence[Comparison]) -> Table:
+    """The figures that are asked for first, a row a comparison."""
+    columns = (
+        "", "n", "Kappa, linear", "Exact", "Within one", "CAC > 0: sensitivity", "CAC > 0: specificity", "ICC(2,1)",
+    )  # fmt: skip
+    rows = tuple(
+        (
+            f"{one.other} against {one.reference}", one.n, cell(one.four.kappas["linear"].bootstrap),
+            cell(one.four.exact), cell(one.four.within_one), cell(one.detection[0].sensitivity),
+            cell(one.detection[0].specificity), cell(one.raw.icc_agreement),
+        )
+        for one in comparisons
+    )  # fmt: skip
+    note = "Four categories (0, 1-100, 101-400, >400). Value (95 % interval): kappa by bootstrap, shares by Wilson."
+    return Table("Agreement in short", columns, rows, footnotes=(note,), name="summary")
+
+
+def models_table(reference: str, model: str, other: str, found: Sequence[Compared], stem: str) -> Table:
+    """Two models against one reader."""
+    rows = tuple(
+        (with_signs(one.name), *(_plain(value) for value in (one.model, one.other)), cell(one.difference))
+        for one in found
+    )
+    methods = [one.difference.method for one in found if "paired" in one.difference.method]
+    drawn = methods[0][methods[0].index("paired") :] if methods else "too few studies for a bootstrap"
+    notes = (
+        f"Against {reference}. Difference: {model} less {other} (95 % interval); {drawn}. An interval without "
+        "0 is a difference beyond chance; many are told, and none is corrected for that. "
+        f"Cut-offs: {', '.join(with_signs(name) for name, _, _ in CUTS)}. Mean differences in Agatston units.",
+    )
+    return Table(f"{model} and {other} against {reference}", ("", model, other, "Difference"), rows, notes, name=stem)
+
+
+def _plain(value: float | None) -> str:
+    return "not defined" if value is None else number(value, 3)

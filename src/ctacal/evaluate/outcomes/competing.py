@@ -1,0 +1,159 @@
+"""Competing risks: cumulative incidence by category, and the Fine-Gray model beside the cause-specific one."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ctacal.evaluate.outcomes.models import coefficients, fit, ratio, together, wald
+from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
+from ctacal.evaluate.outcomes.patients import Patients, Reading
+from ctacal.evaluate.outcomes.pictures import RiskRow, Step, draw_steps, thinned, year_ticks
+from ctacal.evaluate.publication import CATEGORY_COLOURS, Cell, Chart, Section, Table, p_value
+from ctacal.statistics.agreement import CATEGORIES, LEVEL, Estimate
+from ctacal.statistics.survival.competing import CumulativeIncidence, FineGray, cumulative_incidence, fine_gray
+from ctacal.statistics.survival.cox import NoModel
+from ctacal.statistics.survival.kaplan_meier import at_risk
+from ctacal.statistics.survival.survival_data import SurvivalData
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def competing_part(patients: Patients) -> Part:
+    """Of the events other than the competing one, whichever comes first."""
+    outcome = patients.config.outcome
+    if not outcome.competing:
+        return Part(Section("Competing risks", ("No competing event is named (outcome.competing).",)), {})
+    wanted, competing = int((patients.cause == 1).sum()), int((patients.cause == 2).sum())
+    if not wanted:
+        told = f"Competing risks: no event of interest ({_interest(patients)}) came first."
+        return Part(Section("Competing risks", (told,)), {"reason": told})
+    told = (
+        f"Of interest: {_interest(patients)}, {wanted:,} patients. Competing: {outcome.competing}, "
+        f"{competing:,} patients in whom it came first."
+    )
+    table, numbers = _models(patients)
+    incidence, curves = _incidences(patients)
+    content = (
+        told,
+        *(_chart(patients, reading, curves[reading.name]) for reading in patients.readings),
+        incidence,
+        table,
+    )
+    numbers |= {"events": wanted, "competing": competing, "incidence": _as_data(curves, _times(patients))}
+    return Part(Section("Competing risks", content), numbers)
+
+
+def _as_data(curves: dict[str, "Curves"], years: list[float]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, own in curves.items():
+        found[name] = {}
+        for place, curve in own.items():
+            low, high = curve.interval(years)
+            told = {"years": years, "incidence": curve.at(years), "low": low, "high": high}
+            found[name][CATEGORIES[place]] = told
+    return found
+
+
+def _interest(patients: Patients) -> str:
+    outcome = patients.config.outcome
+    inside = any(one.name == outcome.competing and one.in_outcome for one in outcome.component)
+    return f"{outcome.name} other than {outcome.competing}" if inside else outcome.name
+
+
+def _times(patients: Patients) -> list[float]:
+    longest = float(patients.data.time.max())
+    return [year for year in patients.config.analysis.follow_up_years if year <= longest]
+
+
+Curves = dict[int, CumulativeIncidence]
+
+
+def _incidences(patients: Patients) -> tuple[Table, dict[str, Curves]]:
+    notes = Footnotes("Aalen-Johansen estimate, intervals on the scale of log(-log(1 - incidence)).")
+    rows: list[tuple[Cell, ...]] = []
+    found: dict[str, Curves] = {}
+    years = _times(patients)
+    for reading in patients.readings:
+        rows.append((reading.name,))
+        found[reading.name] = {}
+        for place in reading.present:
+            mine = reading.category == place
+            curve = cumulative_incidence(patients.data.time[mine], patients.cause[mine])
+            found[reading.name][place] = curve
+            rows.append((f"  {LABELS[place]}", int(mine.sum()), curve.events, *_shares(curve, years, notes)))
+    columns = ("", "n", "Events", *(f"{year:g} y, % (95 % CI)" for year in years))
+    title = f"Cumulative incidence of {_interest(patients)}"
+    return Table(title, columns, tuple(rows), notes.all, name="cumulative_incidence"), found
+
+
+def _shares(curve: CumulativeIncidence, years: list[float], notes: Footnotes) -> list[str]:
+    shares, (low, high) = curve.at(years), curve.interval(years)
+    method = f"Aalen-Johansen, {LEVEL:.0%}"
+    return [
+        notes.figure(Estimate(float(share), float(a), float(b), method, curve.n), 1, 100)
+        for share, a, b in zip(shares, low, high, strict=True)
+    ]
+
+
+def _chart(patients: Patients, reading: Reading, curves: Curves) -> Chart:
+    ticks = year_ticks(patients.data.time)
+    steps, risks = [], []
+    for place, curve in curves.items():
+        shown = thinned(curve.times)
+        low, high = curve.interval(curve.times[shown])
+        name, colour = LABELS[place], CATEGORY_COLOURS[place]
+        steps.append(Step(name, colour, curve.times[shown], 100 * curve.incidence[shown], 100 * low, 100 * high))
+        mine = reading.category == place
+        own = SurvivalData(patients.data.time[mine], patients.data.event[mine])
+        risks.append(RiskRow(name, colour, tuple(at_risk(own, ticks).tolist())))
+    what = _interest(patients)
+
+    def draw(figure: "Figure") -> None:
+        draw_steps(figure, steps, risks, ticks, f"{what} (%)")
+
+    competing = patients.config.outcome.competing
+    caption = (
+        f"Cumulative incidence of {what} by calcium category ({reading.name}), {competing} competing; Aalen-Johansen "
+        "with 95 % intervals; below the axis, patients at risk."
+    )
+    return Chart(f"Cumulative incidence, {reading.name}", caption, draw, height_mm=95)
+
+
+def _models(patients: Patients) -> tuple[Table | str, dict[str, Any]]:
+    """Adjusted, of those with all covariates."""
+    complete = patients.take(patients.complete)
+    notes = Footnotes(
+        "Adjusted for the covariates. Fine-Gray: subdistribution hazard, robust intervals; cause-specific: Cox "
+        "model that censors at the competing event."
+    )
+    specific = patients_of_cause(complete)
+    rows: list[tuple[Cell, ...]] = []
+    numbers: dict[str, Any] = {"fine_gray": {}, "cause_specific": {}}
+    for reading in complete.readings:
+        names, x = together(reading.by_category(), complete.adjusted(patients.config.adjusted))
+        sub: FineGray | NoModel = NoModel("no patient has all covariates", "Fine-Gray", 0, 0)
+        if complete.data.n:
+            sub = fine_gray(complete.data.time, complete.cause, x, names)
+        cox = fit(specific, (names, x))
+        rows.append(
+            (f"{reading.name} (reference {LABELS[reading.present[0]]})",) if reading.present else (reading.name,)
+        )
+        for k, place in enumerate(reading.present[1:]):
+            beside = (notes.figure(ratio(cox, names[k])), notes.p(wald(cox, names[k])))
+            rows.append((f"  {LABELS[place]}", *_sub_cells(sub, k, notes), *beside))
+        numbers["fine_gray"][reading.name], numbers["cause_specific"][reading.name] = sub, coefficients(cox)
+    columns = ("", "Fine-Gray: HR (95 % CI)", "p", "Cause-specific: HR (95 % CI)", "p")
+    return Table(f"Models of {_interest(patients)}", columns, tuple(rows), notes.all, name="fine_gray"), numbers
+
+
+def patients_of_cause(patients: Patients) -> Patients:
+    """The same patients, with events of interest alone."""
+    return replace(patients, data=SurvivalData(patients.data.time, np.asarray(patients.cause == 1)))
+
+
+def _sub_cells(model: FineGray | NoModel, place: int, notes: Footnotes) -> tuple[str, str]:
+    if isinstance(model, NoModel):
+        return notes.dash(model.reason), ""
+    return notes.figure(model.hazard_ratio(place)), p_value(float(model.p_values[place]))

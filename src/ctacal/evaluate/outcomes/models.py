@@ -1,0 +1,78 @@
+"""Cox models of patients: what is told of a fit, or why there is none."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ctacal.arrays import Floats
+from ctacal.evaluate.outcomes.patients import Patients
+from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.hypothesis import HypothesisTest, undefined
+from ctacal.statistics.survival.cox import CoxModel, NoModel, compare, cox
+
+Columns = tuple[tuple[str, ...], Floats]
+"""Names (p,) and values (n, p)."""
+
+Fit = CoxModel | NoModel
+
+
+def together(*parts: Columns) -> Columns:
+    """Several groups of columns side by side."""
+    return tuple(name for names, _ in parts for name in names), np.column_stack([columns for _, columns in parts])
+
+
+def fit(patients: Patients, columns: Columns) -> Fit:
+    """A Cox model with Efron's ties."""
+    names, x = columns
+    if not names:
+        return NoModel(
+            "there is nothing to compare: no column varies", "Cox model", patients.data.n, patients.data.events
+        )
+    return cox(patients.data, x, names)
+
+
+def ratio(model: Fit, name: str) -> Estimate:
+    """The hazard ratio of a column, or why there is none."""
+    if isinstance(model, NoModel):
+        return Estimate(None, None, None, f"hazard ratio, {model.method}", model.n, model.reason)
+    return model.hazard_ratio(name)
+
+
+def wald(model: Fit, name: str) -> HypothesisTest:
+    """Wald's test of one column."""
+    if isinstance(model, NoModel):
+        return undefined("Wald test", model.n, model.reason)
+    place = model.place(name)
+    return HypothesisTest(float(model.z[place] ** 2), 1, float(model.p[place]), "Wald test", model.n)
+
+
+def gain(smaller: Fit, larger: Fit) -> HypothesisTest:
+    """Likelihood-ratio test of what the larger one adds."""
+    for model in (smaller, larger):
+        if isinstance(model, NoModel):
+            return undefined("likelihood-ratio test of nested Cox models", model.n, model.reason)
+    assert isinstance(smaller, CoxModel)
+    assert isinstance(larger, CoxModel)
+    return compare(smaller, larger)
+
+
+def coefficients(model: Fit) -> dict[str, object]:
+    """All of a fit, for ``numbers.json``."""
+    if isinstance(model, NoModel):
+        return {"reason": model.reason, "method": model.method, "n": model.n, "events": model.events}
+    return {
+        "names": model.names, "coefficient": model.coefficient, "error": model.error, "p": model.p,
+        "covariance": model.covariance, "log_likelihood": model.log_likelihood,
+        "log_likelihood_null": model.log_likelihood_null, "aic": model.aic, "method": model.method, "n": model.n,
+        "events": model.events,
+    }  # fmt: skip
+
+
+def one_column(name: str, values: Floats) -> Columns:
+    """A single column."""
+    return (name,), values[:, None]
+
+
+def named(names: Sequence[str]) -> str:
+    """In words: a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "nothing"

@@ -1,0 +1,201 @@
+"""What several figures share: step curves with patients at risk below the axis, and forest plots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.arrays import Floats
+from ctacal.evaluate.publication import COLOURS, GREY
+from ctacal.statistics.agreement import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_STEPS = 1500
+"""Steps of one drawn curve: more than its printed width has dots."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """A step curve with its interval."""
+
+    name: str
+    colour: str
+    times: Floats
+    values: Floats
+    low: Floats
+    high: Floats
+    line: str = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class RiskRow:
+    """A row of the table under the axis: a count for each tick."""
+
+    name: str
+    colour: str
+    counts: tuple[int, ...]
+
+
+def thinned(times: Floats) -> NDArray[np.int64]:
+    """Places of at most ``MOST_STEPS`` steps, evenly spread over time, the last one among them."""
+    if len(times) <= MOST_STEPS:
+        return np.arange(len(times))
+    wanted = np.linspace(times[0], times[-1], MOST_STEPS)
+    return np.unique(np.searchsorted(times, wanted, side="right") - 1)
+
+
+def year_ticks(years: Floats) -> list[float]:
+    """Ticks from 0 to the last whole step that follow-up reaches: 4 to 8 of them."""
+    longest = float(years.max()) if len(years) else 1.0
+    step = next((step for step in (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10) if longest / step <= 7.5), 20.0)
+    return [round(step * place, 6) for place in range(int(longest / step + 1e-9) + 1)]
+
+
+def draw_steps(
+    figure: "Figure", steps: Sequence[Step], risks: Sequence[RiskRow], ticks: Sequence[float], what: str, told: str = ""
+) -> None:
+    """Curves over years from 0; under them, aligned with the ticks, the patients at risk."""
+    rows = max(len(risks), 1)
+    height = figure.get_figheight() * 25.4
+    under = 4.2 * rows + 3
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[height - under, under])
+    for step in steps:
+        _draw_step(above, step)
+    end = max(ticks[-1], 1e-6) * 1.03
+    seen = [step.values[step.times <= end] for step in steps]
+    highest = max([0.8, *(float(values.max()) for values in seen if len(values))])
+    upper = [float(step.high[step.times <= end].max(initial=0)) for step in steps]
+    top = max([highest, *(min(one, 1.3 * highest) for one in upper)])
+    above.set(
+        ylabel=what,
+        xlabel="Years since the scan",
+        xlim=(0, end),
+        ylim=(0, _round_up(top * 1.02)),
+    )
+    above.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
+    above.tick_params(labelbottom=True)
+    above.legend(loc="upper left", title=told or None, title_fontsize=7, alignment="left")
+    _draw_risks(below, risks, ticks)
+
+
+def _draw_step(axes: "Axes", step: Step) -> None:
+    times = np.concatenate([[0.0], step.times])
+    values, low, high = (np.concatenate([[0.0], one]) for one in (step.values, step.low, step.high))
+    axes.step(times, values, where="post", color=step.colour, linestyle=step.line, label=step.name)
+    axes.fill_between(times, low, high, step="post", color=step.colour, alpha=0.15, linewidth=0)
+
+
+def _round_up(value: float) -> float:
+    """To a number that looks like the end of an axis."""
+    size = 10.0 ** np.floor(np.log10(value))
+    return float(min(next(step for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * size >= value) * size, 100.0))
+
+
+def _draw_risks(axes: "Axes", risks: Sequence[RiskRow], ticks: Sequence[float]) -> None:
+    axes.set(ylim=(len(risks) - 0.5, -1.0))
+    axes.set_yticks(range(len(risks)), [row.name for row in risks])
+    for label, row in zip(axes.get_yticklabels(), risks, strict=True):
+        label.set_color(_dark(row.colour))
+    axes.tick_params(axis="both", length=0, labelbottom=False, pad=11)
+    axes.spines[:].set_visible(False)
+    axes.text(0, -0.95, "Patients at risk", fontsize=7, fontweight="bold", ha="left", va="center")
+    for place, row in enumerate(risks):
+        for tick, count in zip(ticks, row.counts, strict=True):
+            axes.text(tick, place, f"{count:,}", fontsize=7, ha="center", va="center", clip_on=False)
+
+
+def _dark(colour: str) -> tuple[float, float, float]:
+    """The colour, dark enough for text on white."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = to_rgb(colour)
+    return 0.65 * red, 0.65 * green, 0.65 * blue
+
+
+@dataclass(frozen=True, slots=True)
+class ForestRow:
+    """A line of a forest plot: a heading (no estimates), or a name with an estimate for each series."""
+
+    name: str
+    estimates: tuple[Estimate | None, ...] = ()
+    reference: bool = False
+
+
+def draw_forest(figure: "Figure", rows: Sequence[ForestRow], series: Sequence[str], what: str) -> None:
+    """Ratios on a logarithmic axis, the series of a row beside one another; to the right the figures."""
+    axes, words = figure.subplots(1, 2, sharey=True, width_ratios=[1.0, 0.52 * len(series)])
+    ratios = _drawn_ratios(rows)
+    low, high = (min([0.8, *ratios]) / 1.15, max([1.25, *ratios]) * 1.15) if ratios else (0.5, 2.0)
+    axes.set_xscale("log")
+    axes.set(xlim=(low, high), ylim=(len(rows) - 0.4, -1.1), xlabel=what)
+    _log_ticks(axes, low, high)
+    axes.axvline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)))
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.tick_params(axis="y", length=0)
+    for label, row in zip(axes.get_yticklabels(), rows, strict=True):
+        label.set_fontweight("normal" if row.estimates or row.reference else "bold")
+    for place, row in enumerate(rows):
+        _draw_row(axes, place, row, len(series), (low, high))
+    handles = [
+        axes.plot([], [], _MARKS[k], color=COLOURS[k], markerfacecolor=_face(k), label=name)[0]
+        for k, name in enumerate(series)
+    ]
+    if len(series) > 1:
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(series))
+    _write_figures(words, rows, series)
+
+
+_MARKS = ("o", "s", "D", "^")
+
+
+def _face(series: int) -> str:
+    return "white" if series == 0 else COLOURS[series]
+
+
+def _drawn_ratios(rows: Sequence[ForestRow]) -> list[float]:
+    known = [one for row in rows for one in row.estimates if one is not None and one.estimate is not None]
+    ends = [end for one in known for end in (one.low, one.high, one.estimate) if end is not None]
+    return [min(max(end, 0.05), 50.0) for end in ends]
+
+
+def _draw_row(axes: "Axes", place: int, row: ForestRow, count: int, ends: tuple[float, float]) -> None:
+    for k, one in enumerate(row.estimates):
+        if one is None or one.estimate is None or one.low is None or one.high is None:
+            continue
+        y = place + (k - (count - 1) / 2) * 0.3
+        axes.plot([max(one.low, ends[0]), min(one.high, ends[1])], [y, y], color=COLOURS[k], linewidth=1.1)
+        axes.plot(one.estimate, y, _MARKS[k], color=COLOURS[k], markerfacecolor=_face(k), markersize=4)
+
+
+def _log_ticks(axes: "Axes", low: float, high: float) -> None:
+    from matplotlib.ticker import NullLocator
+
+    steps = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+    if high / low < 12:
+        steps = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 10)  # type: ignore[assignment]
+    ticks = [step for step in steps if low <= step <= high]
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+
+
+def _write_figures(axes: "Axes", rows: Sequence[ForestRow], series: Sequence[str]) -> None:
+    from ctacal.evaluate.publication import interval
+
+    axes.set_xlim(0, len(series))
+    axes.axis("off")
+    for k, name in enumerate(series):
+        axes.text(k + 0.5, -0.9, name, fontsize=7, fontweight="bold", ha="center", va="center")
+    for place, row in enumerate(rows):
+        for k in range(len(series)):
+            one = row.estimates[k] if k < len(row.estimates) else None
+            told = "reference" if row.reference and k == 0 else ""
+            if one is not None and one.estimate is not None:
+                told = interval(one.estimate, one.low, one.high, 2).replace(" to ", "–")
+            elif row.estimates and one is not None:
+                told = "not defined"
+            axes.text(k + 0.5, place, told, fontsize=7, ha="center", va="center")

@@ -1,0 +1,126 @@
+"""``analyse``: patients -> the whole publication of ``ctacal outcomes``."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from ctacal.evaluate.outcomes.baseline import baseline_part, cohort_part
+from ctacal.evaluate.outcomes.competing import competing_part
+from ctacal.evaluate.outcomes.hazards import hazards_part
+from ctacal.evaluate.outcomes.missing import missing_part
+from ctacal.evaluate.outcomes.models import named
+from ctacal.evaluate.outcomes.part import Part
+from ctacal.evaluate.outcomes.patients import Patients
+from ctacal.evaluate.outcomes.performance import families, performance_part
+from ctacal.evaluate.outcomes.reclassification import reclassification_part
+from ctacal.evaluate.outcomes.subgroups import subgroups_part
+from ctacal.evaluate.outcomes.survival import curves_part, rates_part
+from ctacal.evaluate.publication import TRIPOD_AI, Checklist, Publication, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Progress = Callable[[int, int], None]
+Bar = Callable[[str, int], "AbstractContextManager[Progress]"]
+"""Opens a progress bar: what is done, of how many steps."""
+
+PACKAGES = ("numpy", "scipy", "pandas", "numba", "matplotlib")
+
+
+@contextmanager
+def silent(what: str, total: int) -> "Iterator[Progress]":
+    """No bar."""
+    yield lambda done, total: None
+
+
+def analyse(given: Patients, bar: Bar = silent, title: str = "", first: tuple[str, ...] = ()) -> Publication:
+    """Everything; ``first`` are lines before all others. ``bar`` is opened for each part in turn."""
+    patients, config = given.by_time(), given.config
+    complete = patients.take(patients.complete)
+    parts = dict(_parts(patients, complete, bar))
+    return Publication(
+        title=title or config.title,
+        lead=(*first, *_lead(patients, complete)),
+        sections=tuple(part.section for part in parts.values()),
+        numbers={name: part.numbers for name, part in parts.items()},
+        command="ctacal outcomes",
+        seed=config.analysis.seed,
+        options=config.to_json(),
+        packages=PACKAGES,
+        checklists=(_tripod(patients, complete),),
+    )
+
+
+def _parts(patients: Patients, complete: Patients, bar: Bar) -> "Iterator[tuple[str, Part]]":
+    """In the order of the report."""
+    analysis = patients.config.analysis
+    simple: dict[str, Callable[[Patients], Part]] = {
+        "cohort": cohort_part, "baseline": baseline_part, "rates": rates_part, "kaplan_meier": curves_part,
+        "cox": hazards_part,
+    }  # fmt: skip
+    for name, part in simple.items():
+        with bar(name, 1):
+            yield name, part(patients)
+    with bar("imputing", analysis.imputations) as progress:
+        yield "missing", missing_part(patients, progress)
+    with bar("performance", 1):
+        found = families(complete) if complete.data.n else ["No patient has all covariates."]
+        yield "performance", performance_part(complete, found)
+    with bar("resampling", analysis.resamples) as progress:
+        yield "reclassification", reclassification_part(complete, found[0], progress)
+    for name, part in {"competing": competing_part, "subgroups": subgroups_part}.items():
+        with bar(name, 1):
+            yield name, part(patients)
+
+
+def _lead(patients: Patients, complete: Patients) -> tuple[str, ...]:
+    config, data = patients.config, patients.data
+    own = (config.cohort,) if config.cohort else ()
+    told = f"{data.n:,} patients, {data.events:,} with {config.outcome.name}, {data.time.sum():,.0f} person-years."
+    gone = data.n - complete.data.n
+    missing = (
+        f"{gone:,} patients with a missing covariate are left out of multivariable models, performance, "
+        "reclassification and subgroups; beside them stands multiple imputation."
+    )
+    return (*own, told, *((missing,) if gone else ()))
+
+
+def _tripod(patients: Patients, complete: Patients) -> Checklist:
+    """What the data tell; what a person has to say stays open."""
+    return fill(TRIPOD_AI, _answers(patients, complete))
+
+
+def _answers(patients: Patients, complete: Patients) -> Mapping[str, str]:
+    config, data, analysis = patients.config, patients.data, patients.config.analysis
+    outcome = config.outcome
+    events = named(list(patients.kinds)) if outcome.component else outcome.name
+    labels = named([one.label for one in patients.covariates])
+    fitted = len(complete.adjusted(config.adjusted)[0]) + len(patients.model.present) - 1
+    return {
+        "8a": f"{outcome.name}: first of {events}; risks at {analysis.horizon_years:g} years. Assessment: OPEN.",
+        "9b": f"Calcium by {named([one.name for one in patients.readings])}; {labels}. How measured: OPEN.",
+        "10": f"{data.n:,} patients, {data.events:,} events; {complete.data.events:,} of them in complete cases, for "
+        f"{fitted} coefficients. Why these: OPEN.",
+        "11": _missing_answer(patients),
+        "12b": "Calcium as four categories, as log(CAC + 1) and as its restricted cubic spline; others linearly.",
+        "12c": "Cox models, Efron's ties, no selection of covariates; performance is apparent.",
+        "12e": "C (Harrell, Uno), time-dependent AUC, Brier score and IPA, calibration, decision curve, NRI, IDI.",
+        "15": f"Risk at {analysis.horizon_years:g} years; cut-offs {', '.join(map(str, analysis.nri_cutoffs))}.",
+        "18f": "All figures come from the open-source program ctacal; see its version and options.",
+        "20a": f"{' '.join(patients.told)} See the table of cohort and follow-up.",
+        "20b": "See the baseline table.",
+        "21": "Patients and events stand in each table.",
+        "22": "Coefficients and covariances are in numbers.json.",
+        "23a": "See Performance, Reclassification and Subgroups; all with 95 % intervals.",
+    }
+
+
+def _missing_answer(patients: Patients) -> str:
+    if not any(one.missing for one in patients.covariates):
+        return "No covariate is missing."
+    if patients.config.analysis.missing == "complete":
+        return "Complete cases alone."
+    return (
+        f"Multiple imputation ({patients.config.analysis.imputations} sets, chained equations, Rubin's rules) of the "
+        "multivariable models, complete cases beside it; complete cases for performance and reclassification."
+    )

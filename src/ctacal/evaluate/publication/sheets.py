@@ -1,0 +1,39 @@
+"""Tables as CSV."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+
+from ctacal.evaluate.publication.content import Cell, Table
+
+_NUMBER = re.compile(r"-[\d.]")
+
+
+def table_csv(table: Table) -> str:
+    """Column names, then the rows; numbers in full, footnotes are left to the report."""
+    groups = [text for text, span in table.groups for _ in range(span)] or [""] * len(table.columns)
+    head = [
+        f"{group}: {name}" if group and name else group or name
+        for group, name in zip(groups, table.columns, strict=True)
+    ]
+    return as_csv(head, (row if len(row) > 1 else (*row, *[""] * (len(head) - 1)) for row in table.rows))
+
+
+def as_csv(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """Text of a CSV file whose cells a spreadsheet takes for text and numbers, never for a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([_safe(name) for name in head])
+    writer.writerows([_safe(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def _safe(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    if not isinstance(cell, str):
+        return repr(cell)
+    text = cell.strip()
+    formula = text[:1] in ("=", "+", "@", "\t") or (text.startswith("-") and not _NUMBER.match(text))
+    return f"'{text}" if formula else text

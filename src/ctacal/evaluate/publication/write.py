@@ -1,0 +1,134 @@
+"""``write_publication``: everything into one folder, all or nothing."""
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ctacal import __version__
+from ctacal.atomic import whole_folder
+from ctacal.errors import UsageError
+from ctacal.evaluate.publication.checklists import OPEN, Checklist
+from ctacal.evaluate.publication.content import Publication
+from ctacal.evaluate.publication.figures import draw_chart
+from ctacal.evaluate.publication.latex import table_latex
+from ctacal.evaluate.publication.numbers import plain
+from ctacal.evaluate.publication.page import report_page
+from ctacal.evaluate.publication.sheets import as_csv, table_csv
+from ctacal.evaluate.publication.word import tables_docx
+
+NOTICE = "Research use only: not a medical device. No figure here may guide the care of a patient."
+
+NUMBERS = "numbers.json"
+"""Also the list of what a folder holds: only a folder that holds nothing else is written anew."""
+
+PACKAGES = {"matplotlib": "matplotlib", "docx": "python-docx"}
+
+
+def require(**modules: str) -> None:
+    """End in one plain line where a package of the extra ``evaluate`` is missing: module name = package name."""
+    missing = [package for module, package in {**PACKAGES, **modules}.items() if find_spec(module) is None]
+    if missing:
+        raise UsageError(f"this needs {', '.join(missing)}: pip install 'ctacal[evaluate]'")
+
+
+def write_publication(publication: Publication, out: Path) -> None:
+    """Write report, tables, figures, numbers and checklist to ``out``: all, or nothing and ``out`` as it was.
+
+    An ``out`` that exists is replaced where it holds nothing but an earlier publication. Raises ``UsageError`` where it
+    holds other files or a package is missing, ``ValueError`` where a number is not finite or two names are the same.
+    """
+    require()
+    _names_differ(publication)
+    check_replaceable(out)
+    with whole_folder(out.resolve()) as folder:
+        _write(publication, folder)
+
+
+def check_replaceable(out: Path) -> None:
+    """Raise ``UsageError`` where ``out`` holds what no publication wrote; a command asks before its long work."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; name a new folder")
+    if strange := _not_ours(out):
+        raise UsageError(f"{out} holds {strange[0]}, which is no part of an earlier report; name a new folder")
+
+
+def _not_ours(out: Path) -> list[str]:
+    """The files in a folder that an earlier publication does not list."""
+    try:
+        ours = set(json.loads((out / NUMBERS).read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = set()
+    found = (file.relative_to(out).as_posix() for file in out.rglob("*") if not file.is_dir())
+    return sorted(set(found) - ours)
+
+
+def _names_differ(publication: Publication) -> None:
+    for kind, all_of in (("tables", publication.tables), ("figures", publication.charts)):
+        stems = Counter(one.stem for one in all_of)
+        if twice := [stem for stem, times in stems.items() if times > 1]:
+            raise ValueError(f"two {kind} are named {twice[0]}: give them names")
+
+
+def _write(publication: Publication, folder: Path) -> None:
+    contents: dict[str, bytes] = {}
+    drawn = {}
+    for chart in publication.charts:
+        drawn[chart.stem], png = draw_chart(chart)
+        contents |= {f"figures/{chart.stem}.svg": drawn[chart.stem], f"figures/{chart.stem}.png": png}
+    for table in publication.tables:
+        contents[f"tables/{table.stem}.csv"] = _spreadsheet(table_csv(table))
+        contents[f"tables/{table.stem}.tex"] = table_latex(table).encode()
+    contents["tables.docx"] = tables_docx(publication.tables, publication.title, NOTICE)
+    if publication.checklists:
+        contents["checklist.csv"] = _spreadsheet(_checklist_csv(publication.checklists))
+    contents["report.html"] = report_page(publication, drawn, NOTICE, made_by(publication)).encode()
+    contents[NUMBERS] = _numbers(publication, sorted([*contents, NUMBERS]))
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def _spreadsheet(text: str) -> bytes:
+    return text.encode("utf-8-sig")  # without the mark, Excel takes UTF-8 for something else
+
+
+def _checklist_csv(checklists: Sequence[Checklist]) -> str:
+    rows = [(one.name, item.number, item.topic, item.answer or OPEN) for one in checklists for item in one.items]
+    return as_csv(("checklist", "item", "asks for", "answer"), rows)
+
+
+def _numbers(publication: Publication, files: Sequence[str]) -> bytes:
+    told = {
+        "title": publication.title,
+        "notice": NOTICE,
+        "command": publication.command,
+        "versions": _versions(publication),
+        "seed": publication.seed,
+        "options": plain(publication.options, "options"),
+        "numbers": plain(publication.numbers),
+        "files": files,
+    }
+    return (json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _versions(publication: Publication) -> dict[str, Any]:
+    return {"ctacal": __version__, "python": platform.python_version()} | {
+        name: _version(name) for name in publication.packages
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def made_by(publication: Publication) -> str:
+    """Program and packages with their versions, on one line."""
+    return ", ".join(f"{name} {number}" for name, number in _versions(publication).items() if number)

@@ -1,0 +1,192 @@
+"""Whether risks are right: Brier score, index of prediction accuracy, observed against expected, calibration."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize
+
+from ctacal.arrays import Floats
+from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.survival.censoring import censoring, influence_through_censoring
+from ctacal.statistics.survival.cox import NoModel, cox
+from ctacal.statistics.survival.discrimination import Influenced, difference, single, small_sample, undefined
+from ctacal.statistics.survival.kaplan_meier import Z, kaplan_meier, last_known_risk, life_table
+from ctacal.statistics.survival.reclassification import checked_risk, free_at, why_undefined
+from ctacal.statistics.survival.survival_data import SurvivalData
+
+BRIER = "Brier score, inverse probability of censoring weights"
+ACCURACY = "index of prediction accuracy, 1 - Brier score / that of Kaplan-Meier"
+EXPECTED = "observed (Kaplan-Meier) / expected (mean risk), interval on the log scale"
+INTERCEPT = "calibration intercept: shift of the log cumulative hazard that makes the mean risk Kaplan-Meier's"
+SLOPE = "calibration slope: Cox coefficient of log(-log(1 - risk)), follow-up ended at the horizon"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationGroup:
+    """Patients of neighbouring risks: what was predicted, what happened."""
+
+    lowest: float
+    """Risk in the group."""
+    highest: float
+    n: int
+    predicted: float
+    """Mean risk."""
+    observed: Estimate
+    """1 - Kaplan-Meier at the horizon."""
+
+
+def brier_score(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
+    """Mean of (event by the horizon - risk)^2 over the patients, those who are known weighted for those who are not.
+
+    (1 - risk)^2 / G(t-) with the event at t, risk^2 / G(horizon-) if followed to the horizon without, else 0; over n
+    (Graf E et al., Stat Med 1999;18:2529-2545; Gerds TA, Schumacher M, Biom J 2006;48:1029-1040). The interval includes
+    that G is estimated; as R's riskRegression. Raises ``ValueError`` where a risk is no probability.
+    """
+    return single(_brier(data, checked_risk(data, risk), horizon), f"{BRIER} at {horizon:g} {data.unit}", data.n)
+
+
+def brier_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float) -> Estimate:
+    """The Brier score of ``risk`` minus that of ``other``, on the same patients (paired): below 0 is better."""
+    both = [_brier(data, checked_risk(data, one), horizon) for one in (risk, other)]
+    return difference(both[0], both[1], f"{BRIER} at {horizon:g} {data.unit}", data.n)
+
+
+def prediction_accuracy(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
+    """1 - Brier score / Brier score of the Kaplan-Meier risk, the same for all (Kattan MW, Gerds TA, Diagn Progn Res
+    2018;2:7): 1 is perfect, 0 no better than the average. Interval from the influence of each patient on the ratio.
+    """
+    method = f"{ACCURACY}, at {horizon:g} {data.unit}"
+    own = _brier(data, checked_risk(data, risk), horizon)
+    if own.reason:
+        return single(own, method, data.n)
+    null = null_brier(data, horizon)
+    ratio = own.estimate / null.estimate
+    influence = -(own.influence - ratio * null.influence) / null.estimate
+    return single(Influenced(1 - ratio, influence), method, data.n, low=-np.inf)
+
+
+def null_brier(data: SurvivalData, horizon: float) -> Influenced:
+    """Of the Kaplan-Meier risk; that it is estimated adds nothing, for it is where the score is least."""
+    reason = why_undefined(data, horizon)
+    return undefined(reason) if reason else _brier(data, np.full(data.n, last_known_risk(data, horizon)), horizon)
+
+
+def _brier(data: SurvivalData, risk: Floats, horizon: float) -> Influenced:
+    reason = why_undefined(data, horizon)
+    if reason:
+        return undefined(reason)
+    own = censoring(data)
+    case, control = data.event & (data.time <= horizon), free_at(data, horizon)
+    ticks = own.ticks_before(np.minimum(data.time, horizon))
+    loss = np.where(case, (1 - risk) ** 2, np.where(control, risk**2, 0.0))
+    weighted = np.divide(loss, own.survival[ticks], out=np.zeros(data.n), where=loss > 0)
+    brier = float(weighted.mean())
+    influence = weighted - brier - influence_through_censoring(data, own, ticks, weighted)
+    return Influenced(brier, influence / data.n * small_sample(data.n))
+
+
+def observed_risk(data: SurvivalData, horizon: float) -> Influenced:
+    """1 - Kaplan-Meier at the horizon, with each patient's influence on it (their squares sum to Greenwood's)."""
+    times, at_risk, events, _ = life_table(data)
+    counted = int(np.searchsorted(times, horizon, side="right"))
+    staying = at_risk - events
+    growth = np.divide(events, at_risk * staying, out=np.zeros_like(staying), where=staying > 0)[:counted]
+    until = np.concatenate([[0.0], np.cumsum(growth)])
+    own = np.searchsorted(times, data.time)
+    happened = data.event & (own < counted)
+    gain = until[np.minimum(np.where(data.event, own, own + 1), counted)]
+    gain[happened] -= 1 / at_risk[own[happened]]
+    observed = last_known_risk(data, horizon)
+    return Influenced(observed, -(1 - observed) * gain)
+
+
+def observed_expected(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
+    """(1 - Kaplan-Meier at the horizon) / mean risk: calibration in the large, 1 is right, above 1 risks are too low.
+
+    McLernon DJ et al., Ann Intern Med 2023;176:105-114. Raises as ``brier_score``.
+    """
+    values, method = checked_risk(data, risk), f"{EXPECTED}, at {horizon:g} {data.unit}"
+    reason = why_undefined(data, horizon)
+    if reason or not values.any():
+        return Estimate(None, None, None, method, data.n, reason or "all risks are 0")
+    observed = observed_risk(data, horizon)
+    ratio = observed.estimate / values.mean()
+    influence = observed.influence / observed.estimate - (values / values.mean() - 1) / data.n
+    half = Z * np.sqrt((influence**2).sum())
+    return Estimate(float(ratio), float(ratio * np.exp(-half)), float(ratio * np.exp(half)), method, data.n)
+
+
+def calibration_intercept(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
+    """a such that the mean of 1 - exp(-exp(a + log(-log(1 - risk)))) is 1 - Kaplan-Meier at the horizon; 0 is right.
+
+    Above 0 risks are too low. The moment form of the regression on the complementary log-log scale with the risk as
+    offset (McLernon DJ et al., Ann Intern Med 2023;176:105-114). Raises as ``brier_score``.
+    """
+    values, method = checked_risk(data, risk), f"{INTERCEPT}, at {horizon:g} {data.unit}"
+    reason = why_undefined(data, horizon)
+    reason = reason or _no_log_log(values)
+    if reason:
+        return Estimate(None, None, None, method, data.n, reason)
+    observed, hazard = observed_risk(data, horizon), -np.log1p(-values)
+    if observed.estimate == 1:
+        return Estimate(None, None, None, method, data.n, "all at risk had the event by the horizon")
+
+    def excess(shift: float) -> float:
+        return float((1 - np.exp(-np.exp(shift) * hazard)).mean() - observed.estimate)
+
+    shift = float(optimize.brentq(excess, -50, 50, xtol=1e-13))
+    shifted = np.exp(shift) * hazard
+    recalibrated, growth = 1 - np.exp(-shifted), (shifted * np.exp(-shifted)).mean()
+    influence = (observed.influence - (recalibrated - recalibrated.mean()) / data.n) / growth
+    return single(Influenced(shift, influence), method, data.n, low=-np.inf, high=np.inf)
+
+
+def calibration_slope(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
+    """Coefficient of log(-log(1 - risk)) in a Cox model of the follow-up up to the horizon, with Wald's interval.
+
+    1 is right; below 1 the risks are too extreme (van Houwelingen HC, Stat Med 2000;19:3401-3415). Raises as
+    ``brier_score``.
+    """
+    values, method = checked_risk(data, risk), f"{SLOPE}, at {horizon:g} {data.unit}"
+    ended = SurvivalData(np.minimum(data.time, horizon), data.event & (data.time <= horizon), data.unit)
+    reason = (
+        _no_log_log(values) if ended.events else f"no event by {horizon:g} {data.unit}" if data.n else "no patients"
+    )
+    if reason:
+        return Estimate(None, None, None, method, data.n, reason)
+    model = cox(ended, np.log(-np.log1p(-values)), ["the risk"])
+    if isinstance(model, NoModel):
+        return Estimate(None, None, None, method, data.n, model.reason)
+    slope, half = float(model.coefficient[0]), Z * float(model.error[0])
+    return Estimate(slope, slope - half, slope + half, method, data.n)
+
+
+def _no_log_log(risk: Floats) -> str:
+    extreme = int(((risk <= 0) | (risk >= 1)).sum())
+    return f"{extreme} patients have a risk of exactly 0 or 1, which has no log(-log)" if extreme else ""
+
+
+def calibration_groups(
+    data: SurvivalData, risk: ArrayLike, horizon: float, groups: int = 10
+) -> tuple[CalibrationGroup, ...]:
+    """Patients in groups of about equal size by rising risk, equal risks together: mean risk and what happened.
+
+    Groups that ties leave empty are not there. Raises as ``brier_score``, and for fewer than 1 group.
+    """
+    if groups < 1:
+        raise ValueError(f"expected 1 group or more, got {groups}")
+    values = checked_risk(data, risk)
+    if not data.n:
+        return ()
+    inner = np.quantile(values, np.arange(1, groups) / groups)
+    place = np.searchsorted(inner, values, side="left")
+    return tuple(_group(data.take(place == one), values[place == one], horizon) for one in np.unique(place))
+
+
+def _group(data: SurvivalData, risk: Floats, horizon: float) -> CalibrationGroup:
+    s = kaplan_meier(data).at(horizon)
+    method = f"1 - {s.method} at {horizon:g} {data.unit}"
+    ends = [None if end is None else 1 - end for end in (s.estimate, s.high, s.low)]
+    observed = Estimate(ends[0], ends[1], ends[2], method, s.n, s.reason)
+    return CalibrationGroup(float(risk.min()), float(risk.max()), data.n, float(risk.mean()), observed)

@@ -1,0 +1,60 @@
+"""Weights that stand in for the patients whose follow-up ended: 1 / G, G the survival of the censoring.
+
+The influence of a patient on a weighted figure includes the one through G: intervals then hold for an estimated G.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctacal.arrays import Floats, Ints
+from ctacal.statistics.survival.kaplan_meier import life_table
+from ctacal.statistics.survival.survival_data import SurvivalData
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Censoring:
+    """Kaplan-Meier of the censoring: at one time events come before ends of follow-up (as in R's prodlim)."""
+
+    times: Floats
+    """(k,) distinct times of follow-up, rising."""
+    at_risk: Floats
+    """(k,) still followed once the events of the time are counted."""
+    survival: Floats
+    """(k + 1,): 1, then after each time."""
+    growth: Floats
+    """(k + 1,): how far log G rises with one more patient at risk, summed up to each time."""
+
+    def ticks_before(self, time: Floats) -> Ints:
+        """How many times lie before each of these."""
+        return np.searchsorted(self.times, time, side="left").astype(np.int64)
+
+
+def censoring(data: SurvivalData) -> Censoring:
+    """G of these patients; ``ticks`` index its ``survival``."""
+    times, at_risk, events, leaving = life_table(data)
+    exposed, censored = at_risk - events, leaving - events
+    staying = exposed - censored
+    share = np.divide(staying, exposed, out=np.ones_like(staying), where=exposed > 0)
+    growth = np.divide(censored, exposed * staying, out=np.zeros_like(staying), where=staying > 0)
+    return Censoring(
+        times, exposed, np.concatenate([[1.0], np.cumprod(share)]), np.concatenate([[0.0], np.cumsum(growth)])
+    )
+
+
+def influence_through_censoring(data: SurvivalData, own: Censoring, ticks: Ints, value: Floats) -> Floats:
+    """(n,): d / dw_k of sum over i of value_i log G_i, w_k the weight of a patient, G_i after ``ticks`` (n,) times.
+
+    log G falls by log(1 - censored / at risk) at each time: one more at risk raises it by c / (Y (Y - c)), one more
+    censored there lowers it by 1 / Y.
+    """
+    k = len(own.times)
+    sums = np.bincount(ticks, weights=value, minlength=k + 1)
+    until = np.cumsum(sums)
+    reached = np.cumsum(sums * own.growth)
+    mine = own.ticks_before(data.time)
+    later = until[-1] - until[mine]
+    gain: Floats = reached[mine] + own.growth[mine] * later
+    ended = ~data.event
+    gain[ended] -= later[ended] / own.at_risk[mine[ended]]
+    return gain

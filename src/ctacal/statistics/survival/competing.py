@@ -1,0 +1,283 @@
+"""Competing risks: cumulative incidence (Aalen-Johansen) and the Fine-Gray model of the subdistribution hazard.
+
+An event has a cause: 0 censored, 1 of interest, any other number competes with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from ctacal.arrays import Floats, Ints
+from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.survival.cox import NoModel
+from ctacal.statistics.survival.kaplan_meier import Z
+
+METHOD = "Fine-Gray model, robust interval"
+
+ITERATIONS = 50
+
+SEPARATED = 10.0
+"""A log hazard ratio per standard deviation beyond this is no estimate: the covariate separates (own choice)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CumulativeIncidence:
+    """The share that has had the event of interest by a time, where other events compete: a step function."""
+
+    times: Floats
+    """(k,): when an event of any cause was seen, ascending; the first is 0."""
+    incidence: Floats
+    """(k,): from the step at ``times`` on."""
+    variance: Floats
+    """(k,): by Aalen O, Ann Stat 1978;6:534-545, as R's cmprsk gives it."""
+    n: int
+    events: int
+    """Of interest."""
+
+    def at(self, time: ArrayLike) -> Floats:
+        """The incidence at times of any shape."""
+        return self.incidence[self._step(time)]
+
+    def interval(self, time: ArrayLike) -> tuple[Floats, Floats]:
+        """Low and high of the 95 % interval, on the scale of log(-log(1 - incidence)); both 0 before the first event.
+
+        Source: Choudhury JB, Stat Med 2002;21:1129-1144.
+        """
+        step = self._step(time)
+        share, error = self.incidence[step], np.sqrt(self.variance[step])
+        inner = (share > 0) & (share < 1)
+        survival = np.where(inner, 1 - share, 0.5)
+        width = np.where(inner, Z * error / (survival * -np.log(survival)), 0.0)
+        low, high = 1 - survival ** np.exp(-width), 1 - survival ** np.exp(width)
+        return np.where(inner, low, share), np.where(inner, high, share)
+
+    def _step(self, time: ArrayLike) -> Ints:
+        return np.asarray(np.searchsorted(self.times, np.asarray(time, np.float64), side="right") - 1, np.int64)
+
+
+def cumulative_incidence(time: ArrayLike, cause: ArrayLike) -> CumulativeIncidence:
+    """The incidence of cause 1 from times (n,) > 0 in any unit and causes (n,).
+
+    F(t) = sum over s <= t of S(s-) d1(s) / n(s), S the Kaplan-Meier survival free of any event (Aalen-Johansen).
+    Raises ``ValueError`` where the two differ in length, or a time is no number of 0 or more.
+    """
+    t, c = _checked(time, cause)
+    moments, first = np.unique(t, return_inverse=True)
+    any_event: Floats = np.bincount(first, weights=c > 0, minlength=len(moments)).astype(np.float64)
+    wanted: Floats = np.bincount(first, weights=c == 1, minlength=len(moments)).astype(np.float64)
+    at_risk = np.cumsum(np.bincount(first, minlength=len(moments))[::-1])[::-1].astype(np.float64)
+    kept = any_event > 0
+    moments, any_event, wanted, at_risk = moments[kept], any_event[kept], wanted[kept], at_risk[kept]
+    before = np.concatenate([[1.0], np.cumprod(1 - any_event / at_risk)])[:-1]
+    incidence = np.cumsum(before * wanted / at_risk)
+    variance = _aalen_variance(incidence, before, wanted, any_event, at_risk)
+    zero = np.zeros(1)
+    return CumulativeIncidence(
+        np.concatenate([zero, moments]), np.concatenate([zero, incidence]), np.concatenate([zero, variance]),
+        len(t), int((c == 1).sum()),
+    )  # fmt: skip
+
+
+def _aalen_variance(incidence: Floats, before: Floats, wanted: Floats, any_event: Floats, at_risk: Floats) -> Floats:
+    """At each step: sum over s of (F(t) - F(s))^2 a + b - 2 (F(t) - F(s)) c, multiplied out into running sums.
+
+    a = d / ((n-1)(n-d)), b = S^2 d1 (n-d1) / (n^2 (n-1)), c = S d1 (n-d1) / (n (n-d)(n-1)). The last one at risk
+    adds nothing: there n-1 or n-d is 0.
+    """
+    some_left = (at_risk > 1) & (at_risk > any_event)
+    n = np.where(some_left, at_risk, 3.0)
+    d, d1 = np.where(some_left, any_event, 0.0), np.where(some_left, wanted, 0.0)
+    a = d / ((n - 1) * (n - d))
+    b = np.where(at_risk > 1, before**2 * wanted * (at_risk - wanted) / (at_risk**2 * np.maximum(at_risk - 1, 1)), 0.0)
+    c = before * d1 * (n - d1) / (n * (n - d) * (n - 1))
+    f = incidence
+    whole = f**2 * np.cumsum(a) - 2 * f * np.cumsum(a * f + c) + np.cumsum(a * f**2 + b + 2 * c * f)
+    return np.asarray(np.maximum(whole, 0.0), np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class FineGray:
+    """A fitted model of the subdistribution hazard of cause 1."""
+
+    names: tuple[str, ...]
+    coefficients: Floats
+    """(p,): log subdistribution hazard ratios."""
+    covariance: Floats
+    """(p, p): robust, with the share of the estimated censoring distribution (Fine and Gray 1999, section 5)."""
+    log_likelihood: float
+    """Partial."""
+    method: str
+    n: int
+    events: int
+    competing: int
+
+    @property
+    def standard_errors(self) -> Floats:
+        """(p,)."""
+        return np.asarray(np.sqrt(np.diag(self.covariance)), np.float64)
+
+    def hazard_ratio(self, place: int) -> Estimate:
+        """exp(coefficient) for one unit of a covariate: the subdistribution hazard ratio."""
+        middle, half = self.coefficients[place], Z * self.standard_errors[place]
+        low, estimate, high = (float(end) for end in np.exp([middle - half, middle, middle + half]))
+        return Estimate(estimate, low, high, f"subdistribution hazard ratio, {self.method}", self.n)
+
+    @property
+    def p_values(self) -> Floats:
+        """(p,): Wald tests, two-sided."""
+        return np.asarray(2 * stats.norm.sf(np.abs(self.coefficients / self.standard_errors)))
+
+
+def fine_gray(
+    time: ArrayLike, cause: ArrayLike, covariates: ArrayLike, names: Sequence[str] | None = None
+) -> FineGray | NoModel:
+    """Fit it to times (n,), causes (n,) and covariates (n, p); Breslow's likelihood for ties, as R's cmprsk.
+
+    Patients with a competing event stay at risk with the weight G(t-) / G(T-), G the Kaplan-Meier survival of not
+    being censored. Fine JP, Gray RJ, J Am Stat Assoc 1999;94:496-509. Nothing of interest that happened, a covariate
+    that does not vary, covariates that determine one another, and separation give a ``NoModel`` with the reason.
+    Raises ``ValueError`` where shapes differ or a value is not finite.
+    """
+    t, c = _checked(time, cause)
+    x = np.asarray(covariates, np.float64)
+    if x.ndim != 2 or len(x) != len(t) or not np.isfinite(x).all():
+        raise ValueError(f"covariates must be finite, ({len(t)}, p); got shape {x.shape}")
+    labels = tuple(names) if names is not None else tuple(f"x{j + 1}" for j in range(x.shape[1]))
+    scale, counts = x.std(axis=0), (len(t), int((c == 1).sum()), int(((c != 0) & (c != 1)).sum()))
+    if reason := _why_not(x, scale, labels, counts[1]):
+        return NoModel(reason, METHOD, *counts[:2])
+    risk = _SubdistributionRisk(t, c, (x - x.mean(axis=0)) / scale)
+    beta, slope, reason = _newton(risk)
+    if reason:
+        return NoModel(reason, METHOD, *counts[:2])
+    inverse = np.linalg.inv(slope.information)
+    influence = risk.influence(beta)
+    covariance = inverse @ (influence.T @ influence) @ inverse / np.outer(scale, scale)
+    return FineGray(labels, beta / scale, covariance, slope.log_likelihood, METHOD, *counts)
+
+
+def _why_not(x: Floats, scale: Floats, names: Sequence[str], events: int) -> str:
+    if not events:
+        return "no event of interest"
+    if not len(names):
+        return "no covariates"
+    still = np.flatnonzero(scale <= 1e-12 * np.maximum(1, np.abs(x).max(axis=0)))
+    return f"{names[still[0]]} is the same in all patients" if still.size else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Slope:
+    log_likelihood: float
+    score: Floats
+    information: Floats
+
+
+class _SubdistributionRisk:
+    """The partial likelihood; patients sorted by time, all sums over them running ones: O(n p) memory and time."""
+
+    def __init__(self, time: Floats, cause: Ints, x: Floats) -> None:
+        order = np.argsort(time, kind="stable")
+        self.x, self.order = x[order], order
+        t, c = time[order], cause[order]
+        self.is_event, self.is_competing, self.is_censored = c == 1, (c != 0) & (c != 1), c == 0
+        self.moments, self.place, counts = np.unique(t, return_inverse=True, return_counts=True)
+        self.first = np.concatenate([[0], np.cumsum(counts)[:-1]])  # patient that opens each moment
+        self.at_risk = (len(t) - self.first).astype(np.float64)
+        self.deaths = self._by_moment(self.is_event.astype(np.float64))
+        self.censored = self._by_moment(self.is_censored.astype(np.float64))
+        self.free = np.concatenate([[1.0], np.cumprod(1 - self.censored / self.at_risk)])[:-1]  # G(t-)
+        self.heavier = np.where(self.is_competing, 1 / self.free[self.place], 0.0)
+
+    def _by_moment(self, values: Floats) -> Floats:
+        return np.add.reduceat(values, self.first, axis=0)
+
+    def _at_risk_sum(self, values: Floats) -> Floats:
+        """Of (n,) or (n, p), weighted, over those at risk at each moment."""
+        moments = self._by_moment(values)
+        later = np.cumsum(moments[::-1], axis=0)[::-1]
+        gone = self._gone_before(values)
+        return later + (self.free * gone.T).T
+
+    def _gone_before(self, values: Floats) -> Floats:
+        """Sum over those with a competing event before each moment, of values / G(T-)."""
+        moments = self._by_moment((self.heavier * values.T).T)
+        return np.asarray(np.cumsum(moments, axis=0) - moments)
+
+    def _exposure(self, steps: Floats) -> Floats:
+        """(n,) or (n, p): the weighted sum over the moments when a patient is at risk of (moments,) or (moments, p)."""
+        until = np.cumsum(steps, axis=0)
+        weighted = np.cumsum((self.free * steps.T).T[::-1], axis=0)[::-1]
+        after = np.concatenate([weighted[1:], np.zeros_like(weighted[:1])])
+        return np.asarray(until[self.place] + (self.heavier * after[self.place].T).T)
+
+    def _parts(self, beta: Floats) -> tuple[Floats, Floats, Floats]:
+        """Relative risks (n,), hazard steps (moments,), mean covariates at risk (moments, p)."""
+        risk = np.exp(self.x @ beta)
+        total = self._at_risk_sum(risk)
+        mean = self._at_risk_sum(risk[:, None] * self.x) / total[:, None]
+        return risk, self.deaths / total, mean
+
+    def at(self, beta: Floats) -> _Slope:
+        risk, hazard, mean = self._parts(beta)
+        died = self.deaths > 0
+        likelihood = float((self.x[self.is_event] @ beta).sum())
+        likelihood += float((self.deaths[died] * np.log(hazard[died] / self.deaths[died])).sum())
+        score = self.x[self.is_event].sum(axis=0) - self.deaths @ mean
+        weighted = risk * self._exposure(hazard)
+        information = (weighted * self.x.T) @ self.x - (self.deaths * mean.T) @ mean
+        return _Slope(likelihood, score, information)
+
+    def influence(self, beta: Floats) -> Floats:
+        """(n, p): eta + psi of Fine and Gray: each patient's share in the score, and in the censoring distribution."""
+        risk, hazard, mean = self._parts(beta)
+        eta = np.where(self.is_event[:, None], self.x - mean[self.place], 0.0)
+        eta -= risk[:, None] * (self.x * self._exposure(hazard)[:, None] - self._exposure(hazard[:, None] * mean))
+        ratio = self._censoring_ratio(risk, hazard, mean) / self.at_risk[:, None]
+        hazard_of_censoring = (self.censored / self.at_risk)[:, None]
+        psi = np.where(self.is_censored[:, None], ratio[self.place], 0.0)
+        psi -= np.cumsum(ratio * hazard_of_censoring, axis=0)[self.place]
+        return eta + psi
+
+    def _censoring_ratio(self, risk: Floats, hazard: Floats, mean: Floats) -> Floats:
+        """(moments, p): q(u): what a censoring at u changes in the weights of those with an earlier competing event."""
+        steps = (self.free * hazard)[:, None]
+        later = [np.cumsum(values[::-1], axis=0)[::-1] for values in (steps, steps * mean)]
+        gone = self._gone_before(risk)[:, None]
+        return self._gone_before(risk[:, None] * self.x) * later[0] - gone * later[1]
+
+
+def _newton(risk: _SubdistributionRisk) -> tuple[Floats, _Slope, str]:
+    """Coefficients of the standardised covariates, the likelihood there, and why they are none."""
+    beta = np.zeros(risk.x.shape[1])
+    now = risk.at(beta)
+    for _ in range(ITERATIONS):
+        if np.linalg.cond(now.information) > 1e12:
+            break
+        step = np.linalg.solve(now.information, now.score)
+        following = risk.at(beta + step)
+        while not following.log_likelihood >= now.log_likelihood - 1e-9 and np.abs(step).max() > 1e-12:
+            step = step / 2
+            following = risk.at(beta + step)
+        beta, now = beta + step, following
+        if np.abs(beta).max() > SEPARATED:
+            break
+        if np.abs(step).max() < 1e-9:
+            return beta, now, ""
+    return beta, now, "covariates determine one another, or separate those with the event from those without"
+
+
+def _checked(time: ArrayLike, cause: ArrayLike) -> tuple[Floats, Ints]:
+    t, c = np.asarray(time, np.float64).ravel(), np.asarray(cause).ravel()
+    if len(t) != len(c):
+        raise ValueError(f"expected a cause for each of {len(t)} times, got {len(c)}")
+    if not len(t):
+        raise ValueError("no patients")
+    if not (np.isfinite(t) & (t >= 0)).all():
+        raise ValueError("times must be finite numbers of 0 or more")
+    whole = c.astype(np.int64)
+    if not (whole == c).all() or (whole < 0).any():
+        raise ValueError("causes must be whole numbers of 0 or more")
+    return t, whole

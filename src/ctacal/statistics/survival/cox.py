@@ -1,0 +1,462 @@
+"""Cox's proportional hazards model: fit, tests, baseline hazard, predictions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from ctacal.arrays import Floats, Ints, Mask
+from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.hypothesis import HypothesisTest, chi_square, undefined
+from ctacal.statistics.survival.kaplan_meier import Interval, SurvivalCurve, Z, interval_of_survival, life_table
+from ctacal.statistics.survival.risk_sets import EMPTY, derivatives, hazard_steps, newton, solve, standardise
+from ctacal.statistics.survival.survival_data import SurvivalData
+
+Ties = Literal["efron", "breslow"]
+
+PRECISION = 1e-16
+"""What the log-likelihood may still gain before the last step of a fit: the coefficients then hold to rounding."""
+
+_ENDLESS = 1e-3
+"""Standard deviations of the covariate: a last step above this leads to no maximum, which is reached ever faster."""
+
+
+_THERE = 1e-22
+"""A last step that gains less than this moves coefficients by 1e-11 errors: what was summed before it still holds."""
+
+_MANY = 50_000
+"""Patients from which on a fit first looks at a tenth of them (own measurements)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoModel:
+    """The reason why no model could be fitted."""
+
+    reason: str
+    method: str
+    n: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """Covariates standardised and sorted by falling time, as ``risk_sets`` takes them."""
+
+    order: Ints
+    time: Floats
+    event: Mask
+    weight: Floats
+    x: Floats
+    """(n, p) standardised."""
+    start: Ints
+    """(ticks + 1,) where each distinct time begins."""
+    centre: Floats
+    scale: Floats
+
+    @property
+    def ticks(self) -> Floats:
+        """Distinct times, falling."""
+        return self.time[self.start[:-1]]
+
+    def standardised(self, covariates: Floats) -> Floats:
+        """(m, p): in this design's standard deviations from its means."""
+        scaled: Floats = (covariates - self.centre) / self.scale
+        return scaled
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoxModel:
+    """A fitted model; arrays are in the order of ``names``."""
+
+    names: tuple[str, ...]
+    coefficient: Floats
+    """(p,) log hazard ratios for one unit of a covariate."""
+    error: Floats
+    z: Floats
+    p: Floats
+    """(p,) two-sided p values of Wald's test."""
+    covariance: Floats
+    """(p, p): the inverse of the observed information."""
+    log_likelihood: float
+    log_likelihood_null: float
+    likelihood_ratio: HypothesisTest
+    wald: HypothesisTest
+    score: HypothesisTest
+    ties: Ties
+    method: str
+    n: int
+    events: int
+    data: SurvivalData
+    covariates: Floats
+    """(n, p) as given."""
+    design: Design
+    beta: Floats
+    """(p,) coefficients of the standardised covariates."""
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion, -2 log-likelihood + 2 p."""
+        return 2 * (len(self.names) - self.log_likelihood)
+
+    @property
+    def centre(self) -> Floats:
+        """(p,) means of the covariates."""
+        return self.design.centre
+
+    def place(self, name: str | int) -> int:
+        """Where a covariate stands; ``ValueError`` where there is none of that name."""
+        if isinstance(name, str):
+            if name not in self.names:
+                raise ValueError(f"the model has no covariate {name!r}, only {', '.join(self.names)}")
+            return self.names.index(name)
+        return name
+
+    def hazard_ratio(self, name: str | int) -> Estimate:
+        """exp(coefficient) for one unit of a covariate, with Wald's interval."""
+        j = self.place(name)
+        return _ratio(float(self.coefficient[j]), float(self.error[j]), self.method, self.n)
+
+    def linear_predictor(self, covariates: ArrayLike) -> Floats:
+        """(m,) of (m, p): log hazard ratio against a patient with the mean of every covariate."""
+        predictor: Floats = self.design.standardised(_matrix(covariates, len(self.names))) @ self.beta
+        return predictor
+
+
+def cox(
+    data: SurvivalData,
+    covariates: ArrayLike,
+    names: Sequence[str] | None = None,
+    *,
+    ties: Ties = "efron",
+    weights: ArrayLike | None = None,
+) -> CoxModel | NoModel:
+    """Fit h(t | x) = h0(t) exp(b'x) by the partial likelihood, to rounding: coefficients as R's coxph.
+
+    Cox DR, J R Stat Soc B 1972;34:187-220. Ties: Efron B, J Am Stat Assoc 1977;72:557-565, or Breslow N, Biometrics
+    1974;30:89-99. ``covariates`` (n, p) or (n,), ``weights`` (n,) of the patients, 0 leaves one out. No events, a
+    covariate that is constant or a combination of others, or one without a finite coefficient (separation) give a
+    ``NoModel`` with the reason. Raises ``ValueError`` where shapes differ or a value is not finite.
+
+    >>> model = cox(SurvivalData([5, 6, 7, 8, 9], [1, 1, 0, 1, 1]), [1, 0, 1, 1, 0], ["calcium"])
+    >>> str(model.hazard_ratio("calcium"))
+    '1.758 (0.158 to 19.572)'
+    """
+    x = _matrix(covariates, None)
+    if len(x) != data.n:
+        raise ValueError(f"expected covariates of {data.n} patients, got {len(x)}")
+    labels = tuple(names) if names is not None else tuple(f"x{j + 1}" for j in range(x.shape[1]))
+    if len(labels) != x.shape[1]:
+        raise ValueError(f"expected a name for each of {x.shape[1]} covariates, got {len(labels)}")
+    weight = _checked_weights(weights, data.n)
+    design = sort_by_time(data, x, weight)
+    method = f"Cox model, {ties.capitalize()} ties"
+    events = int((data.event & (weight > 0)).sum())
+    fitted = _Fit.start(design, ties)
+    reason = fitted.why_not(labels, events) or fitted.climb(labels)
+    if reason:
+        return NoModel(reason, method, data.n, events)
+    return fitted.model(data, x, labels, ties, method, events)
+
+
+def _matrix(covariates: ArrayLike, width: int | None) -> Floats:
+    x = np.ascontiguousarray(covariates, np.float64)
+    x = x[:, None] if x.ndim == 1 else x
+    if x.ndim != 2 or not x.shape[1] or (width is not None and x.shape[1] != width):
+        raise ValueError(f"expected covariates (n, {width or 'p'}), got shape {np.shape(covariates)}")
+    if not np.isfinite(x).all():
+        row, column = np.argwhere(~np.isfinite(x))[0]
+        raise ValueError(f"covariates must be finite, row {row} column {column} (from 0) is {x[row, column]}")
+    return x
+
+
+def _checked_weights(weights: ArrayLike | None, n: int) -> Floats:
+    weight = np.ones(n) if weights is None else np.asarray(weights, np.float64)
+    if weight.shape != (n,) or not (np.isfinite(weight) & (weight >= 0)).all():
+        raise ValueError(f"expected {n} finite weights of 0 or more")
+    return weight
+
+
+def sort_by_time(data: SurvivalData, covariates: Floats, weight: Floats) -> Design:
+    """Sort by falling time; covariates to mean 0 and standard deviation 1 of those with a weight."""
+    order = np.argsort(-data.time)
+    time = data.time[order]
+    begins = np.flatnonzero(time[1:] != time[:-1]) + 1
+    start = np.concatenate([[0], begins, [len(time)]]).astype(np.int64) if len(time) else np.zeros(1, np.int64)
+    centre, scale, x = np.zeros(covariates.shape[1]), np.zeros(covariates.shape[1]), np.empty(covariates.shape)
+    standardise(covariates, order, weight, centre, scale, x)
+    return Design(order, time, data.event[order], weight[order], x, start, centre, scale)
+
+
+@dataclass(slots=True)
+class _Fit:
+    """The state of one fit, on standardised covariates."""
+
+    design: Design
+    efron: bool
+    beta: Floats
+    step: Floats
+    gradient: Floats
+    information: Floats
+    null: float
+    score: float
+    rank: int
+    reached: float
+    """The log-likelihood at the maximum."""
+
+    @classmethod
+    def start(cls, design: Design, ties: Ties) -> "_Fit":
+        """At coefficients 0."""
+        p = design.x.shape[1]
+        fit = cls(design, ties == "efron", np.zeros(p), np.zeros(p), np.zeros(p), np.zeros((p, p)), 0.0, 0.0, 0, 0.0)
+        fit.null = fit.evaluate()
+        fit.rank = solve(fit.information, fit.gradient, float(design.weight[design.event].sum()), fit.step)
+        fit.score = float(fit.gradient @ fit.step)
+        return fit
+
+    def evaluate(self) -> float:
+        """The log-likelihood; gradient and information are left in place."""
+        return float(derivatives(*self.sorted(), self.beta, self.efron, self.gradient, self.information))
+
+    def sorted(self) -> tuple[Floats, Ints, Mask, Floats, Floats]:
+        """What the compiled sums take, with every tick's emphasis 1."""
+        d = self.design
+        return d.x, d.start, d.event, d.weight, np.ones(len(d.start) - 1)
+
+    def why_not(self, names: tuple[str, ...], events: int) -> str:
+        """Why no model can be fitted, seen at the start; else empty."""
+        if not len(self.design.time):
+            return "no patients"
+        if not events:
+            return "no events"
+        if self.rank == len(names):
+            return ""
+        total = float(self.design.weight[self.design.event].sum())
+        flat = [name for name, own in zip(names, np.diag(self.information), strict=True) if own <= EMPTY * total]
+        if flat:
+            return f"{', '.join(flat)}: does not differ among patients at risk when events happen"
+        return f"{self._dependent(names, total)}: can be computed from the covariates before it"
+
+    def _dependent(self, names: tuple[str, ...], total: float) -> str:
+        """The first covariate that adds no rank to those before it."""
+        for size in range(1, len(names) + 1):
+            part = np.ascontiguousarray(self.information[:size, :size])
+            if solve(part, self.gradient[:size], total, np.zeros(size)) < size:
+                return names[size - 1]
+        return names[-1]
+
+    def climb(self, names: tuple[str, ...]) -> str:
+        """To the maximum; returns why there is none, else empty."""
+        self.beta += self.step
+        if len(self.design.time) > _MANY:
+            self._approach()
+        sums, origin = (self.step, self.gradient, self.information), np.zeros_like(self.beta)
+        self.reached, rank, gain = newton(*self.sorted(), self.efron, PRECISION, self.beta, *sums, origin, self.null)
+        endless = np.abs(self.step) > _ENDLESS
+        if np.isinf(gain) or rank < len(names) or endless.any():
+            named = [name for name, far in zip(names, endless, strict=True) if far] or list(names)
+            return f"{', '.join(named)}: no finite coefficient, patients with events and the others are separated"
+        if gain > _THERE:
+            self.reached = self.evaluate()
+        return ""
+
+    def _approach(self) -> None:
+        """Near the maximum, from one patient in ten: full passes are saved. Left as it was where that fails."""
+        d = self.design
+        rows = np.arange(0, len(d.time), 10)
+        begins = np.flatnonzero(np.diff(d.time[rows])) + 1
+        start = np.concatenate([[0], begins, [len(rows)]]).astype(np.int64)
+        few, even = (d.x[rows], start, d.event[rows], d.weight[rows]), np.ones(len(start) - 1)
+        beta, step = self.beta.copy(), self.step.copy()
+        sums, origin = (self.gradient.copy(), self.information.copy()), self.beta.copy()
+        _, _, gain = newton(*few, even, self.efron, 1e-3, beta, step, *sums, origin, -np.inf)
+        if np.isfinite(gain) and (np.abs(step) < _ENDLESS).all():
+            self.beta[:] = beta
+
+    def model(
+        self, data: SurvivalData, x: Floats, names: tuple[str, ...], ties: Ties, method: str, events: int
+    ) -> CoxModel:
+        log_likelihood = self.reached
+        scale, p, n = self.design.scale, len(names), data.n
+        covariance = np.linalg.inv(self.information) / np.outer(scale, scale)
+        coefficient, error = self.beta / scale, np.sqrt(np.diag(covariance))
+        z = coefficient / error
+        return CoxModel(
+            names,
+            coefficient,
+            error,
+            z,
+            2 * special.ndtr(-np.abs(z)),
+            covariance,
+            log_likelihood,
+            self.null,
+            chi_square(2 * (log_likelihood - self.null), p, "likelihood-ratio test", n),
+            chi_square(float(self.beta @ self.information @ self.beta), p, "Wald test", n),
+            chi_square(self.score, p, "score test", n),
+            ties,
+            method,
+            n,
+            events,
+            data,
+            x,
+            self.design,
+            self.beta,
+        )
+
+
+def _ratio(log_ratio: float, error: float, method: str, n: int) -> Estimate:
+    low, middle, high = np.exp([log_ratio - Z * error, log_ratio, log_ratio + Z * error])
+    return Estimate(float(middle), float(low), float(high), f"hazard ratio, {method}", n)
+
+
+def compare(smaller: CoxModel, larger: CoxModel) -> HypothesisTest:
+    """Likelihood-ratio test of nested models: what the covariates that only the larger one holds add.
+
+    Raises ``ValueError`` where the models are of different patients or ties, or the larger one has no more covariates.
+    """
+    more = len(larger.names) - len(smaller.names)
+    if smaller.n != larger.n or smaller.ties != larger.ties or more < 1:
+        raise ValueError("expected nested models of the same patients and ties, the larger one second")
+    gain = 2 * (larger.log_likelihood - smaller.log_likelihood)
+    return chi_square(gain, more, "likelihood-ratio test of nested Cox models", larger.n)
+
+
+def joint_wald(model: CoxModel, names: Sequence[str]) -> HypothesisTest:
+    """b' V^-1 b of these coefficients together: all terms of a spline, of an interaction, of a category."""
+    if not names:
+        return undefined("Wald test", model.n, "no covariates named")
+    places = [model.place(name) for name in names]
+    b, v = model.coefficient[places], model.covariance[np.ix_(places, places)]
+    return chi_square(float(b @ np.linalg.solve(v, b)), len(places), f"Wald test of {', '.join(names)}", model.n)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BaselineHazard:
+    """The cumulative hazard of a patient whose covariates are all 0: a step function, 0 before its first time."""
+
+    times: Floats
+    """(k,) distinct times of follow-up, rising."""
+    hazard: Floats
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """What each distinct time (k,), rising, adds to the hazard of a patient with mean covariates."""
+
+    times: Floats
+    hazard: Floats
+    variance: Floats
+    dying_hazard: Floats
+    """As those have it who die at that time: Efron's ties take a share of them out of the risk set."""
+    deaths: Floats
+    mean: Floats
+    """(k, p) of the standardised covariates at risk, times the hazard."""
+    dying_mean: Floats
+    death_mean: Floats
+    """(k, p): mean at risk, averaged over the deaths."""
+
+
+def steps(model: CoxModel) -> Steps:
+    """The hazard's steps: a death adds 1 / sum of hazard ratios at risk (Breslow), or Efron's shares, as the fit."""
+    d, p = model.design, len(model.names)
+    k = len(d.start) - 1
+    sums, means = np.zeros((k, 4)), np.zeros((k, 3, p))
+    hazard_steps(d.x, d.start, d.event, d.weight, model.beta, model.ties == "efron", sums, means)
+    sums, means = sums[::-1], means[::-1]
+    return Steps(d.ticks[::-1], sums[:, 0], sums[:, 1], sums[:, 2], sums[:, 3], means[:, 0], means[:, 1], means[:, 2])
+
+
+def baseline_hazard(model: CoxModel) -> BaselineHazard:
+    """H0(t) at covariates 0, as R's basehaz(centered = FALSE): the estimator that belongs to the fit's ties."""
+    own = steps(model)
+    at_zero = np.exp(model.linear_predictor(np.zeros((1, len(model.names))))[0])
+    return BaselineHazard(own.times, np.cumsum(own.hazard) * at_zero, model.data.unit)
+
+
+def predicted_survival(model: CoxModel, covariates: ArrayLike, times: ArrayLike) -> Floats:
+    """(m, k): exp(-H0(t) exp(b'x)) of (m, p) covariates at k times, H0 the step function of ``baseline_hazard``.
+
+    After the last time of follow-up the last value is kept: ask for no time beyond it.
+    """
+    own = steps(model)
+    hazard = np.concatenate([[0.0], np.cumsum(own.hazard)])
+    at = hazard[np.searchsorted(own.times, np.atleast_1d(np.asarray(times, np.float64)), side="right")]
+    survival: Floats = np.exp(-np.exp(model.linear_predictor(covariates))[:, None] * at)
+    return survival
+
+
+def predicted_risk(model: CoxModel, covariates: ArrayLike, horizon: float) -> Floats:
+    """(m,): 1 - survival at the horizon of (m, p) covariates."""
+    risk: Floats = 1 - predicted_survival(model, covariates, horizon)[:, 0]
+    return risk
+
+
+def predicted_curve(model: CoxModel, covariates: ArrayLike, interval: Interval = "log-log") -> SurvivalCurve:
+    """Survival of a patient with these covariates (p,), with its interval, as R's survfit of a coxph.
+
+    Variance of H(t | x) = r^2 (sum dH / sum of ratios at risk + a' V a), r the hazard ratio, a = sum (x - mean at risk)
+    dH: Tsiatis AA, Ann Stat 1981;9:93-108; Therneau TM, Grambsch PM, Modeling survival data, 2000, 10.2.
+    """
+    one = np.asarray(covariates, np.float64).reshape(1, -1)
+    own, at = steps(model), model.design.standardised(one)[0]
+    ratio = float(np.exp(model.linear_predictor(one)[0]))
+    apart = np.cumsum(at * own.hazard[:, None] - own.mean, axis=0)
+    spread = model.covariance * np.outer(model.design.scale, model.design.scale)
+    log_error = ratio * np.sqrt(np.cumsum(own.variance) + np.einsum("kp,pq,kq->k", apart, spread, apart))
+    survival = np.exp(-ratio * np.cumsum(own.hazard))
+    low, high = interval_of_survival(survival, log_error, interval)
+    times, at_risk, events, leaving = life_table(model.data)
+    method = f"{model.method}, {interval} interval"
+    censored, error = leaving - events, survival * log_error
+    return SurvivalCurve(times, at_risk, events, censored, survival, error, low, high, model.data.unit, method, model.n)
+
+
+def relative_hazard(model: CoxModel, covariates: ArrayLike, reference: ArrayLike) -> list[Estimate]:
+    """Hazard ratio of each row of covariates (m, p) against a reference (p,), with Wald's interval."""
+    apart = _matrix(covariates, len(model.names)) - np.asarray(reference, np.float64).reshape(1, -1)
+    log_ratios = apart @ model.coefficient
+    errors = np.sqrt(np.maximum(np.einsum("mp,pq,mq->m", apart, model.covariance, apart), 0.0))
+    return [
+        _ratio(float(value), float(error), model.method, model.n)
+        for value, error in zip(log_ratios, errors, strict=True)
+    ]
+
+
+def score_residuals(model: CoxModel) -> Floats:
+    """(n, p) in the order of the patients: what each adds to the score, in units of the covariates.
+
+    x_i - mean at risk at an event, minus the integral of (x_i - mean) over the hazard while at risk (Therneau TM,
+    Grambsch PM, Fleming TR, Biometrika 1990;77:147-160), with Efron's shares where the fit has them.
+    """
+    own, d = steps(model), model.design
+    tick = np.searchsorted(own.times, d.time)
+    x = d.x
+    ratio = np.exp(x @ model.beta)[:, None]
+    hazard, mean = np.cumsum(own.hazard)[tick], np.cumsum(own.mean, axis=0)[tick]
+    dying = d.event[:, None]
+    if model.ties == "efron":
+        hazard = np.where(d.event, hazard - own.hazard[tick] + own.dying_hazard[tick], hazard)
+        mean = np.where(dying, mean - own.mean[tick] + own.dying_mean[tick], mean)
+    residual = np.where(dying, x - own.death_mean[tick], 0.0) - ratio * (x * hazard[:, None] - mean)
+    by_patient = np.empty_like(residual)
+    by_patient[d.order] = residual * model.design.scale
+    return by_patient
+
+
+def robust_errors(model: CoxModel, cluster: ArrayLike | None = None) -> Floats:
+    """(p,) standard errors from the sandwich V (sum of u u') V over score residuals u (Lin DY, Wei LJ, J Am Stat Assoc
+    1989;84:1074-1078); patients of a ``cluster`` (n,) are summed first. As R's coxph(robust = TRUE).
+    """
+    weight = np.empty(model.n)
+    weight[model.design.order] = model.design.weight
+    influence = (score_residuals(model) * weight[:, None]) @ model.covariance
+    if cluster is not None:
+        names, index = np.unique(np.asarray(cluster), return_inverse=True)
+        summed = np.zeros((len(names), influence.shape[1]))
+        np.add.at(summed, index, influence)
+        influence = summed
+    errors: Floats = np.sqrt((influence**2).sum(axis=0))
+    return errors

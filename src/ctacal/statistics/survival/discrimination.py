@@ -1,0 +1,257 @@
+"""How well a risk tells who has the event first, or by a horizon: C-index, time-dependent AUC, DeLong's test."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from ctacal.arrays import Floats, Mask
+from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.survival.censoring import Censoring, censoring, influence_through_censoring
+from ctacal.statistics.survival.concordance import pair_sums
+from ctacal.statistics.survival.kaplan_meier import Z
+from ctacal.statistics.survival.reclassification import free_at, why_undefined
+from ctacal.statistics.survival.survival_data import SurvivalData
+
+HARRELL = "Harrell's C, infinitesimal jackknife"
+UNO = "Uno's C, infinitesimal jackknife"
+AUC = "time-dependent AUC (cumulative cases, dynamic controls), inverse probability of censoring weights"
+DELONG = "AUC, DeLong's variance"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Influenced:
+    """An estimate with what each patient adds to it: its variance is the sum of the squares."""
+
+    estimate: float
+    influence: Floats
+    """(n,) in the order of the patients."""
+    reason: str = ""
+    """Why there is no estimate; else empty."""
+
+
+def undefined(reason: str) -> Influenced:
+    """No estimate."""
+    return Influenced(0.0, np.zeros(0), reason)
+
+
+def single(one: Influenced, method: str, n: int, *, low: float = 0.0, high: float = 1.0) -> Estimate:
+    """With its normal interval, cut at ``low`` and ``high``."""
+    if one.reason:
+        return Estimate(None, None, None, method, n, one.reason)
+    error = float(np.sqrt((one.influence**2).sum()))
+    reason = "" if error > 0 else "nothing varies: the interval has no width"
+    ends = np.clip([one.estimate - Z * error, one.estimate + Z * error], low, high)
+    return Estimate(one.estimate, float(ends[0]), float(ends[1]), method, n, reason)
+
+
+def difference(one: Influenced, other: Influenced, method: str, n: int) -> Estimate:
+    """One minus the other, on the same patients."""
+    if one.reason or other.reason:
+        return Estimate(None, None, None, f"difference, {method}", n, one.reason or other.reason)
+    apart = Influenced(one.estimate - other.estimate, one.influence - other.influence)
+    return single(apart, f"difference, {method}", n, low=-np.inf, high=np.inf)
+
+
+def checked_score(n: int, score: ArrayLike) -> Floats:
+    """(n,) finite numbers, else ``ValueError``."""
+    values = np.asarray(score, np.float64)
+    if values.shape != (n,) or not np.isfinite(values).all():
+        raise ValueError(f"expected a finite number for each of {n} patients, got shape {values.shape}")
+    return values
+
+
+def harrell_c(data: SurvivalData, risk: ArrayLike) -> Estimate:
+    """Share of pairs in which the patient with the earlier event has the higher risk; ties of risk count a half.
+
+    A pair counts where the earlier time is an event (Harrell FE et al., Stat Med 1996;15:361-387). Variance: squares of
+    each patient's influence on the share, as R's ``concordance``. Any score that grows with risk will do.
+    Raises ``ValueError`` where a risk is missing or not finite.
+
+    >>> harrell_c(SurvivalData([1, 2, 3, 4], [1, 1, 0, 1]), [4, 2, 3, 1]).estimate
+    0.8
+    """
+    return single(_concordance(data, checked_score(data.n, risk), None, None), HARRELL, data.n)
+
+
+def harrell_c_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike) -> Estimate:
+    """Harrell's C of ``risk`` minus that of ``other``, on the same patients (paired)."""
+    both = [_concordance(data, checked_score(data.n, one), None, None) for one in (risk, other)]
+    return difference(both[0], both[1], HARRELL, data.n)
+
+
+def uno_c(data: SurvivalData, risk: ArrayLike, tau: float | None = None) -> Estimate:
+    """Harrell's share with each pair weighted by 1 / G(t-)^2, t the earlier event: free of the censoring.
+
+    Uno H et al., Stat Med 2011;30:1105-1117. Events before ``tau`` alone, if given. The interval includes that G is
+    estimated. Raises as ``harrell_c``.
+    """
+    own = censoring(data)
+    return single(_concordance(data, checked_score(data.n, risk), own, tau), _uno(tau), data.n)
+
+
+def uno_c_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, tau: float | None = None) -> Estimate:
+    """Uno's C of ``risk`` minus that of ``other``, on the same patients (paired)."""
+    own = censoring(data)
+    both = [_concordance(data, checked_score(data.n, one), own, tau) for one in (risk, other)]
+    return difference(both[0], both[1], _uno(tau), data.n)
+
+
+def _uno(tau: float | None) -> str:
+    return UNO if tau is None else f"{UNO}, events before {tau:g}"
+
+
+def _concordance(data: SurvivalData, score: Floats, own: Censoring | None, tau: float | None) -> Influenced:
+    """Harrell's C, or Uno's where the censoring is given."""
+    weight = np.ones(data.n)
+    if own is not None:
+        weight = own.survival[own.ticks_before(data.time)] ** -2 * (data.time < (np.inf if tau is None else tau))
+    order = np.lexsort((data.event, -data.time))
+    rank = np.unique(score, return_inverse=True)[1]
+    first, later = np.zeros((data.n, 2)), np.zeros((data.n, 2))
+    pair_sums(
+        data.time[order], data.event[order], rank[order], weight[order], int(rank.max(initial=0)) + 1, first, later
+    )
+    concordant, pairs = first.sum(axis=0)
+    if not pairs:
+        return undefined("no two patients whose order is known" if data.n else "no patients")
+    c = float(concordant / pairs)
+    excess = np.empty((data.n, 2))
+    excess[order, 0] = first[:, 0] - c * first[:, 1]
+    excess[order, 1] = later[:, 0] - c * later[:, 1]
+    influence = excess.sum(axis=1)
+    if own is not None:
+        influence -= 2 * influence_through_censoring(data, own, own.ticks_before(data.time), excess[:, 0])
+    return Influenced(c, influence / pairs)
+
+
+def auc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
+    """Probability that a patient with the event by the horizon has a higher risk than one without; ties a half.
+
+    Cases (event by the horizon) are weighted with 1 / G(t-), controls are those followed to it (Uno H et al., J Am
+    Stat Assoc 2007;102:527-537; Blanche P et al., Stat Med 2013;32:5381-5397, whose variance, with the estimated G, is
+    used). Raises as ``harrell_c``.
+    """
+    return single(_auc(data, checked_score(data.n, risk), horizon), f"{AUC} at {horizon:g} {data.unit}", data.n)
+
+
+def auc_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float) -> Estimate:
+    """The time-dependent AUC of ``risk`` minus that of ``other``, on the same patients (paired)."""
+    both = [_auc(data, checked_score(data.n, one), horizon) for one in (risk, other)]
+    return difference(both[0], both[1], f"{AUC} at {horizon:g} {data.unit}", data.n)
+
+
+def _auc(data: SurvivalData, score: Floats, horizon: float) -> Influenced:
+    reason = why_undefined(data, horizon)
+    if reason:
+        return undefined(reason)
+    own = censoring(data)
+    case, control = data.event & (data.time <= horizon), free_at(data, horizon)
+    weight = np.where(case, 1 / own.survival[own.ticks_before(data.time)], 0.0)
+    cases, controls = weight.sum(), control.sum()
+    higher = _share_below(score[control], np.ones(controls), score)  # than this share of the controls
+    lower = 1 - _share_below(score[case], weight[case], score)  # than this share of the cases
+    auc = float((weight * higher).sum() / cases)
+    excess = weight * (higher - auc)
+    influence = excess / cases + np.where(control, lower - auc, 0.0) / controls
+    influence -= influence_through_censoring(data, own, own.ticks_before(data.time), excess) / cases
+    return Influenced(auc, influence * small_sample(data.n))
+
+
+def small_sample(n: int) -> float:
+    """What makes the squares of n influences a variance with n - 1, as timeROC and riskRegression have it."""
+    return float(np.sqrt(n / max(n - 1, 1)))
+
+
+def _share_below(score: Floats, weight: Floats, at: Floats) -> Floats:
+    """For each of ``at``: the weighted share of ``score`` below it, those equal to it a half."""
+    order = np.argsort(score)
+    sums = np.concatenate([[0.0], np.cumsum(weight[order])])
+    ranked = score[order]
+    below, until = sums[np.searchsorted(ranked, at, side="left")], sums[np.searchsorted(ranked, at, side="right")]
+    share: Floats = (below + until) / (2 * sums[-1])
+    return share
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RocCurve:
+    """Sensitivity and specificity of calling a risk of ``threshold`` or more positive, thresholds falling."""
+
+    threshold: Floats
+    """(k,) the risks that occur; the first is above them all."""
+    sensitivity: Floats
+    specificity: Floats
+    method: str
+    n: int
+    reason: str
+    """Why there is no curve (arrays are then empty); else empty."""
+
+
+def roc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> RocCurve:
+    """The curve whose area is ``auc_at``. Raises as ``harrell_c``."""
+    score, reason = checked_score(data.n, risk), why_undefined(data, horizon)
+    method = f"{AUC} at {horizon:g} {data.unit}"
+    if reason:
+        return RocCurve(np.zeros(0), np.zeros(0), np.zeros(0), method, data.n, reason)
+    own = censoring(data)
+    case, control = data.event & (data.time <= horizon), free_at(data, horizon)
+    weight = np.where(case, 1 / own.survival[own.ticks_before(data.time)], 0.0)
+    values, index = np.unique(score, return_inverse=True)
+    found, passed = (np.cumsum(np.bincount(index, weights=one)[::-1]) / one.sum() for one in (weight, 1.0 * control))
+    start = np.zeros(1)
+    return RocCurve(
+        np.concatenate([start + np.inf, values[::-1]]),
+        np.concatenate([start, found]),
+        1 - np.concatenate([start, passed]),
+        method,
+        data.n,
+        "",
+    )
+
+
+def delong(outcome: ArrayLike, score: ArrayLike) -> Estimate:
+    """AUC of a score for an outcome that is known of all: no censoring. Ties count a half.
+
+    DeLong ER, DeLong DM, Clarke-Pearson DL, Biometrics 1988;44:837-845; by midranks (Sun X, Xu W, IEEE Signal Process
+    Lett 2014;21:1389-1393). Raises ``ValueError`` where lengths differ or a value is not finite.
+
+    >>> delong([1, 1, 0, 0], [3, 2, 2, 1]).estimate
+    0.875
+    """
+    happened = _checked_outcome(outcome)
+    return single(_delong(happened, checked_score(len(happened), score)), DELONG, len(happened))
+
+
+def delong_difference(outcome: ArrayLike, score: ArrayLike, other: ArrayLike) -> Estimate:
+    """The AUC of ``score`` minus that of ``other``, on the same patients (paired)."""
+    happened = _checked_outcome(outcome)
+    both = [_delong(happened, checked_score(len(happened), one)) for one in (score, other)]
+    return difference(both[0], both[1], DELONG, len(happened))
+
+
+def _checked_outcome(outcome: ArrayLike) -> Mask:
+    values = np.asarray(outcome)
+    if values.ndim != 1 or not np.isin(values, (0, 1)).all():
+        raise ValueError("expected a list of outcomes 0 or 1")
+    return values.astype(np.bool_)
+
+
+def _delong(happened: Mask, score: Floats) -> Influenced:
+    m, k = int(happened.sum()), int((~happened).sum())
+    if not m or not k:
+        return undefined("all had the event" if m else "nobody had the event" if k else "no patients")
+    higher = _share_below(score[~happened], np.ones(k), score[happened])
+    lower = 1 - _share_below(score[happened], np.ones(m), score[~happened])
+    auc = float(higher.mean())
+    influence = np.zeros(len(score))
+    influence[happened] = (higher - auc) / np.sqrt(m * max(m - 1, 1))  # variances with m - 1 and k - 1
+    influence[~happened] = (lower - auc) / np.sqrt(k * max(k - 1, 1))
+    return Influenced(auc, influence)
+
+
+def p_value(apart: Estimate) -> float | None:
+    """Two-sided p value of a difference with a normal interval, against 0; None where it has no width."""
+    if apart.estimate is None or apart.low is None or apart.high is None or apart.high <= apart.low:
+        return None
+    return float(2 * stats.norm.sf(abs(apart.estimate) * 2 * Z / (apart.high - apart.low)))

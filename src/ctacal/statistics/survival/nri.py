@@ -1,0 +1,252 @@
+"""Net reclassification with intervals from a bootstrap that fits the Cox models anew in every resample.
+
+A bootstrap of given risks covers 79.5 % where 95 % is promised; refitting covers 95.0 % (``simulation_results.json`` of
+the project's reference, 200 simulated cohorts).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike
+
+from ctacal.arrays import Floats, Ints, Mask
+from ctacal.statistics.hypothesis import HypothesisTest, undefined
+from ctacal.statistics.survival.cox import CoxModel, NoModel, Ties, compare, cox, predicted_risk, score_residuals
+from ctacal.statistics.survival.movement import MOVES, moves
+from ctacal.statistics.survival.reclassification import (
+    Estimator,
+    Kind,
+    Reclassification,
+    checked_cutoffs,
+    describe,
+    moved,
+    why_undefined,
+)
+from ctacal.statistics.survival.risk_sets import hazard_ratios, newton
+from ctacal.statistics.survival.survival_data import SurvivalData
+
+Progress = Callable[[int, int], None]
+"""Told the resamples done and their number."""
+
+_CLOSE = 1e-4
+"""What the log-likelihood of a resample may still gain before the last step: coefficients hold to 1e-5 errors."""
+
+_MEASURES: tuple[tuple[Kind, Estimator], ...] = (
+    ("category-free", "kaplan-meier"),
+    ("category-free", "ipw"),
+    ("categorical", "kaplan-meier"),
+    ("categorical", "ipw"),
+    ("IDI", "ipw"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReclassificationStudy:
+    """All measures of a model and a reader against the same reference model, and of their difference."""
+
+    results: tuple[Reclassification, ...]
+    """``comparison`` is "model", "reader", or "model - reader" (paired)."""
+    tests: tuple[tuple[str, HypothesisTest], ...]
+    """Likelihood-ratio test of model and reader against the reference, where it is nested in them."""
+    resamples: int
+    reason: str
+    """Why there are no measures; else empty."""
+
+    def find(self, comparison: str, kind: Kind, estimator: Estimator) -> Reclassification:
+        """One measure; ``ValueError`` where it was not asked for."""
+        for result in self.results:
+            if (result.comparison, result.kind, result.estimator) == (comparison, kind, estimator):
+                return result
+        raise ValueError(f"no {kind} measure by {estimator} of {comparison!r} here")
+
+
+def bootstrap_reclassification(
+    data: SurvivalData,
+    reference: ArrayLike,
+    model: ArrayLike,
+    reader: ArrayLike | None = None,
+    *,
+    horizon: float,
+    cutoffs: tuple[float, ...] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    ties: Ties = "efron",
+    progress: Progress | None = None,
+) -> ReclassificationStudy:
+    """NRI (category-free; categorical with ``cutoffs``) and IDI of two Cox models against a reference model.
+
+    ``reference``, ``model``, ``reader`` (n, p each) are all covariates of the three models. Risks are those of the
+    models at the ``horizon``. Percentile intervals: patients are drawn with replacement, the three models fitted to
+    each resample, and model and reader compared on the same one. A resample enters the fit as weights of the patients,
+    so that copies of one patient are no new ties. The same seed gives the same result on any number of cores.
+    Formulas: ``reclassification``. Raises ``ValueError`` for wrong shapes, cut-offs, or fewer than 1 resample.
+    """
+    if resamples < 1:
+        raise ValueError(f"expected 1 resample or more, got {resamples}")
+    limits = checked_cutoffs(cutoffs)
+    given = {"reference": reference, "model": model} | ({} if reader is None else {"reader": reader})
+    fits = {name: cox(data, covariates, ties=ties) for name, covariates in given.items()}
+    reason = why_undefined(data, horizon) or "; ".join(
+        f"{name} cannot be fitted: {fit.reason}" for name, fit in fits.items() if isinstance(fit, NoModel)
+    )
+    fitted = {name: fit for name, fit in fits.items() if isinstance(fit, CoxModel)}
+    tests = tuple((name, _nested(fits["reference"], fits[name])) for name in list(fits)[1:])
+    if reason:
+        return ReclassificationStudy((), tests, 0, reason)
+    risks = {name: predicted_risk(fit, fit.covariates, horizon) for name, fit in fitted.items()}
+    values = np.stack([moved(data, risks["reference"], risks[name], horizon, limits) for name in list(risks)[1:]])
+    drawn = np.stack(list(_draw(fitted, horizon, limits, resamples, seed, progress)))
+    drawn[~np.isfinite(drawn)] = np.nan  # in that resample nobody has, or nobody escapes, the event
+    return ReclassificationStudy(_results(data, horizon, limits, values, drawn), tests, resamples, "")
+
+
+def _nested(reference: CoxModel | NoModel, larger: CoxModel | NoModel) -> HypothesisTest:
+    if isinstance(reference, NoModel) or isinstance(larger, NoModel):
+        return undefined("likelihood-ratio test", larger.n, "a model cannot be fitted")
+    within = all((larger.covariates == column[:, None]).all(axis=0).any() for column in reference.covariates.T)
+    if not within or len(larger.names) <= len(reference.names):
+        return undefined("likelihood-ratio test", larger.n, "the reference model is not nested in it")
+    return compare(reference, larger)
+
+
+def _results(
+    data: SurvivalData, horizon: float, cutoffs: tuple[float, ...], values: Floats, drawn: Floats
+) -> tuple[Reclassification, ...]:
+    """From ``values`` (comparisons, moves) and ``drawn`` (resamples, comparisons, moves)."""
+    named = [("model", values[0], drawn[:, 0])]
+    if len(values) == 2:
+        named += [
+            ("reader", values[1], drawn[:, 1]),
+            ("model - reader", values[0] - values[1], drawn[:, 0] - drawn[:, 1]),
+        ]
+    how = f", percentile bootstrap of {data.n} patients that refits the models, {len(drawn)} resamples"
+    return tuple(
+        describe(data, horizon, name, kind, estimator, cutoffs if kind == "categorical" else (), one, resampled, how)
+        for name, one, resampled in named
+        for kind, estimator in _MEASURES
+        if cutoffs or kind != "categorical"
+    )
+
+
+def _draw(
+    models: dict[str, CoxModel],
+    horizon: float,
+    cutoffs: tuple[float, ...],
+    resamples: int,
+    seed: int,
+    progress: Progress | None,
+) -> Iterator[Floats]:
+    """(comparisons, moves) of each resample, in order."""
+    fits = [(model, _influence(model)) for model in models.values()]
+    limits, n = np.array(cutoffs), fits[0][0].n
+
+    def one(resample: int) -> Floats:
+        rng = np.random.default_rng([seed, resample])
+        weight = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
+        return _resampled(fits, weight, horizon, limits)
+
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        for done, values in enumerate(pool.map(one, range(resamples)), start=1):
+            if progress:
+                progress(done, resamples)
+            yield values
+
+
+def _influence(model: CoxModel) -> Floats:
+    """(n, p) sorted: how far each patient, counted once more, moves the standardised coefficients (to first order)."""
+    moved_by: Floats = (score_residuals(model) @ model.covariance * model.design.scale)[model.design.order]
+    return moved_by
+
+
+def _resampled(models: list[tuple[CoxModel, Floats]], weight: Floats, horizon: float, cutoffs: Floats) -> Floats:
+    """(comparisons, moves) with these weights of the patients; NaN where nobody has, or escapes, the event."""
+    risks = []
+    for model, influence in models:
+        d, near, risk = model.design, model.beta.copy(), np.empty(model.n)
+        approach(near, influence, weight)
+        refit(d.x, d.start, d.time, d.event, weight, model.ties == "efron", near, horizon, risk)
+        risks.append(risk)
+    out = np.zeros((len(models) - 1, len(MOVES)))
+    d = models[0][0].design
+    for values, risk in zip(out, risks[1:], strict=True):
+        moves(d.time, d.event, weight, risks[0], risk, horizon, cutoffs, values)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def approach(beta: Floats, influence: Floats, weight: Floats) -> None:
+    """Move the coefficients of all patients near those with other weights: saves two passes in five."""
+    for i in range(len(weight)):
+        if weight[i] != 1.0:
+            for j in range(len(beta)):
+                beta[j] += (weight[i] - 1) * influence[i, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def refit(
+    x: Floats,
+    start: Ints,
+    time: Floats,
+    event: Mask,
+    weight: Floats,
+    efron: bool,
+    near: Floats,
+    horizon: float,
+    risk: Floats,
+) -> None:
+    """Fit with these weights, from coefficients that are ``near``; fill ``risk`` (n,) at the horizon.
+
+    A covariate that is constant in the resample has no effect; one that separates keeps the large coefficient at which
+    the likelihood no longer grows; without events all risks are 0. Rows by falling time.
+    """
+    n = len(time)
+    p = len(near)
+    beta, step, gradient, information = near.copy(), np.zeros(p), np.zeros(p), np.zeros((p, p))
+    newton(
+        x,
+        start,
+        event,
+        weight,
+        np.ones(len(start) - 1),
+        efron,
+        _CLOSE,
+        beta,
+        step,
+        gradient,
+        information,
+        near.copy(),
+        -np.inf,
+    )
+    predictor, hazard = np.zeros(n), np.empty(n)
+    hazard_ratios(x, weight, beta, predictor, hazard)
+    cumulative = _hazard_until(start, time, event, weight, hazard, efron, horizon)
+    for i in range(n):
+        risk[i] = 1 - np.exp(-cumulative * np.exp(predictor[i])) if weight[i] > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _hazard_until(
+    start: Ints, time: Floats, event: Mask, weight: Floats, hazard: Floats, efron: bool, horizon: float
+) -> float:
+    """The cumulative hazard at the horizon of a patient whose hazard ratio is 1."""
+    at_risk, cumulative = 0.0, 0.0
+    for tick in range(len(start) - 1):
+        deaths, died, dying = 0, 0.0, 0.0
+        for i in range(start[tick], start[tick + 1]):
+            at_risk += hazard[i]
+            if event[i] and weight[i] > 0.0:
+                deaths += 1
+                died += weight[i]
+                dying += hazard[i]
+        if deaths == 0 or time[start[tick]] > horizon:
+            continue
+        steps = deaths if efron else 1
+        for step in range(steps):
+            left = dying * step / steps if efron else 0.0
+            cumulative += died / steps / (at_risk - left)
+    return cumulative

@@ -1,0 +1,218 @@
+"""Whether a new risk moves patients the right way: net reclassification and integrated discrimination, risks fixed.
+
+These figures take the risks as given. Their intervals need the models to be fitted anew in every resample:
+``nri.bootstrap_reclassification``. NRI rewards useless markers: print it beside the likelihood-ratio test, the change
+of the C-index, Brier score, calibration and net benefit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ctacal.arrays import Floats, Ints, Mask
+from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.survival.kaplan_meier import last_known_risk
+from ctacal.statistics.survival.movement import MOVES, moves
+from ctacal.statistics.survival.survival_data import SurvivalData
+
+Kind = Literal["category-free", "categorical", "IDI"]
+Estimator = Literal["kaplan-meier", "ipw"]
+
+NO_INTERVAL = "no interval with given risks: bootstrap_reclassification fits the models anew"
+
+SOURCE = {
+    "category-free": "category-free NRI (Pencina 2011)",
+    "categorical": "categorical NRI (Pencina 2011)",
+    "IDI": "IDI (Pencina 2008; Uno 2013)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reclassification:
+    """One measure with its parts; ``total`` is their sum."""
+
+    comparison: str
+    kind: Kind
+    estimator: Estimator
+    horizon: float
+    unit: str
+    cutoffs: tuple[float, ...]
+    """Where risk classes part, of a categorical NRI; else empty."""
+    total: Estimate
+    event: Estimate
+    """Among patients with the event by the horizon: share moved up less share moved down; IDI: mean rise of risk."""
+    nonevent: Estimate
+    """Among patients without it: share moved down less share moved up; IDI: mean fall of risk."""
+    up_event: float | None
+    """The shares themselves; None for an IDI."""
+    down_event: float | None
+    up_nonevent: float | None
+    down_nonevent: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReclassificationTable:
+    """Patients by old (rows) and new (columns) class of risk."""
+
+    classes: tuple[str, ...]
+    counts: Ints
+    """(k, k)"""
+    events: Floats
+    """(k, k) expected by the horizon: patients of the cell times 1 - Kaplan-Meier within it."""
+    nonevents: Floats
+    method: str
+
+
+def net_reclassification(
+    data: SurvivalData,
+    old_risk: ArrayLike,
+    new_risk: ArrayLike,
+    horizon: float,
+    *,
+    cutoffs: Sequence[float] | None = None,
+    estimator: Estimator = "kaplan-meier",
+) -> Reclassification:
+    """NRI = [P(up | event) - P(down | event)] + [P(down | no event) - P(up | no event)] at the horizon.
+
+    Up: into a higher class of risk, classes beginning at the ``cutoffs``; without cut-offs, to any larger risk.
+    Kaplan-Meier: P(up | event) = p_up (1 - S_up) / (1 - S), P(up | no event) = p_up S_up / S, survival S at the
+    horizon, of all and of those who moved up (Pencina MJ et al., Stat Med 2011;30:11-21). IPW: patients with the event
+    weighted with 1 / G(t-), G Kaplan-Meier of the censoring; those followed to the horizon count alike (Uno H et
+    al., Stat Med 2013;32:2430-2442). Raises ``ValueError`` where a risk is no probability or the cut-offs do not rise
+    between 0 and 1.
+    """
+    old, new = checked_risk(data, old_risk), checked_risk(data, new_risk)
+    limits = checked_cutoffs(cutoffs)
+    kind: Kind = "categorical" if limits else "category-free"
+    values = np.array(moved(data, old, new, horizon, limits))
+    return describe(data, horizon, "new - old", kind, estimator, limits, values)
+
+
+def discrimination_improvement(
+    data: SurvivalData, old_risk: ArrayLike, new_risk: ArrayLike, horizon: float
+) -> Reclassification:
+    """IDI = mean rise of risk among those with the event by the horizon + mean fall among those without, IPW.
+
+    Pencina MJ et al., Stat Med 2008;27:157-172; with censoring: Uno H et al., Stat Med 2013;32:2430-2442. Raises as
+    ``net_reclassification``.
+    """
+    old, new = checked_risk(data, old_risk), checked_risk(data, new_risk)
+    values = np.array(moved(data, old, new, horizon, ()))
+    return describe(data, horizon, "new - old", "IDI", "ipw", (), values)
+
+
+def checked_risk(data: SurvivalData, risk: ArrayLike) -> Floats:
+    """(n,) probabilities, else ``ValueError``."""
+    values = np.ascontiguousarray(risk, np.float64)
+    if values.shape != (data.n,):
+        raise ValueError(f"expected a risk for each of {data.n} patients, got shape {values.shape}")
+    wrong = np.flatnonzero(~((values >= 0) & (values <= 1)))
+    if wrong.size:
+        raise ValueError(f"a risk must be 0 to 1, number {wrong[0]} (from 0) is {values[wrong[0]]}")
+    return values
+
+
+def checked_cutoffs(cutoffs: Sequence[float] | None) -> tuple[float, ...]:
+    """Rising within 0..1, else ``ValueError``."""
+    limits = tuple(float(cutoff) for cutoff in cutoffs or ())
+    if any(not 0 < limit < 1 for limit in limits) or any(b <= a for a, b in pairwise(limits)):
+        raise ValueError(f"cut-offs of risk must rise between 0 and 1, got {limits}")
+    return limits
+
+
+def moved(data: SurvivalData, old: Floats, new: Floats, horizon: float, cutoffs: tuple[float, ...]) -> Floats:
+    """The shares of ``movement.moves``, every patient once."""
+    order = np.argsort(-data.time)
+    out = np.zeros(len(MOVES))
+    moves(data.time[order], data.event[order], np.ones(data.n), old[order], new[order], horizon, np.array(cutoffs), out)
+    return out
+
+
+def free_at(data: SurvivalData, horizon: float) -> Mask:
+    """(n,) whether a patient is known to be free of the event at the horizon: followed beyond it, or just to it."""
+    free: Mask = (data.time > horizon) | ((data.time == horizon) & ~data.event)
+    return free
+
+
+def why_undefined(data: SurvivalData, horizon: float) -> str:
+    """Why no measure of a risk by the horizon can be had from these patients; else empty."""
+    if not data.n:
+        return "no patients"
+    if not (data.event & (data.time <= horizon)).any():
+        return f"no event by {horizon:g} {data.unit}"
+    if data.time.max() < horizon:
+        return f"follow-up ends at {data.time.max():g} {data.unit}, before {horizon:g}"
+    if not free_at(data, horizon).any():
+        return f"nobody was followed to {horizon:g} {data.unit} without the event"
+    return ""
+
+
+def describe(
+    data: SurvivalData,
+    horizon: float,
+    comparison: str,
+    kind: Kind,
+    estimator: Estimator,
+    cutoffs: tuple[float, ...],
+    values: Floats,
+    drawn: Floats | None = None,
+    interval_method: str = "",
+) -> Reclassification:
+    """From what ``moves`` fills for all patients (values) and, if any, for resamples (drawn, resamples x values)."""
+    reason = why_undefined(data, horizon)
+    weighting = "Kaplan-Meier" if estimator == "kaplan-meier" else "inverse probability of censoring weights"
+    method = f"{SOURCE[kind]}, {weighting}{interval_method}"
+    columns = [MOVES.index(f"{kind}, {estimator}, {share}") for share in ("up", "down", "up without", "down without")]
+    up, down, up_non, down_non = values[columns]
+
+    def estimate(of: list[int], signs: list[int]) -> Estimate:
+        places = [columns[place] for place in of]
+        if reason:
+            return Estimate(None, None, None, method, data.n, reason)
+        resampled = None if drawn is None else drawn[:, places] @ signs
+        return by_percentiles(float(values[places] @ signs), resampled, method, data.n)
+
+    total = estimate([0, 1, 2, 3], [1, -1, -1, 1])
+    event, nonevent = estimate([0, 1], [1, -1]), estimate([2, 3], [-1, 1])
+    shown = not reason and kind != "IDI"
+    shares = [float(share) if shown else None for share in (up, down, up_non, down_non)]
+    return Reclassification(comparison, kind, estimator, horizon, data.unit, cutoffs, total, event, nonevent, *shares)
+
+
+def by_percentiles(value: float, drawn: Floats | None, method: str, n: int) -> Estimate:
+    """With the 2.5th and 97.5th percentile of what the resamples gave; those that gave nothing are counted."""
+    if drawn is None:
+        return Estimate(value, None, None, method, n, NO_INTERVAL)
+    defined = drawn[np.isfinite(drawn)]
+    if len(defined) < 2:
+        return Estimate(value, None, None, method, n, "too few resamples give a value")
+    left_out = len(drawn) - len(defined)
+    reason = f"{left_out} of {len(drawn)} resamples give no value and are left out" if left_out else ""
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return Estimate(value, float(low), float(high), method, n, reason)
+
+
+def reclassification_table(
+    data: SurvivalData, old_risk: ArrayLike, new_risk: ArrayLike, horizon: float, cutoffs: Sequence[float]
+) -> ReclassificationTable:
+    """Patients by old and new class of risk, with the events and non-events expected in each cell by the horizon.
+
+    Raises as ``net_reclassification``.
+    """
+    limits = np.array(checked_cutoffs(cutoffs))
+    old = np.searchsorted(limits, checked_risk(data, old_risk), side="right")
+    new = np.searchsorted(limits, checked_risk(data, new_risk), side="right")
+    size = len(limits) + 1
+    counts, events = np.zeros((size, size), np.int64), np.zeros((size, size))
+    for i in range(size):
+        for j in range(size):
+            rows = (old == i) & (new == j)
+            counts[i, j] = rows.sum()
+            events[i, j] = counts[i, j] * last_known_risk(data.take(rows), horizon)
+    edges = ["0", *(f"{limit:g}" for limit in limits), "1"]
+    classes = tuple(f"{low} to {high}" for low, high in pairwise(edges))
+    return ReclassificationTable(classes, counts, events, counts - events, "events by Kaplan-Meier within each cell")

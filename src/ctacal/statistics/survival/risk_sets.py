@@ -1,0 +1,319 @@
+"""The compiled sums of the Cox model over risk sets: likelihood, its derivatives, and the steps of the hazard.
+
+Rows are sorted by falling time; ``start`` holds where each distinct time begins, so that all rows up to the end of a
+tick are at risk at it: the sums over a risk set grow from tick to tick. Second moments need no such sum: each patient
+adds x x' times hazard ratio times the cumulative hazard up to the own time, one product of matrices for all.
+"""
+
+import numpy as np
+from numba import njit
+
+from ctacal.arrays import Floats, Ints, Mask
+
+_DEPENDENT = 1e-10
+"""Of its information, a covariate that keeps less than this beside the others is a combination of them."""
+
+EMPTY = 1e-12
+"""Of the weighted events: information below this is none (covariates have standard deviation 1)."""
+
+_CHUNK = 512
+"""Rows in one product of matrices: they stay in the cache."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def standardise(covariates: Floats, order: Ints, weight: Floats, centre: Floats, scale: Floats, x: Floats) -> None:
+    """Fill ``x`` (n, p) with the covariates in this order, less their mean, over their standard deviation; both are
+    filled in from the patients with a weight. A constant covariate becomes 0, with scale 1.
+    """
+    n, p = covariates.shape
+    used, first = 0, 0
+    for i in range(n):
+        if weight[i] > 0.0:
+            first = i if used == 0 else first
+            used += 1
+            for j in range(p):
+                apart = covariates[i, j] - covariates[first, j]  # no digits are lost to a large mean
+                centre[j] += apart
+                scale[j] += apart * apart
+    factor = np.zeros(p)
+    for j in range(p):
+        centre[j] /= max(used, 1)
+        scale[j] = np.sqrt(max(scale[j] / max(used, 1) - centre[j] * centre[j], 0.0))
+        centre[j] += covariates[first, j] if used else 0.0
+        if scale[j] > 1e-13 * abs(centre[j]):  # else constant, but for rounding
+            factor[j] = 1 / scale[j]
+        else:
+            scale[j] = 1.0
+    for i in range(n):
+        for j in range(p):
+            x[i, j] = (covariates[order[i], j] - centre[j]) * factor[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def hazard_ratios(x: Floats, weight: Floats, beta: Floats, predictor: Floats, hazard: Floats) -> None:
+    """Fill ``predictor`` (n,) with x beta and ``hazard`` (n,) with weight exp(x beta); no weight costs little."""
+    for i in range(len(weight)):
+        if weight[i] == 0.0:
+            hazard[i] = 0.0
+            continue
+        total = 0.0
+        for j in range(len(beta)):
+            total += x[i, j] * beta[j]
+        predictor[i] = total
+        hazard[i] = weight[i] * np.exp(total)
+
+
+@njit(cache=True, nogil=True)
+def _clear(moments: Floats) -> None:
+    for j in range(len(moments)):
+        moments[j] = 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _add(row: Floats, hazard: float, moments: Floats) -> None:
+    """``moments`` (p + 1,): sums of the hazard (last) and of covariates times hazard."""
+    p = len(row)
+    moments[p] += hazard
+    for j in range(p):
+        moments[j] += hazard * row[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _leave(
+    risk: Floats, dying: Floats, share: float, weight: float, mean: Floats, gradient: Floats, information: Floats
+) -> float:
+    """Take one death's part from the derivatives; returns the hazard at risk, a ``share`` of the dying's taken off."""
+    p = len(mean)
+    hazard = risk[p] - share * dying[p]
+    inverse = 1 / hazard
+    for j in range(p):
+        mean[j] = (risk[j] - share * dying[j]) * inverse
+        gradient[j] -= weight * mean[j]
+        scaled = weight * mean[j]
+        for k in range(j + 1):
+            information[j, k] -= scaled * mean[k]
+    return float(hazard)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _first_moments(
+    x: Floats,
+    start: Ints,
+    event: Mask,
+    weight: Floats,
+    emphasis: Floats,
+    predictor: Floats,
+    hazard: Floats,
+    efron: bool,
+    gradient: Floats,
+    information: Floats,
+    tick_hazard: Floats,
+) -> float:
+    """The log-likelihood, its gradient, and the information without second moments; fills ``tick_hazard`` (ticks, 2).
+
+    What a tick adds to the cumulative hazard: of all at risk, and of those who die then.
+    """
+    p = x.shape[1]
+    risk, dying, mean = np.zeros(p + 1), np.zeros(p + 1), np.zeros(p)
+    total = 0.0
+    for tick in range(len(start) - 1):
+        deaths, died = 0, 0.0
+        for i in range(start[tick], start[tick + 1]):
+            if weight[i] == 0.0:
+                continue
+            _add(x[i], hazard[i], risk)
+            if event[i]:
+                deaths += 1
+                died += weight[i]
+                total += emphasis[tick] * weight[i] * predictor[i]
+                for j in range(p):
+                    gradient[j] += emphasis[tick] * weight[i] * x[i, j]
+                if efron:
+                    _add(x[i], hazard[i], dying)
+        tick_hazard[tick, 0] = tick_hazard[tick, 1] = 0.0
+        steps = min(deaths, 1) if not efron else deaths
+        for step in range(steps):
+            part, share = emphasis[tick] * died / steps, step / steps
+            at_risk = _leave(risk, dying, share, part, mean, gradient, information)
+            total -= part * np.log(at_risk)
+            tick_hazard[tick, 0] += part / at_risk
+            tick_hazard[tick, 1] += (1 - share) * part / at_risk
+        if steps and efron:
+            _clear(dying)
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _add_second_moments(
+    x: Floats, start: Ints, event: Mask, hazard: Floats, tick_hazard: Floats, information: Floats
+) -> None:
+    """Add x x' hazard H(t) of every row, H up to its own time; ``hazard`` is overwritten."""
+    cumulative = 0.0
+    for tick in range(len(start) - 2, -1, -1):
+        dying = cumulative + tick_hazard[tick, 1]
+        cumulative += tick_hazard[tick, 0]
+        for i in range(start[tick], start[tick + 1]):
+            hazard[i] *= dying if event[i] else cumulative
+    scaled = np.empty((_CHUNK, x.shape[1]))
+    for first in range(0, len(x), _CHUNK):
+        rows = x[first : first + _CHUNK]
+        part = scaled[: len(rows)]
+        for i in range(len(rows)):
+            for j in range(x.shape[1]):
+                part[i, j] = rows[i, j] * hazard[first + i]
+        information += np.dot(rows.T, part)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def derivatives(
+    x: Floats,
+    start: Ints,
+    event: Mask,
+    weight: Floats,
+    emphasis: Floats,
+    beta: Floats,
+    efron: bool,
+    gradient: Floats,
+    information: Floats,
+) -> float:
+    """The log partial likelihood; fills its gradient (p,) and minus its second derivatives (p, p).
+
+    ``emphasis`` (ticks,) multiplies what each tick adds: 1 for the likelihood, g(t) for tests of a changing effect.
+    """
+    n, p = x.shape
+    predictor, hazard, tick_hazard = np.empty(n), np.empty(n), np.empty((len(start) - 1, 2))
+    for j in range(p):
+        gradient[j] = 0.0
+        for k in range(p):
+            information[j, k] = 0.0
+    hazard_ratios(x, weight, beta, predictor, hazard)
+    total = _first_moments(
+        x, start, event, weight, emphasis, predictor, hazard, efron, gradient, information, tick_hazard
+    )
+    for j in range(p):
+        for k in range(j):
+            information[k, j] = information[j, k]
+    _add_second_moments(x, start, event, hazard, tick_hazard, information)
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def solve(information: Floats, gradient: Floats, events: float, step: Floats) -> int:
+    """Fill ``step`` (p,) with information^-1 gradient; returns the rank. A covariate without information stays put."""
+    p = len(gradient)
+    root = np.zeros((p, p))
+    rank = 0
+    for j in range(p):
+        pivot = information[j, j]
+        step[j] = gradient[j]
+        for k in range(j):
+            pivot -= root[j, k] * root[j, k]
+            step[j] -= root[j, k] * step[k]
+        if not pivot > max(_DEPENDENT * information[j, j], EMPTY * events):
+            step[j] = 0.0
+            continue
+        rank += 1
+        root[j, j] = np.sqrt(pivot)
+        step[j] /= root[j, j]
+        for i in range(j + 1, p):
+            inner = information[i, j]
+            for k in range(j):
+                inner -= root[i, k] * root[j, k]
+            root[i, j] = inner / root[j, j]
+    for j in range(p - 1, -1, -1):
+        if root[j, j] == 0.0:
+            step[j] = 0.0
+            continue
+        for i in range(j + 1, p):
+            step[j] -= root[i, j] * step[i]
+        step[j] /= root[j, j]
+    return rank
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def newton(
+    x: Floats,
+    start: Ints,
+    event: Mask,
+    weight: Floats,
+    emphasis: Floats,
+    efron: bool,
+    tolerance: float,
+    beta: Floats,
+    step: Floats,
+    gradient: Floats,
+    information: Floats,
+    last: Floats,
+    best: float,
+) -> tuple[float, int, float]:
+    """Move ``beta`` (p,) to the maximum; returns log-likelihood, rank, and what the last step gains (twice).
+
+    ``last`` (p,) with log-likelihood ``best`` is where one goes back towards should beta be no better.
+    Ends once that gain, gradient' step, is below ``tolerance``; the last step is then still taken, and is left in
+    ``step``: large where a coefficient has no finite maximum. All else is as it was before this step. A gain of
+    infinity: there is no maximum, information was lost on the way. Covariates without information stay put.
+    """
+    p, full, events = len(beta), -1, 0.0
+    proposal = np.zeros(p)
+    for i in range(len(event)):
+        events += weight[i] if event[i] else 0.0
+    for _ in range(60):
+        total = derivatives(x, start, event, weight, emphasis, beta, efron, gradient, information)
+        if not total >= best - 1e-9 * abs(best):  # too far, or not a number: half way back
+            for j in range(p):
+                beta[j] = (beta[j] + last[j]) / 2
+            continue
+        best = total
+        rank = solve(information, gradient, events, proposal)
+        if full < 0:
+            full = rank
+        if rank < full:
+            break
+        gain = 0.0
+        for j in range(p):
+            last[j] = beta[j]
+            step[j] = proposal[j]
+            beta[j] += step[j]
+            gain += gradient[j] * step[j]
+        if gain < tolerance:
+            return best, full, gain
+    return best, full, np.inf
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def hazard_steps(
+    x: Floats, start: Ints, event: Mask, weight: Floats, beta: Floats, efron: bool, steps: Floats, means: Floats
+) -> None:
+    """Fill what each tick adds, for a patient whose hazard ratio is 1.
+
+    ``steps`` (ticks, 4): cumulative hazard; its variance; the hazard of those who die at the tick (Efron takes a share
+    of them out of the risk set); deaths. ``means`` (ticks, 3, p): mean covariates at risk, times the hazard, times the
+    hazard of the dying, and averaged over the deaths.
+    """
+    n, p = x.shape
+    predictor, hazard = np.empty(n), np.empty(n)
+    hazard_ratios(x, weight, beta, predictor, hazard)
+    risk, dying = np.zeros(p + 1), np.zeros(p + 1)
+    for tick in range(len(start) - 1):
+        died = 0.0
+        for i in range(start[tick], start[tick + 1]):
+            _add(x[i], hazard[i], risk)
+            if event[i] and weight[i] > 0.0:
+                steps[tick, 3] += 1.0
+                died += weight[i]
+                if efron:
+                    _add(x[i], hazard[i], dying)
+        deaths = int(steps[tick, 3]) if efron else min(1, int(steps[tick, 3]))
+        for death in range(deaths):
+            share, part = death / deaths, died / deaths
+            at_risk = risk[p] - share * dying[p]
+            steps[tick, 0] += part / at_risk
+            steps[tick, 1] += part / at_risk**2
+            steps[tick, 2] += (1 - share) * part / at_risk
+            for j in range(p):
+                mean = (risk[j] - share * dying[j]) / at_risk
+                means[tick, 0, j] += mean * part / at_risk
+                means[tick, 1, j] += mean * (1 - share) * part / at_risk
+                means[tick, 2, j] += mean / deaths
+        if efron:
+            _clear(dying)

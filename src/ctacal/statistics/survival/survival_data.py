@@ -1,0 +1,56 @@
+"""Follow-up of patients: the frozen value that every statistic of prognosis takes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ctacal.arrays import Floats, Mask
+
+
+@dataclass(frozen=True, eq=False)
+class SurvivalData:
+    """Right-censored times. Times are compared exactly: what was equal in days has to be equal here.
+
+    Raises ``ValueError`` where a time is negative or not finite, an event is neither 0 nor 1, or the lengths differ.
+
+    >>> data = SurvivalData([1, 2, 2], [1, 0, 1])
+    >>> data.n, data.events, data.unit
+    (3, 2, 'years')
+    """
+
+    time: Floats
+    """(n,) from the scan to the event or to the end of follow-up; any list is taken."""
+    event: Mask
+    """(n,) whether the event happened at ``time``; else follow-up ended there."""
+    unit: str = "years"
+
+    def __init__(self, time: ArrayLike, event: ArrayLike, unit: str = "years") -> None:
+        times = np.ascontiguousarray(np.asarray(time, np.float64))
+        happened = np.asarray(event)
+        if times.ndim != 1 or times.shape != happened.shape:
+            raise ValueError(f"time and event must be two lists of one length, got {times.shape} and {happened.shape}")
+        wrong = np.flatnonzero(~(np.isfinite(times) & (times >= 0)))
+        if wrong.size:
+            raise ValueError(f"times must be 0 or more, number {wrong[0]} (from 0) is {times[wrong[0]]}")
+        other = np.flatnonzero(~np.isin(happened, (0, 1)))
+        if other.size:
+            raise ValueError(f"events must be 0 or 1, number {other[0]} (from 0) is {happened[other[0]]}")
+        object.__setattr__(self, "time", times)
+        object.__setattr__(self, "event", np.ascontiguousarray(happened.astype(np.bool_)))
+        object.__setattr__(self, "unit", unit)
+
+    @property
+    def n(self) -> int:
+        """Patients."""
+        return len(self.time)
+
+    @property
+    def events(self) -> int:
+        """Patients with the event."""
+        return int(self.event.sum())
+
+    def take(self, rows: ArrayLike) -> "SurvivalData":
+        """Of these patients alone: indices, or a flag for each patient."""
+        chosen = np.asarray(rows)
+        return SurvivalData(self.time[chosen], self.event[chosen], self.unit)

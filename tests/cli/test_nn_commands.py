@@ -1,0 +1,149 @@
+"""``ctacal train`` and ``ctacal export`` as they are typed."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ctacal.nn.checkpoint import read_checkpoint
+from ctacal.nn.config import NetworkConfig
+from ctacal.nn.samples import write_sample
+from tests.cli.test_score import run
+from tests.nn.conftest import HEART, checkpoint
+from tests.nn.toys import toys
+
+
+def recipe_file(folder: Path, *, steps: int, log_every: int = 1, validate_every: int = 500) -> Path:
+    """A recipe with the toys beside it."""
+    for sample in toys():
+        write_sample(folder / "data", sample)
+    path = folder / "recipe.toml"
+    path.write_text(
+        'name = "toy"\n[network]\nwidths = [4, 8]\nlstm_channels = 2\n'
+        '[data]\ntraining = ["data"]\nvalidation = ["data"]\n'
+        "[sampling]\nslices = 4\nrows = 40\ncolumns = 40\n"
+        f"[train]\nsteps = {steps}\nsequences = 1\nlog_every = {log_every}\nvalidate_every = {validate_every}\n"
+    )
+    return path
+
+
+def steps_logged(out: Path) -> list[int]:
+    with (out / "log.csv").open(newline="") as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
+
+
+def test_train_tells_validation_and_the_best_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = recipe_file(tmp_path, steps=2)
+    for _ in range(2):  # again: it is done already
+        assert run("train", path, "-o", tmp_path / "out", monkeypatch=monkeypatch) == 0
+        printed = capsys.readouterr()
+        assert printed.out.strip() == str(tmp_path / "out" / "best.pt")
+        assert read_checkpoint(tmp_path / "out" / "best.pt").recipe.name == "toy"
+    again = recipe_file(tmp_path, steps=3, log_every=20, validate_every=2)
+    assert run("train", again, "-o", tmp_path / "new", monkeypatch=monkeypatch) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  loss ")[0] for line in lines] == ["step 2", "step 3"]
+    assert all("  dice 0." in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "No such file"),
+        ('name = "x"\n[train]\nstep = 1', "train.step: unknown"),
+        ('name = "x"\n[data]\ntraining = ["none"]', "no training samples"),
+        ('name = "x"', "names no training or no validation samples"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line_and_status_2(
+    text: str | None,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if text is not None:
+        (tmp_path / "recipe.toml").write_text(text)
+    assert run("train", tmp_path / "recipe.toml", "-o", tmp_path / "out", monkeypatch=monkeypatch) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+def test_without_torch_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ctacal.cli.train.find_spec", lambda name: None if name == "torch" else name)
+    assert run("train", tmp_path / "recipe.toml", monkeypatch=monkeypatch) == 2
+    assert "needs torch: pip install 'ctacal[train]'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_what_the_same_command_goes_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, out = recipe_file(tmp_path, steps=80), tmp_path / "out"
+    command = [sys.executable, "-m", "ctacal", "train", path, "-o", out]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as training:
+        while training.poll() is None and (not (out / "log.csv").exists() or len(steps_logged(out)) < 2):
+            time.sleep(0.02)
+        training.send_signal(signal.SIGINT)
+        _, told = training.communicate(timeout=120)
+    assert training.returncode == 130, told
+    assert "the same command goes on" in told
+    stopped_at = read_checkpoint(out / "last.pt").step
+    assert 2 <= stopped_at < 80
+    assert steps_logged(out) == list(range(1, stopped_at + 1))
+    assert run(*command[3:], monkeypatch=monkeypatch) == 0
+    assert steps_logged(out) == list(range(1, 81))
+
+
+@pytest.mark.slow
+def test_two_processes_by_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command: what two processes learn together differs from what one learns alone."""
+    torch.set_num_threads(1)
+    path = recipe_file(tmp_path, steps=3)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ctacal"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*launch, "train", path, "-o", tmp_path / "two"], env=environment, capture_output=True, text=True, timeout=480
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "two" / "best.pt"), "told once"
+    assert run("train", path, "-o", tmp_path / "one", monkeypatch=monkeypatch) == 0
+    two, one = (read_checkpoint(tmp_path / name / "last.pt").weights for name in ("two", "one"))
+    assert two.keys() == one.keys()
+    assert not all(torch.equal(two[name], one[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_export_tells_size_and_parity(
+    exported: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The graphs are copied from an earlier export, since making them takes long; the comparison is done."""
+
+    def copied(_: nn.Module, config: NetworkConfig, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        shutil.copyfile(exported / f"{config.kind}.onnx", path)
+
+    monkeypatch.setattr("ctacal.nn.export.write_onnx", copied)
+    heart = checkpoint(HEART, tmp_path / "heart.pt")
+    names = ("--name", "mine", "--version", "7")
+    arguments = ("export", "--heart", heart, "-o", tmp_path / "out", *names, "--calcium")
+    assert run(*arguments, trained / "best.pt", monkeypatch=monkeypatch) == 0
+    told = capsys.readouterr().out
+    assert "heart: 0.0" in told
+    assert "(24 slices)" in told
+    assert "mine 7 in" in told
+    assert json.loads((tmp_path / "out" / "model.json").read_text())["version"] == "7"
+    assert run(*arguments, heart, monkeypatch=monkeypatch) == 2
+    assert "expected a heart network" in capsys.readouterr().err

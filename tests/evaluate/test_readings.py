@@ -1,0 +1,144 @@
+"""Tables of users: each row right, refused by name, or dropped and counted; every kind of file alike."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ctacal.errors import UsageError
+from ctacal.evaluate.readings import KINDS, Column, read_readings, read_table
+
+SCORES = [Column("reader"), Column("model")]
+
+
+def table(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+FAULTY = "id,reader,model\n007,1,2\n\n008,-3,x\n009,,4\n007,1,2\n010,5,6\n"
+
+
+def test_every_fault_is_named_with_its_row(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_readings(table(tmp_path / "t.csv", FAULTY), SCORES, identifier="id")
+    told = str(refused.value)
+    for line in (
+        "row 4 (008): reader is -3, expected 0 or more",
+        "row 4 (008): model is 'x', not a number",
+        "row 5 (009): reader is missing",
+        "row 6 (007): id 007 is there more than once (the rows say the same)",
+        "--drop missing,not-a-number,out-of-range,duplicated",
+    ):
+        assert line in told
+
+
+def test_what_is_dropped_is_counted(tmp_path: Path) -> None:
+    found = read_readings(table(tmp_path / "t.csv", FAULTY), SCORES, identifier="id", drop=KINDS)
+    assert found.table["id"].tolist() == ["007", "010"]
+    assert found.table["model"].tolist() == [2.0, 6.0]
+    assert found.dropped_by_kind == {"out-of-range": 1, "missing": 1, "duplicated": 1}
+    assert found.told == "2 of 5 rows were used; 3 dropped on request: 1 out of range, 1 missing, 1 duplicated."
+    with pytest.raises(UsageError, match=r"row 5 \(009\): reader is missing\. Correct"):
+        read_readings(tmp_path / "t.csv", SCORES, identifier="id", drop=[one for one in KINDS if one != "missing"])
+
+
+def test_rows_that_contradict_each_other_all_go(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", "id,reader,model\na,1,2\nb,1,2\na,1,3\n")
+    with pytest.raises(UsageError, match=r"row 2 \(a\).*the rows differ.*row 4"):
+        read_readings(path, SCORES, identifier="id")
+    assert read_readings(path, SCORES, identifier="id", drop={"duplicated"}).table["id"].tolist() == ["b"]
+
+
+def test_a_missing_identifier_is_a_fault(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", "id,reader,model\n,1,2\nb,1,2\n")
+    with pytest.raises(UsageError, match="row 2: id is missing"):
+        read_readings(path, SCORES, identifier="id")
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "xlsx", "parquet", "semicolon"])
+def test_all_kinds_of_file_say_the_same(ending: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": ["007", "008"], "reader": [1.5, 0.0], "model": [2, 3], "sex": ["F", None]})
+    path = tmp_path / f"t.{ending.replace('semicolon', 'csv')}"
+    writers: dict[str, Any] = {
+        "csv": lambda: frame.to_csv(path, index=False, encoding="utf-8-sig"),
+        "tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
+        "xlsx": lambda: frame.to_excel(path, index=False),
+        "parquet": lambda: frame.to_parquet(path, index=False),
+        "semicolon": lambda: frame.to_csv(path, index=False, sep=";", decimal=","),
+    }
+    writers[ending]()
+    found = read_readings(path, SCORES, identifier="id", text=("sex",)).table
+    assert found.to_dict("list") == {
+        "id": ["007", "008"],
+        "sex": ["F", None],
+        "reader": [1.5, 0.0],
+        "model": [2.0, 3.0],
+    }
+    assert found["reader"].dtype == found["model"].dtype == np.float64
+
+
+def test_numbers_of_a_spreadsheet_as_identifiers(tmp_path: Path) -> None:
+    pd.DataFrame({"id": [7, 8, None], "reader": [1, 2, 3], "model": [1, 2, 3]}).to_excel(
+        tmp_path / "t.xlsx", index=False
+    )
+    found = read_readings(tmp_path / "t.xlsx", SCORES, identifier="id", drop={"missing"})
+    assert found.table["id"].tolist() == ["7", "8"]
+
+
+def test_limits_of_columns(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", "id,time,event,age\na,0,1,50\nb,2,2,\nc,3,0,130\n")
+    columns = [
+        Column("time", above_least=True), Column("event", one_of=(0, 1)), Column("age", most=120, may_be_missing=True)
+    ]  # fmt: skip
+    with pytest.raises(UsageError) as refused:
+        read_readings(path, columns, identifier="id")
+    told = str(refused.value)
+    assert "time is 0, expected more than 0" in told
+    assert "event is 2, expected 0 or 1" in told
+    assert "age is 130, expected 0 or more and at most 120" in told
+    assert "missing" not in told
+    kept = read_readings(table(path, "id,time,event,age\na,1,1,\n"), columns, identifier="id").table
+    assert np.isnan(kept["age"][0])
+    negative = read_readings(table(path, "x\n-5\n"), [Column("x", least=None)]).table
+    assert negative["x"].tolist() == [-5.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("t.csv", "", "cannot be read"),
+        ("t.csv", "id,reader,model\n", "no rows below its head"),
+        ("t.csv", "id,reader\na,1\n", "has no column model; it has: id, reader"),
+        ("t.csv", "id,reader,reader\na,1,2\n", "column reader is there 2 times"),
+        ("t.csv", "id,,model\na,1,2\n", "column 2 has no name"),
+        ("t.csv", "id,reader,model\na,1,5,2\n", "a row has more cells than the head"),
+        ("t.csv", "id,reader,model\na,inf,2\n", "reader is 'inf', not a number"),
+        ("t.csv", 'id,reader,model\na,"1,234",2\n', "reader is '1,234', not a number"),
+        ("t.xlsx", "no workbook", "cannot be read"),
+        ("t.parquet", "no parquet", "cannot be read"),
+        ("t.doc", "x", "expected a table of .csv"),
+    ],
+)
+def test_what_is_no_table_is_refused(name: str, text: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_readings(table(tmp_path / name, text), SCORES, identifier="id")
+    assert told in str(refused.value)
+    assert name in str(refused.value)
+
+
+def test_other_refusals(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not there"):
+        read_table(tmp_path / "none.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(UsageError, match="is no file"):
+        read_table(tmp_path / "folder.csv")
+    (tmp_path / "latin.csv").write_bytes("id,größe\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="not in UTF-8"):
+        read_table(tmp_path / "latin.csv")
+    with pytest.raises(UsageError, match="cannot drop bad"):
+        read_readings(table(tmp_path / "t.csv", FAULTY), SCORES, drop={"bad"})
+    with pytest.raises(UsageError, match="no row is left of 1"):
+        read_readings(table(tmp_path / "t.csv", "reader,model\n,1\n"), SCORES, drop={"missing"})

@@ -1,0 +1,239 @@
+"""``ctacal accuracy``: toy predictors on drawn scans whose truth is known; the card of made-up results."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ctacal.cli import accuracy
+from ctacal.cli.accuracy import Entrant, Options, prove, prove_file
+from ctacal.cli.app import app
+from ctacal.errors import Code, Refusal, UsageError
+from ctacal.evaluate.accuracy.results import COLUMNS, NO_DEPOSIT, counted_kinds, read_results
+from ctacal.geometry import Geometry
+from ctacal.labels import Calcium, LabelMap
+from ctacal.nn.known_study import KnownStudy, StudyFacts, read_test_study, write_test_study
+from ctacal.scores import SCCT_2016, ScoringRule
+from ctacal.simulate.anatomy.calcium import Kind
+from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS
+from ctacal.study import ModelInfo, Prediction, Predictor
+from ctacal.volume import Volume
+
+GRID = Geometry.from_spacing((4, 30, 30), (3.0, 1.0, 1.0))
+PLAQUE, WALL, WIRE, FAINT, NOISE = (np.s_[1, 2:4, 2:5], np.s_[2, 10:14, 10:12], np.s_[1, 25, 20:23],
+                                    np.s_[3, 5:8, 20:23], np.s_[0, 20:22, 3:5])  # fmt: skip
+FACTS = StudyFacts(
+    11, "slow", 9.0, {"LM": 0.0, "LAD": 9.0, "LCX": 0.0, "RCA": 0.0},
+    ("aortic_wall", "sternal_wire", "lymph_node"), {"LM": 0.0, "LAD": 2.0, "LCX": 0.0, "RCA": 0.0},
+)  # fmt: skip
+
+
+def drawn(path: Path, facts: StudyFacts = FACTS, *, with_kinds: bool = True) -> Path:
+    """A plaque of 6 mm2 at 250 HU in the LAD (Agatston 12), wall of 8 mm2 at 350, wire of 3 mm2 at 900, a node under
+    the threshold, and noise of 4 mm2 at 150."""
+    hu = np.full(GRID.shape, 40, np.int16)
+    labels, deposits = np.zeros(GRID.shape, np.uint8), np.zeros(GRID.shape, np.uint8)
+    for place, value, label, deposit in (
+        (PLAQUE, 250, Calcium.LAD, VESSEL_LABELS["LAD"]),
+        (WALL, 350, Calcium.OTHER, KIND_LABELS[Kind.AORTIC_WALL]),
+        (WIRE, 900, Calcium.OTHER, KIND_LABELS[Kind.STERNAL_WIRE]),
+        (FAINT, 120, Calcium.OTHER, KIND_LABELS[Kind.LYMPH_NODE]),
+        (NOISE, 150, 0, 0),
+    ):
+        hu[place], labels[place], deposits[place] = value, label, deposit
+    write_test_study(path, Volume(hu, GRID), labels, deposits if with_kinds else None, facts)
+    return path
+
+
+def study(tmp_path: Path) -> KnownStudy:
+    return read_test_study(drawn(tmp_path / "one.npz"))
+
+
+def says(*places: object, label: Calcium = Calcium.LAD, told: Mapping[str, float] | None = None) -> Predictor:
+    """A predictor that labels these places in every scan."""
+
+    def predict(volume: Volume, _: ScoringRule) -> Prediction:
+        labels = np.zeros(volume.geometry.shape, np.uint8)
+        for place in places:
+            labels[place] = label  # type: ignore[index]
+        return Prediction(LabelMap(labels, volume.geometry), ModelInfo("toy", "1", "a"), None, told)
+
+    return predict
+
+
+def refuses(volume: Volume, rule: ScoringRule) -> Prediction:
+    raise Refusal(Code.HEART_NOT_FOUND, "no heart here")
+
+
+def breaks(volume: Volume, rule: ScoringRule) -> Prediction:
+    raise RuntimeError("a defect")
+
+
+def entrant(name: str, predict: Predictor) -> Entrant:
+    return Entrant(ModelInfo(name, "1", f"digest of {name}"), predict)
+
+
+def test_scores_by_hand(tmp_path: Path) -> None:
+    row = prove(study(tmp_path), says(PLAQUE))
+    assert (row["status"], row["reason"], row["patient"], row["centre"]) == ("scored", "", "11", "slow")
+    assert row["true_agatston"] == row["true_lad"] == row["agatston"] == row["agatston_lad"] == pytest.approx(12)
+    assert (row["agatston_rca"], row["agatston_coronary"]) == (0, 0)
+    assert (row["gated_agatston"], row["gated_lad"], row["true_mass_mg_lad"]) == (9, 9, 2)
+    assert row["kinds_present"] == "aortic_wall lymph_node sternal_wire"
+    assert row["kinds_visible"] == "aortic_wall sternal_wire"
+    assert row["kinds_counted"] == ""
+    assert set(row) <= set(COLUMNS)
+
+
+def test_false_positives_by_kind(tmp_path: Path) -> None:
+    """Wall 8 mm2 x 3; wire 3 x 4; noise 4 x 1; a faint node adds nothing."""
+    row = prove(study(tmp_path), says(PLAQUE, WALL, WIRE, FAINT, NOISE, label=Calcium.CORONARY))
+    counted = counted_kinds(row)
+    assert counted == pytest.approx({"aortic_wall": 24, "sternal_wire": 12, NO_DEPOSIT: 4})
+    assert row["agatston"] == row["agatston_coronary"] == pytest.approx(12 + sum(counted.values()))
+
+
+def test_other_calcium_called_other_is_right(tmp_path: Path) -> None:
+    row = prove(study(tmp_path), says(WALL, WIRE, label=Calcium.OTHER))
+    assert (row["agatston"], row["kinds_counted"]) == (0, "")
+
+
+def test_a_speck_below_the_floor_adds_nothing(tmp_path: Path) -> None:
+    """One voxel of the wall touches no other and scores 1 mm2; of half the size it would not count."""
+    rule = ScoringRule(name="mine", source="here", min_area_mm2=2.0)
+    assert prove(study(tmp_path), says(np.s_[2, 10, 10]), rule)["kinds_counted"] == ""
+    assert counted_kinds(prove(study(tmp_path), says(np.s_[2, 10, 10]), SCCT_2016)) == {"aortic_wall": 3}
+
+
+def test_kinds_may_be_unknown(tmp_path: Path) -> None:
+    row = prove(read_test_study(drawn(tmp_path / "one.npz", with_kinds=False)), says(WALL))
+    assert (row["kinds_visible"], row["kinds_counted"]) == ("", "")
+
+
+def test_what_the_predictor_tells_is_written_through(tmp_path: Path) -> None:
+    told = {
+        "coronary_certainty": 0.9,
+        "excess_mass_mg_LAD": 1.5,
+        "gated_equivalent_agatston": 7.5,
+        "p_0": 0.1,
+        "p_1_100": 0.7,
+        "p_400": 0.05,
+    }
+    row = prove(study(tmp_path), says(PLAQUE, told=told))
+    assert (row["certainty"], row["mass_mg_lad"], row["mass_mg_rca"]) == (0.9, 1.5, None)
+    assert row["gated_equivalent_agatston"] == 7.5
+    assert [row[name] for name in ("p_0", "p_1_100", "p_101_400", "p_400")] == [0.1, 0.7, None, 0.05]
+
+
+def test_refusal_and_defect_are_lines(tmp_path: Path) -> None:
+    assert prove(study(tmp_path), refuses)["reason"] == "HEART_NOT_FOUND: no heart here"
+    row = prove(study(tmp_path), breaks)
+    assert (row["status"], row["reason"]) == ("failed", "RuntimeError: a defect")
+    assert row["true_agatston"] == pytest.approx(12)
+    assert "agatston" not in row
+
+
+def test_known_lines_are_kept_and_failed_ones_done_again(tmp_path: Path) -> None:
+    path = drawn(tmp_path / "one.npz")
+    told = {"cohort": "c", "cohort_kind": "simulated", "ctacal": "0"}
+    entrants = [entrant("good", says(PLAQUE)), entrant("bad", breaks)]
+    first = {(r["cohort"], r["study"], r["model_digest"]): r for r in prove_file(path, entrants, known={}, told=told)}
+    again = [entrant("good", breaks), entrant("bad", says(WALL))]
+    good, bad = prove_file(path, again, known=first, told=told)
+    assert good is first["c", "one", "digest of good"]
+    assert (bad["status"], bad["agatston"]) == ("scored", pytest.approx(24))
+    drawn(path, StudyFacts(12, "fast"))
+    good, _ = prove_file(path, again, known=first, told=told)
+    assert good["status"] == "failed", "another file of the same name is scored anew"
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Path:
+    folder = tmp_path / "cohort"
+    folder.mkdir()
+    for number in range(3):
+        drawn(folder / f"study-{number}.npz", StudyFacts(number // 2, "slow"))
+    (folder / "study-1a.npz").write_bytes(b"nothing")
+    return folder
+
+
+@pytest.fixture
+def toy_model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """``--model toy`` is a predictor that notes when it runs."""
+    runs: list[str] = []
+
+    class Toy:
+        info = ModelInfo("toy", "1", "toy-digest")
+
+        def __call__(self, volume: Volume, rule: ScoringRule) -> Prediction:
+            runs.append("run")
+            return says(PLAQUE)(volume, rule)
+
+    monkeypatch.setattr(accuracy, "load_model", lambda folder: Toy())
+    return runs
+
+
+def test_a_cohort_by_the_command(tmp_path: Path, cohort: Path, toy_model: list[str]) -> None:
+    """One file is broken, the baseline finds no heart: lines with reasons; a second run scores nothing again."""
+    typed = ["accuracy", str(cohort), "-o", str(tmp_path / "out"), "--model", "toy"]
+    done = CliRunner().invoke(app, typed)
+    assert done.exit_code == 1, done.output
+    assert "3 scored, 5 not" in done.output
+    rows = read_results(tmp_path / "out" / "results.csv")
+    assert [(row["study"], row["predictor"], row["status"]) for row in rows] == [
+        ("study-0", "toy", "scored"), ("study-0", "threshold", "refused"),
+        ("study-1", "toy", "scored"), ("study-1", "threshold", "refused"),
+        ("study-1a", "toy", "failed"), ("study-1a", "threshold", "failed"),
+        ("study-2", "toy", "scored"), ("study-2", "threshold", "refused"),
+    ]  # fmt: skip
+    assert all(row["agatston"] == pytest.approx(12) for row in rows if row["status"] == "scored")
+    assert "HEART_NOT_FOUND" in rows[1]["reason"]
+    assert "not a test study" in rows[4]["reason"]
+    assert len(toy_model) == 3
+    assert CliRunner().invoke(app, typed).exit_code == 1
+    assert len(toy_model) == 3
+    assert read_results(tmp_path / "out" / "results.csv") == rows
+
+
+def test_a_cut_leaves_what_was_done(
+    tmp_path: Path, cohort: Path, toy_model: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(volume: Volume, rule: ScoringRule) -> Prediction:
+        if len(toy_model) == 2:
+            raise KeyboardInterrupt
+        return refuses(volume, rule)
+
+    monkeypatch.setattr(accuracy, "predict_threshold", cut)
+    options = Options(cohort=cohort, out=tmp_path, models=[Path("toy")])
+    with pytest.raises(KeyboardInterrupt):
+        accuracy.run(options)
+    assert [row["study"] for row in read_results(tmp_path / "results.csv")] == ["study-0", "study-0"]
+    monkeypatch.setattr(accuracy, "predict_threshold", refuses)
+    assert accuracy.run(options) == 1
+    assert len(read_results(tmp_path / "results.csv")) == 8
+    assert len(toy_model) == 4
+
+
+def test_other_cohorts_in_the_same_folder_are_kept(tmp_path: Path, cohort: Path, toy_model: list[str]) -> None:
+    accuracy.run(Options(cohort=cohort, out=tmp_path / "out", models=[Path("toy")]))
+    other = cohort.rename(tmp_path / "other")
+    accuracy.run(Options(cohort=other, out=tmp_path / "out", models=[Path("toy")], kind="inserted"))
+    rows = read_results(tmp_path / "out" / "results.csv")
+    assert [(row["cohort"], row["cohort_kind"]) for row in rows] == [("cohort", "simulated")] * 8 + [
+        ("other", "inserted")
+    ] * 8
+
+
+def test_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="give a COHORT"):
+        accuracy.run(Options(cohort=None, out=tmp_path))
+    with pytest.raises(UsageError, match="no test studies"):
+        accuracy.run(Options(cohort=tmp_path, out=tmp_path))
+    drawn(tmp_path / "one.npz")
+    with pytest.raises(UsageError, match="--kind drawn: known are simulated, inserted"):
+        accuracy.run(Options(cohort=tmp_path, out=tmp_path, kind="drawn"))
+    (tmp_path / "results.csv").write_text("study,agatston\na,1\n")
+    with pytest.raises(UsageError, match="choose another folder"):
+        accuracy.run(Options(cohort=tmp_path, out=tmp_path))

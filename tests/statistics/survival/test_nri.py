@@ -1,0 +1,200 @@
+"""Against R's nricens (``nri.json``), against copies of patients, and what cannot be had."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ctacal.statistics.survival.cox import CoxModel, cox, predicted_risk
+from ctacal.statistics.survival.movement import MOVES, moves
+from ctacal.statistics.survival.nri import (
+    ReclassificationStudy,
+    _influence,
+    approach,
+    bootstrap_reclassification,
+    refit,
+)
+from ctacal.statistics.survival.reclassification import (
+    Estimator,
+    discrimination_improvement,
+    net_reclassification,
+    reclassification_table,
+)
+from ctacal.statistics.survival.survival_data import SurvivalData
+from tests.statistics.survival.oracle import columns, numbers, survival
+
+R, RISK, PBC = numbers("nri"), columns("pbc_pred_t2000"), survival("pbc")
+NRICENS = ("NRI", "NRI+", "NRI-", "Pr(Up|Case)", "Pr(Down|Case)", "Pr(Down|Ctrl)", "Pr(Up|Ctrl)")
+STANDARD = np.column_stack([columns("pbc")[name] for name in ("age", "lbili", "albumin")])
+NEW = np.column_stack([STANDARD, columns("pbc")["protime"]])
+
+
+def shares(data: SurvivalData, cutoffs: tuple[float, ...], estimator: Estimator) -> list[float | None]:
+    r = net_reclassification(data, RISK["p_std"], RISK["p_new"], 2000, cutoffs=cutoffs, estimator=estimator)
+    parts = [r.total.estimate, r.event.estimate, r.nonevent.estimate]
+    return [*parts, r.up_event, r.down_event, r.down_nonevent, r.up_nonevent]
+
+
+@pytest.mark.parametrize(("key", "cutoffs"), [("category_0.2_0.4_km", (0.2, 0.4)), ("diff0_km", ())])
+def test_kaplan_meier_nri_as_r(key: str, cutoffs: tuple[float, ...]) -> None:
+    expected = [R["nricens"][key][name] for name in NRICENS]
+    assert shares(PBC, cutoffs, "kaplan-meier") == pytest.approx(expected, abs=2e-15)
+
+
+@pytest.mark.parametrize(("key", "cutoffs"), [("category_0.2_0.4_ipw", (0.2, 0.4)), ("diff0_ipw", ())])
+def test_ipw_nri_as_r(key: str, cutoffs: tuple[float, ...]) -> None:
+    """nricens lets the censorings of a day come before its events; here events come first, as in timeROC."""
+    expected = [R["nricens"][key][name] for name in NRICENS]
+    censored_first = SurvivalData(PBC.time + 1e-6 * PBC.event, PBC.event, "days")
+    assert shares(censored_first, cutoffs, "ipw") == pytest.approx(expected, abs=2e-15)
+    assert shares(PBC, cutoffs, "ipw") == pytest.approx(expected, abs=1e-4)
+
+
+def test_idi_as_r() -> None:
+    idi = discrimination_improvement(PBC, RISK["p_std_step"], RISK["p_new_step"], 2000).total.estimate
+    assert idi == pytest.approx(R["survIDINRI"]["IDI"][0], abs=5e-4)  # R prints three digits
+
+
+def test_without_censoring_nri_and_idi_are_those_of_a_binary_outcome() -> None:
+    rng = np.random.default_rng(3)
+    time, old, new = rng.exponential(size=300), rng.random(300), rng.random(300)
+    data, died = SurvivalData(time, np.ones(300)), time <= 1
+    up, down = new > old, new < old
+    expected = up[died].mean() - down[died].mean() + down[~died].mean() - up[~died].mean()
+    for estimator in ("kaplan-meier", "ipw"):
+        total = net_reclassification(data, old, new, 1, estimator=estimator).total  # type: ignore[arg-type]
+        assert total.estimate == pytest.approx(expected, abs=1e-12)
+    rise = new - old
+    idi = discrimination_improvement(data, old, new, 1)
+    assert idi.total.estimate == pytest.approx(rise[died].mean() - rise[~died].mean(), abs=1e-12)
+    assert idi.event.estimate == pytest.approx(rise[died].mean(), abs=1e-12)
+
+
+def test_table_adds_up() -> None:
+    table = reclassification_table(PBC, RISK["p_std"], RISK["p_new"], 2000, (0.2, 0.4))
+    assert table.classes == ("0 to 0.2", "0.2 to 0.4", "0.4 to 1")
+    assert table.counts.sum() == 312
+    np.testing.assert_allclose(table.events + table.nonevents, table.counts)
+
+
+def test_weights_are_copies_of_a_patient() -> None:
+    times = np.random.default_rng(5).integers(0, 4, 312)
+    copies = np.repeat(np.arange(312), times)
+    found = []
+    for rows, weight in ((np.arange(312), times.astype(float)), (copies, np.ones(len(copies)))):
+        rows = rows[np.argsort(-PBC.time[rows], kind="stable")]
+        weight = weight[rows] if len(rows) == 312 else weight
+        out = np.zeros(len(MOVES))
+        risks = RISK["p_std"][rows], RISK["p_new"][rows]
+        moves(PBC.time[rows], PBC.event[rows], weight, *risks, 2000.0, np.array([0.2, 0.4]), out)
+        found.append(out)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-13)
+
+
+def test_a_resample_is_fitted_as_the_weighted_model() -> None:
+    weight = np.random.default_rng(6).integers(0, 4, 312).astype(float)
+    full, weighted = cox(PBC, NEW), cox(PBC, NEW, weights=weight)
+    assert isinstance(full, CoxModel) and isinstance(weighted, CoxModel)
+    d, risk = full.design, np.empty(312)
+    chosen, expected = weight[d.order] > 0, predicted_risk(weighted, NEW, 2000)[d.order]
+    moved = full.beta.copy()
+    approach(moved, _influence(full), weight[d.order] / weight.mean())
+    goal = weighted.coefficient * d.scale
+    assert np.abs(moved - goal).max() < 0.6 * np.abs(full.beta - goal).max()
+    for near in (full.beta, np.zeros(4), moved):
+        refit(d.x, d.start, d.time, d.event, weight[d.order], True, near, 2000.0, risk)
+        np.testing.assert_allclose(risk[chosen], expected[chosen], rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def study() -> ReclassificationStudy:
+    return bootstrap_reclassification(
+        PBC, STANDARD, NEW, NEW[:, ::-1], horizon=2000, cutoffs=(0.2, 0.4), resamples=1000
+    )
+
+
+def test_bootstrap_as_r(study: ReclassificationStudy) -> None:
+    nri = study.find("model", "category-free", "kaplan-meier").total
+    assert nri.estimate == pytest.approx(R["nricens"]["diff0_km"]["NRI"], abs=1e-12)
+    expected = R["nricens"]["diff0_km_boot200_refit_ci"]  # of 200 resamples: its ends vary by some 0.05
+    assert [nri.low, nri.high] == pytest.approx([expected["lo"], expected["hi"]], abs=0.15)
+    assert "refits the models, 1000 resamples" in nri.method
+
+
+def test_the_same_model_as_reader_differs_by_nothing(study: ReclassificationStudy) -> None:
+    """Its covariates stand in another order: fits differ in the last digits, which moves no patient."""
+    for kind in ("categorical", "IDI"):
+        total = study.find("model - reader", kind, "ipw").total  # type: ignore[arg-type]
+        assert [total.estimate, total.low, total.high] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert [name for name, _ in study.tests] == ["model", "reader"]
+    assert study.tests[0][1].statistic == pytest.approx(study.tests[1][1].statistic, rel=1e-9)
+    assert len(study.results) == 15
+
+
+def test_same_seed_same_numbers_and_progress() -> None:
+    told: list[tuple[int, int]] = []
+
+    def run(seed: int, **more: Any) -> ReclassificationStudy:
+        return bootstrap_reclassification(PBC, STANDARD, NEW, horizon=2000, resamples=20, seed=seed, **more)
+
+    first = run(1, progress=lambda done, total: told.append((done, total)))
+    assert first == run(1)
+    assert first != run(2)
+    assert told == [(done, 20) for done in range(1, 21)]
+    assert {result.comparison for result in first.results} == {"model"}
+    with pytest.raises(ValueError, match="no categorical measure"):
+        first.find("model", "categorical", "ipw")
+
+
+def test_reasons() -> None:
+    def reason(horizon: float, data: SurvivalData = PBC, model: Any = NEW, reference: Any = STANDARD) -> str:
+        study = bootstrap_reclassification(data, reference, model, horizon=horizon, resamples=2)
+        assert study.results == ()
+        return study.reason
+
+    assert reason(1) == "no event by 1 days"
+    assert reason(1e6) == "follow-up ends at 4556 days, before 1e+06"
+    assert reason(2000, model=np.column_stack([STANDARD, np.ones(312)])).startswith(
+        "model cannot be fitted: x4: does not"
+    )
+    three = SurvivalData([1, 2, 3], [1, 0, 0])
+    assert reason(2, three, [[3.0], [1], [2]], [[1.0], [1], [1]]).startswith("reference cannot be fitted: x1")
+    fixed = net_reclassification(SurvivalData([1, 2, 3], [0, 0, 0]), [0.1] * 3, [0.2] * 3, 2)
+    assert (fixed.total.estimate, fixed.up_event, fixed.total.reason) == (None, None, "no event by 2 years")
+    assert net_reclassification(PBC, RISK["p_std"], RISK["p_new"], 2000).total.reason.startswith(
+        "no interval with given"
+    )
+    not_nested = bootstrap_reclassification(PBC, NEW, STANDARD, horizon=2000, resamples=2)
+    assert not_nested.tests[0][1].reason == "the reference model is not nested in it"
+
+
+def test_category_that_a_resample_lacks_or_separates_still_has_risks() -> None:
+    """A score that a single patient holds: absent from a third of the resamples."""
+    rare = np.column_stack([STANDARD, np.arange(312) == 2])
+    study = bootstrap_reclassification(PBC, STANDARD, rare, horizon=2000, resamples=50)
+    total = study.find("model", "IDI", "ipw").total
+    assert total.estimate is not None and total.low is not None
+    assert total.reason == ""
+
+
+def test_wrong_input_is_named() -> None:
+    risk = RISK["p_std"]
+    with pytest.raises(ValueError, match=r"number 0 \(from 0\) is 2"):
+        net_reclassification(PBC, risk, [2.0, *risk[1:]], 2000)
+    with pytest.raises(ValueError, match="for each of 312"):
+        net_reclassification(PBC, risk, risk[1:], 2000)
+    with pytest.raises(ValueError, match="must rise between 0 and 1"):
+        net_reclassification(PBC, risk, risk, 2000, cutoffs=[0.4, 0.2])
+    with pytest.raises(ValueError, match="1 resample or more"):
+        bootstrap_reclassification(PBC, STANDARD, NEW, horizon=2000, resamples=0)
+
+
+def test_resamples_without_events_are_left_out_and_counted() -> None:
+    """Two events among 40: one resample in eight holds none."""
+    rng = np.random.default_rng(1)
+    time = np.arange(1.0, 41)
+    data, x = SurvivalData(time, (time == 5) | (time == 9)), rng.normal(size=40)
+    study = bootstrap_reclassification(data, x, np.column_stack([x, rng.normal(size=40)]), horizon=20, resamples=200)
+    total = study.find("model", "category-free", "kaplan-meier").total
+    assert "of 200 resamples give no value and are left out" in total.reason
+    assert total.low is not None and np.isfinite([total.low, total.high]).all()

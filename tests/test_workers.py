@@ -1,0 +1,103 @@
+"""Tasks in processes: in order, whatever dies on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from ctacal.workers import AHEAD, Failure, ordered
+
+
+def square(number: int) -> int:
+    if number == 0:
+        time.sleep(0.3)  # the first is the slowest
+    return number * number
+
+
+def faulty(number: int) -> int:
+    if number == 1:
+        raise ValueError("one is no good")
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def named(number: int) -> MappingProxyType[str, int]:
+    return MappingProxyType({"number": number})
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order(workers: int) -> None:
+    assert list(ordered(square, range(7), workers=workers)) == [0, 1, 4, 9, 16, 25, 36]
+    assert list(ordered(square, [], workers=workers)) == []
+
+
+def test_what_raises_or_is_killed_costs_its_own_task_only() -> None:
+    results = list(ordered(faulty, range(6), workers=2))
+    assert [result for result in results if not isinstance(result, Failure)] == [0, 3, 4, 5]
+    raised, killed = results[1:3]
+    assert isinstance(raised, Failure)
+    assert isinstance(killed, Failure)
+    assert raised.reason == "ValueError: one is no good"
+    assert "faulty" in raised.traceback
+    assert "-9" in killed.reason
+
+
+def test_read_only_mappings_come_through() -> None:
+    """Scores hold them, and pickle alone refuses them."""
+    assert [dict(result) for result in ordered(named, [5], workers=2) if not isinstance(result, Failure)] == [
+        {"number": 5}
+    ]
+
+
+def test_does_not_run_far_ahead_of_who_takes() -> None:
+    taken = 0
+
+    def tasks() -> Iterator[int]:
+        nonlocal taken
+        for number in count(1):
+            taken += 1
+            yield number
+
+    results = ordered(square, tasks(), workers=2)
+    assert list(islice(results, 3)) == [1, 4, 9]
+    assert taken <= 3 + AHEAD * 2
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    """Lest half-made studies go on beside those of the next run."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, sys, time\n"
+        "from ctacal.workers import ordered\n"
+        "def told(number):\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    time.sleep(600)\n"
+        "if __name__ == '__main__':\n"
+        "    list(ordered(told, range(2), workers=2))\n"
+    )
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        workers = [int(parent.stdout.readline()) for _ in range(2)]
+        parent.kill()
+        parent.wait()
+        deadline = time.monotonic() + 20
+        while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert not [pid for pid in workers if alive(pid)]
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; a zombie that nobody has collected does not."""
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
