@@ -62,7 +62,7 @@ def test_the_documented_toml_is_right(tmp_path: Path) -> None:
 
 def test_the_example_in_the_docs_and_the_recipe_say_the_same() -> None:
     recipe = read_recipe(ROOT / "recipes" / "paper.toml")
-    example = read_config(ROOT / "src" / "ctacal" / "outcomes" / "example.toml")
+    example = read_config(ROOT / "src" / "ctacal" / "evaluate" / "outcomes" / "example.toml")
     assert recipe.outcomes.columns() == example.columns()
     assert recipe.published.categories == (908, 596, 354, 413)
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import ctacal
-from ctacal.cli import samples, simulated_samples
+from ctacal.cli import samples
 from ctacal.errors import UsageError
+from ctacal.jobs import simulated_samples
 from ctacal.jobs.simulated_samples import HELD_OUT, KnownSet, SampleSet, make_samples, make_test_studies, sample_of
 from ctacal.labels import Calcium
 from ctacal.nn.classes import NOT_CORONARY
