@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from ctacal.atomic import whole_file, write_text
+from ctacal.dicom.choose import candidates
 from ctacal.dicom.series import Study
+from ctacal.dicom.stack import Stack
 from ctacal.errors import Code, Reason
 from ctacal.labels import Calcium, LabelMap
 from ctacal.results_table import COLUMNS, result_row, write_results_csv
@@ -67,6 +69,18 @@ def test_scored(tmp_path: Path) -> None:
     assert content["study"]["acquisition"]["slice_spacing_mm"] == pytest.approx(3.0)
     assert "emission" in content["study"]["why"]
     assert set(content["timing_s"]) == {"choose", "read", "predict", "quality", "score"}
+
+
+def test_stack_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is built when the candidates are ranked; decoding and the result take the same one."""
+    study, build, built = ctac(tmp_path), Stack.of, []
+    monkeypatch.setattr(Stack, "of", lambda *args, **options: built.append(1) or build(*args, **options))
+    ranked = candidates(study)
+    result = score_study(study, predict_marker, ranked=ranked)
+    assert result.scan is not None
+    assert result.scan.stack is ranked[0].stack
+    assert len(built) == 1
+    assert checked(result)["agatston"] == checked(score_study(study, predict_marker))["agatston"]
 
 
 def test_other_calcium_is_reported_but_not_counted(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from ctacal.atomic import write_text
 from ctacal.dicom.choose import Candidate, Choice, candidates, choose_among, is_sharp_kernel
 from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.series import Series, Study
-from ctacal.dicom.volume import read_volume
+from ctacal.dicom.stack import Stack
+from ctacal.dicom.volume import decode_volume
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.heart import HeartMask, blood_pool_noise_hu, find_heart
 from ctacal.labels import Calcium, LabelMap
@@ -83,6 +84,8 @@ Predictor = Callable[[Volume, ScoringRule], Prediction]
 class Scan:
     """The arrays behind a result, for pictures and label files; not part of its JSON form."""
 
+    stack: Stack
+    """The images in the order of the volume's slices, before it was made canonical."""
     volume: Volume
     labels: LabelMap
     heart: HeartMask | None
@@ -176,20 +179,22 @@ def score_study(
     mass_calibration: float | None = None,
     fill_gaps: bool = False,
     untilt: bool = False,
+    ranked: tuple[Candidate, ...] | None = None,
 ) -> StudyResult:
     """Score the coronary calcium of one study; never raises for what is wrong with the study.
 
     ``series_uid`` asks for a series instead of the likeliest CTAC; ``mass_calibration`` (mg/cm3 per HU) adds the mass;
-    ``fill_gaps`` and ``untilt`` accept, with a warning, what is refused otherwise.
+    ``fill_gaps`` and ``untilt`` accept, with a warning, what is refused otherwise. ``ranked`` are the study's
+    ``candidates`` if the caller has them; they then decide about gaps and tilt, and the two options are unused.
     """
     timer = _Timer()
-    ranked: tuple[Candidate, ...] = ()
     choice: Choice | None = None
     try:
         with timer.stage("choose"):
-            ranked = candidates(study, fill_gaps=fill_gaps, untilt=untilt)
+            if ranked is None:
+                ranked = candidates(study, fill_gaps=fill_gaps, untilt=untilt)
             choice = choose_among(ranked, study, series_uid)
-        return _score_series(study, choice, predict, rule, mass_calibration, timer, fill_gaps=fill_gaps, untilt=untilt)
+        return _score_series(study, choice, predict, rule, mass_calibration, timer)
     except Refusal as refusal:
         reason = refusal.reason
     except MemoryError:
@@ -201,7 +206,7 @@ def score_study(
         status="refused",
         study_uid=study.uid,
         reasons=(*study.notes, reason),
-        candidates=ranked,
+        candidates=ranked or (),
         series=choice.series if choice else None,
         why=choice.why if choice else "",
         rule=rule,
@@ -216,14 +221,11 @@ def _score_series(
     rule: ScoringRule,
     mass_calibration: float | None,
     timer: "_Timer",
-    *,
-    fill_gaps: bool,
-    untilt: bool,
 ) -> StudyResult:
     header = choice.series.header
     rule = rule.at_kvp(header.kvp)
     with timer.stage("read"):
-        volume, notes = read_volume(choice.series, fill_gaps=fill_gaps, untilt=untilt)
+        volume, notes = decode_volume(choice.stack)
     with timer.stage("predict"):
         prediction = predict(volume, rule)
     with timer.stage("quality"):
@@ -232,7 +234,7 @@ def _score_series(
     with timer.stage("score"):
         lesions, scores = score_label_map(volume, prediction.labels, rule, mass_calibration=mass_calibration)
     quality = _quality_notes(choice.series, rule, heart, noise_sd_hu)
-    reasons = (*study.notes, *choice.notes, *notes, *quality, *prediction.reasons)
+    reasons = (*study.notes, *choice.notes, *choice.series.notes, *notes, *quality, *prediction.reasons)
     return StudyResult(
         status="scored_with_warnings" if reasons else "scored",
         study_uid=study.uid,
@@ -247,7 +249,7 @@ def _score_series(
         uncertainty=prediction.uncertainty,
         figures=prediction.figures,
         timing_s=timer.seconds,
-        scan=Scan(volume, prediction.labels, heart, lesions),
+        scan=Scan(choice.stack, volume, prediction.labels, heart, lesions),
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ctacal.dicom.choose import candidates, choose_series
+from ctacal.dicom.stack import Stack
 from ctacal.errors import Code, Refusal
 from tests.dicom_series import (
     Grid,
@@ -55,6 +56,18 @@ def test_ctac_among_diagnostic_ct_localizer_and_emission(tmp_path, modality):
     assert codes(choice) == []
     unfit = {one.series.uid: one.unfit.code for one in choice.candidates if one.unfit}
     assert unfit == {uid("series", "scout"): Code.LOCALIZER, uid("series", "emission"): Code.NOT_CT}
+
+
+def test_the_choice_carries_the_stack(tmp_path):
+    """Whoever decodes or refers to the images need not order them again; a series has a stack or a reason."""
+    study_with(tmp_path, ct_series(), ct_series(name="short")[:3], emission_image())
+    choice = chosen(tmp_path)
+    by_hand = Stack.of(choice.series.slices)
+    assert choice.stack.slices == by_hand.slices
+    np.testing.assert_array_equal(choice.stack.geometry.affine, by_hand.geometry.affine)
+    assert [(candidate.stack is None, candidate.unfit is None) for candidate in choice.candidates] == [
+        (False, True), (True, False), (True, False),
+    ]  # fmt: skip
 
 
 def test_emission_frame_outweighs_words(tmp_path):

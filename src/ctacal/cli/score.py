@@ -11,7 +11,7 @@ import typer
 
 from ctacal import __version__
 from ctacal.cli.progress import progress
-from ctacal.dicom.choose import candidates
+from ctacal.dicom.choose import Candidate, candidates
 from ctacal.dicom.seg import referenced_series_uid
 from ctacal.dicom.series import Intake, Study, read_studies
 from ctacal.dicom.source import SkippedFile
@@ -68,12 +68,23 @@ class Chosen:
     warning: str = ""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Task:
+    """A series to score."""
+
+    study: Study
+    series_uid: str | None
+    """None lets the study's own choice decide, or refuse."""
+    ranked: tuple[Candidate, ...] | None = None
+    """The study's candidates, if they are known already."""
+
+
 def run(paths: Sequence[Path], out: Path, options: Options) -> int:
     """Score and write; returns the exit status: 0 all scored, 1 some refused or nothing found."""
     chosen, rule, writers = _chosen(options), named_rule(options.rule), known_writers(options.write)
     pseudonymiser = _pseudonymiser(options)
     intake = _read(paths)
-    tasks = [(study, uid) for study in intake.studies for uid in _series_asked(study, options)]
+    tasks = [task for study in intake.studies for task in _tasks(study, options)]
     if options.labels and len(tasks) > 1:
         raise UsageError(f"--labels scores one series, but {len(tasks)} were found; give one study (or --series UID)")
     rows: list[Row] = []
@@ -82,8 +93,8 @@ def run(paths: Sequence[Path], out: Path, options: Options) -> int:
         typer.echo(chosen.warning, err=True)
     try:
         with progress("scoring", len(tasks)) as advance:
-            for study, uid in tasks:
-                rows.append(_score_one(study, uid, out, chosen, rule, writers, options, pseudonymiser))
+            for task in tasks:
+                rows.append(_score_one(task, out, chosen, rule, writers, options, pseudonymiser))
                 advance()
     finally:
         write_results_csv(out / "results.csv", rows)
@@ -95,8 +106,7 @@ def run(paths: Sequence[Path], out: Path, options: Options) -> int:
 
 
 def _score_one(
-    study: Study,
-    series_uid: str | None,
+    task: Task,
     out: Path,
     chosen: Chosen,
     rule: ScoringRule,
@@ -104,6 +114,7 @@ def _score_one(
     options: Options,
     pseudonymiser: Pseudonymiser | None,
 ) -> Row:
+    study, series_uid = task.study, task.series_uid
     told_uid = pseudonymiser.uid if pseudonymiser else str
     folder = out / folder_name(told_uid(study.uid))
     if options.series == "each" and series_uid:
@@ -118,6 +129,7 @@ def _score_one(
             mass_calibration=options.mass_calibration,
             fill_gaps=options.fill_gaps,
             untilt=options.untilt,
+            ranked=task.ranked,
         )
         if pseudonymiser:
             result = pseudonymiser.result(result, study)
@@ -184,15 +196,15 @@ def ships_weights() -> bool:
     return (WEIGHTS / "model.json").is_file()
 
 
-def _series_asked(study: Study, options: Options) -> list[str | None]:
-    """SeriesInstanceUIDs to score; None lets the study's own choice decide (and refuse)."""
+def _tasks(study: Study, options: Options) -> list[Task]:
+    """The series of a study to score."""
     if options.series == "best":
-        return [referenced_series_uid(options.labels) if options.labels else None]
+        return [Task(study, referenced_series_uid(options.labels) if options.labels else None)]
     if options.series != "each":
-        return [options.series]
+        return [Task(study, options.series)]
     ranked = candidates(study, fill_gaps=options.fill_gaps, untilt=options.untilt)
     fit = dict.fromkeys(candidate.series.uid for candidate in ranked if candidate.unfit is None)
-    return list(fit) or [None]
+    return [Task(study, uid, ranked) for uid in fit or (None,)]
 
 
 def _read(paths: Sequence[Path]) -> Intake:

@@ -103,11 +103,13 @@ _ACQUISITION_CLUES = (_low_dose, _ctac_kvp, _ctac_thickness)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A series with what speaks for it, or the reason why it cannot be scored."""
+    """A series with the clues that speak for it, and its stack or the reason why it has none."""
 
     series: Series
     points: int
     why: str
+    stack: Stack | None
+    """None exactly if the series is unfit."""
     unfit: Reason | None
 
 
@@ -116,6 +118,7 @@ class Choice:
     """The series to score, why, and what the others were."""
 
     series: Series
+    stack: Stack
     why: str
     notes: tuple[Reason, ...]
     candidates: tuple[Candidate, ...]
@@ -145,12 +148,12 @@ def choose_among(ranked: tuple[Candidate, ...], study: Study, wanted_uid: str | 
             Code.MIXED_PATIENTS, f"images of {len(patients)} patient IDs share this study's UID; separate them"
         )
     asked = ranked if wanted_uid is None else _only(ranked, wanted_uid)
-    fit = [candidate for candidate in asked if candidate.unfit is None]
+    fit = [(candidate, candidate.stack) for candidate in asked if candidate.stack is not None]
     if not fit:
         raise _nothing_fits(asked)
-    best = fit[0]
+    best, stack = fit[0]
     why = f"asked for; {best.why}" if wanted_uid else best.why
-    return Choice(best.series, why, _notes(best, fit, study), ranked)
+    return Choice(best.series, stack, why, _notes(best, [candidate for candidate, _ in fit], study), ranked)
 
 
 def _only(ranked: Sequence[Candidate], wanted_uid: str) -> tuple[Candidate, ...]:
@@ -163,8 +166,18 @@ def _only(ranked: Sequence[Candidate], wanted_uid: str) -> tuple[Candidate, ...]
 def _candidate(series: Series, study: Study, *, fill_gaps: bool, untilt: bool) -> Candidate:
     held = [clue for clue in CLUES if clue.holds(series, study)]
     why = ", ".join(clue.words for clue in held) or "an axial CT"
-    unfit = _unfit(series, fill_gaps=fill_gaps, untilt=untilt)
-    return Candidate(series, sum(clue.points for clue in held), why, unfit)
+    stack, unfit = _stack_or_reason(series, fill_gaps=fill_gaps, untilt=untilt)
+    return Candidate(series, sum(clue.points for clue in held), why, stack, unfit)
+
+
+def _stack_or_reason(series: Series, *, fill_gaps: bool, untilt: bool) -> tuple[Stack | None, Reason | None]:
+    """The series' stack, or the reason why the series cannot be scored."""
+    if unfit := _unfit_by_header(series):
+        return None, unfit
+    try:
+        return Stack.of(series.slices, fill_gaps=fill_gaps, untilt=untilt), None
+    except Refusal as refusal:
+        return None, refusal.reason
 
 
 def _preference(candidate: Candidate) -> tuple[object, ...]:
@@ -174,7 +187,7 @@ def _preference(candidate: Candidate) -> tuple[object, ...]:
     return (candidate.unfit is not None, -candidate.points, *ties)
 
 
-def _unfit(series: Series, *, fill_gaps: bool, untilt: bool) -> Reason | None:
+def _unfit_by_header(series: Series) -> Reason | None:
     header = series.header
     if header.rescale_type.lower() in _MU_UNITS or (header.modality != "CT" and _MU_MAP_WORDS.search(header.text)):
         return Reason(Code.MU_MAP, "an attenuation map (cm-1), not a CT in Hounsfield units; send the CT itself")
@@ -187,10 +200,6 @@ def _unfit(series: Series, *, fill_gaps: bool, untilt: bool) -> Reason | None:
     agents = {one.header.contrast_agent for one in series.slices}
     if given := [agent for agent in agents if not _NO_CONTRAST.match(agent)]:
         return Reason(Code.CONTRAST_GIVEN, f"contrast agent {given[0]!r}: enhanced blood reads as calcium")
-    try:
-        Stack.of(series.slices, fill_gaps=fill_gaps, untilt=untilt)
-    except Refusal as refusal:
-        return refusal.reason
     return None
 
 

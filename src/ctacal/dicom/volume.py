@@ -1,4 +1,4 @@
-"""``read_volume``: a series of DICOM images -> a ``Volume`` in Hounsfield units."""
+"""A ``Stack`` of DICOM images, or a series of them -> a ``Volume`` in Hounsfield units."""
 
 import numpy as np
 
@@ -11,17 +11,22 @@ from ctacal.volume import Volume
 
 
 def read_volume(series: Series, *, fill_gaps: bool = False, untilt: bool = False) -> tuple[Volume, tuple[Reason, ...]]:
-    """Decode a series into a canonical volume, with the notes of what had to be done.
+    """Stack and decode a series into a canonical volume; return it with notes of every correction.
 
     ``fill_gaps`` interpolates missing slices, ``untilt`` resamples a gantry tilt away; without them such a series is
-    refused. Raises ``Refusal``.
+    refused. Raises ``Refusal``. Whoever holds the series' stack already calls ``decode_volume``.
     """
-    stack = Stack.of(series.slices, fill_gaps=fill_gaps, untilt=untilt)
+    volume, notes = decode_volume(Stack.of(series.slices, fill_gaps=fill_gaps, untilt=untilt))
+    return volume, (*series.notes, *notes)
+
+
+def decode_volume(stack: Stack) -> tuple[Volume, tuple[Reason, ...]]:
+    """Decode a stack into a canonical volume; return it with notes of every correction. Raises ``Refusal``."""
     hu, notes = decode_hu(stack)
     volume = Volume(hu, stack.geometry)
     if stack.tilted:
         volume = _without_tilt(volume)
-    return volume.canonical(), (*series.notes, *stack.notes, *notes)
+    return volume.canonical(), (*stack.notes, *notes)
 
 
 def _without_tilt(volume: Volume) -> Volume:

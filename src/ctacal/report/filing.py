@@ -44,8 +44,8 @@ class Filing:
 
         Raises ``Refusal`` where no valid object can be made of them.
         """
-        series, _ = scored(result)
-        stack = Stack.of(series.slices, fill_gaps=True, untilt=True)
+        series, scan = scored(result)
+        stack = scan.stack
         multi_frame = any(one.frame for one in series.slices)
         slices = series.slices if multi_frame else [one for one in stack.slices if one]
         about = cleaned(read_patient_and_study(slices[0])) if about is None else about

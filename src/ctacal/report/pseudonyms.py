@@ -20,6 +20,7 @@ from ctacal.dicom.choose import Candidate
 from ctacal.dicom.header import SeriesHeader, Slice
 from ctacal.dicom.series import Series, Study
 from ctacal.dicom.source import SkippedFile
+from ctacal.dicom.stack import Stack
 from ctacal.errors import Reason, UsageError
 from ctacal.study import StudyResult
 
@@ -119,6 +120,7 @@ class Pseudonymiser:
             series=self._series(result.series, scrub) if result.series else None,
             why=scrub(result.why),
             model=model,
+            scan=replace(result.scan, stack=self._stack(result.scan.stack, scrub)) if result.scan else None,
         )
 
     def skipped(self, files: Iterable[SkippedFile]) -> list[SkippedFile]:
@@ -145,19 +147,24 @@ class Pseudonymiser:
 
     def _candidate(self, one: Candidate, scrub: Callable[[str], str]) -> Candidate:
         unfit = self._reason(one.unfit, scrub) if one.unfit else None
-        return replace(one, series=self._series(one.series, scrub), why=scrub(one.why), unfit=unfit)
+        stack = self._stack(one.stack, scrub) if one.stack else None
+        return replace(one, series=self._series(one.series, scrub), why=scrub(one.why), stack=stack, unfit=unfit)
 
     def _series(self, series: Series, scrub: Callable[[str], str]) -> Series:
-        headers: dict[SeriesHeader, SeriesHeader] = {}
-        slices = []
-        for one in series.slices:
-            if one.header not in headers:
-                headers[one.header] = self._header(one.header)
-            slices.append(self._slice(one, headers[one.header]))
-        return replace(series, slices=tuple(slices), notes=tuple(self._reason(note, scrub) for note in series.notes))
+        notes = tuple(self._reason(note, scrub) for note in series.notes)
+        return replace(series, slices=self._slices(series.slices), notes=notes)
 
-    def _slice(self, one: Slice, header: SeriesHeader) -> Slice:
-        return replace(one, header=header, sop_instance_uid=str(self.uid(one.sop_instance_uid)))
+    def _stack(self, stack: Stack, scrub: Callable[[str], str]) -> Stack:
+        present = iter(self._slices(tuple(slice_ for slice_ in stack.slices if slice_ is not None)))
+        slices = tuple(None if slice_ is None else next(present) for slice_ in stack.slices)
+        return replace(stack, slices=slices, notes=tuple(self._reason(note, scrub) for note in stack.notes))
+
+    def _slices(self, slices: tuple[Slice, ...]) -> tuple[Slice, ...]:
+        headers = {header: self._header(header) for header in {slice_.header for slice_ in slices}}
+        return tuple(self._slice(slice_, headers[slice_.header]) for slice_ in slices)
+
+    def _slice(self, slice_: Slice, header: SeriesHeader) -> Slice:
+        return replace(slice_, header=header, sop_instance_uid=str(self.uid(slice_.sop_instance_uid)))
 
     def _header(self, header: SeriesHeader) -> SeriesHeader:
         held = Dataset()
