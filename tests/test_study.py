@@ -12,7 +12,6 @@ import jsonschema
 import numpy as np
 import pytest
 
-from ctacal.atomic import whole_file, write_text
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.series import Study
 from ctacal.dicom.stack import Stack
@@ -171,16 +170,6 @@ def test_the_same_study_gives_the_same_result(tmp_path: Path) -> None:
     first, second = (score_study(study, predict_marker).to_json() for _ in range(2))
     assert first.pop("timing_s").keys() == second.pop("timing_s").keys()
     assert first == second
-
-
-def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "result.json"
-    write_text(path, "first")
-    with pytest.raises(RuntimeError, match="cut"), whole_file(path) as temporary:
-        temporary.write_text("half of the sec")
-        raise RuntimeError("cut")
-    assert path.read_text() == "first"
-    assert [file.name for file in path.parent.iterdir()] == ["result.json"]
 
 
 def test_table_keeps_refused_studies_and_disarms_formulas(tmp_path: Path) -> None:
