@@ -28,7 +28,7 @@ from ctacal.nn.config import NetworkConfig
 from ctacal.nn.export import write_onnx
 from ctacal.nn.inputs import channels_of
 from ctacal.nn.networks import build, parameters_of
-from ctacal.nn.predict import RUNTIMES, Run
+from ctacal.nn.runtime import RUNTIMES, Run
 
 CROP = (40, 160, 160)
 """Slices, rows and columns of a heart with its margin: what ours sees of a study."""

@@ -9,6 +9,7 @@ ROOT = Path(ctacal.__file__).parent
 STAGES = (
     "errors",
     "arrays",
+    "progress",
     "fields",
     "atomic",
     "templates",

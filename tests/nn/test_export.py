@@ -23,9 +23,11 @@ from ctacal.nn.checkpoint import read_checkpoint
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.export import ForScoring, checkpoint_of_model, export, weights_of, write_onnx
+from ctacal.nn.heart_stage import locate_heart
 from ctacal.nn.inputs import channels_of
-from ctacal.nn.predict import Model, Stage, load_model, locate_heart
+from ctacal.nn.predict import Model, load_model
 from ctacal.nn.published import DenseFeatures, PublishedSystem
+from ctacal.nn.runtime import Stage
 from ctacal.scores import SCCT_2016
 from ctacal.study import ModelInfo
 from ctacal.volume import Volume

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from ctacal.nn.answer import Answer
 from ctacal.nn.batches import Batch
 from ctacal.nn.classes import BY_VESSEL, NOT_CORONARY, allowed
 from ctacal.nn.config import LossConfig
 from ctacal.nn.losses import Loss, focal_loss, hardest, mass_loss, tversky_loss, widened
+from ctacal.nn.output import Output
 
 ALLOWED = torch.from_numpy(allowed(BY_VESSEL))
 P = np.array([0.4, 0.1, 0.2, 0.05, 0.05, 0.2])
@@ -70,7 +70,7 @@ def loss_of(hu: float, heart: float, truth: int = 0) -> dict[str, float]:
         torch.zeros(1, 6, 40, 40), image, labels, torch.full((1, 40, 40), heart), torch.full((1, 4), torch.nan)
     )
     loss = Loss(LossConfig(), BY_VESSEL, only_heart=False, pixel_mm=1.0)
-    return loss(Answer(logits, torch.ones(1, 4)), batch)[1]
+    return loss(Output(logits, torch.ones(1, 4)), batch)[1]
 
 
 def test_what_can_score_weighs_most() -> None:

@@ -33,10 +33,10 @@ def test_dense_features_have_densenet_121s_size() -> None:
 
 
 def test_published_system_answers() -> None:
-    answer = PublishedSystem().eval()(torch.zeros(6, 1, 32, 40), 2)
-    assert answer.logits.shape == (6, len(CORONARY_OR_OTHER), 32, 40)
-    assert answer.heart is not None
-    assert answer.heart.shape == (6, 1, 32, 40)
+    output = PublishedSystem().eval()(torch.zeros(6, 1, 32, 40), 2)
+    assert output.logits.shape == (6, len(CORONARY_OR_OTHER), 32, 40)
+    assert output.heart is not None
+    assert output.heart.shape == (6, 1, 32, 40)
 
 
 def test_neighbours_stay_within_their_sequence() -> None:
@@ -64,11 +64,11 @@ def test_sizes_of_ours() -> None:
 @pytest.mark.parametrize("slices", [1, 5])
 def test_calcium_network_answers(config: NetworkConfig, slices: int) -> None:
     channels = channels_of(config)
-    answer = CalciumNet(config).eval()(torch.zeros(slices, channels, 16, 24))
-    assert answer.logits.shape == (slices, len(BY_VESSEL), 16, 24)
-    assert (answer.mass_mg is not None) == config.mass_head
-    if answer.mass_mg is not None:
-        assert answer.mass_mg.shape == (slices, 4)
+    output = CalciumNet(config).eval()(torch.zeros(slices, channels, 16, 24))
+    assert output.logits.shape == (slices, len(BY_VESSEL), 16, 24)
+    assert (output.mass_mg is not None) == config.mass_head
+    if output.mass_mg is not None:
+        assert output.mass_mg.shape == (slices, 4)
 
 
 def test_a_new_network_finds_calcium_rare() -> None:

@@ -13,12 +13,16 @@ from ctacal.arrays import Floats32
 from ctacal.errors import Code, UsageError
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
-from ctacal.nn import predict
+from ctacal.nn.calcium_stage import as_soft_kernel
 from ctacal.nn.calibration import CATEGORY_KEYS, Calibration
+from ctacal.nn.card import Measured, add_to_card
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.fitness import Figures
 from ctacal.nn.gated import GatedScale
+from ctacal.nn.mass import excess_mass_mg
+from ctacal.nn.predict import load_model
+from ctacal.nn.runtime import RUNTIMES
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.volume import Volume
 from tests.nn.test_export import ball, by_hand
@@ -76,10 +80,10 @@ def test_mass_is_kept_by_blur() -> None:
     spread[0, 2:5, 2:5] = 40 + 100
     sharp[0, 4, 7] = 500
     spread[0, 7, 0:3] = 75
-    one, other = (predict.excess_mass_mg(hu, probability, near, classes, 2.0) for hu in (sharp, spread))
+    one, other = (excess_mass_mg(hu, probability, near, classes, 2.0) for hu in (sharp, spread))
     assert one == other
     assert one == {"LM": 0.0, "LAD": 0.0, "LCX": 0.0, "RCA": pytest.approx(900 * 2 / 1000 / 1.28, abs=0.01)}
-    assert predict.excess_mass_mg(sharp, probability[:, :3], near, (0, 5, 6), 2.0) is None
+    assert excess_mass_mg(sharp, probability[:, :3], near, (0, 5, 6), 2.0) is None
 
 
 @pytest.mark.parametrize(("least", "score"), [(0.3, 108.0), (0.5, 54.0), (0.8, 0.0)])
@@ -137,19 +141,23 @@ def model_folder(folder: Path, **more: Any) -> Path:
 
 @pytest.fixture
 def no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(predict.RUNTIMES, "onnxruntime", lambda content, threads: lambda x: [x])
+    monkeypatch.setitem(RUNTIMES, "onnxruntime", lambda content, threads: lambda x: [x])
 
 
 @pytest.mark.usefixtures("no_runtime")
 def test_the_card_holds_calibration_and_range(tmp_path: Path) -> None:
     calibration = Calibration(slope=0.7, interval_width=2.5, studies=120, against="true labels")
     folder = model_folder(tmp_path, facts={"licence": "Apache-2.0"})
-    digest = predict.load_model(folder).info.digest
+    digest = load_model(folder).info.digest
     scale = GatedScale(scale=5.0, power=1.0, least_mg=1.0)
-    predict.add_to_card(
-        folder, least_coronary=0.6, calibration=calibration, training_range={"pixel_mm": (0.6, 2.0)}, gated_scale=scale
-    )
-    model = predict.load_model(folder)
+    rule = replace(SCCT_2016, name="mine", min_area_mm2=2.0, kvp_factors=((100.0, 1.14), (120.0, 1.0)))
+    measured = Measured(
+        least_coronary=0.6, calibration=calibration, training_range={"pixel_mm": (0.6, 2.0)}, gated_scale=scale,
+        rule=rule,
+    )  # fmt: skip
+    add_to_card(folder, measured)
+    model = load_model(folder)
+    assert model.rule == rule
     assert model.info.digest == digest
     assert model.card["facts"] == {"licence": "Apache-2.0"}
     assert model.calibration == calibration
@@ -159,16 +167,19 @@ def test_the_card_holds_calibration_and_range(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_runtime")
 def test_a_card_without_them(tmp_path: Path) -> None:
-    model = predict.load_model(model_folder(tmp_path))
+    model = load_model(model_folder(tmp_path))
     assert model.calibration is None
     assert model.training_range == {}
+    assert model.rule == SCCT_2016
 
 
 @pytest.mark.usefixtures("no_runtime")
-@pytest.mark.parametrize("wrong", [{"calibration": {"slope": "steep"}}, {"training_range": {"pixel_mm": 1.0}}])
+@pytest.mark.parametrize(
+    "wrong", [{"calibration": {"slope": "steep"}}, {"training_range": {"pixel_mm": 1.0}}, {"rule": {"name": "mine"}}]
+)
 def test_a_card_that_is_wrong(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
-        predict.load_model(model_folder(tmp_path, **wrong))
+        load_model(model_folder(tmp_path, **wrong))
 
 
 def test_a_kernel_that_enhances_edges_is_looked_at_through_a_blur() -> None:
@@ -180,9 +191,9 @@ def test_a_kernel_that_enhances_edges_is_looked_at_through_a_blur() -> None:
         noise_sd_hu=45.0, noise_grain_mm=0.45, slice_correlation=0.0, slice_spacing_mm=3.0, pixel_mm=0.8, field_mm=50.0,
         blood_hu=40.0, border_blur_mm=None, metal_mm3=0.0,
     )  # fmt: skip
-    seen = predict._as_soft_kernel(volume, figures)
+    seen = as_soft_kernel(volume, figures)
     assert (seen.hu[:2] >= 130).sum() < 0.02 * (volume.hu[:2] >= 130).sum()
     assert seen.hu[2, 33, 33] > 450
     for name, value in (("noise_grain_mm", 0.8), ("noise_sd_hu", 15.0), ("noise_grain_mm", None)):
         like: Figures = replace(figures, **{name: value})
-        assert predict._as_soft_kernel(volume, like) is volume
+        assert as_soft_kernel(volume, like) is volume

@@ -234,12 +234,12 @@ def test_perfect_answers_have_perfect_figures() -> None:
             self.left = [sample.labels for sample in toys()]
 
         def forward(self, x: torch.Tensor) -> object:
-            from ctacal.nn.answer import Answer
             from ctacal.nn.classes import BY_VESSEL
+            from ctacal.nn.output import Output
 
             labels = np.pad(self.left.pop(0), ((0, 0), *((0, n - 40) for n in x.shape[2:])))
             classes = np.array([BY_VESSEL.index(int(label)) for label in labels.ravel()]).reshape(labels.shape)
-            return Answer(torch.nn.functional.one_hot(torch.from_numpy(classes), 6).movedim(-1, 1).float())
+            return Output(torch.nn.functional.one_hot(torch.from_numpy(classes), 6).movedim(-1, 1).float())
 
     result = validate(Oracle(), toys(), TINY)
     assert (result.kappa, result.exact, result.sensitivity, result.specificity, result.dice) == (1, 1, 1, 1, 1)

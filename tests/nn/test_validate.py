@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ctacal.labels import Calcium
-from ctacal.nn.answer import Answer
 from ctacal.nn.config import NetworkConfig
+from ctacal.nn.output import Output
 from ctacal.nn.samples import Sample
 from ctacal.nn.validate import validate
 from ctacal.statistics.agreement import risk_categories, weighted_kappa
@@ -22,15 +22,15 @@ class Says(torch.nn.Module):
         self.left = answers
         self.classes = classes
 
-    def forward(self, x: torch.Tensor) -> Answer:
+    def forward(self, x: torch.Tensor) -> Output:
         mask = self.left.pop(0)
         mask = np.pad(mask, ((0, 0), *((0, n - side) for n, side in zip(x.shape[2:], mask.shape[1:], strict=True))))
         found = torch.from_numpy(mask).float()
         if self.classes == 1:
-            return Answer(found[:, None] * 2 - 1)
+            return Output(found[:, None] * 2 - 1)
         logits = torch.zeros(len(x), self.classes, *x.shape[2:])
         logits[:, 0], logits[:, 2] = 1 - found, found  # 2: the LAD
-        return Answer(logits)
+        return Output(logits)
 
 
 def coronary(sample: Sample) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

@@ -9,10 +9,11 @@ import typer
 from ctacal.cli.progress import progress
 from ctacal.errors import Refusal, UsageError
 from ctacal.nn.calibration import KnownScore, LesionDoubts, fit_calibration
+from ctacal.nn.card import Measured, add_to_card
 from ctacal.nn.fitness import Figures, training_range
 from ctacal.nn.gated import GatedScale, fit_gated_scale
 from ctacal.nn.known_study import read_test_study
-from ctacal.nn.predict import Model, add_to_card, load_model
+from ctacal.nn.predict import Model, load_model
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.statistics.agreement import cross_table, risk_categories, weighted_kappa
 
@@ -65,9 +66,9 @@ def _gathered(model: Model, paths: list[Path]) -> tuple[list[Known], list[str]]:
 
 def _known(model: Model, path: Path) -> Known:
     study = read_test_study(path)
-    seen = model.find(study.volume, SCCT_2016)
+    seen = model.raw_output(study.volume, SCCT_2016)
     return Known(
-        tuple(replace(model, least_coronary=least).answered(seen).doubts for least in LEAST_CORONARY),
+        tuple(replace(model, least_coronary=least).decide(seen).doubts for least in LEAST_CORONARY),
         seen.figures,
         sum((seen.mass_mg or {}).values()),
         score_label_map(study.volume, study.labels, SCCT_2016)[1].agatston.total,
@@ -79,13 +80,14 @@ def _measure(model_folder: Path, model: Model, found: list[Known]) -> None:
     """Raises ``ValueError`` where the studies are too few."""
     chosen = best_threshold(found)
     rows = [KnownScore(one.doubts[chosen], one.true_agatston) for one in found]
-    add_to_card(
-        model_folder,
+    measured = Measured(
         least_coronary=LEAST_CORONARY[chosen],
         calibration=fit_calibration(rows, against=AGAINST),
         training_range=_with_augmentation(training_range(one.figures for one in found), model),
         gated_scale=_gated_scale(found),
+        rule=SCCT_2016,
     )
+    add_to_card(model_folder, measured)
 
 
 def _with_augmentation(known: dict[str, tuple[float, float]], model: Model) -> dict[str, tuple[float, float]]:

@@ -85,7 +85,8 @@ def _installation() -> dict[str, Any]:
 
 def _model() -> dict[str, Any] | str:
     """The model that ships, and whether its files are those that its card names."""
-    from ctacal.nn.predict import WEIGHTS, load_model, read_card
+    from ctacal.nn.card import read_card
+    from ctacal.nn.predict import WEIGHTS, load_model
 
     if not ships_weights():
         return "none ships with this version"

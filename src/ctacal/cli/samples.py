@@ -119,7 +119,8 @@ def _known(centres: Sequence[str]) -> tuple[str, ...]:
 def _site(options: Options) -> int:
     """A site's own annotated studies, by a table."""
     from ctacal.nn.annotated import cache_annotated
-    from ctacal.nn.predict import load_model, locate_heart
+    from ctacal.nn.heart_stage import locate_heart
+    from ctacal.nn.predict import load_model
 
     if options.table is None:
         raise UsageError("--table names the site's studies (CSV: study, labels, split)")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ctacal.arrays import Floats32
-from ctacal.nn.config import AugmentationConfig, Range, SamplingConfig
+from ctacal.nn.config import AugmentationConfig, SamplingConfig, UniformRange
 from ctacal.nn.inputs import heart_centre_index
 from ctacal.nn.samples import Sample
 
@@ -178,5 +178,5 @@ def _smooth(array: Floats32, pixels: float) -> Floats32:
     return np.asarray(ndimage.gaussian_filter(array, (0.0, pixels, pixels), truncate=3.0), np.float32)
 
 
-def _drawn(between: Range, random: Random) -> float:
+def _drawn(between: UniformRange, random: Random) -> float:
     return float(random.uniform(*between))

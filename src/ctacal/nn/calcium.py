@@ -5,10 +5,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from ctacal.labels import NAMED_VESSELS
-from ctacal.nn.answer import Answer
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.inputs import HEART_CHANNEL, HU_CHANNELS, channels_of
+from ctacal.nn.output import Output
 from ctacal.nn.unet import SliceUNet
 
 RARE_CLASS_LOGIT = -4.0
@@ -42,13 +42,13 @@ class CalciumNet(nn.Module):
         self.mass = nn.Conv2d(width, len(NAMED_VESSELS), 1) if config.mass_head else None
         self._begin_rare(classes)
 
-    def forward(self, x: Tensor, sequences: int = 1) -> Answer:
+    def forward(self, x: Tensor, sequences: int = 1) -> Output:
         """Logits (slices, 6, rows, columns); mass_mg (slices, 4)."""
         features = self.trunk(x, sequences)  # (s, w0, r/2, c/2)
         logits = self.to_pixels(features)  # (s, 6, r, c)
         if self.refine:
             logits = self.last(torch.cat([logits, x[:, :HU_CHANNELS]], dim=1))
-        return Answer(logits, self._mass_mg(features, x) if self.mass is not None else None)
+        return Output(logits, self._mass_mg(features, x) if self.mass is not None else None)
 
     def _mass_mg(self, features: Tensor, x: Tensor) -> Tensor:
         """A map of mg per vessel, summed over what lies in the heart."""

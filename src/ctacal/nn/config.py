@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from ctacal.fields import read_toml
 
-Range = tuple[float, float]
+UniformRange = tuple[float, float]
 """Lowest and highest value of a uniform draw."""
 
 
@@ -129,24 +129,24 @@ class AugmentationConfig:
     shift_mm: float = 12.0
     """Of the crop, in plane, either way."""
     rotation_degrees: float = 8.0
-    scale: Range = (0.9, 1.1)
-    noise_sd_hu: Range = (0.0, 15.0)
-    noise_grain_pixels: Range = (0.0, 1.0)
+    scale: UniformRange = (0.9, 1.1)
+    noise_sd_hu: UniformRange = (0.0, 15.0)
+    noise_grain_pixels: UniformRange = (0.0, 1.0)
     """Gaussian SD that gives added noise its grain."""
-    blur_pixels: Range = (0.0, 0.7)
-    sharpen: Range = (0.0, 0.5)
+    blur_pixels: UniformRange = (0.0, 0.7)
+    sharpen: UniformRange = (0.0, 0.5)
     """Share of the unsharp mask that is added: a sharper kernel."""
     sharpen_share: float = 0.25
     """How many sequences are sharpened; the others are blurred."""
     thick_share: float = 0.15
     """How many sequences have neighbouring slices averaged two by two."""
-    contrast: Range = (0.96, 1.04)
+    contrast: UniformRange = (0.96, 1.04)
     offset_hu: float = 8.0
     heart_shift_mm: float = 4.0
     """Of the heart mask alone: stage 1 errs too."""
     heart_shift_along_mm: float = 9.0
     """Along the patient: at its ends stage 1 errs most."""
-    heart_grow_mm: Range = (-3.0, 5.0)
+    heart_grow_mm: UniformRange = (-3.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,6 @@
 """A model for scoring: ONNX files of any number of slices, and a card with their digests; and the way back to torch."""
 
 import hashlib
-import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,20 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from ctacal import __version__
-from ctacal.atomic import whole_file, write_text
+from ctacal.atomic import whole_file
 from ctacal.errors import CtacalError, UsageError
 from ctacal.fields import from_fields
+from ctacal.nn.card import CARD_NAME, read_card, write_card
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import NetworkConfig, Recipe
 from ctacal.nn.convlstm import BothWays
 from ctacal.nn.inputs import channels_of
 from ctacal.nn.networks import build, classes_of, parameters_of
-from ctacal.nn.predict import WEIGHTS, load_model, read_card
+from ctacal.nn.predict import WEIGHTS, load_model
 
 OPSET = 20
 """Of ONNX: the newest that every runtime of 2024 and later reads (own choice)."""
-
-CARD_NAME = "model.json"
 
 PARITY = 1e-4
 """The largest difference to torch, in probability, that a model may have."""
@@ -48,15 +46,15 @@ class ForScoring(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(slices, channels, rows, columns) -> probability (slices, classes, rows, columns), mass_mg (slices, 4)."""
-        answer = self.network(x, 1)
-        if answer.logits.shape[1] == 1:
-            return (answer.logits.sigmoid(),)
-        probability = softmax_in_steps(answer.logits)
-        if answer.heart is not None:  # the published system: no lesion outside of its heart
-            inside = (answer.heart > 0).to(probability.dtype)
+        output = self.network(x, 1)
+        if output.logits.shape[1] == 1:
+            return (output.logits.sigmoid(),)
+        probability = softmax_in_steps(output.logits)
+        if output.heart is not None:  # the published system: no lesion outside of its heart
+            inside = (output.heart > 0).to(probability.dtype)
             lesion = probability[:, 1:] * inside
             probability = torch.cat([1 - lesion.sum(dim=1, keepdim=True), lesion], dim=1)
-        return (probability,) if answer.mass_mg is None else (probability, answer.mass_mg)
+        return (probability,) if output.mass_mg is None else (probability, output.mass_mg)
 
 
 def softmax_in_steps(logits: Tensor) -> Tensor:
@@ -87,12 +85,6 @@ def export(
     return write_card(
         out, {"format": 1, "name": name, "version": version, "stages": stages, "facts": dict(facts or {})}
     )
-
-
-def write_card(folder: Path, card: Mapping[str, Any]) -> Path:
-    """Write ``model.json``."""
-    write_text(folder / CARD_NAME, json.dumps(card, indent=2) + "\n")
-    return folder / CARD_NAME
 
 
 def export_stage(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:

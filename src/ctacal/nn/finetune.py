@@ -7,10 +7,12 @@ from pathlib import Path
 
 from ctacal.errors import UsageError
 from ctacal.nn.annotated import cache_annotated
+from ctacal.nn.card import write_card
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import DataConfig, Recipe
-from ctacal.nn.export import checkpoint_of_model, export_stage, write_card
-from ctacal.nn.predict import Model, load_model, locate_heart
+from ctacal.nn.export import checkpoint_of_model, export_stage
+from ctacal.nn.heart_stage import locate_heart
+from ctacal.nn.predict import Model, load_model
 from ctacal.nn.samples import SampleFolder
 from ctacal.nn.train import Report, fit, write_guard
 from ctacal.nn.validate import Validation, validate

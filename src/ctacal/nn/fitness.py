@@ -69,7 +69,7 @@ class Figures:
     """Volume above ``METAL_ABOVE_HU`` in the heart or within ``METAL_REACH_MM``."""
 
 
-Range = Mapping[str, tuple[float, float]]
+TrainingRange = Mapping[str, tuple[float, float]]
 """Low and high end of each figure over the training scans."""
 
 
@@ -130,7 +130,7 @@ CODES: Mapping[str, tuple[Code, str]] = {
 """Of each figure that has a range: its reason code and its name for a person."""
 
 
-def doubts_about(figures: Figures, known: Range) -> Iterator[Reason]:
+def doubts_about(figures: Figures, known: TrainingRange) -> Iterator[Reason]:
     """What a reader should know of a scan unlike the training range; contrast and metal are told of without one."""
     contrast = figures.blood_hu is not None and figures.blood_hu > CONTRAST_ABOVE_HU
     if contrast:

@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from ctacal.nn.answer import Answer
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.inputs import channels_of
+from ctacal.nn.output import Output
 from ctacal.nn.unet import SliceUNet, ToPixels
 
 
@@ -16,6 +16,6 @@ class HeartNet(nn.Module):
         self.trunk = SliceUNet(channels_of(config), config)
         self.head = ToPixels(config.widths[0], 1, config.unshuffle)
 
-    def forward(self, x: Tensor, sequences: int = 1) -> Answer:
+    def forward(self, x: Tensor, sequences: int = 1) -> Output:
         """Logits (slices, 1, rows, columns)."""
-        return Answer(self.head(self.trunk(x, sequences)))
+        return Output(self.head(self.trunk(x, sequences)))

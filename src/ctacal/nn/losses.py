@@ -5,11 +5,11 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ctacal.labels import CORONARY_LABELS, NAMED_VESSELS, Calcium
-from ctacal.nn.answer import Answer
 from ctacal.nn.batches import Batch
 from ctacal.nn.classes import Classes, allowed, is_coronary
 from ctacal.nn.config import LossConfig
 from ctacal.nn.inputs import HEART_REACH_MM
+from ctacal.nn.output import Output
 
 SMOOTH = 10.0
 """Voxels added above and below in overlap losses: a clip without calcium costs little for a false voxel or two (own
@@ -24,19 +24,19 @@ class Loss:
         self.reach = round(HEART_REACH_MM / pixel_mm)
         self.allowed = torch.from_numpy(allowed(classes))  # (truths, classes)
 
-    def __call__(self, answer: Answer, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    def __call__(self, output: Output, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """The loss to go down along, and each part of it by name."""
-        parts = self._parts(answer, batch)
+        parts = self._parts(output, batch)
         return torch.stack(list(parts.values())).sum(), {name: float(part.detach()) for name, part in parts.items()}
 
-    def _parts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+    def _parts(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         if self.only_heart:
-            return {"heart": heart_loss(answer.logits, batch.heart)}
-        parts = self._calcium(answer.logits, batch)
-        if answer.mass_mg is not None:
-            parts["mass"] = self.config.mass_weight * mass_loss(answer.mass_mg, batch.mass_mg)
-        if answer.heart is not None:
-            parts["heart"] = self.config.heart_weight * heart_loss(answer.heart, batch.heart)
+            return {"heart": heart_loss(output.logits, batch.heart)}
+        parts = self._calcium(output.logits, batch)
+        if output.mass_mg is not None:
+            parts["mass"] = self.config.mass_weight * mass_loss(output.mass_mg, batch.mass_mg)
+        if output.heart is not None:
+            parts["heart"] = self.config.heart_weight * heart_loss(output.heart, batch.heart)
         return parts
 
     def _calcium(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from ctacal.nn.published import PublishedSystem
 
 
 def build(config: NetworkConfig) -> nn.Module:
-    """The network with first weights by torch's random generator; it maps (x, sequences) to an ``Answer``."""
+    """Return the network, with random initial weights; it maps (x, sequences) to an ``Output``."""
     if config.kind == "heart":
         return HeartNet(config)
     return PublishedSystem() if config.kind == "published" else CalciumNet(config)

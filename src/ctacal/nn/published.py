@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from ctacal.nn.answer import Answer
 from ctacal.nn.classes import CORONARY_OR_OTHER
 from ctacal.nn.convlstm import ConvLSTM
+from ctacal.nn.output import Output
 
 FINE_CHANNELS = 3
 """Hidden channels of each of the two ConvLSTM layers."""
@@ -28,11 +28,11 @@ class PublishedSystem(nn.Module):
         self.heart = PublishedNet(2, fuse_by_maximum=False)
         self.lesion = PublishedNet(len(CORONARY_OR_OTHER), fuse_by_maximum=True)
 
-    def forward(self, x: Tensor, sequences: int = 1) -> Answer:
+    def forward(self, x: Tensor, sequences: int = 1) -> Output:
         """Lesion logits (slices, 3, rows, columns), to be kept within the heart (slices, 1, rows, columns)."""
         triples = neighbours(x, sequences)  # (s, 3, r, c)
         heart = self.heart(triples)  # (s, 2, r, c)
-        return Answer(self.lesion(triples), heart=heart[:, 1:] - heart[:, :1])
+        return Output(self.lesion(triples), heart=heart[:, 1:] - heart[:, :1])
 
 
 class PublishedNet(nn.Module):

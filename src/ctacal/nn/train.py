@@ -239,8 +239,8 @@ class Run:
             group["lr"] = learning_rate(self.step, config)
         self.trained.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
-            answer = self.trained(batch.x.to(memory_format=torch.channels_last), config.sequences)
-        loss, parts = self.loss(answer, batch)
+            output = self.trained(batch.x.to(memory_format=torch.channels_last), config.sequences)
+        loss, parts = self.loss(output, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)

@@ -83,10 +83,10 @@ def predicted_labels(network: nn.Module, clip: Clip, config: NetworkConfig) -> N
 @torch.no_grad()
 def _logits(network: nn.Module, clip: Clip, config: NetworkConfig) -> NDArray[np.float32]:
     device = next(network.parameters()).device
-    answer = network(input_of(clip, config).to(device))
-    logits: torch.Tensor = answer.logits.float()
-    if answer.heart is not None:  # the published system: no lesion outside of its heart
-        logits[:, 1:] = torch.where(answer.heart > 0, logits[:, 1:], -torch.inf)
+    output = network(input_of(clip, config).to(device))
+    logits: torch.Tensor = output.logits.float()
+    if output.heart is not None:  # the published system: no lesion outside of its heart
+        logits[:, 1:] = torch.where(output.heart > 0, logits[:, 1:], -torch.inf)
     return logits.cpu().numpy()
 
 

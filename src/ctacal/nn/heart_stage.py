@@ -1,0 +1,59 @@
+"""Stage 1 of scoring: locate the heart on the whole scan at 5 x 4 x 4 mm. No torch."""
+
+import numpy as np
+
+from ctacal.arrays import Floats32, Mask
+from ctacal.components import parts
+from ctacal.errors import Code, Refusal
+from ctacal.geometry import Geometry
+from ctacal.heart import HeartMask, grown
+from ctacal.nn.grids import body_part, index_map, network_view, resampled, whole_grid
+from ctacal.nn.inputs import heart_input
+from ctacal.nn.runtime import Stage
+from ctacal.volume import Volume
+
+MIN_HEART_ML = 100.0
+"""Smallest volume that is accepted as a heart, even if the scan cuts it off (own choice)."""
+
+
+def locate_heart(volume: Volume, stage: Stage) -> HeartMask:
+    """Return the heart on the scan's voxels: the largest connected part that the network finds.
+
+    Raises ``Refusal`` (``HEART_NOT_FOUND``) if that part is too small.
+    """
+    config = stage.config
+    grid = whole_grid(volume.geometry, (config.slice_mm, config.pixel_mm, config.pixel_mm), config.multiple)
+    hu = network_view(volume, grid)
+    body = body_part(hu, config.multiple)
+    hu, grid = hu[body], grid.crop(body)
+    probability = stage.run(heart_input(hu))[0][:, 0]  # (slices, rows, columns)
+    found = parts(probability >= 0.5, neighbours=6)
+    largest = found.mask_of(np.arange(found.count) == (found.sizes.argmax() if found.count else 0))
+    size_ml = float(np.count_nonzero(largest)) * grid.voxel_volume_mm3 / 1000.0
+    if size_ml < MIN_HEART_ML:
+        raise Refusal(
+            Code.HEART_NOT_FOUND, f"the network finds {size_ml:.0f} mL of heart; score a CT that shows the heart"
+        )
+    return _on_scan(np.where(_with_rim(largest), probability, 0.0), grid, volume.geometry)
+
+
+def _with_rim(mask: Mask) -> Mask:
+    """Grow the mask by one voxel in plane: the interpolated border lies between the last voxel inside and the first
+    outside."""
+    return grown(mask, 1.0, 1.0)
+
+
+def _on_scan(probability: Floats32, grid: Geometry, scan: Geometry) -> HeartMask:
+    """Interpolate to the part of the scan that holds the heart, and cut at a probability of one half."""
+    mask = np.zeros(scan.shape, bool)
+    start, step = index_map(scan, grid)
+    box = []
+    for axis, n in enumerate(scan.shape):
+        others = tuple(other for other in range(3) if other != axis)
+        at = np.flatnonzero((probability > 0).any(axis=others))
+        low = start[axis] + step[axis] * (at[0] - 1)
+        high = start[axis] + step[axis] * (at[-1] + 1)
+        box.append(slice(max(0, int(np.floor(low))), min(n, int(np.ceil(high)) + 1)))
+    part = (box[0], box[1], box[2])
+    mask[part] = resampled(probability, grid, scan.crop(part), fill=0.0) >= 0.5
+    return HeartMask(mask, scan)

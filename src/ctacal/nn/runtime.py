@@ -1,0 +1,53 @@
+"""Run an exported network by ONNX Runtime or OpenVINO. No torch."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Literal
+
+from ctacal.arrays import Floats32
+from ctacal.nn.config import NetworkConfig
+
+Run = Callable[[Floats32], list[Floats32]]
+"""A network that is ready to run: (slices, channels, rows, columns) -> its outputs."""
+
+RuntimeName = Literal["onnxruntime", "openvino"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Stage:
+    """One network that is ready to run, with its configuration."""
+
+    run: Run
+    config: NetworkConfig
+    classes: tuple[int, ...]
+    """The label value of each class."""
+
+
+def when_ready(started: "Future[Run]") -> Run:
+    """Return a network that waits for its session at the first call."""
+    return lambda x: started.result()(x)
+
+
+def _onnxruntime(content: bytes, threads: int) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return lambda x: session.run(None, {"x": x})
+
+
+def _openvino(content: bytes, threads: int) -> Run:
+    import openvino
+
+    core = openvino.Core()
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    network = core.compile_model(core.read_model(content), "CPU", settings)
+    return lambda x: list(network(x).values())
+
+
+RUNTIMES: dict[str, Callable[[bytes, int], Run]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+"""For each runtime, the function that starts a network from the bytes of its ONNX file and a number of threads."""
