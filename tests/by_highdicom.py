@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
+from ctacal.dicom.codes import Concept
 from ctacal.dicom.origin import decimals, derived_uid, make_repeatable
-from ctacal.dicom.seg_writer import Concept, Kind, Maker, Positions, SegmentOf
+from ctacal.dicom.seg_writer import Kind, Maker, Positions, SegmentOf
 
 
 def code(concept: Concept) -> Code:

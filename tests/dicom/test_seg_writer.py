@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ctacal.dicom.codes import Concept
 from ctacal.dicom.seg import read_segmentation
-from ctacal.dicom.seg_writer import Concept, Maker, SegmentOf, segmentation, write_segmentation
+from ctacal.dicom.seg_writer import Maker, SegmentOf, segmentation, write_segmentation
 from tests import by_highdicom
 from tests.dicom_series import Grid, ct_series, enhanced_ct, in_file_format
 

@@ -7,13 +7,13 @@ from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
+from ctacal.dicom.codes import ABNORMAL, CALCIFICATION, REGIONS
 from ctacal.dicom.origin import make_repeatable
 from ctacal.errors import Code as ReasonCode
 from ctacal.labels import Calcium
 from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing
 from ctacal.report.montage import slices_shown
 from ctacal.report.seg import labels_held
-from ctacal.report.vessels import ABNORMAL, CALCIFICATION, REGIONS
 from ctacal.scores import Tally
 from ctacal.study import NOTICE, StudyResult
 from tests.by_highdicom import code

@@ -11,6 +11,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
+from ctacal.dicom.codes import REGIONS
 from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.seg_writer import save
 from ctacal.dicom.sr import MeasuredGroup, read_measurements
@@ -19,7 +20,6 @@ from ctacal.labels import Calcium
 from ctacal.report.filing import Filing
 from ctacal.report.seg import result_segmentation
 from ctacal.report.sr import measurement_report
-from ctacal.report.vessels import REGIONS
 from ctacal.scores import SCCT_2016
 from ctacal.study import StudyResult, predict_from_file, score_study
 from tests.by_highdicom import differences

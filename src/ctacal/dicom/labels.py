@@ -8,36 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.dicom.codes import SNOMED_CODES
 from ctacal.dicom.seg import SegmentationImage, is_dicom, read_segmentation
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
 from ctacal.labels import Calcium, LabelMap
 from ctacal.volume import Volume, load_nifti, reoriented, require_same_grid
-
-SNOMED_CODES: Mapping[str, Calcium] = MappingProxyType(
-    {
-        "3227004": Calcium.LM,
-        "59438005": Calcium.LAD,
-        "57396003": Calcium.LCX,
-        "13647002": Calcium.RCA,
-        "41801008": Calcium.CORONARY,
-        "15825003": Calcium.OTHER,  # aorta
-        "34202007": Calcium.OTHER,  # aortic valve
-        "65197004": Calcium.OTHER,  # mitral annulus
-        "76848001": Calcium.OTHER,  # pericardium
-        "59441001": Calcium.OTHER,  # lymph node
-        "46750007": Calcium.OTHER,  # hilum of lung
-        "3120008": Calcium.OTHER,  # pleura
-        "56873002": Calcium.OTHER,  # sternum
-        "65818007": Calcium.OTHER,  # stent
-        "360129009": Calcium.OTHER,  # pacemaker lead
-        "77720000": Calcium.OTHER,  # clip
-        "14106009": Calcium.OTHER,  # pacemaker
-        "72506001": Calcium.OTHER,  # defibrillator
-        "385420005": Calcium.OTHER,  # contrast media
-    }
-)
-"""SNOMED CT codes of the anatomic region of a SEG segment (coronary arteries: CID 3015), or of the device it shows."""
 
 SEGMENT_NAMES: Mapping[str, Calcium] = MappingProxyType(
     {

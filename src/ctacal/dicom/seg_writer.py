@@ -16,6 +16,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, SegmentationStorage
 
 from ctacal.atomic import whole_file
+from ctacal.dicom.codes import Concept
 from ctacal.dicom.origin import Identity, decimals, derived_object, derived_uid, reference_to
 
 Positions = NDArray[np.float64]
@@ -25,26 +26,6 @@ Kind = Literal["BINARY", "LABELMAP"]
 
 LABELMAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
 _SAME_PLACE_MM = 1e-3
-
-
-@dataclass(frozen=True, slots=True)
-class Concept:
-    """A code with its meaning (PS3.3 8.8)."""
-
-    code: str
-    meaning: str
-    scheme: str = "SCT"
-
-    def __post_init__(self) -> None:
-        """Lengths are those of PS3.3 table 8.8-1."""
-        if not 0 < len(self.code) <= 16 or not 0 < len(self.meaning) <= 64:
-            raise ValueError(f"expected a code of up to 16 and a meaning of up to 64 characters, got {self}")
-
-    def coded(self) -> Dataset:
-        """As an item of a code sequence."""
-        item = Dataset()
-        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = self.code, self.scheme, self.meaning
-        return item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,11 @@ from typing import Literal
 import numpy as np
 from pydicom import Dataset
 
-from ctacal.dicom.seg_writer import Concept, Maker, SegmentOf, segmentation
+from ctacal.dicom.codes import ABNORMAL, CALCIFICATION, REGIONS, Concept
+from ctacal.dicom.seg_writer import Maker, SegmentOf, segmentation
 from ctacal.labels import Calcium
 from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing, scored
-from ctacal.report.vessels import ABNORMAL, CALCIFICATION, REGIONS, SEGMENT_LABELS, VESSEL_COLOURS
+from ctacal.report.vessels import SEGMENT_LABELS, VESSEL_COLOURS
 
 _FAMILIES = {
     "threshold": Concept("123104", "Morphological Operations", "DCM"),

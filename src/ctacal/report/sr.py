@@ -7,8 +7,8 @@ group says what kind of scan its numbers come from. Unverified and preliminary: 
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
+from ctacal.dicom.codes import ABNORMAL, CALCIFICATION, REGIONS, Concept
 from ctacal.dicom.origin import Identity, derived_object, reference_to
-from ctacal.dicom.seg_writer import Concept
 from ctacal.errors import Code
 from ctacal.labels import Calcium
 from ctacal.report import sr_items as item
@@ -16,7 +16,6 @@ from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing
 from ctacal.report.montage import slices_shown
 from ctacal.report.seg import labels_held
 from ctacal.report.sr_items import dcm
-from ctacal.report.vessels import ABNORMAL, CALCIFICATION, REGIONS
 from ctacal.scores import Tally
 from ctacal.study import NOTICE, StudyResult
 

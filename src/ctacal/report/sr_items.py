@@ -6,8 +6,8 @@ from typing import Literal
 from pydicom import Dataset
 from pydicom.valuerep import DSfloat
 
+from ctacal.dicom.codes import Concept
 from ctacal.dicom.origin import reference_to
-from ctacal.dicom.seg_writer import Concept
 
 Relationship = Literal["CONTAINS", "HAS CONCEPT MOD", "HAS OBS CONTEXT"]
 

@@ -1,9 +1,8 @@
-"""How each kind of calcium is called, coded and coloured, in pictures, reports and DICOM objects alike."""
+"""Names and colours of each kind of calcium, in pictures, reports and DICOM objects alike."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ctacal.dicom.seg_writer import Concept
 from ctacal.labels import Calcium
 
 Colour = tuple[int, int, int]
@@ -53,18 +52,3 @@ SEGMENT_LABELS: Mapping[Calcium, str] = MappingProxyType(
     }
 )
 """Each is a name that ``labels.SEGMENT_NAMES`` knows."""
-
-REGIONS: Mapping[Calcium, Concept] = MappingProxyType(
-    {
-        Calcium.LM: Concept("3227004", "Left Main Coronary Artery"),
-        Calcium.LAD: Concept("59438005", "Left Anterior Descending Coronary Artery"),
-        Calcium.LCX: Concept("57396003", "Circumflex Coronary Artery"),
-        Calcium.RCA: Concept("13647002", "Right Coronary Artery"),
-        Calcium.CORONARY: Concept("41801008", "Coronary artery"),
-        Calcium.OTHER: Concept("51185008", "Thorax"),
-    }
-)
-"""Where it lies (PS3.16 CID 3015; of other calcium it is not told where)."""
-
-CALCIFICATION = Concept("18115005", "pathologic calcification")
-ABNORMAL = Concept("49755003", "Morphologically Abnormal Structure")

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from ctacal import __version__
 from ctacal.atomic import whole_folder, write_text
-from ctacal.dicom.seg_writer import Concept, Maker, SegmentOf, write_segmentation
+from ctacal.dicom import codes
+from ctacal.dicom.codes import Concept
+from ctacal.dicom.seg_writer import Maker, SegmentOf, write_segmentation
 from ctacal.errors import UsageError
 from ctacal.labels import Calcium, LabelMap
 from ctacal.simulate.anatomy.calcium import Kind
@@ -72,13 +74,12 @@ SegmentWords = tuple[str, Concept, Concept, Concept | None]
 """Name, category, type, anatomic region."""
 
 
-def _calcium(name: str, code: str, region: str) -> SegmentWords:
-    kind = Concept("18115005", "Pathologic calcification, calcified structure")
-    return name, Concept("49755003", "Morphologically Abnormal Structure"), kind, Concept(code, region)
+def _calcium(name: str, region: Concept) -> SegmentWords:
+    return name, codes.ABNORMAL, codes.CALCIFICATION.worded("Pathologic calcification, calcified structure"), region
 
 
-def _device(name: str, code: str, kind: str, region: Concept | None = None) -> SegmentWords:
-    return name, Concept("260787004", "Physical object"), Concept(code, kind), region
+def _device(name: str, kind: Concept, region: Concept | None = None) -> SegmentWords:
+    return name, codes.PHYSICAL_OBJECT, kind, region
 
 
 OTHER_CALCIUM = 109
@@ -86,28 +87,28 @@ OTHER_CALCIUM = 109
 
 _SEGMENTS: Mapping[int, SegmentWords] = MappingProxyType(
     {
-        VESSEL_LABELS["LM"]: _calcium("LM", "3227004", "Left coronary artery main stem"),
-        VESSEL_LABELS["LAD"]: _calcium("LAD", "59438005", "Anterior descending branch of left coronary artery"),
-        VESSEL_LABELS["LCX"]: _calcium("LCX", "57396003", "Circumflex branch of left coronary artery"),
-        VESSEL_LABELS["RCA"]: _calcium("RCA", "13647002", "Right coronary artery"),
-        OTHER_CALCIUM: _calcium("Other calcium", "51185008", "Thorax"),
-        KIND_LABELS[Kind.AORTIC_WALL]: _calcium("Aortic wall", "15825003", "Aorta"),
-        KIND_LABELS[Kind.AORTIC_VALVE]: _calcium("Aortic valve", "34202007", "Aortic valve"),
-        KIND_LABELS[Kind.MITRAL_ANNULUS]: _calcium("Mitral annulus", "65197004", "Mitral annulus"),
-        KIND_LABELS[Kind.PERICARDIUM]: _calcium("Pericardium", "76848001", "Pericardium"),
-        KIND_LABELS[Kind.LYMPH_NODE]: _calcium("Lymph node", "59441001", "Lymph node"),
-        KIND_LABELS[Kind.HILAR]: _calcium("Hilum", "46750007", "Hilum of lung"),
-        KIND_LABELS[Kind.PLEURA]: _calcium("Pleura", "3120008", "Pleura"),
-        KIND_LABELS[Kind.STENT]: _device("Stent", "65818007", "Stent"),
-        KIND_LABELS[Kind.LEAD]: _device("Lead", "360129009", "Cardiac pacemaker lead"),
-        KIND_LABELS[Kind.BYPASS_CLIP]: _device("Bypass clip", "77720000", "Clip"),
-        KIND_LABELS[Kind.STERNAL_WIRE]: _device("Sternal wire", "40388003", "Implant", Concept("56873002", "Sternum")),
-        KIND_LABELS[Kind.VALVE_PROSTHESIS]: _device(
-            "Valve prosthesis", "25510005", "Heart valve prosthesis", Concept("34202007", "Aortic valve")
+        VESSEL_LABELS["LM"]: _calcium("LM", codes.LEFT_MAIN.worded("Left coronary artery main stem")),
+        VESSEL_LABELS["LAD"]: _calcium(
+            "LAD", codes.LEFT_ANTERIOR_DESCENDING.worded("Anterior descending branch of left coronary artery")
         ),
-        KIND_LABELS[Kind.PACEMAKER]: _device("Pacemaker", "14106009", "Cardiac pacemaker"),
-        KIND_LABELS[Kind.SHOCK_COIL]: _device("Shock coil", "72506001", "Implantable defibrillator"),
-        KIND_LABELS[Kind.CONTRAST]: _device("Contrast remnant", "385420005", "Contrast media"),
+        VESSEL_LABELS["LCX"]: _calcium("LCX", codes.CIRCUMFLEX.worded("Circumflex branch of left coronary artery")),
+        VESSEL_LABELS["RCA"]: _calcium("RCA", codes.RIGHT_CORONARY.worded("Right coronary artery")),
+        OTHER_CALCIUM: _calcium("Other calcium", codes.THORAX),
+        KIND_LABELS[Kind.AORTIC_WALL]: _calcium("Aortic wall", codes.AORTA),
+        KIND_LABELS[Kind.AORTIC_VALVE]: _calcium("Aortic valve", codes.AORTIC_VALVE),
+        KIND_LABELS[Kind.MITRAL_ANNULUS]: _calcium("Mitral annulus", codes.MITRAL_ANNULUS),
+        KIND_LABELS[Kind.PERICARDIUM]: _calcium("Pericardium", codes.PERICARDIUM),
+        KIND_LABELS[Kind.LYMPH_NODE]: _calcium("Lymph node", codes.LYMPH_NODE),
+        KIND_LABELS[Kind.HILAR]: _calcium("Hilum", codes.HILUM_OF_LUNG),
+        KIND_LABELS[Kind.PLEURA]: _calcium("Pleura", codes.PLEURA),
+        KIND_LABELS[Kind.STENT]: _device("Stent", codes.STENT),
+        KIND_LABELS[Kind.LEAD]: _device("Lead", codes.PACEMAKER_LEAD),
+        KIND_LABELS[Kind.BYPASS_CLIP]: _device("Bypass clip", codes.CLIP),
+        KIND_LABELS[Kind.STERNAL_WIRE]: _device("Sternal wire", codes.IMPLANT, codes.STERNUM),
+        KIND_LABELS[Kind.VALVE_PROSTHESIS]: _device("Valve prosthesis", codes.VALVE_PROSTHESIS, codes.AORTIC_VALVE),
+        KIND_LABELS[Kind.PACEMAKER]: _device("Pacemaker", codes.PACEMAKER),
+        KIND_LABELS[Kind.SHOCK_COIL]: _device("Shock coil", codes.DEFIBRILLATOR),
+        KIND_LABELS[Kind.CONTRAST]: _device("Contrast remnant", codes.CONTRAST_MEDIA),
     }
 )
 """The SEG's segments, by value of ``Truth.structures``. What sits on a coronary artery without being its calcium names
