@@ -1,6 +1,7 @@
-"""Risk categories of the Agatston score, and their edges: the one place where they are written down."""
+"""Risk categories of the Agatston score, and their edges: defined here and nowhere else."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,9 +20,29 @@ FIVE_CATEGORIES = ("0", "1-10", "11-100", "101-400", ">400")
 FIVE_CATEGORY_EDGES = (0.0, 10.0, 100.0, 400.0)
 """The highest score of each of the five categories but the last."""
 
+CATEGORY_KEYS = ("p_0", "p_1_100", "p_101_400", "p_400")
+"""Names of the four categories' probabilities in results (JSON, CSV), lowest category first."""
+
+
+class Cut(NamedTuple):
+    """A score that divides studies into those with a finding and those without."""
+
+    name: str
+    agatston: float
+    inclusive: bool
+    """Whether a score equal to the cut counts as present."""
+
+
+CUTS = (
+    Cut("CAC > 0", CATEGORY_EDGES[0], inclusive=False),
+    Cut("CAC >= 100", CATEGORY_EDGES[1], inclusive=True),
+    Cut("CAC > 400", CATEGORY_EDGES[2], inclusive=False),
+)
+"""The cuts at which detection is reported: any calcium, 100 or more, and above 400."""
+
 
 def category_indices(agatston: ArrayLike, edges: Sequence[float] = CATEGORY_EDGES) -> Ints:
-    """The category of each score, counted from 0; any shape.
+    """Return the index of each score's category, counted from 0; any shape.
 
     >>> category_indices([0, 0.8, 100, 100.1, 400, 401]).tolist()
     [0, 1, 1, 2, 2, 3]
@@ -30,7 +51,7 @@ def category_indices(agatston: ArrayLike, edges: Sequence[float] = CATEGORY_EDGE
 
 
 def risk_category(agatston: float) -> str:
-    """0 / 1-100 / 101-400 / >400 (Miller 2023). The score is not rounded: any score above 0 is at least 1-100.
+    """Return 0, 1-100, 101-400 or >400 (Miller 2023). The score is not rounded: any score above 0 is at least 1-100.
 
     >>> [risk_category(score) for score in (0, 0.8, 100, 100.1, 400, 401)]
     ['0', '1-100', '1-100', '101-400', '101-400', '>400']
@@ -39,7 +60,7 @@ def risk_category(agatston: float) -> str:
 
 
 def five_class_category(agatston: float) -> str:
-    """0 / 1-10 / 11-100 / 101-400 / >400 (Rumberger 1999).
+    """Return 0, 1-10, 11-100, 101-400 or >400 (Rumberger 1999).
 
     >>> five_class_category(10.5)
     '11-100'

@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 
 from ctacal.statistics.agreement import (
-    Estimate,
     bland_altman,
     bland_altman_ratio,
     bootstrap_kappa,
@@ -27,7 +26,6 @@ from ctacal.statistics.agreement import (
     passing_bablok,
     pearson,
     positive_predictive_value,
-    proportion,
     regression_limits,
     risk_categories,
     sensitivity,
@@ -37,6 +35,7 @@ from ctacal.statistics.agreement import (
     weighted_kappa,
     within_one_agreement,
 )
+from ctacal.statistics.estimate import Estimate, proportion
 from tests import places
 
 DATA = places.DATA / "agreement"
@@ -457,7 +456,7 @@ def test_models_are_compared_by_the_same_statistics() -> None:
 
 
 def test_models_are_compared_on_the_same_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctacal.statistics.agreement.categories.RESAMPLES", 300)
+    monkeypatch.setattr("ctacal.statistics.bootstrap.RESAMPLES", 300)
     truth, one, other = cohort(60)
     patients = np.arange(60) // 2
     done: list[int] = []

@@ -1,7 +1,6 @@
-"""``Estimate``: one statistic with its interval; shares with theirs."""
+"""``Estimate``: one statistic with its interval; proportions with their Wilson interval."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,16 +8,11 @@ from scipy import stats
 
 from ctacal.arrays import Floats
 
-Weights = Literal["linear", "quadratic", "unweighted"]
-
 LEVEL = 0.95
-"""Of every confidence interval."""
-
-RESAMPLES = 2000
-"""Of a bootstrap: the ends of a 95 % interval vary by some 2 % of its width from seed to seed (own choice)."""
+"""Level of every confidence interval."""
 
 Z = float(stats.norm.ppf((1 + LEVEL) / 2))
-"""Of the normal distribution, for that level."""
+"""Standard errors to each side of an estimate in an interval of the normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +20,17 @@ class Estimate:
     """One statistic with its 95 % confidence interval."""
 
     estimate: float | None
-    """None where it is not defined; ``reason`` then says why."""
+    """None if it is not defined; ``reason`` then says why."""
     low: float | None
     high: float | None
     method: str
     n: int
-    """Studies that it rests on."""
+    """Number of studies or patients."""
     reason: str = ""
-    """Why estimate or interval is missing, or what to know about it; else empty."""
+    """Why the estimate or the interval is missing, or a remark on them; else empty."""
 
     def __str__(self) -> str:
-        """The figure and its interval, or why there is none.
+        """Return the figure and its interval, or why there is none.
 
         >>> str(Estimate(0.8, 0.75, 0.849, "m", 10)), str(Estimate(None, None, None, "m", 0, "no studies"))
         ('0.800 (0.750 to 0.849)', 'not defined: no studies')
@@ -49,7 +43,9 @@ class Estimate:
 
 
 def proportion(successes: int, n: int, reason_if_none: str = "no studies") -> Estimate:
-    """A share with its interval by Wilson EB, J Am Stat Assoc 1927;22:209-212 (no continuity correction).
+    """Return a share with its interval by Wilson EB, J Am Stat Assoc 1927;22:209-212 (no continuity correction).
+
+    Raises ``ValueError`` if there are more successes than studies.
 
     >>> str(proportion(8, 10))
     '0.800 (0.490 to 0.943)'
@@ -62,13 +58,16 @@ def proportion(successes: int, n: int, reason_if_none: str = "no studies") -> Es
     share = successes / n
     middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    low = float(middle - half) if successes else 0.0  # with none or all, one end is the share: exactly
+    low = float(middle - half) if successes else 0.0  # with none or all, one end is exactly the share
     high = float(middle + half) if successes < n else 1.0
     return Estimate(share, low, high, method, n)
 
 
 def score_pair(reference: ArrayLike, model: ArrayLike) -> tuple[Floats, Floats]:
-    """Two sets of scores as (n,) float64 each; ``ValueError`` where they differ in length or one is not finite."""
+    """Return two sets of scores as (n,) float64 each.
+
+    Raises ``ValueError`` if they differ in length or a score is not finite.
+    """
     a, b = np.asarray(reference, np.float64).ravel(), np.asarray(model, np.float64).ravel()
     if len(a) != len(b) or not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError(f"expected two finite lists of one length, got {len(a)} and {len(b)}")

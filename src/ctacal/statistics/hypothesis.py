@@ -1,4 +1,4 @@
-"""The result of a significance test, and Holm's correction of many."""
+"""The result of a significance test, and Holm's correction for multiple tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ class HypothesisTest:
     p: float | None
     method: str
     n: int
-    """Patients that it rests on."""
+    """Number of patients or studies."""
     reason: str = ""
-    """Why there is no statistic, or what to know about it; else empty."""
+    """Why there is no statistic, or a remark on it; else empty."""
 
     def __str__(self) -> str:
-        """The statistic and its p value, or why there is none.
+        """Return the statistic and its p value, or why there is none.
 
         >>> str(chi_square(3.841458820694124, 1, "m", 10)), str(undefined("m", 0, "no events"))
         ('chi-square 3.84 (1 df), p = 0.05', 'not defined: no events')
@@ -32,20 +32,20 @@ class HypothesisTest:
 
 
 def chi_square(statistic: float, df: int, method: str, n: int, reason: str = "") -> HypothesisTest:
-    """With the p value of the chi-square distribution; rounding just below 0 counts as 0."""
+    """Return the test whose p value is that of the chi-square distribution; a statistic just below 0 counts as 0."""
     value = max(float(statistic), 0.0)
     return HypothesisTest(value, df, float(special.chdtrc(df, value)), method, n, reason)
 
 
 def undefined(method: str, n: int, reason: str) -> HypothesisTest:
-    """A test that the data do not define."""
+    """Return a test that the data do not define."""
     return HypothesisTest(None, 0, None, method, n, reason)
 
 
 def holm(p: Sequence[float | None]) -> tuple[float | None, ...]:
-    """Adjusted p values: the largest (m - rank) p so far, m tests (Holm S, Scand J Stat 1979;6:65-70).
+    """Return the adjusted p values of m tests: the largest (m - rank) p so far (Holm S, Scand J Stat 1979;6:65-70).
 
-    A test without a p value stays without and does not count.
+    A test without a p value stays without one and is not counted.
 
     >>> holm([0.01, 0.04, 0.03, None])
     (0.03, 0.06, 0.06, None)

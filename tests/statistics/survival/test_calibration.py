@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ctacal.arrays import Ints
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.survival.calibration import (
     brier_difference,
     brier_score,
@@ -21,7 +21,7 @@ from ctacal.statistics.survival.calibration import (
 )
 from ctacal.statistics.survival.decision_curve import decision_curve, net_benefit, net_benefit_difference
 from ctacal.statistics.survival.discrimination import auc_at, delong
-from ctacal.statistics.survival.kaplan_meier import Z, kaplan_meier
+from ctacal.statistics.survival.kaplan_meier import kaplan_meier
 from ctacal.statistics.survival.reclassification import net_reclassification
 from ctacal.statistics.survival.survival_data import SurvivalData
 from tests.statistics.survival.oracle import columns, numbers, survival

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest
 from ctacal.statistics.survival import (
     calibration,

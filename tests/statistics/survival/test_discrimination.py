@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctacal.arrays import Ints
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.survival.cox import CoxModel, cox
 from ctacal.statistics.survival.discrimination import (
     auc_at,
@@ -20,7 +20,6 @@ from ctacal.statistics.survival.discrimination import (
     uno_c,
     uno_c_difference,
 )
-from ctacal.statistics.survival.kaplan_meier import Z
 from ctacal.statistics.survival.survival_data import SurvivalData
 from tests.statistics.survival.oracle import columns, numbers, survival
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ctacal.arrays import Floats
 from ctacal.evaluate.accuracy.results import VESSELS, Row, counted_kinds
 from ctacal.statistics.agreement import (
-    Estimate,
     Weights,
     bootstrap_kappa,
     cross_table,
@@ -19,13 +18,13 @@ from ctacal.statistics.agreement import (
     icc_agreement,
     icc_consistency,
     kappa_difference,
-    proportion,
     risk_categories,
     sensitivity,
     spearman,
     specificity,
     within_one_agreement,
 )
+from ctacal.statistics.estimate import Estimate, proportion
 
 Reference = Literal["true", "gated"]
 """The true label map's score on the same scan, or the gated scan's score."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ctacal.atomic import write_text
+from ctacal.categories import CATEGORIES
 from ctacal.errors import UsageError
 from ctacal.evaluate.accuracy.figures import (
     FIGURES,
@@ -25,7 +26,9 @@ from ctacal.evaluate.accuracy.figures import (
 from ctacal.evaluate.accuracy.real_scans import RealScan
 from ctacal.evaluate.accuracy.reliability import FEWEST, draw_reliability, reliability
 from ctacal.evaluate.accuracy.results import NO_DEPOSIT, Row
-from ctacal.statistics.agreement import CATEGORIES, RESAMPLES, Estimate, bootstrap_kappa
+from ctacal.statistics.agreement import bootstrap_kappa
+from ctacal.statistics.bootstrap import RESAMPLES
+from ctacal.statistics.estimate import Estimate
 from ctacal.study import ModelInfo
 
 DIAGRAM = "images/reliability.svg"

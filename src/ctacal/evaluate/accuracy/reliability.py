@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.atomic import whole_file
+from ctacal.categories import CATEGORIES
 from ctacal.evaluate.accuracy.results import PROBABILITIES, Row
-from ctacal.statistics.agreement import CATEGORIES, Estimate, proportion, risk_categories
+from ctacal.statistics.agreement import risk_categories
+from ctacal.statistics.estimate import Estimate, proportion
 
 BINS = 10
 """Of equal width (usual)."""

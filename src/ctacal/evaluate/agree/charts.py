@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.evaluate.agree.comparison import Comparison, Rater
 from ctacal.evaluate.publication import COLOURS, GREY, Chart
-from ctacal.statistics.agreement import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,17 +7,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.arrays import Ints
+from ctacal.arrays import Floats, Ints
+from ctacal.categories import CATEGORIES, CUTS, FIVE_CATEGORIES
 from ctacal.statistics.agreement import (
-    CATEGORIES,
-    CUTS,
-    FIVE_CATEGORIES,
     WEIGHTS,
-    Estimate,
-    Floats,
     LimitsOfAgreement,
     Line,
-    MarginalTest,
     RegressionLimits,
     Weights,
     above,
@@ -45,6 +40,8 @@ from ctacal.statistics.agreement import (
     weighted_kappa,
     within_one_agreement,
 )
+from ctacal.statistics.estimate import Estimate
+from ctacal.statistics.hypothesis import HypothesisTest
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,8 +73,8 @@ class CategoryAgreement:
     kappas: Mapping[Weights, Kappa]
     exact: Estimate
     within_one: Estimate
-    stuart_maxwell: MarginalTest
-    bowker: MarginalTest
+    stuart_maxwell: HypothesisTest
+    bowker: HypothesisTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +169,7 @@ def _categories(
 
 
 def _detections(a: Floats, b: Floats) -> tuple[Detection, ...]:
-    return tuple(_detection(name, *(above(one, at, inclusive=at_it) for one in (a, b))) for name, at, at_it in CUTS)
+    return tuple(_detection(cut.name, above(a, cut), above(b, cut)) for cut in CUTS)
 
 
 def _detection(name: str, present: NDArray[np.bool_], found: NDArray[np.bool_]) -> Detection:
@@ -193,4 +190,6 @@ def _correlations(a: Floats, b: Floats) -> Correlations:
 def _vessel(reference: Floats, other: Floats) -> VesselAgreement:
     told = np.isfinite(reference) & np.isfinite(other)
     a, b = reference[told], other[told]
-    return VesselAgreement(_detection("CAC > 0", a > 0, b > 0), _correlations(a, b), bland_altman(a, b), len(a))
+    return VesselAgreement(
+        _detection(CUTS[0].name, above(a, CUTS[0]), above(b, CUTS[0])), _correlations(a, b), bland_altman(a, b), len(a)
+    )

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ctacal.arrays import Floats
 from ctacal.evaluate.agree.gather import VESSELS
-from ctacal.statistics.agreement import Floats
 
 STUDIES = 400
 

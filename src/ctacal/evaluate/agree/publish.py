@@ -10,7 +10,9 @@ from ctacal.evaluate.agree.gather import Gathered, Question, pairs
 from ctacal.evaluate.agree.tables import cell, models_table, pair_tables, summary_table
 from ctacal.evaluate.publication import CLAIM_2024, STARD_AI, TRIPOD_AI, Chart, Publication, Section, Table, fill
 from ctacal.evaluate.publication.content import file_stem
-from ctacal.statistics.agreement import LEVEL, RESAMPLES, Compared, compare_models, proportion
+from ctacal.statistics.agreement import Compared, compare_models
+from ctacal.statistics.bootstrap import RESAMPLES
+from ctacal.statistics.estimate import LEVEL, proportion
 
 FEW = 30
 """Studies: with fewer, intervals by formula are rough (own choice)."""

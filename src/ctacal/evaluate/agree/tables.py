@@ -4,10 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ctacal.categories import CUTS
 from ctacal.evaluate.agree.comparison import CategoryAgreement, Comparison, Correlations, Detection
 from ctacal.evaluate.publication import Cell, Table, count_percent, interval, p_value, shown
 from ctacal.evaluate.publication.wording import number
-from ctacal.statistics.agreement import CUTS, Compared, Estimate, LimitsOfAgreement, Line, MarginalTest
+from ctacal.statistics.agreement import Compared, LimitsOfAgreement, Line
+from ctacal.statistics.estimate import Estimate
+from ctacal.statistics.hypothesis import HypothesisTest
 
 AT_SCORES = (10.0, 100.0, 400.0, 1000.0)
 """Mean scores at which the regression limits are told."""
@@ -85,7 +88,7 @@ def _kappas(found: Comparison, title: str, name: str) -> Table:
     return Table(title, ("", "Four categories", "Five categories"), tuple(rows), footnotes=(note,), name=name)
 
 
-def _test(test: MarginalTest) -> str:
+def _test(test: HypothesisTest) -> str:
     if test.statistic is None or test.p is None:
         return f"not defined: {test.reason}"
     return f"{shown(test.statistic)} ({test.df}), p {_with_sign(p_value(test.p))}"
@@ -233,7 +236,7 @@ def models_table(reference: str, model: str, other: str, found: Sequence[Compare
     notes = (
         f"Against {reference}. Difference: {model} less {other} (95 % interval); {drawn}. An interval without "
         "0 is a difference beyond chance; many are told, and none is corrected for that. "
-        f"Cut-offs: {', '.join(with_signs(name) for name, _, _ in CUTS)}. Mean differences in Agatston units.",
+        f"Cut-offs: {', '.join(with_signs(cut.name) for cut in CUTS)}. Mean differences in Agatston units.",
     )
     return Table(f"{model} and {other} against {reference}", ("", model, other, "Difference"), rows, notes, name=stem)
 

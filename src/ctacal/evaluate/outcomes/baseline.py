@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from ctacal.arrays import Floats, Ints
+from ctacal.categories import CATEGORIES
 from ctacal.evaluate.outcomes.differences import between_pairs, counts_test, numbers_test
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Covariate, Patients
 from ctacal.evaluate.publication import Cell, Section, Table, count_percent
 from ctacal.evaluate.publication.wording import number
-from ctacal.statistics.agreement import CATEGORIES
 from ctacal.statistics.survival.kaplan_meier import median_follow_up
 
 SKEWED = 1.0

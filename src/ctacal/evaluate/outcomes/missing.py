@@ -10,7 +10,7 @@ from ctacal.evaluate.outcomes.models import Fit, fit, ratio, together, wald
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading
 from ctacal.evaluate.publication import Cell, Section, Table, p_value
-from ctacal.statistics.agreement import LEVEL, Estimate
+from ctacal.statistics.estimate import LEVEL, Estimate
 from ctacal.statistics.survival import imputation
 from ctacal.statistics.survival.cox import CoxModel, NoModel
 from ctacal.statistics.survival.imputation import Pooled

@@ -6,7 +6,7 @@ import numpy as np
 
 from ctacal.arrays import Floats
 from ctacal.evaluate.outcomes.patients import Patients
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest, undefined
 from ctacal.statistics.survival.cox import CoxModel, NoModel, compare, cox
 

@@ -11,8 +11,8 @@ from ctacal.evaluate.outcomes.patients import Patients, Reading
 from ctacal.evaluate.outcomes.report import Bar, analyse, silent
 from ctacal.evaluate.publication import Cell, Publication, Section, Table, count_percent, interval
 from ctacal.fields import read_toml
-from ctacal.statistics.agreement import Estimate, cross_table, exact_agreement, weighted_kappa
-from ctacal.statistics.survival.kaplan_meier import Z
+from ctacal.statistics.agreement import cross_table, exact_agreement, weighted_kappa
+from ctacal.statistics.estimate import Estimate, Z
 
 SIMULATED = (
     "This cohort is simulated from the published figures and tests the estimator only: that the program, given "

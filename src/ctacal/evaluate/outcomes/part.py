@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ctacal.categories import CATEGORIES
 from ctacal.evaluate.publication import Section, interval, p_value
-from ctacal.statistics.agreement import CATEGORIES, Estimate
+from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest
 
 LABELS = ("CAC 0", "CAC 1-100", "CAC 101-400", "CAC >400")

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.arrays import Floats, Ints, Mask
+from ctacal.categories import CATEGORIES
 from ctacal.errors import UsageError
 from ctacal.evaluate.outcomes.config import OutcomesConfig, ReadingConfig, SubgroupConfig
 from ctacal.evaluate.outcomes.follow_up import follow_up
 from ctacal.evaluate.readings import Column, Readings, read_readings
-from ctacal.statistics.agreement import CATEGORIES, risk_categories
+from ctacal.statistics.agreement import risk_categories
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from ctacal.evaluate.outcomes.models import Columns, Fit, coefficients, fit, gai
 from ctacal.evaluate.outcomes.part import Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Section, Table
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.calibration import (
     CalibrationGroup,
     brier_difference,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ctacal.arrays import Floats
 from ctacal.evaluate.publication import COLOURS, GREY
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ctacal.categories import CATEGORIES
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading
 from ctacal.evaluate.outcomes.pictures import RiskRow, Step, draw_steps, thinned, year_ticks
 from ctacal.evaluate.publication import CATEGORY_COLOURS, Cell, Chart, Section, Table
-from ctacal.statistics.agreement import CATEGORIES, Estimate
+from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.kaplan_meier import at_risk, event_rate, kaplan_meier
 from ctacal.statistics.survival.logrank import logrank, logrank_pairs, logrank_trend
 from ctacal.statistics.survival.survival_data import SurvivalData

@@ -1,17 +1,19 @@
-"""How far a model and a reader (or two readers) agree: each statistic from arrays to a frozen result.
+"""Agreement of a model and a reader, or of two readers: each statistic a function from arrays to a frozen result.
 
-Where a statistic is not defined (no studies, all in one category, all scores equal), the result holds None and says
-why; nothing here returns NaN. Scores are Agatston units, categories count from 0; the reference comes first::
+If a statistic is not defined (no studies, all in one category, all scores equal), the result holds None and the reason;
+no function returns NaN. Scores are Agatston units, categories count from 0, and the reference comes first::
 
     from ctacal.statistics.agreement import bland_altman, cross_table, icc_agreement, risk_categories, weighted_kappa
 
     kappa = weighted_kappa(cross_table(risk_categories(reader), risk_categories(model)))
     print(kappa)                              # 0.826 (0.809 to 0.842)
     limits = bland_altman(reader, model)      # .bias, .lower, .upper: each an Estimate
+
+``categories``: tables of counts, kappa, agreement, tests of the margins. ``detection``: sensitivity, specificity,
+predictive values. ``correlation``: ICC, Spearman, Pearson, Lin. ``bland_altman``: limits of agreement.
+``method_comparison``: Passing-Bablok and Deming lines. ``difference``: two models against one reader.
 """
 
-from ctacal.arrays import Floats, Ints
-from ctacal.categories import CATEGORIES, FIVE_CATEGORIES
 from ctacal.statistics.agreement.bland_altman import (
     LimitsOfAgreement,
     RegressionLimits,
@@ -21,7 +23,7 @@ from ctacal.statistics.agreement.bland_altman import (
 )
 from ctacal.statistics.agreement.categories import (
     WEIGHTS,
-    MarginalTest,
+    Weights,
     bootstrap_kappa,
     bootstrap_kappas,
     bowker,
@@ -41,24 +43,14 @@ from ctacal.statistics.agreement.detection import (
     sensitivity,
     specificity,
 )
-from ctacal.statistics.agreement.difference import CUTS, Compared, above, compare_models
+from ctacal.statistics.agreement.difference import Compared, above, compare_models
 from ctacal.statistics.agreement.method_comparison import Line, deming, passing_bablok
-from ctacal.statistics.estimate import LEVEL, RESAMPLES, Estimate, Weights, proportion
 
 __all__ = [
-    "CATEGORIES",
-    "CUTS",
-    "FIVE_CATEGORIES",
-    "LEVEL",
-    "RESAMPLES",
     "WEIGHTS",
     "Compared",
-    "Estimate",
-    "Floats",
-    "Ints",
     "LimitsOfAgreement",
     "Line",
-    "MarginalTest",
     "RegressionLimits",
     "Weights",
     "above",
@@ -80,7 +72,6 @@ __all__ = [
     "passing_bablok",
     "pearson",
     "positive_predictive_value",
-    "proportion",
     "regression_limits",
     "risk_categories",
     "sensitivity",

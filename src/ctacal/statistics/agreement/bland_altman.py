@@ -1,4 +1,4 @@
-"""Bland-Altman: how far a model's scores lie from a reader's, and how that changes with the score."""
+"""Bland-Altman: differences of a model's scores from a reader's, and how they change with the score."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,18 @@ WITHIN = 1.96
 
 @dataclass(frozen=True, slots=True)
 class LimitsOfAgreement:
-    """Bias and limits; in Agatston units, or ratios where ``ratio``."""
+    """Bias and limits, in Agatston units, or as ratios if ``ratio`` is true."""
 
     bias: Estimate
-    """Mean of model less reference (a ratio: geometric mean of (model + 1) / (reference + 1))."""
+    """Mean of model minus reference (ratio: geometric mean of (model + 1) / (reference + 1))."""
     lower: Estimate
     upper: Estimate
     sd: float | None
-    """Of the differences (a ratio: of the logarithms)."""
+    """Standard deviation of the differences (ratio: of their logarithms)."""
     ratio: bool
     n: int
     reason: str = ""
-    """Why there are none; else empty."""
+    """Why there are no limits; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,20 @@ class RegressionLimits:
     """Limits that grow with the score A, the mean of both: bias_at_0 + bias_slope A -/+ 1.96 (sd_at_0 + sd_slope A)."""
 
     bias_at_0: float | None
-    """None where they are not defined; ``reason`` then says why."""
+    """None if the limits are not defined; ``reason`` then says why."""
     bias_slope: float | None
     sd_at_0: float | None
-    """Already times sqrt(pi / 2): a standard deviation, not a mean absolute residual."""
+    """Multiplied by sqrt(pi / 2) already: a standard deviation, not a mean absolute residual."""
     sd_slope: float | None
     method: str
     n: int
     reason: str = ""
 
     def at(self, mean_score: ArrayLike) -> tuple[Floats, Floats, Floats]:
-        """Bias, lower and upper limit at mean scores (n,); no spread below 0. ``ValueError`` where not defined."""
+        """Return bias, lower and upper limit at mean scores (n,); a standard deviation below 0 counts as 0.
+
+        Raises ``ValueError`` if the limits are not defined.
+        """
         if self.bias_at_0 is None or self.bias_slope is None or self.sd_at_0 is None or self.sd_slope is None:
             raise ValueError(f"no limits: {self.reason}")
         score = np.asarray(mean_score, np.float64)
@@ -54,21 +57,21 @@ class RegressionLimits:
 
 
 def bland_altman(reference: ArrayLike, model: ArrayLike) -> LimitsOfAgreement:
-    """Mean difference (model less reference) and 95 % limits of agreement of two sets of scores (n,), in their unit.
+    """Return mean difference (model minus reference) and 95 % limits of agreement of scores (n,), in their unit.
 
     Limits: bias -/+ 1.96 sd. Intervals by Student's t: standard error of the bias sd / sqrt(n), of a limit
     sd sqrt(1/n + 1.96^2 / (2 (n - 1))) (Bland JM, Altman DG, Lancet 1986;327:307-310; Stat Methods Med Res
-    1999;8:135-160, section 2.2). Raises ``ValueError`` where they differ in length or a score is not finite.
+    1999;8:135-160, section 2.2). Raises ``ValueError`` if they differ in length or a score is not finite.
     """
     a, b = score_pair(reference, model)
     return _limits(b - a, ratio=False)
 
 
 def bland_altman_ratio(reference: ArrayLike, model: ArrayLike) -> LimitsOfAgreement:
-    """As ``bland_altman`` of log(score + 1), transformed back: (model + 1) / (reference + 1), bias 1 at best.
+    """Return ``bland_altman`` of log(score + 1), transformed back: (model + 1) / (reference + 1), bias 1 at best.
 
     For differences that grow in proportion to the score (Bland 1999, section 3.1); the 1 keeps scores of 0.
-    Raises ``ValueError`` as ``bland_altman``, and where a score is negative.
+    Raises ``ValueError`` as ``bland_altman``, and if a score is negative.
     """
     a, b = score_pair(reference, model)
     if (a < 0).any() or (b < 0).any():
@@ -97,7 +100,7 @@ def _limits(difference: Floats, *, ratio: bool) -> LimitsOfAgreement:
 def _around(middle: float, half: float, method: str, n: int, *, ratio: bool) -> Estimate:
     ends = np.array([middle, middle - half, middle + half])
     if ratio:
-        with np.errstate(over="ignore"):  # 3 studies may allow any ratio
+        with np.errstate(over="ignore"):  # with 3 studies a limit can overflow
             ends = np.exp(ends)
     if not np.isfinite(ends).all():
         return Estimate(float(ends[0]), None, None, method, n, "too few studies for an interval")
@@ -105,7 +108,7 @@ def _around(middle: float, half: float, method: str, n: int, *, ratio: bool) -> 
 
 
 def regression_limits(reference: ArrayLike, model: ArrayLike) -> RegressionLimits:
-    """Limits of agreement that change with the score, of two sets of scores (n,) in their unit.
+    """Return limits of agreement that change with the score, from two sets of scores (n,), in their unit.
 
     Differences are regressed on the mean score A, then the absolute residuals R on A; R sqrt(pi / 2) is the standard
     deviation there (Bland 1999, section 3.2). Raises ``ValueError`` as ``bland_altman``.
@@ -122,7 +125,7 @@ def regression_limits(reference: ArrayLike, model: ArrayLike) -> RegressionLimit
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float]:
-    """Intercept and slope by least squares."""
+    """Return intercept and slope by least squares."""
     centred = x - x.mean()
     slope = float(centred @ (y - y.mean()) / (centred @ centred))
     return float(y.mean() - slope * x.mean()), slope

@@ -1,28 +1,27 @@
-"""Risk categories and how far two readings in them agree: tables, kappa, shares."""
+"""Agreement of two readings in risk categories: tables of counts, kappa, proportions, tests of the margins."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from ctacal.arrays import Floats, Ints
 from ctacal.categories import CATEGORIES, CATEGORY_EDGES, FIVE_CATEGORY_EDGES, category_indices
-from ctacal.statistics.estimate import LEVEL, RESAMPLES, Estimate, Weights, Z, proportion
+from ctacal.statistics.bootstrap import percentile_interval, resampling, times_drawn
+from ctacal.statistics.estimate import Estimate, Z, proportion
+from ctacal.statistics.hypothesis import HypothesisTest, chi_square, undefined
+
+Weights = Literal["linear", "quadratic", "unweighted"]
+"""How the distance of two categories counts in kappa."""
 
 WEIGHTS: tuple[Weights, ...] = get_args(Weights)
-"""Of kappa."""
-
-BLOCK = 4_000_000
-"""Ints drawn at a time in a bootstrap: 32 MB (own choice)."""
+"""All weights of kappa."""
 
 
 def risk_categories(agatston: ArrayLike) -> Ints:
-    """(n,): the place in ``CATEGORIES`` of each Agatston score.
+    """Return (n,): the index in ``CATEGORIES`` of each Agatston score.
 
-    Raises ``ValueError`` where a score is negative or not a finite number.
+    Raises ``ValueError`` if a score is negative or not a finite number.
 
     >>> risk_categories([0, 0.8, 100, 401]).tolist()
     [0, 1, 1, 3]
@@ -31,7 +30,7 @@ def risk_categories(agatston: ArrayLike) -> Ints:
 
 
 def five_class_categories(agatston: ArrayLike) -> Ints:
-    """(n,): the place in ``FIVE_CATEGORIES`` of each Agatston score; errors as ``risk_categories``.
+    """Return (n,): the index in ``FIVE_CATEGORIES`` of each Agatston score; errors as ``risk_categories``.
 
     >>> five_class_categories([0, 10, 10.5, 401]).tolist()
     [0, 1, 2, 4]
@@ -48,9 +47,11 @@ def _indices(agatston: ArrayLike, edges: tuple[float, ...]) -> Ints:
 
 
 def cross_table(reference: ArrayLike, model: ArrayLike, classes: int = len(CATEGORIES)) -> Ints:
-    """(classes, classes): studies by the reference's class (rows) and the model's (columns); classes count from 0.
+    """Count studies (classes, classes) by the reference's class (rows) and the model's (columns).
 
-    Raises ``ValueError`` where the two differ in length or a class is out of range.
+    Classes are whole numbers from 0.
+
+    Raises ``ValueError`` if the two differ in length or a class is out of range.
 
     >>> cross_table([0, 0, 1], [0, 1, 1], classes=2).tolist()
     [[1, 1], [0, 1]]
@@ -61,12 +62,12 @@ def cross_table(reference: ArrayLike, model: ArrayLike, classes: int = len(CATEG
 
 
 def weighted_kappa(table: ArrayLike, weights: Weights = "linear") -> Estimate:
-    """Cohen's kappa of a square table of counts, with its asymptotic interval.
+    """Return Cohen's kappa of a square table of counts, with its asymptotic interval.
 
-    kappa = 1 - sum(d p) / sum(d e): shares p seen and e expected by chance, distance d = |i - j| (linear), its square,
-    or i != j (Cohen J, Psychol Bull 1968;70:213-220). Standard error as in R's vcd: Fleiss JL, Cohen J, Everitt BS,
-    Psychol Bull 1969;72:323-327, equation 13. The interval is not cut at 1.
-    Raises ``ValueError`` where the table is not square or holds a negative count.
+    kappa = 1 - sum(d p) / sum(d e): proportions p observed and e expected by chance, distance d = |i - j|
+    (linear), its square, or i != j (Cohen J, Psychol Bull 1968;70:213-220). Standard error as in R's vcd: Fleiss JL,
+    Cohen J, Everitt BS, Psychol Bull 1969;72:323-327, equation 13. The interval is not cut at 1.
+    Raises ``ValueError`` if the table is not square or holds a negative count.
 
     >>> weighted_kappa([[2, 1], [0, 3]]).estimate
     0.6666666666666667
@@ -82,18 +83,18 @@ def weighted_kappa(table: ArrayLike, weights: Weights = "linear") -> Estimate:
 
 
 def kappas(tables: Floats, weights: Weights) -> Floats:
-    """(m,): of each of (m, k, k) tables; NaN where chance agrees wholly."""
+    """Return (m,): kappa of each of (m, k, k) tables; NaN if chance alone gives full agreement."""
     apart = distance(tables.shape[1], weights)
-    seen = (tables * apart).sum(axis=(1, 2))
+    observed = (tables * apart).sum(axis=(1, 2))
     rows, columns = tables.sum(axis=2), tables.sum(axis=1)
     by_chance = np.einsum("mi,ij,mj->m", rows, apart, columns)
-    ratio = seen * tables.sum(axis=(1, 2))
+    ratio = observed * tables.sum(axis=(1, 2))
     disagreement: Floats = np.divide(ratio, by_chance, out=np.full(len(tables), np.nan), where=by_chance > 0)
     return 1 - disagreement
 
 
 def distance(classes: int, weights: Weights) -> Floats:
-    """(classes, classes): how bad it is to take one for the other, up to a factor."""
+    """Return (classes, classes): the distance of two classes in kappa, up to a factor."""
     rank = np.arange(classes)
     apart = np.abs(rank[:, None] - rank).astype(np.float64)
     distances: dict[Weights, Floats] = {"linear": apart, "quadratic": apart**2, "unweighted": np.sign(apart)}
@@ -101,7 +102,7 @@ def distance(classes: int, weights: Weights) -> Floats:
 
 
 def _kappa_error(counts: Ints, kappa: float, weights: Weights) -> float:
-    """The standard error (Fleiss 1969)."""
+    """Return the standard error (Fleiss 1969)."""
     n = counts.sum()
     shares, apart = counts / n, distance(len(counts), weights)
     agreement = 1 - apart / apart.max()
@@ -126,11 +127,11 @@ def bootstrap_kappa(
     patients: ArrayLike | None = None,
     seed: int = 0,
 ) -> Estimate:
-    """Cohen's kappa of two readings (n,) in classes from 0, with a percentile interval from 2,000 resamples.
+    """Return Cohen's kappa of two readings (n,) in classes from 0, with a percentile interval from 2,000 resamples.
 
-    Whole patients are drawn where ``patients`` (n,) names them, so that studies of one patient are not taken for
-    independent (Field CA, Welsh AH, J R Stat Soc B 2007;69:369-390); else studies. Resamples without a kappa are left
-    out and counted in ``reason``. Raises ``ValueError`` as ``cross_table`` does.
+    If ``patients`` (n,) names the patient of each study, whole patients are drawn, since studies of the same patient
+    are not independent (Field CA, Welsh AH, J R Stat Soc B 2007;69:369-390); otherwise studies are drawn. Resamples
+    without a kappa are left out and counted in ``reason``. Raises ``ValueError`` as ``cross_table`` does.
     """
     return bootstrap_kappas(reference, model, classes=classes, patients=patients, seed=seed)[weights]
 
@@ -143,16 +144,16 @@ def bootstrap_kappas(
     patients: ArrayLike | None = None,
     seed: int = 0,
 ) -> dict[Weights, Estimate]:
-    """``bootstrap_kappa`` of each kind of weights, from the same resamples."""
+    """Return ``bootstrap_kappa`` for each kind of weights, from the same resamples."""
     tables = _tables_by_patient(reference, model, classes, patients)
     whole, drawn = tables.sum(axis=0), _resampled(tables, seed)
     drawing, n = resampling(len(tables), patients), int(tables.sum())
 
-    def one(weights: Weights) -> Estimate:
+    def kappa(weights: Weights) -> Estimate:
         method = f"Cohen's kappa, {weights} weights, {drawing}"
-        return by_percentiles(weighted_kappa(whole, weights).estimate, kappas(drawn, weights), method, n)
+        return _kappa_interval(weighted_kappa(whole, weights).estimate, kappas(drawn, weights), method, n)
 
-    return {weights: one(weights) for weights in WEIGHTS}
+    return {weights: kappa(weights) for weights in WEIGHTS}
 
 
 def kappa_difference(
@@ -165,25 +166,20 @@ def kappa_difference(
     patients: ArrayLike | None = None,
     seed: int = 0,
 ) -> Estimate:
-    """Kappa of ``model`` minus kappa of ``other``, both against ``reference`` on the same studies; paired bootstrap.
+    """Return kappa of ``model`` minus kappa of ``other``, each against ``reference`` on the same studies.
 
-    As ``bootstrap_kappa`` otherwise.
+    The interval is from a paired bootstrap; all else is as in ``bootstrap_kappa``.
     """
-    both = [_tables_by_patient(reference, one, classes, patients) for one in (model, other)]
+    both = [_tables_by_patient(reference, reading, classes, patients) for reading in (model, other)]
     first, second = (weighted_kappa(tables.sum(axis=0), weights).estimate for tables in both)
     apart = None if first is None or second is None else first - second
     drawn = [kappas(_resampled(tables, seed), weights) for tables in both]  # the same seed draws the same patients
     method = f"difference of kappas, {weights} weights, paired {resampling(len(both[0]), patients)}"
-    return by_percentiles(apart, drawn[0] - drawn[1], method, int(both[0].sum()))
-
-
-def resampling(groups: int, patients: ArrayLike | None) -> str:
-    """The bootstrap in words."""
-    return f"percentile bootstrap of {groups} {'studies' if patients is None else 'patients'}, {RESAMPLES} resamples"
+    return _kappa_interval(apart, drawn[0] - drawn[1], method, int(both[0].sum()))
 
 
 def _tables_by_patient(reference: ArrayLike, model: ArrayLike, classes: int, patients: ArrayLike | None) -> Ints:
-    """(patients, classes, classes)."""
+    """Return (patients, classes, classes): a table of counts for each patient, or for each study."""
     n = np.size(reference)
     names, index = np.unique(np.arange(n) if patients is None else np.asarray(patients), return_inverse=True)
     if len(index) != n:
@@ -198,7 +194,7 @@ def _tables(reference: Ints, model: Ints, group: Ints, groups: int, classes: int
 
 
 def _resampled(tables: Ints, seed: int) -> Floats:
-    """(resamples, classes, classes): sums of as many tables as there are, drawn with replacement."""
+    """Return (resamples, classes, classes): in each resample, the sum of the tables drawn with replacement."""
     groups = len(tables)
     if groups < 2:  # nothing varies
         return np.zeros((0, *tables.shape[1:]))
@@ -207,59 +203,31 @@ def _resampled(tables: Ints, seed: int) -> Floats:
     return drawn.reshape(-1, *tables.shape[1:]).astype(np.float64)
 
 
-def times_drawn(groups: int, seed: int) -> Iterator[Ints]:
-    """(some, groups) at a time, ``RESAMPLES`` rows in all: how often each study or patient is drawn."""
-    rng, shares, at_a_time = np.random.default_rng(seed), np.full(groups, 1 / groups), max(1, BLOCK // groups)
-    for start in range(0, RESAMPLES, at_a_time):
-        yield rng.multinomial(groups, shares, size=min(at_a_time, RESAMPLES - start))
-
-
-def by_percentiles(
-    estimate: float | None, drawn: Floats, method: str, n: int, *, what: str = "kappa", undefined: str = ""
-) -> Estimate:
-    """With the interval from the drawn values; those that are NaN are left out and counted."""
-    if estimate is None:
-        return Estimate(None, None, None, method, n, undefined or _why_no_kappa(n))
-    defined = drawn[~np.isnan(drawn)]
-    if not len(defined):
-        return Estimate(estimate, None, None, method, n, "too few studies or patients to draw from")
-    left_out = len(drawn) - len(defined)
-    reason = f"{left_out} of {len(drawn)} resamples have no {what} and are left out" if left_out else ""
-    low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return Estimate(estimate, float(low), float(high), method, n, reason)
+def _kappa_interval(kappa: float | None, drawn: Floats, method: str, n: int) -> Estimate:
+    """Return a kappa, or a difference of kappas, with the interval from resamples."""
+    if kappa is None:
+        return Estimate(None, None, None, method, n, _why_no_kappa(n))
+    return percentile_interval(kappa, drawn, method, n, lack="have no kappa")
 
 
 def exact_agreement(table: ArrayLike) -> Estimate:
-    """Share of studies in the same class, of a square table of counts; Wilson interval."""
+    """Return the proportion of studies in the same class, from a square table of counts; Wilson interval."""
     counts = _square(table)
     return proportion(int(np.trace(counts)), int(counts.sum()))
 
 
 def within_one_agreement(table: ArrayLike) -> Estimate:
-    """Share of studies no more than one class apart; Wilson interval."""
+    """Return the proportion of studies no more than one class apart; Wilson interval."""
     counts = _square(table)
     return proportion(int(counts[distance(len(counts), "linear") <= 1].sum()), int(counts.sum()))
 
 
-@dataclass(frozen=True, slots=True)
-class MarginalTest:
-    """A chi-square test of whether two readings spread over the categories alike."""
-
-    statistic: float | None
-    """None where it is not defined; ``reason`` then says why."""
-    df: int
-    p: float | None
-    method: str
-    n: int
-    reason: str = ""
-
-
-def stuart_maxwell(table: ArrayLike) -> MarginalTest:
-    """Whether both readings put equally many studies into each category, of a square table of counts.
+def stuart_maxwell(table: ArrayLike) -> HypothesisTest:
+    """Test whether both readings put equally many studies into each category, from a square table of counts.
 
     d' V^+ d with d_i = n_i. - n_.i, V_ii = n_i. + n_.i - 2 n_ii, V_ij = -(n_ij + n_ji), on rank(V) degrees of freedom:
-    one less than the categories where all are in use (Stuart A, Biometrika 1955;42:412-416; Maxwell AE, Br J Psychiatry
-    1970;116:651-655). Raises ``ValueError`` as ``weighted_kappa``.
+    one less than the number of categories if all are in use (Stuart A, Biometrika 1955;42:412-416; Maxwell AE, Br J
+    Psychiatry 1970;116:651-655). Raises ``ValueError`` as ``weighted_kappa``.
 
     >>> stuart_maxwell([[10, 4], [1, 5]]).statistic  # with two categories it is McNemar's test
     1.8
@@ -268,31 +236,27 @@ def stuart_maxwell(table: ArrayLike) -> MarginalTest:
     method, n = "Stuart-Maxwell test of marginal homogeneity", int(counts.sum())
     apart = (counts - np.diag(np.diag(counts))).astype(np.float64)
     if not apart.any():
-        return MarginalTest(None, 0, None, method, n, "no study is in different categories" if n else "no studies")
+        return undefined(method, n, "no study is in different categories" if n else "no studies")
     shift = apart.sum(axis=1) - apart.sum(axis=0)
     covariance = np.diag(apart.sum(axis=1) + apart.sum(axis=0)) - apart - apart.T
     statistic = round(float(shift @ np.linalg.pinv(covariance, hermitian=True) @ shift), 12)
-    return _chi_square(statistic, int(np.linalg.matrix_rank(covariance, hermitian=True)), method, n)
+    return chi_square(statistic, int(np.linalg.matrix_rank(covariance, hermitian=True)), method, n)
 
 
-def bowker(table: ArrayLike) -> MarginalTest:
-    """Whether disagreement is symmetric: as many studies in (i, j) as in (j, i), of a square table of counts.
+def bowker(table: ArrayLike) -> HypothesisTest:
+    """Test whether disagreement is symmetric, (i, j) as frequent as (j, i), from a square table of counts.
 
-    sum (n_ij - n_ji)^2 / (n_ij + n_ji) over the pairs of categories that hold a study; they are the degrees of freedom
-    (Bowker AH, J Am Stat Assoc 1948;43:572-574). Raises ``ValueError`` as ``weighted_kappa``.
+    sum (n_ij - n_ji)^2 / (n_ij + n_ji) over the pairs of categories that hold a study; the number of these pairs is the
+    degrees of freedom (Bowker AH, J Am Stat Assoc 1948;43:572-574). Raises ``ValueError`` as ``weighted_kappa``.
     """
     counts = _square(table)
     method, n = "Bowker test of symmetry", int(counts.sum())
     above, below = (counts[np.triu_indices(len(counts), 1)], counts.T[np.triu_indices(len(counts), 1)])
     held = above + below > 0
     if not held.any():
-        return MarginalTest(None, 0, None, method, n, "no study is in different categories" if n else "no studies")
+        return undefined(method, n, "no study is in different categories" if n else "no studies")
     statistic = float(((above - below)[held] ** 2 / (above + below)[held]).sum())
-    return _chi_square(statistic, int(held.sum()), method, n)
-
-
-def _chi_square(statistic: float, df: int, method: str, n: int) -> MarginalTest:
-    return MarginalTest(statistic, df, float(special.chdtrc(df, statistic)), method, n)
+    return chi_square(statistic, int(held.sum()), method, n)
 
 
 def _square(table: ArrayLike) -> Ints:
@@ -303,10 +267,10 @@ def _square(table: ArrayLike) -> Ints:
 
 
 def _class_pair(reference: ArrayLike, model: ArrayLike, classes: int) -> tuple[Ints, Ints]:
-    a, b = (np.asarray(one).ravel().astype(np.int64) for one in (reference, model))
+    a, b = (np.asarray(reading).ravel().astype(np.int64) for reading in (reference, model))
     if len(a) != len(b):
         raise ValueError(f"reference and model differ in length: {len(a)} and {len(b)}")
-    for one in (a, b):
-        if one.size and not 0 <= one.min() <= one.max() < classes:
-            raise ValueError(f"classes must be 0..{classes - 1}, got {one.min()}..{one.max()}")
+    for classed in (a, b):
+        if classed.size and not 0 <= classed.min() <= classed.max() < classes:
+            raise ValueError(f"classes must be 0..{classes - 1}, got {classed.min()}..{classed.max()}")
     return a, b

@@ -1,4 +1,4 @@
-"""How far scores agree or go together: ICC, Spearman, Pearson, Lin's concordance."""
+"""Agreement and correlation of scores: ICC, Spearman, Pearson, Lin's concordance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from ctacal.statistics.estimate import LEVEL, Estimate, Z, score_pair
 
 
 def icc_agreement(ratings: ArrayLike) -> Estimate:
-    """ICC(2,1): absolute agreement of single ratings (n, raters), raters drawn from many.
+    """Return ICC(2,1): absolute agreement of single ratings (n, raters), raters a sample of many.
 
     (MSR - MSE) / (MSR + (k-1) MSE + k (MSC - MSE) / n), mean squares of studies, raters and error; Shrout PE, Fleiss
     JL, Psychol Bull 1979;86:420-428. Interval: McGraw KO, Wong SP, Psychol Methods 1996;1:30-46, table 7.
-    Raises ``ValueError`` where the ratings are not a finite table of two raters or more.
+    Raises ``ValueError`` if the ratings are not a finite table of two raters or more.
     """
     method = "ICC(2,1), two-way random, absolute agreement, single rating"
     return _icc(ratings, method, _agreement_interval)
 
 
 def icc_consistency(ratings: ArrayLike) -> Estimate:
-    """ICC(3,1): consistency of single ratings (n, raters), these raters alone.
+    """Return ICC(3,1): consistency of single ratings (n, raters), for these raters only.
 
     (MSR - MSE) / (MSR + (k-1) MSE). Sources, interval and errors as for ``icc_agreement``.
     """
@@ -34,7 +34,7 @@ def icc_consistency(ratings: ArrayLike) -> Estimate:
 
 @dataclass(frozen=True, slots=True)
 class _MeanSquares:
-    """Of a two-way analysis of variance without replication."""
+    """Mean squares of a two-way analysis of variance without replication."""
 
     studies: np.float64
     raters: np.float64
@@ -77,7 +77,7 @@ def _mean_squares(table: Floats) -> _MeanSquares:
 
 
 def _consistency_interval(ms: _MeanSquares) -> tuple[np.float64, np.float64, np.float64]:
-    """Estimate, low, high; multiplied out, so that an error of 0 divides nothing."""
+    """Return estimate, low and high end; multiplied out, so that nothing is divided by an error of 0."""
     tail, df = (1 + LEVEL) / 2, (ms.n - 1) * (ms.k - 1)
     shrunk, grown = stats.f.ppf(tail, ms.n - 1, df), stats.f.ppf(tail, df, ms.n - 1)
 
@@ -88,12 +88,12 @@ def _consistency_interval(ms: _MeanSquares) -> tuple[np.float64, np.float64, np.
 
 
 def consistency(studies: Any, error: Any, k: int) -> Any:
-    """ICC(3,1) of mean squares: numbers, or arrays of many resamples."""
+    """Return ICC(3,1) from mean squares: numbers, or arrays of many resamples."""
     return (studies - error) / (studies + (k - 1) * error)
 
 
 def _agreement_interval(ms: _MeanSquares) -> tuple[np.float64, np.float64, np.float64]:
-    """Estimate, low, high; degrees of freedom by Satterthwaite's approximation, multiplied out as well."""
+    """Return estimate, low and high end; degrees of freedom by Satterthwaite's approximation; multiplied out too."""
     n, k, studies, raters, error = ms.n, ms.k, ms.studies, ms.raters, ms.error
     icc = np.float64(absolute_agreement(studies, raters, error, n, k))
     by_raters = k * icc * raters
@@ -111,15 +111,15 @@ def _agreement_interval(ms: _MeanSquares) -> tuple[np.float64, np.float64, np.fl
 
 
 def absolute_agreement(studies: Any, raters: Any, error: Any, n: Any, k: int) -> Any:
-    """ICC(2,1) of mean squares: numbers, or arrays of many resamples."""
+    """Return ICC(2,1) from mean squares: numbers, or arrays of many resamples."""
     return (studies - error) / (studies + (k - 1) * error + k * (raters - error) / n)
 
 
 def spearman(reference: ArrayLike, model: ArrayLike) -> Estimate:
-    """Spearman's rank correlation of two sets of scores (n,), ties by mean ranks.
+    """Return Spearman's rank correlation of two sets of scores (n,), ties by mean ranks.
 
     Interval: Fisher's z with the standard error of Bonett DG, Wright TA, Psychometrika 2000;65:23-28.
-    Raises ``ValueError`` where they differ in length or a score is not finite.
+    Raises ``ValueError`` if they differ in length or a score is not finite.
     """
     a, b = score_pair(reference, model)
     method, n = "Spearman's rho, interval by Fisher's z (Bonett 2000)", len(a)
@@ -129,16 +129,16 @@ def spearman(reference: ArrayLike, model: ArrayLike) -> Estimate:
     if n < 4:
         return Estimate(rho, None, None, method, n, f"{n} studies: at least 4 are needed for an interval")
     if abs(rho) > 1 - 1e-12:
-        return Estimate(rho, rho, rho, method, n, "the ranks agree wholly: the interval has no width")
+        return Estimate(rho, rho, rho, method, n, "the ranks agree fully: the interval has no width")
     half = Z * np.sqrt((1 + rho**2 / 2) / (n - 3))
     low, high = np.tanh(np.arctanh(rho) + np.array([-half, half]))
     return Estimate(rho, float(low), float(high), method, n)
 
 
 def pearson(reference: ArrayLike, model: ArrayLike) -> Estimate:
-    """Pearson's correlation of two sets of scores (n,); interval by Fisher's z, standard error 1 / sqrt(n - 3).
+    """Return Pearson's correlation of two sets of scores (n,); interval by Fisher's z, standard error 1 / sqrt(n - 3).
 
-    Raises ``ValueError`` where they differ in length or a score is not finite.
+    Raises ``ValueError`` if they differ in length or a score is not finite.
     """
     a, b = score_pair(reference, model)
     method, n = "Pearson's r, interval by Fisher's z", len(a)
@@ -154,7 +154,7 @@ def pearson(reference: ArrayLike, model: ArrayLike) -> Estimate:
 
 
 def lin_concordance(reference: ArrayLike, model: ArrayLike) -> Estimate:
-    """Lin's concordance correlation of two sets of scores (n,): how near they lie to the line of identity.
+    """Return Lin's concordance correlation of two sets of scores (n,): how close they lie to the line of identity.
 
     2 s_ab / (s_a^2 + s_b^2 + (mean_a - mean_b)^2), moments with denominator n; interval by the Z transformation (Lin
     LI, Biometrics 1989;45:255-268, with the correction of 2000;56:324-325). Raises ``ValueError`` as ``pearson``.
@@ -171,9 +171,9 @@ def lin_concordance(reference: ArrayLike, model: ArrayLike) -> Estimate:
     if abs(ccc) > 1 - 1e-12 or abs(r) < 1e-12:
         return Estimate(ccc, None, None, method, n, "the interval is not defined at a concordance of 0 or 1")
     shift = apart**2 / np.sqrt(variance_a * variance_b)
-    spread = (1 - r**2) * ccc**2 * (1 - ccc**2) / r**2 + 2 * ccc**3 * (1 - ccc) * shift / r
-    spread = max(float(spread - 0.5 * ccc**4 * shift**2 / r**2), 0.0) / (n - 2)
-    low, high = np.tanh(np.arctanh(ccc) + np.array([-Z, Z]) * np.sqrt(spread) / (1 - ccc**2))
+    variance = (1 - r**2) * ccc**2 * (1 - ccc**2) / r**2 + 2 * ccc**3 * (1 - ccc) * shift / r
+    variance = max(float(variance - 0.5 * ccc**4 * shift**2 / r**2), 0.0) / (n - 2)
+    low, high = np.tanh(np.arctanh(ccc) + np.array([-Z, Z]) * np.sqrt(variance) / (1 - ccc**2))
     return Estimate(ccc, float(low), float(high), method, n)
 
 

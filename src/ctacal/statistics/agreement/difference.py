@@ -1,30 +1,20 @@
-"""Two models against one reader: each statistic of both, and its difference by a paired bootstrap."""
+"""Two models against the same reader: each statistic of both, and its difference by a paired bootstrap."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ctacal.arrays import Floats
-from ctacal.categories import CATEGORIES
-from ctacal.statistics.agreement.categories import (
-    by_percentiles,
-    distance,
-    kappas,
-    resampling,
-    risk_categories,
-    times_drawn,
-)
+from ctacal.arrays import Floats, Ints, Mask
+from ctacal.categories import CATEGORIES, CUTS, Cut
+from ctacal.statistics.agreement.categories import distance, kappas, risk_categories
 from ctacal.statistics.agreement.correlation import absolute_agreement, consistency
+from ctacal.statistics.bootstrap import percentile_interval, resampling, times_drawn
 from ctacal.statistics.estimate import Estimate, score_pair
 
-CUTS = (("CAC > 0", 0.0, False), ("CAC >= 100", 100.0, True), ("CAC > 400", 400.0, False))
-"""Name, score, and whether that score itself counts as present."""
-
-
 FEWEST = 10
-"""Studies or patients: percentiles of resamples of fewer say nothing (own choice)."""
+"""Smallest number of studies or patients for which resamples are drawn (own choice)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +25,14 @@ class Compared:
     model: float | None
     other: float | None
     difference: Estimate
-    """Model less other."""
+    """Model minus other."""
 
 
-def above(score: ArrayLike, cut: float, *, inclusive: bool) -> NDArray[np.bool_]:
-    """(n,): which scores are above the cut, or at it where ``inclusive``."""
+def above(score: ArrayLike, cut: Cut) -> Mask:
+    """Return (n,): whether each score is above the cut, or equal to it if the cut is inclusive."""
     scores = np.asarray(score, np.float64)
-    return scores >= cut if inclusive else scores > cut
+    present: Mask = scores >= cut.agatston if cut.inclusive else scores > cut.agatston
+    return present
 
 
 def compare_models(
@@ -53,21 +44,21 @@ def compare_models(
     seed: int = 0,
     advance: Callable[[int], None] = lambda done: None,
 ) -> tuple[Compared, ...]:
-    """Kappas, agreement, detection, correlations and errors of two models (n,) against ``reference`` (n,).
+    """Return kappas, agreement, detection, correlations and errors of two models (n,) against ``reference`` (n,).
 
     Each resample draws the same studies (or whole ``patients``) for both, so the interval is that of the paired
     difference (percentiles of 2,000 resamples; Efron B, Tibshirani RJ, An Introduction to the Bootstrap, 1993, chapter
-    13). ``advance`` is told how many resamples are done since. Raises ``ValueError`` where a score is negative or not
-    finite, or the lists differ in length.
+    13). ``advance`` is called with the number of resamples done since the last call. Raises ``ValueError`` if a score
+    is negative or not finite, or the lists differ in length.
     """
-    pairs = [score_pair(reference, one) for one in (model, other)]
+    pairs = [score_pair(reference, scores) for scores in (model, other)]
     n = len(pairs[0][0])
     group = np.unique(np.arange(n) if patients is None else np.asarray(patients), return_inverse=True)[1]
     if len(group) != n:
         raise ValueError(f"expected a patient for each of {n} studies, got {len(group)}")
     groups = int(group.max(initial=-1)) + 1
     columns = [_Columns.of(*pair) for pair in pairs]
-    whole = [_figures(one, np.ones((1, n))) for one in columns]
+    whole = [_figures(of_model, np.ones((1, n))) for of_model in columns]
     drawn = _drawn(columns, group, groups, seed, advance)
     method = f"paired {resampling(groups, patients)}"
     return tuple(
@@ -76,102 +67,105 @@ def compare_models(
 
 
 def _compared(name: str, model: float, other: float, drawn: Floats, method: str, n: int) -> Compared:
-    values = [None if np.isnan(one) else one for one in (model, other)]
+    values = [None if np.isnan(value) else value for value in (model, other)]
     apart = None if values[0] is None or values[1] is None else values[0] - values[1]
-    why = "one of both is not defined" if n else "no studies"
-    if apart is not None and not len(drawn):
-        why = f"fewer than {FEWEST} studies or patients to draw from"
-        return Compared(name, values[0], values[1], Estimate(apart, None, None, f"difference of {name}", n, why))
-    told = by_percentiles(apart, drawn, f"difference of {name}, {method}", n, what="value", undefined=why)
-    return Compared(name, values[0], values[1], told)
+    return Compared(name, values[0], values[1], _difference(name, apart, drawn, method, n))
+
+
+def _difference(name: str, apart: float | None, drawn: Floats, method: str, n: int) -> Estimate:
+    if apart is None:
+        reason = "one of both is not defined" if n else "no studies"
+        return Estimate(None, None, None, f"difference of {name}, {method}", n, reason)
+    if not len(drawn):
+        reason = f"fewer than {FEWEST} studies or patients to draw from"
+        return Estimate(apart, None, None, f"difference of {name}", n, reason)
+    return percentile_interval(apart, drawn, f"difference of {name}, {method}", n, lack="have no value")
 
 
 def _drawn(
-    columns: list["_Columns"], group: NDArray[np.int64], groups: int, seed: int, advance: Callable[[int], None]
+    columns: list["_Columns"], group: Ints, groups: int, seed: int, advance: Callable[[int], None]
 ) -> dict[str, Floats]:
-    """Of each statistic the differences of the resamples."""
+    """Return the difference of each statistic in each resample."""
     blocks: dict[str, list[Floats]] = {name: [] for name in _figures(columns[0], np.ones((1, len(group))))}
     for times in times_drawn(groups, seed) if groups >= FEWEST else ():
         weights = times[:, group].astype(np.float64)
-        first, second = (_figures(one, weights) for one in columns)
-        for name, found in blocks.items():
-            found.append(first[name] - second[name])
+        first, second = (_figures(of_model, weights) for of_model in columns)
+        for name, differences in blocks.items():
+            differences.append(first[name] - second[name])
         advance(len(times))
-    return {name: np.concatenate(found) if found else np.zeros(0) for name, found in blocks.items()}
+    return {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in blocks.items()}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Columns:
-    """What the statistics are weighted sums of, study by study."""
+    """Study by study, the columns of which the statistics are weighted sums."""
 
     reference: Floats
     model: Floats
     cells: Floats
     """(n, 16): 1 at the study's cell of the 4x4 table."""
     cuts: Floats
-    """(n, 4 cuts): present and found, present, found, none."""
+    """(n, 4 x cuts): present and found, present only, found only, neither."""
     moments: Floats
-    """(n, 7)."""
+    """(n, 7): 1, reference, model, their squares and product, absolute difference."""
 
     @classmethod
     def of(cls, reference: Floats, model: Floats) -> "_Columns":
         cell = risk_categories(reference) * len(CATEGORIES) + risk_categories(model)
-        cuts = [
-            _four(above(reference, at, inclusive=at_it), above(model, at, inclusive=at_it)) for _, at, at_it in CUTS
-        ]
+        cuts = [_four(above(reference, cut), above(model, cut)) for cut in CUTS]
         middle = np.mean([reference, model]) if len(reference) else 0.0
         a, b = reference - middle, model - middle  # so that squares lose no digits
         moments = np.column_stack([np.ones(len(a)), a, b, a * a, b * b, a * b, np.abs(a - b)])
         return cls(reference, model, np.eye(len(CATEGORIES) ** 2)[cell], np.hstack(cuts), moments)
 
 
-def _four(present: NDArray[np.bool_], found: NDArray[np.bool_]) -> Floats:
+def _four(present: Mask, found: Mask) -> Floats:
     return np.column_stack([present & found, present & ~found, ~present & found, ~present & ~found]).astype(np.float64)
 
 
 def _figures(columns: _Columns, weights: Floats) -> dict[str, Floats]:
-    """Each statistic for each row of weights (m, n); NaN where it is not defined."""
+    """Return each statistic for each row of weights (m, n); NaN if it is not defined."""
     tables = (weights @ columns.cells).reshape(-1, len(CATEGORIES), len(CATEGORIES))
     total, near = tables.sum(axis=(1, 2)), distance(len(CATEGORIES), "linear")
-    found = {
+    figures = {
         "kappa, linear weights": kappas(tables, "linear"),
         "kappa, quadratic weights": kappas(tables, "quadratic"),
         "kappa, unweighted": kappas(tables, "unweighted"),
         "exact agreement": _ratio(tables[:, near == 0].sum(axis=1), total),
         "within one category": _ratio(tables[:, near <= 1].sum(axis=1), total),
     }
-    for number, (name, _, _) in enumerate(CUTS):
+    for number, cut in enumerate(CUTS):
         hit, missed, false, passed = (weights @ columns.cuts[:, 4 * number : 4 * number + 4]).T
-        found[f"{name}: sensitivity"] = _ratio(hit, hit + missed)
-        found[f"{name}: specificity"] = _ratio(passed, false + passed)
-    found["Spearman's rho"] = _weighted_correlation(*_midranks(columns, weights), weights)
-    return found | dict(_of_moments(weights @ columns.moments))
+        figures[f"{cut.name}: sensitivity"] = _ratio(hit, hit + missed)
+        figures[f"{cut.name}: specificity"] = _ratio(passed, false + passed)
+    figures["Spearman's rho"] = _weighted_correlation(*_midranks(columns, weights), weights)
+    return figures | dict(_of_moments(weights @ columns.moments))
 
 
 def _of_moments(sums: Floats) -> Iterator[tuple[str, Floats]]:
-    n, a, b, aa, bb, ab, off = sums.T
+    n, a, b, aa, bb, ab, absolute = sums.T
     mean_a, mean_b = _ratio(a, n), _ratio(b, n)
-    variance_a, variance_b, together = (
+    variance_a, variance_b, covariance = (
         _ratio(aa, n) - mean_a**2,
         _ratio(bb, n) - mean_b**2,
         _ratio(ab, n) - mean_a * mean_b,
     )
     bias = mean_b - mean_a
     with np.errstate(invalid="ignore", divide="ignore"):
-        studies = (variance_a + variance_b + 2 * together) / 2 * n / (n - 1)
-        error = (variance_a + variance_b - 2 * together) / 2 * n / (n - 1)
+        studies = (variance_a + variance_b + 2 * covariance) / 2 * n / (n - 1)
+        error = (variance_a + variance_b - 2 * covariance) / 2 * n / (n - 1)
         agreement = absolute_agreement(studies, n * bias**2 / 2, error, n, 2)
         reliable = (studies > 1e-12) | (error > 1e-12)
-        yield "Pearson's r", _ratio(together, np.sqrt(np.maximum(variance_a * variance_b, 0)))
-        yield "Lin's concordance", _ratio(2 * together, variance_a + variance_b + bias**2)
+        yield "Pearson's r", _ratio(covariance, np.sqrt(np.maximum(variance_a * variance_b, 0)))
+        yield "Lin's concordance", _ratio(2 * covariance, variance_a + variance_b + bias**2)
         yield "ICC(2,1)", np.where(reliable & np.isfinite(agreement), agreement, np.nan)
         yield "ICC(3,1)", np.where(reliable, consistency(studies, error, 2), np.nan)
     yield "mean difference", bias
-    yield "mean absolute difference", _ratio(off, n)
+    yield "mean absolute difference", _ratio(absolute, n)
 
 
 def _midranks(columns: _Columns, weights: Floats) -> tuple[Floats, Floats]:
-    """(m, n) each: the mean rank of every study among those drawn."""
+    """Return (m, n) each: the mean rank of every study among those drawn."""
     return _midrank(columns.reference, weights), _midrank(columns.model, weights)
 
 
@@ -188,11 +182,12 @@ def _midrank(scores: Floats, weights: Floats) -> Floats:
 
 def _weighted_correlation(a: Floats, b: Floats, weights: Floats) -> Floats:
     total = weights.sum(axis=1, keepdims=True)
-    a, b = (one - _ratio((weights * one).sum(axis=1, keepdims=True), total) for one in (a, b))
+    a, b = (ranks - _ratio((weights * ranks).sum(axis=1, keepdims=True), total) for ranks in (a, b))
     spread = np.sqrt((weights * a * a).sum(axis=1) * (weights * b * b).sum(axis=1))
     return _ratio((weights * a * b).sum(axis=1), spread)
 
 
-def _ratio(above_line: Floats, below_line: Floats) -> Floats:
-    found: Floats = np.divide(above_line, below_line, out=np.full(below_line.shape, np.nan), where=below_line > 1e-12)
-    return found
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Return the ratio; NaN if the denominator is 0."""
+    ratio: Floats = np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 1e-12)
+    return ratio

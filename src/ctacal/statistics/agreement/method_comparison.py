@@ -1,4 +1,4 @@
-"""Lines through two methods that both have error: Passing-Bablok, Deming."""
+"""Regression of two methods that both have error: Passing-Bablok, Deming."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,13 +11,14 @@ from ctacal.arrays import Floats
 from ctacal.statistics.estimate import LEVEL, Estimate, Z, score_pair
 
 MOST_STUDIES = 10_000
-"""Of Passing-Bablok and of weighted Deming, whose work grows with the square: 400 MB, 30 s (own choice)."""
+"""Largest number of studies for Passing-Bablok and weighted Deming, whose work grows with its square: 400 MB, 30 s
+(own choice)."""
 
-_SETTLED, _MOST_ROUNDS = 1e-10, 500
-"""Weighted Deming: relative change of the line at which it stands, and rounds at most (own choice)."""
+_CONVERGED, _MOST_ITERATIONS = 1e-10, 500
+"""Weighted Deming: relative change of the line at which iteration stops, and most iterations (own choice)."""
 
 _UNCORRELATED = 1e-12
-"""A correlation that is rounding alone."""
+"""A correlation below this is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,12 @@ class Line:
 
 
 def passing_bablok(reference: ArrayLike, model: ArrayLike) -> Line:
-    """Passing and Bablok's line through two sets of scores (n,), for positively correlated methods.
+    """Return Passing and Bablok's line through two sets of scores (n,), for positively correlated methods.
 
     The slope is the median of the slopes of all pairs, shifted by the number of slopes below -1; slopes of -1 and pairs
     of equal points are left out, vertical ones count as infinite. The intercept is the median of model - slope *
     reference. Interval of the slope: its ranks -/+ z sqrt(n (n - 1) (2n + 5) / 18) / 2; of the intercept: from those
-    ends (Passing H, Bablok W, J Clin Chem Clin Biochem 1983;21:709-720). Raises ``ValueError`` where they differ in
+    ends (Passing H, Bablok W, J Clin Chem Clin Biochem 1983;21:709-720). Raises ``ValueError`` if they differ in
     length or a score is not finite.
     """
     a, b = score_pair(reference, model)
@@ -53,15 +54,15 @@ def passing_bablok(reference: ArrayLike, model: ArrayLike) -> Line:
         reason = f"{n} studies are too few for an interval"
         return _line(slope, (None, None), float(np.median(b - slope * a)), (None, None), method, n, reason)
     ends = float(slopes[low]), float(slopes[high])
-    at_0, at_high, at_low = (float(np.median(b - one * a)) for one in (slope, *ends))
+    at_0, at_high, at_low = (float(np.median(b - each * a)) for each in (slope, *ends))
     return _line(slope, ends, at_0, (at_low, at_high), method, n)
 
 
 def _slopes(a: Floats, b: Floats) -> tuple[Floats, int]:
-    """Sorted slopes of all pairs of different points, without those of -1; and how many are below -1."""
+    """Return the sorted slopes of all pairs of different points, without those of -1, and how many are below -1."""
     n, count = len(a), 0
     slopes = np.empty(n * (n - 1) // 2)
-    for i in range(n - 1):  # a study at a time: all pairs at once would take several times the memory
+    for i in range(n - 1):  # one study at a time: all pairs at once would take several times the memory
         dx, dy = a[i + 1 :] - a[i], b[i + 1 :] - b[i]
         differ = (dx != 0) | (dy != 0)
         found = np.divide(dy, dx, out=np.full(len(dx), np.inf), where=dx != 0)[differ]
@@ -74,7 +75,7 @@ def _slopes(a: Floats, b: Floats) -> tuple[Floats, int]:
 
 
 def _middle(slopes: Floats, below: int) -> float:
-    """The median, shifted; infinite where the shift leads out of the slopes or onto a vertical one."""
+    """Return the shifted median; infinite if the shift leads beyond the slopes or to a vertical line."""
     count = len(slopes)
     upper = count // 2 + below
     lower = (count - 1) // 2 + below
@@ -89,13 +90,14 @@ def deming(
     weighted: bool = False,
     interval: Literal["jackknife", "analytical"] = "jackknife",
 ) -> Line:
-    """Deming's line through two sets of scores (n,); ``error_ratio``: variance of the reference's error to the model's.
+    """Return Deming's line through two sets of scores (n,).
 
-    ``weighted`` takes the error for proportional to the score: weights 1 / (mean of both, on the line)^2, in rounds
-    (Linnet K, Stat Med 1990;9:1463-1473); all scores must then be above 0. Intervals by Student's t with n - 2 degrees
+    ``error_ratio`` is the variance of the reference's error divided by that of the model's. ``weighted`` assumes that
+    the error is proportional to the score: weights 1 / (mean of both, on the line)^2, by iteration (Linnet K, Stat Med
+    1990;9:1463-1473); all scores must then be above 0. Intervals by Student's t with n - 2 degrees
     of freedom, standard errors by the jackknife (Linnet K, Clin Chem 1993;39:424-432), or, for a spread that does not
     grow with the score, ``analytical`` (slope sqrt((1 / r^2 - 1) / (n - 2)); not weighted).
-    Raises ``ValueError`` as ``passing_bablok``, and where a weighted line is asked of scores not above 0.
+    Raises ``ValueError`` as ``passing_bablok``, and if a weighted line is requested for scores not above 0.
     """
     a, b = score_pair(reference, model)
     if weighted and ((a <= 0).any() or (b <= 0).any()):
@@ -121,20 +123,20 @@ def deming(
 def _deming(
     a: Floats, b: Floats, ratio: float, *, weighted: bool, start: tuple[float, float] | None = None
 ) -> tuple[float, float] | None:
-    """Intercept and slope; None where there is none. ``start``: a line near the weighted one."""
+    """Return intercept and slope, or None if there is no line; ``start`` is a line close to the weighted one."""
     line = start or _deming_once(a, b, ratio, np.ones(len(a)))
     if not weighted or line is None:
         return line
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MOST_ITERATIONS):
         intercept, slope = line
-        off = b - intercept - slope * a
-        true_a = a + ratio * slope * off / (1 + ratio * slope**2)
-        true_b = b - off / (1 + ratio * slope**2)
+        residual = b - intercept - slope * a
+        true_a = a + ratio * slope * residual / (1 + ratio * slope**2)
+        true_b = b - residual / (1 + ratio * slope**2)
         middle = (true_a + ratio * true_b) / (1 + ratio)
         again = _deming_once(a, b, ratio, middle**-2) if middle.min() > 0 else None
         if again is None:
             return None
-        if max(abs(again[0] - intercept), abs(again[1] - slope)) < _SETTLED * max(1, abs(intercept), abs(slope)):
+        if max(abs(again[0] - intercept), abs(again[1] - slope)) < _CONVERGED * max(1, abs(intercept), abs(slope)):
             return again
         line = again
     return None
@@ -152,7 +154,7 @@ def _deming_once(a: Floats, b: Floats, ratio: float, weights: Floats) -> tuple[f
 
 
 def _analytical(a: Floats, b: Floats, slope: float) -> tuple[float, float] | None:
-    """Standard errors of intercept and slope."""
+    """Return the standard errors of intercept and slope."""
     r = np.corrcoef(a, b)[0, 1]
     error = abs(slope) * np.sqrt(max((1 - r**2) / r**2, 0.0) / (len(a) - 2))
     return float(error * np.sqrt(np.mean(a**2))), float(error)
@@ -161,17 +163,17 @@ def _analytical(a: Floats, b: Floats, slope: float) -> tuple[float, float] | Non
 def _jackknife(
     a: Floats, b: Floats, ratio: float, weighted: bool, whole: tuple[float, float]
 ) -> tuple[float, float] | None:
-    """Standard errors of intercept and slope: of the pseudo-values n whole - (n - 1) without one study."""
+    """Return standard errors of intercept and slope, from the pseudo-values n whole - (n - 1) without a study."""
     n = len(a)
-    lines = _weighted_without_one(a, b, ratio, whole) if weighted else _without_one(a, b, ratio)
+    lines = _weighted_without_each(a, b, ratio, whole) if weighted else _without_each(a, b, ratio)
     if lines is None:
         return None
     errors = (n * np.array(whole) - (n - 1) * lines).std(axis=0, ddof=1) / np.sqrt(n)
     return (float(errors[0]), float(errors[1])) if np.isfinite(errors).all() else None
 
 
-def _without_one(a: Floats, b: Floats, ratio: float) -> Floats:
-    """(n, 2): intercept and slope without each study, all at once; NaN where there is none."""
+def _without_each(a: Floats, b: Floats, ratio: float) -> Floats:
+    """Return (n, 2): intercept and slope without each study, all at once; NaN if there is no line."""
     n, shrink = len(a), len(a) / (len(a) - 1)
     from_a, from_b = a - a.mean(), b - b.mean()
     u = from_a @ from_a - shrink * from_a**2
@@ -184,7 +186,7 @@ def _without_one(a: Floats, b: Floats, ratio: float) -> Floats:
     return np.column_stack([mean_b - slope * mean_a, slope])
 
 
-def _weighted_without_one(a: Floats, b: Floats, ratio: float, whole: tuple[float, float]) -> Floats | None:
+def _weighted_without_each(a: Floats, b: Floats, ratio: float, whole: tuple[float, float]) -> Floats | None:
     lines, kept = [], np.ones(len(a), bool)
     for left_out in range(len(a)):
         kept[left_out] = False
@@ -200,7 +202,7 @@ def _why_no_line(a: Floats, b: Floats, most: float = np.inf) -> str:
     if len(a) < 3:
         return f"{len(a)} studies: at least 3 are needed"
     if len(a) > most:
-        return f"{len(a):,} studies: not computed for more than {most:,}, its work grows with their square"
+        return f"{len(a):,} studies: not computed for more than {most:,}, since the work grows with their square"
     return "" if np.ptp(a) and np.ptp(b) else "all scores of one side are equal"
 
 

@@ -7,11 +7,11 @@ from numpy.typing import ArrayLike
 from scipy import optimize
 
 from ctacal.arrays import Floats
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.survival.censoring import censoring, influence_through_censoring
 from ctacal.statistics.survival.cox import NoModel, cox
 from ctacal.statistics.survival.discrimination import Influenced, difference, single, small_sample, undefined
-from ctacal.statistics.survival.kaplan_meier import Z, kaplan_meier, last_known_risk, life_table
+from ctacal.statistics.survival.kaplan_meier import kaplan_meier, last_known_risk, life_table
 from ctacal.statistics.survival.reclassification import checked_risk, free_at, why_undefined
 from ctacal.statistics.survival.survival_data import SurvivalData
 

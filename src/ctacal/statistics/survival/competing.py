@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ctacal.arrays import Floats, Ints
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.survival.cox import NoModel
-from ctacal.statistics.survival.kaplan_meier import Z
 
 METHOD = "Fine-Gray model, robust interval"
 

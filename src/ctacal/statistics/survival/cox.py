@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from ctacal.arrays import Floats, Ints, Mask
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.hypothesis import HypothesisTest, chi_square, undefined
-from ctacal.statistics.survival.kaplan_meier import Interval, SurvivalCurve, Z, interval_of_survival, life_table
+from ctacal.statistics.survival.kaplan_meier import Interval, SurvivalCurve, interval_of_survival, life_table
 from ctacal.statistics.survival.risk_sets import EMPTY, derivatives, hazard_steps, newton, solve, standardise
 from ctacal.statistics.survival.survival_data import SurvivalData
 

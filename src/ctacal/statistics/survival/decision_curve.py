@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ctacal.arrays import Floats
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.calibration import observed_risk
 from ctacal.statistics.survival.discrimination import Influenced, difference, single, undefined
 from ctacal.statistics.survival.reclassification import checked_risk, why_undefined

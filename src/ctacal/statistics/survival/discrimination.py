@@ -7,10 +7,9 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ctacal.arrays import Floats, Mask
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.survival.censoring import Censoring, censoring, influence_through_censoring
 from ctacal.statistics.survival.concordance import pair_sums
-from ctacal.statistics.survival.kaplan_meier import Z
 from ctacal.statistics.survival.reclassification import free_at, why_undefined
 from ctacal.statistics.survival.survival_data import SurvivalData
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ctacal.arrays import Floats, Mask
-from ctacal.statistics.agreement import LEVEL
+from ctacal.statistics.estimate import LEVEL
 
 DONORS = 5
 """Patients with the nearest predicted value, one of whom lends his: van Buuren S, Flexible Imputation of Missing Data,

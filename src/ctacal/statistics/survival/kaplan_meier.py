@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ctacal.arrays import Floats, Ints
-from ctacal.statistics.agreement import LEVEL, Estimate
+from ctacal.statistics.estimate import LEVEL, Estimate
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 Interval = Literal["log-log", "log", "plain"]

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ctacal.arrays import Floats, Ints, Mask
-from ctacal.statistics.agreement import Estimate
+from ctacal.statistics.bootstrap import percentile_interval
+from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.kaplan_meier import last_known_risk
 from ctacal.statistics.survival.movement import MOVES, moves
 from ctacal.statistics.survival.survival_data import SurvivalData
@@ -23,6 +24,8 @@ Kind = Literal["category-free", "categorical", "IDI"]
 Estimator = Literal["kaplan-meier", "ipw"]
 
 NO_INTERVAL = "no interval with given risks: bootstrap_reclassification fits the models anew"
+
+TOO_FEW = "too few resamples give a value"
 
 SOURCE = {
     "category-free": "category-free NRI (Pencina 2011)",
@@ -173,27 +176,18 @@ def describe(
         places = [columns[place] for place in of]
         if reason:
             return Estimate(None, None, None, method, data.n, reason)
-        resampled = None if drawn is None else drawn[:, places] @ signs
-        return by_percentiles(float(values[places] @ signs), resampled, method, data.n)
+        value = float(values[places] @ signs)
+        if drawn is None:
+            return Estimate(value, None, None, method, data.n, NO_INTERVAL)
+        return percentile_interval(
+            value, drawn[:, places] @ signs, method, data.n, percentiles=(2.5, 97.5), fewest=2, too_few=TOO_FEW
+        )
 
     total = estimate([0, 1, 2, 3], [1, -1, -1, 1])
     event, nonevent = estimate([0, 1], [1, -1]), estimate([2, 3], [-1, 1])
     shown = not reason and kind != "IDI"
     shares = [float(share) if shown else None for share in (up, down, up_non, down_non)]
     return Reclassification(comparison, kind, estimator, horizon, data.unit, cutoffs, total, event, nonevent, *shares)
-
-
-def by_percentiles(value: float, drawn: Floats | None, method: str, n: int) -> Estimate:
-    """With the 2.5th and 97.5th percentile of what the resamples gave; those that gave nothing are counted."""
-    if drawn is None:
-        return Estimate(value, None, None, method, n, NO_INTERVAL)
-    defined = drawn[np.isfinite(drawn)]
-    if len(defined) < 2:
-        return Estimate(value, None, None, method, n, "too few resamples give a value")
-    left_out = len(drawn) - len(defined)
-    reason = f"{left_out} of {len(drawn)} resamples give no value and are left out" if left_out else ""
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return Estimate(value, float(low), float(high), method, n, reason)
 
 
 def reclassification_table(
