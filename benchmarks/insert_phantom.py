@@ -111,7 +111,7 @@ def added_hu(
     density = cylinder.density_mg_cm3
     excess_hu = density * (quality.calcium_hu_per_mg_cm3 - background_hu / HYDROXYAPATITE_MG_PER_CM3)
     part = straight.crop(region)
-    slices = slices_seen(share * np.float32(excess_hu), slice_profile(fine, part, quality.centre))
+    slices = slices_seen(share * np.float32(excess_hu), slice_profile(fine, part, quality.protocol))
     return seen([slices], fine, part, quality), region
 
 
@@ -171,8 +171,8 @@ def print_table(volume: Volume, quality: ScanQuality) -> None:
 
 
 def print_quality(quality: ScanQuality) -> None:
-    centre = quality.centre
-    print(f"measured on the scan: kernel {centre.kernel}, MTF50 {centre.mtf50_per_mm:.3f} per mm (0.27 published)")
+    protocol = quality.protocol
+    print(f"measured on the scan: kernel {protocol.kernel}, MTF50 {protocol.mtf50_per_mm:.3f} per mm (0.27 published)")
     print(f"noise {quality.noise_hu:.1f} HU; physics: {quality.calcium_hu_per_mg_cm3:.3f} HU per mg/cm3")
     print(f"(1 / 0.722 = 1.385 by the scan's own rods); soft matrix elsewhere {MATRIX_HU} HU\n")
 

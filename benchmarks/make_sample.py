@@ -26,7 +26,7 @@ from ctacal.simulate.anatomy.calcium import CalciumDescription, Kind
 from ctacal.simulate.anatomy.structures import HEART
 from ctacal.simulate.output import series_description
 from ctacal.simulate.phantom import draw_thorax
-from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.simulate.series_writer import SeriesDescription, write_series
 from ctacal.simulate.study import StudyDescription, draw_study, simulate_study
 from ctacal.simulate.training.anatomy_cache import coronary_mm3
@@ -58,7 +58,7 @@ def main(folder: Path) -> None:
     labels = LabelMap(study.truth.labels.labels[kept], volume.geometry)
     words = "Simulated from physics; not a patient. The slices about the heart. Made by benchmarks/make_sample.py."
     gated = round(study.truth.reference_score.agatston.total, 3)
-    facts = {"seed": told.patient.seed, "centre": told.centre.name, "gated_reference_agatston": gated}
+    facts = {"seed": told.patient.seed, "centre": told.protocol.name, "gated_reference_agatston": gated}
     write_sample(folder, "simulated_ctac", volume, labels, series_description(study), words, facts)
     for path in sorted(folder.iterdir()):
         print(
@@ -67,10 +67,10 @@ def main(folder: Path) -> None:
 
 
 def first_study() -> StudyDescription:
-    """The first patient with as much calcium as wanted, at a centre with large pixels, so that the file is small."""
-    centre = replace(load_centre("spect_ct_2slice"), matrix=256)
+    """The first patient with as much calcium as wanted, with large pixels, so that the file is small."""
+    protocol = replace(load_protocol("spect_ct_2slice"), matrix=256)
     for seed in count(1):
-        told = draw_study(seed, centre)
+        told = draw_study(seed, protocol)
         kinds = {deposit.kind for deposit in told.calcium.deposits}
         in_lad = CalciumDescription(tuple(one for one in told.calcium.deposits if one.site == "LAD"))
         total_mm3 = coronary_mm3(told.calcium)

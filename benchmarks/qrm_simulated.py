@@ -3,8 +3,8 @@
     python benchmarks/qrm_simulated.py [--seeds 12]
 
 The real scan is ``qrm_phantom_canon`` of the reference data (CTACAL_REFERENCE_DATA, else ../shared/ct); the simulated
-one is ``ctacal.simulate.qrm`` at the centre ``canon_aquilion_one``. Simulated figures are means over the seeds, with
-their SD from scan to scan; the real ones are of a single scan, whose noise alone puts them that SD away: the last
+one is ``ctacal.simulate.qrm`` with the protocol ``canon_aquilion_one``. Simulated figures are means over the seeds,
+with their SD from scan to scan; the real ones are of a single scan, whose noise alone puts them that SD away: the last
 column says how many SD it is. A peak is the same in both: the largest voxel of the insert's square, noise and all.
 Takes some 20 s a seed on one core.
 """
@@ -19,7 +19,7 @@ import numpy as np
 from ctacal.dicom.series import read_studies
 from ctacal.dicom.volume import read_volume
 from ctacal.simulate.qrm import QrmFigures, measure_qrm, simulate_qrm
-from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.volume import Volume
 
 REAL_PARTS = (slice(20, 25), slice(12, 20), slice(31, 34))
@@ -69,8 +69,8 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, default=12)
     seeds = arguments.parse_args().seeds
     folder = Path(os.environ.get("CTACAL_REFERENCE_DATA") or Path(__file__).parents[2] / "shared" / "ct")
-    centre = load_centre("canon_aquilion_one")
-    print(table(rows(real_figures(folder)), [rows(simulate_qrm(centre, seed)) for seed in range(seeds)]))
+    protocol = load_protocol("canon_aquilion_one")
+    print(table(rows(real_figures(folder)), [rows(simulate_qrm(protocol, seed)) for seed in range(seeds)]))
 
 
 if __name__ == "__main__":

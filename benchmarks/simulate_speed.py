@@ -1,6 +1,6 @@
 """How long a simulated study takes, stage by stage.
 
-``python benchmarks/simulate_speed.py [CENTRE] [--slices N] [--seed N]`` prints wall and CPU seconds of building the
+``python benchmarks/simulate_speed.py [PROTOCOL] [--slices N] [--seed N]`` prints wall and CPU seconds of building the
 body with the heart's phases, of the scan and of the truth, and the process's peak memory. A first run compiles the
 kernels: run it twice. With ``NUMBA_NUM_THREADS=1`` all is done on one core.
 """
@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ctacal.simulate import study
-from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.simulate.scanner.scan import scan
 
 Result = TypeVar("Result")
@@ -25,15 +25,15 @@ MIDDLE_MM = -48.0
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("centre", nargs="?", default="spect_ct_16slice")
+    parser.add_argument("protocol", nargs="?", default="spect_ct_16slice")
     parser.add_argument("--slices", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1, help="of the patient; 1 has much calcium")
     wanted = parser.parse_args()
-    description = described(wanted.centre, wanted.slices, wanted.seed)
+    description = described(wanted.protocol, wanted.slices, wanted.seed)
     spent: list[tuple[float, float]] = []
     maps, deposits, motion = timed("body", spent, lambda: study._beating_body(description))
     volume = timed("scan", spent, lambda: scan(
-        maps.body, description.centre, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm
+        maps.body, description.protocol, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm
     ))  # fmt: skip
     timed("truth", spent, lambda: study._truth(description, maps, deposits, motion, volume))
     wall_s, cpu_s = (sum(column) for column in zip(*spent, strict=True))
@@ -42,10 +42,10 @@ def main() -> None:
     print(f"{volume.hu.shape} voxels, {len(deposits.table)} deposits, peak memory {peak_mb:.0f} MB")
 
 
-def described(centre: str, slices: int, seed: int) -> study.StudyDescription:
+def described(protocol: str, slices: int, seed: int) -> study.StudyDescription:
     """A study of so many slices about the heart."""
-    drawn = study.draw_study(seed, load_centre(centre))
-    height_mm = (slices + 0.01) * drawn.centre.spacing_mm  # the body's grid is larger by a breath
+    drawn = study.draw_study(seed, load_protocol(protocol))
+    height_mm = (slices + 0.01) * drawn.protocol.spacing_mm  # the body's grid is larger by a breath
     return replace(drawn, bottom_mm=MIDDLE_MM - height_mm / 2, top_mm=MIDDLE_MM + height_mm / 2)
 
 

@@ -35,8 +35,8 @@ def cpu_s(make: Callable[..., Made], *arguments: object) -> tuple[float, Made]:
 
 def noise_hu(cache: AnatomyCache, crop: Crop) -> float:
     """SD of what dose alone changes in the left ventricle's blood."""
-    quiet = replace(crop.description.centre, tube_current_ma=1e7, electronic_noise_kev=0.0, gain_error=0.0)
-    noise = crop.hu.astype(float) - simulate_crop(cache, replace(crop.description, centre=quiet)).hu
+    quiet = replace(crop.description.protocol, tube_current_ma=1e7, electronic_noise_kev=0.0, gain_error=0.0)
+    noise = crop.hu.astype(float) - simulate_crop(cache, replace(crop.description, protocol=quiet)).hu
     blood = (crop.structures == Structure.LV_BLOOD) & crop.measured[:, None, None]
     return float(noise[blood].std()) if blood.any() else float("nan")
 

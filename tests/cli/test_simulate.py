@@ -14,10 +14,10 @@ from ctacal.cli.app import main
 from ctacal.simulate.output import RECORD, WORDS
 from ctacal.simulate.study import StudyDescription, draw_study
 from tests.dicom_series import ct_series, write
-from tests.simulate.studies import drawn_by_hand, tiny_centre
+from tests.simulate.studies import drawn_by_hand, tiny_protocol
 
 TINY = "\n".join(
-    f"{name} = {json.dumps(getattr(tiny_centre(), name))}"
+    f"{name} = {json.dumps(getattr(tiny_protocol(), name))}"
     for name in (
         "kvp", "tube_current_ma", "rotation_s", "thickness_mm", "spacing_mm", "matrix", "fov_mm", "kernel",
         "mtf50_per_mm", "noise_target_hu", "collimation_mm", "views", "detector_mm",
@@ -104,7 +104,7 @@ def test_describe_prints_what_would_be_made(
     lines = capsys.readouterr().out.splitlines()
     described = [StudyDescription.from_json(json.loads(line)) for line in lines]
     assert described == [
-        draw_study(seed, tiny_centre("ours"), sex="F", age_years=71, bmi=24, with_deposits=False) for seed in (0, 1)
+        draw_study(seed, tiny_protocol("ours"), sex="F", age_years=71, bmi=24, with_deposits=False) for seed in (0, 1)
     ]
 
 
@@ -118,7 +118,7 @@ def test_centres_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--centre", "nowhere"], "no centre 'nowhere'"),
+        (["--centre", "nowhere"], "no protocol 'nowhere'"),
         (["--centre", "negative.toml"], "tube_current_ma is -3.0"),
         (["-n", "0"], "-n is 0"),
         (["--workers", "0"], "--workers is 0"),
@@ -187,7 +187,7 @@ def test_realism_takes_a_scan_and_its_centre(
     monkeypatch.setattr(realism_report, "write_realism", lambda out, **options: asked.update(options, out=out))
     arguments = ("--realism", "--real", tmp_path / "scan", "--centre", "hawkeye_slow", "-o", tmp_path)
     assert run("simulate", *arguments, monkeypatch=monkeypatch) == 0
-    assert (asked["path"], asked["centre"], asked["out"]) == (tmp_path / "scan", "hawkeye_slow", tmp_path)
+    assert (asked["path"], asked["protocol"], asked["out"]) == (tmp_path / "scan", "hawkeye_slow", tmp_path)
     assert "realism.html" in capsys.readouterr().out
     assert run("simulate", *arguments, "--centre", "pet_ct_140kvp", monkeypatch=monkeypatch) == 2
 
@@ -204,7 +204,7 @@ def test_insert_takes_scan_centre_and_lines(
     arguments = ("--insert", "scan", "--centre", "hawkeye_slow", "--lines", "l.json", "-n", 2, "--seed", 3)
     assert run("simulate", *arguments, "-o", tmp_path, monkeypatch=monkeypatch) == 0
     assert [one["seed"] for one in asked] == [3000000, 3000001]
-    assert (asked[0]["paths"], asked[0]["lines"], asked[0]["centre"].name) == (
+    assert (asked[0]["paths"], asked[0]["lines"], asked[0]["protocol"].name) == (
         [Path("scan")],
         Path("l.json"),
         "hawkeye_slow",

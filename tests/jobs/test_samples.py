@@ -21,7 +21,7 @@ from ctacal.nn.samples import read_sample
 from ctacal.scores import score_label_map
 from ctacal.simulate.anatomy.calcium import CalciumDescription, Deposit, Kind
 from ctacal.simulate.anatomy.description import draw_patient
-from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.simulate.training import clinical
 from ctacal.simulate.training.anatomy_cache import AnatomyCache, Sampling
 from ctacal.simulate.training.crop import Crop, simulate_crop
@@ -43,7 +43,7 @@ def cache() -> AnatomyCache:
 
 @pytest.fixture(scope="module")
 def crop(cache: AnatomyCache) -> Crop:
-    return simulate_crop(cache, draw_heart_description(cache, 5, 0, centres=["pet_ct_140kvp"]))
+    return simulate_crop(cache, draw_heart_description(cache, 5, 0, protocols=["pet_ct_140kvp"]))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def one_patient(cache: AnatomyCache, monkeypatch: pytest.MonkeyPatch) -> Anatomy
 
 
 def calcium_set(out: Path, each: int = 2) -> SampleSet:
-    return SampleSet(out=out, network=NetworkConfig(), count=1, each=each, seed=3, centres=("pet_ct_140kvp",))
+    return SampleSet(out=out, network=NetworkConfig(), count=1, each=each, seed=3, protocols=("pet_ct_140kvp",))
 
 
 def test_a_sample_holds_the_whole_heart_its_calcium_and_mass(crop: Crop) -> None:
@@ -101,7 +101,7 @@ def test_a_patient_that_fails_is_told_and_the_next_goes_on(tmp_path: Path, monke
 
 
 def test_a_test_study_knows_its_truth(one_patient: AnatomyCache, tmp_path: Path) -> None:
-    wanted = KnownSet(out=tmp_path, count=1, each=1, seed=9, centres=HELD_OUT)
+    wanted = KnownSet(out=tmp_path, count=1, each=1, seed=9, protocols=HELD_OUT)
     assert list(make_test_studies(wanted)) == [""]
     study = read_test_study(tmp_path / "known-9000000-00.npz")
     assert study.facts.centre in HELD_OUT
@@ -118,8 +118,8 @@ def test_pictures_lie_within_what_was_built(cache: AnatomyCache) -> None:
     for seed in range(20):
         for varied in (False, True):
             told = clinical.describe_picture(cache, seed, 0, HELD_OUT, varied=varied)
-            half_mm = told.centre.thickness_mm / 2
-            top_mm = told.bottom_mm + (told.shape[0] - 1) * told.centre.spacing_mm + half_mm + told.breathing_mm
+            half_mm = told.protocol.thickness_mm / 2
+            top_mm = told.bottom_mm + (told.shape[0] - 1) * told.protocol.spacing_mm + half_mm + told.breathing_mm
             low, high = (cache.geometry.to_patient_mm((k, 0, 0))[2] for k in (-0.5, cache.geometry.shape[0] - 0.5))
             assert told.bottom_mm - half_mm >= low and top_mm <= high
 
@@ -127,10 +127,10 @@ def test_pictures_lie_within_what_was_built(cache: AnatomyCache) -> None:
 def test_a_centre_of_ones_own_stays_a_file(tmp_path: Path) -> None:
     """Its name inside is no preset's: the workers read the file again."""
     own = tmp_path / "ours.toml"
-    preset = files("ctacal.simulate.scanner.centres") / "hawkeye_slow.toml"
+    preset = files("ctacal.simulate.scanner.protocols") / "hawkeye_slow.toml"
     own.write_text(preset.read_text(encoding="utf-8"), encoding="utf-8")
     (known,) = samples._known([str(own)])
-    assert load_centre(known).mtf50_per_mm == load_centre("hawkeye_slow").mtf50_per_mm
+    assert load_protocol(known).mtf50_per_mm == load_protocol("hawkeye_slow").mtf50_per_mm
 
 
 @pytest.mark.reference
@@ -170,7 +170,7 @@ def test_a_sites_own_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (partial(samples.Options, what="calcium", each=-1), "--each is -1"),
         (partial(samples.Options, what="heart", seed=-1), "--seed is -1"),
         (partial(samples.Options, what="heart", workers=0), "--workers is 0"),
-        (partial(samples.Options, what="test", centres=("nowhere",)), "nowhere"),
+        (partial(samples.Options, what="test", protocols=("nowhere",)), "nowhere"),
         (partial(samples.Options, what="inserted"), "--scan"),
         (partial(samples.Options, what="inserted", scans=[Path("no-such-scan")]), "no-such-scan"),
         (partial(samples.Options, what="site"), "--table"),

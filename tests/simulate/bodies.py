@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body, Tissue
-from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.volume import Volume
 
 PIXEL_MM = 1.0
 Rod = tuple[float, float, float]
 """Row and column position of its middle from the body's, and radius, in mm."""
 
-CENTRE = Centre(
+PROTOCOL = ScannerProtocol(
     name="test",
     kvp=120.0,
     tube_current_ma=200.0,
@@ -33,7 +33,7 @@ CENTRE = Centre(
 )
 """A small, quick one."""
 
-QUIET = replace(CENTRE, tube_current_ma=1e7, electronic_noise_kev=0.0)
+QUIET = replace(PROTOCOL, tube_current_ma=1e7, electronic_noise_kev=0.0)
 
 
 def cylinder(

@@ -11,7 +11,7 @@ from ctacal.simulate.anatomy.calcium import Kind
 from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.anatomy.truth import CalciumRow
 from ctacal.simulate.phantom import Phantom, draw_thorax
-from ctacal.simulate.scanner.centre import Centre, load_centre
+from ctacal.simulate.scanner.protocol import ScannerProtocol, load_protocol
 from ctacal.simulate.study import SimulatedStudy, StudyDescription, draw_study
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS, Truth
 from ctacal.volume import Volume
@@ -48,7 +48,7 @@ def hand_made(description: StudyDescription | None = None) -> SimulatedStudy:
         reference_score=scores,
     )
     return SimulatedStudy(
-        description=description or draw_study(3, load_centre("spect_ct_16slice")), volume=phantom.volume, truth=truth
+        description=description or draw_study(3, load_protocol("spect_ct_16slice")), volume=phantom.volume, truth=truth
     )
 
 
@@ -57,9 +57,9 @@ def _phantom() -> Phantom:
     return draw_thorax(SHAPE, SPACING_MM)
 
 
-def tiny_centre(name: str = "tiny") -> Centre:
-    """A centre whose studies take seconds."""
-    return Centre(
+def tiny_protocol(name: str = "tiny") -> ScannerProtocol:
+    """A protocol whose studies take seconds."""
+    return ScannerProtocol(
         name=name, kvp=120.0, tube_current_ma=80.0, rotation_s=0.5, thickness_mm=10.0, spacing_mm=10.0, matrix=64,
         fov_mm=500.0, kernel="hann", mtf50_per_mm=0.1, noise_target_hu=10.0, collimation_mm=20.0, views=48,
         detector_mm=4.0,

@@ -11,7 +11,7 @@ from ctacal.simulate.scanner.motion import Motion
 from ctacal.simulate.scanner.scan import scan
 from tests.simulate.bodies import QUIET, cylinder
 
-CENTRE = replace(QUIET, fov_mm=180.0, matrix=128, scan_field_mm=220.0, scatter=0.0, rotation_s=1.0, spacing_mm=2.0)
+PROTOCOL = replace(QUIET, fov_mm=180.0, matrix=128, scan_field_mm=220.0, scatter=0.0, rotation_s=1.0, spacing_mm=2.0)
 BODY = cylinder(140, slices=11, hydroxyapatite=(((10.0, -20.0, 4.0), 300.0),))
 BODY.hydroxyapatite_mg_cm3[:5] = 0
 BARE = Body(BODY.tissue, np.zeros_like(BODY.hydroxyapatite_mg_cm3), BODY.geometry)
@@ -28,9 +28,9 @@ def beating(phase: float) -> Body:
 def test_it_is_what_calcium_adds_to_a_scan(motion: Motion) -> None:
     still = replace(motion, phases=())
     difference = (
-        scan(BODY, CENTRE, seed=1, motion=motion).hu.astype(float) - scan(BARE, CENTRE, seed=1, motion=still).hu
+        scan(BODY, PROTOCOL, seed=1, motion=motion).hu.astype(float) - scan(BARE, PROTOCOL, seed=1, motion=still).hu
     )
-    added = calcium_hu(BODY, CENTRE, seed=1, motion=motion, region=REGION)
+    added = calcium_hu(BODY, PROTOCOL, seed=1, motion=motion, region=REGION)
     assert added.shape == (3, 50, 50)
     assert added.max() > 200
     np.testing.assert_allclose(added, difference[REGION], atol=0.03 * difference.max())
@@ -38,5 +38,5 @@ def test_it_is_what_calcium_adds_to_a_scan(motion: Motion) -> None:
 
 
 def test_where_there_is_no_calcium_nothing_is_added() -> None:
-    assert not calcium_hu(BODY, CENTRE, seed=1, region=(slice(0, 1), *REGION[1:])).any()
-    assert not calcium_hu(BARE, CENTRE, seed=1, region=REGION).any()
+    assert not calcium_hu(BODY, PROTOCOL, seed=1, region=(slice(0, 1), *REGION[1:])).any()
+    assert not calcium_hu(BARE, PROTOCOL, seed=1, region=REGION).any()

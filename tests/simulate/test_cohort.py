@@ -20,9 +20,9 @@ from ctacal.simulate.cohort import MANIFEST, MOST_STUDIES, CohortPlan, Row, make
 from ctacal.simulate.output import RECORD
 from ctacal.simulate.study import SimulatedStudy, StudyDescription
 from tests import places
-from tests.simulate.studies import drawn_by_hand, tiny_centre
+from tests.simulate.studies import drawn_by_hand, tiny_protocol
 
-CENTRES = (tiny_centre("a"), tiny_centre("b"))
+PROTOCOLS = (tiny_protocol("a"), tiny_protocol("b"))
 
 
 def faulty(description: StudyDescription) -> SimulatedStudy:
@@ -38,7 +38,7 @@ def slow(description: StudyDescription) -> SimulatedStudy:
 
 
 def descriptions(count: int, **options: Any) -> list[StudyDescription]:
-    plan = CohortPlan(centres=CENTRES, count=count, **options)
+    plan = CohortPlan(protocols=PROTOCOLS, count=count, **options)
     return [plan.description(k) for k in range(count)]
 
 
@@ -137,7 +137,7 @@ def test_killed_at_any_time_only_studies_in_the_making_are_lost(tmp_path: Path) 
         "if __name__ == '__main__':\n"
         f"    test_cohort.made(Path({str(tmp_path / 'out')!r}), 12, workers=2, simulate=test_cohort.slow)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(places.ROOT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(places.ROOT), os.environ.get("PYTHONPATH", "")])}
     with subprocess.Popen([sys.executable, script], env=environment) as run:
         deadline = time.monotonic() + 120
         while len(list((tmp_path / "out").glob("*/" + RECORD))) < 3 and time.monotonic() < deadline:
@@ -153,8 +153,8 @@ def test_killed_at_any_time_only_studies_in_the_making_are_lost(tmp_path: Path) 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stream_gives_whole_studies_in_order(workers: int) -> None:
-    studies = list(stream_studies(range(3), CENTRES, workers=workers, simulate=drawn_by_hand))
-    assert [(study.description.seed, study.description.centre.name) for study in studies] == [
+    studies = list(stream_studies(range(3), PROTOCOLS, workers=workers, simulate=drawn_by_hand))
+    assert [(study.description.seed, study.description.protocol.name) for study in studies] == [
         (0, "a"),
         (1, "b"),
         (2, "a"),
@@ -170,15 +170,15 @@ def test_a_stream_gives_whole_studies_in_order(workers: int) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stream_names_the_study_that_fails(workers: int) -> None:
     with pytest.raises(RuntimeError, match=r"study b-1: this patient has no heart"):
-        list(stream_studies(range(3), CENTRES, workers=workers, simulate=faulty))
+        list(stream_studies(range(3), PROTOCOLS, workers=workers, simulate=faulty))
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"centres": ()}, "--centre is none"),
-        ({"centres": (CENTRES[0], tiny_centre("a"))}, "--centre is a, a"),
-        ({"centres": (tiny_centre("../up"),)}, "--centre is '../up'"),
+        ({"protocols": ()}, "--centre is none"),
+        ({"protocols": (PROTOCOLS[0], tiny_protocol("a"))}, "--centre is a, a"),
+        ({"protocols": (tiny_protocol("../up"),)}, "--centre is '../up'"),
         ({"count": 0}, "-n is 0"),
         ({"seed": -1}, "--seed is -1"),
         ({"sex": "X"}, "--sex is X"),
@@ -189,7 +189,7 @@ def test_a_stream_names_the_study_that_fails(workers: int) -> None:
 )
 def test_an_impossible_plan_names_the_option(options: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError) as caught:
-        CohortPlan(**{"centres": CENTRES, **options})
+        CohortPlan(**{"protocols": PROTOCOLS, **options})
     assert told in str(caught.value)
 
 

@@ -17,21 +17,21 @@ from ctacal.simulate.anatomy.truth import CalciumRow, with_calcium
 from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.scanner.attenuation import beam
 from ctacal.simulate.scanner.calcium import calcium_hu
-from ctacal.simulate.scanner.centre import Centre, centre_names
+from ctacal.simulate.scanner.protocol import ScannerProtocol, protocol_names
 from ctacal.simulate.scanner.scan import scan
 from ctacal.simulate.training.anatomy_cache import AnatomyCache, Sampling, coronary_mm3, draw_variants
 from ctacal.simulate.training.crop import METAL_MM, Crop, draw_crop, draw_whole, simulate_crop
 from ctacal.simulate.training.description import (
     CropDescription,
     Focus,
-    draw_centre,
     draw_description,
     draw_heart_description,
+    draw_protocol,
 )
 from ctacal.simulate.training.projections import Projections
 from ctacal.simulate.training.stream import stream_crops
 from ctacal.simulate.truth import KIND_LABELS, TRUTH_HU
-from tests.simulate.bodies import CENTRE, QUIET, cylinder
+from tests.simulate.bodies import PROTOCOL, QUIET, cylinder
 
 PATIENT = draw_patient(3)
 STILL = Sampling(slice_mm=3.0, pixel_mm=1.5, views=360, detector_mm=1.2, states=1, margin_mm=(0.0, 50.0))
@@ -59,7 +59,7 @@ def filled(still: AnatomyCache) -> tuple[Body, tuple[CalciumRow, ...]]:
     return maps.body, calcium.table
 
 
-def centre_of(cache: AnatomyCache, like: Centre) -> Centre:
+def protocol_of(cache: AnatomyCache, like: ScannerProtocol) -> ScannerProtocol:
     field_mm = cache.projections.detectors * cache.projections.detector_mm
     return replace(
         like, views=cache.projections.views, detector_mm=cache.projections.detector_mm, scan_field_mm=field_mm,
@@ -67,11 +67,13 @@ def centre_of(cache: AnatomyCache, like: Centre) -> Centre:
     )  # fmt: skip
 
 
-def description_of(cache: AnatomyCache, like: Centre, *, deposits: int | None = 0, seed: int = 1) -> CropDescription:
+def description_of(
+    cache: AnatomyCache, like: ScannerProtocol, *, deposits: int | None = 0, seed: int = 1
+) -> CropDescription:
     """All of the slices that ``scan`` makes, and 160 of its 256 pixels about its middle."""
     bottom_mm = cache.geometry.to_patient_mm((-0.5, 0, 0))[2] + 3.0
     return CropDescription(
-        seed=seed, focus=Focus.CORONARY, centre=centre_of(cache, like), deposits=deposits, heart_rate_bpm=70.0,
+        seed=seed, focus=Focus.CORONARY, protocol=protocol_of(cache, like), deposits=deposits, heart_rate_bpm=70.0,
         irregularity=0.0, breathing_mm=0.0, breathing_s=4.0, middle_mm=(-30.0, 10.0), bottom_mm=bottom_mm,
         shape=(int(cache.geometry.shape[0] * 3 / 6), 160, 160),
     )  # fmt: skip
@@ -82,10 +84,10 @@ ROWS, COLUMNS = slice(128 - 30 - 80, 128 - 30 + 80), slice(128 + 10 - 80, 128 + 
 
 
 def scanned(
-    cache: AnatomyCache, body: Body, like: Centre, *, seed: int = 1, views: int = STILL.views
+    cache: AnatomyCache, body: Body, like: ScannerProtocol, *, seed: int = 1, views: int = STILL.views
 ) -> NDArray[np.float64]:
-    centre = replace(centre_of(cache, like), views=views)
-    hu = scan(body, centre, seed=seed, isocentre_mm=cache.projections.isocentre_mm, slabs=1).hu
+    protocol = replace(protocol_of(cache, like), views=views)
+    hu = scan(body, protocol, seed=seed, isocentre_mm=cache.projections.isocentre_mm, slabs=1).hu
     return hu[:, ROWS, COLUMNS].astype(float)
 
 
@@ -98,7 +100,7 @@ def test_without_noise_a_crop_is_what_the_scan_shows(still: AnatomyCache, filled
 
 
 def test_noise_is_that_of_the_scan(still: AnatomyCache, filled: tuple[Body, object]) -> None:
-    low = replace(CENTRE, tube_current_ma=40.0)
+    low = replace(PROTOCOL, tube_current_ma=40.0)
     by_scan = scanned(still, filled[0], low, seed=3) - scanned(still, filled[0], QUIET)
     by_crop = simulate_crop(still, description_of(still, low, seed=4)).hu.astype(float)
     by_crop -= simulate_crop(still, description_of(still, QUIET)).hu
@@ -117,10 +119,10 @@ def bands(noise: NDArray[np.float64]) -> list[float]:
 
 
 def test_labels_are_where_calcium_adds_to_the_picture(still: AnatomyCache, filled: tuple[Body, object]) -> None:
-    crop = simulate_crop(still, description_of(still, CENTRE))
+    crop = simulate_crop(still, description_of(still, PROTOCOL))
     region = slice(0, len(crop.hu)), ROWS, COLUMNS
     isocentre_mm = still.projections.isocentre_mm
-    added = calcium_hu(filled[0], crop.description.centre, seed=1, region=region, isocentre_mm=isocentre_mm)
+    added = calcium_hu(filled[0], crop.description.protocol, seed=1, region=region, isocentre_mm=isocentre_mm)
     truth, found = added >= TRUTH_HU, crop.labels > 0
     assert truth.sum() > 50
     assert 2 * (truth & found).sum() / (truth.sum() + found.sum()) > 0.95
@@ -128,7 +130,7 @@ def test_labels_are_where_calcium_adds_to_the_picture(still: AnatomyCache, fille
 
 
 def test_mass_is_that_of_the_table(still: AnatomyCache, filled: tuple[Body, tuple[CalciumRow, ...]]) -> None:
-    crop = simulate_crop(still, description_of(still, CENTRE))
+    crop = simulate_crop(still, description_of(still, PROTOCOL))
     plaque, node = filled[1]
     assert crop.mass_mg[:, Calcium.LAD - 1].sum() == pytest.approx(plaque.mass_mg, rel=0.01)
     assert crop.mass_mg[:, Calcium.OTHER - 1].sum() == pytest.approx(node.mass_mg, rel=0.01)
@@ -138,7 +140,7 @@ def test_mass_is_that_of_the_table(still: AnatomyCache, filled: tuple[Body, tupl
 
 
 def test_metal_is_labelled_but_not_its_streaks(still: AnatomyCache) -> None:
-    crop = simulate_crop(still, description_of(still, CENTRE, deposits=1))
+    crop = simulate_crop(still, description_of(still, PROTOCOL, deposits=1))
     lead = crop.structures == KIND_LABELS[Kind.LEAD]
     assert (crop.labels[lead] == Calcium.OTHER).all()
     assert crop.hu[lead].max() > 300
@@ -218,7 +220,7 @@ def check_crop(crop: Crop) -> None:
 
 def test_slices_beyond_the_anatomy_are_not_measured(beating: AnatomyCache) -> None:
     description = draw_description(beating, 1, Focus.CLEAN)
-    thick = replace(description, centre=replace(description.centre, thickness_mm=10.0, spacing_mm=10.0))
+    thick = replace(description, protocol=replace(description.protocol, thickness_mm=10.0, spacing_mm=10.0))
     low = beating.geometry.to_patient_mm((-0.5, 0, 0))[2]
     crop = simulate_crop(beating, replace(thick, bottom_mm=low - 25.0, breathing_mm=0.0))
     assert crop.measured.tolist()[:4] == [False, False, False, True]
@@ -232,8 +234,8 @@ def test_a_scan_of_the_heart_holds_all_of_it(beating: AnatomyCache, seed: int) -
     assert crop.hu.shape == description.shape
     assert crop.measured.all()
     low, high = (crop.geometry.to_patient_mm(corner)[:2] for corner in ((0, 0, 0), np.array(crop.hu.shape) - 1))
-    np.testing.assert_allclose(low, beating.heart_mm[0, :2] - 26, atol=description.centre.pixel_mm)
-    np.testing.assert_allclose(high, beating.heart_mm[1, :2] + 26, atol=description.centre.pixel_mm)
+    np.testing.assert_allclose(low, beating.heart_mm[0, :2] - 26, atol=description.protocol.pixel_mm)
+    np.testing.assert_allclose(high, beating.heart_mm[1, :2] + 26, atol=description.protocol.pixel_mm)
     assert not crop.heart[:, [0, -1]].any()
     assert not crop.heart[:, :, [0, -1]].any()
     assert crop.mass_mg[:, : Calcium.OTHER - 1].sum() > 0
@@ -243,10 +245,10 @@ def test_a_scan_of_the_heart_holds_all_of_it(beating: AnatomyCache, seed: int) -
 
 def test_only_the_centres_asked_for_are_drawn(beating: AnatomyCache) -> None:
     rng = np.random.default_rng(1)
-    assert {draw_centre(rng, beating, ["pet_ct_80kvp"]).name for _ in range(4)} == {"pet_ct_80kvp"}
-    drawn = {draw_centre(rng, beating).name for _ in range(200)}
-    assert drawn == set(centre_names()) - {"canon_aquilion_one"}
-    assert draw_description(beating, 1, Focus.CLEAN, ["hawkeye_slow"]).centre.name == "hawkeye_slow"
+    assert {draw_protocol(rng, beating, ["pet_ct_80kvp"]).name for _ in range(4)} == {"pet_ct_80kvp"}
+    drawn = {draw_protocol(rng, beating).name for _ in range(200)}
+    assert drawn == set(protocol_names()) - {"canon_aquilion_one"}
+    assert draw_description(beating, 1, Focus.CLEAN, ["hawkeye_slow"]).protocol.name == "hawkeye_slow"
 
 
 def test_a_whole_scan(beating: AnatomyCache) -> None:

@@ -29,21 +29,21 @@ from ctacal.simulate.insert.study import insert_study, straightened
 from ctacal.simulate.insert.tissue import Tissue
 from ctacal.simulate.materials import Body
 from ctacal.simulate.materials import Tissue as Material
-from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.scan import scan
 from ctacal.volume import Volume
 
 HU_PER_MG = 1.4
-CENTRE = Centre(
+PROTOCOL = ScannerProtocol(
     name="scan", kvp=120.0, tube_current_ma=100.0, rotation_s=0.75, thickness_mm=4.0, spacing_mm=4.0, matrix=96,
     fov_mm=96 * 0.9, kernel="gauss", mtf50_per_mm=0.25, noise_target_hu=10.0, collimation_mm=20.0,
 )  # fmt: skip
 QUALITY = ScanQuality(
-    centre=CENTRE, noise_hu=10.0, noise_power=((0.1, 100.0),), slice_correlation=0.0, border_motion_mm=None,
+    protocol=PROTOCOL, noise_hu=10.0, noise_power=((0.1, 100.0),), slice_correlation=0.0, border_motion_mm=None,
     calcium_hu_per_mg_cm3=HU_PER_MG, edges=1000,
 )  # fmt: skip
-SD_MM = np.sqrt(2 * np.log(2)) / (2 * np.pi * CENTRE.mtf50_per_mm)
-"""Of the Gaussian whose transfer is one half at the centre's MTF50."""
+SD_MM = np.sqrt(2 * np.log(2)) / (2 * np.pi * PROTOCOL.mtf50_per_mm)
+"""Of the Gaussian whose transfer is one half at the protocol's MTF50."""
 REST = np.zeros((1, 3))
 
 
@@ -97,7 +97,7 @@ def test_motion_smears_along_its_way() -> None:
     still = added(volume, insert(volume, (ball(1.0),), QUALITY))
     turns = np.linspace(0, 2 * np.pi, 8, endpoint=False)
     sway = np.stack([0 * turns, 5 * np.cos(turns), 0 * turns], axis=1)
-    slow = replace(QUALITY, centre=replace(CENTRE, rotation_s=60 / 70))  # a heart cycle a rotation: all is seen
+    slow = replace(QUALITY, protocol=replace(PROTOCOL, rotation_s=60 / 70))  # a heart cycle a rotation: all is seen
     moved = [added(volume, insert(volume, (ball(1.0, sway),), slow, seed=seed)) for seed in range(12)]
     mean = np.mean(moved, axis=0)
     mean[mean < 0.1 * mean.max()] = 0  # streaks
@@ -184,20 +184,20 @@ def chest(mtf50_per_mm: float, noise_hu: float) -> Volume:
 @pytest.mark.parametrize("mtf50_per_mm", [0.2, 0.35])
 def test_quality_is_measured(mtf50_per_mm: float) -> None:
     quality = estimate_quality(chest(mtf50_per_mm, 12.0), None, kvp=120.0, thickness_mm=5.0)
-    assert quality.centre.mtf50_per_mm == pytest.approx(mtf50_per_mm, rel=0.07)
+    assert quality.protocol.mtf50_per_mm == pytest.approx(mtf50_per_mm, rel=0.07)
     assert quality.noise_hu == pytest.approx(12, rel=0.05)
     assert abs(quality.slice_correlation) < 0.1
     assert quality.border_motion_mm is None
     frequency, power = np.array(quality.noise_power).T
     np.testing.assert_allclose(power[frequency > 0.1], 12**2 * 0.9**2, rtol=0.15)  # white noise: SD2 x pixel area
     assert 1.1 < quality.calcium_hu_per_mg_cm3 < 1.7
-    assert quality.centre.rotation_s == 0.75
+    assert quality.protocol.rotation_s == 0.75
 
 
 @pytest.mark.parametrize(("told", "used"), [(1.2, 1.2), (300.0, 0.75), (0.0, 0.75)])
 def test_the_rotation_time_is_the_headers_where_it_can_be(told: float, used: float) -> None:
     quality = estimate_quality(chest(0.3, 12.0), None, kvp=120.0, thickness_mm=5.0, rotation_s=told)
-    assert quality.centre.rotation_s == used
+    assert quality.protocol.rotation_s == used
 
 
 def test_a_scan_that_cannot_be_measured_is_refused() -> None:
@@ -266,10 +266,10 @@ def test_degraded_noise_is_the_centres() -> None:
     """A scan without noise of its own gets what the scanner makes of the same body."""
     volume, body, heart = cylinder(10)
     poor = replace(
-        CENTRE, name="poor", tube_current_ma=10.0, matrix=120, fov_mm=240.0, mtf50_per_mm=0.15, views=180, bow_tie=0.0,
-        detector_mm=1.6, thickness_mm=8.0, spacing_mm=8.0,
+        PROTOCOL, name="poor", tube_current_ma=10.0, matrix=120, fov_mm=240.0, mtf50_per_mm=0.15, views=180,
+        bow_tie=0.0, detector_mm=1.6, thickness_mm=8.0, spacing_mm=8.0,
     )  # fmt: skip
-    quality = replace(QUALITY, centre=replace(CENTRE, matrix=120, fov_mm=240.0))
+    quality = replace(QUALITY, protocol=replace(PROTOCOL, matrix=120, fov_mm=240.0))
     degraded = degrade(volume, heart, poor, quality, seed=1)
     assert degraded.hu.dtype == np.int16
     np.testing.assert_allclose(degraded.geometry.spacing_mm, (8.0, 2.0, 2.0))
@@ -285,8 +285,8 @@ def test_degraded_noise_is_the_centres() -> None:
 
 
 def test_degrading_never_sharpens() -> None:
-    sharp = replace(CENTRE, name="sharp", mtf50_per_mm=0.6, thickness_mm=2.0, kvp=80.0)
-    left = degraded_quality(QUALITY, sharp).centre
+    sharp = replace(PROTOCOL, name="sharp", mtf50_per_mm=0.6, thickness_mm=2.0, kvp=80.0)
+    left = degraded_quality(QUALITY, sharp).protocol
     assert (left.mtf50_per_mm, left.thickness_mm, left.kvp) == (0.25, 4.0, 120.0)
 
 

@@ -15,7 +15,7 @@ from ctacal.simulate.insert.quality import ScanQuality
 from ctacal.simulate.insert.study import InsertedStudy
 from ctacal.simulate.insert_output import write_inserted
 from ctacal.simulate.output import RECORD, whole_record
-from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.protocol import load_protocol
 from tests.dicom_series import ct_series, study_of, write
 from tests.simulate.studies import hand_made
 from tests.simulate.test_output import assert_valid
@@ -26,7 +26,7 @@ def inserted(tmp_path_factory: pytest.TempPathFactory) -> InsertedStudy:
     real = study_of(write(tmp_path_factory.mktemp("real"), ct_series(PatientName="Real^Name", PatientID="real-id")))
     made = hand_made()
     quality = ScanQuality(
-        centre=load_centre("spect_ct_2slice"), noise_hu=20.0, noise_power=((0.1, 5.0),), slice_correlation=0.1,
+        protocol=load_protocol("spect_ct_2slice"), noise_hu=20.0, noise_power=((0.1, 5.0),), slice_correlation=0.1,
         border_motion_mm=None, calcium_hu_per_mg_cm3=1.2, edges=100,
     )  # fmt: skip
     return InsertedStudy(

@@ -21,11 +21,11 @@ from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.simulate.anatomy.calcium import Kind
 from ctacal.simulate.output import RECORD, WORDS, series_description, study_name, whole_record, write_study
-from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.simulate.study import StudyDescription, draw_study
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS, scored_labels
 from ctacal.volume import Volume, load_nifti
-from tests.simulate.studies import hand_made, tiny_centre
+from tests.simulate.studies import hand_made, tiny_protocol
 
 ALL = ("dicom", "nifti", "seg", "ct")
 STUDY = hand_made()
@@ -141,7 +141,7 @@ def test_the_same_study_gives_the_same_bytes(folder: Path, tmp_path: Path) -> No
 
 
 def test_another_seed_or_centre_shares_no_uid(folder: Path) -> None:
-    others = [draw_study(4, load_centre("spect_ct_16slice")), draw_study(3, load_centre("hawkeye_slow"))]
+    others = [draw_study(4, load_protocol("spect_ct_16slice")), draw_study(3, load_protocol("hawkeye_slow"))]
     seeds = {series_description(hand_made(description)).seed for description in (*others, STUDY.description)}
     assert len(seeds) == 3
     assert len({study_name(description) for description in (*others, STUDY.description)}) == 3
@@ -183,15 +183,15 @@ def test_a_study_is_whole_or_it_is_not(folder: Path, tmp_path: Path, spoil: str)
 def test_headers_tell_the_patient_and_the_technique(folder: Path) -> None:
     files = sorted((folder / "dicom").iterdir())
     first, last = pydicom.dcmread(files[0]), pydicom.dcmread(files[-1])
-    patient, centre = STUDY.description.patient, STUDY.description.centre
+    patient, protocol = STUDY.description.patient, STUDY.description.protocol
     assert (first.PatientSex, first.PatientAge) == (patient.sex, f"{round(patient.age_years):03}Y")
     assert float(first.PatientWeight) == pytest.approx(patient.bmi * (patient.height_cm / 100) ** 2, abs=0.06)
     assert (first.KVP, first.SliceThickness, first.RevolutionTime) == (120, 3.75, 0.5)
     assert first.SpiralPitchFactor == pytest.approx(0.938)
     assert first.TableSpeed == pytest.approx(0.938 * 20 / 0.5)
     assert first.Exposure == round(40 * 0.5 / 0.938)
-    assert first.ReconstructionDiameter == centre.fov_mm
-    travel_s = 47 * centre.spacing_mm / first.TableSpeed
+    assert first.ReconstructionDiameter == protocol.fov_mm
+    travel_s = 47 * protocol.spacing_mm / first.TableSpeed
     assert (first.AcquisitionTime, float(last.AcquisitionTime)) == (
         "120000.000",
         pytest.approx(120000 + travel_s, abs=2e-3),
@@ -201,7 +201,7 @@ def test_headers_tell_the_patient_and_the_technique(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", WORDS)
 def test_every_system_is_listed_as_ctac_and_valid(name: str, tmp_path: Path) -> None:
-    study = hand_made(draw_study(1, load_centre(name)))
+    study = hand_made(draw_study(1, load_protocol(name)))
     write_study(study, tmp_path / "study", writers=("dicom",))
     choice = choose_series(read_studies([tmp_path / "study" / "dicom"]).studies[0])
     assert "attenuation-correction" in choice.why
@@ -210,7 +210,7 @@ def test_every_system_is_listed_as_ctac_and_valid(name: str, tmp_path: Path) -> 
 
 
 def test_a_site_s_own_centre_is_a_ctac_too(tmp_path: Path) -> None:
-    write_study(hand_made(draw_study(1, tiny_centre("Our scanner"))), tmp_path / "study", writers=("dicom",))
+    write_study(hand_made(draw_study(1, tiny_protocol("Our scanner"))), tmp_path / "study", writers=("dicom",))
     assert choose_series(read_studies([tmp_path / "study" / "dicom"]).studies[0]).notes == ()
 
 

@@ -10,7 +10,7 @@ from benchmarks.qrm_simulated import real_figures
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.measure import Insert
 from ctacal.simulate.qrm import INSERTS, PIXEL_MM, SLICE_MM, QrmFigures, qrm_phantom, simulate_inserts, simulate_qrm
-from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.protocol import load_protocol
 
 AGATSTON = {
     "5 mm 800 mg/mL": 402.9,
@@ -37,12 +37,12 @@ SEEDS, INSERT_SEEDS = 3, 16
 
 @pytest.fixture(scope="module")
 def simulated() -> list[QrmFigures]:
-    return [simulate_qrm(load_centre("canon_aquilion_one"), seed) for seed in range(SEEDS)]
+    return [simulate_qrm(load_protocol("canon_aquilion_one"), seed) for seed in range(SEEDS)]
 
 
 @pytest.fixture(scope="module")
 def inserts() -> list[Mapping[str, Insert]]:
-    return [simulate_inserts(load_centre("canon_aquilion_one"), seed) for seed in range(INSERT_SEEDS)]
+    return [simulate_inserts(load_protocol("canon_aquilion_one"), seed) for seed in range(INSERT_SEEDS)]
 
 
 def mean(simulated: list[QrmFigures], name: str) -> float:

@@ -28,12 +28,12 @@ from ctacal.simulate.realism import (
 )
 from ctacal.simulate.realism_page import page_of
 from ctacal.simulate.realism_report import phantom_figures, write_realism
-from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.simulate.study import draw_study
 from ctacal.simulate.water import scan_water
 from ctacal.volume import Volume
 from tests import places
-from tests.simulate.bodies import CENTRE
+from tests.simulate.bodies import PROTOCOL
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_every_figure_has_its_own_tolerance() -> None:
 def comparison(real: Volume, simulated: tuple[Figures, ...]) -> Comparison:
     return Comparison(
         scan=RealScan(name="a <scan>", volume=real, sex="F", age_years=46.0, credit="drawn"),
-        centre=CENTRE,
-        descriptions=tuple(draw_study(seed, CENTRE, with_deposits=False) for seed in range(len(simulated))),
+        protocol=PROTOCOL,
+        descriptions=tuple(draw_study(seed, PROTOCOL, with_deposits=False) for seed in range(len(simulated))),
         real=measure_scan(real),
         simulated=simulated,
         picture=real,
@@ -130,7 +130,7 @@ def test_heavier_patients_are_larger() -> None:
 
 def test_a_matched_patient_shares_sex_age_and_range(thorax: Volume) -> None:
     real = RealScan(name="real", volume=thorax, sex="F", age_years=46.0)
-    description = matched(real, CENTRE, 3, area_cm2=600.0)
+    description = matched(real, PROTOCOL, 3, area_cm2=600.0)
     assert (description.patient.sex, description.patient.age_years) == ("F", 46.0)
     assert description.patient.arms_up
     assert not description.calcium.deposits
@@ -158,14 +158,14 @@ def test_missing_reference_scans_are_named(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_fewer_views_streak() -> None:
-    few, many = scan_water(replace(CENTRE, fov_mm=400.0), (60, 400))
+    few, many = scan_water(replace(PROTOCOL, fov_mm=400.0), (60, 400))
     assert few.outside_sd_hu > 1.5 * many.outside_sd_hu
     assert many.middle_hu == pytest.approx(0, abs=3)
     assert many.mean_frequency_per_mm == pytest.approx(few.mean_frequency_per_mm, rel=0.3)
 
 
 def test_noise_of_water_falls_with_dose() -> None:
-    smooth = replace(CENTRE, fov_mm=400.0, mtf50_per_mm=0.15, electronic_noise_kev=0.0)
+    smooth = replace(PROTOCOL, fov_mm=400.0, mtf50_per_mm=0.15, electronic_noise_kev=0.0)
     low, high = (scan_water(replace(smooth, tube_current_ma=ma), (400,))[0] for ma in (25.0, 100.0))
     assert low.noise_sd_hu / high.noise_sd_hu == pytest.approx(2.0, rel=0.05)
 
@@ -187,11 +187,11 @@ def test_figures_of_the_real_phantom_are_the_published_ones(reference_data: Path
 @pytest.mark.slow
 @pytest.mark.reference
 def test_whole_path_on_a_scan_of_ones_own(reference_data: Path, tmp_path: Path) -> None:
-    centre = tmp_path / "mine.toml"
-    preset = Path(load_centre.__code__.co_filename).parent / "centres" / "pet_ct_140kvp.toml"
-    centre.write_text(preset.read_text().replace("matrix = 512", "matrix = 256"))
+    protocol = tmp_path / "mine.toml"
+    preset = Path(load_protocol.__code__.co_filename).parent / "protocols" / "pet_ct_140kvp.toml"
+    protocol.write_text(preset.read_text().replace("matrix = 512", "matrix = 256"))
     found = write_realism(
-        tmp_path / "out", path=reference_data / "acrin_flt_breast_001_ctac", centre=str(centre), seeds=(1,)
+        tmp_path / "out", path=reference_data / "acrin_flt_breast_001_ctac", protocol=str(protocol), seeds=(1,)
     )
     stored = json.loads((tmp_path / "out" / "realism.json").read_text())
     assert stored["comparisons"][0]["centre"] == "mine"

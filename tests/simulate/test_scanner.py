@@ -10,11 +10,11 @@ import pytest
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.scanner.attenuation import SPECTRA, beam, computed_spectrum, tissue_hu
-from ctacal.simulate.scanner.centre import Centre, centre_names, load_centre
+from ctacal.simulate.scanner.protocol import ScannerProtocol, load_protocol, protocol_names
 from ctacal.simulate.scanner.scan import scan
 from ctacal.simulate.scanner.slabs import shares_of_neighbours
 from ctacal.volume import Volume
-from tests.simulate.bodies import CENTRE, QUIET, cylinder, inside
+from tests.simulate.bodies import PROTOCOL, QUIET, cylinder, inside
 
 MIDDLE = (0.0, 0.0, 20.0)
 NARROW = replace(QUIET, fov_mm=250.0, matrix=128, scan_field_mm=320.0, scatter=0.0)
@@ -29,9 +29,9 @@ def quiet_water() -> Volume:
     return scan(cylinder(320), replace(QUIET, scatter=0.05), seed=1)
 
 
-def noise_sd(body: Body, centre: Centre, radius_mm: float = 30) -> float:
+def noise_sd(body: Body, protocol: ScannerProtocol, radius_mm: float = 30) -> float:
     """SD in the middle, of the difference of two scans."""
-    one, other = (inside(scan(body, centre, seed=seed), (0, 0, radius_mm)) for seed in (1, 2))
+    one, other = (inside(scan(body, protocol, seed=seed), (0, 0, radius_mm)) for seed in (1, 2))
     return float((one - other).std() / np.sqrt(2))
 
 
@@ -53,8 +53,8 @@ def test_water_reads_nought_and_is_flat(quiet_water: Volume) -> None:
 
 @pytest.mark.parametrize(("diameter_mm", "bias_hu"), [(200, 3), (400, 10)])
 def test_scatter_biases_little(diameter_mm: float, bias_hu: float) -> None:
-    centre = replace(QUIET, fov_mm=440.0, scatter=0.05)
-    assert abs(inside(scan(cylinder(diameter_mm), centre, seed=1), MIDDLE).mean()) < bias_hu
+    protocol = replace(QUIET, fov_mm=440.0, scatter=0.05)
+    assert abs(inside(scan(cylinder(diameter_mm), protocol, seed=1), MIDDLE).mean()) < bias_hu
 
 
 def test_air_reads_minus_1000(quiet_water: Volume) -> None:
@@ -128,8 +128,8 @@ def test_a_thin_lesion_loses_brightness_with_slice_thickness() -> None:
 
 
 def test_noise_falls_with_the_square_root_of_dose() -> None:
-    body, centre = cylinder(240), replace(NARROW, electronic_noise_kev=0.0)
-    low, high = (noise_sd(body, replace(centre, tube_current_ma=ma)) for ma in (100.0, 400.0))
+    body, protocol = cylinder(240), replace(NARROW, electronic_noise_kev=0.0)
+    low, high = (noise_sd(body, replace(protocol, tube_current_ma=ma)) for ma in (100.0, 400.0))
     assert low / high == pytest.approx(2, rel=0.08)
 
 
@@ -155,13 +155,15 @@ def test_current_modulation_spends_more_on_the_stout() -> None:
     """From slim to stout, noise rises less than without."""
     constant = replace(NARROW, tube_current_ma=40.0)
     modulated = replace(constant, current_modulation=0.5)
-    ratios = [noise_sd(cylinder(280), centre) / noise_sd(cylinder(220), centre) for centre in (constant, modulated)]
+    ratios = [
+        noise_sd(cylinder(280), protocol) / noise_sd(cylinder(220), protocol) for protocol in (constant, modulated)
+    ]
     assert ratios[1] < 0.85 * ratios[0]
 
 
 def test_the_seed_makes_the_noise() -> None:
     body = cylinder(200, slices=8)
-    first, again, other = (scan(body, CENTRE, seed=seed).hu for seed in (5, 5, 6))
+    first, again, other = (scan(body, PROTOCOL, seed=seed).hu for seed in (5, 5, 6))
     assert first.tobytes() == again.tobytes()
     assert (first != other).mean() > 0.5
     assert (first[0] != first[1]).mean() > 0.5
@@ -186,8 +188,8 @@ def test_overlapping_slices_share_their_noise() -> None:
 
 def test_a_slice_has_the_same_noise_however_much_it_shares() -> None:
     for mm in (1.5, 2.0, 4.0, 8.0):
-        assert np.sum(shares_of_neighbours(replace(CENTRE, spacing_mm=mm)) ** 2) == pytest.approx(1)
-    assert len(shares_of_neighbours(replace(CENTRE, spacing_mm=8.0))) == 1
+        assert np.sum(shares_of_neighbours(replace(PROTOCOL, spacing_mm=mm)) ** 2) == pytest.approx(1)
+    assert len(shares_of_neighbours(replace(PROTOCOL, spacing_mm=8.0))) == 1
 
 
 def test_uneven_detectors_make_rings() -> None:
@@ -243,8 +245,8 @@ def test_slices_lie_within_the_body() -> None:
 )
 def test_resolution_is_as_stated(family: str, mtf50: float) -> None:
     """MTF50 from the cylinder's edge, within a tenth: the body's voxels blur as well."""
-    centre = replace(QUIET, kernel=family, mtf50_per_mm=mtf50, matrix=320, fov_mm=160.0, scatter=0.0, detector_mm=0.8)
-    volume = scan(cylinder(130), centre, seed=1)
+    protocol = replace(QUIET, kernel=family, mtf50_per_mm=mtf50, matrix=320, fov_mm=160.0, scatter=0.0, detector_mm=0.8)
+    volume = scan(cylinder(130), protocol, seed=1)
     axis = (np.arange(320) - 159.5) * 0.5
     radius = np.hypot(axis[:, None], axis).ravel()
     bins = np.arange(50, 80, 0.2)
@@ -257,7 +259,7 @@ def test_resolution_is_as_stated(family: str, mtf50: float) -> None:
 
 def test_metal_makes_streaks_and_no_nonsense() -> None:
     wires = (((-30, -40, 4), Tissue.STEEL), ((-30, 40, 4), Tissue.STEEL), ((60, 0, 10), Tissue.TITANIUM))
-    plain, metal = (scan(cylinder(200, tissues=rods), replace(CENTRE, fov_mm=250.0), seed=1) for rods in ((), wires))
+    plain, metal = (scan(cylinder(200, tissues=rods), replace(PROTOCOL, fov_mm=250.0), seed=1) for rods in ((), wires))
     assert metal.hu.max() == 3071
     between = inside(metal, (-30, 0, 8)).mean() - inside(plain, (-30, 0, 8)).mean()
     assert between < -40
@@ -282,7 +284,7 @@ def test_an_odd_grid_is_refused() -> None:
     geometry = Geometry.from_spacing((4, 8, 8), (1.0, 1.0, 2.0))
     body = Body(np.zeros(geometry.shape, np.uint8), np.zeros(geometry.shape, np.float32), geometry)
     with pytest.raises(ValueError, match="square pixels"):
-        scan(body, CENTRE, seed=1)
+        scan(body, PROTOCOL, seed=1)
 
 
 def test_an_empty_body_is_air() -> None:
@@ -295,11 +297,11 @@ def test_an_empty_body_is_air() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", centre_names())
+@pytest.mark.parametrize("name", protocol_names())
 def test_presets_have_the_noise_that_they_state(name: str) -> None:
-    centre = load_centre(name)
-    body = cylinder(320, slices=max(8, int(np.ceil(centre.spacing_mm))))
-    assert noise_sd(body, centre) == pytest.approx(centre.noise_target_hu, rel=0.1)
+    protocol = load_protocol(name)
+    body = cylinder(320, slices=max(8, int(np.ceil(protocol.spacing_mm))))
+    assert noise_sd(body, protocol) == pytest.approx(protocol.noise_target_hu, rel=0.1)
 
 
 def test_help_and_scoring_need_no_simulator() -> None:

@@ -12,18 +12,18 @@ from ctacal.labels import Calcium
 from ctacal.scores import score_label_map
 from ctacal.simulate.anatomy.calcium import CalciumDescription, Deposit, Kind
 from ctacal.simulate.anatomy.structures import HEART, Structure
-from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.simulate.study import SimulatedStudy, StudyDescription, body_grid, draw_study, simulate_study
 from ctacal.simulate.truth import VESSEL_LABELS
 
-CENTRE = replace(
-    load_centre("spect_ct_16slice"), matrix=256, views=240, detector_mm=1.6, tube_current_ma=150.0, spacing_mm=5.0,
+PROTOCOL = replace(
+    load_protocol("spect_ct_16slice"), matrix=256, views=240, detector_mm=1.6, tube_current_ma=150.0, spacing_mm=5.0,
     thickness_mm=5.0,
 )  # fmt: skip
 
 
 def described(*deposits: Deposit) -> StudyDescription:
-    drawn = draw_study(3, CENTRE)
+    drawn = draw_study(3, PROTOCOL)
     return replace(drawn, calcium=CalciumDescription(deposits), bottom_mm=-90.0, top_mm=-40.0, breathing_mm=6.0)
 
 
@@ -36,7 +36,7 @@ def study() -> SimulatedStudy:
 
 
 def test_a_description_survives_json() -> None:
-    drawn = draw_study(11, CENTRE)
+    drawn = draw_study(11, PROTOCOL)
     assert StudyDescription.from_json(json.loads(json.dumps(drawn.to_json()))) == drawn
     with pytest.raises(ValueError, match="heart_rate"):
         StudyDescription.from_json({"seed": 1})
@@ -79,7 +79,7 @@ def test_without_deposits_nothing_is_calcium() -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_scan_ranges_lie_in_the_body_and_hold_the_heart(seed: int) -> None:
-    drawn = draw_study(seed, CENTRE)
+    drawn = draw_study(seed, PROTOCOL)
     assert -250 <= drawn.bottom_mm < -110
     assert 0 < drawn.top_mm <= 190
     grid = body_grid(drawn)

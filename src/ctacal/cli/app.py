@@ -95,8 +95,13 @@ def demo(
 @app.command()
 def simulate(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the studies.", show_default=False)] = None,
-    centre: Annotated[
-        list[str] | None, typer.Option(help="A preset, or a TOML file; several take turns. Default: all CTAC systems.")
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--centre",
+            "--protocol",
+            help="Scanner protocols: presets or TOML files, used in turn. Default: all CTAC systems.",
+        ),
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", help="How many studies.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the cohort; study k of a seed is always the same.")] = 0,
@@ -110,7 +115,9 @@ def simulate(
         str | None, typer.Option(help="What to write, of: dicom, nifti, seg, ct. Default: dicom,nifti,seg.")
     ] = None,
     replay: Annotated[Path | None, typer.Option(help="Make the study of this study.json again.")] = None,
-    list_centres: Annotated[bool, typer.Option("--list-centres", help="Print the presets.")] = False,
+    list_protocols: Annotated[
+        bool, typer.Option("--list-centres", "--list-protocols", help="Print the preset scanner protocols.")
+    ] = False,
     describe: Annotated[bool, typer.Option("--describe", help="Print descriptions, a JSON line each.")] = False,
     realism: Annotated[
         bool, typer.Option("--realism", help="Compare simulated with the reference scans: OUT/realism.html.")
@@ -128,9 +135,9 @@ def simulate(
     from ctacal.cli import simulate as command
 
     options = command.Options(
-        out=out, centres=centre or (), count=count, seed=seed, workers=workers, resume=resume, sex=sex, age_years=age,
-        bmi=bmi, no_calcium=no_calcium, write=write, replay=replay, list_centres=list_centres, describe=describe,
-        realism=realism, real=real, insert=insert, lines=lines, allow_calcium=allow_calcium,
+        out=out, protocols=protocol or (), count=count, seed=seed, workers=workers, resume=resume, sex=sex,
+        age_years=age, bmi=bmi, no_calcium=no_calcium, write=write, replay=replay, list_protocols=list_protocols,
+        describe=describe, realism=realism, real=real, insert=insert, lines=lines, allow_calcium=allow_calcium,
     )  # fmt: skip
     raise typer.Exit(command.run(options))
 
@@ -235,8 +242,13 @@ def samples(
     count: Annotated[int, typer.Option("-n", "--count", help="How many simulated patients.")] = 1,
     each: Annotated[int, typer.Option(help="Samples of each patient; 0: 6 hearts, 14 of calcium, 10 studies.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the set; patient k of a seed is always the same.")] = 0,
-    centre: Annotated[
-        list[str] | None, typer.Option(help="A preset, or a TOML file. Default: those for training, or those for test.")
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--centre",
+            "--protocol",
+            help="Scanner protocols: presets or TOML files. Default: those for training, or those for test.",
+        ),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
     recipe: Annotated[Path | None, typer.Option(help="Whose network's pixels the samples have.")] = None,
@@ -248,7 +260,7 @@ def samples(
     from ctacal.cli import samples as command
 
     options = command.Options(
-        what=what, out=out, count=count, each=each, seed=seed, centres=centre or (), workers=workers,
+        what=what, out=out, count=count, each=each, seed=seed, protocols=protocol or (), workers=workers,
         recipe=recipe, table=table, scans=scan or (), allow_calcium=allow_calcium,
     )  # fmt: skip
     raise typer.Exit(command.run(options))

@@ -28,7 +28,7 @@ class Options:
     count: int = 1
     each: int = 0
     seed: int = 0
-    centres: Sequence[str] = ()
+    protocols: Sequence[str] = ()
     workers: int = 1
     recipe: Path | None = None
     table: Path | None = None
@@ -66,20 +66,25 @@ def _told(results: Iterator[str], options: Options) -> int:
 
 def _simulated(options: Options) -> Iterator[str]:
     from ctacal.jobs.simulated_samples import HELD_OUT, KnownSet, SampleSet, make_samples, make_test_studies
-    from ctacal.simulate.scanner.centre import centre_names
-    from ctacal.simulate.training.description import PHANTOM_CENTRES
+    from ctacal.simulate.scanner.protocol import protocol_names
+    from ctacal.simulate.training.description import PHANTOM_PROTOCOLS
 
-    for_training = tuple(name for name in centre_names() if name not in (*HELD_OUT, *PHANTOM_CENTRES))
-    centres = _known(options.centres) or (HELD_OUT if options.what == "test" else for_training)
+    for_training = tuple(name for name in protocol_names() if name not in (*HELD_OUT, *PHANTOM_PROTOCOLS))
+    protocols = _known(options.protocols) or (HELD_OUT if options.what == "test" else for_training)
     each = options.each or EACH[options.what]
     if options.what in ("test", "validation"):
         studies = KnownSet(
-            out=options.out, count=options.count, each=each, seed=options.seed, centres=centres,
+            out=options.out, count=options.count, each=each, seed=options.seed, protocols=protocols,
             varied=options.what == "validation",
         )  # fmt: skip
         return make_test_studies(studies, workers=options.workers)
     samples = SampleSet(
-        out=options.out, network=_network(options), count=options.count, each=each, seed=options.seed, centres=centres
+        out=options.out,
+        network=_network(options),
+        count=options.count,
+        each=each,
+        seed=options.seed,
+        protocols=protocols,
     )
     return make_samples(samples, workers=options.workers)
 
@@ -108,12 +113,12 @@ def _network(options: Options) -> NetworkConfig:
     return network
 
 
-def _known(centres: Sequence[str]) -> tuple[str, ...]:
-    from ctacal.simulate.scanner.centre import load_centre
+def _known(protocols: Sequence[str]) -> tuple[str, ...]:
+    from ctacal.simulate.scanner.protocol import load_protocol
 
-    for name in centres:
-        load_centre(name)  # now, not in a worker: it says what is wrong with it
-    return tuple(centres)
+    for name in protocols:
+        load_protocol(name)  # now, not in a worker: it says what is wrong with it
+    return tuple(protocols)
 
 
 def _site(options: Options) -> int:

@@ -14,7 +14,7 @@ from ctacal.errors import Refusal, UsageError
 
 if TYPE_CHECKING:  # numba takes seconds
     from ctacal.simulate.cohort import CohortPlan
-    from ctacal.simulate.scanner.centre import Centre
+    from ctacal.simulate.scanner.protocol import ScannerProtocol
     from ctacal.simulate.study import StudyDescription
 
 NEEDED = ("numba", "spekpy", "xraylib")
@@ -25,7 +25,7 @@ class Options:
     """What the command line asks for, as typed."""
 
     out: Path | None = None
-    centres: Sequence[str] = ()
+    protocols: Sequence[str] = ()
     count: int = 1
     seed: int = 0
     workers: int = 1
@@ -36,7 +36,7 @@ class Options:
     no_calcium: bool = False
     write: str | None = None
     replay: Path | None = None
-    list_centres: bool = False
+    list_protocols: bool = False
     describe: bool = False
     realism: bool = False
     real: Path | None = None
@@ -49,8 +49,8 @@ def run(options: Options) -> int:
     """List, describe or make; returns the exit status: 0 all made, 1 some failed."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise UsageError(f"the simulator needs {', '.join(missing)}: pip install 'ctacal[simulate]'")
-    if options.list_centres:
-        return _list_centres()
+    if options.list_protocols:
+        return _list_protocols()
     if options.realism:
         return _realism(options)
     if options.insert:
@@ -63,13 +63,13 @@ def run(options: Options) -> int:
     return _make(descriptions, options)
 
 
-def _list_centres() -> int:
-    from ctacal.simulate.scanner.centre import centre_names, load_centre
+def _list_protocols() -> int:
+    from ctacal.simulate.scanner.protocol import load_protocol, protocol_names
 
-    for centre in (load_centre(name) for name in centre_names()):
-        slices = f"{centre.thickness_mm:g} mm every {centre.spacing_mm:g} mm"
-        told = f"{centre.kvp:g} kVp, {centre.mas:.0f} mAs, {centre.rotation_s:g} s a turn, {slices}, {centre.matrix}"
-        typer.echo(f"{centre.name:24} {told}. {centre.notes}")
+    for protocol in (load_protocol(name) for name in protocol_names()):
+        slices = f"{protocol.thickness_mm:g} mm every {protocol.spacing_mm:g} mm"
+        beam = f"{protocol.kvp:g} kVp, {protocol.mas:.0f} mAs, {protocol.rotation_s:g} s a turn"
+        typer.echo(f"{protocol.name:24} {beam}, {slices}, {protocol.matrix}. {protocol.notes}")
     return 0
 
 
@@ -77,7 +77,7 @@ def _realism(options: Options) -> int:
     from ctacal.simulate.realism_report import write_realism
 
     out = _out(options)
-    write_realism(out, path=options.real, centre=_one_centre(options), say=lambda what: typer.echo(what, err=True))
+    write_realism(out, path=options.real, protocol=_one_protocol(options), say=lambda what: typer.echo(what, err=True))
     typer.echo(out / "realism.html")
     return 0
 
@@ -87,16 +87,16 @@ def _insert(scan: Path, options: Options) -> int:
     from ctacal.simulate.cohort import MOST_STUDIES
     from ctacal.simulate.insert.study import insert_study
     from ctacal.simulate.insert_output import write_inserted
-    from ctacal.simulate.scanner.centre import load_centre
+    from ctacal.simulate.scanner.protocol import load_protocol
 
-    out, name, writers = _out(options), _one_centre(options), _writers(options)
-    centre = None if name is None else load_centre(name)
+    out, name, writers = _out(options), _one_protocol(options), _writers(options)
+    protocol = None if name is None else load_protocol(name)
     seeds = [options.seed * MOST_STUDIES + k for k in range(options.count)]
     with progress("inserting", len(seeds)) as advance:
         for seed in seeds:
             try:
                 study = insert_study(
-                    [scan], seed=seed, centre=centre, lines=options.lines, allow_calcium=options.allow_calcium
+                    [scan], seed=seed, protocol=protocol, lines=options.lines, allow_calcium=options.allow_calcium
                 )
             except Refusal as refusal:
                 typer.echo(f"{scan}  REFUSED  {refusal.reason}")
@@ -107,10 +107,10 @@ def _insert(scan: Path, options: Options) -> int:
     return 0
 
 
-def _one_centre(options: Options) -> str | None:
-    if len(options.centres) > 1:
-        raise UsageError(f"--centre is {', '.join(options.centres)}, expected one")
-    return options.centres[0] if options.centres else None
+def _one_protocol(options: Options) -> str | None:
+    if len(options.protocols) > 1:
+        raise UsageError(f"--centre is {', '.join(options.protocols)}, expected one")
+    return options.protocols[0] if options.protocols else None
 
 
 def _writers(options: Options) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ def _plan(options: Options) -> "CohortPlan":
     from ctacal.simulate.cohort import CohortPlan
 
     return CohortPlan(
-        centres=_centres(options.centres),
+        protocols=_protocols(options.protocols),
         count=options.count,
         seed=options.seed,
         sex=options.sex,  # type: ignore[arg-type]  # checked there
@@ -146,11 +146,11 @@ def _plan(options: Options) -> "CohortPlan":
     )
 
 
-def _centres(names: Sequence[str]) -> tuple["Centre", ...]:
+def _protocols(names: Sequence[str]) -> tuple["ScannerProtocol", ...]:
     from ctacal.simulate.output import WORDS
-    from ctacal.simulate.scanner.centre import load_centre
+    from ctacal.simulate.scanner.protocol import load_protocol
 
-    return tuple(load_centre(name) for name in names or WORDS)
+    return tuple(load_protocol(name) for name in names or WORDS)
 
 
 def _replayed(file: Path) -> "StudyDescription":

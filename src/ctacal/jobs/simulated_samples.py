@@ -40,14 +40,14 @@ MOST_PATIENTS = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSet:
-    """Which samples: ``count`` patients of a seed, each scanned ``each`` times at varied ``centres``."""
+    """Which samples: ``count`` patients of a seed, each scanned ``each`` times at varied ``protocols``."""
 
     out: Path
     network: NetworkConfig
     count: int
     each: int
     seed: int
-    centres: tuple[str, ...]
+    protocols: tuple[str, ...]
 
     def names(self, patient_seed: int) -> list[str]:
         """Of one patient's samples."""
@@ -85,7 +85,9 @@ def _calcium_crops(wanted: SampleSet, patient_seed: int) -> Callable[[int], Crop
         seed, draws = _scan_seed(patient_seed, k), len(cache.deposits)
         return simulate_crop(
             cache,
-            draw_heart_description(cache, seed, (patient_seed + k) % draws if draws else None, centres=wanted.centres),
+            draw_heart_description(
+                cache, seed, (patient_seed + k) % draws if draws else None, protocols=wanted.protocols
+            ),
         )
 
     return scanned
@@ -108,15 +110,15 @@ def sample_of(name: str, crop: Crop, network: NetworkConfig) -> Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSet:
-    """Which whole studies: ``count`` patients of a seed, with ``each`` draws of calcium, each scanned at one centre."""
+    """Which whole studies: ``count`` patients of a seed, ``each`` draws of calcium, each scanned with one protocol."""
 
     out: Path
     count: int
     each: int
     seed: int
-    centres: tuple[str, ...]
+    protocols: tuple[str, ...]
     varied: bool = False
-    """Whether the centres are varied, as in training: for validation; a test takes them as they are."""
+    """Whether the protocols are varied, as in training: for validation; a test takes them as they are."""
 
 
 def make_test_studies(wanted: KnownSet, *, workers: int = 1) -> Iterator[str]:
@@ -134,7 +136,7 @@ def _make_tests(wanted: KnownSet, patient_seed: int) -> None:
     cache = draw_clinical_anatomy(patient_seed, wanted.each)
     reference = reference_scores(cache)
     for k in missing:
-        told = describe_picture(cache, _scan_seed(patient_seed, k), k, wanted.centres, varied=wanted.varied)
+        told = describe_picture(cache, _scan_seed(patient_seed, k), k, wanted.protocols, varied=wanted.varied)
         crop = simulate_crop(cache, told)
         deposit_labels = np.where(crop.structures >= min(VESSEL_LABELS.values()), crop.structures, 0).astype(np.uint8)
         facts = _facts(patient_seed, deposit_labels, crop, reference[k])
@@ -183,7 +185,7 @@ def _facts(patient_seed: int, deposit_labels: NDArray[np.uint8], crop: Crop, ref
     others = {kind.value: label for kind, label in KIND_LABELS.items() if kind is not Kind.CORONARY}
     return StudyFacts(
         seed=patient_seed,
-        centre=crop.description.centre.name,
+        centre=crop.description.protocol.name,
         reference_agatston=reference.agatston.total,
         reference_per_vessel={vessel.name: reference.agatston.per_vessel[vessel.name] for vessel in MASS_VESSELS},
         deposit_kinds=tuple(kind for kind, label in others.items() if label in shown),

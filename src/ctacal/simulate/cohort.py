@@ -20,7 +20,7 @@ from ctacal.simulate.output import (
     whole_record,
     write_study,
 )
-from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.study import SimulatedStudy, StudyDescription, draw_study, simulate_study
 from ctacal.workers import Failure, ordered
 
@@ -56,12 +56,12 @@ MOST_STUDIES = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CohortPlan:
-    """Which studies: the centres in turn, patients as drawn but for what is given.
+    """Which studies: the protocols in turn, patients as drawn but for what is given.
 
     Raises ``UsageError``, which names the option, where a value cannot be.
     """
 
-    centres: tuple[Centre, ...]
+    protocols: tuple[ScannerProtocol, ...]
     count: int = 1
     seed: int = 0
     sex: Sex | None = None
@@ -70,7 +70,7 @@ class CohortPlan:
     with_deposits: bool = True
 
     def __post_init__(self) -> None:
-        names = [centre.name for centre in self.centres]
+        names = [protocol.name for protocol in self.protocols]
         _require(bool(names), "--centre", "none", "at least one")
         _require(len(set(names)) == len(names), "--centre", ", ".join(names), "different names")
         for name in names:
@@ -86,7 +86,7 @@ class CohortPlan:
         """Study ``k``, from 0; the same whatever ``count`` is."""
         return draw_study(
             self.seed * MOST_STUDIES + k,
-            self.centres[k % len(self.centres)],
+            self.protocols[k % len(self.protocols)],
             sex=self.sex,
             age_years=self.age_years,
             bmi=self.bmi,
@@ -187,7 +187,7 @@ def _drawn(description: StudyDescription) -> Row:
     patient = description.patient
     return {
         "study": study_name(description),
-        "centre": description.centre.name,
+        "centre": description.protocol.name,
         "seed": description.seed,
         "sex": patient.sex,
         "age_years": patient.age_years,
@@ -196,15 +196,15 @@ def _drawn(description: StudyDescription) -> Row:
 
 
 def stream_studies(
-    seeds: Iterable[int], centres: Sequence[Centre], *, workers: int = 1, simulate: Simulate = simulate_study
+    seeds: Iterable[int], protocols: Sequence[ScannerProtocol], *, workers: int = 1, simulate: Simulate = simulate_study
 ) -> Iterator[SimulatedStudy]:
-    """Studies in memory, for training: seed after seed, the centres in turn; ``seeds`` may be endless.
+    """Studies in memory, for training: seed after seed, the protocols in turn; ``seeds`` may be endless.
 
     The order, and each study, is the same for any number of workers; some two studies a worker are kept waiting, no
     more. Raises ``RuntimeError`` that names the seed where a study fails. With several workers, call it under
     ``if __name__ == "__main__"``.
     """
-    descriptions = (draw_study(seed, centres[k % len(centres)]) for k, seed in enumerate(seeds))
+    descriptions = (draw_study(seed, protocols[k % len(protocols)]) for k, seed in enumerate(seeds))
     for study in ordered(partial(_named, simulate=simulate), descriptions, workers=workers):
         if isinstance(study, Failure):
             raise RuntimeError(f"{study.reason}\n{study.traceback}")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ctacal.labels import Calcium
+from ctacal.simulate.insert.quality import ScanQuality
 from ctacal.simulate.insert.study import InsertedStudy
 from ctacal.simulate.output import DEFAULT_WRITERS, OTHER_CALCIUM, Written, uid_seed, write_folder
 from ctacal.simulate.series_writer import SeriesDescription
@@ -33,7 +34,7 @@ def write_inserted(
         "ctac_score": scores_json(study.ctac_score),
         "reference_score": scores_json(study.reference_score),
         "seed": seed,
-        "quality": asdict(study.quality),
+        "quality": _quality_json(study.quality),
         "patient": json.loads(study.patient.to_json()),
         "calcium": json.loads(study.calcium.to_json()),
         "coronaries": {one.name: one.points.round(2).tolist() for one in study.coronaries},
@@ -50,9 +51,14 @@ def write_inserted(
     return write_folder(written, folder, writers)
 
 
+def _quality_json(quality: ScanQuality) -> dict[str, Any]:
+    """The fields; study.json keeps the key "centre" of its first version for the protocol."""
+    return {"centre" if name == "protocol" else name: value for name, value in asdict(quality).items()}
+
+
 def _header(study: InsertedStudy) -> SeriesDescription:
     """The protocol is the real scan's, as far as it is known; current and time are not."""
-    centre, seed = study.quality.centre, uid_seed(study.volume.hu.tobytes())
+    protocol, seed = study.quality.protocol, uid_seed(study.volume.hu.tobytes())
     return SeriesDescription(
         seed=seed,
         patient_id=f"INSERTED-{seed}",
@@ -62,9 +68,9 @@ def _header(study: InsertedStudy) -> SeriesDescription:
         model="Calcium inserted",
         series_number=2,
         image_type=("DERIVED", "PRIMARY", "AXIAL"),
-        kernel=study.series.header.kernel.split("/")[0][:16] or centre.kernel.upper(),
-        kvp=centre.kvp,
+        kernel=study.series.header.kernel.split("/")[0][:16] or protocol.kernel.upper(),
+        kvp=protocol.kvp,
         tube_current_ma=None,
-        slice_thickness_mm=centre.thickness_mm,
+        slice_thickness_mm=protocol.thickness_mm,
         comments=NOTICE,
     )

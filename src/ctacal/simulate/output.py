@@ -27,8 +27,8 @@ from ctacal.dicom.seg_writer import Maker, SegmentOf, write_segmentation
 from ctacal.errors import UsageError
 from ctacal.labels import Calcium, LabelMap
 from ctacal.simulate.anatomy.calcium import Kind
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.motion import Timing
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.series_writer import SeriesDescription, Technique, slice_headers, write_series
 from ctacal.simulate.study import SimulatedStudy, StudyDescription
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS, structure_names, truth_json
@@ -51,7 +51,7 @@ class HeaderWords:
     study: str = "Myocardial perfusion SPECT/CT"
     series: str = "CTAC"
     kernel: str | None = None
-    """None: the centre's kernel family."""
+    """None: the protocol's kernel family."""
 
 
 WORDS: Mapping[str, HeaderWords] = MappingProxyType(
@@ -68,7 +68,7 @@ WORDS: Mapping[str, HeaderWords] = MappingProxyType(
     }
 )
 """The CTAC systems among the presets. The words are generic, in the makers' style (assumed: sites choose their own);
-other centres' are the defaults."""
+those of other protocols are the defaults."""
 
 SegmentWords = tuple[str, Concept, Concept, Concept | None]
 """Name, category, type, anatomic region."""
@@ -179,8 +179,8 @@ def known_writers(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def study_name(description: StudyDescription) -> str:
-    """The study's folder: centre and seed."""
-    return f"{description.centre.name}-{description.seed}"
+    """The study's folder: protocol and seed."""
+    return f"{description.protocol.name}-{description.seed}"
 
 
 def write_study(study: SimulatedStudy, folder: Path, *, writers: Sequence[str] = DEFAULT_WRITERS) -> dict[str, Any]:
@@ -254,8 +254,8 @@ def _digests(folder: Path) -> dict[str, str]:
 
 def series_description(study: SimulatedStudy) -> SeriesDescription:
     """The headers of the study's series; nothing in them names a real maker or patient."""
-    description, centre = study.description, study.description.centre
-    patient, words = description.patient, WORDS.get(centre.name, HeaderWords())
+    description, protocol = study.description, study.description.protocol
+    patient, words = description.patient, WORDS.get(protocol.name, HeaderWords())
     size_m = patient.height_cm / 100
     return SeriesDescription(
         seed=_header_seed(description),
@@ -268,28 +268,28 @@ def series_description(study: SimulatedStudy) -> SeriesDescription:
         study_description=words.study,
         series_description=words.series,
         series_number=2,
-        model=centre.name[:64],
-        kernel=words.kernel or centre.kernel.upper(),
-        kvp=centre.kvp,
-        tube_current_ma=max(1, round(centre.tube_current_ma)),
-        exposure_time_ms=round(centre.rotation_s * 1000),
-        slice_thickness_mm=centre.thickness_mm,
+        model=protocol.name[:64],
+        kernel=words.kernel or protocol.kernel.upper(),
+        kvp=protocol.kvp,
+        tube_current_ma=max(1, round(protocol.tube_current_ma)),
+        exposure_time_ms=round(protocol.rotation_s * 1000),
+        slice_thickness_mm=protocol.thickness_mm,
         comments=NOTICE,
-        technique=_technique(centre, study.volume.geometry.shape[0]),
+        technique=_technique(protocol, study.volume.geometry.shape[0]),
     )
 
 
-def _technique(centre: Centre, slices: int) -> Technique:
-    timing = Timing.of(centre, np.arange(slices, dtype=np.float64) * centre.spacing_mm, start_s=0.0)
+def _technique(protocol: ScannerProtocol, slices: int) -> Technique:
+    timing = Timing.of(protocol, np.arange(slices, dtype=np.float64) * protocol.spacing_mm, start_s=0.0)
     return Technique(
-        rotation_s=centre.rotation_s,
-        collimation_mm=centre.collimation_mm,
-        pitch=centre.pitch if centre.helical else None,
-        field_mm=centre.fov_mm,
-        scan_field_mm=centre.scan_field_mm,
-        focus_mm=centre.focus_mm,
-        effective_mas=centre.mas,
-        starts_s=tuple((timing.middle_s - centre.rotation_s / 2).tolist()),
+        rotation_s=protocol.rotation_s,
+        collimation_mm=protocol.collimation_mm,
+        pitch=protocol.pitch if protocol.helical else None,
+        field_mm=protocol.fov_mm,
+        scan_field_mm=protocol.scan_field_mm,
+        focus_mm=protocol.focus_mm,
+        effective_mas=protocol.mas,
+        starts_s=tuple((timing.middle_s - protocol.rotation_s / 2).tolist()),
     )
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.measure import Insert, disc_hu, edge_response, measure_insert, noise_sd_hu
-from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.scan import scan
 from ctacal.volume import Volume
 
@@ -242,18 +242,18 @@ REACH_MM = {5.0: 5.0, 3.0: 4.0, 1.0: 2.0}
 """Half the side of the square that an insert is sought in, by its diameter."""
 
 
-def simulate_qrm(centre: Centre, seed: int) -> QrmFigures:
+def simulate_qrm(protocol: ScannerProtocol, seed: int) -> QrmFigures:
     """Scan the parts that are measured, and measure them."""
-    return measure_qrm([_scan(part, centre, seed) for part in PARTS_MM], (0.0, 0.0))
+    return measure_qrm([_scan(part, protocol, seed) for part in PARTS_MM], (0.0, 0.0))
 
 
-def simulate_inserts(centre: Centre, seed: int) -> Mapping[str, Insert]:
+def simulate_inserts(protocol: ScannerProtocol, seed: int) -> Mapping[str, Insert]:
     """The inserts of ``simulate_qrm`` alone, in a third of the time: for many seeds."""
-    return _measure_inserts(_scan(PARTS_MM[0], centre, seed), (0.0, 0.0))
+    return _measure_inserts(_scan(PARTS_MM[0], protocol, seed), (0.0, 0.0))
 
 
-def _scan(part_mm: tuple[float, float], centre: Centre, seed: int) -> Volume:
-    return scan(qrm_phantom(part_mm), centre, seed=seed, isocentre_mm=ISOCENTRE_MM)
+def _scan(part_mm: tuple[float, float], protocol: ScannerProtocol, seed: int) -> Volume:
+    return scan(qrm_phantom(part_mm), protocol, seed=seed, isocentre_mm=ISOCENTRE_MM)
 
 
 def measure_qrm(parts: Sequence[Volume], middle_mm: tuple[float, float]) -> QrmFigures:

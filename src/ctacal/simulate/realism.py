@@ -24,7 +24,7 @@ from ctacal.simulate.anatomy.wall import paint_trunk
 from ctacal.simulate.figures import Figures, measure_scan
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.regions import find_regions
-from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.study import CHIN_MM, KIDNEYS_MM, StudyDescription, draw_study, simulate_study
 from ctacal.volume import Volume
 
@@ -59,24 +59,24 @@ class Reference:
     """A real scan of the reference data and the preset that stands for its protocol."""
 
     folder: str
-    centre: str
+    protocol: str
     credit: str
 
 
 REFERENCES: tuple[Reference, ...] = (
     Reference(
         folder="acrin_flt_breast_001_ctac",
-        centre="pet_ct_140kvp",
+        protocol="pet_ct_140kvp",
         credit="ACRIN-FLT-Breast 001, CC BY 3.0, doi 10.7937/K9/TCIA.2017.ol20zmxg",
     ),
     Reference(
         folder="lung_dx_A0001/kernel_B",
-        centre="chest_ct_smooth",
+        protocol="chest_ct_smooth",
         credit="Lung-PET-CT-Dx A0001, CC BY 4.0, doi 10.7937/TCIA.2020.NNC2-0461",
     ),
     Reference(
         folder="lung_dx_A0001/kernel_L",
-        centre="chest_ct_sharp",
+        protocol="chest_ct_sharp",
         credit="Lung-PET-CT-Dx A0001, CC BY 4.0, doi 10.7937/TCIA.2020.NNC2-0461",
     ),
 )
@@ -98,7 +98,7 @@ class Comparison:
     """A real scan beside simulated ones."""
 
     scan: RealScan
-    centre: Centre
+    protocol: ScannerProtocol
     descriptions: tuple[StudyDescription, ...]
     real: Figures
     simulated: tuple[Figures, ...]
@@ -160,7 +160,7 @@ def around_heart(volume: Volume) -> Volume:
 
 def compare(
     scan: RealScan,
-    centre: Centre,
+    protocol: ScannerProtocol,
     *,
     seeds: Sequence[int] = (1, 2, 3),
     advance: Callable[[str], None] = lambda _: None,
@@ -172,7 +172,7 @@ def compare(
     descriptions, simulated, picture = [], [], None
     for seed in seeds:
         advance(f"{scan.name}: simulating patient {seed}")
-        description = matched(scan, centre, seed, area_cm2)
+        description = matched(scan, protocol, seed, area_cm2)
         volume = simulate_study(description).volume
         descriptions.append(description)
         simulated.append(measure_scan(volume))
@@ -180,7 +180,7 @@ def compare(
     assert picture is not None
     return Comparison(
         scan=scan,
-        centre=centre,
+        protocol=protocol,
         descriptions=tuple(descriptions),
         real=real,
         simulated=tuple(simulated),
@@ -188,10 +188,10 @@ def compare(
     )
 
 
-def matched(scan: RealScan, centre: Centre, seed: int, area_cm2: float) -> StudyDescription:
+def matched(scan: RealScan, protocol: ScannerProtocol, seed: int, area_cm2: float) -> StudyDescription:
     """A study like the real one: sex, age, size, arms up, range about the heart; no calcium."""
     bmi = bmi_of_area(seed, scan.sex, scan.age_years, area_cm2)
-    drawn = draw_study(seed, centre, sex=scan.sex, age_years=scan.age_years, bmi=bmi, with_deposits=False)
+    drawn = draw_study(seed, protocol, sex=scan.sex, age_years=scan.age_years, bmi=bmi, with_deposits=False)
     heart = find_heart(scan.volume).bounding_box[0]
     spacing_mm = scan.volume.geometry.slice_spacing_mm
     bottom_mm = max(HEART_TOP_MM - heart.stop * spacing_mm, KIDNEYS_MM)
@@ -236,7 +236,7 @@ def as_json(comparison: Comparison) -> Mapping[str, object]:
     return {
         "scan": comparison.scan.name,
         "credit": comparison.scan.credit,
-        "centre": comparison.centre.name,
+        "centre": comparison.protocol.name,
         "descriptions": [description.to_json() for description in comparison.descriptions],
         "figures": rows,
         "curves": {"real": curves[0], "simulated": curves[1:]},

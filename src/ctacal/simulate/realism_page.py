@@ -64,7 +64,7 @@ def _section(comparison: Comparison) -> str:
     )
     return "\n".join(
         [
-            f"<h2>{escape(comparison.scan.name)} and {escape(comparison.centre.name)}</h2>",
+            f"<h2>{escape(comparison.scan.name)} and {escape(comparison.protocol.name)}</h2>",
             f"<p>Simulated patients: {escape(patients)}. {_count(comparison)}</p>",
             f"<p class='credit'>{escape(comparison.scan.credit)}</p>",
             *(

@@ -17,12 +17,12 @@ from ctacal.errors import UsageError
 from ctacal.simulate.qrm import QrmFigures, measure_qrm, simulate_qrm
 from ctacal.simulate.realism import REFERENCES, Comparison, as_json, compare, read_real
 from ctacal.simulate.realism_page import page_of
-from ctacal.simulate.scanner.centre import load_centre
+from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.simulate.water import WaterScan, scan_water
 from ctacal.volume import Volume
 
 PHANTOM = "qrm_phantom_canon"
-PHANTOM_CENTRE = "canon_aquilion_one"
+PHANTOM_PROTOCOL = "canon_aquilion_one"
 PHANTOM_CREDIT = "QRM phantom: MolloiLab/CAC-stanford-data, MIT"
 PHANTOM_PARTS = (slice(20, 25), slice(12, 20), slice(31, 34))
 """The real scan's slices that correspond to ``qrm.PARTS_MM``."""
@@ -42,20 +42,20 @@ def write_realism(
     out: Path,
     *,
     path: Path | None = None,
-    centre: str | None = None,
+    protocol: str | None = None,
     seeds: Sequence[int] = (1, 2, 3),
     say: Say = lambda _: None,
 ) -> list[Comparison]:
-    """Compare the reference scans, or the scan at ``path`` with simulations at ``centre``, and write the report.
+    """Compare the reference scans, or the scan at ``path`` with simulations with ``protocol``, and write the report.
 
     A reference scan that is missing is named in the report, and the rest is done. Raises ``UsageError`` where ``path``
-    holds no scan that shows a heart, comes without a centre, or where nothing is left to compare.
+    holds no scan that shows a heart, comes without a protocol, or where nothing is left to compare.
     """
     notes: list[str] = []
     if path is not None:
-        if centre is None:
+        if protocol is None:
             raise UsageError("name the preset or TOML file that stands for the scan's protocol: --centre NAME")
-        comparisons = [compare(read_real(path), load_centre(centre), seeds=seeds, advance=say)]
+        comparisons = [compare(read_real(path), load_protocol(protocol), seeds=seeds, advance=say)]
         phantom: list[tuple[str, float, float]] = []
     else:
         comparisons = _references(seeds, notes, say)
@@ -64,7 +64,7 @@ def write_realism(
             raise UsageError(f"no reference scan in {reference_folder()}; set CTACAL_REFERENCE_DATA, or give a scan")
     out.mkdir(parents=True, exist_ok=True)
     say("water cylinders")
-    water = scan_water(load_centre(centre or REFERENCES[0].centre))
+    water = scan_water(load_protocol(protocol or REFERENCES[0].protocol))
     report = _json(comparisons, water, phantom, notes)
     write_text(out / "realism.json", json.dumps(report, indent=1) + "\n")
     write_text(out / "realism.html", page_of(comparisons, water, phantom, notes))
@@ -80,7 +80,7 @@ def _references(seeds: Sequence[int], notes: list[str], say: Say) -> list[Compar
             say(notes[-1])
             continue
         real = read_real(folder, name=reference.folder, credit=reference.credit)
-        comparisons.append(compare(real, load_centre(reference.centre), seeds=seeds, advance=say))
+        comparisons.append(compare(real, load_protocol(reference.protocol), seeds=seeds, advance=say))
     return comparisons
 
 
@@ -112,7 +112,7 @@ def _phantom_rows(seeds: Sequence[int], notes: list[str], say: Say) -> list[tupl
         return []
     say("QRM phantom")
     real = phantom_figures(read_volume(choose_series(read_studies([folder]).studies[0]).series)[0])
-    simulated = [_named(simulate_qrm(load_centre(PHANTOM_CENTRE), seed)) for seed in seeds]
+    simulated = [_named(simulate_qrm(load_protocol(PHANTOM_PROTOCOL), seed)) for seed in seeds]
     return [(name, value, float(np.mean([one[name] for one in simulated]))) for name, value in real.items()]
 
 

@@ -30,7 +30,7 @@ FWHM_MM = 1.4
 some 0.35 of kernels for calcium scoring (assumed)."""
 
 KVP, FILTER_MM_AL = 120.0, 7.0
-"""Filters as in the presets of ``scanner.centre``."""
+"""Filters as in the presets of ``scanner.protocol``."""
 
 FINE_SLICE_MM = 0.5
 """Calcium is drawn on slices as thin as this before it is averaged (own choice)."""

@@ -25,8 +25,8 @@ from ctacal.simulate.materials import Body
 from ctacal.simulate.reference import REFERENCE_PHASE, reference_score
 from ctacal.simulate.scanner.acquisition import Acquisition
 from ctacal.simulate.scanner.calcium import calcium_hu
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION, Motion, still_region
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.scan import scan
 from ctacal.simulate.threads import both
 from ctacal.simulate.truth import DepositFinder, Truth, label_calcium, scored_labels, structures_on, table_within
@@ -45,13 +45,17 @@ CHIN_MM, KIDNEYS_MM = 180.0, -240.0
 """The ends of the body that can be built, less a margin."""
 
 
+_KEYS = {"protocol": "centre"}
+"""JSON keys of fields that have another name here: study.json keeps the key of its first version."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyDescription:
     """All that a simulated study is made from; the same description gives the same bytes on the same machine."""
 
     seed: int
     """Of the scan's noise and of the moment it begins."""
-    centre: Centre
+    protocol: ScannerProtocol
     patient: Patient
     calcium: CalciumDescription
     table: TableDesign
@@ -71,17 +75,20 @@ class StudyDescription:
     def to_json(self) -> dict[str, Any]:
         """JSON values of all fields."""
         written = {"patient": json.loads(self.patient.to_json()), "calcium": json.loads(self.calcium.to_json())}
-        return asdict(self) | written
+        fields = {_KEYS.get(name, name): value for name, value in asdict(self).items()}
+        return fields | written
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "StudyDescription":
         """The description that ``to_json`` gave; ``ValueError`` names a field that is missing or unknown."""
-        if wrong := set(cls.__dataclass_fields__).symmetric_difference(stored):
+        known = {_KEYS.get(name, name) for name in cls.__dataclass_fields__}
+        if wrong := known.symmetric_difference(stored):
             raise ValueError(f"not a study description: fields missing or unknown: {', '.join(sorted(wrong))}")
+        names = {key: name for name, key in _KEYS.items()}
         return cls(
             **{
-                **stored,
-                "centre": Centre(**stored["centre"]),
+                **{names.get(key, key): value for key, value in stored.items()},
+                "protocol": ScannerProtocol(**stored["centre"]),
                 "patient": Patient.from_json(json.dumps(stored["patient"])),
                 "calcium": CalciumDescription.from_json(json.dumps(stored["calcium"])),
                 "table": TableDesign(**stored["table"]),
@@ -101,7 +108,7 @@ class SimulatedStudy:
 
 def draw_study(
     seed: int,
-    centre: Centre,
+    protocol: ScannerProtocol,
     *,
     sex: Sex | None = None,
     age_years: float | None = None,
@@ -120,7 +127,7 @@ def draw_study(
     bottom, top = _range_mm(rng, patient)
     return StudyDescription(
         seed=seed,
-        centre=centre,
+        protocol=protocol,
         patient=patient,
         calcium=calcium,
         table=draw_table(seed),
@@ -150,7 +157,7 @@ def simulate_study(description: StudyDescription) -> SimulatedStudy:
     """Build, scan, and know: 512x512x50 in some 32 CPU s on two cores, under 2 GB (``docs/speed.md``)."""
     maps, deposits, motion = _beating_body(description)
     volume = scan(
-        maps.body, description.centre, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm
+        maps.body, description.protocol, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm
     )
     return SimulatedStudy(
         description=description, volume=volume, truth=_truth(description, maps, deposits, motion, volume)
@@ -228,14 +235,14 @@ def _added_hu(
     if finder is None:
         return added_hu
     points = np.asarray(finder.tree.data)[:, ::-1]
-    reach_mm = np.array([2 * description.centre.thickness_mm + description.breathing_mm, REACH_MM, REACH_MM])
+    reach_mm = np.array([2 * description.protocol.thickness_mm + description.breathing_mm, REACH_MM, REACH_MM])
     origin, spacing = grid.to_patient_mm((0, 0, 0))[::-1], np.array(grid.spacing_mm)
     low = np.clip(np.floor((points.min(axis=0) - reach_mm - origin) / spacing), 0, grid.shape).astype(int)
     high = np.clip(np.ceil((points.max(axis=0) + reach_mm - origin) / spacing) + 1, 0, grid.shape).astype(int)
     region = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
     if (high > low).all():
         added_hu[region] = calcium_hu(
-            body, description.centre, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm,
+            body, description.protocol, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm,
             region=region,
         )  # fmt: skip
     return added_hu
@@ -244,7 +251,7 @@ def _added_hu(
 def _shift_mm(description: StudyDescription, body: Body, motion: Motion) -> NDArray[np.float64]:
     """(slices,): how far the body lies to the feet of its place at rest when each slice is taken."""
     plan = Acquisition.of(
-        body, description.centre, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm, slabs=1
+        body, description.protocol, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm, slabs=1
     )
     z_mm = body.geometry.affine[2, 3] + np.arange(body.geometry.shape[0]) * body.geometry.slice_spacing_mm
     return np.asarray(plan.weights @ z_mm - plan.position_mm, np.float64)

@@ -1,4 +1,4 @@
-"""Water cylinders scanned at a centre: HU from the middle to the rim, and noise against the number of views."""
+"""Water cylinders scanned with a protocol: HU from the middle to the rim, and noise against the number of views."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +9,12 @@ from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.measure import mean_frequency_per_mm, noise_power_spectrum, patches_in
-from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.scan import scan
 from ctacal.volume import Volume
 
 DIAMETER_MM = 320.0
-"""Of the body phantom for dosimetry (IEC 60601-2-44), as in ``Centre.noise_target_hu``."""
+"""Of the body phantom for dosimetry (IEC 60601-2-44), as in ``ScannerProtocol.noise_target_hu``."""
 
 SLICES = 6
 """Scanned for each figure (own choice: 6 x 25 patches give the SD within 2 %)."""
@@ -42,10 +42,10 @@ class WaterScan:
     spectrum: tuple[Floats, Floats]
 
 
-def scan_water(centre: Centre, views: Sequence[int] = VIEWS) -> tuple[WaterScan, ...]:
+def scan_water(protocol: ScannerProtocol, views: Sequence[int] = VIEWS) -> tuple[WaterScan, ...]:
     """Scan the cylinder with each number of views over half a turn."""
-    body = water_cylinder(SLICES * max(centre.spacing_mm, 1.0) + 3 * centre.thickness_mm)
-    return tuple(_measured(scan(body, replace(centre, views=count), seed=1), count) for count in views)
+    body = water_cylinder(SLICES * max(protocol.spacing_mm, 1.0) + 3 * protocol.thickness_mm)
+    return tuple(_measured(scan(body, replace(protocol, views=count), seed=1), count) for count in views)
 
 
 def water_cylinder(length_mm: float) -> Body:

@@ -1,4 +1,4 @@
-"""``degrade``: a real scan as a poorer centre would have made it: thicker slices, more blur, correlated noise."""
+"""``degrade``: a real scan as a poorer protocol would have made it: thicker slices, more blur, correlated noise."""
 
 from dataclasses import replace
 
@@ -10,10 +10,10 @@ from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
 from ctacal.simulate.insert.quality import ScanQuality, soft_tissue
 from ctacal.simulate.measure import noise_power_spectrum, patches_in, quiet
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.detector import detector_of, detectors_of
 from ctacal.simulate.scanner.kernel import FAMILIES, filtered, ramp_response
 from ctacal.simulate.scanner.projector import back_project, project_into
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.scan import BATCH, HU_RANGE
 from ctacal.simulate.scanner.slabs import slab_weights
 from ctacal.volume import Volume
@@ -25,40 +25,40 @@ THINNEST_MM = 0.5
 """Of the profile that makes thicker slices, where they are hardly thicker."""
 
 
-def degraded_quality(quality: ScanQuality, centre: Centre) -> ScanQuality:
-    """What ``degrade`` leaves: the centre's protocol, the blurrier of both resolutions, the thicker of both slices."""
-    own = quality.centre
-    sharper = centre.mtf50_per_mm >= own.mtf50_per_mm
-    kernel, mtf50_per_mm = (own.kernel, own.mtf50_per_mm) if sharper else (centre.kernel, centre.mtf50_per_mm)
+def degraded_quality(quality: ScanQuality, protocol: ScannerProtocol) -> ScanQuality:
+    """What ``degrade`` leaves: the protocol, the blurrier of both resolutions, the thicker of both slices."""
+    own = quality.protocol
+    sharper = protocol.mtf50_per_mm >= own.mtf50_per_mm
+    kernel, mtf50_per_mm = (own.kernel, own.mtf50_per_mm) if sharper else (protocol.kernel, protocol.mtf50_per_mm)
     mixed = replace(
-        centre,
+        protocol,
         kernel=kernel,
         mtf50_per_mm=mtf50_per_mm,
-        thickness_mm=max(centre.thickness_mm, own.thickness_mm),
+        thickness_mm=max(protocol.thickness_mm, own.thickness_mm),
         kvp=own.kvp,
     )
-    return replace(quality, centre=mixed)
+    return replace(quality, protocol=mixed)
 
 
-def degrade(volume: Volume, heart: HeartMask, centre: Centre, quality: ScanQuality, *, seed: int) -> Volume:
-    """The scan, straight and canonical, on the centre's grid and with its resolution and noise, int16.
+def degrade(volume: Volume, heart: HeartMask, protocol: ScannerProtocol, quality: ScanQuality, *, seed: int) -> Volume:
+    """The scan, straight and canonical, on the protocol's grid and with its resolution and noise, int16.
 
     Resolution and dose only ever get worse: what the scan lacks is not made up for. The noise is that of the scan's own
-    body, as water, in the centre's detector and kernel; in each frequency only what the scan's own noise lacks is
+    body, as water, in the protocol's detector and kernel; in each frequency only what the scan's own noise lacks is
     added. The tissues keep the contrast of the scan's tube voltage.
     """
-    blurred = _blurred(volume, degraded_quality(quality, centre).centre, quality.centre)
-    thick = _on_slices(blurred, centre, quality.centre)
-    target = _in_plane(thick, centre)
+    blurred = _blurred(volume, degraded_quality(quality, protocol).protocol, quality.protocol)
+    thick = _on_slices(blurred, protocol, quality.protocol)
+    target = _in_plane(thick, protocol)
     hu = thick.resample(target, order=3).hu
     own = Volume(hu, target)
-    noise_hu = centre_noise_hu(own, centre, seed)
+    noise_hu = protocol_noise_hu(own, protocol, seed)
     tissue = soft_tissue(own, None) & _within(heart, target)
     noise_hu = _only_what_lacks(noise_hu, own, tissue)
     return Volume(np.clip(np.rint(hu + noise_hu), *HU_RANGE).astype(np.int16), target)
 
 
-def _blurred(volume: Volume, wanted: Centre, own: Centre) -> Volume:
+def _blurred(volume: Volume, wanted: ScannerProtocol, own: ScannerProtocol) -> Volume:
     """In plane, from the scan's transfer to the wanted one, where that is lower."""
     _, rows, columns = volume.hu.shape
     pixel_mm = volume.geometry.spacing_mm[1]
@@ -69,51 +69,51 @@ def _blurred(volume: Volume, wanted: Centre, own: Centre) -> Volume:
     return Volume(np.asarray(planes, np.float32), volume.geometry)
 
 
-def _on_slices(volume: Volume, centre: Centre, own: Centre) -> Volume:
-    """Slices at the centre's spacing, as thick as its own as far as the scan's are thinner."""
+def _on_slices(volume: Volume, protocol: ScannerProtocol, own: ScannerProtocol) -> Volume:
+    """Slices at the protocol's spacing, as thick as its own as far as the scan's are thinner."""
     grid = volume.geometry
     bottom_mm = grid.to_patient_mm((-0.5, 0, 0))[2]
-    count = max(1, int(grid.shape[0] * grid.slice_spacing_mm / centre.spacing_mm + 1e-6))
-    position_mm = bottom_mm + (np.arange(count) + 0.5) * centre.spacing_mm
+    count = max(1, int(grid.shape[0] * grid.slice_spacing_mm / protocol.spacing_mm + 1e-6))
+    position_mm = bottom_mm + (np.arange(count) + 0.5) * protocol.spacing_mm
     fine = grid.with_spacing((FINE_SLICE_MM, *grid.spacing_mm[1:]))
-    thinner_mm = max(centre.thickness_mm**2 - own.thickness_mm**2, THINNEST_MM**2) ** 0.5
-    weights = slab_weights(fine, position_mm, replace(centre, thickness_mm=thinner_mm), 1)
+    thinner_mm = max(protocol.thickness_mm**2 - own.thickness_mm**2, THINNEST_MM**2) ** 0.5
+    weights = slab_weights(fine, position_mm, replace(protocol, thickness_mm=thinner_mm), 1)
     fine_mm = fine.to_patient_mm((0, 0, 0))[2] + np.arange(fine.shape[0]) * FINE_SLICE_MM
     at = np.clip((fine_mm - grid.to_patient_mm((0, 0, 0))[2]) / grid.slice_spacing_mm, 0, grid.shape[0] - 1)
     linear = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(grid.shape[0])))
     hu = np.tensordot((weights @ linear).astype(np.float32), volume.hu, 1)
     origin = grid.to_patient_mm((0, 0, 0))
     origin[2] = position_mm[0]
-    spacing_mm = (centre.spacing_mm, *grid.spacing_mm[1:])
+    spacing_mm = (protocol.spacing_mm, *grid.spacing_mm[1:])
     return Volume(np.asarray(hu, np.float32), Geometry.from_spacing(hu.shape, spacing_mm, origin.tolist()))
 
 
-def _in_plane(volume: Volume, centre: Centre) -> Geometry:
-    """The centre's pixels about the middle of the scan's picture."""
+def _in_plane(volume: Volume, protocol: ScannerProtocol) -> Geometry:
+    """The protocol's pixels about the middle of the scan's picture."""
     slices, rows, columns = volume.hu.shape
     middle = volume.geometry.to_patient_mm((0, (rows - 1) / 2, (columns - 1) / 2))
-    corner_mm = (centre.matrix - 1) / 2 * centre.pixel_mm
+    corner_mm = (protocol.matrix - 1) / 2 * protocol.pixel_mm
     origin = (middle[0] - corner_mm, middle[1] - corner_mm, middle[2])
-    spacing_mm = (volume.geometry.slice_spacing_mm, centre.pixel_mm, centre.pixel_mm)
-    return Geometry.from_spacing((slices, centre.matrix, centre.matrix), spacing_mm, origin)
+    spacing_mm = (volume.geometry.slice_spacing_mm, protocol.pixel_mm, protocol.pixel_mm)
+    return Geometry.from_spacing((slices, protocol.matrix, protocol.matrix), spacing_mm, origin)
 
 
-def centre_noise_hu(volume: Volume, centre: Centre, seed: int) -> NDArray[np.float32]:
-    """Noise alone: the difference of two noisy scans of the body as water, over the root of 2, on the centre's grid."""
+def protocol_noise_hu(volume: Volume, protocol: ScannerProtocol, seed: int) -> NDArray[np.float32]:
+    """Noise alone: the difference of two noisy scans of the body as water, over the root of 2, on its grid."""
     noise = np.empty(volume.hu.shape, np.float32)
     for start in range(0, len(noise), BATCH):
         part = slice(start, min(start + BATCH, len(noise)))
         water = np.maximum(volume.hu[part].astype(np.float32) / 1000 + 1, 0).transpose(1, 2, 0)
-        noise[part] = _noise(np.ascontiguousarray(water), centre, seed, start)
+        noise[part] = _noise(np.ascontiguousarray(water), protocol, seed, start)
     return noise
 
 
-def _noise(water: NDArray[np.float32], centre: Centre, seed: int, first: int) -> NDArray[np.float32]:
+def _noise(water: NDArray[np.float32], protocol: ScannerProtocol, seed: int, first: int) -> NDArray[np.float32]:
     """(slices, rows, columns) from (rows, columns, slices) of water density."""
-    detector = detector_of(centre)
+    detector = detector_of(protocol)
     slices = water.shape[2]
-    paths = np.zeros((centre.views, detectors_of(centre), slices), np.float32)
-    project_into(paths, water, pixel_mm=centre.pixel_mm, middle_mm=(0.0, 0.0), detector_mm=centre.detector_mm)
+    paths = np.zeros((protocol.views, detectors_of(protocol), slices), np.float32)
+    project_into(paths, water, pixel_mm=protocol.pixel_mm, middle_mm=(0.0, 0.0), detector_mm=protocol.detector_mm)
     signal, variance = detector.primary(paths, np.zeros_like(paths))
     one, other = (
         detector.water(
@@ -123,12 +123,14 @@ def _noise(water: NDArray[np.float32], centre: Centre, seed: int, first: int) ->
         )
         for which in (0, 1)
     )
-    response = ramp_response(paths.shape[1], centre.detector_mm, centre.kernel, centre.mtf50_per_mm, centre.blur_mm)
+    response = ramp_response(
+        paths.shape[1], protocol.detector_mm, protocol.kernel, protocol.mtf50_per_mm, protocol.blur_mm
+    )
     image = back_project(
         filtered((one - other) / np.float32(np.sqrt(2)), response),
-        (centre.matrix, centre.matrix),
-        pixel_mm=centre.pixel_mm,
-        detector_mm=centre.detector_mm,
+        (protocol.matrix, protocol.matrix),
+        pixel_mm=protocol.pixel_mm,
+        detector_mm=protocol.detector_mm,
     )
     return np.asarray(1000 * image.transpose(2, 0, 1), np.float32)
 

@@ -19,9 +19,9 @@ from ctacal.simulate.anatomy.sites import Balls
 from ctacal.simulate.anatomy.structures import Points
 from ctacal.simulate.insert.quality import ScanQuality
 from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.kernel import FAMILIES
 from ctacal.simulate.scanner.motion import Timing
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.slabs import slab_weights
 
 Maps = NDArray[np.float32]
@@ -143,9 +143,9 @@ def drawn(
     return Drawn(maps, slices_seen(soft, profile), np.array(volumes))
 
 
-def slice_profile(fine: Geometry, grid: Geometry, centre: Centre) -> Maps:
+def slice_profile(fine: Geometry, grid: Geometry, protocol: ScannerProtocol) -> Maps:
     """(slices, fine slices): what each slice of the scan sees of each of the fine grid's."""
-    return slab_weights(fine, _positions_mm(grid), centre, 1)
+    return slab_weights(fine, _positions_mm(grid), protocol, 1)
 
 
 def slices_seen(fine_map: Maps, profile: Maps) -> Maps:
@@ -163,10 +163,10 @@ def seen(
 ) -> Maps:  # fmt: skip
     """(slices, rows, columns) on a straight scan ``grid``: what the scan shows of maps on its slices and fine
     pixels, one for each phase."""
-    centre = quality.centre
-    weights = _phases_seen(centre, _positions_mm(grid), len(maps), 60 / heart_rate_bpm, seed)
-    frequency, view = _polar(fine, centre.views)
-    transfer = FAMILIES[centre.kernel](frequency / centre.mtf50_per_mm).astype(np.float32)
+    protocol = quality.protocol
+    weights = _phases_seen(protocol, _positions_mm(grid), len(maps), 60 / heart_rate_bpm, seed)
+    frequency, view = _polar(fine, protocol.views)
+    transfer = FAMILIES[protocol.kernel](frequency / protocol.mtf50_per_mm).astype(np.float32)
     total = np.zeros((grid.shape[0], *transfer.shape), np.complex64)
     for phase, slices in enumerate(maps):
         total += fft.rfft2(slices) * weights[phase].T[:, view] * transfer
@@ -176,11 +176,11 @@ def seen(
 
 
 def _phases_seen(
-    centre: Centre, position_mm: NDArray[np.float64], phases: int, beat_s: float, seed: int
+    protocol: ScannerProtocol, position_mm: NDArray[np.float64], phases: int, beat_s: float, seed: int
 ) -> NDArray[np.float32]:
     """(phases, views, slices): which phase each view saw; between two, both in part. The scan begins at any moment."""
     start_s = float(np.random.default_rng([seed, 41]).uniform(0, beat_s))
-    view_s = Timing.of(centre, position_mm, start_s).view_s
+    view_s = Timing.of(protocol, position_mm, start_s).view_s
     distance = np.mod(view_s / beat_s * phases - np.arange(phases).reshape(-1, 1, 1, 1), phases)
     distance = np.minimum(distance, phases - distance)
     seen_in = np.clip(1 - distance, 0, 1) if phases > 1 else np.ones_like(distance)

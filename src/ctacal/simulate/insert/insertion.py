@@ -79,7 +79,7 @@ def _added(
 ) -> tuple[_Added, tuple[CalciumRow, ...]]:  # fmt: skip
     """What shows in that part of the scan, and the table; volumes are means over the heart cycle."""
     phases = max(len(one) for one in [one.sway_mm for one in deposits] + [one.sway_mm for one in arteries])
-    profile = slice_profile(fine, part.geometry, quality.centre)
+    profile = slice_profile(fine, part.geometry, quality.protocol)
     there_hu = _nearest(blurred(part), fine)
     cycle = [
         drawn(deposits, arteries, phase, fine, there_hu, quality.calcium_hu_per_mg_cm3, profile)

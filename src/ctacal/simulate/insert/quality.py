@@ -11,8 +11,8 @@ from ctacal.errors import Code, Refusal
 from ctacal.heart import HeartMask, blood_pool_noise_hu, grown
 from ctacal.simulate.measure import noise_power_spectrum, patches_in, quiet, slice_correlation
 from ctacal.simulate.scanner.attenuation import beam_of, hydroxyapatite_hu
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.kernel import FAMILIES
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.volume import Volume
 
 REACH_MM = 8.0
@@ -69,7 +69,7 @@ _SIGMA_PER_WIDTH = 1 / 1.6832
 class ScanQuality:
     """How a scan shows what is in it."""
 
-    centre: Centre
+    protocol: ScannerProtocol
     """The scan as an acquisition: kVp, slice profile, pixels, kernel family and MTF50 as measured. Tube current and
     what follows from it are not known and not used: the scan keeps its own noise."""
     noise_hu: float
@@ -115,7 +115,7 @@ def estimate_quality(
     spacing_mm, _, pixel_mm = volume.geometry.spacing_mm
     correlation = slice_correlation(volume, tissue)
     water_mm = water_path_mm(volume, heart)
-    centre = Centre(
+    protocol = ScannerProtocol(
         name="scan",
         notes="measured on a real scan; tube current, collimation and pitch assumed",
         kvp=kvp,
@@ -132,12 +132,12 @@ def estimate_quality(
         helical=helical,
     )
     return ScanQuality(
-        centre=centre,
+        protocol=protocol,
         noise_hu=noise_hu,
         noise_power=tuple(zip(frequency.tolist(), power.tolist(), strict=True)),
         slice_correlation=0.0 if np.isnan(correlation) else correlation,
         border_motion_mm=_motion_mm(at_rest, moving),
-        calcium_hu_per_mg_cm3=hydroxyapatite_hu(beam_of(centre), water_mm) / 1000,
+        calcium_hu_per_mg_cm3=hydroxyapatite_hu(beam_of(protocol), water_mm) / 1000,
         edges=len(at_rest.profiles),
     )
 

@@ -17,7 +17,7 @@ from ctacal.simulate.insert.quality import ScanQuality
 from ctacal.simulate.insert.tissue import Tissue
 from ctacal.simulate.reference import FILTER_MM_AL, FWHM_MM, KVP, MARGIN_MM, PIXEL_MM, SLICE_MM
 from ctacal.simulate.scanner.attenuation import beam, hydroxyapatite_hu
-from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.volume import Volume
 
 
@@ -47,12 +47,12 @@ def _near(artery: Artery, grid: Geometry) -> bool:
 
 def _gated() -> ScanQuality:
     """A Gaussian blur of ``FWHM_MM``: its transfer is one half at 2 ln 2 / (pi FWHM)."""
-    centre = Centre(
+    protocol = ScannerProtocol(
         name="reference", kvp=KVP, tube_current_ma=100.0, rotation_s=0.3, thickness_mm=SLICE_MM, spacing_mm=SLICE_MM,
         matrix=512, fov_mm=512 * PIXEL_MM, kernel="gauss", mtf50_per_mm=2 * np.log(2) / (np.pi * FWHM_MM),
         noise_target_hu=1.0, collimation_mm=40.0,
     )  # fmt: skip
     return ScanQuality(
-        centre=centre, noise_hu=0.0, noise_power=(), slice_correlation=0.0, border_motion_mm=None,
+        protocol=protocol, noise_hu=0.0, noise_power=(), slice_correlation=0.0, border_motion_mm=None,
         calcium_hu_per_mg_cm3=hydroxyapatite_hu(beam(KVP, FILTER_MM_AL)) / 1000, edges=0,
     )  # fmt: skip

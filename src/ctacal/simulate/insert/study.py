@@ -1,6 +1,6 @@
 """``insert_study``: a real calcium-free scan becomes a study with calcium of known mass. One door for the command line.
 
-The way: series -> ``Volume`` -> heart -> ``ScanQuality`` -> (another centre) -> coronary courses -> deposits -> scan.
+The way: series -> ``Volume`` -> heart -> ``ScanQuality`` -> (another protocol) -> coronary courses -> deposits -> scan.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from ctacal.simulate.insert.placing import RealAnatomy, draw_arteries, place
 from ctacal.simulate.insert.quality import ScanQuality, estimate_quality
 from ctacal.simulate.insert.reference import inserted_reference_score
 from ctacal.simulate.insert.tissue import Tissue, within
-from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.volume import Volume
 
 OWN_CALCIUM = 10.0
@@ -67,12 +67,12 @@ class InsertedStudy:
 
 
 def insert_study(
-    paths: Sequence[Path], *, seed: int, centre: Centre | None = None, calcium: CalciumDescription | None = None,
-    lines: Path | None = None, allow_calcium: bool = False,
+    paths: Sequence[Path], *, seed: int, protocol: ScannerProtocol | None = None,
+    calcium: CalciumDescription | None = None, lines: Path | None = None, allow_calcium: bool = False,
 ) -> InsertedStudy:  # fmt: skip
     """Insert calcium, drawn from ``seed`` or given, into the scan at ``paths``; the same arguments give the same bytes.
 
-    ``centre`` degrades the scan first. ``lines`` is a file of the user's own centre lines (``lines.read_lines``).
+    ``protocol`` degrades the scan first. ``lines`` is a file of the user's own centre lines (``lines.read_lines``).
     Raises ``Refusal`` where the scan cannot be read or shows no heart, ``UsageError`` where it holds several studies,
     has calcium of its own (unless allowed), or a centre line leaves it.
     """
@@ -93,9 +93,9 @@ def insert_study(
     placed, left_out = place(calcium.deposits, anatomy, tissue, quality.border_motion_mm, seed)
     arteries = draw_arteries(anatomy, tissue, quality.border_motion_mm)
     geometry = volume.geometry
-    if centre is not None:
-        straight = degrade(straight, heart, centre, quality, seed=seed)
-        quality, geometry = degraded_quality(quality, centre), _turned(straight.geometry, volume.geometry)
+    if protocol is not None:
+        straight = degrade(straight, heart, protocol, quality, seed=seed)
+        quality, geometry = degraded_quality(quality, protocol), _turned(straight.geometry, volume.geometry)
     inserted = insert(straight, placed, quality, arteries=arteries, heart_rate_bpm=_heart_rate_bpm(seed), seed=seed)
     return InsertedStudy(
         series=series,

@@ -9,7 +9,6 @@ from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body
 from ctacal.simulate.scanner.attenuation import beam_of
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.detector import detector_of, detectors_of
 from ctacal.simulate.scanner.motion import (
     Motion,
@@ -21,6 +20,7 @@ from ctacal.simulate.scanner.motion import (
     still_region,
 )
 from ctacal.simulate.scanner.projector import Sinogram, project_into
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.scatter import Rays
 from ctacal.simulate.scanner.slabs import (
     Box,
@@ -40,7 +40,7 @@ class Acquisition:
     """One scan: which part of the body makes which slice, and when."""
 
     body: Body
-    centre: Centre
+    protocol: ScannerProtocol
     seed: int
     isocentre_mm: tuple[float, float]
     """(left, posterior)."""
@@ -58,7 +58,7 @@ class Acquisition:
     def of(
         cls,
         body: Body,
-        centre: Centre,
+        protocol: ScannerProtocol,
         *,
         seed: int,
         motion: Motion,
@@ -72,20 +72,20 @@ class Acquisition:
         check_grid(body.geometry)
         left, posterior, _ = body.geometry.to_patient_mm((np.array(body.geometry.shape) - 1) / 2)
         isocentre_mm = isocentre_mm or (float(left), float(posterior))
-        position_mm = slice_positions_mm(body.geometry, centre, motion.breathing_mm)
+        position_mm = slice_positions_mm(body.geometry, protocol, motion.breathing_mm)
         rng = np.random.default_rng((seed, MOTION_STREAM))
-        timing = Timing.of(centre, position_mm, random_start_s(motion, rng))
+        timing = Timing.of(protocol, position_mm, random_start_s(motion, rng))
         at_rest_mm = position_mm + breathing_shift_mm(motion, timing.breathing_s)
-        weights = np.mean([slab_weights(body.geometry, mm, centre, slabs) for mm in at_rest_mm], axis=0)
+        weights = np.mean([slab_weights(body.geometry, mm, protocol, slabs) for mm in at_rest_mm], axis=0)
         seen = phase_weights(motion, timing.view_s, rng)
         return cls(
-            body, centre, seed, isocentre_mm, position_mm, Box.of_body(body), slabs, weights, motion.phases, seen
+            body, protocol, seed, isocentre_mm, position_mm, Box.of_body(body), slabs, weights, motion.phases, seen
         )
 
     def paths(self, slices: slice) -> Sinogram:
         """(views, detectors, 2 x slabs): mm of water, then of hydroxyapatite, at 1 g/cm3, that each ray meets."""
         weights = self._weights(slices)
-        paths = np.zeros((self.centre.views, detectors_of(self.centre), 2 * len(weights)), np.float32)
+        paths = np.zeros((self.protocol.views, detectors_of(self.protocol), 2 * len(weights)), np.float32)
         maps = basis_maps(self.body, self.box, self._basis, weights)
         self._project(paths, maps, self.box.middle_mm(self.body.geometry, self.isocentre_mm), None)
         for phase, seen in zip(self.phases, self.phase_weights, strict=True):
@@ -95,8 +95,8 @@ class Acquisition:
     def water_mm(self, index: int, views: NDArray[np.int64]) -> NDArray[np.float32]:
         """(views, detectors): mm of water at 1 g/cm3 that these views' rays meet in a slice, the body at rest."""
         weights = self._weights(slice(index, index + 1))
-        paths = np.zeros((self.centre.views, detectors_of(self.centre), 2 * len(weights)), np.float32)
-        wanted = np.zeros((self.centre.views, 2 * len(weights)), np.float32)
+        paths = np.zeros((self.protocol.views, detectors_of(self.protocol), 2 * len(weights)), np.float32)
+        wanted = np.zeros((self.protocol.views, 2 * len(weights)), np.float32)
         wanted[views, : len(weights)] = 1 / len(weights)
         maps = basis_maps(self.body, self.box, self._basis, weights)
         self._project(paths, maps, self.box.middle_mm(self.body.geometry, self.isocentre_mm), wanted)
@@ -104,8 +104,8 @@ class Acquisition:
 
     def measured(self, slices: slice) -> Rays:
         """(views, detectors, slices): path lengths of water that the scanner takes from its noisy signals."""
-        detector = detector_of(self.centre)
-        paths = self.paths(slices).reshape(self.centre.views, -1, 2, slices.stop - slices.start, self.slabs)
+        detector = detector_of(self.protocol)
+        paths = self.paths(slices).reshape(self.protocol.views, -1, 2, slices.stop - slices.start, self.slabs)
         water, hydroxyapatite = (np.moveaxis(paths[:, :, basis], 3, 0) for basis in (0, 1))
         slabs = [(np.ascontiguousarray(w), np.ascontiguousarray(h)) for w, h in zip(water, hydroxyapatite, strict=True)]
         signal, variance = detector.primary(*slabs[0])
@@ -114,23 +114,23 @@ class Acquisition:
             signal += detector.signal(*slab)
         signal /= self.slabs
         variance *= signal
-        noise = noise_of(self.centre, self.seed, slices, signal.shape[1])
+        noise = noise_of(self.protocol, self.seed, slices, signal.shape[1])
         measured = detector.measure_with(signal, variance, noise)
-        return detector.water(measured * gains_of(self.centre, self.seed, signal.shape[1])[:, None])
+        return detector.water(measured * gains_of(self.protocol, self.seed, signal.shape[1])[:, None])
 
     @property
     def grid(self) -> Geometry:
         """The picture's voxels in the patient."""
-        centre = self.centre
-        corner_mm = (centre.matrix - 1) / 2 * centre.pixel_mm
+        protocol = self.protocol
+        corner_mm = (protocol.matrix - 1) / 2 * protocol.pixel_mm
         left, posterior = (middle - corner_mm for middle in self.isocentre_mm)
-        shape = len(self.position_mm), centre.matrix, centre.matrix
-        spacing_mm = centre.spacing_mm, centre.pixel_mm, centre.pixel_mm
+        shape = len(self.position_mm), protocol.matrix, protocol.matrix
+        spacing_mm = protocol.spacing_mm, protocol.pixel_mm, protocol.pixel_mm
         return Geometry.from_spacing(shape, spacing_mm, (left, posterior, float(self.position_mm[0])))
 
     @property
     def _basis(self) -> Floats:
-        return beam_of(self.centre).basis
+        return beam_of(self.protocol).basis
 
     def _weights(self, slices: slice) -> NDArray[np.float32]:
         return self.weights[slices.start * self.slabs : slices.stop * self.slabs]
@@ -157,16 +157,16 @@ class Acquisition:
             maps,
             pixel_mm=self.body.geometry.spacing_mm[2],
             middle_mm=middle_mm,
-            detector_mm=self.centre.detector_mm,
+            detector_mm=self.protocol.detector_mm,
             weights=weights,
         )
 
 
-def noise_of(centre: Centre, seed: int, slices: slice, detectors: int) -> Rays:
+def noise_of(protocol: ScannerProtocol, seed: int, slices: slice, detectors: int) -> Rays:
     """(views, detectors, slices) of unit variance: neighbours whose profiles overlap share their photons."""
-    shares = shares_of_neighbours(centre)
+    shares = shares_of_neighbours(protocol)
     reach = len(shares) // 2
-    shape = centre.views, detectors
+    shape = protocol.views, detectors
     noise = np.zeros((slices.stop - slices.start, *shape), np.float32)
     for k in range(slices.start - reach, slices.stop + reach):
         drawn = np.random.default_rng((seed, NOISE_STREAM, k + reach)).standard_normal(shape, np.float32)
@@ -175,10 +175,10 @@ def noise_of(centre: Centre, seed: int, slices: slice, detectors: int) -> Rays:
     return np.ascontiguousarray(noise.transpose(1, 2, 0))
 
 
-def gains_of(centre: Centre, seed: int, detectors: int) -> NDArray[np.float32]:
+def gains_of(protocol: ScannerProtocol, seed: int, detectors: int) -> NDArray[np.float32]:
     """(detectors,): what calibration leaves of each element's own sensitivity: rings in the picture.
 
     In a whole turn a ray is measured by two elements, one on each side of the middle.
     """
-    error = centre.gain_error * np.random.default_rng((seed, GAIN_STREAM)).standard_normal(detectors)
+    error = protocol.gain_error * np.random.default_rng((seed, GAIN_STREAM)).standard_normal(detectors)
     return np.asarray(1 + (error + error[::-1]) / 2, np.float32)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ctacal.arrays import Floats
 from ctacal.simulate.materials import Tissue
-from ctacal.simulate.scanner.centre import Centre
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 
 HYDROXYAPATITE = "Ca10P6O26H2"
 HYDROXYAPATITE_MG_PER_CM3 = 3160.0
@@ -160,9 +160,9 @@ def beam(kvp: float, filter_mm_al: float, filter_mm_cu: float = 0.0) -> Beam:
     return Beam(energy, total, water_bin, hydroxyapatite_bin, basis)
 
 
-def beam_of(centre: Centre) -> Beam:
-    """A centre's beam."""
-    return beam(centre.kvp, centre.filter_mm_al, centre.filter_mm_cu)
+def beam_of(protocol: ScannerProtocol) -> Beam:
+    """A protocol's beam."""
+    return beam(protocol.kvp, protocol.filter_mm_al, protocol.filter_mm_cu)
 
 
 def tissue_hu(beam: Beam, tissue: Tissue, water_mm: float = FIT_WATER_MM) -> float:

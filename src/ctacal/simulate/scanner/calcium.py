@@ -10,11 +10,11 @@ from scipy.interpolate import interp1d
 from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.scanner.acquisition import Acquisition
 from ctacal.simulate.scanner.attenuation import beam_of, hydroxyapatite_hu
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.detector import WATER_MM, detector_of
 from ctacal.simulate.scanner.kernel import detector_blur, filtered, ramp_response
 from ctacal.simulate.scanner.motion import Motion
 from ctacal.simulate.scanner.projector import Sinogram, back_project
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 
 Region = tuple[slice, slice, slice]
 """Slices, rows and columns of a scan's grid."""
@@ -28,7 +28,7 @@ EVERY = 8
 
 def calcium_hu(
     body: Body,
-    centre: Centre,
+    protocol: ScannerProtocol,
     *,
     seed: int,
     region: Region,
@@ -43,7 +43,7 @@ def calcium_hu(
     """
     motion = motion or Motion()
     still, moving = replace(motion, phases=()), replace(motion, phases=tuple(map(_alone, motion.phases)))
-    plan = partial(Acquisition.of, centre=centre, seed=seed, isocentre_mm=isocentre_mm, slabs=1)
+    plan = partial(Acquisition.of, protocol=protocol, seed=seed, isocentre_mm=isocentre_mm, slabs=1)
     whole, calcium = plan(body, motion=still), plan(_alone(body), motion=moving)
     slices, rows, columns = region
     hu = np.zeros((slices.stop - slices.start, rows.stop - rows.start, columns.stop - columns.start), np.float32)
@@ -52,7 +52,7 @@ def calcium_hu(
         paths = calcium.paths(slice(start, stop))[:, :, stop - start :]
         if paths.any():
             paths *= _brightness(whole, (start + stop) // 2)
-            hu[start - slices.start : stop - slices.start] = _reconstruct(paths, centre, rows, columns)
+            hu[start - slices.start : stop - slices.start] = _reconstruct(paths, protocol, rows, columns)
     return hu
 
 
@@ -63,25 +63,27 @@ def _alone(body: Body) -> Body:
 
 def _brightness(whole: Acquisition, index: int) -> NDArray[np.float32]:
     """(views, detectors, 1): HU of 1 g/cm3 of hydroxyapatite on each ray through a slice."""
-    centre = whole.centre
-    views = np.unique(np.append(np.arange(0, centre.views, EVERY), centre.views - 1))
-    water_mm = whole.water_mm(index, views) + detector_of(centre).bow_tie_mm
-    table = [hydroxyapatite_hu(beam_of(centre), mm) for mm in WATER_MM]
+    protocol = whole.protocol
+    views = np.unique(np.append(np.arange(0, protocol.views, EVERY), protocol.views - 1))
+    water_mm = whole.water_mm(index, views) + detector_of(protocol).bow_tie_mm
+    table = [hydroxyapatite_hu(beam_of(protocol), mm) for mm in WATER_MM]
     seen = interp1d(views, np.interp(water_mm, WATER_MM, table), axis=0, assume_sorted=True)
-    return np.asarray(seen(np.arange(centre.views))[:, :, None], np.float32)
+    return np.asarray(seen(np.arange(protocol.views))[:, :, None], np.float32)
 
 
-def _reconstruct(paths: Sinogram, centre: Centre, rows: slice, columns: slice) -> NDArray[np.float32]:
+def _reconstruct(paths: Sinogram, protocol: ScannerProtocol, rows: slice, columns: slice) -> NDArray[np.float32]:
     """(slices, rows, columns) of a part of the picture."""
-    blurred = detector_blur(paths, centre.blur_mm, centre.detector_mm)
-    response = ramp_response(paths.shape[1], centre.detector_mm, centre.kernel, centre.mtf50_per_mm, centre.blur_mm)
-    middle = (centre.matrix - 1) / 2
-    row_mm, column_mm = (((part.start + part.stop - 1) / 2 - middle) * centre.pixel_mm for part in (rows, columns))
+    blurred = detector_blur(paths, protocol.blur_mm, protocol.detector_mm)
+    response = ramp_response(
+        paths.shape[1], protocol.detector_mm, protocol.kernel, protocol.mtf50_per_mm, protocol.blur_mm
+    )
+    middle = (protocol.matrix - 1) / 2
+    row_mm, column_mm = (((part.start + part.stop - 1) / 2 - middle) * protocol.pixel_mm for part in (rows, columns))
     image = back_project(
         filtered(blurred, response),
         (rows.stop - rows.start, columns.stop - columns.start),
-        pixel_mm=centre.pixel_mm,
-        detector_mm=centre.detector_mm,
+        pixel_mm=protocol.pixel_mm,
+        detector_mm=protocol.detector_mm,
         middle_mm=(row_mm, column_mm),
     )
     return image.transpose(2, 0, 1)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ctacal.arrays import Floats
 from ctacal.simulate.scanner.attenuation import Beam, beam_of
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.kernel import detector_blur
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.scatter import Rays, scatter_field
 
 _FIRST_WATER_MM, _WATER_STEP_MM = -152.0, 4.0
@@ -37,9 +37,9 @@ CURRENT_RANGE = (0.3, 3.0)
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """A centre's detector; signals are keV per unit of exposure (mm2 x mAs at 1 m)."""
+    """A protocol's detector; signals are keV per unit of exposure (mm2 x mAs at 1 m)."""
 
-    centre: Centre
+    protocol: ScannerProtocol
     log_signal: NDArray[np.float32]
     """(water, hydroxyapatite): logarithm of the mean over the photons' energies."""
     log_variance: NDArray[np.float32]
@@ -60,9 +60,9 @@ class Detector:
     @property
     def exposure(self) -> float:
         """mm2 x mAs at 1 m, of one ray in one view."""
-        centre = self.centre
-        at_isocentre = (1000 / centre.focus_mm) ** 2 * centre.dose_efficiency
-        return at_isocentre * centre.detector_mm * centre.thickness_mm * centre.mas / centre.views
+        protocol = self.protocol
+        at_isocentre = (1000 / protocol.focus_mm) ** 2 * protocol.dose_efficiency
+        return at_isocentre * protocol.detector_mm * protocol.thickness_mm * protocol.mas / protocol.views
 
     def primary(self, water_mm: Rays, hydroxyapatite_mm: Rays) -> tuple[Rays, Rays]:
         """Mean signal and quantum variance, at unit exposure, behind path lengths at 1 g/cm3."""
@@ -85,16 +85,16 @@ class Detector:
 
     def measure_with(self, signal: Rays, variance: Rays, noise: Rays) -> Rays:
         """The same with noise of unit variance that is already drawn."""
-        centre = self.centre
+        protocol = self.protocol
         energy_kev = variance / signal
-        measured = detector_blur(signal, centre.blur_mm, centre.detector_mm)
+        measured = detector_blur(signal, protocol.blur_mm, protocol.detector_mm)
         exposure = self.exposure * self._current(measured)
         if self.scatter:
             measured += self._scattered(measured)
-        electronic = centre.electronic_noise_kev / exposure
+        electronic = protocol.electronic_noise_kev / exposure
         measured += noise * np.sqrt(measured * energy_kev / exposure + electronic**2)
         if self.scatter:
-            measured -= np.float32(centre.scatter_corrected) * self._scattered(measured)
+            measured -= np.float32(protocol.scatter_corrected) * self._scattered(measured)
         return np.asarray(np.maximum(measured, STARVED_SD * electronic), np.float32)
 
     def water(self, measured: Rays) -> Rays:
@@ -104,20 +104,20 @@ class Detector:
         return paths
 
     def _scattered(self, signal: Rays) -> Rays:
-        return np.float32(self.scatter) * scatter_field(signal, self.air, self.centre.detector_mm)
+        return np.float32(self.scatter) * scatter_field(signal, self.air, self.protocol.detector_mm)
 
     def _current(self, signal: Rays) -> Rays:
         """(views, 1, slices): tube current over the nominal one, from the strongest attenuation of each view."""
-        if not self.centre.current_modulation:
+        if not self.protocol.current_modulation:
             return np.ones((signal.shape[0], 1, signal.shape[2]), np.float32)
         least = (signal / self.air[:, None]).min(axis=1, keepdims=True)
         share = self.cylinder_share / np.maximum(least, 1e-8)
-        return np.asarray(np.clip(share**self.centre.current_modulation, *CURRENT_RANGE), np.float32)
+        return np.asarray(np.clip(share**self.protocol.current_modulation, *CURRENT_RANGE), np.float32)
 
 
-def detectors_of(centre: Centre) -> int:
+def detectors_of(protocol: ScannerProtocol) -> int:
     """Number of rays in a view."""
-    return round(centre.scan_field_mm / centre.detector_mm)
+    return round(protocol.scan_field_mm / protocol.detector_mm)
 
 
 def ray_positions_mm(detectors: int, detector_mm: float) -> Floats:
@@ -126,16 +126,16 @@ def ray_positions_mm(detectors: int, detector_mm: float) -> Floats:
 
 
 @cache
-def detector_of(centre: Centre) -> Detector:
-    """Make the tables of a centre; a second call returns the same."""
-    rays = beam_of(centre)
-    position_mm = ray_positions_mm(detectors_of(centre), centre.detector_mm)
-    bow_tie_mm = centre.bow_tie * (CYLINDER_MM - _chord_mm(np.minimum(np.abs(position_mm), BOW_TIE_REACH_MM)))
+def detector_of(protocol: ScannerProtocol) -> Detector:
+    """Make the tables of a protocol; a second call returns the same."""
+    rays = beam_of(protocol)
+    position_mm = ray_positions_mm(detectors_of(protocol), protocol.detector_mm)
+    bow_tie_mm = protocol.bow_tie * (CYLINDER_MM - _chord_mm(np.minimum(np.abs(position_mm), BOW_TIE_REACH_MM)))
     log_signal, log_variance = (_log_table(rays, power) for power in (1, 2))
     water = -log_signal[:, np.flatnonzero(HYDROXYAPATITE_MM == 0)[0]].astype(float)
     span = float(water[0]), float(water[-1])
     plain = Detector(
-        centre=centre,
+        protocol=protocol,
         log_signal=log_signal,
         log_variance=log_variance,
         bow_tie_mm=bow_tie_mm.astype(np.float32),
@@ -147,13 +147,13 @@ def detector_of(centre: Centre) -> Detector:
 
 
 def _scaled(detector: Detector, position_mm: Floats) -> Detector:
-    """The detector with what refers to the water cylinder: its attenuation, and scatter as the centre says."""
+    """The detector with what refers to the water cylinder: its attenuation, and scatter as the protocol says."""
     chord = _chord_mm(position_mm).astype(np.float32)[None, :, None]
     signal, _ = detector.primary(chord, np.zeros_like(chord))
-    field = scatter_field(signal, detector.air, detector.centre.detector_mm)
+    field = scatter_field(signal, detector.air, detector.protocol.detector_mm)
     middle = len(position_mm) // 2
     primary = float(signal[0, middle, 0])
-    scatter = detector.centre.scatter * primary / float(field[0, middle, 0])
+    scatter = detector.protocol.scatter * primary / float(field[0, middle, 0])
     return replace(detector, cylinder_share=primary / float(detector.air[middle]), scatter=scatter)
 
 

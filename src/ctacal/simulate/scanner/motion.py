@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.projector import view_angles
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.slabs import check_grid
 
 ATRIAL_FIBRILLATION = 0.24
@@ -76,19 +76,19 @@ class Timing:
     """(2, views, slices): a parallel view is the mean of two, half a turn apart."""
 
     @classmethod
-    def of(cls, centre: Centre, position_mm: Floats, start_s: float) -> "Timing":
+    def of(cls, protocol: ScannerProtocol, position_mm: Floats, start_s: float) -> "Timing":
         """A rotation about the moment when the beam's middle meets the slice; the tube turns steadily."""
         travel_mm = position_mm - position_mm[0]
-        if centre.helical:
-            middle_s = travel_mm / (centre.pitch * centre.collimation_mm) * centre.rotation_s
+        if protocol.helical:
+            middle_s = travel_mm / (protocol.pitch * protocol.collimation_mm) * protocol.rotation_s
         else:
-            rotation = np.floor(travel_mm / centre.collimation_mm + 1e-6)
-            middle_s = rotation * (centre.rotation_s + centre.step_s)
-        middle_s = start_s + centre.rotation_s / 2 + middle_s
-        half_turn_s = centre.rotation_s / 2
+            rotation = np.floor(travel_mm / protocol.collimation_mm + 1e-6)
+            middle_s = rotation * (protocol.rotation_s + protocol.step_s)
+        middle_s = start_s + protocol.rotation_s / 2 + middle_s
+        half_turn_s = protocol.rotation_s / 2
         first_s = middle_s - half_turn_s
-        spread_s = ((np.arange(BREATHING_STEPS) + 0.5) / BREATHING_STEPS - 0.5) * centre.rotation_s
-        at_angle_s = view_angles(centre.views)[:, None] / np.pi * half_turn_s
+        spread_s = ((np.arange(BREATHING_STEPS) + 0.5) / BREATHING_STEPS - 0.5) * protocol.rotation_s
+        at_angle_s = view_angles(protocol.views)[:, None] / np.pi * half_turn_s
         first_view_s = first_s + np.mod(at_angle_s - first_s, half_turn_s)
         return cls(middle_s, middle_s + spread_s[:, None], np.stack([first_view_s, first_view_s + half_turn_s]))
 

@@ -1,4 +1,4 @@
-"""``scan``: a body and a centre make a CTAC.
+"""``scan``: a body and a protocol make a CTAC.
 
 Not modelled: fan and cone (rays are parallel: no windmill and no cone artefacts; the noise's spectrum agrees with a
 real scanner's all the same, see ``benchmarks/qrm_simulated.py``), half scans, afterglow, crosstalk, dead detector
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ctacal.simulate.materials import Body
 from ctacal.simulate.scanner.acquisition import Acquisition
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.kernel import filtered, ramp_response
 from ctacal.simulate.scanner.motion import Motion
 from ctacal.simulate.scanner.projector import back_project
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.scatter import Rays
 from ctacal.simulate.threads import side_by_side
 from ctacal.volume import Volume
@@ -37,7 +37,7 @@ EDGE_RAYS = 6
 
 def scan(
     body: Body,
-    centre: Centre,
+    protocol: ScannerProtocol,
     *,
     seed: int,
     motion: Motion | None = None,
@@ -50,9 +50,9 @@ def scan(
     middle, by default the middle of the body's grid. The same arguments give the same bytes. Raises ``ValueError``
     where the body's grid is not canonical with square pixels.
     """
-    slabs = slabs or int(np.ceil(centre.thickness_mm / SLAB_MM))
+    slabs = slabs or int(np.ceil(protocol.thickness_mm / SLAB_MM))
     acquisition = Acquisition.of(
-        body, centre, seed=seed, motion=motion or Motion(), isocentre_mm=isocentre_mm, slabs=slabs
+        body, protocol, seed=seed, motion=motion or Motion(), isocentre_mm=isocentre_mm, slabs=slabs
     )
     count = len(acquisition.position_mm)
     batches = [slice(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
@@ -61,24 +61,29 @@ def scan(
 
 
 def _scanned(acquisition: Acquisition, slices: slice) -> NDArray[np.int16]:
-    return reconstruct(acquisition.measured(slices), acquisition.centre)
+    return reconstruct(acquisition.measured(slices), acquisition.protocol)
 
 
-def reconstruct(paths: Rays, centre: Centre) -> NDArray[np.int16]:
+def reconstruct(paths: Rays, protocol: ScannerProtocol) -> NDArray[np.int16]:
     """(slices, rows, columns) of HU by filtered back-projection of path lengths of water in mm."""
-    extended = _extended(paths, centre)
-    response = ramp_response(extended.shape[1], centre.detector_mm, centre.kernel, centre.mtf50_per_mm, centre.blur_mm)
+    extended = _extended(paths, protocol)
+    response = ramp_response(
+        extended.shape[1], protocol.detector_mm, protocol.kernel, protocol.mtf50_per_mm, protocol.blur_mm
+    )
     density = back_project(
-        filtered(extended, response), (centre.matrix,) * 2, pixel_mm=centre.pixel_mm, detector_mm=centre.detector_mm
+        filtered(extended, response),
+        (protocol.matrix,) * 2,
+        pixel_mm=protocol.pixel_mm,
+        detector_mm=protocol.detector_mm,
     )
     return np.clip(np.rint((density - 1) * 1000), *HU_RANGE).astype(np.int16).transpose(2, 0, 1)
 
 
-def _extended(paths: Rays, centre: Centre) -> Rays:
+def _extended(paths: Rays, protocol: ScannerProtocol) -> Rays:
     """The views, wide enough for the picture's corners: a body beyond the scan field goes on as a water cylinder."""
-    wanted = int(np.ceil(centre.fov_mm * np.sqrt(2) / centre.detector_mm)) + 2
+    wanted = int(np.ceil(protocol.fov_mm * np.sqrt(2) / protocol.detector_mm)) + 2
     extra = max(0, wanted - paths.shape[1] + 1) // 2
-    first, last = (_continued(side, extra, centre.detector_mm) for side in (paths[:, ::-1], paths))
+    first, last = (_continued(side, extra, protocol.detector_mm) for side in (paths[:, ::-1], paths))
     return np.concatenate([first[:, ::-1], paths, last], axis=1)
 
 

@@ -10,8 +10,8 @@ from ctacal.arrays import Floats
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
 from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.projector import Image
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 
 HELICAL_FOOT, AXIAL_FOOT = 0.5, 0.4
 """Width of the profile's slopes over the slice thickness: a helical profile is rounder (assumed); the other is that of
@@ -53,41 +53,41 @@ def check_grid(geometry: Geometry) -> None:
         raise ValueError(f"a body to be scanned needs a canonical grid with square pixels, got {geometry.affine!r}")
 
 
-def slice_positions_mm(geometry: Geometry, centre: Centre, breathing_mm: float) -> Floats:
+def slice_positions_mm(geometry: Geometry, protocol: ScannerProtocol, breathing_mm: float) -> Floats:
     """Middle of each slice along the patient's axis: as many as fit into the body's grid at any depth of breath."""
     bottom_mm = geometry.to_patient_mm((-0.5, 0, 0))[2]
     height_mm = geometry.shape[0] * geometry.slice_spacing_mm - breathing_mm
-    count = int(height_mm / centre.spacing_mm + 1e-6)
+    count = int(height_mm / protocol.spacing_mm + 1e-6)
     if count < 1:
-        raise ValueError(f"a body of {height_mm:g} mm is thinner than one slice spacing of {centre.name!r}")
-    return np.asarray(bottom_mm + (np.arange(count) + 0.5) * centre.spacing_mm)
+        raise ValueError(f"a body of {height_mm:g} mm is thinner than one slice spacing of {protocol.name!r}")
+    return np.asarray(bottom_mm + (np.arange(count) + 0.5) * protocol.spacing_mm)
 
 
-def slab_weights(geometry: Geometry, position_mm: Floats, centre: Centre, slabs: int) -> NDArray[np.float32]:
+def slab_weights(geometry: Geometry, position_mm: Floats, protocol: ScannerProtocol, slabs: int) -> NDArray[np.float32]:
     """(slices x slabs, slices of the body): weights that make each slab, the slabs of a slice of equal sensitivity.
 
     A profile is a trapezoid, ``thickness_mm`` wide at half its height. Beyond its ends the body goes on unchanged.
     """
     step_mm = geometry.slice_spacing_mm
     edges_mm = geometry.to_patient_mm((-0.5, 0, 0))[2] + np.arange(geometry.shape[0] + 1) * step_mm
-    below = _share_below(edges_mm - position_mm[:, None], centre.thickness_mm, _foot_mm(centre))
+    below = _share_below(edges_mm - position_mm[:, None], protocol.thickness_mm, _foot_mm(protocol))
     below[:, 0], below[:, -1] = 0, 1
     part = np.clip(below[:, None, :] * slabs - np.arange(slabs)[:, None], 0, 1)
     return np.diff(part, axis=2).reshape(-1, geometry.shape[0]).astype(np.float32)
 
 
-def shares_of_neighbours(centre: Centre) -> NDArray[np.float32]:
+def shares_of_neighbours(protocol: ScannerProtocol) -> NDArray[np.float32]:
     """(odd,): what a slice takes of the rays about each slice position, its own in the middle; squares sum to 1."""
-    foot_mm = _foot_mm(centre)
-    reach = max(0, int(np.ceil((centre.thickness_mm + foot_mm) / 2 / centre.spacing_mm - 0.5 - 1e-6)))
-    edges_mm = np.asarray((np.arange(-reach, reach + 2) - 0.5) * centre.spacing_mm, np.float64)
-    shares = np.diff(_share_below(edges_mm, centre.thickness_mm, foot_mm))
+    foot_mm = _foot_mm(protocol)
+    reach = max(0, int(np.ceil((protocol.thickness_mm + foot_mm) / 2 / protocol.spacing_mm - 0.5 - 1e-6)))
+    edges_mm = np.asarray((np.arange(-reach, reach + 2) - 0.5) * protocol.spacing_mm, np.float64)
+    shares = np.diff(_share_below(edges_mm, protocol.thickness_mm, foot_mm))
     return np.asarray(shares / np.sqrt(np.sum(shares**2)), np.float32)
 
 
-def _foot_mm(centre: Centre) -> float:
+def _foot_mm(protocol: ScannerProtocol) -> float:
     """Width of the profile's slopes."""
-    return (HELICAL_FOOT if centre.helical else AXIAL_FOOT) * centre.thickness_mm
+    return (HELICAL_FOOT if protocol.helical else AXIAL_FOOT) * protocol.thickness_mm
 
 
 def _share_below(z_mm: Floats, width_mm: float, foot_mm: float) -> Floats:

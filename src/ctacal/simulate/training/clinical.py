@@ -14,10 +14,10 @@ from ctacal.simulate.anatomy.body import build_body, heart_region
 from ctacal.simulate.anatomy.calcium import draw_calcium
 from ctacal.simulate.anatomy.description import draw_patient
 from ctacal.simulate.reference import REFERENCE_PHASE, reference_score
-from ctacal.simulate.scanner.centre import Centre, load_centre
 from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION
+from ctacal.simulate.scanner.protocol import ScannerProtocol, load_protocol
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
-from ctacal.simulate.training.description import CropDescription, Focus, draw_centre
+from ctacal.simulate.training.description import CropDescription, Focus, draw_protocol
 
 
 def draw_clinical_anatomy(seed: int, draws: int) -> AnatomyCache:
@@ -34,31 +34,31 @@ def reference_scores(cache: AnatomyCache) -> tuple[Scores, ...]:
 
 
 def describe_picture(
-    cache: AnatomyCache, seed: int, deposits: int | None, centres: Sequence[str], *, varied: bool = False
+    cache: AnatomyCache, seed: int, deposits: int | None, protocols: Sequence[str], *, varied: bool = False
 ) -> CropDescription:
     """A scan of all that was built, the whole field of view, at one of the presets, as it is or ``varied``.
 
     Heart rate and breath as ``simulate.study.draw_study`` has them. Views and detector are those of the projections.
     """
     rng = np.random.default_rng([seed, 52])
-    centre = draw_centre(rng, cache, centres) if varied else _as_it_is(rng, cache, centres)
+    protocol = draw_protocol(rng, cache, protocols) if varied else _as_it_is(rng, cache, protocols)
     flutters = rng.random() < 0.06
     rate_bpm = float(np.clip(rng.normal(82, 14) if flutters else rng.normal(69, 11), 42, 130))
     breathing_mm = round(float(rng.uniform(0, 4) if rng.random() < 0.5 else rng.uniform(4, 14)), 1)
     low_mm, high_mm = (cache.geometry.to_patient_mm((edge, 0, 0))[2] for edge in (-0.5, cache.geometry.shape[0] - 0.5))
-    room_mm = float(high_mm - low_mm) - breathing_mm - centre.thickness_mm
+    room_mm = float(high_mm - low_mm) - breathing_mm - protocol.thickness_mm
     return CropDescription(
-        seed=seed, focus=Focus.CLEAN if deposits is None else Focus.CORONARY, centre=centre, deposits=deposits,
+        seed=seed, focus=Focus.CLEAN if deposits is None else Focus.CORONARY, protocol=protocol, deposits=deposits,
         heart_rate_bpm=round(rate_bpm, 1),
         irregularity=ATRIAL_FIBRILLATION if flutters else round(float(rng.uniform(0.01, 0.06)), 3),
         breathing_mm=breathing_mm, breathing_s=round(float(np.clip(rng.normal(4.0, 0.8), 2.2, 7)), 1),
-        middle_mm=(0.0, 0.0), bottom_mm=round(float(low_mm) + centre.thickness_mm / 2 + 0.05, 2),
-        shape=(int((room_mm - 0.1) / centre.spacing_mm) + 1, centre.matrix, centre.matrix),
+        middle_mm=(0.0, 0.0), bottom_mm=round(float(low_mm) + protocol.thickness_mm / 2 + 0.05, 2),
+        shape=(int((room_mm - 0.1) / protocol.spacing_mm) + 1, protocol.matrix, protocol.matrix),
     )  # fmt: skip
 
 
-def _as_it_is(rng: np.random.Generator, cache: AnatomyCache, centres: Sequence[str]) -> Centre:
-    preset, kept = load_centre(centres[int(rng.integers(len(centres)))]), cache.projections
+def _as_it_is(rng: np.random.Generator, cache: AnatomyCache, protocols: Sequence[str]) -> ScannerProtocol:
+    preset, kept = load_protocol(protocols[int(rng.integers(len(protocols)))]), cache.projections
     return replace(
         preset, views=kept.views, detector_mm=kept.detector_mm, scan_field_mm=kept.detectors * kept.detector_mm
     )

@@ -16,10 +16,10 @@ from ctacal.labels import Calcium
 from ctacal.simulate.anatomy.structures import HEART
 from ctacal.simulate.scanner.acquisition import gains_of, noise_of
 from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3, beam_of, hydroxyapatite_hu
-from ctacal.simulate.scanner.centre import Centre
 from ctacal.simulate.scanner.detector import WATER_MM, Detector, detector_of
 from ctacal.simulate.scanner.kernel import blur_sd_rays, filtered_part, ramp_response
 from ctacal.simulate.scanner.projector import Sinogram, back_project, view_angles
+from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.scan import HU_RANGE
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
 from ctacal.simulate.training.deposits import ALWAYS, Deposits
@@ -90,27 +90,27 @@ def simulate_crop(cache: AnatomyCache, description: CropDescription) -> Crop:
 
 def _scanned(plan: Plan, batch: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
     """(slices, rows, columns) of HU, and of what deposits add to them without noise."""
-    centre = plan.description.centre
-    detector = _detector(centre)
+    protocol = plan.description.protocol
+    detector = _detector(protocol)
     weights, seen = plan.weights[batch], plan.seen[:, :, batch]
     water, mineral = plan.cache.projections.paths(weights, seen)
     added_hu = _add_deposits(plan, detector, (water, mineral), weights, seen)
     signal, variance = detector.primary(water, mineral)
     seed, slices = plan.description.seed, slice(int(batch[0]), int(batch[-1]) + 1)
-    measured = detector.measure_with(signal, variance, noise_of(centre, seed, slices, signal.shape[1]))
-    paths = detector.water(measured * gains_of(centre, seed, signal.shape[1])[:, None])
+    measured = detector.measure_with(signal, variance, noise_of(protocol, seed, slices, signal.shape[1]))
+    paths = detector.water(measured * gains_of(protocol, seed, signal.shape[1])[:, None])
     rows, columns = (slice(0, n) for n in plan.description.shape[1:])
     density = _reconstructed(plan, paths, rows, columns)
     return np.clip(np.rint((density - 1) * 1000), *HU_RANGE).astype(np.int16), added_hu
 
 
-def _detector(centre: Centre) -> Detector:
-    """The centre's detector with tables that crops share: they depend on the beam and the field only."""
+def _detector(protocol: ScannerProtocol) -> Detector:
+    """The protocol's detector with tables that crops share: they depend on the beam and the field only."""
     shared = replace(
-        centre, tube_current_ma=1.0, rotation_s=1.0, thickness_mm=1.0, spacing_mm=1.0, matrix=512, fov_mm=500.0,
+        protocol, tube_current_ma=1.0, rotation_s=1.0, thickness_mm=1.0, spacing_mm=1.0, matrix=512, fov_mm=500.0,
         kernel="hann", mtf50_per_mm=0.3, electronic_noise_kev=1.0, gain_error=0.0,
     )  # fmt: skip
-    return replace(detector_of(shared), centre=centre)
+    return replace(detector_of(shared), protocol=protocol)
 
 
 def _add_deposits(
@@ -152,9 +152,9 @@ def _deposit_paths(
 def _box(plan: Plan, deposits: Deposits) -> tuple[slice, slice]:
     """Rows and columns of the crop that deposits may reach."""
     at_mm = deposits.row_column_mm(plan.cache.geometry, plan.cache.projections.isocentre_mm)
-    index = (at_mm - plan.description.middle_mm) / plan.description.centre.pixel_mm
+    index = (at_mm - plan.description.middle_mm) / plan.description.protocol.pixel_mm
     index += (np.array(plan.description.shape[1:]) - 1) / 2
-    margin = BLUR_MM / plan.description.centre.pixel_mm
+    margin = BLUR_MM / plan.description.protocol.pixel_mm
     low, high = np.floor(index.min(axis=0) - margin).astype(int), np.ceil(index.max(axis=0) + margin).astype(int) + 1
     spans = [
         sorted((max(0, min(a, n)), max(0, min(b, n))))
@@ -165,7 +165,7 @@ def _box(plan: Plan, deposits: Deposits) -> tuple[slice, slice]:
 
 def _brightness(detector: Detector, water_mm: NDArray[np.float32]) -> NDArray[np.float32]:
     """(views, detectors, 1): attenuation of hydroxyapatite over that of as much water, on each ray through a slice."""
-    table = [hydroxyapatite_hu(beam_of(detector.centre), mm) / 1000 for mm in WATER_MM]
+    table = [hydroxyapatite_hu(beam_of(detector.protocol), mm) / 1000 for mm in WATER_MM]
     over_water = np.array(table) + 1000 / HYDROXYAPATITE_MG_PER_CM3
     behind = water_mm + detector.bow_tie_mm
     return np.asarray(np.interp(behind, WATER_MM, over_water)[:, :, None], np.float32)
@@ -178,33 +178,33 @@ def _reconstructed(
 
     Of each view only the rays that cross that part are filtered: the others matter to these alone.
     """
-    centre, detectors = plan.description.centre, paths.shape[1]
-    response = ramp_response(detectors, centre.detector_mm, centre.kernel, centre.mtf50_per_mm, centre.blur_mm)
+    protocol, detectors = plan.description.protocol, paths.shape[1]
+    response = ramp_response(detectors, protocol.detector_mm, protocol.kernel, protocol.mtf50_per_mm, protocol.blur_mm)
     sizes = rows.stop - rows.start, columns.stop - columns.start
     row_mm, column_mm = (
-        middle + (part.start + part.stop - n) / 2 * centre.pixel_mm
+        middle + (part.start + part.stop - n) / 2 * protocol.pixel_mm
         for middle, part, n in zip(plan.description.middle_mm, (rows, columns), plan.description.shape[1:], strict=True)
     )
-    first, reach = _crossing(sizes, (row_mm, column_mm), centre, detectors)
-    blur_sd = blur_sd_rays(centre.blur_mm, centre.detector_mm) if blurred else 0.0
+    first, reach = _crossing(sizes, (row_mm, column_mm), protocol, detectors)
+    blur_sd = blur_sd_rays(protocol.blur_mm, protocol.detector_mm) if blurred else 0.0
     image = back_project(
-        filtered_part(paths, response, first, reach, blur_sd), sizes, pixel_mm=centre.pixel_mm,
-        detector_mm=centre.detector_mm, middle_mm=(row_mm, column_mm),
-        first_mm=(first - (detectors - 1) / 2) * centre.detector_mm,
+        filtered_part(paths, response, first, reach, blur_sd), sizes, pixel_mm=protocol.pixel_mm,
+        detector_mm=protocol.detector_mm, middle_mm=(row_mm, column_mm),
+        first_mm=(first - (detectors - 1) / 2) * protocol.detector_mm,
     )  # fmt: skip
     return np.asarray(image.transpose(2, 0, 1), np.float32)
 
 
 def _crossing(
-    sizes: tuple[int, int], middle_mm: tuple[float, float], centre: Centre, detectors: int
+    sizes: tuple[int, int], middle_mm: tuple[float, float], protocol: ScannerProtocol, detectors: int
 ) -> tuple[NDArray[np.int64], int]:
     """The first ray of each view that a rectangle of pixels is reconstructed from, and from how many."""
-    angles = view_angles(centre.views)
+    angles = view_angles(protocol.views)
     cosines, sines = np.cos(angles), np.sin(angles)
-    half_mm = (abs(sines) * (sizes[0] - 1) + abs(cosines) * (sizes[1] - 1)) * centre.pixel_mm / 2
+    half_mm = (abs(sines) * (sizes[0] - 1) + abs(cosines) * (sizes[1] - 1)) * protocol.pixel_mm / 2
     seen_mm = sines * middle_mm[0] + cosines * middle_mm[1]
-    low = np.floor((seen_mm - half_mm) / centre.detector_mm + (detectors - 1) / 2 - 1e-6)
-    reach = min(detectors, int(2 * half_mm.max() / centre.detector_mm) + 3)
+    low = np.floor((seen_mm - half_mm) / protocol.detector_mm + (detectors - 1) / 2 - 1e-6)
+    reach = min(detectors, int(2 * half_mm.max() / protocol.detector_mm) + 3)
     return np.clip(low, 0, detectors - reach).astype(np.int64), reach
 
 
@@ -237,7 +237,7 @@ def _around(plan: Plan, geometry: Geometry, metal: Deposits) -> NDArray[np.bool_
     inside = (row >= 0) & (row < geometry.shape[1]) & (column >= 0) & (column < geometry.shape[2])
     at_rest_mm = plan.position_mm + plan.shift_mm.mean(axis=0)
     for k in np.flatnonzero(plan.measured):
-        here = inside & (np.abs(at[:, 2] - at_rest_mm[k]) <= plan.description.centre.thickness_mm / 2)
+        here = inside & (np.abs(at[:, 2] - at_rest_mm[k]) <= plan.description.protocol.thickness_mm / 2)
         near[k, row[here].astype(int), column[here].astype(int)] = True
     grown = ndimage.distance_transform_edt(~near, (1e3, *geometry.spacing_mm[1:])) <= METAL_MM if near.any() else near
     return np.asarray(grown, np.bool_)
@@ -257,7 +257,7 @@ def _mass_mg(plan: Plan, geometry: Geometry) -> NDArray[np.float32]:
     state = np.where(deposits.state == ALWAYS, len(plan.seen), deposits.state)[inside]
     for k in np.flatnonzero(plan.measured):
         distance = np.abs(at[inside, 2] - plan.position_mm[k] - plan.shift_mm[:, k, None])
-        reach = plan.description.centre.spacing_mm / 2
+        reach = plan.description.protocol.spacing_mm / 2
         part = np.clip((reach + half - distance) / (2 * half), 0, min(1.0, reach / half)).mean(axis=0)
         mass[k] = np.bincount(deposits.calcium[inside] - 1, mg * part * share_seen[state, k], len(Calcium))
     return mass

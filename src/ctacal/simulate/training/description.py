@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.labels import Calcium
-from ctacal.simulate.scanner.centre import Centre, centre_names, load_centre
 from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION
+from ctacal.simulate.scanner.protocol import ScannerProtocol, load_protocol, protocol_names
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
 from ctacal.simulate.training.deposits import Deposits
 
@@ -33,7 +33,7 @@ THICKNESS_MM = (2.5, 3.0, 3.27, 3.75, 4.0, 4.25, 5.0, 5.0, 6.0, 8.0, 10.0)
 """Usual slice thicknesses of CTACs, and thicker ones of old SPECT/CT."""
 
 
-PHANTOM_CENTRES = ("canon_aquilion_one",)
+PHANTOM_PROTOCOLS = ("canon_aquilion_one",)
 """Presets of a phantom's scan, not of patients' CTACs: drawn only where they are asked for."""
 
 
@@ -61,7 +61,7 @@ class CropDescription:
     seed: int
     """Of noise, heartbeat and the moment at which the scan begins."""
     focus: Focus
-    centre: Centre
+    protocol: ScannerProtocol
     """Its field and matrix say the pixel; the crop is a part of that picture's plane."""
     deposits: int | None
     """Which of the anatomy's draws of calcium; None: none."""
@@ -78,21 +78,21 @@ class CropDescription:
 
 
 def draw_description(
-    cache: AnatomyCache, seed: int, focus: Focus, centres: Sequence[str] | None = None
+    cache: AnatomyCache, seed: int, focus: Focus, protocols: Sequence[str] | None = None
 ) -> CropDescription:
     """Draw how a crop of this anatomy is scanned; one that has no calcium as ``focus`` asks for gives a clean crop.
 
-    ``centres`` are the presets to draw from, as ``draw_centre`` has them.
+    ``protocols`` are the presets to draw from, as ``draw_protocol`` has them.
     """
     rng = np.random.default_rng([seed, 50])
     fitting = [n for n, one in enumerate(cache.deposits) if _fits(cache, one, focus)]
     chosen = int(rng.choice(fitting)) if fitting else None
-    centre = draw_centre(rng, cache, centres)
-    middle_mm, bottom_mm = _place(rng, cache, centre, _target_mm(rng, cache, chosen, focus))
+    protocol = draw_protocol(rng, cache, protocols)
+    middle_mm, bottom_mm = _place(rng, cache, protocol, _target_mm(rng, cache, chosen, focus))
     return CropDescription(
         seed=seed,
         focus=focus if fitting else Focus.CLEAN,
-        centre=centre,
+        protocol=protocol,
         deposits=chosen,
         middle_mm=middle_mm,
         bottom_mm=bottom_mm,
@@ -104,36 +104,36 @@ def draw_heart_description(
     cache: AnatomyCache,
     seed: int,
     deposits: int | None,
-    centres: Sequence[str] | None = None,
+    protocols: Sequence[str] | None = None,
     margin_mm: float = 26.0,
 ) -> CropDescription:
     """Draw a scan of the whole heart, with one of the anatomy's draws of calcium or none.
 
     The crop has ``margin_mm`` about the heart in plane and ``BEYOND_MM`` beyond it at either end, as far as that was
-    built; ``centres`` as for ``draw_centre``. Raises ``ValueError`` where there is no such draw of calcium.
+    built; ``protocols`` as for ``draw_protocol``. Raises ``ValueError`` where there is no such draw of calcium.
     """
     if deposits is not None and not 0 <= deposits < len(cache.deposits):
         raise ValueError(f"there are {len(cache.deposits)} draws of calcium, got number {deposits}")
     rng = np.random.default_rng([seed, 52])
-    centre, motion = draw_centre(rng, cache, centres), _motion(rng)
-    bottom_mm, slices = _heart_slices(cache, centre, motion["breathing_mm"])
+    protocol, motion = draw_protocol(rng, cache, protocols), _motion(rng)
+    bottom_mm, slices = _heart_slices(cache, protocol, motion["breathing_mm"])
     left, posterior = cache.heart_mm[:, :2].mean(axis=0) - cache.projections.isocentre_mm
     wide_mm, deep_mm = np.ptp(cache.heart_mm[:, :2], axis=0) + 2 * margin_mm
-    rows, columns = (int(np.ceil(mm / centre.pixel_mm)) for mm in (deep_mm, wide_mm))
+    rows, columns = (int(np.ceil(mm / protocol.pixel_mm)) for mm in (deep_mm, wide_mm))
     return CropDescription(
-        seed=seed, focus=_focus_of(cache, deposits), centre=centre, deposits=deposits, bottom_mm=bottom_mm,
+        seed=seed, focus=_focus_of(cache, deposits), protocol=protocol, deposits=deposits, bottom_mm=bottom_mm,
         middle_mm=(round(float(posterior), 2), round(float(left), 2)), shape=(slices, rows, columns), **motion,
     )  # fmt: skip
 
 
-def _heart_slices(cache: AnatomyCache, centre: Centre, breathing_mm: float) -> tuple[float, int]:
+def _heart_slices(cache: AnatomyCache, protocol: ScannerProtocol, breathing_mm: float) -> tuple[float, int]:
     """Middle of the lowest slice, and how many there are; a breath draws the heart to the feet."""
     low, high = _range_mm(cache)
-    half_mm = centre.thickness_mm / 2
+    half_mm = protocol.thickness_mm / 2
     bottom_mm = max(float(cache.heart_mm[0, 2]) - breathing_mm - BEYOND_MM, low + half_mm)
     top_mm = min(float(cache.heart_mm[1, 2]) + BEYOND_MM, high - half_mm - breathing_mm)
     bottom_mm = float(np.ceil(bottom_mm * 100) / 100)
-    return bottom_mm, max(1, int((top_mm - bottom_mm) / centre.spacing_mm) + 1)
+    return bottom_mm, max(1, int((top_mm - bottom_mm) / protocol.spacing_mm) + 1)
 
 
 def _focus_of(cache: AnatomyCache, deposits: int | None) -> Focus:
@@ -149,8 +149,8 @@ def draw_whole_description(cache: AnatomyCache, seed: int) -> CropDescription:
     Its range along the patient is 150 mm to all that was built, always with some of the heart; 128 x 128 pixels.
     """
     rng = np.random.default_rng([seed, 51])
-    centre = replace(
-        draw_centre(rng, cache), thickness_mm=WHOLE_MM[0], spacing_mm=WHOLE_MM[0], matrix=128,
+    protocol = replace(
+        draw_protocol(rng, cache), thickness_mm=WHOLE_MM[0], spacing_mm=WHOLE_MM[0], matrix=128,
         fov_mm=128 * WHOLE_MM[1],
         kernel="hann", mtf50_per_mm=0.1, blur_mm=0.0,
     )  # fmt: skip
@@ -159,7 +159,7 @@ def draw_whole_description(cache: AnatomyCache, seed: int) -> CropDescription:
     heart = float(rng.uniform(*cache.heart_mm[:, 2]))
     bottom_mm = float(np.clip(heart - rng.uniform(0.2, 0.8) * length_mm, low, high - length_mm)) + WHOLE_MM[0] / 2
     return CropDescription(
-        seed=seed, focus=Focus.CLEAN, centre=centre, deposits=None, bottom_mm=round(bottom_mm, 2),
+        seed=seed, focus=Focus.CLEAN, protocol=protocol, deposits=None, bottom_mm=round(bottom_mm, 2),
         middle_mm=(round(float(rng.normal(0, 12)), 2), round(float(rng.normal(0, 12)), 2)),
         shape=(int(length_mm / WHOLE_MM[0]), 128, 128), **_motion(rng),
     )  # fmt: skip
@@ -176,14 +176,18 @@ def _motion(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def draw_centre(rng: np.random.Generator, cache: AnatomyCache, centres: Sequence[str] | None = None) -> Centre:
+def draw_protocol(
+    rng: np.random.Generator, cache: AnatomyCache, protocols: Sequence[str] | None = None
+) -> ScannerProtocol:
     """A preset, varied: voltage, dose, kernel, slices, pixels, rotation time, electronic noise (all own choice).
 
-    ``centres`` names the presets that may be drawn, by default all but ``PHANTOM_CENTRES``. What noise the heart then
-    has is printed by benchmarks/training_crops.py. Raises ``UsageError`` where there is no such preset.
+    ``protocols`` names the presets that may be drawn, by default all but ``PHANTOM_PROTOCOLS``. What noise the
+    heart then has is printed by benchmarks/training_crops.py. Raises ``UsageError`` where there is no such preset.
     """
-    names = [name for name in centre_names() if name not in PHANTOM_CENTRES] if centres is None else list(centres)
-    preset = load_centre(names[int(rng.integers(len(names)))])
+    names = (
+        [name for name in protocol_names() if name not in PHANTOM_PROTOCOLS] if protocols is None else list(protocols)
+    )
+    preset = load_protocol(names[int(rng.integers(len(names)))])
     kvp = preset.kvp if rng.random() < 0.6 else KVPS[int(rng.integers(len(KVPS)))]
     thickness_mm = preset.thickness_mm if rng.random() < 0.4 else THICKNESS_MM[int(rng.integers(len(THICKNESS_MM)))]
     spacing_mm = preset.spacing_mm if thickness_mm == preset.thickness_mm else thickness_mm
@@ -233,19 +237,19 @@ def _target_mm(
 
 
 def _place(
-    rng: np.random.Generator, cache: AnatomyCache, centre: Centre, target_mm: NDArray[np.float64] | None
+    rng: np.random.Generator, cache: AnatomyCache, protocol: ScannerProtocol, target_mm: NDArray[np.float64] | None
 ) -> tuple[tuple[float, float], float]:
     """``middle_mm`` and ``bottom_mm``: anywhere about the heart, but so that the crop holds the target."""
-    size_mm = np.array(SHAPE) * (centre.spacing_mm, centre.pixel_mm, centre.pixel_mm)
+    size_mm = np.array(SHAPE) * (protocol.spacing_mm, protocol.pixel_mm, protocol.pixel_mm)
     heart = (cache.heart_mm.mean(axis=0) + rng.normal(0, (12, 10, 15)))[::-1]
     if target_mm is not None:
-        room = np.maximum(size_mm / 2 - (2 * centre.thickness_mm, 12, 12), 0)
+        room = np.maximum(size_mm / 2 - (2 * protocol.thickness_mm, 12, 12), 0)
         heart = np.clip(heart, target_mm - room, target_mm + room)
     low, high = _range_mm(cache)
     middle = np.clip(heart[0], *sorted((low + size_mm[0] / 2, high - size_mm[0] / 2)))
     left, posterior = cache.projections.isocentre_mm
     in_plane = round(float(heart[1] - posterior), 2), round(float(heart[2] - left), 2)
-    return in_plane, round(float(middle - (SHAPE[0] - 1) / 2 * centre.spacing_mm), 2)
+    return in_plane, round(float(middle - (SHAPE[0] - 1) / 2 * protocol.spacing_mm), 2)
 
 
 def _range_mm(cache: AnatomyCache) -> tuple[float, float]:

@@ -44,9 +44,9 @@ class Plan:
     @classmethod
     def of(cls, cache: AnatomyCache, description: CropDescription) -> "Plan":
         """Draw heartbeat and breath, and see which slices of the body they bring into each slice."""
-        centre = description.centre
+        protocol = description.protocol
         position_mm = np.asarray(
-            description.bottom_mm + np.arange(description.shape[0]) * centre.spacing_mm, np.float64
+            description.bottom_mm + np.arange(description.shape[0]) * protocol.spacing_mm, np.float64
         )
         motion = Motion(
             phases=(_NOTHING,) * CYCLE,  # only their number counts
@@ -54,12 +54,12 @@ class Plan:
             breathing_mm=description.breathing_mm, breathing_s=description.breathing_s,
         )  # fmt: skip
         rng = np.random.default_rng((description.seed, MOTION_STREAM))
-        timing = Timing.of(centre, position_mm, random_start_s(motion, rng))
+        timing = Timing.of(protocol, position_mm, random_start_s(motion, rng))
         shift_mm = breathing_shift_mm(motion, timing.breathing_s)
         low, high = (cache.geometry.to_patient_mm((edge, 0, 0))[2] for edge in (-0.5, cache.geometry.shape[0] - 0.5))
-        half = centre.thickness_mm / 2 - 0.01
+        half = protocol.thickness_mm / 2 - 0.01
         measured = (position_mm - half >= low) & (position_mm + half + description.breathing_mm <= high)
-        weights = np.mean([slab_weights(cache.geometry, position_mm + mm, centre, 1) for mm in shift_mm], axis=0)
+        weights = np.mean([slab_weights(cache.geometry, position_mm + mm, protocol, 1) for mm in shift_mm], axis=0)
         seen = np.tensordot(_state_of_phase(cache.projections.states), phase_weights(motion, timing.view_s, rng), 1)
         deposits = Deposits.joined([] if description.deposits is None else [cache.deposits[description.deposits]])
         return cls(cache, description, deposits, position_mm, shift_mm, measured, weights, seen.astype(np.float32))
@@ -74,9 +74,9 @@ def _state_of_phase(states: int) -> Floats:
 def geometry_of(plan: Plan) -> Geometry:
     """The crop's voxels in the patient."""
     _, rows, columns = plan.description.shape
-    pixel_mm = plan.description.centre.pixel_mm
+    pixel_mm = plan.description.protocol.pixel_mm
     middle, isocentre = plan.description.middle_mm, plan.cache.projections.isocentre_mm
     left = isocentre[0] + middle[1] - (columns - 1) / 2 * pixel_mm
     posterior = isocentre[1] + middle[0] - (rows - 1) / 2 * pixel_mm
-    spacing_mm = plan.description.centre.spacing_mm, pixel_mm, pixel_mm
+    spacing_mm = plan.description.protocol.spacing_mm, pixel_mm, pixel_mm
     return Geometry.from_spacing(plan.description.shape, spacing_mm, (left, posterior, float(plan.position_mm[0])))

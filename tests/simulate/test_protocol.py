@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ctacal.errors import UsageError
-from ctacal.simulate.scanner.centre import CENTRES, centre_names, load_centre
+from ctacal.simulate.scanner.protocol import PROTOCOLS, load_protocol, protocol_names
 
 OWN = """
 kvp = 120
@@ -30,29 +30,29 @@ def own(tmp_path: Path, text: str) -> Path:
 
 
 def test_there_are_at_least_six() -> None:
-    assert len(centre_names()) >= 6
-    assert len({load_centre(name) for name in centre_names()}) == len(centre_names())
+    assert len(protocol_names()) >= 6
+    assert len({load_protocol(name) for name in protocol_names()}) == len(protocol_names())
 
 
 def test_each_number_names_its_source() -> None:
-    for file in CENTRES.glob("*.toml"):
+    for file in PROTOCOLS.glob("*.toml"):
         for line in file.read_text(encoding="utf-8").splitlines():
             assert not line or line.startswith(("#", "notes")) or " # " in line, f"{file.name}: {line}"
 
 
 def test_presets_cover_what_is_in_use() -> None:
-    centres = [load_centre(name) for name in centre_names()]
-    assert {centre.kvp for centre in centres} >= {80.0, 100.0, 120.0, 130.0, 140.0}
-    assert {centre.matrix for centre in centres} == {256, 512}
-    assert max(centre.rotation_s for centre in centres) > 10
-    assert {centre.thickness_mm for centre in centres} >= {3.0, 5.0, 10.0}
-    assert max(centre.collimation_mm for centre in centres) > 100, "a cone beam"
+    protocols = [load_protocol(name) for name in protocol_names()]
+    assert {protocol.kvp for protocol in protocols} >= {80.0, 100.0, 120.0, 130.0, 140.0}
+    assert {protocol.matrix for protocol in protocols} == {256, 512}
+    assert max(protocol.rotation_s for protocol in protocols) > 10
+    assert {protocol.thickness_mm for protocol in protocols} >= {3.0, 5.0, 10.0}
+    assert max(protocol.collimation_mm for protocol in protocols) > 100, "a cone beam"
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
-    centre = load_centre(own(tmp_path, OWN))
-    assert (centre.name, centre.kvp, centre.mas) == ("mine", 120.0, 15.0)
-    assert centre.pixel_mm == pytest.approx(500 / 512)
+    protocol = load_protocol(own(tmp_path, OWN))
+    assert (protocol.name, protocol.kvp, protocol.mas) == ("mine", 120.0, 15.0)
+    assert protocol.pixel_mm == pytest.approx(500 / 512)
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:
     with pytest.raises(UsageError, match=named):
-        load_centre(own(tmp_path, OWN.replace(old, new)))
+        load_protocol(own(tmp_path, OWN.replace(old, new)))
 
 
 def test_an_unknown_centre_names_those_that_are_known() -> None:
     with pytest.raises(UsageError, match="spect_ct_2slice"):
-        load_centre("nowhere")
+        load_protocol("nowhere")
 
 
 def test_presets_are_plain_toml() -> None:
-    for file in CENTRES.glob("*.toml"):
+    for file in PROTOCOLS.glob("*.toml"):
         assert tomllib.loads(file.read_text(encoding="utf-8"))

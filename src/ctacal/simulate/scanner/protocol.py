@@ -1,4 +1,4 @@
-"""``Centre``: a scanner and its CTAC protocol, read from TOML: presets that come with ctacal, or a user's own file."""
+"""``ScannerProtocol``: a scanner and its CTAC protocol, from a preset or from a user's own TOML file."""
 
 import tomllib
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from typing import Any, get_type_hints
 from ctacal.errors import UsageError
 from ctacal.simulate.scanner.kernel import FAMILIES
 
-CENTRES = Path(__file__).parent / "centres"
+PROTOCOLS = Path(__file__).parent / "protocols"
 """The presets: each number's source is the comment behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Centre:
+class ScannerProtocol:
     """A scanner and its protocol. Fields with a default are alike in all presets, and assumed where no source is named.
 
     Raises ``UsageError``, which names the field, where a value cannot be.
@@ -87,7 +87,7 @@ class Centre:
 
     def _require(self, right: bool, field: str, wanted: str) -> None:
         if not right:
-            raise UsageError(f"centre {self.name!r}: {field} is {getattr(self, field)!r}, expected {wanted}")
+            raise UsageError(f"protocol {self.name!r}: {field} is {getattr(self, field)!r}, expected {wanted}")
 
     @property
     def mas(self) -> float:
@@ -120,42 +120,42 @@ _RANGES = (
 )
 
 
-def centre_names() -> tuple[str, ...]:
+def protocol_names() -> tuple[str, ...]:
     """The presets that come with ctacal."""
-    return tuple(sorted(file.stem for file in CENTRES.glob("*.toml")))
+    return tuple(sorted(file.stem for file in PROTOCOLS.glob("*.toml")))
 
 
-def load_centre(name: str | Path) -> Centre:
+def load_protocol(name: str | Path) -> ScannerProtocol:
     """A preset by its name, or a user's own TOML file by its path.
 
-    Raises ``UsageError`` where there is no such centre, or naming the field that is missing, unknown or impossible.
+    Raises ``UsageError`` where there is no such protocol, or naming the field that is missing, unknown or impossible.
     """
-    file = CENTRES / f"{name}.toml" if str(name) in centre_names() else Path(name)
+    file = PROTOCOLS / f"{name}.toml" if str(name) in protocol_names() else Path(name)
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = ", ".join(centre_names())
-        raise UsageError(f"no centre {str(name)!r}: expected one of {known}, or a TOML file") from None
+        known = ", ".join(protocol_names())
+        raise UsageError(f"no protocol {str(name)!r}: expected one of {known}, or a TOML file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise UsageError(f"centre {str(name)!r} cannot be read: {problem}") from problem
-    return _centre_of(file.stem, content)
+        raise UsageError(f"protocol {str(name)!r} cannot be read: {problem}") from problem
+    return _protocol_of(file.stem, content)
 
 
-def _centre_of(stem: str, content: Mapping[str, Any]) -> Centre:
+def _protocol_of(stem: str, content: Mapping[str, Any]) -> ScannerProtocol:
     values = {"name": stem, **content}
-    known = {field.name: field for field in fields(Centre)}
+    known = {field.name: field for field in fields(ScannerProtocol)}
     for unknown in sorted(values.keys() - known.keys()):
-        raise UsageError(f"centre {stem!r}: unknown field {unknown!r}")
+        raise UsageError(f"protocol {stem!r}: unknown field {unknown!r}")
     for name, field in known.items():
         if name not in values and field.default is MISSING:
-            raise UsageError(f"centre {stem!r}: the field {name!r} is missing")
-    types = get_type_hints(Centre)
-    return Centre(**{name: _checked(stem, name, types[name], value) for name, value in values.items()})
+            raise UsageError(f"protocol {stem!r}: the field {name!r} is missing")
+    types = get_type_hints(ScannerProtocol)
+    return ScannerProtocol(**{name: _checked(stem, name, types[name], value) for name, value in values.items()})
 
 
 def _checked(stem: str, name: str, kind: type, value: object) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise UsageError(f"centre {stem!r}: {name} is {value!r}, expected {kind.__name__}")
+        raise UsageError(f"protocol {stem!r}: {name} is {value!r}, expected {kind.__name__}")
     return value
