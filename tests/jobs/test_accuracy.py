@@ -1,4 +1,4 @@
-"""``ctacal accuracy``: toy predictors on drawn scans whose truth is known; the card of made-up results."""
+"""Accuracy on test studies: toy predictors on drawn scans whose truth is known; the command ``ctacal accuracy``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ctacal.cli import accuracy
-from ctacal.cli.accuracy import Entrant, Options, prove, prove_file
+from ctacal.cli import accuracy as command
+from ctacal.cli.accuracy import Options
 from ctacal.cli.app import app
 from ctacal.errors import Code, Refusal, UsageError
 from ctacal.evaluate.accuracy.results import COLUMNS, NO_DEPOSIT, counted_kinds, read_results
 from ctacal.geometry import Geometry
+from ctacal.jobs import accuracy
+from ctacal.jobs.accuracy import NamedPredictor, score_file, score_known_study
 from ctacal.labels import Calcium, LabelMap
 from ctacal.nn.known_study import KnownStudy, StudyFacts, read_test_study, write_test_study
 from ctacal.scores import SCCT_2016, ScoringRule
@@ -51,14 +53,14 @@ def study(tmp_path: Path) -> KnownStudy:
     return read_test_study(drawn(tmp_path / "one.npz"))
 
 
-def says(*places: object, label: Calcium = Calcium.LAD, told: Mapping[str, float] | None = None) -> Predictor:
+def says(*places: object, label: Calcium = Calcium.LAD, uncertainty: Mapping[str, float] | None = None) -> Predictor:
     """A predictor that labels these places in every scan."""
 
     def predict(volume: Volume, _: ScoringRule) -> Prediction:
         labels = np.zeros(volume.geometry.shape, np.uint8)
         for place in places:
             labels[place] = label  # type: ignore[index]
-        return Prediction(LabelMap(labels, volume.geometry), ModelInfo("toy", "1", "a"), None, told)
+        return Prediction(LabelMap(labels, volume.geometry), ModelInfo("toy", "1", "a"), None, uncertainty)
 
     return predict
 
@@ -71,12 +73,12 @@ def breaks(volume: Volume, rule: ScoringRule) -> Prediction:
     raise RuntimeError("a defect")
 
 
-def entrant(name: str, predict: Predictor) -> Entrant:
-    return Entrant(ModelInfo(name, "1", f"digest of {name}"), predict)
+def named(name: str, predict: Predictor) -> NamedPredictor:
+    return NamedPredictor(ModelInfo(name, "1", f"digest of {name}"), predict)
 
 
 def test_scores_by_hand(tmp_path: Path) -> None:
-    row = prove(study(tmp_path), says(PLAQUE))
+    row = score_known_study(study(tmp_path), says(PLAQUE))
     assert (row["status"], row["reason"], row["patient"], row["centre"]) == ("scored", "", "11", "slow")
     assert row["true_agatston"] == row["true_lad"] == row["agatston"] == row["agatston_lad"] == pytest.approx(12)
     assert (row["agatston_rca"], row["agatston_coronary"]) == (0, 0)
@@ -89,31 +91,31 @@ def test_scores_by_hand(tmp_path: Path) -> None:
 
 def test_false_positives_by_kind(tmp_path: Path) -> None:
     """Wall 8 mm2 x 3; wire 3 x 4; noise 4 x 1; a faint node adds nothing."""
-    row = prove(study(tmp_path), says(PLAQUE, WALL, WIRE, FAINT, NOISE, label=Calcium.CORONARY))
+    row = score_known_study(study(tmp_path), says(PLAQUE, WALL, WIRE, FAINT, NOISE, label=Calcium.CORONARY))
     counted = counted_kinds(row)
     assert counted == pytest.approx({"aortic_wall": 24, "sternal_wire": 12, NO_DEPOSIT: 4})
     assert row["agatston"] == row["agatston_coronary"] == pytest.approx(12 + sum(counted.values()))
 
 
 def test_other_calcium_called_other_is_right(tmp_path: Path) -> None:
-    row = prove(study(tmp_path), says(WALL, WIRE, label=Calcium.OTHER))
+    row = score_known_study(study(tmp_path), says(WALL, WIRE, label=Calcium.OTHER))
     assert (row["agatston"], row["kinds_counted"]) == (0, "")
 
 
 def test_a_speck_below_the_floor_adds_nothing(tmp_path: Path) -> None:
     """One voxel of the wall touches no other and scores 1 mm2; of half the size it would not count."""
     rule = ScoringRule(name="mine", source="here", min_area_mm2=2.0)
-    assert prove(study(tmp_path), says(np.s_[2, 10, 10]), rule)["kinds_counted"] == ""
-    assert counted_kinds(prove(study(tmp_path), says(np.s_[2, 10, 10]), SCCT_2016)) == {"aortic_wall": 3}
+    assert score_known_study(study(tmp_path), says(np.s_[2, 10, 10]), rule)["kinds_counted"] == ""
+    assert counted_kinds(score_known_study(study(tmp_path), says(np.s_[2, 10, 10]), SCCT_2016)) == {"aortic_wall": 3}
 
 
 def test_kinds_may_be_unknown(tmp_path: Path) -> None:
-    row = prove(read_test_study(drawn(tmp_path / "one.npz", with_kinds=False)), says(WALL))
+    row = score_known_study(read_test_study(drawn(tmp_path / "one.npz", with_kinds=False)), says(WALL))
     assert (row["kinds_visible"], row["kinds_counted"]) == ("", "")
 
 
-def test_what_the_predictor_tells_is_written_through(tmp_path: Path) -> None:
-    told = {
+def test_uncertainty_of_the_predictor_is_written_through(tmp_path: Path) -> None:
+    uncertainty = {
         "coronary_certainty": 0.9,
         "excess_mass_mg_LAD": 1.5,
         "gated_equivalent_agatston": 7.5,
@@ -121,15 +123,15 @@ def test_what_the_predictor_tells_is_written_through(tmp_path: Path) -> None:
         "p_1_100": 0.7,
         "p_400": 0.05,
     }
-    row = prove(study(tmp_path), says(PLAQUE, told=told))
+    row = score_known_study(study(tmp_path), says(PLAQUE, uncertainty=uncertainty))
     assert (row["certainty"], row["mass_mg_lad"], row["mass_mg_rca"]) == (0.9, 1.5, None)
     assert row["gated_equivalent_agatston"] == 7.5
     assert [row[name] for name in ("p_0", "p_1_100", "p_101_400", "p_400")] == [0.1, 0.7, None, 0.05]
 
 
 def test_refusal_and_defect_are_lines(tmp_path: Path) -> None:
-    assert prove(study(tmp_path), refuses)["reason"] == "HEART_NOT_FOUND: no heart here"
-    row = prove(study(tmp_path), breaks)
+    assert score_known_study(study(tmp_path), refuses)["reason"] == "HEART_NOT_FOUND: no heart here"
+    row = score_known_study(study(tmp_path), breaks)
     assert (row["status"], row["reason"]) == ("failed", "RuntimeError: a defect")
     assert row["true_agatston"] == pytest.approx(12)
     assert "agatston" not in row
@@ -137,15 +139,17 @@ def test_refusal_and_defect_are_lines(tmp_path: Path) -> None:
 
 def test_known_lines_are_kept_and_failed_ones_done_again(tmp_path: Path) -> None:
     path = drawn(tmp_path / "one.npz")
-    told = {"cohort": "c", "cohort_kind": "simulated", "ctacal": "0"}
-    entrants = [entrant("good", says(PLAQUE)), entrant("bad", breaks)]
-    first = {(r["cohort"], r["study"], r["model_digest"]): r for r in prove_file(path, entrants, known={}, told=told)}
-    again = [entrant("good", breaks), entrant("bad", says(WALL))]
-    good, bad = prove_file(path, again, known=first, told=told)
+    cohort = {"cohort": "c", "cohort_kind": "simulated", "ctacal": "0"}
+    predictors = [named("good", says(PLAQUE)), named("bad", breaks)]
+    first = {
+        (r["cohort"], r["study"], r["model_digest"]): r for r in score_file(path, predictors, known={}, cohort=cohort)
+    }
+    again = [named("good", breaks), named("bad", says(WALL))]
+    good, bad = score_file(path, again, known=first, cohort=cohort)
     assert good is first["c", "one", "digest of good"]
     assert (bad["status"], bad["agatston"]) == ("scored", pytest.approx(24))
     drawn(path, StudyFacts(12, "fast"))
-    good, _ = prove_file(path, again, known=first, told=told)
+    good, _ = score_file(path, again, known=first, cohort=cohort)
     assert good["status"] == "failed", "another file of the same name is scored anew"
 
 
@@ -171,7 +175,7 @@ def toy_model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             runs.append("run")
             return says(PLAQUE)(volume, rule)
 
-    monkeypatch.setattr(accuracy, "load_model", lambda folder: Toy())
+    monkeypatch.setattr(command, "load_model", lambda folder: Toy())
     return runs
 
 
@@ -208,18 +212,18 @@ def test_a_cut_leaves_what_was_done(
     monkeypatch.setattr(accuracy, "predict_threshold", cut)
     options = Options(cohort=cohort, out=tmp_path, models=[Path("toy")])
     with pytest.raises(KeyboardInterrupt):
-        accuracy.run(options)
+        command.run(options)
     assert [row["study"] for row in read_results(tmp_path / "results.csv")] == ["study-0", "study-0"]
     monkeypatch.setattr(accuracy, "predict_threshold", refuses)
-    assert accuracy.run(options) == 1
+    assert command.run(options) == 1
     assert len(read_results(tmp_path / "results.csv")) == 8
     assert len(toy_model) == 4
 
 
 def test_other_cohorts_in_the_same_folder_are_kept(tmp_path: Path, cohort: Path, toy_model: list[str]) -> None:
-    accuracy.run(Options(cohort=cohort, out=tmp_path / "out", models=[Path("toy")]))
+    command.run(Options(cohort=cohort, out=tmp_path / "out", models=[Path("toy")]))
     other = cohort.rename(tmp_path / "other")
-    accuracy.run(Options(cohort=other, out=tmp_path / "out", models=[Path("toy")], kind="inserted"))
+    command.run(Options(cohort=other, out=tmp_path / "out", models=[Path("toy")], kind="inserted"))
     rows = read_results(tmp_path / "out" / "results.csv")
     assert [(row["cohort"], row["cohort_kind"]) for row in rows] == [("cohort", "simulated")] * 8 + [
         ("other", "inserted")
@@ -228,12 +232,12 @@ def test_other_cohorts_in_the_same_folder_are_kept(tmp_path: Path, cohort: Path,
 
 def test_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give a COHORT"):
-        accuracy.run(Options(cohort=None, out=tmp_path))
+        command.run(Options(cohort=None, out=tmp_path))
     with pytest.raises(UsageError, match="no test studies"):
-        accuracy.run(Options(cohort=tmp_path, out=tmp_path))
+        command.run(Options(cohort=tmp_path, out=tmp_path))
     drawn(tmp_path / "one.npz")
     with pytest.raises(UsageError, match="--kind drawn: known are simulated, inserted"):
-        accuracy.run(Options(cohort=tmp_path, out=tmp_path, kind="drawn"))
+        command.run(Options(cohort=tmp_path, out=tmp_path, kind="drawn"))
     (tmp_path / "results.csv").write_text("study,agatston\na,1\n")
     with pytest.raises(UsageError, match="choose another folder"):
-        accuracy.run(Options(cohort=tmp_path, out=tmp_path))
+        command.run(Options(cohort=tmp_path, out=tmp_path))

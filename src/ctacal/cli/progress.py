@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ctacal.progress import Progress, no_progress
+
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Any]:
@@ -18,3 +20,21 @@ def progress(what: str, total: int | None) -> Iterator[Any]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Progress]:
+    """Yield the ``Progress`` of a job: a bar on a terminal, silence elsewhere."""
+    if not sys.stderr.isatty():
+        yield no_progress
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
