@@ -55,7 +55,7 @@ BLANK = b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Charts are left blank, where they are not what is tested: each takes half a second. Fewer resamples as well."""
     monkeypatch.setattr("ctacal.evaluate.publication.write.draw_chart", lambda chart: (BLANK, b""))
-    monkeypatch.setattr("ctacal.statistics.agreement.categories.RESAMPLES", 300)
+    monkeypatch.setattr("ctacal.statistics.bootstrap.RESAMPLES", 300)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
             return BLANK, b""
 
     monkeypatch.setattr("ctacal.evaluate.publication.write.draw_chart", draw)
-    monkeypatch.setattr("ctacal.statistics.agreement.categories.RESAMPLES", 300)
+    monkeypatch.setattr("ctacal.statistics.bootstrap.RESAMPLES", 300)
 
 
 @pytest.fixture(scope="module")

@@ -481,7 +481,7 @@ def test_blocks_of_resamples_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -
     """Memory is bounded, the draws stay the same."""
     reference, model = pairs(TABLES["sparse"]["table"])
     whole = bootstrap_kappa(reference, model)
-    monkeypatch.setattr("ctacal.statistics.agreement.categories.BLOCK", 700)
+    monkeypatch.setattr("ctacal.statistics.bootstrap.BLOCK", 700)
     assert bootstrap_kappa(reference, model) == whole
 
 

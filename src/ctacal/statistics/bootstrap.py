@@ -16,13 +16,13 @@ PERCENTILES = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 
 TOO_FEW = "too few studies or patients to draw from"
 
-_BLOCK = 4_000_000
+BLOCK = 4_000_000
 """Largest number of counts that are drawn at a time: 32 MB (own choice)."""
 
 
 def times_drawn(groups: int, seed: int) -> Iterator[Ints]:
     """Yield how often each study or patient is drawn: blocks (some, groups), ``RESAMPLES`` rows in all."""
-    rng, shares, at_a_time = np.random.default_rng(seed), np.full(groups, 1 / groups), max(1, _BLOCK // groups)
+    rng, shares, at_a_time = np.random.default_rng(seed), np.full(groups, 1 / groups), max(1, BLOCK // groups)
     for start in range(0, RESAMPLES, at_a_time):
         yield rng.multinomial(groups, shares, size=min(at_a_time, RESAMPLES - start))
 
