@@ -17,9 +17,9 @@ import pandas as pd
 
 from ctacal.evaluate.outcomes.config import OutcomesConfig
 from ctacal.evaluate.outcomes.paper import read_recipe
-from ctacal.evaluate.outcomes.patients import read_patients
-from ctacal.evaluate.outcomes.published_cohort import published_cohort
-from ctacal.evaluate.outcomes.report import analyse
+from ctacal.evaluate.outcomes.published_cohort import simulate_cohort
+from ctacal.evaluate.outcomes.read import read_patients
+from ctacal.evaluate.outcomes.report import outcomes_report
 from ctacal.evaluate.publication import write_publication
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "paper.toml"
@@ -46,11 +46,11 @@ def run(n: int, resamples: int) -> None:
     print(f"{n:,} patients, {resamples:,} resamples\n{'':16} {'wall s':>8} {'CPU s':>8} {'peak GB':>8}")
     with TemporaryDirectory() as folder:
         table = Path(folder) / "cohort.parquet"
-        pd.DataFrame(published_cohort(0, n).columns()).to_parquet(table)
+        pd.DataFrame(simulate_cohort(0, n).columns()).to_parquet(table)
         with timed("whole", 1):
             with timed("reading", 1):
                 patients = read_patients(table, config)
-            publication = analyse(patients, timed)
+            publication = outcomes_report(patients, timed)
             with timed("writing", 1):
                 write_publication(publication, Path(folder) / "out")
 

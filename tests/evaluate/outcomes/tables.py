@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ctacal.evaluate.outcomes.config import OutcomesConfig
-from ctacal.evaluate.outcomes.patients import Patients, read_patients
+from ctacal.evaluate.outcomes.patients import Patients
+from ctacal.evaluate.outcomes.read import read_patients
 from ctacal.fields import from_fields
 
 PLAIN: dict[str, Any] = {

@@ -12,8 +12,8 @@ from ctacal.cli.app import app
 from ctacal.errors import UsageError
 from ctacal.evaluate.outcomes.config import read_config
 from ctacal.evaluate.outcomes.paper import read_recipe
-from ctacal.evaluate.outcomes.patients import read_patients
-from ctacal.evaluate.outcomes.published_cohort import as_csv, published_cohort
+from ctacal.evaluate.outcomes.published_cohort import cohort_csv, simulate_cohort
+from ctacal.evaluate.outcomes.read import read_patients
 from tests import places
 from tests.evaluate.outcomes.tables import table
 
@@ -31,7 +31,7 @@ def run(*arguments: object) -> object:
 
 def test_a_table_without_a_toml_is_told(tmp_path: Path) -> None:
     table(10).to_csv(tmp_path / "cohort.csv", index=False)
-    with pytest.raises(UsageError, match=r"what do the columns mean\? .*cohort.toml is not there"):
+    with pytest.raises(UsageError, match=r"what do the columns mean\? .*cohort.toml does not exist"):
         run(tmp_path / "cohort.csv", "-o", tmp_path / "out")
     with pytest.raises(UsageError, match="name the folder for the report: -o OUT"):
         run(tmp_path / "cohort.csv")
@@ -49,7 +49,7 @@ def test_the_documented_toml_is_right(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "outcomes.md").read_text(encoding="utf-8")
     whole, subgroup = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "outcomes.toml").write_text(whole + subgroup, encoding="utf-8")
-    (tmp_path / "cohort.csv").write_text(as_csv(published_cohort(0, 400)), encoding="utf-8")
+    (tmp_path / "cohort.csv").write_text(cohort_csv(simulate_cohort(0, 400)), encoding="utf-8")
     frame = pd.read_csv(tmp_path / "cohort.csv").rename(columns=RENAMED).assign(bmi=28.0)
     for event, time in (("died", "death"), ("infarction", "infarction"), ("revascularised", "revascularised")):
         frame[f"{time}_days"] = frame["days"].where(frame[event] == 1)

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ctacal.evaluate.outcomes.report import analyse
+from ctacal.evaluate.outcomes.report import outcomes_report
 from ctacal.evaluate.publication import Publication, write_publication
 from ctacal.evaluate.publication.numbers import plain
 from tests.evaluate.outcomes.tables import FULL, PLAIN, config, patients, table
 
 
 def published(folder: Path, frame: pd.DataFrame, fields: dict[str, Any] | None = None) -> Publication:
-    return analyse(patients(folder, frame, config(fields)))
+    return outcomes_report(patients(folder, frame, config(fields)))
 
 
 def words(publication: Publication) -> str:

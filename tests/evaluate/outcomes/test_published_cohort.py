@@ -3,53 +3,53 @@
 import numpy as np
 import pytest
 
-from ctacal.evaluate.outcomes.published_cohort import EFFECTS, HAZARD_RATIOS, MARGINS, PublishedCohort, published_cohort
+from ctacal.evaluate.outcomes.published_cohort import EFFECTS, HAZARD_RATIOS, MARGINS, SimulatedCohort, simulate_cohort
 from ctacal.statistics.agreement import cross_table, risk_categories, weighted_kappa
 from ctacal.statistics.survival.cox import CoxModel, cox
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 
 @pytest.fixture(scope="module")
-def cohort() -> PublishedCohort:
-    return published_cohort(0)
+def cohort() -> SimulatedCohort:
+    return simulate_cohort(0)
 
 
-def test_published_margins_and_kappa_are_met(cohort: PublishedCohort) -> None:
+def test_published_margins_and_kappa_are_met(cohort: SimulatedCohort) -> None:
     for category in (cohort.model_category, cohort.reader_category):
         assert tuple(np.bincount(category)) == MARGINS == (908, 596, 354, 413)
     kappa = weighted_kappa(cross_table(cohort.reader_category, cohort.model_category)).estimate
     assert kappa == pytest.approx(0.80, abs=0.001)
 
 
-def test_scores_lie_in_their_categories(cohort: PublishedCohort) -> None:
+def test_scores_lie_in_their_categories(cohort: SimulatedCohort) -> None:
     assert (risk_categories(cohort.model_agatston) == cohort.model_category).all()
     assert (risk_categories(cohort.reader_agatston) == cohort.reader_category).all()
 
 
-def test_events_and_follow_up_are_as_said(cohort: PublishedCohort) -> None:
+def test_events_and_follow_up_are_as_said(cohort: SimulatedCohort) -> None:
     assert 380 <= cohort.event.sum() <= 490
-    assert np.mean([published_cohort(seed).event.sum() for seed in range(12)]) == pytest.approx(435, abs=25)
+    assert np.mean([simulate_cohort(seed).event.sum() for seed in range(12)]) == pytest.approx(435, abs=25)
     assert (cohort.follow_up_days == np.round(cohort.follow_up_days)).all()
     assert cohort.follow_up_days.min() >= 1
     assert cohort.follow_up_days.max() <= 5 * 366
 
 
 def test_a_seed_is_a_cohort() -> None:
-    one, same, other = published_cohort(3), published_cohort(3), published_cohort(4)
+    one, same, other = simulate_cohort(3), simulate_cohort(3), simulate_cohort(4)
     assert (one.follow_up_days == same.follow_up_days).all()
     assert (one.follow_up_days != other.follow_up_days).any()
 
 
 def test_another_size_keeps_the_proportions() -> None:
-    cohort = published_cohort(0, 1000)
+    cohort = simulate_cohort(0, 1000)
     np.testing.assert_allclose(np.bincount(cohort.model_category) / 1000, np.array(MARGINS) / 2271, atol=0.001)
     with pytest.raises(ValueError, match="n: expected 40 or more, got 5"):
-        published_cohort(0, 5)
+        simulate_cohort(0, 5)
 
 
 def estimates(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Log hazard ratios of the categories and their errors, multivariable."""
-    cohort = published_cohort(seed)
+    cohort = simulate_cohort(seed)
     flags = [(cohort.model_category == place).astype(float) for place in (1, 2, 3)]
     model = cox(
         SurvivalData(cohort.follow_up_days, cohort.event, "days"),
@@ -61,7 +61,7 @@ def estimates(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_another_estimator_would_not_do() -> None:
     """Without the covariates the hazard ratios are too large: the cohort is confounded, as it should be."""
-    cohort = published_cohort(0)
+    cohort = simulate_cohort(0)
     flags = np.column_stack([(cohort.model_category == place).astype(float) for place in (1, 2, 3)])
     model = cox(SurvivalData(cohort.follow_up_days, cohort.event, "days"), flags)
     assert isinstance(model, CoxModel)

@@ -1,1 +1,51 @@
-"""``ctacal agree``: tables of readings -> everything about their agreement -> a publication."""
+"""Agreement of readers and models: a table of readings -> statistics of every pair -> a ``Publication``.
+
+``config`` says what is compared, ``read`` reads the table, ``raters`` holds who scored what, ``comparison`` has all
+statistics of two raters, ``tables`` and ``figures`` show them, ``report`` puts the publication together, and
+``example`` makes a table to try it on::
+
+    config = AgreeConfig(table=Path("readings.csv"), readers=("expert",), models=("dl",))
+    write_publication(agreement_report(read_raters(config), config), Path("OUT"))
+
+The names are imported on first use, so that what needs no statistics does not wait for them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ctacal.evaluate.agree.comparison import Comparison, compare
+    from ctacal.evaluate.agree.config import AgreeConfig
+    from ctacal.evaluate.agree.example import example_csv
+    from ctacal.evaluate.agree.raters import Rater, Raters
+    from ctacal.evaluate.agree.read import read_raters
+    from ctacal.evaluate.agree.report import agreement_report
+
+__all__ = [
+    "AgreeConfig",
+    "Comparison",
+    "Rater",
+    "Raters",
+    "agreement_report",
+    "compare",
+    "example_csv",
+    "read_raters",
+]
+
+_MODULES = {
+    "AgreeConfig": "config",
+    "Comparison": "comparison",
+    "Rater": "raters",
+    "Raters": "raters",
+    "agreement_report": "report",
+    "compare": "comparison",
+    "example_csv": "example",
+    "read_raters": "read",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names of the package on first use (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

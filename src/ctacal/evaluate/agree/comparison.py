@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ctacal.arrays import Floats, Ints
 from ctacal.categories import CATEGORIES, CUTS, FIVE_CATEGORIES
+from ctacal.evaluate.agree.raters import Rater
 from ctacal.statistics.agreement import (
     WEIGHTS,
     LimitsOfAgreement,
@@ -42,18 +43,6 @@ from ctacal.statistics.agreement import (
 )
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Rater:
-    """Who scored, a reader or a model, and the scores."""
-
-    name: str
-    kind: Literal["reader", "model"]
-    scores: Floats
-    """(n,) Agatston."""
-    vessels: Mapping[str, Floats]
-    """(n,) each, by vessel; NaN where a study has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ctacal.arrays import Floats
-from ctacal.evaluate.agree.gather import VESSELS
+from ctacal.evaluate.agree.raters import VESSELS
 
 STUDIES = 400
 

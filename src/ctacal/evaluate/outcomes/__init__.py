@@ -1,1 +1,66 @@
-"""Outcomes."""
+"""Prognosis: a table of patients and its TOML -> survival statistics -> a ``Publication``.
+
+``config`` says what the columns mean, ``read`` and ``follow_up`` read the table, ``patients`` holds its patients. Each
+part of the report is a module: ``baseline``, ``survival``, ``hazards``, ``missing``, ``performance``,
+``reclassification``, ``competing``, ``subgroups``; they share ``part``, ``models``, ``differences`` and ``figures``.
+``report`` puts the publication together, ``paper`` sets the published figures beside it, ``published_cohort``
+simulates a cohort from them, and ``example`` makes a table to try it on::
+
+    patients = read_patients(Path("cohort.csv"), read_config(Path("outcomes.toml")))
+    write_publication(outcomes_report(patients), Path("OUT"))
+
+The names are imported on first use, so that what needs no statistics does not wait for them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ctacal.evaluate.outcomes.config import OutcomesConfig, read_config
+    from ctacal.evaluate.outcomes.example import example_csv, example_toml
+    from ctacal.evaluate.outcomes.paper import PaperRecipe, paper_report, read_recipe
+    from ctacal.evaluate.outcomes.patients import Patients
+    from ctacal.evaluate.outcomes.published_cohort import SIMULATED, SimulatedCohort, cohort_csv, simulate_cohort
+    from ctacal.evaluate.outcomes.read import read_patients
+    from ctacal.evaluate.outcomes.report import outcomes_report
+
+__all__ = [
+    "SIMULATED",
+    "OutcomesConfig",
+    "PaperRecipe",
+    "Patients",
+    "SimulatedCohort",
+    "cohort_csv",
+    "example_csv",
+    "example_toml",
+    "outcomes_report",
+    "paper_report",
+    "read_config",
+    "read_patients",
+    "read_recipe",
+    "simulate_cohort",
+]
+
+_MODULES = {
+    "SIMULATED": "published_cohort",
+    "OutcomesConfig": "config",
+    "PaperRecipe": "paper",
+    "Patients": "patients",
+    "SimulatedCohort": "published_cohort",
+    "cohort_csv": "published_cohort",
+    "example_csv": "example",
+    "example_toml": "example",
+    "outcomes_report": "report",
+    "paper_report": "paper",
+    "simulate_cohort": "published_cohort",
+    "read_config": "config",
+    "read_patients": "read",
+    "read_recipe": "paper",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names of the package on first use (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctacal.categories import CATEGORIES
+from ctacal.evaluate.outcomes.figures import RiskRow, Step, draw_steps, thinned, year_ticks
 from ctacal.evaluate.outcomes.models import coefficients, fit, ratio, together, wald
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading
-from ctacal.evaluate.outcomes.pictures import RiskRow, Step, draw_steps, thinned, year_ticks
 from ctacal.evaluate.publication import CATEGORY_COLOURS, Cell, Chart, Section, Table, p_value
 from ctacal.statistics.estimate import LEVEL, Estimate
 from ctacal.statistics.survival.competing import CumulativeIncidence, FineGray, cumulative_incidence, fine_gray

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctacal.arrays import Floats
+from ctacal.evaluate.outcomes.figures import ForestRow, draw_forest
 from ctacal.evaluate.outcomes.models import (
     Columns,
     Fit,
@@ -19,7 +20,6 @@ from ctacal.evaluate.outcomes.models import (
 )
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Covariate, Patients, Reading
-from ctacal.evaluate.outcomes.pictures import ForestRow, draw_forest
 from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Section, Table
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.cox import CoxModel, NoModel, joint_wald, relative_hazard

@@ -1,6 +1,5 @@
 """Missing covariates: the multivariable model by multiple imputation, beside that of complete cases."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from ctacal.evaluate.outcomes.models import Fit, fit, ratio, together, wald
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading
 from ctacal.evaluate.publication import Cell, Section, Table, p_value
+from ctacal.progress import Progress, no_progress
 from ctacal.statistics.estimate import LEVEL, Estimate
 from ctacal.statistics.survival import imputation
 from ctacal.statistics.survival.cox import CoxModel, NoModel
@@ -17,10 +17,8 @@ from ctacal.statistics.survival.imputation import Pooled
 from ctacal.statistics.survival.kaplan_meier import life_table
 from ctacal.statistics.survival.survival_data import SurvivalData
 
-Progress = Callable[[int, int], None]
 
-
-def missing_part(patients: Patients, progress: Progress = lambda done, total: None) -> Part:
+def missing_part(patients: Patients, progress: Progress = no_progress) -> Part:
     """Pooled by Rubin's rules over the imputations, or why there is nothing to pool."""
     gaps = [one for one in patients.covariates if one.missing]
     if not gaps:

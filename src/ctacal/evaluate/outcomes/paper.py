@@ -8,17 +8,13 @@ from typing import Any
 from ctacal.evaluate.outcomes.config import OutcomesConfig
 from ctacal.evaluate.outcomes.part import LABELS
 from ctacal.evaluate.outcomes.patients import Patients, Reading
-from ctacal.evaluate.outcomes.report import Bar, analyse, silent
+from ctacal.evaluate.outcomes.published_cohort import SIMULATED
+from ctacal.evaluate.outcomes.report import outcomes_report
 from ctacal.evaluate.publication import Cell, Publication, Section, Table, count_percent, interval
 from ctacal.fields import read_toml
+from ctacal.progress import Bar, no_bar
 from ctacal.statistics.agreement import cross_table, exact_agreement, weighted_kappa
 from ctacal.statistics.estimate import Estimate, Z
-
-SIMULATED = (
-    "This cohort is simulated from the published figures and tests the estimator only: that the program, given "
-    "patients with these margins, this agreement and these hazard ratios, finds them again. It says nothing about "
-    "patients."
-)
 
 ASSUMED = (
     "Published and put in: the number of patients, the deep-learning categories, the kappa with the expert and the "
@@ -62,9 +58,9 @@ def read_recipe(path: Path) -> PaperRecipe:
     return read_toml(PaperRecipe, path)
 
 
-def paper(patients: Patients, recipe: PaperRecipe, bar: Bar = silent) -> Publication:
+def paper_report(patients: Patients, recipe: PaperRecipe, bar: Bar = no_bar) -> Publication:
     """The publication of ``ctacal outcomes`` with the published figures beside ours before all else."""
-    whole = analyse(patients, bar, title=recipe.outcomes.title, first=(SIMULATED, ASSUMED))
+    whole = outcomes_report(patients, bar, title=recipe.outcomes.title, first=(SIMULATED, ASSUMED))
     table, numbers = _beside(patients, recipe.published, whole.numbers)
     content = (table, *([_cross_table(patients, patients.reader)] if patients.reader else []))
     return replace(

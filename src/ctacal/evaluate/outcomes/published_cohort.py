@@ -18,6 +18,12 @@ from scipy import optimize, stats
 from ctacal.arrays import Floats, Ints
 from ctacal.statistics.agreement import cross_table, weighted_kappa
 
+SIMULATED = (
+    "This cohort is simulated from the published figures and tests the estimator only: that the program, given "
+    "patients with these margins, this agreement and these hazard ratios, finds them again. It says nothing about "
+    "patients."
+)
+
 MARGINS = (908, 596, 354, 413)
 """Patients in each deep-learning category, in the order of ``agreement.CATEGORIES``."""
 
@@ -44,7 +50,7 @@ CALCIUM_BY_COVARIATES = 0.35
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedCohort:
+class SimulatedCohort:
     """One row a patient; every column (n,)."""
 
     patient: Ints
@@ -78,7 +84,7 @@ class PublishedCohort:
         }
 
 
-def published_cohort(seed: int, n: int = sum(MARGINS), *, events: float = EVENTS) -> PublishedCohort:
+def simulate_cohort(seed: int, n: int = sum(MARGINS), *, events: float = EVENTS) -> SimulatedCohort:
     """The cohort of a seed: with another ``n`` the margins and ``events`` are those of 2,271, in proportion.
 
     Raises ``ValueError`` where n is below 40: a category would have next to nobody.
@@ -94,13 +100,13 @@ def published_cohort(seed: int, n: int = sum(MARGINS), *, events: float = EVENTS
     model, reader = (_by_rank(one, margins) for one in read)
     days, event = _follow_up(rng, covariates, model, events * n / sum(MARGINS))
     kind = 1 + rng.choice(len(KINDS), size=n, p=list(KINDS.values()))
-    return PublishedCohort(
+    return SimulatedCohort(
         np.arange(1, n + 1), covariates, model, reader, _agatston(read[0], model), _agatston(read[1], reader),
         days, np.where(event, kind, 0),
     )  # fmt: skip
 
 
-def as_csv(cohort: PublishedCohort) -> str:
+def cohort_csv(cohort: SimulatedCohort) -> str:
     """The cohort as a table."""
     columns = cohort.columns()
     text = io.StringIO(newline="")

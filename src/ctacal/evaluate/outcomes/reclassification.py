@@ -1,6 +1,5 @@
 """Net reclassification and integrated discrimination: of the model, of the reader, and of their difference."""
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -8,10 +7,9 @@ from ctacal.evaluate.outcomes.part import Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.performance import Family, RiskModel
 from ctacal.evaluate.publication import Cell, Section, Table, percent
+from ctacal.progress import Progress, no_progress
 from ctacal.statistics.survival.nri import bootstrap_reclassification
 from ctacal.statistics.survival.reclassification import Reclassification, ReclassificationTable, reclassification_table
-
-Progress = Callable[[int, int], None]
 
 CAUTION = (
     "The net reclassification index is positive for most useless markers too (in 75 % of null cohorts of ours): read "
@@ -20,7 +18,7 @@ CAUTION = (
 )
 
 
-def reclassification_part(patients: Patients, found: Family | str, progress: Progress | None = None) -> Part:
+def reclassification_part(patients: Patients, found: Family | str, progress: Progress = no_progress) -> Part:
     """Against the reference model, of patients with all covariates; intervals from a bootstrap that refits."""
     if isinstance(found, str):
         return Part(Section("Reclassification", (found,)), {"reason": found})

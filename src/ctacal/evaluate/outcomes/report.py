@@ -1,8 +1,6 @@
-"""``analyse``: patients -> the whole publication of ``ctacal outcomes``."""
+"""The whole publication of ``ctacal outcomes``."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
 
 from ctacal.evaluate.outcomes.baseline import baseline_part, cohort_part
 from ctacal.evaluate.outcomes.competing import competing_part
@@ -16,24 +14,12 @@ from ctacal.evaluate.outcomes.reclassification import reclassification_part
 from ctacal.evaluate.outcomes.subgroups import subgroups_part
 from ctacal.evaluate.outcomes.survival import curves_part, rates_part
 from ctacal.evaluate.publication import TRIPOD_AI, Checklist, Publication, fill
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-Progress = Callable[[int, int], None]
-Bar = Callable[[str, int], "AbstractContextManager[Progress]"]
-"""Opens a progress bar: what is done, of how many steps."""
+from ctacal.progress import Bar, no_bar
 
 PACKAGES = ("numpy", "scipy", "pandas", "numba", "matplotlib")
 
 
-@contextmanager
-def silent(what: str, total: int) -> "Iterator[Progress]":
-    """No bar."""
-    yield lambda done, total: None
-
-
-def analyse(given: Patients, bar: Bar = silent, title: str = "", first: tuple[str, ...] = ()) -> Publication:
+def outcomes_report(given: Patients, bar: Bar = no_bar, title: str = "", first: tuple[str, ...] = ()) -> Publication:
     """Everything; ``first`` are lines before all others. ``bar`` is opened for each part in turn."""
     patients, config = given.by_time(), given.config
     complete = patients.take(patients.complete)
@@ -51,7 +37,7 @@ def analyse(given: Patients, bar: Bar = silent, title: str = "", first: tuple[st
     )
 
 
-def _parts(patients: Patients, complete: Patients, bar: Bar) -> "Iterator[tuple[str, Part]]":
+def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[str, Part]]:
     """In the order of the report."""
     analysis = patients.config.analysis
     simple: dict[str, Callable[[Patients], Part]] = {

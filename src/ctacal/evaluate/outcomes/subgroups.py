@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctacal.arrays import Floats
+from ctacal.evaluate.outcomes.figures import ForestRow, draw_forest
 from ctacal.evaluate.outcomes.models import Columns, Fit, fit, gain, one_column, ratio, together
 from ctacal.evaluate.outcomes.part import Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading, Subgroup
-from ctacal.evaluate.outcomes.pictures import ForestRow, draw_forest
 from ctacal.evaluate.publication import Cell, Chart, Section, Table
 from ctacal.statistics.hypothesis import HypothesisTest, undefined
 

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from ctacal.categories import CATEGORIES
+from ctacal.evaluate.outcomes.figures import RiskRow, Step, draw_steps, thinned, year_ticks
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading
-from ctacal.evaluate.outcomes.pictures import RiskRow, Step, draw_steps, thinned, year_ticks
 from ctacal.evaluate.publication import CATEGORY_COLOURS, Cell, Chart, Section, Table
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.kaplan_meier import at_risk, event_rate, kaplan_meier

@@ -47,7 +47,7 @@ from ctacal.evaluate.publication.checklists import CLAIM_2024, STARD_AI, TRIPOD_
 from ctacal.evaluate.publication.content import Cell, Chart, Publication, Section, Table
 from ctacal.evaluate.publication.style import CATEGORY_COLOURS, COLOURS, GREY
 from ctacal.evaluate.publication.wording import count_percent, interval, p_value, percent, shown
-from ctacal.evaluate.publication.write import NOTICE, require, write_publication
+from ctacal.evaluate.publication.write import NOTICE, check_replaceable, require, write_publication
 
 __all__ = [
     "CATEGORY_COLOURS",
@@ -64,6 +64,7 @@ __all__ = [
     "Publication",
     "Section",
     "Table",
+    "check_replaceable",
     "count_percent",
     "fill",
     "interval",

@@ -5,7 +5,7 @@ the project's reference, 200 simulated cohorts).
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import ArrayLike
 
 from ctacal.arrays import Floats, Ints, Mask
+from ctacal.progress import Progress, no_progress
 from ctacal.statistics.hypothesis import HypothesisTest, undefined
 from ctacal.statistics.survival.cox import CoxModel, NoModel, Ties, compare, cox, predicted_risk, score_residuals
 from ctacal.statistics.survival.movement import MOVES, moves
@@ -28,9 +29,6 @@ from ctacal.statistics.survival.reclassification import (
 )
 from ctacal.statistics.survival.risk_sets import hazard_ratios, newton
 from ctacal.statistics.survival.survival_data import SurvivalData
-
-Progress = Callable[[int, int], None]
-"""Told the resamples done and their number."""
 
 _CLOSE = 1e-4
 """What the log-likelihood of a resample may still gain before the last step: coefficients hold to 1e-5 errors."""
@@ -75,7 +73,7 @@ def bootstrap_reclassification(
     resamples: int = 1000,
     seed: int = 0,
     ties: Ties = "efron",
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> ReclassificationStudy:
     """NRI (category-free; categorical with ``cutoffs``) and IDI of two Cox models against a reference model.
 
@@ -138,7 +136,7 @@ def _draw(
     cutoffs: tuple[float, ...],
     resamples: int,
     seed: int,
-    progress: Progress | None,
+    progress: Progress,
 ) -> Iterator[Floats]:
     """(comparisons, moves) of each resample, in order."""
     fits = [(model, _influence(model)) for model in models.values()]
@@ -152,8 +150,7 @@ def _draw(
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
         for done, values in enumerate(pool.map(one, range(resamples)), start=1):
-            if progress:
-                progress(done, resamples)
+            progress(done, resamples)
             yield values
 
 

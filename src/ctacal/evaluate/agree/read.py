@@ -1,23 +1,20 @@
 """A table of readings, and results of ``ctacal score`` beside it -> who scored what, on the same studies."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ctacal.errors import UsageError
-from ctacal.evaluate.agree.comparison import Rater
+from ctacal.evaluate.agree.config import AgreeConfig
+from ctacal.evaluate.agree.raters import VESSELS, Rater, Raters
 from ctacal.evaluate.linkage import NOT_SCORED, PATIENT_NAMES, STUDY_NAMES, Rules, link, read_results
-from ctacal.evaluate.readings import Column, Readings, check, find_column, need, read_table
+from ctacal.evaluate.readings import KINDS, Column, Readings, check, find_column, need, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-VESSELS = ("LM", "LAD", "LCX", "RCA")
-"""A column REF_lad holds the LAD's part of the scores in the column REF."""
 
 UNNAMED = "CORONARY"
 """Coronary calcium whose vessel the rater did not name: where there is any, a study's vessels are not known."""
@@ -29,72 +26,40 @@ MODEL = re.compile(r"(model|dl|ai|agatston|ctacal)(?![a-z])", re.IGNORECASE)
 IDENTIFIER_NAMES = (*STUDY_NAMES, "study", "scan", "case", *PATIENT_NAMES)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is to be compared; columns that are not named are found by their usual names."""
-
-    table: Path
-    readers: Sequence[str] = ()
-    models: Sequence[str] = ()
-    results: Sequence[Path] = ()
-    identifier: str | None = None
-    patient: str | None = None
-    drop: Collection[str] = ()
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Gathered:
-    """The raters, all on the same studies."""
-
-    raters: tuple[Rater, ...]
-    patients: tuple[str, ...] | None
-    readings: Readings
-    identifier: str | None
-    refused: dict[str, int]
-    """Studies with a reading that a model refused to score."""
-
-    @property
-    def n(self) -> int:
-        """Studies."""
-        return len(self.readings.table)
-
-    def of(self, kind: Literal["reader", "model"]) -> list[Rater]:
-        """The readers, or the models, in order."""
-        return [one for one in self.raters if one.kind == kind]
-
-
-def gather(question: Question) -> Gathered:
+def read_raters(config: AgreeConfig) -> Raters:
     """Read and check; raises ``UsageError`` where nothing can be compared or a row is at fault."""
-    names = _names(question)
-    raw = read_table(question.table, text=[name for name in names if name])
+    if unknown := set(config.drop) - set(KINDS):
+        raise UsageError(f"cannot drop {', '.join(sorted(unknown))}: known are {', '.join(KINDS)}")
+    names = _names(config)
+    raw = read_table(config.table, text=[name for name in names if name])
     identifier, patient = names
-    scored = [(*_results_columns(raw, question, path, identifier),) for path in question.results]
-    models = [*_columns(raw, question.models, MODEL, "model", not scored, names), *(name for name, _ in scored)]
-    readers = _columns(raw, question.readers, READER, "reader", True, names)
+    scored = [(*_results_columns(raw, config, path, identifier),) for path in config.results]
+    models = [*_columns(raw, config.models, MODEL, "model", not scored, names), *(name for name, _ in scored)]
+    readers = _columns(raw, config.readers, READER, "reader", True, names)
     refused = {name: len(rows) for name, rows in scored}
     raw = raw.drop(index=list({row for _, rows in scored for row in rows}))
     if len(readers) + len(models) < 2 or not readers:
-        raise UsageError(_nothing_to_compare(raw, question, readers, models))
+        raise UsageError(_nothing_to_compare(raw, config, readers, models))
     if twice := [name for name in [*readers, *models] if [*readers, *models].count(name) > 1]:
         raise UsageError(f"{twice[0]} is named twice: give each column once")
-    readings = _checked(raw, question, [*readers, *models], identifier, patient)
+    readings = _checked(raw, config, [*readers, *models], identifier, patient)
     raters = [
         *(_rater(readings, name, "reader") for name in readers),
         *(_rater(readings, name, "model") for name in models),
     ]
     patients = None if patient is None else tuple(map(str, readings.table[patient]))
-    return Gathered(tuple(raters), patients, readings, identifier, refused)
+    return Raters(tuple(raters), patients, readings, identifier, refused)
 
 
-def _names(question: Question) -> tuple[str | None, str | None]:
+def _names(config: AgreeConfig) -> tuple[str | None, str | None]:
     """Columns of the study's and of the patient's identifier."""
-    names = [str(name) for name in read_table(question.table).columns]
-    if question.patient is not None and question.patient not in names:
-        raise UsageError(f"{question.table} has no column {question.patient}; it has: {', '.join(names)}")
+    names = [str(name) for name in read_table(config.table).columns]
+    if config.patient is not None and config.patient not in names:
+        raise UsageError(f"{config.table} has no column {config.patient}; it has: {', '.join(names)}")
     known = {name.lower() for name in IDENTIFIER_NAMES}
-    if question.identifier is None and not any(name.lower() in known for name in names):
-        return None, question.patient
-    return find_column(names, question.identifier, IDENTIFIER_NAMES, "the study's", question.table), question.patient
+    if config.identifier is None and not any(name.lower() in known for name in names):
+        return None, config.patient
+    return find_column(names, config.identifier, IDENTIFIER_NAMES, "the study's", config.table), config.patient
 
 
 def _columns(
@@ -124,20 +89,20 @@ def _holds_scores(cells: "pd.Series[Any]") -> bool:
     return bool(len(told)) and bool(pd.to_numeric(told, errors="coerce").notna().mean() > 0.5)
 
 
-def _nothing_to_compare(raw: "pd.DataFrame", question: Question, readers: Sequence[str], models: Sequence[str]) -> str:
+def _nothing_to_compare(raw: "pd.DataFrame", config: AgreeConfig, readers: Sequence[str], models: Sequence[str]) -> str:
     found = ", ".join([*(f"reader {name}" for name in readers), *(f"model {name}" for name in models)]) or "none"
     return (
-        f"{question.table}: a reader and a model, or two readers, are needed; found: {found}. Name the columns with "
+        f"{config.table}: a reader and a model, or two readers, are needed; found: {found}. Name the columns with "
         f"--reader and --model; there are: {', '.join(map(str, raw.columns))}"
     )
 
 
 def _results_columns(
-    raw: "pd.DataFrame", question: Question, path: Path, identifier: str | None
+    raw: "pd.DataFrame", config: AgreeConfig, path: Path, identifier: str | None
 ) -> tuple[str, list[int]]:
     """Put the scores of a results.csv beside the readings; the model's name, and the rows whose study it refused."""
     results = read_results([path])
-    linked = link(results, question.table, Rules(study=identifier, by_patient=False))
+    linked = link(results, config.table, Rules(study=identifier, by_patient=False))
     name = _model_name(linked.table, path, raw)
     rows = list(linked.rows)
     raw[name] = np.nan
@@ -166,17 +131,17 @@ def _model_name(table: "pd.DataFrame", path: Path, raw: "pd.DataFrame") -> str:
 
 
 def _checked(
-    raw: "pd.DataFrame", question: Question, scores: Sequence[str], identifier: str | None, patient: str | None
+    raw: "pd.DataFrame", config: AgreeConfig, scores: Sequence[str], identifier: str | None, patient: str | None
 ) -> Readings:
-    need(raw, scores, question.table)
+    need(raw, scores, config.table)
     vessels = [name for score in scores for name in _vessel_columns(raw, score, (*VESSELS, UNNAMED)).values()]
     columns = [*(Column(name) for name in scores), *(Column(name, may_be_missing=True) for name in vessels)]
     kept = [*([identifier] if identifier else []), *([patient] if patient else []), *(one.name for one in columns)]
     table = raw[list(dict.fromkeys(kept))]
     if patient is not None and table[patient].isna().any():
         row = table.index[table[patient].isna()][0] + 2
-        raise UsageError(f"{question.table}: row {row}: {patient} is missing")
-    return check(table, columns, question.table, identifier=identifier, drop=question.drop)
+        raise UsageError(f"{config.table}: row {row}: {patient} is missing")
+    return check(table, columns, config.table, identifier=identifier, drop=config.drop)
 
 
 def _vessel_columns(table: "pd.DataFrame", score: str, vessels: Sequence[str] = VESSELS) -> dict[str, str]:
@@ -196,12 +161,3 @@ def _rater(readings: Readings, score: str, kind: Literal["reader", "model"]) -> 
     }
     vessels = {vessel: scores for vessel, scores in vessels.items() if np.isfinite(scores).any()}
     return Rater(score, kind, table[score].to_numpy(np.float64), vessels)
-
-
-def pairs(gathered: Gathered) -> Iterator[tuple[Rater, Rater]]:
-    """Reference and other: each model against each reader, then each reader against those before."""
-    readers = gathered.of("reader")
-    for reader in readers:
-        yield from ((reader, model) for model in gathered.of("model"))
-    for number, reader in enumerate(readers):
-        yield from ((earlier, reader) for earlier in readers[:number])

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.arrays import Floats
-from ctacal.evaluate.agree.comparison import Comparison, Rater
+from ctacal.evaluate.agree.comparison import Comparison
+from ctacal.evaluate.agree.raters import Rater
 from ctacal.evaluate.publication import COLOURS, GREY, Chart
 
 if TYPE_CHECKING:

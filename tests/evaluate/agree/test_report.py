@@ -12,9 +12,7 @@ from typer.testing import CliRunner
 
 from ctacal.cli.app import app
 from ctacal.errors import UsageError
-from ctacal.evaluate.agree.comparison import compare
-from ctacal.evaluate.agree.example import example_csv
-from ctacal.evaluate.agree.gather import Question, gather
+from ctacal.evaluate.agree import AgreeConfig, compare, example_csv, read_raters
 from ctacal.evaluate.publication import Chart
 from ctacal.evaluate.publication.figures import drawn
 from tests import places
@@ -304,13 +302,13 @@ def test_vessels_are_unknown_where_calcium_has_none(tmp_path: Path) -> None:
     path.write_text(
         "study_uid,expert,expert_lad,agatston,agatston_lad,agatston_coronary\n1,6,6,5,0,5\n2,60,60,50,50,0\n3,0,,7,7,0\n"
     )
-    expert, model = gather(Question(table=path)).raters
+    expert, model = read_raters(AgreeConfig(table=path)).all
     assert np.isfinite(model.vessels["LAD"]).tolist() == [False, True, True]
     assert compare(expert, model).vessels["LAD"].n == 1
     path.write_text(
         "study_uid,expert,expert_lad,agatston,agatston_lad,agatston_coronary\n1,6,6,5,0,5\n2,60,60,50,0,50\n"
     )
-    assert not gather(Question(table=path)).raters[1].vessels
+    assert not read_raters(AgreeConfig(table=path)).all[1].vessels
 
 
 def test_columns_are_found_by_name(tmp_path: Path) -> None:
@@ -320,8 +318,8 @@ def test_columns_are_found_by_name(tmp_path: Path) -> None:
         "study_uid,status,agatston,agatston_lad,agatston_coronary,model,model_version,Expert,reader_name\n"
         "1,scored,5,5,0,net,0.1.0,6,Anna\n2,scored,50,50,0,net,0.1.0,60,Bert\n"
     )
-    found = gather(Question(table=path))
-    assert [(one.name, one.kind, list(one.vessels)) for one in found.raters] == [
+    found = read_raters(AgreeConfig(table=path))
+    assert [(one.name, one.kind, list(one.vessels)) for one in found.all] == [
         ("Expert", "reader", []), ("agatston", "model", ["LAD"])
     ]  # fmt: skip
     assert found.identifier == "study_uid"

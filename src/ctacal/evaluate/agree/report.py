@@ -1,15 +1,17 @@
 """Everything about the agreement of the raters of one table, as a ``Publication``."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, count
 from typing import Any
 
-from ctacal.evaluate.agree.charts import pair_charts
 from ctacal.evaluate.agree.comparison import Comparison, compare
-from ctacal.evaluate.agree.gather import Gathered, Question, pairs
+from ctacal.evaluate.agree.config import AgreeConfig
+from ctacal.evaluate.agree.figures import pair_charts
+from ctacal.evaluate.agree.raters import Raters
 from ctacal.evaluate.agree.tables import cell, models_table, pair_tables, summary_table
 from ctacal.evaluate.publication import CLAIM_2024, STARD_AI, TRIPOD_AI, Chart, Publication, Section, Table, fill
 from ctacal.evaluate.publication.content import file_stem
+from ctacal.progress import Bar, no_bar
 from ctacal.statistics.agreement import Compared, compare_models
 from ctacal.statistics.bootstrap import RESAMPLES
 from ctacal.statistics.estimate import LEVEL, proportion
@@ -29,42 +31,49 @@ METHODS = (
 )
 
 
-def steps(gathered: Gathered) -> int:
-    """How many pieces of work ``publish`` has, for a progress bar: comparisons, and resamples in hundreds."""
-    return sum(1 for _ in pairs(gathered)) + len(_model_pairs(gathered)) * (RESAMPLES // 100)
+def agreement_report(raters: Raters, config: AgreeConfig, *, seed: int = 0, bar: Bar = no_bar) -> Publication:
+    """Compare all raters and return the whole publication of ``ctacal agree``."""
+    total = _steps(raters)
+    with bar("comparing", total) as progress:
+        done = count(1)
+        return _report(raters, config, seed, lambda: progress(next(done), total))
 
 
-def publish(gathered: Gathered, question: Question, *, seed: int = 0, advance: Callable[[], None]) -> Publication:
-    """Compare everyone and put it together."""
+def _steps(raters: Raters) -> int:
+    """Steps for a progress bar: comparisons, and resamples in hundreds."""
+    return sum(1 for _ in raters.pairs()) + len(_model_pairs(raters)) * (RESAMPLES // 100)
+
+
+def _report(raters: Raters, config: AgreeConfig, seed: int, advance: Callable[[], None]) -> Publication:
     comparisons: list[Comparison] = []
     sections: list[Section] = []
-    for (reference, other), stem in zip(pairs(gathered), _stems(gathered), strict=True):
-        found = compare(reference, other, patients=gathered.patients, seed=seed)
+    for (reference, other), stem in zip(raters.pairs(), _stems(raters), strict=True):
+        found = compare(reference, other, patients=raters.patients, seed=seed)
         comparisons.append(found)
         sections.append(_section(found, pair_tables(found, stem), pair_charts(found, reference, other, stem)))
         advance()
-    contests = [(one, _contest(gathered, *one, seed, advance)) for one in _model_pairs(gathered)]
-    reader = gathered.of("reader")[0].name
+    contests = [(one, _contest(raters, *one, seed, advance)) for one in _model_pairs(raters)]
+    reader = raters.of("reader")[0].name
     between = [
         models_table(reader, one, other, found, f"models_{number}")
         for number, ((one, other), found) in enumerate(contests, start=1)
     ]
     sections = [
-        Section("In short", (summary_table(comparisons), *_refused_told(gathered, comparisons))),
+        Section("In short", (summary_table(comparisons), *_refused_told(raters, comparisons))),
         *sections,
         *([Section("Models against each other", tuple(between))] if between else []),
-        Section("Statistical methods", (METHODS.format(resamples=RESAMPLES, drawn=_drawn(gathered)),)),
+        Section("Statistical methods", (METHODS.format(resamples=RESAMPLES, drawn=_drawn(raters)),)),
     ]
     return Publication(
-        title=f"Agreement: {_listed(gathered)}",
-        lead=tuple(_lead(gathered, question)),
+        title=f"Agreement: {_listed(raters)}",
+        lead=tuple(_lead(raters, config)),
         sections=tuple(sections),
-        numbers=_numbers(gathered, comparisons, contests),
+        numbers=_numbers(raters, comparisons, contests),
         command="ctacal agree",
         seed=seed,
-        options=_options(gathered, question),
+        options=_options(raters, config),
         packages=("numpy", "scipy", "pandas", "matplotlib"),
-        checklists=_checklists(gathered, question),
+        checklists=_checklists(raters, config),
     )
 
 
@@ -77,20 +86,20 @@ def _section(found: Comparison, tables: dict[str, Table], charts: dict[str, Char
     return Section(f"{found.other} against {found.reference}", (*content, *vessels))
 
 
-def _stems(gathered: Gathered) -> list[str]:
+def _stems(raters: Raters) -> list[str]:
     """File names of the comparisons, each its own."""
     stems: list[str] = []
-    for reference, other in pairs(gathered):
+    for reference, other in raters.pairs():
         stem = file_stem(f"{other.name} against {reference.name}")
         stems.append(stem if stem not in stems else f"{stem}_{len(stems) + 1}")
     return stems
 
 
-def _model_pairs(gathered: Gathered) -> list[tuple[str, str]]:
-    return list(combinations([one.name for one in gathered.of("model")], 2))
+def _model_pairs(raters: Raters) -> list[tuple[str, str]]:
+    return list(combinations([one.name for one in raters.of("model")], 2))
 
 
-def _contest(gathered: Gathered, one: str, other: str, seed: int, advance: Callable[[], None]) -> tuple[Compared, ...]:
+def _contest(raters: Raters, one: str, other: str, seed: int, advance: Callable[[], None]) -> tuple[Compared, ...]:
     """Two models against the first reader; a step of progress for each hundred resamples."""
     done = 0
 
@@ -100,39 +109,39 @@ def _contest(gathered: Gathered, one: str, other: str, seed: int, advance: Calla
             advance()
         done += resamples
 
-    scores = {rater.name: rater.scores for rater in gathered.raters}
-    reader = gathered.of("reader")[0].scores
-    return compare_models(reader, scores[one], scores[other], patients=gathered.patients, seed=seed, advance=tell)
+    scores = {rater.name: rater.scores for rater in raters.all}
+    reader = raters.of("reader")[0].scores
+    return compare_models(reader, scores[one], scores[other], patients=raters.patients, seed=seed, advance=tell)
 
 
-def _listed(gathered: Gathered) -> str:
-    readers, models = ([one.name for one in gathered.of(kind)] for kind in ("reader", "model"))
+def _listed(raters: Raters) -> str:
+    readers, models = ([one.name for one in raters.of(kind)] for kind in ("reader", "model"))
     return f"{' and '.join(models)} against {' and '.join(readers)}" if models else " and ".join(readers)
 
 
-def _lead(gathered: Gathered, question: Question) -> Iterator[str]:
-    readers, models = (", ".join(one.name for one in gathered.of(kind)) for kind in ("reader", "model"))
-    patients = f" of {len(set(gathered.patients)):,} patients" if gathered.patients else ""
+def _lead(raters: Raters, config: AgreeConfig) -> Iterator[str]:
+    readers, models = (", ".join(one.name for one in raters.of(kind)) for kind in ("reader", "model"))
+    patients = f" of {len(set(raters.patients)):,} patients" if raters.patients else ""
     who = f"readers: {readers}" + (f"; models: {models}" if models else "")
-    yield f"{gathered.n:,} studies{patients} ({who}). {gathered.readings.told}"
-    for name, number in gathered.refused.items():
+    yield f"{raters.n:,} studies{patients} ({who}). {raters.readings.told}"
+    for name, number in raters.refused.items():
         if number:
             yield f"{number:,} further studies were refused by {name} and are in no figure below."
-    if gathered.identifier is None:
+    if raters.identifier is None:
         yield "The table names no identifier: whether a study is in it twice could not be checked."
-    if gathered.patients is None:
+    if raters.patients is None:
         yield "Studies are taken for independent; where a patient has several, --patient has whole patients drawn."
-    if gathered.n < FEW:
-        yield f"Only {gathered.n} studies: intervals by formula are rough here, those by a bootstrap too narrow."
+    if raters.n < FEW:
+        yield f"Only {raters.n} studies: intervals by formula are rough here, those by a bootstrap too narrow."
     yield (
         "Agreement on the same scan and agreement with a gated scan are two different things; which of them this is, "
         "the authors must say."
     )
 
 
-def _refused_told(gathered: Gathered, comparisons: Sequence[Comparison]) -> Iterator[str]:
+def _refused_told(raters: Raters, comparisons: Sequence[Comparison]) -> Iterator[str]:
     for found in comparisons:
-        if refused := gathered.refused.get(found.other, 0):
+        if refused := raters.refused.get(found.other, 0):
             whole = proportion(int(found.four.table.trace()), found.n + refused)
             yield (
                 f"With the {refused:,} studies that {found.other} refused counted as wrong, exact agreement with "
@@ -140,19 +149,19 @@ def _refused_told(gathered: Gathered, comparisons: Sequence[Comparison]) -> Iter
             )
 
 
-def _drawn(gathered: Gathered) -> str:
-    return ", whole patients drawn" if gathered.patients else ""
+def _drawn(raters: Raters) -> str:
+    return ", whole patients drawn" if raters.patients else ""
 
 
 def _numbers(
-    gathered: Gathered, comparisons: Sequence[Comparison], contests: Sequence[tuple[tuple[str, str], Any]]
+    raters: Raters, comparisons: Sequence[Comparison], contests: Sequence[tuple[tuple[str, str], Any]]
 ) -> dict[str, Any]:
     return {
-        "studies": gathered.n,
-        "patients": len(set(gathered.patients)) if gathered.patients else None,
-        "rows_read": gathered.readings.rows_read,
-        "rows_dropped": gathered.readings.dropped_by_kind,
-        "refused_by_model": gathered.refused,
+        "studies": raters.n,
+        "patients": len(set(raters.patients)) if raters.patients else None,
+        "rows_read": raters.readings.rows_read,
+        "rows_dropped": raters.readings.dropped_by_kind,
+        "refused_by_model": raters.refused,
         "level": LEVEL,
         "resamples": RESAMPLES,
         "comparisons": list(comparisons),
@@ -160,30 +169,30 @@ def _numbers(
     }
 
 
-def _options(gathered: Gathered, question: Question) -> dict[str, Any]:
+def _options(raters: Raters, config: AgreeConfig) -> dict[str, Any]:
     return {
-        "table": question.table.name,
-        "results": [path.name for path in question.results],
-        "readers": [one.name for one in gathered.of("reader")],
-        "models": [one.name for one in gathered.of("model")],
-        "identifier": gathered.identifier,
-        "patient": question.patient,
-        "drop": sorted(question.drop),
+        "table": config.table.name,
+        "results": [path.name for path in config.results],
+        "readers": [one.name for one in raters.of("reader")],
+        "models": [one.name for one in raters.of("model")],
+        "identifier": raters.identifier,
+        "patient": config.patient,
+        "drop": sorted(config.drop),
     }
 
 
-def _checklists(gathered: Gathered, question: Question) -> tuple[Any, ...]:
-    told = gathered.readings.told
+def _checklists(raters: Raters, config: AgreeConfig) -> tuple[Any, ...]:
+    told = raters.readings.told
     missing = f"Rows with missing, non-numeric or negative scores: {told}"
     tables = "Cross tables of this report, counts and percent."
     precision = "All tables of this report, 95 % intervals."
     methods = "Section Statistical methods of this report."
     software = "How this was made, numbers.json (versions, seed, options)."
     cuts = "CAC > 0, ≥ 100, > 400; categories 0, 1-100, 101-400, >400: in use before this study."
-    size = f"n = {gathered.n:,}; how it was arrived at is for the authors."
-    readers = len(gathered.of("reader"))
+    size = f"n = {raters.n:,}; how it was arrived at is for the authors."
+    readers = len(raters.of("reader"))
     variability = {"18": f"Comparison of {readers} readers in this report."} if readers > 1 else {}
-    refused = sum(gathered.refused.values())
+    refused = sum(raters.refused.values())
     flow = f"{told} Refused by a model: {refused:,}. Flow before the table is for the authors."
     stard = {"12a": cuts, "12b": cuts, "14": methods, "16": missing, "19": flow, "23": tables, "24": precision}
     claim = {"12": missing, "21": size, "23": software, "28": methods, "29": methods, "35": flow, "38": precision}
