@@ -11,7 +11,8 @@ from ctacal.dicom.series import read_studies
 from ctacal.dicom.volume import read_volume
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import Geometry
-from ctacal.heart import HeartMask, blood_pool_noise_hu, find_heart
+from ctacal.heart import HeartMask, find_heart
+from ctacal.noise import blood_pool_noise_hu
 from ctacal.volume import Volume
 
 SPACING_MM = (5.0, 2.0, 2.0)

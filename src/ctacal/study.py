@@ -25,9 +25,10 @@ from ctacal.dicom.series import Series, Study
 from ctacal.dicom.stack import Stack
 from ctacal.dicom.volume import decode_volume
 from ctacal.errors import Code, Reason, Refusal
-from ctacal.heart import HeartMask, blood_pool_noise_hu, find_heart
+from ctacal.heart import HeartMask, find_heart
 from ctacal.labels import Calcium, LabelMap
 from ctacal.lesion import Lesions
+from ctacal.noise import blood_pool_noise_hu
 from ctacal.scores import KVP_TOLERANCE, SCCT_2016, Scores, ScoringRule, Tally, component_agatston, score_label_map
 from ctacal.threshold import threshold_labels
 from ctacal.volume import Volume

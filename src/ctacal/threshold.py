@@ -10,18 +10,10 @@ from numpy.typing import NDArray
 
 from ctacal.arrays import HUArray, Ints, Mask
 from ctacal.components import parts
-from ctacal.heart import (
-    BONE_ABOVE_HU,
-    LUNG_BELOW_HU,
-    MIN_BONE_ML,
-    CoarseScan,
-    HeartMask,
-    blood_pool_noise_hu,
-    coarsened,
-    grown,
-    large_parts,
-)
+from ctacal.heart import BONE_ABOVE_HU, LUNG_BELOW_HU, MIN_BONE_ML, CoarseScan, HeartMask, coarsened
 from ctacal.labels import Calcium, LabelMap
+from ctacal.morphology import grown, large_parts
+from ctacal.noise import blood_pool_noise_hu
 from ctacal.volume import Volume, require_same_grid
 
 SURROUNDINGS_MM = 60.0

@@ -4,7 +4,8 @@ import numpy as np
 
 from ctacal.arrays import Box, Floats32, Ints, Mask
 from ctacal.geometry import Geometry
-from ctacal.heart import HeartMask, grown
+from ctacal.heart import HeartMask
+from ctacal.morphology import grown
 from ctacal.nn.fitness import Figures
 from ctacal.nn.grids import crop_grid, end_slices, index_map, resampled
 from ctacal.nn.inputs import HEART_REACH_MM, heart_centre_index, network_input

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from ctacal.arrays import Floats32, Mask
 from ctacal.errors import Code, Reason
-from ctacal.heart import BLOOD_HU, MIN_NOISE_PATCHES, HeartMask, grown
+from ctacal.heart import HeartMask
+from ctacal.morphology import grown
 from ctacal.nn.motion import border_blur_mm
+from ctacal.noise import BLOOD_HU, MIN_NOISE_PATCHES
 from ctacal.volume import Volume, require_same_grid
 
 PATCH_MM = 16.0

@@ -6,7 +6,8 @@ from ctacal.arrays import Floats32, Mask
 from ctacal.components import parts
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import Geometry
-from ctacal.heart import HeartMask, grown
+from ctacal.heart import HeartMask
+from ctacal.morphology import grown
 from ctacal.nn.grids import body_part, index_map, network_view, resampled, whole_grid
 from ctacal.nn.inputs import heart_input
 from ctacal.nn.runtime import Stage

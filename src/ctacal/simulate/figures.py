@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from ctacal.arrays import Floats, Mask
 from ctacal.components import parts
-from ctacal.heart import grown
+from ctacal.morphology import grown
 from ctacal.simulate.measure import (
     EdgeResponse,
     binned_edge,

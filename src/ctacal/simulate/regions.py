@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ctacal.arrays import Mask
-from ctacal.heart import find_heart, grown, large_parts
+from ctacal.heart import find_heart
+from ctacal.morphology import grown, large_parts
 from ctacal.volume import Volume
 
 WORKING_MM = 1.7

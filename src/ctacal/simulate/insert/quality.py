@@ -8,7 +8,9 @@ from scipy import ndimage
 
 from ctacal.arrays import Floats, Mask
 from ctacal.errors import Code, Refusal
-from ctacal.heart import HeartMask, blood_pool_noise_hu, grown
+from ctacal.heart import HeartMask
+from ctacal.morphology import grown
+from ctacal.noise import blood_pool_noise_hu
 from ctacal.simulate.measure import noise_power_spectrum, patches_in, quiet, slice_correlation
 from ctacal.simulate.scanner.attenuation import beam_of, hydroxyapatite_hu
 from ctacal.simulate.scanner.kernel import FAMILIES
