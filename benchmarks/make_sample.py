@@ -24,10 +24,10 @@ from ctacal.labels import LabelMap
 from ctacal.scores import SCCT_2016, Tally, score_label_map
 from ctacal.simulate.anatomy.calcium import CalciumDescription, Kind
 from ctacal.simulate.anatomy.structures import HEART
-from ctacal.simulate.output import series_description
-from ctacal.simulate.phantom import draw_thorax
+from ctacal.simulate.output.series import SeriesDescription, write_series
+from ctacal.simulate.output.simulated import series_description
+from ctacal.simulate.phantom.thorax import draw_thorax
 from ctacal.simulate.scanner.protocol import load_protocol
-from ctacal.simulate.series_writer import SeriesDescription, write_series
 from ctacal.simulate.study import StudyDescription, draw_study, simulate_study
 from ctacal.simulate.training.anatomy_cache import coronary_mm3
 from ctacal.volume import Volume

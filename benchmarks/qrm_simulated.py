@@ -3,8 +3,8 @@
     python benchmarks/qrm_simulated.py [--seeds 12]
 
 The real scan is ``qrm_phantom_canon`` of the reference data (CTACAL_REFERENCE_DATA, else ../shared/ct); the simulated
-one is ``ctacal.simulate.qrm`` with the protocol ``canon_aquilion_one``. Simulated figures are means over the seeds,
-with their SD from scan to scan; the real ones are of a single scan, whose noise alone puts them that SD away: the last
+one is ``ctacal.simulate.realism.qrm`` with the protocol ``canon_aquilion_one``. Simulated figures are means over the
+seeds, with their SD from scan to scan; the real ones are of a single scan, whose noise alone puts them that SD away: the last
 column says how many SD it is. A peak is the same in both: the largest voxel of the insert's square, noise and all.
 Takes some 20 s a seed on one core.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from ctacal.dicom.series import read_studies
 from ctacal.dicom.volume import read_volume
-from ctacal.simulate.qrm import QrmFigures, measure_qrm, simulate_qrm
+from ctacal.simulate.realism.qrm import QrmFigures, measure_qrm, simulate_qrm
 from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.volume import Volume
 

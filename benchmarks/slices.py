@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ctacal.dicom.series import read_studies
 from ctacal.nn.predict import Model, load_model
-from ctacal.simulate.phantom import draw_thorax
-from ctacal.simulate.series_writer import write_series
+from ctacal.simulate.output.series import write_series
+from ctacal.simulate.phantom.thorax import draw_thorax
 from ctacal.study import score_study
 
 SLICES = (16, 32, 64, 128, 256)

@@ -31,8 +31,8 @@ from ctacal.heart import find_heart
 from ctacal.labels import LabelMap
 from ctacal.nn.predict import Model, load_model
 from ctacal.scores import SCCT_2016, score_label_map
-from ctacal.simulate.phantom import draw_thorax
-from ctacal.simulate.series_writer import write_series
+from ctacal.simulate.output.series import write_series
+from ctacal.simulate.phantom.thorax import draw_thorax
 from ctacal.study import Predictor, predict_threshold, score_study
 from ctacal.volume import Volume
 

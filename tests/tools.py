@@ -23,6 +23,13 @@ def dciodvfy_errors(file: Path) -> list[str]:
     return [line for line in lines if line.startswith("Error")]
 
 
+def assert_valid(file: Path) -> None:
+    """Assert that the validator has neither an error nor a warning about a CT image or segmentation."""
+    report = subprocess.run([need("dciodvfy"), file], capture_output=True, text=True, check=False).stderr
+    assert "CTImage" in report or "Segmentation" in report
+    assert "Error" not in report and "Warning" not in report, report
+
+
 def dsr2html(file: Path) -> str:
     """The structured report as DCMTK renders it."""
     done = subprocess.run([need("dsr2html"), file], capture_output=True, check=False)

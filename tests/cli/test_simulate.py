@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ctacal.cli.app import main
-from ctacal.simulate.output import RECORD, WORDS
+from ctacal.simulate.output.folder import RECORD
+from ctacal.simulate.output.simulated import WORDS
 from ctacal.simulate.study import StudyDescription, draw_study
 from tests.dicom_series import ct_series, write
 from tests.simulate.studies import drawn_by_hand, tiny_protocol
@@ -181,10 +182,10 @@ def test_realism_without_reference_scans_says_where_to_put_them(
 def test_realism_takes_a_scan_and_its_centre(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ctacal.simulate import realism_report
+    from ctacal.simulate.realism import report
 
     asked: dict[str, object] = {}
-    monkeypatch.setattr(realism_report, "write_realism", lambda out, **options: asked.update(options, out=out))
+    monkeypatch.setattr(report, "write_realism", lambda out, **options: asked.update(options, out=out))
     arguments = ("--realism", "--real", tmp_path / "scan", "--centre", "hawkeye_slow", "-o", tmp_path)
     assert run("simulate", *arguments, monkeypatch=monkeypatch) == 0
     assert (asked["path"], asked["protocol"], asked["out"]) == (tmp_path / "scan", "hawkeye_slow", tmp_path)
@@ -195,12 +196,12 @@ def test_realism_takes_a_scan_and_its_centre(
 def test_insert_takes_scan_centre_and_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ctacal.simulate import insert_output
     from ctacal.simulate.insert import study
+    from ctacal.simulate.output import inserted
 
     asked: list[dict[str, Any]] = []
     monkeypatch.setattr(study, "insert_study", lambda paths, **options: asked.append({"paths": paths, **options}))
-    monkeypatch.setattr(insert_output, "write_inserted", lambda *_, **__: {"ctac_score": {"agatston": 12.3}})
+    monkeypatch.setattr(inserted, "write_inserted", lambda *_, **__: {"ctac_score": {"agatston": 12.3}})
     arguments = ("--insert", "scan", "--centre", "hawkeye_slow", "--lines", "l.json", "-n", 2, "--seed", 3)
     assert run("simulate", *arguments, "-o", tmp_path, monkeypatch=monkeypatch) == 0
     assert [one["seed"] for one in asked] == [3000000, 3000001]

@@ -10,7 +10,7 @@ from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.simulate.anatomy.calcium import Kind
 from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.anatomy.truth import CalciumRow
-from ctacal.simulate.phantom import Phantom, draw_thorax
+from ctacal.simulate.phantom.thorax import Phantom, draw_thorax
 from ctacal.simulate.scanner.protocol import ScannerProtocol, load_protocol
 from ctacal.simulate.study import SimulatedStudy, StudyDescription, draw_study
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS, Truth

@@ -17,7 +17,7 @@ import pytest
 
 from ctacal.errors import UsageError
 from ctacal.simulate.cohort import MANIFEST, MOST_STUDIES, CohortPlan, Row, make_cohort, stream_studies
-from ctacal.simulate.output import RECORD
+from ctacal.simulate.output.folder import RECORD
 from ctacal.simulate.study import SimulatedStudy, StudyDescription
 from tests import places
 from tests.simulate.studies import drawn_by_hand, tiny_protocol

@@ -74,7 +74,7 @@ def _list_protocols() -> int:
 
 
 def _realism(options: Options) -> int:
-    from ctacal.simulate.realism_report import write_realism
+    from ctacal.simulate.realism.report import write_realism
 
     out = _out(options)
     write_realism(out, path=options.real, protocol=_one_protocol(options), say=lambda what: typer.echo(what, err=True))
@@ -86,7 +86,7 @@ def _insert(scan: Path, options: Options) -> int:
     """Calcium into a real scan, once a seed; the scan is refused or taken as a whole."""
     from ctacal.simulate.cohort import MOST_STUDIES
     from ctacal.simulate.insert.study import insert_study
-    from ctacal.simulate.insert_output import write_inserted
+    from ctacal.simulate.output.inserted import write_inserted
     from ctacal.simulate.scanner.protocol import load_protocol
 
     out, name, writers = _out(options), _one_protocol(options), _writers(options)
@@ -114,7 +114,7 @@ def _one_protocol(options: Options) -> str | None:
 
 
 def _writers(options: Options) -> tuple[str, ...]:
-    from ctacal.simulate.output import DEFAULT_WRITERS, known_writers
+    from ctacal.simulate.output.folder import DEFAULT_WRITERS, known_writers
 
     return known_writers(DEFAULT_WRITERS if options.write is None else map(str.strip, options.write.split(",")))
 
@@ -147,7 +147,7 @@ def _plan(options: Options) -> "CohortPlan":
 
 
 def _protocols(names: Sequence[str]) -> tuple["ScannerProtocol", ...]:
-    from ctacal.simulate.output import WORDS
+    from ctacal.simulate.output.simulated import WORDS
     from ctacal.simulate.scanner.protocol import load_protocol
 
     return tuple(load_protocol(name) for name in names or WORDS)

@@ -11,15 +11,8 @@ from typing import Any
 from ctacal import __version__
 from ctacal.errors import UsageError
 from ctacal.simulate.anatomy.description import Sex
-from ctacal.simulate.output import (
-    DEFAULT_WRITERS,
-    RECORD,
-    digest_of,
-    known_writers,
-    study_name,
-    whole_record,
-    write_study,
-)
+from ctacal.simulate.output.folder import DEFAULT_WRITERS, RECORD, digest_of, known_writers, whole_record
+from ctacal.simulate.output.simulated import study_name, write_study
 from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.study import SimulatedStudy, StudyDescription, draw_study, simulate_study
 from ctacal.workers import Failure, ordered

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ctacal.simulate.figures import edge_across, measure_scan
 from ctacal.simulate.measure import noise_sd_hu
-from ctacal.simulate.phantom import BLOOD_HU, BLUR_FWHM_MM, FAT_HU, LIVER_HU, LUNG_HU, MUSCLE_HU, draw_thorax
-from ctacal.simulate.regions import Regions, find_regions
+from ctacal.simulate.phantom.thorax import BLOOD_HU, BLUR_FWHM_MM, FAT_HU, LIVER_HU, LUNG_HU, MUSCLE_HU, draw_thorax
+from ctacal.simulate.realism.figures import edge_across, measure_scan
+from ctacal.simulate.realism.regions import Regions, find_regions
 from ctacal.volume import Volume
 
 NOISE_HU = 12.0

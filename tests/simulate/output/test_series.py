@@ -10,8 +10,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 from ctacal.dicom.series import read_studies
 from ctacal.dicom.volume import read_volume
 from ctacal.geometry import Geometry
-from ctacal.simulate.phantom import draw_thorax
-from ctacal.simulate.series_writer import SeriesDescription, write_series
+from ctacal.simulate.output.series import SeriesDescription, write_series
+from ctacal.simulate.phantom.thorax import draw_thorax
 from ctacal.volume import Volume
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ctacal.heart import find_heart
-from ctacal.simulate.figures import HISTOGRAM_STEP_HU, NOISE_IN
-from ctacal.simulate.realism import Comparison
-from ctacal.simulate.water import WaterScan
+from ctacal.simulate.realism.comparison import Comparison
+from ctacal.simulate.realism.figures import HISTOGRAM_STEP_HU, NOISE_IN
+from ctacal.simulate.realism.water import WaterScan
 from ctacal.volume import Volume
 
 if TYPE_CHECKING:

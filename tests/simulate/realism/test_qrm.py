@@ -9,7 +9,15 @@ import pytest
 from benchmarks.qrm_simulated import real_figures
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.measure import Insert
-from ctacal.simulate.qrm import INSERTS, PIXEL_MM, SLICE_MM, QrmFigures, qrm_phantom, simulate_inserts, simulate_qrm
+from ctacal.simulate.realism.qrm import (
+    INSERTS,
+    PIXEL_MM,
+    SLICE_MM,
+    QrmFigures,
+    qrm_phantom,
+    simulate_inserts,
+    simulate_qrm,
+)
 from ctacal.simulate.scanner.protocol import load_protocol
 
 AGATSTON = {

@@ -19,7 +19,7 @@ from ctacal.simulate.measure import (
     quiet,
     slice_correlation,
 )
-from ctacal.simulate.regions import Regions, find_regions
+from ctacal.simulate.realism.regions import Regions, find_regions
 from ctacal.volume import Volume
 
 Curve = tuple[Floats, Floats]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium, LabelMap
-from ctacal.simulate.shapes import Both, Canvas, Column, Ellipsoid, HalfSpace, Layer, Shape, Slabs, Vector, tube
+from ctacal.simulate.phantom.shapes import Both, Canvas, Column, Ellipsoid, HalfSpace, Layer, Shape, Slabs, Vector, tube
 from ctacal.volume import Volume
 
 Point = tuple[float, float, float]

@@ -1,6 +1,6 @@
-"""``write_inserted``: a real scan with inserted calcium, as ``output`` writes simulated studies.
+"""``write_inserted``: a real scan with inserted calcium as a folder, with the same files as a simulated study.
 
-Headers are new: nothing of the real scan's patient is written but sex and age.
+All headers are new. Of the real patient only sex and age are written.
 """
 
 import json
@@ -14,8 +14,9 @@ import numpy as np
 from ctacal.labels import Calcium
 from ctacal.simulate.insert.quality import ScanQuality
 from ctacal.simulate.insert.study import InsertedStudy
-from ctacal.simulate.output import DEFAULT_WRITERS, OTHER_CALCIUM, Written, uid_seed, write_folder
-from ctacal.simulate.series_writer import SeriesDescription
+from ctacal.simulate.output.folder import DEFAULT_WRITERS, StudyContent, uid_seed, write_folder
+from ctacal.simulate.output.segments import OTHER_CALCIUM
+from ctacal.simulate.output.series import SeriesDescription
 from ctacal.simulate.truth import VESSEL_LABELS, scores_json
 
 NOTICE = "Real scan, calcium inserted by ctacal for research, training and tests."
@@ -28,8 +29,8 @@ _DEPOSITS[Calcium.OTHER] = OTHER_CALCIUM
 def write_inserted(
     study: InsertedStudy, folder: Path, *, seed: int, writers: Sequence[str] = DEFAULT_WRITERS
 ) -> dict[str, Any]:
-    """Write it; returns the content of study.json. See ``output.write_folder``."""
-    told = {
+    """Write the study and return the content of its study.json. See ``folder.write_folder``."""
+    record = {
         "deposits": [{**asdict(row), "kind": row.kind.value} for row in study.table],
         "ctac_score": scores_json(study.ctac_score),
         "reference_score": scores_json(study.reference_score),
@@ -37,27 +38,27 @@ def write_inserted(
         "quality": _quality_json(study.quality),
         "patient": json.loads(study.patient.to_json()),
         "calcium": json.loads(study.calcium.to_json()),
-        "coronaries": {one.name: one.points.round(2).tolist() for one in study.coronaries},
+        "coronaries": {line.name: line.points.round(2).tolist() for line in study.coronaries},
         "notes": list(study.notes),
     }
-    written = Written(
+    content = StudyContent(
         volume=study.volume,
         header=_header(study),
         labels=study.labels,
         deposits=_DEPOSITS[study.labels.labels],
         structures=None,
-        told=told,
+        record=record,
     )
-    return write_folder(written, folder, writers)
+    return write_folder(content, folder, writers)
 
 
 def _quality_json(quality: ScanQuality) -> dict[str, Any]:
-    """The fields; study.json keeps the key "centre" of its first version for the protocol."""
+    """Return the fields as JSON values; study.json keeps the key "centre" of its first version for the protocol."""
     return {"centre" if name == "protocol" else name: value for name, value in asdict(quality).items()}
 
 
 def _header(study: InsertedStudy) -> SeriesDescription:
-    """The protocol is the real scan's, as far as it is known; current and time are not."""
+    """Return headers with the acquisition of the real scan; tube current and exposure time are not known."""
     protocol, seed = study.quality.protocol, uid_seed(study.volume.hu.tobytes())
     return SeriesDescription(
         seed=seed,

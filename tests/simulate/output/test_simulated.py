@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +19,14 @@ from ctacal.dicom.volume import read_volume
 from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.simulate.anatomy.calcium import Kind
-from ctacal.simulate.output import RECORD, WORDS, series_description, study_name, whole_record, write_study
+from ctacal.simulate.output.folder import RECORD, whole_record
+from ctacal.simulate.output.simulated import WORDS, series_description, study_name, write_study
 from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.simulate.study import StudyDescription, draw_study
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS, scored_labels
 from ctacal.volume import Volume, load_nifti
 from tests.simulate.studies import hand_made, tiny_protocol
+from tests.tools import assert_valid
 
 ALL = ("dicom", "nifti", "seg", "ct")
 STUDY = hand_made()
@@ -153,7 +154,7 @@ def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     write_study(STUDY, tmp_path / "study", writers=("nifti",))
     before = contents(tmp_path / "study")
-    monkeypatch.setattr("ctacal.simulate.output.write_segmentation", disk_full)
+    monkeypatch.setattr("ctacal.simulate.output.folder.write_segmentation", disk_full)
     with pytest.raises(OSError, match="No space"):
         write_study(STUDY, tmp_path / "study")
     assert contents(tmp_path / "study") == before
@@ -216,11 +217,3 @@ def test_a_site_s_own_centre_is_a_ctac_too(tmp_path: Path) -> None:
 
 def test_seg_is_valid(folder: Path) -> None:
     assert_valid(folder / "truth" / "labels.dcm")
-
-
-def assert_valid(file: Path) -> None:
-    if shutil.which("dciodvfy") is None:
-        pytest.skip("dicom3tools is not installed")
-    report = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True, check=False).stderr
-    assert "CTImage" in report or "Segmentation" in report
-    assert "Error" not in report and "Warning" not in report, report

@@ -3,7 +3,7 @@ import pytest
 
 from ctacal.labels import NAMED_VESSELS, Calcium
 from ctacal.scores import score_label_map
-from ctacal.simulate.phantom import ARTERIES, DEFAULT_PLAQUES, Phantom, Plaque, artery_path, draw_thorax
+from ctacal.simulate.phantom.thorax import ARTERIES, DEFAULT_PLAQUES, Phantom, Plaque, artery_path, draw_thorax
 
 HEART = (slice(18, 22), slice(95, 115), slice(130, 160))
 """Inside of the ventricles."""

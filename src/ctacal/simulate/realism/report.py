@@ -14,11 +14,11 @@ from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import read_studies
 from ctacal.dicom.volume import read_volume
 from ctacal.errors import UsageError
-from ctacal.simulate.qrm import QrmFigures, measure_qrm, simulate_qrm
-from ctacal.simulate.realism import REFERENCES, Comparison, as_json, compare, read_real
-from ctacal.simulate.realism_page import page_of
+from ctacal.simulate.realism.comparison import REFERENCES, Comparison, as_json, compare, read_real
+from ctacal.simulate.realism.page import page_of
+from ctacal.simulate.realism.qrm import QrmFigures, measure_qrm, simulate_qrm
+from ctacal.simulate.realism.water import WaterScan, scan_water
 from ctacal.simulate.scanner.protocol import load_protocol
-from ctacal.simulate.water import WaterScan, scan_water
 from ctacal.volume import Volume
 
 PHANTOM = "qrm_phantom_canon"
@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 def reference_folder() -> Path:
     """Where the reference scans lie: ``CTACAL_REFERENCE_DATA``, else ``../shared/ct`` beside a checkout."""
-    return Path(os.environ.get("CTACAL_REFERENCE_DATA") or Path(__file__).parents[4] / "shared" / "ct")
+    return Path(os.environ.get("CTACAL_REFERENCE_DATA") or Path(__file__).parents[5] / "shared" / "ct")
 
 
 def write_realism(

@@ -13,12 +13,12 @@ from ctacal.dicom.series import read_studies
 from ctacal.dicom.volume import read_volume
 from ctacal.simulate.insert.quality import ScanQuality
 from ctacal.simulate.insert.study import InsertedStudy
-from ctacal.simulate.insert_output import write_inserted
-from ctacal.simulate.output import RECORD, whole_record
+from ctacal.simulate.output.folder import RECORD, whole_record
+from ctacal.simulate.output.inserted import write_inserted
 from ctacal.simulate.scanner.protocol import load_protocol
 from tests.dicom_series import ct_series, study_of, write
 from tests.simulate.studies import hand_made
-from tests.simulate.test_output import assert_valid
+from tests.tools import assert_valid
 
 
 @pytest.fixture(scope="module")

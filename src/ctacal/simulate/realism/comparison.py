@@ -21,9 +21,9 @@ from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.description import Patient, Sex, draw_patient
 from ctacal.simulate.anatomy.wall import paint_trunk
-from ctacal.simulate.figures import Figures, measure_scan
 from ctacal.simulate.materials import Tissue
-from ctacal.simulate.regions import find_regions
+from ctacal.simulate.realism.figures import Figures, measure_scan
+from ctacal.simulate.realism.regions import find_regions
 from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.study import CHIN_MM, KIDNEYS_MM, StudyDescription, draw_study, simulate_study
 from ctacal.volume import Volume

@@ -12,9 +12,8 @@ from ctacal.dicom.volume import read_volume
 from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import find_heart
-from ctacal.simulate.figures import Figures, measure_scan
-from ctacal.simulate.phantom import draw_thorax
-from ctacal.simulate.realism import (
+from ctacal.simulate.phantom.thorax import draw_thorax
+from ctacal.simulate.realism.comparison import (
     BEYOND_HEART_MM,
     BMI_SPAN,
     Comparison,
@@ -26,11 +25,12 @@ from ctacal.simulate.realism import (
     matched,
     read_real,
 )
-from ctacal.simulate.realism_page import page_of
-from ctacal.simulate.realism_report import phantom_figures, write_realism
+from ctacal.simulate.realism.figures import Figures, measure_scan
+from ctacal.simulate.realism.page import page_of
+from ctacal.simulate.realism.report import phantom_figures, write_realism
+from ctacal.simulate.realism.water import scan_water
 from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.simulate.study import draw_study
-from ctacal.simulate.water import scan_water
 from ctacal.volume import Volume
 from tests import places
 from tests.simulate.bodies import PROTOCOL
