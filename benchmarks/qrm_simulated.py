@@ -4,9 +4,9 @@
 
 The real scan is ``qrm_phantom_canon`` of the reference data (CTACAL_REFERENCE_DATA, else ../shared/ct); the simulated
 one is ``ctacal.simulate.realism.qrm`` with the protocol ``canon_aquilion_one``. Simulated figures are means over the
-seeds, with their SD from scan to scan; the real ones are of a single scan, whose noise alone puts them that SD away: the last
-column says how many SD it is. A peak is the same in both: the largest voxel of the insert's square, noise and all.
-Takes some 20 s a seed on one core.
+seeds, with their SD from scan to scan. The real figures are of a single scan, whose noise alone moves them by about one
+SD: the last column is the difference in SD. A peak is the same in both: the largest voxel of the insert's square, with
+its noise. Takes some 20 s a seed on one core.
 """
 
 import argparse
