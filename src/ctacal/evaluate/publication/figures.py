@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from ctacal.evaluate.publication.content import Chart
 from ctacal.evaluate.publication.style import COLOURS, DPI, STYLE, WIDTH_MM
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from matplotlib.figure import Figure
 
 _MM_PER_INCH = 25.4
@@ -44,12 +44,14 @@ def draw_chart(chart: Chart) -> tuple[bytes, bytes]:
     return svg.getvalue(), png.getvalue()
 
 
-def inline_svg(svg: bytes, chart: Chart) -> str:
-    """For a page of many: without the XML head, its names its own, and a text for those who do not see it."""
+def inline_svg(svg: bytes, chart: Chart) -> "Markup":
+    """Return the SVG for a page of many: no XML declaration, unique identifiers, a text alternative."""
+    from markupsafe import Markup, escape
+
     text = svg.decode("utf-8")
     text = text[text.index("<svg") :]
     text = re.sub(r'\bid="', f'id="{chart.stem}-', text)
     text = re.sub(r'(href="|url\()#', rf"\g<1>#{chart.stem}-", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    label = escape(f"{chart.title}. {chart.caption}", quote=True)
-    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    label = escape(f"{chart.title}. {chart.caption}")
+    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))

@@ -99,7 +99,7 @@ def _spreadsheet(text: str) -> bytes:
 
 def _checklist_csv(checklists: Sequence[Checklist]) -> str:
     rows = [(one.name, item.number, item.topic, item.answer or OPEN) for one in checklists for item in one.items]
-    return as_csv(("checklist", "item", "asks for", "answer"), rows)
+    return as_csv(("checklist", "item", "topic", "answer"), rows)
 
 
 def _numbers(publication: Publication, files: Sequence[str]) -> bytes:
