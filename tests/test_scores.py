@@ -323,18 +323,30 @@ def test_a_rule_of_ones_own_is_a_file(tmp_path: Path) -> None:
     file = tmp_path / "site.toml"
     file.write_text('name = "site"\nsource = "ours"\nconnectivity = 4\ndensity_steps_hu = [130.0, 200.0]\n')
     assert named_rule(str(file)) == ScoringRule(name="site", source="ours", connectivity=4, density_steps_hu=(130, 200))
-    for wrong in (
-        'name = "site"',
-        'name="a"\nsource="b"\nconnectivity = 6',
-        'name="a"\nsource="b"\ntypo = 1',
-        "=",
-        'name="a"\nsource="b"\ndensity_steps_hu=[200.0, 130.0]',
-    ):
-        file.write_text(wrong)
-        with pytest.raises(UsageError, match=r"site\.toml"):
-            named_rule(str(file))
     with pytest.raises(UsageError, match="known: scct2016"):
         named_rule("agatston")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('name = "site"', "source: missing"),
+        ('name="a"\nsource="b"\nconnectivity = 6', "connectivity: expected one of 4, 8, got 6"),
+        ('name="a"\nsource="b"\nmin_area_mm2 = "1"', "min_area_mm2: expected a number, got '1'"),
+        ('name="a"\nsource="b"\ntypo = 1', "typo: unknown"),
+        ("=", "Invalid"),
+        ('name="a"\nsource="b"\ndensity_steps_hu=[200.0, 130.0]', "density_steps_hu must rise"),
+        ('name="a"\nsource="b"\ndensity_steps_hu="130"', "density_steps_hu: expected a list, each item a number"),
+        ('name="a"\nsource="b"\nkvp_factors=[[100.0]]', "kvp_factors: expected a list of 2 values"),
+        (None, "No such file"),
+    ],
+)
+def test_a_wrong_rule_file_is_named_with_its_field(tmp_path: Path, content: str | None, message: str) -> None:
+    file = tmp_path / "site.toml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(UsageError, match=rf"site\.toml: {message}"):
+        named_rule(str(file))
 
 
 def test_labels_must_lie_on_the_scan() -> None:

@@ -4,7 +4,6 @@ Peers differ in every choice below and their users complain of it; here each cho
 result, and has a test.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from ctacal.arrays import Floats
 from ctacal.categories import five_class_category, risk_category
 from ctacal.errors import Code, Refusal, UsageError
+from ctacal.fields import read_toml
 from ctacal.labels import CORONARY_LABELS, NAMED_VESSELS, Calcium, LabelMap
 from ctacal.lesion import Lesions, find_lesions
 from ctacal.volume import Volume
@@ -140,23 +140,15 @@ RULES: Mapping[str, ScoringRule] = MappingProxyType(
 
 
 def named_rule(name: str) -> ScoringRule:
-    """The rule of that name, or the one that a TOML file (``name`` ends in .toml) writes down field by field.
+    """Return the rule of that name, or read it from a TOML file of its fields (``name`` ends in .toml).
 
-    Raises ``UsageError`` where there is none, or the file does not make a rule.
+    Raises ``UsageError`` if no rule has that name; for a file it names the file and the field that is wrong.
     """
     if name in RULES:
         return RULES[name]
     if not name.endswith(".toml"):
         raise UsageError(f"no scoring rule is called {name!r}; known: {', '.join(RULES)}, or a .toml file of your own")
-    try:
-        fields = tomllib.loads(Path(name).read_text(encoding="utf-8"))
-        return ScoringRule(**{key: _frozen(value) for key, value in fields.items()})
-    except (OSError, ValueError, TypeError) as problem:
-        raise UsageError(f"{name}: {problem}") from problem
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value
+    return read_toml(ScoringRule, Path(name))
 
 
 @dataclass(frozen=True, slots=True)

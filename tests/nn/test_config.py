@@ -40,8 +40,8 @@ def test_toml_to_recipe(tmp_path: Path) -> None:
     [
         ('name = "x"\nspeed = 1', "speed: unknown"),
         ('name = "x"\n[train]\nstep = 1', "train.step: unknown"),
-        ('name = "x"\n[train]\nsteps = "many"', "train.steps: expected int"),
-        ('name = "x"\n[train]\nsteps = true', "train.steps: expected int"),
+        ('name = "x"\n[train]\nsteps = "many"', "train.steps: expected a whole number"),
+        ('name = "x"\n[train]\nsteps = true', "train.steps: expected a whole number"),
         ('name = "x"\n[train]\nsteps = 0', "train.steps"),
         ('name = "x"\n[network]\nkind = "liver"', "network.kind"),
         ('name = "x"\n[network]\nwidths = [8]', "network.widths"),

@@ -41,7 +41,7 @@ def test_a_small_file_has_documented_defaults(tmp_path: Path) -> None:
         ('colour = "red"', "colour: unknown; known are outcome, model, title"),
         ("[analysis]\nresample = 5", "analysis.resample: unknown; known are horizon_years"),
         ("[analysis]\nresamples = 5", "analysis.resamples: expected 50 or more"),
-        ('[analysis]\nhorizon_years = "three"', "analysis.horizon_years: expected float, got 'three'"),
+        ('[analysis]\nhorizon_years = "three"', "analysis.horizon_years: expected a number, got 'three'"),
         ("[analysis]\nnri_cutoffs = [0.2, 0.1]", "analysis.nri_cutoffs: expected rising numbers"),
         ('[analysis]\nnri_reference = ["weight"]', "analysis.nri_reference: weight: not among the covariates"),
         ('[reader]\nname = "Expert"', "reader.score: name the column of Expert: score or category"),
