@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from ctacal.arrays import Floats32
+from ctacal.categories import CATEGORY_KEYS
 from ctacal.errors import Code, UsageError
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
 from ctacal.nn.calcium_stage import as_soft_kernel
-from ctacal.nn.calibration import CATEGORY_KEYS, Calibration
+from ctacal.nn.calibration import Calibration
 from ctacal.nn.card import Measured, add_to_card
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig

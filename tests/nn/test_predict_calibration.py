@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from ctacal.categories import CATEGORY_KEYS
 from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
 from ctacal.nn.calibration import (
-    CATEGORY_KEYS,
     MIN_STUDIES,
     Calibration,
     KnownScore,
@@ -121,6 +121,7 @@ def fitted() -> Calibration:
     return fit_calibration(studies(200, 1, 0.4), against="made by hand")
 
 
+@pytest.mark.slow
 def test_fit_undoes_overconfidence(fitted: Calibration) -> None:
     fresh = studies(400, 2, 0.4)
     true = Calibration(slope=0.4)
@@ -133,6 +134,7 @@ def test_fit_undoes_overconfidence(fitted: Calibration) -> None:
     assert fitted.coverage == pytest.approx(0.9, abs=0.02), "as reached"
 
 
+@pytest.mark.slow
 def test_probabilities_happen_as_often_as_they_say(fitted: Calibration) -> None:
     fresh = studies(1000, 5, 0.4)
     told = np.stack([category_probabilities(row.doubts, fitted) for row in fresh])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ctacal.categories import CATEGORIES
 from ctacal.nn.augment import Clip, Random, draw_clip
 from ctacal.nn.config import NetworkConfig, Recipe
 from ctacal.nn.inputs import network_input
@@ -79,7 +80,7 @@ class Choice:
         shares = recipe.sampling
         by_category = [
             [(index, one.coronary) for index, one in enumerate(contents) if one.coronary and one.category == category]
-            for category in ("1-100", "101-400", ">400")
+            for category in CATEGORIES[1:]
         ]
         others = [(index, one.other) for index, one in enumerate(contents) if one.other]
         bright = [(index, one.bright) for index, one in enumerate(contents) if one.bright]

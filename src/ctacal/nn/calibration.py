@@ -13,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.arrays import Floats, Mask
+from ctacal.categories import CATEGORY_EDGES, CATEGORY_KEYS, category_indices
 from ctacal.fields import from_fields
 from ctacal.labels import Calcium, LabelMap
 from ctacal.lesion import Lesions, find_lesions
 from ctacal.scores import ScoringRule, component_agatston
 from ctacal.volume import Volume
-
-CATEGORY_KEYS = ("p_0", "p_1_100", "p_101_400", "p_400")
-"""The names of the four probabilities in ``uncertainty``, in the order of the categories."""
 
 MIN_PROBABILITY = 0.01
 """A bright lesion that the network gives a lower probability of being coronary is not in doubt (own choice)."""
@@ -31,8 +29,8 @@ GRAIN_MM2 = 4.0
 MAX_GROWTH = 2.0
 """What noise can at most make of a lesion's area (own choice)."""
 
-SCORE_STEP, SCORE_EDGES = 0.25, (100.0, 400.0)
-"""Scores are summed on a grid of this step, up to the last edge of the categories (Miller 2023)."""
+SCORE_STEP = 0.25
+"""Step of the grid on which scores are summed, up to the last edge of the categories."""
 
 INTERVAL_COVERAGE = 0.9
 """Asked of an interval; what it reached on the validation studies is ``Calibration.coverage``."""
@@ -156,8 +154,8 @@ def _tempered(summed: Floats, calibration: Calibration) -> Floats:
 
 def _summed(doubts: LesionDoubts, calibration: Calibration) -> Floats:
     """(4,): the distribution of the sum of lesions that each count or not."""
-    edges = [round(edge / SCORE_STEP) for edge in SCORE_EDGES]
-    share = np.zeros(edges[1] + 2)  # the last holds all that is above
+    low, high = (round(edge / SCORE_STEP) for edge in CATEGORY_EDGES[1:])
+    share = np.zeros(high + 2)  # the last holds all that is above
     share[0] = 1.0
     chance = _chance(doubts, calibration)
     steps = np.where(doubts.agatston > 0, np.maximum(1, np.rint(doubts.agatston / SCORE_STEP)), 0)
@@ -168,7 +166,7 @@ def _summed(doubts: LesionDoubts, calibration: Calibration) -> Floats:
             added[step:] += weight * share[: len(share) - step]
             added[-1] += weight * share[len(share) - step :].sum()
         share = (1 - one) * share + one * added
-    return np.array([share[0], share[1 : edges[0] + 1].sum(), share[edges[0] + 1 : -1].sum(), share[-1]])
+    return np.array([share[0], share[1 : low + 1].sum(), share[low + 1 : -1].sum(), share[-1]])
 
 
 def _chance(doubts: LesionDoubts, calibration: Calibration) -> Floats:
@@ -205,7 +203,7 @@ def _likely_scores(probabilities: Floats, coverage: float) -> tuple[float, float
     below = np.cumsum(probabilities)
     first = int(np.searchsorted(below, (1 - coverage) / 2, side="right"))
     last = int(np.searchsorted(below, (1 + coverage) / 2 - 1e-9))
-    return (0.0, 0.0, *SCORE_EDGES)[first], (0.0, *SCORE_EDGES, np.inf)[min(last, 3)]
+    return (0.0, *CATEGORY_EDGES)[first], (*CATEGORY_EDGES, np.inf)[min(last, len(CATEGORY_EDGES))]
 
 
 def _spread(doubts: LesionDoubts, calibration: Calibration) -> float:
@@ -233,7 +231,7 @@ def fit_calibration(rows: Sequence[KnownScore], *, against: str) -> Calibration:
     """
     if len(rows) < MIN_STUDIES:
         raise ValueError(f"expected at least {MIN_STUDIES} validation studies, got {len(rows)}")
-    true = np.searchsorted([0.0, *SCORE_EDGES], [row.true_agatston for row in rows])
+    true = category_indices([row.true_agatston for row in rows])
     start = Calibration(studies=len(rows), against=against)
 
     def of_lesions(values: Floats) -> Floats:
