@@ -1,11 +1,14 @@
-# Two commands for a newcomer, each doing all of its own set-up: `make demo` and `make test`.
+# Two commands for a newcomer: `make demo` and `make test`. Each does all of its own set-up.
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= demo-out
 PAPER ?= paper-out
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
+# Compiled Python files are kept: the tests start the program many times, and each start would compile it again.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test fast bench paper clean
+.PHONY: demo test fast ci bench paper clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ctacal demo --out $(OUT)
@@ -14,10 +17,14 @@ test: $(VENV)/.installed-dev $(VENV)/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+	$(PYTEST) -m "not ci"
 
 fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not slow"
+	$(PYTEST) -m "not slow and not ci"
+
+# Tests that take minutes and cannot be made smaller.
+ci: $(VENV)/.installed-dev $(VENV)/.tools
+	$(PYTEST) -m ci
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py
@@ -38,7 +45,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 paper: $(VENV)/.installed-dev
 	$(BIN)/ctacal paper recipes/paper.toml --out $(PAPER)
 
-# DICOM validators and a PACS, from Debian where that is possible.
+# DICOM validators and a PACS, from Debian if possible.
 $(VENV)/.tools: $(VENV)/.made tests/install_tools.sh
 	@sh tests/install_tools.sh $@
 

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import ctacal
+
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
+DOCS = ROOT / "docs"
 RECIPES = ROOT / "recipes"
-SAMPLE = ROOT / "src" / "ctacal" / "sample"
+SOURCE = Path(ctacal.__file__).parent
+SAMPLE = SOURCE / "sample"

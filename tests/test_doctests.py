@@ -1,0 +1,24 @@
+"""The examples in the docstrings of the package are true."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+from tests import places
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.relative_to(places.SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+WITH_EXAMPLES = [_module(file) for file in sorted(places.SOURCE.rglob("*.py")) if ">>>" in file.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_are_true(name: str) -> None:
+    """Only modules with examples are imported, and not before the test runs: collection stays fast."""
+    done = doctest.testmod(importlib.import_module(name))
+    assert done.attempted > 0
+    assert done.failed == 0
