@@ -3,9 +3,9 @@
 import ast
 from pathlib import Path
 
-import ctacal
+from tests import places
 
-ROOT = Path(ctacal.__file__).parent
+ROOT = places.SOURCE
 STAGES = (
     "errors",
     "arrays",
@@ -69,7 +69,7 @@ def modules_imported(file: Path) -> set[str]:
             assert node.level == 0, f"{file}: relative import"
             names |= (
                 {f"{node.module}.{alias.name}" for alias in node.names}
-                if node.module == "ctacal"
+                if node.module == "ctacal" or str(node.module).split(".")[0] == "tests"
                 else {str(node.module)}
             )
     return names
@@ -153,3 +153,15 @@ def test_the_rule_sees_a_breach() -> None:
     assert "report" not in may_import("study")
     assert "simulate" not in may_import("report")
     assert {"errors", "geometry"} <= may_import("dicom")
+
+
+def test_no_test_file_is_imported() -> None:
+    """What several test files use lies in a helper module beside them."""
+    tests = places.ROOT / "tests"
+    wrong = [
+        f"{file.relative_to(tests)} imports {name}"
+        for file in tests.rglob("*.py")
+        for name in modules_imported(file)
+        if name.startswith("tests") and ({"conftest"} & set(name.split(".")) or ".test_" in name)
+    ]
+    assert not wrong

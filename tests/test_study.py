@@ -4,34 +4,23 @@ import csv
 import json
 import logging
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import numpy as np
 import pytest
 
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.series import Study
 from ctacal.dicom.stack import Stack
 from ctacal.errors import Code, Reason
-from ctacal.labels import Calcium, LabelMap
+from ctacal.labels import Calcium
 from ctacal.results_table import COLUMNS, result_row, write_results_csv
 from ctacal.scores import KVP_ADAPTED, ScoringRule
-from ctacal.study import Prediction, StudyResult, model_without_file, score_study
+from ctacal.study import Prediction, StudyResult, score_study
 from ctacal.volume import Volume
 from tests.dicom_series import MARKER_HU, MARKER_INDEX, MARKER_MM, Grid, ct_series, emission_image, study_of, write
-
-SCHEMA = json.loads(files("ctacal").joinpath("result.schema.json").read_text())
-WIDE = Grid(row_mm=1.5, column_mm=1.0)
-"""Pixels of 1.5 mm2, so that the marker alone reaches the area floor: Agatston 1.5 x 4 x 3/3 = 6."""
-
-
-def predict_marker(volume: Volume, _: ScoringRule, label: Calcium = Calcium.LAD) -> Prediction:
-    labels = np.zeros(volume.hu.shape, np.uint8)
-    labels[MARKER_INDEX] = label
-    return Prediction(LabelMap(labels, volume.geometry), model_without_file("marker"))
+from tests.marker_study import SCHEMA, WIDE, predict_marker
 
 
 def ctac(tmp_path: Path, grid: Grid = WIDE, **attributes: Any) -> Study:

@@ -10,7 +10,7 @@ from ctacal.labels import Calcium
 from ctacal.scores import score_label_map
 from ctacal.threshold import threshold_labels
 from ctacal.volume import Volume
-from tests.test_heart import AIR, SHAPE, Thorax, real_scan
+from tests.thorax import AIR, SHAPE, Thorax, real_scan
 
 ON_THE_HEART = ((10.0, -72.0, 20.0), (0.0, -30.0, -38.0), (-10.0, 15.0, 50.0))
 """In the anterior, right and left posterior groove (up, back, left in mm)."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ctacal.labels import Calcium
-from tests.cli.test_score import SAMPLE, results, run, table
+from tests.commands import SAMPLE, results, run, table
 from tests.nn.hand_model import write_hand_model
 
 

@@ -17,8 +17,8 @@ from torch import nn
 from ctacal.nn.checkpoint import read_checkpoint
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.samples import write_sample
-from tests.cli.test_score import run
-from tests.nn.conftest import HEART, checkpoint
+from tests.commands import run
+from tests.nn.random_networks import HEART, checkpoint
 from tests.nn.toys import toys
 
 

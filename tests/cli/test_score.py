@@ -1,6 +1,5 @@
 """The program as it is typed: many studies at once, bad ones between, exit status, one line for each fault."""
 
-import csv
 import json
 import shutil
 import subprocess
@@ -13,38 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctacal.cli.app import main
 from ctacal.cli.demo import SAMPLES
-from tests import places
-from tests.dicom.test_labels import seg, segment
+from tests.commands import places.SAMPLE, LABELS, SAMPLE, results, run, table
+from tests.dicom.segmentations import seg, segment
 from tests.dicom_series import MARKER_INDEX, ct_series, emission_image, uid, write
-from tests.test_study import SCHEMA, WIDE
+from tests.marker_study import SCHEMA, WIDE
 
-_FOLDER = places.SAMPLE
-SAMPLE, LABELS = _FOLDER / "thorax_phantom.zip", _FOLDER / "thorax_phantom_labels.nii.gz"
-TRUTH = json.loads((_FOLDER / "thorax_phantom.json").read_text())
+TRUTH = json.loads((places.SAMPLE / "thorax_phantom.json").read_text())
 THRESHOLD = ("--predictor", "threshold")
 """Where it does not matter what finds the calcium."""
-
-
-def run(*arguments: object, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Type a command; returns the exit status."""
-    monkeypatch.setattr(sys, "argv", ["ctacal", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
-
-
-def table(out: Path) -> list[dict[str, str]]:
-    with (out / "results.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def results(out: Path) -> list[dict[str, Any]]:
-    found = [json.loads(file.read_text()) for file in sorted(out.rglob("result.json"))]
-    for result in found:
-        jsonschema.validate(result, SCHEMA)
-    return found
 
 
 def study(folder: Path, name: str, **attributes: Any) -> Path:

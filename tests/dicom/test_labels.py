@@ -1,21 +1,20 @@
 """Label maps come back voxel-exact from SEG and NIfTI, or are refused: never shifted, guessed or half read."""
 
 import gzip
-import warnings
 
 import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import dcmwrite
-from pydicom.sr.coding import Code as CodedEntry
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from ctacal.dicom.labels import read_label_map
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium, LabelMap
 from ctacal.volume import Volume, save_nifti
-from tests.dicom_series import Grid, ct_series, encoded, in_file_format, uid, volume_of, write
+from tests.dicom.segmentations import seg, segment
+from tests.dicom_series import Grid, ct_series, encoded, volume_of, write
 
 VESSELS = {
     Calcium.LM: ("Left main", "3227004"),
@@ -39,43 +38,6 @@ def lesions(values=tuple(VESSELS)):
         labels[2 * value : 2 * value + 2, 10 + value, 5 : 7 + value] = value
         labels[2 * value, 30, 3 * value] = value
     return labels
-
-
-def segment(number, name, code=None):
-    import highdicom.seg
-
-    return highdicom.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=name,
-        segmented_property_category=CodedEntry("49755003", "SCT", "Morphologically Abnormal Structure"),
-        segmented_property_type=CodedEntry("18115005", "SCT", "Calcified plaque"),
-        algorithm_type="MANUAL",
-        anatomic_regions=[CodedEntry(code, "SCT", name)] if code else None,
-    )
-
-
-def seg(series, planes, segments, *, kind="BINARY", syntax=ExplicitVRLittleEndian, omit_empty_frames=True):
-    """A SEG by highdicom; ``planes`` are in the order of ``series``, values or channels count the ``segments``."""
-    import highdicom.seg
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return highdicom.seg.Segmentation(
-            source_images=[in_file_format(image) for image in series],
-            pixel_array=planes,
-            segmentation_type=kind,
-            segment_descriptions=segments,
-            series_instance_uid=uid("seg series"),
-            series_number=9,
-            sop_instance_uid=uid("seg"),
-            instance_number=1,
-            manufacturer="ctacal",
-            manufacturer_model_name="test",
-            software_versions="1",
-            device_serial_number="1",
-            omit_empty_frames=omit_empty_frames,
-            transfer_syntax_uid=syntax,
-        )
 
 
 def stored(path, image):

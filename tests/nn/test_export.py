@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from torch import nn
 
 from ctacal.arrays import Floats32
 from ctacal.errors import Code, CtacalError, Refusal, UsageError
-from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
 from ctacal.labels import Calcium
 from ctacal.nn.checkpoint import read_checkpoint
@@ -25,13 +23,13 @@ from ctacal.nn.config import NetworkConfig
 from ctacal.nn.export import ForScoring, checkpoint_of_model, export, weights_of, write_onnx
 from ctacal.nn.heart_stage import locate_heart
 from ctacal.nn.inputs import channels_of
-from ctacal.nn.predict import Model, load_model
+from ctacal.nn.predict import load_model
 from ctacal.nn.published import DenseFeatures, PublishedSystem
 from ctacal.nn.runtime import Stage
 from ctacal.scores import SCCT_2016
-from ctacal.study import ModelInfo
 from ctacal.volume import Volume
-from tests.nn.conftest import HEART, checkpoint, stirred
+from tests.nn.model_by_hand import ball, by_hand
+from tests.nn.random_networks import HEART, checkpoint, stirred
 from tests.nn.toys import TINY
 
 
@@ -180,39 +178,6 @@ def test_stages_are_not_mixed_up(tmp_path: Path) -> None:
     calcium = checkpoint(TINY, tmp_path / "calcium.pt")
     with pytest.raises(UsageError, match="expected a heart network"):
         export(calcium, calcium, tmp_path / "out", name="x")
-
-
-def fake_heart(x: Floats32) -> list[Floats32]:
-    """As much heart as there is tissue, 40 HU, in a world of lung, -800 HU."""
-    hu = x * 300.0 - 150.0
-    return [np.clip((hu + 800.0) / 840.0, 0.0, 1.0).astype(np.float32)]
-
-
-def by_side(x: Floats32) -> list[Floats32]:
-    """LAD to the left of the heart's centre, RCA to the right; mass 1 mg a slice each."""
-    probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
-    to_left = x[:, 5] > 0
-    probability[:, BY_VESSEL.index(Calcium.LAD)] = 0.9 * to_left
-    probability[:, BY_VESSEL.index(Calcium.RCA)] = 0.9 * ~to_left
-    return [probability, np.ones((len(x), 4), np.float32)]
-
-
-def by_hand(calcium: Callable[[Floats32], list[Floats32]] = by_side) -> Model:
-    return Model(
-        ModelInfo("hand", "1", "0" * 64), Stage(fake_heart, HEART, (0, 1)), Stage(calcium, TINY, BY_VESSEL), {}
-    )
-
-
-def ball(
-    spacing_mm: tuple[float, float, float], size_mm: tuple[float, float, float] = (120.0, 200.0, 240.0)
-) -> tuple[Volume, np.ndarray]:
-    """A heart of 45 mm radius at the middle of a scan of lung, another 20 mm ball beside it; its mask."""
-    shape = tuple(round(mm / step) for mm, step in zip(size_mm, spacing_mm, strict=True))
-    scan = Geometry.from_spacing((shape[0], shape[1], shape[2]), spacing_mm, (-300.0, 20.0, 100.0))
-    mm = [(i - (n - 1) / 2) * step for i, n, step in zip(np.indices(shape), shape, spacing_mm, strict=True)]
-    inside = mm[0] ** 2 + mm[1] ** 2 + mm[2] ** 2 < 45**2
-    island = mm[0] ** 2 + (mm[1] - 40) ** 2 + (mm[2] - 85) ** 2 < 20**2
-    return Volume(np.where(inside | island, 40, -800).astype(np.int16), scan), inside
 
 
 SPACINGS = [(3.0, 1.0, 1.0), (5.0, 1.95, 1.95), (1.25, 1.4, 1.1), (2.5, 0.7, 0.7)]

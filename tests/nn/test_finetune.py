@@ -13,7 +13,7 @@ from ctacal.nn.finetune import Outcome, Plan, finetune
 from ctacal.nn.predict import load_model
 from ctacal.nn.samples import Sample, write_sample
 from ctacal.nn.validate import Validation
-from tests.cli.test_score import run
+from tests.commands import run
 from tests.nn.toys import toys
 
 pytestmark = pytest.mark.slow

@@ -26,7 +26,7 @@ from ctacal.nn.predict import load_model
 from ctacal.nn.runtime import RUNTIMES
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.volume import Volume
-from tests.nn.test_export import ball, by_hand
+from tests.nn.model_by_hand import ball, by_hand
 
 
 def nearly_lad(x: Floats32) -> list[Floats32]:

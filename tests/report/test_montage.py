@@ -13,7 +13,7 @@ from ctacal.scores import KVP_ADAPTED, ScoringRule
 from ctacal.study import Prediction, StudyResult, model_without_file, score_study
 from ctacal.volume import Volume
 from tests.dicom_series import MARKER_INDEX, ct_series, study_of, write
-from tests.test_study import WIDE, predict_marker
+from tests.marker_study import WIDE, predict_marker
 
 COLUMNS = 5
 

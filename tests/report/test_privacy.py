@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset
 
 from ctacal.report.pseudonyms import Pseudonymiser
-from tests.cli.test_score import run, table
+from tests.commands import run, table
 from tests.dicom_series import ct_series, emission_image, uid, write
 from tests.report.pdf_text import text_of
 from tests.tools import dciodvfy_errors

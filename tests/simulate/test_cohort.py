@@ -20,9 +20,8 @@ from ctacal.simulate.cohort import MANIFEST, MOST_STUDIES, CohortPlan, Row, make
 from ctacal.simulate.output.folder import RECORD
 from ctacal.simulate.study import SimulatedStudy, StudyDescription
 from tests import places
+from tests.simulate.cohorts import PROTOCOLS, descriptions, made
 from tests.simulate.studies import drawn_by_hand, tiny_protocol
-
-PROTOCOLS = (tiny_protocol("a"), tiny_protocol("b"))
 
 
 def faulty(description: StudyDescription) -> SimulatedStudy:
@@ -30,24 +29,6 @@ def faulty(description: StudyDescription) -> SimulatedStudy:
     if description.seed % MOST_STUDIES == 1:
         raise ValueError("this patient has no heart")
     return drawn_by_hand(description)
-
-
-def slow(description: StudyDescription) -> SimulatedStudy:
-    time.sleep(1.0)
-    return drawn_by_hand(description)
-
-
-def descriptions(count: int, **options: Any) -> list[StudyDescription]:
-    plan = CohortPlan(protocols=PROTOCOLS, count=count, **options)
-    return [plan.description(k) for k in range(count)]
-
-
-def made(out: Path, count: int, *, seed: int = 0, **options: Any) -> list[Row]:
-    return list(
-        make_cohort(
-            descriptions(count, seed=seed), out, **{"writers": ("nifti",), "simulate": drawn_by_hand, **options}
-        )
-    )
 
 
 def manifest(out: Path) -> list[dict[str, str]]:
@@ -133,9 +114,9 @@ def test_killed_at_any_time_only_studies_in_the_making_are_lost(tmp_path: Path) 
     script = tmp_path / "run.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from tests.simulate import test_cohort\n"
+        "from tests.simulate import cohorts\n"
         "if __name__ == '__main__':\n"
-        f"    test_cohort.made(Path({str(tmp_path / 'out')!r}), 12, workers=2, simulate=test_cohort.slow)\n"
+        f"    cohorts.made(Path({str(tmp_path / 'out')!r}), 12, workers=2, simulate=cohorts.slow)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(places.ROOT), os.environ.get("PYTHONPATH", "")])}
     with subprocess.Popen([sys.executable, script], env=environment) as run:
