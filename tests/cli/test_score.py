@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from ctacal.cli.demo import SAMPLES
-from tests.commands import places.SAMPLE, LABELS, SAMPLE, results, run, table
+from tests import places
+from tests.commands import LABELS, SAMPLE, results, run, table
 from tests.dicom.segmentations import seg, segment
 from tests.dicom_series import MARKER_INDEX, ct_series, emission_image, uid, write
 from tests.marker_study import SCHEMA, WIDE
