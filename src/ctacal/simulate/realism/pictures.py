@@ -1,4 +1,4 @@
-"""Pictures of a comparison as data URIs: slices in reading windows, histograms, noise power, edges. Needs matplotlib."""
+"""Pictures of a comparison as data URIs: slices in reading windows, histograms, noise, edges. Needs matplotlib."""
 
 import base64
 from collections.abc import Callable, Sequence
