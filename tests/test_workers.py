@@ -1,4 +1,4 @@
-"""Tasks in processes: in order, whatever dies on the way."""
+"""Tasks in processes: results in order, even if a process dies."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def square(number: int) -> int:
 
 def faulty(number: int) -> int:
     if number == 1:
-        raise ValueError("one is no good")
+        raise ValueError("number 1 is wrong")
     if number == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return number
@@ -39,25 +39,25 @@ def test_results_come_in_order(workers: int) -> None:
     assert list(ordered(square, [], workers=workers)) == []
 
 
-def test_what_raises_or_is_killed_costs_its_own_task_only() -> None:
+def test_an_error_or_a_killed_process_loses_only_its_own_task() -> None:
     results = list(ordered(faulty, range(6), workers=2))
     assert [result for result in results if not isinstance(result, Failure)] == [0, 3, 4, 5]
     raised, killed = results[1:3]
     assert isinstance(raised, Failure)
     assert isinstance(killed, Failure)
-    assert raised.reason == "ValueError: one is no good"
+    assert raised.reason == "ValueError: number 1 is wrong"
     assert "faulty" in raised.traceback
     assert "-9" in killed.reason
 
 
 def test_read_only_mappings_come_through() -> None:
-    """Scores hold them, and pickle alone refuses them."""
+    """Scores hold such mappings, which pickle alone refuses."""
     assert [dict(result) for result in ordered(named, [5], workers=2) if not isinstance(result, Failure)] == [
         {"number": 5}
     ]
 
 
-def test_does_not_run_far_ahead_of_who_takes() -> None:
+def test_workers_do_not_run_far_ahead_of_the_caller() -> None:
     taken = 0
 
     def tasks() -> Iterator[int]:
@@ -73,16 +73,16 @@ def test_does_not_run_far_ahead_of_who_takes() -> None:
 
 
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
-    """Lest half-made studies go on beside those of the next run."""
+    """Otherwise half-made studies would continue beside those of the next run."""
     script = tmp_path / "parent.py"
     script.write_text(
         "import os, sys, time\n"
         "from ctacal.workers import ordered\n"
-        "def told(number):\n"
+        "def report_pid(number):\n"
         "    print(os.getpid(), flush=True)\n"
         "    time.sleep(600)\n"
         "if __name__ == '__main__':\n"
-        "    list(ordered(told, range(2), workers=2))\n"
+        "    list(ordered(report_pid, range(2), workers=2))\n"
     )
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -96,7 +96,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether it runs; a zombie that nobody has collected does not."""
+    """Whether the process runs; a zombie does not."""
     try:
         return " Z " not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

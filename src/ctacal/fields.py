@@ -31,10 +31,13 @@ def from_fields(kind: type[T], fields: Mapping[str, Any], prefix: str = "") -> T
         raise UsageError(f"{prefix}{problem}") from problem
 
 
-def read_toml(kind: type[T], path: Path) -> T:
-    """Read a dataclass from a TOML file. Raises ``UsageError`` naming the file and the field."""
+def read_toml(kind: type[T], path: Path, **defaults: Any) -> T:
+    """Read a dataclass from a TOML file; ``defaults`` are the values of fields that the file may leave out.
+
+    Raises ``UsageError`` naming the file and the field.
+    """
     try:
-        return from_fields(kind, tomllib.loads(path.read_text(encoding="utf-8")))
+        return from_fields(kind, {**defaults, **tomllib.loads(path.read_text(encoding="utf-8"))})
     except OSError as problem:
         raise UsageError(f"{path}: {problem.strerror}") from problem
     except (ValueError, UsageError) as problem:

@@ -1,6 +1,6 @@
-"""``ordered``: the same function of many tasks, in processes that may die; results in the tasks' order.
+"""``ordered``: one function applied to many tasks in several processes; results in the order of the tasks.
 
-``concurrent.futures`` gives up everything where one process is killed (for memory); here that costs one task.
+If a process is killed (out of memory), ``concurrent.futures`` gives up all tasks; here only one task is lost.
 """
 
 import os
@@ -20,19 +20,19 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 AHEAD = 2
-"""Results that a worker may be ahead of the slowest (own choice: it bounds the memory of those that wait)."""
+"""Open tasks per worker: started, or done and waiting for an earlier one (own choice; it bounds their memory)."""
 
 
 def _read_only(mapping: dict[Any, Any]) -> MappingProxyType[Any, Any]:
     return MappingProxyType(mapping)
 
 
-ForkingPickler.register(MappingProxyType, lambda mapping: (_read_only, (dict(mapping),)))  # scores hold some
+ForkingPickler.register(MappingProxyType, lambda mapping: (_read_only, (dict(mapping),)))  # scores hold such mappings
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a task gave no result."""
+    """A task that gave no result, and the reason."""
 
     reason: str
     traceback: str = ""
@@ -41,19 +41,20 @@ class Failure:
 def ordered(
     function: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int = 1
 ) -> Iterator[Result | Failure]:
-    """Yield ``function(task)`` for each task, in order; a ``Failure`` where it raised or its process died.
+    """Yield ``function(task)`` for each task, in order, or a ``Failure`` if it raised or its process died.
 
-    One worker is this process. More are processes of their own, started afresh (spawn), so ``function`` and tasks must
-    be picklable, and a script must call this under ``if __name__ == "__main__"``. They end when this process does.
+    With one worker, the tasks run in this process. With more, each worker is a new process (spawn): ``function`` and
+    tasks must be picklable, and a script must call this under ``if __name__ == "__main__"``. Workers end when this
+    process ends.
     """
     if workers == 1:
         yield from (_attempt(function, task) for task in tasks)
         return
-    crew = _Crew(function, workers)
+    pool = _Pool(function, workers)
     try:
-        yield from crew.results(iter(tasks))
+        yield from pool.results(iter(tasks))
     finally:
-        crew.dismiss()
+        pool.terminate()
 
 
 def _attempt(function: Callable[[Task], Result], task: Task) -> Result | Failure:
@@ -64,71 +65,73 @@ def _attempt(function: Callable[[Task], Result], task: Task) -> Result | Failure
 
 
 class _Worker:
-    """A process and its pipe."""
+    """A worker process and the pipe to it."""
 
     def __init__(self, function: Callable[[Any], Any], threads: int) -> None:
         context = get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, function, threads), daemon=True)
+        self.pipe, remote = context.Pipe()
+        self.process = context.Process(target=_work, args=(remote, function, threads), daemon=True)
         self.process.start()
-        theirs.close()
+        remote.close()
 
     def result(self) -> Any:
-        """What came back; a ``Failure`` where the process died."""
+        """Return the result of the task, or a ``Failure`` if the process died."""
         try:
             return self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
-            return Failure(f"its process ended with exit code {self.process.exitcode} (-9: killed, mostly for memory)")
+            return Failure(
+                f"its process ended with exit code {self.process.exitcode} (-9: killed, usually out of memory)"
+            )
 
 
-class _Crew(Generic[Task, Result]):
-    """The workers, and what each is doing."""
+class _Pool(Generic[Task, Result]):
+    """The workers and their tasks."""
 
     def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
         self.function, self.threads = function, max(1, (os.cpu_count() or 1) // workers)
         self.idle = [_Worker(function, self.threads) for _ in range(workers)]
-        self.busy: dict[object, tuple[int, _Worker]] = {}  # by the worker's pipe
+        self.busy: dict[object, tuple[int, _Worker]] = {}  # by pipe: number of the task, worker
         self.most_open = AHEAD * workers
 
     def results(self, tasks: Iterator[Task]) -> Iterator[Result | Failure]:
-        """Hand out tasks before a result is given away, so that nobody waits for who takes it."""
+        """Yield results in order; new tasks start before each result is yielded, so that workers need not wait."""
         ready: dict[int, Result | Failure] = {}
-        given = due = 0
+        started = due = 0
         more = True
         while True:
-            while more and self.idle and given - due < self.most_open:
-                more = self._give(given, tasks)
-                given += more
+            while more and self.idle and started - due < self.most_open:
+                more = self._start(started, tasks)
+                started += more
             if due in ready:
                 yield ready.pop(due)
                 due += 1
-            elif due == given:
+            elif due == started:
                 return
             else:
-                ready |= dict(self._returned())
+                ready |= dict(self._finished())
 
-    def _give(self, number: int, tasks: Iterator[Task]) -> bool:
-        """Whether there was a task left to give."""
+    def _start(self, number: int, tasks: Iterator[Task]) -> bool:
+        """Send the next task to an idle worker; return False if there is none."""
         for task in tasks:
             worker = self.idle.pop()
             if not worker.process.is_alive():
                 worker = _Worker(self.function, self.threads)
-            with suppress(OSError):  # it has just died: its result will tell
+            with suppress(OSError):  # it has just died: ``result`` will say so
                 worker.pipe.send(task)
             self.busy[worker.pipe] = (number, worker)
             return True
         return False
 
-    def _returned(self) -> Iterator[tuple[int, Result | Failure]]:
-        """Wait for a result; take all that are there."""
+    def _finished(self) -> Iterator[tuple[int, Result | Failure]]:
+        """Wait for a result, and yield all that are ready."""
         for pipe in connection.wait([worker.pipe for _, worker in self.busy.values()]):
             number, worker = self.busy.pop(pipe)
             self.idle.append(worker)
             yield number, worker.result()
 
-    def dismiss(self) -> None:
-        """End all processes, whatever they do."""
+    def terminate(self) -> None:
+        """End all processes, idle or busy."""
         for worker in (*self.idle, *(worker for _, worker in self.busy.values())):
             worker.process.terminate()
             worker.process.join()
@@ -136,8 +139,8 @@ class _Crew(Generic[Task, Result]):
 
 
 def _work(pipe: Connection, function: Callable[[Any], Any], threads: int) -> None:
-    """In the worker: tasks in, results out, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    """Run in the worker: receive tasks and send results until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _share_cores(threads)
     while True:
@@ -149,7 +152,7 @@ def _work(pipe: Connection, function: Callable[[Any], Any], threads: int) -> Non
 
 
 def _end_with_parent() -> None:
-    """A killed parent cannot end its workers; half-made studies would go on beside those of the next run."""
+    """End this worker with its parent; a killed parent cannot end it, and its task would run on beside the next run."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -157,7 +160,7 @@ def _end_with_parent() -> None:
 
 
 def _share_cores(threads: int) -> None:
-    """Leave the other workers their cores, where numba's kernels are installed at all."""
+    """Limit the threads of numba's kernels, if numba is installed, so that all workers get their share of the cores."""
     try:
         import numba
     except ImportError:

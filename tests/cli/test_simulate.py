@@ -61,9 +61,9 @@ def test_a_cohort_is_scored_as_its_truth_says(
     study = out / rows[1]["study"]
     labels = study / "truth" / "labels.nii.gz"
     assert run("score", study / "dicom", "--labels", labels, "-o", tmp_path / "s", monkeypatch=monkeypatch) == 0
-    told = json.loads((study / RECORD).read_text())["ctac_score"]["agatston"]
-    assert told > 0
-    assert float(table(tmp_path / "s" / "results.csv")[0]["agatston"]) == pytest.approx(told, abs=1e-3)
+    true_score = json.loads((study / RECORD).read_text())["ctac_score"]["agatston"]
+    assert true_score > 0
+    assert float(table(tmp_path / "s" / "results.csv")[0]["agatston"]) == pytest.approx(true_score, abs=1e-3)
     capsys.readouterr()
     assert run("info", study / "dicom", "--json", monkeypatch=monkeypatch) == 0
     assert "attenuation-correction" in json.loads(capsys.readouterr().out)[0]["taken"]
@@ -81,7 +81,7 @@ def test_replay_makes_the_same_study_and_resume_keeps_it(tmp_path: Path, monkeyp
     assert table(tmp_path / "first" / "manifest.csv")[0]["status"] == "kept"
 
 
-def test_a_failing_study_is_told_and_gives_status_1(
+def test_a_failing_study_is_reported_and_gives_status_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from ctacal.simulate import cohort
@@ -109,7 +109,7 @@ def test_describe_prints_what_would_be_made(
     ]
 
 
-def test_centres_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_protocols_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("simulate", "--list-centres", monkeypatch=monkeypatch) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in WORDS)
@@ -117,7 +117,7 @@ def test_centres_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--centre", "nowhere"], "no protocol 'nowhere'"),
         (["--centre", "negative.toml"], "tube_current_ma is -3.0"),
@@ -135,7 +135,7 @@ def test_centres_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 )
 def test_wrong_usage_is_one_line_and_status_2(
     arguments: list[str],
-    told: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -146,7 +146,7 @@ def test_wrong_usage_is_one_line_and_status_2(
     (tmp_path / "list.json").write_text("[1]")
     assert run("simulate", *arguments, "-o", "out", monkeypatch=monkeypatch) == 2
     printed = capsys.readouterr()
-    assert told in printed.err
+    assert message in printed.err
     assert len(printed.err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
@@ -156,7 +156,7 @@ def test_a_folder_must_be_given(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert "-o OUT" in capsys.readouterr().err
 
 
-def test_says_what_to_install_where_the_extra_is_missing(
+def test_says_what_to_install_if_the_extra_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("ctacal.cli.simulate.NEEDED", ("numba", "no_such_library"))
@@ -179,33 +179,32 @@ def test_realism_without_reference_scans_says_where_to_put_them(
     assert not (tmp_path / "out").exists()
 
 
-def test_realism_takes_a_scan_and_its_centre(
+def test_realism_takes_a_scan_and_its_protocol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from ctacal.simulate.realism import report
 
-    asked: dict[str, object] = {}
-    monkeypatch.setattr(report, "write_realism", lambda out, **options: asked.update(options, out=out))
+    call: dict[str, object] = {}
+    monkeypatch.setattr(report, "write_realism", lambda out, **options: call.update(options, out=out))
     arguments = ("--realism", "--real", tmp_path / "scan", "--centre", "hawkeye_slow", "-o", tmp_path)
     assert run("simulate", *arguments, monkeypatch=monkeypatch) == 0
-    assert (asked["path"], asked["protocol"], asked["out"]) == (tmp_path / "scan", "hawkeye_slow", tmp_path)
+    assert (call["path"], call["protocol"], call["out"]) == (tmp_path / "scan", "hawkeye_slow", tmp_path)
     assert "realism.html" in capsys.readouterr().out
     assert run("simulate", *arguments, "--centre", "pet_ct_140kvp", monkeypatch=monkeypatch) == 2
 
 
-def test_insert_takes_scan_centre_and_lines(
+def test_insert_takes_scan_protocol_and_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ctacal.simulate.insert import study
-    from ctacal.simulate.output import inserted
+    from ctacal.jobs import simulate
 
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(study, "insert_study", lambda paths, **options: asked.append({"paths": paths, **options}))
-    monkeypatch.setattr(inserted, "write_inserted", lambda *_, **__: {"ctac_score": {"agatston": 12.3}})
-    arguments = ("--insert", "scan", "--centre", "hawkeye_slow", "--lines", "l.json", "-n", 2, "--seed", 3)
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(simulate, "insert_study", lambda paths, **options: calls.append({"paths": paths, **options}))
+    monkeypatch.setattr(simulate, "write_inserted", lambda *_, **__: {"ctac_score": {"agatston": 12.3}})
+    arguments = ("--insert", "scan", "--protocol", "hawkeye_slow", "--lines", "l.json", "-n", 2, "--seed", 3)
     assert run("simulate", *arguments, "-o", tmp_path, monkeypatch=monkeypatch) == 0
-    assert [one["seed"] for one in asked] == [3000000, 3000001]
-    assert (asked[0]["paths"], asked[0]["lines"], asked[0]["protocol"].name) == (
+    assert [call["seed"] for call in calls] == [3000000, 3000001]
+    assert (calls[0]["paths"], calls[0]["lines"], calls[0]["protocol"].name) == (
         [Path("scan")],
         Path("l.json"),
         "hawkeye_slow",
@@ -213,7 +212,7 @@ def test_insert_takes_scan_centre_and_lines(
     assert "inserted-3000001  made  CTAC 12.3" in capsys.readouterr().out
 
 
-def test_a_scan_that_cannot_take_calcium_is_told_and_gives_status_1(
+def test_a_scan_that_cannot_take_calcium_is_reported_and_gives_status_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "gap", ct_series()[:2])
@@ -234,10 +233,10 @@ def test_the_whole_way(tmp_path: Path) -> None:
     assert first[0]["digest"] == again[0]["digest"]
     for row in first:
         study = tmp_path / "first" / row["study"]
-        told = json.loads((study / RECORD).read_text())
+        record = json.loads((study / RECORD).read_text())
         for labels in ("labels.nii.gz", "labels.dcm"):
             command = [program, "score", study / "dicom", "--labels", study / "truth" / labels, "-o", study / "scored"]
             subprocess.run(command, check=True)
             (scored,) = table(study / "scored" / "results.csv")
-            assert float(scored["agatston"]) == pytest.approx(told["ctac_score"]["agatston"], abs=1e-3)
-            assert scored["study_uid"] == told["study_uid"]
+            assert float(scored["agatston"]) == pytest.approx(record["ctac_score"]["agatston"], abs=1e-3)
+            assert scored["study_uid"] == record["study_uid"]

@@ -49,7 +49,7 @@ def test_presets_cover_what_is_in_use() -> None:
     assert max(protocol.collimation_mm for protocol in protocols) > 100, "a cone beam"
 
 
-def test_a_file_of_ones_own(tmp_path: Path) -> None:
+def test_a_file_of_the_user(tmp_path: Path) -> None:
     protocol = load_protocol(own(tmp_path, OWN))
     assert (protocol.name, protocol.kvp, protocol.mas) == ("mine", 120.0, 15.0)
     assert protocol.pixel_mm == pytest.approx(500 / 512)
@@ -59,22 +59,22 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     ("old", "new", "named"),
     [
         ("tube_current_ma = 30.0", "tube_current_ma = -30.0", "tube_current_ma is -30.0, expected above 0"),
-        ("tube_current_ma = 30.0", "", "'tube_current_ma' is missing"),
+        ("tube_current_ma = 30.0", "", "tube_current_ma: missing"),
         ("kvp = 120", "kvp = 12", "kvp is 12.0, expected 60 to 150"),
-        ("kvp = 120", 'kvp = "high"', "kvp is 'high', expected float"),
+        ("kvp = 120", 'kvp = "high"', "kvp: expected a number, got 'high'"),
         ("kvp = 120", "kvp = nan", "kvp is nan"),
-        ("kvp = 120", "kvp = true", "kvp is True, expected float"),
+        ("kvp = 120", "kvp = true", "kvp: expected a number, got True"),
         ("spacing_mm = 3.0", "spacing_mm = 0.0", "spacing_mm is 0.0, expected above 0"),
         ("thickness_mm = 3.0", "thickness_mm = nan", "thickness_mm is nan"),
         ("kvp = 120", "kvp = 120\ngain_error = -0.1", "gain_error is -0.1, expected 0 or more"),
         ("kvp = 120", "kvp = 120\nscatter_corrected = 3.0", "scatter_corrected is 3.0, expected 0 to 2"),
         ("rotation_s = 0.5", "rotation_s = inf", "rotation_s is inf"),
-        ("matrix = 512", "matrix = 512.5", "matrix is 512.5, expected int"),
+        ("matrix = 512", "matrix = 512.5", "matrix: expected a whole number, got 512.5"),
         ("matrix = 512", "matrix = 0", "matrix is 0, expected 16 to 1024"),
         ('kernel = "hann"', 'kernel = "B30"', "kernel is 'B30', expected one of hann"),
-        ("kvp = 120", "kvp = 120\ncolour = 1", "unknown field 'colour'"),
+        ("kvp = 120", "kvp = 120\ncolour = 1", "colour: unknown"),
         ("kvp = 120", "kvp = 120\nhelical = false\npitch = 1.5", "pitch is 1.5"),
-        ("kvp = 120", "kvp = ", "cannot be read"),
+        ("kvp = 120", "kvp = ", "mine.toml: Invalid value"),
     ],
 )
 def test_what_cannot_be_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:
@@ -82,7 +82,7 @@ def test_what_cannot_be_is_named(tmp_path: Path, old: str, new: str, named: str)
         load_protocol(own(tmp_path, OWN.replace(old, new)))
 
 
-def test_an_unknown_centre_names_those_that_are_known() -> None:
+def test_an_unknown_protocol_names_those_that_are_known() -> None:
     with pytest.raises(UsageError, match="spect_ct_2slice"):
         load_protocol("nowhere")
 

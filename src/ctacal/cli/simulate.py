@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ctacal.cli.progress import progress
+from ctacal.cli.progress import progress_bar
 from ctacal.errors import Refusal, UsageError
 
 if TYPE_CHECKING:  # numba takes seconds
-    from ctacal.simulate.cohort import CohortPlan
-    from ctacal.simulate.scanner.protocol import ScannerProtocol
     from ctacal.simulate.study import StudyDescription
 
 NEEDED = ("numba", "spekpy", "xraylib")
@@ -22,7 +20,7 @@ NEEDED = ("numba", "spekpy", "xraylib")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line asks for, as typed."""
+    """The options of the command line."""
 
     out: Path | None = None
     protocols: Sequence[str] = ()
@@ -46,7 +44,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """List, describe or make; returns the exit status: 0 all made, 1 some failed."""
+    """List, describe or make studies; returns the exit status: 0 all made, 1 some failed."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise UsageError(f"the simulator needs {', '.join(missing)}: pip install 'ctacal[simulate]'")
     if options.list_protocols:
@@ -77,37 +75,37 @@ def _realism(options: Options) -> int:
     from ctacal.simulate.realism.report import write_realism
 
     out = _out(options)
-    write_realism(out, path=options.real, protocol=_one_protocol(options), say=lambda what: typer.echo(what, err=True))
+    write_realism(
+        out,
+        path=options.real,
+        protocol=_single_protocol(options),
+        on_step=lambda step: typer.echo(step, err=True),
+    )
     typer.echo(out / "realism.html")
     return 0
 
 
 def _insert(scan: Path, options: Options) -> int:
-    """Calcium into a real scan, once a seed; the scan is refused or taken as a whole."""
-    from ctacal.simulate.cohort import MOST_STUDIES
-    from ctacal.simulate.insert.study import insert_study
-    from ctacal.simulate.output.inserted import write_inserted
+    from ctacal.jobs.simulate import Insertion, insert_calcium
     from ctacal.simulate.scanner.protocol import load_protocol
 
-    out, name, writers = _out(options), _one_protocol(options), _writers(options)
-    protocol = None if name is None else load_protocol(name)
-    seeds = [options.seed * MOST_STUDIES + k for k in range(options.count)]
-    with progress("inserting", len(seeds)) as advance:
-        for seed in seeds:
-            try:
-                study = insert_study(
-                    [scan], seed=seed, protocol=protocol, lines=options.lines, allow_calcium=options.allow_calcium
-                )
-            except Refusal as refusal:
-                typer.echo(f"{scan}  REFUSED  {refusal.reason}")
-                return 1
-            record = write_inserted(study, out / f"inserted-{seed}", seed=seed, writers=writers)
-            typer.echo(f"inserted-{seed}  made  CTAC {record['ctac_score']['agatston']:.1f}")
-            advance()
+    out, name = _out(options), _single_protocol(options)
+    job = Insertion(
+        scan=scan, out=out, protocol=None if name is None else load_protocol(name), seed=options.seed,
+        count=options.count, lines=options.lines, allow_calcium=options.allow_calcium, writers=_writers(options),
+    )  # fmt: skip
+    with progress_bar("inserting", job.count) as advance:
+        try:
+            for number, (study, record) in enumerate(insert_calcium(job), 1):
+                typer.echo(f"{study}  made  CTAC {record['ctac_score']['agatston']:.1f}")
+                advance(number, job.count)
+        except Refusal as refusal:
+            typer.echo(f"{scan}  REFUSED  {refusal.reason}")
+            return 1
     return 0
 
 
-def _one_protocol(options: Options) -> str | None:
+def _single_protocol(options: Options) -> str | None:
     if len(options.protocols) > 1:
         raise UsageError(f"--centre is {', '.join(options.protocols)}, expected one")
     return options.protocols[0] if options.protocols else None
@@ -121,22 +119,18 @@ def _writers(options: Options) -> tuple[str, ...]:
 
 def _out(options: Options) -> Path:
     if options.out is None:
-        raise UsageError("where to? give a folder: -o OUT")
+        raise UsageError("no output folder: give one with -o OUT")
     return options.out
 
 
 def _descriptions(options: Options) -> list["StudyDescription"]:
-    if options.replay:
-        return [_replayed(options.replay)]
-    plan = _plan(options)
-    return [plan.description(k) for k in range(plan.count)]
-
-
-def _plan(options: Options) -> "CohortPlan":
+    from ctacal.jobs.simulate import cohort_protocols, stored_description
     from ctacal.simulate.cohort import CohortPlan
 
-    return CohortPlan(
-        protocols=_protocols(options.protocols),
+    if options.replay:
+        return [stored_description(options.replay)]
+    plan = CohortPlan(
+        protocols=cohort_protocols(options.protocols),
         count=options.count,
         seed=options.seed,
         sex=options.sex,  # type: ignore[arg-type]  # checked there
@@ -144,26 +138,7 @@ def _plan(options: Options) -> "CohortPlan":
         bmi=options.bmi,
         with_deposits=not options.no_calcium,
     )
-
-
-def _protocols(names: Sequence[str]) -> tuple["ScannerProtocol", ...]:
-    from ctacal.simulate.output.simulated import WORDS
-    from ctacal.simulate.scanner.protocol import load_protocol
-
-    return tuple(load_protocol(name) for name in names or WORDS)
-
-
-def _replayed(file: Path) -> "StudyDescription":
-    """The description of a study.json, or what --describe printed."""
-    from ctacal.simulate.study import StudyDescription
-
-    try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-        return StudyDescription.from_json(stored.get("description", stored))
-    except OSError as problem:
-        raise UsageError(f"--replay {file}: {problem.strerror}") from problem
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise UsageError(f"--replay {file}: no study description ({problem})") from problem
+    return [plan.description(k) for k in range(plan.count)]
 
 
 def _make(descriptions: Sequence["StudyDescription"], options: Options) -> int:
@@ -172,17 +147,18 @@ def _make(descriptions: Sequence["StudyDescription"], options: Options) -> int:
     out = _out(options)
     rows = make_cohort(descriptions, out, writers=_writers(options), workers=options.workers, resume=options.resume)
     count = {"made": 0, "kept": 0, "failed": 0}
-    with progress("simulating", len(descriptions)) as advance:
-        for row in rows:
+    with progress_bar("simulating", len(descriptions)) as advance:
+        for number, row in enumerate(rows, 1):
             count[row["status"]] += 1
-            typer.echo(_told(row))
-            advance()
-    told = ", ".join(f"{number} {status}" for status, number in count.items() if number)
-    typer.echo(f"{told}; all listed in {out / MANIFEST}", err=True)
+            typer.echo(_line(row))
+            advance(number, len(descriptions))
+    summary = ", ".join(f"{number} {status}" for status, number in count.items() if number)
+    typer.echo(f"{summary}; all listed in {out / MANIFEST}", err=True)
     return 1 if count["failed"] else 0
 
 
-def _told(row: dict[str, Any]) -> str:
+def _line(row: dict[str, Any]) -> str:
+    """Return the line that is printed of a study."""
     if row["status"] == "failed":
         return f"{row['study']}  FAILED  {row['reason']}"
     scores = f"reference {row['reference_agatston']:.1f} ({row['reference_category']})  CTAC {row['ctac_agatston']:.1f}"

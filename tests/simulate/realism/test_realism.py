@@ -143,18 +143,18 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
         read_real(tmp_path / "nowhere")
 
 
-def test_a_scan_of_ones_own_needs_a_centre(tmp_path: Path) -> None:
+def test_a_scan_of_the_user_needs_a_protocol(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--centre"):
         write_realism(tmp_path, path=tmp_path)
 
 
 def test_missing_reference_scans_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CTACAL_REFERENCE_DATA", str(tmp_path / "nowhere"))
-    said: list[str] = []
+    steps: list[str] = []
     with pytest.raises(UsageError, match="CTACAL_REFERENCE_DATA"):
-        write_realism(tmp_path / "out", say=said.append)
-    assert [line for line in said if "acrin_flt_breast_001_ctac" in line]
-    assert [line for line in said if "qrm_phantom_canon" in line]
+        write_realism(tmp_path / "out", on_step=steps.append)
+    assert [line for line in steps if "acrin_flt_breast_001_ctac" in line]
+    assert [line for line in steps if "qrm_phantom_canon" in line]
 
 
 def test_fewer_views_streak() -> None:
@@ -186,7 +186,7 @@ def test_figures_of_the_real_phantom_are_the_published_ones(reference_data: Path
 
 @pytest.mark.slow
 @pytest.mark.reference
-def test_whole_path_on_a_scan_of_ones_own(reference_data: Path, tmp_path: Path) -> None:
+def test_whole_path_on_a_scan_of_the_user(reference_data: Path, tmp_path: Path) -> None:
     protocol = tmp_path / "mine.toml"
     preset = Path(load_protocol.__code__.co_filename).parent / "protocols" / "pet_ct_140kvp.toml"
     protocol.write_text(preset.read_text().replace("matrix = 512", "matrix = 256"))

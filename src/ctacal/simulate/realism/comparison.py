@@ -163,15 +163,15 @@ def compare(
     protocol: ScannerProtocol,
     *,
     seeds: Sequence[int] = (1, 2, 3),
-    advance: Callable[[str], None] = lambda _: None,
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Measure a real scan and a simulated one for each seed; ``advance`` is told of every step."""
-    advance(f"{scan.name}: measuring the real scan")
+    """Measure a real scan and a simulated one for each seed; ``on_step`` gets a line for every step."""
+    on_step(f"{scan.name}: measuring the real scan")
     real = measure_scan(scan.volume)
     area_cm2 = _body_area_cm2(scan.volume)
     descriptions, simulated, picture = [], [], None
     for seed in seeds:
-        advance(f"{scan.name}: simulating patient {seed}")
+        on_step(f"{scan.name}: simulating patient {seed}")
         description = matched(scan, protocol, seed, area_cm2)
         volume = simulate_study(description).volume
         descriptions.append(description)

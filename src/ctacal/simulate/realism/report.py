@@ -30,8 +30,6 @@ PHANTOM_PARTS = (slice(20, 25), slice(12, 20), slice(31, 34))
 PHANTOM_MIDDLE_MM = (-2.83, -0.85)
 """The middle of the heart's bore in the real scan, (left, posterior)."""
 
-Say = Callable[[str], None]
-
 
 def reference_folder() -> Path:
     """Where the reference scans lie: ``CTACAL_REFERENCE_DATA``, else ``../shared/ct`` beside a checkout."""
@@ -44,7 +42,7 @@ def write_realism(
     path: Path | None = None,
     protocol: str | None = None,
     seeds: Sequence[int] = (1, 2, 3),
-    say: Say = lambda _: None,
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> list[Comparison]:
     """Compare the reference scans, or the scan at ``path`` with simulations with ``protocol``, and write the report.
 
@@ -55,15 +53,15 @@ def write_realism(
     if path is not None:
         if protocol is None:
             raise UsageError("name the preset or TOML file that stands for the scan's protocol: --centre NAME")
-        comparisons = [compare(read_real(path), load_protocol(protocol), seeds=seeds, advance=say)]
+        comparisons = [compare(read_real(path), load_protocol(protocol), seeds=seeds, on_step=on_step)]
         phantom: list[tuple[str, float, float]] = []
     else:
-        comparisons = _references(seeds, notes, say)
-        phantom = _phantom_rows(seeds, notes, say)
+        comparisons = _references(seeds, notes, on_step)
+        phantom = _phantom_rows(seeds, notes, on_step)
         if not comparisons and not phantom:
             raise UsageError(f"no reference scan in {reference_folder()}; set CTACAL_REFERENCE_DATA, or give a scan")
     out.mkdir(parents=True, exist_ok=True)
-    say("water cylinders")
+    on_step("water cylinders")
     water = scan_water(load_protocol(protocol or REFERENCES[0].protocol))
     report = _json(comparisons, water, phantom, notes)
     write_text(out / "realism.json", json.dumps(report, indent=1) + "\n")
@@ -71,16 +69,16 @@ def write_realism(
     return comparisons
 
 
-def _references(seeds: Sequence[int], notes: list[str], say: Say) -> list[Comparison]:
+def _references(seeds: Sequence[int], notes: list[str], on_step: Callable[[str], None]) -> list[Comparison]:
     comparisons = []
     for reference in REFERENCES:
         folder = reference_folder() / reference.folder
         if not folder.is_dir():
             notes.append(f"missing: {reference.folder} ({reference.credit})")
-            say(notes[-1])
+            on_step(notes[-1])
             continue
         real = read_real(folder, name=reference.folder, credit=reference.credit)
-        comparisons.append(compare(real, load_protocol(reference.protocol), seeds=seeds, advance=say))
+        comparisons.append(compare(real, load_protocol(reference.protocol), seeds=seeds, on_step=on_step))
     return comparisons
 
 
@@ -103,14 +101,16 @@ def _json(
 # --- the QRM phantom --------------------------------------------------------------------------------------------------
 
 
-def _phantom_rows(seeds: Sequence[int], notes: list[str], say: Say) -> list[tuple[str, float, float]]:
+def _phantom_rows(
+    seeds: Sequence[int], notes: list[str], on_step: Callable[[str], None]
+) -> list[tuple[str, float, float]]:
     """(name, real, simulated) of each figure of the phantom; none where its scan is missing."""
     folder = reference_folder() / PHANTOM
     if not folder.is_dir():
         notes.append(f"missing: {PHANTOM} ({PHANTOM_CREDIT})")
-        say(notes[-1])
+        on_step(notes[-1])
         return []
-    say("QRM phantom")
+    on_step("QRM phantom")
     real = phantom_figures(read_volume(choose_series(read_studies([folder]).studies[0]).series)[0])
     simulated = [_named(simulate_qrm(load_protocol(PHANTOM_PROTOCOL), seed)) for seed in seeds]
     return [(name, value, float(np.mean([one[name] for one in simulated]))) for name, value in real.items()]

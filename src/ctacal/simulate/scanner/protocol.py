@@ -1,13 +1,11 @@
 """``ScannerProtocol``: a scanner and its CTAC protocol, from a preset or from a user's own TOML file."""
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any, get_type_hints
 
 from ctacal.errors import UsageError
+from ctacal.fields import read_toml
 from ctacal.simulate.scanner.kernel import FAMILIES
 
 PROTOCOLS = Path(__file__).parent / "protocols"
@@ -126,36 +124,13 @@ def protocol_names() -> tuple[str, ...]:
 
 
 def load_protocol(name: str | Path) -> ScannerProtocol:
-    """A preset by its name, or a user's own TOML file by its path.
+    """Load a preset by its name, or a user's own TOML file by its path.
 
-    Raises ``UsageError`` where there is no such protocol, or naming the field that is missing, unknown or impossible.
+    Raises ``UsageError`` if there is no such preset or file, and names a field that is missing, unknown or impossible.
     """
-    file = PROTOCOLS / f"{name}.toml" if str(name) in protocol_names() else Path(name)
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = ", ".join(protocol_names())
-        raise UsageError(f"no protocol {str(name)!r}: expected one of {known}, or a TOML file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise UsageError(f"protocol {str(name)!r} cannot be read: {problem}") from problem
-    return _protocol_of(file.stem, content)
-
-
-def _protocol_of(stem: str, content: Mapping[str, Any]) -> ScannerProtocol:
-    values = {"name": stem, **content}
-    known = {field.name: field for field in fields(ScannerProtocol)}
-    for unknown in sorted(values.keys() - known.keys()):
-        raise UsageError(f"protocol {stem!r}: unknown field {unknown!r}")
-    for name, field in known.items():
-        if name not in values and field.default is MISSING:
-            raise UsageError(f"protocol {stem!r}: the field {name!r} is missing")
-    types = get_type_hints(ScannerProtocol)
-    return ScannerProtocol(**{name: _checked(stem, name, types[name], value) for name, value in values.items()})
-
-
-def _checked(stem: str, name: str, kind: type, value: object) -> Any:
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise UsageError(f"protocol {stem!r}: {name} is {value!r}, expected {kind.__name__}")
-    return value
+    if str(name) in protocol_names():
+        return read_toml(ScannerProtocol, PROTOCOLS / f"{name}.toml", name=str(name))
+    file = Path(name)
+    if not file.exists():
+        raise UsageError(f"no protocol {str(name)!r}: expected one of {', '.join(protocol_names())}, or a TOML file")
+    return read_toml(ScannerProtocol, file, name=file.stem)
