@@ -42,6 +42,12 @@ class Estimate:
         return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
+def normal_estimate(estimate: float, error: float, method: str, n: int) -> Estimate:
+    """Return the estimate with an interval of ``Z`` standard errors to each side."""
+    reason = "" if error > 0 else "nothing varies: the interval has no width"
+    return Estimate(float(estimate), float(estimate - Z * error), float(estimate + Z * error), method, n, reason)
+
+
 def proportion(successes: int, n: int, reason_if_none: str = "no studies") -> Estimate:
     """Return a share with its interval by Wilson EB, J Am Stat Assoc 1927;22:209-212 (no continuity correction).
 

@@ -119,7 +119,7 @@ def test_nested_models_and_joint_test_as_r() -> None:
     assert (gain.statistic, gain.df) == (pytest.approx(MORE["rossi_nested"]["lr"], rel=1e-11), 4)
     wald = joint_wald(larger, ["race", "wexp", "mar", "paro"])
     assert wald.statistic == pytest.approx(MORE["rossi_nested"]["wald"], rel=1e-12)
-    with pytest.raises(ValueError, match="larger one second"):
+    with pytest.raises(ValueError, match="larger model second"):
         compare(larger, smaller)
 
 

@@ -1,4 +1,4 @@
-"""Whether risks are right: Brier score, index of prediction accuracy, observed against expected, calibration."""
+"""Calibration and accuracy of risks: Brier score, index of prediction accuracy, observed / expected, calibration."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,15 @@ from ctacal.arrays import Floats
 from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.survival.censoring import censoring, influence_through_censoring
 from ctacal.statistics.survival.cox import NoModel, cox
-from ctacal.statistics.survival.discrimination import Influenced, difference, single, small_sample, undefined
+from ctacal.statistics.survival.influence import (
+    Influenced,
+    paired_difference,
+    small_sample,
+    with_interval,
+    without_estimate,
+)
 from ctacal.statistics.survival.kaplan_meier import kaplan_meier, last_known_risk, life_table
-from ctacal.statistics.survival.reclassification import checked_risk, free_at, why_undefined
+from ctacal.statistics.survival.risks import checked_risk, free_at, why_undefined
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 BRIER = "Brier score, inverse probability of censoring weights"
@@ -24,10 +30,10 @@ SLOPE = "calibration slope: Cox coefficient of log(-log(1 - risk)), follow-up en
 
 @dataclass(frozen=True, slots=True)
 class CalibrationGroup:
-    """Patients of neighbouring risks: what was predicted, what happened."""
+    """A group of patients with similar risks: the predicted and the observed risk."""
 
     lowest: float
-    """Risk in the group."""
+    """Lowest risk in the group."""
     highest: float
     n: int
     predicted: float
@@ -37,45 +43,52 @@ class CalibrationGroup:
 
 
 def brier_score(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
-    """Mean of (event by the horizon - risk)^2 over the patients, those who are known weighted for those who are not.
+    """Return the mean of (event by the horizon - risk)^2, weighted for the patients whose outcome is not known.
 
-    (1 - risk)^2 / G(t-) with the event at t, risk^2 / G(horizon-) if followed to the horizon without, else 0; over n
-    (Graf E et al., Stat Med 1999;18:2529-2545; Gerds TA, Schumacher M, Biom J 2006;48:1029-1040). The interval includes
-    that G is estimated; as R's riskRegression. Raises ``ValueError`` where a risk is no probability.
+    (1 - risk)^2 / G(t-) if the event is at t, risk^2 / G(horizon-) if followed to the horizon without it, else 0; over
+    n (Graf E et al., Stat Med 1999;18:2529-2545; Gerds TA, Schumacher M, Biom J 2006;48:1029-1040). The interval allows
+    for the estimation of G; as R's riskRegression. Raises ``ValueError`` if a risk is no probability.
     """
-    return single(_brier(data, checked_risk(data, risk), horizon), f"{BRIER} at {horizon:g} {data.unit}", data.n)
+    return with_interval(_brier(data, checked_risk(data, risk), horizon), f"{BRIER} at {horizon:g} {data.unit}", data.n)
 
 
 def brier_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float) -> Estimate:
-    """The Brier score of ``risk`` minus that of ``other``, on the same patients (paired): below 0 is better."""
-    both = [_brier(data, checked_risk(data, one), horizon) for one in (risk, other)]
-    return difference(both[0], both[1], f"{BRIER} at {horizon:g} {data.unit}", data.n)
+    """Return the Brier score of ``risk`` minus that of ``other``, on the same patients (paired): below 0 is better."""
+    both = [_brier(data, checked_risk(data, each), horizon) for each in (risk, other)]
+    return paired_difference(both[0], both[1], f"{BRIER} at {horizon:g} {data.unit}", data.n)
 
 
 def prediction_accuracy(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
-    """1 - Brier score / Brier score of the Kaplan-Meier risk, the same for all (Kattan MW, Gerds TA, Diagn Progn Res
-    2018;2:7): 1 is perfect, 0 no better than the average. Interval from the influence of each patient on the ratio.
+    """Return 1 - Brier score / Brier score of the Kaplan-Meier risk, which is the same for all patients.
+
+    1 is perfect, 0 no better than the average (Kattan MW, Gerds TA, Diagn Progn Res 2018;2:7). The interval is from the
+    influence of each patient on the ratio.
     """
     method = f"{ACCURACY}, at {horizon:g} {data.unit}"
     own = _brier(data, checked_risk(data, risk), horizon)
     if own.reason:
-        return single(own, method, data.n)
+        return with_interval(own, method, data.n)
     null = null_brier(data, horizon)
     ratio = own.estimate / null.estimate
     influence = -(own.influence - ratio * null.influence) / null.estimate
-    return single(Influenced(1 - ratio, influence), method, data.n, low=-np.inf)
+    return with_interval(Influenced(1 - ratio, influence), method, data.n, low=-np.inf)
 
 
 def null_brier(data: SurvivalData, horizon: float) -> Influenced:
-    """Of the Kaplan-Meier risk; that it is estimated adds nothing, for it is where the score is least."""
+    """Return the Brier score of the Kaplan-Meier risk.
+
+    The estimation of that risk adds nothing to the variance, since the score has its minimum there.
+    """
     reason = why_undefined(data, horizon)
-    return undefined(reason) if reason else _brier(data, np.full(data.n, last_known_risk(data, horizon)), horizon)
+    return (
+        without_estimate(reason) if reason else _brier(data, np.full(data.n, last_known_risk(data, horizon)), horizon)
+    )
 
 
 def _brier(data: SurvivalData, risk: Floats, horizon: float) -> Influenced:
     reason = why_undefined(data, horizon)
     if reason:
-        return undefined(reason)
+        return without_estimate(reason)
     own = censoring(data)
     case, control = data.event & (data.time <= horizon), free_at(data, horizon)
     ticks = own.ticks_before(np.minimum(data.time, horizon))
@@ -87,7 +100,7 @@ def _brier(data: SurvivalData, risk: Floats, horizon: float) -> Influenced:
 
 
 def observed_risk(data: SurvivalData, horizon: float) -> Influenced:
-    """1 - Kaplan-Meier at the horizon, with each patient's influence on it (their squares sum to Greenwood's)."""
+    """Return 1 - Kaplan-Meier at the horizon with each patient's influence (squares sum to Greenwood's variance)."""
     times, at_risk, events, _ = life_table(data)
     counted = int(np.searchsorted(times, horizon, side="right"))
     staying = at_risk - events
@@ -102,9 +115,10 @@ def observed_risk(data: SurvivalData, horizon: float) -> Influenced:
 
 
 def observed_expected(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
-    """(1 - Kaplan-Meier at the horizon) / mean risk: calibration in the large, 1 is right, above 1 risks are too low.
+    """Return (1 - Kaplan-Meier at the horizon) / mean risk: calibration in the large.
 
-    McLernon DJ et al., Ann Intern Med 2023;176:105-114. Raises as ``brier_score``.
+    1 is ideal; above 1 the risks are too low. McLernon DJ et al., Ann Intern Med 2023;176:105-114. Raises as
+    ``brier_score``.
     """
     values, method = checked_risk(data, risk), f"{EXPECTED}, at {horizon:g} {data.unit}"
     reason = why_undefined(data, horizon)
@@ -118,10 +132,10 @@ def observed_expected(data: SurvivalData, risk: ArrayLike, horizon: float) -> Es
 
 
 def calibration_intercept(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
-    """a such that the mean of 1 - exp(-exp(a + log(-log(1 - risk)))) is 1 - Kaplan-Meier at the horizon; 0 is right.
+    """Return a such that the mean of 1 - exp(-exp(a + log(-log(1 - risk)))) is 1 - Kaplan-Meier at the horizon.
 
-    Above 0 risks are too low. The moment form of the regression on the complementary log-log scale with the risk as
-    offset (McLernon DJ et al., Ann Intern Med 2023;176:105-114). Raises as ``brier_score``.
+    0 is ideal; above 0 the risks are too low. This is the moment form of the regression on the complementary log-log
+    scale with the risk as offset (McLernon DJ et al., Ann Intern Med 2023;176:105-114). Raises as ``brier_score``.
     """
     values, method = checked_risk(data, risk), f"{INTERCEPT}, at {horizon:g} {data.unit}"
     reason = why_undefined(data, horizon)
@@ -139,13 +153,13 @@ def calibration_intercept(data: SurvivalData, risk: ArrayLike, horizon: float) -
     shifted = np.exp(shift) * hazard
     recalibrated, growth = 1 - np.exp(-shifted), (shifted * np.exp(-shifted)).mean()
     influence = (observed.influence - (recalibrated - recalibrated.mean()) / data.n) / growth
-    return single(Influenced(shift, influence), method, data.n, low=-np.inf, high=np.inf)
+    return with_interval(Influenced(shift, influence), method, data.n, low=-np.inf, high=np.inf)
 
 
 def calibration_slope(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
-    """Coefficient of log(-log(1 - risk)) in a Cox model of the follow-up up to the horizon, with Wald's interval.
+    """Return the coefficient of log(-log(1 - risk)) in a Cox model of follow-up to the horizon, with Wald's interval.
 
-    1 is right; below 1 the risks are too extreme (van Houwelingen HC, Stat Med 2000;19:3401-3415). Raises as
+    1 is ideal; below 1 the risks are too extreme (van Houwelingen HC, Stat Med 2000;19:3401-3415). Raises as
     ``brier_score``.
     """
     values, method = checked_risk(data, risk), f"{SLOPE}, at {horizon:g} {data.unit}"
@@ -170,9 +184,9 @@ def _no_log_log(risk: Floats) -> str:
 def calibration_groups(
     data: SurvivalData, risk: ArrayLike, horizon: float, groups: int = 10
 ) -> tuple[CalibrationGroup, ...]:
-    """Patients in groups of about equal size by rising risk, equal risks together: mean risk and what happened.
+    """Return predicted and observed risk in groups of about equal size by rising risk, equal risks together.
 
-    Groups that ties leave empty are not there. Raises as ``brier_score``, and for fewer than 1 group.
+    Groups that ties leave empty are omitted. Raises as ``brier_score``, and for fewer than 1 group.
     """
     if groups < 1:
         raise ValueError(f"expected 1 group or more, got {groups}")
@@ -181,7 +195,7 @@ def calibration_groups(
         return ()
     inner = np.quantile(values, np.arange(1, groups) / groups)
     place = np.searchsorted(inner, values, side="left")
-    return tuple(_group(data.take(place == one), values[place == one], horizon) for one in np.unique(place))
+    return tuple(_group(data.take(place == group), values[place == group], horizon) for group in np.unique(place))
 
 
 def _group(data: SurvivalData, risk: Floats, horizon: float) -> CalibrationGroup:

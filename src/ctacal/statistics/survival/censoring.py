@@ -1,6 +1,7 @@
-"""Weights that stand in for the patients whose follow-up ended: 1 / G, G the survival of the censoring.
+"""Inverse probability of censoring weights: 1 / G, G the Kaplan-Meier survival of the censoring.
 
-The influence of a patient on a weighted figure includes the one through G: intervals then hold for an estimated G.
+The influence of a patient on a weighted statistic includes the influence through G, so that intervals allow for the
+estimation of G.
 """
 
 from dataclasses import dataclass
@@ -14,24 +15,24 @@ from ctacal.statistics.survival.survival_data import SurvivalData
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Censoring:
-    """Kaplan-Meier of the censoring: at one time events come before ends of follow-up (as in R's prodlim)."""
+    """Kaplan-Meier of the censoring: at equal times events come before ends of follow-up (as in R's prodlim)."""
 
     times: Floats
     """(k,) distinct times of follow-up, rising."""
     at_risk: Floats
-    """(k,) still followed once the events of the time are counted."""
+    """(k,) patients still followed after the events of that time."""
     survival: Floats
-    """(k + 1,): 1, then after each time."""
+    """(k + 1,): 1, then the survival after each time."""
     growth: Floats
-    """(k + 1,): how far log G rises with one more patient at risk, summed up to each time."""
+    """(k + 1,): rise of log G for one more patient at risk, summed up to each time."""
 
     def ticks_before(self, time: Floats) -> Ints:
-        """How many times lie before each of these."""
+        """Return how many of ``times`` lie before each of these."""
         return np.searchsorted(self.times, time, side="left").astype(np.int64)
 
 
 def censoring(data: SurvivalData) -> Censoring:
-    """G of these patients; ``ticks`` index its ``survival``."""
+    """Estimate G from these patients."""
     times, at_risk, events, leaving = life_table(data)
     exposed, censored = at_risk - events, leaving - events
     staying = exposed - censored
@@ -43,10 +44,10 @@ def censoring(data: SurvivalData) -> Censoring:
 
 
 def influence_through_censoring(data: SurvivalData, own: Censoring, ticks: Ints, value: Floats) -> Floats:
-    """(n,): d / dw_k of sum over i of value_i log G_i, w_k the weight of a patient, G_i after ``ticks`` (n,) times.
+    """Return (n,): d / dw_k of sum over i of value_i log G_i, with w_k the weight of a patient.
 
-    log G falls by log(1 - censored / at risk) at each time: one more at risk raises it by c / (Y (Y - c)), one more
-    censored there lowers it by 1 / Y.
+    G_i is G after ``ticks`` (n,) times. With Y at risk and c censored, log G falls by log(1 - c / Y) at each time: one
+    more patient at risk raises it by c / (Y (Y - c)), one more censored there lowers it by 1 / Y.
     """
     k = len(own.times)
     sums = np.bincount(ticks, weights=value, minlength=k + 1)

@@ -1,6 +1,6 @@
 """Competing risks: cumulative incidence (Aalen-Johansen) and the Fine-Gray model of the subdistribution hazard.
 
-An event has a cause: 0 censored, 1 of interest, any other number competes with it.
+Each patient has a cause: 0 for censored, 1 for the event of interest, any other number for a competing event.
 """
 
 from collections.abc import Sequence
@@ -17,31 +17,32 @@ from ctacal.statistics.survival.cox import NoModel
 METHOD = "Fine-Gray model, robust interval"
 
 ITERATIONS = 50
+"""Most iterations of a fit."""
 
 SEPARATED = 10.0
-"""A log hazard ratio per standard deviation beyond this is no estimate: the covariate separates (own choice)."""
+"""Log hazard ratio per standard deviation beyond which a covariate is taken to separate the patients (own choice)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CumulativeIncidence:
-    """The share that has had the event of interest by a time, where other events compete: a step function."""
+    """The share of patients with the event of interest by a time, if other events compete: a step function."""
 
     times: Floats
-    """(k,): when an event of any cause was seen, ascending; the first is 0."""
+    """(k,): times of events of any cause, rising; the first is 0."""
     incidence: Floats
-    """(k,): from the step at ``times`` on."""
+    """(k,): incidence from each of ``times`` to the next."""
     variance: Floats
-    """(k,): by Aalen O, Ann Stat 1978;6:534-545, as R's cmprsk gives it."""
+    """(k,): by Aalen O, Ann Stat 1978;6:534-545, as in R's cmprsk."""
     n: int
     events: int
-    """Of interest."""
+    """Number of events of interest."""
 
     def at(self, time: ArrayLike) -> Floats:
-        """The incidence at times of any shape."""
+        """Return the incidence at times of any shape."""
         return self.incidence[self._step(time)]
 
     def interval(self, time: ArrayLike) -> tuple[Floats, Floats]:
-        """Low and high of the 95 % interval, on the scale of log(-log(1 - incidence)); both 0 before the first event.
+        """Return the ends of the 95 % interval, from the scale of log(-log(1 - incidence)); 0 before the first event.
 
         Source: Choudhury JB, Stat Med 2002;21:1129-1144.
         """
@@ -58,10 +59,10 @@ class CumulativeIncidence:
 
 
 def cumulative_incidence(time: ArrayLike, cause: ArrayLike) -> CumulativeIncidence:
-    """The incidence of cause 1 from times (n,) > 0 in any unit and causes (n,).
+    """Return the incidence of cause 1 from times (n,) >= 0 in any unit and causes (n,).
 
     F(t) = sum over s <= t of S(s-) d1(s) / n(s), S the Kaplan-Meier survival free of any event (Aalen-Johansen).
-    Raises ``ValueError`` where the two differ in length, or a time is no number of 0 or more.
+    Raises ``ValueError`` if they differ in length, or a time is not a number of 0 or more.
     """
     t, c = _checked(time, cause)
     moments, first = np.unique(t, return_inverse=True)
@@ -81,10 +82,10 @@ def cumulative_incidence(time: ArrayLike, cause: ArrayLike) -> CumulativeInciden
 
 
 def _aalen_variance(incidence: Floats, before: Floats, wanted: Floats, any_event: Floats, at_risk: Floats) -> Floats:
-    """At each step: sum over s of (F(t) - F(s))^2 a + b - 2 (F(t) - F(s)) c, multiplied out into running sums.
+    """Return at each step the sum over s of (F(t) - F(s))^2 a + b - 2 (F(t) - F(s)) c, from running sums.
 
-    a = d / ((n-1)(n-d)), b = S^2 d1 (n-d1) / (n^2 (n-1)), c = S d1 (n-d1) / (n (n-d)(n-1)). The last one at risk
-    adds nothing: there n-1 or n-d is 0.
+    a = d / ((n-1)(n-d)), b = S^2 d1 (n-d1) / (n^2 (n-1)), c = S d1 (n-d1) / (n (n-d)(n-1)). The last patient at
+    risk adds nothing, since n-1 or n-d is 0.
     """
     some_left = (at_risk > 1) & (at_risk > any_event)
     n = np.where(some_left, at_risk, 3.0)
@@ -105,9 +106,9 @@ class FineGray:
     coefficients: Floats
     """(p,): log subdistribution hazard ratios."""
     covariance: Floats
-    """(p, p): robust, with the share of the estimated censoring distribution (Fine and Gray 1999, section 5)."""
+    """(p, p): robust, allowing for the estimation of the censoring distribution (Fine and Gray 1999, section 5)."""
     log_likelihood: float
-    """Partial."""
+    """Log partial likelihood."""
     method: str
     n: int
     events: int
@@ -115,30 +116,30 @@ class FineGray:
 
     @property
     def standard_errors(self) -> Floats:
-        """(p,)."""
+        """Standard errors of the coefficients (p,)."""
         return np.asarray(np.sqrt(np.diag(self.covariance)), np.float64)
 
     def hazard_ratio(self, place: int) -> Estimate:
-        """exp(coefficient) for one unit of a covariate: the subdistribution hazard ratio."""
+        """Return the subdistribution hazard ratio for one unit of a covariate, exp(coefficient)."""
         middle, half = self.coefficients[place], Z * self.standard_errors[place]
         low, estimate, high = (float(end) for end in np.exp([middle - half, middle, middle + half]))
         return Estimate(estimate, low, high, f"subdistribution hazard ratio, {self.method}", self.n)
 
     @property
     def p_values(self) -> Floats:
-        """(p,): Wald tests, two-sided."""
+        """Two-sided p values of Wald's test (p,)."""
         return np.asarray(2 * stats.norm.sf(np.abs(self.coefficients / self.standard_errors)))
 
 
 def fine_gray(
     time: ArrayLike, cause: ArrayLike, covariates: ArrayLike, names: Sequence[str] | None = None
 ) -> FineGray | NoModel:
-    """Fit it to times (n,), causes (n,) and covariates (n, p); Breslow's likelihood for ties, as R's cmprsk.
+    """Fit the model to times (n,), causes (n,) and covariates (n, p), ties by Breslow, as R's cmprsk.
 
     Patients with a competing event stay at risk with the weight G(t-) / G(T-), G the Kaplan-Meier survival of not
-    being censored. Fine JP, Gray RJ, J Am Stat Assoc 1999;94:496-509. Nothing of interest that happened, a covariate
-    that does not vary, covariates that determine one another, and separation give a ``NoModel`` with the reason.
-    Raises ``ValueError`` where shapes differ or a value is not finite.
+    being censored. Fine JP, Gray RJ, J Am Stat Assoc 1999;94:496-509. Without events of interest, or if a
+    covariate does not vary, covariates are collinear, or they separate, return ``NoModel`` with the reason.
+    Raises ``ValueError`` if shapes differ or a value is not finite.
     """
     t, c = _checked(time, cause)
     x = np.asarray(covariates, np.float64)
@@ -146,7 +147,7 @@ def fine_gray(
         raise ValueError(f"covariates must be finite, ({len(t)}, p); got shape {x.shape}")
     labels = tuple(names) if names is not None else tuple(f"x{j + 1}" for j in range(x.shape[1]))
     scale, counts = x.std(axis=0), (len(t), int((c == 1).sum()), int(((c != 0) & (c != 1)).sum()))
-    if reason := _why_not(x, scale, labels, counts[1]):
+    if reason := _no_model_reason(x, scale, labels, counts[1]):
         return NoModel(reason, METHOD, *counts[:2])
     risk = _SubdistributionRisk(t, c, (x - x.mean(axis=0)) / scale)
     beta, slope, reason = _newton(risk)
@@ -158,13 +159,13 @@ def fine_gray(
     return FineGray(labels, beta / scale, covariance, slope.log_likelihood, METHOD, *counts)
 
 
-def _why_not(x: Floats, scale: Floats, names: Sequence[str], events: int) -> str:
+def _no_model_reason(x: Floats, scale: Floats, names: Sequence[str], events: int) -> str:
     if not events:
         return "no event of interest"
     if not len(names):
         return "no covariates"
-    still = np.flatnonzero(scale <= 1e-12 * np.maximum(1, np.abs(x).max(axis=0)))
-    return f"{names[still[0]]} is the same in all patients" if still.size else ""
+    constant = np.flatnonzero(scale <= 1e-12 * np.maximum(1, np.abs(x).max(axis=0)))
+    return f"{names[constant[0]]} is the same in all patients" if constant.size else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ class _Slope:
 
 
 class _SubdistributionRisk:
-    """The partial likelihood; patients sorted by time, all sums over them running ones: O(n p) memory and time."""
+    """The partial likelihood of patients sorted by time, from running sums in O(n p) memory and time."""
 
     def __init__(self, time: Floats, cause: Ints, x: Floats) -> None:
         order = np.argsort(time, kind="stable")
@@ -183,7 +184,7 @@ class _SubdistributionRisk:
         t, c = time[order], cause[order]
         self.is_event, self.is_competing, self.is_censored = c == 1, (c != 0) & (c != 1), c == 0
         self.moments, self.place, counts = np.unique(t, return_inverse=True, return_counts=True)
-        self.first = np.concatenate([[0], np.cumsum(counts)[:-1]])  # patient that opens each moment
+        self.first = np.concatenate([[0], np.cumsum(counts)[:-1]])  # index of the first patient of each moment
         self.at_risk = (len(t) - self.first).astype(np.float64)
         self.deaths = self._by_moment(self.is_event.astype(np.float64))
         self.censored = self._by_moment(self.is_censored.astype(np.float64))
@@ -194,26 +195,26 @@ class _SubdistributionRisk:
         return np.add.reduceat(values, self.first, axis=0)
 
     def _at_risk_sum(self, values: Floats) -> Floats:
-        """Of (n,) or (n, p), weighted, over those at risk at each moment."""
+        """Return the weighted sum of (n,) or (n, p) values over those at risk at each moment."""
         moments = self._by_moment(values)
         later = np.cumsum(moments[::-1], axis=0)[::-1]
         gone = self._gone_before(values)
         return later + (self.free * gone.T).T
 
     def _gone_before(self, values: Floats) -> Floats:
-        """Sum over those with a competing event before each moment, of values / G(T-)."""
+        """Return the sum of values / G(T-) over those with a competing event before each moment."""
         moments = self._by_moment((self.heavier * values.T).T)
         return np.asarray(np.cumsum(moments, axis=0) - moments)
 
     def _exposure(self, steps: Floats) -> Floats:
-        """(n,) or (n, p): the weighted sum over the moments when a patient is at risk of (moments,) or (moments, p)."""
+        """Return for each patient the weighted sum of steps (moments,) or (moments, p) over the moments at risk."""
         until = np.cumsum(steps, axis=0)
         weighted = np.cumsum((self.free * steps.T).T[::-1], axis=0)[::-1]
         after = np.concatenate([weighted[1:], np.zeros_like(weighted[:1])])
         return np.asarray(until[self.place] + (self.heavier * after[self.place].T).T)
 
     def _parts(self, beta: Floats) -> tuple[Floats, Floats, Floats]:
-        """Relative risks (n,), hazard steps (moments,), mean covariates at risk (moments, p)."""
+        """Return relative risks (n,), hazard steps (moments,) and mean covariates at risk (moments, p)."""
         risk = np.exp(self.x @ beta)
         total = self._at_risk_sum(risk)
         mean = self._at_risk_sum(risk[:, None] * self.x) / total[:, None]
@@ -230,7 +231,7 @@ class _SubdistributionRisk:
         return _Slope(likelihood, score, information)
 
     def influence(self, beta: Floats) -> Floats:
-        """(n, p): eta + psi of Fine and Gray: each patient's share in the score, and in the censoring distribution."""
+        """Return (n, p): Fine and Gray's eta + psi, the influence through the score and through the censoring."""
         risk, hazard, mean = self._parts(beta)
         eta = np.where(self.is_event[:, None], self.x - mean[self.place], 0.0)
         eta -= risk[:, None] * (self.x * self._exposure(hazard)[:, None] - self._exposure(hazard[:, None] * mean))
@@ -241,7 +242,7 @@ class _SubdistributionRisk:
         return eta + psi
 
     def _censoring_ratio(self, risk: Floats, hazard: Floats, mean: Floats) -> Floats:
-        """(moments, p): q(u): what a censoring at u changes in the weights of those with an earlier competing event."""
+        """Return (moments, p): q(u), the effect of a censoring at u on the weights of earlier competing events."""
         steps = (self.free * hazard)[:, None]
         later = [np.cumsum(values[::-1], axis=0)[::-1] for values in (steps, steps * mean)]
         gone = self._gone_before(risk)[:, None]
@@ -249,23 +250,23 @@ class _SubdistributionRisk:
 
 
 def _newton(risk: _SubdistributionRisk) -> tuple[Floats, _Slope, str]:
-    """Coefficients of the standardised covariates, the likelihood there, and why they are none."""
+    """Return coefficients of the standardised covariates, the likelihood there, and why there is no maximum."""
     beta = np.zeros(risk.x.shape[1])
-    now = risk.at(beta)
+    current = risk.at(beta)
     for _ in range(ITERATIONS):
-        if np.linalg.cond(now.information) > 1e12:
+        if np.linalg.cond(current.information) > 1e12:
             break
-        step = np.linalg.solve(now.information, now.score)
+        step = np.linalg.solve(current.information, current.score)
         following = risk.at(beta + step)
-        while not following.log_likelihood >= now.log_likelihood - 1e-9 and np.abs(step).max() > 1e-12:
+        while not following.log_likelihood >= current.log_likelihood - 1e-9 and np.abs(step).max() > 1e-12:
             step = step / 2
             following = risk.at(beta + step)
-        beta, now = beta + step, following
+        beta, current = beta + step, following
         if np.abs(beta).max() > SEPARATED:
             break
         if np.abs(step).max() < 1e-9:
-            return beta, now, ""
-    return beta, now, "covariates determine one another, or separate those with the event from those without"
+            return beta, current, ""
+    return beta, current, "covariates are collinear, or separate the patients with the event from those without"
 
 
 def _checked(time: ArrayLike, cause: ArrayLike) -> tuple[Floats, Ints]:

@@ -1,4 +1,4 @@
-"""The compiled count of concordant pairs, by a tree of sums over the ranks of risk: n log n."""
+"""Compiled count of concordant pairs, by a tree of sums over the ranks of risk, in n log n."""
 
 import numpy as np
 from numba import njit
@@ -16,7 +16,7 @@ def _insert(tree: Floats, rank: int, weight: float) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _below(tree: Floats, rank: int) -> float:
-    """The weight at ranks below."""
+    """Return the weight at lower ranks."""
     total, place = 0.0, rank
     while place > 0:
         total += tree[place]
@@ -26,7 +26,7 @@ def _below(tree: Floats, rank: int) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _count_as_first(time: Floats, event: Mask, rank: Ints, weight: Floats, ranks: int, as_first: Floats) -> None:
-    """Against all who were followed longer: they are in the tree, by falling time."""
+    """Count each patient with the event against all who were followed longer: the tree holds them, by falling time."""
     n = len(time)
     tree, inside = np.zeros(ranks + 1), 0.0
     i = 0
@@ -51,7 +51,7 @@ def _count_as_first(time: Floats, event: Mask, rank: Ints, weight: Floats, ranks
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _count_as_later(time: Floats, event: Mask, rank: Ints, weight: Floats, ranks: int, as_later: Floats) -> None:
-    """Against all who had the event before: they are in the tree with their weight, by rising time."""
+    """Count each patient against all who had the event before: the tree holds their weights, by rising time."""
     tree, inside = np.zeros(ranks + 1), 0.0
     last = len(time)
     while last > 0:
@@ -76,11 +76,12 @@ def _count_as_later(time: Floats, event: Mask, rank: Ints, weight: Floats, ranks
 def pair_sums(
     time: Floats, event: Mask, rank: Ints, weight: Floats, ranks: int, as_first: Floats, as_later: Floats
 ) -> None:
-    """Fill ``as_first`` and ``as_later`` (n, 2): concordant pairs (ties of risk a half) and all pairs of each patient.
+    """Fill ``as_first`` and ``as_later`` (n, 2): concordant pairs (ties of risk count a half) and all pairs of each
+    patient.
 
-    A pair counts where one had the event while the other was followed longer, or to the same time without the event;
-    concordant where the first of them had the higher rank of risk. It counts with the ``weight`` of the first. Rows by
-    falling time, at one time those without the event first; ``rank`` from 0.
+    A pair counts if the first had the event while the other was followed longer, or to the same time without the event.
+    It is concordant if the first had the higher rank of risk, and has the ``weight`` of the first. Rows are sorted by
+    falling time, at equal times those without the event first; ``rank`` counts from 0.
     """
     _count_as_first(time, event, rank, weight, ranks, as_first)
     _count_as_later(time, event, rank, weight, ranks, as_later)

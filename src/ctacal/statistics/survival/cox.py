@@ -1,4 +1,4 @@
-"""Cox's proportional hazards model: fit, tests, baseline hazard, predictions."""
+"""Cox's proportional hazards model: fit, tests, baseline hazard, predictions, residuals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,17 +18,16 @@ from ctacal.statistics.survival.survival_data import SurvivalData
 Ties = Literal["efron", "breslow"]
 
 PRECISION = 1e-16
-"""What the log-likelihood may still gain before the last step of a fit: the coefficients then hold to rounding."""
+"""Gain of log-likelihood before the last step of a fit: the coefficients are then exact to rounding."""
 
-_ENDLESS = 1e-3
-"""Standard deviations of the covariate: a last step above this leads to no maximum, which is reached ever faster."""
+_DIVERGING = 1e-3
+"""Size of a last step, in standardised covariates, above which the coefficient has no finite maximum."""
 
-
-_THERE = 1e-22
-"""A last step that gains less than this moves coefficients by 1e-11 errors: what was summed before it still holds."""
+_NEGLIGIBLE = 1e-22
+"""Gain of a last step below which the log-likelihood before it still holds (coefficients move by 1e-11 errors)."""
 
 _MANY = 50_000
-"""Patients from which on a fit first looks at a tenth of them (own measurements)."""
+"""Number of patients above which a fit starts from the fit to a tenth of them (own measurements)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class NoModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Design:
-    """Covariates standardised and sorted by falling time, as ``risk_sets`` takes them."""
+    """Standardised covariates sorted by falling time, as the functions of ``risk_sets`` need them."""
 
     order: Ints
     time: Floats
@@ -52,17 +51,17 @@ class Design:
     x: Floats
     """(n, p) standardised."""
     start: Ints
-    """(ticks + 1,) where each distinct time begins."""
+    """(ticks + 1,) the row at which each distinct time begins."""
     centre: Floats
     scale: Floats
 
     @property
     def ticks(self) -> Floats:
-        """Distinct times, falling."""
+        """The distinct times, falling."""
         return self.time[self.start[:-1]]
 
     def standardised(self, covariates: Floats) -> Floats:
-        """(m, p): in this design's standard deviations from its means."""
+        """Return (m, p) in this design's standard deviations from its means."""
         scaled: Floats = (covariates - self.centre) / self.scale
         return scaled
 
@@ -107,7 +106,7 @@ class CoxModel:
         return self.design.centre
 
     def place(self, name: str | int) -> int:
-        """Where a covariate stands; ``ValueError`` where there is none of that name."""
+        """Return the index of a covariate; raise ``ValueError`` if none has that name."""
         if isinstance(name, str):
             if name not in self.names:
                 raise ValueError(f"the model has no covariate {name!r}, only {', '.join(self.names)}")
@@ -115,12 +114,12 @@ class CoxModel:
         return name
 
     def hazard_ratio(self, name: str | int) -> Estimate:
-        """exp(coefficient) for one unit of a covariate, with Wald's interval."""
+        """Return the hazard ratio for one unit of a covariate, exp(coefficient), with Wald's interval."""
         j = self.place(name)
         return _ratio(float(self.coefficient[j]), float(self.error[j]), self.method, self.n)
 
     def linear_predictor(self, covariates: ArrayLike) -> Floats:
-        """(m,) of (m, p): log hazard ratio against a patient with the mean of every covariate."""
+        """Return (m,) for (m, p): the log hazard ratio to a patient with the mean of every covariate."""
         predictor: Floats = self.design.standardised(_matrix(covariates, len(self.names))) @ self.beta
         return predictor
 
@@ -133,12 +132,12 @@ def cox(
     ties: Ties = "efron",
     weights: ArrayLike | None = None,
 ) -> CoxModel | NoModel:
-    """Fit h(t | x) = h0(t) exp(b'x) by the partial likelihood, to rounding: coefficients as R's coxph.
+    """Fit h(t | x) = h0(t) exp(b'x) by the partial likelihood, exact to rounding, as R's coxph.
 
     Cox DR, J R Stat Soc B 1972;34:187-220. Ties: Efron B, J Am Stat Assoc 1977;72:557-565, or Breslow N, Biometrics
-    1974;30:89-99. ``covariates`` (n, p) or (n,), ``weights`` (n,) of the patients, 0 leaves one out. No events, a
-    covariate that is constant or a combination of others, or one without a finite coefficient (separation) give a
-    ``NoModel`` with the reason. Raises ``ValueError`` where shapes differ or a value is not finite.
+    1974;30:89-99. ``covariates`` (n, p) or (n,), ``weights`` (n,) of the patients, 0 to leave a patient out.
+    If there are no events, or a covariate is constant, a combination of others, or without a finite coefficient
+    (separation), return ``NoModel`` with the reason. Raises ``ValueError`` if shapes differ or a value is not finite.
 
     >>> model = cox(SurvivalData([5, 6, 7, 8, 9], [1, 1, 0, 1, 1]), [1, 0, 1, 1, 0], ["calcium"])
     >>> str(model.hazard_ratio("calcium"))
@@ -155,7 +154,7 @@ def cox(
     method = f"Cox model, {ties.capitalize()} ties"
     events = int((data.event & (weight > 0)).sum())
     fitted = _Fit.start(design, ties)
-    reason = fitted.why_not(labels, events) or fitted.climb(labels)
+    reason = fitted.reason_before(labels, events) or fitted.maximise(labels)
     if reason:
         return NoModel(reason, method, data.n, events)
     return fitted.model(data, x, labels, ties, method, events)
@@ -180,7 +179,7 @@ def _checked_weights(weights: ArrayLike | None, n: int) -> Floats:
 
 
 def sort_by_time(data: SurvivalData, covariates: Floats, weight: Floats) -> Design:
-    """Sort by falling time; covariates to mean 0 and standard deviation 1 of those with a weight."""
+    """Sort by falling time, and standardise by mean and standard deviation of the patients with a weight."""
     order = np.argsort(-data.time)
     time = data.time[order]
     begins = np.flatnonzero(time[1:] != time[:-1]) + 1
@@ -208,7 +207,7 @@ class _Fit:
 
     @classmethod
     def start(cls, design: Design, ties: Ties) -> "_Fit":
-        """At coefficients 0."""
+        """Begin at coefficients 0."""
         p = design.x.shape[1]
         fit = cls(design, ties == "efron", np.zeros(p), np.zeros(p), np.zeros(p), np.zeros((p, p)), 0.0, 0.0, 0, 0.0)
         fit.null = fit.evaluate()
@@ -217,16 +216,16 @@ class _Fit:
         return fit
 
     def evaluate(self) -> float:
-        """The log-likelihood; gradient and information are left in place."""
+        """Return the log-likelihood, and update gradient and information."""
         return float(derivatives(*self.sorted(), self.beta, self.efron, self.gradient, self.information))
 
     def sorted(self) -> tuple[Floats, Ints, Mask, Floats, Floats]:
-        """What the compiled sums take, with every tick's emphasis 1."""
+        """Return the arguments of the compiled sums, with emphasis 1 for every tick."""
         d = self.design
         return d.x, d.start, d.event, d.weight, np.ones(len(d.start) - 1)
 
-    def why_not(self, names: tuple[str, ...], events: int) -> str:
-        """Why no model can be fitted, seen at the start; else empty."""
+    def reason_before(self, names: tuple[str, ...], events: int) -> str:
+        """Return why no model can be fitted, as known before iteration, or an empty text."""
         if not len(self.design.time):
             return "no patients"
         if not events:
@@ -234,36 +233,38 @@ class _Fit:
         if self.rank == len(names):
             return ""
         total = float(self.design.weight[self.design.event].sum())
-        flat = [name for name, own in zip(names, np.diag(self.information), strict=True) if own <= EMPTY * total]
-        if flat:
-            return f"{', '.join(flat)}: does not differ among patients at risk when events happen"
+        uninformative = [
+            name for name, own in zip(names, np.diag(self.information), strict=True) if own <= EMPTY * total
+        ]
+        if uninformative:
+            return f"{', '.join(uninformative)}: does not differ among patients at risk when events happen"
         return f"{self._dependent(names, total)}: can be computed from the covariates before it"
 
     def _dependent(self, names: tuple[str, ...], total: float) -> str:
-        """The first covariate that adds no rank to those before it."""
+        """Return the first covariate that adds no rank to those before it."""
         for size in range(1, len(names) + 1):
             part = np.ascontiguousarray(self.information[:size, :size])
             if solve(part, self.gradient[:size], total, np.zeros(size)) < size:
                 return names[size - 1]
         return names[-1]
 
-    def climb(self, names: tuple[str, ...]) -> str:
-        """To the maximum; returns why there is none, else empty."""
+    def maximise(self, names: tuple[str, ...]) -> str:
+        """Iterate to the maximum; return why there is none, or an empty text."""
         self.beta += self.step
         if len(self.design.time) > _MANY:
             self._approach()
         sums, origin = (self.step, self.gradient, self.information), np.zeros_like(self.beta)
         self.reached, rank, gain = newton(*self.sorted(), self.efron, PRECISION, self.beta, *sums, origin, self.null)
-        endless = np.abs(self.step) > _ENDLESS
-        if np.isinf(gain) or rank < len(names) or endless.any():
-            named = [name for name, far in zip(names, endless, strict=True) if far] or list(names)
+        diverging = np.abs(self.step) > _DIVERGING
+        if np.isinf(gain) or rank < len(names) or diverging.any():
+            named = [name for name, far in zip(names, diverging, strict=True) if far] or list(names)
             return f"{', '.join(named)}: no finite coefficient, patients with events and the others are separated"
-        if gain > _THERE:
+        if gain > _NEGLIGIBLE:
             self.reached = self.evaluate()
         return ""
 
     def _approach(self) -> None:
-        """Near the maximum, from one patient in ten: full passes are saved. Left as it was where that fails."""
+        """Start near the maximum, from a fit to one patient in ten, to save passes; if that fails, change nothing."""
         d = self.design
         rows = np.arange(0, len(d.time), 10)
         begins = np.flatnonzero(np.diff(d.time[rows])) + 1
@@ -272,7 +273,7 @@ class _Fit:
         beta, step = self.beta.copy(), self.step.copy()
         sums, origin = (self.gradient.copy(), self.information.copy()), self.beta.copy()
         _, _, gain = newton(*few, even, self.efron, 1e-3, beta, step, *sums, origin, -np.inf)
-        if np.isfinite(gain) and (np.abs(step) < _ENDLESS).all():
+        if np.isfinite(gain) and (np.abs(step) < _DIVERGING).all():
             self.beta[:] = beta
 
     def model(
@@ -312,19 +313,19 @@ def _ratio(log_ratio: float, error: float, method: str, n: int) -> Estimate:
 
 
 def compare(smaller: CoxModel, larger: CoxModel) -> HypothesisTest:
-    """Likelihood-ratio test of nested models: what the covariates that only the larger one holds add.
+    """Test nested models by the likelihood ratio: the effect of the covariates that only the larger model has.
 
-    Raises ``ValueError`` where the models are of different patients or ties, or the larger one has no more covariates.
+    Raises ``ValueError`` if the models differ in patients or ties, or the larger model has no more covariates.
     """
     more = len(larger.names) - len(smaller.names)
     if smaller.n != larger.n or smaller.ties != larger.ties or more < 1:
-        raise ValueError("expected nested models of the same patients and ties, the larger one second")
+        raise ValueError("expected nested models of the same patients and ties, the larger model second")
     gain = 2 * (larger.log_likelihood - smaller.log_likelihood)
     return chi_square(gain, more, "likelihood-ratio test of nested Cox models", larger.n)
 
 
 def joint_wald(model: CoxModel, names: Sequence[str]) -> HypothesisTest:
-    """b' V^-1 b of these coefficients together: all terms of a spline, of an interaction, of a category."""
+    """Test these coefficients together by b' V^-1 b: all terms of a spline, an interaction or a category."""
     if not names:
         return undefined("Wald test", model.n, "no covariates named")
     places = [model.place(name) for name in names]
@@ -344,23 +345,23 @@ class BaselineHazard:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Steps:
-    """What each distinct time (k,), rising, adds to the hazard of a patient with mean covariates."""
+    """The increments of the hazard of a patient with mean covariates at each distinct time (k,), rising."""
 
     times: Floats
     hazard: Floats
     variance: Floats
     dying_hazard: Floats
-    """As those have it who die at that time: Efron's ties take a share of them out of the risk set."""
+    """The increment for those who die at that time: Efron's ties take a share of them out of the risk set."""
     deaths: Floats
     mean: Floats
-    """(k, p) of the standardised covariates at risk, times the hazard."""
+    """(k, p) mean of the standardised covariates at risk, times the hazard."""
     dying_mean: Floats
     death_mean: Floats
     """(k, p): mean at risk, averaged over the deaths."""
 
 
 def steps(model: CoxModel) -> Steps:
-    """The hazard's steps: a death adds 1 / sum of hazard ratios at risk (Breslow), or Efron's shares, as the fit."""
+    """Return the steps of the hazard: a death adds 1 / sum of hazard ratios at risk (Breslow), or Efron's shares."""
     d, p = model.design, len(model.names)
     k = len(d.start) - 1
     sums, means = np.zeros((k, 4)), np.zeros((k, 3, p))
@@ -370,16 +371,16 @@ def steps(model: CoxModel) -> Steps:
 
 
 def baseline_hazard(model: CoxModel) -> BaselineHazard:
-    """H0(t) at covariates 0, as R's basehaz(centered = FALSE): the estimator that belongs to the fit's ties."""
+    """Return H0(t) at covariates 0, with the estimator for the fit's ties, as R's basehaz(centered = FALSE)."""
     own = steps(model)
     at_zero = np.exp(model.linear_predictor(np.zeros((1, len(model.names))))[0])
     return BaselineHazard(own.times, np.cumsum(own.hazard) * at_zero, model.data.unit)
 
 
 def predicted_survival(model: CoxModel, covariates: ArrayLike, times: ArrayLike) -> Floats:
-    """(m, k): exp(-H0(t) exp(b'x)) of (m, p) covariates at k times, H0 the step function of ``baseline_hazard``.
+    """Return (m, k): exp(-H0(t) exp(b'x)) of (m, p) covariates at k times, with H0 from ``baseline_hazard``.
 
-    After the last time of follow-up the last value is kept: ask for no time beyond it.
+    After the last time of follow-up the last value is kept, which is no estimate.
     """
     own = steps(model)
     hazard = np.concatenate([[0.0], np.cumsum(own.hazard)])
@@ -389,20 +390,20 @@ def predicted_survival(model: CoxModel, covariates: ArrayLike, times: ArrayLike)
 
 
 def predicted_risk(model: CoxModel, covariates: ArrayLike, horizon: float) -> Floats:
-    """(m,): 1 - survival at the horizon of (m, p) covariates."""
+    """Return (m,): 1 - survival at the horizon for (m, p) covariates."""
     risk: Floats = 1 - predicted_survival(model, covariates, horizon)[:, 0]
     return risk
 
 
 def predicted_curve(model: CoxModel, covariates: ArrayLike, interval: Interval = "log-log") -> SurvivalCurve:
-    """Survival of a patient with these covariates (p,), with its interval, as R's survfit of a coxph.
+    """Return the survival of a patient with these covariates (p,), with its interval, as R's survfit of a coxph.
 
     Variance of H(t | x) = r^2 (sum dH / sum of ratios at risk + a' V a), r the hazard ratio, a = sum (x - mean at risk)
     dH: Tsiatis AA, Ann Stat 1981;9:93-108; Therneau TM, Grambsch PM, Modeling survival data, 2000, 10.2.
     """
-    one = np.asarray(covariates, np.float64).reshape(1, -1)
-    own, at = steps(model), model.design.standardised(one)[0]
-    ratio = float(np.exp(model.linear_predictor(one)[0]))
+    patient = np.asarray(covariates, np.float64).reshape(1, -1)
+    own, at = steps(model), model.design.standardised(patient)[0]
+    ratio = float(np.exp(model.linear_predictor(patient)[0]))
     apart = np.cumsum(at * own.hazard[:, None] - own.mean, axis=0)
     spread = model.covariance * np.outer(model.design.scale, model.design.scale)
     log_error = ratio * np.sqrt(np.cumsum(own.variance) + np.einsum("kp,pq,kq->k", apart, spread, apart))
@@ -415,7 +416,7 @@ def predicted_curve(model: CoxModel, covariates: ArrayLike, interval: Interval =
 
 
 def relative_hazard(model: CoxModel, covariates: ArrayLike, reference: ArrayLike) -> list[Estimate]:
-    """Hazard ratio of each row of covariates (m, p) against a reference (p,), with Wald's interval."""
+    """Return the hazard ratio of each row of covariates (m, p) to a reference (p,), with Wald's interval."""
     apart = _matrix(covariates, len(model.names)) - np.asarray(reference, np.float64).reshape(1, -1)
     log_ratios = apart @ model.coefficient
     errors = np.sqrt(np.maximum(np.einsum("mp,pq,mq->m", apart, model.covariance, apart), 0.0))
@@ -426,10 +427,10 @@ def relative_hazard(model: CoxModel, covariates: ArrayLike, reference: ArrayLike
 
 
 def score_residuals(model: CoxModel) -> Floats:
-    """(n, p) in the order of the patients: what each adds to the score, in units of the covariates.
+    """Return (n, p), in the order of the patients: the contribution of each to the score, in units of the covariates.
 
-    x_i - mean at risk at an event, minus the integral of (x_i - mean) over the hazard while at risk (Therneau TM,
-    Grambsch PM, Fleming TR, Biometrika 1990;77:147-160), with Efron's shares where the fit has them.
+    This is x_i - mean at risk at an event, minus the integral of (x_i - mean) over the hazard while at risk (Therneau
+    TM, Grambsch PM, Fleming TR, Biometrika 1990;77:147-160), with Efron's shares if the fit has them.
     """
     own, d = steps(model), model.design
     tick = np.searchsorted(own.times, d.time)
@@ -447,8 +448,10 @@ def score_residuals(model: CoxModel) -> Floats:
 
 
 def robust_errors(model: CoxModel, cluster: ArrayLike | None = None) -> Floats:
-    """(p,) standard errors from the sandwich V (sum of u u') V over score residuals u (Lin DY, Wei LJ, J Am Stat Assoc
-    1989;84:1074-1078); patients of a ``cluster`` (n,) are summed first. As R's coxph(robust = TRUE).
+    """Return (p,) standard errors from the sandwich V (sum of u u') V over score residuals u.
+
+    Patients of the same ``cluster`` (n,) are summed first. As R's coxph(robust = TRUE) (Lin DY, Wei LJ, J Am Stat Assoc
+    1989;84:1074-1078).
     """
     weight = np.empty(model.n)
     weight[model.design.order] = model.design.weight

@@ -1,4 +1,4 @@
-"""Whether acting on a risk does more good than harm: net benefit, with its interval."""
+"""Decision curves: the net benefit of treating patients above a threshold of risk, with its interval."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from ctacal.arrays import Floats
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.calibration import observed_risk
-from ctacal.statistics.survival.discrimination import Influenced, difference, single, undefined
-from ctacal.statistics.survival.reclassification import checked_risk, why_undefined
+from ctacal.statistics.survival.influence import Influenced, paired_difference, with_interval, without_estimate
+from ctacal.statistics.survival.risks import checked_risk, why_undefined
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 NET_BENEFIT = "net benefit (Vickers 2008), Kaplan-Meier"
@@ -18,39 +18,39 @@ NET_BENEFIT = "net benefit (Vickers 2008), Kaplan-Meier"
 
 @dataclass(frozen=True, slots=True)
 class DecisionPoint:
-    """One threshold; treating nobody has net benefit 0."""
+    """Net benefit at a threshold; treating nobody has net benefit 0."""
 
     threshold: float
     net_benefit: Estimate
     treat_all: Estimate
     share_treated: float
-    """Of the patients, those with a risk of the threshold or more."""
+    """Share of patients with a risk of the threshold or more."""
 
 
 def net_benefit(data: SurvivalData, risk: ArrayLike, horizon: float, threshold: float) -> Estimate:
-    """True positives less false positives weighted with the odds of the threshold, per patient.
+    """Return true positives minus false positives weighted with the odds of the threshold, per patient.
 
-    P(x) (1 - S_x) - P(x) S_x threshold / (1 - threshold): x a risk of the threshold or more, S_x Kaplan-Meier at the
-    horizon among them (Vickers AJ et al., BMC Med Inform Decis Mak 2008;8:53). Normal interval from the influence of
-    each patient on P(x) and S_x, risks given. Raises ``ValueError`` where a risk is no probability or the threshold is
-    not between 0 and 1.
+    P(x) (1 - S_x) - P(x) S_x threshold / (1 - threshold), with x a risk of the threshold or more and S_x Kaplan-Meier
+    at the horizon among them (Vickers AJ et al., BMC Med Inform Decis Mak 2008;8:53). Normal interval from the
+    influence of each patient on P(x) and S_x, with the risks as given. Raises ``ValueError`` if a risk is no
+    probability or the threshold is not between 0 and 1.
     """
-    one = _benefit(data, checked_risk(data, risk), horizon, threshold)
-    return _at_threshold(one, data, horizon, threshold)
+    benefit = _benefit(data, checked_risk(data, risk), horizon, threshold)
+    return _at_threshold(benefit, data, horizon, threshold)
 
 
 def net_benefit_difference(
     data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float, threshold: float
 ) -> Estimate:
-    """The net benefit of ``risk`` minus that of ``other``, on the same patients (paired)."""
-    both = [_benefit(data, checked_risk(data, one), horizon, threshold) for one in (risk, other)]
-    return difference(both[0], both[1], _method(data, horizon, threshold), data.n)
+    """Return the net benefit of ``risk`` minus that of ``other``, on the same patients (paired)."""
+    both = [_benefit(data, checked_risk(data, each), horizon, threshold) for each in (risk, other)]
+    return paired_difference(both[0], both[1], _method(data, horizon, threshold), data.n)
 
 
 def decision_curve(
     data: SurvivalData, risk: ArrayLike, horizon: float, thresholds: Sequence[float]
 ) -> tuple[DecisionPoint, ...]:
-    """Net benefit at each threshold, beside that of treating everybody. Raises as ``net_benefit``."""
+    """Return the net benefit at each threshold, beside that of treating everybody. Raises as ``net_benefit``."""
     values = checked_risk(data, risk)
     everybody = np.ones(data.n)
     return tuple(
@@ -68,8 +68,8 @@ def _method(data: SurvivalData, horizon: float, threshold: float) -> str:
     return f"{NET_BENEFIT} at {horizon:g} {data.unit}, threshold {threshold:g}"
 
 
-def _at_threshold(one: Influenced, data: SurvivalData, horizon: float, threshold: float) -> Estimate:
-    return single(one, _method(data, horizon, threshold), data.n, low=-np.inf, high=np.inf)
+def _at_threshold(benefit: Influenced, data: SurvivalData, horizon: float, threshold: float) -> Estimate:
+    return with_interval(benefit, _method(data, horizon, threshold), data.n, low=-np.inf, high=np.inf)
 
 
 def _benefit(data: SurvivalData, risk: Floats, horizon: float, threshold: float) -> Influenced:
@@ -77,13 +77,13 @@ def _benefit(data: SurvivalData, risk: Floats, horizon: float, threshold: float)
         raise ValueError(f"a threshold must be between 0 and 1, got {threshold}")
     reason = why_undefined(data, horizon)
     if reason:
-        return undefined(reason)
+        return without_estimate(reason)
     treated = risk >= threshold
     if not treated.any():
         return Influenced(0.0, np.zeros(data.n))
     chosen = data.take(treated)
     if chosen.time.max() < horizon and not _all_had_it(chosen):
-        return undefined(
+        return without_estimate(
             f"those with a risk of {threshold:g} or more are followed to {chosen.time.max():g} {data.unit} only"
         )
     share, odds = float(treated.mean()), threshold / (1 - threshold)
@@ -95,5 +95,5 @@ def _benefit(data: SurvivalData, risk: Floats, horizon: float, threshold: float)
 
 
 def _all_had_it(data: SurvivalData) -> bool:
-    """Whether everybody followed to the last time had the event then: the survival ends at 0."""
+    """Whether all patients followed to the last time had the event then, so that the survival ends at 0."""
     return bool(data.event[data.time == data.time.max()].all())

@@ -1,4 +1,4 @@
-"""How well a risk tells who has the event first, or by a horizon: C-index, time-dependent AUC, DeLong's test."""
+"""Discrimination: C-index, time-dependent AUC, and DeLong's test for outcomes without censoring."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,14 @@ from ctacal.arrays import Floats, Mask
 from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.survival.censoring import Censoring, censoring, influence_through_censoring
 from ctacal.statistics.survival.concordance import pair_sums
-from ctacal.statistics.survival.reclassification import free_at, why_undefined
+from ctacal.statistics.survival.influence import (
+    Influenced,
+    paired_difference,
+    small_sample,
+    with_interval,
+    without_estimate,
+)
+from ctacal.statistics.survival.risks import free_at, why_undefined
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 HARRELL = "Harrell's C, infinitesimal jackknife"
@@ -19,42 +26,8 @@ AUC = "time-dependent AUC (cumulative cases, dynamic controls), inverse probabil
 DELONG = "AUC, DeLong's variance"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Influenced:
-    """An estimate with what each patient adds to it: its variance is the sum of the squares."""
-
-    estimate: float
-    influence: Floats
-    """(n,) in the order of the patients."""
-    reason: str = ""
-    """Why there is no estimate; else empty."""
-
-
-def undefined(reason: str) -> Influenced:
-    """No estimate."""
-    return Influenced(0.0, np.zeros(0), reason)
-
-
-def single(one: Influenced, method: str, n: int, *, low: float = 0.0, high: float = 1.0) -> Estimate:
-    """With its normal interval, cut at ``low`` and ``high``."""
-    if one.reason:
-        return Estimate(None, None, None, method, n, one.reason)
-    error = float(np.sqrt((one.influence**2).sum()))
-    reason = "" if error > 0 else "nothing varies: the interval has no width"
-    ends = np.clip([one.estimate - Z * error, one.estimate + Z * error], low, high)
-    return Estimate(one.estimate, float(ends[0]), float(ends[1]), method, n, reason)
-
-
-def difference(one: Influenced, other: Influenced, method: str, n: int) -> Estimate:
-    """One minus the other, on the same patients."""
-    if one.reason or other.reason:
-        return Estimate(None, None, None, f"difference, {method}", n, one.reason or other.reason)
-    apart = Influenced(one.estimate - other.estimate, one.influence - other.influence)
-    return single(apart, f"difference, {method}", n, low=-np.inf, high=np.inf)
-
-
 def checked_score(n: int, score: ArrayLike) -> Floats:
-    """(n,) finite numbers, else ``ValueError``."""
+    """Return (n,) finite numbers; raise ``ValueError`` if one is missing or not finite."""
     values = np.asarray(score, np.float64)
     if values.shape != (n,) or not np.isfinite(values).all():
         raise ValueError(f"expected a finite number for each of {n} patients, got shape {values.shape}")
@@ -62,39 +35,39 @@ def checked_score(n: int, score: ArrayLike) -> Floats:
 
 
 def harrell_c(data: SurvivalData, risk: ArrayLike) -> Estimate:
-    """Share of pairs in which the patient with the earlier event has the higher risk; ties of risk count a half.
+    """Return the share of pairs in which the patient with the earlier event has the higher risk; ties count a half.
 
-    A pair counts where the earlier time is an event (Harrell FE et al., Stat Med 1996;15:361-387). Variance: squares of
-    each patient's influence on the share, as R's ``concordance``. Any score that grows with risk will do.
-    Raises ``ValueError`` where a risk is missing or not finite.
+    A pair counts if the earlier time is an event (Harrell FE et al., Stat Med 1996;15:361-387). Variance: squares of
+    each patient's influence on the share, as R's ``concordance``. ``risk`` is any score that grows with risk.
+    Raises ``ValueError`` if a risk is missing or not finite.
 
     >>> harrell_c(SurvivalData([1, 2, 3, 4], [1, 1, 0, 1]), [4, 2, 3, 1]).estimate
     0.8
     """
-    return single(_concordance(data, checked_score(data.n, risk), None, None), HARRELL, data.n)
+    return with_interval(_concordance(data, checked_score(data.n, risk), None, None), HARRELL, data.n)
 
 
 def harrell_c_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike) -> Estimate:
-    """Harrell's C of ``risk`` minus that of ``other``, on the same patients (paired)."""
-    both = [_concordance(data, checked_score(data.n, one), None, None) for one in (risk, other)]
-    return difference(both[0], both[1], HARRELL, data.n)
+    """Return Harrell's C of ``risk`` minus that of ``other``, on the same patients (paired)."""
+    both = [_concordance(data, checked_score(data.n, score), None, None) for score in (risk, other)]
+    return paired_difference(both[0], both[1], HARRELL, data.n)
 
 
 def uno_c(data: SurvivalData, risk: ArrayLike, tau: float | None = None) -> Estimate:
-    """Harrell's share with each pair weighted by 1 / G(t-)^2, t the earlier event: free of the censoring.
+    """Return Harrell's share with pairs weighted by 1 / G(t-)^2, t the earlier event: independent of the censoring.
 
-    Uno H et al., Stat Med 2011;30:1105-1117. Events before ``tau`` alone, if given. The interval includes that G is
-    estimated. Raises as ``harrell_c``.
+    Uno H et al., Stat Med 2011;30:1105-1117. Only events before ``tau`` count, if given. The interval allows for the
+    estimation of G. Raises as ``harrell_c``.
     """
     own = censoring(data)
-    return single(_concordance(data, checked_score(data.n, risk), own, tau), _uno(tau), data.n)
+    return with_interval(_concordance(data, checked_score(data.n, risk), own, tau), _uno(tau), data.n)
 
 
 def uno_c_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, tau: float | None = None) -> Estimate:
-    """Uno's C of ``risk`` minus that of ``other``, on the same patients (paired)."""
+    """Return Uno's C of ``risk`` minus that of ``other``, on the same patients (paired)."""
     own = censoring(data)
-    both = [_concordance(data, checked_score(data.n, one), own, tau) for one in (risk, other)]
-    return difference(both[0], both[1], _uno(tau), data.n)
+    both = [_concordance(data, checked_score(data.n, score), own, tau) for score in (risk, other)]
+    return paired_difference(both[0], both[1], _uno(tau), data.n)
 
 
 def _uno(tau: float | None) -> str:
@@ -102,7 +75,7 @@ def _uno(tau: float | None) -> str:
 
 
 def _concordance(data: SurvivalData, score: Floats, own: Censoring | None, tau: float | None) -> Influenced:
-    """Harrell's C, or Uno's where the censoring is given."""
+    """Return Harrell's C, or Uno's if the censoring is given."""
     weight = np.ones(data.n)
     if own is not None:
         weight = own.survival[own.ticks_before(data.time)] ** -2 * (data.time < (np.inf if tau is None else tau))
@@ -114,7 +87,7 @@ def _concordance(data: SurvivalData, score: Floats, own: Censoring | None, tau: 
     )
     concordant, pairs = first.sum(axis=0)
     if not pairs:
-        return undefined("no two patients whose order is known" if data.n else "no patients")
+        return without_estimate("no two patients whose order is known" if data.n else "no patients")
     c = float(concordant / pairs)
     excess = np.empty((data.n, 2))
     excess[order, 0] = first[:, 0] - c * first[:, 1]
@@ -126,31 +99,31 @@ def _concordance(data: SurvivalData, score: Floats, own: Censoring | None, tau: 
 
 
 def auc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
-    """Probability that a patient with the event by the horizon has a higher risk than one without; ties a half.
+    """Return the probability that a patient with the event by the horizon has a higher risk than a patient without.
 
-    Cases (event by the horizon) are weighted with 1 / G(t-), controls are those followed to it (Uno H et al., J Am
-    Stat Assoc 2007;102:527-537; Blanche P et al., Stat Med 2013;32:5381-5397, whose variance, with the estimated G, is
-    used). Raises as ``harrell_c``.
+    Ties count a half. Cases (event by the horizon) are weighted with 1 / G(t-), controls are followed to it (Uno H et
+    al., J Am Stat Assoc 2007;102:527-537; Blanche P et al., Stat Med 2013;32:5381-5397, whose variance, with the
+    estimated G, is used). Raises as ``harrell_c``.
     """
-    return single(_auc(data, checked_score(data.n, risk), horizon), f"{AUC} at {horizon:g} {data.unit}", data.n)
+    return with_interval(_auc(data, checked_score(data.n, risk), horizon), f"{AUC} at {horizon:g} {data.unit}", data.n)
 
 
 def auc_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float) -> Estimate:
-    """The time-dependent AUC of ``risk`` minus that of ``other``, on the same patients (paired)."""
-    both = [_auc(data, checked_score(data.n, one), horizon) for one in (risk, other)]
-    return difference(both[0], both[1], f"{AUC} at {horizon:g} {data.unit}", data.n)
+    """Return the time-dependent AUC of ``risk`` minus that of ``other``, on the same patients (paired)."""
+    both = [_auc(data, checked_score(data.n, score), horizon) for score in (risk, other)]
+    return paired_difference(both[0], both[1], f"{AUC} at {horizon:g} {data.unit}", data.n)
 
 
 def _auc(data: SurvivalData, score: Floats, horizon: float) -> Influenced:
     reason = why_undefined(data, horizon)
     if reason:
-        return undefined(reason)
+        return without_estimate(reason)
     own = censoring(data)
     case, control = data.event & (data.time <= horizon), free_at(data, horizon)
     weight = np.where(case, 1 / own.survival[own.ticks_before(data.time)], 0.0)
     cases, controls = weight.sum(), control.sum()
-    higher = _share_below(score[control], np.ones(controls), score)  # than this share of the controls
-    lower = 1 - _share_below(score[case], weight[case], score)  # than this share of the cases
+    higher = _share_below(score[control], np.ones(controls), score)  # higher than this share of the controls
+    lower = 1 - _share_below(score[case], weight[case], score)  # lower than this share of the cases
     auc = float((weight * higher).sum() / cases)
     excess = weight * (higher - auc)
     influence = excess / cases + np.where(control, lower - auc, 0.0) / controls
@@ -158,13 +131,8 @@ def _auc(data: SurvivalData, score: Floats, horizon: float) -> Influenced:
     return Influenced(auc, influence * small_sample(data.n))
 
 
-def small_sample(n: int) -> float:
-    """What makes the squares of n influences a variance with n - 1, as timeROC and riskRegression have it."""
-    return float(np.sqrt(n / max(n - 1, 1)))
-
-
 def _share_below(score: Floats, weight: Floats, at: Floats) -> Floats:
-    """For each of ``at``: the weighted share of ``score`` below it, those equal to it a half."""
+    """Return for each of ``at`` the weighted share of ``score`` below it; those equal to it count a half."""
     order = np.argsort(score)
     sums = np.concatenate([[0.0], np.cumsum(weight[order])])
     ranked = score[order]
@@ -175,10 +143,10 @@ def _share_below(score: Floats, weight: Floats, at: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RocCurve:
-    """Sensitivity and specificity of calling a risk of ``threshold`` or more positive, thresholds falling."""
+    """Sensitivity and specificity if a risk of ``threshold`` or more is positive; thresholds fall."""
 
     threshold: Floats
-    """(k,) the risks that occur; the first is above them all."""
+    """(k,) infinity, then the risks that occur."""
     sensitivity: Floats
     specificity: Floats
     method: str
@@ -188,7 +156,7 @@ class RocCurve:
 
 
 def roc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> RocCurve:
-    """The curve whose area is ``auc_at``. Raises as ``harrell_c``."""
+    """Return the curve whose area is ``auc_at``. Raises as ``harrell_c``."""
     score, reason = checked_score(data.n, risk), why_undefined(data, horizon)
     method = f"{AUC} at {horizon:g} {data.unit}"
     if reason:
@@ -197,7 +165,7 @@ def roc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> RocCurve:
     case, control = data.event & (data.time <= horizon), free_at(data, horizon)
     weight = np.where(case, 1 / own.survival[own.ticks_before(data.time)], 0.0)
     values, index = np.unique(score, return_inverse=True)
-    found, passed = (np.cumsum(np.bincount(index, weights=one)[::-1]) / one.sum() for one in (weight, 1.0 * control))
+    found, passed = (np.cumsum(np.bincount(index, weights=each)[::-1]) / each.sum() for each in (weight, 1.0 * control))
     start = np.zeros(1)
     return RocCurve(
         np.concatenate([start + np.inf, values[::-1]]),
@@ -210,23 +178,23 @@ def roc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> RocCurve:
 
 
 def delong(outcome: ArrayLike, score: ArrayLike) -> Estimate:
-    """AUC of a score for an outcome that is known of all: no censoring. Ties count a half.
+    """Return the AUC of a score for an outcome that is known for all patients (no censoring). Ties count a half.
 
     DeLong ER, DeLong DM, Clarke-Pearson DL, Biometrics 1988;44:837-845; by midranks (Sun X, Xu W, IEEE Signal Process
-    Lett 2014;21:1389-1393). Raises ``ValueError`` where lengths differ or a value is not finite.
+    Lett 2014;21:1389-1393). Raises ``ValueError`` if lengths differ or a value is not finite.
 
     >>> delong([1, 1, 0, 0], [3, 2, 2, 1]).estimate
     0.875
     """
     happened = _checked_outcome(outcome)
-    return single(_delong(happened, checked_score(len(happened), score)), DELONG, len(happened))
+    return with_interval(_delong(happened, checked_score(len(happened), score)), DELONG, len(happened))
 
 
 def delong_difference(outcome: ArrayLike, score: ArrayLike, other: ArrayLike) -> Estimate:
-    """The AUC of ``score`` minus that of ``other``, on the same patients (paired)."""
+    """Return the AUC of ``score`` minus that of ``other``, on the same patients (paired)."""
     happened = _checked_outcome(outcome)
-    both = [_delong(happened, checked_score(len(happened), one)) for one in (score, other)]
-    return difference(both[0], both[1], DELONG, len(happened))
+    both = [_delong(happened, checked_score(len(happened), each)) for each in (score, other)]
+    return paired_difference(both[0], both[1], DELONG, len(happened))
 
 
 def _checked_outcome(outcome: ArrayLike) -> Mask:
@@ -239,7 +207,7 @@ def _checked_outcome(outcome: ArrayLike) -> Mask:
 def _delong(happened: Mask, score: Floats) -> Influenced:
     m, k = int(happened.sum()), int((~happened).sum())
     if not m or not k:
-        return undefined("all had the event" if m else "nobody had the event" if k else "no patients")
+        return without_estimate("all had the event" if m else "nobody had the event" if k else "no patients")
     higher = _share_below(score[~happened], np.ones(k), score[happened])
     lower = 1 - _share_below(score[happened], np.ones(m), score[~happened])
     auc = float(higher.mean())
@@ -250,7 +218,7 @@ def _delong(happened: Mask, score: Floats) -> Influenced:
 
 
 def p_value(apart: Estimate) -> float | None:
-    """Two-sided p value of a difference with a normal interval, against 0; None where it has no width."""
+    """Return the two-sided p value of a difference with a normal interval, or None if the interval has no width."""
     if apart.estimate is None or apart.low is None or apart.high is None or apart.high <= apart.low:
         return None
     return float(2 * stats.norm.sf(abs(apart.estimate) * 2 * Z / (apart.high - apart.low)))

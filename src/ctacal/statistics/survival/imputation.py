@@ -1,4 +1,4 @@
-"""Missing covariates: multiple imputation by chained equations, and Rubin's pooling of what each completed set says."""
+"""Missing covariates: multiple imputation by chained equations, and pooling of the results by Rubin's rules."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from ctacal.arrays import Floats, Mask
 from ctacal.statistics.estimate import LEVEL
 
 DONORS = 5
-"""Patients with the nearest predicted value, one of whom lends his: van Buuren S, Flexible Imputation of Missing Data,
-2nd ed. 2018, section 3.4.3."""
+"""Number of patients with the nearest predicted values among whom the donor is drawn: van Buuren S, Flexible Imputation
+of Missing Data, 2nd ed. 2018, section 3.4.3."""
 
 SWEEPS = 5
-"""Rounds of the chained equations: van Buuren S, Groothuis-Oudshoorn K, J Stat Softw 2011;45(3)."""
+"""Number of iterations of the chained equations: van Buuren S, Groothuis-Oudshoorn K, J Stat Softw 2011;45(3)."""
 
 MOST_DONORS = 100_000
-"""So many patients drawn at random stand for all who could lend a value: a million stays quick (own choice)."""
+"""Largest number of possible donors; of more, so many are drawn at random to save time (own choice)."""
 
 RIDGE = 1e-5
-"""Share of the diagonal that is added to it, so that covariates that determine one another do no harm (as in mice)."""
+"""Share of the diagonal that is added to it, so that collinear covariates do no harm (as in mice)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """The estimates of m completed data sets as one."""
+    """The pooled estimates of m completed data sets."""
 
     estimate: Floats
     """(p,)"""
@@ -39,16 +39,16 @@ class Pooled:
     p: Floats
     """(p,): two-sided t test against 0."""
     fraction_missing: Floats
-    """(p,): lambda: the share of the variance that is owed to what is missing."""
+    """(p,): lambda, the share of the variance that is due to missing values."""
     imputations: int
 
 
 def pool(estimates: ArrayLike, errors: ArrayLike, complete_degrees_of_freedom: float = np.inf) -> Pooled:
-    """Rubin's rules on estimates and standard errors (m, p) of m >= 2 completed data sets.
+    """Pool estimates and standard errors (m, p) of m >= 2 completed data sets by Rubin's rules.
 
-    Of a Cox model the degrees of freedom without missing values are events - p, as R's mice has it.
+    For a Cox model the degrees of freedom without missing values are events - p, as in R's mice.
     Rubin DB, Multiple Imputation for Nonresponse in Surveys, 1987, section 3.3.
-    Raises ``ValueError`` where the shapes differ or fewer than two sets are given.
+    Raises ``ValueError`` if the shapes differ or fewer than two sets are given.
 
     >>> pool([[1.0], [2.0]], [[0.5], [0.5]]).estimate.tolist()
     [1.5]
@@ -77,11 +77,11 @@ def _degrees_of_freedom(share: Floats, m: int, complete: float) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Covariate:
-    """One column with missing values, or without."""
+    """A column of values, some of which may be missing."""
 
     name: str
     values: Floats
-    """(n,): NaN where missing; a category is a whole number."""
+    """(n,): NaN if missing; a category is a whole number."""
     categorical: bool = False
 
 
@@ -93,13 +93,14 @@ def impute(
     sweeps: int = SWEEPS,
     seed: int = 0,
 ) -> Iterator[list[Floats]]:
-    """``imputations`` times all covariates (n,), completed: chained equations with predictive mean matching.
+    """Yield the completed covariates (n,) of each of ``imputations`` imputations, by predictive mean matching.
 
-    Each missing value is lent by one of the ``DONORS`` patients whose predicted value is nearest, under a linear model
-    whose coefficients are drawn from their posterior (van Buuren 2018, algorithm 3.3); a category by the nearest vector
-    of predicted shares. ``always`` (n, q) is known of everybody and predicts too: for a Cox model the event and the
-    Nelson-Aalen cumulative hazard at each one's time (White IR, Royston P, Stat Med 2009;28:1982-1998), and the scores.
-    Raises ``ValueError`` where a covariate is missing in everybody, or ``always`` is not finite.
+    Each missing value is taken from one of the ``DONORS`` patients with the nearest predicted value, under a linear
+    model whose coefficients are drawn from their posterior (van Buuren 2018, algorithm 3.3); for a category, with the
+    nearest vector of predicted shares. ``always`` (n, q) holds predictors that are known for all patients: for a Cox
+    model the event, the Nelson-Aalen cumulative hazard at the patient's time (White IR, Royston P, Stat Med
+    2009;28:1982-1998), and the scores. Raises ``ValueError`` if a covariate is missing in all patients, or ``always``
+    is not finite.
     """
     known = np.asarray(always, np.float64)
     if known.ndim != 2 or not np.isfinite(known).all():
@@ -116,12 +117,12 @@ def _completed(covariates: Sequence[Covariate], always: Floats, sweeps: int, rng
     gaps = [np.isnan(covariate.values) for covariate in covariates]
     in_order = sorted((k for k, gap in enumerate(gaps) if gap.any()), key=lambda k: int(gaps[k].sum()))
     if len(in_order) == 1:
-        sweeps = 1  # nothing it hangs on changes
+        sweeps = 1  # its predictors do not change
     for _ in range(sweeps if in_order else 0):
         for k in in_order:
             others = [_columns(filled[i], covariates[i].categorical) for i in range(len(filled)) if i != k]
             predictors = _standardised(np.column_stack([always, *others]))
-            filled[k] = _lent(filled[k], gaps[k], covariates[k].categorical, predictors, rng)
+            filled[k] = _imputed(filled[k], gaps[k], covariates[k].categorical, predictors, rng)
     return filled
 
 
@@ -133,37 +134,37 @@ def _filled_at_random(values: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _columns(values: Floats, categorical: bool) -> Floats:
-    """(n, 1) of a number; (n, levels - 1) flags of a category."""
+    """Return (n, 1) for a number, or (n, levels - 1) indicators for a category."""
     if not categorical:
         return values[:, None]
     return np.asarray(values[:, None] == np.unique(values)[1:], np.float64)
 
 
 def _standardised(columns: Floats) -> Floats:
-    """With an intercept; columns that do not vary are left out."""
+    """Return the standardised columns with an intercept; columns that do not vary are left out."""
     spread = columns.std(axis=0)
     varies = spread > 0
     inside = (columns[:, varies] - columns[:, varies].mean(axis=0)) / spread[varies]
     return np.column_stack([np.ones(len(columns)), inside])
 
 
-def _lent(values: Floats, gap: Mask, categorical: bool, predictors: Floats, rng: np.random.Generator) -> Floats:
-    """The values, each gap filled anew."""
-    lenders = np.flatnonzero(~gap)
-    target = _columns(values[lenders], categorical)
-    if target.shape[1] == 0 or not np.ptp(target, axis=0).any():  # one category alone, or one number
+def _imputed(values: Floats, gap: Mask, categorical: bool, predictors: Floats, rng: np.random.Generator) -> Floats:
+    """Return the values with each gap filled again."""
+    donors = np.flatnonzero(~gap)
+    target = _columns(values[donors], categorical)
+    if target.shape[1] == 0 or not np.ptp(target, axis=0).any():  # a single category, or a single number
         return values
-    fitted, drawn = _fitted_and_drawn(predictors[lenders], target, rng)
-    if len(lenders) > MOST_DONORS:
-        lenders = rng.choice(lenders, MOST_DONORS, replace=False)
-    near = _nearest(predictors[gap] @ drawn, predictors[lenders] @ fitted, rng)
+    fitted, drawn = _fitted_and_drawn(predictors[donors], target, rng)
+    if len(donors) > MOST_DONORS:
+        donors = rng.choice(donors, MOST_DONORS, replace=False)
+    near = _nearest(predictors[gap] @ drawn, predictors[donors] @ fitted, rng)
     filled = values.copy()
-    filled[gap] = values[lenders[near]]
+    filled[gap] = values[donors[near]]
     return filled
 
 
 def _fitted_and_drawn(x: Floats, y: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """(k, d): least squares of y (n, d) on x (n, k), and a draw from its posterior (flat prior)."""
+    """Return (k, d): least squares of y (n, d) on x (n, k), and a draw from its posterior (flat prior)."""
     product = x.T @ x
     product[np.diag_indices_from(product)] *= 1 + RIDGE
     fitted = np.linalg.solve(product, x.T @ y)
@@ -175,21 +176,22 @@ def _fitted_and_drawn(x: Floats, y: Floats, rng: np.random.Generator) -> tuple[F
 
 
 def _root(covariance: Floats) -> Floats:
-    """A matrix whose product with its transpose is the covariance, singular or not."""
+    """Return a matrix whose product with its transpose is the covariance, which may be singular."""
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 def _nearest(wanted: Floats, offered: Floats, rng: np.random.Generator) -> NDArray[np.intp]:
-    """(m,): for each of ``wanted`` (m, d) one of the ``DONORS`` nearest of ``offered`` (n, d), at random.
+    """Return (m,): for each of ``wanted`` (m, d) the index of a donor among ``offered`` (n, d).
 
-    A millionth of the spread is added, so that of many at one distance all may be drawn.
+    The donor is drawn at random from the ``DONORS`` nearest.     Noise of a millionth of the spread is added, so that
+    all donors at equal distance can be drawn.
     """
     from scipy.spatial import cKDTree
 
-    shake = 1e-6 * max(float(offered.std()), 1e-12)
-    tree = cKDTree(offered + rng.normal(0, shake, offered.shape))
+    noise = 1e-6 * max(float(offered.std()), 1e-12)
+    tree = cKDTree(offered + rng.normal(0, noise, offered.shape))
     donors = min(DONORS, len(offered))
-    _, near = tree.query(wanted + rng.normal(0, shake, wanted.shape), k=donors)
+    _, near = tree.query(wanted + rng.normal(0, noise, wanted.shape), k=donors)
     chosen = rng.integers(0, donors, len(wanted))
     return np.asarray(near.reshape(len(wanted), donors)[np.arange(len(wanted)), chosen], np.intp)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ctacal.arrays import Floats, Ints
-from ctacal.statistics.estimate import LEVEL, Estimate
+from ctacal.statistics.estimate import LEVEL, Estimate, normal_estimate
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 Interval = Literal["log-log", "log", "plain"]
@@ -17,15 +17,15 @@ Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 """Standard errors to each side of an estimate."""
 
 _FLAT = 1e-9
-"""Relative: a curve this near to a half runs along it (rounding of the product)."""
+"""Distance from a half within which a curve counts as running along it (rounding of the product)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurvivalCurve:
-    """A step function of time with its 95 % interval: one row a distinct time, each holds until the next."""
+    """A step function of time with its 95 % interval: one row for each distinct time, valid until the next."""
 
     times: Floats
-    """(k,) rising, in ``unit``; events or ends of follow-up."""
+    """(k,) times of events or ends of follow-up, rising, in ``unit``."""
     at_risk: Floats
     """(k,) patients just before the time."""
     events: Floats
@@ -34,14 +34,14 @@ class SurvivalCurve:
     error: Floats
     """(k,) Greenwood's standard error of the survival."""
     low: Floats
-    """(k,) ends of the interval; once the survival is 0 there is none: ``low`` is 0, ``high`` holds its last value."""
+    """(k,) lower end of the interval; once the survival is 0 there is none: ``low`` is 0, ``high`` keeps its value."""
     high: Floats
     unit: str
     method: str
     n: int
 
     def at(self, time: float) -> Estimate:
-        """Survival at a time; not defined after the last follow-up unless the survival is 0 there."""
+        """Return the survival at a time; not defined after the last follow-up unless the survival is 0 there."""
         if not self.n:
             return Estimate(None, None, None, self.method, 0, "no patients")
         row = int(np.searchsorted(self.times, time, side="right")) - 1
@@ -56,9 +56,10 @@ class SurvivalCurve:
         return Estimate(survival, float(self.low[row]), float(self.high[row]), self.method, self.n, reason)
 
     def median(self) -> Estimate:
-        """Time at which survival falls to a half, with the times at which the ends of its interval do.
+        """Return the time at which survival falls to a half, with the times at which the ends of its interval do.
 
-        Where the curve runs along a half, the middle of that time (Brookmeyer R, Crowley J, Biometrics 1982;38:29-41).
+        If the curve runs along a half, this is the middle of that time (Brookmeyer R, Crowley J, Biometrics
+        1982;38:29-41).
         """
         method = f"median, {self.method}"
         median = _falls_to_half(self.times, self.survival)
@@ -81,7 +82,7 @@ def _falls_to_half(times: Floats, survival: Floats) -> float | None:
 
 
 def kaplan_meier(data: SurvivalData, interval: Interval = "log-log") -> SurvivalCurve:
-    """S(t) = product over event times u <= t of (1 - d / n): d events of n at risk.
+    """Estimate S(t) = product over event times u <= t of (1 - d / n), with d events and n at risk.
 
     Kaplan EL, Meier P, J Am Stat Assoc 1958;53:457-481. Standard error by Greenwood: S sqrt(sum d / (n (n - d))).
     Interval with normal quantiles on the scale of log(-log S) (Kalbfleisch JD, Prentice RL, The statistical analysis of
@@ -104,13 +105,13 @@ def kaplan_meier(data: SurvivalData, interval: Interval = "log-log") -> Survival
 
 
 def last_known_risk(data: SurvivalData, horizon: float) -> float:
-    """1 - survival at the horizon; where follow-up ends before, what it was then."""
+    """Return 1 - survival at the horizon; if follow-up ends earlier, 1 - survival then."""
     curve = kaplan_meier(data)
     return 1 - float(np.concatenate([[1.0], curve.survival])[np.searchsorted(curve.times, horizon, side="right")])
 
 
 def life_table(data: SurvivalData) -> tuple[Floats, Floats, Floats, Floats]:
-    """(k,) each: distinct times, at risk just before, events, and all who leave at them."""
+    """Return (k,) each: distinct times, patients at risk just before, events, and all whose follow-up ends then."""
     times, row = np.unique(data.time, return_inverse=True)
     leaving = np.bincount(row, minlength=len(times)).astype(np.float64)
     events = np.bincount(row[data.event], minlength=len(times)).astype(np.float64)
@@ -119,7 +120,7 @@ def life_table(data: SurvivalData) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def interval_of_survival(survival: Floats, log_error: Floats, interval: Interval) -> tuple[Floats, Floats]:
-    """(k,) low and high from the standard error of log S; where S is 0: 0 and the last end that is defined."""
+    """Return (k,) low and high ends from the standard error of log S; if S is 0, 0 and the last defined high end."""
     inside = (survival > 0) & (survival < 1)
     s, half = np.where(inside, survival, 0.5), Z * log_error
     if interval == "log-log":
@@ -138,7 +139,7 @@ def interval_of_survival(survival: Floats, log_error: Floats, interval: Interval
 
 
 def at_risk(data: SurvivalData, ticks: ArrayLike) -> Ints:
-    """(k,) patients still followed just before each tick: those whose event or end of follow-up falls on it count.
+    """Return (k,) patients still followed just before each tick, with those whose follow-up ends at it.
 
     >>> at_risk(SurvivalData([1, 2, 3], [1, 1, 0]), [0, 2, 4]).tolist()
     [3, 2, 0]
@@ -148,13 +149,13 @@ def at_risk(data: SurvivalData, ticks: ArrayLike) -> Ints:
 
 
 def events_until(data: SurvivalData, ticks: ArrayLike) -> Ints:
-    """(k,) events up to and at each tick."""
+    """Return (k,) the events up to and at each tick."""
     times = np.sort(data.time[data.event])
     return np.searchsorted(times, np.asarray(ticks, np.float64), side="right").astype(np.int64)
 
 
 def restricted_mean(data: SurvivalData, horizon: float) -> Estimate:
-    """Mean event-free time up to a horizon, in the data's unit: the area A under S.
+    """Return the mean event-free time up to a horizon, in the data's unit: the area A under S.
 
     Standard error sqrt(sum over event times u of A(u, horizon)^2 d / (n (n - d))) (Irwin JO, J Hyg 1949;47:188-189;
     Klein JP, Moeschberger ML, Survival analysis, 2003, 4.5), as R's survfit. Normal interval.
@@ -174,14 +175,8 @@ def restricted_mean(data: SurvivalData, horizon: float) -> Estimate:
     return normal_estimate(float(areas.sum()), float(np.sqrt(variance)), method, data.n)
 
 
-def normal_estimate(estimate: float, error: float, method: str, n: int) -> Estimate:
-    """With its interval of ``Z`` standard errors to each side."""
-    reason = "" if error > 0 else "nothing varies: the interval has no width"
-    return Estimate(float(estimate), float(estimate - Z * error), float(estimate + Z * error), method, n, reason)
-
-
 def median_follow_up(data: SurvivalData) -> Estimate:
-    """Median time of follow-up by the reverse Kaplan-Meier curve, in which the event ends the observation.
+    """Return the median follow-up by the reverse Kaplan-Meier curve, in which the event ends the observation.
 
     Schemper M, Smith TL, Control Clin Trials 1996;17:343-346.
     """
@@ -191,9 +186,9 @@ def median_follow_up(data: SurvivalData) -> Estimate:
 
 
 def event_rate(data: SurvivalData) -> Estimate:
-    """Events per unit of follow-up, with the exact Poisson interval (Garwood F, Biometrika 1936;28:437-442).
+    """Return events per unit of follow-up, with the exact Poisson interval (Garwood F, Biometrika 1936;28:437-442).
 
-    With times in years and times 100: percent a year.
+    With times in years, 100 times the rate is percent per year.
     """
     method, followed, events = (
         f"events per patient and {data.unit}, exact Poisson interval",

@@ -1,4 +1,4 @@
-"""Whether the survival of groups differs: the log-rank test of all, of a trend, and of each pair."""
+"""Log-rank tests of survival: all groups, a trend over groups, and each pair of groups."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ctacal.statistics.hypothesis import HypothesisTest, chi_square, holm, undef
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 _NOTHING = 1e-12
-"""A share of the variance this small is rounding."""
+"""Share of the variance below which a component is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +27,21 @@ class LogRank:
 
 @dataclass(frozen=True, slots=True)
 class PairTest:
-    """The test of two of the groups."""
+    """The test of a pair of groups."""
 
     first: str
     second: str
     test: HypothesisTest
     p_holm: float | None
-    """Holm's p value for all pairs together."""
+    """p value with Holm's correction for all pairs."""
 
 
 def logrank(data: SurvivalData, group: ArrayLike, *, strata: ArrayLike | None = None, rho: float = 0.0) -> LogRank:
-    """Chi-square of observed minus expected events of k groups, with their hypergeometric variance; ties included.
+    """Test observed minus expected events of k groups by chi-square, with their hypergeometric variance and ties.
 
     Mantel N, Cancer Chemother Rep 1966;50:163-170. Each event time is weighted with S(t-)^rho of all patients
     (Harrington DP, Fleming TR, Biometrika 1982;69:553-566; rho 1: Peto-Peto); summed over the strata; as R's survdiff.
-    Raises ``ValueError`` where the lists differ in length.
+    Raises ``ValueError`` if the lists differ in length.
     """
     names, index = _labelled(data, group)
     method = "log-rank test" + (f", rho {rho:g}" if rho else "") + (", stratified" if strata is not None else "")
@@ -61,9 +61,10 @@ def logrank_trend(
     *,
     strata: ArrayLike | None = None,
 ) -> HypothesisTest:
-    """Log-rank test for a trend over ordered groups: (c'(O - E))^2 / c'Vc (Tarone RE, Biometrika 1975;62:679-682).
+    """Test for a trend over ordered groups: (c'(O - E))^2 / c'Vc (Tarone RE, Biometrika 1975;62:679-682).
 
-    c are the ``scores`` of the groups, by default their numbers. Raises ``ValueError`` where a group has no score.
+    c are the ``scores`` of the groups, by default the numbers that name them. Raises ``ValueError`` if a group has no
+    score.
     """
     names, index = _labelled(data, group)
     try:
@@ -75,7 +76,7 @@ def logrank_trend(
 
 
 def logrank_pairs(data: SurvivalData, group: ArrayLike) -> tuple[PairTest, ...]:
-    """The log-rank test of each two groups alone, with Holm's correction for all pairs."""
+    """Test each pair of groups alone, with Holm's correction for all pairs."""
     names, index = _labelled(data, group)
     pairs = list(combinations(range(len(names)), 2))
     tests = []
@@ -100,13 +101,13 @@ def _labelled(data: SurvivalData, group: ArrayLike) -> tuple[NDArray[np.generic]
 def _sums(
     data: SurvivalData, index: Ints, groups: int, strata: ArrayLike | None, rho: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Observed (k,), expected (k,), variance (k, k), summed over the strata."""
+    """Return observed (k,), expected (k,) and variance (k, k), summed over the strata."""
     stratum = np.zeros(data.n, np.int64) if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]
     if stratum.shape != (data.n,):
         raise ValueError(f"expected a stratum for each of {data.n} patients, got shape {stratum.shape}")
     observed, expected, variance = np.zeros(groups), np.zeros(groups), np.zeros((groups, groups))
-    for one in range(int(stratum.max(initial=0)) + 1):
-        rows = stratum == one
+    for number in range(int(stratum.max(initial=0)) + 1):
+        rows = stratum == number
         o, e, v = _sums_of_stratum(data.time[rows], data.event[rows], index[rows], groups, rho)
         observed, expected, variance = observed + o, expected + e, variance + v
     return observed, expected, variance
@@ -119,19 +120,20 @@ def _sums_of_stratum(
     died = np.zeros((len(times), groups))
     np.add.at(died, (row, index[event]), 1.0)
     at_risk = np.zeros((len(times), groups))
-    for one in range(groups):
-        at_risk[:, one] = (index == one).sum() - np.searchsorted(np.sort(time[index == one]), times, side="left")
+    for group in range(groups):
+        followed = np.sort(time[index == group])
+        at_risk[:, group] = len(followed) - np.searchsorted(followed, times, side="left")
     d, n = died.sum(axis=1), at_risk.sum(axis=1)
     before = np.concatenate([[1.0], np.cumprod(1 - d / n)[:-1]]) if len(times) else np.zeros(0)
     weight = before**rho
     share = at_risk / n[:, None]
-    factor = weight**2 * d * (n - d) / np.maximum(n - 1, 1)  # of one alone at risk nothing varies
+    factor = weight**2 * d * (n - d) / np.maximum(n - 1, 1)  # with one patient at risk nothing varies
     variance = np.diag(factor @ share) - (share * factor[:, None]).T @ share
     return weight @ died, (weight * d) @ share, variance
 
 
 def _test(data: SurvivalData, difference: Floats, variance: Floats, contrast: Floats, method: str) -> HypothesisTest:
-    """Of the contrast (m, k) of the differences, over as many degrees of freedom as their variance has."""
+    """Test the contrast (m, k) of the differences, with the rank of its variance as degrees of freedom."""
     if len(difference) < 2:
         return undefined(method, data.n, "only one group" if data.n else "no patients")
     if not data.events:

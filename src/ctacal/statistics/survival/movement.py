@@ -1,4 +1,4 @@
-"""The compiled sums of reclassification: who moved up and down, with and without the event by the horizon."""
+"""Compiled sums of reclassification: shares moved up and down, with and without the event by the horizon."""
 
 import numpy as np
 from numba import njit
@@ -16,13 +16,13 @@ MOVES = tuple(
     )
     for share in ("up", "down", "up without", "down without")
 )
-"""What ``moves`` fills in: the share moved up and down of those with, and of those without the event by the horizon;
-for an IDI the mean rise and fall of risk in each."""
+"""Names of what ``moves`` fills in: the shares moved up and down of patients with the event by the horizon, and of
+those without it; for an IDI the mean rise and fall of risk in each."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _by_kaplan_meier(time: Floats, event: Mask, weight: Floats, move: Ints, horizon: float, out: Floats) -> None:
-    """``out`` (4,): Bayes' rule on the survival of all, of those who moved up, and of those who moved down."""
+    """Fill ``out`` (4,) by Bayes' rule on the survival of all, of those who moved up, and of those who moved down."""
     at_risk, died, survival = np.zeros(3), np.zeros(3), np.ones(3)
     for i in range(len(time)):
         group = 1 if move[i] > 0 else 2
@@ -44,9 +44,9 @@ def _by_kaplan_meier(time: Floats, event: Mask, weight: Floats, move: Ints, hori
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def censoring_weights(time: Floats, event: Mask, weight: Floats, horizon: float, case: Floats, control: Floats) -> None:
-    """Fill ``case`` (n,): weight / G(t-) of those with the event by the horizon, ``control``: weight of those without.
+    """Fill ``case`` (n,), weight / G(t-) with the event by the horizon, and ``control`` (n,), the weight without.
 
-    G is Kaplan-Meier of the censoring; at one time events come before censorings. Rows by falling time.
+    G is Kaplan-Meier of the censoring; at equal times events come before censorings. Rows are sorted by falling time.
     """
     at_risk, n, free = 0.0, len(time), 1.0
     for i in range(n):
@@ -72,7 +72,7 @@ def censoring_weights(time: Floats, event: Mask, weight: Floats, horizon: float,
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _by_weights(case: Floats, control: Floats, move: Ints, out: Floats) -> None:
-    """``out`` (4,): weighted shares."""
+    """Fill ``out`` (4,) with weighted shares."""
     cases, controls, sums = 0.0, 0.0, np.zeros(4)
     for i in range(len(case)):
         cases += case[i]
@@ -89,7 +89,7 @@ def _by_weights(case: Floats, control: Floats, move: Ints, out: Floats) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _mean_moves(old: Floats, new: Floats, case: Floats, control: Floats, out: Floats) -> None:
-    """``out`` (4,): weighted means of how far risks rose and fell."""
+    """Fill ``out`` (4,) with weighted means of the rise and fall of risks."""
     cases, controls, sums = 0.0, 0.0, np.zeros(4)
     for i in range(len(case)):
         cases += case[i]
@@ -121,9 +121,9 @@ def moves(
     cutoffs: Floats,
     out: Floats,
 ) -> None:
-    """Fill ``out`` in the order of ``MOVES``; rows by falling time. NaN where nobody has, or nobody escapes, the event.
+    """Fill ``out`` in the order of ``MOVES``; NaN if all or no patients have the event.
 
-    Rows without weight are not looked at. Without cut-offs the categorical shares are 0.
+    Rows are sorted by falling time; rows without weight are ignored. Without cut-offs the categorical shares are 0.
     """
     n = len(time)
     case, control, move = np.empty(n), np.empty(n), np.zeros(n, np.int64)

@@ -1,4 +1,4 @@
-"""Net reclassification with intervals from a bootstrap that fits the Cox models anew in every resample.
+"""Net reclassification with intervals from a bootstrap that fits the Cox models again in every resample.
 
 A bootstrap of given risks covers 79.5 % where 95 % is promised; refitting covers 95.0 % (``simulation_results.json`` of
 the project's reference, 200 simulated cohorts).
@@ -25,13 +25,13 @@ from ctacal.statistics.survival.reclassification import (
     checked_cutoffs,
     describe,
     moved,
-    why_undefined,
 )
 from ctacal.statistics.survival.risk_sets import hazard_ratios, newton
+from ctacal.statistics.survival.risks import why_undefined
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 _CLOSE = 1e-4
-"""What the log-likelihood of a resample may still gain before the last step: coefficients hold to 1e-5 errors."""
+"""Gain of log-likelihood before the last step of a resample's fit: coefficients are within 1e-5 standard errors."""
 
 _MEASURES: tuple[tuple[Kind, Estimator], ...] = (
     ("category-free", "kaplan-meier"),
@@ -47,15 +47,15 @@ class ReclassificationStudy:
     """All measures of a model and a reader against the same reference model, and of their difference."""
 
     results: tuple[Reclassification, ...]
-    """``comparison`` is "model", "reader", or "model - reader" (paired)."""
+    """One for each comparison and measure; the comparison is "model", "reader", or "model - reader" (paired)."""
     tests: tuple[tuple[str, HypothesisTest], ...]
-    """Likelihood-ratio test of model and reader against the reference, where it is nested in them."""
+    """Likelihood-ratio tests of model and reader against the reference model, if it is nested in them."""
     resamples: int
     reason: str
     """Why there are no measures; else empty."""
 
     def find(self, comparison: str, kind: Kind, estimator: Estimator) -> Reclassification:
-        """One measure; ``ValueError`` where it was not asked for."""
+        """Return one measure; raise ``ValueError`` if it was not computed."""
         for result in self.results:
             if (result.comparison, result.kind, result.estimator) == (comparison, kind, estimator):
                 return result
@@ -75,12 +75,12 @@ def bootstrap_reclassification(
     ties: Ties = "efron",
     progress: Progress = no_progress,
 ) -> ReclassificationStudy:
-    """NRI (category-free; categorical with ``cutoffs``) and IDI of two Cox models against a reference model.
+    """Return NRI (category-free; categorical with ``cutoffs``) and IDI of two Cox models against a reference model.
 
-    ``reference``, ``model``, ``reader`` (n, p each) are all covariates of the three models. Risks are those of the
-    models at the ``horizon``. Percentile intervals: patients are drawn with replacement, the three models fitted to
-    each resample, and model and reader compared on the same one. A resample enters the fit as weights of the patients,
-    so that copies of one patient are no new ties. The same seed gives the same result on any number of cores.
+    ``reference``, ``model``, ``reader`` (n, p each) are the full covariates of the three models, and risks are theirs
+    at the ``horizon``. For percentile intervals, patients are drawn with replacement, the three models are fitted to
+    each resample, and model and reader are compared on the same resample. A resample enters the fit as weights of the
+    patients, so that copies of a patient are no ties. The same seed gives the same result on any number of cores.
     Formulas: ``reclassification``. Raises ``ValueError`` for wrong shapes, cut-offs, or fewer than 1 resample.
     """
     if resamples < 1:
@@ -98,7 +98,7 @@ def bootstrap_reclassification(
     risks = {name: predicted_risk(fit, fit.covariates, horizon) for name, fit in fitted.items()}
     values = np.stack([moved(data, risks["reference"], risks[name], horizon, limits) for name in list(risks)[1:]])
     drawn = np.stack(list(_draw(fitted, horizon, limits, resamples, seed, progress)))
-    drawn[~np.isfinite(drawn)] = np.nan  # in that resample nobody has, or nobody escapes, the event
+    drawn[~np.isfinite(drawn)] = np.nan  # all or no patients of that resample have the event
     return ReclassificationStudy(_results(data, horizon, limits, values, drawn), tests, resamples, "")
 
 
@@ -114,7 +114,7 @@ def _nested(reference: CoxModel | NoModel, larger: CoxModel | NoModel) -> Hypoth
 def _results(
     data: SurvivalData, horizon: float, cutoffs: tuple[float, ...], values: Floats, drawn: Floats
 ) -> tuple[Reclassification, ...]:
-    """From ``values`` (comparisons, moves) and ``drawn`` (resamples, comparisons, moves)."""
+    """Return all measures from ``values`` (comparisons, moves) and ``drawn`` (resamples, comparisons, moves)."""
     named = [("model", values[0], drawn[:, 0])]
     if len(values) == 2:
         named += [
@@ -123,8 +123,8 @@ def _results(
         ]
     how = f", percentile bootstrap of {data.n} patients that refits the models, {len(drawn)} resamples"
     return tuple(
-        describe(data, horizon, name, kind, estimator, cutoffs if kind == "categorical" else (), one, resampled, how)
-        for name, one, resampled in named
+        describe(data, horizon, name, kind, estimator, cutoffs if kind == "categorical" else (), found, resampled, how)
+        for name, found, resampled in named
         for kind, estimator in _MEASURES
         if cutoffs or kind != "categorical"
     )
@@ -138,30 +138,30 @@ def _draw(
     seed: int,
     progress: Progress,
 ) -> Iterator[Floats]:
-    """(comparisons, moves) of each resample, in order."""
+    """Yield (comparisons, moves) of each resample, in order."""
     fits = [(model, _influence(model)) for model in models.values()]
     limits, n = np.array(cutoffs), fits[0][0].n
 
-    def one(resample: int) -> Floats:
+    def draw(resample: int) -> Floats:
         rng = np.random.default_rng([seed, resample])
         weight = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
         return _resampled(fits, weight, horizon, limits)
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
-        for done, values in enumerate(pool.map(one, range(resamples)), start=1):
+        for done, values in enumerate(pool.map(draw, range(resamples)), start=1):
             progress(done, resamples)
             yield values
 
 
 def _influence(model: CoxModel) -> Floats:
-    """(n, p) sorted: how far each patient, counted once more, moves the standardised coefficients (to first order)."""
+    """Return (n, p), sorted: how far each patient, counted once more, moves the coefficients (to first order)."""
     moved_by: Floats = (score_residuals(model) @ model.covariance * model.design.scale)[model.design.order]
     return moved_by
 
 
 def _resampled(models: list[tuple[CoxModel, Floats]], weight: Floats, horizon: float, cutoffs: Floats) -> Floats:
-    """(comparisons, moves) with these weights of the patients; NaN where nobody has, or escapes, the event."""
+    """Return (comparisons, moves) for these weights of the patients; NaN if all or no patients have the event."""
     risks = []
     for model, influence in models:
         d, near, risk = model.design, model.beta.copy(), np.empty(model.n)
@@ -177,7 +177,7 @@ def _resampled(models: list[tuple[CoxModel, Floats]], weight: Floats, horizon: f
 
 @njit(cache=True, nogil=True)
 def approach(beta: Floats, influence: Floats, weight: Floats) -> None:
-    """Move the coefficients of all patients near those with other weights: saves two passes in five."""
+    """Move the coefficients of all patients towards those for these weights, which saves two passes in five."""
     for i in range(len(weight)):
         if weight[i] != 1.0:
             for j in range(len(beta)):
@@ -196,10 +196,10 @@ def refit(
     horizon: float,
     risk: Floats,
 ) -> None:
-    """Fit with these weights, from coefficients that are ``near``; fill ``risk`` (n,) at the horizon.
+    """Fit with these weights, starting from the coefficients ``near``; fill ``risk`` (n,) at the horizon.
 
-    A covariate that is constant in the resample has no effect; one that separates keeps the large coefficient at which
-    the likelihood no longer grows; without events all risks are 0. Rows by falling time.
+    A covariate that is constant in the resample has no effect. A covariate that separates keeps the large coefficient
+    at which the likelihood no longer grows. Without events all risks are 0. Rows are sorted by falling time.
     """
     n = len(time)
     p = len(near)
@@ -230,7 +230,7 @@ def refit(
 def _hazard_until(
     start: Ints, time: Floats, event: Mask, weight: Floats, hazard: Floats, efron: bool, horizon: float
 ) -> float:
-    """The cumulative hazard at the horizon of a patient whose hazard ratio is 1."""
+    """Return the cumulative hazard at the horizon of a patient whose hazard ratio is 1."""
     at_risk, cumulative = 0.0, 0.0
     for tick in range(len(start) - 1):
         deaths, died, dying = 0, 0.0, 0.0

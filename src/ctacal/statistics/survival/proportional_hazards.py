@@ -1,4 +1,4 @@
-"""Whether hazard ratios change with time: the exact score test over Schoenfeld residuals."""
+"""Test of proportional hazards: the exact score test, and Schoenfeld residuals."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,15 +12,15 @@ from ctacal.statistics.survival.cox import CoxModel, steps
 from ctacal.statistics.survival.kaplan_meier import kaplan_meier
 from ctacal.statistics.survival.risk_sets import derivatives
 
-_NOTHING = 1e-12
-"""Of the information: what is left below this share is rounding."""
+_ROUNDING = 1e-12
+"""Share of the information below which the remainder is rounding."""
 
 Transform = Literal["km", "rank", "identity", "log"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProportionalHazards:
-    """A test of each covariate, one of all together, and the residuals to draw."""
+    """A test of each covariate, a test of all together, and the residuals to draw."""
 
     names: tuple[str, ...]
     tests: tuple[HypothesisTest, ...]
@@ -35,10 +35,11 @@ class ProportionalHazards:
 
 
 def schoenfeld_test(model: CoxModel, transform: Transform = "km") -> ProportionalHazards:
-    """Score test of theta = 0 in log HR(t) = b + theta g(t), with the exact information; as R's cox.zph since 3.0.
+    """Test theta = 0 by the score test in log HR(t) = b + theta g(t), with the exact information.
 
-    Grambsch PM, Therneau TM, Biometrika 1994;81:515-526. g: 1 - Kaplan-Meier just before t ("km"), mean rank among all
-    times of follow-up, t, or log t. The older approximation, which other packages print, can reverse a conclusion.
+    As R's cox.zph since survival 3.0 (Grambsch PM, Therneau TM, Biometrika 1994;81:515-526). g is 1 - Kaplan-Meier just
+    before t ("km"), the mean rank among all times of follow-up, t, or log t. The older approximation, which other
+    packages print, can reverse a conclusion.
     """
     event_times = np.sort(model.data.time[_died(model)])
     g = _transformed(model, event_times, transform)
@@ -59,7 +60,7 @@ def _method(transform: Transform) -> str:
 
 
 def _died(model: CoxModel) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """(n,) patients with an event and a weight, in the order of the data."""
+    """Return (n,) whether each patient has an event and a weight, in the order of the data."""
     died = np.empty(model.n, np.bool_)
     died[model.design.order] = model.design.event & (model.design.weight > 0)
     return died
@@ -88,16 +89,18 @@ def _score_tests(
     _, own = _derivatives(model, event_times, g**2)
     left = own - cross @ np.linalg.solve(plain, cross)  # information on theta once the coefficients are known
     method = _method(transform)
-    seen = np.diag(left) > _NOTHING * np.diag(own)
-    missing = undefined(method, model.n, "too few event times to tell a change of its effect")
-    single = tuple(chi_square(score[j] ** 2 / left[j, j], 1, method, model.n) if seen[j] else missing for j in range(p))
-    if np.linalg.matrix_rank(left, tol=_NOTHING * np.trace(own), hermitian=True) < p:
-        return single, undefined(method, model.n, "too few event times to tell a change of all effects")
+    testable = np.diag(left) > _ROUNDING * np.diag(own)
+    missing = undefined(method, model.n, "too few event times to detect a change of its effect")
+    single = tuple(
+        chi_square(score[j] ** 2 / left[j, j], 1, method, model.n) if testable[j] else missing for j in range(p)
+    )
+    if np.linalg.matrix_rank(left, tol=_ROUNDING * np.trace(own), hermitian=True) < p:
+        return single, undefined(method, model.n, "too few event times to detect a change of all effects")
     return single, chi_square(float(score @ np.linalg.solve(left, score)), p, method, model.n)
 
 
 def _derivatives(model: CoxModel, event_times: Floats, emphasis: Floats) -> tuple[Floats, Floats]:
-    """Gradient (p,) and information (p, p) at the fit, each event time's part times its emphasis (events,)."""
+    """Return gradient (p,) and information (p, p) at the fit, each event time multiplied by its emphasis (events,)."""
     d, p = model.design, len(model.names)
     at = np.minimum(np.searchsorted(event_times, d.ticks), len(event_times) - 1)  # ticks without events add nothing
     gradient, information = np.zeros(p), np.zeros((p, p))
@@ -106,7 +109,7 @@ def _derivatives(model: CoxModel, event_times: Floats, emphasis: Floats) -> tupl
 
 
 def _scaled_residuals(model: CoxModel) -> Floats:
-    """(events, p): deaths x (x - mean at risk) V, plus the coefficients; by rising time."""
+    """Return (events, p): deaths x (x - mean at risk) V, plus the coefficients; by rising time."""
     d, own = model.design, steps(model)
     dead = np.flatnonzero(d.event & (d.weight > 0))
     dead = dead[np.lexsort((d.order[dead], d.time[dead]))]

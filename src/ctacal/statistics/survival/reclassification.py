@@ -1,8 +1,8 @@
-"""Whether a new risk moves patients the right way: net reclassification and integrated discrimination, risks fixed.
+"""Net reclassification (NRI) and integrated discrimination improvement (IDI) of a new risk over an old risk.
 
-These figures take the risks as given. Their intervals need the models to be fitted anew in every resample:
-``nri.bootstrap_reclassification``. NRI rewards useless markers: print it beside the likelihood-ratio test, the change
-of the C-index, Brier score, calibration and net benefit.
+These functions take the risks as given. Their intervals need models that are fitted again in every resample:
+``nri.bootstrap_reclassification``. NRI rewards useless markers, so report it beside the likelihood-ratio test, the
+change of the C-index, Brier score, calibration and net benefit.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ctacal.arrays import Floats, Ints, Mask
+from ctacal.arrays import Floats, Ints
 from ctacal.statistics.bootstrap import percentile_interval
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.kaplan_meier import last_known_risk
 from ctacal.statistics.survival.movement import MOVES, moves
+from ctacal.statistics.survival.risks import checked_risk, why_undefined
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 Kind = Literal["category-free", "categorical", "IDI"]
@@ -44,14 +45,14 @@ class Reclassification:
     horizon: float
     unit: str
     cutoffs: tuple[float, ...]
-    """Where risk classes part, of a categorical NRI; else empty."""
+    """Limits of the risk classes of a categorical NRI; else empty."""
     total: Estimate
     event: Estimate
-    """Among patients with the event by the horizon: share moved up less share moved down; IDI: mean rise of risk."""
+    """Among patients with the event by the horizon: share moved up minus share moved down; IDI: mean rise of risk."""
     nonevent: Estimate
-    """Among patients without it: share moved down less share moved up; IDI: mean fall of risk."""
+    """Among patients without it: share moved down minus share moved up; IDI: mean fall of risk."""
     up_event: float | None
-    """The shares themselves; None for an IDI."""
+    """Share of patients with the event who moved up; the shares are None for an IDI."""
     down_event: float | None
     up_nonevent: float | None
     down_nonevent: float | None
@@ -65,7 +66,7 @@ class ReclassificationTable:
     counts: Ints
     """(k, k)"""
     events: Floats
-    """(k, k) expected by the horizon: patients of the cell times 1 - Kaplan-Meier within it."""
+    """(k, k) events expected by the horizon: patients of the cell times 1 - Kaplan-Meier within it."""
     nonevents: Floats
     method: str
 
@@ -79,13 +80,13 @@ def net_reclassification(
     cutoffs: Sequence[float] | None = None,
     estimator: Estimator = "kaplan-meier",
 ) -> Reclassification:
-    """NRI = [P(up | event) - P(down | event)] + [P(down | no event) - P(up | no event)] at the horizon.
+    """Return NRI = [P(up | event) - P(down | event)] + [P(down | no event) - P(up | no event)] at the horizon.
 
-    Up: into a higher class of risk, classes beginning at the ``cutoffs``; without cut-offs, to any larger risk.
-    Kaplan-Meier: P(up | event) = p_up (1 - S_up) / (1 - S), P(up | no event) = p_up S_up / S, survival S at the
-    horizon, of all and of those who moved up (Pencina MJ et al., Stat Med 2011;30:11-21). IPW: patients with the event
-    weighted with 1 / G(t-), G Kaplan-Meier of the censoring; those followed to the horizon count alike (Uno H et
-    al., Stat Med 2013;32:2430-2442). Raises ``ValueError`` where a risk is no probability or the cut-offs do not rise
+    Up means into a higher class of risk, classes beginning at the ``cutoffs``, or, without cut-offs, to any larger
+    risk. Kaplan-Meier: P(up | event) = p_up (1 - S_up) / (1 - S), P(up | no event) = p_up S_up / S, with S the survival
+    of all, and of those who moved up, at the horizon (Pencina MJ et al., Stat Med 2011;30:11-21). IPW: patients with
+    the event weighted with 1 / G(t-), G Kaplan-Meier of the censoring; those followed to the horizon have weight 1 (Uno
+    H et al., Stat Med 2013;32:2430-2442). Raises ``ValueError`` if a risk is no probability or the cut-offs do not rise
     between 0 and 1.
     """
     old, new = checked_risk(data, old_risk), checked_risk(data, new_risk)
@@ -98,7 +99,7 @@ def net_reclassification(
 def discrimination_improvement(
     data: SurvivalData, old_risk: ArrayLike, new_risk: ArrayLike, horizon: float
 ) -> Reclassification:
-    """IDI = mean rise of risk among those with the event by the horizon + mean fall among those without, IPW.
+    """Return IDI = mean rise of risk among patients with the event by the horizon + mean fall among those without, IPW.
 
     Pencina MJ et al., Stat Med 2008;27:157-172; with censoring: Uno H et al., Stat Med 2013;32:2430-2442. Raises as
     ``net_reclassification``.
@@ -108,19 +109,8 @@ def discrimination_improvement(
     return describe(data, horizon, "new - old", "IDI", "ipw", (), values)
 
 
-def checked_risk(data: SurvivalData, risk: ArrayLike) -> Floats:
-    """(n,) probabilities, else ``ValueError``."""
-    values = np.ascontiguousarray(risk, np.float64)
-    if values.shape != (data.n,):
-        raise ValueError(f"expected a risk for each of {data.n} patients, got shape {values.shape}")
-    wrong = np.flatnonzero(~((values >= 0) & (values <= 1)))
-    if wrong.size:
-        raise ValueError(f"a risk must be 0 to 1, number {wrong[0]} (from 0) is {values[wrong[0]]}")
-    return values
-
-
 def checked_cutoffs(cutoffs: Sequence[float] | None) -> tuple[float, ...]:
-    """Rising within 0..1, else ``ValueError``."""
+    """Return the cut-offs; raise ``ValueError`` if they do not rise within 0 to 1."""
     limits = tuple(float(cutoff) for cutoff in cutoffs or ())
     if any(not 0 < limit < 1 for limit in limits) or any(b <= a for a, b in pairwise(limits)):
         raise ValueError(f"cut-offs of risk must rise between 0 and 1, got {limits}")
@@ -128,30 +118,11 @@ def checked_cutoffs(cutoffs: Sequence[float] | None) -> tuple[float, ...]:
 
 
 def moved(data: SurvivalData, old: Floats, new: Floats, horizon: float, cutoffs: tuple[float, ...]) -> Floats:
-    """The shares of ``movement.moves``, every patient once."""
+    """Return the shares of ``movement.moves`` with every patient counted once."""
     order = np.argsort(-data.time)
     out = np.zeros(len(MOVES))
     moves(data.time[order], data.event[order], np.ones(data.n), old[order], new[order], horizon, np.array(cutoffs), out)
     return out
-
-
-def free_at(data: SurvivalData, horizon: float) -> Mask:
-    """(n,) whether a patient is known to be free of the event at the horizon: followed beyond it, or just to it."""
-    free: Mask = (data.time > horizon) | ((data.time == horizon) & ~data.event)
-    return free
-
-
-def why_undefined(data: SurvivalData, horizon: float) -> str:
-    """Why no measure of a risk by the horizon can be had from these patients; else empty."""
-    if not data.n:
-        return "no patients"
-    if not (data.event & (data.time <= horizon)).any():
-        return f"no event by {horizon:g} {data.unit}"
-    if data.time.max() < horizon:
-        return f"follow-up ends at {data.time.max():g} {data.unit}, before {horizon:g}"
-    if not free_at(data, horizon).any():
-        return f"nobody was followed to {horizon:g} {data.unit} without the event"
-    return ""
 
 
 def describe(
@@ -165,7 +136,7 @@ def describe(
     drawn: Floats | None = None,
     interval_method: str = "",
 ) -> Reclassification:
-    """From what ``moves`` fills for all patients (values) and, if any, for resamples (drawn, resamples x values)."""
+    """Return the measure from the output of ``moves`` for all patients (``values``) and for resamples (``drawn``)."""
     reason = why_undefined(data, horizon)
     weighting = "Kaplan-Meier" if estimator == "kaplan-meier" else "inverse probability of censoring weights"
     method = f"{SOURCE[kind]}, {weighting}{interval_method}"
@@ -193,7 +164,7 @@ def describe(
 def reclassification_table(
     data: SurvivalData, old_risk: ArrayLike, new_risk: ArrayLike, horizon: float, cutoffs: Sequence[float]
 ) -> ReclassificationTable:
-    """Patients by old and new class of risk, with the events and non-events expected in each cell by the horizon.
+    """Count patients by old and new class of risk, with the events expected in each cell by the horizon.
 
     Raises as ``net_reclassification``.
     """

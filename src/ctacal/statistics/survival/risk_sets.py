@@ -1,8 +1,9 @@
-"""The compiled sums of the Cox model over risk sets: likelihood, its derivatives, and the steps of the hazard.
+"""Compiled sums of the Cox model over risk sets: likelihood, its derivatives, and the steps of the hazard.
 
-Rows are sorted by falling time; ``start`` holds where each distinct time begins, so that all rows up to the end of a
-tick are at risk at it: the sums over a risk set grow from tick to tick. Second moments need no such sum: each patient
-adds x x' times hazard ratio times the cumulative hazard up to the own time, one product of matrices for all.
+Rows are sorted by falling time, and ``start`` holds the row at which each distinct time (tick) begins. All rows up to
+the end of a tick are at risk at that time, so the sums over a risk set grow from tick to tick. Second moments need no
+such sum: each patient adds x x' times hazard ratio times the cumulative hazard up to the patient's time, in one product
+of matrices.
 """
 
 import numpy as np
@@ -11,19 +12,21 @@ from numba import njit
 from ctacal.arrays import Floats, Ints, Mask
 
 _DEPENDENT = 1e-10
-"""Of its information, a covariate that keeps less than this beside the others is a combination of them."""
+"""Share of a covariate's information: if less remains beside the other covariates, it is a combination of them."""
 
 EMPTY = 1e-12
-"""Of the weighted events: information below this is none (covariates have standard deviation 1)."""
+"""Information per weighted event below which there is none (covariates have standard deviation 1)."""
 
 _CHUNK = 512
-"""Rows in one product of matrices: they stay in the cache."""
+"""Number of rows in one product of matrices, so that they stay in the cache."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def standardise(covariates: Floats, order: Ints, weight: Floats, centre: Floats, scale: Floats, x: Floats) -> None:
-    """Fill ``x`` (n, p) with the covariates in this order, less their mean, over their standard deviation; both are
-    filled in from the patients with a weight. A constant covariate becomes 0, with scale 1.
+    """Fill ``x`` (n, p) with the covariates in this order, minus their mean, divided by their standard deviation.
+
+    Mean and standard deviation are those of the patients with a weight, and fill ``centre`` and ``scale`` (p,). A
+    constant covariate becomes 0, with scale 1.
     """
     n, p = covariates.shape
     used, first = 0, 0
@@ -32,7 +35,7 @@ def standardise(covariates: Floats, order: Ints, weight: Floats, centre: Floats,
             first = i if used == 0 else first
             used += 1
             for j in range(p):
-                apart = covariates[i, j] - covariates[first, j]  # no digits are lost to a large mean
+                apart = covariates[i, j] - covariates[first, j]  # so that a large mean costs no digits
                 centre[j] += apart
                 scale[j] += apart * apart
     factor = np.zeros(p)
@@ -40,7 +43,7 @@ def standardise(covariates: Floats, order: Ints, weight: Floats, centre: Floats,
         centre[j] /= max(used, 1)
         scale[j] = np.sqrt(max(scale[j] / max(used, 1) - centre[j] * centre[j], 0.0))
         centre[j] += covariates[first, j] if used else 0.0
-        if scale[j] > 1e-13 * abs(centre[j]):  # else constant, but for rounding
+        if scale[j] > 1e-13 * abs(centre[j]):  # otherwise constant, up to rounding
             factor[j] = 1 / scale[j]
         else:
             scale[j] = 1.0
@@ -51,7 +54,7 @@ def standardise(covariates: Floats, order: Ints, weight: Floats, centre: Floats,
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def hazard_ratios(x: Floats, weight: Floats, beta: Floats, predictor: Floats, hazard: Floats) -> None:
-    """Fill ``predictor`` (n,) with x beta and ``hazard`` (n,) with weight exp(x beta); no weight costs little."""
+    """Fill ``predictor`` (n,) with x beta and ``hazard`` (n,) with weight exp(x beta); skip rows without weight."""
     for i in range(len(weight)):
         if weight[i] == 0.0:
             hazard[i] = 0.0
@@ -71,7 +74,7 @@ def _clear(moments: Floats) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add(row: Floats, hazard: float, moments: Floats) -> None:
-    """``moments`` (p + 1,): sums of the hazard (last) and of covariates times hazard."""
+    """Add a row to ``moments`` (p + 1,): the sums of covariates times hazard and, last, of the hazard."""
     p = len(row)
     moments[p] += hazard
     for j in range(p):
@@ -82,7 +85,7 @@ def _add(row: Floats, hazard: float, moments: Floats) -> None:
 def _leave(
     risk: Floats, dying: Floats, share: float, weight: float, mean: Floats, gradient: Floats, information: Floats
 ) -> float:
-    """Take one death's part from the derivatives; returns the hazard at risk, a ``share`` of the dying's taken off."""
+    """Subtract one death's part from the derivatives; return the hazard at risk without a ``share`` of the dying."""
     p = len(mean)
     hazard = risk[p] - share * dying[p]
     inverse = 1 / hazard
@@ -109,9 +112,9 @@ def _first_moments(
     information: Floats,
     tick_hazard: Floats,
 ) -> float:
-    """The log-likelihood, its gradient, and the information without second moments; fills ``tick_hazard`` (ticks, 2).
+    """Return the log-likelihood; fill its gradient, the information without second moments, and ``tick_hazard``.
 
-    What a tick adds to the cumulative hazard: of all at risk, and of those who die then.
+    ``tick_hazard`` (ticks, 2) is what a tick adds to the cumulative hazard of all at risk, and of those who die then.
     """
     p = x.shape[1]
     risk, dying, mean = np.zeros(p + 1), np.zeros(p + 1), np.zeros(p)
@@ -147,7 +150,7 @@ def _first_moments(
 def _add_second_moments(
     x: Floats, start: Ints, event: Mask, hazard: Floats, tick_hazard: Floats, information: Floats
 ) -> None:
-    """Add x x' hazard H(t) of every row, H up to its own time; ``hazard`` is overwritten."""
+    """Add x x' hazard H(t) of every row, with H up to the row's time; ``hazard`` is overwritten."""
     cumulative = 0.0
     for tick in range(len(start) - 2, -1, -1):
         dying = cumulative + tick_hazard[tick, 1]
@@ -176,9 +179,10 @@ def derivatives(
     gradient: Floats,
     information: Floats,
 ) -> float:
-    """The log partial likelihood; fills its gradient (p,) and minus its second derivatives (p, p).
+    """Return the log partial likelihood; fill its gradient (p,) and minus its second derivatives (p, p).
 
-    ``emphasis`` (ticks,) multiplies what each tick adds: 1 for the likelihood, g(t) for tests of a changing effect.
+    ``emphasis`` (ticks,) multiplies what each tick adds: 1 for the likelihood, g(t) for tests of an effect that changes
+    with time.
     """
     n, p = x.shape
     predictor, hazard, tick_hazard = np.empty(n), np.empty(n), np.empty((len(start) - 1, 2))
@@ -199,7 +203,7 @@ def derivatives(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def solve(information: Floats, gradient: Floats, events: float, step: Floats) -> int:
-    """Fill ``step`` (p,) with information^-1 gradient; returns the rank. A covariate without information stays put."""
+    """Fill ``step`` (p,) with information^-1 gradient and return the rank; without information a step is 0."""
     p = len(gradient)
     root = np.zeros((p, p))
     rank = 0
@@ -246,12 +250,12 @@ def newton(
     last: Floats,
     best: float,
 ) -> tuple[float, int, float]:
-    """Move ``beta`` (p,) to the maximum; returns log-likelihood, rank, and what the last step gains (twice).
+    """Move ``beta`` (p,) to the maximum; return log-likelihood, rank, and twice the gain of the last step.
 
-    ``last`` (p,) with log-likelihood ``best`` is where one goes back towards should beta be no better.
-    Ends once that gain, gradient' step, is below ``tolerance``; the last step is then still taken, and is left in
-    ``step``: large where a coefficient has no finite maximum. All else is as it was before this step. A gain of
-    infinity: there is no maximum, information was lost on the way. Covariates without information stay put.
+    ``last`` (p,), with log-likelihood ``best``, is the point to return towards if beta is no better. Iteration ends
+    when the gain, gradient' step, is below ``tolerance``. The last step is still taken and is left in ``step``: it is
+    large if a coefficient has no finite maximum. All other output is that before this step. An infinite gain means
+    that there is no maximum, because information was lost on the way. Covariates without information do not move.
     """
     p, full, events = len(beta), -1, 0.0
     proposal = np.zeros(p)
@@ -259,7 +263,7 @@ def newton(
         events += weight[i] if event[i] else 0.0
     for _ in range(60):
         total = derivatives(x, start, event, weight, emphasis, beta, efron, gradient, information)
-        if not total >= best - 1e-9 * abs(best):  # too far, or not a number: half way back
+        if not total >= best - 1e-9 * abs(best):  # too far, or not a number: go half way back
             for j in range(p):
                 beta[j] = (beta[j] + last[j]) / 2
             continue
@@ -284,7 +288,7 @@ def newton(
 def hazard_steps(
     x: Floats, start: Ints, event: Mask, weight: Floats, beta: Floats, efron: bool, steps: Floats, means: Floats
 ) -> None:
-    """Fill what each tick adds, for a patient whose hazard ratio is 1.
+    """Fill what each tick adds to the hazard of a patient whose hazard ratio is 1.
 
     ``steps`` (ticks, 4): cumulative hazard; its variance; the hazard of those who die at the tick (Efron takes a share
     of them out of the risk set); deaths. ``means`` (ticks, 3, p): mean covariates at risk, times the hazard, times the

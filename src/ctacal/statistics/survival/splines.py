@@ -12,14 +12,15 @@ QUANTILES = {
     6: (0.05, 0.23, 0.41, 0.59, 0.77, 0.95),
     7: (0.025, 0.025 + 0.95 / 6, 0.025 + 1.9 / 6, 0.50, 0.975 - 1.9 / 6, 0.975 - 0.95 / 6, 0.975),
 }
-"""Where the knots lie: Harrell FE, Regression modeling strategies, 2nd ed. 2015, table 2.3."""
+"""Quantiles at which the knots lie, by number of knots: Harrell FE, Regression modeling strategies, 2nd ed. 2015,
+table 2.3."""
 
 
 def spline_knots(x: ArrayLike, knots: int = 4) -> Floats:
-    """(knots,): Harrell's quantiles of x (n,).
+    """Return (knots,): Harrell's quantiles of x (n,).
 
-    Raises ``ValueError`` where the number is not 3 to 7, x is not finite, or two knots fall together (a value that
-    many patients share, such as a score of 0: take fewer knots, or choose them).
+    Raises ``ValueError`` if the number is not 3 to 7, x is not finite, or two knots coincide (because many patients
+    share a value, such as a score of 0: take fewer knots, or choose them).
     """
     values = np.asarray(x, np.float64).ravel()
     if knots not in QUANTILES:
@@ -34,11 +35,11 @@ def spline_knots(x: ArrayLike, knots: int = 4) -> Floats:
 
 
 def spline_basis(x: ArrayLike, knots: ArrayLike) -> Floats:
-    """(n, k - 1) of x (n,) and k knots: x, then k - 2 terms, 0 below the first knot and linear beyond the last.
+    """Return (n, k - 1) for x (n,) and k knots: x, then k - 2 terms, 0 below the first knot, linear beyond the last.
 
     Term j, with u+ = max(u, 0)^3 and knots t: [(x - t_j)+ - (x - t_k-1)+ (t_k - t_j) / (t_k - t_k-1)
     + (x - t_k)+ (t_k-1 - t_j) / (t_k - t_k-1)] / (t_k - t_1)^2 (Devlin TF, Weeks BJ, SAS Users Group 1986; Harrell FE,
-    Regression modeling strategies, 2.4.5). Raises ``ValueError`` where knots do not rise or are fewer than 3.
+    Regression modeling strategies, 2.4.5). Raises ``ValueError`` if knots do not rise or there are fewer than 3.
 
     >>> spline_basis([0.0, 2.0, 4.0], [1.0, 2.0, 3.0]).tolist()
     [[0.0, 0.0], [2.0, 0.25], [4.0, 3.0]]

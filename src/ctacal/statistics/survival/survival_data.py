@@ -1,4 +1,4 @@
-"""Follow-up of patients: the frozen value that every statistic of prognosis takes."""
+"""``SurvivalData``: follow-up of patients, the frozen value that every survival statistic takes."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from ctacal.arrays import Floats, Mask
 
 @dataclass(frozen=True, eq=False)
 class SurvivalData:
-    """Right-censored times. Times are compared exactly: what was equal in days has to be equal here.
+    """Right-censored times. They are compared exactly: times that were equal in days have to be equal here.
 
-    Raises ``ValueError`` where a time is negative or not finite, an event is neither 0 nor 1, or the lengths differ.
+    Raises ``ValueError`` if a time is negative or not finite, an event is neither 0 nor 1, or the lengths differ.
 
     >>> data = SurvivalData([1, 2, 2], [1, 0, 1])
     >>> data.n, data.events, data.unit
@@ -20,9 +20,9 @@ class SurvivalData:
     """
 
     time: Floats
-    """(n,) from the scan to the event or to the end of follow-up; any list is taken."""
+    """(n,) from the scan to the event or to the end of follow-up; any sequence is accepted."""
     event: Mask
-    """(n,) whether the event happened at ``time``; else follow-up ended there."""
+    """(n,) whether the event happened at ``time``; otherwise follow-up ended then."""
     unit: str = "years"
 
     def __init__(self, time: ArrayLike, event: ArrayLike, unit: str = "years") -> None:
@@ -42,15 +42,15 @@ class SurvivalData:
 
     @property
     def n(self) -> int:
-        """Patients."""
+        """Number of patients."""
         return len(self.time)
 
     @property
     def events(self) -> int:
-        """Patients with the event."""
+        """Number of patients with the event."""
         return int(self.event.sum())
 
     def take(self, rows: ArrayLike) -> "SurvivalData":
-        """Of these patients alone: indices, or a flag for each patient."""
+        """Return the follow-up of some patients: ``rows`` are indices, or a flag for each patient."""
         chosen = np.asarray(rows)
         return SurvivalData(self.time[chosen], self.event[chosen], self.unit)
