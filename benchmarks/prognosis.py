@@ -17,11 +17,15 @@ from collections.abc import Callable
 import numpy as np
 
 from ctacal.arrays import Floats, Ints
-from ctacal.statistics.survival.cox import CoxModel, cox
-from ctacal.statistics.survival.discrimination import auc_at, harrell_c
-from ctacal.statistics.survival.kaplan_meier import kaplan_meier
-from ctacal.statistics.survival.nri import bootstrap_reclassification
-from ctacal.statistics.survival.survival_data import SurvivalData
+from ctacal.statistics.survival import (
+    CoxModel,
+    SurvivalData,
+    auc_at,
+    bootstrap_reclassification,
+    cox,
+    harrell_c,
+    kaplan_meier,
+)
 
 N = 2271
 """Patients of the published external test (Miller 2023)."""

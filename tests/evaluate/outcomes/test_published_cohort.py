@@ -5,7 +5,7 @@ import pytest
 
 from ctacal.evaluate.outcomes.published_cohort import EFFECTS, HAZARD_RATIOS, MARGINS, SimulatedCohort, simulate_cohort
 from ctacal.statistics.agreement import cross_table, risk_categories, weighted_kappa
-from ctacal.statistics.survival.cox import CoxModel, cox
+from ctacal.statistics.survival.cox_model import CoxModel, cox
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from ctacal.cli.app import app
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.statistics.survival.competing import FineGray, fine_gray
-from ctacal.statistics.survival.cox import CoxModel, compare, cox, predicted_risk
+from ctacal.statistics.survival.cox_model import CoxModel, compare, cox, predicted_risk
 from ctacal.statistics.survival.discrimination import harrell_c
-from ctacal.statistics.survival.kaplan_meier import at_risk, kaplan_meier
 from ctacal.statistics.survival.nri import bootstrap_reclassification
+from ctacal.statistics.survival.survival_curve import at_risk, kaplan_meier
 from tests.evaluate.outcomes.tables import FULL, config, patients, table
 
 TOML = """

@@ -19,10 +19,10 @@ from ctacal.statistics.survival.calibration import (
     observed_risk,
     prediction_accuracy,
 )
-from ctacal.statistics.survival.decision_curve import decision_curve, net_benefit, net_benefit_difference
+from ctacal.statistics.survival.decision import decision_curve, net_benefit, net_benefit_difference
 from ctacal.statistics.survival.discrimination import auc_at, delong
-from ctacal.statistics.survival.kaplan_meier import kaplan_meier
 from ctacal.statistics.survival.reclassification import net_reclassification
+from ctacal.statistics.survival.survival_curve import kaplan_meier
 from ctacal.statistics.survival.survival_data import SurvivalData
 from tests.statistics.survival.oracle import columns, numbers, survival
 

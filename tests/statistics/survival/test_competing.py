@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctacal.statistics.survival.competing import FineGray, cumulative_incidence, fine_gray
-from ctacal.statistics.survival.cox import NoModel
+from ctacal.statistics.survival.cox_model import NoModel
 from tests.statistics.survival.oracle import columns, numbers
 
 TIMES = [1000, 2000, 3000]

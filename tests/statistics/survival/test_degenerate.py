@@ -7,17 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ctacal.statistics import survival
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest
-from ctacal.statistics.survival import (
-    calibration,
-    decision_curve,
-    discrimination,
-    kaplan_meier,
-    logrank,
-    reclassification,
-)
-from ctacal.statistics.survival.cox import CoxModel, NoModel, cox, predicted_curve, relative_hazard, robust_errors
+from ctacal.statistics.survival.cox_model import CoxModel, NoModel, cox, predicted_curve, relative_hazard, robust_errors
 from ctacal.statistics.survival.nri import bootstrap_reclassification
 from ctacal.statistics.survival.proportional_hazards import schoenfeld_test
 from ctacal.statistics.survival.survival_data import SurvivalData
@@ -48,30 +41,30 @@ def check(result: Any) -> None:
 
 
 def everything(data: SurvivalData, group: Any, old: Any, new: Any, horizon: float) -> Iterator[Any]:
-    curve = kaplan_meier.kaplan_meier(data)
-    yield curve, curve.median(), curve.at(horizon), kaplan_meier.median_follow_up(data), kaplan_meier.event_rate(data)
-    yield kaplan_meier.restricted_mean(data, horizon)
-    yield logrank.logrank(data, group), logrank.logrank_trend(data, group), logrank.logrank_pairs(data, group)
-    for one in (discrimination.harrell_c, discrimination.uno_c):
-        yield one(data, new)
-    yield discrimination.harrell_c_difference(data, new, old), discrimination.uno_c_difference(data, new, old)
+    curve = survival.kaplan_meier(data)
+    yield curve, curve.median(), curve.at(horizon), survival.median_follow_up(data), survival.event_rate(data)
+    yield survival.restricted_mean(data, horizon)
+    yield survival.logrank(data, group), survival.logrank_trend(data, group), survival.logrank_pairs(data, group)
+    for c_index in (survival.harrell_c, survival.uno_c):
+        yield c_index(data, new)
+    yield survival.harrell_c_difference(data, new, old), survival.uno_c_difference(data, new, old)
     for by_horizon in (
-        discrimination.auc_at,
-        calibration.brier_score,
-        calibration.prediction_accuracy,
-        calibration.observed_expected,
-        calibration.calibration_intercept,
-        calibration.calibration_slope,
-        calibration.calibration_groups,
+        survival.auc_at,
+        survival.brier_score,
+        survival.prediction_accuracy,
+        survival.observed_expected,
+        survival.calibration_intercept,
+        survival.calibration_slope,
+        survival.calibration_groups,
     ):
         yield by_horizon(data, new, horizon)
-    yield discrimination.auc_difference(data, new, old, horizon), discrimination.delong(data.event, new)
-    yield calibration.brier_difference(data, new, old, horizon)
-    yield decision_curve.decision_curve(data, new, horizon, [0.1, 0.5, 0.9])
-    yield reclassification.net_reclassification(data, old, new, horizon, cutoffs=[0.2, 0.6], estimator="ipw")
-    yield reclassification.net_reclassification(data, old, new, horizon)
-    yield reclassification.discrimination_improvement(data, old, new, horizon)
-    yield reclassification.reclassification_table(data, old, new, horizon, [0.5])
+    yield survival.auc_difference(data, new, old, horizon), survival.delong(data.event, new)
+    yield survival.brier_difference(data, new, old, horizon)
+    yield survival.decision_curve(data, new, horizon, [0.1, 0.5, 0.9])
+    yield survival.net_reclassification(data, old, new, horizon, cutoffs=[0.2, 0.6], estimator="ipw")
+    yield survival.net_reclassification(data, old, new, horizon)
+    yield survival.discrimination_improvement(data, old, new, horizon)
+    yield survival.reclassification_table(data, old, new, horizon, [0.5])
 
 
 @pytest.mark.parametrize("seed", range(120))

@@ -7,7 +7,7 @@ import pytest
 
 from ctacal.arrays import Ints
 from ctacal.statistics.estimate import Estimate, Z
-from ctacal.statistics.survival.cox import CoxModel, cox
+from ctacal.statistics.survival.cox_model import CoxModel, cox
 from ctacal.statistics.survival.discrimination import (
     auc_at,
     auc_difference,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctacal.statistics.survival.cox import CoxModel, cox, predicted_risk
+from ctacal.statistics.survival.cox_model import CoxModel, cox, predicted_risk
 from ctacal.statistics.survival.movement import MOVES, moves
 from ctacal.statistics.survival.nri import (
     ReclassificationStudy,

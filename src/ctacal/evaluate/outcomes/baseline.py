@@ -11,7 +11,7 @@ from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Covariate, Patients
 from ctacal.evaluate.publication import Cell, Section, Table, count_percent
 from ctacal.evaluate.publication.wording import number
-from ctacal.statistics.survival.kaplan_meier import median_follow_up
+from ctacal.statistics.survival.survival_curve import median_follow_up
 
 SKEWED = 1.0
 """Absolute skewness from which a number is told by its median and quartiles (own choice)."""

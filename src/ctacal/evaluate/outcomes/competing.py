@@ -13,8 +13,8 @@ from ctacal.evaluate.outcomes.patients import Patients, Reading
 from ctacal.evaluate.publication import CATEGORY_COLOURS, Cell, Chart, Section, Table, p_value
 from ctacal.statistics.estimate import LEVEL, Estimate
 from ctacal.statistics.survival.competing import CumulativeIncidence, FineGray, cumulative_incidence, fine_gray
-from ctacal.statistics.survival.cox import NoModel
-from ctacal.statistics.survival.kaplan_meier import at_risk
+from ctacal.statistics.survival.cox_model import NoModel
+from ctacal.statistics.survival.survival_curve import at_risk
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 if TYPE_CHECKING:

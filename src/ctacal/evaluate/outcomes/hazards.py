@@ -22,7 +22,7 @@ from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Covariate, Patients, Reading
 from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Section, Table
 from ctacal.statistics.estimate import Estimate
-from ctacal.statistics.survival.cox import CoxModel, NoModel, joint_wald, relative_hazard
+from ctacal.statistics.survival.cox_model import CoxModel, NoModel, joint_wald, relative_hazard
 from ctacal.statistics.survival.proportional_hazards import schoenfeld_test
 from ctacal.statistics.survival.splines import spline_basis
 

@@ -12,9 +12,9 @@ from ctacal.evaluate.publication import Cell, Section, Table, p_value
 from ctacal.progress import Progress, no_progress
 from ctacal.statistics.estimate import LEVEL, Estimate
 from ctacal.statistics.survival import imputation
-from ctacal.statistics.survival.cox import CoxModel, NoModel
+from ctacal.statistics.survival.cox_model import CoxModel, NoModel
 from ctacal.statistics.survival.imputation import Pooled
-from ctacal.statistics.survival.kaplan_meier import life_table
+from ctacal.statistics.survival.survival_curve import life_table
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 

@@ -8,7 +8,7 @@ from ctacal.arrays import Floats
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest, undefined
-from ctacal.statistics.survival.cox import CoxModel, NoModel, compare, cox
+from ctacal.statistics.survival.cox_model import CoxModel, NoModel, compare, cox
 
 Columns = tuple[tuple[str, ...], Floats]
 """Names (p,) and values (n, p)."""

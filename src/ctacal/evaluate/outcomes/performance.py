@@ -22,8 +22,8 @@ from ctacal.statistics.survival.calibration import (
     observed_expected,
     prediction_accuracy,
 )
-from ctacal.statistics.survival.cox import CoxModel, predicted_risk
-from ctacal.statistics.survival.decision_curve import decision_curve, net_benefit, net_benefit_difference
+from ctacal.statistics.survival.cox_model import CoxModel, predicted_risk
+from ctacal.statistics.survival.decision import decision_curve, net_benefit, net_benefit_difference
 from ctacal.statistics.survival.discrimination import (
     auc_at,
     auc_difference,

@@ -8,8 +8,8 @@ from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading
 from ctacal.evaluate.publication import CATEGORY_COLOURS, Cell, Chart, Section, Table
 from ctacal.statistics.estimate import Estimate
-from ctacal.statistics.survival.kaplan_meier import at_risk, event_rate, kaplan_meier
-from ctacal.statistics.survival.logrank import logrank, logrank_pairs, logrank_trend
+from ctacal.statistics.survival.log_rank import logrank, logrank_pairs, logrank_trend
+from ctacal.statistics.survival.survival_curve import at_risk, event_rate, kaplan_meier
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 if TYPE_CHECKING:

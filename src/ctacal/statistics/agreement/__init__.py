@@ -14,13 +14,6 @@ predictive values. ``correlation``: ICC, Spearman, Pearson, Lin. ``bland_altman`
 ``method_comparison``: Passing-Bablok and Deming lines. ``difference``: two models against one reader.
 """
 
-from ctacal.statistics.agreement.bland_altman import (
-    LimitsOfAgreement,
-    RegressionLimits,
-    bland_altman,
-    bland_altman_ratio,
-    regression_limits,
-)
 from ctacal.statistics.agreement.categories import (
     WEIGHTS,
     Weights,
@@ -44,6 +37,13 @@ from ctacal.statistics.agreement.detection import (
     specificity,
 )
 from ctacal.statistics.agreement.difference import Compared, above, compare_models
+from ctacal.statistics.agreement.limits import (
+    LimitsOfAgreement,
+    RegressionLimits,
+    bland_altman,
+    bland_altman_ratio,
+    regression_limits,
+)
 from ctacal.statistics.agreement.method_comparison import Line, deming, passing_bablok
 
 __all__ = [

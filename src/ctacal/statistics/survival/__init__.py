@@ -1,96 +1,253 @@
-"""Prognosis: each statistic a function from arrays to a frozen result, usable without the command line.
+"""Survival analysis: each statistic a function from arrays to a frozen result, usable without the command line.
 
-Every result holds the estimate, its interval, the method, n and, where something is not defined, the reason: never NaN.
-A single figure is a ``ctacal.statistics.estimate.Estimate``, a test a ``ctacal.statistics.hypothesis.HypothesisTest``.
-Times are in the unit that
-``SurvivalData`` names; a horizon is in the same unit. Formulas, sources and tolerances: ``docs/prognosis.md``.
-Needs numba (``pip install 'ctacal[evaluate]'``). Research use, not a medical device.
+Every result holds the estimate, its interval, the method and n, and the reason if something is not defined; it is never
+NaN. A single figure is a ``ctacal.statistics.Estimate``, a test a ``ctacal.statistics.HypothesisTest``. ``data`` is
+``SurvivalData``, whose times have the unit that it names; a horizon has the same unit. ``risk`` (n,) is the probability
+of the event by the horizon (for the C-index any score that grows with risk). Functions raise ``ValueError`` for wrong
+shapes or values::
 
-``hypothesis.py``
-    HypothesisTest(statistic, df, p, method, n, reason)               frozen; statistic and p None with a reason
-    holm(p) -> tuple[float, ...]                                      adjusted p values
+    from ctacal.statistics.survival import SurvivalData, cox, harrell_c, kaplan_meier
 
-``survival_data.py``
-    SurvivalData(time, event, unit="years")                           frozen, checked; .n, .events, .take(rows)
+    data = SurvivalData(time, event, unit="years")
+    print(kaplan_meier(data).at(3))                     # survival at 3 years, with its interval
+    model = cox(data, covariates, ["age", "calcium"])   # a CoxModel, or NoModel with the reason
+    print(harrell_c(data, covariates @ model.coefficient))
 
-``kaplan_meier.py``
-    kaplan_meier(data, interval="log-log" | "log" | "plain") -> SurvivalCurve
-        SurvivalCurve: times, at_risk, events, censored, survival, error, low, high (k,); unit, method, n
-        .at(time) -> Estimate (survival); .median() -> Estimate
-    at_risk(data, ticks) -> (k,) counts before the events at a tick;  events_until(data, ticks) -> (k,)
-    restricted_mean(data, horizon) -> Estimate;  median_follow_up(data) -> Estimate (reverse Kaplan-Meier)
-    event_rate(data) -> Estimate                                      events per unit of time, exact Poisson interval
+``survival_data``: the follow-up. ``survival_curve``: Kaplan-Meier, patients at risk, restricted mean, event rate.
+``log_rank``: log-rank tests. ``cox_model``: Cox model, predictions, residuals. ``proportional_hazards``: test of that
+assumption. ``splines``: restricted cubic splines. ``discrimination``: C-index, time-dependent AUC, DeLong.
+``calibration``: Brier score, observed / expected, intercept, slope, groups. ``decision``: net benefit.
+``reclassification``: NRI and IDI of given risks; ``nri``: their bootstrap, which refits the models. ``competing``:
+cumulative incidence, Fine-Gray. ``imputation``: chained equations, Rubin's rules.
 
-``logrank.py``
-    logrank(data, group, strata=None, rho=0.0) -> LogRank             .test, .groups, .observed, .expected
-    logrank_trend(data, group, scores=None, strata=None) -> HypothesisTest
-    logrank_pairs(data, group) -> tuple[PairTest, ...]                .first, .second, .test, .p_holm
-
-``cox.py``
-    cox(data, covariates, names=None, ties="efron" | "breslow", weights=None) -> CoxModel | NoModel
-        NoModel: reason, method, n, events                            no events, separation, collinear, constant ..
-        CoxModel: names, coefficient, error, z, p (p,), covariance (p, p), log_likelihood,
-            log_likelihood_null, likelihood_ratio, wald, score (HypothesisTest), aic, ties, method, n, events, data,
-            covariates, centre; .hazard_ratio(name_or_index) -> Estimate; .linear_predictor(covariates) -> (m,)
-    compare(smaller, larger) -> HypothesisTest                        likelihood ratio of nested models
-    joint_wald(model, names) -> HypothesisTest                        several coefficients (spline, interaction)
-    baseline_hazard(model) -> BaselineHazard                          times, hazard (k,) cumulative, at covariates 0
-    predicted_risk(model, covariates, horizon) -> (m,)                1 - S(horizon | covariates)
-    predicted_survival(model, covariates, times) -> (m, k)
-    predicted_curve(model, covariates_of_one) -> SurvivalCurve        with interval
-    robust_errors(model, cluster=None) -> (p,);  score_residuals(model) -> (n, p)
-    relative_hazard(model, covariates, reference) -> list[Estimate]   hazard ratio along a spline, with interval
-
-``proportional_hazards.py``
-    schoenfeld_test(model, transform="km" | "rank" | "identity" | "log") -> ProportionalHazards
-        .tests (one per covariate), .overall (HypothesisTest); .times, .residuals (scaled Schoenfeld, events x p)
-
-``splines.py``
-    spline_knots(x, knots=4) -> (k,);  spline_basis(x, knots) -> (n, k - 1)      Harrell; first column is x
-
-``reclassification.py``
-    Reclassification: kind ("category-free" | "categorical" | "IDI"), estimator ("kaplan-meier" | "ipw"), horizon, unit,
-        cutoffs, comparison, total, event, nonevent (Estimate), up_event, down_event, up_nonevent, down_nonevent
-    net_reclassification(data, old_risk, new_risk, horizon, cutoffs=None, estimator="kaplan-meier")
-    discrimination_improvement(data, old_risk, new_risk, horizon)                               IDI, IPW
-    reclassification_table(data, old_risk, new_risk, horizon, cutoffs) -> ReclassificationTable
-        .counts, .events, .nonevents (old x new class; events by Kaplan-Meier within the cell)
-
-``nri.py``
-    bootstrap_reclassification(data, reference, model, reader=None, *, horizon, cutoffs=None, resamples=1000, seed=0,
-            ties="efron", progress=None) -> ReclassificationStudy     refits the Cox models in each resample
-        reference, model, reader: full covariate matrices (n, p) of the three Cox models; progress(done, total)
-        .results: tuple[Reclassification, ...], comparison "model", "reader", "model - reader"
-        .find(comparison, kind, estimator) -> Reclassification; .reason where a model cannot be fitted
-        .tests: (comparison, likelihood-ratio test against the reference, where nested)
-
-``discrimination.py``
-    harrell_c(data, risk), harrell_c_difference(data, risk, other) -> Estimate
-    uno_c(data, risk, tau=None), uno_c_difference(data, risk, other, tau=None) -> Estimate
-    auc_at(data, risk, horizon), auc_difference(data, risk, other, horizon) -> Estimate        IPCW, cumulative/dynamic
-    roc_at(data, risk, horizon) -> RocCurve (threshold, sensitivity, specificity)
-    delong(outcome, score), delong_difference(outcome, score, other) -> Estimate                no censoring
-    p_value(difference) -> float | None                               of any difference with a normal interval
-
-``calibration.py``
-    brier_score(data, risk, horizon), brier_difference(data, risk, other, horizon) -> Estimate
-    prediction_accuracy(data, risk, horizon) -> Estimate              1 - Brier / Brier of Kaplan-Meier
-    observed_expected(data, risk, horizon) -> Estimate                (1 - Kaplan-Meier) / mean risk
-    calibration_intercept(data, risk, horizon), calibration_slope(data, risk, horizon) -> Estimate
-    calibration_groups(data, risk, horizon, groups=10) -> tuple[CalibrationGroup, ...]  .n, .predicted, .observed
-
-``decision_curve.py``
-    net_benefit(data, risk, horizon, threshold), net_benefit_difference(data, risk, other, horizon, threshold)
-    decision_curve(data, risk, horizon, thresholds) -> tuple[DecisionPoint, ...]
-        .threshold, .net_benefit, .treat_all (Estimate), .share_treated
-
-``competing.py``
-    cumulative_incidence(time, cause) -> CumulativeIncidence;  fine_gray(time, cause, covariates, ..)
-
-``imputation.py``
-    impute(..);  pool(estimates, errors) -> Pooled                    chained equations; Rubin's rules
-
-Throughout ``data`` is ``SurvivalData``, ``risk`` (n,) a probability of the event by the horizon (for the C-index: any
-score that grows with risk). ``ValueError`` where shapes or values are wrong; a statistic that the data do not define is
-a result with a ``reason``.
+Formulas, sources and tolerances: ``docs/prognosis.md``. Needs numba (``pip install 'ctacal[evaluate]'``), imported when
+a name is first used. Research use, not a medical device.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ctacal.statistics.survival.calibration import (
+        CalibrationGroup,
+        brier_difference,
+        brier_score,
+        calibration_groups,
+        calibration_intercept,
+        calibration_slope,
+        observed_expected,
+        prediction_accuracy,
+    )
+    from ctacal.statistics.survival.competing import CumulativeIncidence, FineGray, cumulative_incidence, fine_gray
+    from ctacal.statistics.survival.cox_model import (
+        BaselineHazard,
+        CoxModel,
+        NoModel,
+        Ties,
+        baseline_hazard,
+        compare,
+        cox,
+        joint_wald,
+        predicted_curve,
+        predicted_risk,
+        predicted_survival,
+        relative_hazard,
+        robust_errors,
+        score_residuals,
+    )
+    from ctacal.statistics.survival.decision import DecisionPoint, decision_curve, net_benefit, net_benefit_difference
+    from ctacal.statistics.survival.discrimination import (
+        RocCurve,
+        auc_at,
+        auc_difference,
+        delong,
+        delong_difference,
+        harrell_c,
+        harrell_c_difference,
+        p_value,
+        roc_at,
+        uno_c,
+        uno_c_difference,
+    )
+    from ctacal.statistics.survival.imputation import Covariate, Pooled, impute, pool
+    from ctacal.statistics.survival.log_rank import LogRank, PairTest, logrank, logrank_pairs, logrank_trend
+    from ctacal.statistics.survival.nri import Progress, ReclassificationStudy, bootstrap_reclassification
+    from ctacal.statistics.survival.proportional_hazards import ProportionalHazards, Transform, schoenfeld_test
+    from ctacal.statistics.survival.reclassification import (
+        Estimator,
+        Kind,
+        Reclassification,
+        ReclassificationTable,
+        discrimination_improvement,
+        net_reclassification,
+        reclassification_table,
+    )
+    from ctacal.statistics.survival.splines import spline_basis, spline_knots
+    from ctacal.statistics.survival.survival_curve import (
+        Interval,
+        SurvivalCurve,
+        at_risk,
+        event_rate,
+        events_until,
+        kaplan_meier,
+        median_follow_up,
+        restricted_mean,
+    )
+    from ctacal.statistics.survival.survival_data import SurvivalData
+
+_NAMES = {
+    "survival_data": ("SurvivalData",),
+    "survival_curve": (
+        "Interval",
+        "SurvivalCurve",
+        "at_risk",
+        "event_rate",
+        "events_until",
+        "kaplan_meier",
+        "median_follow_up",
+        "restricted_mean",
+    ),
+    "log_rank": ("LogRank", "PairTest", "logrank", "logrank_pairs", "logrank_trend"),
+    "cox_model": (
+        "BaselineHazard",
+        "CoxModel",
+        "NoModel",
+        "Ties",
+        "baseline_hazard",
+        "compare",
+        "cox",
+        "joint_wald",
+        "predicted_curve",
+        "predicted_risk",
+        "predicted_survival",
+        "relative_hazard",
+        "robust_errors",
+        "score_residuals",
+    ),
+    "proportional_hazards": ("ProportionalHazards", "Transform", "schoenfeld_test"),
+    "splines": ("spline_basis", "spline_knots"),
+    "reclassification": (
+        "Estimator",
+        "Kind",
+        "Reclassification",
+        "ReclassificationTable",
+        "discrimination_improvement",
+        "net_reclassification",
+        "reclassification_table",
+    ),
+    "nri": ("Progress", "ReclassificationStudy", "bootstrap_reclassification"),
+    "discrimination": (
+        "RocCurve",
+        "auc_at",
+        "auc_difference",
+        "delong",
+        "delong_difference",
+        "harrell_c",
+        "harrell_c_difference",
+        "p_value",
+        "roc_at",
+        "uno_c",
+        "uno_c_difference",
+    ),
+    "calibration": (
+        "CalibrationGroup",
+        "brier_difference",
+        "brier_score",
+        "calibration_groups",
+        "calibration_intercept",
+        "calibration_slope",
+        "observed_expected",
+        "prediction_accuracy",
+    ),
+    "decision": ("DecisionPoint", "decision_curve", "net_benefit", "net_benefit_difference"),
+    "competing": ("CumulativeIncidence", "FineGray", "cumulative_incidence", "fine_gray"),
+    "imputation": ("Covariate", "Pooled", "impute", "pool"),
+}
+"""Public names of each module."""
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = [
+    "BaselineHazard",
+    "CalibrationGroup",
+    "Covariate",
+    "CoxModel",
+    "CumulativeIncidence",
+    "DecisionPoint",
+    "Estimator",
+    "FineGray",
+    "Interval",
+    "Kind",
+    "LogRank",
+    "NoModel",
+    "PairTest",
+    "Pooled",
+    "Progress",
+    "ProportionalHazards",
+    "Reclassification",
+    "ReclassificationStudy",
+    "ReclassificationTable",
+    "RocCurve",
+    "SurvivalCurve",
+    "SurvivalData",
+    "Ties",
+    "Transform",
+    "at_risk",
+    "auc_at",
+    "auc_difference",
+    "baseline_hazard",
+    "bootstrap_reclassification",
+    "brier_difference",
+    "brier_score",
+    "calibration_groups",
+    "calibration_intercept",
+    "calibration_slope",
+    "compare",
+    "cox",
+    "cumulative_incidence",
+    "decision_curve",
+    "delong",
+    "delong_difference",
+    "discrimination_improvement",
+    "event_rate",
+    "events_until",
+    "fine_gray",
+    "harrell_c",
+    "harrell_c_difference",
+    "impute",
+    "joint_wald",
+    "kaplan_meier",
+    "logrank",
+    "logrank_pairs",
+    "logrank_trend",
+    "median_follow_up",
+    "net_benefit",
+    "net_benefit_difference",
+    "net_reclassification",
+    "observed_expected",
+    "p_value",
+    "pool",
+    "predicted_curve",
+    "predicted_risk",
+    "predicted_survival",
+    "prediction_accuracy",
+    "reclassification_table",
+    "relative_hazard",
+    "restricted_mean",
+    "robust_errors",
+    "roc_at",
+    "schoenfeld_test",
+    "score_residuals",
+    "spline_basis",
+    "spline_knots",
+    "uno_c",
+    "uno_c_difference",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = found
+    return found

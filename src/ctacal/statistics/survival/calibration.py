@@ -9,7 +9,7 @@ from scipy import optimize
 from ctacal.arrays import Floats
 from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.survival.censoring import censoring, influence_through_censoring
-from ctacal.statistics.survival.cox import NoModel, cox
+from ctacal.statistics.survival.cox_model import NoModel, cox
 from ctacal.statistics.survival.influence import (
     Influenced,
     paired_difference,
@@ -17,8 +17,8 @@ from ctacal.statistics.survival.influence import (
     with_interval,
     without_estimate,
 )
-from ctacal.statistics.survival.kaplan_meier import kaplan_meier, last_known_risk, life_table
 from ctacal.statistics.survival.risks import checked_risk, free_at, why_undefined
+from ctacal.statistics.survival.survival_curve import kaplan_meier, last_known_risk, life_table
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 BRIER = "Brier score, inverse probability of censoring weights"

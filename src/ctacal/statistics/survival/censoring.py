@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctacal.arrays import Floats, Ints
-from ctacal.statistics.survival.kaplan_meier import life_table
+from ctacal.statistics.survival.survival_curve import life_table
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 

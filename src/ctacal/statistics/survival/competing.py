@@ -12,7 +12,7 @@ from scipy import stats
 
 from ctacal.arrays import Floats, Ints
 from ctacal.statistics.estimate import Estimate, Z
-from ctacal.statistics.survival.cox import NoModel
+from ctacal.statistics.survival.cox_model import NoModel
 
 METHOD = "Fine-Gray model, robust interval"
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from ctacal.arrays import Floats, Ints, Mask
 from ctacal.progress import Progress, no_progress
 from ctacal.statistics.hypothesis import HypothesisTest, undefined
-from ctacal.statistics.survival.cox import CoxModel, NoModel, Ties, compare, cox, predicted_risk, score_residuals
+from ctacal.statistics.survival.cox_model import CoxModel, NoModel, Ties, compare, cox, predicted_risk, score_residuals
 from ctacal.statistics.survival.movement import MOVES, moves
 from ctacal.statistics.survival.reclassification import (
     Estimator,

@@ -8,9 +8,9 @@ from scipy import stats
 
 from ctacal.arrays import Floats
 from ctacal.statistics.hypothesis import HypothesisTest, chi_square, undefined
-from ctacal.statistics.survival.cox import CoxModel, steps
-from ctacal.statistics.survival.kaplan_meier import kaplan_meier
+from ctacal.statistics.survival.cox_model import CoxModel, steps
 from ctacal.statistics.survival.risk_sets import derivatives
+from ctacal.statistics.survival.survival_curve import kaplan_meier
 
 _ROUNDING = 1e-12
 """Share of the information below which the remainder is rounding."""

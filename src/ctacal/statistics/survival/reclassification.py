@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 from ctacal.arrays import Floats, Ints
 from ctacal.statistics.bootstrap import percentile_interval
 from ctacal.statistics.estimate import Estimate
-from ctacal.statistics.survival.kaplan_meier import last_known_risk
 from ctacal.statistics.survival.movement import MOVES, moves
 from ctacal.statistics.survival.risks import checked_risk, why_undefined
+from ctacal.statistics.survival.survival_curve import last_known_risk
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 Kind = Literal["category-free", "categorical", "IDI"]

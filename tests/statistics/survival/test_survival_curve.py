@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ctacal.statistics.survival.kaplan_meier import (
+from ctacal.statistics.survival.survival_curve import (
     Interval,
     at_risk,
     event_rate,

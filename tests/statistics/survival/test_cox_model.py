@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from ctacal.statistics.survival.cox import (
+from ctacal.statistics.survival.cox_model import (
     CoxModel,
     NoModel,
     Ties,
@@ -223,7 +223,7 @@ def test_wrong_input_is_named() -> None:
 def test_large_cohorts_reach_the_same_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fit that first looks at a tenth of the patients."""
     expected = fit("colon")
-    monkeypatch.setattr("ctacal.statistics.survival.cox._MANY", 100)
+    monkeypatch.setattr("ctacal.statistics.survival.cox_model._MANY", 100)
     np.testing.assert_allclose(fit("colon").coefficient, expected.coefficient, rtol=1e-11)
     few_events = SurvivalData(np.arange(1, 401), np.arange(400) % 90 == 7)  # none or one in the tenth
     assert np.isfinite(fitted(cox(few_events, np.sin(np.arange(400)))).coefficient).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctacal.statistics.hypothesis import holm
-from ctacal.statistics.survival.logrank import logrank, logrank_pairs, logrank_trend
+from ctacal.statistics.survival.log_rank import logrank, logrank_pairs, logrank_trend
 from ctacal.statistics.survival.survival_data import SurvivalData
 from tests.statistics.survival.oracle import columns, numbers, survival
 

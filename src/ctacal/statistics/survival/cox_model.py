@@ -11,8 +11,8 @@ from scipy import special
 from ctacal.arrays import Floats, Ints, Mask
 from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.hypothesis import HypothesisTest, chi_square, undefined
-from ctacal.statistics.survival.kaplan_meier import Interval, SurvivalCurve, interval_of_survival, life_table
 from ctacal.statistics.survival.risk_sets import EMPTY, derivatives, hazard_steps, newton, solve, standardise
+from ctacal.statistics.survival.survival_curve import Interval, SurvivalCurve, interval_of_survival, life_table
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 Ties = Literal["efron", "breslow"]
