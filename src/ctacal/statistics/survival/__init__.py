@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     )
     from ctacal.statistics.survival.imputation import Covariate, Pooled, impute, pool
     from ctacal.statistics.survival.log_rank import LogRank, PairTest, logrank, logrank_pairs, logrank_trend
-    from ctacal.statistics.survival.nri import Progress, ReclassificationStudy, bootstrap_reclassification
+    from ctacal.statistics.survival.nri import ReclassificationStudy, bootstrap_reclassification
     from ctacal.statistics.survival.proportional_hazards import ProportionalHazards, Transform, schoenfeld_test
     from ctacal.statistics.survival.reclassification import (
         Estimator,
@@ -135,7 +135,7 @@ _NAMES = {
         "net_reclassification",
         "reclassification_table",
     ),
-    "nri": ("Progress", "ReclassificationStudy", "bootstrap_reclassification"),
+    "nri": ("ReclassificationStudy", "bootstrap_reclassification"),
     "discrimination": (
         "RocCurve",
         "auc_at",
@@ -181,7 +181,6 @@ __all__ = [
     "NoModel",
     "PairTest",
     "Pooled",
-    "Progress",
     "ProportionalHazards",
     "Reclassification",
     "ReclassificationStudy",
