@@ -108,7 +108,7 @@ def test_report_says_what_numbers_say(of_r: tuple[Path, dict[str, Any]]) -> None
     assert f"{kappa['estimate']:.3f}" in page
     assert f"({kappa['low']:.3f} to {kappa['high']:.3f})" in page
     assert "300 studies (readers: expert; models: dl). All 300 rows were used." in page
-    assert "names no identifier" in page
+    assert "No identifier column was found" in page
     assert "not a medical device" in page
     with (out / "tables" / "dl_against_expert_four_categories.csv").open(encoding="utf-8-sig") as file:
         rows = list(csv.reader(file))
@@ -251,8 +251,8 @@ def test_results_of_ctacal_score_are_joined(tmp_path: Path) -> None:
     assert list(numbers["comparisons"][0]["vessels"]) == ["LAD"]
     assert numbers["refused_by_model"] == {"net 0.1.0": 1, "net 0.1.0 second": 0}
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "1 further studies were refused by net 0.1.0" in page
-    assert "With the 1 studies that net 0.1.0 refused counted as wrong" in page
+    assert "net 0.1.0 refused 1 further study, which this report leaves out." in page
+    assert "If the 1 study that net 0.1.0 refused counts as wrong" in page
 
 
 @pytest.mark.usefixtures("undrawn")

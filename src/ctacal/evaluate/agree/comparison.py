@@ -1,4 +1,4 @@
-"""``compare``: all statistics of one set of scores against another, as one frozen value."""
+"""All statistics of one rater's scores against another's, as one frozen value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ from ctacal.statistics.hypothesis import HypothesisTest
 
 @dataclass(frozen=True, slots=True)
 class Kappa:
-    """One kappa with both its intervals."""
+    """A kappa with two intervals: asymptotic and by bootstrap."""
 
     asymptotic: Estimate
     bootstrap: Estimate
@@ -55,7 +55,7 @@ class Kappa:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CategoryAgreement:
-    """Of the categories, the reference in the rows."""
+    """Agreement of categories; the rows of ``table`` are the reference's."""
 
     categories: tuple[str, ...]
     table: Ints
@@ -68,7 +68,7 @@ class CategoryAgreement:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """Of scores above a cut."""
+    """Detection of scores above a cut."""
 
     cut: str
     present: int
@@ -82,7 +82,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Correlations:
-    """Of scores on one scale."""
+    """Correlation and concordance of scores on one scale."""
 
     spearman: Estimate
     pearson: Estimate
@@ -93,7 +93,7 @@ class Correlations:
 
 @dataclass(frozen=True, slots=True)
 class VesselAgreement:
-    """Of one vessel's scores, on the studies where both have one."""
+    """Agreement of one vessel's scores, in the studies for which both raters have one."""
 
     detection: Detection
     correlations: Correlations
@@ -108,30 +108,33 @@ class Comparison:
     reference: str
     other: str
     kind: Literal["reader", "model"]
-    """Of the other."""
+    """Kind of the other rater."""
     n: int
     four: CategoryAgreement
     five: CategoryAgreement
     detection: tuple[Detection, ...]
     raw: Correlations
     logarithmic: Correlations
-    """Of log(score + 1); Spearman's rho is the same."""
+    """Correlations of log(score + 1); Spearman's rho is the same."""
     limits: LimitsOfAgreement
     ratio_limits: LimitsOfAgreement
     regression_limits: RegressionLimits
     both_above_0: int
     passing_bablok: Line
-    """This and both Deming lines: of the studies that both score above 0."""
+    """This and both Deming lines are of the studies that both score above 0."""
     deming: Line
     weighted_deming: Line
     vessels: Mapping[str, VesselAgreement]
 
 
 def compare(reference: Rater, other: Rater, *, patients: Sequence[str] | None = None, seed: int = 0) -> Comparison:
-    """All statistics of ``other`` against ``reference``; kappa's bootstrap draws ``patients`` where they are given."""
+    """Return all statistics of ``other`` against ``reference``.
+
+    The bootstrap of kappa draws whole ``patients`` if they are given (one for each study), otherwise studies.
+    """
     a, b = reference.scores, other.scores
     positive = (a > 0) & (b > 0)
-    of_both = a[positive], b[positive]
+    both_positive = a[positive], b[positive]
     shared = [name for name in reference.vessels if name in other.vessels]
     return Comparison(
         reference.name, other.name, other.kind, len(a),
@@ -140,7 +143,8 @@ def compare(reference: Rater, other: Rater, *, patients: Sequence[str] | None = 
         _detections(a, b),
         _correlations(a, b), _correlations(np.log1p(a), np.log1p(b)),
         bland_altman(a, b), bland_altman_ratio(a, b), regression_limits(a, b),
-        int(positive.sum()), passing_bablok(*of_both), deming(*of_both), deming(*of_both, weighted=True),
+        int(positive.sum()), passing_bablok(*both_positive), deming(*both_positive),
+        deming(*both_positive, weighted=True),
         {name: _vessel(reference.vessels[name], other.vessels[name]) for name in shared},
     )  # fmt: skip
 
@@ -177,8 +181,8 @@ def _correlations(a: Floats, b: Floats) -> Correlations:
 
 
 def _vessel(reference: Floats, other: Floats) -> VesselAgreement:
-    told = np.isfinite(reference) & np.isfinite(other)
-    a, b = reference[told], other[told]
+    known = np.isfinite(reference) & np.isfinite(other)
+    a, b = reference[known], other[known]
     return VesselAgreement(
         _detection(CUTS[0].name, above(a, CUTS[0]), above(b, CUTS[0])), _correlations(a, b), bland_altman(a, b), len(a)
     )

@@ -1,4 +1,4 @@
-"""What ``ctacal agree`` compares: the table, its columns, and the rows to leave out."""
+"""The choices of ``ctacal agree``: the table, its columns, and the rows to leave out."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreeConfig:
-    """What is to be compared; columns that are not named are found by their usual names."""
+    """One comparison. Columns that are not named are found by their usual names."""
 
     table: Path
     readers: Sequence[str] = ()
+    """Columns of readers' scores; the first is the reference when two models are compared."""
     models: Sequence[str] = ()
+    """Columns of models' scores."""
     results: Sequence[Path] = ()
+    """Results of ``ctacal score`` (files or their folders) to join with the table; each adds a model."""
     identifier: str | None = None
+    """Column of the study's identifier."""
     patient: str | None = None
+    """Column of the patient, if a patient has several studies: the bootstrap draws whole patients."""
     drop: Collection[str] = ()
+    """Kinds of faulty rows (``readings.KINDS``) to leave out and count."""

@@ -1,4 +1,4 @@
-"""A table of readings to try ``ctacal agree`` on: drawn from a seed, of no patient."""
+"""A simulated table of readings to try ``ctacal agree`` on."""
 
 import numpy as np
 
@@ -6,12 +6,13 @@ from ctacal.arrays import Floats
 from ctacal.evaluate.agree.raters import VESSELS
 
 STUDIES = 400
+"""Number of studies in the example."""
 
 NO_CALCIUM = 0.40
-"""Share of studies with a score of 0 (Miller 2023: 40.0 %)."""
+"""Proportion of studies with a score of 0 (Miller 2023: 40.0 %)."""
 
 SHARES = (0.6, 2.5, 1.0, 1.9)
-"""Of left main, LAD, circumflex and right coronary in a score, in relation (Dirichlet; own choice)."""
+"""Dirichlet parameters of the shares of left main, LAD, circumflex and right coronary in a score (own choice)."""
 
 READERS_AND_MODELS = {
     "reader_1": (0.10, 0.03),
@@ -19,11 +20,14 @@ READERS_AND_MODELS = {
     "model_a": (0.35, 0.08),
     "model_b": (0.60, 0.16),
 }
-"""Spread of the logarithm, and the share of small scores that are missed or made up (own choice)."""
+"""Standard deviation of the log score, and proportion of small scores missed or invented, by column (own choice)."""
 
 
 def example_csv(seed: int = 0) -> str:
-    """The text of a CSV: study and patient, two readers, two models; vessels of ``reader_1`` and ``model_a``."""
+    """Return the text of a CSV: study, patient, two readers, two models.
+
+    ``reader_1`` and ``model_a`` also have scores by vessel.
+    """
     rng = np.random.default_rng(seed)
     patients = np.sort(rng.integers(0, int(0.9 * STUDIES), STUDIES))
     truth = np.where(rng.random(STUDIES) < NO_CALCIUM, 0.0, np.exp(rng.normal(4.6, 1.7, STUDIES)))
@@ -38,7 +42,7 @@ def example_csv(seed: int = 0) -> str:
         if name in ("reader_1", "model_a"):
             by_vessel = np.round(scores[:, None] * parts, 1)
             columns |= {
-                f"{name}_{vessel.lower()}": [f"{one:.1f}" for one in by_vessel[:, k]]
+                f"{name}_{vessel.lower()}": [f"{score:.1f}" for score in by_vessel[:, k]]
                 for k, vessel in enumerate(VESSELS)
             }
     lines = [",".join(columns), *(",".join(row) for row in zip(*columns.values(), strict=True))]
@@ -46,9 +50,9 @@ def example_csv(seed: int = 0) -> str:
 
 
 def _scored(truth: Floats, spread: float, missed: float, rng: np.random.Generator) -> Floats:
-    """What a rater makes of the truth: noise, small lesions missed, noise taken for some."""
+    """Return a rater's scores: the truth with noise, small lesions missed, and noise taken for lesions."""
     scores = truth * np.exp(rng.normal(0, spread, len(truth)))
     scores[(truth < 30) & (rng.random(len(truth)) < 3 * missed)] = 0
-    made_up = (truth == 0) & (rng.random(len(truth)) < missed)
-    scores[made_up] = rng.exponential(8, int(made_up.sum()))
+    invented = (truth == 0) & (rng.random(len(truth)) < missed)
+    scores[invented] = rng.exponential(8, int(invented.sum()))
     return np.asarray(np.round(scores, 1), np.float64)

@@ -1,4 +1,4 @@
-"""The figures of one comparison. matplotlib is imported by who draws."""
+"""The figures of one comparison. Each draws on a matplotlib figure that it is given."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.arrays import Floats
+from ctacal.categories import CATEGORY_EDGES
 from ctacal.evaluate.agree.comparison import Comparison
 from ctacal.evaluate.agree.raters import Rater
 from ctacal.evaluate.publication import COLOURS, GREY, Chart
@@ -16,19 +17,19 @@ if TYPE_CHECKING:
 
 BLUE, RED = COLOURS[0], COLOURS[1]
 MANY = 2000
-"""Points: more are drawn as one picture inside the SVG (own choice)."""
+"""Number of points above which they are drawn as one image inside the SVG (own choice)."""
 
 SCORE_TICKS, HIGH_SCORE_TICKS = (0, 1, 10, 100, 400, 1000, 4000), (0, 1, 10, 100, 400, 2000, 10000)
-"""Labels that do not touch; the latter where scores reach 8,000."""
+"""Ticks whose labels do not touch; the second set is for scores up to 8,000 and more."""
 
 
 def pair_charts(found: Comparison, reference: Rater, other: Rater, stem: str) -> dict[str, Chart]:
-    """All charts of one comparison, by what they show."""
+    """Return all charts of one comparison, by what they show."""
     pair = f"{found.other} against {found.reference}"
     return {
         "matrix": Chart(
             f"Categories, {pair}",
-            "Number of studies, and percent of the row; the darker, the larger the percentage.",
+            "Number of studies and percentage of the row; darker means a larger percentage.",
             lambda figure: _matrix(figure, found),
             height_mm=82,
             name=f"{stem}_matrix",
@@ -36,16 +37,16 @@ def pair_charts(found: Comparison, reference: Rater, other: Rater, stem: str) ->
         "scatter": Chart(
             f"Scores, {pair}",
             "Axes of log(score + 1). Dashed: identity. "
-            + _line_told(found)
-            + f" Dotted: bounds of the categories. {_zeros(reference, other)}",
+            + _line_caption(found)
+            + f" Dotted: edges of the categories. {_zeros(reference, other)}",
             lambda figure: _scatter(figure, found, reference.scores, other.scores),
             height_mm=85,
             name=f"{stem}_scatter",
         ),
         "bland_altman": Chart(
             f"Bland-Altman, {pair}",
-            "Left: difference of scores against their mean (linear near 0, logarithmic beyond), with the limits "
-            "that grow with the score (lines) and the constant ones (dashed). Right: ratio of (score + 1), with its "
+            "Left: difference of scores against their mean (axis linear near 0, logarithmic beyond), with the limits "
+            "that grow with the score (lines) and the constant limits (dashed). Right: ratio of (score + 1), with its "
             "limits of agreement (lines).",
             lambda figure: _bland_altman(figure, found, reference.scores, other.scores),
             width="double",
@@ -57,15 +58,15 @@ def pair_charts(found: Comparison, reference: Rater, other: Rater, stem: str) ->
 
 def _zeros(reference: Rater, other: Rater) -> str:
     both = int(((reference.scores == 0) & (other.scores == 0)).sum())
-    return f"The {both:,} studies that both score 0 lie on one point." if both > 1 else ""
+    return f"The {both:,} studies that both score 0 coincide in one point." if both > 1 else ""
 
 
-def _line_told(found: Comparison) -> str:
+def _line_caption(found: Comparison) -> str:
     slope = found.passing_bablok.slope
     if slope.estimate is None:
         return f"No Passing-Bablok line: {slope.reason}."
     band = " with the interval of its slope" if slope.low is not None else ""
-    return f"Line: Passing-Bablok{band}, of the studies that both score above 0."
+    return f"Line: Passing-Bablok{band}, for the studies that both score above 0."
 
 
 def _matrix(figure: "Figure", found: Comparison) -> None:
@@ -76,8 +77,8 @@ def _matrix(figure: "Figure", found: Comparison) -> None:
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     for (i, j), count in np.ndenumerate(counts):
         colour = "white" if share[i, j] > 0.55 else "black"
-        told = f"{count:,}\n{100 * share[i, j]:.1f} %" if rows[i, 0] else "0"
-        axes.text(j, i, told, ha="center", va="center", color=colour, fontsize=7.5)
+        text = f"{count:,}\n{100 * share[i, j]:.1f} %" if rows[i, 0] else "0"
+        axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=7.5)
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel=_short(found.other), ylabel=_short(found.reference))
@@ -92,16 +93,16 @@ def _matrix(figure: "Figure", found: Comparison) -> None:
 def _scatter(figure: "Figure", found: Comparison, a: Floats, b: Floats) -> None:
     axes = figure.subplots()
     top = max(float(a.max(initial=0)), float(b.max(initial=0)), 1000.0) * 1.3
-    for bound in (100, 400):
-        axes.axvline(np.log1p(bound), color=GREY, linewidth=0.6, linestyle=":", zorder=0)
-        axes.axhline(np.log1p(bound), color=GREY, linewidth=0.6, linestyle=":", zorder=0)
+    for edge in CATEGORY_EDGES[1:]:
+        axes.axvline(np.log1p(edge), color=GREY, linewidth=0.6, linestyle=":", zorder=0)
+        axes.axhline(np.log1p(edge), color=GREY, linewidth=0.6, linestyle=":", zorder=0)
     axes.plot([0, np.log1p(top)], [0, np.log1p(top)], color=GREY, linewidth=0.9, linestyle="--", zorder=1)
     _points(axes, np.log1p(a), np.log1p(b))
     _draw_line(axes, found, np.expm1(np.linspace(np.log1p(1), np.log1p(top), 200)))
     _log_ticks(axes.xaxis, top)
     _log_ticks(axes.yaxis, top)
-    edge = -0.03 * np.log1p(top)
-    axes.set(xlim=(edge, np.log1p(top)), ylim=(edge, np.log1p(top)), aspect="equal")
+    start = -0.03 * np.log1p(top)
+    axes.set(xlim=(start, np.log1p(top)), ylim=(start, np.log1p(top)), aspect="equal")
     axes.set(xlabel=f"{_short(found.reference)} (Agatston)", ylabel=f"{_short(found.other)} (Agatston)")
 
 
@@ -112,13 +113,13 @@ def _draw_line(axes: "Axes", found: Comparison, x: Floats) -> None:
 
     x = x[slope.estimate * x + intercept.estimate >= 0]  # a score is never below 0
 
-    def at(steep: float, start: float) -> Floats:
-        return np.asarray(np.log1p(np.maximum(start + steep * x, 0)), np.float64)
+    def line(slope: float, intercept: float) -> Floats:
+        return np.asarray(np.log1p(np.maximum(intercept + slope * x, 0)), np.float64)
 
     if slope.low is not None and slope.high is not None and intercept.low is not None and intercept.high is not None:
-        low, high = at(slope.low, intercept.high), at(slope.high, intercept.low)
+        low, high = line(slope.low, intercept.high), line(slope.high, intercept.low)
         axes.fill_between(np.log1p(x), np.minimum(low, high), np.maximum(low, high), color=RED, alpha=0.25, linewidth=0)
-    axes.plot(np.log1p(x), at(slope.estimate, intercept.estimate), color=RED, linewidth=1.2)
+    axes.plot(np.log1p(x), line(slope.estimate, intercept.estimate), color=RED, linewidth=1.2)
 
 
 def _bland_altman(figure: "Figure", found: Comparison, a: Floats, b: Floats) -> None:
@@ -153,7 +154,7 @@ def _decades(most: float) -> list[int]:
 
 
 def _ratio_ticks(most: float) -> NDArray[np.float64]:
-    """Powers of 2 about 1, or of 10 where they would crowd."""
+    """Return powers of 2 around 1, or of 10 if those would crowd the axis."""
     base = 2.0 if most < np.log(20) else 10.0
     largest = max(1, int(np.ceil(most / np.log(base))))
     powers = np.arange(1, largest + 1, 1 + largest // 5)
@@ -185,11 +186,13 @@ def _points(axes: "Axes", x: Floats, y: Floats) -> None:
 
 
 def _log_ticks(axis: "object", top: float) -> None:
-    known = SCORE_TICKS if top < 8000 else HIGH_SCORE_TICKS
-    ticks = [tick for tick in known if tick <= top] if top < 50_000 else [0, *(10**power for power in (1, 3, 5, 7, 9))]
+    all_ticks = SCORE_TICKS if top < 8000 else HIGH_SCORE_TICKS
+    ticks = (
+        [tick for tick in all_ticks if tick <= top] if top < 50_000 else [0, *(10**power for power in (1, 3, 5, 7, 9))]
+    )
     axis.set_ticks(np.log1p(ticks), [f"{tick:,}" for tick in ticks])  # type: ignore[attr-defined]
 
 
 def _short(name: str) -> str:
-    """A name that fits an axis."""
+    """Return a name that fits an axis."""
     return name if len(name) <= 28 else name[:27] + "…"

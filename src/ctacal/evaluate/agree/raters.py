@@ -13,38 +13,38 @@ VESSELS = ("LM", "LAD", "LCX", "RCA")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Rater:
-    """Who scored, a reader or a model, and the scores."""
+    """A reader or a model, and its scores."""
 
     name: str
     kind: Literal["reader", "model"]
     scores: Floats
-    """(n,) Agatston."""
+    """(n,) Agatston scores."""
     vessels: Mapping[str, Floats]
-    """(n,) each, by vessel; NaN where a study has none."""
+    """(n,) Agatston scores by vessel; NaN if a study has none."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Raters:
-    """The raters, all on the same studies."""
+    """All raters, with scores of the same studies."""
 
     all: tuple[Rater, ...]
     patients: tuple[str, ...] | None
     readings: Readings
     identifier: str | None
     refused: dict[str, int]
-    """Studies with a reading that a model refused to score."""
+    """Number of read studies that a model refused to score, by model."""
 
     @property
     def n(self) -> int:
-        """Studies."""
+        """Number of studies."""
         return len(self.readings.table)
 
     def of(self, kind: Literal["reader", "model"]) -> list[Rater]:
-        """The readers, or the models, in order."""
-        return [one for one in self.all if one.kind == kind]
+        """Return the readers, or the models, in order."""
+        return [rater for rater in self.all if rater.kind == kind]
 
     def pairs(self) -> Iterator[tuple[Rater, Rater]]:
-        """Reference and other: each model against each reader, then each reader against those before it."""
+        """Yield reference and other: each model against each reader, then each reader against those before it."""
         readers = self.of("reader")
         for reader in readers:
             yield from ((reader, model) for model in self.of("model"))

@@ -1,4 +1,4 @@
-"""A table of readings, and results of ``ctacal score`` beside it -> who scored what, on the same studies."""
+"""A table of readings, joined with results of ``ctacal score`` -> the scores of each rater on the same studies."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -17,25 +17,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNNAMED = "CORONARY"
-"""Coronary calcium whose vessel the rater did not name: where there is any, a study's vessels are not known."""
+"""Name of coronary calcium without a vessel: if a study has any, its scores by vessel are not known."""
 
-READER = re.compile(r"(reader|expert|observer|radiologist|manual|reference|truth)(?![a-z])", re.IGNORECASE)
-MODEL = re.compile(r"(model|dl|ai|agatston|ctacal)(?![a-z])", re.IGNORECASE)
-"""How columns of scores begin, where none is named."""
+READER_COLUMN = re.compile(r"(reader|expert|observer|radiologist|manual|reference|truth)(?![a-z])", re.IGNORECASE)
+MODEL_COLUMN = re.compile(r"(model|dl|ai|agatston|ctacal)(?![a-z])", re.IGNORECASE)
+"""How the names of score columns begin, for tables whose columns are not named."""
 
 IDENTIFIER_NAMES = (*STUDY_NAMES, "study", "scan", "case", *PATIENT_NAMES)
+"""Usual names of the identifier's column, most specific first."""
 
 
 def read_raters(config: AgreeConfig) -> Raters:
-    """Read and check; raises ``UsageError`` where nothing can be compared or a row is at fault."""
+    """Read and check the table. Raises ``UsageError`` if there is nothing to compare or a row has a fault."""
     if unknown := set(config.drop) - set(KINDS):
         raise UsageError(f"cannot drop {', '.join(sorted(unknown))}: known are {', '.join(KINDS)}")
     names = _names(config)
     raw = read_table(config.table, text=[name for name in names if name])
     identifier, patient = names
     scored = [(*_results_columns(raw, config, path, identifier),) for path in config.results]
-    models = [*_columns(raw, config.models, MODEL, "model", not scored, names), *(name for name, _ in scored)]
-    readers = _columns(raw, config.readers, READER, "reader", True, names)
+    models = [*_columns(raw, config.models, MODEL_COLUMN, "model", not scored, names), *(name for name, _ in scored)]
+    readers = _columns(raw, config.readers, READER_COLUMN, "reader", True, names)
     refused = {name: len(rows) for name, rows in scored}
     raw = raw.drop(index=list({row for _, rows in scored for row in rows}))
     if len(readers) + len(models) < 2 or not readers:
@@ -52,7 +53,7 @@ def read_raters(config: AgreeConfig) -> Raters:
 
 
 def _names(config: AgreeConfig) -> tuple[str | None, str | None]:
-    """Columns of the study's and of the patient's identifier."""
+    """Return the columns of the study's and of the patient's identifier."""
     names = [str(name) for name in read_table(config.table).columns]
     if config.patient is not None and config.patient not in names:
         raise UsageError(f"{config.table} has no column {config.patient}; it has: {', '.join(names)}")
@@ -70,7 +71,7 @@ def _columns(
     wanted: bool,
     taken: Collection[str | None],
 ) -> list[str]:
-    """The columns that were named, else those of scores that begin as usual."""
+    """Return the columns that are named, or else the columns of scores with a usual name."""
     if named:
         return list(named)
     if not wanted:
@@ -82,25 +83,25 @@ def _columns(
 
 
 def _holds_scores(cells: "pd.Series[Any]") -> bool:
-    """More than half are numbers: a column of names or dates is none of scores."""
+    """Whether more than half of the cells are numbers; those of names and dates are not."""
     import pandas as pd
 
-    told = cells.dropna()
-    return bool(len(told)) and bool(pd.to_numeric(told, errors="coerce").notna().mean() > 0.5)
+    filled = cells.dropna()
+    return bool(len(filled)) and bool(pd.to_numeric(filled, errors="coerce").notna().mean() > 0.5)
 
 
 def _nothing_to_compare(raw: "pd.DataFrame", config: AgreeConfig, readers: Sequence[str], models: Sequence[str]) -> str:
     found = ", ".join([*(f"reader {name}" for name in readers), *(f"model {name}" for name in models)]) or "none"
     return (
-        f"{config.table}: a reader and a model, or two readers, are needed; found: {found}. Name the columns with "
-        f"--reader and --model; there are: {', '.join(map(str, raw.columns))}"
+        f"{config.table}: expected a reader and a model, or two readers; found: {found}. Name the columns with "
+        f"--reader and --model; the table has: {', '.join(map(str, raw.columns))}"
     )
 
 
 def _results_columns(
     raw: "pd.DataFrame", config: AgreeConfig, path: Path, identifier: str | None
 ) -> tuple[str, list[int]]:
-    """Put the scores of a results.csv beside the readings; the model's name, and the rows whose study it refused."""
+    """Add the scores of a results.csv to the table; return the model's name and the rows of studies that it refused."""
     results = read_results([path])
     linked = link(results, config.table, Rules(study=identifier, by_patient=False))
     name = _model_name(linked.table, path, raw)
@@ -112,18 +113,18 @@ def _results_columns(
         if column in linked.table.columns:
             raw[f"{name}_{vessel.lower()}"] = np.nan
             raw.loc[rows, f"{name}_{vessel.lower()}"] = linked.table[column].to_numpy(np.float64)
-    return name, [one.row - 2 for one in linked.left_out if one.side == "table" and one.why == NOT_SCORED]
+    return name, [left.row - 2 for left in linked.left_out if left.side == "table" and left.why == NOT_SCORED]
 
 
 def _last(table: "pd.DataFrame", name: str) -> str:
-    """The results' column where both tables have the name."""
+    """Return the name of the results' column, which has a suffix if both tables have the name."""
     return f"{name}_ctacal" if f"{name}_ctacal" in table.columns else name
 
 
 def _model_name(table: "pd.DataFrame", path: Path, raw: "pd.DataFrame") -> str:
-    told = [_last(table, name) for name in ("model", "model_version")]
-    known = [name for name in told if name in table.columns]
-    names = {" ".join(str(one) for one in row if one is not None) for row in table[known].to_numpy()}
+    columns = [_last(table, name) for name in ("model", "model_version")]
+    known = [name for name in columns if name in table.columns]
+    names = {" ".join(str(cell) for cell in row if cell is not None) for row in table[known].to_numpy()}
     name = names.pop() if len(names) == 1 else ""
     if not name or name in raw.columns:
         name = f"{name} {(path if path.is_dir() else path.parent).resolve().name}".strip()
@@ -136,7 +137,11 @@ def _checked(
     need(raw, scores, config.table)
     vessels = [name for score in scores for name in _vessel_columns(raw, score, (*VESSELS, UNNAMED)).values()]
     columns = [*(Column(name) for name in scores), *(Column(name, may_be_missing=True) for name in vessels)]
-    kept = [*([identifier] if identifier else []), *([patient] if patient else []), *(one.name for one in columns)]
+    kept = [
+        *([identifier] if identifier else []),
+        *([patient] if patient else []),
+        *(column.name for column in columns),
+    ]
     table = raw[list(dict.fromkeys(kept))]
     if patient is not None and table[patient].isna().any():
         row = table.index[table[patient].isna()][0] + 2
@@ -145,7 +150,7 @@ def _checked(
 
 
 def _vessel_columns(table: "pd.DataFrame", score: str, vessels: Sequence[str] = VESSELS) -> dict[str, str]:
-    """Column by vessel."""
+    """Return the column of each vessel."""
     by_lower = {str(name).lower(): str(name) for name in table.columns}
     found = {vessel: by_lower.get(f"{score}_{vessel}".lower()) for vessel in vessels}
     return {vessel: name for vessel, name in found.items() if name is not None}

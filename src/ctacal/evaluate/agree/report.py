@@ -1,15 +1,27 @@
-"""Everything about the agreement of the raters of one table, as a ``Publication``."""
+"""The whole publication of ``ctacal agree``."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, count
 from typing import Any
 
+from ctacal.categories import CATEGORIES, CUTS, FIVE_CATEGORIES
 from ctacal.evaluate.agree.comparison import Comparison, compare
 from ctacal.evaluate.agree.config import AgreeConfig
 from ctacal.evaluate.agree.figures import pair_charts
 from ctacal.evaluate.agree.raters import Raters
-from ctacal.evaluate.agree.tables import cell, models_table, pair_tables, summary_table
-from ctacal.evaluate.publication import CLAIM_2024, STARD_AI, TRIPOD_AI, Chart, Publication, Section, Table, fill
+from ctacal.evaluate.agree.tables import cell, models_table, pair_tables, summary_table, with_signs
+from ctacal.evaluate.publication import (
+    CLAIM_2024,
+    STARD_AI,
+    TRIPOD_AI,
+    Chart,
+    Checklist,
+    Publication,
+    Section,
+    Table,
+    fill,
+    listed,
+)
 from ctacal.evaluate.publication.content import file_stem
 from ctacal.progress import Bar, no_bar
 from ctacal.statistics.agreement import Compared, compare_models
@@ -17,17 +29,17 @@ from ctacal.statistics.bootstrap import RESAMPLES
 from ctacal.statistics.estimate import LEVEL, proportion
 
 FEW = 30
-"""Studies: with fewer, intervals by formula are rough (own choice)."""
+"""Number of studies below which intervals by formula are approximate (own choice)."""
 
 METHODS = (
-    "Scores were put into the categories 0, 1-100, 101-400 and >400, and 0, 1-10, 11-100, 101-400 and >400, without "
-    "rounding. Agreement of categories was measured by Cohen's kappa with linear, quadratic and no weights; its "
-    "interval is asymptotic (Fleiss 1969) and by a percentile bootstrap of {resamples:,} resamples{drawn}. Shares have "
-    "Wilson intervals. Shifts between the margins were tested by Stuart-Maxwell and Bowker. Scores were compared by "
-    "Spearman's and Pearson's correlation, Lin's concordance correlation, ICC(2,1) and ICC(3,1), on the raw scale and "
-    "of log(score + 1), by Bland-Altman limits of the difference, of the ratio of (score + 1), and by regression where "
-    "the spread grows, and by Passing-Bablok, Deming and weighted Deming lines. All intervals are 95 %. No p value was "
-    "corrected for multiple testing."
+    f"Scores were grouped into the categories {listed(CATEGORIES)}, and into {listed(FIVE_CATEGORIES)}, without "
+    "rounding. Agreement of categories was measured by Cohen's kappa with linear, quadratic and no weights, with "
+    "asymptotic intervals (Fleiss 1969) and intervals from a percentile bootstrap of {resamples:,} resamples{drawn}. "
+    "Proportions have Wilson intervals. Differences between the marginal distributions were tested by Stuart-Maxwell "
+    "and Bowker. Scores were compared by Spearman's and Pearson's correlation, Lin's concordance correlation, ICC(2,1) "
+    "and ICC(3,1), of the score and of log(score + 1); by Bland-Altman limits of agreement of the difference, of the "
+    "ratio of (score + 1), and by regression because the spread grows with the score; and by Passing-Bablok, Deming "
+    "and weighted Deming regression. All intervals are 95 % intervals. No p value was corrected for multiple testing."
 )
 
 
@@ -40,7 +52,7 @@ def agreement_report(raters: Raters, config: AgreeConfig, *, seed: int = 0, bar:
 
 
 def _steps(raters: Raters) -> int:
-    """Steps for a progress bar: comparisons, and resamples in hundreds."""
+    """Return the steps of the progress bar: comparisons, and resamples in hundreds."""
     return sum(1 for _ in raters.pairs()) + len(_model_pairs(raters)) * (RESAMPLES // 100)
 
 
@@ -52,28 +64,22 @@ def _report(raters: Raters, config: AgreeConfig, seed: int, advance: Callable[[]
         comparisons.append(found)
         sections.append(_section(found, pair_tables(found, stem), pair_charts(found, reference, other, stem)))
         advance()
-    contests = [(one, _contest(raters, *one, seed, advance)) for one in _model_pairs(raters)]
-    reader = raters.of("reader")[0].name
-    between = [
-        models_table(reader, one, other, found, f"models_{number}")
-        for number, ((one, other), found) in enumerate(contests, start=1)
-    ]
-    sections = [
-        Section("In short", (summary_table(comparisons), *_refused_told(raters, comparisons))),
-        *sections,
-        *([Section("Models against each other", tuple(between))] if between else []),
-        Section("Statistical methods", (METHODS.format(resamples=RESAMPLES, drawn=_drawn(raters)),)),
-    ]
+    contests = [(names, _contest(raters, *names, seed, advance)) for names in _model_pairs(raters)]
     return Publication(
-        title=f"Agreement: {_listed(raters)}",
-        lead=tuple(_lead(raters, config)),
-        sections=tuple(sections),
+        title=f"Agreement: {_title(raters)}",
+        lead=tuple(_lead(raters)),
+        sections=(
+            Section("Summary", (summary_table(comparisons), *_with_refused(raters, comparisons))),
+            *sections,
+            *_models_section(raters, contests),
+            Section("Statistical methods", (METHODS.format(resamples=RESAMPLES, drawn=_drawn(raters)),)),
+        ),
         numbers=_numbers(raters, comparisons, contests),
         command="ctacal agree",
         seed=seed,
         options=_options(raters, config),
         packages=("numpy", "scipy", "pandas", "matplotlib"),
-        checklists=_checklists(raters, config),
+        checklists=_checklists(raters),
     )
 
 
@@ -86,8 +92,21 @@ def _section(found: Comparison, tables: dict[str, Table], charts: dict[str, Char
     return Section(f"{found.other} against {found.reference}", (*content, *vessels))
 
 
+_Contests = Sequence[tuple[tuple[str, str], tuple[Compared, ...]]]
+"""The names of two models, and their statistics side by side."""
+
+
+def _models_section(raters: Raters, contests: _Contests) -> tuple[Section, ...]:
+    reader = raters.of("reader")[0].name
+    tables = [
+        models_table(reader, model, other, found, f"models_{number}")
+        for number, ((model, other), found) in enumerate(contests, start=1)
+    ]
+    return (Section("Models against each other", tuple(tables)),) if tables else ()
+
+
 def _stems(raters: Raters) -> list[str]:
-    """File names of the comparisons, each its own."""
+    """Return a file name for each comparison, all different."""
     stems: list[str] = []
     for reference, other in raters.pairs():
         stem = file_stem(f"{other.name} against {reference.name}")
@@ -96,14 +115,14 @@ def _stems(raters: Raters) -> list[str]:
 
 
 def _model_pairs(raters: Raters) -> list[tuple[str, str]]:
-    return list(combinations([one.name for one in raters.of("model")], 2))
+    return list(combinations([rater.name for rater in raters.of("model")], 2))
 
 
-def _contest(raters: Raters, one: str, other: str, seed: int, advance: Callable[[], None]) -> tuple[Compared, ...]:
-    """Two models against the first reader; a step of progress for each hundred resamples."""
+def _contest(raters: Raters, model: str, other: str, seed: int, advance: Callable[[], None]) -> tuple[Compared, ...]:
+    """Compare two models against the first reader; ``advance`` is called for each hundred resamples."""
     done = 0
 
-    def tell(resamples: int) -> None:
+    def report(resamples: int) -> None:
         nonlocal done
         for _ in range((done + resamples) // 100 - done // 100):
             advance()
@@ -111,51 +130,60 @@ def _contest(raters: Raters, one: str, other: str, seed: int, advance: Callable[
 
     scores = {rater.name: rater.scores for rater in raters.all}
     reader = raters.of("reader")[0].scores
-    return compare_models(reader, scores[one], scores[other], patients=raters.patients, seed=seed, advance=tell)
+    return compare_models(reader, scores[model], scores[other], patients=raters.patients, seed=seed, advance=report)
 
 
-def _listed(raters: Raters) -> str:
-    readers, models = ([one.name for one in raters.of(kind)] for kind in ("reader", "model"))
+def _title(raters: Raters) -> str:
+    readers, models = ([rater.name for rater in raters.of(kind)] for kind in ("reader", "model"))
     return f"{' and '.join(models)} against {' and '.join(readers)}" if models else " and ".join(readers)
 
 
-def _lead(raters: Raters, config: AgreeConfig) -> Iterator[str]:
-    readers, models = (", ".join(one.name for one in raters.of(kind)) for kind in ("reader", "model"))
+def _lead(raters: Raters) -> Iterator[str]:
+    readers, models = (", ".join(rater.name for rater in raters.of(kind)) for kind in ("reader", "model"))
     patients = f" of {len(set(raters.patients)):,} patients" if raters.patients else ""
-    who = f"readers: {readers}" + (f"; models: {models}" if models else "")
-    yield f"{raters.n:,} studies{patients} ({who}). {raters.readings.told}"
+    names = f"readers: {readers}" + (f"; models: {models}" if models else "")
+    yield f"{raters.n:,} studies{patients} ({names}). {raters.readings.told}"
     for name, number in raters.refused.items():
         if number:
-            yield f"{number:,} further studies were refused by {name} and are in no figure below."
+            yield f"{name} refused {_studies(number, 'further ')}, which this report leaves out."
     if raters.identifier is None:
-        yield "The table names no identifier: whether a study is in it twice could not be checked."
+        yield "No identifier column was found, so duplicate studies could not be detected."
     if raters.patients is None:
-        yield "Studies are taken for independent; where a patient has several, --patient has whole patients drawn."
+        yield (
+            "Studies are treated as independent. If a patient has several studies, name the patient's column with "
+            "--patient: the bootstrap then draws whole patients."
+        )
     if raters.n < FEW:
-        yield f"Only {raters.n} studies: intervals by formula are rough here, those by a bootstrap too narrow."
+        yield (
+            f"With only {_studies(raters.n)}, intervals by formula are approximate and bootstrap intervals are too "
+            "narrow."
+        )
     yield (
-        "Agreement on the same scan and agreement with a gated scan are two different things; which of them this is, "
-        "the authors must say."
+        "Agreement on the same scan and agreement with a gated scan are two different things. The authors must state "
+        "which of them this report shows."
     )
 
 
-def _refused_told(raters: Raters, comparisons: Sequence[Comparison]) -> Iterator[str]:
+def _studies(number: int, which: str = "") -> str:
+    return f"{number:,} {which}stud{'y' if number == 1 else 'ies'}"
+
+
+def _with_refused(raters: Raters, comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Yield the exact agreement of each model that refused studies, with these counted as wrong."""
     for found in comparisons:
         if refused := raters.refused.get(found.other, 0):
             whole = proportion(int(found.four.table.trace()), found.n + refused)
             yield (
-                f"With the {refused:,} studies that {found.other} refused counted as wrong, exact agreement with "
-                f"{found.reference} is {cell(whole)}."
+                f"If the {_studies(refused)} that {found.other} refused {'counts' if refused == 1 else 'count'} as "
+                f"wrong, its exact agreement with {found.reference} is {cell(whole)}."
             )
 
 
 def _drawn(raters: Raters) -> str:
-    return ", whole patients drawn" if raters.patients else ""
+    return ", in which whole patients are drawn" if raters.patients else ""
 
 
-def _numbers(
-    raters: Raters, comparisons: Sequence[Comparison], contests: Sequence[tuple[tuple[str, str], Any]]
-) -> dict[str, Any]:
+def _numbers(raters: Raters, comparisons: Sequence[Comparison], contests: _Contests) -> dict[str, Any]:
     return {
         "studies": raters.n,
         "patients": len(set(raters.patients)) if raters.patients else None,
@@ -165,7 +193,7 @@ def _numbers(
         "level": LEVEL,
         "resamples": RESAMPLES,
         "comparisons": list(comparisons),
-        "models": [{"model": one, "other": other, "statistics": found} for (one, other), found in contests],
+        "models": [{"model": model, "other": other, "statistics": found} for (model, other), found in contests],
     }
 
 
@@ -173,27 +201,31 @@ def _options(raters: Raters, config: AgreeConfig) -> dict[str, Any]:
     return {
         "table": config.table.name,
         "results": [path.name for path in config.results],
-        "readers": [one.name for one in raters.of("reader")],
-        "models": [one.name for one in raters.of("model")],
+        "readers": [rater.name for rater in raters.of("reader")],
+        "models": [rater.name for rater in raters.of("model")],
         "identifier": raters.identifier,
         "patient": config.patient,
         "drop": sorted(config.drop),
     }
 
 
-def _checklists(raters: Raters, config: AgreeConfig) -> tuple[Any, ...]:
-    told = raters.readings.told
-    missing = f"Rows with missing, non-numeric or negative scores: {told}"
-    tables = "Cross tables of this report, counts and percent."
+def _checklists(raters: Raters) -> tuple[Checklist, ...]:
+    """Return the guidelines' items, with those answered that the data answer."""
+    rows = raters.readings.told
+    missing = f"Rows with missing, non-numeric or negative scores: {rows}"
+    tables = "Cross tables of this report, counts and percentages."
     precision = "All tables of this report, 95 % intervals."
     methods = "Section Statistical methods of this report."
     software = "How this was made, numbers.json (versions, seed, options)."
-    cuts = "CAC > 0, ≥ 100, > 400; categories 0, 1-100, 101-400, >400: in use before this study."
-    size = f"n = {raters.n:,}; how it was arrived at is for the authors."
+    cuts = (
+        f"{', '.join(with_signs(cut.name) for cut in CUTS)}; categories {', '.join(CATEGORIES)}: in use before this "
+        "study."
+    )
+    size = f"n = {raters.n:,}; the authors must say how it was arrived at."
     readers = len(raters.of("reader"))
     variability = {"18": f"Comparison of {readers} readers in this report."} if readers > 1 else {}
     refused = sum(raters.refused.values())
-    flow = f"{told} Refused by a model: {refused:,}. Flow before the table is for the authors."
+    flow = f"{rows} Refused by a model: {refused:,}. The authors must describe the flow before the table."
     stard = {"12a": cuts, "12b": cuts, "14": methods, "16": missing, "19": flow, "23": tables, "24": precision}
     claim = {"12": missing, "21": size, "23": software, "28": methods, "29": methods, "35": flow, "38": precision}
     tripod = {"10": size, "11": missing, "12e": methods, "15": cuts, "23a": precision}

@@ -1,10 +1,10 @@
-"""The tables of one comparison, of all, and of two models side by side."""
+"""The tables of one comparison, of all comparisons, and of two models side by side."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ctacal.categories import CUTS
+from ctacal.categories import CATEGORIES, CUTS
 from ctacal.evaluate.agree.comparison import CategoryAgreement, Comparison, Correlations, Detection
 from ctacal.evaluate.publication import Cell, Table, count_percent, interval, p_value, shown
 from ctacal.evaluate.publication.wording import number
@@ -13,21 +13,21 @@ from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest
 
 AT_SCORES = (10.0, 100.0, 400.0, 1000.0)
-"""Mean scores at which the regression limits are told."""
+"""Mean scores at which the regression limits are shown."""
 
 WILSON = "Intervals: 95 %, Wilson."
 
 
 def cell(estimate: Estimate, places: int = 3) -> str:
-    """The figure with its interval, or why there is none."""
+    """Return an estimate with its interval, or the reason why it is not defined."""
     if estimate.estimate is None:
         return f"not defined: {estimate.reason}"
-    told = interval(estimate.estimate, estimate.low, estimate.high, places)
-    return told if estimate.low is not None else f"{told} (no interval: {estimate.reason})"
+    text = interval(estimate.estimate, estimate.low, estimate.high, places)
+    return text if estimate.low is not None else f"{text} (no interval: {estimate.reason})"
 
 
 def with_signs(text: str) -> str:
-    """A name as it is printed.
+    """Return a name with its comparison sign as printed.
 
     >>> with_signs("CAC >= 100")
     'CAC ≥ 100'
@@ -36,7 +36,7 @@ def with_signs(text: str) -> str:
 
 
 def pair_tables(found: Comparison, stem: str) -> dict[str, Table]:
-    """All tables of one comparison, by what they show."""
+    """Return all tables of one comparison, by what they show."""
     pair = f"{found.other} against {found.reference}"
     tables = {
         "four": _cross(found, found.four, f"Four categories, {pair}", f"{stem}_four_categories"),
@@ -53,16 +53,16 @@ def pair_tables(found: Comparison, stem: str) -> dict[str, Table]:
 def _cross(found: Comparison, agreement: CategoryAgreement, title: str, name: str) -> Table:
     counts, names = agreement.table, agreement.categories
     rows: list[tuple[Cell, ...]] = [
-        (category, *(count_percent(int(one), int(line.sum())) for one in line), int(line.sum()))
+        (category, *(count_percent(int(count), int(line.sum())) for count in line), int(line.sum()))
         for category, line in zip(names, counts, strict=True)
     ]
     total = int(counts.sum())
-    rows.append(("All", *(count_percent(int(one), total) for one in counts.sum(axis=0)), total))
+    rows.append(("All", *(count_percent(int(count), total) for count in counts.sum(axis=0)), total))
     return Table(
         title,
         (found.reference, *names, "All"),
         tuple(rows),
-        footnotes=("Number of studies (percent of the row).",),
+        footnotes=("Number of studies (percentage of the row).",),
         groups=(("", 1), (found.other, len(names)), ("", 1)),
         name=name,
     )
@@ -72,18 +72,18 @@ def _kappas(found: Comparison, title: str, name: str) -> Table:
     both = (found.four, found.five)
     rows: list[tuple[str, ...]] = []
     for weights in found.four.kappas:
-        kappas = [one.kappas[weights] for one in both]
+        kappas = [agreement.kappas[weights] for agreement in both]
         rows.append((f"Kappa, {weights}{'' if weights == 'unweighted' else ' weights'}",))
         rows.append(("  asymptotic interval", *(cell(kappa.asymptotic) for kappa in kappas)))
         rows.append(("  bootstrap interval", *(cell(kappa.bootstrap) for kappa in kappas)))
-    rows.append(("Exact agreement", *(cell(one.exact) for one in both)))
-    rows.append(("Within one category", *(cell(one.within_one) for one in both)))
-    rows.append(("Stuart-Maxwell, marginal shift", *(_test(one.stuart_maxwell) for one in both)))
-    rows.append(("Bowker, symmetry", *(_test(one.bowker) for one in both)))
+    rows.append(("Exact agreement", *(cell(agreement.exact) for agreement in both)))
+    rows.append(("Within one category", *(cell(agreement.within_one) for agreement in both)))
+    rows.append(("Stuart-Maxwell, marginal distributions", *(_test(agreement.stuart_maxwell) for agreement in both)))
+    rows.append(("Bowker, symmetry", *(_test(agreement.bowker) for agreement in both)))
     note = (
         "Value (95 % interval). Kappa: asymptotic by Fleiss 1969, and "
         f"{found.four.kappas['linear'].bootstrap.method.split(', ', 2)[-1]}; agreement: Wilson. Both tests: chi-square "
-        "(degrees of freedom), p; a small p says that the two spread over the categories differently."
+        "(degrees of freedom), p; a small p means that the two distribute studies over the categories differently."
     )
     return Table(title, ("", "Four categories", "Five categories"), tuple(rows), footnotes=(note,), name=name)
 
@@ -99,21 +99,26 @@ def _with_sign(p: str) -> str:
 
 
 def _detections(found: Comparison, title: str, name: str) -> Table:
-    rows = tuple(_detection_row(one, found.n) for one in found.detection)
+    rows = tuple(_detection_row(detection, found.n) for detection in found.detection)
     columns = ("", "Present", "Found", "Sensitivity", "Specificity", "PPV", "NPV")
     note = (
-        f"Present by {found.reference}, found by {found.other}: number (percent). PPV, NPV: predictive "
-        f"values, which hold for this share of studies with calcium only. {WILSON}"
+        f"Present according to {found.reference}, found by {found.other}: number (percentage). PPV, NPV: predictive "
+        f"values, which hold only for this prevalence of calcium. {WILSON}"
     )
     return Table(title, columns, rows, footnotes=(note,), name=name)
 
 
-def _detection_row(one: Detection, n: int) -> tuple[str, ...]:
-    shares = (one.sensitivity, one.specificity, one.positive_predictive_value, one.negative_predictive_value)
+def _detection_row(detection: Detection, n: int) -> tuple[str, ...]:
+    shares = (
+        detection.sensitivity,
+        detection.specificity,
+        detection.positive_predictive_value,
+        detection.negative_predictive_value,
+    )
     return (
-        with_signs(one.cut),
-        count_percent(one.present, n),
-        count_percent(one.found, n),
+        with_signs(detection.cut),
+        count_percent(detection.present, n),
+        count_percent(detection.found, n),
         *(cell(share) for share in shares),
     )
 
@@ -131,7 +136,8 @@ def _scores(found: Comparison, title: str, name: str) -> Table:
     )
     note = (
         "Value (95 % interval). Intervals: rho by Bonett 2000, r by Fisher's z, Lin by the Z transformation, ICC by "
-        "McGraw 1996; they take studies for independent. A few high scores rule the figures of the raw score."
+        "McGraw 1996; they treat studies as independent. A few high scores dominate the statistics of the "
+        "Agatston score."
     )
     return Table(title, ("", "Agatston score", "log(score + 1)"), rows, footnotes=(note,), name=name)
 
@@ -145,14 +151,14 @@ def _limits(found: Comparison, title: str, name: str) -> Table:
     if growing.reason:
         rows.append(("Regression limits", f"not defined: {growing.reason}", "–", "–"))
     else:
-        rows.append(("Regression limits, difference at a mean score of",))
+        rows.append(("Regression limits: difference at a mean score of",))
         at = np.array(AT_SCORES)
         for score, *three in zip(at, *growing.at(at), strict=True):
-            rows.append((f"  {shown(int(score))}", *(number(float(one), 1) for one in three)))
+            rows.append((f"  {shown(int(score))}", *(number(float(limit), 1) for limit in three)))
     notes = [
-        f"{found.other} less (or over) {found.reference}; value (95 % interval). Limits hold 95 % of studies: "
-        "bias ± 1.96 SD (Bland 1986, 1999). Where the spread grows with the score, the ratio or the regression "
-        "limits are to be read, not the limits of the difference.",
+        f"{found.other} minus (or divided by) {found.reference}; value (95 % interval). 95 % of studies lie within the "
+        "limits: bias ± 1.96 SD (Bland 1986, 1999). If the spread grows with the score, read the limits of the ratio "
+        "or the regression limits, not the limits of the difference.",
     ]
     if not growing.reason:
         notes.append(_equation(found))
@@ -161,8 +167,10 @@ def _limits(found: Comparison, title: str, name: str) -> Table:
 
 def _equation(found: Comparison) -> str:
     limits = found.regression_limits
-    parts = [one for one in (limits.bias_at_0, limits.bias_slope, limits.sd_at_0, limits.sd_slope) if one is not None]
-    at_0, slope, sd_at_0, sd_slope = (number(one, 3) for one in parts)
+    parts = [
+        value for value in (limits.bias_at_0, limits.bias_slope, limits.sd_at_0, limits.sd_slope) if value is not None
+    ]
+    at_0, slope, sd_at_0, sd_slope = (number(value, 3) for value in parts)
     return f"Regression limits at a mean score A: {at_0} + {slope} A ± 1.96 ({sd_at_0} + {sd_slope} A)."
 
 
@@ -182,9 +190,9 @@ def _lines(found: Comparison, title: str, name: str) -> Table:
         row("Deming, weighted", found.weighted_deming),
     )
     note = (
-        f"{found.other} = intercept + slope × {found.reference}, of the {found.both_above_0:,} studies that both score "
-        "above 0; value (95 % interval). Deming: equal error in both, interval by the jackknife; weighted: error in "
-        "proportion to the score. A slope of 1 and an intercept of 0 are no systematic difference."
+        f"{found.other} = intercept + slope × {found.reference}, in the {found.both_above_0:,} studies that both score "
+        "above 0; value (95 % interval). Deming: equal error in both, interval by the jackknife; weighted: error "
+        "proportional to the score. A slope of 1 and an intercept of 0 mean that there is no systematic difference."
     )
     return Table(title, ("", "Slope", "Intercept (Agatston)"), rows, footnotes=(note,), name=name)
 
@@ -192,50 +200,64 @@ def _lines(found: Comparison, title: str, name: str) -> Table:
 def _vessels(found: Comparison, title: str, name: str) -> Table:
     columns = ("", "n", "Present", "Sensitivity", "Specificity", "Spearman", "Lin", "ICC(2,1)", "Bias", "Limits")
     rows: list[tuple[Cell, ...]] = []
-    for vessel, one in found.vessels.items():
-        limits = one.limits
-        held = limits.lower.estimate is not None and limits.upper.estimate is not None
+    for vessel, agreement in found.vessels.items():
+        limits = agreement.limits
         rows.append((
-            vessel, one.n, count_percent(one.detection.present, one.n), cell(one.detection.sensitivity),
-            cell(one.detection.specificity), *_three(one.correlations), cell(limits.bias, 1),
-            f"{number(limits.lower.estimate or 0.0, 1)} to {number(limits.upper.estimate or 0.0, 1)}" if held else "–",
+            vessel, agreement.n, count_percent(agreement.detection.present, agreement.n),
+            cell(agreement.detection.sensitivity), cell(agreement.detection.specificity),
+            *_three(agreement.correlations), cell(limits.bias, 1),
+            _both_limits(limits),
         ))  # fmt: skip
-    note = f"Agatston scores of one vessel; calcium present (score > 0) by {found.reference}. Value (95 % interval)."
+    note = (
+        f"Agatston scores by vessel; calcium present (score > 0) according to {found.reference}. Value (95 % interval)."
+    )
     return Table(title, columns, tuple(rows), footnotes=(note,), name=name)
 
 
+def _both_limits(limits: LimitsOfAgreement) -> str:
+    low, high = limits.lower.estimate, limits.upper.estimate
+    return "–" if low is None or high is None else f"{number(low, 1)} to {number(high, 1)}"
+
+
 def _three(scores: Correlations) -> Iterator[str]:
-    yield from (cell(one) for one in (scores.spearman, scores.lin_concordance, scores.icc_agreement))
+    yield from (cell(estimate) for estimate in (scores.spearman, scores.lin_concordance, scores.icc_agreement))
 
 
 def summary_table(comparisons: Sequence[Comparison]) -> Table:
-    """The figures that are asked for first, a row a comparison."""
+    """Return the most important statistics, one row for each comparison."""
     columns = (
-        "", "n", "Kappa, linear", "Exact", "Within one", "CAC > 0: sensitivity", "CAC > 0: specificity", "ICC(2,1)",
+        "", "n", "Kappa, linear", "Exact", "Within one", f"{CUTS[0].name}: sensitivity",
+        f"{CUTS[0].name}: specificity", "ICC(2,1)",
     )  # fmt: skip
     rows = tuple(
         (
-            f"{one.other} against {one.reference}", one.n, cell(one.four.kappas["linear"].bootstrap),
-            cell(one.four.exact), cell(one.four.within_one), cell(one.detection[0].sensitivity),
-            cell(one.detection[0].specificity), cell(one.raw.icc_agreement),
+            f"{found.other} against {found.reference}", found.n, cell(found.four.kappas["linear"].bootstrap),
+            cell(found.four.exact), cell(found.four.within_one), cell(found.detection[0].sensitivity),
+            cell(found.detection[0].specificity), cell(found.raw.icc_agreement),
         )
-        for one in comparisons
+        for found in comparisons
     )  # fmt: skip
-    note = "Four categories (0, 1-100, 101-400, >400). Value (95 % interval): kappa by bootstrap, shares by Wilson."
-    return Table("Agreement in short", columns, rows, footnotes=(note,), name="summary")
+    note = (
+        f"Four categories ({', '.join(CATEGORIES)}). Value (95 % interval): kappa by bootstrap, proportions by Wilson."
+    )
+    return Table("Summary of agreement", columns, rows, footnotes=(note,), name="summary")
 
 
 def models_table(reference: str, model: str, other: str, found: Sequence[Compared], stem: str) -> Table:
-    """Two models against one reader."""
+    """Return the statistics of two models against one reader, side by side."""
     rows = tuple(
-        (with_signs(one.name), *(_plain(value) for value in (one.model, one.other)), cell(one.difference))
-        for one in found
+        (
+            with_signs(compared.name),
+            *(_plain(value) for value in (compared.model, compared.other)),
+            cell(compared.difference),
+        )
+        for compared in found
     )
-    methods = [one.difference.method for one in found if "paired" in one.difference.method]
+    methods = [compared.difference.method for compared in found if "paired" in compared.difference.method]
     drawn = methods[0][methods[0].index("paired") :] if methods else "too few studies for a bootstrap"
     notes = (
-        f"Against {reference}. Difference: {model} less {other} (95 % interval); {drawn}. An interval without "
-        "0 is a difference beyond chance; many are told, and none is corrected for that. "
+        f"Against {reference}. Difference: {model} minus {other} (95 % interval); {drawn}. An interval that excludes 0 "
+        "is a difference beyond chance, but there are many intervals and none is corrected for multiple testing. "
         f"Cut-offs: {', '.join(with_signs(cut.name) for cut in CUTS)}. Mean differences in Agatston units.",
     )
     return Table(f"{model} and {other} against {reference}", ("", model, other, "Difference"), rows, notes, name=stem)

@@ -12,7 +12,6 @@ from ctacal.evaluate.outcomes.models import (
     coefficients,
     fit,
     gain,
-    named,
     one_column,
     ratio,
     together,
@@ -20,7 +19,7 @@ from ctacal.evaluate.outcomes.models import (
 )
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Covariate, Patients, Reading
-from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Section, Table
+from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Section, Table, listed
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.cox_model import CoxModel, NoModel, joint_wald, relative_hazard
 from ctacal.statistics.survival.proportional_hazards import schoenfeld_test
@@ -139,7 +138,7 @@ def _notes(patients: Patients, complete: Patients) -> str:
     left_out = f"; {gone:,} patients with a missing covariate are left out of it" if gone else ""
     if not labels:
         return "Cox models with Efron's ties, Wald intervals. No covariates are named: multivariable is univariable."
-    return f"Cox models with Efron's ties, Wald intervals. Multivariable: adjusted for {named(labels)}{left_out}."
+    return f"Cox models with Efron's ties, Wald intervals. Multivariable: adjusted for {listed(labels)}{left_out}."
 
 
 def _unit(covariate: Covariate) -> str:

@@ -1,7 +1,5 @@
 """Cox models of patients: what is told of a fit, or why there is none."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ctacal.arrays import Floats
@@ -71,8 +69,3 @@ def coefficients(model: Fit) -> dict[str, object]:
 def one_column(name: str, values: Floats) -> Columns:
     """A single column."""
     return (name,), values[:, None]
-
-
-def named(names: Sequence[str]) -> str:
-    """In words: a, b and c."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "nothing"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctacal.arrays import Floats
-from ctacal.evaluate.outcomes.models import Columns, Fit, coefficients, fit, gain, named, together
+from ctacal.evaluate.outcomes.models import Columns, Fit, coefficients, fit, gain, together
 from ctacal.evaluate.outcomes.part import Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients
-from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Section, Table
+from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Section, Table, listed
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.calibration import (
     CalibrationGroup,
@@ -74,9 +74,9 @@ def family(patients: Patients, columns: Sequence[str]) -> Family | str:
     """Of covariates in these columns; or in words why there is none. Every covariate has to be known."""
     base = patients.adjusted(columns)
     labels = [one.label for one in patients.covariates if one.column in columns]
-    name = "all covariates" if len(labels) == len(patients.covariates) > 1 else named(labels)
+    name = "all covariates" if len(labels) == len(patients.covariates) > 1 else listed(labels)
     if alike := [one.name for one in patients.readings if len(one.present) < 2]:
-        return f"{named(alike)}: all patients are in one calcium category, which adds nothing to {name}."
+        return f"{listed(alike)}: all patients are in one calcium category, which adds nothing to {name}."
     wanted = [(name, base), *((f"with {one.name}", together(one.by_category(), base)) for one in patients.readings)]
     made: list[RiskModel] = []
     for label, own in wanted:

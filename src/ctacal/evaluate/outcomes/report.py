@@ -6,14 +6,13 @@ from ctacal.evaluate.outcomes.baseline import baseline_part, cohort_part
 from ctacal.evaluate.outcomes.competing import competing_part
 from ctacal.evaluate.outcomes.hazards import hazards_part
 from ctacal.evaluate.outcomes.missing import missing_part
-from ctacal.evaluate.outcomes.models import named
 from ctacal.evaluate.outcomes.part import Part
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.performance import families, performance_part
 from ctacal.evaluate.outcomes.reclassification import reclassification_part
 from ctacal.evaluate.outcomes.subgroups import subgroups_part
 from ctacal.evaluate.outcomes.survival import curves_part, rates_part
-from ctacal.evaluate.publication import TRIPOD_AI, Checklist, Publication, fill
+from ctacal.evaluate.publication import TRIPOD_AI, Checklist, Publication, fill, listed
 from ctacal.progress import Bar, no_bar
 
 PACKAGES = ("numpy", "scipy", "pandas", "numba", "matplotlib")
@@ -79,12 +78,12 @@ def _tripod(patients: Patients, complete: Patients) -> Checklist:
 def _answers(patients: Patients, complete: Patients) -> Mapping[str, str]:
     config, data, analysis = patients.config, patients.data, patients.config.analysis
     outcome = config.outcome
-    events = named(list(patients.kinds)) if outcome.component else outcome.name
-    labels = named([one.label for one in patients.covariates])
+    events = listed(list(patients.kinds)) if outcome.component else outcome.name
+    labels = listed([one.label for one in patients.covariates])
     fitted = len(complete.adjusted(config.adjusted)[0]) + len(patients.model.present) - 1
     return {
         "8a": f"{outcome.name}: first of {events}; risks at {analysis.horizon_years:g} years. Assessment: OPEN.",
-        "9b": f"Calcium by {named([one.name for one in patients.readings])}; {labels}. How measured: OPEN.",
+        "9b": f"Calcium by {listed([one.name for one in patients.readings])}; {labels}. How measured: OPEN.",
         "10": f"{data.n:,} patients, {data.events:,} events; {complete.data.events:,} of them in complete cases, for "
         f"{fitted} coefficients. Why these: OPEN.",
         "11": _missing_answer(patients),

@@ -46,7 +46,7 @@ one plain line where a package is missing.
 from ctacal.evaluate.publication.checklists import CLAIM_2024, STARD_AI, TRIPOD_AI, Checklist, Item, fill
 from ctacal.evaluate.publication.content import Cell, Chart, Publication, Section, Table
 from ctacal.evaluate.publication.style import CATEGORY_COLOURS, COLOURS, GREY
-from ctacal.evaluate.publication.wording import count_percent, interval, p_value, percent, shown
+from ctacal.evaluate.publication.wording import count_percent, interval, listed, p_value, percent, shown
 from ctacal.evaluate.publication.write import NOTICE, check_replaceable, require, write_publication
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "count_percent",
     "fill",
     "interval",
+    "listed",
     "p_value",
     "percent",
     "require",

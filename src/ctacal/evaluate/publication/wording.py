@@ -1,6 +1,7 @@
-"""Numbers as a reader sees them; a number that is not finite is refused, never printed."""
+"""Numbers and lists as a reader sees them. A number that is not finite is an error, never printed."""
 
 import re
+from collections.abc import Sequence
 from math import floor, isfinite, log10
 
 NO_BREAK = "\u00a0"
@@ -8,12 +9,12 @@ NO_BREAK = "\u00a0"
 
 def _finite(value: float) -> float:
     if not isfinite(value):
-        raise ValueError(f"expected a finite number, got {value}: say in words why there is none")
+        raise ValueError(f"expected a finite number, got {value}: give the reason in words instead")
     return float(value)
 
 
 def shown(value: str | int | float | None) -> str:
-    """A cell of a table as it is printed.
+    """Return a cell of a table as it is printed.
 
     >>> shown(2271), shown(0.123456), shown(1234.5), shown(-0.5), shown(None), shown("as it is")
     ('2,271', '0.123', '1,234', '−0.500', '–', 'as it is')
@@ -30,7 +31,7 @@ def shown(value: str | int | float | None) -> str:
 
 
 def interval(estimate: float, low: float | None, high: float | None, places: int = 3) -> str:
-    """An estimate with its confidence interval; without one where an end is None.
+    """Return an estimate with its confidence interval, or alone if an end of the interval is None.
 
     >>> interval(0.8, 0.75, 0.849), interval(-2.7, -9.75, 4.29, 1), interval(1, None, None, 2)
     ('0.800 (0.750 to 0.849)', '−2.7 (−9.8 to 4.3)', '1.00')
@@ -40,7 +41,7 @@ def interval(estimate: float, low: float | None, high: float | None, places: int
 
 
 def number(value: float, places: int) -> str:
-    """With that many digits after the point, a true minus and no "−0.0".
+    """Return a number with this many decimal places, a true minus sign and no "−0.0".
 
     >>> number(-0.04, 1), number(-12345.678, 1)
     ('0.0', '−12,345.7')
@@ -50,20 +51,20 @@ def number(value: float, places: int) -> str:
 
 
 def p_value(p: float) -> str:
-    """Two significant digits from 0.01 on, three places below it (usual in journals).
+    """Return a p value as journals print it: three decimal places below 0.0995, else two.
 
     >>> [p_value(p) for p in (0.84, 0.049, 0.0042, 0.0001)]
     ['0.84', '0.049', '0.004', '<0.001']
     """
     if not 0 <= _finite(p) <= 1:
-        raise ValueError(f"a p value lies in 0 to 1, got {p}")
+        raise ValueError(f"expected a p value between 0 and 1, got {p}")
     if p < 0.001:
         return "<0.001"
     return f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
 
 
 def percent(share: float, places: int = 1) -> str:
-    """A share in percent.
+    """Return a proportion in percent.
 
     >>> percent(0.4)
     '40.0 %'
@@ -72,7 +73,7 @@ def percent(share: float, places: int = 1) -> str:
 
 
 def count_percent(count: int, of: int) -> str:
-    """A count with its share; nothing to share of is told.
+    """Return a count with its percentage of ``of``, or alone if ``of`` is 0.
 
     >>> count_percent(908, 2271), count_percent(0, 0)
     ('908 (40.0 %)', '0')
@@ -80,11 +81,22 @@ def count_percent(count: int, of: int) -> str:
     return f"{count:,} ({percent(count / of)})" if of else f"{count:,}"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return names in words.
+
+    >>> listed(["a", "b", "c"]), listed(["a"]), listed([])
+    ('a, b and c', 'a', 'nothing')
+    """
+    if len(names) < 2:
+        return names[0] if names else "nothing"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 _BRACKET = re.compile(r"\([^()]{1,40}\)")
 
 
 def unbroken(text: str) -> str:
-    """With spaces that do not break inside short brackets and before a per cent sign: lines break before a bracket.
+    """Return text whose lines break before a bracket: no break inside short brackets or before a percent sign.
 
     >>> unbroken("0.80 (0.75 to 0.85), p = 1 %").split(" ")
     ['0.80', '(0.75\\xa0to\\xa00.85),', 'p', '=', '1\\xa0%']
