@@ -91,10 +91,10 @@ def test_the_same_input_gives_the_same_bytes(written: Path, tmp_path: Path) -> N
 
 
 def test_numbers_are_at_full_precision(written: Path) -> None:
-    told = json.loads((written / "numbers.json").read_text(encoding="utf-8"))
-    assert told["numbers"] == {"hr": 5.9213, "n": 2271}
-    assert (told["seed"], told["options"], told["notice"]) == (3, {"drop": ["missing"]}, NOTICE)
-    assert {"ctacal", "python", "numpy", "matplotlib"} <= set(told["versions"])
+    content = json.loads((written / "numbers.json").read_text(encoding="utf-8"))
+    assert content["numbers"] == {"hr": 5.9213, "n": 2271}
+    assert (content["seed"], content["options"], content["notice"]) == (3, {"drop": ["missing"]}, NOTICE)
+    assert {"ctacal", "python", "numpy", "matplotlib"} <= set(content["versions"])
 
 
 def test_report_is_self_contained(written: Path) -> None:
@@ -187,7 +187,7 @@ def test_checklist_is_filled_or_open(written: Path) -> None:
         rows = list(csv.DictReader(file))
     filled = [row for row in rows if row["answer"] != "OPEN"]
     assert [(row["checklist"], row["item"], row["answer"]) for row in filled] == [("TRIPOD+AI", "12e", "section One")]
-    assert [len(one.items) for one in (TRIPOD_AI, CLAIM_2024, STARD_AI)] == [52, 44, 42]
+    assert [len(checklist.items) for checklist in (TRIPOD_AI, CLAIM_2024, STARD_AI)] == [52, 44, 42]
     assert "1 of 52 items filled" in (written / "report.html").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="has no item 99"):
         fill(CLAIM_2024, {"99": "x"})
@@ -206,21 +206,21 @@ def test_what_is_no_number_is_refused_with_its_place(tmp_path: Path) -> None:
         plain({"cox": Result(float("inf"))})
     with pytest.raises(ValueError, match=r"numbers\.a\[1\] is nan"):
         plain({"a": np.array([1, np.nan])})
-    with pytest.raises(ValueError, match="a object is nothing"):
+    with pytest.raises(ValueError, match="JSON cannot hold a value of type object"):
         plain({"a": object()})
     assert plain({"a": Result(None, np.eye(2))}) == {"a": {"estimate": None, "table": [[1.0, 0.0], [0.0, 1.0]]}}
     with pytest.raises(ValueError, match="is nan"):
         write_publication(publication(numbers={"a": float("nan")}), tmp_path / "OUT")
     assert not list(tmp_path.iterdir())
-    for told in (shown, p_value, percent, interval):
+    for phrase in (shown, p_value, percent, interval):
         with pytest.raises(ValueError, match="finite"):
-            told(float("nan"), *([None, None] if told is interval else []))  # type: ignore[operator]
+            phrase(float("nan"), *([None, None] if phrase is interval else []))  # type: ignore[operator]
 
 
 def test_wrong_tables_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="3 cells for 2 columns"):
         Table("t", ("a", "b"), ((1, 2, 3),))
-    with pytest.raises(ValueError, match="span other than 2"):
+    with pytest.raises(ValueError, match="expected groups that span 2"):
         Table("t", ("a", "b"), ((1, 2),), groups=(("x", 3),))
     twice = (Section("s", (Table("t", ("a",), ((1,),)), Table("T", ("a",), ((2,),)))),)
     with pytest.raises(ValueError, match="two tables are named t"):
@@ -233,7 +233,7 @@ def test_only_a_publication_is_replaced(tmp_path: Path) -> None:
     write_publication(small, out)
     assert not (out / "tables").exists()
     (out / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"holds notes\.txt, which is no part"):
+    with pytest.raises(UsageError, match=r"holds notes\.txt, which is not part"):
         write_publication(small, out)
     assert (out / "notes.txt").read_text() == "mine"
     with pytest.raises(UsageError, match="is a file"):
@@ -252,6 +252,6 @@ def broken(figure: Any) -> None:
     raise RuntimeError("cannot draw")
 
 
-def test_a_missing_package_is_told_in_one_line() -> None:
+def test_a_missing_package_is_named_in_one_line() -> None:
     with pytest.raises(UsageError, match=r"needs no-such: pip install 'ctacal\[evaluate\]'"):
         require(no_such_module="no-such")

@@ -1,4 +1,4 @@
-"""The frozen values that a publication is made of."""
+"""The frozen values that make up a publication."""
 
 import re
 import unicodedata
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Cell = str | int | float | None
-"""Text as it is to be shown, a count, a number, or nothing."""
+"""Text to be shown unchanged, a count, a number, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; a row of one cell is a heading across it, leading spaces of a row's first cell indent it.
+    """A table. A row of one cell is a heading across it; leading spaces in a row's first cell indent the cell.
 
-    Raises ``ValueError`` where a row has another length than ``columns``, or a cell is NaN or infinite.
+    Raises ``ValueError`` if a row has another length than ``columns``, or a cell is NaN or infinite.
     """
 
     title: str
@@ -28,9 +28,9 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     footnotes: tuple[str, ...] = ()
     groups: tuple[tuple[str, int], ...] = ()
-    """Headings above the columns: text ("" for none) and how many columns each spans, from left to right; or none."""
+    """Headings above the columns, from left to right: text ("" for none) and number of columns."""
     name: str = ""
-    """Of its files; by default made of the title."""
+    """Stem of its files' names; by default made from the title."""
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows, start=1):
@@ -40,36 +40,36 @@ class Table:
                 if isinstance(cell, float) and not isfinite(cell):
                     raise ValueError(f"{self.title}, row {number} ({row[0]}): a cell is {cell}")
         if self.groups and sum(span for _, span in self.groups) != len(self.columns):
-            raise ValueError(f"{self.title}: the groups span other than {len(self.columns)} columns")
+            raise ValueError(f"{self.title}: expected groups that span {len(self.columns)} columns")
 
     @property
     def stem(self) -> str:
-        """The file name without its ending."""
+        """The file name without its extension."""
         return self.name or file_stem(self.title)
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A figure: ``draw`` is given a matplotlib ``Figure`` of its printed size, in the style of the journal."""
+    """A figure. ``draw`` receives a matplotlib ``Figure`` of the printed size, in the style of a journal."""
 
     title: str
     caption: str
     draw: "Callable[[Figure], None]"
     width: Literal["single", "double"] = "single"
-    """One column of a journal (85 mm) or two (175 mm)."""
+    """One journal column (85 mm) or two (175 mm)."""
     height_mm: float = 75.0
     name: str = ""
-    """Of its files; by default made of the title."""
+    """Stem of its files' names; by default made from the title."""
 
     @property
     def stem(self) -> str:
-        """The file name without its ending."""
+        """The file name without its extension."""
         return self.name or file_stem(self.title)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading with paragraphs (text), tables and charts in the order in which they are read."""
+    """A heading with paragraphs (text), tables and charts, in reading order."""
 
     title: str
     content: tuple[str | Table | Chart, ...]
@@ -77,35 +77,35 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """All that ``write_publication`` writes."""
+    """Everything that ``write_publication`` writes."""
 
     title: str
     lead: tuple[str, ...]
-    """The first lines of the report: what the cohort is, what was dropped."""
+    """First paragraphs of the report: what the cohort is, which rows were dropped."""
     sections: tuple[Section, ...]
     numbers: Mapping[str, Any]
-    """Every figure at full precision: nested mappings, sequences, frozen results, numpy arrays, None."""
+    """Every number at full precision: nested mappings, sequences, frozen results, numpy arrays, None."""
     command: str
-    """Which command of ctacal made it."""
+    """The command of ctacal that made it."""
     seed: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     packages: tuple[str, ...] = ("numpy", "scipy", "matplotlib")
-    """Whose versions are told."""
+    """Packages whose versions are listed."""
     checklists: tuple[Checklist, ...] = ()
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """All tables, in order."""
-        return tuple(one for section in self.sections for one in section.content if isinstance(one, Table))
+        return tuple(item for section in self.sections for item in section.content if isinstance(item, Table))
 
     @property
     def charts(self) -> tuple[Chart, ...]:
         """All charts, in order."""
-        return tuple(one for section in self.sections for one in section.content if isinstance(one, Chart))
+        return tuple(item for section in self.sections for item in section.content if isinstance(item, Chart))
 
 
 def file_stem(title: str) -> str:
-    """A title as a file name.
+    """Return a title as a file name.
 
     >>> file_stem("Bland-Altman, log(x + 1): Modèle A")
     'bland_altman_log_x_1_modele_a'

@@ -18,7 +18,7 @@ _MM_PER_INCH = 25.4
 
 @contextmanager
 def drawn(chart: Chart) -> "Iterator[Figure]":
-    """The chart, drawn and laid out; the journal's style holds as long as it is open."""
+    """Yield the chart, drawn and laid out; the journal's style applies within the context."""
     import matplotlib
     from cycler import cycler
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -30,13 +30,13 @@ def drawn(chart: Chart) -> "Iterator[Figure]":
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         chart.draw(figure)
-        figure.draw_without_rendering()  # laid out once, not anew for each format
+        figure.draw_without_rendering()  # lay out once, not again for each format
         figure.set_layout_engine("none")
         yield figure
 
 
 def draw_chart(chart: Chart) -> tuple[bytes, bytes]:
-    """SVG and PNG (300 dpi); the same bytes for the same chart."""
+    """Return SVG and PNG (300 dpi); the same bytes for the same chart."""
     svg, png = BytesIO(), BytesIO()
     with drawn(chart) as figure:
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})

@@ -1,4 +1,4 @@
-"""Tables as LaTeX: booktabs, any engine."""
+"""Tables as LaTeX with booktabs, for any engine."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,21 +15,21 @@ _SPECIAL = {
     "τ": r"$\tau$", "Δ": r"$\Delta$", "†": r"\dag{}", "‡": r"\ddag{}", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}",
     "\u00a0": "~", "\u202f": r"\,", "\u2009": r"\,",
 }  # fmt: skip
-"""What pdfLaTeX does not take as it is."""
+"""LaTeX for characters that pdfLaTeX does not accept directly."""
 
 HEAD = "% Needs \\usepackage{booktabs,graphicx}\n"
 
 WIDE = 90
-"""Letters in a row: a wider table is set smaller, with intervals below their figure (own choice)."""
+"""Characters in a row above which a table is set smaller, with intervals below their estimates (own choice)."""
 
 
 def table_latex(table: Table) -> str:
-    """A ``table`` environment with caption, label, booktabs rules and footnotes below."""
+    """Return a ``table`` environment with caption, label, booktabs rules and footnotes below."""
     return HEAD + "\n".join(_lines(table)) + "\n"
 
 
 def escape_latex(text: str) -> str:
-    r"""Text that LaTeX sets as it stands here.
+    r"""Return text with LaTeX's special characters escaped.
 
     >>> escape_latex("CAC >400: 18 % & κ_w")
     'CAC $>$400: 18 \\% \\& $\\kappa$\\_w'
@@ -59,7 +59,7 @@ def _lines(table: Table) -> Iterator[str]:
 
 
 def _letters(table: Table) -> int:
-    """Of the widest cell of each column, with what lies between."""
+    """Return the number of characters in a row of the widest cells, with the gaps between them."""
     rows = [row for row in table.rows if len(row) > 1]
     return sum(2 + max(len(shown(row[k])) for row in [table.columns, *rows]) for k in range(len(table.columns)))
 
@@ -87,7 +87,7 @@ _WITH_INTERVAL = re.compile(r"(\S{1,12}) (\([^()]{1,40}\))")
 
 
 def _stacked(cell: Cell) -> str:
-    """An interval below its figure."""
+    """Return a cell with the interval below its estimate."""
     found = _WITH_INTERVAL.fullmatch(shown(cell))
     if found is None:
         return _cell(cell)
@@ -98,5 +98,5 @@ def _cell(cell: Cell) -> str:
     text = shown(cell)
     bare = text.lstrip(" ")
     indent = r"\quad " * ((len(text) - len(bare) + 1) // 2)
-    # a bracket after \\ would be taken for its argument
+    # a bracket after \\ would be read as its argument
     return indent + re.sub(r"^\[", "{[}", escape_latex(bare))

@@ -11,7 +11,7 @@ _NUMBER = re.compile(r"-[\d.]")
 
 
 def table_csv(table: Table) -> str:
-    """Column names, then the rows; numbers in full, footnotes are left to the report."""
+    """Return the column names and the rows, with numbers in full and without footnotes."""
     groups = [text for text, span in table.groups for _ in range(span)] or [""] * len(table.columns)
     head = [
         f"{group}: {name}" if group and name else group or name
@@ -21,7 +21,7 @@ def table_csv(table: Table) -> str:
 
 
 def as_csv(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """Text of a CSV file whose cells a spreadsheet takes for text and numbers, never for a formula."""
+    """Return the text of a CSV file whose cells a spreadsheet reads as text and numbers, never as a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([_safe(name) for name in head])

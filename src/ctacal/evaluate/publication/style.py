@@ -1,26 +1,26 @@
-"""How figures look: printed at the size of a journal's column, legible, and readable for colour-blind people."""
+"""The style of figures: the size of a journal's column, legible in print and to colour-blind readers."""
 
 from collections.abc import Mapping
 from typing import Any
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe M, Ito K, Color Universal Design (2008), the yellow left out: too pale for lines."""
+"""Okabe M, Ito K, Color Universal Design (2008), without the yellow, which is too pale for lines."""
 
 CATEGORY_COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#D55E00")
-"""Of the four calcium categories, from 0 to > 400; the order of lightness also tells in grey. Okabe and Ito's."""
+"""Colours of the four calcium categories, lowest first (Okabe and Ito); they differ in lightness, so also in grey."""
 
 GREY = "#767676"
-"""Of what stands behind: lines of identity, intervals, grids."""
+"""Colour of the background: lines of identity, intervals, grids."""
 
 WIDTH_MM: Mapping[str, float] = {"single": 85.0, "double": 175.0}
-"""One and two columns of a journal's page (J Nucl Med, Radiology: 82 to 90 and 170 to 180 mm)."""
+"""Width of one and two journal columns, in mm (J Nucl Med, Radiology: 82 to 90 and 170 to 180 mm)."""
 
 DPI = 300
-"""Of the PNG."""
+"""Resolution of the PNG."""
 
 STYLE: Mapping[str, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture everywhere
+    "font.sans-serif": ["DejaVu Sans"],  # part of matplotlib: the same figure everywhere
     "font.size": 7.5,
     "axes.titlesize": 8.5,
     "axes.titleweight": "bold",

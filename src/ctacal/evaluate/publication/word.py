@@ -1,4 +1,4 @@
-"""All tables in one file for Word. Needs python-docx."""
+"""All tables in one Word file. Needs python-docx."""
 
 import zipfile
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from docx.table import _Cell
 
 PORTRAIT = 6
-"""Columns that fit an upright page (own choice)."""
+"""Number of columns that fit a portrait page (own choice)."""
 
 TOGETHER = 30
-"""Rows of a table that is not torn apart (own choice)."""
+"""Number of rows up to which a table is kept on one page (own choice)."""
 
 LETTER_MM, PADDING_MM = 1.8, 5.0
-"""Width of a digit of 8 points in a wide font, and of a cell's margins (Word's own are 1.9 mm a side)."""
+"""Width of a digit of 8 points in a wide font, and of a cell's margins, in mm (Word's default is 1.9 mm a side)."""
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
-"""A zip file knows no earlier time; the same for all, so that the bytes tell nothing of when they were written."""
+"""The earliest time a zip file can hold. All parts have it, so that the bytes do not depend on the time of writing."""
 
 
 def tables_docx(tables: Sequence[Table], title: str, notice: str) -> bytes:
-    """A Word file: each table numbered, with its footnotes, ruled as journals ask (no vertical lines)."""
+    """Return a Word file of numbered tables with footnotes, ruled as journals require (no vertical lines)."""
     from docx import Document
     from docx.shared import Pt
 
@@ -43,7 +43,7 @@ def tables_docx(tables: Sequence[Table], title: str, notice: str) -> bytes:
 
 
 def _page(document: "Document", *, landscape: bool) -> float:
-    """A4 with 20 mm all round; the width in mm that is left for a table."""
+    """Set up A4 pages with margins of 20 mm; return the width left for a table, in mm."""
     from docx.enum.section import WD_ORIENT
     from docx.shared import Mm
 
@@ -88,7 +88,7 @@ def _add(document: "Document", table: Table, number: int, page_mm: float) -> Non
 
 
 def _widths_mm(table: Table, page_mm: float) -> list[float]:
-    """Of the columns: as wide as their text, or, where that is too wide, as wide as their longest pieces and more."""
+    """Return the widths of the columns: those of their text, or shrunk towards those of their longest words."""
     columns = [
         [table.columns[k], *(shown(row[k]) for row in table.rows if len(row) > 1)] for k in range(len(table.columns))
     ]
@@ -114,14 +114,14 @@ def _set_widths(grid: Any, cells: "Sequence[Sequence[_Cell]]", widths_mm: Sequen
 
 
 def _keep_together(cells: "Sequence[Sequence[_Cell]]") -> None:
-    """The whole table on one page, with its first note."""
+    """Keep the whole table on one page, with its first footnote."""
     for row in cells:
         for cell in row:
             cell.paragraphs[0].paragraph_format.keep_with_next = True
 
 
 def _grid(grid: Any) -> "list[list[_Cell]]":
-    """Rows of cells; asking the table for each cell anew would take quadratic time."""
+    """Return rows of cells; ``Table.cell`` would take quadratic time."""
     width, flat = len(grid.columns), grid._cells
     return [flat[start : start + width] for start in range(0, len(flat), width)]
 
@@ -161,11 +161,11 @@ def _write(
 
 
 def _rule(cells: "Sequence[_Cell]", **edges: str) -> None:
-    """Lines above or below a row."""
+    """Draw lines above or below a row."""
     from docx.oxml import OxmlElement
     from docx.oxml.ns import qn
 
-    for cell in dict.fromkeys(one._tc for one in cells):
+    for cell in dict.fromkeys(cell._tc for cell in cells):
         properties = cell.get_or_add_tcPr()
         borders: Any = properties.find(qn("w:tcBorders"))
         if borders is None:
@@ -179,7 +179,7 @@ def _rule(cells: "Sequence[_Cell]", **edges: str) -> None:
 
 
 def _repeat(grid: Any, heads: int) -> None:
-    """The head again on each page, and no row torn apart."""
+    """Repeat the header on each page and split no row."""
     from docx.oxml import OxmlElement
 
     for number, row in enumerate(grid.rows):

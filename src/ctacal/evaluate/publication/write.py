@@ -1,4 +1,4 @@
-"""``write_publication``: everything into one folder, all or nothing."""
+"""Write a publication to a folder: all of it, or nothing."""
 
 import json
 import platform
@@ -22,25 +22,27 @@ from ctacal.evaluate.publication.sheets import as_csv, table_csv
 from ctacal.evaluate.publication.word import tables_docx
 
 NOTICE = "Research use only: not a medical device. No figure here may guide the care of a patient."
+"""Notice in every report."""
 
 NUMBERS = "numbers.json"
-"""Also the list of what a folder holds: only a folder that holds nothing else is written anew."""
+"""Also lists the files of a publication: a folder that holds any other file is never replaced."""
 
 PACKAGES = {"matplotlib": "matplotlib", "docx": "python-docx"}
+"""Packages that writing needs: name of the module, name of the package."""
 
 
 def require(**modules: str) -> None:
-    """End in one plain line where a package of the extra ``evaluate`` is missing: module name = package name."""
+    """Raise ``UsageError`` if a package of the extra ``evaluate`` is missing; ``modules``: module = package."""
     missing = [package for module, package in {**PACKAGES, **modules}.items() if find_spec(module) is None]
     if missing:
         raise UsageError(f"this needs {', '.join(missing)}: pip install 'ctacal[evaluate]'")
 
 
 def write_publication(publication: Publication, out: Path) -> None:
-    """Write report, tables, figures, numbers and checklist to ``out``: all, or nothing and ``out`` as it was.
+    """Write report, tables, figures, numbers and checklist to ``out``: all of them, or none and ``out`` is unchanged.
 
-    An ``out`` that exists is replaced where it holds nothing but an earlier publication. Raises ``UsageError`` where it
-    holds other files or a package is missing, ``ValueError`` where a number is not finite or two names are the same.
+    An existing ``out`` is replaced if it holds nothing but an earlier publication. Raises ``UsageError`` if it holds
+    other files or a package is missing, ``ValueError`` if a number is not finite or two names are the same.
     """
     require()
     _names_differ(publication)
@@ -50,15 +52,15 @@ def write_publication(publication: Publication, out: Path) -> None:
 
 
 def check_replaceable(out: Path) -> None:
-    """Raise ``UsageError`` where ``out`` holds what no publication wrote; a command asks before its long work."""
+    """Raise ``UsageError`` if ``out`` holds files that no publication wrote; to be called before long work."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a new folder")
     if strange := _not_ours(out):
-        raise UsageError(f"{out} holds {strange[0]}, which is no part of an earlier report; name a new folder")
+        raise UsageError(f"{out} holds {strange[0]}, which is not part of an earlier report; name a new folder")
 
 
 def _not_ours(out: Path) -> list[str]:
-    """The files in a folder that an earlier publication does not list."""
+    """Return the files in a folder that an earlier publication does not list."""
     try:
         ours = set(json.loads((out / NUMBERS).read_text(encoding="utf-8"))["files"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -68,10 +70,10 @@ def _not_ours(out: Path) -> list[str]:
 
 
 def _names_differ(publication: Publication) -> None:
-    for kind, all_of in (("tables", publication.tables), ("figures", publication.charts)):
-        stems = Counter(one.stem for one in all_of)
+    for kind, items in (("tables", publication.tables), ("figures", publication.charts)):
+        stems = Counter(item.stem for item in items)
         if twice := [stem for stem, times in stems.items() if times > 1]:
-            raise ValueError(f"two {kind} are named {twice[0]}: give them names")
+            raise ValueError(f"two {kind} are named {twice[0]}: give them different names")
 
 
 def _write(publication: Publication, folder: Path) -> None:
@@ -94,16 +96,20 @@ def _write(publication: Publication, folder: Path) -> None:
 
 
 def _spreadsheet(text: str) -> bytes:
-    return text.encode("utf-8-sig")  # without the mark, Excel takes UTF-8 for something else
+    return text.encode("utf-8-sig")  # without the byte order mark, Excel does not recognise UTF-8
 
 
 def _checklist_csv(checklists: Sequence[Checklist]) -> str:
-    rows = [(one.name, item.number, item.topic, item.answer or OPEN) for one in checklists for item in one.items]
+    rows = [
+        (checklist.name, item.number, item.topic, item.answer or OPEN)
+        for checklist in checklists
+        for item in checklist.items
+    ]
     return as_csv(("checklist", "item", "topic", "answer"), rows)
 
 
 def _numbers(publication: Publication, files: Sequence[str]) -> bytes:
-    told = {
+    content = {
         "title": publication.title,
         "notice": NOTICE,
         "command": publication.command,
@@ -113,7 +119,7 @@ def _numbers(publication: Publication, files: Sequence[str]) -> bytes:
         "numbers": plain(publication.numbers),
         "files": files,
     }
-    return (json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _versions(publication: Publication) -> dict[str, Any]:
@@ -130,5 +136,5 @@ def _version(name: str) -> str | None:
 
 
 def made_by(publication: Publication) -> str:
-    """Program and packages with their versions, on one line."""
+    """Return the program and packages with their versions, on one line."""
     return ", ".join(f"{name} {number}" for name, number in _versions(publication).items() if number)
