@@ -1,7 +1,7 @@
-"""Which series of a study is the CTAC: clues as data, and the reason in words.
+"""Choose the series of a study that is the CTAC, and say why.
 
-No text alone decides: descriptions are typed by people. A series must first be an axial CT on a regular grid; then
-clues from its words, its acquisition and the emission scan beside it are added up.
+No text alone decides, since people type the descriptions. A series must first be an axial CT on a regular grid; then
+clues from its texts, its acquisition and the emission scan of the study are added up.
 """
 
 import re
@@ -24,14 +24,14 @@ _SHARP_KERNELS = re.compile(
     r"^[BHJUDTFQ]?[a-z]?([5-9]\d)[fhsm]?\b|^(BONE|LUNG|EDGE|DETAIL|ULTRA|CHEST)|^FC(3|5|8)\d|^(C|D|E|L|Y[BCDE])$",
     re.IGNORECASE,
 )
-"""Siemens B/Br/I 50 and up, GE and Canon names, Philips C, D, E, L, YB.. (vendors' kernel lists)."""
+"""Sharp kernels: Siemens B/Br/I 50 and above, GE and Canon names, Philips C, D, E, L, YB.. (vendors' kernel lists)."""
 
 _MU_UNITS = {"1/cm", "cm-1", "cm^-1", "1cm", "cml"}
 
 
 @dataclass(frozen=True, slots=True)
 class Clue:
-    """Something that speaks for (points above 0) or against a series."""
+    """A property that speaks for a series (points above 0) or against it."""
 
     points: int
     holds: Callable[[Series, Study], bool]
@@ -39,7 +39,7 @@ class Clue:
 
 
 def is_sharp_kernel(kernel: str) -> bool:
-    """Whether the kernel enhances edges, and so noise.
+    """Whether the kernel enhances edges, and noise with them.
 
     >>> [is_sharp_kernel(k) for k in ("B70f", "Br40d", "FC12", "FC51", "LUNG", "SOFT", "B", "L")]
     [True, False, False, True, True, False, False, True]
@@ -56,7 +56,7 @@ def has_emission_frame(series: Series, study: Study) -> bool:
 
 
 def is_calcium_scan(header: SeriesHeader) -> bool:
-    """Whether its words call it a dedicated calcium-score CT."""
+    """Whether description or protocol name call it a dedicated calcium-score CT."""
     return bool(_CALCIUM_WORDS.search(f"{header.series_description} | {header.protocol_name}".lower()))
 
 
@@ -96,7 +96,7 @@ CLUES: tuple[Clue, ...] = (
     Clue(-1, lambda series, _: "DERIVED" in series.header.image_type, "but derived images"),
     Clue(-4, lambda series, _: is_calcium_scan(series.header), "but a dedicated calcium-score CT"),
 )
-"""The rules of the choice, weights included (dicom.md; own judgement, to be widened with sites' descriptions)."""
+"""The clues with their weights (own judgement, to be extended with the descriptions of more sites)."""
 
 _ACQUISITION_CLUES = (_low_dose, _ctac_kvp, _ctac_thickness)
 
@@ -115,7 +115,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The series to score, why, and what the others were."""
+    """The series to score, why it was chosen, and all candidates."""
 
     series: Series
     stack: Stack
@@ -125,7 +125,7 @@ class Choice:
 
 
 def candidates(study: Study, *, fill_gaps: bool = False, untilt: bool = False) -> tuple[Candidate, ...]:
-    """Every series of the study, the likeliest CTAC first, unfit ones last with their reason."""
+    """Rank the series of the study: the likeliest CTAC first, unfit series last."""
     found = [_candidate(series, study, fill_gaps=fill_gaps, untilt=untilt) for series in study.series]
     return tuple(sorted(found, key=_preference))
 
@@ -133,34 +133,34 @@ def candidates(study: Study, *, fill_gaps: bool = False, untilt: bool = False) -
 def choose_series(
     study: Study, wanted_uid: str | None = None, *, fill_gaps: bool = False, untilt: bool = False
 ) -> Choice:
-    """The series to score: the likeliest CTAC, or the one asked for by its SeriesInstanceUID.
+    """Choose the series to score: the likeliest CTAC, or the one with ``wanted_uid`` (SeriesInstanceUID).
 
-    Raises ``Refusal`` where the study mixes patients, has no CT, or none that can be scored.
+    Raises ``Refusal`` if the study mixes patients, has no CT, or none that can be scored.
     """
     return choose_among(candidates(study, fill_gaps=fill_gaps, untilt=untilt), study, wanted_uid)
 
 
 def choose_among(ranked: tuple[Candidate, ...], study: Study, wanted_uid: str | None = None) -> Choice:
-    """As ``choose_series``, from the study's ``candidates``."""
-    patients = {one.header.patient_id for series in study.series for one in series.slices} - {""}
+    """Choose among the study's ranked ``candidates``, as ``choose_series`` does."""
+    patients = {slice_.header.patient_id for series in study.series for slice_ in series.slices} - {""}
     if len(patients) > 1:
-        raise Refusal(
-            Code.MIXED_PATIENTS, f"images of {len(patients)} patient IDs share this study's UID; separate them"
-        )
-    asked = ranked if wanted_uid is None else _only(ranked, wanted_uid)
-    fit = [(candidate, candidate.stack) for candidate in asked if candidate.stack is not None]
+        message = f"images with {len(patients)} different patient IDs share this study's UID; separate them"
+        raise Refusal(Code.MIXED_PATIENTS, message)
+    wanted = ranked if wanted_uid is None else _only(ranked, wanted_uid)
+    fit = [(candidate, candidate.stack) for candidate in wanted if candidate.stack is not None]
     if not fit:
-        raise _nothing_fits(asked)
+        raise _nothing_fits(wanted)
     best, stack = fit[0]
     why = f"asked for; {best.why}" if wanted_uid else best.why
     return Choice(best.series, stack, why, _notes(best, [candidate for candidate, _ in fit], study), ranked)
 
 
 def _only(ranked: Sequence[Candidate], wanted_uid: str) -> tuple[Candidate, ...]:
-    asked = tuple(candidate for candidate in ranked if candidate.series.uid == wanted_uid)
-    if not asked:
-        raise Refusal(Code.SERIES_NOT_FOUND, f"series {wanted_uid} is not in this study; `ctacal info PATH` lists them")
-    return asked
+    wanted = tuple(candidate for candidate in ranked if candidate.series.uid == wanted_uid)
+    if not wanted:
+        message = f"series {wanted_uid} is not in this study; `ctacal info PATH` lists its series"
+        raise Refusal(Code.SERIES_NOT_FOUND, message)
+    return wanted
 
 
 def _candidate(series: Series, study: Study, *, fill_gaps: bool, untilt: bool) -> Candidate:
@@ -181,13 +181,14 @@ def _stack_or_reason(series: Series, *, fill_gaps: bool, untilt: bool) -> tuple[
 
 
 def _preference(candidate: Candidate) -> tuple[object, ...]:
-    """Fit before unfit, then points, then more slices, then the earlier series."""
+    """Sort key: fit before unfit, then more points, more slices, the lower series number."""
     number = candidate.series.header.series_number
     ties = (-len(candidate.series.slices), 10**9 if number is None else number, candidate.series.uid)
     return (candidate.unfit is not None, -candidate.points, *ties)
 
 
 def _unfit_by_header(series: Series) -> Reason | None:
+    """Why the headers alone make the series unfit; None if they do not."""
     header = series.header
     if header.rescale_type.lower() in _MU_UNITS or (header.modality != "CT" and _MU_MAP_WORDS.search(header.text)):
         return Reason(Code.MU_MAP, "an attenuation map (cm-1), not a CT in Hounsfield units; send the CT itself")
@@ -197,18 +198,18 @@ def _unfit_by_header(series: Series) -> Reason | None:
         return Reason(Code.LOCALIZER, "a localizer")
     if header.samples_per_pixel != 1 or (header.bits_allocated or 0) < 12 or "SECONDARY" in header.image_type:
         return Reason(Code.SECONDARY_CAPTURE, "colour, 8-bit or secondary images, not CT values")
-    agents = {one.header.contrast_agent for one in series.slices}
+    agents = {slice_.header.contrast_agent for slice_ in series.slices}
     if given := [agent for agent in agents if not _NO_CONTRAST.match(agent)]:
         return Reason(Code.CONTRAST_GIVEN, f"contrast agent {given[0]!r}: enhanced blood reads as calcium")
     return None
 
 
 def _nothing_fits(ranked: Sequence[Candidate]) -> Refusal:
-    """One reason where there is one CT, else a list of them."""
+    """Return the reason of the only CT, or a list of the reasons of several."""
     relevant = [c for c in ranked if c.unfit and c.unfit.code is not Code.NOT_CT]
     if not relevant:
         held = sorted({candidate.series.header.modality for candidate in ranked})
-        return Refusal(Code.NO_CT_SERIES, f"no CT images in this study (it holds {', '.join(held)})")
+        return Refusal(Code.NO_CT_SERIES, f"no CT images in this study, only {', '.join(held)}")
     if len(relevant) == 1 and relevant[0].unfit:
         return Refusal(relevant[0].unfit.code, f"{relevant[0].series.name}: {relevant[0].unfit.message}")
     listed = "; ".join(f"{candidate.series.name}: {candidate.unfit}" for candidate in relevant)
@@ -219,7 +220,7 @@ def _notes(best: Candidate, fit: Sequence[Candidate], study: Study) -> tuple[Rea
     notes = []
     equals = [other.series.name for other in fit[1:] if other.points == best.points]
     if equals:
-        message = f"took {best.series.name}; {', '.join(equals)} fit as well (--series picks one)"
+        message = f"chose {best.series.name}; equally likely: {', '.join(equals)} (--series selects one)"
         notes.append(Reason(Code.SEVERAL_CANDIDATES, message))
     if is_calcium_scan(best.series.header):
         notes.append(Reason(Code.GATED_CALCIUM_SCAN, "a dedicated calcium-score CT, not a CTAC"))
@@ -231,7 +232,7 @@ def _notes(best: Candidate, fit: Sequence[Candidate], study: Study) -> tuple[Rea
 
 
 def _is_marked_ctac(series: Series, study: Study) -> bool:
-    """An emission scan in the same frame, or words, and each backed by the acquisition."""
+    """Whether the emission scan's frame or a text marks the series as a CTAC, and the acquisition agrees."""
     acquired_alike = sum(clue(series, study) for clue in _ACQUISITION_CLUES) >= 2
-    told = (has_emission_frame, _says_ctac, _says_hybrid)
-    return acquired_alike and any(tells(series, study) for tells in told)
+    marks = (has_emission_frame, _says_ctac, _says_hybrid)
+    return acquired_alike and any(mark(series, study) for mark in marks)

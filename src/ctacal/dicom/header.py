@@ -1,4 +1,4 @@
-"""``Slice``: what the header of one image, or of one frame of a multi-frame image, says; nothing is guessed."""
+"""``Slice``: the header of an image, or of a frame of a multi-frame image; nothing is guessed."""
 
 import struct
 import warnings
@@ -22,15 +22,15 @@ from ctacal.dicom.source import ARCHIVE_ERRORS, Source, looks_like_dicom
 from ctacal.errors import Code, Refusal
 
 MAX_FRAME_PIXELS = 4096 * 4096
-"""No CT matrix is larger; Rows and Columns that claim more are lies."""
+"""Largest matrix of a CT; Rows and Columns that claim more are wrong."""
 
 MAX_FRAMES = 4096
-"""No CT scan has more slices."""
+"""Largest number of frames of a CT image."""
 
 READING_ERRORS = (
     *ARCHIVE_ERRORS, InvalidDicomError, BytesLengthException, TypeError, AttributeError, AssertionError,
 )  # fmt: skip
-"""What pydicom and its decoders were seen to raise on corrupted files."""
+"""The exceptions that pydicom and its decoders were seen to raise on corrupted files."""
 
 _TAGS = {
     keyword: Tag(keyword)
@@ -46,7 +46,7 @@ _TAGS = {
         "PerFrameFunctionalGroupsSequence", "StudyDate", "RevolutionTime",
     )
 }  # fmt: skip
-"""All that is read; the rest of a header is skipped, which halves the time."""
+"""The elements that are read; the rest of a header is skipped, which halves the time."""
 
 _CT_SOP_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 _PIXEL_DATA_TAG = 0x7FE00010
@@ -55,14 +55,14 @@ _UNDEFINED_LENGTH = 0xFFFFFFFF
 Numbers = tuple[float, ...]
 Getter = Callable[[str], Any]
 Known = dict[Any, Any]
-"""Values by the bytes they were converted from, and series headers: the images of a series differ in few of them."""
+"""Converted values by the bytes they came from, and series headers: the images of a series differ in few of them."""
 
 _OWN_TO_EACH_IMAGE = ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient")
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesHeader:
-    """What the images of one series share (PS3.3: Patient, Study, Series, Equipment, CT Image modules)."""
+    """The values that the images of a series share (PS3.3: Patient, Study, Series, Equipment, CT Image modules)."""
 
     study_uid: str
     series_uid: str
@@ -96,22 +96,22 @@ class SeriesHeader:
 
 @dataclass(frozen=True, slots=True)
 class NativePixels:
-    """Where uncompressed pixel values lie in the file, so that they are read without parsing the header again."""
+    """Position of uncompressed pixel values in the file, so that they are read without parsing the header again."""
 
     offset: int
-    """Of the first frame, in bytes from the start of the file."""
+    """Start of the first frame, in bytes from the start of the file."""
     dtype: str
     unused_bits: int
-    """High bits above Bits Stored, which may hold anything (PS3.5 section 8.1.1)."""
+    """Number of high bits above Bits Stored, which may hold anything (PS3.5 section 8.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One image plane: where its pixels are stored, where it lies, and how its values become Hounsfield units."""
+    """An image plane: where its pixels are stored, where it lies, and how its values become Hounsfield units."""
 
     source: Source
     frame: int
-    """From 0; always 0 in a single-frame image."""
+    """Index of the frame, from 0; always 0 in a single-frame image."""
     header: SeriesHeader
     sop_instance_uid: str
     acquisition_number: int | None
@@ -121,37 +121,37 @@ class Slice:
     position_mm: Numbers | None
     """Image Position (Patient): the centre of the first pixel, LPS."""
     orientation: Numbers | None
-    """Image Orientation (Patient): the directions in which columns, then rows, are counted."""
+    """Image Orientation (Patient): the directions of rising column, then of rising row index."""
     pixel_spacing_mm: Numbers | None
-    """(between rows, between columns)."""
+    """Distance between (rows, columns)."""
     thickness_mm: float | None
     rescale_slope: float | None
     rescale_intercept: float | None
     has_modality_lut: bool
     padding: tuple[int, int] | None
-    """Stored values from .. to that are no image (PS3.3 C.7.5.1.1.2)."""
+    """Lowest and highest stored value that stand for padding (PS3.3 C.7.5.1.1.2)."""
     exposure_mas: float | None
     rotation_s: float | None
-    """Revolution Time; without it Exposure Time, by maker that of a rotation, of a slice in a helix, or of the scan."""
+    """Revolution Time, else Exposure Time (by manufacturer: of a rotation, of a slice in a helix, or of the scan)."""
     native: NativePixels | None
-    """None where the pixels are compressed or inside a deflated dataset."""
+    """None if the pixels are compressed or inside a deflated dataset."""
     transfer_syntax: str
-    """Its UID; empty where the file does not tell."""
+    """Its UID; empty if the file does not say."""
 
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Silence pydicom's warnings on odd values: what matters is checked here, and named with its file."""
+    """Silence pydicom's warnings about odd values: all that matter are checked here and reported with their file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def read_slices(source: Source, known: Known) -> list[Slice]:
-    """The planes of one file; one without pixel planes of its own (not CT) gives a single entry for its series.
+    """Read the image planes of a file; an image that is not CT gives a single entry for its series.
 
-    ``known`` collects what was converted so far. Raises ``Refusal`` (``FILE_UNREADABLE``, ``TOO_LARGE``); returns
-    nothing where the file is not DICOM or no image.
+    ``known`` collects the values converted so far. Raises ``Refusal`` (``FILE_UNREADABLE``, ``TOO_LARGE``); returns
+    nothing if the file is not DICOM or no image.
     """
     try:
         with source.open() as file:
@@ -170,7 +170,7 @@ def read_slices(source: Source, known: Known) -> list[Slice]:
 
 
 def _getter(image: Dataset, known: Known) -> Getter:
-    """``image.get`` that converts equal bytes once: conversion takes pydicom twice as long as parsing."""
+    """Return an ``image.get`` that converts equal bytes only once: pydicom converts half as fast as it parses."""
     charset = str(image.get("SpecificCharacterSet"))
 
     def get(keyword: str) -> Any:
@@ -186,13 +186,13 @@ def _getter(image: Dataset, known: Known) -> Getter:
 
 
 def _raw(image: Dataset, keyword: str) -> Any:
-    """The element as it was read, unless something converted it already; None where it is not there, or not read."""
+    """Return the element as it was read, unless it was converted already; None if it is missing or was not read."""
     tag = _TAGS.get(keyword)
     return None if tag is None else image.get_item(tag)
 
 
 def _is_image(image: Dataset, get: Getter) -> bool:
-    """Whether it holds pixels; raises ``Refusal`` where it must but its header ends before it says so."""
+    """Whether the file is an image; raises ``Refusal`` if it must be, but its header ends too early."""
     kind = get("SOPClassUID") or image.file_meta.get("MediaStorageSOPClassUID")
     if kind == MediaStorageDirectoryStorage:
         return False
@@ -203,7 +203,7 @@ def _is_image(image: Dataset, get: Getter) -> bool:
 
 
 def _native_pixels(image: Dataset, get: Getter, file: BinaryIO) -> NativePixels | None:
-    """Where the pixels begin, the file standing at the Pixel Data element (PS3.5 section 7.1 gives its form)."""
+    """Find where the pixels begin; the file is at the Pixel Data element (PS3.5 section 7.1 defines its form)."""
     syntax = image.file_meta.get("TransferSyntaxUID", None)
     if syntax is not None and (syntax.is_encapsulated or syntax.is_deflated):
         return None
@@ -219,14 +219,14 @@ def _native_pixels(image: Dataset, get: Getter, file: BinaryIO) -> NativePixels 
         return None
     rows, columns, frames = (_integer(get(k)) for k in ("Rows", "Columns", "NumberOfFrames"))
     if not pixels_fit(length, frames or 1, rows or 0, columns or 0, bits):
-        return None  # decoding says what is wrong with it
+        return None  # decoding will say what is wrong
     kind = "i" if _integer(get("PixelRepresentation")) == 1 else "u"
     unused_bits = bits - (_integer(get("BitsStored")) or bits)
     return NativePixels(file.tell(), f"{order}{kind}{bits // 8}", max(unused_bits, 0))
 
 
 def pixels_fit(length: int, frames: int, rows: int, columns: int, bits: int) -> bool:
-    """Whether so many bytes hold these pixels, with less than a row of padding at the end."""
+    """Whether ``length`` bytes hold these pixels, with less than a row of padding at the end."""
     size = frames * rows * columns * bits // 8
     return size <= length < size + columns * bits // 8
 
@@ -242,7 +242,7 @@ def _slices(source: Source, image: Dataset, get: Getter, native: NativePixels | 
         shared = _first(image.get("SharedFunctionalGroupsSequence"))
         getters = [partial(_find, [own, shared], get) for own in per_frame[:frames]]
     if len(getters) < frames:
-        raise Refusal(Code.FILE_UNREADABLE, f"describes {len(getters)} of its {frames} frames; copy it again")
+        raise Refusal(Code.FILE_UNREADABLE, f"describes only {len(getters)} of its {frames} frames; copy it again")
     slices, syntax = [], str(image.file_meta.get("TransferSyntaxUID", ""))
     for frame, get_frame in enumerate(getters):
         header = _series_header(get_frame)
@@ -251,8 +251,10 @@ def _slices(source: Source, image: Dataset, get: Getter, native: NativePixels | 
 
 
 def _find(groups: Sequence[Dataset | None], get: Getter, keyword: str) -> Any:
-    """An element from the frame's or the shared functional groups, where macros nest it one sequence down, else from
-    the image itself (PS3.3 C.7.6.16)."""
+    """Return an element of the frame's or the shared functional groups, else of the image itself (PS3.3 C.7.6.16).
+
+    Macros nest the element one sequence down.
+    """
     for group in groups:
         if group is None:
             continue
@@ -329,14 +331,14 @@ def _exposure_s(get: Getter) -> float | None:
 
 
 def _exposure_mas(get: Getter) -> float | None:
-    """Exposure (mAs), or tube current (mA) x exposure time (ms) / 1000."""
+    """Return Exposure (mAs), else tube current (mA) x exposure time (ms) / 1000."""
     current_ma, time_s = _number(get("XRayTubeCurrent")), _exposure_s(get)
     product = current_ma * time_s if current_ma is not None and time_s is not None else None
     return _number(get("Exposure")) or product
 
 
 def _padding(get: Getter) -> tuple[int, int] | None:
-    """Padding range in stored values; the VR of these tags is often the wrong signedness, so it is taken modulo."""
+    """Return the padding range in stored values, modulo 2^bits: the VR of these tags often has the wrong sign."""
     value, limit, bits = (_integer(get(k)) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit", "BitsAllocated"))
     if value is None:
         return None
@@ -372,7 +374,7 @@ def _integer(value: Any) -> int | None:
 
 
 def _numbers(value: Any, count: int) -> Numbers | None:
-    """So many finite numbers, or None: decimal strings in the wild hold anything."""
+    """Return ``count`` finite numbers, or None: decimal strings in the wild hold anything."""
     values = [value] if isinstance(value, str | int | float) or not hasattr(value, "__iter__") else list(value)
     try:
         numbers = tuple(float(v) for v in values)

@@ -1,10 +1,10 @@
 """JPEG 2000 on all cores: each thread of ``decoding_threads`` has a process that decodes for it.
 
-A frame of 512 x 512 takes 20 to 30 ms, ten times what any other step of reading takes, and the decoder keeps Python's
-lock meanwhile, so threads alone would gain nothing. The processes are not those of ``multiprocessing``, which import
-the caller's program again and need it to be written for that.
+A frame of 512 x 512 takes 20 to 30 ms, ten times as long as any other step of reading, and the decoder holds Python's
+lock meanwhile, so that threads alone would gain nothing. ``multiprocessing`` is not used, because its processes import
+the caller's program again, which must be written for that.
 
-For pydicom this module is a decoding plugin like pylibjpeg's own; it differs in where the work is done.
+For pydicom this module is a decoding plugin like that of pylibjpeg; only the place of the work differs.
 """
 
 import os
@@ -27,39 +27,39 @@ __all__ = [
     "cores",
     "decoding_threads",
     "is_available",
-]  # pydicom asks for two of them
+]  # pydicom uses two of them
 
 PLUGIN = "ctacal"
 
 MAX_PROCESSES = 4
-"""Each takes 40 MB."""
+"""Largest number of decoding processes; each takes 40 MB."""
 
 _of_thread = threading.local()
-"""``process``: what decodes for this thread, if anything does."""
+"""``process``: the process that decodes for this thread, if there is one."""
 
 
 def cores() -> int:
-    """Those that this process may use, where the system tells."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def decoding_threads() -> Iterator[ThreadPoolExecutor]:
-    """Threads in which JPEG 2000 is decoded side by side; what is not begun when the block ends is left undone."""
+    """Provide threads that decode JPEG 2000 side by side; work not begun when the block ends is dropped."""
     number = min(cores(), MAX_PROCESSES)
     processes = [process for _ in range(number) if (process := _start_process())]
     waiting = iter(processes)
 
-    def take_one() -> None:
+    def take_process() -> None:
         _of_thread.process = next(waiting, None)
 
-    threads = ThreadPoolExecutor(number, initializer=take_one)
+    threads = ThreadPoolExecutor(number, initializer=take_process)
     try:
         yield threads
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         for process in processes:
-            process.kill()  # ends a thread's waiting too
+            process.kill()  # its thread stops waiting too
         threads.shutdown()
         for process in processes:
             process.communicate()
@@ -67,16 +67,16 @@ def decoding_threads() -> Iterator[ThreadPoolExecutor]:
 
 def _start_process() -> "subprocess.Popen[bytes] | None":
     command = [sys.executable, "-P", "-m", "ctacal.dicom.jpeg2000_process"]  # -P: no module of the current folder
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # numpy comes along, but calculates nothing
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # numpy is imported, but calculates nothing
     pipe = subprocess.PIPE
     try:
         return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment)
-    except OSError:  # inside another program Python may not know what started it
+    except OSError:  # inside another program, Python may not know its own executable
         return None
 
 
 def decode_frame(code_stream: bytes, runner: DecodeRunner) -> bytearray:
-    """What pydicom asks of a plugin. Raises ``RuntimeError`` where the code stream is broken."""
+    """Decode a frame for pydicom, as its plugins do. Raises ``RuntimeError`` if the code stream is broken."""
     precision = runner.get_option("j2k_precision", runner.bits_stored)
     runner.set_option("bits_allocated", next(bits for bits in (8, 16, 32) if precision <= bits))
     process = getattr(_of_thread, "process", None)

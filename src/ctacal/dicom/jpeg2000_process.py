@@ -1,7 +1,7 @@
-"""``python -m ctacal.dicom.jpeg2000_process``: decodes JPEG 2000 beside the process that started it.
+"""``python -m ctacal.dicom.jpeg2000_process``: decodes JPEG 2000 for the process that started it.
 
-Each code stream on standard input is answered on standard output: with its pixels, or with what is wrong with it. It
-imports as little as can be (of ctacal nothing else), since its start is waited for.
+It answers each code stream on standard input with its pixels, or an error message, on standard output. It imports as
+little as possible (nothing else of ctacal), since its parent waits for its start.
 """
 
 import os
@@ -15,7 +15,7 @@ from openjpeg.utils import decode_pixel_data
 def main() -> None:
     """Answer until standard input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the decoder prints must not end up among the answers
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keeps the decoder's prints out of the answers
     while True:
         try:
             code_stream: bytes = pickle.load(sys.stdin.buffer)

@@ -37,13 +37,13 @@ SEGMENT_NAMES: Mapping[str, Calcium] = MappingProxyType(
         "non-coronary calcium": Calcium.OTHER,
     }
 )
-"""Segment labels (lower case) that are understood where a SEG carries no anatomic code."""
+"""Segment labels (lower case) that are understood if a segment has no anatomic code."""
 
 
 def read_label_map(path: Path, volume: Volume) -> LabelMap:
     """Read a label map (NIfTI or DICOM SEG) onto the voxels of ``volume``; flips and axis order are undone exactly.
 
-    Raises ``Refusal`` (``LABELS_UNREADABLE``, ``LABELS_MISMATCH``) where it does not fit; it is never interpolated.
+    It is never interpolated. Raises ``Refusal`` (``LABELS_UNREADABLE``, ``LABELS_MISMATCH``) if it does not fit.
     """
     try:
         if is_dicom(path):
@@ -58,19 +58,19 @@ def read_label_map(path: Path, volume: Volume) -> LabelMap:
 
 
 def _checked_values(array: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-    with np.errstate(invalid="ignore"):  # NaN and infinity differ from whatever they are cast to
+    with np.errstate(invalid="ignore"):  # NaN and infinity differ from their cast
         labels = array.astype(np.uint8)
     unknown = np.unique(array[(labels != array) | (labels > max(Calcium))])
     if unknown.size:
         names = ", ".join(f"{label.value} {label.name}" for label in Calcium)
         raise Refusal(
-            Code.LABELS_UNREADABLE, f"{path}: value {unknown[0]:g} is no calcium label (0 background, {names})"
+            Code.LABELS_UNREADABLE, f"{path}: value {unknown[0]:g} is not a calcium label (0 background, {names})"
         )
     return labels
 
 
 def _from_segmentation(image: SegmentationImage, grid: Geometry) -> tuple[NDArray[np.uint8], Geometry]:
-    """Paint the segments of a SEG onto the slices that it names; slices without a frame hold no calcium."""
+    """Paint the segments of a SEG onto their slices; slices without a frame hold no calcium."""
     labels = np.zeros(grid.shape, np.uint8)
     for segment in image.segments:
         label = SNOMED_CODES.get(segment.anatomic_code) or SEGMENT_NAMES.get(segment.name.strip().lower())
@@ -91,7 +91,7 @@ def _paint(
     index = int(np.rint(np.linalg.inv(grid.affine) @ [*plane.affine[:3, 3], 1.0])[0])
     if not 0 <= index < grid.shape[0]:
         outside = np.round(plane.affine[:3, 3], 1)
-        raise Refusal(Code.LABELS_MISMATCH, f"{name}: a segment lies outside of the scan, at {outside} mm")
+        raise Refusal(Code.LABELS_MISMATCH, f"{name}: a segment lies outside the scan, at {outside} mm")
     target = grid.crop((slice(index, index + 1), slice(None), slice(None)))
     if not target.same_grid(plane):
         raise Refusal(Code.LABELS_MISMATCH, f"{name}: segment frame at slice {index} is not on the scan's pixels")

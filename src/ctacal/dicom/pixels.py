@@ -1,4 +1,4 @@
-"""Stored pixel values of slices, decoded only after header and code stream agree on a bounded size."""
+"""Stored pixel values of slices; nothing is decoded before header and code stream agree on a bounded size."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -25,10 +25,11 @@ _PLUGINS = {
     JPEG2000Lossless: jpeg2000.PLUGIN,
     JPEG2000: jpeg2000.PLUGIN,
 }
-"""pydicom takes the first of its plugins, which is GDCM: RLE is 8 times and JPEG-LS 2 times faster by another
-(measured), and GDCM was seen to abort the process on a JPEG 2000 image whose header lies."""
+"""Decoding plugins that replace pydicom's first choice, GDCM: they decode RLE 8 times and JPEG-LS 2 times faster
+(measured), and GDCM was seen to abort the process on a JPEG 2000 image with a wrong header."""
+
 MIN_PIXELS_SIDE_BY_SIDE = 12 * 512 * 512
-"""Fewer in JPEG 2000 are decoded sooner than other processes have started (0.1 to 0.2 s)."""
+"""Number of JPEG 2000 pixels from which several processes pay; they take 0.1 to 0.2 s to start."""
 
 _STANDALONE_MARKERS = {0x01, *range(0xD0, 0xD9)}
 _SOF_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7}
@@ -37,13 +38,13 @@ _HUFFMAN_TABLE, _START_OF_SCAN = 0xC4, 0xDA
 
 
 def stored_frames(slices: Iterable[Slice]) -> Iterator[NDArray[Any]]:
-    """The (rows, columns) stored values of each slice in turn; a multi-frame file is opened once.
+    """Yield the (rows, columns) stored values of each slice in turn; a multi-frame file is opened once.
 
     Raises ``Refusal`` (``PIXELS_UNREADABLE``) that names the file.
     """
-    files = [(source, list(group)) for source, group in groupby(slices, lambda one: one.source)]
-    slow = [one for _, (one, *_) in files if one.transfer_syntax in (JPEG2000, JPEG2000Lossless)]
-    if sum(one.rows * one.columns for one in slow) < MIN_PIXELS_SIDE_BY_SIDE:
+    files = [(source, list(group)) for source, group in groupby(slices, lambda slice_: slice_.source)]
+    slow = [first for _, (first, *_) in files if first.transfer_syntax in (JPEG2000, JPEG2000Lossless)]
+    if sum(slice_.rows * slice_.columns for slice_ in slow) < MIN_PIXELS_SIDE_BY_SIDE:
         for source, group in files:
             yield from _named_frames(source, group)
         return
@@ -53,7 +54,7 @@ def stored_frames(slices: Iterable[Slice]) -> Iterator[NDArray[Any]]:
 
 
 def _named_frames(source: Source, slices: Sequence[Slice]) -> Iterator[NDArray[Any]]:
-    """The frames of one file; what is wrong names it."""
+    """Yield the frames of a file; every error names the file."""
     try:
         yield from _frames_of(source, slices)
     except Refusal as refusal:
@@ -65,28 +66,28 @@ def _named_frames(source: Source, slices: Sequence[Slice]) -> Iterator[NDArray[A
 
 def _frames_of(source: Source, slices: Sequence[Slice]) -> Iterator[NDArray[Any]]:
     with source.open() as file:
-        if all(one.native for one in slices):
-            yield from (_native_frame(file, one) for one in slices)
+        if all(slice_.native for slice_ in slices):
+            yield from (_native_frame(file, slice_) for slice_ in slices)
             return
         image = dcmread(file, force=True)
-    yield from (_decoded(image, one) for one in slices)
+    yield from (_decoded(image, slice_) for slice_ in slices)
 
 
-def _native_frame(file: BinaryIO, one: Slice) -> NDArray[Any]:
-    """Read an uncompressed frame where the header pass found it; pydicom would parse the header a second time."""
-    assert one.native is not None
-    dtype = np.dtype(one.native.dtype)
-    size = one.rows * one.columns * dtype.itemsize
-    file.seek(one.native.offset + one.frame * size)
+def _native_frame(file: BinaryIO, slice_: Slice) -> NDArray[Any]:
+    """Read an uncompressed frame at its known position; pydicom would parse the header a second time."""
+    assert slice_.native is not None
+    dtype = np.dtype(slice_.native.dtype)
+    size = slice_.rows * slice_.columns * dtype.itemsize
+    file.seek(slice_.native.offset + slice_.frame * size)
     content = file.read(size)
     if len(content) < size:
         raise Refusal(Code.PIXELS_UNREADABLE, f"pixel data end after {len(content)} of {size} bytes; copy it again")
-    frame = np.frombuffer(content, dtype).reshape(one.rows, one.columns)
-    return _without_unused_bits(frame, one.native.unused_bits, one.padding)
+    frame = np.frombuffer(content, dtype).reshape(slice_.rows, slice_.columns)
+    return _without_unused_bits(frame, slice_.native.unused_bits, slice_.padding)
 
 
 def _without_unused_bits(frame: NDArray[Any], unused: int, padding: tuple[int, int] | None) -> NDArray[Any]:
-    """Drop the high bits above Bits Stored, but keep padding as it is: it is told in whole words (63536 in 12 bits)."""
+    """Drop the high bits above Bits Stored, but keep padding, which is given in whole words (63536 in 12 bits)."""
     if not unused:
         return frame
     values = (frame << unused) >> unused
@@ -95,16 +96,16 @@ def _without_unused_bits(frame: NDArray[Any], unused: int, padding: tuple[int, i
     return np.where((frame >= padding[0]) & (frame <= padding[1]), frame, values)
 
 
-def _decoded(image: Dataset, one: Slice) -> NDArray[Any]:
-    if (image.get("Rows"), image.get("Columns")) != (one.rows, one.columns):
-        raise Refusal(Code.PIXELS_UNREADABLE, "changed while it was being read")
-    return decoded_frame(image, one.frame)
+def _decoded(image: Dataset, slice_: Slice) -> NDArray[Any]:
+    if (image.get("Rows"), image.get("Columns")) != (slice_.rows, slice_.columns):
+        raise Refusal(Code.PIXELS_UNREADABLE, "the file changed while it was read")
+    return decoded_frame(image, slice_.frame)
 
 
 def decoded_frame(image: Dataset, index: int) -> NDArray[Any]:
-    """The (rows, columns) stored values of one frame of a whole dataset.
+    """Return the (rows, columns) stored values of a frame of a whole dataset.
 
-    Raises ``Refusal``, or one of ``READING_ERRORS`` from the decoder.
+    Raises ``Refusal``, or any of ``READING_ERRORS`` from the decoder.
     """
     if is_encapsulated(image):
         _check_code_stream(image, index)
@@ -113,7 +114,7 @@ def decoded_frame(image: Dataset, index: int) -> NDArray[Any]:
     try:
         frame = np.asarray(pixel_array(image, raw=True, index=index, decoding_plugin=_plugin(image)))
     except BaseException as problem:
-        if type(problem).__name__ != "PanicException":  # of a decoder in Rust; no Exception, and nowhere to import from
+        if type(problem).__name__ != "PanicException":  # from Rust: not an Exception, and not importable
             raise
         raise ValueError(str(problem)) from problem
     if frame.shape != (image.Rows, image.Columns) or frame.dtype.kind not in "iu":
@@ -134,7 +135,7 @@ def _plugin(image: Dataset) -> str:
 
 
 def _check_length(image: Dataset) -> None:
-    """Refuse uncompressed pixels of another size than the header says: fewer rows than stored would read as a scan."""
+    """Refuse uncompressed pixels of another size than the header says: too few rows would pass for a scan."""
     frames, bits, length = int(image.get("NumberOfFrames") or 1), image.BitsAllocated, len(image.PixelData)
     if not pixels_fit(length, frames, image.Rows, image.Columns, bits):
         message = f"{length} bytes for {frames} x {image.Rows} x {image.Columns} pixels of {bits} bits; copy it again"
@@ -142,7 +143,7 @@ def _check_length(image: Dataset) -> None:
 
 
 def _check_code_stream(image: Dataset, index: int) -> None:
-    """Refuse a compressed frame whose own header claims another size: decoders allocate what it says."""
+    """Refuse a compressed frame whose own header claims another size: decoders allocate that size."""
     frame = get_frame(image.PixelData, index, number_of_frames=int(image.get("NumberOfFrames") or 1))
     rows, columns = image.Rows, image.Columns
     if image.file_meta.TransferSyntaxUID == RLELossless:
@@ -153,13 +154,13 @@ def _check_code_stream(image: Dataset, index: int) -> None:
     if size is None or size[:3] != (rows, columns, 1) or 8 * ceil(size[3] / 8) != image.BitsAllocated:
         raise Refusal(
             Code.PIXELS_UNREADABLE,
-            f"header says {rows} x {columns} pixels of {image.BitsAllocated} bits, the compressed image {size} "
+            f"the header says {rows} x {columns} pixels of {image.BitsAllocated} bits, the compressed image {size} "
             "(rows, columns, components, bits); copy the file again",
         )
 
 
 def code_stream_size(frame: bytes) -> tuple[int, int, int, int] | None:
-    """(rows, columns, components, bits) as a JPEG, JPEG-LS or JPEG 2000 code stream declares them, or None.
+    """Return (rows, columns, components, bits) as a JPEG, JPEG-LS or JPEG 2000 code stream declares them, or None.
 
     >>> code_stream_size(bytes.fromhex("ffd8 ffc3 000b 0c 0040 0020 01 001100 ffc4 0004 0000 ffda 0002"))
     (64, 32, 1, 12)
@@ -170,7 +171,7 @@ def code_stream_size(frame: bytes) -> tuple[int, int, int, int] | None:
     segments = list(_jpeg_segments(frame))
     markers = [marker for marker, _ in segments]
     headers = [at for marker, at in segments if marker in _SOF_MARKERS]
-    coded = 0xF7 in markers or _HUFFMAN_TABLE in markers  # GDCM ends the process where the tables are missing
+    coded = 0xF7 in markers or _HUFFMAN_TABLE in markers  # GDCM ends the process if the tables are missing
     if len(headers) != 1 or not coded or markers[-1] != _START_OF_SCAN:
         return None
     rows, columns = (int.from_bytes(frame[headers[0] + i : headers[0] + i + 2], "big") for i in (5, 7))
@@ -178,7 +179,7 @@ def code_stream_size(frame: bytes) -> tuple[int, int, int, int] | None:
 
 
 def _jpeg_segments(frame: bytes) -> Iterator[tuple[int, int]]:
-    """(marker, position) of each segment up to the scan; ends where one does not follow upon the other."""
+    """Yield (marker, position) of each segment up to the scan; stop at the first gap between segments."""
     at = 2 if frame[:2] == b"\xff\xd8" else len(frame)
     while at + 3 < len(frame) and frame[at] == 0xFF:
         marker = frame[at + 1]

@@ -1,4 +1,4 @@
-"""DICOM SEG to masks: each frame with its own place in the patient, so that sparse and shuffled SEGs read alike."""
+"""DICOM SEG -> masks: each frame with its own position in the patient, so that sparse and shuffled SEGs read alike."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ SEG_SOP_CLASSES = {
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SegmentFrame:
-    """One plane of a segment: a (1, rows, columns) mask on its own grid."""
+    """A plane of a segment: a (1, rows, columns) mask on its own grid."""
 
     mask: NDArray[np.bool_]
     geometry: Geometry
@@ -32,12 +32,12 @@ class SegmentFrame:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Segment:
-    """One segment (PS3.3 C.8.20.4): what it is, and its planes."""
+    """A segment (PS3.3 C.8.20.4): its number, name, code and planes."""
 
     number: int
     name: str
     anatomic_code: str
-    """Code value of its anatomic region, empty where there is none."""
+    """Code value of its anatomic region, empty if it has none."""
     frames: tuple[SegmentFrame, ...]
 
 
@@ -56,7 +56,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def read_segmentation(path: Path) -> SegmentationImage:
-    """Read a binary or label-map SEG; raises ``ValueError`` where it is none or cannot be read."""
+    """Read a binary or label-map SEG; raises ``ValueError`` if the file is none or cannot be read."""
     try:
         with quiet_pydicom(), Source(path).open() as file:
             image = dcmread(file, force=True)
@@ -66,7 +66,7 @@ def read_segmentation(path: Path) -> SegmentationImage:
 
 
 def referenced_series_uid(path: Path) -> str | None:
-    """SeriesInstanceUID that a SEG says it was drawn on (PS3.3 C.12.4); None where it is no SEG or does not say."""
+    """Return the SeriesInstanceUID that a SEG was drawn on (PS3.3 C.12.4); None if it is no SEG or does not say."""
     if not is_dicom(path):
         return None
     try:
@@ -75,7 +75,7 @@ def referenced_series_uid(path: Path) -> str | None:
         references = image.get("ReferencedSeriesSequence") or []
         return str(references[0].SeriesInstanceUID) if references else None
     except READING_ERRORS:
-        return None  # reading the segments will say what is wrong
+        return None  # reading the segments will report what is wrong
 
 
 def _segmentation(image: Dataset, name: str) -> SegmentationImage:
@@ -122,7 +122,7 @@ def _plane(image: Dataset, index: int) -> Geometry:
 
 
 def _macro(image: Dataset, index: int, keyword: str) -> Dataset:
-    """A functional group of one frame, its own or the shared one (PS3.3 C.7.6.16)."""
+    """Return a functional group of a frame, its own or the shared group (PS3.3 C.7.6.16)."""
     for level in (image.PerFrameFunctionalGroupsSequence[index], image.SharedFunctionalGroupsSequence[0]):
         if level.get(keyword):
             macro: Dataset = level[keyword].value[0]
@@ -131,7 +131,7 @@ def _macro(image: Dataset, index: int, keyword: str) -> Dataset:
 
 
 def _anatomic_code(described: Dataset) -> str:
-    """SNOMED CT code of the anatomic region, else of the property type (some tools put the vessel there)."""
+    """Return the SNOMED CT code of the anatomic region, else of the property type (some tools put the vessel there)."""
     for keyword in ("AnatomicRegionSequence", "SegmentedPropertyTypeCodeSequence"):
         for code in described.get(keyword) or []:
             if code.get("CodingSchemeDesignator") in ("SCT", "SRT") and keyword == "AnatomicRegionSequence":

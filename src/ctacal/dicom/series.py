@@ -1,4 +1,4 @@
-"""``Study`` and ``Series``: the images found, grouped so that each series is one reconstruction of one acquisition."""
+"""``Study`` and ``Series``: images grouped so that each series is one reconstruction of one acquisition."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -19,12 +19,12 @@ class Series:
 
     slices: tuple[Slice, ...]
     part: str = ""
-    """Such as ``2 of 3`` where one UID held several reconstructions."""
+    """Such as ``2 of 3`` if a UID held several reconstructions, else empty."""
     notes: tuple[Reason, ...] = ()
 
     @property
     def header(self) -> SeriesHeader:
-        """What its images share."""
+        """The values that its images share."""
         return self.slices[0].header
 
     @property
@@ -34,7 +34,7 @@ class Series:
 
     @property
     def name(self) -> str:
-        """What to call it in a message: number, description, part."""
+        """Its name in messages: number, description, part."""
         number = "" if self.header.series_number is None else f"{self.header.series_number} "
         part = f" (part {self.part})" if self.part else ""
         return f"series {number}'{self.header.series_description}'{part}"
@@ -48,7 +48,7 @@ class Series:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Study:
-    """All series found of one StudyInstanceUID."""
+    """All series found with one StudyInstanceUID."""
 
     series: tuple[Series, ...]
     notes: tuple[Reason, ...] = ()
@@ -61,20 +61,20 @@ class Study:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Intake:
-    """What a set of paths held."""
+    """The studies under a set of paths, and the files that gave none."""
 
     studies: tuple[Study, ...]
     skipped: tuple[SkippedFile, ...]
-    """Files that gave no image; those that are no DICOM at all are only counted."""
+    """DICOM files that gave no image; other files are only counted."""
     files: int
     not_dicom: int
 
 
 def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambda: None) -> Intake:
-    """Find every study under ``paths``, whatever the files are called and however they are mixed.
+    """Find every study under ``paths``, whatever the names of the files and however they are mixed.
 
-    ``on_file`` is called once a file, for a progress bar. Raises ``UsageError`` where a path does not exist; an
-    unreadable file is listed in ``skipped`` and its study carries a warning.
+    ``on_file`` is called once per file, for a progress bar. Raises ``UsageError`` if a path does not exist; an
+    unreadable file is listed in ``skipped``, and its study carries a warning.
     """
     slices: list[Slice] = []
     skipped: list[SkippedFile] = []
@@ -99,24 +99,24 @@ def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambd
 
 
 def _studies(slices: Iterable[Slice], skipped: Sequence[SkippedFile]) -> tuple[Study, ...]:
-    by_study = _grouped(slices, lambda one: one.header.study_uid)
+    by_study = _grouped(slices, lambda slice_: slice_.header.study_uid)
     return tuple(_study(members, skipped) for _, members in sorted(by_study.items()))
 
 
 def _study(slices: Sequence[Slice], skipped: Sequence[SkippedFile]) -> Study:
-    folders = {str(one.source).rpartition("!")[0] or str(one.source.path.parent) for one in slices}
+    folders = {str(slice_.source).rpartition("!")[0] or str(slice_.source.path.parent) for slice_ in slices}
     lost = [file for file in skipped if (file.name.rpartition("!")[0] or str(Path(file.name).parent)) in folders]
     notes = []
     if lost:
-        message = f"{len(lost)} files beside this study could not be read, the first: {lost[0].name}"
+        message = f"{len(lost)} files in the folder of this study could not be read, the first: {lost[0].name}"
         notes.append(Reason(Code.SERIES_UNREADABLE, message))
-    by_series = _grouped(slices, lambda one: one.header.series_uid)
+    by_series = _grouped(slices, lambda slice_: slice_.header.series_uid)
     series = [part for _, members in sorted(by_series.items()) for part in _parts(members)]
     return Study(tuple(series), tuple(notes))
 
 
 def _parts(slices: Sequence[Slice]) -> list[Series]:
-    """One series per reconstruction: a UID that holds several is split, and says so."""
+    """Return a series per reconstruction; if a UID holds several, each carries a note of the split."""
     groups = [part for group in _grouped(slices, _reconstruction).values() for part in _acquisitions(group)]
     groups.sort(key=len, reverse=True)
     parts = [Series(tuple(group)) for group in groups]
@@ -130,26 +130,28 @@ def _parts(slices: Sequence[Slice]) -> list[Series]:
 
 def _numbered(parts: Sequence[Series]) -> list[Series]:
     sizes = " + ".join(str(len(part.slices)) for part in parts)
-    note = Reason(Code.SERIES_SPLIT, f"the series UID holds several reconstructions ({sizes} images), taken apart")
+    note = Reason(
+        Code.SERIES_SPLIT, f"the series UID holds several reconstructions ({sizes} images), which were separated"
+    )
     return [
         replace(part, part=f"{number} of {len(parts)}", notes=(*part.notes, note))
         for number, part in enumerate(parts, 1)
     ]
 
 
-def _reconstruction(one: Slice) -> Hashable:
-    """What distinguishes two reconstructions under one UID, from the header alone."""
-    header = one.header
-    orientation = tuple(round(cosine, 4) for cosine in one.orientation or ())
-    spacing = tuple(round(mm, 4) for mm in one.pixel_spacing_mm or ())
-    words = header.image_type, header.kernel, header.modality, header.frame_of_reference_uid
-    return orientation, spacing, one.rows, one.columns, words
+def _reconstruction(slice_: Slice) -> Hashable:
+    """Return the header values that distinguish reconstructions under one UID."""
+    header = slice_.header
+    orientation = tuple(round(cosine, 4) for cosine in slice_.orientation or ())
+    spacing = tuple(round(mm, 4) for mm in slice_.pixel_spacing_mm or ())
+    texts = header.image_type, header.kernel, header.modality, header.frame_of_reference_uid
+    return orientation, spacing, slice_.rows, slice_.columns, texts
 
 
 def _acquisitions(slices: Sequence[Slice]) -> list[list[Slice]]:
-    """Split by acquisition number only where acquisitions overlap: step-and-shoot scanners count every table step."""
-    by_acquisition = _grouped(slices, lambda one: one.acquisition_number)
-    heights = [[one.position_mm[2] for one in group if one.position_mm] for group in by_acquisition.values()]
+    """Split by acquisition number only if acquisitions overlap: step-and-shoot scanners number every table step."""
+    by_acquisition = _grouped(slices, lambda slice_: slice_.acquisition_number)
+    heights = [[slice_.position_mm[2] for slice_ in group if slice_.position_mm] for group in by_acquisition.values()]
     spans = sorted((min(mm), max(mm)) for mm in heights if mm)
     overlap = any(below[1] >= above[0] for below, above in pairwise(spans))
     return list(by_acquisition.values()) if overlap else [list(slices)]
@@ -157,6 +159,6 @@ def _acquisitions(slices: Sequence[Slice]) -> list[list[Slice]]:
 
 def _grouped(slices: Iterable[Slice], key: Callable[[Slice], Hashable]) -> dict[Hashable, list[Slice]]:
     groups: dict[Hashable, list[Slice]] = defaultdict(list)
-    for one in slices:
-        groups[key(one)].append(one)
+    for slice_ in slices:
+        groups[key(slice_)].append(slice_)
     return groups

@@ -1,4 +1,4 @@
-"""``Source``: one stored file, on disk or in a (nested) zip; found whatever it is called, read with bounded memory."""
+"""``Source``: a stored file, on disk or in a (nested) zip, found whatever its name and read with bounded memory."""
 
 import io
 import lzma
@@ -15,24 +15,24 @@ from typing import BinaryIO
 from ctacal.errors import Code, Reason, Refusal, UsageError
 
 MAX_INFLATED_BYTES = 256 * 2**20
-"""A zip member or deflated dataset that unpacks to more is a bomb: CT instances are 0.1-1 MB, multi-frame ones 100."""
+"""Largest size of an unpacked zip member or dataset; more is a bomb: CT files have 0.1-1 MB, multi-frame ones 100."""
 
 MAX_ZIP_DEPTH = 3
-"""Zips inside zips are opened this deep."""
+"""Largest depth of zips inside zips that are opened."""
 
 ARCHIVE_ERRORS = (
     OSError, EOFError, ValueError, RuntimeError, LookupError, ArithmeticError, MemoryError, struct.error,
     zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
-"""What zipfile and its decompressors were seen to raise on corrupted archives (NotImplementedError, UnicodeError and
-KeyError are among their subclasses)."""
+"""The exceptions that zipfile and its decompressors were seen to raise on corrupted archives (NotImplementedError,
+UnicodeError and KeyError are subclasses of them)."""
 
 _CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where one file is stored: a path, and the chain of member names where it lies inside zips."""
+    """Where a file is stored: a path, and the chain of member names if it lies inside zips."""
 
     path: Path
     members: tuple[str, ...] = ()
@@ -41,9 +41,9 @@ class Source:
         return "!".join([str(self.path), *self.members])
 
     def open(self) -> BinaryIO:
-        """Open for reading; no single read allocates more than the file holds.
+        """Open the file for reading; no single read allocates more than the size of the file.
 
-        Raises ``Refusal`` (``TOO_LARGE``) for a bomb, ``OSError`` or ``zipfile.BadZipFile`` where it cannot be read.
+        Raises ``Refusal`` (``TOO_LARGE``) for a bomb, ``OSError`` or ``zipfile.BadZipFile`` if it cannot be read.
         """
         if self.members:
             content = _member_bytes(self.path, self.members)
@@ -53,21 +53,21 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that gave no image, and why; listed for the user, so that nothing is lost unseen."""
+    """A file that gave no image, and why; listed for the user, so that nothing is lost unnoticed."""
 
     name: str
     reason: Reason
 
 
 class _BoundedReader(io.BufferedReader):
-    """A file of which no read, and no inflating of it, takes more memory than is allowed.
+    """A file that no read, and no inflating of it, brings beyond the allowed memory.
 
-    Element lengths in hostile headers lie by gigabytes. And pydicom reads to the end only to inflate a deflated dataset
-    at once, even where only its header is asked for (417 KiB were seen to take 1.5 GB): it is tried out before that.
+    Element lengths in hostile headers can be wrong by gigabytes. pydicom reads to the end only to inflate a deflated
+    dataset at once, even if it needs only the header (417 KiB were seen to take 1.5 GB): the size is checked first.
     """
 
     name = ""
-    """pydicom asks every buffered reader for one; a zip member has none."""
+    """pydicom reads the name of every buffered reader; a zip member has none."""
 
     def __init__(self, raw: io.FileIO | io.BytesIO, size: int) -> None:
         super().__init__(raw, buffer_size=2**14)
@@ -80,9 +80,9 @@ class _BoundedReader(io.BufferedReader):
 
 
 def find_sources(paths: Iterable[Path]) -> Iterator[Source | SkippedFile]:
-    """Every file under ``paths`` (files, folders, zips, DICOMDIRs; nested), each once, in a stable order.
+    """Yield every file under ``paths`` (files, folders, zips, DICOMDIRs; nested) once, in a stable order.
 
-    Raises ``UsageError`` where a path does not exist.
+    Raises ``UsageError`` if a path does not exist.
     """
     seen: set[Path] = set()
     for path in paths:
@@ -99,20 +99,20 @@ def _files_under(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield from (file for file in sorted(path.rglob("*")) if file.is_file())
     elif path.name.upper() == "DICOMDIR":
-        yield from _files_under(path.parent)  # the directory only points to what lies beside it
+        yield from _files_under(path.parent)  # the directory only points to the files beside it
     else:
         yield path
 
 
 def _expand(source: Source, depth: int) -> Iterator[Source | SkippedFile]:
-    """The source itself, or the files inside where it is a zip."""
+    """Yield the source itself, or the files inside if it is a zip."""
     try:
         with source.open() as file:
             if file.read(4) != b"PK\x03\x04":
                 yield source
                 return
         if depth == MAX_ZIP_DEPTH:
-            raise Refusal(Code.TOO_LARGE, f"zips are nested deeper than {MAX_ZIP_DEPTH}; unpack it first")
+            raise Refusal(Code.TOO_LARGE, f"zips are nested more than {MAX_ZIP_DEPTH} deep; unpack it first")
         names = [entry.filename for entry in _archive(source.path, source.members).infolist() if not entry.is_dir()]
     except Refusal as refusal:
         yield SkippedFile(str(source), refusal.reason)
@@ -125,7 +125,7 @@ def _expand(source: Source, depth: int) -> Iterator[Source | SkippedFile]:
 
 @lru_cache(maxsize=4)
 def _archive(path: Path, members: tuple[str, ...]) -> zipfile.ZipFile:
-    """An open zip; a nested one is held in memory. Few are kept, since members are read one after the other."""
+    """Open a zip, a nested zip in memory. Few are kept open, since members are read in order."""
     return zipfile.ZipFile(io.BytesIO(_member_bytes(path, members)) if members else path)
 
 
@@ -138,7 +138,7 @@ def _member_bytes(path: Path, members: tuple[str, ...]) -> bytes:
     archive = _archive(path, members[:-1])
     declared = archive.getinfo(members[-1]).file_size
     if declared > MAX_INFLATED_BYTES:
-        raise Refusal(Code.TOO_LARGE, f"unpacks to {declared} bytes, allowed are {MAX_INFLATED_BYTES}")
+        raise Refusal(Code.TOO_LARGE, f"unpacks to {declared} bytes; at most {MAX_INFLATED_BYTES} are allowed")
     try:
         with archive.open(members[-1]) as member:
             content = member.read(MAX_INFLATED_BYTES + 1)
@@ -150,7 +150,7 @@ def _member_bytes(path: Path, members: tuple[str, ...]) -> bytes:
 
 
 def looks_like_dicom(file: BinaryIO) -> bool:
-    """Whether the file begins like DICOM (PS3.10 preamble, or a bare dataset of group 0002 or 0008); rewinds it."""
+    """Whether the file starts like DICOM (PS3.10 preamble, or a bare dataset of group 0002 or 0008); rewinds it."""
     head = file.read(132)
     file.seek(0)
     if head[128:132] == b"DICM":
@@ -163,9 +163,9 @@ def looks_like_dicom(file: BinaryIO) -> bool:
 
 
 def check_inflated_size(file: BinaryIO) -> None:
-    """Raise ``Refusal`` (``TOO_LARGE``) where the rest of the file inflates to more than allowed; rewinds to here.
+    """Raise ``Refusal`` (``TOO_LARGE``) if the rest of the file inflates to more than is allowed; rewinds to here.
 
-    What is no deflated stream passes: the reader will say so.
+    A stream that is not deflated passes: the reader will report it.
     """
     start, inflater, total = file.tell(), zlib.decompressobj(-zlib.MAX_WBITS), 0
     with suppress(zlib.error):

@@ -30,7 +30,7 @@ def decode_volume(stack: Stack) -> tuple[Volume, tuple[Reason, ...]]:
 
 
 def _without_tilt(volume: Volume) -> Volume:
-    """Shift each slice in its own plane so that the stack is orthogonal; slice positions stay as they are."""
+    """Shift each slice within its plane so that the stack becomes orthogonal; slice positions stay as they are."""
     affine = volume.geometry.affine.copy()
     normal = np.cross(affine[:3, 1], affine[:3, 2])
     normal /= np.linalg.norm(normal)
