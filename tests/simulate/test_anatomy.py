@@ -11,7 +11,7 @@ from ctacal.heart import find_heart
 from ctacal.simulate.anatomy.body import build_body, coronaries_of
 from ctacal.simulate.anatomy.description import Patient, draw_patient
 from ctacal.simulate.anatomy.heart import contraction
-from ctacal.simulate.anatomy.structures import HEART, AnatomyMaps, Structure
+from ctacal.simulate.anatomy.structures import CODES, HEART, AnatomyMaps, Structure
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.scanner.attenuation import beam, tissue_hu
 from ctacal.volume import Volume
@@ -60,14 +60,14 @@ def test_calibres_follow_dodge() -> None:
 
 
 def test_all_structures_are_there(whole: AnatomyMaps) -> None:
-    counts = np.bincount(whole.structure.ravel(), minlength=64)
+    counts = np.bincount(whole.structure.ravel(), minlength=CODES)
     missing = [s.name for s in Structure if counts[s] == 0 and s not in (Structure.BREAST, Structure.LM)]
     assert not missing
     assert whole.body.tissue.max() <= max(Tissue)
 
 
 def test_volumes_are_those_of_a_body(whole: AnatomyMaps) -> None:
-    ml = np.bincount(whole.structure.ravel(), minlength=64) * WHOLE.voxel_volume_mm3 / 1000
+    ml = np.bincount(whole.structure.ravel(), minlength=CODES) * WHOLE.voxel_volume_mm3 / 1000
     assert 2000 < ml[Structure.LUNG] < 8500
     assert 60 < ml[Structure.LV_WALL] < 300
     assert 50 < ml[Structure.LV_BLOOD] < 300

@@ -18,6 +18,7 @@ from ctacal.simulate.anatomy.spine import vertebra
 from ctacal.simulate.anatomy.structures import AnatomyMaps, Structure
 from ctacal.simulate.anatomy.texture import GRADE_HU, GRADES
 from ctacal.simulate.anatomy.wall import wall_layers
+from ctacal.simulate.anatomy.wall_kernels import CAVITY_EDGE, MUSCLE_EDGE, RIB_EDGE, SHALLOW_EDGE, SKIN_EDGE
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.scanner.attenuation import beam, tissue_hu
 
@@ -108,7 +109,7 @@ def test_fat_lies_between_the_muscles(patient: Patient) -> None:
     runs = []
     for angle in np.arange(60.0, 150.0, 2.0):
         layers = wall_layers(chest, np.array([-30.0]))[0, :, int(angle)]
-        rho = np.arange(layers[1] + 2, layers[7], 0.5)
+        rho = np.arange(layers[RIB_EDGE] + 2, layers[MUSCLE_EDGE], 0.5)
         turn = np.deg2rad(angle)
         i, j = np.rint(rho * np.sin(turn) + 240).astype(int), np.rint(-rho * np.cos(turn) + 180).astype(int)
         muscle = np.isin(tissue[j, i], (Tissue.MUSCLE, Tissue.MUSCLE_FATTY, Tissue.MUSCLE_FATTIER))
@@ -120,8 +121,8 @@ def test_fat_lies_between_the_muscles(patient: Patient) -> None:
 def test_layers_of_the_wall_are_in_order(patient: Patient) -> None:
     for arms_up in (True, False):
         layers = wall_layers(Chest(replace(patient, arms_up=arms_up)), np.arange(-240.0, 190.0, 10.0))
-        assert (np.diff(layers[:, [0, 1, 2, 3, 4, 5, 6]], axis=1) >= -1e-9).all()
-        assert (layers[:, 9] >= layers[:, 7] + 2).all()
+        assert (np.diff(layers[:, CAVITY_EDGE : SHALLOW_EDGE + 1], axis=1) >= -1e-9).all()
+        assert (layers[:, SKIN_EDGE] >= layers[:, MUSCLE_EDGE] + 2).all()
 
 
 def test_muscle_is_fattier_in_the_old_and_the_obese() -> None:

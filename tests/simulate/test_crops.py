@@ -13,6 +13,7 @@ from ctacal.labels import Calcium
 from ctacal.simulate.anatomy.body import build_body
 from ctacal.simulate.anatomy.calcium import CalciumDescription, Deposit, Kind
 from ctacal.simulate.anatomy.description import draw_patient
+from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.anatomy.truth import CalciumRow, with_calcium
 from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.scanner.attenuation import beam
@@ -255,7 +256,7 @@ def test_a_whole_scan(beating: AnatomyCache) -> None:
     crop = draw_whole(beating, 1)
     assert crop.hu.shape[1:] == (128, 128)
     assert crop.geometry.spacing_mm == pytest.approx((5.0, 4.0, 4.0))
-    lung = crop.hu[crop.measured][crop.structures[crop.measured] == 4]
+    lung = crop.hu[crop.measured][crop.structures[crop.measured] == Structure.LUNG]
     assert np.median(lung) == pytest.approx(-830, abs=120)
 
 

@@ -14,7 +14,7 @@ from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.description import Patient, draw_patient
 from ctacal.simulate.anatomy.heart import SYSTOLE, Heart, contraction
-from ctacal.simulate.anatomy.structures import HEART, AnatomyMaps, Structure
+from ctacal.simulate.anatomy.structures import CODES, HEART, AnatomyMaps, Structure
 from ctacal.simulate.anatomy.truth import with_calcium
 from ctacal.simulate.anatomy.vessels import Courses
 from ctacal.simulate.materials import Tissue
@@ -79,7 +79,7 @@ def heart_alone(patient: Patient, phase: float) -> np.ndarray:
     canvas = Canvas(Geometry.from_spacing((90, 115, 115), (2.5, 2.5, 2.5), (-143.0, -143.0, -215.0)), patient.seed)
     canvas.tissue[:], canvas.structure[:] = Tissue.LUNG, Structure.LUNG
     Heart.of(Chest(patient), phase).paint(canvas)
-    ml = np.bincount(canvas.structure.ravel(), minlength=64) * canvas.geometry.voxel_volume_mm3 / 1000
+    ml = np.bincount(canvas.structure.ravel(), minlength=CODES) * canvas.geometry.voxel_volume_mm3 / 1000
     return np.asarray(ml)
 
 

@@ -9,6 +9,7 @@ from ctacal.simulate.anatomy.compiled import fill_below
 from ctacal.simulate.anatomy.lung_kernels import grown_tree
 from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 _FAT = (Tissue.FAT,)
 _BELOW = (Structure.ABDOMEN,)
@@ -57,7 +58,7 @@ def _sizes_mm(chest: Chest) -> tuple[float, float, float]:
 
 def _paint_liver(canvas: Canvas, chest: Chest) -> None:
     wide, deep, top = _sizes_mm(chest)
-    rng = np.random.default_rng([chest.patient.seed, 7])
+    rng = generator(chest.patient.seed, Stream.LIVER)
     reach = rng.uniform(0.85, 1.15)  # of the left lobe
     right = np.array([-0.50 * wide, 0.02 * deep, top - 72])
     left = np.array([0.08 * wide * reach, -0.38 * deep, top - 38])
@@ -84,7 +85,7 @@ def _paint_liver(canvas: Canvas, chest: Chest) -> None:
 
 def _paint_stomach(canvas: Canvas, chest: Chest) -> None:
     patient, (wide, deep, top) = chest.patient, _sizes_mm(chest)
-    top, rng = top - patient.left_dome_lower_mm, np.random.default_rng([patient.seed, 13])
+    top, rng = top - patient.left_dome_lower_mm, generator(patient.seed, Stream.STOMACH)
     full = rng.uniform(0.75, 1.1)
     centres = np.array([[0.50 * wide, 0.05 * deep, top - 42], [0.42 * wide, -0.20 * deep, top - 62]])
     centres = np.vstack([centres, [0.34 * wide, -0.38 * deep, top - 86]])
@@ -122,7 +123,7 @@ def _paint_spleen(canvas: Canvas, chest: Chest) -> None:
 
 def _paint_behind(canvas: Canvas, chest: Chest) -> None:
     """Kidneys with the fat of their sinus, psoas, crura of the diaphragm, adrenal glands."""
-    z, rng = chest.dome_top_mm - 128, np.random.default_rng([chest.patient.seed, 16])
+    z, rng = chest.dome_top_mm - 128, generator(chest.patient.seed, Stream.RETROPERITONEUM)
     for side, lower in ((-1, 12.0), (1, 0.0)):
         spine = float(chest.spine_front_mm(z))
         centre = np.array([side * 54.0, spine + 18, z - lower])
@@ -146,7 +147,7 @@ def _paint_behind(canvas: Canvas, chest: Chest) -> None:
 
 def _paint_bowel(canvas: Canvas, chest: Chest) -> None:
     """Loops of small bowel, and the pancreas."""
-    patient, rng = chest.patient, np.random.default_rng([chest.patient.seed, 8])
+    patient, rng = chest.patient, generator(chest.patient.seed, Stream.BOWEL)
     wide, deep, top = _sizes_mm(chest)
     n = 34
     where = rng.uniform((-0.55, -0.75, 0), (0.75, 0.15, 1), (n, 3)) * (wide, deep, 110)
@@ -164,7 +165,7 @@ def _paint_bowel(canvas: Canvas, chest: Chest) -> None:
 def _paint_colon(canvas: Canvas, chest: Chest) -> None:
     """Transverse and descending colon with the splenic flexure under the left dome: wall, gas or stool."""
     patient, (wide, deep, top) = chest.patient, _sizes_mm(chest)
-    rng = np.random.default_rng([patient.seed, 17])
+    rng = generator(patient.seed, Stream.COLON)
     high = top - patient.left_dome_lower_mm - rng.uniform(22, 70)
     way = [(-0.4 * wide, -0.72 * deep, top - 150), (0.15 * wide, -0.78 * deep, top - 130)]
     way += [(0.60 * wide, -0.52 * deep, high - 15), (0.74 * wide, -0.18 * deep, high)]

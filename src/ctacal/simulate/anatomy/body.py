@@ -32,6 +32,7 @@ from ctacal.simulate.anatomy.vessels import (
 )  # fmt: skip
 from ctacal.simulate.anatomy.wall import paint_trunk
 from ctacal.simulate.materials import Body, Tissue
+from ctacal.simulate.streams import Stream, generator
 from ctacal.simulate.threads import both, side_by_side
 
 _RESTS_ON = (Structure.DIAPHRAGM, Structure.COSTAL_CARTILAGE)
@@ -199,9 +200,9 @@ def _paint_bones(canvas: Canvas, chest: Chest) -> None:
 
 def _paint_fat_pads(canvas: Canvas, chest: Chest) -> None:
     """In the angles between heart and diaphragm, beside the apex and the right atrium; sizes own choice."""
-    rest, rng = Heart.of(chest), np.random.default_rng([chest.patient.seed, 40])
+    rest, rng = Heart.of(chest), generator(chest.patient.seed, Stream.FAT_PADS)
     spots = []
-    for along, turn in ((0.8 * rest.motion[4], -100.0), (8.0, -35.0)):
+    for along, turn in ((0.8 * rest.length_mm, -100.0), (8.0, -35.0)):
         start, way = np.array([along, 0.0, 0.0]), np.array([0.0, np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))])
         spots.append(start + way * rest.surface_mm(start, way, 2.0))
     sizes = (12 + 16 * chest.patient.visceral_fat) * rng.uniform(0.6, 1.3, (2, 3)) * (1.2, 1.2, 0.9)

@@ -10,7 +10,9 @@ from ctacal.simulate.anatomy.shoulders import shoulder_joint_mm
 from ctacal.simulate.anatomy.spine import FIRST_THORACIC, vertebra
 from ctacal.simulate.anatomy.structures import Points, Structure
 from ctacal.simulate.anatomy.wall import scapula_edges_deg, wall_layers
+from ctacal.simulate.anatomy.wall_kernels import DEEP_EDGE, MIDDLE_INNER_EDGE
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 RIB_CORTEX_MM = 1.35
 """Mohr M et al., J Biomech 2007;40:3523-3529 found 0.5-0.9 mm; here thicker and as
@@ -52,7 +54,7 @@ def sternum_y_mm(chest: Chest, z: float | Floats) -> Floats:
 
 def paint_ribs(canvas: Canvas, chest: Chest) -> None:
     """Ribs of both sides, each of cortex and marrow, and the cartilages of the upper ten."""
-    rng = np.random.default_rng([chest.patient.seed, 4])
+    rng = generator(chest.patient.seed, Stream.RIBS)
     thick = 3.5 if chest.patient.sex == "M" else 3.1
     for number in range(1, chest.patient.ribs + 1):
         path = rib_path(chest, min(number, 12))
@@ -121,7 +123,8 @@ def _paint_scapula(canvas: Canvas, chest: Chest, side: int) -> None:
     for t, row in zip(heights, layers, strict=True):
         outer, inner = (float(edge) for edge in scapula_edges_deg(chest, float(t)))
         angle = np.arange(outer, inner, 0.6)
-        where = np.interp(np.deg2rad(side * angle % 360), np.deg2rad(np.arange(ANGLES)), (row[2] + row[3]) / 2)
+        depth = (row[DEEP_EDGE] + row[MIDDLE_INNER_EDGE]) / 2
+        where = np.interp(np.deg2rad(side * angle % 360), np.deg2rad(np.arange(ANGLES)), depth)
         turn = np.deg2rad(angle)
         z = np.full_like(turn, t * chest.scale)
         line = np.stack([side * where * np.sin(turn), -where * np.cos(turn), z], axis=1)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.simulate.anatomy.description import Patient
+from ctacal.simulate.streams import Stream, generator
 
 
 class Kind(StrEnum):
@@ -119,7 +120,7 @@ RADIUS_MM = 1.3
 
 def draw_calcium(patient: Patient, seed: int) -> CalciumDescription:
     """Draw a patient's coronary calcium and whatever else is calcified or of metal; more in the old."""
-    rng = np.random.default_rng([seed, 20])
+    rng = generator(seed, Stream.CALCIUM)
     return CalciumDescription((*_plaques(rng, patient), *_others(rng, patient), *_devices(rng), *_contrast(rng)))
 
 

@@ -13,8 +13,9 @@ from scipy.interpolate import CubicSpline
 from ctacal.arrays import Floats
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
 from ctacal.simulate.anatomy.compiled import stamp
-from ctacal.simulate.anatomy.structures import Points, Structure
+from ctacal.simulate.anatomy.structures import CODES, Points, Structure
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 REGION_MM = np.array([[-280.0, -210.0, -330.0], [280.0, 210.0, 270.0]])
 """Lower and upper corner of the body that can be built; (0, 0, 0) is in the middle of the chest, at the carina."""
@@ -32,7 +33,7 @@ class Texture:
     def draw(cls, seed: int, step_mm: float) -> "Texture":
         """Irregularities of a size of about 3 steps."""
         shape = np.ceil((REGION_MM[1] - REGION_MM[0]) / step_mm).astype(int)[::-1] + 1
-        values = np.random.default_rng([seed, round(step_mm * 100)]).standard_normal(shape, np.float32)
+        values = generator(seed, Stream(round(step_mm * 100))).standard_normal(shape, np.float32)
         values = ndimage.gaussian_filter(values, 1.0, mode="wrap")
         return cls(values / values.std(), step_mm)
 
@@ -73,7 +74,7 @@ class Canvas:
         *,
         axes: NDArray[np.float64] | None = None,
         over: Iterable[Tissue] = tuple(Tissue),
-        within: Iterable[int] = tuple(range(64)),
+        within: Iterable[int] = tuple(range(CODES)),
         warp: float = 0.0,
         flat: bool = False,
     ) -> None:
@@ -100,7 +101,7 @@ class Canvas:
         structure: Structure,
         *,
         over: Iterable[Tissue] = tuple(Tissue),
-        within: Iterable[int] = tuple(range(64)),
+        within: Iterable[int] = tuple(range(CODES)),
         warp: float = 0.0,
     ) -> None:
         """Paint balls along a path that is sampled finely enough."""
@@ -111,7 +112,7 @@ class Canvas:
 
 
 def _flags(values: Iterable[int]) -> NDArray[np.bool_]:
-    flags = np.zeros(64, np.bool_)
+    flags = np.zeros(CODES, np.bool_)
     flags[[int(one) for one in values]] = True
     return flags
 

@@ -7,6 +7,7 @@ from ctacal.simulate.anatomy.canvas import Canvas, curve
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.structures import Points, Structure
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 FORMS = ("rim", "core", "spots", "plate")
 """Along the edges (mostly men); a tongue in the middle (mostly women); scattered; nearly all of it (first rib)."""
@@ -30,7 +31,7 @@ def paint_cartilage(canvas: Canvas, chest: Chest, path: Points, axes: Floats, nu
     sizes = (2.5, _HALF_THICKNESS_MM, _HALF_HEIGHT_MM)
     canvas.ellipsoids(path, sizes, Tissue.CARTILAGE, Structure.COSTAL_CARTILAGE, axes=axes, warp=0.08)
     patient = chest.patient
-    rng = np.random.default_rng([patient.seed, 14, number, int(path[0, 0] > 0)])
+    rng = generator(patient.seed, Stream.COSTAL_CARTILAGE, number, int(path[0, 0] > 0))
     share = patient.cartilage_calcification
     if rng.random() > 3.2 * share + 0.35 * (number == 1):
         return

@@ -1,4 +1,8 @@
-"""The painting kernels, compiled by numba. Maps are (slices, rows, columns); points are (L, P, S) in mm."""
+"""Painting kernels, compiled by numba. Maps are (slices, rows, columns); points are (L, P, S) in mm.
+
+In all kernels, constants such as ``FAT`` are values of ``Tissue``, and those such as ``IN_LUNG`` are values of
+``Structure``: plain integers, because numba compiles these into the machine code.
+"""
 
 import math
 from collections.abc import Callable
@@ -8,25 +12,34 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.simulate.anatomy.structures import Structure
+from ctacal.simulate.materials import Tissue
+
+FAT, MUSCLE = int(Tissue.FAT), int(Tissue.MUSCLE)
+IN_LUNG, IN_DIAPHRAGM, IN_ABDOMEN = int(Structure.LUNG), int(Structure.DIAPHRAGM), int(Structure.ABDOMEN)
+
+DIAPHRAGM_MM = 3.0
+"""Thickness of the diaphragm (own choice)."""
+
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 Map = NDArray[np.uint8]
 
 
 def compiled(function: Kernel) -> Kernel:
-    """Machine code of the function, kept on disk between runs."""
+    """Compile a function; the machine code is cached on disk."""
     compiler: Any = numba.njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
     return cast(Kernel, compiler(function))
 
 
 def compiled_parallel(function: Kernel) -> Kernel:
-    """``compiled``, with the slices of a ``numba.prange`` shared among the cores; each voxel is written by one."""
+    """``compiled``, with the slices of a ``numba.prange`` divided among the cores, which never write the same voxel."""
     compiler: Any = numba.njit(cache=True, fastmath=True, parallel=True, nogil=True, error_model="numpy")
     return cast(Kernel, compiler(function))
 
 
 @compiled
 def sampled(field: Any, step_mm: float, origin: Any, x: float, y: float, z: float) -> float:
-    """Trilinear value of a field (z, y, x), held constant outside of it."""
+    """Return the value of a field (z, y, x) by trilinear interpolation; beyond its edges it is constant."""
     u = min(max((x - origin[0]) / step_mm, 0.0), field.shape[2] - 1.001)
     v = min(max((y - origin[1]) / step_mm, 0.0), field.shape[1] - 1.001)
     w = min(max((z - origin[2]) / step_mm, 0.0), field.shape[0] - 1.001)
@@ -41,7 +54,7 @@ def sampled(field: Any, step_mm: float, origin: Any, x: float, y: float, z: floa
 
 @compiled
 def span(axis: Any, low: float, high: float) -> tuple[int, int]:
-    """The range of an evenly spaced, rising axis between two values."""
+    """Return the index range of an evenly spaced, rising axis that lies between two values."""
     step = axis[1] - axis[0] if axis.size > 1 else 1.0
     first = math.ceil((low - axis[0]) / step)
     last = math.floor((high - axis[0]) / step) + 1
@@ -50,7 +63,10 @@ def span(axis: Any, low: float, high: float) -> tuple[int, int]:
 
 @compiled
 def chord(inverse: Any, y: float, z: float, bound: float) -> tuple[float, float]:
-    """Where a row (y, z) enters and leaves an ellipsoid grown ``bound`` times: x from its middle; 1, -1 if nowhere."""
+    """Return where a row (y, z) enters and leaves an ellipsoid grown ``bound`` times.
+
+    Both are x relative to its centre; (1, -1) if the row misses it.
+    """
     square = half = level = 0.0
     for row in inverse:
         rest = row[1] * y + row[2] * z
@@ -70,10 +86,10 @@ def stamp(
     centres: Any, inverse: Any, reach: Any, over: Any, within: Any, value: int, label: int,
     field: Any, step_mm: float, origin: Any, warp: float, flat: bool,
 ) -> None:  # fmt: skip
-    """Paint ellipsoids; ``inverse`` takes offsets to the unit ball, ``reach`` is the half box (mm).
+    """Paint ellipsoids; ``inverse`` maps offsets to the unit ball, ``reach`` is half the bounding box in mm.
 
-    Only tissues and structures that are flagged (64 flags each) are painted over. ``warp`` dents the surface by
-    the field; ``flat`` makes the third axis' ends flat, as a vertebral body's are.
+    Only flagged tissues and structures (``CODES`` flags each) are overwritten. ``warp`` dents the surface by the field;
+    ``flat`` flattens both ends of the third axis, as in a vertebral body.
     """
     for n in range(centres.shape[0]):
         cx, cy, cz = centres[n]
@@ -90,7 +106,7 @@ def stamp(
                 for i in range(i0, i1):
                     if not (over[tissue[k, j, i]] and within[structure[k, j, i]]):
                         continue
-                    if tissue[k, j, i] == value and structure[k, j, i] == label:  # of the ball before
+                    if tissue[k, j, i] == value and structure[k, j, i] == label:  # painted by the ball before
                         continue
                     x = xs[i] - cx
                     a = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z
@@ -116,17 +132,17 @@ def fill_below(
     tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any, dome_mm: Any,
     field: Any, step_mm: float, origin: Any,
 ) -> None:  # fmt: skip
-    """Below the diaphragm: muscle 3 mm thick, then fat, wherever lung was painted. ``dome_mm``: (rows, columns)."""
+    """Replace the lung below the diaphragm's height (rows, columns): first by its muscle, then by fat."""
     for k in numba.prange(zs.size):
         for j in range(ys.size):
             for i in range(xs.size):
-                if structure[k, j, i] != 4:
+                if structure[k, j, i] != IN_LUNG:
                     continue
                 depth = dome_mm[j, i] - zs[k] + 1.2 * sampled(field, step_mm, origin, xs[i], ys[j], zs[k])
-                if depth > 3:
-                    tissue[k, j, i], structure[k, j, i] = 2, 20
+                if depth > DIAPHRAGM_MM:
+                    tissue[k, j, i], structure[k, j, i] = FAT, IN_ABDOMEN
                 elif depth > 0:
-                    tissue[k, j, i], structure[k, j, i] = 3, 15
+                    tissue[k, j, i], structure[k, j, i] = MUSCLE, IN_DIAPHRAGM
 
 
 @compiled_parallel
@@ -134,7 +150,7 @@ def fill_where_low(
     tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any,
     distance: Any, step_mm: float, origin: Any, only: int, value: int, label: int,
 ) -> None:  # fmt: skip
-    """Paint where a coarse distance map is negative, over the structure ``only``."""
+    """Paint over the structure ``only`` wherever a coarse distance map is negative."""
     for k in numba.prange(zs.size):
         for j in range(ys.size):
             for i in range(xs.size):
@@ -144,7 +160,7 @@ def fill_where_low(
 
 @compiled
 def mark_balls(mask: Any, first: Any, step: Any, centres: Any, radii: Any) -> None:
-    """Mark the voxels of a fine mask (z, y, x) whose middle lies in a ball; ``first`` and ``step`` are (z, y, x)."""
+    """Mark the voxels of a fine mask (z, y, x) whose centre lies in a ball; ``first`` and ``step`` are (z, y, x)."""
     for n in range(centres.shape[0]):
         r = radii[n]
         k0 = max(0, math.ceil((centres[n, 2] - r - first[0]) / step[0]))
@@ -166,7 +182,7 @@ def mark_balls(mask: Any, first: Any, step: Any, centres: Any, radii: Any) -> No
 
 @compiled
 def count_marked(mask: Any, parts: Any, counts: Any) -> None:
-    """Add to each voxel of ``counts`` how many of its ``parts`` (z, y, x) are marked in the fine mask."""
+    """Add to each voxel of ``counts`` the number of its ``parts`` (z, y, x) that are marked in the fine mask."""
     for k in range(mask.shape[0]):
         for j in range(mask.shape[1]):
             row = counts[k // parts[0], j // parts[1]]
@@ -177,7 +193,7 @@ def count_marked(mask: Any, parts: Any, counts: Any) -> None:
 
 @compiled
 def stamp_balls(tissue: Any, zs: Any, ys: Any, xs: Any, centres: Any, radii: Any, value: int) -> None:
-    """Paint balls, and at least the voxel that holds a ball's middle."""
+    """Paint balls, and always the voxel that contains a ball's centre."""
     for n in range(centres.shape[0]):
         x, y, z = centres[n]
         k0, k1 = span(zs, z - radii[n], z + radii[n])
@@ -196,7 +212,7 @@ def stamp_balls(tissue: Any, zs: Any, ys: Any, xs: Any, centres: Any, radii: Any
 
 @compiled
 def lay_cloth(tissue: Any, ys: Any, height: Any, half: Any, front: Any, over: int, value: int) -> None:
-    """Paint over one tissue within ``half`` mm of a height, but no further back than the front (slices, columns)."""
+    """Paint over one tissue within ``half`` mm of a height, but only in front of the body's front (slices, columns)."""
     for k in range(tissue.shape[0]):
         for i in range(tissue.shape[2]):
             j0, j1 = span(ys, height[k, i] - half[k, i], min(height[k, i] + half[k, i], front[k, i]))

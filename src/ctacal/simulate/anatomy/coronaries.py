@@ -19,6 +19,7 @@ from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.anatomy.heart import ROOM_MM, Heart
 from ctacal.simulate.anatomy.structures import CoronarySegment, Points, Structure
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 DEEPEST_MM = 24.0
 """No artery runs nearer to the middle of both valve rings (own choice)."""
@@ -51,7 +52,7 @@ def coronary_tree(chest: Chest, heart: Heart) -> tuple[CoronarySegment, ...]:
 @lru_cache(maxsize=4)
 def _ways(patient: Patient) -> tuple[_Way, ...]:
     """The courses at end-diastole, kept for the patient's other phases."""
-    rng = np.random.default_rng([patient.seed, 5])
+    rng = generator(patient.seed, Stream.CORONARY_ARTERIES)
     chest = Chest(patient)
     heart = Heart.of(chest)
     ways = _left_tree(chest, heart) + _right_tree(chest, heart)
@@ -78,7 +79,7 @@ def paint_coronaries(canvas: Canvas, segments: tuple[CoronarySegment, ...]) -> N
 
 def _left_tree(chest: Chest, heart: Heart) -> list[_Way]:
     patient, size = chest.patient, heart.scale
-    lad_groove = _groove_between_ventricles(heart, np.linspace(4, heart.motion[4] * 1.08, 26), 30, 100)
+    lad_groove = _groove_between_ventricles(heart, np.linspace(4, heart.length_mm * 1.08, 26), 30, 100)
     turn = {"right": 205.0, "co": 238.0, "left": 262.0}[patient.dominance]
     ring = _groove_around(heart, np.linspace(92, turn, 26))
     ostium = heart.to_local(np.array([2, -15, 26]) * size)
@@ -122,7 +123,7 @@ def _right_tree(chest: Chest, heart: Heart) -> list[_Way]:
 
 
 def _descending(heart: Heart, vessel: Structure, start: Floats) -> _Way:
-    groove = _groove_between_ventricles(heart, np.linspace(10, heart.motion[4] * 0.75, 16), -105, -30)
+    groove = _groove_between_ventricles(heart, np.linspace(10, heart.length_mm * 0.75, 16), -105, -30)
     return _Way("PDA", vessel, np.vstack([start, groove]), 2.1, 1.2)
 
 
@@ -132,7 +133,7 @@ def _branch(
     """Over the free wall of the left ventricle, from a groove towards the apex."""
     angle0 = np.arctan2(start[2], start[1])
     share = np.linspace(0, 1, 14)
-    along = start[0] + share * reach * (heart.motion[4] - start[0])
+    along = start[0] + share * reach * (heart.length_mm - start[0])
     angle = angle0 + np.deg2rad(turn_deg) * np.sqrt(share)
     path = np.stack([_on_surface(heart, d, a, GAP_MM) for d, a in zip(along, angle, strict=True)])
     path[0] = start

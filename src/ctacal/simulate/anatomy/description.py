@@ -1,4 +1,4 @@
-"""``Patient``: everything that one simulated anatomy is built from, drawn from a seed and stored as JSON."""
+"""``Patient``: everything that determines a simulated anatomy, drawn from a seed and stored as JSON."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -6,50 +6,52 @@ from typing import Any, Literal
 
 import numpy as np
 
-Sex = Literal["F", "M"]
+from ctacal.simulate.anatomy.measures import MEASURES, Sex
+from ctacal.simulate.streams import Stream, generator
+
 Dominance = Literal["right", "left", "co"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """One patient. Lengths in mm unless the name says otherwise; the same values build the same body."""
+    """One patient. Equal values build equal bodies."""
 
     seed: int
-    """Of all that is random in the building: surface irregularities, lung vessels, courses."""
+    """Seed of everything that is random in building the body: irregular surfaces, lung vessels, courses."""
     sex: Sex
     age_years: float
     height_cm: float
     bmi: float
     arms_up: bool
     chest_half_width_mm: float
-    """Inside of the ribs, at its widest."""
+    """Half the width of the chest cavity, inside of the ribs, where it is widest."""
     chest_half_depth_mm: float
     fat_mm: float
     """Mean thickness of the fat under the skin."""
     fat_front_share: float
-    """How much more of it lies at the front than at the back: -1 to 1."""
+    """Share by which the fat is thicker at the front than at the side: -1 to 1."""
     visceral_fat: float
-    """0 (lean) to 1."""
+    """Amount of visceral fat: 0 (lean) to 1."""
     muscle_factor: float
     breast_mm: float
     """Radius; 0 in men."""
     breast_density: float
     """Share of glandular tissue."""
     diaphragm_mm: float
-    """Height of the right dome above (+) or below its mean."""
+    """Height of the right dome above (+) or below (-) its mean."""
     left_dome_lower_mm: float
     stomach_air_share: float
     heart_scale: float
     heart_shift_mm: tuple[float, float]
-    """Of the mitral valve to the left and to the back of its mean place."""
+    """Displacement of the mitral valve to the left and to the back."""
     axis_left_deg: float
     """Angle of the long axis to the left of straight ahead, in the axial plane."""
     axis_down_deg: float
     """Angle of the long axis below the axial plane."""
     axial_rotation_deg: float
-    """Of the septum about the long axis."""
+    """Rotation of the septum about the long axis."""
     lv_diameter_mm: float
-    """Inside, at end-diastole."""
+    """Inner diameter at end-diastole."""
     lv_wall_mm: float
     la_scale: float
     rv_scale: float
@@ -59,53 +61,63 @@ class Patient:
     tricuspid_excursion_mm: float
     epicardial_fat_mm: float
     ascending_aorta_mm: float
-    """Diameter."""
+    """Diameter; of the descending aorta and the pulmonary trunk too."""
     descending_aorta_mm: float
     aortic_tortuosity: float
-    """0 (young) to 1: elongated arch, winding descending part."""
+    """0 (young) to 1 (elongated arch, winding descending part)."""
     pulmonary_trunk_mm: float
     dominance: Dominance
     lm_mm: float
-    """Diameters at the origin."""
+    """Diameter at the origin; of the other arteries too."""
     lad_mm: float
     lcx_mm: float
     rca_mm: float
     lm_length_mm: float
     lad_reach: float
-    """Share of the way to the apex (above 1: around it)."""
+    """Length of the LAD over its way to the apex (above 1: it turns around the apex)."""
     diagonals: int
     marginals: int
     wiggle_mm: float
     kyphosis: float
     scoliosis_mm: float
     ribs: int
-    """Pairs."""
+    """Number of pairs."""
     cartilage_calcification: float
-    """How readily the costal cartilage calcifies: 0 (nowhere) to 1; a fifth to a third of it is the share that does."""
+    """Tendency of the costal cartilage to calcify: 0 (none) to 1. The calcified share is a fifth to a third of this."""
     trabecular_hu: float
-    """Of the vertebrae, at 120 kVp."""
+    """HU of the vertebrae' trabecular bone at 120 kVp."""
     muscle_hu: float
     liver_hu: float
     lung_hu: float
-    """In the middle between front and back."""
+    """HU of the lung midway between front and back."""
     emphysema: float
     """0 (none) to 1."""
     atelectasis_mm: float
-    """Depth of the collapsed lung along the back."""
+    """Depth of the atelectasis along the back."""
 
     def to_json(self) -> str:
-        """All fields as a JSON object."""
+        """Return all fields as a JSON object."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Patient":
-        """The patient that was written by ``to_json``; ``ValueError`` where a field is missing or unknown."""
+        """Return the patient that ``to_json`` wrote; raise ``ValueError`` if a field is missing or unknown."""
         stored: dict[str, Any] = json.loads(text)
         names = {field.name for field in fields(cls)}
         if wrong := names.symmetric_difference(stored):
             raise ValueError(f"not a patient: fields missing or unknown: {', '.join(sorted(wrong))}")
         stored["heart_shift_mm"] = tuple(stored["heart_shift_mm"])
         return cls(**stored)
+
+
+FEMALE_CALIBRE = 0.91
+"""Diameters of women's coronary arteries over men's (Dodge JT et al., Circulation 1992;86:232-246)."""
+
+DOMINANCE_SHARES: dict[Dominance, float] = {"right": 0.85, "left": 0.08, "co": 0.07}
+"""Shares of coronary dominance (own choice)."""
+
+RIB_SHARES = {11: 0.005, 12: 0.99, 13: 0.005}
+"""Shares of the number of pairs of ribs: about 1 % have 11 or 13 (own choice)."""
 
 
 def draw_patient(
@@ -116,10 +128,10 @@ def draw_patient(
     bmi: float | None = None,
     arms_up: bool | None = None,
 ) -> Patient:
-    """Draw a patient; what is given is kept, and everything else depends on the seed (and on what is given)."""
-    rng = np.random.default_rng([seed, 1])
+    """Draw a patient. Given values are kept; everything else depends on them and on the seed."""
+    rng = generator(seed, Stream.PATIENT)
     drawn_sex: Sex = "M" if rng.random() < 0.55 else "F"  # share of men at perfusion imaging: own choice
-    drawn_age = _within(rng.normal(63, 11), 35, 90)  # own choice
+    drawn_age = _drawn(rng, "age_years", drawn_sex)
     drawn_bmi = _within(rng.lognormal(np.log(28.2), 0.19), 17, 48)  # mean 29, SD 5.6: NHANES 2015-2018, rounded
     drawn_arms = bool(rng.random() < 0.8)  # own choice
     sex = sex or drawn_sex
@@ -127,12 +139,17 @@ def draw_patient(
     bmi = drawn_bmi if bmi is None else bmi
     arms_up = drawn_arms if arms_up is None else arms_up
     values: dict[str, Any] = {"seed": seed, "sex": sex, "age_years": age_years, "bmi": bmi, "arms_up": arms_up}
-    values |= _trunk(rng, sex, bmi) | _organs(rng)
+    values |= _trunk(rng, sex, bmi) | _organs(rng, sex)
     values |= _heart(rng, sex, age_years, bmi) | _vessels(rng, sex, age_years) | _coronaries(rng, sex)
     values |= _skeleton(rng, sex, age_years)
-    values |= _densities(np.random.default_rng([seed, 2]), sex, age_years, bmi)
+    values |= _densities(generator(seed, Stream.DENSITIES), sex, age_years, bmi)
     rounded: dict[str, Any] = {key: round(v, 4) if isinstance(v, float) else v for key, v in values.items()}
     return Patient(**rounded)
+
+
+def _drawn(rng: np.random.Generator, name: str, sex: Sex, more: float = 0.0) -> float:
+    """Return a value of ``MEASURES``, increased by ``more``."""
+    return MEASURES[name].limited(MEASURES[name].draw(rng, sex) + more)
 
 
 def _within(value: float, low: float, high: float) -> float:
@@ -140,10 +157,10 @@ def _within(value: float, low: float, high: float) -> float:
 
 
 def _trunk(rng: np.random.Generator, sex: Sex, bmi: float) -> dict[str, Any]:
-    """Heights: NHANES 2015-2018 (175 and 162 cm, SD 7). The rest: own choice, set beside two real CTs."""
+    """Draw the chest's size, fat and muscle: own choice beside two real CTs."""
     male = sex == "M"
-    height_cm = _within(rng.normal(175 if male else 162, 7), 145, 200)
-    size = height_cm / (175 if male else 162)
+    height_cm = _drawn(rng, "height_cm", sex)
+    size = height_cm / (MEASURES["height_cm"].men if male else MEASURES["height_cm"].women)[0]
     width = rng.normal(137 if male else 122, 6) * size + 0.5 * (bmi - 25)
     return {
         "height_cm": height_cm,
@@ -152,79 +169,81 @@ def _trunk(rng: np.random.Generator, sex: Sex, bmi: float) -> dict[str, Any]:
         "fat_mm": _within((3.0 if male else 6.0) + 1.15 * (bmi - 18) * rng.uniform(0.7, 1.3), 3, 55),
         "fat_front_share": float(rng.uniform(-0.4, 0.5)),
         "visceral_fat": _within((0.25 if male else 0.05) + 0.03 * (bmi - 22) + rng.normal(0, 0.1), 0.05, 1),
-        "muscle_factor": float(rng.normal(1.0 if male else 0.8, 0.1)),
+        "muscle_factor": _drawn(rng, "muscle_factor", sex),
         "breast_mm": 0.0 if male else _within(38 + 1.8 * (bmi - 22) + rng.normal(0, 7), 25, 90),
         "breast_density": float(rng.beta(2, 4)),
     }
 
 
-def _organs(rng: np.random.Generator) -> dict[str, Any]:
-    """All own choice."""
+def _organs(rng: np.random.Generator, sex: Sex) -> dict[str, Any]:
+    """Draw diaphragm and stomach (own choice)."""
     return {
-        "diaphragm_mm": float(rng.normal(0, 9)),
-        "left_dome_lower_mm": float(rng.normal(12, 6)),
+        "diaphragm_mm": _drawn(rng, "diaphragm_mm", sex),
+        "left_dome_lower_mm": _drawn(rng, "left_dome_lower_mm", sex),
         "stomach_air_share": float(rng.beta(2, 4)),
     }
 
 
 def _heart(rng: np.random.Generator, sex: Sex, age_years: float, bmi: float) -> dict[str, Any]:
-    """Sizes after Lang RM et al., J Am Soc Echocardiogr 2015;28:1-39 (LV 50.2 +- 4.1 and 45.0 +- 3.6 mm, ejection
-    fraction 62 +- 5 %, excursion of the tricuspid ring 24 +- 3.5 mm), 2-3 mm wider as magnetic resonance reads them;
-    walls after Kawel N et al., Circ Cardiovasc Imaging 2012;5:500-508 (some 7.8 and 6.4 mm); with a tail of dilated and
-    thick-walled hearts (own choice). Epicardial fat and angles: own choice.
-    """
-    male, ill = sex == "M", rng.random() < 0.2
-    wall_mm = rng.normal(7.8 if male else 6.5, 0.9) + (rng.uniform(1, 4) if rng.random() < 0.25 else 0)
-    fraction = rng.normal(0.45, 0.09) if ill else rng.normal(0.62, 0.05)
+    """Draw the heart: a fifth are dilated, a quarter thick-walled, a tenth have a large left atrium (own choice)."""
+    failing = bool(rng.random() < 0.2)
+    wall_mm = MEASURES["lv_wall_mm"].draw(rng, sex) + (rng.uniform(1, 4) if rng.random() < 0.25 else 0)
+    contracts = MEASURES["failing_ejection_fraction" if failing else "ejection_fraction"]
+    fraction = contracts.draw(rng, sex)
+    mitral, tricuspid = MEASURES["mitral_excursion_mm"], MEASURES["tricuspid_excursion_mm"]
     return {
-        "heart_scale": _within(rng.normal(1.0 if male else 0.94, 0.05) + 0.003 * (bmi - 27), 0.8, 1.2),
+        "heart_scale": _drawn(rng, "heart_scale", sex, 0.003 * (bmi - 27)),
         "heart_shift_mm": (round(float(rng.normal(0, 5)), 4), round(float(rng.normal(0, 3)), 4)),
-        "axis_left_deg": _within(rng.normal(42, 7), 26, 60),
+        "axis_left_deg": _drawn(rng, "axis_left_deg", sex),
         "axis_down_deg": _within(rng.normal(34 - 0.5 * (bmi - 27), 7), 12, 52),
-        "axial_rotation_deg": float(rng.normal(0, 8)),
-        "lv_diameter_mm": _within(rng.normal(54.0, 4.1) if male else rng.normal(51.2, 3.6), 39, 65) + 5.0 * ill,
-        "lv_wall_mm": _within(wall_mm, 5, 15),
-        "la_scale": _within(rng.normal(1.0, 0.08) + 0.002 * (age_years - 60) + 0.15 * (rng.random() < 0.1), 0.8, 1.4),
-        "rv_scale": _within(rng.normal(1.0, 0.06), 0.85, 1.25),
-        "ra_scale": _within(rng.normal(1.0, 0.08), 0.8, 1.3),
-        "ejection_fraction": _within(fraction, 0.2, 0.75),
-        "mitral_excursion_mm": _within(rng.normal(13, 2) * fraction / 0.62, 4, 18),
-        "tricuspid_excursion_mm": _within(rng.normal(24, 3.5) * (0.8 if ill else 1.0), 10, 32),
-        "epicardial_fat_mm": _within(rng.normal(2.0, 1.0) + 0.1 * (bmi - 25) + 0.03 * (age_years - 60), 0.4, 6),
+        "axial_rotation_deg": _drawn(rng, "axial_rotation_deg", sex),
+        "lv_diameter_mm": _drawn(rng, "lv_diameter_mm", sex) + 5.0 * failing,
+        "lv_wall_mm": MEASURES["lv_wall_mm"].limited(wall_mm),
+        "la_scale": MEASURES["la_scale"].limited(
+            MEASURES["la_scale"].draw(rng, sex) + 0.002 * (age_years - 60) + 0.15 * (rng.random() < 0.1)
+        ),
+        "rv_scale": _drawn(rng, "rv_scale", sex),
+        "ra_scale": _drawn(rng, "ra_scale", sex),
+        "ejection_fraction": contracts.limited(fraction),
+        "mitral_excursion_mm": mitral.limited(mitral.draw(rng, sex) * fraction / 0.62),
+        "tricuspid_excursion_mm": tricuspid.limited(tricuspid.draw(rng, sex) * (0.8 if failing else 1.0)),
+        "epicardial_fat_mm": MEASURES["epicardial_fat_mm"].limited(
+            MEASURES["epicardial_fat_mm"].draw(rng, sex) + 0.1 * (bmi - 25) + 0.03 * (age_years - 60)
+        ),
     }
 
 
 def _vessels(rng: np.random.Generator, sex: Sex, age_years: float) -> dict[str, Any]:
-    """Aorta: Kalsch H et al., Int J Cardiol 2013;163:72-78 (ascending 37.1 and 34.5 mm, descending 28.2 and 25.4 mm,
-    SD 4 and 3, wider with age). Pulmonary trunk: Truong QA et al., Circ Cardiovasc Imaging 2012;5:147-154 (25.1 mm,
-    SD 2.8). Tortuosity: own choice.
-    """
-    male, older = sex == "M", age_years - 59
+    """Draw the great vessels; the aorta widens with age and winds (tortuosity: own choice)."""
+    older = age_years - 59
     return {
-        "ascending_aorta_mm": _within(rng.normal(37.1 if male else 34.5, 3.5) + 0.13 * older, 26, 50),
-        "descending_aorta_mm": _within(rng.normal(28.2 if male else 25.4, 2.6) + 0.1 * older, 19, 40),
+        "ascending_aorta_mm": _drawn(rng, "ascending_aorta_mm", sex, 0.13 * older),
+        "descending_aorta_mm": _drawn(rng, "descending_aorta_mm", sex, 0.1 * older),
         "aortic_tortuosity": _within(0.3 + 0.012 * older + rng.normal(0, 0.2), 0, 1),
-        "pulmonary_trunk_mm": _within(rng.normal(25.1, 2.8), 18, 36),
+        "pulmonary_trunk_mm": _drawn(rng, "pulmonary_trunk_mm", sex),
     }
 
 
 def _coronaries(rng: np.random.Generator, sex: Sex) -> dict[str, Any]:
-    """Calibres: Dodge JT et al., Circulation 1992;86:232-246 (LM 4.5 +- 0.5, LAD 3.7 +- 0.4, LCx 3.4 +- 0.5 or 4.2 +-
-    0.6 where dominant, RCA 3.9 +- 0.6 or 2.8 +- 0.5 where not; women 9 % less). LM length: Reig J, Petit M, Clin Anat
-    2004;17:6-13 (10.8 +- 5.2 mm). Dominance 85 / 8 / 7 % and the rest: own choice.
-    """
-    dominance: Dominance = ("right", "left", "co")[int(rng.choice(3, p=(0.85, 0.08, 0.07)))]
-    factor = 1.0 if sex == "M" else 0.91
-    lcx_mm = rng.normal(4.2, 0.6) if dominance == "left" else rng.normal(3.4, 0.5)
-    rca_mm = rng.normal(2.8, 0.5) if dominance == "left" else rng.normal(3.9, 0.6)
-    return {
+    """Draw calibres, dominance and number of branches (number and windings: own choice)."""
+    shares = tuple(DOMINANCE_SHARES.values())
+    dominance: Dominance = tuple(DOMINANCE_SHARES)[int(rng.choice(len(shares), p=shares))]
+    factor = 1.0 if sex == "M" else FEMALE_CALIBRE
+    left = dominance == "left"
+    drawn_mm = {
+        name: MEASURES[measure].draw(rng, sex)
+        for name, measure in (
+            ("lcx_mm", "dominant_lcx_mm" if left else "lcx_mm"),
+            ("rca_mm", "rca_mm" if left else "dominant_rca_mm"),
+            ("lm_mm", "lm_mm"),
+            ("lad_mm", "lad_mm"),
+        )
+    }
+    calibres = {name: MEASURES[name].limited(mm * factor) for name, mm in drawn_mm.items()}
+    return calibres | {
         "dominance": dominance,
-        "lm_mm": _within(rng.normal(4.5, 0.5) * factor, 3, 6),
-        "lad_mm": _within(rng.normal(3.7, 0.4) * factor, 2.5, 5),
-        "lcx_mm": _within(lcx_mm * factor, 2, 5.5),
-        "rca_mm": _within(rca_mm * factor, 1.8, 5.5),
-        "lm_length_mm": _within(rng.normal(10.8, 4), 4, 22),
-        "lad_reach": _within(rng.normal(0.95, 0.07), 0.75, 1.05),
+        "lm_length_mm": _drawn(rng, "lm_length_mm", sex),
+        "lad_reach": _drawn(rng, "lad_reach", sex),
         "diagonals": int(rng.integers(1, 4)),
         "marginals": int(rng.integers(1, 4)),
         "wiggle_mm": float(rng.uniform(0.4, 2.0)),
@@ -232,19 +251,20 @@ def _coronaries(rng: np.random.Generator, sex: Sex) -> dict[str, Any]:
 
 
 def _skeleton(rng: np.random.Generator, sex: Sex, age_years: float) -> dict[str, Any]:
-    """Number of ribs: about 1 % have 11 or 13 pairs; cartilage calcifies with age (all own choice)."""
+    """Draw the spine's curves, the number of ribs, and how much cartilage calcifies, which rises with age."""
     return {
-        "kyphosis": _within(rng.normal(0.4, 0.15) + 0.01 * (age_years - 60), 0, 1),
-        "scoliosis_mm": float(rng.normal(0, 3)),
-        "ribs": int(rng.choice((11, 12, 13), p=(0.005, 0.99, 0.005))),
-        "cartilage_calcification": _within(rng.normal(0.12, 0.12) + 0.006 * (age_years - 55), 0, 0.7),
+        "kyphosis": _drawn(rng, "kyphosis", sex, 0.01 * (age_years - 60)),
+        "scoliosis_mm": _drawn(rng, "scoliosis_mm", sex),
+        "ribs": int(rng.choice(tuple(RIB_SHARES), p=tuple(RIB_SHARES.values()))),
+        "cartilage_calcification": _drawn(rng, "cartilage_calcification", sex, 0.006 * (age_years - 55)),
     }
 
 
 def _densities(rng: np.random.Generator, sex: Sex, age_years: float, bmi: float) -> dict[str, Any]:
-    """Vertebrae: about 210 HU at 30 years, 110 at 75 (assumed; SD own choice). Liver: 54 HU, fatty in a fifth of all,
-    more of the obese. Muscle: fattier with age. Lung: -780 and -855 HU in the two real CTs, of free and held breath.
-    All but the measured: own choice.
+    """Draw the HU of tissues; own choice but for the lung.
+
+    Vertebrae: about 210 HU at 30 years, 110 at 75 (assumed). Liver: 54 HU, less in the fatty liver of a fifth of all,
+    and of more among the obese. Muscle: fattier with age. Lung: see ``MEASURES``; 30 HU less in smokers.
     """
     old, fatty = (age_years - 30) / 45, rng.random() < 0.12 + 0.02 * max(0.0, bmi - 27)
     smoker = rng.random() < 0.12
@@ -254,7 +274,7 @@ def _densities(rng: np.random.Generator, sex: Sex, age_years: float, bmi: float)
         ),
         "muscle_hu": _within(rng.normal(56 - 9 * old - 0.4 * (bmi - 26), 3), 22, 58),
         "liver_hu": _within(rng.uniform(8, 45) if fatty else rng.normal(55, 4), 8, 64),
-        "lung_hu": _within(rng.normal(-800, 35) - (30 if smoker else 0), -890, -710),
+        "lung_hu": _drawn(rng, "lung_hu", sex, -(30 if smoker else 0)),
         "emphysema": float(rng.uniform(0.3, 0.9)) if smoker else float(rng.uniform(0, 0.15)),
         "atelectasis_mm": float(rng.uniform(2, 9)) if rng.random() < 0.4 else 0.0,
     }

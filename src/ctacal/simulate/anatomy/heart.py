@@ -1,14 +1,26 @@
-"""``Heart``: four chambers with walls, valve planes, pericardium and the fat in it, at any cardiac phase.
+"""``Heart``: four chambers with walls, valve planes, pericardium and epicardial fat, at any cardiac phase.
 
-Local coordinates (mm from the middle of the mitral ring at end-diastole): along the long axis to the apex, to the right
-ventricle, and upwards across both. Relations between the parts were set beside the Visible Human female heart (HuBMAP
-CCF reference organs, CC BY 4.0); sizes come from the patient.
+Local coordinates (mm from the centre of the mitral ring at end-diastole): along the long axis to the apex, to the right
+ventricle, and upwards across both. The proportions were compared with the Visible Human female heart (HuBMAP CCF
+reference organs, CC BY 4.0); sizes come from the patient.
 
-Volumes (men / women, means of 24 drawn patients, ml; in brackets the healthy of Petersen SE et al., J Cardiovasc Magn
-Reson 2017;19:18): LV 165 / 113 (166 / 124), RV 173 / 128 (182 / 130), LV wall 144 / 95 (98 / 67; the drawn have the
-thicker walls of patients), LA at its fullest 77 / 59 (71 / 62), RA at its fullest 91 / 72 (93 / 69). Ejection fraction
-61 % left, 47 % right; the whole heart loses 9 % in systole. Epicardial fat 141 / 128 ml, of all within the pericardium
-16 / 19 % (100-130 ml in patients by CT).
+Volumes of 24 drawn patients (means, ml), beside those of healthy people (Petersen SE et al., J Cardiovasc Magn Reson
+2017;19:18):
+
+===================  ==================  ==================
+Part                 Drawn (men, women)  Healthy
+===================  ==================  ==================
+LV                   165, 113            166, 124
+RV                   173, 128            182, 130
+LV wall              144, 95             98, 67
+LA, largest          77, 59              71, 62
+RA, largest          91, 72              93, 69
+Epicardial fat       141, 128            100-130 (by CT)
+===================  ==================  ==================
+
+Drawn hearts have the thicker walls of patients. Epicardial fat is 16 and 19 % of the volume within the pericardium.
+
+The ejection fraction is 61 % left and 47 % right; the whole heart loses 9 % of its volume in systole.
 """
 
 from dataclasses import dataclass
@@ -22,9 +34,18 @@ from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.anatomy.heart_kernels import (
+    BEHIND_BASE_MM,
+    CHEST_FRONT,
+    CONTRACTION,
     DRAWN_MM,
     INWARDS,
     INWARDS_RIGHT,
+    LENGTH_MM,
+    LV_OUTSIDE,
+    RIGHT_ATRIUM,
+    RIGHT_SIDE_MM,
+    RV_BODY,
+    RV_OUTFLOW,
     chamber_distance,
     draw_along,
     drawn_along,
@@ -39,7 +60,7 @@ from ctacal.simulate.anatomy.heart_kernels import (
 from ctacal.simulate.anatomy.structures import Points
 
 BREATH_SHARE = 0.6
-"""Of the diaphragm's way that the heart follows (Wang Y et al., Magn Reson Med 1995;33:713-719)."""
+"""Motion of the heart with breathing over that of the diaphragm (Wang Y et al., Magn Reson Med 1995;33:713-719)."""
 
 SYSTOLE = 0.36
 """Share of the cycle from end-diastole to end-systole at about 65 beats a minute (own choice, textbook timing)."""
@@ -47,14 +68,14 @@ SYSTOLE = 0.36
 
 MAPS_STEP_MM = 2.5
 MAPS_CORNER = np.array([-120.0, -120.0, -120.0])
-"""Lattice of the distance maps in local coordinates, the corner being the lowest (own choice)."""
+"""Spacing and lowest corner of the distance maps in local coordinates (own choice)."""
 
 
 ROOM_MM = 5.0
-"""Between the heart's muscle and the inside of sternum and ribs at least: pericardium and fat (own choice)."""
+"""Smallest distance between the heart's muscle and the inside of sternum and ribs: pericardium and fat (own choice)."""
 
 FLATTENED_MM = 10.0
-"""By how much sternum and ribs flatten the heart at most; in a narrower chest it gives way (own choice)."""
+"""Most that sternum and ribs flatten the heart; in a narrower chest it is displaced and smaller (own choice)."""
 
 _TURNS = (np.arange(300) + 0.5) / 300
 _DIRECTIONS = np.stack(
@@ -65,11 +86,13 @@ _DIRECTIONS = np.stack(
     ],
     axis=1,
 )
-"""Unit vectors all around."""
+"""300 unit vectors spread evenly over the sphere."""
 
 
 def contraction(phase: float) -> float:
-    """0 at end-diastole to 1 at end-systole: early filling, rest, the atrial kick at the end (own choice).
+    """Return how contracted the heart is, from 0 at end-diastole to 1 at end-systole.
+
+    Diastole has early filling, rest, and the atrial kick at its end (own choice).
 
     >>> [round(contraction(phase), 2) for phase in (0.0, 0.36, 0.7, 1.0)]
     [0.0, 1.0, 0.15, 0.0]
@@ -83,27 +106,32 @@ def contraction(phase: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Heart:
-    """The heart's place, axes and sizes at one phase and breath."""
+    """The heart's place, axes and sizes at one phase and depth of breath."""
 
     origin: Floats
-    """Middle of the mitral ring at end-diastole, (L, P, S) mm."""
+    """Centre of the mitral ring at end-diastole, (L, P, S) mm."""
     axes: Floats
     """Unit vectors of the local coordinates as rows."""
     shapes: Floats
-    """(10, 15): the kernels' ellipsoids: centre, radii, axes as rows, in local mm."""
+    """(10, 15): ellipsoids from ``LV_OUTSIDE`` to ``CHEST_FRONT``: centre, radii, axes as rows, in local mm."""
     motion: Floats
-    """(5,): contraction, excursion of the mitral and of the tricuspid ring, share that the cavity narrows, length."""
+    """(5,): from ``CONTRACTION`` to ``LENGTH_MM``: contraction, excursion of the mitral and of the tricuspid ring,
+    share by which the cavity narrows, length."""
     fat_mm: float
     scale: float
 
     @classmethod
     def of(cls, chest: Chest, phase: float = 0.0) -> "Heart":
-        """The patient's heart at a cardiac phase (0: end-diastole)."""
+        """Return the patient's heart at a cardiac phase (0: end-diastole)."""
         return cls.crowded(chest, phase, _crowding(chest.patient))
 
     @classmethod
     def crowded(cls, chest: Chest, phase: float, crowding: float) -> "Heart":
-        """In a wide chest (down to -0.6), or so narrow a one (up to 2) that it lies further left and back, smaller."""
+        """Return the heart in a chest that leaves it this much room.
+
+        ``crowding`` runs from -0.6 in a wide chest to 2 in a narrow one, where the heart lies further left and back and
+        is smaller.
+        """
         patient, size = chest.patient, chest.patient.heart_scale * (1 - 0.11 * crowding)
         z = (-77 * chest.scale + 0.35 * patient.diaphragm_mm) - BREATH_SHARE * chest.breath_mm
         back = float(chest.spine_front_mm(z + 20)) - (20 + 22 * patient.la_scale * size + 12 * size)
@@ -118,28 +146,38 @@ class Heart:
         return cls(origin, axes, shapes, motion, patient.epicardial_fat_mm, size)
 
     def front_mm(self, chest: Chest) -> float:
-        """How far beyond the inside of the ribs ventricles and right atrium would reach; negative: not at all."""
-        outer = self.shapes[[0, 2, 3, 4]]
+        """Return how far ventricles and right atrium would reach beyond the inside of the ribs, or minus their gap."""
+        outer = self.shapes[[LV_OUTSIDE, RV_BODY, RV_OUTFLOW, RIGHT_ATRIUM]]
         local = [row[:3] + (_DIRECTIONS * row[3:6]) @ row[6:].reshape(3, 3) for row in outer]
         left, behind, z = (self.origin + np.vstack(local) @ self.axes).T
         out = np.hypot(left, behind) - chest.cavity_mm(z, np.rad2deg(np.arctan2(left, -behind)))
         return float(out[behind < 0].max())
 
+    @property
+    def contraction(self) -> float:
+        """How contracted the heart is: 0 at end-diastole, 1 at end-systole."""
+        return float(self.motion[CONTRACTION])
+
+    @property
+    def length_mm(self) -> float:
+        """Length of the left ventricle."""
+        return float(self.motion[LENGTH_MM])
+
     def to_patient(self, local: Floats) -> Points:
-        """(n, 3) positions in mm of local end-diastolic points, at this phase."""
+        """Return the (n, 3) positions in mm, at this phase, of local end-diastolic points."""
         return np.asarray(self.origin + self._moved(np.atleast_2d(local)) @ self.axes)
 
     def to_local(self, offset_mm: Floats) -> Floats:
-        """Local coordinates of (L, P, S) offsets from the mitral ring, without motion."""
+        """Return local coordinates of (L, P, S) offsets from the mitral ring, without motion."""
         return np.asarray(np.asarray(offset_mm, float) @ self.axes.T)
 
     def _moved(self, local: Floats) -> Floats:
         squeeze, mitral, tricuspid, _, length = self.motion
-        side = np.clip(local[:, 1] / 45, 0, 1)
+        side = np.clip(local[:, 1] / RIGHT_SIDE_MM, 0, 1)
         side = side * side * (3 - 2 * side)
         excursion = mitral + (tricuspid - mitral) * side
         along = local[:, 0]
-        fade = np.where(along > 0, np.clip(1 - along / length, 0, 1), np.clip(1 + along / 55, 0, 1))
+        fade = np.where(along > 0, np.clip(1 - along / length, 0, 1), np.clip(1 + along / BEHIND_BASE_MM, 0, 1))
         moved = local.copy()
         moved[:, 0] += squeeze * excursion * fade
         inwards = (INWARDS + INWARDS_RIGHT * side) * squeeze * np.clip((along + 15) / 30, 0, 1)
@@ -147,41 +185,41 @@ class Heart:
         return np.asarray(moved)
 
     def carried(self, points: Points, most: float | Floats = 1.0) -> Points:
-        """Where end-diastolic (n, 3) points beside the heart are drawn to at this phase; ``most`` limits the share."""
+        """Return where (n, 3) end-diastolic points beside the heart lie at this phase; ``most`` limits the motion."""
         local = self.to_local(points - self.origin)
         share = np.minimum([drawn_along(self.shapes, *point) for point in local], most)
         return np.asarray(points + share[:, None] * (self.to_patient(local) - points))
 
     def reach_mm(self) -> Points:
-        """(2, 3): a box that holds the heart with its fat, and all that it may draw along."""
+        """Return a box (2, 3) that contains the heart with its fat, and everything that moves with it."""
         box = np.array([[np.inf] * 3, [-np.inf] * 3])
         margin_mm = max(DRAWN_MM, 2.7 * self.fat_mm) + MAPS_STEP_MM
         reach_of(self._maps(), MAPS_STEP_MM, MAPS_CORNER, self.origin, self.axes, margin_mm, box)
         return box
 
     def distance_mm(self, local: Floats) -> Floats:
-        """Distance of end-diastolic points to the nearest chamber's outside, negative inside."""
+        """Return the distance of end-diastolic points to the outside of the nearest chamber; negative inside."""
         return np.array([chamber_distance(self.shapes, *point) for point in np.atleast_2d(local)])
 
     def beyond_front_mm(self, local: Floats) -> Floats:
-        """How far end-diastolic points lie beyond ``ROOM_MM`` behind sternum and ribs, negative within."""
-        return np.array([ellipsoid_mm(self.shapes[9], *point) for point in np.atleast_2d(local)])
+        """Return how much closer than ``ROOM_MM`` to sternum and ribs end-diastolic points lie; negative: further."""
+        return np.array([ellipsoid_mm(self.shapes[CHEST_FRONT], *point) for point in np.atleast_2d(local)])
 
     def within_lv_wall(self, local: Floats) -> Floats:
-        """Those of the end-diastolic points that lie in the left ventricle's wall."""
+        """Return those of the end-diastolic points that lie in the left ventricle's wall."""
         inside = np.zeros(len(local), np.bool_)
         mark_lv_wall(self.shapes, local, inside)
         return local[inside]
 
     def surface_mm(self, start: Floats, direction: Floats, gap_mm: float) -> float:
-        """How far from ``start`` the outermost point lies that is ``gap_mm`` outside of all chambers."""
+        """Return how far from ``start`` the outermost point lies that is ``gap_mm`` outside of all chambers."""
         return float(outermost(self.shapes, start, np.asarray(direction, float), gap_mm))
 
     def _maps(self) -> NDArray[np.float32]:
         return _distance_maps(self.shapes.tobytes())
 
     def paint(self, canvas: Canvas) -> None:
-        """Chambers, fat and pericardium."""
+        """Paint chambers, fat and pericardium."""
         texture = canvas.coarse
         paint_chambers(
             canvas.tissue, canvas.structure, *canvas.axes, self.origin, self.axes, self.shapes, self.motion,
@@ -189,7 +227,7 @@ class Heart:
         )  # fmt: skip
 
     def paint_fat_beside(self, canvas: Canvas, outline: NDArray[np.float32], corner: Floats, step_mm: float) -> None:
-        """Mediastinal fat, within an outline that the heart draws along."""
+        """Paint mediastinal fat within an outline that moves with the heart."""
         drawn = np.empty_like(outline)
         draw_along(
             outline, drawn, step_mm, corner, self.origin, self.axes, self.motion,
@@ -200,7 +238,7 @@ class Heart:
 
 @lru_cache(maxsize=2)
 def _distance_maps(shapes: bytes) -> NDArray[np.float32]:
-    """(d, r, u, 4): distances to LV, RV, LA and RA, kept for the heart's other phases."""
+    """Return the maps (d, r, u, 4) of the distances to LV, RV, LA and RA; cached for the heart's other phases."""
     maps = np.empty((*np.round(-2 * MAPS_CORNER / MAPS_STEP_MM).astype(int), 4), np.float32)
     map_chambers(np.frombuffer(shapes).reshape(-1, 15), maps, MAPS_STEP_MM, MAPS_CORNER)
     return maps
@@ -208,7 +246,7 @@ def _distance_maps(shapes: bytes) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=4)
 def _crowding(patient: Patient) -> float:
-    """The least at which the heart fits behind sternum and ribs, which flatten it."""
+    """Return the smallest crowding at which the heart fits behind sternum and ribs, which flatten it."""
     chest = Chest(patient)
     steps = (0.1 * n for n in range(-6, 21))
     return next(
@@ -228,7 +266,7 @@ def _axes(left_deg: float, down_deg: float, rotation_deg: float) -> Floats:
 
 
 def _shapes(patient: Patient, axes: Floats, length: float, size: float) -> Floats:
-    """LV outside and inside, RV, its outflow, right and left atrium, left and right appendage, aortic root."""
+    """Return the ellipsoids from ``LV_OUTSIDE`` to ``AORTIC_ROOT``, in their order (proportions: own choice)."""
     inner, wall = patient.lv_diameter_mm * (size / patient.heart_scale) / 2, patient.lv_wall_mm
     rv, ra, la = 1.10 * patient.rv_scale * size, 0.96 * patient.ra_scale * size, 1.06 * patient.la_scale * size
     upright = axes.T  # rows: the patient's axes in local coordinates
@@ -255,7 +293,7 @@ def _shapes(patient: Patient, axes: Floats, length: float, size: float) -> Float
 
 
 def _chest_front(chest: Chest, origin: Floats, axes: Floats) -> Floats:
-    """The ellipsoid nearest to the inside of sternum and ribs, ``ROOM_MM`` within, in local coordinates."""
+    """Return ``CHEST_FRONT``: the ellipsoid that fits the inside of sternum and ribs best, ``ROOM_MM`` smaller."""
     middle = np.array([0.0, 0.0, -135 * chest.scale])
     deep = float(chest.cavity_mm(middle[2], 0.0))
     radii = np.array([chest.patient.chest_half_width_mm, deep, 256 * chest.scale]) - ROOM_MM
@@ -263,7 +301,7 @@ def _chest_front(chest: Chest, origin: Floats, axes: Floats) -> Floats:
 
 
 def _frame(direction: Floats) -> Floats:
-    """Three unit vectors as rows, the first along ``direction``."""
+    """Return three orthogonal unit vectors as rows, the first along ``direction``."""
     first = direction / np.linalg.norm(direction)
     second = np.cross(first, (0.0, 0.0, 1.0))
     second /= np.linalg.norm(second)

@@ -1,4 +1,4 @@
-"""Trees that fill a cloud of end points, and their painting, compiled by numba. Points are (L, P, S) in mm."""
+"""Kernels that grow trees through a cloud of end points and paint them, compiled by numba. Points (L, P, S) in mm."""
 
 import math
 from typing import Any
@@ -7,16 +7,16 @@ import numpy as np
 
 from ctacal.arrays import Floats
 from ctacal.simulate.anatomy.compiled import compiled, span
+from ctacal.simulate.anatomy.structures import Structure
+from ctacal.simulate.materials import Tissue
 
-LUNG, BLOOD, DENSE, DENSER = 1, 5, 20, 21
-"""``Tissue``."""
-VESSEL = 5
-"""``Structure``."""
-
+LUNG, BLOOD = int(Tissue.LUNG), int(Tissue.BLOOD)
+DENSE, DENSER = int(Tissue.LUNG_DENSE), int(Tissue.LUNG_DENSER)
+IN_LUNG_VESSEL = int(Structure.LUNG_VESSEL)
 
 MURRAY = 3.25
-"""Exponent: a branch's radius to this power is shared out among its daughters. 3 in Murray CD, PNAS 1926;12:207-214;
-here more, so that squares of 6 mm vary by some 20 HU as in two real CTs (own measurement)."""
+"""Exponent of the radii: the daughters' radii to this power add up to the parent's. 3 in Murray CD, PNAS
+1926;12:207-214; larger here, so that squares of 6 mm vary by some 20 HU as in two real CTs (own measurement)."""
 
 LEAST_MM = 0.3
 """Radius of the last branches (own choice)."""
@@ -24,7 +24,7 @@ LEAST_MM = 0.3
 
 @compiled
 def long_axis(cloud: Any) -> Any:
-    """(3,): the direction in which a cloud is longest, by power iteration."""
+    """Return the unit vector (3,) of a cloud's longest axis, by power iteration."""
     n = cloud.shape[0]
     mean = np.zeros(3)
     for a in range(3):
@@ -43,9 +43,10 @@ def long_axis(cloud: Any) -> Any:
 
 @compiled
 def branches(root: Any, radius_mm: float, targets: Any, chances: Any, murray: float, least_mm: float) -> Any:
-    """(branches, 11) of a tree: start, end, bend, radius at the start and the end. ``targets`` are reordered.
+    """Return the branches (n, 11) of a tree: start, end, bend, radius at the start and at the end.
 
-    ``chances``: (2 x targets, 8), standard normal in the first six columns, uniform in the last two.
+    Reorders ``targets``. ``chances``: (2 x targets, 8) random numbers, standard normal in the first six columns,
+    uniform in the last two.
     """
     n = targets.shape[0]
     rows = np.zeros((2 * n, 11))
@@ -85,7 +86,7 @@ def branches(root: Any, radius_mm: float, targets: Any, chances: Any, murray: fl
 
 @compiled
 def balls_of(rows: Any) -> Any:
-    """(balls, 4): middles and radii along branches, so close that no gap is seen."""
+    """Return balls (n, 4), centres and radii, along branches, close enough to leave no gaps."""
     total = 0
     counts = np.zeros(rows.shape[0], np.int64)
     for n in range(rows.shape[0]):
@@ -106,15 +107,21 @@ def balls_of(rows: Any) -> Any:
 
 
 def grown_tree(root: Floats, radius_mm: float, targets: Floats, rng: np.random.Generator) -> Floats:
-    """Balls (n, 4), middles and radii in mm, of a tree from ``root`` to all targets (n, 3)."""
+    """Return the balls (n, 4), centres and radii in mm, of a tree from ``root`` to all targets (n, 3)."""
     n = len(targets)
     chances = np.hstack([rng.standard_normal((2 * n, 6)), rng.random((2 * n, 2))])
     return np.asarray(balls_of(branches(root, radius_mm, targets.copy(), chances, MURRAY, LEAST_MM)))
 
 
 @compiled
+def takes_vessels(structure: int) -> bool:
+    """Whether vessels are painted into this structure: chest wall, arm, lung or another vessel, but no later one."""
+    return structure <= IN_LUNG_VESSEL
+
+
+@compiled
 def stamp_vessels(tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any, balls: Any, least_mm: float) -> None:
-    """Paint balls of blood over lung; thinner ones as wide as ``least_mm``, but as much less dense."""
+    """Paint balls of blood over lung; those thinner than ``least_mm`` get that radius and a lower density."""
     for n in range(balls.shape[0]):
         cx, cy, cz, radius = balls[n]
         r = max(radius, least_mm)
@@ -130,5 +137,5 @@ def stamp_vessels(tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any, balls:
                     held = tissue[k, j, i]
                     if (xs[i] - cx) ** 2 >= rest or (held == DENSER and value == DENSE):
                         continue
-                    if held in (LUNG, DENSE, DENSER) and structure[k, j, i] <= VESSEL:
-                        tissue[k, j, i], structure[k, j, i] = value, VESSEL
+                    if held in (LUNG, DENSE, DENSER) and takes_vessels(structure[k, j, i]):
+                        tissue[k, j, i], structure[k, j, i] = value, IN_LUNG_VESSEL

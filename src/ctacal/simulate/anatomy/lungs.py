@@ -17,6 +17,7 @@ from ctacal.simulate.anatomy.lung_kernels import grown_tree, stamp_vessels
 from ctacal.simulate.anatomy.structures import Points, Structure
 from ctacal.simulate.anatomy.vessels import Courses
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 END_POINTS = 6000
 """Of each vessel tree in each lung."""
@@ -45,7 +46,7 @@ def _end_points(chest: Chest, side: int, n: int, rng: np.random.Generator) -> Po
 def lung_trees(chest: Chest) -> Trees:
     """Balls of the vessels and of the bronchi, kept for the other phases."""
     courses = Courses.of(chest, Heart.of(chest))
-    rng = np.random.default_rng([chest.patient.seed, 9])
+    rng = generator(chest.patient.seed, Stream.LUNG_TREES)
     arteries = [path for path, _, what in courses.others if what is Structure.PULMONARY_ARTERY][1:]
     veins = [path for path, _, what in courses.others if what is Structure.PULMONARY_VEIN]
     vessels, bronchi = [], []
@@ -75,7 +76,7 @@ def paint_lung_trees(canvas: Canvas, chest: Chest) -> None:
 
 def _paint_scars(canvas: Canvas, chest: Chest) -> None:
     """In a third of patients: a few nodules, and bands that touch the pleura."""
-    rng = np.random.default_rng([chest.patient.seed, 15])
+    rng = generator(chest.patient.seed, Stream.LUNG_SCARS)
     if rng.random() > 0.33:
         return
     at = np.vstack([_end_points(chest, side, 4, rng) for side in (-1, 1)])

@@ -11,6 +11,7 @@ from ctacal.simulate.anatomy.compiled import lay_cloth
 from ctacal.simulate.anatomy.structures import Points
 from ctacal.simulate.anatomy.table import TableDesign, grid_axes, not_table
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 ELECTRODE_SITES = np.array([(-95.0, 62.0), (95.0, 60.0), (100.0, -105.0), (-95.0, -110.0), (28.0, -35.0)])
 """(L, S) in mm: below both collar bones, both lower ribs, beside the sternum."""
@@ -29,7 +30,7 @@ def paint_on_skin(tissue: NDArray[np.uint8], geometry: Geometry, design: TableDe
     """
     zs, ys, xs = grid_axes(geometry)
     front = _front_mm(tissue, ys)
-    rng = np.random.default_rng([design.seed, 32])
+    rng = generator(design.seed, Stream.ON_SKIN)
     metal = Tissue.TITANIUM if rng.random() < 0.4 else Tissue.PLASTIC  # leads of copper, or of carbon
     for left, up in (ELECTRODE_SITES + rng.normal(0, 10, (5, 2)))[: design.electrodes]:
         _paint_electrode(tissue, (zs, ys, xs), front, (left, up))

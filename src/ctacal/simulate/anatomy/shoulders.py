@@ -7,6 +7,7 @@ from ctacal.simulate.anatomy.canvas import Canvas, curve
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.structures import Points, Structure
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 
 def shoulder_joint_mm(chest: Chest) -> Floats:
@@ -36,7 +37,7 @@ def _paint_arm(canvas: Canvas, chest: Chest, path: Points, side: int) -> None:
     canvas.tube(path, grow + fat + 1.8, Tissue.SKIN, Structure.ARM, over=[Tissue.AIR], warp=0.04)
     canvas.tube(path, grow + fat, Tissue.FAT, Structure.ARM, over=covered, warp=0.04)
     beneath = [Tissue.FAT, *covered]
-    rng = np.random.default_rng([patient.seed, 18, side + 1])
+    rng = generator(patient.seed, Stream.ARM_MUSCLES, side + 1)
     start = rng.uniform(0, 90)
     for turn in start + np.array([0.0, 95.0, 170.0, 265.0]):  # deltoid or biceps, triceps, brachialis
         away = np.array([np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn)), 0.0])

@@ -16,6 +16,7 @@ from ctacal.simulate.anatomy.heart import Heart
 from ctacal.simulate.anatomy.structures import CoronarySegment, Points, Structure
 from ctacal.simulate.anatomy.vessels import Courses
 from ctacal.simulate.anatomy.wall import wall_layers
+from ctacal.simulate.anatomy.wall_kernels import MUSCLE_EDGE, SKIN_EDGE
 
 GRAIN_MM = 0.35
 """Distance between the balls that a deposit is made of (own choice)."""
@@ -176,7 +177,7 @@ class Anatomy:
         pocket, _ = self._pocket()
         way_in = [pocket + (-18, 6, 20), *veins[2][:8:-12], *veins[0][-4::-12]]
         atrium = self.heart.to_patient(self.heart.to_local(np.array([-46.0, -12, -2]) * self.heart.scale))[0]
-        tip = np.array([[0.78 * self.heart.motion[4], 22.0, -6.0]]) if site == "RV" else np.array([[-22.0, 42, 12]])
+        tip = np.array([[0.78 * self.heart.length_mm, 22.0, -6.0]]) if site == "RV" else np.array([[-22.0, 42, 12]])
         across = self.heart.to_patient(np.array([[8.0, 40.0, -18.0]]))
         path = [*way_in, atrium, *(across if site == "RV" else ()), *self.heart.to_patient(tip)]
         beside = (0.0, 0.0, 0.0) if site == "RV" else (2.1, 0.0, 0.0)
@@ -194,7 +195,7 @@ class Anatomy:
         """Middle of the housing on the left great pectoral muscle, and the axes of its breadth, height, thickness."""
         z, angles = 22.0 * self.chest.scale, np.arange(32, 53)
         layers = wall_layers(self.chest, np.array([z]))[0][:, angles]
-        reach, turn = np.minimum(layers[7] + 4.0, layers[9] - 16.0), np.deg2rad(angles)
+        reach, turn = np.minimum(layers[MUSCLE_EDGE] + 4.0, layers[SKIN_EDGE] - 16.0), np.deg2rad(angles)
         surface = np.stack([reach * np.sin(turn), -reach * np.cos(turn), np.full(len(turn), z)], axis=1)
         across = _unit(surface[-1] - surface[0])
         axes = np.array([across, [0.0, 0.0, 1.0], [across[1], -across[0], 0.0]])
@@ -227,7 +228,7 @@ class Anatomy:
 
     def _in_myocardium(self, deposit: Deposit) -> Balls:
         """All of the left ventricle's wall, as balls on a lattice."""
-        step, length = deposit.thickness_mm, self.heart.motion[4]
+        step, length = deposit.thickness_mm, self.heart.length_mm
         axes = (np.arange(0, 1.05 * length, step), np.arange(-45, 46, step), np.arange(-45, 46, step))
         lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         wall = self.heart.within_lv_wall(lattice)

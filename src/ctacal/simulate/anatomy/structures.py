@@ -1,4 +1,4 @@
-"""``Structure``: what each voxel of a simulated body is part of, and ``AnatomyMaps``, the body with these labels."""
+"""``Structure``: the anatomical structure of each voxel of a body; ``AnatomyMaps``: a body with these labels."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,8 +12,16 @@ Points = NDArray[np.float64]
 """(n, 3): positions (L, P, S) in mm."""
 
 
+CODES = 64
+"""All values of ``Structure`` and ``Tissue`` are below this; lookup tables have as many entries."""
+
+
 class Structure(IntEnum):
-    """The values of a structure map; 0 is outside of the body."""
+    """The values of a structure map.
+
+    Compiled kernels rely on the order: ``RIB`` to ``HUMERUS`` are the skeleton, those up to ``ARM`` are chest wall
+    and arms; of the heart's chambers (``LV_WALL`` to ``RA_BLOOD``) walls are even and blood is odd.
+    """
 
     OUTSIDE = 0
     BODY_WALL = 1
@@ -65,29 +73,29 @@ class Structure(IntEnum):
 
 
 HEART = (*range(Structure.PERICARDIUM, Structure.RA_BLOOD + 1), *range(Structure.LM, Structure.RCA + 1))
-"""What lies inside of the pericardial sac, great vessels left out."""
+"""Structures within the pericardial sac, without the great vessels."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CoronarySegment:
-    """A stretch of coronary artery from its origin on: middle line and radius."""
+    """A coronary artery segment: centre line from its origin, and radius."""
 
     name: str
     """LM, LAD, D1, D2, LCX, OM1, OM2, RCA, PDA, PLV."""
     vessel: Structure
-    """The artery that its calcium is counted to: LM, LAD, LCX or RCA."""
+    """The artery to which its calcium counts: LM, LAD, LCX or RCA."""
     points: Points
     radius_mm: NDArray[np.float64]
 
     @property
     def length_mm(self) -> float:
-        """Length along the middle line."""
+        """Length of the centre line."""
         return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class AnatomyMaps:
-    """A body to be scanned, with the structure of each voxel and the course of the coronary arteries."""
+    """A body with the structure of each voxel and the coronary arteries."""
 
     body: Body
     structure: NDArray[np.uint8]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 DESIGNS = ("curved", "flat", "v_bottom")
 
@@ -39,7 +40,7 @@ class TableDesign:
 
 def draw_table(seed: int) -> TableDesign:
     """Draw a table (all own choice): the same seed gives the same table."""
-    rng = np.random.default_rng([seed, 31])
+    rng = generator(seed, Stream.TABLE)
     shape = str(rng.choice(DESIGNS, p=(0.45, 0.2, 0.35)))
     width, sag, depth = {"curved": (425, 42, 36), "flat": (430, 2, 34), "v_bottom": (415, 42, 38)}[shape]
     return TableDesign(

@@ -8,7 +8,7 @@ import numpy as np
 from ctacal.arrays import Floats, Ints
 from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
-from ctacal.simulate.anatomy.structures import Structure
+from ctacal.simulate.anatomy.structures import CODES, Structure
 from ctacal.simulate.anatomy.texture_kernels import grade_tissues
 from ctacal.simulate.materials import Tissue
 
@@ -44,7 +44,7 @@ were measured in the PET/CT scan and 18-71 (mean 49) in the other (own measureme
 def paint_textures(canvas: Canvas, chest: Chest) -> None:
     """Replace lung, liver, muscle and trabecular bone by their grades, and draw the lungs' fissures."""
     patient, coarse, fine = chest.patient, canvas.coarse, canvas.fine
-    means = np.zeros(64)
+    means = np.zeros(CODES)
     means[list(Structure)] = patient.muscle_hu
     for structure, share in BONE_SHARE.items():
         means[structure] = patient.trabecular_hu * share
@@ -64,7 +64,7 @@ def paint_textures(canvas: Canvas, chest: Chest) -> None:
 def _tables() -> tuple[Ints, Floats, Ints]:
     """Grades and their HU (families, 8), padded; and each tissue's family, -1 for none."""
     grades, hu = np.zeros((len(GRADES), 8), np.int64), np.full((len(GRADES), 8), np.inf)
-    family = np.full(64, -1, np.int64)
+    family = np.full(CODES, -1, np.int64)
     for n, (tissues, values) in enumerate(zip(GRADES, GRADE_HU, strict=True)):
         grades[n, : len(tissues)], hu[n, : len(values)] = tissues, values
     for n, tissue in enumerate((Tissue.LUNG, Tissue.LIVER, Tissue.MUSCLE, Tissue.BONE_TRABECULAR)):

@@ -1,4 +1,4 @@
-"""Grades of tissues by position, compiled by numba. Maps are (slices, rows, columns); points are (L, P, S) in mm."""
+"""Kernels that grade tissues by position, compiled by numba. Maps (slices, rows, columns), points (L, P, S) in mm."""
 
 import math
 from typing import Any
@@ -7,17 +7,23 @@ import numba
 import numpy as np
 
 from ctacal.simulate.anatomy.compiled import compiled, compiled_parallel, sampled
+from ctacal.simulate.anatomy.structures import Structure
+from ctacal.simulate.materials import Tissue
 
-LUNG_FAMILY, LIVER_FAMILY, MUSCLE_FAMILY, BONE_FAMILY = 0, 1, 2, 3
-LUNG = 4
-"""``Structure``."""
-FISSURE = 20
-"""``Tissue.LUNG_DENSE``."""
+LUNG_FAMILY, LIVER_FAMILY, MUSCLE_FAMILY, BONE_FAMILY = range(4)
+"""Rows of the tables of grades."""
+
+SLOPE, EMPHYSEMA, ATELECTASIS, HALF_DEPTH, SCALE = range(5)
+"""Places in the ``lung`` parameters: HU per mm towards the back, 0 to 1, mm, mm, scale of all heights."""
+
+IN_LUNG = int(Structure.LUNG)
+FISSURE = int(Tissue.LUNG_DENSE)
+"""Tissue of the fissures."""
 
 
 @compiled
 def white(x: float, y: float, z: float, step_mm: float) -> float:
-    """Hash noise, uniform in 0 to 1, of the cell of a lattice that holds the point; it does not know any grid."""
+    """Return noise between 0 and 1 for the lattice cell that contains the point, by hashing; it knows no grid."""
     i = math.floor(x / step_mm + 0.3123)
     j = math.floor(y / step_mm + 0.3456)
     k = math.floor(z / step_mm + 0.3789)
@@ -29,7 +35,7 @@ def white(x: float, y: float, z: float, step_mm: float) -> float:
 
 @compiled
 def graded(hu: Any, grades: Any, wanted: float, dither: float) -> int:
-    """One of the two grades next to the wanted HU, by chance in proportion to how near they are."""
+    """Return one of the two grades next to the wanted HU, the nearer one more often."""
     n = 0
     while n < 6 and hu[n + 1] < wanted:
         n += 1
@@ -43,15 +49,16 @@ def graded(hu: Any, grades: Any, wanted: float, dither: float) -> int:
 def lung_hu(
     lung: Any, mean: float, x: float, y: float, z: float, rho: float, wall: float, grain: float, bulge: float
 ) -> float:
-    """Density of the lung: blood sinks to the back; patches; emphysema, mostly above; a band of collapse."""
-    wanted = mean + lung[0] * min(max(y - 5.0, -90.0), 90.0) + 14.0 * bulge + 16.0 * grain
-    upper = min(max(0.75 + z / (150.0 * lung[4]), 0.45), 1.2)
-    hole = 1.25 * grain + 0.8 * bulge - max(3.4 - 5.0 * lung[1] * upper, 0.4)
+    """Return the lung's HU: denser towards the back, patchy, with emphysema mostly above and a band of atelectasis."""
+    wanted = mean + lung[SLOPE] * min(max(y - 5.0, -90.0), 90.0) + 14.0 * bulge + 16.0 * grain
+    upper = min(max(0.75 + z / (150.0 * lung[SCALE]), 0.45), 1.2)
+    hole = 1.25 * grain + 0.8 * bulge - max(3.4 - 5.0 * lung[EMPHYSEMA] * upper, 0.4)
     if hole > 0:
         wanted -= 190.0 * min(hole, 1.0)
     depth = wall - rho
-    if y > 0.45 * lung[3] and depth < lung[2] * (1.0 + 0.5 * bulge):
-        wanted += 230.0 * (1.0 - depth / (lung[2] * 1.6 + 1e-6)) * min(1.0, (y / lung[3] - 0.45) * 4.0)
+    if y > 0.45 * lung[HALF_DEPTH] and depth < lung[ATELECTASIS] * (1.0 + 0.5 * bulge):
+        fade = 1.0 - depth / (lung[ATELECTASIS] * 1.6 + 1e-6)
+        wanted += 230.0 * fade * min(1.0, (y / lung[HALF_DEPTH] - 0.45) * 4.0)
     if depth < 2.0:
         wanted += 30.0
     return float(wanted)
@@ -59,7 +66,7 @@ def lung_hu(
 
 @compiled
 def near_fissure(x: float, y: float, z: float, scale: float, bulge: float) -> bool:
-    """On an oblique fissure of either lung; thicker than it is, but of half its density."""
+    """Whether a point lies on an oblique fissure; it is painted thicker than in nature, at half its density."""
     side = 1.0 if x > 0 else -1.0
     away = abs(x) - 70.0
     middle = 8.0 - 0.95 * (z / scale + 45.0 - 6.0 * side) + 9.0 * math.cos(x / 31.0) + 0.006 * away * away
@@ -71,7 +78,10 @@ def grade_tissues(
     tissue: Any, structure: Any, zs: Any, ys: Any, xs: Any, grades: Any, hu: Any, family: Any, means: Any, lung: Any,
     cavity: Any, coarse: Any, coarse_mm: float, fine: Any, fine_mm: float, origin: Any,
 ) -> None:  # fmt: skip
-    """Replace the graded tissues. ``means``: HU by structure; ``cavity``: (slices, directions) radius of the chest."""
+    """Replace plain tissues by their grades.
+
+    ``means``: HU by structure; ``lung``: see ``SLOPE``; ``cavity``: (slices, directions) radius of the chest cavity.
+    """
     angles = cavity.shape[1]
     turns = np.empty((ys.size, xs.size), np.int16)  # the same in all slices
     for j in numba.prange(ys.size):
@@ -92,8 +102,8 @@ def grade_tissues(
                     grain = sampled(fine, fine_mm, origin, x, y, z)
                     if kind == LUNG_FAMILY:
                         rho = math.sqrt(x * x + y * y)
-                        wanted = lung_hu(lung, means[LUNG], x, y, z, rho, cavity[k, turns[j, i]], grain, bulge)
-                        if structure[k, j, i] == LUNG and near_fissure(x, y, z, lung[4], bulge):
+                        wanted = lung_hu(lung, means[IN_LUNG], x, y, z, rho, cavity[k, turns[j, i]], grain, bulge)
+                        if structure[k, j, i] == IN_LUNG and near_fissure(x, y, z, lung[SCALE], bulge):
                             tissue[k, j, i] = FISSURE
                             continue
                     elif kind == LIVER_FAMILY:

@@ -11,6 +11,7 @@ from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.heart import Heart
 from ctacal.simulate.anatomy.structures import Points, Structure
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 Way = tuple[Points, Floats, Structure]
 """Middle line, radius along it, and what it is."""
@@ -95,7 +96,7 @@ def _beating_aorta(heart: Heart, path: Points, radius: Floats) -> tuple[Points, 
     """The root follows the valve ring; the ascending part widens by ``DISTENSION``; the rest stands still."""
     along = np.arange(len(path)) / max(1, int(np.argmax(path[:, 2])))
     rises = np.clip(2 - 2 * along, 0, 1)
-    return heart.carried(path, rises), radius * (1 + DISTENSION * float(heart.motion[0]) * rises)
+    return heart.carried(path, rises), radius * (1 + DISTENSION * heart.contraction * rises)
 
 
 def _arch_branches(chest: Chest, aorta: Points) -> list[Way]:
@@ -217,7 +218,7 @@ def paint_tubes_of_air(canvas: Canvas, courses: Courses) -> None:
 
 def paint_nodes(canvas: Canvas, chest: Chest, courses: Courses) -> None:
     """Small lymph nodes beside trachea, bronchi and great vessels, in the fat only."""
-    rng = np.random.default_rng([chest.patient.seed, 6])
+    rng = generator(chest.patient.seed, Stream.LYMPH_NODES)
     lines = np.vstack([courses.trachea[-30:], *courses.bronchi])
     at = lines[rng.integers(0, len(lines), 26)] + rng.normal(0, 11, (26, 3)) * (1, 1, 0.7)
     canvas.ellipsoids(

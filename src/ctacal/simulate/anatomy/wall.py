@@ -10,8 +10,9 @@ from ctacal.arrays import Floats
 from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import ANGLES, BEHIND_STERNUM_MM, Chest, rounded
 from ctacal.simulate.anatomy.structures import Structure
-from ctacal.simulate.anatomy.wall_kernels import fill_gland, fill_layers
+from ctacal.simulate.anatomy.wall_kernels import SKIN_EDGE, fill_gland, fill_layers
 from ctacal.simulate.materials import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 _NECK_Z = (22, 45, 65, 88, 100, 114, 132, 160, 200, 270)
 _NECK_WIDTH = {
@@ -84,7 +85,7 @@ def _smooth(radius: Floats, width: float) -> Floats:
 
 def _strata_mm(chest: Chest, t: Floats, angle: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Thickness of the deep muscles, of the fat over them, of the middle and the shallow muscles."""
-    patient, rng = chest.patient, np.random.default_rng([chest.patient.seed, 12])
+    patient, rng = chest.patient, generator(chest.patient.seed, Stream.MUSCLES)
     side = np.abs((angle + 180) % 360 - 180)
     strong = patient.muscle_factor * (1 + 0.05 * rng.normal() * np.sign(np.sin(np.deg2rad(angle))))
     low = t < -64 if patient.arms_up else t < -72
@@ -128,7 +129,7 @@ def _sway(rng: np.random.Generator, t: Floats, angle: Floats, size: float) -> Fl
 
 
 def _fat_mm(chest: Chest, t: Floats, angle: Floats) -> Floats:
-    patient, rng = chest.patient, np.random.default_rng([chest.patient.seed, 2])
+    patient, rng = chest.patient, generator(chest.patient.seed, Stream.SUBCUTANEOUS_FAT)
     turn = np.deg2rad(angle)
     fat = patient.fat_mm * (1 + patient.fat_front_share * np.cos(turn) * np.clip((40 - t) / 80, -0.5, 1))
     for order in range(2, 7):  # no two chests are alike
@@ -160,12 +161,12 @@ def paint_trunk(canvas: Canvas, chest: Chest) -> None:
 
 
 def _paint_breasts(canvas: Canvas, chest: Chest) -> None:
-    patient, rng = chest.patient, np.random.default_rng([chest.patient.seed, 3])
+    patient, rng = chest.patient, generator(chest.patient.seed, Stream.BREASTS)
     for side in (-1, 1) if patient.breast_mm else ():
         radius = patient.breast_mm * rng.uniform(0.92, 1.08)
         z = (-62 - 0.2 * radius + 12 * patient.arms_up) * chest.scale + rng.normal(0, 4)
         angle = (47 + 3 * (not patient.arms_up) + rng.normal(0, 3)) * side
-        reach = float(wall_layers(chest, np.array([z]))[0, 9, int(angle % 360)]) - 0.30 * radius
+        reach = float(wall_layers(chest, np.array([z]))[0, SKIN_EDGE, int(angle % 360)]) - 0.30 * radius
         turn = np.deg2rad(angle)
         centre = np.array([reach * np.sin(turn), -reach * np.cos(turn), z])
         size = np.array([1.5, 0.74 - 0.10 * patient.arms_up, 1.38]) * radius

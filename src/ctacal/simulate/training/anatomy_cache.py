@@ -17,6 +17,7 @@ from ctacal.simulate.anatomy.heart import SYSTOLE
 from ctacal.simulate.anatomy.structures import HEART, AnatomyMaps
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.scanner.attenuation import beam
+from ctacal.simulate.streams import Stream, generator
 from ctacal.simulate.training.deposits import Deposits
 from ctacal.simulate.training.projections import Projections
 
@@ -174,7 +175,7 @@ and much; what is confused most is there more often than in patients (own choice
 
 def draw_variants(patient: Patient, seed: int) -> tuple[CalciumDescription, ...]:
     """Calcium as ``WANTED`` has it; where a patient hardly has what is asked for, without that."""
-    rng = np.random.default_rng([seed, 40])
+    rng = generator(seed, Stream.CALCIUM_VARIANTS)
     found = [
         _drawn(rng, patient, low, high, shows) or _drawn(rng, patient, low, high, _anything)
         for low, high, shows in WANTED
@@ -234,7 +235,7 @@ def _extent_mm(maps: AnatomyMaps) -> NDArray[np.float64]:
 
 def _isocentre_mm(patient: Patient) -> tuple[float, float]:
     """(left, posterior) of the carina: patients do not lie in the middle (as ``study.draw_study``)."""
-    rng = np.random.default_rng([patient.seed, 41])
+    rng = generator(patient.seed, Stream.TRAINING_ISOCENTRE)
     return round(float(rng.normal(0, 8)), 2), round(float(rng.normal(10, 14)), 2)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ctacal.simulate.streams import Stream, generator
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
 from ctacal.simulate.training.crop import Crop, draw_crop
 from ctacal.simulate.training.description import FOCUS_SHARES, Focus
@@ -39,7 +40,7 @@ def stream_crops(
         raise ValueError(f"shares must be 0 or more, and one of them above 0, got {dict(shares)}")
     turns = _taking_turns(anatomies, in_memory, crops_of_each)
     for seed in seeds:
-        rng = np.random.default_rng([seed, 60])
+        rng = generator(seed, Stream.CROP_FOCUS)
         focus = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
         yield draw_crop(next(turns), seed, focus)
 
