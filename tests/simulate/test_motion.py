@@ -8,7 +8,6 @@ import pytest
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.scanner.motion import (
-    ATRIAL_FIBRILLATION,
     Motion,
     Timing,
     breathing_shift_mm,
@@ -16,6 +15,7 @@ from ctacal.simulate.scanner.motion import (
     still_region,
 )
 from ctacal.simulate.scanner.scan import scan
+from ctacal.simulate.vital_signs import ATRIAL_FIBRILLATION
 from tests.simulate.bodies import QUIET, cylinder
 
 PROTOCOL = replace(QUIET, fov_mm=180.0, matrix=128, scan_field_mm=220.0, scatter=0.0)

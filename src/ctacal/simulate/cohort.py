@@ -10,7 +10,7 @@ from typing import Any
 
 from ctacal import __version__
 from ctacal.errors import UsageError
-from ctacal.simulate.anatomy.description import Sex
+from ctacal.simulate.anatomy.measures import Sex
 from ctacal.simulate.output.folder import DEFAULT_WRITERS, RECORD, digest_of, known_writers, whole_record
 from ctacal.simulate.output.simulated import study_name, write_study
 from ctacal.simulate.scanner.protocol import ScannerProtocol

@@ -16,7 +16,8 @@ from ctacal.geometry import Geometry
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.simulate.anatomy.body import heart_phases, still_body
 from ctacal.simulate.anatomy.calcium import CalciumDescription, draw_calcium
-from ctacal.simulate.anatomy.description import Patient, Sex, draw_patient
+from ctacal.simulate.anatomy.description import Patient, draw_patient
+from ctacal.simulate.anatomy.measures import Sex
 from ctacal.simulate.anatomy.on_skin import paint_on_skin
 from ctacal.simulate.anatomy.structures import AnatomyMaps
 from ctacal.simulate.anatomy.table import TableDesign, draw_table, paint_table
@@ -25,11 +26,13 @@ from ctacal.simulate.materials import Body
 from ctacal.simulate.reference import REFERENCE_PHASE, reference_score
 from ctacal.simulate.scanner.acquisition import Acquisition
 from ctacal.simulate.scanner.calcium import calcium_hu
-from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION, Motion, still_region
+from ctacal.simulate.scanner.motion import Motion, still_region
 from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.scan import scan
+from ctacal.simulate.streams import Stream, generator
 from ctacal.simulate.threads import both
 from ctacal.simulate.truth import DepositFinder, Truth, label_calcium, scored_labels, structures_on, table_within
+from ctacal.simulate.vital_signs import PATIENTS, draw_breath_s, draw_breathing_mm, draw_heart_rate, draw_irregularity
 from ctacal.volume import Volume
 
 BODY_MM = (1.25, 0.8, 0.8)
@@ -121,9 +124,8 @@ def draw_study(
     """
     patient = draw_patient(seed, sex=sex, age_years=age_years, bmi=bmi)
     calcium = draw_calcium(patient, seed) if with_deposits else CalciumDescription(())
-    rng = np.random.default_rng([seed, 30])
-    flutters = rng.random() < 0.06  # atrial fibrillation in some 2-8 % of those sent to perfusion imaging (assumed)
-    rate = rng.normal(82, 14) if flutters else rng.normal(69, 11)  # beats a minute at rest (assumed)
+    rng = generator(seed, Stream.STUDY)
+    rate_bpm, fibrillates = draw_heart_rate(rng, PATIENTS)
     bottom, top = _range_mm(rng, patient)
     return StudyDescription(
         seed=seed,
@@ -131,12 +133,10 @@ def draw_study(
         patient=patient,
         calcium=calcium,
         table=draw_table(seed),
-        heart_rate_bpm=round(float(np.clip(rate, 42, 130)), 2),
-        irregularity=ATRIAL_FIBRILLATION if flutters else round(float(rng.uniform(0.01, 0.06)), 4),
-        breathing_mm=round(
-            float(rng.uniform(0, 4) if rng.random() < 0.5 else rng.uniform(4, 14)), 2
-        ),  # held or shallow
-        breathing_s=round(float(np.clip(rng.normal(4.0, 0.8), 2.2, 7)), 2),
+        heart_rate_bpm=round(rate_bpm, 2),
+        irregularity=round(draw_irregularity(rng, fibrillates), 4),
+        breathing_mm=round(draw_breathing_mm(rng, PATIENTS), 2),
+        breathing_s=round(draw_breath_s(rng, PATIENTS), 2),
         bottom_mm=bottom,
         top_mm=top,
         isocentre_mm=(round(float(rng.normal(0, 8)), 2), round(float(rng.normal(10, 14)), 2)),

@@ -16,6 +16,7 @@ from ctacal.simulate.scanner.projector import back_project, project_into
 from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.scan import BATCH, HU_RANGE
 from ctacal.simulate.scanner.slabs import slab_weights
+from ctacal.simulate.streams import Stream, generator
 from ctacal.volume import Volume
 
 FINE_SLICE_MM = 1.0
@@ -118,7 +119,7 @@ def _noise(water: NDArray[np.float32], protocol: ScannerProtocol, seed: int, fir
     one, other = (
         detector.water(
             detector.measure(
-                signal, variance, [np.random.default_rng([seed, 43, which, first + k]) for k in range(slices)]
+                signal, variance, [generator(seed, Stream.DEGRADING, which, first + k) for k in range(slices)]
             )
         )
         for which in (0, 1)

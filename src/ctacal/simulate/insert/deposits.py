@@ -23,6 +23,7 @@ from ctacal.simulate.scanner.kernel import FAMILIES
 from ctacal.simulate.scanner.motion import Timing
 from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.slabs import slab_weights
+from ctacal.simulate.streams import Stream, generator
 
 Maps = NDArray[np.float32]
 
@@ -179,7 +180,7 @@ def _phases_seen(
     protocol: ScannerProtocol, position_mm: NDArray[np.float64], phases: int, beat_s: float, seed: int
 ) -> NDArray[np.float32]:
     """(phases, views, slices): which phase each view saw; between two, both in part. The scan begins at any moment."""
-    start_s = float(np.random.default_rng([seed, 41]).uniform(0, beat_s))
+    start_s = float(generator(seed, Stream.INSERTION_START).uniform(0, beat_s))
     view_s = Timing.of(protocol, position_mm, start_s).view_s
     distance = np.mod(view_s / beat_s * phases - np.arange(phases).reshape(-1, 1, 1, 1), phases)
     distance = np.minimum(distance, phases - distance)

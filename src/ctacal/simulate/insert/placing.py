@@ -16,6 +16,7 @@ from ctacal.simulate.insert.deposits import Artery, Placed
 from ctacal.simulate.insert.heart_fit import FittedHeart
 from ctacal.simulate.insert.landmarks import Tube
 from ctacal.simulate.insert.tissue import Tissue
+from ctacal.simulate.streams import Stream, generator
 
 PHASES = 8
 """Of the heart cycle (own choice, as in ``study``)."""
@@ -107,7 +108,7 @@ def place(
     deposits: tuple[Deposit, ...], anatomy: RealAnatomy, tissue: Tissue, motion_mm: float | None, seed: int
 ) -> tuple[tuple[Placed, ...], tuple[str, ...]]:
     """Lay the deposits into the scan, and say which were left out and why."""
-    rng = np.random.default_rng([seed, 42])
+    rng = generator(seed, Stream.PLACING)
     share = motion_share(anatomy, motion_mm)
     placed, notes = [], []
     for deposit in deposits:

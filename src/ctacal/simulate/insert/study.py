@@ -18,7 +18,8 @@ from ctacal.heart import HeartMask, find_heart
 from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import SCCT_2016, Scores, score_label_map
 from ctacal.simulate.anatomy.calcium import CalciumDescription, Kind, draw_calcium
-from ctacal.simulate.anatomy.description import Patient, Sex, draw_patient
+from ctacal.simulate.anatomy.description import Patient, draw_patient
+from ctacal.simulate.anatomy.measures import Sex
 from ctacal.simulate.anatomy.structures import CoronarySegment
 from ctacal.simulate.anatomy.truth import CalciumRow
 from ctacal.simulate.insert.degrade import degrade, degraded_quality
@@ -32,6 +33,8 @@ from ctacal.simulate.insert.quality import ScanQuality, estimate_quality
 from ctacal.simulate.insert.reference import inserted_reference_score
 from ctacal.simulate.insert.tissue import Tissue, within
 from ctacal.simulate.scanner.protocol import ScannerProtocol
+from ctacal.simulate.streams import Stream, generator
+from ctacal.simulate.vital_signs import INSERTED, draw_heart_rate
 from ctacal.volume import Volume
 
 OWN_CALCIUM = 10.0
@@ -200,5 +203,5 @@ def _anatomy(
 
 
 def _heart_rate_bpm(seed: int) -> float:
-    """At rest: 69 +- 11 a minute (assumed, as in ``study.draw_study``)."""
-    return float(np.clip(np.random.default_rng([seed, 44]).normal(69, 11), 45, 110))
+    """Return the heart rate at rest."""
+    return draw_heart_rate(generator(seed, Stream.INSERTION_HEART_RATE), INSERTED)[0]

@@ -19,7 +19,8 @@ from ctacal.geometry import Geometry
 from ctacal.heart import find_heart
 from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
-from ctacal.simulate.anatomy.description import Patient, Sex, draw_patient
+from ctacal.simulate.anatomy.description import Patient, draw_patient
+from ctacal.simulate.anatomy.measures import Sex
 from ctacal.simulate.anatomy.wall import paint_trunk
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.realism.figures import Figures, measure_scan

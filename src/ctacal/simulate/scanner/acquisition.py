@@ -30,9 +30,7 @@ from ctacal.simulate.scanner.slabs import (
     slab_weights,
     slice_positions_mm,
 )
-
-NOISE_STREAM, MOTION_STREAM, GAIN_STREAM = 0, 1, 2
-"""Independent random numbers of one seed."""
+from ctacal.simulate.streams import Stream, generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +71,7 @@ class Acquisition:
         left, posterior, _ = body.geometry.to_patient_mm((np.array(body.geometry.shape) - 1) / 2)
         isocentre_mm = isocentre_mm or (float(left), float(posterior))
         position_mm = slice_positions_mm(body.geometry, protocol, motion.breathing_mm)
-        rng = np.random.default_rng((seed, MOTION_STREAM))
+        rng = generator(seed, Stream.SCAN_MOTION)
         timing = Timing.of(protocol, position_mm, random_start_s(motion, rng))
         at_rest_mm = position_mm + breathing_shift_mm(motion, timing.breathing_s)
         weights = np.mean([slab_weights(body.geometry, mm, protocol, slabs) for mm in at_rest_mm], axis=0)
@@ -169,7 +167,7 @@ def noise_of(protocol: ScannerProtocol, seed: int, slices: slice, detectors: int
     shape = protocol.views, detectors
     noise = np.zeros((slices.stop - slices.start, *shape), np.float32)
     for k in range(slices.start - reach, slices.stop + reach):
-        drawn = np.random.default_rng((seed, NOISE_STREAM, k + reach)).standard_normal(shape, np.float32)
+        drawn = generator(seed, Stream.SCAN_NOISE, k + reach).standard_normal(shape, np.float32)
         for index in range(max(k - reach, slices.start), min(k + reach + 1, slices.stop)):
             noise[index - slices.start] += shares[k - index + reach] * drawn
     return np.ascontiguousarray(noise.transpose(1, 2, 0))
@@ -180,5 +178,5 @@ def gains_of(protocol: ScannerProtocol, seed: int, detectors: int) -> NDArray[np
 
     In a whole turn a ray is measured by two elements, one on each side of the middle.
     """
-    error = protocol.gain_error * np.random.default_rng((seed, GAIN_STREAM)).standard_normal(detectors)
+    error = protocol.gain_error * generator(seed, Stream.DETECTOR_GAIN).standard_normal(detectors)
     return np.asarray(1 + (error + error[::-1]) / 2, np.float32)

@@ -18,9 +18,6 @@ from ctacal.simulate.scanner.projector import view_angles
 from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.slabs import check_grid
 
-ATRIAL_FIBRILLATION = 0.24
-"""SD of RR intervals over their mean in atrial fibrillation (assumed)."""
-
 SHORTEST_BEAT = 0.4
 """No RR interval is shorter than this part of their mean (assumed)."""
 
@@ -37,7 +34,7 @@ class Motion:
     """The heart region at evenly spaced phases of the cycle, each a whole-voxel part of the body's grid."""
     heart_rate_bpm: float = 70.0
     irregularity: float = 0.0
-    """SD of the RR intervals over their mean; see ``ATRIAL_FIBRILLATION``."""
+    """SD of the RR intervals over their mean; see ``vital_signs.ATRIAL_FIBRILLATION``."""
     breathing_mm: float = 0.0
     """How far the body is drawn to the feet at full inspiration."""
     breathing_s: float = 4.0

@@ -14,10 +14,11 @@ from ctacal.simulate.anatomy.body import build_body, heart_region
 from ctacal.simulate.anatomy.calcium import draw_calcium
 from ctacal.simulate.anatomy.description import draw_patient
 from ctacal.simulate.reference import REFERENCE_PHASE, reference_score
-from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION
 from ctacal.simulate.scanner.protocol import ScannerProtocol, load_protocol
+from ctacal.simulate.streams import Stream, generator
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
 from ctacal.simulate.training.description import CropDescription, Focus, draw_protocol
+from ctacal.simulate.vital_signs import PATIENTS, draw_breath_s, draw_breathing_mm, draw_heart_rate, draw_irregularity
 
 
 def draw_clinical_anatomy(seed: int, draws: int) -> AnatomyCache:
@@ -40,18 +41,17 @@ def describe_picture(
 
     Heart rate and breath as ``simulate.study.draw_study`` has them. Views and detector are those of the projections.
     """
-    rng = np.random.default_rng([seed, 52])
+    rng = generator(seed, Stream.TEST_SCAN)
     protocol = draw_protocol(rng, cache, protocols) if varied else _as_it_is(rng, cache, protocols)
-    flutters = rng.random() < 0.06
-    rate_bpm = float(np.clip(rng.normal(82, 14) if flutters else rng.normal(69, 11), 42, 130))
-    breathing_mm = round(float(rng.uniform(0, 4) if rng.random() < 0.5 else rng.uniform(4, 14)), 1)
+    rate_bpm, fibrillates = draw_heart_rate(rng, PATIENTS)
+    breathing_mm = round(draw_breathing_mm(rng, PATIENTS), 1)
     low_mm, high_mm = (cache.geometry.to_patient_mm((edge, 0, 0))[2] for edge in (-0.5, cache.geometry.shape[0] - 0.5))
     room_mm = float(high_mm - low_mm) - breathing_mm - protocol.thickness_mm
     return CropDescription(
         seed=seed, focus=Focus.CLEAN if deposits is None else Focus.CORONARY, protocol=protocol, deposits=deposits,
         heart_rate_bpm=round(rate_bpm, 1),
-        irregularity=ATRIAL_FIBRILLATION if flutters else round(float(rng.uniform(0.01, 0.06)), 3),
-        breathing_mm=breathing_mm, breathing_s=round(float(np.clip(rng.normal(4.0, 0.8), 2.2, 7)), 1),
+        irregularity=round(draw_irregularity(rng, fibrillates), 3),
+        breathing_mm=breathing_mm, breathing_s=round(draw_breath_s(rng, PATIENTS), 1),
         middle_mm=(0.0, 0.0), bottom_mm=round(float(low_mm) + protocol.thickness_mm / 2 + 0.05, 2),
         shape=(int((room_mm - 0.1) / protocol.spacing_mm) + 1, protocol.matrix, protocol.matrix),
     )  # fmt: skip

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.labels import Calcium
-from ctacal.simulate.scanner.motion import ATRIAL_FIBRILLATION
 from ctacal.simulate.scanner.protocol import ScannerProtocol, load_protocol, protocol_names
+from ctacal.simulate.streams import Stream, generator
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
 from ctacal.simulate.training.deposits import Deposits
+from ctacal.simulate.vital_signs import TRAINING, draw_breath_s, draw_breathing_mm, draw_heart_rate, draw_irregularity
 
 SHAPE = (36, 160, 160)
 """(slices, rows, columns) of a crop."""
@@ -84,7 +85,7 @@ def draw_description(
 
     ``protocols`` are the presets to draw from, as ``draw_protocol`` has them.
     """
-    rng = np.random.default_rng([seed, 50])
+    rng = generator(seed, Stream.CROP)
     fitting = [n for n, one in enumerate(cache.deposits) if _fits(cache, one, focus)]
     chosen = int(rng.choice(fitting)) if fitting else None
     protocol = draw_protocol(rng, cache, protocols)
@@ -114,7 +115,7 @@ def draw_heart_description(
     """
     if deposits is not None and not 0 <= deposits < len(cache.deposits):
         raise ValueError(f"there are {len(cache.deposits)} draws of calcium, got number {deposits}")
-    rng = np.random.default_rng([seed, 52])
+    rng = generator(seed, Stream.HEART_SCAN)
     protocol, motion = draw_protocol(rng, cache, protocols), _motion(rng)
     bottom_mm, slices = _heart_slices(cache, protocol, motion["breathing_mm"])
     left, posterior = cache.heart_mm[:, :2].mean(axis=0) - cache.projections.isocentre_mm
@@ -148,7 +149,7 @@ def draw_whole_description(cache: AnatomyCache, seed: int) -> CropDescription:
 
     Its range along the patient is 150 mm to all that was built, always with some of the heart; 128 x 128 pixels.
     """
-    rng = np.random.default_rng([seed, 51])
+    rng = generator(seed, Stream.WHOLE_SCAN)
     protocol = replace(
         draw_protocol(rng, cache), thickness_mm=WHOLE_MM[0], spacing_mm=WHOLE_MM[0], matrix=128,
         fov_mm=128 * WHOLE_MM[1],
@@ -166,13 +167,13 @@ def draw_whole_description(cache: AnatomyCache, seed: int) -> CropDescription:
 
 
 def _motion(rng: np.random.Generator) -> dict[str, Any]:
-    """Heartbeat and breath (own choice; atrial fibrillation more often than in patients)."""
-    flutters = rng.random() < 0.1
+    """Draw heartbeat and breathing."""
+    rate_bpm, fibrillates = draw_heart_rate(rng, TRAINING)
     return {
-        "heart_rate_bpm": round(float(np.clip(rng.normal(72, 14), 42, 130)), 1),
-        "irregularity": ATRIAL_FIBRILLATION if flutters else round(float(rng.uniform(0.01, 0.06)), 3),
-        "breathing_mm": round(float(rng.uniform(0, 4) if rng.random() < 0.5 else rng.uniform(4, 12)), 1),
-        "breathing_s": round(float(rng.uniform(3, 6)), 1),
+        "heart_rate_bpm": round(rate_bpm, 1),
+        "irregularity": round(draw_irregularity(rng, fibrillates), 3),
+        "breathing_mm": round(draw_breathing_mm(rng, TRAINING), 1),
+        "breathing_s": round(draw_breath_s(rng, TRAINING), 1),
     }
 
 

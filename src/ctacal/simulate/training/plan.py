@@ -9,9 +9,9 @@ from ctacal.arrays import Floats
 from ctacal.geometry import Geometry
 from ctacal.simulate.anatomy.heart import contraction
 from ctacal.simulate.materials import Body
-from ctacal.simulate.scanner.acquisition import MOTION_STREAM
 from ctacal.simulate.scanner.motion import Motion, Timing, breathing_shift_mm, phase_weights, random_start_s
 from ctacal.simulate.scanner.slabs import slab_weights
+from ctacal.simulate.streams import Stream, generator
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
 from ctacal.simulate.training.deposits import Deposits
 from ctacal.simulate.training.description import CropDescription
@@ -53,7 +53,7 @@ class Plan:
             heart_rate_bpm=description.heart_rate_bpm, irregularity=description.irregularity,
             breathing_mm=description.breathing_mm, breathing_s=description.breathing_s,
         )  # fmt: skip
-        rng = np.random.default_rng((description.seed, MOTION_STREAM))
+        rng = generator(description.seed, Stream.SCAN_MOTION)
         timing = Timing.of(protocol, position_mm, random_start_s(motion, rng))
         shift_mm = breathing_shift_mm(motion, timing.breathing_s)
         low, high = (cache.geometry.to_patient_mm((edge, 0, 0))[2] for edge in (-0.5, cache.geometry.shape[0] - 0.5))
