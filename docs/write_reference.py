@@ -1,4 +1,4 @@
-"""Write docs/cli.md and docs/reasons.md from the code; ``tests/test_docs.py`` fails where they are out of date.
+"""Write docs/cli.md and docs/reasons.md from the code; ``tests/test_docs.py`` fails if they are out of date.
 
 python docs/write_reference.py
 """
@@ -17,7 +17,7 @@ DOCS = Path(__file__).parent
 
 
 def cli_reference() -> str:
-    """Every command's --help, as the program prints it at 100 columns."""
+    """Return the --help of every command as the program prints it at 100 columns."""
     os.environ["COLUMNS"] = "100"
     names = [[], *([name] for name in sorted(typer.main.get_command(app).commands))]  # type: ignore[attr-defined]
     pages = []
@@ -33,7 +33,7 @@ _REASONS_HEAD = """# Reason codes
 
 Written by `docs/write_reference.py` from `ctacal.errors.Code`.
 
-| code | given when |
+| code | meaning |
 | --- | --- |
 """
 _EXIT = """
@@ -42,13 +42,13 @@ Exit status: 0 all studies scored or made, 1 some refused or failed (or nothing 
 
 
 def reasons_reference() -> str:
-    """The reason codes and when each is given, from ``errors.Code``."""
+    """Return the table of reason codes with their meanings, from ``errors.Code``."""
     tree = ast.parse(Path(errors.__file__).read_text(encoding="utf-8"))
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Code").body[1:]
     rows = [
-        f"| `{assigned.targets[0].id}` | {' '.join(told.value.value.split())} |"  # type: ignore[union-attr]
-        for assigned, told in zip(body[::2], body[1::2], strict=True)
-        if isinstance(assigned, ast.Assign) and isinstance(told, ast.Expr) and isinstance(told.value, ast.Constant)
+        f"| `{assigned.targets[0].id}` | {' '.join(text.value.value.split())} |"  # type: ignore[union-attr]
+        for assigned, text in zip(body[::2], body[1::2], strict=True)
+        if isinstance(assigned, ast.Assign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
     ]
     return _REASONS_HEAD + "\n".join(rows) + "\n"
 

@@ -1,8 +1,8 @@
-"""Connected components of voxels, by *runs*: stretches of neighbouring voxels within one image row.
+"""Connected components of voxels, by *runs*: stretches of neighbouring voxels within an image row.
 
-Runs that touch in the next row, or in the next slice, are joined by a graph. A heart holds some thousand runs where the
-scan holds 17 million voxels, so the cost follows what is looked for, not the scan; and no import of scipy.ndimage,
-which takes as long as scoring a study (docs/decisions/0003-runs.md).
+Runs that touch in the next row, or in the next slice, are joined as a graph. A heart holds a few thousand runs while
+the scan holds 17 million voxels, so that the cost depends on the mask, not on the scan. It also saves the import of
+scipy.ndimage, which takes as long as scoring a study (docs/decisions/0003-runs.md).
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ Edges = tuple[Ints, Ints]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Runs:
-    """Runs of voxels of one value, in scan order, on a grid of (slices, rows, columns)."""
+    """Runs of voxels of equal value, in scan order, on a grid of (slices, rows, columns)."""
 
     begin: Ints
-    """Where each run begins in the list of voxels that it was cut from."""
+    """Index at which each run begins in the list of voxels that it was cut from."""
     first: Ints
     """Flat index of the first voxel."""
     last: Ints
@@ -31,7 +31,7 @@ class Runs:
 
     @property
     def pixels(self) -> Ints:
-        """Voxels in each run."""
+        """Number of voxels in each run."""
         return self.last - self.first + 1
 
 
@@ -47,20 +47,20 @@ class Parts:
 
     @property
     def sizes(self) -> Ints:
-        """Voxels in each part."""
+        """Number of voxels in each part."""
         return np.bincount(self.number, minlength=self.count)
 
     def mask_of(self, kept: Mask) -> Mask:
-        """A mask of the parts for which ``kept`` (one value a part) holds."""
+        """Return the mask of the parts for which ``kept`` (a value for each part) is true."""
         mask = np.zeros(int(np.prod(self.shape)), bool)
         mask[self.voxel[kept[self.number]]] = True
         return mask.reshape(self.shape)
 
 
 def parts(mask: Mask, neighbours: Literal[4, 6, 8]) -> Parts:
-    """The connected parts of a mask, (slices, rows, columns) or a single slice.
+    """Find the connected parts of a mask of (slices, rows, columns) or of a single slice.
 
-    4 or 8 neighbours connect within each slice alone; 6 are those 4 and the voxels above and below.
+    4 or 8 neighbours connect voxels within each slice only; 6 are those 4 and the voxels above and below.
     """
     rows, columns = mask.shape[-2:]
     voxel = np.flatnonzero(mask)
@@ -73,7 +73,7 @@ def parts(mask: Mask, neighbours: Literal[4, 6, 8]) -> Parts:
 
 
 def cut_runs(voxel: Ints, shape: tuple[int, int, int], value: NDArray[np.uint8] | None = None) -> Runs:
-    """Cut voxels (flat indices in scan order) into runs, where ``value`` changes too."""
+    """Cut voxels (flat indices in scan order) into runs, also between voxels of different ``value``."""
     starts = np.ones(len(voxel), bool)
     starts[1:] = (np.diff(voxel) != 1) | (voxel[1:] % shape[2] == 0)
     if value is not None:
@@ -84,17 +84,17 @@ def cut_runs(voxel: Ints, shape: tuple[int, int, int], value: NDArray[np.uint8] 
 
 
 def abutting(runs: Runs) -> Edges:
-    """Pairs of runs that follow each other in a row without a gap: they differ in value."""
+    """Return the pairs of runs that follow each other in a row without a gap; they differ in value."""
     meets = (runs.last[:-1] + 1 == runs.first[1:]) & (runs.first[1:] % runs.shape[2] != 0)
     a = np.flatnonzero(meets)
     return a, a + 1
 
 
 def touching(runs: Runs, step: tuple[int, int], *, reach: int) -> Edges:
-    """Pairs of runs that touch when the first is moved by ``step`` = (slices, rows).
+    """Return the pairs of runs that touch when the first is moved by ``step`` = (slices, rows).
 
-    ``reach`` widens the moved run by so many pixels on both sides: 1 for diagonal neighbours. Runs are in scan order,
-    so the partners of a run are a range, found by two binary searches.
+    ``reach`` widens the moved run by this many pixels on both sides: 1 for diagonal neighbours. Runs are in scan order,
+    so that the partners of a run form a range, which two binary searches find.
     """
     _, rows, columns = runs.shape
     row = runs.first // columns
@@ -111,15 +111,16 @@ def touching(runs: Runs, step: tuple[int, int], *, reach: int) -> Edges:
 
 
 def merged(*edges: Edges) -> Edges:
-    """All edges in one list."""
+    """Concatenate lists of edges."""
     return np.concatenate([a for a, _ in edges]), np.concatenate([b for _, b in edges])
 
 
 def join(n: int, edges: Edges) -> Ints:
-    """The component of each of n nodes, numbered from 0 by their first node.
+    """Return the component of each of n nodes, numbered from 0 in the order of their first nodes.
 
-    Each round hangs every root that has a lower neighbour under the lowest, then shortens all paths to their end: the
-    roots halve at least, so some ten rounds join a million nodes (Shiloach Y, Vishkin U, J Algorithms 1982;3:57-67).
+    Each round attaches every root that has a lower neighbour to the lowest, then shortens all paths to their end. The
+    number of roots halves at least, so that about ten rounds join a million nodes (Shiloach Y, Vishkin U, J Algorithms
+    1982;3:57-67).
     """
     root = np.arange(n)
     a, b = edges

@@ -3,7 +3,7 @@
 The exception tree::
 
     CtacalError
-     +- UsageError          the caller asked for something that cannot be (exit status 2)
+     +- UsageError          the caller's request is impossible (exit status 2)
      +- Refusal             this study, series or file cannot be scored; carries a Reason (exit status 1)
 
 A refused study is a *result with a reason*, never a crash: :func:`ctacal.study.score_study` turns a ``Refusal`` into a
@@ -15,27 +15,27 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Stable, machine-readable reason codes; the text beside each says when it is given."""
+    """Stable, machine-readable reason codes; the text below each says when it is given."""
 
     # The input cannot be read.
     FILE_UNREADABLE = "FILE_UNREADABLE"
     """A file that claims to be DICOM is corrupt or truncated."""
     TOO_LARGE = "TOO_LARGE"
-    """Rows x Columns x Frames, or a compressed stream, would need more memory than is allowed."""
+    """The images, or a compressed stream, would need more memory than is allowed."""
     PIXELS_UNREADABLE = "PIXELS_UNREADABLE"
-    """The pixel data are missing, truncated, of an unsupported transfer syntax or do not fit the header."""
+    """The pixel data are missing, truncated, in an unsupported transfer syntax, or do not fit the header."""
     INTERNAL_ERROR = "INTERNAL_ERROR"
-    """A defect in ctacal itself; the log holds the traceback."""
+    """A defect in ctacal itself; the traceback is in the log."""
 
     # The study holds nothing that can be scored.
     NO_CT_SERIES = "NO_CT_SERIES"
     """The study has no CT image series."""
     NO_SCORABLE_SERIES = "NO_SCORABLE_SERIES"
-    """The study has CT series, each unfit for its own reason."""
+    """The study has CT series, but each of them is unfit for a reason of its own."""
     SERIES_NOT_FOUND = "SERIES_NOT_FOUND"
-    """The series that was asked for is not in the study."""
+    """The requested series is not in the study."""
     MIXED_PATIENTS = "MIXED_PATIENTS"
-    """One StudyInstanceUID holds images of several patients."""
+    """Images of several patients share a StudyInstanceUID."""
 
     # A series is not an axial CT in Hounsfield units.
     NOT_CT = "NOT_CT"
@@ -43,106 +43,106 @@ class Code(StrEnum):
     LOCALIZER = "LOCALIZER"
     """The series is a localizer (scout, topogram, surview)."""
     NOT_AXIAL = "NOT_AXIAL"
-    """The slices are more than 30 degrees off the axial plane."""
+    """The slices are tilted by more than 30 degrees from the axial plane."""
     SECONDARY_CAPTURE = "SECONDARY_CAPTURE"
-    """Colour, 8-bit or screen-saved images, not CT values."""
+    """The images are in colour, 8-bit or saved screens, not CT values."""
     MU_MAP = "MU_MAP"
-    """An attenuation map (cm-1), not a CT in Hounsfield units."""
+    """The series is an attenuation map (cm-1), not a CT in Hounsfield units."""
     NO_RESCALE = "NO_RESCALE"
-    """Rescale Slope / Intercept are missing and the values do not prove to be Hounsfield units."""
+    """Rescale Slope / Intercept are missing, and the values do not look like Hounsfield units."""
     NOT_HU = "NOT_HU"
-    """The rescaled values hold no air or no soft tissue where Hounsfield units have them."""
+    """The rescaled values contain no air or no soft tissue in the usual ranges of Hounsfield units."""
     HU_OUT_OF_RANGE = "HU_OUT_OF_RANGE"
-    """Values far above any metal: the padding or the pixel sign is declared wrongly."""
+    """Values lie far above any metal: the header declares padding or the pixels' sign wrongly."""
     CONTRAST_GIVEN = "CONTRAST_GIVEN"
-    """A contrast agent is named: enhanced blood would count as calcium."""
+    """The header names a contrast agent: enhanced blood would count as calcium."""
 
     # The slices do not make one regular volume.
     NO_GEOMETRY = "NO_GEOMETRY"
-    """Image Position / Orientation (Patient) or Pixel Spacing is missing or meaningless."""
+    """Image Position (Patient), Image Orientation (Patient) or Pixel Spacing is missing or meaningless."""
     TOO_FEW_SLICES = "TOO_FEW_SLICES"
-    """Fewer slices than a volume needs."""
+    """There are fewer slices than a volume needs."""
     MISSING_SLICE = "MISSING_SLICE"
-    """There is a gap between slices."""
+    """One or more slices are missing."""
     MIXED_SPACING = "MIXED_SPACING"
     """The distance between slices changes along the series."""
     SHIFTED_SLICE = "SHIFTED_SLICE"
-    """A slice is displaced in plane against its neighbours."""
+    """A slice is shifted in plane against its neighbours."""
     GANTRY_TILT = "GANTRY_TILT"
     """The stack is sheared by a gantry tilt."""
     DUPLICATE_SLICE = "DUPLICATE_SLICE"
     """Two different images lie at the same position."""
     INCONSISTENT_SLICE = "INCONSISTENT_SLICE"
-    """A slice's content does not fit its neighbours: corrupted pixel data."""
+    """The content of a slice does not fit its neighbours: its pixel data are corrupted."""
 
     # The given labels do not fit.
     LABELS_UNREADABLE = "LABELS_UNREADABLE"
-    """The label map cannot be read or holds values that are no calcium label."""
+    """The label map cannot be read, or holds values that are not calcium labels."""
     LABELS_MISMATCH = "LABELS_MISMATCH"
     """The label map's grid is not the scan's grid."""
 
     # The score cannot be computed.
     HEART_NOT_FOUND = "HEART_NOT_FOUND"
-    """No heart region between two lungs was found."""
+    """No heart was found between two lungs."""
     KVP_UNKNOWN = "KVP_UNKNOWN"
-    """A tube-voltage-adapted rule was asked for, and the header has no usable KVP."""
+    """The scoring rule depends on the tube voltage, and the header has no usable KVP."""
 
     # Scored, with a warning.
     NOT_MARKED_CTAC = "NOT_MARKED_CTAC"
     """Nothing in the headers says that this CT was acquired for attenuation correction."""
     SEVERAL_CANDIDATES = "SEVERAL_CANDIDATES"
-    """Several series fit equally well; the result names the one taken and the others."""
+    """Several series fit equally well; the message names the chosen series and the others."""
     GATED_CALCIUM_SCAN = "GATED_CALCIUM_SCAN"
-    """A dedicated (gated) calcium-score CT, not a CTAC."""
+    """The series is a dedicated (gated) calcium-score CT, not a CTAC."""
     SLICES_INTERPOLATED = "SLICES_INTERPOLATED"
-    """Missing slices were interpolated on request."""
+    """Missing slices were interpolated, on request."""
     TILT_RESAMPLED = "TILT_RESAMPLED"
-    """The gantry tilt was resampled away on request."""
+    """The gantry tilt was resampled away, on request."""
     DUPLICATES_DROPPED = "DUPLICATES_DROPPED"
-    """The same image was there more than once; one copy was used."""
+    """Some images were present more than once; one copy of each was used."""
     LOCALIZERS_DROPPED = "LOCALIZERS_DROPPED"
     """Localizer images inside the series were left out."""
     SERIES_SPLIT = "SERIES_SPLIT"
     """One SeriesInstanceUID held several reconstructions, by matrix, kernel, orientation, image type or acquisition."""
     RESCALE_ASSUMED = "RESCALE_ASSUMED"
-    """No Rescale Slope / Intercept, but air and soft tissue prove that the stored values are Hounsfield units."""
+    """Rescale Slope / Intercept are missing, but air and soft tissue show that the values are Hounsfield units."""
     KVP_NOT_120 = "KVP_NOT_120"
-    """Calcium reads brighter below and darker above 120 kVp; the thresholds of the rule are for 120 kVp."""
+    """The rule's thresholds hold for 120 kVp; calcium is brighter at a lower and darker at a higher tube voltage."""
     THICK_SLICES = "THICK_SLICES"
-    """Slices thicker than 5 mm lose small lesions."""
+    """The slices are thicker than 5 mm: small lesions may be missed."""
     HIGH_NOISE = "HIGH_NOISE"
     """Noise reaches the calcium threshold: false lesions are likely."""
     SHARP_KERNEL = "SHARP_KERNEL"
-    """An edge-enhancing kernel raises noise and edges above the threshold."""
+    """The kernel enhances edges: noise and edges can exceed the threshold."""
     HEART_CUT_OFF = "HEART_CUT_OFF"
     """The heart reaches the first or the last slice: part of it may lie outside the scan."""
     CONTRAST_SEEN = "CONTRAST_SEEN"
-    """The heart's inside is far brighter than unenhanced blood: contrast medium counts as calcium."""
+    """The inside of the heart is far brighter than unenhanced blood: contrast medium counts as calcium."""
     METAL_SEEN = "METAL_SEEN"
-    """There is metal in or beside the heart: it and its streaks can count as calcium or hide it."""
+    """There is metal in or near the heart: the metal and its streaks can count as calcium or hide it."""
     MOTION_SEEN = "MOTION_SEEN"
-    """The heart's border is more smeared or doubled than in the training scans: lesions may be missed or doubled."""
+    """The heart's border is more blurred or doubled than in the training scans: lesions may be missed or doubled."""
     NOISE_UNLIKE_TRAINING = "NOISE_UNLIKE_TRAINING"
-    """The noise lies outside of what the networks were trained on."""
+    """The noise lies outside the range of the training scans."""
     KERNEL_UNLIKE_TRAINING = "KERNEL_UNLIKE_TRAINING"
-    """The grain of the noise, which the kernel makes, lies outside of what the networks were trained on."""
+    """The texture of the noise, which depends on the kernel, lies outside the range of the training scans."""
     SLICES_UNLIKE_TRAINING = "SLICES_UNLIKE_TRAINING"
-    """The spacing of the slices, or their overlap, lies outside of what the networks were trained on."""
+    """The slice spacing, or the overlap of slices, lies outside the range of the training scans."""
     PIXELS_UNLIKE_TRAINING = "PIXELS_UNLIKE_TRAINING"
-    """The size of the pixels lies outside of what the networks were trained on."""
+    """The pixel size lies outside the range of the training scans."""
     FIELD_UNLIKE_TRAINING = "FIELD_UNLIKE_TRAINING"
-    """The field of view lies outside of what the networks were trained on."""
+    """The field of view lies outside the range of the training scans."""
     BLOOD_UNLIKE_TRAINING = "BLOOD_UNLIKE_TRAINING"
-    """The heart's inside is darker or brighter than in the training scans: the CT values may be off."""
+    """The inside of the heart is darker or brighter than in the training scans: the CT values may be wrong."""
     OUTPUT_NOT_WRITTEN = "OUTPUT_NOT_WRITTEN"
-    """The score stands, but what the headers hold makes no valid object of a kind that was asked for."""
+    """The score is valid, but a requested output could not be made from the values in the headers."""
     SERIES_UNREADABLE = "SERIES_UNREADABLE"
-    """Files of this study could not be read; they may belong to the series that was scored."""
+    """Files in the study's folder could not be read; they may belong to the scored series."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a study was refused or needs care: a stable code, and one line for a person.
+    """Why a study was refused or needs care: a stable code, and a line for people to read.
 
     >>> str(Reason(Code.MISSING_SLICE, "no slice between z = 12.0 and 18.0 mm"))
     'MISSING_SLICE: no slice between z = 12.0 and 18.0 mm'
@@ -156,11 +156,11 @@ class Reason:
 
 
 class CtacalError(Exception):
-    """The root of every error that ctacal raises on purpose."""
+    """The root of all errors that ctacal raises on purpose."""
 
 
 class UsageError(CtacalError):
-    """The caller asked for something that cannot be: an unknown rule, a path that does not exist."""
+    """The caller's request is impossible: an unknown rule, a path that does not exist."""
 
 
 class Refusal(CtacalError):

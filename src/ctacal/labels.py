@@ -1,12 +1,12 @@
-"""``LabelMap``: which voxels are calcium, and of which vessel."""
+"""``LabelMap``: the voxels that are calcium, and the vessel of each."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctacal.arrays import Bytes
 from ctacal.geometry import Geometry
 from ctacal.volume import save_nifti
 
@@ -23,13 +23,13 @@ class Calcium(IntEnum):
     RCA = 4
     """Right coronary artery."""
     CORONARY = 5
-    """A coronary artery, but nobody said which."""
+    """A coronary artery of unknown name."""
     OTHER = 6
     """Calcium that is not coronary: aortic wall, valve, annulus, node; never counted."""
 
     @property
     def is_coronary(self) -> bool:
-        """Whether it counts towards the score."""
+        """Whether calcium of this label counts towards the score."""
         return self is not Calcium.OTHER
 
 
@@ -39,9 +39,9 @@ NAMED_VESSELS: tuple[Calcium, ...] = (Calcium.LM, Calcium.LAD, Calcium.LCX, Calc
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LabelMap:
-    """``Calcium`` values per voxel, (slices, rows, columns) uint8, with their place in the patient."""
+    """``Calcium`` values of the voxels, (slices, rows, columns) uint8, with their geometry."""
 
-    labels: NDArray[np.uint8]
+    labels: Bytes
     geometry: Geometry
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""``Lesions``: the calcified components of a label map, slice by slice and joined into lesions."""
+"""``Lesions``: the calcified components of a label map in each slice, and the lesions that they form."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +14,10 @@ from ctacal.volume import Volume, require_same_grid
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Lesions:
-    """Slice components (each the calcium that hangs together within one slice) as columns, sorted by slice.
+    """The components (calcium that is connected within a slice) as columns of a table, sorted by slice.
 
-    ``lesion`` numbers, from 0, the three-dimensional lesion (26-connected, one label) each component belongs to.
+    ``lesion`` is the number, from 0, of the three-dimensional lesion (26-connected, of one label) that a component
+    belongs to.
     """
 
     label: Ints
@@ -45,7 +46,7 @@ class Lesions:
 
     @property
     def lesion_peak_hu(self) -> Floats:
-        """Peak over the whole lesion that each component belongs to."""
+        """Peak of the whole lesion that each component belongs to."""
         peak = np.full(self.lesion.max(initial=-1) + 1, -np.inf)
         np.maximum.at(peak, self.lesion, self.peak_hu)
         return peak[self.lesion]
@@ -61,11 +62,11 @@ def find_lesions(
 ) -> Lesions:
     """Find the connected components of labelled voxels at or above ``threshold_hu`` in each slice.
 
-    ``connectivity`` is 4 or 8 neighbours in plane. A component that spans several coronary labels belongs to the one
-    that holds most of its voxels (ties: the lower label), so that the score does not depend on where a vessel ends and
-    the next begins; ``split_vessels`` cuts it there instead. Coronary and other calcium are always cut apart.
+    ``connectivity`` is 4 or 8 neighbours in plane. A component that spans several coronary labels gets the label of
+    most of its voxels (ties: the lower label), so that the score does not depend on the exact border between two
+    vessels; ``split_vessels`` cuts it at the border instead. Coronary and other calcium are always separated.
 
-    Raises ``ValueError`` for another connectivity, ``Refusal`` (``LABELS_MISMATCH``) where the grids differ.
+    Raises ``ValueError`` for another connectivity, ``Refusal`` (``LABELS_MISMATCH``) if the grids differ.
     """
     if connectivity not in (4, 8):
         raise ValueError(f"connectivity must be 4 or 8 neighbours in plane, got {connectivity}")
@@ -84,7 +85,7 @@ def find_lesions(
 
 
 def _calcium_voxels(volume: Volume, labels: LabelMap, threshold_hu: float) -> Ints:
-    """Flat indices of the labelled voxels at or above the threshold, in scan order."""
+    """Return the flat indices of the labelled voxels at or above the threshold, in scan order."""
     hu = volume.hu
     threshold: Any = np.ceil(threshold_hu) if hu.dtype == np.int16 else threshold_hu
     bright = np.flatnonzero(hu >= hu.dtype.type(threshold))
@@ -92,13 +93,13 @@ def _calcium_voxels(volume: Volume, labels: LabelMap, threshold_hu: float) -> In
 
 
 def _alike(edges: Edges, group: Ints) -> Edges:
-    """The edges within one group: runs of different groups never touch."""
+    """Return the edges within a group: runs of different groups are never joined."""
     same = group[edges[0]] == group[edges[1]]
     return edges[0][same], edges[1][same]
 
 
 def _majority(component: Ints, run_label: Ints, pixels: Ints) -> Ints:
-    """The label that most voxels of each component carry; the lower one of equals."""
+    """Return the label of most voxels of each component; the lower label in a tie."""
     n_labels = int(max(Calcium)) + 1
     ballots = component * n_labels + run_label
     votes = np.bincount(ballots, pixels, minlength=(component.max(initial=-1) + 1) * n_labels)
@@ -106,7 +107,7 @@ def _majority(component: Ints, run_label: Ints, pixels: Ints) -> Ints:
 
 
 def _measure(volume: Volume, voxel: Ints, runs: Runs, component: Ints, label: Ints, lesion: Ints) -> Lesions:
-    """Sum up each component's runs."""
+    """Measure each component by summing over its runs."""
     n = len(label)
     hu = volume.hu.ravel()[voxel].astype(np.float64)
     run_sum, run_peak = (ufunc.reduceat(hu, runs.begin) if runs.begin.size else hu for ufunc in (np.add, np.maximum))

@@ -1,7 +1,7 @@
 """``Scores``: Agatston, volume, mass and risk category of the lesions, under a stated ``ScoringRule``.
 
-Peers differ in every choice below and their users complain of it; here each choice is a field, is written to every
-result, and has a test.
+Other programs differ in every choice below, and their users complain about it; here each choice is a field, is written
+to every result, and has a test.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ctacal.arrays import Floats
+from ctacal.arrays import Floats, Mask
 from ctacal.categories import five_class_category, risk_category
 from ctacal.errors import Code, Refusal, UsageError
 from ctacal.fields import read_toml
@@ -21,13 +21,13 @@ from ctacal.lesion import Lesions, find_lesions
 from ctacal.volume import Volume
 
 REFERENCE_SLICE_MM = 3.0
-"""The slice spacing of the electron-beam scans that the Agatston score was defined on (Agatston 1990)."""
+"""Slice spacing of the electron-beam scans on which the Agatston score was defined (Agatston 1990)."""
 
 KVP_TOLERANCE = 2.5
-"""A header's tube voltage within this of a tabulated one takes its thresholds."""
+"""Largest difference between the header's tube voltage and the tabulated one whose thresholds are used."""
 
 _AREA_ROUNDING_MM2 = 1e-6
-"""Pixel spacings are decimal strings: an area that is 1 mm2 but for rounding is 1 mm2."""
+"""Tolerance of areas: pixel spacings are decimal strings, and an area of 1 mm2 but for rounding is 1 mm2."""
 
 
 _CHOICES: Mapping[str, tuple[object, ...]] = MappingProxyType(
@@ -43,7 +43,7 @@ _CHOICES: Mapping[str, tuple[object, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringRule:
-    """Every choice that the score depends on.
+    """All choices that the score depends on.
 
     >>> ScoringRule(name="mine", source="this line", min_area_mm2=0.0).threshold_hu
     130.0
@@ -53,26 +53,26 @@ class ScoringRule:
     source: str
     """The paper that the rule follows."""
     threshold_hu: float = 130.0
-    """Calcium is at or above this (Agatston 1990)."""
+    """Lowest CT value of calcium (Agatston 1990)."""
     density_steps_hu: tuple[float, ...] = (130.0, 200.0, 300.0, 400.0)
-    """A component whose peak reaches step k (from 1) weighs k (Agatston 1990)."""
+    """A component whose peak reaches the k-th step has the density weight k (Agatston 1990)."""
     connectivity: Literal[4, 8] = 8
-    """Neighbours in plane."""
+    """Number of neighbours in plane that are connected with a pixel."""
     min_area_mm2: float = 1.0
-    """Components of a smaller area score nothing (Agatston 1990: at least 1 mm2)."""
+    """Components with a smaller area are not scored (Agatston 1990: at least 1 mm2)."""
     min_pixels: int = 1
-    """Components of fewer pixels score nothing."""
+    """Components with fewer pixels are not scored."""
     density_from: Literal["slice_component", "lesion"] = "slice_component"
-    """Whose peak gives the density weight: the component's own (Agatston 1990), or the whole 3-D lesion's."""
+    """The peak that gives the density weight: the component's own (Agatston 1990), or that of the whole 3-D lesion."""
     slice_weight: Literal["spacing_over_3mm", "none"] = "spacing_over_3mm"
-    """Whether the sum is scaled to 3 mm slices: by slice *spacing* (never thickness), so that overlap counts once."""
+    """Whether the sum is scaled to 3 mm slices, by slice *spacing* (never thickness), so that overlap counts once."""
     volume_of: Literal["all_components", "scored_components"] = "scored_components"
-    """Whether volume and mass count components below the floor of area and pixels too; the published scores of the
-    QRM phantom (tests/test_phantom_scan.py) leave them out."""
+    """Whether volume and mass include components below the minimum area and number of pixels; the published scores of
+    the QRM phantom (tests/test_phantom_scan.py) do not."""
     vessel_of_component: Literal["majority", "split"] = "majority"
-    """What happens where two vessels' labels touch: one vessel takes the component, or it is cut there."""
+    """How a component with the labels of two vessels is counted: for the vessel of most voxels, or split."""
     kvp_factors: tuple[tuple[float, float], ...] = ()
-    """(kVp, factor) pairs that multiply threshold and steps; empty: the same at every tube voltage."""
+    """(kVp, factor) pairs: the factor multiplies threshold and steps. Empty: the same at every tube voltage."""
 
     def __post_init__(self) -> None:
         if list(self.density_steps_hu) != sorted(set(self.density_steps_hu)) or not self.density_steps_hu:
@@ -86,9 +86,9 @@ class ScoringRule:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
 
     def at_kvp(self, kvp: float | None) -> "ScoringRule":
-        """The rule with the thresholds that hold at the scan's tube voltage.
+        """Return the rule with its thresholds at the scan's tube voltage.
 
-        Raises ``Refusal`` (``KVP_UNKNOWN``) where the rule depends on a voltage that is missing or not tabulated.
+        Raises ``Refusal`` (``KVP_UNKNOWN``) if the rule depends on the voltage and it is missing or not tabulated.
         """
         if not self.kvp_factors:
             return self
@@ -97,12 +97,12 @@ class ScoringRule:
                 steps = tuple(round(step * factor, 1) for step in self.density_steps_hu)
                 return replace(self, threshold_hu=round(self.threshold_hu * factor, 1), density_steps_hu=steps)
         known = ", ".join(f"{tabulated:g}" for tabulated, _ in self.kvp_factors)
-        raise Refusal(
-            Code.KVP_UNKNOWN, f"rule {self.name} knows {known} kVp, the header says {kvp}; choose another rule (--rule)"
-        )
+        found = "no tube voltage" if kvp is None else f"{kvp:g} kVp"
+        message = f"rule {self.name} holds for {known} kVp; the header gives {found}; choose another rule (--rule)"
+        raise Refusal(Code.KVP_UNKNOWN, message)
 
     def to_json(self) -> dict[str, Any]:
-        """Every choice, for the result file."""
+        """Return all choices, for the result file."""
         return asdict(self)
 
 
@@ -111,14 +111,14 @@ AGATSTON_1990 = ScoringRule(
     source="Agatston AS et al., J Am Coll Cardiol 1990;15:827-832",
     slice_weight="none",
 )
-"""The score as first defined, on contiguous 3 mm slices: no correction for another spacing."""
+"""The score as first defined, on contiguous 3 mm slices, without correction for another spacing."""
 
 SCCT_2016 = ScoringRule(
     name="scct2016",
     source="Agatston 1990, scaled to 3 mm slices; reported on non-gated chest CT as the SCCT/STR guideline asks "
     "(Hecht HS et al., J Cardiovasc Comput Tomogr 2017;11:74-84)",
 )
-"""The default: Agatston's rule, the sum scaled by slice spacing / 3 mm."""
+"""The default: Agatston's rule, with the sum multiplied by slice spacing / 3 mm."""
 
 KVP_ADAPTED = replace(
     SCCT_2016,
@@ -131,7 +131,7 @@ KVP_ADAPTED = replace(
         (120.0, 1.00), (130.0, 0.95), (135.0, 0.93), (140.0, 0.91),
     ),
 )  # fmt: skip
-"""For scans at another tube voltage than 120 kVp; computed from spectra, not yet validated in patients."""
+"""For scans at tube voltages other than 120 kVp; computed from spectra, not yet validated in patients."""
 
 RULES: Mapping[str, ScoringRule] = MappingProxyType(
     {rule.name: rule for rule in (SCCT_2016, AGATSTON_1990, KVP_ADAPTED)}
@@ -153,18 +153,18 @@ def named_rule(name: str) -> ScoringRule:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One quantity: the coronary total, and each label's part of it (other calcium apart, never in the total)."""
+    """A quantity: its coronary total, the part of each vessel, and that of other calcium, which is not in the total."""
 
     total: float
     per_vessel: Mapping[str, float]
-    """Keyed by ``Calcium`` name; the coronary ones sum to ``total``."""
+    """By the name of the coronary ``Calcium`` label; they add up to ``total``."""
     other: float
-    """The same quantity of calcium that is not coronary."""
+    """The quantity for calcium that is not coronary."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a scan's coronary calcium comes to under one rule."""
+    """Scores and categories of a scan's coronary calcium under a rule."""
 
     agatston: Tally
     volume_mm3: Tally
@@ -201,7 +201,7 @@ def score_lesions(lesions: Lesions, rule: ScoringRule, *, mass_calibration: floa
 def score_label_map(
     volume: Volume, labels: LabelMap, rule: ScoringRule = SCCT_2016, *, mass_calibration: float | None = None
 ) -> tuple[Lesions, Scores]:
-    """Lesions and scores of a label map on a volume, with the lesion-defining choices taken from the rule."""
+    """Find and score the lesions of a label map on a volume; the rule also defines what a lesion is."""
     lesions = find_lesions(
         volume,
         labels,
@@ -213,14 +213,15 @@ def score_label_map(
 
 
 def component_agatston(lesions: Lesions, rule: ScoringRule) -> Floats:
-    """Each slice component's part of the Agatston score (Agatston 1990): area x density weight x slice weight."""
+    """Return each component's part of the Agatston score (Agatston 1990): area x density weight x slice weight."""
     peak_hu = lesions.peak_hu if rule.density_from == "slice_component" else lesions.lesion_peak_hu
     weight = np.searchsorted(rule.density_steps_hu, peak_hu, side="right")
     slices = lesions.geometry.slice_spacing_mm / REFERENCE_SLICE_MM if rule.slice_weight == "spacing_over_3mm" else 1.0
     return np.where(_reaches_floor(lesions, rule), lesions.area_mm2 * weight * slices, 0.0)
 
 
-def _reaches_floor(lesions: Lesions, rule: ScoringRule) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _reaches_floor(lesions: Lesions, rule: ScoringRule) -> Mask:
+    """Whether each component has the minimum area and number of pixels."""
     area_is_enough = lesions.area_mm2 >= rule.min_area_mm2 - _AREA_ROUNDING_MM2
     return np.asarray(area_is_enough & (lesions.pixels >= rule.min_pixels))
 
@@ -232,10 +233,9 @@ def _tally(lesions: Lesions, quantity: Floats) -> Tally:
 
 
 def cac_drs(agatston: Tally) -> str:
-    """CAC-DRS of the Agatston score: A0, A1 (1-99), A2 (100-299), A3 (>= 300), and N, the number of vessels.
+    """Return CAC-DRS of the Agatston score: A0, A1 (1-99), A2 (100-299), A3 (>= 300), and N, the number of vessels.
 
-    Hecht HS et al., J Cardiovasc Comput Tomogr 2018;12:185-191. The vessel part is left out where some calcium's
-    vessel is not known.
+    Hecht HS et al., J Cardiovasc Comput Tomogr 2018;12:185-191. N is left out if the vessel of some calcium is unknown.
 
     >>> cac_drs(Tally(120.0, {"LM": 0.0, "LAD": 100.0, "LCX": 0.0, "RCA": 20.0, "CORONARY": 0.0}, 0.0))
     'A2/N2'

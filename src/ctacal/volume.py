@@ -1,4 +1,4 @@
-"""``Volume``: Hounsfield units with their place in the patient; reorient, crop, resample, NIfTI."""
+"""``Volume``: Hounsfield units with their geometry; reorient, crop, resample, read and write NIfTI."""
 
 import math
 import zlib
@@ -9,21 +9,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.arrays import HUArray
+from ctacal.arrays import Box, Floats, HUArray
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
 
 _DAMAGED = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, TypeError, ValueError, zlib.error)
-"""What nibabel raises for a damaged file."""
+"""The exceptions that nibabel raises for a damaged file."""
 
 AIR_HU = -1000
-"""What lies outside of a volume when it is resampled."""
+"""Value of voxels outside a volume that is resampled."""
 
 MAX_VOXELS = 2**28
-"""1,024 slices of 512 x 512: more than any chest or whole-body CTAC; 0.5 GB as int16."""
+"""Largest number of voxels: 1,024 slices of 512 x 512, more than any chest or whole-body CTAC; 0.5 GB as int16."""
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""NIfTI's patient frame points right and anterior where DICOM's points left and posterior."""
+"""NIfTI's patient frame points to the right and anterior, DICOM's to the left and posterior."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -39,17 +39,17 @@ class Volume:
         if self.hu.shape != self.geometry.shape:
             raise ValueError(f"hu has shape {self.hu.shape}, its geometry says {self.geometry.shape}")
 
-    def crop(self, slices: tuple[slice, slice, slice]) -> "Volume":
-        """The part ``hu[slices]`` (a view), with its place in the patient."""
+    def crop(self, slices: Box) -> "Volume":
+        """Return the part ``hu[slices]`` (a view) with its geometry."""
         return Volume(self.hu[slices], self.geometry.crop(slices))
 
     def canonical(self) -> "Volume":
-        """The same voxels with slices to the head, rows to posterior, columns to the left: flips, no interpolation."""
+        """Return the same voxels with slices to the head, rows to posterior, columns to the left, by flips alone."""
         hu, geometry = reoriented(self.hu, self.geometry, CANONICAL_DIRECTIONS)
         return Volume(hu, geometry)
 
     def resample(self, grid: Geometry, *, order: Literal[0, 1, 2, 3] = 1, fill_hu: float = AIR_HU) -> "Volume":
-        """Values at the voxel centres of ``grid`` by spline interpolation of ``order`` (1: linear), as float32."""
+        """Interpolate the volume at the voxel centres of ``grid`` by splines of ``order`` (1: linear), as float32."""
         from scipy import ndimage
 
         index_map = np.linalg.inv(self.geometry.affine) @ grid.affine
@@ -73,15 +73,15 @@ class Volume:
 
     @classmethod
     def from_nifti(cls, path: Path) -> "Volume":
-        """Read a NIfTI file of Hounsfield units; the array comes back in canonical orientation."""
+        """Read a NIfTI file of Hounsfield units in canonical orientation."""
         array, geometry = load_nifti(path)
         exact = np.issubdtype(array.dtype, np.integer) and np.iinfo(np.int16).min <= array.min() <= array.max() <= 32767
         hu: HUArray = array.astype(np.int16) if exact else array.astype(np.float32)
         return cls(hu, geometry).canonical()
 
 
-def reoriented(array: NDArray[Any], geometry: Geometry, directions: NDArray[np.float64]) -> tuple[Any, Geometry]:
-    """Flip and transpose an array of any kind, and its grid, so that the axes lie nearest to ``directions``."""
+def reoriented(array: NDArray[Any], geometry: Geometry, directions: Floats) -> tuple[Any, Geometry]:
+    """Flip and transpose an array of any kind, and its grid, so that its axes lie nearest to ``directions``."""
     order, signs = geometry.axes_to(directions)
     flips = (slice(None, None, signs[0]), slice(None, None, signs[1]), slice(None, None, signs[2]))
     turned = geometry.transpose(order).crop(flips)
@@ -101,7 +101,7 @@ def save_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
 def load_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
     """Read a 3-D NIfTI file as a (slice, row, column) array with its grid.
 
-    Raises ``ValueError`` where the file is no 3-D NIfTI.
+    Raises ``ValueError`` if the file is not a 3-D NIfTI.
     """
     import nibabel as nib
 
@@ -119,11 +119,11 @@ def load_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
     return array.T, Geometry((slices, rows, columns), _LPS_TO_RAS @ image.affine[:, [2, 1, 0, 3]])
 
 
-def require_same_grid(volume: Volume, geometry: Geometry, what: str) -> None:
-    """Refuse (``LABELS_MISMATCH``) what does not lie on the volume's voxels."""
+def require_same_grid(volume: Volume, geometry: Geometry, name: str) -> None:
+    """Raise ``Refusal`` (``LABELS_MISMATCH``) if a geometry is not the volume's; ``name`` says whose it is."""
     if not volume.geometry.same_grid(geometry):
         raise Refusal(
             Code.LABELS_MISMATCH,
-            f"{what}: its grid {geometry.shape} is not the scan's {volume.geometry.shape}, or lies elsewhere; "
-            "draw the labels on the series that is scored",
+            f"{name}: its grid {geometry.shape} is not the scan's {volume.geometry.shape}, or lies elsewhere; "
+            "draw the labels on the scored series",
         )
