@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from ctacal.categories import CATEGORY_KEYS
 from ctacal.cli import accuracy
 from ctacal.cli.app import app
 from ctacal.errors import UsageError
+from ctacal.evaluate.accuracy import card_text
+from ctacal.evaluate.accuracy.contenders import Contender
 from ctacal.evaluate.accuracy.figures import FIGURES, difference, kind_found, scored
-from ctacal.evaluate.accuracy.model_card import Contender, write_card
+from ctacal.evaluate.accuracy.model_card import write_card
 from ctacal.evaluate.accuracy.real_scans import RealScan, read_real_scans
-from ctacal.evaluate.accuracy.reliability import draw_reliability, reliability
+from ctacal.evaluate.accuracy.reliability_diagram import draw_reliability, reliability
 from ctacal.evaluate.accuracy.results import COLUMNS, NO_DEPOSIT, NUMBERS, VESSELS, Row, read_results, write_results
 from ctacal.statistics.agreement import bootstrap_kappa, risk_categories
 from ctacal.statistics.estimate import proportion
@@ -73,7 +76,7 @@ def made_up() -> list[Row]:
         counted = {"kinds_counted": f"sternal_wire:{number + 1}.0 {NO_DEPOSIT}:1.5"} if number % 6 == 0 else {}
         guess = np.full(4, 0.04)
         guess[risk_categories([true])[0]] = 0.88
-        told = dict(zip(("p_0", "p_1_100", "p_101_400", "p_400"), guess.tolist(), strict=True))
+        told = dict(zip(CATEGORY_KEYS, guess.tolist(), strict=True))
         rows += [
             line(OURS, number, true, true * 1.02, **wire, **told),
             line(PUBLISHED, number, true, 0.0 if true < 60 else true * 0.9, **wire),
@@ -117,7 +120,7 @@ def test_kappa_is_that_of_the_lines(tmp_path: Path) -> None:
     assert cells(card, "studies scored")[2:5] == ["120", "120", "108"]
     assert cells(card, "refused or failed")[2:5] == ["0", "0", "12"]
     assert "120 studies of 30 patients" in card
-    exact, of_all = cells(card, "exact agreement"), cells(card, "the same, refused or failed counted as wrong")
+    exact, of_all = cells(card, "exact agreement"), cells(card, "exact agreement, refused or failed counted as wrong")
     assert exact[2].split(" ")[0] == of_all[2].split(" ")[0]
     right = int(scored(of(BASELINE), "true").table.trace())
     assert exact[4].startswith(f"{right / 108:.3f}")
@@ -190,9 +193,9 @@ def test_four_by_four_counts_every_study(tmp_path: Path) -> None:
 def test_paired_difference_is_on_common_studies(tmp_path: Path) -> None:
     card = card_of(tmp_path)
     assert difference(of(OURS), of(BASELINE), "true").n == 108
-    assert re.search(r"ours less published network: 0\.\d+ .* on 120 studies; ours is better", card)
+    assert re.search(r"ours minus published network: 0\.\d+ .* on 120 studies; ours is better", card)
     same = [{**row, "agatston": row["true_agatston"] * 1.02} if row["status"] == "scored" else row for row in ROWS]
-    assert "not decided: the interval holds 0" in card_of(tmp_path, same)
+    assert "undecided: the interval contains 0" in card_of(tmp_path, same)
     swapped = difference(of(PUBLISHED), of(OURS), "true")
     assert swapped.high is not None
     assert swapped.high < 0
@@ -248,7 +251,7 @@ def test_reliability_by_hand(tmp_path: Path) -> None:
 
 
 def test_card_without_probabilities_says_so(tmp_path: Path) -> None:
-    assert "tells no probabilities" in card_of(tmp_path, [{**row, "p_0": None} for row in ROWS])
+    assert "gives no probabilities" in card_of(tmp_path, [{**row, "p_0": None} for row in ROWS])
     assert not (tmp_path / "images").exists()
 
 
@@ -257,7 +260,7 @@ def test_inserted_plaques_stand_apart_without_goals(tmp_path: Path) -> None:
     card = card_of(tmp_path, inserted + ROWS)
     simulated, apart = card.split("## Cohort `inserted`")
     assert "## Cohort `test`" in simulated
-    assert "Drawn plaques inserted into real scans" in apart
+    assert "Artificial plaques inserted into real scans" in apart
     assert "missed" not in apart.split("## Limits")[0]
     assert len(re.findall(r"goals met", card)) == 1
     assert "8 of 11 goals met" in card
@@ -269,6 +272,15 @@ def test_training_facts_come_from_the_model(tmp_path: Path) -> None:
     assert "- training data: 9,000 simulated crops" in card
     assert "Not a medical device" in card
     assert "Apache-2.0" in card
+
+
+def test_the_published_card_has_the_current_wording() -> None:
+    """Its numbers come from results that are not in the repository; its fixed text must follow the code."""
+    card = (places.ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
+    for paragraph in (card_text.INTENDED_USE, card_text.LIMITS, card_text.LICENCE, card_text.COMMANDS):
+        assert paragraph in card
+    for figure in FIGURES:
+        assert f"| {figure.name} |" in card
 
 
 def test_no_figure_is_nan(tmp_path: Path) -> None:
@@ -302,8 +314,8 @@ def test_real_scans(tmp_path: Path) -> None:
         "1-100 (Agatston 12.2; HIGH_NOISE) **differs**", "not run",
     ]  # fmt: skip
     assert cells(card, "sharp")[5] == "refused: HIGH_NOISE"
-    assert "- P, ours: its 2 series agree (0, 0)." in card
-    assert "- P, published network: its 2 series **do not agree** (1-100, 0)." in card
+    assert "- P, ours: the 2 series agree (0, 0)." in card
+    assert "- P, published network: the 2 series **do not agree** (1-100, 0)." in card
 
 
 def test_real_scans_are_read(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ import pytest
 import ctacal
 
 ROOT = Path(ctacal.__file__).parent
-PACKAGES = ("statistics", "statistics.agreement", "statistics.survival")
+PACKAGES = (
+    "statistics",
+    "statistics.agreement",
+    "statistics.survival",
+    "evaluate",
+    "evaluate.accuracy",
+    "evaluate.agree",
+    "evaluate.outcomes",
+)
 
 
 def imported_names(tree: ast.Module) -> set[str]:

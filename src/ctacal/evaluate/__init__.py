@@ -1,1 +1,77 @@
-"""evaluate."""
+"""Evaluation: reports from tables.
+
+``readings`` reads tables with checked columns, ``linkage`` joins them with the results of ``ctacal score``, and
+``publication`` writes a report as a page, tables and figures. ``agree``: agreement of readers and models.
+``outcomes``: prognosis. ``accuracy``: results on test studies whose truth is known, and the model card. The statistics
+are in ``ctacal.statistics``.
+
+The names are imported on first use, so that what needs no statistics does not wait for them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ctacal.evaluate.linkage import LeftOut, Linked, Rules, link, read_results
+    from ctacal.evaluate.readings import (
+        Column,
+        Fault,
+        Readings,
+        check,
+        column_names,
+        find_column,
+        need,
+        read_readings,
+        read_table,
+        save_table,
+    )
+
+__all__ = [
+    "Column",
+    "Fault",
+    "LeftOut",
+    "Linked",
+    "Readings",
+    "Rules",
+    "check",
+    "column_names",
+    "find_column",
+    "link",
+    "need",
+    "read_readings",
+    "read_results",
+    "read_table",
+    "save_table",
+]
+
+_NAMES = {
+    "readings": (
+        "Column",
+        "Fault",
+        "Readings",
+        "check",
+        "column_names",
+        "find_column",
+        "need",
+        "read_readings",
+        "read_table",
+        "save_table",
+    ),
+    "linkage": (
+        "LeftOut",
+        "Linked",
+        "Rules",
+        "link",
+        "read_results",
+    ),
+}
+"""Public names of each module."""
+
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

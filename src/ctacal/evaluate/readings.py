@@ -377,10 +377,10 @@ def _text(cell: object) -> str | None:
 
 
 ENDINGS_WRITTEN = (".csv", ".tsv", ".parquet", ".xlsx")
-"""Kinds of table that ``write_table_of`` knows."""
+"""Kinds of table that ``save_table`` knows."""
 
 
-def write_table_of(table: "pd.DataFrame", path: Path) -> None:
+def save_table(table: "pd.DataFrame", path: Path) -> None:
     """Write a table whole or not at all; its ending says the kind, one of ``ENDINGS_WRITTEN``."""
     ending = path.suffix.lower()
     with whole_file(path) as temporary:

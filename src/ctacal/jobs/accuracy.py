@@ -12,10 +12,12 @@ import numpy as np
 
 from ctacal import __version__
 from ctacal.arrays import Mask
+from ctacal.categories import CATEGORY_KEYS
 from ctacal.errors import Refusal, UsageError
-from ctacal.evaluate.accuracy.model_card import Contender, write_card
+from ctacal.evaluate.accuracy.contenders import Contender
+from ctacal.evaluate.accuracy.model_card import write_card
 from ctacal.evaluate.accuracy.real_scans import read_real_scans
-from ctacal.evaluate.accuracy.results import NO_DEPOSIT, PROBABILITIES, VESSELS, Row, read_results, write_results
+from ctacal.evaluate.accuracy.results import NO_DEPOSIT, VESSELS, Row, read_results, write_results
 from ctacal.labels import CORONARY_LABELS, LabelMap
 from ctacal.nn.known_study import KnownStudy, read_test_study
 from ctacal.nn.predict import Model
@@ -173,7 +175,7 @@ def _predicted(study: KnownStudy, prediction: Prediction, rule: ScoringRule) -> 
         **_by_vessel("mass_mg_", mass_mg),
         "gated_equivalent_agatston": uncertainty.get("gated_equivalent_agatston"),
         "certainty": uncertainty.get("coronary_certainty"),
-        **{name: uncertainty.get(name) for name in PROBABILITIES},
+        **{name: uncertainty.get(name) for name in CATEGORY_KEYS},
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ctacal.errors import UsageError
 from ctacal.evaluate.linkage import LeftOut, Rules, link, read_results
-from ctacal.evaluate.readings import ENDINGS_WRITTEN, write_table_of
+from ctacal.evaluate.readings import ENDINGS_WRITTEN, save_table
 from ctacal.results_table import write_table
 
 
@@ -30,7 +30,7 @@ def join_cohort(results: Sequence[Path], clinical: Path, out: Path, rules: Rules
     if out.suffix.lower() not in ENDINGS_WRITTEN:
         raise UsageError(f"{out}: name a table of {', '.join(ENDINGS_WRITTEN)}")
     linked = link(read_results(results), clinical, rules)
-    write_table_of(linked.table, out)
+    save_table(linked.table, out)
     beside = out.with_name(f"{out.stem}.left_out.csv")
     columns = ("side", "identifier", "row", "why")
     write_table(beside, columns, ({name: getattr(left, name) for name in columns} for left in linked.left_out))

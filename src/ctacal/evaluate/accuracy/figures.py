@@ -1,4 +1,4 @@
-"""What the lines of ``ctacal accuracy`` come to: each figure of the model card, with its goal."""
+"""The figures of the model card, with their goals, from the results of ``ctacal accuracy``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from statistics import median
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ctacal.arrays import Floats
+from ctacal.arrays import Floats, Ints, Mask
+from ctacal.categories import CUTS
 from ctacal.evaluate.accuracy.results import VESSELS, Row, counted_kinds
 from ctacal.statistics.agreement import (
     Weights,
+    above,
     bootstrap_kappa,
     cross_table,
     exact_agreement,
@@ -27,50 +28,50 @@ from ctacal.statistics.agreement import (
 from ctacal.statistics.estimate import Estimate, proportion
 
 Reference = Literal["true", "gated"]
-"""The true label map's score on the same scan, or the gated scan's score."""
-
-KIND_GOAL = 0.03
-"""Each of ``GOAL_KINDS`` is counted as coronary in fewer of the studies that show it."""
-
-GOAL_KINDS = ("aortic_wall", "aortic_valve", "mitral_annulus", "lymph_node", "sternal_wire", "lead")
-
+"""The score from the true label map on the same scan, or the score of the gated scan."""
 
 Answered = Literal["agatston", "true", "gated_equivalent"]
-"""Which of a line's scores is set beside the reference."""
+"""The score of a row that is compared with the reference."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scored:
-    """The studies that a predictor scored, beside a reference; all (n,) long, n may be 0."""
+    """The scores of a predictor beside a reference; all are (n,), and n may be 0."""
 
     reference: Floats
-    """Agatston."""
+    """Agatston scores."""
     model: Floats
     reference_by_vessel: Mapping[str, Floats]
     model_by_vessel: Mapping[str, Floats]
-    """Without any vessel where the predictor names none."""
+    """Empty if the predictor names no vessels."""
     patients: tuple[str, ...]
     missed: int
-    """Studies with a reference that it refused or failed on."""
+    """Number of studies with a reference that were refused or failed."""
 
     @property
-    def classes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def classes(self) -> tuple[Ints, Ints]:
         """Risk categories of reference and model."""
         return risk_categories(self.reference), risk_categories(self.model)
 
     @property
-    def table(self) -> NDArray[np.int64]:
-        """(4, 4): reference in rows."""
+    def pair(self) -> Floats:
+        """(n, 2): scores of reference and model."""
+        return np.column_stack([self.reference, self.model])
+
+    @property
+    def table(self) -> Ints:
+        """(4, 4): studies by category, the reference in rows."""
         return cross_table(*self.classes)
 
 
 def scored(rows: Sequence[Row], reference: Reference, model: Answered = "agatston") -> Scored:
-    """From the lines of one predictor; ``model="true"`` puts the true label map in its place.
+    """Return the scores of a predictor from its rows.
 
-    ``"gated_equivalent"`` takes what the predictor says a gated scan would score; that names no vessel.
+    ``model="true"`` takes the score of the true label map instead. ``model="gated_equivalent"`` takes the predictor's
+    estimate of the score of a gated scan, which names no vessels.
     """
-    asked = [row for row in rows if row[f"{reference}_agatston"] is not None]
-    kept = [row for row in asked if row["status"] == "scored" or model == "true"]
+    with_reference = [row for row in rows if row[f"{reference}_agatston"] is not None]
+    kept = [row for row in with_reference if row["status"] == "scored" or model == "true"]
     if model == "gated_equivalent":
         kept = [row for row in kept if row["gated_equivalent_agatston"] is not None]
     unnamed = model == "gated_equivalent" or any(row["agatston_coronary"] for row in kept if model == "agatston")
@@ -81,7 +82,7 @@ def scored(rows: Sequence[Row], reference: Reference, model: Answered = "agatsto
         {vessel: _column(kept, f"{reference}_{vessel}") for vessel in VESSELS},
         by_vessel,
         tuple(row["patient"] for row in kept),
-        len(asked) - len(kept),
+        len(with_reference) - len(kept),
     )
 
 
@@ -91,14 +92,15 @@ def _column(rows: Sequence[Row], name: str) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the side-by-side table."""
+    """A row of the table that compares predictors."""
 
     name: str
     of: Callable[[Scored], Estimate]
+    """Computes the figure."""
     goals: Mapping[Reference, float]
-    """At least this; none where nothing was set."""
+    """Lowest value that meets the goal; empty if there is no goal."""
     elsewhere: Mapping[Reference, str]
-    """What others reached, on other data."""
+    """Values published by others, on other data."""
 
 
 def _kappa(weights: Weights) -> Callable[[Scored], Estimate]:
@@ -119,8 +121,8 @@ def _exact_of_all(found: Scored) -> Estimate:
     return proportion(int(found.table.trace()), found.model.size + found.missed)
 
 
-def _any_calcium(measure: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Estimate]) -> Callable[[Scored], Estimate]:
-    return lambda found: measure(found.reference > 0, found.model > 0)
+def _any_calcium(measure: Callable[[Mask, Mask], Estimate]) -> Callable[[Scored], Estimate]:
+    return lambda found: measure(above(found.reference, CUTS[0]), above(found.model, CUTS[0]))
 
 
 FIGURES = (
@@ -130,25 +132,25 @@ FIGURES = (
     ),
     Figure("kappa, quadratic weights", _kappa("quadratic"), {}, {}),
     Figure("kappa, unweighted", _kappa("unweighted"), {}, {}),
-    Figure("exact agreement", lambda one: exact_agreement(one.table), {"true": 0.85}, {"true": "0.735 (DeepCAC)"}),
-    Figure("the same, refused or failed counted as wrong", _exact_of_all, {}, {}),
-    Figure("within one category", lambda one: within_one_agreement(one.table), {}, {}),
-    Figure("CAC > 0: sensitivity", _any_calcium(sensitivity), {"true": 0.93}, {"true": "0.917 (DeepCAC)"}),
-    Figure("CAC > 0: specificity", _any_calcium(specificity), {"true": 0.93}, {"true": "0.621 (DeepCAC)"}),
+    Figure("exact agreement", lambda found: exact_agreement(found.table), {"true": 0.85}, {"true": "0.735 (DeepCAC)"}),
+    Figure("exact agreement, refused or failed counted as wrong", _exact_of_all, {}, {}),
+    Figure("within one category", lambda found: within_one_agreement(found.table), {}, {}),
+    Figure(f"{CUTS[0].name}: sensitivity", _any_calcium(sensitivity), {"true": 0.93}, {"true": "0.917 (DeepCAC)"}),
+    Figure(f"{CUTS[0].name}: specificity", _any_calcium(specificity), {"true": 0.93}, {"true": "0.621 (DeepCAC)"}),
     Figure(
-        "Agatston, ICC(2,1)", lambda one: icc_agreement(np.column_stack([one.reference, one.model])), {"true": 0.95}, {}
+        "Agatston, ICC(2,1)", lambda found: icc_agreement(found.pair), {"true": 0.95}, {}
     ),
-    Figure("Agatston, ICC(3,1)", lambda one: icc_consistency(np.column_stack([one.reference, one.model])), {}, {}),
-    Figure("Agatston, Spearman", lambda one: spearman(one.reference, one.model), {}, {}),
+    Figure("Agatston, ICC(3,1)", lambda found: icc_consistency(found.pair), {}, {}),
+    Figure("Agatston, Spearman", lambda found: spearman(found.reference, found.model), {}, {}),
     *(Figure(f"{vessel.upper()}, ICC(2,1)", _vessel(vessel), {"true": 0.90}, {}) for vessel in VESSELS),
 )  # fmt: skip
-"""Goals and the figures of others: issue 4 and the literature it stands on (Miller RJH et al., J Nucl Med
-2023;64:652-658; Isgum I et al., J Nucl Cardiol 2018;25:2133-2142; Dobrolinska MM et al. 2024; Zeleznik R et al., Nat
-Commun 2021;12:715, DeepCAC on 396 scans of NLST)."""
+"""The figures with their goals and the values of others, from issue 4 and the literature that it cites (Miller RJH et
+al., J Nucl Med 2023;64:652-658; Isgum I et al., J Nucl Cardiol 2018;25:2133-2142; Dobrolinska MM et al. 2024; Zeleznik
+R et al., Nat Commun 2021;12:715, DeepCAC on 396 scans of NLST)."""
 
 
 def difference(rows: Sequence[Row], other: Sequence[Row], reference: Reference) -> Estimate:
-    """Linear weighted kappa of one predictor minus that of another, on the studies that both scored."""
+    """Return linear weighted kappa of a predictor minus that of another, on the studies that both scored."""
     second = {row["study"]: row for row in other if row["status"] == "scored"}
     pairs = [
         (row, second[row["study"]])
@@ -164,17 +166,18 @@ def difference(rows: Sequence[Row], other: Sequence[Row], reference: Reference) 
 
 @dataclass(frozen=True, slots=True)
 class KindFound:
-    """How often one kind of other calcium or metal was counted as coronary."""
+    """How often a kind of other calcium or metal was counted as coronary."""
 
     share: Estimate
-    """Of the scored studies that show it at or above the threshold."""
+    """Share of the scored studies that show it at or above the threshold."""
     wrong: int
+    """Number of studies in which it was counted."""
     median_agatston: float | None
-    """What it added, over the studies where it was counted."""
+    """Median of the score that it added in these studies."""
 
 
 def kind_found(rows: Sequence[Row], kind: str, *, everywhere: bool = False) -> KindFound:
-    """Over the lines of one predictor; ``everywhere`` takes all studies for showing it."""
+    """Return how often a kind was counted, from the rows of a predictor; ``everywhere``: all studies show it."""
     shown = [row for row in rows if row["status"] == "scored" and (everywhere or kind in row["kinds_visible"].split())]
     added = [agatston for row in shown if (agatston := counted_kinds(row).get(kind, 0.0)) > 0]
     share = proportion(len(added), len(shown), "no study shows it")

@@ -1,12 +1,12 @@
-"""Real scans of the model card: what is known of them, and what ``ctacal score`` said."""
+"""Real scans of the model card: what is known about them, and their results from ``ctacal score``."""
 
 import csv
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ctacal.errors import UsageError
+from ctacal.fields import read_toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,37 +18,49 @@ class RealScan:
     source: str
     licence: str
     patient: str
-    """Series of the same patient must agree in category."""
+    """Identifier of the patient: all series of a patient should have the same category."""
     expected: str
-    """The risk category, and in ``known_by`` who says so; empty where it is not known."""
+    """The risk category according to ``known_by``; empty if it is not known."""
     known_by: str = ""
+    """Source of the expected category."""
     used_for: str = "nothing but this table"
-    """Whether anything was trained on it."""
+    """What else the scan was used for, such as training."""
     results: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Lines of ``ctacal score`` by the model's digest."""
+    """Lines of ``results.csv`` by the digest of the model; not part of the TOML."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Description:
+    """The content of the TOML file."""
+
+    results: tuple[str, ...]
+    """Paths of results.csv files, relative to the TOML file."""
+    scan: tuple[RealScan, ...]
 
 
 def read_real_scans(path: Path) -> list[RealScan]:
-    """Read a TOML of [[scan]] tables (fields of ``RealScan``) and the results.csv files that ``results`` lists.
+    """Read a TOML file of [[scan]] tables (fields of ``RealScan``) and the results.csv files listed in ``results``.
 
-    These are written by ``ctacal score --series each``; paths are relative to the TOML.
-    Raises ``UsageError`` where something is missing or of another form.
+    ``ctacal score --series each`` writes those; paths are relative to the TOML file.
+    Raises ``UsageError`` if a file or a field is missing, unknown or of another form.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        lines = [line for name in content["results"] for line in _lines(path.parent / name)]
-        return [
-            RealScan(**scan, results={line["model_digest"]: line for line in lines if _is_of(line, scan)})
-            for scan in content["scan"]
-        ]
-    except (OSError, ValueError, TypeError, KeyError) as problem:
-        raise UsageError(f"{path}: {type(problem).__name__}: {problem}") from problem
+    described = read_toml(_Description, path)
+    lines = [line for name in described.results for line in _lines(path.parent / name)]
+    return [replace(scan, results=_results_of(scan, lines)) for scan in described.scan]
+
+
+def _results_of(scan: RealScan, lines: list[dict[str, str]]) -> dict[str, dict[str, str]]:
+    return {line["model_digest"]: line for line in lines if line["series_uid"] == scan.series_uid}
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _is_of(line: Mapping[str, str], scan: Mapping[str, str]) -> bool:
-    return line["series_uid"] == scan["series_uid"]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            if absent := {"series_uid", "model_digest"} - set(table.fieldnames or ()):
+                raise UsageError(f"{path}: no column {', '.join(sorted(absent))}; expected a results.csv")
+            return list(table)
+    except OSError as problem:
+        raise UsageError(f"{path}: {problem.strerror}") from problem
+    except ValueError as problem:
+        raise UsageError(f"{path}: {problem}") from problem

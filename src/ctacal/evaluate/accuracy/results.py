@@ -1,4 +1,4 @@
-"""The table that ``ctacal accuracy`` fills: a line for each test study and predictor, read back as numbers."""
+"""The table of ``ctacal accuracy``: one row for each test study and predictor."""
 
 import csv
 import io
@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from ctacal.atomic import write_text
+from ctacal.categories import CATEGORY_KEYS
 from ctacal.errors import UsageError
 from ctacal.labels import NAMED_VESSELS
 
 Row = dict[str, Any]
-"""A line: text, numbers as float, None where a cell is empty."""
+"""A row: text, numbers as float, None if a cell is empty."""
 
 VESSELS = tuple(vessel.name.lower() for vessel in NAMED_VESSELS)
-
-PROBABILITIES = ("p_0", "p_1_100", "p_101_400", "p_400")
-"""Of the risk categories, in order, where the predictor tells them (``Prediction.uncertainty``)."""
+"""Names of the vessels in the columns."""
 
 NO_DEPOSIT = "no_deposit"
-"""In ``kinds_counted``: what was counted where there is neither calcium nor metal."""
+"""Key in ``kinds_counted`` of what was counted in voxels without calcium or metal."""
 
 TEXT = (
     "cohort",
@@ -38,9 +37,9 @@ TEXT = (
     "kinds_visible",
     "kinds_counted",
 )
-"""``status`` is scored, refused (with a reason code) or failed (a defect). ``kinds_present``: calcium and metal in the
-scan that is not coronary; ``kinds_visible``: of these, what reaches the threshold; ``kinds_counted``: what was counted
-as coronary, as ``kind:Agatston``."""
+"""Columns of text. ``status`` is scored, refused (with a reason code) or failed (a defect). ``kinds_present``: calcium
+and metal in the scan that is not coronary; ``kinds_visible``: those of these kinds that reach the threshold;
+``kinds_counted``: those that were counted as coronary, as ``kind:Agatston``."""
 
 NUMBERS = (
     "true_agatston",
@@ -54,18 +53,19 @@ NUMBERS = (
     *(f"mass_mg_{vessel}" for vessel in VESSELS),
     "gated_equivalent_agatston",
     "certainty",
-    *PROBABILITIES,
+    *CATEGORY_KEYS,
     "seconds",
 )
-"""``true``: of the true label map on the same scan; ``gated``: of the same calcium on a gated, noise-free scan;
-``agatston_coronary``: where the vessel is not named; ``mass_mg``: what calcium adds to the voxels, and
-``gated_equivalent_agatston`` what a gated scan would score by that."""
+"""Columns of numbers. ``true``: from the true label map on the same scan; ``gated``: from the same calcium on a gated,
+noise-free scan; ``agatston_coronary``: coronary calcium without a named vessel; ``mass_mg``: mass of calcium from all
+voxels, and ``gated_equivalent_agatston`` the score of a gated scan estimated from it; then the probability of each
+risk category."""
 
 COLUMNS = (*TEXT, *NUMBERS)
 
 
 def read_results(path: Path) -> list[Row]:
-    """All lines; empty where there is no such file. Raises ``UsageError`` where it is another table."""
+    """Return all rows, or none if there is no such file. Raises ``UsageError`` if it is another table."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -85,7 +85,7 @@ def _value(name: str, cell: str) -> Any:
 
 
 def write_results(path: Path, rows: Iterable[Row]) -> None:
-    """Write the table whole or not at all, numbers in full precision."""
+    """Write the table, whole or not at all, with numbers in full precision."""
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -94,7 +94,7 @@ def write_results(path: Path, rows: Iterable[Row]) -> None:
 
 
 def counted_kinds(row: Row) -> dict[str, float]:
-    """``kinds_counted`` as a mapping.
+    """Return ``kinds_counted`` of a row as a mapping.
 
     >>> counted_kinds({"kinds_counted": "lead:2.5 aortic_wall:10.0"})
     {'lead': 2.5, 'aortic_wall': 10.0}
