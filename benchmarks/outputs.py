@@ -23,6 +23,7 @@ from installed import with_bytecode
 from ctacal.dicom.series import read_studies
 from ctacal.nn.predict import load_model
 from ctacal.report.outputs import DEFAULT_WRITERS, WRITERS, write_outputs
+from ctacal.result import ScoredStudy
 from ctacal.study import score_study
 
 PROCESSES = 3
@@ -41,7 +42,7 @@ def measured(scan: Path, writers: tuple[str, ...]) -> Figures:
 def _measure(scan: Path, writers: tuple[str, ...]) -> Figures:
     (study,) = read_studies([scan]).studies
     result = score_study(study, load_model())
-    assert result.scores is not None, result.reasons
+    assert isinstance(result, ScoredStudy), result.reasons
     with tempfile.TemporaryDirectory() as folder:
         before_mb = _forget_peak_mb()
         cold = _seconds(lambda: write_outputs(result, Path(folder), writers))

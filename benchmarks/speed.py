@@ -30,10 +30,11 @@ from ctacal.dicom.volume import read_volume
 from ctacal.heart import find_heart
 from ctacal.labels import LabelMap
 from ctacal.nn.predict import Model, load_model
+from ctacal.prediction import Predictor
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.simulate.output.series import write_series
 from ctacal.simulate.phantom.thorax import draw_thorax
-from ctacal.study import Predictor, predict_threshold, score_study
+from ctacal.study import predict_threshold, score_study
 from ctacal.volume import Volume
 
 SHAPE, SPACING_MM = (64, 512, 512), (3.0, 0.8, 0.8)

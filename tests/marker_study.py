@@ -6,8 +6,9 @@ from importlib.resources import files
 import numpy as np
 
 from ctacal.labels import Calcium, LabelMap
+from ctacal.prediction import Prediction
 from ctacal.scores import ScoringRule
-from ctacal.study import Prediction, model_without_file
+from ctacal.study import model_without_file
 from ctacal.volume import Volume
 from tests.dicom_series import MARKER_INDEX, Grid
 

@@ -15,9 +15,12 @@ from ctacal.dicom.series import Study
 from ctacal.dicom.stack import Stack
 from ctacal.errors import Code, Reason
 from ctacal.labels import Calcium
+from ctacal.prediction import Prediction, ScanFigures
+from ctacal.result import StudyResult
+from ctacal.result_json import result_json
 from ctacal.results_table import COLUMNS, result_row, write_results_csv
 from ctacal.scores import KVP_ADAPTED, ScoringRule
-from ctacal.study import Prediction, StudyResult, score_study
+from ctacal.study import score_study
 from ctacal.volume import Volume
 from tests.dicom_series import MARKER_HU, MARKER_INDEX, MARKER_MM, Grid, ct_series, emission_image, study_of, write
 from tests.marker_study import SCHEMA, WIDE, predict_marker
@@ -29,7 +32,7 @@ def ctac(tmp_path: Path, grid: Grid = WIDE, **attributes: Any) -> Study:
 
 def checked(result: StudyResult) -> dict[str, Any]:
     """The result's JSON, valid by the schema and free of NaN."""
-    content: dict[str, Any] = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    content: dict[str, Any] = json.loads(json.dumps(result_json(result), allow_nan=False))
     jsonschema.validate(content, SCHEMA)
     return content
 
@@ -96,14 +99,16 @@ def test_scored_with_a_warning(tmp_path: Path, attributes: dict[str, Any], code:
 
 def test_a_predictor_warns_of_a_scan_that_it_does_not_know(tmp_path: Path) -> None:
     def wary(volume: Volume, rule: ScoringRule) -> Prediction:
+        figures = ScanFigures(70.0, 1.0, 0.0, 3.0, 1.0, 500.0, None, None, 0.0)
         reason = Reason(Code.NOISE_UNLIKE_TRAINING, "noise SD in HU: 70; the networks learnt from 10 to 40")
-        return replace(predict_marker(volume, rule), reasons=(reason,), figures={"noise_sd_hu": 70.0, "blood_hu": None})
+        return replace(predict_marker(volume, rule), reasons=(reason,), figures=figures)
 
     result = score_study(ctac(tmp_path), wary)
     content = checked(result)
     assert content["status"] == "scored_with_warnings"
     assert codes(result) == {Code.NOISE_UNLIKE_TRAINING}
-    assert content["quality"]["figures"] == {"noise_sd_hu": 70.0, "blood_hu": None}
+    assert content["quality"]["figures"]["noise_sd_hu"] == 70.0
+    assert content["quality"]["figures"]["blood_hu"] is None
 
 
 def test_the_rule_applied_is_the_rule_at_the_scans_voltage(tmp_path: Path) -> None:
@@ -156,14 +161,14 @@ def test_an_interrupt_is_not_swallowed(tmp_path: Path) -> None:
 
 def test_the_same_study_gives_the_same_result(tmp_path: Path) -> None:
     study = ctac(tmp_path)
-    first, second = (score_study(study, predict_marker).to_json() for _ in range(2))
+    first, second = (result_json(score_study(study, predict_marker)) for _ in range(2))
     assert first.pop("timing_s").keys() == second.pop("timing_s").keys()
     assert first == second
 
 
 def test_table_keeps_refused_studies_and_disarms_formulas(tmp_path: Path) -> None:
-    scored = score_study(ctac(tmp_path / "a", ConvolutionKernel="=HYPERLINK(0)"), predict_marker).to_json()
-    refused = score_study(ctac(tmp_path / "b", KVP="60"), predict_marker, rule=KVP_ADAPTED).to_json()
+    scored = result_json(score_study(ctac(tmp_path / "a", ConvolutionKernel="=HYPERLINK(0)"), predict_marker))
+    refused = result_json(score_study(ctac(tmp_path / "b", KVP="60"), predict_marker, rule=KVP_ADAPTED))
     write_results_csv(tmp_path / "results.csv", [result_row(scored, "a"), result_row(refused, "b")])
     with (tmp_path / "results.csv").open(newline="") as file:
         header, first, second = csv.reader(file)

@@ -7,7 +7,8 @@ Research use only: not a medical device. ``score_study`` is the one door; it is 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ctacal.study import StudyResult, score_study
+    from ctacal.result import StudyResult
+    from ctacal.study import score_study
 
 __version__ = "0.1.0"
 __all__ = ["StudyResult", "__version__", "score_study"]

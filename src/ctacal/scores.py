@@ -101,6 +101,17 @@ class ScoringRule:
         message = f"rule {self.name} holds for {known} kVp; the header gives {found}; choose another rule (--rule)"
         raise Refusal(Code.KVP_UNKNOWN, message)
 
+    def scores_like(self, other: "ScoringRule") -> bool:
+        """Whether both give every scan the same score: alike in each choice, whatever their names.
+
+        Factors for the tube voltage are not compared: compare rules ``at_kvp``.
+
+        >>> SCCT_2016.scores_like(replace(SCCT_2016, name="mine")), SCCT_2016.scores_like(AGATSTON_1990)
+        (True, False)
+        """
+        names = {"name": "", "source": "", "kvp_factors": ()}
+        return replace(self, **names) == replace(other, **names)  # type: ignore[arg-type]
+
     def to_json(self) -> dict[str, Any]:
         """Return all choices, for the result file."""
         return asdict(self)
@@ -163,6 +174,22 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredLesion:
+    """A three-dimensional lesion that scores."""
+
+    vessel: Calcium
+    agatston: float
+    """Other calcium is listed too, with what it would score."""
+    volume_mm3: float
+    peak_hu: float
+    mean_hu: float
+    slices: tuple[int, int]
+    """First and last slice, counted from 0 at the feet."""
+    centroid_mm: tuple[float, ...]
+    """In the patient frame (LPS)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """Scores and categories of a scan's coronary calcium under a rule."""
 
@@ -210,6 +237,28 @@ def score_label_map(
         split_vessels=rule.vessel_of_component == "split",
     )
     return lesions, score_lesions(lesions, rule, mass_calibration=mass_calibration)
+
+
+def scored_lesions(lesions: Lesions, rule: ScoringRule) -> tuple[ScoredLesion, ...]:
+    """The lesions that score, highest first."""
+    agatston = component_agatston(lesions, rule)
+    found = [_scored_lesion(lesions, agatston, number) for number in np.unique(lesions.lesion[agatston > 0])]
+    return tuple(sorted(found, key=lambda lesion: -lesion.agatston))
+
+
+def _scored_lesion(lesions: Lesions, agatston: Floats, number: int) -> ScoredLesion:
+    own = lesions.lesion == number
+    pixels = lesions.pixels[own]
+    centroid = np.average(lesions.centroid[own], axis=0, weights=pixels)
+    return ScoredLesion(
+        vessel=Calcium(int(lesions.label[own][0])),
+        agatston=float(agatston[own].sum()),
+        volume_mm3=float(lesions.volume_mm3[own].sum()),
+        peak_hu=float(lesions.peak_hu[own].max()),
+        mean_hu=float(np.average(lesions.mean_hu[own], weights=pixels)),
+        slices=(int(lesions.slice_index[own].min()), int(lesions.slice_index[own].max())),
+        centroid_mm=tuple(round(float(mm), 2) for mm in lesions.geometry.to_patient_mm(centroid)),
+    )
 
 
 def component_agatston(lesions: Lesions, rule: ScoringRule) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ctacal.categories import CATEGORY_KEYS
+from ctacal.categories import CATEGORIES
 from ctacal.cli.app import app
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
@@ -53,8 +53,9 @@ def test_a_calibrated_model_gives_probabilities(tmp_path: Path, monkeypatch: pyt
     study = read_test_study(cohort / "known-05.npz")  # 45 by the rule
     found = loaded(study.volume, SCCT_2016).uncertainty
     assert found is not None
-    assert max(CATEGORY_KEYS, key=lambda name: found[name]) == "p_1_100"
-    assert sum(found[name] for name in CATEGORY_KEYS) == pytest.approx(1)
+    assert found.category_probabilities is not None
+    assert np.argmax(found.category_probabilities) == CATEGORIES.index("1-100")
+    assert sum(found.category_probabilities) == pytest.approx(1)
 
 
 def test_too_few_studies_are_refused_and_the_model_stays(tmp_path: Path) -> None:

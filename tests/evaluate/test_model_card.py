@@ -21,9 +21,9 @@ from ctacal.evaluate.accuracy.model_card import write_card
 from ctacal.evaluate.accuracy.real_scans import RealScan, read_real_scans
 from ctacal.evaluate.accuracy.reliability_diagram import draw_reliability, reliability
 from ctacal.evaluate.accuracy.results import COLUMNS, NO_DEPOSIT, NUMBERS, VESSELS, Row, read_results, write_results
+from ctacal.prediction import ModelInfo
 from ctacal.statistics.agreement import bootstrap_kappa, risk_categories
 from ctacal.statistics.estimate import proportion
-from ctacal.study import ModelInfo
 from tests import places
 
 RECIPES = places.RECIPES

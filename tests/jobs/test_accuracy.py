@@ -17,10 +17,10 @@ from ctacal.jobs import accuracy
 from ctacal.jobs.accuracy import NamedPredictor, score_file, score_known_study
 from ctacal.labels import Calcium, LabelMap
 from ctacal.nn.known_study import KnownStudy, StudyFacts, read_test_study, write_test_study
+from ctacal.prediction import ModelInfo, Prediction, Predictor
 from ctacal.scores import SCCT_2016, ScoringRule
 from ctacal.simulate.anatomy.calcium import Kind
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS
-from ctacal.study import ModelInfo, Prediction, Predictor
 from ctacal.volume import Volume
 
 GRID = Geometry.from_spacing((4, 30, 30), (3.0, 1.0, 1.0))

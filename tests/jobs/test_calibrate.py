@@ -5,7 +5,7 @@ import pytest
 
 from ctacal.jobs.calibrate import LEAST_CORONARY, ValidationStudy, best_threshold
 from ctacal.nn.calibration import LesionDoubts
-from ctacal.nn.fitness import Figures
+from ctacal.prediction import ScanFigures
 
 
 def validation_study(true: float, *lesions: tuple[float, float]) -> ValidationStudy:
@@ -15,7 +15,7 @@ def validation_study(true: float, *lesions: tuple[float, float]) -> ValidationSt
         LesionDoubts(chance, np.repeat(score[:, None], 3, axis=1), float(score[chance >= least].sum()))
         for least in LEAST_CORONARY
     )
-    return ValidationStudy(doubts, Figures(**dict.fromkeys(Figures.__slots__, None)), 0.0, true, None)
+    return ValidationStudy(doubts, ScanFigures(**dict.fromkeys(ScanFigures.__slots__, None)), 0.0, true, None)
 
 
 def test_the_threshold_separates_false_from_true_lesions() -> None:

@@ -10,7 +10,7 @@ from ctacal.labels import Calcium
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.predict import Model
 from ctacal.nn.runtime import Stage
-from ctacal.study import ModelInfo
+from ctacal.prediction import ModelInfo
 from ctacal.volume import Volume
 from tests.nn.random_networks import HEART
 from tests.nn.toys import TINY

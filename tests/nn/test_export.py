@@ -227,9 +227,9 @@ def test_labels_come_back_on_the_scan(spacing_mm: tuple[float, float, float]) ->
     np.testing.assert_array_equal(prediction.labels.labels, expected)
     assert prediction.heart is not None
     assert prediction.uncertainty is not None
-    assert prediction.uncertainty["coronary_certainty"] == pytest.approx(0.9)
+    assert prediction.uncertainty.coronary_certainty == pytest.approx(0.9)
     excess = (17 * (300 - 40) + (129 - 40)) * np.prod(spacing_mm) / 1000
-    assert prediction.uncertainty["excess_mass_mg_LAD"] == pytest.approx(excess / 1.28, rel=0.25)  # resampled
+    assert prediction.uncertainty.excess_mass_mg["LAD"] == pytest.approx(excess / 1.28, rel=0.25)  # resampled
 
 
 def test_nothing_bright_needs_no_second_network() -> None:

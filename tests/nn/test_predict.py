@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from ctacal.arrays import Floats32
-from ctacal.categories import CATEGORY_KEYS
 from ctacal.errors import Code, UsageError
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
@@ -19,11 +18,11 @@ from ctacal.nn.calibration import Calibration
 from ctacal.nn.card import Measured, add_to_card
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
-from ctacal.nn.fitness import Figures
 from ctacal.nn.gated import GatedScale
 from ctacal.nn.mass import excess_mass_mg
 from ctacal.nn.predict import load_model
 from ctacal.nn.runtime import RUNTIMES
+from ctacal.prediction import ScanFigures
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.volume import Volume
 from tests.nn.model_by_hand import ball, by_hand
@@ -51,24 +50,37 @@ def test_probabilities_are_told_where_there_is_a_calibration(two_lesions: Volume
     """54 with 0.7, 54 with 0.4: nothing 0.18, both 0.28."""
     told = replace(by_hand(nearly_lad), calibration=Calibration())(two_lesions, SCCT_2016).uncertainty
     assert told is not None
-    np.testing.assert_allclose([told[key] for key in CATEGORY_KEYS], [0.18, 0.54, 0.28, 0.0], atol=5e-3)
-    assert told["agatston_low"] < 54.0 < told["agatston_high"]
-    assert told["coverage"] == 0.9
+    assert told.category_probabilities is not None and told.interval is not None
+    np.testing.assert_allclose(told.category_probabilities, [0.18, 0.54, 0.28, 0.0], atol=5e-3)
+    assert told.interval.low < 54.0 < told.interval.high
+    assert told.interval.coverage == 0.9
+
+
+def test_nothing_calibrated_is_given_under_another_rule(two_lesions: Volume) -> None:
+    scale = GatedScale(scale=2.0, power=1.0, least_mg=0.5)
+    model = replace(by_hand(nearly_lad), calibration=Calibration(), gated_scale=scale)
+    other, renamed = (replace(SCCT_2016, name="mine", min_area_mm2=area) for area in (2.0, 1.0))
+    under_other, under_same = (model(two_lesions, rule).uncertainty for rule in (other, renamed))
+    assert under_other is not None and under_same is not None
+    assert under_other.category_probabilities is under_other.interval is under_other.gated_equivalent_agatston is None
+    assert under_other.rule == SCCT_2016
+    assert under_other.excess_mass_mg and under_other.coronary_certainty  # what does not depend on the rule
+    assert under_same.category_probabilities and under_same.gated_equivalent_agatston  # only the name differs
 
 
 def test_a_gated_score_is_told_where_mass_has_a_scale(two_lesions: Volume) -> None:
     model = replace(by_hand(nearly_lad), gated_scale=GatedScale(scale=2.0, power=1.0, least_mg=0.5))
     told = model(two_lesions, SCCT_2016).uncertainty
     assert told is not None
-    mass_mg = sum(told[f"excess_mass_mg_{vessel}"] for vessel in ("LM", "LAD", "LCX", "RCA"))
+    mass_mg = sum(told.excess_mass_mg[vessel] for vessel in ("LM", "LAD", "LCX", "RCA"))
     assert mass_mg == pytest.approx(54 / 1000 * (300 - 40) / 1.28, rel=0.05)  # 54 mm3 of 300 HU in blood of 40
-    assert told["gated_equivalent_agatston"] == pytest.approx(54)  # what the scan itself scores
+    assert told.gated_equivalent_agatston == pytest.approx(54)  # what the scan itself scores
     assert 2 * (mass_mg - 0.5) < 54
     told = replace(model, gated_scale=GatedScale(scale=20.0, power=1.0, least_mg=0.5))(
         two_lesions, SCCT_2016
     ).uncertainty
     assert told is not None
-    assert told["gated_equivalent_agatston"] == pytest.approx(20 * (mass_mg - 0.5))
+    assert told.gated_equivalent_agatston == pytest.approx(20 * (mass_mg - 0.5))
 
 
 def test_mass_is_kept_by_blur() -> None:
@@ -97,7 +109,7 @@ def test_what_counts_begins_at_a_probability(two_lesions: Volume, least: float, 
 def test_nothing_is_told_without_a_calibration(two_lesions: Volume) -> None:
     told = by_hand(nearly_lad)(two_lesions, SCCT_2016).uncertainty
     assert told is not None
-    assert not set(told) & {*CATEGORY_KEYS, "agatston_low", "agatston_high", "coverage"}
+    assert told.category_probabilities is None and told.interval is None
 
 
 def test_the_doubts_are_about_the_score_that_is_given(two_lesions: Volume) -> None:
@@ -111,7 +123,8 @@ def test_a_scan_without_a_bright_voxel_is_surely_0() -> None:
     volume, _ = ball((3.0, 1.0, 1.0))
     told = replace(by_hand(), calibration=Calibration())(volume, SCCT_2016).uncertainty
     assert told is not None
-    assert told["p_0"] == pytest.approx(1.0, abs=5e-3)
+    assert told.category_probabilities is not None
+    assert told.category_probabilities[0] == pytest.approx(1.0, abs=5e-3)
 
 
 def test_what_is_unlike_the_training_range(two_lesions: Volume) -> None:
@@ -119,7 +132,7 @@ def test_what_is_unlike_the_training_range(two_lesions: Volume) -> None:
     prediction = replace(by_hand(), training_range=known)(two_lesions, SCCT_2016)
     assert [reason.code for reason in prediction.reasons] == [Code.PIXELS_UNLIKE_TRAINING]
     assert prediction.figures is not None
-    assert prediction.figures["pixel_mm"] == pytest.approx(1.0)
+    assert prediction.figures.pixel_mm == pytest.approx(1.0)
     assert not by_hand()(two_lesions, SCCT_2016).reasons
 
 
@@ -188,7 +201,7 @@ def test_a_kernel_that_enhances_edges_is_looked_at_through_a_blur() -> None:
     hu = np.random.default_rng(3).normal(40, 45, (6, 64, 64)).astype(np.float32)
     hu[2:4, 30:38, 30:38] = 500
     volume = Volume(hu, Geometry.from_spacing((6, 64, 64), (3.0, 0.8, 0.8)))
-    figures = Figures(
+    figures = ScanFigures(
         noise_sd_hu=45.0, noise_grain_mm=0.45, slice_correlation=0.0, slice_spacing_mm=3.0, pixel_mm=0.8, field_mm=50.0,
         blood_hu=40.0, border_blur_mm=None, metal_mm3=0.0,
     )  # fmt: skip
@@ -196,5 +209,5 @@ def test_a_kernel_that_enhances_edges_is_looked_at_through_a_blur() -> None:
     assert (seen.hu[:2] >= 130).sum() < 0.02 * (volume.hu[:2] >= 130).sum()
     assert seen.hu[2, 33, 33] > 450
     for name, value in (("noise_grain_mm", 0.8), ("noise_sd_hu", 15.0), ("noise_grain_mm", None)):
-        like: Figures = replace(figures, **{name: value})
+        like: ScanFigures = replace(figures, **{name: value})
         assert as_soft_kernel(volume, like) is volume

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from ctacal.categories import CATEGORY_KEYS
 from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
 from ctacal.nn.calibration import (
@@ -15,7 +14,6 @@ from ctacal.nn.calibration import (
     fit_calibration,
     interval,
     lesion_doubts,
-    uncertainty_of,
 )
 from ctacal.scores import SCCT_2016
 from ctacal.volume import Volume
@@ -167,11 +165,11 @@ def test_interval_holds_the_score_and_grows_with_doubt() -> None:
     assert interval(doubts(), PLAIN)[0] == 0.0
 
 
-def test_what_a_result_tells() -> None:
-    told = uncertainty_of(doubts((0.5, 60.0), (0.5, 50.0)), Calibration(coverage=0.8))
-    assert [round(told[key], 2) for key in CATEGORY_KEYS] == [0.25, 0.5, 0.25, 0.0]
-    assert told["agatston_low"] <= 0.0 <= told["agatston_high"]
-    assert told["coverage"] == 0.8
+def test_probabilities_and_interval_of_two_lesions_in_doubt() -> None:
+    both, calibration = doubts((0.5, 60.0), (0.5, 50.0)), Calibration(coverage=0.8)
+    np.testing.assert_allclose(category_probabilities(both, calibration), [0.25, 0.5, 0.25, 0.0], atol=5e-3)
+    low, high = interval(both, calibration)
+    assert low <= 0.0 <= high
 
 
 def test_an_interval_ends_where_the_score_is_hardly_believed() -> None:

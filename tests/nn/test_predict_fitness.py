@@ -1,4 +1,4 @@
-"""Figures of scans whose noise, grain, blood, metal and borders are made by hand; what lies outside a range is told."""
+"""Figures of scans whose noise, grain, blood, metal and borders are made by hand; warnings outside a range."""
 
 from dataclasses import replace
 
@@ -9,7 +9,8 @@ from scipy import ndimage
 from ctacal.errors import Code
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
-from ctacal.nn.fitness import MIN_SCANS, Figures, doubts_about, figures_of, training_range
+from ctacal.nn.fitness import MIN_SCANS, doubts_about, figures_of, training_range
+from ctacal.prediction import ScanFigures
 from ctacal.volume import Volume
 
 SHAPE, SPACING_MM = (16, 150, 240), (3.0, 0.8, 0.8)
@@ -110,7 +111,7 @@ def test_metal_in_or_beside_the_heart(distance_mm: float, seen: bool) -> None:
     assert [reason.code for reason in doubts_about(figures, {})] == [Code.METAL_SEEN] * seen
 
 
-FIGURES = Figures(
+FIGURES = ScanFigures(
     noise_sd_hu=20.0, noise_grain_mm=1.0, slice_correlation=0.1, slice_spacing_mm=3.0, pixel_mm=1.0, field_mm=500.0,
     blood_hu=40.0, border_blur_mm=2.0, metal_mm3=0.0,
 )  # fmt: skip

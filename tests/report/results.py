@@ -8,8 +8,10 @@ import numpy as np
 from pydicom import Dataset
 
 from ctacal.labels import Calcium, LabelMap
+from ctacal.prediction import Prediction
+from ctacal.result import ScoredStudy
 from ctacal.scores import ScoringRule
-from ctacal.study import Prediction, StudyResult, model_without_file, score_study
+from ctacal.study import model_without_file, score_study
 from ctacal.volume import Volume
 from tests.dicom_series import Grid, ct_series, emission_image, study_of, write
 
@@ -37,14 +39,14 @@ def drawing(labels: Sequence[Calcium] = ALL_LABELS, *, seed: int = 5) -> Any:
     return predict
 
 
-def scored_series(series: Sequence[Dataset], folder: Path, predict: Any = None, **options: Any) -> StudyResult:
+def scored_series(series: Sequence[Dataset], folder: Path, predict: Any = None, **options: Any) -> ScoredStudy:
     """Store the slices, score them with ``LOW_RULE``."""
     study = study_of(write(folder, [*series, emission_image()]))
     result = score_study(study, predict or drawing(), rule=options.pop("rule", LOW_RULE), **options)
-    assert result.scores is not None, result.reasons
+    assert isinstance(result, ScoredStudy), result.reasons
     return result
 
 
-def scored(folder: Path, grid: Grid = PLAIN, **attributes: Any) -> StudyResult:
+def scored(folder: Path, grid: Grid = PLAIN, **attributes: Any) -> ScoredStudy:
     """A scored study of a drawn series; ``attributes`` are those of ``ct_series``."""
     return scored_series(ct_series(grid, **attributes), folder)

@@ -14,8 +14,8 @@ from ctacal.labels import Calcium
 from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing
 from ctacal.report.montage import slices_shown
 from ctacal.report.seg import labels_held
+from ctacal.result import NOTICE, ScoredStudy
 from ctacal.scores import Tally
-from ctacal.study import NOTICE, StudyResult
 from tests.by_highdicom import code
 
 PRIVATE_SCHEME = "99CTACAL"
@@ -110,7 +110,6 @@ def _observer(filing: Filing) -> Any:
 
 def _vessel_group(filing: Filing, segmentation: Dataset, number: int, label: Calcium) -> Any:
     scores = filing.result.scores
-    assert scores is not None
     quantities = [(AGATSTON, scores.agatston), (VOLUME, scores.volume_mm3), (MASS, scores.mass_mg)]
     if label is Calcium.OTHER:
         quantities = quantities[1:]  # an Agatston score is one of coronary calcium
@@ -133,7 +132,6 @@ def _vessel_group(filing: Filing, segmentation: Dataset, number: int, label: Cal
 def _total_group(filing: Filing) -> Any:
     result = filing.result
     scores = result.scores
-    assert scores is not None
     measurements = [_measurement(AGATSTON, scores.agatston.total), _measurement(VOLUME, scores.volume_mm3.total)]
     if scores.mass_mg:
         measurements.append(_measurement(MASS, scores.mass_mg.total))
@@ -175,14 +173,14 @@ def _measurement(name: Code, value: float) -> Any:
     return sr.Measurement(name=name, value=float(value), unit=_UNITS[name], method=_METHODS.get(name))
 
 
-def _algorithm(result: StudyResult) -> Any:
+def _algorithm(result: ScoredStudy) -> Any:
     model, rule = result.model, result.rule
     assert model is not None and rule is not None
     parameters = [f"scoring rule {rule.name}", f"model digest SHA-256 {model.digest}"]
     return sr.AlgorithmIdentification(name=model.name, version=model.version, parameters=parameters)
 
 
-def _acquisition(result: StudyResult) -> list[Any]:
+def _acquisition(result: ScoredStudy) -> list[Any]:
     """What kind of scan the numbers come from, in each group, so that none is taken for a gated score."""
     codes = {reason.code for reason in result.reasons}
     if ReasonCode.GATED_CALCIUM_SCAN in codes:

@@ -11,10 +11,11 @@ from pydicom import Dataset
 from ctacal.dicom.origin import cleaned, read_patient_and_study
 from ctacal.errors import Code
 from ctacal.labels import Calcium
-from ctacal.report.outputs import Shared, write_outputs
+from ctacal.report.outputs import shared_by, write_outputs
 from ctacal.report.pdf import report_pdf
 from ctacal.report.subject import age_years, readable_name, subject_from
-from ctacal.study import StudyResult, score_study
+from ctacal.result import ScoredStudy
+from ctacal.study import score_study
 from tests.dicom_series import ct_series, study_of, write
 from tests.report.pdf_text import text_of
 from tests.report.results import LOW_RULE, drawing
@@ -46,7 +47,7 @@ ODD = {
 }  # fmt: skip
 
 
-def odd_study(folder: Path, attributes: dict[str, Any]) -> StudyResult:
+def odd_study(folder: Path, attributes: dict[str, Any]) -> ScoredStudy:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's, on writing what is invalid
         write(folder, ct_series(**{k: v for k, v in attributes.items() if v is None or not isinstance(v, bytes)}))
@@ -55,7 +56,7 @@ def odd_study(folder: Path, attributes: dict[str, Any]) -> StudyResult:
                 _replace_bytes(folder, keyword, value)
         study = study_of(folder)
         result = score_study(study, drawing((Calcium.LAD,)), rule=LOW_RULE)
-    assert result.scores is not None, result.reasons
+    assert isinstance(result, ScoredStudy), result.reasons
     return result
 
 
@@ -99,12 +100,12 @@ def test_what_is_written_is_valid(tmp_path: Path, case: str) -> None:
         _names_keep_what_can_be_kept(result, files, *NAMES[case])
 
 
-def _names_keep_what_can_be_kept(result: StudyResult, files: list[Path], stored: str, read: str) -> None:
+def _names_keep_what_can_be_kept(result: ScoredStudy, files: list[Path], stored: str, read: str) -> None:
     for file in files:
         image = pydicom.dcmread(file)
         assert image.SpecificCharacterSet == "ISO_IR 192"
         assert str(image.PatientName) == stored
-    shared = Shared(result, phi=True)
+    shared = shared_by(result, phi=True)
     assert readable_name(stored) == read == shared.subject.name
     paper = text_of(report_pdf(result, shared.subject, shared.pictures))
     assert read.split(" (")[0] in paper  # the other scripts need a package of poppler's own to be read back
@@ -153,9 +154,8 @@ def test_reading_it_again_from_a_file_that_is_gone_costs_nothing_but_that(tmp_pa
     result = odd_study(tmp_path / "in", {})
     for file in (tmp_path / "in").iterdir():
         file.unlink()
-    assert result.series is not None
     with pytest.raises(Exception, match="FILE_UNREADABLE"):
-        read_patient_and_study(result.series.slices[0])
+        read_patient_and_study(result.chosen.series.slices[0])
     written = write_outputs(result, tmp_path / "out")
     assert written.scores == result.scores
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

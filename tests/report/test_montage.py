@@ -7,10 +7,12 @@ import pytest
 from PIL import Image
 
 from ctacal.labels import Calcium, LabelMap
+from ctacal.prediction import Prediction
 from ctacal.report.montage import HEADER_PIXELS, MIN_TILES, TILE_PIXELS, montage
 from ctacal.report.vessels import VESSEL_COLOURS
-from ctacal.scores import KVP_ADAPTED, ScoringRule
-from ctacal.study import Prediction, StudyResult, model_without_file, score_study
+from ctacal.result import ScoredStudy
+from ctacal.scores import ScoringRule
+from ctacal.study import model_without_file, score_study
 from ctacal.volume import Volume
 from tests.dicom_series import MARKER_INDEX, ct_series, study_of, write
 from tests.marker_study import WIDE, predict_marker
@@ -18,7 +20,7 @@ from tests.marker_study import WIDE, predict_marker
 COLUMNS = 5
 
 
-def result(tmp_path: Path, label: Calcium = Calcium.LAD) -> StudyResult:
+def result(tmp_path: Path, label: Calcium = Calcium.LAD) -> ScoredStudy:
     study = study_of(write(tmp_path, ct_series(WIDE)))
     return score_study(study, lambda volume, rule: predict_marker(volume, rule, label))
 
@@ -82,10 +84,3 @@ def test_a_matrix_that_no_scanner_has_makes_no_picture_of_gigabytes(tmp_path: Pa
     study = study_of(write(tmp_path, ct_series(thin)))
     with pytest.raises(ValueError, match="makes no picture"):
         montage(score_study(study, predict_marker))
-
-
-def test_refused_has_no_picture(tmp_path: Path) -> None:
-    study = study_of(write(tmp_path / "ct", ct_series(WIDE, KVP="60")))
-    refused = score_study(study, predict_marker, rule=KVP_ADAPTED)
-    with pytest.raises(ValueError, match="no picture"):
-        montage(refused)

@@ -56,9 +56,9 @@ def test_the_overall_band_spans_all_groups() -> None:
     [
         ("M", 44, "MESA covers ages 45 to 84, the patient is 44"),
         ("F", 85, "MESA covers ages 45 to 84, the patient is 85"),
-        ("M", None, "age is not told"),
-        ("O", 60, "sex is not told as F or M"),
-        ("", 60, "sex is not told as F or M"),
+        ("M", None, "the header does not give the age"),
+        ("O", 60, "the header does not give the sex as F or M"),
+        ("", 60, "the header does not give the sex as F or M"),
     ],
 )
 def test_refused_where_mesa_has_no_such_people(sex: str, age: int | None, told: str) -> None:

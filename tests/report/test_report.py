@@ -12,28 +12,34 @@ from PIL import Image
 
 from ctacal.errors import Code, Reason
 from ctacal.labels import Calcium
+from ctacal.prediction import Interval, Uncertainty
 from ctacal.report import wording
 from ctacal.report.html import report_html
-from ctacal.report.outputs import DEFAULT_WRITERS, Shared, write_outputs
+from ctacal.report.outputs import WRITERS, shared_by, write_outputs
 from ctacal.report.pdf import report_pdf
 from ctacal.report.pictures import Pictures
 from ctacal.report.subject import Subject
 from ctacal.report.vessels import VESSEL_COLOURS
-from ctacal.study import StudyResult, score_study
+from ctacal.result import ScoredStudy
+from ctacal.scores import SCCT_2016
+from ctacal.study import score_study
 from tests.dicom_series import Grid, ct_series, study_of, write
 from tests.report.pdf_text import text_of
 from tests.report.results import drawing, scored, scored_series
 from tests.tools import need
 
-CALIBRATED = {
-    "p_0": 0.01, "p_1_100": 0.1234, "p_101_400": 0.86, "p_400": 0.0066, "agatston_low": 80.0, "agatston_high": 310.0,
-    "coverage": 0.9, "gated_equivalent_agatston": 222.0, "excess_mass_mg_LAD": 12.0, "excess_mass_mg_RCA": 3.5,
-}  # fmt: skip
+CALIBRATED = Uncertainty(
+    rule=SCCT_2016,
+    category_probabilities=(0.01, 0.1234, 0.86, 0.0066),
+    interval=Interval(80.0, 310.0, 0.9),
+    gated_equivalent_agatston=222.0,
+    excess_mass_mg={"LAD": 12.0, "RCA": 3.5},
+)
 
 
-def pages(result: StudyResult, *, phi: bool = False) -> dict[str, str]:
+def pages(result: ScoredStudy, *, phi: bool = False) -> dict[str, str]:
     """The text of both forms, white space made one blank."""
-    shared = Shared(result, phi=phi)
+    shared = shared_by(result, phi=phi)
     html = report_html(result, shared.subject, shared.pictures)
     pdf = text_of(report_pdf(result, shared.subject, shared.pictures), "-layout")
     plain = re.sub(r"<[^>]+>", " ", html.split("</style>")[1])
@@ -43,20 +49,19 @@ def pages(result: StudyResult, *, phi: bool = False) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+def result(tmp_path_factory: pytest.TempPathFactory) -> ScoredStudy:
     made = scored(tmp_path_factory.mktemp("ct"), PatientSex="M", PatientAge="062Y", KVP="140", PatientName="Zyx^Wvu")
-    return replace(made, uncertainty=CALIBRATED)
+    return replace(made, uncertainty=CALIBRATED, rule=SCCT_2016)
 
 
 @pytest.fixture(scope="module")
-def said(result: StudyResult) -> dict[str, str]:
+def said(result: ScoredStudy) -> dict[str, str]:
     return pages(result)
 
 
 @pytest.mark.parametrize("form", ["html", "pdf"])
-def test_it_tells_the_score_and_all_that_qualifies_it(result: StudyResult, said: dict[str, str], form: str) -> None:
+def test_it_tells_the_score_and_all_that_qualifies_it(result: ScoredStudy, said: dict[str, str], form: str) -> None:
     scores = result.scores
-    assert scores is not None
     page = said[form]
     assert wording.number(scores.agatston.total) in page
     assert scores.cac_drs in page
@@ -65,25 +70,25 @@ def test_it_tells_the_score_and_all_that_qualifies_it(result: StudyResult, said:
         assert line.volume in page
     for told in ("man, 62 years", "2024-01-02", "Tube voltage is not 120 kVp", "86 %", "90% interval", "80 to 310"):
         assert told in page
-    for told in ("not a medical device", "non-gated", "low-dose", "low: tests", "SHA-256", "McClelland"):
+    for told in ("not a medical device", "non-gated", "low-dose", "scct2016: Agatston 1990", "SHA-256", "McClelland"):
         assert told.lower() in page.lower()
     assert "gated CT" in page
     assert "Zyx" not in page
 
 
 @pytest.mark.parametrize("form", ["html", "pdf"])
-def test_asked_for_it_names_the_patient(result: StudyResult, form: str) -> None:
+def test_asked_for_it_names_the_patient(result: ScoredStudy, form: str) -> None:
     assert "Zyx, Wvu" in pages(result, phi=True)[form]
 
 
-def test_the_paper_has_at_most_two_pages_and_brings_its_fonts(result: StudyResult, tmp_path: Path) -> None:
+def test_the_paper_has_at_most_two_pages_and_brings_its_fonts(result: ScoredStudy, tmp_path: Path) -> None:
     import subprocess
 
     reasons = tuple(Reason(code, "a sentence of a fair length, that says what a reader should know of this scan")
                     for code in list(Code)[-14:])  # fmt: skip
     many = replace(result, reasons=reasons)
     for name, one in (("usual", result), ("worst", many)):
-        shared = Shared(one, phi=True)
+        shared = shared_by(one, phi=True)
         (tmp_path / name).write_bytes(report_pdf(one, shared.subject, shared.pictures))
         info = subprocess.run([need("pdfinfo"), tmp_path / name], capture_output=True, text=True, check=True).stdout
         assert int(re.findall(r"Pages:\s+(\d+)", info)[0]) == 2
@@ -93,18 +98,18 @@ def test_the_paper_has_at_most_two_pages_and_brings_its_fonts(result: StudyResul
         assert all(line.split()[-5] == "yes" for line in lines), fonts
 
 
-def test_the_page_needs_nothing_beside_it(result: StudyResult) -> None:
-    shared = Shared(result, phi=False)
+def test_the_page_needs_nothing_beside_it(result: ScoredStudy) -> None:
+    shared = shared_by(result)
     page = report_html(result, shared.subject, shared.pictures)
     addresses = re.findall(r'(?:src|href|url)\s*[=(]\s*"?([^")\s>]+)', page)
     assert addresses
     assert all(address.startswith("data:image/jpeg;base64,") for address in addresses)
 
 
-def test_the_same_result_gives_the_same_bytes(result: StudyResult) -> None:
+def test_the_same_result_gives_the_same_bytes(result: ScoredStudy) -> None:
     forms = []
     for _ in range(2):
-        shared = Shared(result, phi=False)
+        shared = shared_by(result)
         forms.append((report_pdf(result, shared.subject, shared.pictures),
                       report_html(result, shared.subject, shared.pictures)))  # fmt: skip
     assert forms[0] == forms[1]
@@ -112,7 +117,7 @@ def test_the_same_result_gives_the_same_bytes(result: StudyResult) -> None:
 
 def test_headers_cannot_write_into_the_page(tmp_path: Path) -> None:
     wicked = scored(tmp_path, ManufacturerModelName='<script>alert("x")</script>', SeriesDescription="CTAC <b>&amp;")
-    shared = Shared(wicked, phi=True)
+    shared = shared_by(wicked, phi=True)
     page = report_html(wicked, shared.subject, shared.pictures)
     assert "<script" not in page
     assert "<b>&amp;amp;" not in page
@@ -123,7 +128,7 @@ def test_a_refused_study_has_its_reasons_and_no_picture(tmp_path: Path) -> None:
     series = ct_series()
     del series[6]
     refused = score_study(study_of(write(tmp_path / "in", series)), drawing())
-    assert write_outputs(refused, tmp_path / "out", DEFAULT_WRITERS).status == "refused"
+    assert write_outputs(refused, tmp_path / "out", WRITERS).status == "refused"
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"report.html", "report.pdf", "result.json"}
     for page in pages(refused).values():
         assert "Not scored" in page
@@ -133,19 +138,30 @@ def test_a_refused_study_has_its_reasons_and_no_picture(tmp_path: Path) -> None:
 
 def test_without_calcium_it_shows_the_heart(tmp_path: Path) -> None:
     none = scored_series(ct_series(), tmp_path, drawing(()))
-    page = pages(none)["html"]
+    page = pages(replace(none, rule=SCCT_2016))["html"]
     assert "The heart" in page
     assert "Where the calcium lies" not in page
     assert "Score 0" in page
 
 
 def test_zero_is_placed_by_how_many_share_it(tmp_path: Path) -> None:
-    none = scored_series(ct_series(), tmp_path, drawing(()))
+    none = replace(scored_series(ct_series(), tmp_path, drawing(())), rule=SCCT_2016)
     assert "at least 75 % of women aged 45 to 54" in wording.percentile_lines(none, Subject(sex="F", age_years=50))[0]
     assert "fewer than a quarter of men aged 75" in wording.percentile_lines(none, Subject(sex="M", age_years=80))[0]
     assert wording.percentile_lines(none, Subject(sex="M", age_years=30)) == (
         "No percentile for age and sex: MESA covers ages 45 to 84, the patient is 30.",
     )
+
+
+def test_percentile_and_probabilities_are_not_given_under_another_rule(tmp_path: Path) -> None:
+    made = scored(tmp_path, PatientSex="M", PatientAge="062Y")  # by a rule of low thresholds
+    result = replace(made, uncertainty=Uncertainty(rule=SCCT_2016, excess_mass_mg={"LAD": 12.0}))
+    html, pdf = pages(result).values()
+    assert "No percentile: the MESA reference holds for the rules scct2016 and agatston1990, not for low." in html
+    assert "calibrated under the rule scct2016 and are not given under low." in html
+    for page in (html, pdf):
+        assert "No percentile" in page and "percentile of men" not in page
+        assert "Probability of each category" not in page
 
 
 def test_what_names_no_vessel_gets_no_zeros(tmp_path: Path) -> None:
@@ -198,7 +214,7 @@ def test_locators_have_head_up_and_the_patients_right_on_the_left(tmp_path: Path
     assert places["sagittal", Calcium.LAD][1] < places["sagittal", Calcium.RCA][1], "the front is on the left"
 
 
-def test_a_picture_is_a_jpeg_of_its_size(result: StudyResult) -> None:
+def test_a_picture_is_a_jpeg_of_its_size(result: ScoredStudy) -> None:
     picture = Pictures(result).key_slices[0]
     with Image.open(io.BytesIO(picture.jpeg)) as read:
         assert (read.format, read.size) == ("JPEG", picture.image.size)

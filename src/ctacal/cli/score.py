@@ -16,22 +16,15 @@ from ctacal.dicom.seg import referenced_series_uid
 from ctacal.dicom.series import Intake, Study, read_studies
 from ctacal.dicom.source import SkippedFile
 from ctacal.errors import UsageError
+from ctacal.prediction import ModelInfo, Predictor
 from ctacal.report.index_page import PAGE, write_index
 from ctacal.report.outputs import DEFAULT_WRITERS, known_writers, write_outputs
 from ctacal.report.pseudonyms import Pseudonymiser
+from ctacal.result import NOTICE
+from ctacal.result_json import SCHEMA_VERSION, result_json
 from ctacal.results_table import Row, result_row, write_results_csv, write_skipped_csv
 from ctacal.scores import ScoringRule, named_rule
-from ctacal.study import (
-    NOTICE,
-    SCHEMA_VERSION,
-    ModelInfo,
-    Predictor,
-    folder_name,
-    model_without_file,
-    predict_from_file,
-    predict_threshold,
-    score_study,
-)
+from ctacal.study import folder_name, model_without_file, predict_from_file, predict_threshold, score_study
 
 MAX_SKIPPED_SHOWN = 10
 PREDICTORS = ("networks", "threshold")
@@ -134,7 +127,7 @@ def _score_one(
         if pseudonymiser:
             result = pseudonymiser.result(result, study)
         written = write_outputs(result, folder, writers, phi=options.phi, pseudonymiser=pseudonymiser)
-        known = written.to_json()
+        known = result_json(written)
     _print(known, as_json=options.as_json)
     return result_row(known, str(folder.relative_to(out)))
 

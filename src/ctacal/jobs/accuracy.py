@@ -21,9 +21,10 @@ from ctacal.evaluate.accuracy.results import NO_DEPOSIT, VESSELS, Row, read_resu
 from ctacal.labels import CORONARY_LABELS, LabelMap
 from ctacal.nn.known_study import KnownStudy, read_test_study
 from ctacal.nn.predict import Model
+from ctacal.prediction import ModelInfo, Prediction, Predictor, Uncertainty
 from ctacal.progress import Progress, no_progress
 from ctacal.scores import SCCT_2016, Scores, ScoringRule, score_label_map
-from ctacal.study import ModelInfo, Prediction, Predictor, model_without_file, predict_threshold
+from ctacal.study import model_without_file, predict_threshold
 
 COHORT_KINDS = ("simulated", "inserted")
 
@@ -164,18 +165,18 @@ def _truth(study: KnownStudy, rule: ScoringRule) -> Row:
 
 def _predicted(study: KnownStudy, prediction: Prediction, rule: ScoringRule) -> Row:
     scores = score_label_map(study.volume, prediction.labels, rule)[1]
-    uncertainty = prediction.uncertainty or {}
+    uncertainty = prediction.uncertainty or Uncertainty()
+    probabilities = uncertainty.category_probabilities or (None,) * len(CATEGORY_KEYS)
     counted = _counted(study, prediction.labels, scores, rule)
-    mass_mg = {vessel.upper(): uncertainty.get(f"excess_mass_mg_{vessel.upper()}") for vessel in VESSELS}
     return {
         "kinds_counted": " ".join(f"{kind}:{agatston:.4f}" for kind, agatston in counted.items()),
         "agatston": scores.agatston.total,
         **_by_vessel("agatston_", scores.agatston.per_vessel),
         "agatston_coronary": scores.agatston.per_vessel["CORONARY"],
-        **_by_vessel("mass_mg_", mass_mg),
-        "gated_equivalent_agatston": uncertainty.get("gated_equivalent_agatston"),
-        "certainty": uncertainty.get("coronary_certainty"),
-        **{name: uncertainty.get(name) for name in CATEGORY_KEYS},
+        **_by_vessel("mass_mg_", uncertainty.excess_mass_mg),
+        "gated_equivalent_agatston": uncertainty.gated_equivalent_agatston,
+        "certainty": uncertainty.coronary_certainty,
+        **dict(zip(CATEGORY_KEYS, probabilities, strict=True)),
     }
 
 

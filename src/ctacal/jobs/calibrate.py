@@ -13,10 +13,11 @@ from ctacal.categories import category_indices
 from ctacal.errors import Refusal, UsageError
 from ctacal.nn.calibration import KnownScore, LesionDoubts, fit_calibration
 from ctacal.nn.card import Measured, add_to_card, read_card
-from ctacal.nn.fitness import Figures, training_range
+from ctacal.nn.fitness import training_range
 from ctacal.nn.gated import GatedScale, fit_gated_scale
 from ctacal.nn.known_study import read_test_study
 from ctacal.nn.predict import Model, load_model
+from ctacal.prediction import ScanFigures
 from ctacal.progress import Progress, no_progress
 from ctacal.scores import SCCT_2016, ScoringRule, score_label_map
 from ctacal.statistics.agreement import cross_table, weighted_kappa
@@ -45,7 +46,7 @@ class ValidationStudy:
     """One validation study: the model's output at each of ``LEAST_CORONARY``, and the truth."""
 
     doubts: tuple[LesionDoubts, ...]
-    figures: Figures
+    figures: ScanFigures
     excess_mg: float
     true_agatston: float
     gated_agatston: float | None

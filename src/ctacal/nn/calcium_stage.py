@@ -6,11 +6,11 @@ from ctacal.arrays import Box, Floats32, Ints, Mask
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
 from ctacal.morphology import grown
-from ctacal.nn.fitness import Figures
 from ctacal.nn.grids import crop_grid, end_slices, index_map, resampled
 from ctacal.nn.inputs import HEART_REACH_MM, heart_centre_index, network_input
 from ctacal.nn.mass import excess_mass_mg
 from ctacal.nn.runtime import Stage
+from ctacal.prediction import ScanFigures
 from ctacal.volume import Volume
 
 CONTEXT_SLICES = 2
@@ -37,7 +37,7 @@ def candidates(volume: Volume, heart: HeartMask, threshold_hu: float) -> Index:
     return tuple(index + part.start for index, part in zip(found, box, strict=True))
 
 
-def as_soft_kernel(volume: Volume, figures: Figures) -> Volume:
+def as_soft_kernel(volume: Volume, figures: ScanFigures) -> Volume:
     """Return the scan as the calcium network sees it: blurred if its kernel enhances edges, otherwise as it is.
 
     Such kernels (for lung and bone) lift borders of fat, and noise, above 130 HU. The blurred copy decides only which

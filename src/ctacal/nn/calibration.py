@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.arrays import Floats, Mask
-from ctacal.categories import CATEGORY_EDGES, CATEGORY_KEYS, category_indices
+from ctacal.categories import CATEGORY_EDGES, category_indices
 from ctacal.fields import from_fields
 from ctacal.labels import Calcium, LabelMap
 from ctacal.lesion import Lesions, find_lesions
@@ -212,13 +212,6 @@ def _spread(doubts: LesionDoubts, calibration: Calibration) -> float:
     mean = chance * (doubts.agatston @ weights)
     variance = chance * (doubts.agatston**2 @ weights) - mean**2
     return float(np.sqrt(variance.sum()) / (1 + max(doubts.score, mean.sum()))) + LEAST_SPREAD
-
-
-def uncertainty_of(doubts: LesionDoubts, calibration: Calibration) -> dict[str, float]:
-    """What a result tells of its own uncertainty."""
-    told = dict(zip(CATEGORY_KEYS, category_probabilities(doubts, calibration).tolist(), strict=True))
-    low, high = interval(doubts, calibration)
-    return told | {"agatston_low": low, "agatston_high": high, "coverage": calibration.coverage}
 
 
 def fit_calibration(rows: Sequence[KnownScore], *, against: str) -> Calibration:

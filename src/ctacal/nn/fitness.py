@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ctacal.heart import HeartMask
 from ctacal.morphology import grown
 from ctacal.nn.motion import border_blur_mm
 from ctacal.noise import BLOOD_HU, MIN_NOISE_PATCHES
+from ctacal.prediction import ScanFigures
 from ctacal.volume import Volume, require_same_grid
 
 PATCH_MM = 16.0
@@ -49,33 +50,11 @@ MIN_SCANS = 30
 """Fewer training scans make no range (own choice)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What the picture shows of its own making; None where the scan does not allow the measurement."""
-
-    noise_sd_hu: float | None
-    """SD of the noise in plane, in blood and myocardium."""
-    noise_grain_mm: float | None
-    """Distance in plane over which the noise's autocorrelation halves: small for sharp kernels, large for smooth."""
-    slice_correlation: float | None
-    """Of the noise of neighbouring slices: 0 for slices side by side, above where they overlap or are interpolated."""
-    slice_spacing_mm: float
-    pixel_mm: float
-    field_mm: float
-    """The shorter side of the picture."""
-    blood_hu: float | None
-    """Median of the heart's inside: blood and myocardium."""
-    border_blur_mm: float | None
-    """What the heart's border is wider than that of the chest wall, which rests (``motion.border_blur_mm``)."""
-    metal_mm3: float
-    """Volume above ``METAL_ABOVE_HU`` in the heart or within ``METAL_REACH_MM``."""
-
-
 TrainingRange = Mapping[str, tuple[float, float]]
 """Low and high end of each figure over the training scans."""
 
 
-def figures_of(volume: Volume, heart: HeartMask) -> Figures:
+def figures_of(volume: Volume, heart: HeartMask) -> ScanFigures:
     """Measure a canonical scan; a crop around the heart too, whose ``field_mm`` then says nothing.
 
     Raises ``Refusal`` (``LABELS_MISMATCH``) where the mask is not the volume's.
@@ -91,7 +70,7 @@ def figures_of(volume: Volume, heart: HeartMask) -> Figures:
         rest = None
     slice_mm, row_mm, column_mm = volume.geometry.spacing_mm
     rows, columns = volume.geometry.shape[1:]
-    return Figures(
+    return ScanFigures(
         noise_sd_hu=noise_sd_hu,
         noise_grain_mm=_grain_mm(rest, (row_mm, column_mm)) if rest is not None else None,
         slice_correlation=_slice_correlation(rest, blood) if rest is not None else None,
@@ -104,7 +83,7 @@ def figures_of(volume: Volume, heart: HeartMask) -> Figures:
     )
 
 
-def training_range(figures: Iterable[Figures]) -> dict[str, tuple[float, float]]:
+def training_range(figures: Iterable[ScanFigures]) -> dict[str, tuple[float, float]]:
     """The ``PERCENTILES`` of each figure over the training scans, for the card (``model.json``: ``training_range``).
 
     A figure that was measured on fewer than ``MIN_SCANS`` is left out: what it should be is not known.
@@ -132,7 +111,7 @@ CODES: Mapping[str, tuple[Code, str]] = {
 """Of each figure that has a range: its reason code and its name for a person."""
 
 
-def doubts_about(figures: Figures, known: TrainingRange) -> Iterator[Reason]:
+def doubts_about(figures: ScanFigures, known: TrainingRange) -> Iterator[Reason]:
     """What a reader should know of a scan unlike the training range; contrast and metal are told of without one."""
     contrast = figures.blood_hu is not None and figures.blood_hu > CONTRAST_ABOVE_HU
     if contrast:

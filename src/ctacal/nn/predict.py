@@ -1,4 +1,4 @@
-"""Score a scan by the networks: ``load_model`` gives a ``Model``, which is a ``study.Predictor``. No torch.
+"""Score a scan by the networks: ``load_model`` gives a ``Model``, which is a ``prediction.Predictor``. No torch.
 
 The way: whole scan at 5 x 4 x 4 mm -> heart (``heart_stage``) -> crop at the network's pixels -> class probabilities
 (``calcium_stage``) -> a label for each voxel of the scan that can be calcium.
@@ -7,7 +7,7 @@ The way: whole scan at 5 x 4 x 4 mm -> heart (``heart_stage``) -> crop at the ne
 import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,16 @@ from ctacal.fields import from_fields
 from ctacal.heart import HeartMask
 from ctacal.labels import LabelMap
 from ctacal.nn.calcium_stage import Index, as_soft_kernel, candidates, classify
-from ctacal.nn.calibration import Calibration, LesionDoubts, lesion_doubts, uncertainty_of
+from ctacal.nn.calibration import Calibration, LesionDoubts, category_probabilities, interval, lesion_doubts
 from ctacal.nn.card import STAGES, Measured, checked_bytes, read_card
 from ctacal.nn.classes import is_coronary
 from ctacal.nn.config import NetworkConfig
-from ctacal.nn.fitness import Figures, TrainingRange, doubts_about, figures_of
+from ctacal.nn.fitness import TrainingRange, doubts_about, figures_of
 from ctacal.nn.gated import GatedScale
 from ctacal.nn.heart_stage import locate_heart
 from ctacal.nn.runtime import RUNTIMES, Run, RuntimeName, Stage, when_ready
+from ctacal.prediction import Interval, ModelInfo, Prediction, ScanFigures, Uncertainty
 from ctacal.scores import SCCT_2016, ScoringRule
-from ctacal.study import ModelInfo, Prediction
 from ctacal.volume import Volume
 
 WEIGHTS = Path(__file__).with_name("weights")
@@ -42,7 +42,7 @@ class RawOutput:
     volume: Volume
     rule: ScoringRule
     heart: HeartMask
-    figures: Figures
+    figures: ScanFigures
     at: Index
     """(slice, row, column) of the candidates: voxels that can score."""
     probability: Floats32
@@ -62,12 +62,12 @@ class Answer:
     certainty: float | None
     """Mean probability of being coronary, over the voxels labelled coronary; None if there are none."""
     doubts: LesionDoubts
-    figures: Figures
+    figures: ScanFigures
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Model:
-    """Both networks and what was measured of them. Calling it makes it a ``study.Predictor``."""
+    """Both networks and what was measured of them. Calling it makes it a ``prediction.Predictor``."""
 
     info: ModelInfo
     heart: Stage
@@ -91,14 +91,28 @@ class Model:
     def __call__(self, volume: Volume, rule: ScoringRule) -> Prediction:
         """Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
         answer = self.answer(volume, rule)
-        told = uncertainty_of(answer.doubts, self.calibration) if self.calibration else {}
-        told |= {"coronary_certainty": answer.certainty} if answer.certainty is not None else {}
-        told |= {f"excess_mass_mg_{vessel}": mg for vessel, mg in (answer.mass_mg or {}).items()}
-        if self.gated_scale:
-            mass_mg = sum((answer.mass_mg or {}).values())
-            told["gated_equivalent_agatston"] = self.gated_scale.agatston(mass_mg, answer.doubts.score)
         reasons = tuple(doubts_about(answer.figures, self.training_range))
-        return Prediction(answer.labels, self.info, answer.heart, told or None, reasons, asdict(answer.figures))
+        uncertainty = self._uncertainty(answer, rule)
+        return Prediction(answer.labels, self.info, answer.heart, uncertainty, reasons, answer.figures)
+
+    def _uncertainty(self, answer: Answer, rule: ScoringRule) -> Uncertainty | None:
+        """How sure the answer is; nothing that was calibrated under a rule that scores otherwise than ``rule``."""
+        mass_mg = answer.mass_mg or {}
+        if not (self.calibration or self.gated_scale or mass_mg) and answer.certainty is None:
+            return None
+        uncertainty = Uncertainty(rule=self.rule, coronary_certainty=answer.certainty, excess_mass_mg=mass_mg)
+        if not self.rule.scores_like(rule):
+            return uncertainty
+        if self.calibration:
+            uncertainty = replace(
+                uncertainty,
+                category_probabilities=tuple(category_probabilities(answer.doubts, self.calibration).tolist()),
+                interval=Interval(*interval(answer.doubts, self.calibration), self.calibration.coverage),
+            )
+        if self.gated_scale:
+            gated = self.gated_scale.agatston(sum(mass_mg.values()), answer.doubts.score)
+            uncertainty = replace(uncertainty, gated_equivalent_agatston=gated)
+        return uncertainty
 
     def answer(self, volume: Volume, rule: ScoringRule) -> Answer:
         """Label the voxels of a canonical volume at or above the rule's threshold. Raises ``Refusal``."""

@@ -20,7 +20,8 @@ from ctacal.dicom.seg_writer import Positions
 from ctacal.dicom.series import Series
 from ctacal.dicom.stack import Stack
 from ctacal.labels import LabelMap
-from ctacal.study import Scan, StudyResult
+from ctacal.result import ScoredStudy
+from ctacal.result_json import result_json
 from ctacal.volume import reoriented
 
 SOFTWARE = f"ctacal {__version__}"
@@ -28,24 +29,30 @@ SERIES_NUMBERS = {"seg": 7001, "sr": 7002, "dicompdf": 7003, "sc": 7004, "labelm
 """High, so that the objects are listed below the scanner's own series."""
 
 
+_NOT_IDENTIFYING = ("timing_s", "software", "uncertainty_rule")
+"""Parts of result.json that belong to the run, or follow from the model's digest."""
+
+_FIRST_SCHEMA = "1.0"
+"""Stays in the digest, so that an addition to result.json gives the same study no other identifiers."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Filing:
     """A scored result with its scan's images as datasets without pixels."""
 
-    result: StudyResult
+    result: ScoredStudy
     stack: Stack
     images: tuple[Dataset, ...]
     """One a slice, from feet to head, or the one multi-frame image."""
     identity: str
 
     @classmethod
-    def of(cls, result: StudyResult, about: Dataset | None = None) -> "Filing":
+    def of(cls, result: ScoredStudy, about: Dataset | None = None) -> "Filing":
         """Read the headers that the objects need, or take ``about`` for patient and study.
 
         Raises ``Refusal`` where no valid object can be made of them.
         """
-        series, scan = scored(result)
-        stack = scan.stack
+        series, stack = result.chosen.series, result.scan.stack
         multi_frame = any(one.frame for one in series.slices)
         slices = series.slices if multi_frame else [one for one in stack.slices if one]
         about = cleaned(read_patient_and_study(slices[0])) if about is None else about
@@ -76,18 +83,12 @@ class Filing:
         return array, positions
 
 
-def scored(result: StudyResult) -> tuple[Series, Scan]:
-    """Series and scan of a scored study; raises ``ValueError`` for a refused one, of which nothing can be filed."""
-    if result.series is None or result.scan is None or result.scores is None:
-        raise ValueError("a refused study has no calcium to file")
-    return result.series, result.scan
-
-
-def _identity(result: StudyResult, series: Series) -> str:
+def _identity(result: ScoredStudy, series: Series) -> str:
     """A digest of whatever the objects' content depends on."""
-    told: dict[str, Any] = result.to_json()
-    for own_to_the_run in ("timing_s", "software"):
-        told.pop(own_to_the_run)
-    told["instances"] = sorted({one.sop_instance_uid for one in series.slices})
-    told["software"] = SOFTWARE
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    content: dict[str, Any] = result_json(result)
+    for name in _NOT_IDENTIFYING:
+        content.pop(name)
+    content["schema_version"] = _FIRST_SCHEMA
+    content["instances"] = sorted({image.sop_instance_uid for image in series.slices})
+    content["software"] = SOFTWARE
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

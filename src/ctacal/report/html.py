@@ -6,16 +6,17 @@ from html import escape
 from importlib.resources import files
 
 from ctacal import __version__
+from ctacal.categories import CATEGORIES
 from ctacal.report import wording
 from ctacal.report.pictures import Picture, Pictures
 from ctacal.report.subject import Subject
 from ctacal.report.vessels import VESSEL_COLOURS
-from ctacal.study import StudyResult
+from ctacal.result import ScoredStudy, StudyResult
 
 
-def report_html(result: StudyResult, subject: Subject, pictures: Pictures) -> str:
+def report_html(result: StudyResult, subject: Subject, pictures: Pictures | None) -> str:
     """The page; of a refused study, the reasons."""
-    body = _scored(result, subject, pictures) if result.scores else _refused(result)
+    body = _scored(result, subject, pictures) if isinstance(result, ScoredStudy) and pictures else _refused(result)
     style = files("ctacal.report").joinpath("report.css").read_text(encoding="utf-8")
     title = f"{wording.TITLE} {subject.study_date}".strip()
     return (
@@ -38,7 +39,7 @@ def _head(result: StudyResult, subject: Subject) -> str:
     )
 
 
-def _scored(result: StudyResult, subject: Subject, pictures: Pictures) -> str:
+def _scored(result: ScoredStudy, subject: Subject, pictures: Pictures) -> str:
     return "".join(
         [
             f'<section class="top"><div>{_score(result)}</div><div>{_vessels(result)}</div></section>\n',
@@ -61,13 +62,12 @@ def _refused(result: StudyResult) -> str:
     return f"<section><h2>Not scored</h2>{_flags(result)}<p>{wording.INTENDED_USE}</p></section>\n"
 
 
-def _score(result: StudyResult) -> str:
+def _score(result: ScoredStudy) -> str:
     scores = result.scores
-    assert scores is not None
     steps = "".join(
         f'<li class="c{n}{" here" if category == scores.category else ""}">{escape(category)}'
         f"<span>{wording.FIVE_WORDS[category]}</span></li>"
-        for n, category in enumerate(wording.CATEGORIES)
+        for n, category in enumerate(CATEGORIES)
     )
     return (
         f'<p class="score">{wording.number(scores.agatston.total)} <span>Agatston score<br>'
@@ -76,7 +76,7 @@ def _score(result: StudyResult) -> str:
     )
 
 
-def _vessels(result: StudyResult) -> str:
+def _vessels(result: ScoredStudy) -> str:
     rows = "".join(
         f'<tr class="{"total" if line.label is None else ""}"><th scope="row">{_dot(line)}{escape(line.name)}</th>'
         f"<td>{line.agatston}</td><td>{line.volume}</td><td>{line.mass}</td><td>{line.lesions}</td></tr>"
@@ -95,7 +95,7 @@ def _dot(line: wording.VesselLine) -> str:
     return f'<i style="background:rgb{VESSEL_COLOURS[line.label]}"></i>'
 
 
-def _uncertainty(result: StudyResult) -> str:
+def _uncertainty(result: ScoredStudy) -> str:
     shares = wording.probabilities(result)
     bars = "".join(
         f'<div><span>{escape(category)}</span><b class="c{n}" style="width:{share * 60:.1f}%"></b>'
@@ -103,9 +103,8 @@ def _uncertainty(result: StudyResult) -> str:
         for n, (category, share) in enumerate(shares)
     )
     lines = wording.uncertainty_lines(result)
-    if not shares and not lines:
-        return "<p>What found the calcium tells no uncertainty.</p>"
-    said = f'<p>Probability of each category on this scan:</p><div class="bars">{bars}</div>' if shares else ""
+    title = escape(wording.probabilities_title(result))
+    said = f'<p>{title}</p><div class="bars">{bars}</div>' if shares else ""
     return said + _paragraphs(lines)
 
 

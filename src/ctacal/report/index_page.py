@@ -15,10 +15,11 @@ from urllib.parse import quote
 
 from ctacal import __version__
 from ctacal.atomic import write_text
+from ctacal.categories import CATEGORIES
 from ctacal.report.outputs import WRITERS
-from ctacal.report.wording import CATEGORIES, RESEARCH_ONLY, TITLE
+from ctacal.report.wording import RESEARCH_ONLY, TITLE
+from ctacal.result import NOTICE
 from ctacal.results_table import Row
-from ctacal.study import NOTICE
 
 PAGE = "index.html"
 

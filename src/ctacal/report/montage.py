@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ctacal.labels import Calcium
 from ctacal.report.vessels import VESSEL_COLOURS, VESSEL_NAMES, Colour
+from ctacal.result import NOTICE, Scan, ScoredStudy
 from ctacal.scores import ScoringRule, component_agatston
-from ctacal.study import NOTICE, Scan, StudyResult
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -45,11 +45,8 @@ class _Window:
     columns: tuple[int, int]
 
 
-def montage(result: StudyResult, tiles: Image.Image | None = None) -> Image.Image:
-    """Draw the montage of a scored study; raises ``ValueError`` for a refused one, which has no picture.
-
-    ``tiles`` are those of ``tile_sheet``, where they are drawn already.
-    """
+def montage(result: ScoredStudy, tiles: Image.Image | None = None) -> Image.Image:
+    """Draw the montage of a scored study; ``tiles`` are those of ``tile_sheet``, if they are drawn already."""
     tiles = tile_sheet(result) if tiles is None else tiles
     sheet = Image.new("RGB", (max(tiles.width, 3 * TILE_PIXELS), HEADER_PIXELS + tiles.height), BACKGROUND)
     _write_header(sheet, result)
@@ -57,11 +54,9 @@ def montage(result: StudyResult, tiles: Image.Image | None = None) -> Image.Imag
     return sheet
 
 
-def tile_sheet(result: StudyResult) -> Image.Image:
-    """The slices of the montage alone; raises as ``montage``."""
+def tile_sheet(result: ScoredStudy) -> Image.Image:
+    """The slices of the montage alone."""
     scan, scores = result.scan, result.scores
-    if scan is None or scores is None:
-        raise ValueError("a refused study has no picture")
     weights = _slice_agatston(scan, scores.rule)
     window, shown = _window(scan), slices_shown(scan, scores.rule)
     columns = min(COLUMNS, len(shown))
@@ -119,15 +114,14 @@ def _tile_height(scan: Scan, window: _Window) -> int:
     return round(TILE_PIXELS * float(height_mm / width_mm))
 
 
-def _tile(scan: Scan, result: StudyResult, window: _Window, index: int, height: int, agatston: float) -> Image.Image:
+def _tile(scan: Scan, result: ScoredStudy, window: _Window, index: int, height: int, agatston: float) -> Image.Image:
     part = (index, slice(*window.rows), slice(*window.columns))
     hu = scan.volume.hu[part].astype(np.float32)
     low, high = CALCIUM_WINDOW_HU
     grey = np.clip((hu - low) / (high - low) * 255, 0, 255).astype(np.uint8)
     size = (TILE_PIXELS, height)
     tile = Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC).convert("RGB")
-    threshold_hu = result.rule.threshold_hu if result.rule else 0.0
-    labels = np.where(hu >= threshold_hu, scan.labels.labels[part], 0)
+    labels = np.where(hu >= result.rule.threshold_hu, scan.labels.labels[part], 0)
     enlarged = np.asarray(Image.fromarray(labels.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
     tile = Image.fromarray(tinted(np.array(tile), enlarged))
     _annotate(tile, scan, index, agatston, TILE_PIXELS / (np.ptp(window.columns) * scan.volume.geometry.spacing_mm[2]))
@@ -164,9 +158,8 @@ def _annotate(tile: Image.Image, scan: Scan, index: int, agatston: float, pixels
     draw.text((6, height - 10), "20 mm", INK, font(10), anchor="ld")
 
 
-def _write_header(sheet: Image.Image, result: StudyResult) -> None:
+def _write_header(sheet: Image.Image, result: ScoredStudy) -> None:
     scores, model, rule = result.scores, result.model, result.rule
-    assert scores is not None and model is not None and rule is not None  # montage() was given a scored study
     draw = ImageDraw.Draw(sheet)
     draw.text((10, 6), f"Agatston {scores.agatston.total:.1f}   category {scores.category}", INK, font(26))
     threshold = f"rule {rule.name} (>= {rule.threshold_hu:g} HU)"
@@ -178,8 +171,7 @@ def _write_header(sheet: Image.Image, result: StudyResult) -> None:
     draw.text((10, 101), NOTICE, FAINT, font(11))
 
 
-def _write_legend(draw: ImageDraw.ImageDraw, result: StudyResult, top: int) -> None:
-    assert result.scores is not None
+def _write_legend(draw: ImageDraw.ImageDraw, result: ScoredStudy, top: int) -> None:
     agatston, at = result.scores.agatston, 10.0
     amounts = {
         label: agatston.other if label is Calcium.OTHER else agatston.per_vessel[label.name] for label in Calcium

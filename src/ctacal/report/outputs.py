@@ -20,36 +20,49 @@ from ctacal.report.montage import montage
 from ctacal.report.pictures import Pictures
 from ctacal.report.pseudonyms import Pseudonymiser
 from ctacal.report.subject import Subject, subject_from
-from ctacal.study import Status, StudyResult
+from ctacal.result import ScoredStudy, StudyResult
+from ctacal.result_json import write_result
 
 _log = logging.getLogger("ctacal")
 
 
 class Shared:
-    """What several outputs of one result need, each made once and when it is first asked for."""
+    """What several outputs of one study need, each made once, at its first use."""
+
+    pictures: Pictures | None = None
+    """A refused study has none."""
 
     def __init__(self, result: StudyResult, *, phi: bool, pseudonymiser: Pseudonymiser | None = None) -> None:
         self.result, self.phi, self.pseudonymiser = result, phi, pseudonymiser
 
     @cached_property
-    def pictures(self) -> Pictures:
-        """Montage, key slices, locators."""
-        return Pictures(self.result)
-
-    @cached_property
     def about(self) -> Dataset:
-        """Patient and study as the first image tells them, valid; a pseudonym where that was asked for."""
-        assert self.result.series is not None  # nobody asks of a study without one
-        raw = read_patient_and_study(self.result.series.slices[0])
+        """Patient and study from the first image's header, valid; pseudonymised if that was asked for.
+
+        Raises ``Refusal`` if no series was chosen, or its file is gone.
+        """
+        if self.result.chosen is None:
+            raise Refusal(Code.NO_CT_SERIES, "no series was chosen, so no header says whose study this is")
+        raw = read_patient_and_study(self.result.chosen.series.slices[0])
         return cleaned(self.pseudonymiser.dataset(raw) if self.pseudonymiser else raw)
 
     @cached_property
     def subject(self) -> Subject:
-        """Who was scanned; named only with ``phi``. Nothing where no series was chosen, or its file is gone."""
+        """Who was scanned, with a name only under ``phi``; empty if no header can be read."""
         try:
-            return subject_from(self.about, phi=self.phi) if self.result.series else Subject()
+            return subject_from(self.about, phi=self.phi)
         except Refusal:
             return Subject()
+
+
+class ScoredShared(Shared):
+    """The same for a scored study, with pictures and DICOM objects."""
+
+    result: ScoredStudy
+
+    def __init__(self, result: ScoredStudy, *, phi: bool, pseudonymiser: Pseudonymiser | None = None) -> None:
+        super().__init__(result, phi=phi, pseudonymiser=pseudonymiser)
+        self.pictures: Pictures = Pictures(result)
 
     @cached_property
     def filing(self) -> Filing:
@@ -65,54 +78,77 @@ class Shared:
 
     @cached_property
     def montage(self) -> Image.Image:
-        """With its header."""
+        """The montage with its header."""
         return montage(self.result, self.pictures.tiles)
 
 
+def shared_by(result: StudyResult, *, phi: bool = False, pseudonymiser: Pseudonymiser | None = None) -> Shared:
+    """What the outputs of a result share; a ``ScoredShared`` if it is scored."""
+    if isinstance(result, ScoredStudy):
+        return ScoredShared(result, phi=phi, pseudonymiser=pseudonymiser)
+    return Shared(result, phi=phi, pseudonymiser=pseudonymiser)
+
+
 @dataclass(frozen=True, slots=True)
-class Writer:
-    """A kind of output."""
+class ScoredWriter:
+    """A kind of output that only a scored study has."""
 
     files: tuple[str, ...]
-    """Names of what it leaves in the study's folder."""
+    """Names of the files in the study's folder."""
+    write: Callable[[ScoredShared, Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyWriter:
+    """A kind of output that a refused study has too; it is given the result with all reasons so far."""
+
+    files: tuple[str, ...]
+    """Names of the files in the study's folder."""
     write: Callable[[Shared, StudyResult, Path], None]
-    of_refused: bool = False
-    """Whether there is one of a refused study too."""
 
 
-def _write_seg(shared: Shared, _: StudyResult, folder: Path) -> None:
+Writer = ScoredWriter | AnyWriter
+
+
+def _write_seg(shared: ScoredShared, folder: Path) -> None:
     save(shared.segmentation, folder / "seg.dcm")
 
 
-def _write_labelmap(shared: Shared, _: StudyResult, folder: Path) -> None:
+def _write_labelmap(shared: ScoredShared, folder: Path) -> None:
     from ctacal.report.seg import result_segmentation
 
     save(result_segmentation(shared.filing, "LABELMAP"), folder / "labelmap.dcm")
 
 
-def _write_sr(shared: Shared, _: StudyResult, folder: Path) -> None:
+def _write_sr(shared: ScoredShared, folder: Path) -> None:
     from ctacal.report.sr import measurement_report
 
     save(measurement_report(shared.filing, shared.segmentation), folder / "sr.dcm")
 
 
-def _write_png(shared: Shared, _: StudyResult, folder: Path) -> None:
+def _write_png(shared: ScoredShared, folder: Path) -> None:
     with whole_file(folder / "montage.png") as temporary:
         shared.montage.save(temporary, format="PNG", compress_level=1)
 
 
-def _write_sc(shared: Shared, _: StudyResult, folder: Path) -> None:
+def _write_sc(shared: ScoredShared, folder: Path) -> None:
     from ctacal.report.captures import secondary_capture
 
     save(secondary_capture(shared.filing, shared.montage), folder / "montage.dcm")
 
 
-def _write_nifti(shared: Shared, _: StudyResult, folder: Path) -> None:
+def _write_nifti(shared: ScoredShared, folder: Path) -> None:
     scan = shared.result.scan
-    assert scan is not None
     for name, write in (("ct.nii.gz", scan.volume.save_nifti), ("labels.nii.gz", scan.labels.save_nifti)):
         with whole_file(folder / name) as temporary:
             write(temporary)
+
+
+def _write_dicompdf(shared: ScoredShared, folder: Path) -> None:
+    from ctacal.report.captures import encapsulated_pdf
+
+    document = encapsulated_pdf(shared.filing, _pdf(shared, shared.result), names_patient=shared.phi)
+    save(document, folder / "report_pdf.dcm")
 
 
 def _write_html(shared: Shared, result: StudyResult, folder: Path) -> None:
@@ -126,13 +162,6 @@ def _write_pdf(shared: Shared, result: StudyResult, folder: Path) -> None:
         temporary.write_bytes(_pdf(shared, result))
 
 
-def _write_dicompdf(shared: Shared, result: StudyResult, folder: Path) -> None:
-    from ctacal.report.captures import encapsulated_pdf
-
-    document = encapsulated_pdf(shared.filing, _pdf(shared, result), names_patient=shared.phi)
-    save(document, folder / "report_pdf.dcm")
-
-
 def _pdf(shared: Shared, result: StudyResult) -> bytes:
     from ctacal.report.pdf import report_pdf
 
@@ -140,25 +169,25 @@ def _pdf(shared: Shared, result: StudyResult) -> bytes:
 
 
 def _write_json(_: Shared, result: StudyResult, folder: Path) -> None:
-    result.write(folder / "result.json")
+    write_result(result, folder / "result.json")
 
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
-        "seg": Writer(("seg.dcm",), _write_seg),
-        "labelmap": Writer(("labelmap.dcm",), _write_labelmap),
-        "sr": Writer(("sr.dcm",), _write_sr),
-        "png": Writer(("montage.png",), _write_png),
-        "sc": Writer(("montage.dcm",), _write_sc),
-        "nifti": Writer(("ct.nii.gz", "labels.nii.gz"), _write_nifti),
-        "dicompdf": Writer(("report_pdf.dcm",), _write_dicompdf),
-        "html": Writer(("report.html",), _write_html, of_refused=True),
-        "pdf": Writer(("report.pdf",), _write_pdf, of_refused=True),
-        "json": Writer(("result.json",), _write_json, of_refused=True),
+        "seg": ScoredWriter(("seg.dcm",), _write_seg),
+        "labelmap": ScoredWriter(("labelmap.dcm",), _write_labelmap),
+        "sr": ScoredWriter(("sr.dcm",), _write_sr),
+        "png": ScoredWriter(("montage.png",), _write_png),
+        "sc": ScoredWriter(("montage.dcm",), _write_sc),
+        "nifti": ScoredWriter(("ct.nii.gz", "labels.nii.gz"), _write_nifti),
+        "dicompdf": ScoredWriter(("report_pdf.dcm",), _write_dicompdf),
+        "html": AnyWriter(("report.html",), _write_html),
+        "pdf": AnyWriter(("report.pdf",), _write_pdf),
+        "json": AnyWriter(("result.json",), _write_json),
     }
 )
-"""The kinds, in the order in which they are written: result.json last, so that its presence says that the others are
-whole, and the pages after what may fail, so that they tell of it."""
+"""The kinds, in the order in which they are written: result.json last, so that its presence means that the others are
+whole; the pages after what may fail, so that they can report it."""
 
 DEFAULT_WRITERS = ("json", "html", "pdf", "png", "seg", "sr")
 
@@ -190,30 +219,36 @@ def write_outputs(
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("result.json", *(name for writer in WRITERS.values() for name in writer.files)):
         (folder / name).unlink(missing_ok=True)
-    shared = Shared(result, phi=phi, pseudonymiser=pseudonymiser)
+    shared = shared_by(result, phi=phi, pseudonymiser=pseudonymiser)
     for name in _in_order(writers):
-        writer = WRITERS[name]
-        if result.scan is None and not writer.of_refused:
-            continue
-        try:
-            with quiet_pydicom():  # libraries warn of an odd name by printing it
-                writer.write(shared, result, folder)
-        except OSError:  # the disk: no study after this one would fare better
-            raise
-        except Refusal as refusal:
-            result = _with_reason(result, replace(refusal.reason, message=f"no {name}: {refusal.reason.message}"))
-        except Exception as problem:
-            _log.exception("study %s: %s", result.study_uid, name)
-            message = f"no {name} could be written, {type(problem).__name__}: {problem}; please report this"
-            result = _with_reason(result, Reason(Code.INTERNAL_ERROR, message))
+        if reason := _problem_with(name, shared, result, folder):
+            result = replace(result, reasons=(*result.reasons, reason))
     return result
+
+
+def _problem_with(name: str, shared: Shared, result: StudyResult, folder: Path) -> Reason | None:
+    """Write one kind of output; returns why it could not be written. Raises ``OSError`` if the disk fails."""
+    try:
+        with quiet_pydicom():  # libraries warn of an odd name by printing it
+            _write(WRITERS[name], shared, result, folder)
+    except OSError:  # the disk: no later study would fare better
+        raise
+    except Refusal as refusal:
+        return replace(refusal.reason, message=f"no {name}: {refusal.reason.message}")
+    except Exception as problem:
+        _log.exception("study %s: %s", result.study_uid, name)
+        message = f"no {name} could be written, {type(problem).__name__}: {problem}; please report this"
+        return Reason(Code.INTERNAL_ERROR, message)
+    return None
+
+
+def _write(writer: Writer, shared: Shared, result: StudyResult, folder: Path) -> None:
+    if isinstance(writer, AnyWriter):
+        writer.write(shared, result, folder)
+    elif isinstance(shared, ScoredShared):
+        writer.write(shared, folder)
 
 
 def _in_order(writers: Iterable[str]) -> Sequence[str]:
     asked = set(writers)
     return [name for name in WRITERS if name in asked]
-
-
-def _with_reason(result: StudyResult, reason: Reason) -> StudyResult:
-    status: Status = "refused" if result.status == "refused" else "scored_with_warnings"
-    return replace(result, status=status, reasons=(*result.reasons, reason))

@@ -23,11 +23,12 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageBreak, PageTemplate, Paragraph, Table, TableStyle
 
 from ctacal import __version__
+from ctacal.categories import CATEGORIES
 from ctacal.report import wording
 from ctacal.report.pictures import Picture, Pictures
 from ctacal.report.subject import Subject
 from ctacal.report.vessels import VESSEL_COLOURS
-from ctacal.study import StudyResult
+from ctacal.result import ScoredStudy, StudyResult
 
 rl_config.useA85 = 0  # streams as they are: as text they would be a quarter larger, and take longest of all
 MARGIN = 14 * mm
@@ -61,7 +62,7 @@ _PLAIN = (("FONT", (0, 0), (-1, -1), TEXT),)
 """Else ReportLab names a font of its own, which is not embedded."""
 
 
-def report_pdf(result: StudyResult, subject: Subject, pictures: Pictures) -> bytes:
+def report_pdf(result: StudyResult, subject: Subject, pictures: Pictures | None) -> bytes:
     """The document; of a refused study, the reasons."""
     _register_fonts()
     content = io.BytesIO()
@@ -76,7 +77,9 @@ def report_pdf(result: StudyResult, subject: Subject, pictures: Pictures) -> byt
     )
     frame = Frame(MARGIN, 15 * mm, WIDTH, A4[1] - 15 * mm - 27 * mm, 0, 0, 0, 0)
     document.addPageTemplates(PageTemplate("page", [frame], onPage=_Furniture(result)))
-    document.build(_story(result, subject, pictures) if result.scores else _refusal(result, subject))
+    document.build(
+        _story(result, subject, pictures) if isinstance(result, ScoredStudy) and pictures else _refusal(result, subject)
+    )
     return content.getvalue()
 
 
@@ -122,7 +125,7 @@ class _Furniture:
         canvas.drawCentredString(A4[0] - MARGIN - width / 2, top - 7, wording.RESEARCH_ONLY)
 
 
-def _story(result: StudyResult, subject: Subject, pictures: Pictures) -> list[Flowable]:
+def _story(result: ScoredStudy, subject: Subject, pictures: Pictures) -> list[Flowable]:
     return [
         _facts(result, subject),
         _beside([_Headline(result), _note("Non-gated, low-dose CTAC: not equal to a gated calcium score.")],
@@ -158,9 +161,8 @@ def _refusal(result: StudyResult, subject: Subject) -> list[Flowable]:
 class _Headline(Flowable):  # type: ignore[misc]
     """The score, large, and its category among the four."""
 
-    def __init__(self, result: StudyResult) -> None:
+    def __init__(self, result: ScoredStudy) -> None:
         super().__init__()
-        assert result.scores is not None
         self.scores = result.scores
 
     def wrap(self, width: float, _: float) -> tuple[float, float]:
@@ -178,7 +180,7 @@ class _Headline(Flowable):  # type: ignore[misc]
         canvas.drawString(beside, self.height - 9 * mm, "Agatston score")
         canvas.drawString(beside, self.height - 13.5 * mm, f"CAC-DRS {self.scores.cac_drs}")
         step = self.width / 4
-        for n, category in enumerate(wording.CATEGORIES):
+        for n, category in enumerate(CATEGORIES):
             self._step(n * step, step - 3, n, category)
 
     def _step(self, left: float, width: float, n: int, category: str) -> None:
@@ -273,7 +275,7 @@ def _facts(result: StudyResult, subject: Subject) -> Table:
     return Table([cells], colWidths=[WIDTH / len(cells)] * len(cells), style=TableStyle(style))
 
 
-def _vessels(result: StudyResult) -> Table:
+def _vessels(result: ScoredStudy) -> Table:
     head = ("Vessel", "Agatston", "Volume, mm³", "Mass, mg", "Lesions")
     rows: list[list[Any]] = [[Paragraph(head[0], _SMALL), *(Paragraph(name, _small_right()) for name in head[1:])]]
     style: list[Any] = [
@@ -320,11 +322,9 @@ class _Named(Flowable):  # type: ignore[misc]
         self.text.drawOn(self.canv, 12, 0)
 
 
-def _uncertainty(result: StudyResult) -> list[Flowable]:
+def _uncertainty(result: ScoredStudy) -> list[Flowable]:
     shares, lines = wording.probabilities(result), wording.uncertainty_lines(result)
-    if not shares and not lines:
-        return [_paragraph("What found the calcium tells no uncertainty.")]
-    bars = [_paragraph("Probability of each category on this scan:"), _Bars(shares)] if shares else []
+    bars = [_paragraph(wording.probabilities_title(result)), _Bars(shares)] if shares else []
     return [*bars, *_paragraphs(lines)]
 
 

@@ -65,6 +65,8 @@ class Reference:
     age_group: tuple[int, int]
     sex: str
     by_group: Mapping[str, PercentileBand]
+    zero_shares: tuple[int, ...]
+    """By group, the highest of ``PERCENTILES`` whose score is 0: at least so many percent have no calcium."""
 
     @property
     def overall(self) -> PercentileBand:
@@ -81,7 +83,7 @@ class Reference:
 def age_group_thresholds(sex: str, age_years: int) -> Mapping[str, Thresholds]:
     """The ``PERCENTILES`` of each MESA group; raises ``ValueError`` where MESA has none, saying why."""
     if sex not in _TABLE_2:
-        raise ValueError("sex is not told as F or M")
+        raise ValueError("the header does not give the sex as F or M")
     if not YOUNGEST <= age_years <= OLDEST:
         raise ValueError(f"MESA covers ages {YOUNGEST} to {OLDEST}, the patient is {age_years}")
     number = (age_years - YOUNGEST) // 10
@@ -97,13 +99,18 @@ def mesa_reference(agatston: float, sex: str, age_years: int | None) -> Referenc
     '50th to 90th'
     """
     if age_years is None:
-        raise ValueError("the patient's age is not told")
+        raise ValueError("the header does not give the age")
     thresholds = age_group_thresholds(sex, age_years)
     return Reference(
         _AGE_GROUPS[(age_years - YOUNGEST) // 10],
         sex,
         MappingProxyType({group: _band(agatston, values) for group, values in thresholds.items()}),
+        tuple(_zero_share(values) for values in thresholds.values()),
     )
+
+
+def _zero_share(thresholds: Thresholds) -> int:
+    return max((p for p, value in zip(PERCENTILES, thresholds, strict=True) if value == 0), default=0)
 
 
 def _band(agatston: float, thresholds: Thresholds) -> PercentileBand:

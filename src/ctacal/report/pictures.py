@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 from ctacal.labels import Calcium
 from ctacal.report.montage import BACKGROUND, CALCIUM_WINDOW_HU, INK, MAX_ASPECT, font, tile_sheet, tinted
 from ctacal.report.vessels import VESSEL_NAMES
+from ctacal.result import Scan, ScoredStudy
 from ctacal.scores import component_agatston
-from ctacal.study import Scan, StudyResult
 
 KEY_PIXELS = 320
 KEY_MM = 70.0
@@ -45,7 +45,7 @@ class Picture:
 class Pictures:
     """The pictures of one scored study, each drawn once, when it is first asked for."""
 
-    result: StudyResult
+    result: ScoredStudy
 
     @cached_property
     def tiles(self) -> Image.Image:
@@ -62,39 +62,32 @@ class Pictures:
     @cached_property
     def key_slices(self) -> list[Picture]:
         """The slice that scores most, in each vessel with calcium; where there is none, the middle of the heart."""
-        scan = _scan(self.result)
+        scan = self.result.scan
         found = [_key_slice(self.result, scan, self.counted, label) for label in Calcium]
         return [picture for picture in found if picture] or [_middle(scan, self.counted)]
 
     @cached_property
     def counted(self) -> NDArray[np.uint8]:
         """Labels of the voxels that reach the threshold: what is drawn is what is scored."""
-        scan, threshold_hu = _scan(self.result), self.result.rule.threshold_hu if self.result.rule else 0.0
+        scan, threshold_hu = self.result.scan, self.result.rule.threshold_hu
         return np.where(scan.volume.hu >= threshold_hu, scan.labels.labels, np.uint8(0))
 
     @cached_property
     def locators(self) -> list[Picture]:
         """Coronal and sagittal planes through the calcium, or the heart; lines mark the key slices."""
-        scan = _scan(self.result)
+        scan = self.result.scan
         slices = [index for label in Calcium if (index := _best_component(scan, self.result, label)) is not None]
         heights = [int(scan.lesions.slice_index[index]) for index in slices]
         return [_locator(scan, self.counted, axis, heights) for axis in (1, 2)]
 
 
-def _scan(result: StudyResult) -> Scan:
-    if result.scan is None or result.scores is None:
-        raise ValueError("a refused study has no picture")
-    return result.scan
-
-
-def _best_component(scan: Scan, result: StudyResult, label: Calcium) -> int | None:
+def _best_component(scan: Scan, result: ScoredStudy, label: Calcium) -> int | None:
     """Index of the slice component that scores most; None where the label scores nothing."""
-    assert result.scores is not None
     agatston = component_agatston(scan.lesions, result.scores.rule) * (scan.lesions.label == label)
     return int(agatston.argmax()) if agatston.any() else None
 
 
-def _key_slice(result: StudyResult, scan: Scan, counted: NDArray[np.uint8], label: Calcium) -> Picture | None:
+def _key_slice(result: ScoredStudy, scan: Scan, counted: NDArray[np.uint8], label: Calcium) -> Picture | None:
     best = _best_component(scan, result, label)
     if best is None:
         return None

@@ -22,7 +22,8 @@ from ctacal.dicom.series import Series, Study
 from ctacal.dicom.source import SkippedFile
 from ctacal.dicom.stack import Stack
 from ctacal.errors import Reason, UsageError
-from ctacal.study import StudyResult
+from ctacal.prediction import ModelInfo
+from ctacal.result import Acquisition, ChosenSeries, ScoredStudy, StudyResult
 
 LEAST_KEY_BYTES = 16
 METHOD = "PS3.15 basic profile, keyed pseudonyms, by ctacal"
@@ -109,19 +110,22 @@ class Pseudonymiser:
     def result(self, result: StudyResult, study: Study) -> StudyResult:
         """The same result, telling nobody: headers, messages and candidates of ``study`` alike."""
         scrub = self._scrubber(study)
-        model = result.model
-        if model is not None and model.name == "labels":  # its version is a file's name
-            model = replace(model, version=model.digest[:12])
+        if isinstance(result, ScoredStudy):
+            scan = replace(result.scan, stack=self._stack(result.scan.stack, scrub))
+            result = replace(result, scan=scan, model=_without_file_name(result.model))
         return replace(
             result,
             study_uid=str(self.uid(result.study_uid)),
             reasons=tuple(self._reason(reason, scrub) for reason in result.reasons),
-            candidates=tuple(self._candidate(one, scrub) for one in result.candidates),
-            series=self._series(result.series, scrub) if result.series else None,
-            why=scrub(result.why),
-            model=model,
-            scan=replace(result.scan, stack=self._stack(result.scan.stack, scrub)) if result.scan else None,
+            candidates=tuple(self._candidate(candidate, scrub) for candidate in result.candidates),
+            chosen=self._chosen(result.chosen, scrub) if result.chosen else None,  # type: ignore[arg-type]
         )
+
+    def _chosen(self, chosen: ChosenSeries, scrub: Callable[[str], str]) -> ChosenSeries:
+        series = self._series(chosen.series, scrub)
+        spacing_mm, slices = chosen.acquisition.slice_spacing_mm, chosen.acquisition.slices  # from the volume
+        acquisition = replace(Acquisition.of(series), slice_spacing_mm=spacing_mm, slices=slices)
+        return ChosenSeries(series, scrub(chosen.why), acquisition)
 
     def skipped(self, files: Iterable[SkippedFile]) -> list[SkippedFile]:
         """Files that could not be read, without their names."""
@@ -176,6 +180,11 @@ class Pseudonymiser:
 
 
 _HOW = 'make one by: python -c "import secrets; print(secrets.token_hex())" > KEY, and keep it secret'
+
+
+def _without_file_name(model: ModelInfo) -> ModelInfo:
+    """A label file's name stands in its version."""
+    return replace(model, version=model.digest[:12]) if model.name == "labels" else model
 
 
 def _without(message: str, texts: set[str]) -> str:

@@ -8,7 +8,7 @@ from pydicom import Dataset
 from ctacal.dicom.codes import ABNORMAL, CALCIFICATION, REGIONS, Concept
 from ctacal.dicom.seg_writer import Maker, SegmentOf, segmentation
 from ctacal.labels import Calcium
-from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing, scored
+from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing
 from ctacal.report.vessels import SEGMENT_LABELS, VESSEL_COLOURS
 
 _FAMILIES = {
@@ -20,19 +20,17 @@ _NETWORKS = Concept("123110", "Artificial Intelligence", "DCM")
 
 def labels_held(filing: Filing) -> list[Calcium]:
     """The labels that a segment is made of, in the order of the segments; never empty, since a SEG needs one."""
-    _, scan = scored(filing.result)
-    return [Calcium(value) for value in np.unique(scan.labels.labels[scan.labels.labels > 0])] or [Calcium.CORONARY]
+    labels = filing.result.scan.labels.labels
+    return [Calcium(value) for value in np.unique(labels[labels > 0])] or [Calcium.CORONARY]
 
 
 def result_segmentation(filing: Filing, kind: Literal["BINARY", "LABELMAP"] = "BINARY") -> Dataset:
     """The SEG; where there is no calcium, one empty frame says so."""
     result = filing.result
-    _, scan = scored(result)
-    assert result.model is not None  # scored
     held = labels_held(filing)
     number = np.zeros(max(Calcium) + 1, np.uint8)
     number[held] = np.arange(1, len(held) + 1)
-    labels, positions = filing.on_the_images(scan.labels)
+    labels, positions = filing.on_the_images(result.scan.labels)
     maker = Maker(
         algorithm=result.model.name,
         version=result.model.version[:64],

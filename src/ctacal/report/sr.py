@@ -16,8 +16,8 @@ from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing
 from ctacal.report.montage import slices_shown
 from ctacal.report.seg import labels_held
 from ctacal.report.sr_items import dcm
+from ctacal.result import NOTICE, ScoredStudy
 from ctacal.scores import Tally
-from ctacal.study import NOTICE, StudyResult
 
 PRIVATE_SCHEME = "99CTACAL"
 
@@ -94,14 +94,12 @@ def _content(filing: Filing, segmentation: Dataset) -> Dataset:
 
 def holds_calcium(filing: Filing) -> bool:
     """Whether the SEG shows anything: without calcium its one frame is empty."""
-    scan = filing.result.scan
-    return scan is not None and bool(scan.labels.labels.any())
+    return bool(filing.result.scan.labels.labels.any())
 
 
 def _observer(filing: Filing) -> list[Dataset]:
     """The program as a device (TID 1004)."""
     model = filing.result.model
-    assert model is not None
     return [
         item.coded(dcm("121005", "Observer Type"), dcm("121007", "Device"), "HAS OBS CONTEXT"),
         item.uid(dcm("121012", "Device Observer UID"), filing.uid("device"), "HAS OBS CONTEXT"),
@@ -115,7 +113,6 @@ def _observer(filing: Filing) -> list[Dataset]:
 def _vessel_group(filing: Filing, segmentation: Dataset, number: int, label: Calcium) -> Dataset:
     """TID 1411."""
     scores = filing.result.scores
-    assert scores is not None
     quantities = [(AGATSTON, scores.agatston), (VOLUME, scores.volume_mm3), (MASS, scores.mass_mg)]
     if label is Calcium.OTHER:
         quantities = quantities[1:]  # an Agatston score is one of coronary calcium
@@ -135,7 +132,6 @@ def _total_group(filing: Filing) -> Dataset:
     """TID 1501."""
     result = filing.result
     scores = result.scores
-    assert scores is not None
     measurements = [_measurement(AGATSTON, scores.agatston.total), _measurement(VOLUME, scores.volume_mm3.total)]
     if scores.mass_mg:
         measurements.append(_measurement(MASS, scores.mass_mg.total))
@@ -169,7 +165,6 @@ def _finding(filing: Filing, name: str, label: Calcium) -> list[Dataset]:
 def _sources(filing: Filing) -> list[Dataset]:
     """The slices of the montage: those that score, or some of the heart."""
     scan, scores = filing.result.scan, filing.result.scores
-    assert scan is not None and scores is not None
     slices = [one for k in sorted(slices_shown(scan, scores.rule)) if (one := filing.stack.slices[k])]
     if "NumberOfFrames" in filing.first:
         reference = reference_to(filing.first)
@@ -190,10 +185,9 @@ def _measurement(name: Concept, value: float) -> Dataset:
     return item.number(name, value, _UNITS[name], _METHODS.get(name))
 
 
-def _algorithm(result: StudyResult) -> list[Dataset]:
+def _algorithm(result: ScoredStudy) -> list[Dataset]:
     """TID 4019."""
     model, rule = result.model, result.rule
-    assert model is not None and rule is not None
     told = [
         (dcm("111001", "Algorithm Name"), model.name),
         (dcm("111003", "Algorithm Version"), model.version),
@@ -203,7 +197,7 @@ def _algorithm(result: StudyResult) -> list[Dataset]:
     return [item.text(name, value, "HAS CONCEPT MOD") for name, value in told]
 
 
-def _acquisition(result: StudyResult) -> list[Dataset]:
+def _acquisition(result: ScoredStudy) -> list[Dataset]:
     """What kind of scan the numbers come from, in each group, so that none is taken for a gated score."""
     codes = {reason.code for reason in result.reasons}
     if Code.GATED_CALCIUM_SCAN in codes:

@@ -1,23 +1,30 @@
 """What a report says of a result, in plain words; the pages only arrange it."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from ctacal import __version__
+from ctacal.categories import CATEGORIES
 from ctacal.errors import Code, Reason
 from ctacal.labels import Calcium
-from ctacal.report.percentile import SOURCE, age_group_thresholds, mesa_reference
+from ctacal.prediction import Uncertainty
+from ctacal.report.percentile import SOURCE, mesa_reference
 from ctacal.report.subject import Subject
 from ctacal.report.vessels import FULL_NAMES
-from ctacal.scores import SCCT_2016, Scores, Tally
-from ctacal.study import StudyResult
+from ctacal.result import Acquisition, ScoredStudy, StudyResult
+from ctacal.scores import AGATSTON_1990, SCCT_2016, Scores, Tally
 
 TITLE = "Coronary artery calcium"
 SUBTITLE = "on the CT for attenuation correction (CTAC)"
 RESEARCH_ONLY = "Research use only. Not a medical device."
+NOT_GIVEN = "not given"
+"""For what the headers leave empty."""
 
-CATEGORIES = ("0", "1-100", "101-400", ">400")
+MESA_RULES = (SCCT_2016, AGATSTON_1990)
+"""The rules that the MESA percentiles hold for: Agatston's thresholds, whatever the slices' weight."""
+
 FIVE_WORDS: Mapping[str, str] = MappingProxyType(
     {"0": "no calcium", "1-100": "mild", "101-400": "moderate", ">400": "extensive"}
 )
@@ -69,21 +76,21 @@ FLAG_TITLES: Mapping[Code, str] = MappingProxyType(
 Pairs = tuple[tuple[str, str], ...]
 
 
-def pictures_title(result: StudyResult) -> str:
+def pictures_title(result: ScoredStudy) -> str:
     """What the key slices show."""
     return "Where the calcium lies" if _shows_calcium(result) else "The heart"
 
 
-def montage_title(result: StudyResult) -> str:
+def montage_title(result: ScoredStudy) -> str:
     """What the montage shows: no more than twenty slices, those that score most."""
     return (
         "The slices that score most, head first" if _shows_calcium(result) else "Slices through the heart, head first"
     )
 
 
-def _shows_calcium(result: StudyResult) -> bool:
-    scores = result.scores
-    return scores is not None and scores.agatston.total + scores.agatston.other > 0
+def _shows_calcium(result: ScoredStudy) -> bool:
+    agatston = result.scores.agatston
+    return agatston.total + agatston.other > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +125,9 @@ def number(value: float) -> str:
     return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
 
 
-def vessel_lines(result: StudyResult) -> list[VesselLine]:
+def vessel_lines(result: ScoredStudy) -> list[VesselLine]:
     """The named vessels, what names none where there is some, the total, and other calcium."""
     scores = result.scores
-    assert scores is not None
     lesions = _lesions_by_label(result)
     shown = [
         label
@@ -130,12 +136,12 @@ def vessel_lines(result: StudyResult) -> list[VesselLine]:
     ]
     if _names_no_vessel(scores):
         shown = [Calcium.CORONARY]
-    lines = [_vessel_line(result, scores, label, lesions.get(label.name, 0)) for label in shown]
+    lines = [_vessel_line(result, scores, label, lesions[label.name]) for label in shown]
     counted = sum(count for name, count in lesions.items() if name != Calcium.OTHER.name)
     total = VesselLine(
         None, "Total", number(scores.agatston.total), number(scores.volume_mm3.total), _mass(result, None), str(counted)
     )
-    return [*lines, total, _vessel_line(result, scores, Calcium.OTHER, lesions.get(Calcium.OTHER.name, 0))]
+    return [*lines, total, _vessel_line(result, scores, Calcium.OTHER, lesions[Calcium.OTHER.name])]
 
 
 def _names_no_vessel(scores: Scores) -> bool:
@@ -143,38 +149,35 @@ def _names_no_vessel(scores: Scores) -> bool:
     return scores.agatston.total > 0 and scores.agatston.per_vessel[Calcium.CORONARY.name] == scores.agatston.total
 
 
-def _lesions_by_label(result: StudyResult) -> dict[str, int]:
-    count: dict[str, int] = {}
-    for lesion in result.to_json()["lesions"]:
-        count[lesion["vessel"]] = count.get(lesion["vessel"], 0) + 1
-    return count
+def _lesions_by_label(result: ScoredStudy) -> Counter[str]:
+    return Counter(lesion.vessel.name for lesion in result.lesions)
 
 
-def _vessel_line(result: StudyResult, scores: Scores, label: Calcium, lesions: int) -> VesselLine:
+def _vessel_line(result: ScoredStudy, scores: Scores, label: Calcium, lesions: int) -> VesselLine:
     agatston, volume = _of(scores.agatston, label), _of(scores.volume_mm3, label)
     told = "–" if label is Calcium.OTHER else number(agatston)
     return VesselLine(label, FULL_NAMES[label], told, number(volume), _mass(result, label), str(lesions))
 
 
-def _mass(result: StudyResult, label: Calcium | None) -> str:
-    """By calibration where one was given, else as the predictor estimates it; of a vessel, or (None) of all."""
-    if (scores := result.scores) and scores.mass_mg:
-        return number(_of(scores.mass_mg, label) if label else scores.mass_mg.total)
-    told = result.uncertainty or {}
-    estimated = [mg for name, mg in told.items() if name.startswith(_EXCESS_MASS)]
+def _mass(result: ScoredStudy, label: Calcium | None) -> str:
+    """By calibration if a factor was given, else as the predictor estimates it; of a vessel, or (None) of all."""
+    if result.scores.mass_mg:
+        return number(_of(result.scores.mass_mg, label) if label else result.scores.mass_mg.total)
+    estimated = _estimated_mass_mg(result)
     if label is None:
-        return number(sum(estimated)) if estimated else "–"
-    return number(told[_EXCESS_MASS + label.name]) if _EXCESS_MASS + label.name in told else "–"
+        return number(sum(estimated.values())) if estimated else "–"
+    return number(estimated[label.name]) if label.name in estimated else "–"
 
 
-_EXCESS_MASS = "excess_mass_mg_"
+def _estimated_mass_mg(result: ScoredStudy) -> Mapping[str, float]:
+    return result.uncertainty.excess_mass_mg if result.uncertainty else {}
 
 
-def mass_note(result: StudyResult) -> str:
+def mass_note(result: ScoredStudy) -> str:
     """Where the masses come from."""
-    if result.scores and result.scores.mass_mg:
+    if result.scores.mass_mg:
         return "Mass by the calibration factor given."
-    if any(name.startswith(_EXCESS_MASS) for name in result.uncertainty or {}):
+    if _estimated_mass_mg(result):
         return "Mass estimated from what calcium adds to each voxel; noise adds to it too."
     return "No mass without a calibration factor."
 
@@ -183,16 +186,18 @@ def _of(tally: Tally, label: Calcium) -> float:
     return tally.other if label is Calcium.OTHER else tally.per_vessel[label.name]
 
 
-def percentile_lines(result: StudyResult, subject: Subject) -> tuple[str, ...]:
-    """Where the score lies among people of that age and sex, or why that cannot be told; then the reservation."""
-    scores = result.scores
-    assert scores is not None
+def percentile_lines(result: ScoredStudy, subject: Subject) -> tuple[str, ...]:
+    """Where the score lies among people of the same age and sex, or why there is no percentile; then the caveat."""
+    agatston = result.scores.agatston.total
+    if not any(result.rule.scores_like(rule) for rule in MESA_RULES):
+        names = " and ".join(rule.name for rule in MESA_RULES)
+        return (f"No percentile: the MESA reference holds for the rules {names}, not for {result.rule.name}.",)
     try:
-        reference = mesa_reference(scores.agatston.total, subject.sex, subject.age_years)
+        reference = mesa_reference(agatston, subject.sex, subject.age_years)
     except ValueError as problem:
         return (f"No percentile for age and sex: {problem}.",)
-    if scores.agatston.total == 0:
-        place = _place_of_zero(subject, reference.people)
+    if agatston == 0:
+        place = _place_of_zero(reference.zero_shares, reference.people)
     else:
         place = f"{reference.overall} percentile of {reference.people} in MESA".capitalize().replace("mesa", "MESA")
         by_group = "; ".join(f"{group} {band}" for group, band in reference.by_group.items())
@@ -200,78 +205,100 @@ def percentile_lines(result: StudyResult, subject: Subject) -> tuple[str, ...]:
     return (
         place,
         "The reference was derived on gated CT, in people without known heart disease; a non-gated, low-dose scan "
-        f"tends to score lower. No DICOM header tells race/ethnicity, so all four groups are told. {SOURCE}.",
+        "tends to score lower. DICOM headers do not give race or ethnicity, so all four groups of MESA are shown. "
+        f"{SOURCE}.",
     )
 
 
-def _place_of_zero(subject: Subject, people: str) -> str:
-    """Score 0 has no place of its own: how many share it, by the percentiles that are 0."""
-    assert subject.age_years is not None
-    thresholds = age_group_thresholds(subject.sex, subject.age_years).values()
-    shares = [
-        max((p for p, value in zip((25, 50, 75, 90), own, strict=True) if value == 0), default=0) for own in thresholds
-    ]
+def _place_of_zero(shares: Sequence[int], people: str) -> str:
+    """Score 0 has no percentile of its own: say how many share it."""
     if min(shares) == 0:
         return f"Score 0: in some of MESA's groups fewer than a quarter of {people} had no calcium."
     return f"Score 0: in each of MESA's groups at least {min(shares)} % of {people} had no calcium either."
 
 
-def probabilities(result: StudyResult) -> list[tuple[str, float]]:
-    """The predictor's probability of each category; nothing where it gives none."""
-    told = result.uncertainty or {}
-    names = {"0": "p_0", "1-100": "p_1_100", "101-400": "p_101_400", ">400": "p_400"}
-    return [(category, told[name]) for category, name in names.items()] if set(names.values()) <= set(told) else []
+def probabilities(result: ScoredStudy) -> list[tuple[str, float]]:
+    """The predictor's probability of each category; empty if it gives none under this rule."""
+    known = result.uncertainty.category_probabilities if result.uncertainty else None
+    return list(zip(CATEGORIES, known, strict=True)) if known else []
 
 
-def uncertainty_lines(result: StudyResult) -> list[str]:
-    """Interval and gated equivalent, where the predictor tells them."""
-    told, lines = result.uncertainty or {}, []
-    if {"agatston_low", "agatston_high", "coverage"} <= set(told):
-        low, high = number(told["agatston_low"]), number(told["agatston_high"])
-        lines.append(f"{told['coverage']:.0%} interval of the score on this scan: {low} to {high}.")
-    if "gated_equivalent_agatston" in told:
+def probabilities_title(result: ScoredStudy) -> str:
+    """What stands above the probabilities."""
+    return f"Probability of each category on this scan ({_calibrated_rule(result)}):"
+
+
+def uncertainty_lines(result: ScoredStudy) -> list[str]:
+    """Interval and gated equivalent, or why there are none."""
+    uncertainty, lines = result.uncertainty, []
+    if uncertainty is None:
+        return ["No uncertainty is estimated for this score."]
+    if interval := uncertainty.interval:
+        low, high = number(interval.low), number(interval.high)
+        lines.append(f"{interval.coverage:.0%} interval of the score on this scan: {low} to {high}.")
+    if uncertainty.gated_equivalent_agatston is not None:
         lines.append(
-            f"A gated scan would score about {number(told['gated_equivalent_agatston'])}, judged by the mass of "
-            "calcium, and no less than this scan; a rough estimate, made on simulated scans."
+            f"A gated scan would score about {number(uncertainty.gated_equivalent_agatston)} "
+            f"({_calibrated_rule(result)}), estimated from the mass of calcium, and no less than this scan; a rough "
+            "estimate, made on simulated scans."
         )
+    if not lines and not uncertainty.category_probabilities:
+        return [_why_not_sure(result, uncertainty)]
     return lines
 
 
-def acquisition(result: StudyResult) -> Pairs:
-    """How the scan was made, from its headers."""
-    study = result.to_json()["study"]
-    told = study["acquisition"] or {}
-    spacing = told.get("pixel_spacing_mm")
-    rows = (
-        ("Scanner", " ".join(filter(None, (told.get("manufacturer"), told.get("model"))))),
-        ("Series", study["series_description"] or ""),
-        ("Tube voltage", _with_unit(told.get("kvp"), "kVp")),
-        ("Exposure", _with_unit(told.get("exposure_mas"), "mAs")),
-        ("Kernel", told.get("kernel") or ""),
-        ("Slices", f"{told.get('slices', '')}, {_with_unit(told.get('slice_spacing_mm'), 'mm apart')}"),
-        ("Slice thickness", _with_unit(told.get("slice_thickness_mm"), "mm")),
-        ("Pixels", f"{spacing[1]:.2f} x {spacing[0]:.2f} mm" if spacing else ""),
-        ("Noise in the heart", _with_unit(result.noise_sd_hu, "HU (SD)")),
-        ("Chosen because", study["why"] or ""),
+def _calibrated_rule(result: ScoredStudy) -> str:
+    rule = result.uncertainty.rule if result.uncertainty else None
+    return f"rule {(rule or result.rule).name}"
+
+
+def _why_not_sure(result: ScoredStudy, uncertainty: Uncertainty) -> str:
+    if uncertainty.rule is None or uncertainty.rule.scores_like(result.rule):
+        return "No uncertainty is estimated for this score."
+    return (
+        f"Probabilities and the gated equivalent were calibrated under the rule {uncertainty.rule.name} and are not "
+        f"given under {result.rule.name}."
     )
-    return tuple((name, value or "not told") for name, value in rows)
+
+
+def acquisition(result: ScoredStudy) -> Pairs:
+    """How the scan was made, from its headers."""
+    scan, chosen = result.chosen.acquisition, result.chosen
+    spacing_mm = scan.pixel_spacing_mm
+    rows = (
+        ("Scanner", _scanner(scan)),
+        ("Series", chosen.series.header.series_description or ""),
+        ("Tube voltage", _with_unit(scan.kvp, "kVp")),
+        ("Exposure", _with_unit(scan.exposure_mas, "mAs")),
+        ("Kernel", scan.kernel or ""),
+        ("Slices", f"{scan.slices}, {_with_unit(scan.slice_spacing_mm, 'mm apart')}"),
+        ("Slice thickness", _with_unit(scan.slice_thickness_mm, "mm")),
+        ("Pixels", f"{spacing_mm[1]:.2f} x {spacing_mm[0]:.2f} mm" if spacing_mm else ""),
+        ("Noise in the heart", _with_unit(result.noise_sd_hu, "HU (SD)")),
+        ("Chosen because", chosen.why or ""),
+    )
+    return tuple((name, value or NOT_GIVEN) for name, value in rows)
+
+
+def _scanner(acquisition: Acquisition) -> str:
+    return " ".join(filter(None, (acquisition.manufacturer, acquisition.model)))
 
 
 def _with_unit(value: float | None, unit: str) -> str:
     return "" if value is None else f"{value:.3g} {unit}"
 
 
-def method(result: StudyResult) -> Pairs:
-    """Who scored by which rule."""
-    model, rule = result.model, result.rule or SCCT_2016
+def method(result: ScoredStudy) -> Pairs:
+    """What found the calcium, and the rule that scored it."""
+    model, rule = result.model, result.rule
     steps = ", ".join(f"{step:g}" for step in rule.density_steps_hu)
-    named = f"{model.name} {model.version}" if model else "none"
+    threshold = f"{rule.threshold_hu:g} HU; density steps {steps} HU; lesions of at least {rule.min_area_mm2:g} mm²"
     return (
         ("Scoring rule", f"{rule.name}: {rule.source}"),
-        ("Threshold", f"{rule.threshold_hu:g} HU; density steps {steps} HU; lesions from {rule.min_area_mm2:g} mm² on"),
+        ("Threshold", threshold),
         ("Slice weight", "spacing / 3 mm" if rule.slice_weight == "spacing_over_3mm" else "none"),
-        ("Calcium found by", _FINDERS.get(model.name, "networks") + f" ({named})" if model else "nobody"),
-        ("Model digest", f"SHA-256 {model.digest}" if model else ""),
+        ("Calcium found by", f"{_FINDERS.get(model.name, 'networks')} ({model.name} {model.version})"),
+        ("Model digest", f"SHA-256 {model.digest}"),
         ("Software", f"ctacal {__version__}"),
     )
 
@@ -282,16 +309,16 @@ _FINDERS: Mapping[str, str] = MappingProxyType(
 
 
 def facts(result: StudyResult, subject: Subject) -> Pairs:
-    """What a page is headed by."""
-    told = result.to_json()["study"]["acquisition"] or {}
+    """What stands at the head of a page."""
+    scanner = _scanner(result.chosen.acquisition) if result.chosen else ""
     rows = (
         ("Patient", subject.name),
         ("Patient ID", subject.patient_id),
         ("Born", subject.birth_date),
         ("Accession", subject.accession_number),
         ("Age and sex", subject.age_and_sex),
-        ("Study date", subject.study_date or "not told"),
-        ("Scanner", " ".join(filter(None, (told.get("manufacturer"), told.get("model")))) or "not told"),
+        ("Study date", subject.study_date or NOT_GIVEN),
+        ("Scanner", scanner or NOT_GIVEN),
     )
     return tuple((name, value) for name, value in rows if value)
 

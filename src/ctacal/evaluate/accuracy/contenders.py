@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ctacal.evaluate.accuracy.results import Row
-from ctacal.study import ModelInfo
+from ctacal.prediction import ModelInfo
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,0 +1,133 @@
+"""``StudyResult``: a scored study or a refused one, as values. ``result_json`` is their one JSON form.
+
+Research use only: the numbers come from a non-gated, low-dose CT, and ctacal is not a medical device.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from ctacal.dicom.choose import Candidate
+from ctacal.dicom.series import Series
+from ctacal.dicom.stack import Stack
+from ctacal.errors import Reason
+from ctacal.geometry import Geometry
+from ctacal.heart import HeartMask
+from ctacal.labels import LabelMap
+from ctacal.lesion import Lesions
+from ctacal.prediction import ModelInfo, ScanFigures, Uncertainty
+from ctacal.scores import ScoredLesion, Scores, ScoringRule
+from ctacal.volume import Volume
+
+NOTICE = (
+    "Research use only, not a medical device. Scored on a non-gated, low-dose CT: not equal to a gated calcium score."
+)
+
+Status = Literal["scored", "scored_with_warnings", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """How the scan was made, from its headers; spacing and number of slices from the volume once there is one."""
+
+    manufacturer: str
+    model: str
+    kvp: float | None
+    exposure_mas: float | None
+    kernel: str
+    slice_thickness_mm: float | None
+    slice_spacing_mm: float | None
+    pixel_spacing_mm: tuple[float, ...] | None
+    """Between rows, between columns."""
+    matrix: tuple[int, int]
+    """Rows, columns."""
+    slices: int
+    study_date: str | None
+
+    @classmethod
+    def of(cls, series: Series, geometry: Geometry | None = None) -> "Acquisition":
+        """From the series' headers, and its volume's grid if it was read."""
+        header, middle = series.header, series.slices[len(series.slices) // 2]
+        return cls(
+            manufacturer=header.manufacturer,
+            model=header.model,
+            kvp=header.kvp,
+            exposure_mas=middle.exposure_mas,
+            kernel=header.kernel,
+            slice_thickness_mm=middle.thickness_mm,
+            slice_spacing_mm=geometry.slice_spacing_mm if geometry else None,
+            pixel_spacing_mm=middle.pixel_spacing_mm or None,
+            matrix=(middle.rows, middle.columns),
+            slices=geometry.shape[0] if geometry else len(series.slices),
+            study_date=header.study_date or None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenSeries:
+    """The series that was scored, or was to be."""
+
+    series: Series
+    why: str
+    """Why it was chosen, in words."""
+    acquisition: Acquisition
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Scan:
+    """The arrays behind a result, for pictures and label files; not part of its JSON form."""
+
+    stack: Stack
+    """The images in the order of the volume's slices, before it was made canonical."""
+    volume: Volume
+    labels: LabelMap
+    heart: HeartMask | None
+    lesions: Lesions
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class ScoredStudy:
+    """A study with its score."""
+
+    study_uid: str
+    reasons: tuple[Reason, ...]
+    """Warnings."""
+    candidates: tuple[Candidate, ...]
+    chosen: ChosenSeries
+    rule: ScoringRule
+    """As it holds at the scan's tube voltage."""
+    scores: Scores
+    lesions: tuple[ScoredLesion, ...]
+    noise_sd_hu: float | None
+    model: ModelInfo
+    uncertainty: Uncertainty | None
+    figures: ScanFigures | None
+    timing_s: Mapping[str, float]
+    scan: Scan
+
+    @property
+    def status(self) -> Status:
+        """``scored``, or ``scored_with_warnings`` if there are reasons."""
+        return "scored_with_warnings" if self.reasons else "scored"
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class RefusedStudy:
+    """A study without a score, and why."""
+
+    study_uid: str
+    reasons: tuple[Reason, ...]
+    """Notes on the study's files; the last reason is why it was refused."""
+    candidates: tuple[Candidate, ...] = ()
+    chosen: ChosenSeries | None = None
+    """None if no series could be chosen."""
+    rule: ScoringRule
+    timing_s: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> Status:
+        """Always ``refused``."""
+        return "refused"
+
+
+StudyResult: TypeAlias = ScoredStudy | RefusedStudy
