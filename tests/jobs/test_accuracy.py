@@ -17,7 +17,7 @@ from ctacal.jobs import accuracy
 from ctacal.jobs.accuracy import NamedPredictor, score_file, score_known_study
 from ctacal.labels import Calcium, LabelMap
 from ctacal.nn.known_study import KnownStudy, StudyFacts, read_test_study, write_test_study
-from ctacal.prediction import ModelInfo, Prediction, Predictor
+from ctacal.prediction import ModelInfo, Prediction, Predictor, Uncertainty
 from ctacal.scores import SCCT_2016, ScoringRule
 from ctacal.simulate.anatomy.calcium import Kind
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS
@@ -115,18 +115,16 @@ def test_kinds_may_be_unknown(tmp_path: Path) -> None:
 
 
 def test_uncertainty_of_the_predictor_is_written_through(tmp_path: Path) -> None:
-    uncertainty = {
-        "coronary_certainty": 0.9,
-        "excess_mass_mg_LAD": 1.5,
-        "gated_equivalent_agatston": 7.5,
-        "p_0": 0.1,
-        "p_1_100": 0.7,
-        "p_400": 0.05,
-    }
+    uncertainty = Uncertainty(
+        category_probabilities=(0.1, 0.7, 0.15, 0.05),
+        gated_equivalent_agatston=7.5,
+        coronary_certainty=0.9,
+        excess_mass_mg={"LAD": 1.5},
+    )
     row = score_known_study(study(tmp_path), says(PLAQUE, uncertainty=uncertainty))
     assert (row["certainty"], row["mass_mg_lad"], row["mass_mg_rca"]) == (0.9, 1.5, None)
     assert row["gated_equivalent_agatston"] == 7.5
-    assert [row[name] for name in ("p_0", "p_1_100", "p_101_400", "p_400")] == [0.1, 0.7, None, 0.05]
+    assert [row[name] for name in ("p_0", "p_1_100", "p_101_400", "p_400")] == [0.1, 0.7, 0.15, 0.05]
 
 
 def test_refusal_and_defect_are_lines(tmp_path: Path) -> None:
