@@ -11,7 +11,7 @@ import numpy as np
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.series import read_studies
-from ctacal.dicom.volume import read_volume
+from ctacal.dicom.volume import decode_volume
 from ctacal.errors import CtacalError, UsageError
 from ctacal.heart import HeartMask, find_heart
 from ctacal.nn.classes import NOT_CORONARY
@@ -81,7 +81,7 @@ def _cache_one(
     name = "study-" + hashlib.sha256(studies[0].uid.encode()).hexdigest()[:16]  # no patient's identity in file names
     if (folder / f"{name}.npz").exists():
         return
-    volume, _ = read_volume(choose_series(studies[0]).series)
+    volume, _ = decode_volume(choose_series(studies[0]).stack)
     labels = read_label_map(row.labels, volume).labels
     if only_coronary_drawn:
         labels = np.where(labels == 0, np.uint8(NOT_CORONARY), labels)

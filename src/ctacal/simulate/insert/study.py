@@ -11,7 +11,7 @@ import numpy as np
 
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import Series, read_studies
-from ctacal.dicom.volume import read_volume
+from ctacal.dicom.volume import decode_volume
 from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask, find_heart
@@ -122,8 +122,8 @@ def _read(paths: Sequence[Path]) -> tuple[Series, Volume, tuple[str, ...]]:
     if len(studies) != 1:
         raise UsageError(f"expected one study to insert calcium into, found {len(studies)}")
     choice = choose_series(studies[0])
-    volume, notes = read_volume(choice.series)
-    return choice.series, volume, tuple(str(note) for note in (*choice.notes, *notes))
+    volume, notes = decode_volume(choice.stack)
+    return choice.series, volume, tuple(str(note) for note in (*choice.notes, *choice.series.notes, *notes))
 
 
 def straightened(volume: Volume) -> Volume:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import read_studies
-from ctacal.dicom.volume import read_volume
+from ctacal.dicom.volume import decode_volume
 from ctacal.errors import Refusal, UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import find_heart
@@ -141,11 +141,11 @@ def read_real(path: Path, *, name: str | None = None, credit: str = "") -> RealS
     if not studies:
         raise UsageError(f"{path}: no DICOM image series there")
     try:
-        series = choose_series(studies[0]).series
-        volume = around_heart(read_volume(series)[0])
+        choice = choose_series(studies[0])
+        volume = around_heart(decode_volume(choice.stack)[0])
     except Refusal as refusal:
         raise UsageError(f"{path}: {refusal.reason}") from refusal
-    header = series.header
+    header = choice.series.header
     sex: Sex | None = "F" if header.patient_sex == "F" else "M" if header.patient_sex == "M" else None
     years = header.patient_age.removesuffix("Y")
     age = float(years) if years.isdigit() else None

@@ -12,7 +12,7 @@ import numpy as np
 from ctacal.atomic import write_text
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import read_studies
-from ctacal.dicom.volume import read_volume
+from ctacal.dicom.volume import decode_volume
 from ctacal.errors import UsageError
 from ctacal.simulate.realism.comparison import REFERENCES, Comparison, as_json, compare, read_real
 from ctacal.simulate.realism.page import page_of
@@ -111,7 +111,7 @@ def _phantom_rows(
         on_step(notes[-1])
         return []
     on_step("QRM phantom")
-    real = phantom_figures(read_volume(choose_series(read_studies([folder]).studies[0]).series)[0])
+    real = phantom_figures(decode_volume(choose_series(read_studies([folder]).studies[0]).stack)[0])
     simulated = [_named(simulate_qrm(load_protocol(PHANTOM_PROTOCOL), seed)) for seed in seeds]
     return [(name, value, float(np.mean([one[name] for one in simulated]))) for name, value in real.items()]
 
