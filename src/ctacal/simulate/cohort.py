@@ -41,17 +41,19 @@ COLUMNS = (
     "ctacal",
     "digest",
 )
-"""Status: made, kept (from an earlier run) or failed. Digest: SHA-256 of study.json, which holds those of all files."""
+"""Columns of the manifest. Status: made, kept (from an earlier run) or failed. Digest: SHA-256 of study.json, which
+holds the digests of all other files."""
 
 MOST_STUDIES = 1_000_000
-"""Of one cohort: study k of seed s is drawn from s times this, plus k, so that cohorts share no study."""
+"""Largest number of studies of a cohort. Study k of seed s is drawn from seed s times this, plus k, so that two cohorts
+share no study."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CohortPlan:
-    """Which studies: the protocols in turn, patients as drawn but for what is given.
+    """The studies of a cohort: protocols are used in turn; patients are drawn, except for the values given here.
 
-    Raises ``UsageError``, which names the option, where a value cannot be.
+    Raises ``UsageError``, which names the command-line option, if a value is impossible.
     """
 
     protocols: tuple[ScannerProtocol, ...]
@@ -76,7 +78,7 @@ class CohortPlan:
         _require(self.bmi is None or 17 <= self.bmi <= 48, "--bmi", self.bmi, "17 to 48 kg/m2")
 
     def description(self, k: int) -> StudyDescription:
-        """Study ``k``, from 0; the same whatever ``count`` is."""
+        """Return study ``k``, counted from 0; it does not depend on ``count``."""
         return draw_study(
             self.seed * MOST_STUDIES + k,
             self.protocols[k % len(self.protocols)],
@@ -87,9 +89,9 @@ class CohortPlan:
         )
 
 
-def _require(right: bool, option: str, got: object, wanted: str) -> None:
-    if not right:
-        raise UsageError(f"{option} is {got}, expected {wanted}")
+def _require(valid: bool, option: str, value: object, expected: str) -> None:
+    if not valid:
+        raise UsageError(f"{option} is {value}, expected {expected}")
 
 
 def make_cohort(
@@ -101,16 +103,16 @@ def make_cohort(
     resume: bool = False,
     simulate: Simulate = simulate_study,
 ) -> Iterator[Row]:
-    """Simulate and write the studies, each in its own folder of ``out``; yields the manifest's rows, as it grows.
+    """Simulate and write the studies, each in its own folder of ``out``; yield the rows of the manifest as it grows.
 
-    ``resume`` keeps studies that are whole, of the same description, writers and version. A study that fails is a row
-    with its reason. Killed at any time, only studies in the making are lost. Raises ``UsageError`` where ``out`` holds
-    a cohort already and ``resume`` is not asked for, or where an option cannot be.
+    ``resume`` keeps studies that are complete and have the same description, writers and version. A study that fails
+    has a row with the reason. If the run is killed, only studies in progress are lost. Raises ``UsageError`` if ``out``
+    already holds a cohort and ``resume`` is False, or if an option is impossible.
     """
     _require(workers >= 1, "--workers", workers, "1 or more")
     names = known_writers(writers)
     if (out / MANIFEST).exists() and not resume:
-        raise UsageError(f"{out} holds a cohort already: give --resume to go on with it, or another folder")
+        raise UsageError(f"{out} already holds a cohort: give --resume to continue it, or another folder")
     out.mkdir(parents=True, exist_ok=True)
     make = partial(_made_or_kept, out=out, writers=names, resume=resume, simulate=simulate)
     return _rows(list(descriptions), out, make, workers)
@@ -140,7 +142,7 @@ def _made_or_kept(
 
 
 def _kept(folder: Path, description: StudyDescription, writers: tuple[str, ...]) -> dict[str, Any] | None:
-    """The record of a study that is whole and would come out the same."""
+    """Return the record of a complete study that would come out the same, else None."""
     record = whole_record(folder)
     if record is None or record.get("software") != {"ctacal": __version__} or record.get("writers") != list(writers):
         return None
@@ -191,10 +193,10 @@ def _drawn(description: StudyDescription) -> Row:
 def stream_studies(
     seeds: Iterable[int], protocols: Sequence[ScannerProtocol], *, workers: int = 1, simulate: Simulate = simulate_study
 ) -> Iterator[SimulatedStudy]:
-    """Studies in memory, for training: seed after seed, the protocols in turn; ``seeds`` may be endless.
+    """Yield studies in memory, for training: one per seed, with the protocols in turn; ``seeds`` may be endless.
 
-    The order, and each study, is the same for any number of workers; some two studies a worker are kept waiting, no
-    more. Raises ``RuntimeError`` that names the seed where a study fails. With several workers, call it under
+    Order and content do not depend on the number of workers; at most about two studies per worker wait in memory.
+    Raises ``RuntimeError``, which names the seed, if a study fails. With several workers, call it under
     ``if __name__ == "__main__"``.
     """
     descriptions = (draw_study(seed, protocols[k % len(protocols)]) for k, seed in enumerate(seeds))
@@ -205,7 +207,7 @@ def stream_studies(
 
 
 def _named(description: StudyDescription, *, simulate: Simulate) -> SimulatedStudy:
-    """The study; what goes wrong names it."""
+    """Return the study; an error names it."""
     try:
         return simulate(description)
     except Exception as problem:

@@ -1,4 +1,4 @@
-"""What a simulated body is made of: ``Tissue`` per voxel, and hydroxyapatite on top of it."""
+"""Materials of a simulated body: a ``Tissue`` per voxel, and the hydroxyapatite in it."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,7 +10,7 @@ from ctacal.geometry import Geometry
 
 
 class Tissue(IntEnum):
-    """The values of a tissue map; composition and density of each are in the scanner's tables."""
+    """Values of a tissue map; ``scanner.attenuation`` has the composition and density of each."""
 
     AIR = 0
     LUNG = 1
@@ -26,7 +26,7 @@ class Tissue(IntEnum):
     BONE_TRABECULAR = 10
     BONE_CORTICAL = 11
     WATER = 12
-    """Stomach content; and phantoms."""
+    """Also stomach content, and phantoms."""
     TABLE = 13
     STEEL = 14
     """Sternal wires, clips, valve frames."""
@@ -59,15 +59,15 @@ class Tissue(IntEnum):
     BONE_THIN = 35
     """A cortex thinner than a voxel, with the marrow beside it; end plates, calcified cartilage."""
     FOAM = 36
-    """Of mattresses and table cores."""
+    """Mattresses and table cores."""
     CARBON = 37
-    """A table's skin."""
+    """Skin of the table."""
     PLASTIC = 38
     """Electrodes, leads of carbon."""
     BREAST_GLAND = 39
     """A quarter of it fat."""
     BONE_DENSE = 40
-    """A thin cortex that is thicker than that of ``BONE_THIN``: of ribs, vertebral arches and shoulder blades."""
+    """A thin cortex, thicker than ``BONE_THIN``: ribs, vertebral arches and shoulder blades."""
     CLOTH = 41
 
 
@@ -78,7 +78,7 @@ class Body:
     tissue: NDArray[np.uint8]
     """(slices, rows, columns) of ``Tissue``."""
     hydroxyapatite_mg_cm3: NDArray[np.float32]
-    """Calcium beyond the tissue's own, per voxel: plaques, calcified valves and nodes; displaces the tissue."""
+    """Mineral per voxel beyond that of the tissue itself: plaques, calcified valves and nodes; displaces the tissue."""
     geometry: Geometry
 
     def __post_init__(self) -> None:

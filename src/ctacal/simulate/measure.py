@@ -1,6 +1,6 @@
-"""What a physicist measures on a CT: noise and its spectrum, resolution, inserts of a phantom.
+"""Image quality of a CT: noise and its power spectrum, resolution, inserts of a phantom.
 
-Everything takes a ``Volume`` and the place to look at; nothing here knows whether the scan is simulated or real.
+All functions take a ``Volume`` and a region; none depends on whether the scan is simulated or real.
 """
 
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from ctacal.scores import SCCT_2016, ScoringRule, score_label_map
 from ctacal.volume import Volume
 
 PATCH_MM = 20.0
-"""Side of the squares that noise is measured on: many noise grains wide, narrower than a ventricle (own choice)."""
+"""Side of the squares on which noise is measured: many noise grains wide, narrower than a ventricle (own choice)."""
 
 LOUD = 1.25
-"""Patches whose SD is above this part of the median hold more than noise: a vessel, a border (own choice)."""
+"""Patches whose SD exceeds this multiple of the median SD hold more than noise: a vessel, a border (own choice)."""
 
 EDGE_BIN = 0.1
-"""Bins of an edge profile, in pixels (Richard S et al., Med Phys 2012;39:4115-4122, bin some tenth of a pixel)."""
+"""Width of the bins of an edge profile, in pixels (Richard S et al., Med Phys 2012;39:4115-4122: about a tenth)."""
 
 EDGE_REACH_MM = 8.0
-"""How far to both sides of an edge its response is followed: past the overshoot of sharp kernels (own choice)."""
+"""Half-width of an edge response: it reaches beyond the overshoot of sharp kernels (own choice)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EdgeResponse:
-    """The profile across an edge, and what its derivative's Fourier transform says about resolution."""
+    """The profile across an edge, and the resolution that follows from the Fourier transform of its derivative."""
 
     distance_mm: Floats
-    """Outwards from the edge."""
+    """Distance from the edge, positive outwards."""
     profile_hu: Floats
 
     @property
     def spread(self) -> Floats:
-        """The line spread: the derivative, its far ends tapered, signed so that its sum is above 0."""
+        """The line spread function: the derivative with tapered ends, with the sign that makes its sum positive."""
         spread = np.gradient(self.profile_hu, self.distance_mm)
         centre = np.average(self.distance_mm, weights=np.abs(spread))
         reach = min(centre - self.distance_mm[0], self.distance_mm[-1] - centre)
@@ -57,7 +57,7 @@ class EdgeResponse:
         return float(last - first)
 
     def transfer(self) -> tuple[Floats, Floats]:
-        """Frequencies (per mm) and modulation transfer, 1 at frequency 0."""
+        """Return frequencies (per mm) and the modulation transfer, which is 1 at frequency 0."""
         padded = 8 * len(self.distance_mm)
         step_mm = float(self.distance_mm[1] - self.distance_mm[0])
         transfer = np.abs(np.fft.rfft(self.spread, padded))
@@ -65,16 +65,16 @@ class EdgeResponse:
 
     @property
     def mtf50_per_mm(self) -> float:
-        """Where the modulation transfer first falls to one half."""
+        """Frequency at which the modulation transfer first falls to one half."""
         frequency, transfer = self.transfer()
         below = int(np.argmax(transfer < 0.5))
         return float(np.interp(0.5, transfer[[below, below - 1]], frequency[[below, below - 1]]))
 
 
 def patches_in(volume: Volume, mask: Mask, side_mm: float = PATCH_MM) -> tuple[Floats, NDArray[np.int64]]:
-    """The (n, side, side) squares, half overlapping, that lie in the mask, less their own planes, and their corners.
+    """Return the (n, side, side) squares in the mask, half overlapping, each less its own plane, and their corners.
 
-    Taking off the plane keeps shading out of the noise; what it takes of the noise is made up for in the scale.
+    Subtracting the plane keeps shading out of the noise; the scale makes up for the noise that goes with it.
     """
     side = max(5, round(side_mm / volume.geometry.spacing_mm[1]))
     windows = np.lib.stride_tricks.sliding_window_view(mask, (side, side), (1, 2))
@@ -85,7 +85,7 @@ def patches_in(volume: Volume, mask: Mask, side_mm: float = PATCH_MM) -> tuple[F
 
 
 def detrended(patches: Floats) -> Floats:
-    """Each (rows, columns) patch less its least-squares plane, scaled so that noise keeps its variance."""
+    """Subtract the least-squares plane from each (rows, columns) patch, and scale so that noise keeps its variance."""
     rows, columns = patches.shape[1:]
     down, across = np.mgrid[:rows, :columns].astype(float)
     plane = np.stack([np.ones(rows * columns), (down - (rows - 1) / 2).ravel(), (across - (columns - 1) / 2).ravel()])
@@ -96,22 +96,23 @@ def detrended(patches: Floats) -> Floats:
 
 
 def quiet(patches: Floats) -> Floats:
-    """The detrended patches that hold noise alone: those not louder than most."""
+    """Return the detrended patches that hold noise alone: those with no more than the usual SD."""
     sd = patches.std(axis=(1, 2))
     return patches[sd <= LOUD * np.median(sd)] if len(patches) else patches
 
 
 def noise_sd_hu(volume: Volume, mask: Mask, side_mm: float = PATCH_MM) -> float:
-    """Noise in plane: the root mean square of the quiet patches in the mask; NaN where it holds no patch."""
+    """Return the noise in plane: the root mean square of the quiet patches in the mask; NaN if there is no patch."""
     patches = quiet(patches_in(volume, mask, side_mm)[0])
     return float(np.sqrt((patches**2).mean())) if len(patches) else float("nan")
 
 
 def noise_power_spectrum(patches: Floats, pixel_mm: float) -> tuple[Floats, Floats]:
-    """Frequencies (per mm) and noise power (HU2 mm2) of detrended (n, side, side) patches, averaged over directions.
+    """Return frequencies (per mm) and the noise power (HU2 mm2) of detrended patches, averaged over directions.
 
-    Its integral over the plane of frequencies is the variance (Siewerdsen JH et al., Med Phys 2002;29:2655-2671; ICRU
-    87). Rings are one frequency step wide, up to the Nyquist frequency; the first lacks what went with the plane.
+    The integral of the power over the plane of frequencies is the variance (Siewerdsen JH et al., Med Phys
+    2002;29:2655-2671; ICRU 87). Rings are one frequency step wide, up to the Nyquist frequency; the first ring lacks
+    the power that was subtracted with the plane. ``patches`` are (n, side, side).
     """
     side = patches.shape[1]
     power = (np.abs(np.fft.fft2(patches)) ** 2).mean(axis=0) * (pixel_mm / side) ** 2
@@ -124,12 +125,12 @@ def noise_power_spectrum(patches: Floats, pixel_mm: float) -> tuple[Floats, Floa
 
 
 def mean_frequency_per_mm(frequency_per_mm: Floats, power: Floats) -> float:
-    """The mean frequency of the noise's power, over the plane of frequencies: rings count by their circumference."""
+    """Return the mean frequency of the noise power over the plane of frequencies: rings count by circumference."""
     return float(np.average(frequency_per_mm, weights=power * frequency_per_mm))
 
 
 def slice_correlation(volume: Volume, mask: Mask, side_mm: float = PATCH_MM) -> float:
-    """Correlation of the noise between neighbouring slices; NaN where no patch lies in both."""
+    """Return the correlation of the noise between neighbouring slices; NaN if no patch lies in both."""
     patches, corner = patches_in(volume, mask, side_mm)
     place = {tuple(at): index for index, at in enumerate(corner.tolist())}
     pairs = [(i, place.get((k + 1, r, c))) for (k, r, c), i in place.items()]
@@ -138,14 +139,15 @@ def slice_correlation(volume: Volume, mask: Mask, side_mm: float = PATCH_MM) -> 
     kept = [(i, j) for i, j in pairs if j is not None and max(sd[i], sd[j]) <= loud]
     if not kept:
         return float("nan")
-    one, other = (patches[list(index)] for index in zip(*kept, strict=True))
-    return float((one * other).mean() / np.sqrt((one**2).mean() * (other**2).mean()))
+    lower, upper = (patches[list(index)] for index in zip(*kept, strict=True))
+    return float((lower * upper).mean() / np.sqrt((lower**2).mean() * (upper**2).mean()))
 
 
 def disc_centre(volume: Volume, centre: tuple[float, float], radius_mm: float, slices: slice) -> tuple[float, float]:
-    """The (row, column) of a disc's middle to a fraction of a pixel: the middle of what differs from its surroundings.
+    """Return the (row, column) of the middle of a disc to a fraction of a pixel.
 
-    ``centre`` is a first guess, right to within a fourth of the radius.
+    It is the centre of gravity of the contrast to the surroundings. ``centre`` is a first guess, within a quarter of
+    the radius.
     """
     picture = volume.hu[slices].mean(axis=0, dtype=np.float64)
     for _ in range(3):
@@ -167,24 +169,24 @@ def edge_response(
     *,
     reach_mm: float = EDGE_REACH_MM,
 ) -> EdgeResponse:
-    """The edge of a disc (a rod across the slices) at ``centre`` (row, column), from all directions at once.
+    """Measure the edge of a disc (a rod across the slices) at ``centre`` (row, column), in all directions together.
 
     The circular edge method: pixels are sorted by their distance from the centre (Richard 2012). ``slices`` are
-    averaged. Raises ``ValueError`` where the circle and its surroundings do not lie in the picture.
+    averaged. Raises ``ValueError`` if the circle and its surroundings do not lie in the image.
     """
     picture = volume.hu[slices].mean(axis=0, dtype=np.float64)
     reach_mm = min(reach_mm, 0.8 * radius_mm)
     pixel_mm = volume.geometry.spacing_mm[1]
     margin = (radius_mm + reach_mm) / pixel_mm
     if min(*centre, picture.shape[0] - 1 - centre[0], picture.shape[1] - 1 - centre[1]) < margin:
-        raise ValueError(f"a circle of {radius_mm} mm at {centre} reaches out of a picture of {picture.shape} pixels")
+        raise ValueError(f"a circle of {radius_mm} mm at {centre} exceeds the image of {picture.shape} pixels")
     outwards_mm = _distance_mm(volume, centre).ravel() - radius_mm
     near = np.abs(outwards_mm) < reach_mm
     return binned_edge(outwards_mm[near], picture.ravel()[near], EDGE_BIN * pixel_mm)
 
 
 def binned_edge(distance_mm: Floats, hu: Floats, step_mm: float) -> EdgeResponse:
-    """Means of scattered samples across an edge in even steps; empty bins are interpolated."""
+    """Average scattered samples across an edge in bins of equal width; empty bins are interpolated."""
     bins = np.floor((distance_mm - distance_mm.min()) / step_mm).astype(int)
     count = np.bincount(bins)
     full = count > 0
@@ -195,26 +197,26 @@ def binned_edge(distance_mm: Floats, hu: Floats, step_mm: float) -> EdgeResponse
 
 
 def _distance_mm(volume: Volume, centre: tuple[float, float]) -> Floats:
-    """(rows, columns): distance in plane from a (row, column)."""
+    """Return the distance of each pixel, (rows, columns), from a (row, column)."""
     _, row_mm, column_mm = volume.geometry.spacing_mm
     rows, columns = np.indices(volume.hu.shape[1:])
     return np.asarray(np.hypot((rows - centre[0]) * row_mm, (columns - centre[1]) * column_mm))
 
 
 def disc_hu(volume: Volume, centre: tuple[float, float], radius_mm: float, slices: slice) -> Floats:
-    """The values of a cylinder across the slices: their mean and SD are what a region of interest tells."""
+    """Return the values in a cylinder across the slices: a circular region of interest."""
     return np.asarray(volume.hu[slices][:, _distance_mm(volume, centre) <= radius_mm], np.float64).ravel()
 
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """What a calcium insert of a phantom measures."""
+    """Measurements of a calcium insert of a phantom."""
 
     mean_hu: float
-    """Of its voxels at or above the threshold."""
+    """Mean of the voxels at or above the threshold."""
     peak_hu: float
     area_mm2: float
-    """At or above the threshold, in the slice that holds most."""
+    """Area at or above the threshold, in the slice with the largest area."""
     volume_mm3: float
     agatston: float
 
@@ -222,7 +224,7 @@ class Insert:
 def measure_insert(
     volume: Volume, centre: tuple[float, float], reach_mm: float, slices: slice, rule: ScoringRule = SCCT_2016
 ) -> Insert:
-    """Score what lies within ``reach_mm`` (a square's half side) of a (row, column)."""
+    """Score the square around a (row, column) whose half side is ``reach_mm``."""
     _, row_mm, column_mm = volume.geometry.spacing_mm
     labels = np.zeros(volume.hu.shape, np.uint8)
     rows, columns = (

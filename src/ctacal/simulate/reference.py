@@ -1,7 +1,7 @@
-"""``reference_score``: what the same calcium would score on a gated, noise-free calcium scan.
+"""``reference_score``: the score of the same calcium on a gated, noise-free calcium scan.
 
-The yardstick of studies that compare a CTAC with a gated scan of the same patient: the heart stands still in diastole,
-slices are 3 mm thick and 3 mm apart, 120 kVp, no noise, no artefacts. Only coronary calcium is drawn.
+This is the reference of studies that compare a CTAC with a gated scan of the same patient: the heart stands still in
+diastole, slices are 3 mm thick and 3 mm apart, 120 kVp, no noise, no artefacts. Only coronary calcium is drawn.
 """
 
 import numpy as np
@@ -20,23 +20,23 @@ from ctacal.simulate.truth import DepositFinder, label_calcium, scored_labels
 from ctacal.volume import Volume
 
 REFERENCE_PHASE = 0.75
-"""Of the heart cycle: mid-diastole, when calcium scans are gated to (usual: 60-80 % of the RR interval)."""
+"""Phase of the heart cycle: mid-diastole, to which calcium scans are gated (usual: 60-80 % of the RR interval)."""
 
 SLICE_MM, PIXEL_MM = 3.0, 0.5
-"""Slices as thick as they are apart (Agatston 1990); pixels of a 256 mm field in 512 (usual: 200-260 mm)."""
+"""Slice thickness and spacing (Agatston 1990); pixel of a 256 mm field with 512 pixels (usual: 200-260 mm)."""
 
 FWHM_MM = 1.4
-"""Blur in plane: MTF50 0.31 per mm, between the 0.27 measured for FC12 (reference/qrm_phantom_expected.json) and the
-some 0.35 of kernels for calcium scoring (assumed)."""
+"""Blur in plane, full width at half maximum: MTF50 0.31 per mm, between the 0.27 measured for FC12
+(tests/data/qrm_phantom_expected.json) and about 0.35 of kernels for calcium scoring (assumed)."""
 
 KVP, FILTER_MM_AL = 120.0, 7.0
-"""Filters as in the presets of ``scanner.protocol``."""
+"""Tube voltage, and the filter of the presets of ``scanner.protocol``."""
 
 FINE_SLICE_MM = 0.5
-"""Calcium is drawn on slices as thin as this before it is averaged (own choice)."""
+"""Thickness of the slices on which calcium is drawn before it is averaged (own choice)."""
 
 MARGIN_MM = 9.0
-"""Of the drawn box beyond the calcium: blur reaches no further."""
+"""Margin of the drawn box around the calcium: blur reaches no further."""
 
 
 def reference_score(patient: Patient, calcium: CalciumDescription, heart: Body) -> Scores:
@@ -50,7 +50,7 @@ def reference_score(patient: Patient, calcium: CalciumDescription, heart: Body) 
 def reference_scan(
     patient: Patient, calcium: CalciumDescription, heart: Body
 ) -> tuple[Volume, NDArray[np.float32], DepositFinder | None]:
-    """The gated scan of the part of the heart that holds coronary calcium, and what calcium adds to it, in HU."""
+    """Return the gated scan of the part of the heart with coronary calcium, the HU of the calcium, and its finder."""
     coronary = CalciumDescription(tuple(d for d in calcium.deposits if d.kind is Kind.CORONARY))
     finder = DepositFinder.of(patient, coronary, (REFERENCE_PHASE,))
     grid = _grid(patient, coronary)
@@ -63,7 +63,7 @@ def reference_scan(
 
 
 def _grid(patient: Patient, coronary: CalciumDescription) -> Geometry:
-    """3 mm slices around the calcium, at whole multiples of 3 mm; a single voxel where there is none."""
+    """Return a grid of 3 mm slices around the calcium, at multiples of 3 mm; a single voxel if there is none."""
     if not coronary.deposits:
         return Geometry.from_spacing((1, 1, 1), (SLICE_MM, PIXEL_MM, PIXEL_MM))
     anatomy = Anatomy.of(patient, phase=REFERENCE_PHASE)
@@ -76,12 +76,12 @@ def _grid(patient: Patient, coronary: CalciumDescription) -> Geometry:
 
 
 def _fine(grid: Geometry) -> Geometry:
-    """The same pixels, each slice cut into thin ones."""
+    """Return the grid with each slice divided into thin slices."""
     return grid.with_spacing((FINE_SLICE_MM, PIXEL_MM, PIXEL_MM))
 
 
 def _on_slices(fine: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean over each slice, blurred in plane."""
+    """Average over each slice, and blur in plane."""
     parts = round(SLICE_MM / FINE_SLICE_MM)
     slices = fine.reshape(-1, parts, *fine.shape[1:]).mean(axis=1)
     return _blurred(slices, PIXEL_MM)
@@ -93,7 +93,7 @@ def _blurred(slices: NDArray[np.float32], pixel_mm: float) -> NDArray[np.float32
 
 
 def _tissue_hu(heart: Body, grid: Geometry) -> NDArray[np.float32]:
-    """The heart without its calcium, on the scan's grid."""
+    """Return the HU of the heart without its calcium, on the grid of the scan."""
     rays = beam(KVP, FILTER_MM_AL)
     table = np.array([tissue_hu(rays, tissue) for tissue in Tissue], np.float32)
     fine_mm, pixel_mm, _ = heart.geometry.spacing_mm

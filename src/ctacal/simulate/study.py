@@ -1,7 +1,6 @@
-"""``simulate_study``: a described study becomes a CTAC with its truth. Needs the ``simulate`` extra.
+"""``simulate_study``: a CTAC and its truth from a description. Needs the ``simulate`` extra.
 
-The way the data goes: ``StudyDescription`` -> body and beating heart (``anatomy``) -> ``Volume`` (``scanner``) and
-``Truth``.
+``StudyDescription`` -> body and beating heart (``anatomy``) -> ``Volume`` (``scanner``) and ``Truth``.
 """
 
 import json
@@ -36,54 +35,54 @@ from ctacal.simulate.vital_signs import PATIENTS, draw_breath_s, draw_breathing_
 from ctacal.volume import Volume
 
 BODY_MM = (1.25, 0.8, 0.8)
-"""Voxels of the body's grid (own choice: half the thinnest slice, and finer than any preset's pixels)."""
+"""Voxel of the body's grid (own choice: half the thinnest slice, and finer than the pixels of any preset)."""
 
 PHASES = 8
-"""Of the heart cycle that are built; between them the scan interpolates (own choice)."""
+"""Number of phases of the heart cycle that are built; the scan interpolates between them (own choice)."""
 
 REACH_MM = 12.0
-"""Calcium adds nothing that counts to voxels further away in plane: kernels and half a heartbeat (own choice)."""
+"""Calcium adds nothing relevant to voxels further away in plane: kernels and half a heartbeat (own choice)."""
 
 CHIN_MM, KIDNEYS_MM = 180.0, -240.0
-"""The ends of the body that can be built, less a margin."""
+"""Upper and lower end of the body that can be built, less a margin."""
 
 
 _KEYS = {"protocol": "centre"}
-"""JSON keys of fields that have another name here: study.json keeps the key of its first version."""
+"""JSON keys that differ from the names of the fields: study.json keeps the key of its first version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyDescription:
-    """All that a simulated study is made from; the same description gives the same bytes on the same machine."""
+    """Complete description of a simulated study; the same description gives the same bytes on the same machine."""
 
     seed: int
-    """Of the scan's noise and of the moment it begins."""
+    """Seed of the noise and of the moment at which the scan begins."""
     protocol: ScannerProtocol
     patient: Patient
     calcium: CalciumDescription
     table: TableDesign
-    """And what lies on the patient: blanket, electrodes."""
+    """The table, and what lies on the patient: blanket, electrodes."""
     heart_rate_bpm: float
     irregularity: float
     """SD of the RR intervals over their mean."""
     breathing_mm: float
-    """How far a breath draws the body to the feet."""
+    """Movement of the body towards the feet in a breath."""
     breathing_s: float
     bottom_mm: float
-    """The scan's lower end along the patient, 0 at the carina."""
+    """Lower end of the scan along the patient, 0 at the carina."""
     top_mm: float
     isocentre_mm: tuple[float, float]
-    """The picture's middle, (left, posterior) of the carina."""
+    """Middle of the image, (left, posterior) of the carina."""
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values of all fields."""
+        """Return all fields as JSON values."""
         written = {"patient": json.loads(self.patient.to_json()), "calcium": json.loads(self.calcium.to_json())}
         fields = {_KEYS.get(name, name): value for name, value in asdict(self).items()}
         return fields | written
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "StudyDescription":
-        """The description that ``to_json`` gave; ``ValueError`` names a field that is missing or unknown."""
+        """Read what ``to_json`` returned; raises ``ValueError``, which names a field that is missing or unknown."""
         known = {_KEYS.get(name, name) for name in cls.__dataclass_fields__}
         if wrong := known.symmetric_difference(stored):
             raise ValueError(f"not a study description: fields missing or unknown: {', '.join(sorted(wrong))}")
@@ -118,9 +117,9 @@ def draw_study(
     bmi: float | None = None,
     with_deposits: bool = True,
 ) -> StudyDescription:
-    """Draw a patient and how the scan goes; what is given is kept.
+    """Draw a patient and a scan; values that are given are kept.
 
-    ``with_deposits`` False leaves calcium and devices out. Heart rate, breathing and range: own choice, see the code.
+    ``with_deposits`` False leaves out calcium and devices. Heart rate, breathing and range: own choice, see the code.
     """
     patient = draw_patient(seed, sex=sex, age_years=age_years, bmi=bmi)
     calcium = draw_calcium(patient, seed) if with_deposits else CalciumDescription(())
@@ -144,8 +143,8 @@ def draw_study(
 
 
 def _range_mm(rng: np.random.Generator, patient: Patient) -> tuple[float, float]:
-    """A SPECT/CT camera's 38 cm field or a PET bed's 15-25 cm about the heart, now and then cut close, now and then
-    from the chin to the kidneys (shares: own choice)."""
+    """Draw the range along the patient: the 38 cm field of a SPECT/CT camera, or the 15-25 cm of a PET bed, about the
+    heart; sometimes tight, sometimes from the chin to the kidneys (shares: own choice)."""
     kind = rng.choice(3, p=(0.45, 0.40, 0.15))
     middle = -60 * patient.height_cm / 172 + rng.normal(0, 12)
     length = (rng.uniform(170, 240), rng.uniform(240, 330), rng.uniform(360, 420))[int(kind)]
@@ -154,7 +153,10 @@ def _range_mm(rng: np.random.Generator, patient: Patient) -> tuple[float, float]
 
 
 def simulate_study(description: StudyDescription) -> SimulatedStudy:
-    """Build, scan, and know: 512x512x50 in some 32 CPU s on two cores, under 2 GB (``docs/speed.md``)."""
+    """Build the body, scan it, and compute the truth.
+
+    A study of 512 x 512 x 50 voxels takes about 32 CPU s on two cores, and under 2 GB (``docs/speed.md``).
+    """
     maps, deposits, motion = _beating_body(description)
     volume = scan(
         maps.body, description.protocol, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm
@@ -165,7 +167,7 @@ def simulate_study(description: StudyDescription) -> SimulatedStudy:
 
 
 def body_grid(description: StudyDescription) -> Geometry:
-    """The grid that the body is built on: the scan's range, and all of the patient and the table across."""
+    """Return the grid of the body: the range of the scan, and the whole patient and table across."""
     patient = description.patient
     half_width = patient.chest_half_width_mm + 1.5 * patient.fat_mm + (60 if patient.arms_up else 190)
     front = patient.chest_half_depth_mm + 1.5 * patient.fat_mm + patient.breast_mm + 45
@@ -178,7 +180,7 @@ def body_grid(description: StudyDescription) -> Geometry:
 
 
 def _beating_body(description: StudyDescription) -> tuple[AnatomyMaps, CalciumMaps, Motion]:
-    """The body at end-diastole, and how its heart moves."""
+    """Return the body at end-diastole, its calcium, and the motion of its heart."""
     patient, calcium = description.patient, description.calcium
     still = still_body(patient, body_grid(description))
     paint_table(still.tissue, still.geometry, description.table)
@@ -222,7 +224,7 @@ def _truth(
 def _found_calcium(
     description: StudyDescription, body: Body, motion: Motion, grid: Geometry, shift_mm: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """Labels of ``label_calcium``."""
+    """Return the labels of ``label_calcium``."""
     finder = DepositFinder.of(description.patient, description.calcium, np.arange(PHASES) / PHASES)
     return label_calcium(_added_hu(description, body, motion, grid, finder), grid, finder, shift_mm)
 
@@ -230,7 +232,7 @@ def _found_calcium(
 def _added_hu(
     description: StudyDescription, body: Body, motion: Motion, grid: Geometry, finder: DepositFinder | None
 ) -> NDArray[np.float32]:
-    """What calcium adds to each voxel of the scan; computed only near the deposits, 0 elsewhere."""
+    """Return the HU that calcium adds to each voxel of the scan; computed near the deposits only, 0 elsewhere."""
     added_hu = np.zeros(grid.shape, np.float32)
     if finder is None:
         return added_hu
@@ -249,7 +251,7 @@ def _added_hu(
 
 
 def _shift_mm(description: StudyDescription, body: Body, motion: Motion) -> NDArray[np.float64]:
-    """(slices,): how far the body lies to the feet of its place at rest when each slice is taken."""
+    """Return, per slice, how far towards the feet of its resting place the body lies when the slice is acquired."""
     plan = Acquisition.of(
         body, description.protocol, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm, slabs=1
     )

@@ -1,7 +1,7 @@
-"""``side_by_side``, ``both``: pieces of work at a time in this process.
+"""``side_by_side``, ``both``: two pieces of work at the same time in this process.
 
-Kernels that numba runs in parallel leave cores idle between them; two streams of work do not. All kernels release
-Python's lock.
+Kernels that numba runs in parallel leave cores idle between them; two streams of work use them. All kernels release
+the global interpreter lock.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +14,12 @@ Result = TypeVar("Result")
 Other = TypeVar("Other")
 
 AT_A_TIME = 2
-"""More would gain little on many cores, where kernels are parallel themselves, and take more memory (own choice)."""
+"""Number of threads. More would gain little, because the kernels are parallel themselves, and take more memory (own
+choice)."""
 
 
 def side_by_side(work: Sequence[Callable[[], Result]]) -> Iterator[Result]:
-    """Yield what each piece of work returns, in order; two at a time share out the cores, where there are two."""
+    """Yield the result of each piece of work, in order; two run at a time and share the cores, if there are two."""
     if len(work) < AT_A_TIME or not _may_be_two():
         yield from (piece() for piece in work)
         return
@@ -28,7 +29,7 @@ def side_by_side(work: Sequence[Callable[[], Result]]) -> Iterator[Result]:
 
 
 def both(long: Callable[[], Result], short: Callable[[], Other]) -> tuple[Result, Other]:
-    """What the two return; ``short`` is done beside ``long``, which may use all cores when it is left alone."""
+    """Return both results; ``short`` runs beside ``long``, which uses all cores after ``short`` has ended."""
     if not _may_be_two():
         return long(), short()
     with ThreadPoolExecutor(1, initializer=numba.set_num_threads, initargs=(1,)) as pool:
@@ -37,5 +38,5 @@ def both(long: Callable[[], Result], short: Callable[[], Other]) -> tuple[Result
 
 
 def _may_be_two() -> bool:
-    """Two cores at least, and a threading layer that more than one thread may use: workqueue would abort."""
+    """Whether there are two cores and a threading layer that several threads may use: workqueue would abort."""
     return numba.get_num_threads() >= AT_A_TIME and numba.threading_layer() != "workqueue"  # type: ignore[attr-defined]

@@ -1,8 +1,9 @@
-"""``Truth``: what a simulated scan shows, voxel by voxel, and what its calcium would score on a gated scan.
+"""``Truth``: the structure and calcium in each voxel of a simulated scan, and the score on a gated scan.
 
-A voxel of the scan is calcium where calcium adds at least ``TRUTH_HU`` to it: not where calcium lies on the fine grid,
-but where the scanner, its blur and the heart's motion put it. What it adds is reconstructed from the same projections
-without noise (``scanner.calcium``); which deposit it comes from is the nearest one in any phase of the heart cycle.
+A voxel of the scan is calcium if calcium adds at least ``TRUTH_HU`` to it. So the label is not where calcium lies on
+the fine grid, but where the scanner, its blur and the motion of the heart put it. The added HU are reconstructed from
+the same projections without noise (``scanner.calcium``). A voxel belongs to the deposit that is nearest in any phase of
+the heart cycle.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,37 +25,37 @@ from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.anatomy.truth import CalciumRow
 
 TRUTH_HU = 40.0
-"""What calcium adds to a voxel that is called calcium (own choice). A voxel of blood reaches the 130 HU of the Agatston
-score with 85 more; noise of 25 HU brings one with 40 more there in one of thirty cases, and one without in none of a
-thousand."""
+"""HU that calcium adds at least to a voxel that is labelled calcium (own choice). A voxel of blood reaches the 130 HU
+of the Agatston score with 85 HU more. Noise of 25 HU lifts a voxel with 40 HU more to 130 HU in one of thirty cases,
+and a voxel without calcium in less than one of a thousand."""
 
 VOTE_MM, MOST_VOTERS = 1.0, 64
-"""Points of deposits that are no further than this beyond the nearest one have a say: where the traces of two moving
-vessels cross, the nearest alone would name them in turn (own choice)."""
+"""Points of deposits vote if they are no further than this beyond the nearest point; at most so many vote. Where the
+traces of two moving vessels cross, the nearest point alone would alternate between them (own choice)."""
 
 VESSEL_LABELS: Mapping[str, int] = MappingProxyType({"LM": 101, "LAD": 102, "LCX": 103, "RCA": 104})
 KIND_LABELS: Mapping[Kind, int] = MappingProxyType({kind: 110 + n for n, kind in enumerate(Kind)})
-"""Values of ``Truth.structures`` beyond those of ``Structure``: coronary calcium by vessel, everything else by kind."""
+"""Values of ``Truth.structures`` beyond those of ``Structure``: coronary calcium by vessel, other deposits by kind."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Truth:
-    """All that is known of a simulated scan; the maps lie on its grid."""
+    """The truth of a simulated scan; the maps lie on its grid."""
 
     labels: LabelMap
-    """What is scored: ``Calcium`` per voxel; stents and other metal are OTHER."""
+    """The calcium to be scored: ``Calcium`` per voxel; stents and other metal are OTHER."""
     structures: NDArray[np.uint8]
     """(slices, rows, columns): ``Structure`` at end-diastole, overlaid with ``VESSEL_LABELS`` and ``KIND_LABELS``."""
     table: tuple[CalciumRow, ...]
-    """Each deposit's true volume, mass and density, at end-diastole, within the scan's range."""
+    """True volume, mass and density of each deposit, at end-diastole, within the range of the scan."""
     ctac_score: Scores
-    """Of ``labels`` on the scan itself: what a reader who knew all could read."""
+    """Score of ``labels`` on the scan itself: the best that a reader can reach."""
     reference_score: Scores
-    """Of the same calcium on a gated, noise-free scan (``reference.reference_score``)."""
+    """Score of the same calcium on a gated, noise-free scan (``reference.reference_score``)."""
 
 
 def structure_names() -> dict[int, str]:
-    """The name of each value of ``Truth.structures``."""
+    """Return the name of each value of ``Truth.structures``."""
     names = {int(structure): structure.name.lower() for structure in Structure}
     names |= {value: f"{vessel.lower()}_calcium" for vessel, value in VESSEL_LABELS.items()}
     return names | {value: f"{kind.value}_deposit" for kind, value in KIND_LABELS.items() if kind is not Kind.CORONARY}
@@ -66,11 +67,11 @@ class DepositFinder:
 
     tree: cKDTree
     labels: NDArray[np.uint8]
-    """The value in ``Truth.structures`` of each of the tree's points."""
+    """Value in ``Truth.structures`` of each point of the tree."""
 
     @classmethod
     def of(cls, patient: Patient, calcium: CalciumDescription, phases: Iterable[float]) -> "DepositFinder | None":
-        """None where there are no deposits."""
+        """Build the finder for these phases; None if there are no deposits."""
         points, labels = [], []
         for phase in phases:
             anatomy = Anatomy.of(patient, phase=phase)
@@ -81,7 +82,7 @@ class DepositFinder:
         return cls(cKDTree(np.vstack(points)), np.concatenate(labels)) if points else None
 
     def labels_at(self, points_mm: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """The label that most points of deposits nearby have; (n, 3) of (L, P, S)."""
+        """Return the most frequent label of the deposit points near each point; points are (n, 3) of (L, P, S)."""
         voters = min(MOST_VOTERS, len(self.labels))
         found = self.tree.query(points_mm, k=range(1, voters + 1))
         distance_mm, labels = np.asarray(found[0]), self.labels[found[1]]
@@ -100,9 +101,9 @@ def _label(deposit: Deposit, anatomy: Anatomy) -> int:
 def label_calcium(
     added_hu: NDArray[np.float32], grid: Geometry, finder: DepositFinder | None, shift_mm: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """Labels (``VESSEL_LABELS``, ``KIND_LABELS``) of the voxels that calcium adds ``TRUTH_HU`` to; 0 elsewhere.
+    """Label (``VESSEL_LABELS``, ``KIND_LABELS``) the voxels to which calcium adds ``TRUTH_HU``; 0 elsewhere.
 
-    ``shift_mm`` (slices,) is how far the body lies to the feet of its place at rest in each slice.
+    ``shift_mm`` is, per slice, how far towards the feet of its resting place the body lies.
     """
     labels = np.zeros(grid.shape, np.uint8)
     index = np.argwhere(added_hu >= TRUTH_HU)
@@ -119,14 +120,14 @@ _CALCIUM[[VESSEL_LABELS[vessel] for vessel in VESSEL_LABELS]] = [Calcium[vessel]
 
 
 def scored_labels(deposits: NDArray[np.uint8], grid: Geometry) -> LabelMap:
-    """The label map that is scored, from the labels of ``label_calcium``."""
+    """Return the label map to be scored, from the labels of ``label_calcium``."""
     return LabelMap(_CALCIUM[deposits], grid)
 
 
 def structures_on(
     grid: Geometry, structure: NDArray[np.uint8], body_grid: Geometry, shift_mm: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """The body's structures at each voxel's middle; 0 beyond the body's grid."""
+    """Return the structure of the body at the middle of each voxel; 0 beyond the grid of the body."""
     wanted = [
         grid.affine[axis, 3] + np.arange(n) * grid.spacing_mm[2 - axis] for axis, n in enumerate(grid.shape[::-1])
     ]
@@ -143,12 +144,12 @@ def structures_on(
 
 
 def table_within(table: Sequence[CalciumRow]) -> tuple[CalciumRow, ...]:
-    """The deposits that lie in the scan."""
+    """Return the deposits that lie in the scan."""
     return tuple(row for row in table if row.volume_mm3 > 0)
 
 
 def truth_json(truth: Truth) -> dict[str, Any]:
-    """Table and scores, as JSON values."""
+    """Return table and scores as JSON values."""
     return {
         "deposits": [
             {
@@ -163,7 +164,7 @@ def truth_json(truth: Truth) -> dict[str, Any]:
 
 
 def scores_json(scores: Scores) -> dict[str, Any]:
-    """A score with its rule."""
+    """Return a score with its rule as JSON values."""
     return {
         "agatston": round(scores.agatston.total, 4),
         "agatston_per_vessel": {vessel: round(value, 4) for vessel, value in scores.agatston.per_vessel.items()},

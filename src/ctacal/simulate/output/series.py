@@ -1,4 +1,4 @@
-"""``write_series``: a volume as a CT Image Storage series, one file a slice (PS3.3 A.3)."""
+"""``write_series``: a volume as a CT Image Storage series, one file per slice (PS3.3 A.3)."""
 
 import io
 import os
@@ -21,10 +21,10 @@ RESCALE_INTERCEPT_HU = -1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesDescription:
-    """What varies in the headers of a written series; the rest is fixed."""
+    """The variable parts of the headers of a written series; the rest is fixed."""
 
     seed: int = 0
-    """All UIDs follow from it: series of one study share the seed and differ in ``series_number``."""
+    """Determines all UIDs: the series of a study share the seed and differ in ``series_number``."""
     patient_id: str = "PHANTOM-0"
     patient_name: str = "Phantom^Drawn"
     study_description: str = "Myocardial perfusion SPECT/CT"
@@ -41,32 +41,32 @@ class SeriesDescription:
     image_type: tuple[str, ...] = ("ORIGINAL", "PRIMARY", "AXIAL")
     kvp: float = 120.0
     tube_current_ma: int | None = 30
-    """None: neither current nor exposure are told."""
+    """None: the headers have neither tube current nor exposure."""
     exposure_time_ms: int = 600
     slice_thickness_mm: float | None = None
-    """None: as thick as the slices are apart."""
+    """None: equal to the slice spacing."""
     comments: str = ""
     technique: "Technique | None" = None
-    """None: not told."""
+    """None: the headers have no acquisition details."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Technique:
-    """How a real scanner acquires (PS3.3 C.8.2.1); a drawn phantom has none."""
+    """Acquisition details (PS3.3 C.8.2.1); a drawn phantom has none."""
 
     rotation_s: float
     collimation_mm: float
     pitch: float | None
     """None: step and shoot."""
     field_mm: float
-    """Width of the reconstructed picture."""
+    """Width of the reconstructed image."""
     scan_field_mm: float
     focus_mm: float
     """From focus to isocentre."""
     effective_mas: float
     """Current x rotation time / pitch."""
     starts_s: tuple[float, ...]
-    """When the acquisition of each slice begins, from the start of the scan on."""
+    """Start of the acquisition of each slice, from the start of the scan."""
 
 
 def write_series(
@@ -76,11 +76,11 @@ def write_series(
     header: SeriesDescription | None = None,
     transfer_syntax: UID = ExplicitVRLittleEndian,
 ) -> list[Path]:
-    """Write the volume's slices, from the feet upwards, as ``0001.dcm`` .. in ``folder``; returns their paths.
+    """Write the slices, from the feet upwards, as ``0001.dcm`` .. in ``folder``; return their paths.
 
-    ``header`` defaults to ``SeriesDescription()``. ``transfer_syntax`` may be a compressed one that pydicom can encode,
-    such as RLE Lossless or JPEG-LS Lossless. Each file appears whole or not at all. The same volume and header give the
-    same bytes. Raises ``ValueError`` where HU do not fit 16 bits.
+    ``header`` defaults to ``SeriesDescription()``. ``transfer_syntax`` may be a compressed syntax that pydicom can
+    encode, such as RLE Lossless or JPEG-LS Lossless. Each file appears whole or not at all. The same volume and header
+    give the same bytes. Raises ``ValueError`` if HU do not fit 16 bits.
     """
     stored = _stored_values(volume)
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def write_series(
 
 
 def slice_headers(volume: Volume, header: SeriesDescription | None = None) -> list[Dataset]:
-    """The headers of the files that ``write_series`` makes of the same volume, without their pixels."""
+    """Return the headers, without pixels, of the files that ``write_series`` writes of the same volume."""
     header = header or SeriesDescription()
     common = _series_dataset(volume, header, bits=12 if np.rint(volume.hu.max()) < 2**12 + RESCALE_INTERCEPT_HU else 16)
     return [_slice_dataset(common, volume, header, index) for index in range(volume.geometry.shape[0])]
@@ -114,7 +114,7 @@ def _uid(header: SeriesDescription, what: str) -> UID:
 
 
 def _series_dataset(volume: Volume, header: SeriesDescription, bits: int) -> Dataset:
-    """What all slices share."""
+    """Return the attributes that all slices share."""
     image = Dataset()
     _describe_study(image, header)
     _describe_acquisition(image, header, volume.geometry.slice_spacing_mm)
@@ -123,7 +123,7 @@ def _series_dataset(volume: Volume, header: SeriesDescription, bits: int) -> Dat
 
 
 def _describe_study(image: Dataset, header: SeriesDescription) -> None:
-    """Patient, General Study, General Series, Frame of Reference, General Equipment (PS3.3 C.7)."""
+    """Set Patient, General Study, General Series, Frame of Reference, General Equipment (PS3.3 C.7)."""
     image.SOPClassUID = CTImageStorage
     image.PatientName, image.PatientID = header.patient_name, header.patient_id
     image.PatientBirthDate, image.PatientSex = "", header.patient_sex
@@ -147,7 +147,7 @@ def _describe_study(image: Dataset, header: SeriesDescription) -> None:
 
 
 def _describe_acquisition(image: Dataset, header: SeriesDescription, slice_spacing_mm: float) -> None:
-    """General Image and CT Image (PS3.3 C.7.6.1, C.8.2.1)."""
+    """Set General Image and CT Image (PS3.3 C.7.6.1, C.8.2.1)."""
     image.ImageType = list(header.image_type)
     image.AcquisitionNumber = 1
     image.AcquisitionDate = image.ContentDate = header.study_date
@@ -166,7 +166,7 @@ def _describe_acquisition(image: Dataset, header: SeriesDescription, slice_spaci
 
 
 def _describe_technique(image: Dataset, technique: Technique) -> None:
-    """The optional attributes of CT Image (PS3.3 C.8.2.1)."""
+    """Set the optional attributes of CT Image (PS3.3 C.8.2.1)."""
     image.Exposure = round(technique.effective_mas)
     image.DataCollectionDiameter = _decimal(technique.scan_field_mm)
     image.ReconstructionDiameter = _decimal(technique.field_mm)
@@ -180,7 +180,7 @@ def _describe_technique(image: Dataset, technique: Technique) -> None:
 
 
 def _describe_pixels(image: Dataset, volume: Volume, bits: int) -> None:
-    """Image Plane and Image Pixel (PS3.3 C.7.6.2, C.7.6.3), and the way back to HU."""
+    """Set Image Plane and Image Pixel (PS3.3 C.7.6.2, C.7.6.3), and the rescaling to HU."""
     affine = volume.geometry.affine
     row_mm, column_mm = (float(np.linalg.norm(affine[:3, axis])) for axis in (1, 2))
     image.ImageOrientationPatient = _decimals([*affine[:3, 2] / column_mm, *affine[:3, 1] / row_mm])
@@ -205,13 +205,13 @@ def _slice_dataset(common: Dataset, volume: Volume, header: SeriesDescription, i
 
 
 def _clock(seconds: float) -> str:
-    """The time of day so long after noon (PS3.5 6.2, TM)."""
+    """Return the time of day so many seconds after noon (PS3.5 6.2, TM)."""
     minutes, rest = divmod(seconds, 60)
     return f"{12 + int(minutes) // 60:02}{int(minutes) % 60:02}{min(rest, 59.999):06.3f}"
 
 
 def _decimal(value: float) -> DSfloat:
-    """A decimal string of at most 16 characters (PS3.5 6.2)."""
+    """Return a decimal string of at most 16 characters (PS3.5 6.2)."""
     return DSfloat(float(value), auto_format=True)
 
 
@@ -220,7 +220,7 @@ def _decimals(values: Any) -> list[DSfloat]:
 
 
 def _write(image: Dataset, path: Path) -> Path:
-    """Write beside the place, then move there."""
+    """Write a temporary file, then rename it."""
     content = io.BytesIO()
     image.save_as(content, enforce_file_format=True)
     part = path.with_name(f".{path.name}.part")

@@ -1,4 +1,4 @@
-"""Analytic shapes and the ``Canvas`` they are painted on, one over the other, with an edge one pixel wide.
+"""Analytic shapes, and the ``Canvas`` on which they are painted over each other with an edge of one pixel.
 
 Points are (z, y, x) in mm, the order of the array axes: z to the head, y to the back, x to the patient's left.
 """
@@ -15,20 +15,20 @@ from ctacal.arrays import Floats32
 from ctacal.geometry import Geometry
 
 Vector = NDArray[np.float64]
-Box = NDArray[np.float64]
-"""(2, 3): the lower and the upper (z, y, x)."""
+Corners = NDArray[np.float64]
+"""(2, 3): the lower and the upper (z, y, x) of a box."""
 
-EVERYWHERE: Box = np.array([[-1e6] * 3, [1e6] * 3])
+EVERYWHERE: Corners = np.array([[-1e6] * 3, [1e6] * 3])
 
 
 class Shape(Protocol):
     """A region of space."""
 
-    def box_mm(self) -> Box:
-        """A box that holds it."""
+    def box_mm(self) -> Corners:
+        """Return a box that contains the shape."""
 
     def distance_mm(self, z: Floats32, y: Floats32, x: Floats32) -> Floats32:
-        """Distance to its surface, to first order, negative inside; z, y, x are an open grid."""
+        """Return the distance to its surface, to first order, negative inside; z, y, x are an open grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +41,10 @@ class Ellipsoid:
 
     @classmethod
     def at(cls, centre: ArrayLike, radii_mm: ArrayLike, axes: Vector | None = None) -> "Ellipsoid":
-        """Make one from plain numbers, upright unless ``axes`` turn it."""
+        """Make an ellipsoid from plain numbers, upright unless ``axes`` are given."""
         return cls(np.array(centre, float), np.array(radii_mm, float), np.eye(3) if axes is None else axes)
 
-    def box_mm(self) -> Box:  # noqa: D102
+    def box_mm(self) -> Corners:  # noqa: D102
         half = np.linalg.norm(self.axes * self.radii_mm[:, None], axis=0)
         return np.array([self.centre - half, self.centre + half])
 
@@ -67,10 +67,10 @@ class Column:
     power: float = 2.0
 
     def grown(self, mm: float) -> "Column":
-        """The same with larger radii."""
+        """Return the column with larger radii."""
         return Column(tuple((z, cy, cx, ry + mm, rx + mm) for z, cy, cx, ry, rx in self.knots), self.power)
 
-    def box_mm(self) -> Box:  # noqa: D102
+    def box_mm(self) -> Corners:  # noqa: D102
         z, cy, cx, ry, rx = np.array(self.knots).T
         lower, upper = [z.min(), (cy - ry).min(), (cx - rx).min()], [z.max(), (cy + ry).max(), (cx + rx).max()]
         return np.array([lower, upper])
@@ -88,13 +88,13 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Capsule:
-    """A straight piece of tube with round ends."""
+    """A straight tube with round ends."""
 
     start: Vector
     end: Vector
     radius_mm: float
 
-    def box_mm(self) -> Box:  # noqa: D102
+    def box_mm(self) -> Corners:  # noqa: D102
         lower, upper = np.minimum(self.start, self.end), np.maximum(self.start, self.end)
         return np.array([lower - self.radius_mm, upper + self.radius_mm])
 
@@ -108,17 +108,17 @@ class Capsule:
 
 @dataclass(frozen=True, eq=False)
 class HalfSpace:
-    """All that lies behind a plane, against its unit normal."""
+    """The half of space behind a plane, against its unit normal."""
 
     point: Vector
     normal: Vector
 
     @classmethod
     def behind(cls, y: float) -> "HalfSpace":
-        """Everything towards the back of ``y``."""
+        """Return the half space on the posterior side of ``y``."""
         return cls(np.array([0.0, y, 0.0]), np.array([0.0, -1.0, 0.0]))
 
-    def box_mm(self) -> Box:  # noqa: D102
+    def box_mm(self) -> Corners:  # noqa: D102
         box = EVERYWHERE.copy()
         for axis in np.flatnonzero(np.abs(self.normal) == 1):
             box[int(self.normal[axis] > 0), axis] = self.point[axis]
@@ -131,9 +131,9 @@ class HalfSpace:
 
 @dataclass(frozen=True)
 class Slabs:
-    """Slabs one above the other every ``period_mm``.
+    """A stack of slabs, one every ``period_mm``.
 
-    They climb ``rise`` mm with each mm towards the back, and sink ``fall`` mm with each mm away from the midline.
+    They rise by ``rise`` mm with each mm towards the back, and fall by ``fall`` mm with each mm from the midline.
     """
 
     period_mm: float
@@ -141,7 +141,7 @@ class Slabs:
     rise: float = 0.0
     fall: float = 0.0
 
-    def box_mm(self) -> Box:  # noqa: D102
+    def box_mm(self) -> Corners:  # noqa: D102
         return EVERYWHERE
 
     def distance_mm(self, z: Floats32, y: Floats32, x: Floats32) -> Floats32:  # noqa: D102
@@ -152,13 +152,13 @@ class Slabs:
 
 @dataclass(frozen=True)
 class Layer:
-    """What lies between ``inner_mm`` and ``outer_mm`` outside of a column's surface."""
+    """The layer between ``inner_mm`` and ``outer_mm`` outside the surface of a column."""
 
     column: Column
     inner_mm: float
     outer_mm: float
 
-    def box_mm(self) -> Box:  # noqa: D102
+    def box_mm(self) -> Corners:  # noqa: D102
         return self.column.grown(self.outer_mm).box_mm()
 
     def distance_mm(self, z: Floats32, y: Floats32, x: Floats32) -> Floats32:  # noqa: D102
@@ -168,12 +168,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Both:
-    """What two shapes have in common."""
+    """The intersection of two shapes."""
 
     first: Shape
     second: Shape
 
-    def box_mm(self) -> Box:  # noqa: D102
+    def box_mm(self) -> Corners:  # noqa: D102
         boxes = self.first.box_mm(), self.second.box_mm()
         return np.array([np.maximum(boxes[0][0], boxes[1][0]), np.minimum(boxes[0][1], boxes[1][1])])
 
@@ -182,7 +182,7 @@ class Both:
 
 
 def tube(path: Vector, radius_mm: float, end_radius_mm: float | None = None) -> Iterator[Capsule]:
-    """Capsules along the (points, 3) ``path``; the radius may change towards the end."""
+    """Yield capsules along the (points, 3) ``path``; the radius may change towards the end."""
     radii = np.linspace(radius_mm, radius_mm if end_radius_mm is None else end_radius_mm, len(path))
     for (start, end), radius in zip(pairwise(path), radii, strict=False):
         yield Capsule(start, end, float(radius))
@@ -193,7 +193,7 @@ def _dot(direction: Vector, offsets: Sequence[Floats32]) -> Any:
 
 
 class Canvas:
-    """A scan that is being painted: float32 HU, (slices, rows, columns), with the place of its voxels."""
+    """A scan to be painted: float32 HU, (slices, rows, columns), with the positions of its voxels."""
 
     def __init__(self, geometry: Geometry, hu: float) -> None:
         self.geometry = geometry
@@ -204,7 +204,7 @@ class Canvas:
         ]
 
     def box(self, shape: Shape, margin_mm: float) -> tuple[slice, slice, slice]:
-        """The part of the scan that holds the shape with a margin around it; empty where it lies outside."""
+        """Return the part of the scan with the shape and a margin around it; empty if the shape lies outside."""
         lower, upper = shape.box_mm()
         spans = [
             slice(*np.searchsorted(axis, (low - margin_mm, high + margin_mm)).tolist())
@@ -213,14 +213,14 @@ class Canvas:
         return spans[0], spans[1], spans[2]
 
     def distance_mm(self, shape: Shape, box: tuple[slice, slice, slice], shift_mm: float = 0.0) -> Floats32:
-        """The shape's distances within a box, sampled ``shift_mm`` above the slices' middle."""
+        """Return the distances to the shape within a box, sampled ``shift_mm`` above the middle of the slices."""
         z, y, x = (axis[span].astype(np.float32) for axis, span in zip(self._axes, box, strict=True))
         return shape.distance_mm(z[:, None, None] + np.float32(shift_mm), y[None, :, None], x[None, None, :])
 
     def paint(self, shape: Shape, hu: float, *, samples: int = 1) -> None:
-        """Cover what is there by the shape.
+        """Paint the shape over the canvas.
 
-        ``samples`` heights within each slice are averaged: 1 will do for what is large against the slices.
+        ``samples`` heights within each slice are averaged; 1 is enough for shapes much larger than the slices.
         """
         edge_mm = self.geometry.spacing_mm[2]
         box = self.box(shape, edge_mm + self.geometry.slice_spacing_mm * (samples > 1) / 2)

@@ -1,8 +1,8 @@
-"""``Phantom``: a drawn thorax with known calcium. Analytic shapes, blur and noise; no scanner physics.
+"""``draw_thorax``: a thorax with known calcium, drawn from analytic shapes, blur and noise; no scanner physics.
 
 Points are (z, y, x) in mm: z to the head, y to the back, x to the patient's left; (0, 0, 0) is the middle of the scan,
-at the base of the heart. Sizes are those of an adult chest with the arms up, rounded; HU are of unenhanced tissue at
-120 kVp.
+at the base of the heart. Sizes are rounded values of an adult chest with the arms up; HU are those of unenhanced tissue
+at 120 kVp.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,21 +22,21 @@ Part = tuple[Shape, float]
 """A shape and its HU."""
 
 BLUR_FWHM_MM = 2.0
-"""In-plane resolution of a CTAC with a smooth kernel."""
+"""Blur in plane, full width at half maximum: a CTAC with a smooth kernel."""
 
 CALCIUM_HU = 130
-"""What the scan without noise must reach to be labelled (Agatston 1990)."""
+"""Threshold of a calcium label, on the scan without noise (Agatston 1990)."""
 
 PLAQUE_SAMPLES = 8
-"""Heights within a slice at which a plaque is sampled: it may be thinner than the slice."""
+"""Number of heights within a slice at which a plaque is sampled: it may be thinner than the slice."""
 
 AIR_HU, LUNG_HU, FAT_HU, BLOOD_HU, MUSCLE_HU, LIVER_HU = -1000, -865, -100, 40, 52, 60
 
 NOISE_DEPTH_MM = 50.0
-"""From here under the skin on the noise is as asked for; it falls to half at the skin."""
+"""Depth under the skin from which the noise has the chosen SD; it falls to half at the skin."""
 
 HU_RANGE = (-1024, 3071)
-"""12 bits with a rescale intercept of -1024."""
+"""Range of 12 bits with a rescale intercept of -1024."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -56,7 +56,7 @@ class Plaque:
     """(z, y, x) in mm."""
     radii_mm: Point
     hu: float
-    """Before the blur, which lowers the peak of a small one by half and more."""
+    """HU before the blur, which lowers the peak of a small plaque by half or more."""
 
 
 # --- the heart's own frame --------------------------------------------------------------------------------------------
@@ -69,13 +69,13 @@ _RIGHT_INFERIOR = np.array([-0.664, 0.0, -0.748])
 _HEART_AXES = np.array([_TO_APEX, _ANTERIOR, _RIGHT_INFERIOR])
 _HEART_AXES /= np.linalg.norm(_HEART_AXES, axis=1, keepdims=True)
 _WIDEST_MM, _HALF_LENGTH_MM, _HALF_WIDTH_MM = 30.0, 58.0, 43.0
-"""The ventricles: a half-ellipsoid, widest so far from the base."""
+"""The ventricles: a half-ellipsoid; distance of its widest part from the base, half length, half width."""
 _GROOVE_MM = 4.5
-"""How far outside of the muscle a coronary artery runs."""
+"""Distance of a coronary artery from the muscle."""
 
 
 def _groove(from_base_mm: float, angle_deg: float, above_mm: float = _GROOVE_MM) -> Point:
-    """A point above the ventricles' surface; the angle goes from anterior over right-inferior to posterior (180)."""
+    """Return a point above the surface of the ventricles; the angle runs from anterior over right-inferior to 180."""
     along = (from_base_mm - _WIDEST_MM) / _HALF_LENGTH_MM
     radius_mm = _HALF_WIDTH_MM * np.sqrt(1 - along**2) + above_mm
     turn = np.deg2rad(angle_deg)
@@ -94,16 +94,16 @@ ARTERIES: Mapping[Calcium, tuple[Point, ...]] = MappingProxyType(
         Calcium.RCA: ((22, -30, -4), *(_groove(-2, angle) for angle in (30, 50, 75, 100, 125, 150, 165))),
     }
 )
-"""Where the coronary arteries run: in the fat of the grooves between atria and ventricles, and between these."""
+"""Courses of the coronary arteries: in the fat of the grooves between atria and ventricles, and between these."""
 
 
 def artery_path(vessel: Calcium, points: int = 60) -> Vector:
-    """(points, 3): the artery's middle line, evenly spaced from its origin."""
+    """Return the centre line of the artery, (points, 3), evenly spaced from its origin."""
     return _smooth(ARTERIES[vessel], points)
 
 
 def _smooth(way: Sequence[Point], points: int) -> Vector:
-    """(points, 3): a smooth curve through the points of the way (Catmull-Rom), evenly spaced along it."""
+    """Return a smooth curve through the points (Catmull-Rom), (points, 3), evenly spaced along it."""
     knots = np.array([2 * np.array(way[0]) - way[1], *way, 2 * np.array(way[-1]) - way[-2]], float)
     length = np.append(0, np.cumsum(np.linalg.norm(np.diff(knots[1:-1], axis=0), axis=1)))
     at = np.interp(np.linspace(0, length[-1], points), length, np.arange(len(way)))
@@ -114,7 +114,7 @@ def _smooth(way: Sequence[Point], points: int) -> Vector:
 
 
 def _on_artery(vessel: Calcium, share: float, radii_mm: Point, hu: float) -> Plaque:
-    """A plaque at that share of the artery's length."""
+    """Return a plaque at that share of the length of the artery."""
     z, y, x = artery_path(vessel, 101)[round(100 * share)].tolist()
     return Plaque(vessel, (z, y, x), radii_mm, hu)
 
@@ -134,7 +134,7 @@ DEFAULT_PLAQUES: tuple[Plaque, ...] = (
 )
 
 
-# --- anatomy: what is painted, from the skin inwards ------------------------------------------------------------------
+# --- anatomy, painted from the skin inwards ---------------------------------------------------------------------------
 
 _BODY = Column(
     (
@@ -206,7 +206,7 @@ def _spine() -> Iterator[Part]:
 
 
 def _abdomen() -> Iterator[Part]:
-    """What bulges into the cage from below: liver, stomach and spleen under the diaphragm."""
+    """Yield the organs that bulge into the cage from below: liver, stomach and spleen under the diaphragm."""
     cage = _CAGE.grown(-3)
     domes = ((-122, 4, -52, 88, 102, 92), (-128, 8, 58, 78, 98, 84))
     for z, y, x, *radii in domes:
@@ -228,7 +228,7 @@ _MEDIASTINUM = Column(
 
 
 def _mediastinum() -> Iterator[Part]:
-    """Its fat, which keeps the lungs apart, and what runs in it besides the heart and its vessels."""
+    """Yield its fat, which separates the lungs, oesophagus, a lymph node, trachea and bronchi."""
     yield _MEDIASTINUM, FAT_HU
     oesophagus = _smooth(((112, 32, 4), (50, 35, 6), (0, 38, 10), (-50, 36, 16), (-110, 20, 24)), 24)
     for part in tube(oesophagus, 7):
@@ -245,7 +245,7 @@ def _mediastinum() -> Iterator[Part]:
 
 
 def _heart() -> Iterator[Part]:
-    """Ventricles and atria in fat, which fills the groove between them but for the valves in its middle."""
+    """Yield ventricles and atria in fat, which fills the groove between them except for the valves in its middle."""
     middle = _BASE + _WIDEST_MM * _HEART_AXES[0]
     length_mm, width_mm = _HALF_LENGTH_MM, _HALF_WIDTH_MM
     sac = Ellipsoid.at(middle - 8 * _HEART_AXES[0], (length_mm + 14, width_mm + 9, width_mm + 9), _HEART_AXES)
@@ -274,8 +274,8 @@ _VESSELS: tuple[tuple[tuple[Point, ...], float, float], ...] = (
     (((112, -6, 2), (84, -4, 4)), 5, 5),
     (((112, 10, 18), (88, 8, 14)), 5, 5),
 )
-"""Ways, and first and last radius: aorta up to the arch and down; pulmonary trunk, its right and left artery;
-superior and inferior vena cava; brachiocephalic vein; left carotid and subclavian artery."""
+"""Course, first and last radius of each vessel: ascending aorta and arch, descending aorta; pulmonary trunk, its right
+and left artery; superior and inferior vena cava; brachiocephalic vein; left carotid and subclavian artery."""
 
 
 def _great_vessels() -> Iterator[Part]:
@@ -291,7 +291,7 @@ def _arteries() -> Iterator[Part]:
 
 
 def _lung_vessels(rng: np.random.Generator) -> Iterator[Part]:
-    """Trees that spread from the two hila; the mediastinum and the domes are painted over their roots and tips."""
+    """Yield trees that spread from the two hila; the mediastinum and the diaphragm cover their roots and tips."""
     for side in (-1, 1):
         outwards = np.array([0.1, 0.1, side])
         for _ in range(30):
@@ -303,7 +303,7 @@ def _lung_vessels(rng: np.random.Generator) -> Iterator[Part]:
 
 
 def _twig(start: Vector, towards: Vector, length_mm: float, spread: float, rng: np.random.Generator) -> Vector:
-    """(4, 3): a bent line from ``start``, roughly ``towards``."""
+    """Return a bent line from ``start`` roughly ``towards`` a direction, (4, 3)."""
     way = towards / np.linalg.norm(towards) + spread * rng.uniform(-1, 1, 3)
     bend = 0.25 * rng.uniform(-1, 1, 3)
     steps = np.linspace(0, 1, 4)[:, None]
@@ -328,8 +328,8 @@ def draw_thorax(
 ) -> Phantom:
     """Draw a thorax of int16 HU, (slices, rows, columns), and label its calcium.
 
-    Each voxel that reaches 130 HU near a plaque, in the scan without noise, carries the plaque's label. The seed moves
-    lung vessels and noise; ``noise_sd_hu`` is reached from 5 cm under the skin.
+    Each voxel near a plaque that reaches 130 HU in the scan without noise has the label of the plaque. The seed
+    determines lung vessels and noise; the noise has the SD ``noise_sd_hu`` from 5 cm under the skin inwards.
     """
     corner_mm = [-(n - 1) / 2 * spacing for n, spacing in zip(shape[::-1], spacing_mm[::-1], strict=True)]
     canvas = Canvas(Geometry.from_spacing(shape, spacing_mm, corner_mm), AIR_HU)
@@ -362,7 +362,7 @@ def _region(plaque: Plaque, margin_mm: Point = (0.0, 0.0, 0.0)) -> Ellipsoid:
 
 
 def _blur_pixels(canvas: Canvas) -> tuple[float, float, float]:
-    """The blur's SD along (slice, row, column), in voxels."""
+    """Return the SD of the blur along (slice, row, column), in voxels."""
     _, row_mm, column_mm = canvas.geometry.spacing_mm
     sd_mm = BLUR_FWHM_MM / float(np.sqrt(8 * np.log(2)))
     return 0.0, sd_mm / row_mm, sd_mm / column_mm
@@ -375,7 +375,7 @@ def _blur(canvas: Canvas) -> None:
 
 
 def _label(canvas: Canvas, plaques: Sequence[Plaque]) -> NDArray[np.uint8]:
-    """Voxels of the blurred scan at or above 130 HU within a plaque, grown by the blur and by half a slice."""
+    """Label the voxels of the blurred scan at or above 130 HU in a plaque dilated by the blur and half a slice."""
     labels = np.zeros(canvas.geometry.shape, np.uint8)
     margin_mm = (canvas.geometry.slice_spacing_mm / 2, BLUR_FWHM_MM, BLUR_FWHM_MM)
     for plaque in plaques:
@@ -387,7 +387,7 @@ def _label(canvas: Canvas, plaques: Sequence[Plaque]) -> NDArray[np.uint8]:
 
 
 def _add_noise(canvas: Canvas, sd_hu: float, rng: np.random.Generator) -> None:
-    """Noise as coarse as the blur; its SD falls to half at the skin and outside, where less is absorbed."""
+    """Add noise as coarse as the blur; its SD falls to half at the skin and outside, where less is absorbed."""
     from scipy import ndimage
 
     sigma = _blur_pixels(canvas)

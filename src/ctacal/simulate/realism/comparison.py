@@ -1,8 +1,8 @@
-"""``compare``: is a simulated CT like a real one? The same figures, measured alike on both.
+"""``compare``: the same figures, measured in the same way on a real scan and on simulated scans.
 
-A real scan is set beside several simulated ones: the same protocol, patients of the same sex, age and size, the same
-range about the heart, no calcium and no devices. A real figure that lies within what the simulated patients show, or
-close to it, is alike. The reference scans and their licences are listed in docs/simulator.md.
+The simulated scans have the same protocol, patients of the same sex, age and size, the same range about the heart, no
+calcium and no devices. A real figure in the range of the simulated patients, or close to it, is alike. The reference
+scans and their licences are listed in docs/simulator.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,13 +30,13 @@ from ctacal.simulate.study import CHIN_MM, KIDNEYS_MM, StudyDescription, draw_st
 from ctacal.volume import Volume
 
 HEART_TOP_MM = -39.0
-"""Where ``find_heart`` ends at the top of a simulated heart, from the carina (mean of six)."""
+"""Upper end of a simulated heart as ``find_heart`` finds it, from the carina (mean of six)."""
 
 BEYOND_HEART_MM = 60.0
-"""A longer scan is cut this far beyond the heart: enough of liver and shoulders (own choice)."""
+"""Length of a scan that is kept beyond the heart at either end: enough of liver and shoulders (own choice)."""
 
 BMI_SPAN = (17.0, 48.0)
-"""Of ``draw_patient``."""
+"""Body mass indices that ``draw_patient`` accepts."""
 
 TOLERANCES: tuple[tuple[str, float, float], ...] = (
     ("above 130 HU", 0.0, 0.7),
@@ -51,13 +51,14 @@ TOLERANCES: tuple[tuple[str, float, float], ...] = (
     ("share", 0.03, 0.15),
     ("", 0.0, 0.15),
 )
-"""What the difference of two patients on two scanners may be: of the first entry whose text the figure's name holds,
-the larger of an absolute difference and a share of the real figure (own choice; bright parts vary by much)."""
+"""Tolerated differences between two patients on two scanners: text in the name of the figure, absolute difference,
+share of the real figure. The first entry whose text matches counts, with the larger of the two (own choice; bright
+parts vary a lot)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A real scan of the reference data and the preset that stands for its protocol."""
+    """A real scan of the reference data, and the preset that represents its protocol."""
 
     folder: str
     protocol: str
@@ -85,7 +86,7 @@ REFERENCES: tuple[Reference, ...] = (
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class RealScan:
-    """A real scan and what of its patient is known."""
+    """A real scan, and sex and age of its patient if known."""
 
     name: str
     volume: Volume
@@ -96,7 +97,7 @@ class RealScan:
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Comparison:
-    """A real scan beside simulated ones."""
+    """Measurements of a real scan and of simulated scans."""
 
     scan: RealScan
     protocol: ScannerProtocol
@@ -107,10 +108,10 @@ class Comparison:
     """The first of the simulated scans."""
 
     def rows(self) -> list["Row"]:
-        """Each figure that the real scan and a simulated one show."""
+        """Return each figure that the real scan and at least one simulated scan have."""
         found = []
         for name, value in self.real.values.items():
-            others = [one.values[name] for one in self.simulated if np.isfinite(one.values[name])]
+            others = [scan.values[name] for scan in self.simulated if np.isfinite(scan.values[name])]
             if np.isfinite(value) and others:
                 found.append(Row(name, value, float(np.mean(others)), min(others), max(others)))
         return found
@@ -118,7 +119,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure of a comparison."""
+    """A figure of a comparison."""
 
     name: str
     real: float
@@ -136,7 +137,7 @@ class Row:
 
 
 def read_real(path: Path, *, name: str | None = None, credit: str = "") -> RealScan:
-    """Read the CTAC that lies there; ``UsageError`` where there is none that can be compared."""
+    """Read the CTAC at ``path``; raises ``UsageError`` if there is none that can be compared."""
     studies = read_studies([path]).studies if path.exists() else ()
     if not studies:
         raise UsageError(f"{path}: no DICOM image series there")
@@ -153,7 +154,7 @@ def read_real(path: Path, *, name: str | None = None, credit: str = "") -> RealS
 
 
 def around_heart(volume: Volume) -> Volume:
-    """The part of a scan that reaches ``BEYOND_HEART_MM`` beyond the heart; raises ``Refusal`` where there is none."""
+    """Return the scan up to ``BEYOND_HEART_MM`` beyond the heart; raises ``Refusal`` if no heart is found."""
     heart = find_heart(volume).bounding_box[0]
     more = round(BEYOND_HEART_MM / volume.geometry.slice_spacing_mm)
     return volume.crop((slice(max(0, heart.start - more), heart.stop + more), slice(None), slice(None)))
@@ -166,7 +167,7 @@ def compare(
     seeds: Sequence[int] = (1, 2, 3),
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Measure a real scan and a simulated one for each seed; ``on_step`` gets a line for every step."""
+    """Measure a real scan, and a simulated scan for each seed; ``on_step`` is called with a line at every step."""
     on_step(f"{scan.name}: measuring the real scan")
     real = measure_scan(scan.volume)
     area_cm2 = _body_area_cm2(scan.volume)
@@ -190,7 +191,7 @@ def compare(
 
 
 def matched(scan: RealScan, protocol: ScannerProtocol, seed: int, area_cm2: float) -> StudyDescription:
-    """A study like the real one: sex, age, size, arms up, range about the heart; no calcium."""
+    """Describe a study like the real scan: sex, age, size, arms up, range about the heart; no calcium."""
     bmi = bmi_of_area(seed, scan.sex, scan.age_years, area_cm2)
     drawn = draw_study(seed, protocol, sex=scan.sex, age_years=scan.age_years, bmi=bmi, with_deposits=False)
     heart = find_heart(scan.volume).bounding_box[0]
@@ -201,7 +202,7 @@ def matched(scan: RealScan, protocol: ScannerProtocol, seed: int, area_cm2: floa
 
 
 def bmi_of_area(seed: int, sex: Sex | None, age_years: float | None, area_cm2: float) -> float:
-    """The body mass index with which the patient of a seed has that cross-section at the heart; by bisection."""
+    """Return the body mass index with which the patient of a seed has that cross-section at the heart (bisection)."""
     low, high = BMI_SPAN
     for _ in range(5):
         middle = (low + high) / 2
@@ -211,28 +212,28 @@ def bmi_of_area(seed: int, sex: Sex | None, age_years: float | None, area_cm2: f
 
 
 def _drawn_area_cm2(patient: Patient) -> float:
-    """The mean cross-section of a patient's trunk between the apex and the base of the heart."""
+    """Return the mean cross-section of a patient's trunk between the apex and the base of the heart."""
     canvas = Canvas(Geometry.from_spacing((3, 130, 150), (25.0, 4.0, 4.0), (-298.0, -230.0, -95.0)), patient.seed)
     paint_trunk(canvas, Chest(patient))
     return float((canvas.tissue != Tissue.AIR).sum(axis=(1, 2)).mean()) * 0.16
 
 
 def _body_area_cm2(volume: Volume) -> float:
-    """The median cross-section of the body over the heart's slices."""
+    """Return the median cross-section of the body over the slices of the heart."""
     regions = find_regions(volume)
     slices = regions.heart.any(axis=(1, 2))
     return float(np.median(regions.body[slices].sum(axis=(1, 2))) * volume.geometry.pixel_area_mm2 / 100)
 
 
 def as_json(comparison: Comparison) -> Mapping[str, object]:
-    """Every figure and curve of a comparison, and what it was made from."""
+    """Return every figure and curve of a comparison, and the descriptions of the simulated studies."""
     rows = [
         {"figure": row.name, "real": row.real, "simulated_mean": row.mean, "simulated_range": [row.least, row.most],
          "verdict": row.verdict} for row in comparison.rows()
     ]  # fmt: skip
     curves = [
-        {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in one.curves.items()}
-        for one in (comparison.real, *comparison.simulated)
+        {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in scan.curves.items()}
+        for scan in (comparison.real, *comparison.simulated)
     ]
     return {
         "scan": comparison.scan.name,

@@ -1,4 +1,4 @@
-"""``measure_scan``: the figures that say how a chest CT looks, of a real or a simulated one."""
+"""``measure_scan``: figures that describe the appearance of a chest CT, real or simulated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,51 +28,51 @@ HISTOGRAM_STEP_HU: Mapping[str, float] = {
     "air": 5, "lung": 10, "subcutaneous fat": 4, "muscle": 4, "blood pool": 4, "liver": 4, "trabecular bone": 20,
     "cortical bone": 20,
 }  # fmt: skip
-"""Bins of each tissue's histogram; its regions are those of ``find_regions`` (own choice)."""
+"""Bin width of the histogram of each tissue of ``find_regions`` (own choice)."""
 
 NOISE_IN = ("blood pool", "liver")
-"""Homogeneous enough for noise."""
+"""Tissues in which noise is measured: they are homogeneous."""
 
 LEAST_VOXELS = 1000
-"""Fewer tell nothing about a tissue (own choice)."""
+"""Smallest number of voxels from which a tissue is measured (own choice)."""
 
 CALCIUM_HU = 130
-"""The threshold of the Agatston score: brighter voxels in or near a heart without calcium score falsely."""
+"""Threshold of the Agatston score: in or near a heart without calcium, brighter voxels are false positive."""
 
 NEAR_HEART_MM = 10.0
-"""How far in plane beyond the heart's outline a loose heart mask would reach (own choice)."""
+"""Distance in plane beyond the outline of the heart that a loose heart mask would include (own choice)."""
 
 TEXTURE_MM = 6.0
-"""Side of the squares whose SD is texture (own choice)."""
+"""Side of the squares on which texture is measured as SD (own choice)."""
 
 PROFILE_MM, PROFILE_STEP_MM = 12.0, 0.25
-"""Half-length of the profiles across borders, and their steps (own choice)."""
+"""Half-length of the profiles across borders, and their step (own choice)."""
 
 MOST_PROFILES = 2000
-"""Spread evenly over all that there are (own choice: more change widths by less than 1 %)."""
+"""Largest number of profiles, spread evenly over the border (own choice: more change widths by less than 1 %)."""
 
 LEAST_PROFILES = 50
-"""Fewer tell nothing about a border (own choice)."""
+"""Smallest number of profiles from which a border is measured (own choice)."""
 
 LEVEL = 0.35
-"""Where the diaphragm rises by less than this share of the way, slices cut it squarely (own choice)."""
+"""Slope of the diaphragm below which slices cut it squarely (own choice)."""
 
 LUNG_STEP_HU = 600.0
-"""From lung up to the liver it is more; what is less is no diaphragm (own choice)."""
+"""Smallest step from lung to liver; a smaller step is not the diaphragm (own choice)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Figures:
-    """What was measured on one scan."""
+    """Measurements of a scan."""
 
     values: Mapping[str, float]
-    """By name, which ends in the unit; NaN where the scan does not show it."""
+    """Values by name, which ends in the unit; NaN if the scan does not show the tissue or border."""
     curves: Mapping[str, Curve]
     """Histograms (HU, share per HU), noise power spectra (per mm, HU2 mm2) and edges (mm, HU)."""
 
 
 def measure_scan(volume: Volume) -> Figures:
-    """Measure a canonical chest CT; raises ``Refusal`` where no heart is found."""
+    """Measure a canonical chest CT; raises ``Refusal`` if no heart is found."""
     regions = find_regions(volume)
     values: dict[str, float] = {}
     curves: dict[str, Curve] = {}
@@ -139,15 +139,15 @@ def _edges(volume: Volume, regions: Regions) -> dict[str, EdgeResponse | None]:
 
 
 def _rim(mask: Mask) -> Mask:
-    """The mask's voxels that have a neighbour in plane outside of it."""
+    """Return the voxels of the mask that have a neighbour in plane outside it."""
     return mask & grown(~mask, 1.0, 1.0)
 
 
 def edge_across(volume: Volume, rim: Mask) -> EdgeResponse | None:
-    """The mean profile across a border in plane, from dark to bright; None where there is too little of it.
+    """Return the mean profile across a border in plane, from dark to bright; None if the border is too short.
 
-    ``rim`` are voxels about the border. Each profile runs along the gradient of the smoothed picture and is aligned
-    where it crosses the middle between its ends' levels.
+    ``rim`` are voxels on the border. Each profile runs along the gradient of the smoothed image, and is aligned where
+    it crosses the middle between the levels of its ends.
     """
     pixel_mm = volume.geometry.spacing_mm[1]
     at = np.argwhere(rim)
@@ -166,10 +166,10 @@ def edge_across(volume: Volume, rim: Mask) -> EdgeResponse | None:
 
 
 def _steepest_dome(volume: Volume, regions: Regions) -> float:
-    """The median, over the diaphragm's level dome right of the heart, of the largest step between neighbouring slices.
+    """Return the largest step between neighbouring slices at the level dome of the diaphragm right of the heart.
 
-    As a share of the whole step from lung to liver: 1 where a slice ends exactly at a motionless diaphragm, less for
-    thick and overlapping slices, and where breathing blurs.
+    The median over the dome, as a share of the whole step from lung to liver: 1 if a slice ends exactly at a motionless
+    diaphragm, less for thick and overlapping slices, and with breathing.
     """
     slice_mm, pixel_mm, _ = volume.geometry.spacing_mm
     lungs = regions.lungs
@@ -190,7 +190,7 @@ def _steepest_dome(volume: Volume, regions: Regions) -> float:
 
 
 def _aligned(profiles: Floats, steps_mm: Floats) -> EdgeResponse | None:
-    """The mean of profiles from dark to bright, each moved to where it crosses the middle of its levels."""
+    """Return the mean of profiles from dark to bright, each aligned where it crosses the middle of its levels."""
     third = len(steps_mm) // 3
     dark, bright = (np.median(part, axis=1) for part in (profiles[:, :third], profiles[:, -third:]))
     usual = np.median(bright - dark)
@@ -239,7 +239,7 @@ def _gradient_hu_mm(volume: Volume, mask: Mask) -> NDArray[np.float32]:
 
 
 def _bright_parts(volume: Volume, regions: Regions) -> dict[str, float]:
-    """What would score falsely in a heart without calcium, and just outside of it."""
+    """Return the false positive voxels in a heart without calcium, and just outside it."""
     near = grown(regions.heart, NEAR_HEART_MM, volume.geometry.spacing_mm[1]) & ~regions.heart
     values = {}
     for place, mask in (("heart", regions.heart), ("near heart", near)):

@@ -1,10 +1,10 @@
 """The QRM thorax phantom in its large ring, with the cardiac calcification insert, as a ``Body`` to be scanned.
 
-All outlines were measured on the scan ``qrm_phantom_canon`` of the reference data (MolloiLab/CAC-stanford-data, MIT),
-at half height between the materials, averaged over the slices without inserts; so were the places of the inserts. What
-lies beyond that scan's picture (125 mm from its middle) follows the outer measures, thorax 300 x 200 mm and ring
-400 x 300 mm. Positions are (left, posterior) in mm from the middle of the heart's bore; along the axis 0 is the calcium
-inserts' slice. The phantom lay a little turned on the table, and so does this one.
+All outlines and the positions of the inserts were measured on the scan ``qrm_phantom_canon`` of the reference data
+(MolloiLab/CAC-stanford-data, MIT), at half height between the materials, averaged over the slices without inserts.
+Beyond the image of that scan (125 mm from its middle) the outline follows the outer dimensions, thorax 300 x 200 mm and
+ring 400 x 300 mm. Positions are (left, posterior) in mm from the middle of the bore for the heart; along the axis, 0 is
+the slice of the calcium inserts. The real phantom was slightly rotated on the table, and so is this one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,10 @@ SHAPE_MM = (340.0, 410.0)
 MIDDLE_MM = (0.0, 24.0)
 
 FINE = 4
-"""Each voxel is cut into so many along each edge in plane, to find its share of a rod or an outline."""
+"""Subdivisions of a voxel along each edge in plane, to find its share of a rod or an outline."""
 
 ISOCENTRE_MM = (-1.0, 19.5)
-"""The middle of the real scan's picture."""
+"""Middle of the image of the real scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +41,18 @@ class Rod:
     left_mm: float
     posterior_mm: float
     middle_mm: float
-    """Its place along the axis."""
+    """Position of its middle along the axis."""
     diameter_mm: float
     length_mm: float
     hydroxyapatite_mg_cm3: float
 
 
 SHORTER = 0.979
-"""Length of the calcium inserts over the stated one, measured (+- 0.005): as if shorter and as much denser."""
+"""Measured length of the calcium inserts over the stated length (+- 0.005): as if shorter, and denser by as much."""
 
 
 def _insert_rod(name: str, left_mm: float, posterior_mm: float, middle_mm: float, mm: float, mg_cm3: float) -> Rod:
-    """An insert as long as it is wide, of the stated mass."""
+    """Return an insert as long as it is wide, with the stated mass."""
     return Rod(name, left_mm, posterior_mm, middle_mm, mm, SHORTER * mm, mg_cm3 / SHORTER)
 
 
@@ -65,23 +65,23 @@ INSERTS = (
     _insert_rod("3 mm 200 mg/mL", 13.34, 21.77, -0.40, 3, 200),
     _insert_rod("1 mm 800 mg/mL", -13.08, 2.34, 0.0, 1, 800),
 )
-"""Diameter and mass as the maker states them; places as measured. Places along the axis (to 0.01 to 0.2 mm) and the
-common length were fitted to what each slice holds of the 5 and 3 mm inserts, whatever an insert's brightness (matched
-filter, the profile of ``slabs.AXIAL_FOOT``): chi-square 28 with 22 degrees of freedom; 42 with the stated length, 46 on
-one tilted plane. The profile's foot, let free, is 0.45 +- 0.04."""
+"""Diameter and mass as the manufacturer states them; positions as measured. Positions along the axis (to 0.01 to 0.2
+mm) and the common length were fitted to the contents of each slice of the 5 and 3 mm inserts, independent of their
+brightness (matched filter, the profile of ``slabs.AXIAL_FOOT``): chi-square 28 with 22 degrees of freedom; 42 with the
+stated length, 46 on one tilted plane. The foot of the profile, as a free parameter, is 0.45 +- 0.04."""
 
 CALIBRATION = Rod("calibration 200 mg/mL", 0.08, 1.08, 34.0, 20, 17, 200)
 WATER = Rod("water", -11.42, -18.46, 34.0, 19, 17, 0)
-"""In the insert's other block; lengths as far as they were measured."""
+"""Rods in the other block of the insert; their lengths are those that were measured."""
 
 _BORE_MM = 54.7
-"""Radius of the body round the heart's bore, the insert within it."""
+"""Radius of the body around the bore for the heart, including the insert."""
 
 _SPINE = (-2.16, 72.5)
 _SPINE_MM, _SPONGIOSA_MM = 17.5, 14.5
 
 _TURN = 0.025
-"""Radians by which the thorax is turned."""
+"""Rotation of the thorax in radians."""
 
 # fmt: off
 _LUNGS = (
@@ -105,7 +105,7 @@ _LUNGS = (
      (95.9, 86.5), (101.2, 82.2), (108.1, 75.6), (113.0, 69.7), (121.5, 57.0), (127.5, 42.0), (129.5, 25.0),
      (127.0, 8.0), (122.0, -8.0)),
 )
-"""Outlines of the lungs, (left, posterior); the last five points of each lie beyond the real picture (assumed)."""
+"""Outlines of the lungs, (left, posterior); the last five points of each lie beyond the real image (assumed)."""
 
 _PROCESSES = (
     (-2.7, 117.0), (-4.2, 117.0), (-5.6, 116.1), (-6.6, 115.2), (-7.3, 113.5), (-7.3, 97.4), (-7.9, 96.4),
@@ -127,17 +127,17 @@ class Material:
 
 RING = Material(Tissue.FAT)
 SOFT = Material(Tissue.WATER, 30.0)
-"""Reads 35 HU, as the maker says of the insert's resin."""
+"""Measures 35 HU, as the manufacturer states for the resin of the insert."""
 LUNG = Material(Tissue.LUNG_INFLATED)
 SPONGIOSA = Material(Tissue.BLOOD, 34.0)
 CORTICAL = Material(Tissue.BLOOD, 255.0)
-"""These two so that they read on ``canon_aquilion_one`` as on the real scan."""
+"""Chosen, like ``SPONGIOSA``, to measure on ``canon_aquilion_one`` as on the real scan."""
 RESIN = Material(Tissue.WATER)
-"""Of the calibration block."""
+"""Resin of the calibration block."""
 
 
 def qrm_phantom(slices_mm: tuple[float, float]) -> Body:
-    """The phantom between two places along its axis, in mm from the calcium inserts' slice."""
+    """Return the phantom between two positions along its axis, in mm from the slice of the calcium inserts."""
     geometry = _grid(slices_mm)
     tissue, added = _cross_section(geometry)
     count = geometry.shape[0]
@@ -158,7 +158,7 @@ def _grid(slices_mm: tuple[float, float]) -> Geometry:
 
 
 def _cross_section(geometry: Geometry) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Tissue and hydroxyapatite of a slice without inserts: what comes later lies on top."""
+    """Return tissue and hydroxyapatite of a slice without inserts; later parts cover earlier parts."""
     left, posterior = _axes(geometry, 1)
     tissue = np.zeros(geometry.shape[1:], np.uint8)
     added = np.zeros(geometry.shape[1:], np.float32)
@@ -178,7 +178,7 @@ def _cross_section(geometry: Geometry) -> tuple[NDArray[np.uint8], NDArray[np.fl
 
 
 def _axes(geometry: Geometry, fine: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places in plane of each part of a voxel: left (1, columns x fine) and posterior (rows x fine, 1)."""
+    """Return the positions in plane of each part of a voxel: left (1, columns x fine), posterior (rows x fine, 1)."""
     left, posterior = (
         geometry.affine[axis, 3] + ((np.arange(n * fine) + 0.5) / fine - 0.5) * PIXEL_MM
         for axis, n in ((0, geometry.shape[2]), (1, geometry.shape[1]))
@@ -189,14 +189,14 @@ def _axes(geometry: Geometry, fine: int) -> tuple[NDArray[np.float64], NDArray[n
 def _rounded(
     left: NDArray[np.float64], posterior: NDArray[np.float64], half_width_mm: float, half_height_mm: float
 ) -> NDArray[np.bool_]:
-    """A turned, rounded box about the thorax's middle; its exponent of 3 fits the front as far as it is seen."""
+    """Return a rotated, rounded box about the middle of the thorax; its exponent of 3 fits the visible front."""
     x, y = left + 0.5, posterior - 20.5
     across, down = x + _TURN * y, y - _TURN * x
     return np.asarray(np.abs(across / half_width_mm) ** 3 + np.abs(down / half_height_mm) ** 3 < 1)
 
 
 def _within(outline: tuple[tuple[float, float], ...], geometry: Geometry) -> NDArray[np.bool_]:
-    """(rows, columns): the voxels more than half within a polygon."""
+    """Return the voxels, (rows, columns), at least half of which lies in a polygon."""
     rows, columns = geometry.shape[1:]
     picture = Image.new("L", (columns * FINE, rows * FINE))
     corner = geometry.affine[:2, 3] - PIXEL_MM / 2
@@ -206,7 +206,7 @@ def _within(outline: tuple[tuple[float, float], ...], geometry: Geometry) -> NDA
 
 
 def _insert(body: Body, rod: Rod, matrix: Material) -> None:
-    """Put a rod of resin with hydroxyapatite into the body, its border voxels in proportion."""
+    """Put a rod of resin with hydroxyapatite into the body; border voxels get their share."""
     left, posterior = _axes(body.geometry, FINE)
     inside = np.hypot(left - rod.left_mm, posterior - rod.posterior_mm) < rod.diameter_mm / 2
     rows, columns = body.geometry.shape[1:]
@@ -224,7 +224,7 @@ def _insert(body: Body, rod: Rod, matrix: Material) -> None:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class QrmFigures:
-    """What a scan of the phantom measures."""
+    """Measurements of a scan of the phantom."""
 
     inserts: Mapping[str, Insert]
     background_hu: float
@@ -232,23 +232,23 @@ class QrmFigures:
     water_hu: float
     calibration_hu: float
     mtf50_per_mm: float
-    """From the edge of the calibration rod."""
+    """Resolution, from the edge of the calibration rod."""
 
 
 PARTS_MM = ((-7.5, 7.5), (-31.5, -7.5), (25.5, 34.5))
-"""Where the inserts are, where nothing is but resin, and where the calibration rods are: parts of 3 mm slices."""
+"""Parts along the axis, in 3 mm slices: the calcium inserts, resin alone, the calibration rods."""
 
 REACH_MM = {5.0: 5.0, 3.0: 4.0, 1.0: 2.0}
-"""Half the side of the square that an insert is sought in, by its diameter."""
+"""Half side of the square in which an insert is searched, by its diameter."""
 
 
 def simulate_qrm(protocol: ScannerProtocol, seed: int) -> QrmFigures:
-    """Scan the parts that are measured, and measure them."""
+    """Simulate scans of the parts, and measure them."""
     return measure_qrm([_scan(part, protocol, seed) for part in PARTS_MM], (0.0, 0.0))
 
 
 def simulate_inserts(protocol: ScannerProtocol, seed: int) -> Mapping[str, Insert]:
-    """The inserts of ``simulate_qrm`` alone, in a third of the time: for many seeds."""
+    """Measure only the inserts of ``simulate_qrm``, in a third of the time: for many seeds."""
     return _measure_inserts(_scan(PARTS_MM[0], protocol, seed), (0.0, 0.0))
 
 
@@ -257,7 +257,7 @@ def _scan(part_mm: tuple[float, float], protocol: ScannerProtocol, seed: int) ->
 
 
 def measure_qrm(parts: Sequence[Volume], middle_mm: tuple[float, float]) -> QrmFigures:
-    """Measure volumes of ``PARTS_MM``; ``middle_mm`` is where the bore's middle lies in them, (left, posterior)."""
+    """Measure volumes of ``PARTS_MM``; ``middle_mm`` is the position of the middle of the bore, (left, posterior)."""
     inserts, plain, block = parts
     water, calibration = (_place(block, middle_mm, rod) for rod in (WATER, CALIBRATION))
     slices = slice(0, block.hu.shape[0])
@@ -281,11 +281,11 @@ def _measure_inserts(volume: Volume, middle_mm: tuple[float, float]) -> Mapping[
 
 
 _RESIN_MM = 46.0
-"""Radius within which the insert is measured where it holds nothing."""
+"""Radius of the region measured where the insert holds only resin."""
 
 
 def _place(volume: Volume, middle_mm: tuple[float, float], rod: Rod | None) -> tuple[float, float]:
-    """(row, column) of a rod's middle, or of the bore's."""
+    """Return the (row, column) of the middle of a rod, or of the bore."""
     left, posterior = (0.0, 0.0) if rod is None else (rod.left_mm, rod.posterior_mm)
     origin, pixel_mm = volume.geometry.affine[:2, 3], volume.geometry.spacing_mm[1]
     return (

@@ -1,7 +1,7 @@
-"""Where each tissue lies in any chest CT, by thresholds, distance and place alone.
+"""``find_regions``: the tissues of a chest CT, from thresholds, distances and positions alone.
 
-The same rules look at a simulated and at a real scan (never at the simulated one's truth), so that both are measured
-alike. A region is what surely is that tissue, not all of it.
+The same rules apply to simulated and real scans; the truth of a simulated scan is not used. A region holds voxels that
+certainly are the tissue, not all of it.
 """
 
 from collections.abc import Mapping
@@ -18,42 +18,41 @@ from ctacal.morphology import grown, large_parts
 from ctacal.volume import Volume
 
 WORKING_MM = 1.7
-"""Regions are found on pixels of about this size: finer than any border that matters, and half the noise (own choice).
-"""
+"""Size of the pixels on which regions are found: finer than any relevant border, and half the noise (own choice)."""
 
 SMOOTH_MM = 2.5
-"""SD of the Gaussian, in plane, that noise is taken off with before thresholds are applied (own choice)."""
+"""SD of the Gaussian, in plane, that reduces noise before thresholds are applied (own choice)."""
 
 BODY_ABOVE_HU, LUNG_BELOW_HU = -400.0, -500.0
-"""Half-way between soft tissue and air, and between it and lung (own choice)."""
+"""Thresholds half-way between soft tissue and air, and between soft tissue and lung (own choice)."""
 
 FAT_HU, SOFT_HU, MARROW_HU = (-150.0, -50.0), (10.0, 90.0), (90.0, 350.0)
-"""Of smoothed voxels: fat, unenhanced organs and muscle, spongy bone of a vertebra (own choice)."""
+"""HU of smoothed voxels: fat; unenhanced organs and muscle; trabecular bone of a vertebra (own choice)."""
 
 BONE_ABOVE_HU = 250.0
-"""Of the scan's own voxels: compact bone, and no unenhanced organ's noise (own choice)."""
+"""HU of unsmoothed voxels above which there is cortical bone, beyond the noise of unenhanced organs (own choice)."""
 
 SKIN_MM, FAT_DEPTH_MM, ORGAN_RIM_MM, LUNG_RIM_MM, MUSCLE_RIM_MM, AIR_GAP_MM = 5.0, 60.0, 8.0, 8.0, 2.0, 15.0
-"""What a region keeps away from borders, so that neither partial volume nor motion enters (own choice)."""
+"""Distances that regions keep from borders, so that neither partial volume nor motion enters (own choice)."""
 
 BLOOD_DEPTH_MM = 15.0
-"""So deep inside the heart's outline lie its chambers and the septum, no fat (own choice)."""
+"""Depth inside the outline of the heart at which there are chambers and septum, and no fat (own choice)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Regions:
-    """Where to measure: masks of (slices, rows, columns)."""
+    """Regions to measure: masks of (slices, rows, columns)."""
 
     body: Mask
     lungs: Mask
     heart: Mask
-    """As ``find_heart`` outlines it: with its fat."""
+    """Outline of ``find_heart``, including the fat."""
     tissues: Mapping[str, Mask]
-    """What surely is one tissue; empty where the scan does not show it."""
+    """Voxels that certainly are the tissue; empty if the scan does not show it."""
 
 
 def find_regions(volume: Volume) -> Regions:
-    """Find the tissues of a canonical chest CT; raises ``Refusal`` where no heart is found."""
+    """Find the tissues of a canonical chest CT; raises ``Refusal`` if no heart is found."""
     coarse = _Coarse.of(volume, find_heart(volume).mask)
     body = _body(coarse.smooth)
     lungs = coarse.large((coarse.smooth < LUNG_BELOW_HU) & body, least_ml=100.0)
@@ -96,14 +95,14 @@ class _Coarse:
         return (self.smooth > span[0]) & (self.smooth < span[1])
 
     def deep(self, mask: Mask, depth_mm: float) -> Mask:
-        """What lies at least so far, in plane, from the mask's border."""
+        """Return the voxels of the mask that lie at least so far, in plane, from its border."""
         return ~grown(~mask, depth_mm, self.spacing_mm[1])
 
     def large(self, mask: Mask, least_ml: float) -> Mask:
         return large_parts(mask, least_ml, self.spacing_mm)
 
     def enlarged(self, mask: Mask, volume: Volume) -> Mask:
-        """The mask on the scan's own pixels."""
+        """Return the mask on the pixels of the scan."""
         full = np.zeros(volume.hu.shape, bool)
         part = mask.repeat(self.block, axis=1).repeat(self.block, axis=2)
         full[:, : part.shape[1], : part.shape[2]] = part
@@ -111,13 +110,13 @@ class _Coarse:
 
 
 def _in_blocks(array: NDArray[Any], block: int) -> NDArray[Any]:
-    """(slices, rows, block, columns, block): whole blocks of pixels."""
+    """Return whole blocks of pixels, (slices, rows, block, columns, block)."""
     slices, rows, columns = array.shape[0], array.shape[1] // block, array.shape[2] // block
     return array[:, : rows * block, : columns * block].reshape(slices, rows, block, columns, block)
 
 
 def _body(smooth: NDArray[np.float32]) -> Mask:
-    """The largest thing in each slice, its holes filled; what is thin, the table, is opened away."""
+    """Return the largest object in each slice with its holes filled; opening removes the thin table."""
     body = np.zeros(smooth.shape, bool)
     for index, plane in enumerate(smooth):
         core = ndimage.binary_opening(plane > BODY_ABOVE_HU, iterations=3)
@@ -129,7 +128,7 @@ def _body(smooth: NDArray[np.float32]) -> Mask:
 
 
 def _chest(lungs: Mask) -> Mask:
-    """In each slice, whatever lies between lung on its left and right, or before and behind it."""
+    """Return, in each slice, the pixels with lung on both sides, left and right or front and back."""
     return np.asarray(_both_sides(lungs, 1) | _both_sides(lungs, 2))
 
 
@@ -140,13 +139,14 @@ def _both_sides(mask: Mask, axis: int) -> Mask:
 
 
 def _lung_slices(lungs: Mask) -> Mask:
-    """(slices, 1, 1): where both lungs are wide, so that no abdominal organ or shoulder enters."""
+    """Return the slices, (slices, 1, 1), in which the lungs are wide: there is no abdominal organ or shoulder."""
     area = lungs.sum(axis=(1, 2))
     return np.asarray((area > 0.5 * area.max())[:, None, None])
 
 
 def _air(coarse: _Coarse, body: Mask) -> Mask:
-    """Before the body: behind it lies the table. Within the picture's circle: beyond it, many scanners pad."""
+    """Return the air in front of the body, because behind it lies the table; within the circle of the field of view,
+    because many scanners pad beyond it."""
     rows, columns = body.shape[1:]
     at = np.indices((rows, columns)) - np.array([(rows - 1) / 2, (columns - 1) / 2])[:, None, None]
     circle = np.hypot(at[0], at[1]) < 0.47 * min(rows, columns)
@@ -161,13 +161,13 @@ def _subcutaneous_fat(coarse: _Coarse, body: Mask, chest: Mask, lungs: Mask) -> 
 
 
 def _muscle(coarse: _Coarse, body: Mask, chest: Mask, lungs: Mask) -> Mask:
-    """Of the chest wall and back."""
+    """Return the muscles of the chest wall and back."""
     soft = coarse.between(SOFT_HU) & coarse.deep(body, SKIN_MM) & ~chest & _lung_slices(lungs)
     return coarse.deep(soft, MUSCLE_RIM_MM)
 
 
 def _liver(coarse: _Coarse, body: Mask, lungs: Mask) -> Mask:
-    """Wide soft tissue to the right of the heart, from its lower half on downwards."""
+    """Return wide soft tissue to the right of the heart, from the middle of the heart downwards."""
     slices, columns = (np.flatnonzero(coarse.heart.any(axis=axes)) for axes in ((1, 2), (0, 1)))
     zone = np.zeros(body.shape, bool)
     zone[: (slices[0] + slices[-1]) // 2, :, : columns[0]] = True
@@ -176,7 +176,7 @@ def _liver(coarse: _Coarse, body: Mask, lungs: Mask) -> Mask:
 
 
 def _vertebral_body(coarse: _Coarse, body: Mask, lungs: Mask) -> Mask:
-    """Spongy bone near the mid-line, deep within what is bright, in the back half of the body."""
+    """Return trabecular bone near the midline, deep within bright tissue, in the back half of the body."""
     columns, rows = np.flatnonzero(lungs.any(axis=(0, 1))), np.flatnonzero(body.any(axis=(0, 2)))
     middle, half = (columns[0] + columns[-1]) // 2, round(30.0 / coarse.spacing_mm[2])
     zone = np.zeros(body.shape, bool)

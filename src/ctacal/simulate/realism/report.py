@@ -1,4 +1,4 @@
-"""``write_realism``: simulated beside real CT, as OUT/realism.json and OUT/realism.html."""
+"""``write_realism``: simulated and real CT compared, as OUT/realism.json and OUT/realism.html."""
 
 import json
 import os
@@ -25,14 +25,14 @@ PHANTOM = "qrm_phantom_canon"
 PHANTOM_PROTOCOL = "canon_aquilion_one"
 PHANTOM_CREDIT = "QRM phantom: MolloiLab/CAC-stanford-data, MIT"
 PHANTOM_PARTS = (slice(20, 25), slice(12, 20), slice(31, 34))
-"""The real scan's slices that correspond to ``qrm.PARTS_MM``."""
+"""Slices of the real scan that correspond to ``qrm.PARTS_MM``."""
 
 PHANTOM_MIDDLE_MM = (-2.83, -0.85)
-"""The middle of the heart's bore in the real scan, (left, posterior)."""
+"""Middle of the bore for the heart in the real scan, (left, posterior)."""
 
 
 def reference_folder() -> Path:
-    """Where the reference scans lie: ``CTACAL_REFERENCE_DATA``, else ``../shared/ct`` beside a checkout."""
+    """Return the folder of the reference scans: ``CTACAL_REFERENCE_DATA``, else ``../shared/ct`` beside a checkout."""
     return Path(os.environ.get("CTACAL_REFERENCE_DATA") or Path(__file__).parents[5] / "shared" / "ct")
 
 
@@ -44,15 +44,16 @@ def write_realism(
     seeds: Sequence[int] = (1, 2, 3),
     on_step: Callable[[str], None] = lambda _: None,
 ) -> list[Comparison]:
-    """Compare the reference scans, or the scan at ``path`` with simulations with ``protocol``, and write the report.
+    """Compare the reference scans, or the scan at ``path`` and scans simulated with ``protocol``; write the report.
 
-    A reference scan that is missing is named in the report, and the rest is done. Raises ``UsageError`` where ``path``
-    holds no scan that shows a heart, comes without a protocol, or where nothing is left to compare.
+    The report names reference scans that are missing. ``on_step`` is called with a line at every step. Raises
+    ``UsageError`` if ``path`` has no scan that shows a heart, if ``path`` is given without a protocol, or if there is
+    nothing to compare.
     """
     notes: list[str] = []
     if path is not None:
         if protocol is None:
-            raise UsageError("name the preset or TOML file that stands for the scan's protocol: --centre NAME")
+            raise UsageError("give the preset or TOML file that represents the protocol of the scan: --centre NAME")
         comparisons = [compare(read_real(path), load_protocol(protocol), seeds=seeds, on_step=on_step)]
         phantom: list[tuple[str, float, float]] = []
     else:
@@ -88,12 +89,12 @@ def _json(
     phantom: Sequence[tuple[str, float, float]],
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    spectra = [{"per_mm": one.spectrum[0].tolist(), "hu2_mm2": one.spectrum[1].tolist()} for one in water]
+    spectra = [{"per_mm": scan.spectrum[0].tolist(), "hu2_mm2": scan.spectrum[1].tolist()} for scan in water]
     return {
-        "comparisons": [as_json(one) for one in comparisons],
+        "comparisons": [as_json(comparison) for comparison in comparisons],
         "phantom": [{"figure": name, "real": real, "simulated": simulated} for name, real, simulated in phantom],
         "phantom_credit": PHANTOM_CREDIT if phantom else None,
-        "water": [{**asdict(one), "spectrum": spectrum} for one, spectrum in zip(water, spectra, strict=True)],
+        "water": [{**asdict(scan), "spectrum": spectrum} for scan, spectrum in zip(water, spectra, strict=True)],
         "missing": list(notes),
     }
 
@@ -104,7 +105,7 @@ def _json(
 def _phantom_rows(
     seeds: Sequence[int], notes: list[str], on_step: Callable[[str], None]
 ) -> list[tuple[str, float, float]]:
-    """(name, real, simulated) of each figure of the phantom; none where its scan is missing."""
+    """Return (name, real, simulated) of each figure of the phantom; nothing if its scan is missing."""
     folder = reference_folder() / PHANTOM
     if not folder.is_dir():
         notes.append(f"missing: {PHANTOM} ({PHANTOM_CREDIT})")
@@ -113,11 +114,11 @@ def _phantom_rows(
     on_step("QRM phantom")
     real = phantom_figures(decode_volume(choose_series(read_studies([folder]).studies[0]).stack)[0])
     simulated = [_named(simulate_qrm(load_protocol(PHANTOM_PROTOCOL), seed)) for seed in seeds]
-    return [(name, value, float(np.mean([one[name] for one in simulated]))) for name, value in real.items()]
+    return [(name, value, float(np.mean([figures[name] for figures in simulated]))) for name, value in real.items()]
 
 
 def phantom_figures(scan: Volume) -> dict[str, float]:
-    """What the real scan of the phantom measures."""
+    """Measure the real scan of the phantom."""
     whole = slice(None)
     parts = [scan.crop((part, whole, whole)) for part in PHANTOM_PARTS]
     return _named(measure_qrm(parts, PHANTOM_MIDDLE_MM))

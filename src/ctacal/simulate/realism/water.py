@@ -14,23 +14,24 @@ from ctacal.simulate.scanner.scan import scan
 from ctacal.volume import Volume
 
 DIAMETER_MM = 320.0
-"""Of the body phantom for dosimetry (IEC 60601-2-44), as in ``ScannerProtocol.noise_target_hu``."""
+"""Diameter of the body phantom for dosimetry (IEC 60601-2-44), as in ``ScannerProtocol.noise_target_hu``."""
 
 SLICES = 6
-"""Scanned for each figure (own choice: 6 x 25 patches give the SD within 2 %)."""
+"""Number of slices scanned (own choice: 6 x 25 patches give the SD within 2 %)."""
 
 VIEWS = (90, 180, 360, 720, 1440)
+"""Numbers of views over half a turn that are compared."""
 
 MIDDLE_MM = 60.0
-"""Noise is measured within a square of twice this in the middle, where it hardly changes (own choice)."""
+"""Half side of the square in the middle on which noise is measured: there it hardly changes (own choice)."""
 
 RIM_MM = 20.0
-"""Width of the ring inside of the cylinder's edge that shows cupping (own choice)."""
+"""Width of the ring inside the edge of the cylinder that shows cupping (own choice)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class WaterScan:
-    """What a water cylinder measures; the dose is the same whatever the number of views."""
+    """Measurements of a water cylinder; the dose does not depend on the number of views."""
 
     views: int
     middle_hu: float
@@ -38,7 +39,7 @@ class WaterScan:
     noise_sd_hu: float
     mean_frequency_per_mm: float
     outside_sd_hu: float
-    """In the air beside the cylinder: streaks of too few views."""
+    """SD in the air beside the cylinder: too few views cause streaks."""
     spectrum: tuple[Floats, Floats]
 
 
@@ -49,7 +50,7 @@ def scan_water(protocol: ScannerProtocol, views: Sequence[int] = VIEWS) -> tuple
 
 
 def water_cylinder(length_mm: float) -> Body:
-    """A cylinder along the slices, in air."""
+    """Return a cylinder of water in air, its axis across the slices."""
     pixel_mm, slice_mm = 1.0, 2.0
     rows = round((DIAMETER_MM + 20) / pixel_mm)
     shape = (int(np.ceil(length_mm / slice_mm)), rows, rows)
@@ -80,6 +81,6 @@ def _measured(volume: Volume, views: int) -> WaterScan:
 
 
 def _axis_mm(volume: Volume, axis: int) -> Floats:
-    """Places of the columns (0: left) or rows (1: posterior); the cylinder's axis is at 0."""
+    """Return the positions of the columns (0: left) or rows (1: posterior); the axis of the cylinder is at 0."""
     count = volume.hu.shape[2 - axis]
     return np.asarray(volume.geometry.affine[axis, 3] + np.arange(count) * volume.geometry.spacing_mm[2 - axis])
