@@ -120,7 +120,7 @@ def test_a_dark_disc_resolves_as_a_bright_one() -> None:
 
 
 def test_an_edge_beyond_the_picture_is_refused() -> None:
-    with pytest.raises(ValueError, match="reaches out"):
+    with pytest.raises(ValueError, match="exceeds the image"):
         edge_response(blurred_disc(2.0), (5.0, 48.0), 15.0, slice(0, 1))
 
 
