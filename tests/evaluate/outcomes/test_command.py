@@ -57,7 +57,7 @@ def test_the_documented_toml_is_right(tmp_path: Path) -> None:
     patients = read_patients(tmp_path / "cohort.csv", read_config(tmp_path / "outcomes.toml"))
     assert patients.data.n == 400
     assert [one.name for one in patients.subgroups] == ["Body mass index"]
-    assert "revascularisation within 90 days, which does not count" in patients.told[1]
+    assert "revascularisation within 90 days, which does not count" in patients.notes[1]
 
 
 def test_the_example_in_the_docs_and_the_recipe_say_the_same() -> None:

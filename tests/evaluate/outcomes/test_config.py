@@ -42,7 +42,7 @@ def test_a_small_file_has_documented_defaults(tmp_path: Path) -> None:
         ("[analysis]\nresample = 5", "analysis.resample: unknown; known are horizon_years"),
         ("[analysis]\nresamples = 5", "analysis.resamples: expected 50 or more"),
         ('[analysis]\nhorizon_years = "three"', "analysis.horizon_years: expected a number, got 'three'"),
-        ("[analysis]\nnri_cutoffs = [0.2, 0.1]", "analysis.nri_cutoffs: expected rising numbers"),
+        ("[analysis]\nnri_cutoffs = [0.2, 0.1]", "analysis.nri_cutoffs: expected increasing numbers"),
         ('[analysis]\nnri_reference = ["weight"]', "analysis.nri_reference: weight: not among the covariates"),
         ('[reader]\nname = "Expert"', "reader.score: name the column of Expert: score or category"),
         ("not toml", "outcomes.toml"),
@@ -61,10 +61,10 @@ def test_mistakes_are_named(tmp_path: Path, added: str, told: str) -> None:
     ("outcome", "told"),
     [
         ({"event": "mace"}, "outcome.time: missing"),
-        ({"time": "days"}, "outcome.event: give either it or component"),
+        ({"time": "days"}, "outcome.event: give either event or one or more component"),
         ({"time": "days", "event": "mace", "component": [{"name": "death", "event": "death"}]}, "outcome.event"),
         ({"time": "days", "event": "mace", "unit": "hours"}, "outcome.unit: expected"),
-        ({"time": "days", "event": "mace", "early": "ignore"}, "outcome.early: name revascularisation too"),
+        ({"time": "days", "event": "mace", "early": "ignore"}, "outcome.early: also name revascularisation"),
         (
             {"time": "days", "component": [{"name": "death", "event": "death"}], "competing": "stroke"},
             "outcome.competing: is 'stroke', expected one of: death",

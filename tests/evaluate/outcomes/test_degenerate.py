@@ -58,7 +58,7 @@ def test_three_patients(tmp_path: Path) -> None:
 def test_everybody_in_one_category(tmp_path: Path) -> None:
     publication = published(tmp_path, table(80, model=0.0, reader=0.0))
     told = words(publication)
-    assert "Model: all patients are in the category CAC 0, nothing to compare." in told
+    assert "Model: all patients are in the category CAC 0: nothing to compare." in told
     assert "all of them in one calcium category" in told
     drawn(publication)
 

@@ -51,7 +51,7 @@ def test_early_revascularisation_ignored_follow_up_goes_on(tmp_path: Path) -> No
     assert days(found) == [1000, 500, 1000, 300]
     assert found.data.event.tolist() == [False, True, False, True]
     assert found.kinds == {"death": 1, "infarction": 1, "revascularisation": 0}  # of one day, the one named first
-    assert "2 patients had revascularisation within 90 days, which does not count" in found.told[1]
+    assert "2 patients had revascularisation within 90 days, which does not count" in found.notes[1]
 
 
 def test_early_revascularisation_excluded(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_early_revascularisation_excluded(tmp_path: Path) -> None:
     assert days(found) == [1000, 500, 60]
     assert found.model.score is not None
     assert found.model.score.tolist() == [0, 50, 200]
-    assert found.told[1] == "1 patients with revascularisation within 45 days were left out."
+    assert found.notes[1] == "1 patient with revascularisation within 45 days was excluded."
 
 
 def test_competing_event_within_the_outcome(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_faulty_rows_are_refused_or_dropped_and_counted(tmp_path: Path) -> None:
         patients(tmp_path, frame)
     found = patients(tmp_path, frame, drop=("out-of-range",))
     assert found.data.n == 3
-    assert found.told[0] == "3 of 4 rows were used; 1 dropped on request: 1 out of range."
+    assert found.notes[0] == "3 of 4 rows were used; 1 dropped on request: 1 out of range."
 
 
 def test_hazard_ratios_are_told_per_so_much(tmp_path: Path) -> None:

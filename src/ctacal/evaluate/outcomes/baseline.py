@@ -1,4 +1,4 @@
-"""Who the patients are: follow-up, what is missing, and the baseline table by calcium category."""
+"""Description of the patients: follow-up, missing values, and the baseline table by calcium category."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ from ctacal.evaluate.publication.wording import number
 from ctacal.statistics.survival.survival_curve import median_follow_up
 
 SKEWED = 1.0
-"""Absolute skewness from which a number is told by its median and quartiles (own choice)."""
+"""Absolute skewness at which a number is summarised by its median and quartiles (own choice)."""
 
 
 def cohort_part(patients: Patients) -> Part:
-    """Numbers of patients and events, follow-up, missing values."""
+    """Return numbers of patients and events, follow-up and missing values."""
     data, outcome = patients.data, patients.config.outcome
     followed = median_follow_up(data)
     notes = Footnotes("Median follow-up by the reverse Kaplan-Meier method.")
@@ -33,26 +33,26 @@ def cohort_part(patients: Patients) -> Part:
         ("Follow-up, years: median (95 % CI)", notes.figure(followed, 2)),
         ("Person-years", float(data.time.sum())),
         ("With all covariates", count_percent(int(patients.complete.sum()), data.n)),
-        *((f"  {one.label} missing", count_percent(one.missing, data.n)) for one in patients.covariates if one.missing),
+        *((f"  {gap.label} missing", count_percent(gap.missing, data.n)) for gap in patients.covariates if gap.missing),
     ]
     table = Table("Cohort and follow-up", ("", "Value"), tuple(rows), notes.all)
     numbers = {
         "n": data.n, "events": data.events, "first_events": patients.kinds, "median_follow_up_years": followed,
         "person_years": float(data.time.sum()), "complete": int(patients.complete.sum()),
-        "missing": {one.column: one.missing for one in patients.covariates}, "told": patients.told,
+        "missing": {covariate.column: covariate.missing for covariate in patients.covariates}, "told": patients.notes,
     }  # fmt: skip
-    return Part(Section("Cohort", (*patients.told, table)), numbers)
+    return Part(Section("Cohort", (*patients.notes, table)), numbers)
 
 
 def baseline_part(patients: Patients) -> Part:
-    """Covariates by the model's category, with tests and standardised differences."""
+    """Return the covariates by the model's category, with tests and standardised differences."""
     title = f"Baseline by calcium category ({patients.model.name})"
     if not patients.covariates:
         return Part(Section("Baseline", ("No covariates are named: there is no baseline table.",)), {})
     present = [LABELS[place] for place in patients.model.present]
     notes = Footnotes(
-        "Mean (SD), median [quartiles] where skewed, or n (%). Tests: analysis of variance (Welch's t test of two "
-        "groups), Kruskal-Wallis, chi-squared, or Fisher's where counts are small.",
+        "Mean (SD), median [quartiles] if skewed, or n (%). Tests: analysis of variance (Welch's t test for two "
+        "groups), Kruskal-Wallis, chi-squared, or Fisher's exact test if counts are small.",
         "SMD: the largest absolute standardised mean difference between two of the categories.",
         *_missing(patients.covariates),
     )
@@ -72,12 +72,12 @@ def _counts(patients: Patients) -> list[Cell]:
 
 
 def _missing(covariates: tuple[Covariate, ...]) -> tuple[str, ...]:
-    gaps = [f"{one.label} {one.missing:,}" for one in covariates if one.missing]
+    gaps = [f"{covariate.label} {covariate.missing:,}" for covariate in covariates if covariate.missing]
     return (f"Missing: {', '.join(gaps)}.",) if gaps else ()
 
 
 class _Baseline:
-    """One covariate in all patients and by category."""
+    """A covariate in all patients and by category."""
 
     def __init__(self, patients: Patients, covariate: Covariate) -> None:
         self.covariate, self.levels = covariate, covariate.levels or _flag_levels(covariate)
@@ -98,7 +98,7 @@ class _Baseline:
         return np.array([int((values == place).sum()) for place in range(len(self.levels))], np.int64)
 
     def rows(self, notes: Footnotes) -> list[tuple[Cell, ...]]:
-        """A row of a number or a flag, or a heading and a row for each level."""
+        """Return one row for a number or a flag; for a category a heading and a row for each level."""
         largest = max(map(abs, self.differences.values()), default=None)
         ends = ("–" if largest is None else f"{largest:.2f}", self._p(notes))
         label = self.covariate.label
@@ -110,15 +110,15 @@ class _Baseline:
         return [head, *((f"  {level}", *self._shares(place), "", "") for place, level in enumerate(self.levels))]
 
     def _p(self, notes: Footnotes) -> str:
-        told = notes.p(self.test)
-        return f"{told} {notes.mark(self.test.reason)}" if self.test.p is not None and self.test.reason else told
+        p = notes.p(self.test)
+        return f"{p} {notes.mark(self.test.reason)}" if self.test.p is not None and self.test.reason else p
 
     def _number(self, values: Floats) -> str:
         known = values[~np.isnan(values)]
         if not len(known):
             return "–"
         if self.skewed:
-            low, median, high = (number(float(one), 1) for one in np.quantile(known, [0.25, 0.5, 0.75]))
+            low, median, high = (number(float(value), 1) for value in np.quantile(known, [0.25, 0.5, 0.75]))
             return f"{median} [{low} to {high}]"
         spread = f" ({number(float(known.std(ddof=1)), 1)})" if len(known) > 1 else ""
         return f"{number(float(known.mean()), 1)}{spread}"
@@ -127,24 +127,24 @@ class _Baseline:
         return [count_percent(int(counts[place]), int(counts.sum())) for counts in self.table.values()]
 
     def numbers(self) -> dict[str, Any]:
-        """At full precision."""
+        """Return summary, test and differences at full precision."""
         summary = {name: self._summary(name, values) for name, values in self.values.items()}
         return {"summary": summary, "test": self.test, "standardised_differences": self.differences}
 
     def _summary(self, name: str, values: Floats) -> dict[str, Any]:
         known = values[~np.isnan(values)]
-        told: dict[str, Any] = {"n": len(known), "missing": len(values) - len(known)}
+        counts: dict[str, Any] = {"n": len(known), "missing": len(values) - len(known)}
         if self.levels:
-            return told | {level: int(count) for level, count in zip(self.levels, self.table[name], strict=True)}
+            return counts | {level: int(count) for level, count in zip(self.levels, self.table[name], strict=True)}
         if not len(known):
-            return told
+            return counts
         low, median, high = np.quantile(known, [0.25, 0.5, 0.75])
         spread = float(known.std(ddof=1)) if len(known) > 1 else None
-        return told | {"mean": float(known.mean()), "sd": spread, "median": median, "quartiles": [low, high]}
+        return counts | {"mean": float(known.mean()), "sd": spread, "median": median, "quartiles": [low, high]}
 
 
 def _flag_levels(covariate: Covariate) -> tuple[str, ...]:
-    """Of a column that holds 0 and 1 alone."""
+    """Return the levels of a column that holds only 0 and 1, otherwise none."""
     known = covariate.values[~np.isnan(covariate.values)]
     return ("no", "yes") if len(known) and np.isin(known, (0, 1)).all() else ()
 

@@ -1,4 +1,4 @@
-"""Competing risks: cumulative incidence by category, and the Fine-Gray model beside the cause-specific one."""
+"""Competing risks: cumulative incidence by category, and the Fine-Gray model beside the cause-specific model."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 
 def competing_part(patients: Patients) -> Part:
-    """Of the events other than the competing one, whichever comes first."""
+    """Return cumulative incidence and models of the events of interest, with one competing event."""
     outcome = patients.config.outcome
     if not outcome.competing:
         return Part(Section("Competing risks", ("No competing event is named (outcome.competing).",)), {})
     wanted, competing = int((patients.cause == 1).sum()), int((patients.cause == 2).sum())
     if not wanted:
-        told = f"Competing risks: no event of interest ({_interest(patients)}) came first."
-        return Part(Section("Competing risks", (told,)), {"reason": told})
-    told = (
-        f"Of interest: {_interest(patients)}, {wanted:,} patients. Competing: {outcome.competing}, "
-        f"{competing:,} patients in whom it came first."
+        reason = f"Competing risks: no event of interest ({_interest(patients)}) came first."
+        return Part(Section("Competing risks", (reason,)), {"reason": reason})
+    events = (
+        f"Event of interest: {_interest(patients)}, first event in {wanted:,} patients. Competing event: "
+        f"{outcome.competing}, first event in {competing:,} patients."
     )
     table, numbers = _models(patients)
     incidence, curves = _incidences(patients)
     content = (
-        told,
+        events,
         *(_chart(patients, reading, curves[reading.name]) for reading in patients.readings),
         incidence,
         table,
@@ -52,14 +52,15 @@ def _as_data(curves: dict[str, "Curves"], years: list[float]) -> dict[str, Any]:
         found[name] = {}
         for place, curve in own.items():
             low, high = curve.interval(years)
-            told = {"years": years, "incidence": curve.at(years), "low": low, "high": high}
-            found[name][CATEGORIES[place]] = told
+            found[name][CATEGORIES[place]] = {
+                "years": years, "incidence": curve.at(years), "low": low, "high": high,
+            }  # fmt: skip
     return found
 
 
 def _interest(patients: Patients) -> str:
     outcome = patients.config.outcome
-    inside = any(one.name == outcome.competing and one.in_outcome for one in outcome.component)
+    inside = any(part.name == outcome.competing and part.in_outcome for part in outcome.component)
     return f"{outcome.name} other than {outcome.competing}" if inside else outcome.name
 
 
@@ -72,7 +73,7 @@ Curves = dict[int, CumulativeIncidence]
 
 
 def _incidences(patients: Patients) -> tuple[Table, dict[str, Curves]]:
-    notes = Footnotes("Aalen-Johansen estimate, intervals on the scale of log(-log(1 - incidence)).")
+    notes = Footnotes("Aalen-Johansen estimates, with intervals on the scale of log(-log(1 - incidence)).")
     rows: list[tuple[Cell, ...]] = []
     found: dict[str, Curves] = {}
     years = _times(patients)
@@ -116,17 +117,17 @@ def _chart(patients: Patients, reading: Reading, curves: Curves) -> Chart:
 
     competing = patients.config.outcome.competing
     caption = (
-        f"Cumulative incidence of {what} by calcium category ({reading.name}), {competing} competing; Aalen-Johansen "
-        "with 95 % intervals; below the axis, patients at risk."
+        f"Cumulative incidence of {what} by calcium category ({reading.name}), with {competing} as the competing "
+        "event; Aalen-Johansen estimates with 95 % intervals. Below the axis: patients at risk."
     )
     return Chart(f"Cumulative incidence, {reading.name}", caption, draw, height_mm=95)
 
 
 def _models(patients: Patients) -> tuple[Table | str, dict[str, Any]]:
-    """Adjusted, of those with all covariates."""
+    """Return both models, adjusted, of patients with all covariates."""
     complete = patients.take(patients.complete)
     notes = Footnotes(
-        "Adjusted for the covariates. Fine-Gray: subdistribution hazard, robust intervals; cause-specific: Cox "
+        "Adjusted for the covariates. Fine-Gray: subdistribution hazard with robust intervals. Cause-specific: Cox "
         "model that censors at the competing event."
     )
     specific = patients_of_cause(complete)
@@ -150,7 +151,7 @@ def _models(patients: Patients) -> tuple[Table | str, dict[str, Any]]:
 
 
 def patients_of_cause(patients: Patients) -> Patients:
-    """The same patients, with events of interest alone."""
+    """Return the same patients with only the events of interest."""
     return replace(patients, data=SurvivalData(patients.data.time, np.asarray(patients.cause == 1)))
 
 

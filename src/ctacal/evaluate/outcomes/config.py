@@ -1,4 +1,4 @@
-"""What ``ctacal outcomes`` is told: which column means what, and every choice of the analysis; its TOML form."""
+"""The choices of ``ctacal outcomes``: the meaning of the columns and every option of the analysis, read from a TOML."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -8,54 +8,56 @@ from typing import Any, Literal
 from ctacal.fields import read_toml
 
 DAYS_PER = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
-"""A year of 365.25 days."""
+"""Days in each unit of time; a year has 365.25 days."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """One kind of event."""
+    """A kind of event."""
 
     name: str
     event: str
-    """Column: 1 it happened, 0 it did not."""
+    """Column: 1 if it happened, 0 if it did not."""
     time: str = ""
-    """Column: when, from the scan on; by default the time of the outcome."""
+    """Column: time from the scan to this event; by default the time of the outcome."""
     in_outcome: bool = True
-    """false: no part of the outcome, only competes with it."""
+    """false: not part of the outcome, only competes with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeConfig:
-    """The event, and how long each patient was followed."""
+    """The event and the follow-up of each patient."""
 
     time: str
     """Column: from the scan to the event, or to the end of follow-up."""
     name: str = "MACE"
     unit: Literal["days", "weeks", "months", "years"] = "days"
-    """Of every time column."""
+    """Unit of every time column."""
     event: str = ""
-    """Column: 1 or 0; or give ``component``s, the first of which counts."""
+    """Column: 1 or 0. Or give ``component``s, of which the first event counts."""
     component: tuple[Component, ...] = ()
     competing: str = ""
-    """The component that competes with the others (death, as a rule)."""
+    """The component that competes with the others (usually death)."""
     revascularisation: str = ""
     """The component to which the early window applies."""
     early_days: float = 90.0
+    """Length of the early window after the scan, in days."""
     early: Literal["count", "ignore", "exclude"] = "count"
-    """A revascularisation within ``early_days``: counts as any other; does not count, follow-up goes on; or the patient
-    is left out, since the scan itself may have led to it. The published rule is not known."""
+    """What a revascularisation within ``early_days`` does: it counts like any other; it does not count and follow-up
+    continues; or the patient is excluded, because the scan itself may have led to it. The published rule is not
+    known."""
 
     def __post_init__(self) -> None:
-        names = [one.name for one in self.component]
-        _require(bool(self.event) != bool(names), "event", "give either it or component (one or more)")
-        _require(len(set(names)) == len(names), "component.name", "two are the same")
+        names = [component.name for component in self.component]
+        _require(bool(self.event) != bool(names), "event", "give either event or one or more component")
+        _require(len(set(names)) == len(names), "component.name", "two components have the same name")
         for key in ("competing", "revascularisation"):
             known = f"is {getattr(self, key)!r}, expected one of: {', '.join(names) or 'no component is given'}"
             _require(getattr(self, key) in ("", *names), key, known)
-        idle = [one.name for one in self.component if not one.in_outcome and one.name != self.competing]
+        idle = [part.name for part in self.component if not part.in_outcome and part.name != self.competing]
         _require(not idle, "component", f"{', '.join(idle)} is neither in_outcome nor competing")
-        _require(not names or any(one.in_outcome for one in self.component), "component", "none is in_outcome")
-        _require(self.early == "count" or bool(self.revascularisation), "early", "name revascularisation too")
+        _require(not names or any(part.in_outcome for part in self.component), "component", "none is in_outcome")
+        _require(self.early == "count" or bool(self.revascularisation), "early", "also name revascularisation")
         _require(self.early_days > 0, "early_days", "expected a positive number")
 
 
@@ -65,9 +67,9 @@ class ReadingConfig:
 
     name: str
     score: str = ""
-    """Column: Agatston."""
+    """Column: Agatston score."""
     category: str = ""
-    """Column: 0, 1-100, 101-400, >400, or 0 to 3; by default made of the score."""
+    """Column: 0, 1-100, 101-400, >400, or 0 to 3; by default derived from the score."""
 
     def __post_init__(self) -> None:
         _require(bool(self.score or self.category), "score", f"name the column of {self.name}: score or category")
@@ -75,11 +77,11 @@ class ReadingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureConfig:
-    """Perfusion: a covariate that also tells normal from abnormal."""
+    """Perfusion: a covariate with a normal and an abnormal range."""
 
     column: str
     abnormal_from: float
-    """The least abnormal value; of a 0/1 column: 1."""
+    """The smallest abnormal value; 1 if the column holds 0 and 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,38 +91,40 @@ class SubgroupConfig:
     name: str
     column: str
     cut: float | None = None
-    """Below it, and from it on; without it each value is a group (at most 6)."""
+    """Makes two groups: below the cut, and equal to it or above. Without a cut each value is a group (at most 6)."""
     labels: dict[str, str] = field(default_factory=dict)
-    """What a value (or "below", "from") is called."""
+    """Names of the values (or of "below" and "from")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisConfig:
-    """What is computed."""
+    """Options of the analysis."""
 
     horizon_years: float = 3.0
-    """Of risks, areas under the curve, calibration, net benefit and reclassification."""
+    """Time horizon of risks, areas under the curve, calibration, net benefit and reclassification."""
     follow_up_years: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 5.0)
-    """Where survival and time-dependent areas are told, as far as follow-up goes."""
+    """Times at which survival and time-dependent areas are reported, as far as follow-up goes."""
     nri_reference: tuple[str, ...] = ()
-    """Covariates of the reference model; by default perfusion alone."""
+    """Covariates of the reference model of reclassification; by default perfusion alone."""
     nri_cutoffs: tuple[float, ...] = (0.1, 0.2)
-    """Of the risk at the horizon; own choice, the published ones are not known."""
+    """Cut-offs of the risk at the horizon (own choice: the published cut-offs are not known)."""
     thresholds: tuple[float, float] = (0.02, 0.40)
-    """Ends of the decision curve."""
+    """Lowest and highest threshold of the decision curve."""
     knots: Literal[3, 4, 5] = 4
-    """Of the restricted cubic spline of log(CAC + 1)."""
+    """Number of knots of the restricted cubic spline of log(CAC + 1)."""
     resamples: int = 1000
+    """Number of bootstrap resamples."""
     imputations: int = 10
+    """Number of imputed data sets."""
     missing: Literal["impute", "complete"] = "impute"
-    """Missing covariates: multiple imputation beside complete cases, or complete cases alone."""
+    """How missing covariates are handled: multiple imputation beside complete cases, or complete cases alone."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         _require(self.horizon_years > 0, "horizon_years", "expected a positive number")
         _require(all(year > 0 for year in self.follow_up_years), "follow_up_years", "expected positive numbers")
         cuts = self.nri_cutoffs
-        _require(list(cuts) == sorted(set(cuts)), "nri_cutoffs", "expected rising numbers")
+        _require(list(cuts) == sorted(set(cuts)), "nri_cutoffs", "expected increasing numbers")
         _require(all(0 < cut < 1 for cut in cuts), "nri_cutoffs", "expected risks between 0 and 1")
         _require(0 < self.thresholds[0] < self.thresholds[1] < 1, "thresholds", "expected 0 < low < high < 1")
         _require(self.resamples >= 50, "resamples", "expected 50 or more")
@@ -129,30 +133,30 @@ class AnalysisConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomesConfig:
-    """One analysis of one table."""
+    """The analysis of one table."""
 
     outcome: OutcomeConfig
     model: ReadingConfig
     title: str = "Calcium score and outcomes"
     cohort: str = ""
-    """What the cohort is, in words: the first line of the report."""
+    """Description of the cohort: the first line of the report."""
     identifier: str = ""
-    """Column: one row a patient."""
+    """Column of the patient's identifier; each patient has one row."""
     reader: ReadingConfig | None = None
     covariates: tuple[str, ...] = ()
-    """Columns that the multivariable models adjust for, beside perfusion and ejection fraction."""
+    """Columns that the multivariable models adjust for, in addition to perfusion and ejection fraction."""
     categorical: tuple[str, ...] = ()
-    """Those of them that are categories; text always is."""
+    """Covariates that are categories: all columns of text, and numbers that are codes."""
     labels: dict[str, str] = field(default_factory=dict)
-    """What columns are called in tables and figures."""
+    """Names of columns in tables and figures."""
     per: dict[str, float] = field(default_factory=dict)
-    """Difference of a column that its hazard ratio is told for; 1 where none is named."""
+    """Difference in a column for which its hazard ratio is reported; 1 by default."""
     perfusion: MeasureConfig | None = None
     ejection_fraction: str = ""
     subgroup: tuple[SubgroupConfig, ...] = ()
-    """By default: perfusion, and sex and age where they are named."""
+    """By default perfusion, sex and age, as far as they are named."""
     sex: str = ""
-    """Column for the subgroups; a covariate too if it is named there."""
+    """Column for the subgroups; name it in ``covariates`` to adjust for it too."""
     age: str = ""
     age_cut: float = 65.0
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
@@ -168,7 +172,7 @@ class OutcomesConfig:
 
     @property
     def adjusted(self) -> tuple[str, ...]:
-        """Columns of the multivariable models beside calcium."""
+        """Columns of the multivariable models besides calcium."""
         perfusion = (self.perfusion.column,) if self.perfusion else ()
         function = (self.ejection_fraction,) if self.ejection_fraction else ()
         return tuple(dict.fromkeys((*self.covariates, *perfusion, *function)))
@@ -181,11 +185,11 @@ class OutcomesConfig:
         return (self.perfusion.column,) if self.perfusion else self.adjusted
 
     def label(self, column: str) -> str:
-        """What a column is called."""
+        """Return the name of a column in tables and figures."""
         return self.labels.get(column, column.replace("_", " ").capitalize() if column.islower() else column)
 
     def subgroups(self) -> tuple[SubgroupConfig, ...]:
-        """Those named, or perfusion, sex and age as far as they are named."""
+        """Return the subgroups named, or those of perfusion, sex and age as far as they are named."""
         if self.subgroup:
             return self.subgroup
         found = []
@@ -200,12 +204,12 @@ class OutcomesConfig:
         return tuple(found)
 
     def columns(self) -> dict[str, str]:
-        """Every column that is needed, with the field that names it."""
+        """Return every column that is needed, with the field that names it."""
         named = {self.outcome.time: "outcome.time", self.outcome.event: "outcome.event"}
-        for one in self.outcome.component:
+        for part in self.outcome.component:
             named |= {
-                one.event: f"outcome.component {one.name}: event",
-                one.time: f"outcome.component {one.name}: time",
+                part.event: f"outcome.component {part.name}: event",
+                part.time: f"outcome.component {part.name}: time",
             }
         for place, reading in (("model", self.model), ("reader", self.reader)):
             if reading:
@@ -213,20 +217,20 @@ class OutcomesConfig:
         named |= dict.fromkeys(self.covariates, "covariates")
         named |= {self.perfusion.column: "perfusion.column"} if self.perfusion else {}
         named |= {self.ejection_fraction: "ejection_fraction", self.sex: "sex", self.age: "age"}
-        named |= {one.column: f"subgroup {one.name}: column" for one in self.subgroup}
+        named |= {split.column: f"subgroup {split.name}: column" for split in self.subgroup}
         named |= {self.identifier: "identifier"}
         return {column: field_name for column, field_name in named.items() if column}
 
     def to_json(self) -> dict[str, Any]:
-        """Every choice, for ``numbers.json``."""
+        """Return every option, for ``numbers.json``."""
         return dataclasses.asdict(self)
 
 
 def read_config(path: Path) -> OutcomesConfig:
-    """Read a TOML. Raises ``UsageError`` naming the file and the field that is unknown, missing or impossible."""
+    """Read a TOML. Raises ``UsageError`` naming the file and the field that is unknown, missing or invalid."""
     return read_toml(OutcomesConfig, path)
 
 
-def _require(holds: bool, name: str, told: str) -> None:
+def _require(holds: bool, name: str, problem: str) -> None:
     if not holds:
-        raise ValueError(f"{name}: {told}")
+        raise ValueError(f"{name}: {problem}")

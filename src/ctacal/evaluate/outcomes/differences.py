@@ -1,7 +1,7 @@
-"""Differences between groups at baseline: tests and standardised mean differences, as the tableone library has them.
+"""Differences between groups at baseline: tests and standardised mean differences, as in the tableone library.
 
-Computed from arrays and counts, since tableone goes through the cells one by one: minutes for a million patients.
-``tests/evaluate/outcomes/test_differences.py`` holds both side by side.
+They are computed from arrays and counts, because tableone loops over the cells: minutes for a million patients.
+``tests/evaluate/outcomes/test_differences.py`` compares both.
 """
 
 import warnings
@@ -16,15 +16,15 @@ from ctacal.arrays import Floats, Ints
 from ctacal.statistics.hypothesis import HypothesisTest, undefined
 
 FEW = 5
-"""Expected patients in a cell below which Fisher's test stands in for chi-squared in a 2 x 2 table (Cochran 1954)."""
+"""Expected count of a cell below which Fisher's test replaces chi-squared in a 2 x 2 table (Cochran 1954)."""
 
 
 def numbers_test(groups: Sequence[Floats], *, skewed: bool = False) -> HypothesisTest:
-    """Whether numbers (n,) differ between groups: Welch's t test of two, analysis of variance, or Kruskal-Wallis.
+    """Test whether numbers (n,) differ between groups: Welch's t test (two groups), ANOVA, or Kruskal-Wallis.
 
-    NaN is left out. Not defined where a group has nobody, or all numbers are the same.
+    NaN is ignored. Not defined if a group is empty or all numbers are the same.
     """
-    known = [one[~np.isnan(one)] for one in groups]
+    known = [values[~np.isnan(values)] for values in groups]
     n = sum(map(len, known))
     two = len(known) == 2 and min(map(len, known)) >= 2
     method = "Kruskal-Wallis" if skewed else "Welch's t test" if two else "one-way ANOVA"
@@ -33,7 +33,7 @@ def numbers_test(groups: Sequence[Floats], *, skewed: bool = False) -> Hypothesi
     if np.ptp(np.concatenate(known)) == 0:
         return undefined(method, n, "the same in all patients")
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # of groups that do not vary; told by the reason
+        warnings.simplefilter("ignore")  # from groups that do not vary; the reason says so
         found: Any
         if skewed:
             found = stats.kruskal(*known)
@@ -45,9 +45,9 @@ def numbers_test(groups: Sequence[Floats], *, skewed: bool = False) -> Hypothesi
 
 
 def counts_test(table: Ints) -> HypothesisTest:
-    """Whether shares differ between groups, of counts (groups, levels): chi-squared, or Fisher's exact test.
+    """Test whether proportions differ between groups, from counts (groups, levels): chi-squared or Fisher's exact test.
 
-    Chi-squared with Yates' correction for 2 x 2; a reason tells where expected counts are small in a larger table.
+    Chi-squared has Yates' correction for 2 x 2 tables. The reason says if expected counts are small in a larger table.
     """
     n, method = int(table.sum()), "chi-squared"
     used = table[:, table.sum(axis=0) > 0]
@@ -64,26 +64,26 @@ def counts_test(table: Ints) -> HypothesisTest:
     return HypothesisTest(float(found.statistic), int(found.dof), float(found.pvalue), method, n, reason)
 
 
-def difference_of_numbers(one: Floats, other: Floats) -> float | None:
-    """Standardised: difference of means / square root of the mean variance; NaN is left out.
+def difference_of_numbers(first: Floats, second: Floats) -> float | None:
+    """Return the standardised difference: difference of means / square root of the mean variance. NaN is ignored.
 
-    Austin PC, Stat Med 2009;28:3083-3107. None where a group has fewer than two patients or nothing varies.
+    Austin PC, Stat Med 2009;28:3083-3107. None if a group has fewer than two patients or nothing varies.
     """
-    a, b = one[~np.isnan(one)], other[~np.isnan(other)]
+    a, b = first[~np.isnan(first)], second[~np.isnan(second)]
     if min(len(a), len(b)) < 2:
         return None
     variance = (a.var(ddof=1) + b.var(ddof=1)) / 2
     return float((b.mean() - a.mean()) / np.sqrt(variance)) if variance > 0 else None
 
 
-def difference_of_counts(one: Ints, other: Ints) -> float | None:
-    """Standardised, of counts (levels,): the Mahalanobis distance of the shares but the first.
+def difference_of_counts(first: Ints, second: Ints) -> float | None:
+    """Return the standardised difference of counts (levels,): the Mahalanobis distance of all but the first proportion.
 
-    Yang D, Dalton JE, SAS Global Forum 2012, 335. None where a group is empty or the shares leave no variance.
+    Yang D, Dalton JE, SAS Global Forum 2012, 335. None if a group is empty or the proportions have no variance.
     """
-    if not (one.sum() and other.sum()):
+    if not (first.sum() and second.sum()):
         return None
-    p, q = ((counts / counts.sum())[1:] for counts in (one, other))
+    p, q = ((counts / counts.sum())[1:] for counts in (first, second))
     covariance = (np.diag(p) - np.outer(p, p) + np.diag(q) - np.outer(q, q)) / 2
     if not len(p) or np.linalg.cond(covariance) > 1e12:
         return None
@@ -91,7 +91,7 @@ def difference_of_counts(one: Ints, other: Ints) -> float | None:
 
 
 def between_pairs(groups: Mapping[str, Floats | Ints], *, counts: bool) -> dict[str, float]:
-    """The standardised difference of each pair of groups that has one, by "one, other"."""
+    """Return the standardised difference of each pair of groups for which it is defined, by "first, second"."""
     measure = difference_of_counts if counts else difference_of_numbers
     found = {
         f"{first}, {second}": measure(groups[first], groups[second])  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What several figures share: step curves with patients at risk below the axis, and forest plots."""
+"""Drawing shared by several figures: step curves with patients at risk below the axis, and forest plots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_STEPS = 1500
-"""Steps of one drawn curve: more than its printed width has dots."""
+"""Most steps drawn of one curve: more than the printed width can show."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RiskRow:
-    """A row of the table under the axis: a count for each tick."""
+    """A row of the table below the axis: a count for each tick."""
 
     name: str
     colour: str
@@ -42,7 +42,7 @@ class RiskRow:
 
 
 def thinned(times: Floats) -> NDArray[np.int64]:
-    """Places of at most ``MOST_STEPS`` steps, evenly spread over time, the last one among them."""
+    """Return indices of at most ``MOST_STEPS`` steps, evenly spaced in time and including the last."""
     if len(times) <= MOST_STEPS:
         return np.arange(len(times))
     wanted = np.linspace(times[0], times[-1], MOST_STEPS)
@@ -50,27 +50,32 @@ def thinned(times: Floats) -> NDArray[np.int64]:
 
 
 def year_ticks(years: Floats) -> list[float]:
-    """Ticks from 0 to the last whole step that follow-up reaches: 4 to 8 of them."""
+    """Return 4 to 8 ticks, from 0 to the last multiple of their distance that follow-up reaches."""
     longest = float(years.max()) if len(years) else 1.0
     step = next((step for step in (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10) if longest / step <= 7.5), 20.0)
     return [round(step * place, 6) for place in range(int(longest / step + 1e-9) + 1)]
 
 
 def draw_steps(
-    figure: "Figure", steps: Sequence[Step], risks: Sequence[RiskRow], ticks: Sequence[float], what: str, told: str = ""
+    figure: "Figure",
+    steps: Sequence[Step],
+    risks: Sequence[RiskRow],
+    ticks: Sequence[float],
+    what: str,
+    label: str = "",
 ) -> None:
-    """Curves over years from 0; under them, aligned with the ticks, the patients at risk."""
+    """Draw curves over years from 0 and below them, aligned with the ticks, the patients at risk."""
     rows = max(len(risks), 1)
     height = figure.get_figheight() * 25.4
-    under = 4.2 * rows + 3
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[height - under, under])
+    table = 4.2 * rows + 3
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[height - table, table])
     for step in steps:
         _draw_step(above, step)
     end = max(ticks[-1], 1e-6) * 1.03
     seen = [step.values[step.times <= end] for step in steps]
     highest = max([0.8, *(float(values.max()) for values in seen if len(values))])
     upper = [float(step.high[step.times <= end].max(initial=0)) for step in steps]
-    top = max([highest, *(min(one, 1.3 * highest) for one in upper)])
+    top = max([highest, *(min(value, 1.3 * highest) for value in upper)])
     above.set(
         ylabel=what,
         xlabel="Years since the scan",
@@ -79,19 +84,19 @@ def draw_steps(
     )
     above.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
     above.tick_params(labelbottom=True)
-    above.legend(loc="upper left", title=told or None, title_fontsize=7, alignment="left")
+    above.legend(loc="upper left", title=label or None, title_fontsize=7, alignment="left")
     _draw_risks(below, risks, ticks)
 
 
 def _draw_step(axes: "Axes", step: Step) -> None:
     times = np.concatenate([[0.0], step.times])
-    values, low, high = (np.concatenate([[0.0], one]) for one in (step.values, step.low, step.high))
+    values, low, high = (np.concatenate([[0.0], curve]) for curve in (step.values, step.low, step.high))
     axes.step(times, values, where="post", color=step.colour, linestyle=step.line, label=step.name)
     axes.fill_between(times, low, high, step="post", color=step.colour, alpha=0.15, linewidth=0)
 
 
 def _round_up(value: float) -> float:
-    """To a number that looks like the end of an axis."""
+    """Round up to a number suitable as the end of an axis."""
     size = 10.0 ** np.floor(np.log10(value))
     return float(min(next(step for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * size >= value) * size, 100.0))
 
@@ -110,7 +115,7 @@ def _draw_risks(axes: "Axes", risks: Sequence[RiskRow], ticks: Sequence[float]) 
 
 
 def _dark(colour: str) -> tuple[float, float, float]:
-    """The colour, dark enough for text on white."""
+    """Return the colour, dark enough for text on white."""
     from matplotlib.colors import to_rgb
 
     red, green, blue = to_rgb(colour)
@@ -127,8 +132,8 @@ class ForestRow:
 
 
 def draw_forest(figure: "Figure", rows: Sequence[ForestRow], series: Sequence[str], what: str) -> None:
-    """Ratios on a logarithmic axis, the series of a row beside one another; to the right the figures."""
-    axes, words = figure.subplots(1, 2, sharey=True, width_ratios=[1.0, 0.52 * len(series)])
+    """Draw ratios on a logarithmic axis, the series of a row one above the other; to the right their values."""
+    axes, values = figure.subplots(1, 2, sharey=True, width_ratios=[1.0, 0.52 * len(series)])
     ratios = _drawn_ratios(rows)
     low, high = (min([0.8, *ratios]) / 1.15, max([1.25, *ratios]) * 1.15) if ratios else (0.5, 2.0)
     axes.set_xscale("log")
@@ -147,7 +152,7 @@ def draw_forest(figure: "Figure", rows: Sequence[ForestRow], series: Sequence[st
     ]
     if len(series) > 1:
         figure.legend(handles=handles, loc="outside upper center", ncols=len(series))
-    _write_figures(words, rows, series)
+    _write_values(values, rows, series)
 
 
 _MARKS = ("o", "s", "D", "^")
@@ -158,18 +163,18 @@ def _face(series: int) -> str:
 
 
 def _drawn_ratios(rows: Sequence[ForestRow]) -> list[float]:
-    known = [one for row in rows for one in row.estimates if one is not None and one.estimate is not None]
-    ends = [end for one in known for end in (one.low, one.high, one.estimate) if end is not None]
+    known = [ratio for row in rows for ratio in row.estimates if ratio is not None and ratio.estimate is not None]
+    ends = [end for ratio in known for end in (ratio.low, ratio.high, ratio.estimate) if end is not None]
     return [min(max(end, 0.05), 50.0) for end in ends]
 
 
 def _draw_row(axes: "Axes", place: int, row: ForestRow, count: int, ends: tuple[float, float]) -> None:
-    for k, one in enumerate(row.estimates):
-        if one is None or one.estimate is None or one.low is None or one.high is None:
+    for k, ratio in enumerate(row.estimates):
+        if ratio is None or ratio.estimate is None or ratio.low is None or ratio.high is None:
             continue
         y = place + (k - (count - 1) / 2) * 0.3
-        axes.plot([max(one.low, ends[0]), min(one.high, ends[1])], [y, y], color=COLOURS[k], linewidth=1.1)
-        axes.plot(one.estimate, y, _MARKS[k], color=COLOURS[k], markerfacecolor=_face(k), markersize=4)
+        axes.plot([max(ratio.low, ends[0]), min(ratio.high, ends[1])], [y, y], color=COLOURS[k], linewidth=1.1)
+        axes.plot(ratio.estimate, y, _MARKS[k], color=COLOURS[k], markerfacecolor=_face(k), markersize=4)
 
 
 def _log_ticks(axes: "Axes", low: float, high: float) -> None:
@@ -183,7 +188,7 @@ def _log_ticks(axes: "Axes", low: float, high: float) -> None:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
 
 
-def _write_figures(axes: "Axes", rows: Sequence[ForestRow], series: Sequence[str]) -> None:
+def _write_values(axes: "Axes", rows: Sequence[ForestRow], series: Sequence[str]) -> None:
     from ctacal.evaluate.publication import interval
 
     axes.set_xlim(0, len(series))
@@ -192,10 +197,10 @@ def _write_figures(axes: "Axes", rows: Sequence[ForestRow], series: Sequence[str
         axes.text(k + 0.5, -0.9, name, fontsize=7, fontweight="bold", ha="center", va="center")
     for place, row in enumerate(rows):
         for k in range(len(series)):
-            one = row.estimates[k] if k < len(row.estimates) else None
-            told = "reference" if row.reference and k == 0 else ""
-            if one is not None and one.estimate is not None:
-                told = interval(one.estimate, one.low, one.high, 2).replace(" to ", "–")
-            elif row.estimates and one is not None:
-                told = "not defined"
-            axes.text(k + 0.5, place, told, fontsize=7, ha="center", va="center")
+            ratio = row.estimates[k] if k < len(row.estimates) else None
+            text = "reference" if row.reference and k == 0 else ""
+            if ratio is not None and ratio.estimate is not None:
+                text = interval(ratio.estimate, ratio.low, ratio.high, 2).replace(" to ", "–")
+            elif row.estimates and ratio is not None:
+                text = "not defined"
+            axes.text(k + 0.5, place, text, fontsize=7, ha="center", va="center")

@@ -34,11 +34,11 @@ LOG_SCORE = "log(CAC + 1)"
 
 
 def hazards_part(patients: Patients) -> Part:
-    """Of all patients univariable, of those with all covariates multivariable."""
+    """Return univariable models of all patients, and multivariable models of those with all covariates."""
     complete = patients.take(patients.complete)
     if not complete.data.n:
-        told = "No patient has all covariates: there is no multivariable model."
-        return Part(Section("Cox models", (told,)), {"reason": told})
+        reason = "No patient has all covariates: there is no multivariable model."
+        return Part(Section("Cox models", (reason,)), {"reason": reason})
     made = _Ratios(patients, complete)
     numbers: dict[str, Any] = {}
     for reading, model in zip(patients.readings, made.models, strict=True):
@@ -53,7 +53,7 @@ def hazards_part(patients: Patients) -> Part:
 
 
 class _Ratios:
-    """Hazard ratios, row by row: of the table and of the forest plot."""
+    """Hazard ratios, row by row, for the table and the forest plot."""
 
     def __init__(self, patients: Patients, complete: Patients) -> None:
         self.patients, self.complete = patients, complete
@@ -66,7 +66,7 @@ class _Ratios:
         self.forest: list[ForestRow] = []
 
     def _multivariable(self, reading: Reading, known: Reading) -> Fit:
-        """Of the categories; one that no complete case is in allows none."""
+        """Fit the model of the categories; there is none if a category has no complete case."""
         if reading.present != known.present:
             reason = "a calcium category has no patient with all covariates"
             return NoModel(reason, "Cox model", self.complete.data.n, self.complete.data.events)
@@ -76,8 +76,8 @@ class _Ratios:
         ratios = tuple(ratio(model, name) for model in models)
         cells = [
             cell
-            for model, told in zip(models, ratios, strict=True)
-            for cell in (self.notes.figure(told), self.notes.p(wald(model, name)))
+            for model, hazard_ratio in zip(models, ratios, strict=True)
+            for cell in (self.notes.figure(hazard_ratio), self.notes.p(wald(model, name)))
         ]
         self.rows.append((f"  {label}", *counts, *cells))
         self.forest.append(ForestRow(f"  {label}", ratios))
@@ -91,7 +91,7 @@ class _Ratios:
         return int(mine.sum()), int(self.patients.data.event[mine].sum())
 
     def add_categories(self, reading: Reading, multivariable: Fit) -> dict[str, Any]:
-        """A row for each category."""
+        """Add a row for each category."""
         alone, first = fit(self.patients, reading.by_category()), reading.present[0]
         self._head(reading.name)
         reference = "1 (reference)"
@@ -102,8 +102,8 @@ class _Ratios:
         return {"univariable": coefficients(alone), "multivariable": coefficients(multivariable)}
 
     def add_score(self, reading: Reading) -> dict[str, Any]:
-        """A row for the score itself, where there is one."""
-        known = next(one for one in self.complete.readings if one.name == reading.name)
+        """Add a row for the score itself, if the table has it."""
+        known = next(same for same in self.complete.readings if same.name == reading.name)
         if reading.log_score is None or known.log_score is None:
             return {}
         alone = fit(self.patients, one_column(LOG_SCORE, reading.log_score))
@@ -113,7 +113,7 @@ class _Ratios:
         return {"log_univariable": coefficients(alone), "log_multivariable": coefficients(multivariable)}
 
     def add_covariates(self, multivariable: Fit) -> None:
-        """A row for each number and for each level but the first."""
+        """Add a row for each number and for each level except the first."""
         if self.patients.covariates:
             self._head(f"Covariates (in the model with {self.patients.model.name} categories)")
         for covariate in self.patients.covariates:
@@ -126,23 +126,29 @@ class _Ratios:
                 self._add(f"{name}{_unit(covariate)}", counts, (alone, multivariable), name)
 
     def table(self) -> Table:
-        """All rows."""
+        """Return the table of all rows."""
         columns = ("", "n", "Events", "Univariable HR (95 % CI)", "p", "Multivariable HR (95 % CI)", "p")
         title = "Hazard ratios, univariable and multivariable"
         return Table(title, columns, tuple(self.rows), self.notes.all, name="hazard_ratios")
 
 
 def _notes(patients: Patients, complete: Patients) -> str:
-    labels = [one.label for one in patients.covariates]
-    gone = patients.data.n - complete.data.n
-    left_out = f"; {gone:,} patients with a missing covariate are left out of it" if gone else ""
+    labels = [covariate.label for covariate in patients.covariates]
+    number = patients.data.n - complete.data.n
+    excluded = f"; {number:,} patients with a missing covariate are excluded" if number else ""
     if not labels:
-        return "Cox models with Efron's ties, Wald intervals. No covariates are named: multivariable is univariable."
-    return f"Cox models with Efron's ties, Wald intervals. Multivariable: adjusted for {listed(labels)}{left_out}."
+        return (
+            "Cox models with Efron's method for ties, Wald intervals. No covariates are named, so the multivariable "
+            "models are univariable."
+        )
+    return (
+        "Cox models with Efron's method for ties, Wald intervals. Multivariable: adjusted for "
+        f"{listed(labels)}{excluded}."
+    )
 
 
 def _unit(covariate: Covariate) -> str:
-    """Flags need none."""
+    """Return the difference that a hazard ratio is for; flags and levels need none."""
     numbers = set(np.unique(covariate.values[~np.isnan(covariate.values)])[:3].tolist())
     return "" if covariate.levels or numbers <= {0.0, 1.0} else f", per {covariate.per:g}"
 
@@ -155,17 +161,17 @@ def _forest(patients: Patients, rows: list[ForestRow]) -> Chart:
 
     caption = (
         f"Hazard ratios for {outcome} with 95 % intervals, univariable and multivariable, from Cox models; "
-        "an interval that leaves the axis is cut at its end."
+        "an interval that extends beyond the axis is cut off at its end."
     )
     return Chart("Forest plot of hazard ratios", caption, draw, "double", 22 + 6.2 * len(rows))
 
 
 def _proportional(model: Fit, patients: Patients) -> tuple[Table | str, Any]:
     if not isinstance(model, CoxModel):
-        told = f"Proportional hazards cannot be tested: {model.reason}."
-        return told, {"reason": told}
+        reason = f"Proportional hazards cannot be tested: {model.reason}."
+        return reason, {"reason": reason}
     tested = schoenfeld_test(model)
-    notes = Footnotes("Exact score test (Grambsch and Therneau 1994), time transformed by 1 - Kaplan-Meier.")
+    notes = Footnotes("Exact score test (Grambsch and Therneau 1994) with time transformed by 1 - Kaplan-Meier.")
     named_tests = [*zip(model.names, tested.tests, strict=True), ("All together", tested.overall)]
     rows = tuple(
         (name, f"{test.statistic:.2f}", test.df, notes.p(test))
@@ -179,10 +185,10 @@ def _proportional(model: Fit, patients: Patients) -> tuple[Table | str, Any]:
 
 
 def score_knots(log_score: Floats, knots: int) -> Floats:
-    """(knots,): 0 where scores of 0 are there, and quantiles of the others, as Harrell spaces them.
+    """Return (knots,): 0 if there are scores of 0, and quantiles of the other scores; fewer if some coincide.
 
-    Quantiles of all would fall on 0 more than once, where two patients in five have none.
-    Harrell FE, Regression Modeling Strategies, 2nd ed. 2015, table 2.3. Fewer where they coincide.
+    Quantiles of all scores would fall on 0 more than once, because two patients in five have no calcium.
+    Spacing: Harrell FE, Regression Modeling Strategies, 2nd ed. 2015, table 2.3.
     """
     positive = log_score[log_score > 0]
     if not len(positive):
@@ -197,11 +203,11 @@ def _splines(complete: Patients, adjusted: Columns, numbers: dict[str, Any]) -> 
     for reading in complete.readings:
         log_score = reading.log_score
         if log_score is None:
-            content.append(f"{reading.name}: the table has categories, not scores: there is no spline.")
+            content.append(f"{reading.name}: the table has categories, not scores, so there is no spline.")
             continue
         knots = score_knots(log_score, complete.config.analysis.knots)
         if len(knots) < 3:
-            content.append(f"{reading.name}: the scores have too few values for a spline.")
+            content.append(f"{reading.name}: the scores have too few different values for a spline.")
             continue
         content += _spline(complete, reading, log_score, knots, adjusted, numbers)
     return content
@@ -216,16 +222,16 @@ def _spline(
     if not isinstance(model, CoxModel):
         return [f"{reading.name}: the spline of {LOG_SCORE} cannot be fitted: {model.reason}."]
     linear = fit(complete, together(one_column(LOG_SCORE, log_score), adjusted))
-    bent, whole = gain(linear, model), joint_wald(model, names)
+    nonlinearity, overall = gain(linear, model), joint_wald(model, names)
     grid = np.linspace(0, float(log_score.max()), 200)
     rest = adjusted[1].mean(axis=0)
     at = np.column_stack([spline_basis(grid, knots), np.tile(rest, (len(grid), 1))])
     zero = np.concatenate([spline_basis(np.zeros(1), knots)[0], rest])
     curve = relative_hazard(model, at, zero)
     numbers[f"{reading.name} spline"] = {
-        "knots": knots, "model": coefficients(model), "nonlinearity": bent, "overall": whole,
-        "log_score": grid, "hazard_ratio": [one.estimate for one in curve], "low": [one.low for one in curve],
-        "high": [one.high for one in curve],
+        "knots": knots, "model": coefficients(model), "nonlinearity": nonlinearity, "overall": overall,
+        "log_score": grid, "hazard_ratio": [point.estimate for point in curve], "low": [point.low for point in curve],
+        "high": [point.high for point in curve],
     }  # fmt: skip
 
     def draw(figure: "Figure") -> None:
@@ -233,16 +239,18 @@ def _spline(
 
     notes = Footnotes()
     caption = (
-        f"Hazard ratio against CAC 0 by a restricted cubic spline of log(CAC + 1) with {len(knots)} knots (ticks), "
-        f"adjusted, with its 95 % interval; below, the scores. Overall p {notes.p(whole)}, "
-        f"nonlinearity p {notes.p(bent)}."
+        f"Adjusted hazard ratio against CAC 0 by a restricted cubic spline of log(CAC + 1) with {len(knots)} knots "
+        f"(ticks), with its 95 % interval. Below: distribution of the scores. Overall p {notes.p(overall)}, "
+        f"nonlinearity p {notes.p(nonlinearity)}."
     )
     return [Chart(f"Hazard ratio along the score, {reading.name}", caption, draw, height_mm=80)]
 
 
 def _draw_spline(figure: "Figure", grid: Floats, curve: list[Estimate], knots: Floats, scores: Floats) -> None:
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[6, 1])
-    middle, low, high = (np.array([getattr(one, end) for one in curve], float) for end in ("estimate", "low", "high"))
+    middle, low, high = (
+        np.array([getattr(point, end) for point in curve], float) for end in ("estimate", "low", "high")
+    )
     axes.plot(grid, middle, color=COLOURS[0])
     axes.fill_between(grid, low, high, color=COLOURS[0], alpha=0.18, linewidth=0)
     axes.axhline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)))
@@ -255,7 +263,7 @@ def _draw_spline(figure: "Figure", grid: Floats, curve: list[Estimate], knots: F
     axes.tick_params(labelbottom=False)
     below.hist(scores[scores > 0], bins=60, range=(0, float(grid[-1])), color=GREY)
     none = int((scores == 0).sum())
-    below.text(0.01, 1.02, f"{none:,} with CAC 0 not drawn", transform=below.transAxes, fontsize=6, va="bottom")
+    below.text(0.01, 1.02, f"{none:,} with CAC 0 not shown", transform=below.transAxes, fontsize=6, va="bottom")
     below.set(xlabel="CAC (Agatston; axis of log(CAC + 1))", ylabel="Patients", xlim=(-0.1, float(grid[-1])))
     shown = [score for score in (0, 1, 10, 100, 400, 1000, 4000, 10000) if np.log1p(score) <= grid[-1] + 1e-9]
     below.set_xticks([float(np.log1p(score)) for score in shown], [f"{score:,}" for score in shown])

@@ -1,4 +1,4 @@
-"""Missing covariates: the multivariable model by multiple imputation, beside that of complete cases."""
+"""Missing covariates: the multivariable model by multiple imputation beside the model of complete cases."""
 
 from typing import Any
 
@@ -19,26 +19,26 @@ from ctacal.statistics.survival.survival_data import SurvivalData
 
 
 def missing_part(patients: Patients, progress: Progress = no_progress) -> Part:
-    """Pooled by Rubin's rules over the imputations, or why there is nothing to pool."""
-    gaps = [one for one in patients.covariates if one.missing]
+    """Return models pooled over the imputations by Rubin's rules, or the reason why there are none."""
+    gaps = [covariate for covariate in patients.covariates if covariate.missing]
     if not gaps:
         return Part(Section("Missing covariates", ("No covariate is missing in any patient.",)), {})
     if patients.config.analysis.missing == "complete":
-        told = "Complete cases alone were asked for: missing covariates are not imputed."
-        return Part(Section("Missing covariates", (told,)), {"reason": told})
-    if empty := [one.label for one in gaps if one.missing == patients.data.n]:
-        told = f"Nothing to impute from: {', '.join(empty)} is missing in every patient."
-        return Part(Section("Missing covariates", (told,)), {"reason": told})
+        reason = "The configuration chooses complete cases only, so missing covariates are not imputed."
+        return Part(Section("Missing covariates", (reason,)), {"reason": reason})
+    if empty := [covariate.label for covariate in gaps if covariate.missing == patients.data.n]:
+        reason = f"Nothing to impute from: {', '.join(empty)} is missing in every patient."
+        return Part(Section("Missing covariates", (reason,)), {"reason": reason})
     fits = _imputed_fits(patients, progress)
     notes = Footnotes(_method(patients))
     complete = patients.take(patients.complete)
     rows: list[tuple[Cell, ...]] = []
     numbers: dict[str, Any] = {}
     for place, reading in enumerate(patients.readings):
-        pooled = _pooled([one[place] for one in fits])
+        pooled = _pooled([models[place] for models in fits])
         numbers[reading.name] = pooled
         rows += _rows(patients, reading, complete, pooled, notes)
-    columns = ("", "Imputed: HR (95 % CI)", "p", "Variance from missing", "Complete cases: HR (95 % CI)", "p")
+    columns = ("", "Imputed: HR (95 % CI)", "p", "Variance due to missing data", "Complete cases: HR (95 % CI)", "p")
     table = Table("Multivariable hazard ratios by multiple imputation", columns, tuple(rows), notes.all, name="imputed")
     return Part(Section("Missing covariates", (table,)), numbers)
 
@@ -48,25 +48,26 @@ def _method(patients: Patients) -> str:
     return (
         f"{count} imputations of all {n:,} patients by chained equations with predictive mean matching, from "
         "all covariates, calcium, the event and the Nelson-Aalen cumulative hazard (White and Royston 2009); pooled by "
-        "Rubin's rules with the degrees of freedom of Barnard and Rubin (1999). Values count as missing at random."
+        "Rubin's rules with the degrees of freedom of Barnard and Rubin (1999). Values are assumed to be missing at "
+        "random."
     )
 
 
 def _imputed_fits(patients: Patients, progress: Progress) -> list[list[Fit]]:
-    """For each imputation the multivariable model of each reading."""
-    columns = [imputation.Covariate(one.label, one.values, bool(one.levels)) for one in patients.covariates]
+    """Return the multivariable model of each reading for each imputation."""
+    columns = [imputation.Covariate(own.label, own.values, bool(own.levels)) for own in patients.covariates]
     analysis = patients.config.analysis
-    sets = imputation.impute(columns, _always(patients), imputations=analysis.imputations, seed=analysis.seed)
+    sets = imputation.impute(columns, _always_known(patients), imputations=analysis.imputations, seed=analysis.seed)
     fits = []
     for done, values in enumerate(sets, start=1):
         adjusted = patients.adjusted(patients.config.adjusted, values)
-        fits.append([fit(patients, together(one.by_category(), adjusted)) for one in patients.readings])
+        fits.append([fit(patients, together(reading.by_category(), adjusted)) for reading in patients.readings])
         progress(done, analysis.imputations)
     return fits
 
 
-def _always(patients: Patients) -> Floats:
-    """(n, q): what is known of everybody."""
+def _always_known(patients: Patients) -> Floats:
+    """Return (n, q): the columns that are known for every patient."""
     known = [patients.data.event.astype(np.float64), _nelson_aalen(patients.data)]
     for reading in patients.readings:
         known += [reading.category.astype(np.float64)] if reading.log_score is None else [reading.log_score]
@@ -74,26 +75,26 @@ def _always(patients: Patients) -> Floats:
 
 
 def _nelson_aalen(data: SurvivalData) -> Floats:
-    """(n,): the cumulative hazard at each one's time."""
+    """Return (n,): the cumulative hazard at each patient's time."""
     times, at_risk, events, _ = life_table(data)
     return np.asarray(np.cumsum(events / at_risk)[np.searchsorted(times, data.time)])
 
 
 def _pooled(fits: list[Fit]) -> dict[str, Any]:
-    """Names and pooled coefficients, or the reason of the first model that could not be fitted."""
-    for one in fits:
-        if isinstance(one, NoModel):
-            return {"reason": one.reason}
-    models = [one for one in fits if isinstance(one, CoxModel)]
+    """Return names and pooled coefficients, or the reason of the first model that could not be fitted."""
+    for model in fits:
+        if isinstance(model, NoModel):
+            return {"reason": model.reason}
+    models = [model for model in fits if isinstance(model, CoxModel)]
     df = max(models[0].events - len(models[0].names), 1)
-    pooled = imputation.pool([one.coefficient for one in models], [one.error for one in models], df)
+    pooled = imputation.pool([model.coefficient for model in models], [model.error for model in models], df)
     return {"names": models[0].names, "pooled": pooled}
 
 
 def _rows(
     patients: Patients, reading: Reading, complete: Patients, pooled: dict[str, Any], notes: Footnotes
 ) -> list[tuple[Cell, ...]]:
-    own = next(one for one in complete.readings if one.name == reading.name)
+    own = next(known for known in complete.readings if known.name == reading.name)
     other = fit(complete, together(own.by_category(), complete.adjusted(patients.config.adjusted)))
     names = reading.by_category()[0]
     labels = {name: LABELS[place] for name, place in zip(names, reading.present[1:], strict=True)}
@@ -111,6 +112,6 @@ def _pooled_cells(pooled: dict[str, Any], name: str, notes: Footnotes) -> tuple[
         return notes.dash(pooled["reason"]), "", ""
     found: Pooled = pooled["pooled"]
     k = pooled["names"].index(name)
-    low, middle, high = (float(np.exp(one[k])) for one in (found.low, found.estimate, found.high))
+    low, middle, high = (float(np.exp(log_ratio[k])) for log_ratio in (found.low, found.estimate, found.high))
     estimate = Estimate(middle, low, high, f"pooled over {found.imputations} imputations, {LEVEL:.0%}", 0)
     return notes.figure(estimate), p_value(float(found.p[k])), f"{100 * found.fraction_missing[k]:.1f} %"

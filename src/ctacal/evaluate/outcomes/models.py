@@ -1,4 +1,4 @@
-"""Cox models of patients: what is told of a fit, or why there is none."""
+"""Cox models of patients, and their results for the report; a model that cannot be fitted gives the reason."""
 
 import numpy as np
 
@@ -15,12 +15,12 @@ Fit = CoxModel | NoModel
 
 
 def together(*parts: Columns) -> Columns:
-    """Several groups of columns side by side."""
+    """Return several groups of columns side by side."""
     return tuple(name for names, _ in parts for name in names), np.column_stack([columns for _, columns in parts])
 
 
 def fit(patients: Patients, columns: Columns) -> Fit:
-    """A Cox model with Efron's ties."""
+    """Fit a Cox model with Efron's method for ties."""
     names, x = columns
     if not names:
         return NoModel(
@@ -30,14 +30,14 @@ def fit(patients: Patients, columns: Columns) -> Fit:
 
 
 def ratio(model: Fit, name: str) -> Estimate:
-    """The hazard ratio of a column, or why there is none."""
+    """Return the hazard ratio of a column; if the model has none, an estimate with the reason."""
     if isinstance(model, NoModel):
         return Estimate(None, None, None, f"hazard ratio, {model.method}", model.n, model.reason)
     return model.hazard_ratio(name)
 
 
 def wald(model: Fit, name: str) -> HypothesisTest:
-    """Wald's test of one column."""
+    """Return the Wald test of one column."""
     if isinstance(model, NoModel):
         return undefined("Wald test", model.n, model.reason)
     place = model.place(name)
@@ -45,7 +45,7 @@ def wald(model: Fit, name: str) -> HypothesisTest:
 
 
 def gain(smaller: Fit, larger: Fit) -> HypothesisTest:
-    """Likelihood-ratio test of what the larger one adds."""
+    """Return the likelihood-ratio test of two nested models."""
     for model in (smaller, larger):
         if isinstance(model, NoModel):
             return undefined("likelihood-ratio test of nested Cox models", model.n, model.reason)
@@ -55,7 +55,7 @@ def gain(smaller: Fit, larger: Fit) -> HypothesisTest:
 
 
 def coefficients(model: Fit) -> dict[str, object]:
-    """All of a fit, for ``numbers.json``."""
+    """Return the whole fit, for ``numbers.json``."""
     if isinstance(model, NoModel):
         return {"reason": model.reason, "method": model.method, "n": model.n, "events": model.events}
     return {
@@ -67,5 +67,5 @@ def coefficients(model: Fit) -> dict[str, object]:
 
 
 def one_column(name: str, values: Floats) -> Columns:
-    """A single column."""
+    """Return a single column."""
     return (name,), values[:, None]

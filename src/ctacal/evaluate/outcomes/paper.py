@@ -1,4 +1,4 @@
-"""The published figures beside ours, on the cohort that is simulated from them."""
+"""The published figures beside those of the cohort that is simulated from them."""
 
 from dataclasses import dataclass, replace
 from math import exp
@@ -17,49 +17,51 @@ from ctacal.statistics.agreement import cross_table, exact_agreement, weighted_k
 from ctacal.statistics.estimate import Estimate, Z
 
 ASSUMED = (
-    "Published and put in: the number of patients, the deep-learning categories, the kappa with the expert and the "
-    "multivariable hazard ratios. Assumed, since not published: all covariates and their effects, the events "
-    "(some 435), follow-up, the expert's categories, what the first event is. Events are drawn from the deep-learning "
-    "category, so the expert fares worse by construction, and the net reclassification index hangs on what is assumed "
-    "of perfusion. A correct program misses at least one "
-    "published interval in 11 to 21 of 100 such cohorts; the tests check mean and coverage over 300 of them."
+    "Taken from the publication: the number of patients, the deep-learning categories, the kappa with the expert and "
+    "the multivariable hazard ratios. Assumed, because not published: all covariates and their effects, the number of "
+    "events (about 435), follow-up, the expert's categories, and the kind of the first event. Events depend on the "
+    "deep-learning category, so the expert performs worse by construction, and the net reclassification index depends "
+    "on what is assumed about perfusion. A correct program misses at least one published interval in 11 to 21 of 100 "
+    "such cohorts; the tests check the mean and the coverage over 300 of them."
 )
+"""What is published and what is assumed: the second paragraph of the report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedFigures:
-    """What the paper says."""
+    """Figures from the paper."""
 
     source: str
     categories: tuple[int, ...]
-    """Patients in each of the four."""
+    """Number of patients in each of the four categories."""
     kappa: float
-    """Linear weighted."""
+    """Kappa with linear weights."""
     hazard_ratios: tuple[tuple[float, float, float], ...]
-    """Multivariable, of the three upper categories: estimate, low, high."""
+    """Multivariable hazard ratios of the three upper categories: estimate, low, high."""
     nri_model: float
-    """Against perfusion; kind and horizon are not stated."""
+    """Net reclassification against perfusion; kind and horizon are not stated."""
     nri_reader: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperRecipe:
-    """``recipes/paper.toml``."""
+    """The contents of ``recipes/paper.toml``."""
 
     published: PublishedFigures
     outcomes: OutcomesConfig
     seed: int = 0
-    """Of the cohort."""
+    """Seed of the cohort."""
     patients: int = 2271
+    """Number of patients in the cohort."""
 
 
 def read_recipe(path: Path) -> PaperRecipe:
-    """Read it. Raises ``UsageError`` naming the file and the field that is unknown or impossible."""
+    """Read a recipe. Raises ``UsageError`` naming the file and the field that is unknown or invalid."""
     return read_toml(PaperRecipe, path)
 
 
 def paper_report(patients: Patients, recipe: PaperRecipe, bar: Bar = no_bar) -> Publication:
-    """The publication of ``ctacal outcomes`` with the published figures beside ours before all else."""
+    """Return the publication of ``ctacal outcomes`` with the published figures beside ours as the first section."""
     whole = outcomes_report(patients, bar, title=recipe.outcomes.title, first=(SIMULATED, ASSUMED))
     table, numbers = _beside(patients, recipe.published, whole.numbers)
     content = (table, *([_cross_table(patients, patients.reader)] if patients.reader else []))
@@ -82,12 +84,12 @@ def _beside(patients: Patients, published: PublishedFigures, numbers: Any) -> tu
     if patients.reader is not None:
         table = cross_table(patients.reader.category, patients.model.category)
         found |= {"kappa": weighted_kappa(table), "exact": exact_agreement(table)}
-        rows.append(("Linear weighted kappa (95 % CI)", f"{published.kappa:.2f}", _told(found["kappa"], 2)))
-        rows.append(("Exact agreement (95 % CI)", "not in the abstract", _told(found["exact"], 3)))
+        rows.append(("Linear weighted kappa (95 % CI)", f"{published.kappa:.2f}", _cell(found["kappa"], 2)))
+        rows.append(("Exact agreement (95 % CI)", "not in the abstract", _cell(found["exact"], 3)))
     rows.append(("Multivariable hazard ratio (95 % CI)",))
     found["hazard_ratios"] = ours_hazards = _hazards(numbers, patients)
     for label, (middle, low, high), own in zip(LABELS[1:], published.hazard_ratios, ours_hazards, strict=True):
-        rows.append((f"  {label}", interval(middle, low, high, 2), _told(own, 2)))
+        rows.append((f"  {label}", interval(middle, low, high, 2), _cell(own, 2)))
     rows += _nri_rows(published, numbers, found)
     events = f"{patients.data.events:,}"
     rows.append((f"Patients with {patients.config.outcome.name}", "not in the abstract", events))
@@ -97,7 +99,7 @@ def _beside(patients: Patients, published: PublishedFigures, numbers: Any) -> tu
 
 
 def _cross_table(patients: Patients, reader: Reading) -> Table:
-    """The reader's category (rows) by the model's: counts with row percent."""
+    """Return the reader's category (rows) by the model's: counts and percentages of the row."""
     counts = cross_table(reader.category, patients.model.category)
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (label, *(count_percent(int(count), int(row.sum())) for count in row), int(row.sum()))
@@ -108,33 +110,33 @@ def _cross_table(patients: Patients, reader: Reading) -> Table:
     return Table(title, ("", *LABELS, "All"), rows, (), groups, name="simulated_agreement")
 
 
-def _told(estimate: Estimate, places: int) -> str:
+def _cell(estimate: Estimate, places: int) -> str:
     if estimate.estimate is None:
         return f"not defined: {estimate.reason}"
     return interval(estimate.estimate, estimate.low, estimate.high, places)
 
 
 def _hazards(numbers: Any, patients: Patients) -> list[Estimate]:
-    """Of the three upper categories, from the figures of the Cox part."""
-    told = numbers["cox"][patients.model.name]["multivariable"]
-    if "reason" in told:
-        return [Estimate(None, None, None, told["method"], told["n"], told["reason"])] * 3
+    """Return the hazard ratios of the three upper categories, from the numbers of the Cox part."""
+    model = numbers["cox"][patients.model.name]["multivariable"]
+    if "reason" in model:
+        return [Estimate(None, None, None, model["method"], model["n"], model["reason"])] * 3
     return [
-        Estimate(exp(b), exp(b - Z * e), exp(b + Z * e), told["method"], told["n"])
-        for b, e in list(zip(told["coefficient"], told["error"], strict=True))[:3]
+        Estimate(exp(b), exp(b - Z * e), exp(b + Z * e), model["method"], model["n"])
+        for b, e in list(zip(model["coefficient"], model["error"], strict=True))[:3]
     ]
 
 
 def _nri_rows(published: PublishedFigures, numbers: Any, found: dict[str, Any]) -> list[tuple[Cell, ...]]:
-    """All kinds of ours: which one the paper gives is not stated."""
+    """Return rows for all kinds of net reclassification, because the paper does not state which kind it gives."""
     study = numbers["reclassification"].get("study", ())
     rows: list[tuple[Cell, ...]] = [("Net reclassification against perfusion (95 % CI)",)]
-    found["nri"] = [one for one in study if one.kind != "IDI" and one.estimator == "kaplan-meier"]
+    found["nri"] = [result for result in study if result.kind != "IDI" and result.estimator == "kaplan-meier"]
     for comparison, name, theirs in (
         ("model", "deep learning", published.nri_model), ("reader", "expert", published.nri_reader)
     ):  # fmt: skip
-        for one in found["nri"]:
-            if one.comparison == comparison:
-                told = f"{theirs:.3f} (kind not stated)"
-                rows.append((f"  {name}, {one.kind}", told, _told(one.total, 3)))
+        for result in found["nri"]:
+            if result.comparison == comparison:
+                published_value = f"{theirs:.3f} (kind not stated)"
+                rows.append((f"  {name}, {result.kind}", published_value, _cell(result.total, 3)))
     return rows

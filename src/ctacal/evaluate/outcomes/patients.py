@@ -12,29 +12,29 @@ from ctacal.evaluate.outcomes.config import OutcomesConfig
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 Rows = Mask | NDArray[np.intp]
-"""A flag for each patient, or places."""
+"""A flag for each patient, or indices of patients."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Covariate:
-    """One column of the multivariable models."""
+    """A column of the multivariable models."""
 
     column: str
     label: str
     values: Floats
-    """(n,): numbers, or places in ``levels``; NaN where missing."""
+    """(n,): numbers, or indices into ``levels``; NaN if missing."""
     levels: tuple[str, ...] = ()
-    """Of a category; the first is the reference."""
+    """Levels of a category; the first is the reference."""
     per: float = 1.0
-    """Hazard ratios of a number are told for a difference of so much."""
+    """Difference of a number for which its hazard ratio is reported."""
 
     @property
     def missing(self) -> int:
-        """Patients without it."""
+        """Number of patients without a value."""
         return int(np.isnan(self.values).sum())
 
     def columns(self, values: Floats) -> tuple[tuple[str, ...], Floats]:
-        """Names and columns (n, k) for a model, of these values in place of the covariate's own."""
+        """Return names and columns (n, k) for a model, made from ``values`` (n,)."""
         if not self.levels:
             return (self.label,), values[:, None] / self.per
         names = tuple(f"{self.label}: {level}" for level in self.levels[1:])
@@ -43,22 +43,22 @@ class Covariate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """The calcium of each patient, as one reader or model sees it."""
+    """The calcium of each patient according to one reader or model."""
 
     name: str
     category: Ints
-    """(n,): place in ``agreement.CATEGORIES``."""
+    """(n,): index into ``categories.CATEGORIES``."""
     score: Floats | None
-    """(n,): Agatston, where the table has it."""
+    """(n,): Agatston scores, or None if the table has categories only."""
 
     @property
     def present(self) -> tuple[int, ...]:
-        """Categories that some patient is in; the first is the reference of the models."""
-        return tuple(int(one) for one in np.unique(self.category))
+        """Categories with at least one patient; the first is the reference of the models."""
+        return tuple(int(category) for category in np.unique(self.category))
 
     def by_category(self) -> tuple[tuple[str, ...], Floats]:
-        """Names and flags (n, k) of all categories present but the first."""
-        names = tuple(f"{self.name} {CATEGORIES[one]}" for one in self.present[1:])
+        """Return names and flags (n, k) of all categories present except the first."""
+        names = tuple(f"{self.name} {CATEGORIES[category]}" for category in self.present[1:])
         return names, np.asarray(self.category[:, None] == np.array(self.present[1:], np.int64), np.float64)
 
     @property
@@ -73,30 +73,30 @@ class Subgroup:
 
     name: str
     group: Ints
-    """(n,): place in ``labels``; -1 where the column is missing."""
+    """(n,): index into ``labels``; -1 if the column is missing."""
     labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patients:
-    """One row a patient; every array (n,), times in years."""
+    """The patients of one table. Every array is (n,); times are in years."""
 
     config: OutcomesConfig
     data: SurvivalData
     cause: Ints
-    """0 no event, 1 an event of interest, 2 one that competes; all 1 where nothing is said to compete."""
+    """0 no event, 1 an event of interest, 2 a competing event; all events are 1 if none is named as competing."""
     kinds: dict[str, int]
-    """Of the first events that count, by component."""
+    """Number of first events that count, by component."""
     model: Reading
     reader: Reading | None
     covariates: tuple[Covariate, ...]
     subgroups: tuple[Subgroup, ...]
-    told: tuple[str, ...]
-    """What was dropped, left out or not counted, in words."""
+    notes: tuple[str, ...]
+    """Sentences on what was dropped, excluded or not counted."""
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """The model, and the reader if there is one."""
+        """The model, and the reader if there is any."""
         return (self.model,) if self.reader is None else (self.model, self.reader)
 
     @property
@@ -108,34 +108,36 @@ class Patients:
         return whole
 
     def covariate(self, column: str) -> Covariate:
-        """The one made of a column."""
-        return next(one for one in self.covariates if one.column == column)
+        """Return the covariate of a column."""
+        return next(covariate for covariate in self.covariates if covariate.column == column)
 
     def adjusted(
         self, columns: Sequence[str], values: Sequence[Floats] | None = None
     ) -> tuple[tuple[str, ...], Floats]:
-        """Names and matrix (n, p) of the covariates in these columns; ``values`` stand in for all covariates' own."""
-        filled = values if values is not None else [one.values for one in self.covariates]
+        """Return names and matrix (n, p) of the covariates in these columns; ``values`` replace all covariates' own."""
+        filled = values if values is not None else [covariate.values for covariate in self.covariates]
         parts = [
-            one.columns(own) for one, own in zip(self.covariates, filled, strict=True) if one.column in columns
-        ]  # fmt: skip
+            covariate.columns(own)
+            for covariate, own in zip(self.covariates, filled, strict=True)
+            if covariate.column in columns
+        ]
         names = tuple(name for part, _ in parts for name in part)
         return names, np.column_stack([np.empty((self.data.n, 0)), *(part for _, part in parts)])
 
     def by_time(self) -> "Patients":
-        """In the order of follow-up: sums over those at risk then run through memory in order, many times as fast."""
+        """Return the patients in order of follow-up, which makes sums over those at risk faster."""
         return self.take(np.argsort(self.data.time, kind="stable"))
 
     def take(self, rows: Rows) -> "Patients":
-        """These patients alone, or in this order."""
+        """Return only these patients, or all in this order."""
         return replace(
             self,
             data=self.data.take(rows),
             cause=self.cause[rows],
             model=_rows_of(self.model, rows),
             reader=None if self.reader is None else _rows_of(self.reader, rows),
-            covariates=tuple(replace(one, values=one.values[rows]) for one in self.covariates),
-            subgroups=tuple(replace(one, group=one.group[rows]) for one in self.subgroups),
+            covariates=tuple(replace(covariate, values=covariate.values[rows]) for covariate in self.covariates),
+            subgroups=tuple(replace(subgroup, group=subgroup.group[rows]) for subgroup in self.subgroups),
         )
 
 

@@ -1,4 +1,4 @@
-"""How well risks are told: discrimination, calibration and net benefit of models with and without calcium."""
+"""Performance: discrimination, calibration and net benefit of models with and without calcium."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,17 +39,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINES = ("--", "-", "-.")
-"""Of the reference model, with the model's calcium, with the reader's: told apart in grey too."""
+"""Line styles of the reference model, with the model's calcium and with the reader's; they differ in grey too."""
 
 THRESHOLDS = 20
-"""Points of a decision curve: every 2 % between the default ends."""
+"""Number of points of a decision curve: every 2 % between the default ends."""
 
-APPARENT = "Models are fitted to the same patients (apparent performance): it is somewhat better than in new ones."
+APPARENT = (
+    "Models are evaluated in the patients to whom they were fitted. This apparent performance is somewhat better than "
+    "performance in new patients."
+)
+"""The caveat above all measures of performance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RiskModel:
-    """A fitted model with the risk that it gives each patient by the horizon."""
+    """A fitted model and the risk that it predicts for each patient at the horizon."""
 
     name: str
     fit: CoxModel
@@ -59,25 +63,31 @@ class RiskModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Family:
-    """A reference model, and the same with calcium added."""
+    """A reference model, and the same model with calcium added."""
 
     reference: RiskModel
     calcium: tuple[RiskModel, ...]
 
     @property
     def all(self) -> tuple[RiskModel, ...]:
-        """The reference first."""
+        """All models, the reference first."""
         return (self.reference, *self.calcium)
 
 
-def family(patients: Patients, columns: Sequence[str]) -> Family | str:
-    """Of covariates in these columns; or in words why there is none. Every covariate has to be known."""
+def fit_family(patients: Patients, columns: Sequence[str]) -> Family | str:
+    """Fit the models with the covariates of these columns, or return the reason why there are none.
+
+    No covariate may be missing.
+    """
     base = patients.adjusted(columns)
-    labels = [one.label for one in patients.covariates if one.column in columns]
+    labels = [covariate.label for covariate in patients.covariates if covariate.column in columns]
     name = "all covariates" if len(labels) == len(patients.covariates) > 1 else listed(labels)
-    if alike := [one.name for one in patients.readings if len(one.present) < 2]:
+    if alike := [reading.name for reading in patients.readings if len(reading.present) < 2]:
         return f"{listed(alike)}: all patients are in one calcium category, which adds nothing to {name}."
-    wanted = [(name, base), *((f"with {one.name}", together(one.by_category(), base)) for one in patients.readings)]
+    wanted = [
+        (name, base),
+        *((f"with {reading.name}", together(reading.by_category(), base)) for reading in patients.readings),
+    ]
     made: list[RiskModel] = []
     for label, own in wanted:
         found: Fit = fit(patients, own)
@@ -89,26 +99,26 @@ def family(patients: Patients, columns: Sequence[str]) -> Family | str:
 
 
 def families(patients: Patients) -> list[Family | str]:
-    """Against the reference of reclassification, and against all covariates where they are more."""
+    """Return the models with the covariates of the reference, and with all covariates if these are more."""
     config = patients.config
     if not config.adjusted:
-        return ["No covariates are named: there is no model that calcium could be added to."]
+        return ["No covariates are named, so there is no model to which calcium could be added."]
     sets = dict.fromkeys((tuple(config.reference), tuple(config.adjusted)))
-    return [family(patients, columns) for columns in sets]
+    return [fit_family(patients, columns) for columns in sets]
 
 
 def performance_part(patients: Patients, found: Sequence[Family | str]) -> Part:
-    """Of patients with all covariates."""
+    """Return the performance of all models, in patients with all covariates."""
     horizon = patients.config.analysis.horizon_years
-    content: list[str | Table | Chart] = [told for told in found if isinstance(told, str)]
-    known = [one for one in found if isinstance(one, Family)]
+    content: list[str | Table | Chart] = [reason for reason in found if isinstance(reason, str)]
+    known = [family for family in found if isinstance(family, Family)]
     numbers: dict[str, Any] = {"horizon_years": horizon}
     if not known:
         return Part(Section("Performance", tuple(content)), {"reason": content})
     content += [APPARENT, _measures(patients, known, numbers), _additions(patients, known, numbers)]
     content += [_auc_chart(patients, known[0], numbers), _calibration_chart(patients, known[-1], numbers)]
     content.append(_decision_chart(patients, known[0], numbers))
-    numbers["models"] = {one.reference.name: [coefficients(model.fit) for model in one.all] for one in known}
+    numbers["models"] = {family.reference.name: [coefficients(model.fit) for model in family.all] for family in known}
     return Part(Section("Performance", tuple(content)), numbers)
 
 
@@ -116,19 +126,19 @@ def _measures(patients: Patients, known: Sequence[Family], numbers: dict[str, An
     data, horizon = patients.data, patients.config.analysis.horizon_years
     notes = Footnotes(
         f"Horizon {horizon:g} years. C: Harrell's; Uno's up to the horizon. AUC: cumulative cases, dynamic controls, "
-        "weighted by inverse probability of censoring. IPA: index of prediction accuracy, 1 - Brier / Brier without "
-        "covariates. O/E: observed (Kaplan-Meier) over expected events."
+        "weighted by inverse probability of censoring. IPA: index of prediction accuracy, 1 - Brier score / Brier "
+        "score without covariates. O/E: observed (Kaplan-Meier) over expected events."
     )
     rows: list[tuple[Cell, ...]] = []
-    for one in known:
-        rows.append((one.reference.name,))
+    for family in known:
+        rows.append((family.reference.name,))
         own = {}
-        for model in one.all:
+        for model in family.all:
             found = _all_measures(data, model.risk, horizon)
             own[model.name] = found
-            label = "alone" if model is one.reference else model.name
-            rows.append((f"  {label}", *(notes.figure(told, 3) for told in found.values())))
-        numbers.setdefault("measures", {})[one.reference.name] = own
+            label = "alone" if model is family.reference else model.name
+            rows.append((f"  {label}", *(notes.figure(estimate, 3) for estimate in found.values())))
+        numbers.setdefault("measures", {})[family.reference.name] = own
     columns = ("", "Harrell's C", "Uno's C", "AUC", "Brier score", "IPA", "O/E", "Calibration intercept", "Slope")
     return Table("Discrimination and calibration (95 % CI)", columns, tuple(rows), notes.all, name="performance")
 
@@ -147,30 +157,29 @@ def _all_measures(data: SurvivalData, risk: Floats, horizon: float) -> dict[str,
 
 
 def _additions(patients: Patients, known: Sequence[Family], numbers: dict[str, Any]) -> Table:
-    """What calcium adds, and the model less the reader, by all measures side by side."""
+    """Return what calcium adds, and the model minus the reader, by all measures side by side."""
     notes = Footnotes(
-        "Differences on the same patients; Brier: negative is better. Net benefit at the risk thresholds named, per "
-        "100 patients. LR: likelihood-ratio test of nested models."
+        "Differences in the same patients. Brier score: negative is better. Net benefit per 100 patients, at the "
+        "thresholds of risk in the headings. LR: likelihood-ratio test of nested models."
     )
     rows: list[tuple[Cell, ...]] = []
-    for one in known:
-        rows.append((f"Added to {one.reference.name}",))
-        pairs = [(model.name, one.reference, model) for model in one.calcium]
-        if len(one.calcium) > 1:
-            first, second = one.calcium[:2]
-            pairs.append(
-                (f"{first.name.removeprefix('with ')} less {second.name.removeprefix('with ')}", second, first)
-            )
+    for family in known:
+        rows.append((f"Added to {family.reference.name}",))
+        pairs = [(model.name, model.name, family.reference, model) for model in family.calcium]
+        if len(family.calcium) > 1:
+            first, second = family.calcium[:2]
+            names = [model.name.removeprefix("with ") for model in (first, second)]
+            pairs.append((" less ".join(names), " minus ".join(names), second, first))
         own: dict[str, Any] = {}
-        for name, old, new in pairs:
-            own[name] = found = _differences(patients, old, new)
-            test = gain(old.fit, new.fit) if old is one.reference else None
-            own[name]["likelihood_ratio"] = test
-            benefit = [notes.figure(told, 2, 100) for told in found["net_benefit"].values()]
+        for key, label, old, new in pairs:
+            own[key] = found = _differences(patients, old, new)
+            test = gain(old.fit, new.fit) if old is family.reference else None
+            own[key]["likelihood_ratio"] = test
+            benefit = [notes.figure(estimate, 2, 100) for estimate in found["net_benefit"].values()]
             measures = [notes.figure(found[key], 3) for key in ("harrell_c", "uno_c", "auc", "brier")]
-            told = "" if test is None or test.statistic is None else f"{test.statistic:.1f} ({test.df} df)"
-            rows.append((f"  {name}", told, notes.p(test), *measures, *benefit))
-        numbers.setdefault("differences", {})[one.reference.name] = own
+            ratio = "" if test is None or test.statistic is None else f"{test.statistic:.1f} ({test.df} df)"
+            rows.append((f"  {label}", ratio, notes.p(test), *measures, *benefit))
+        numbers.setdefault("differences", {})[family.reference.name] = own
     benefit_columns = (f"Net benefit at {100 * cut:g} %" for cut in patients.config.analysis.nri_cutoffs)
     columns = ("", "LR chi-square", "p", "Harrell's C", "Uno's C", "AUC", "Brier", *benefit_columns)
     return Table("What calcium adds (95 % CI)", columns, tuple(rows), notes.all, name="additions")
@@ -190,24 +199,24 @@ def _differences(patients: Patients, old: RiskModel, new: RiskModel) -> dict[str
     }
 
 
-def _auc_chart(patients: Patients, one: Family, numbers: dict[str, Any]) -> Chart:
-    """The area under the curve at several times, of the risk by the horizon."""
+def _auc_chart(patients: Patients, models: Family, numbers: dict[str, Any]) -> Chart:
+    """Return the area under the curve at several times, for the risk at the horizon."""
     times = _auc_times(patients)
-    curves = {model.name: [auc_at(patients.data, model.risk, time) for time in times] for model in one.all}
+    curves = {model.name: [auc_at(patients.data, model.risk, time) for time in times] for model in models.all}
     numbers["auc_over_time"] = {"times_years": times, "auc": curves}
 
     def draw(figure: "Figure") -> None:
         _draw_auc(figure, times, curves)
 
     caption = (
-        f"Area under the time-dependent ROC curve (cumulative cases, dynamic controls) of {one.reference.name}, "
-        "alone and with calcium categories, with 95 % intervals; markers are set apart for legibility."
+        f"Area under the time-dependent ROC curve (cumulative cases, dynamic controls) of {models.reference.name}, "
+        "alone and with calcium categories, with 95 % intervals. Markers are shifted for legibility."
     )
     return Chart("Time-dependent AUC", caption, draw)
 
 
 def _auc_times(patients: Patients) -> list[float]:
-    """Those asked for, and the horizon, as far as both cases and controls are seen."""
+    """Return the times of the configuration and the horizon, as far as there are both cases and controls."""
     data, analysis = patients.data, patients.config.analysis
     last = float(np.quantile(data.time, 0.95)) if data.n else 0.0
     wanted = sorted({0.5, *analysis.follow_up_years, analysis.horizon_years})
@@ -216,8 +225,8 @@ def _auc_times(patients: Patients) -> list[float]:
 
 def _draw_auc(figure: "Figure", times: list[float], curves: Mapping[str, list[Estimate]]) -> None:
     axes = figure.subplots()
-    for k, (name, told) in enumerate(curves.items()):
-        middle, low, high = (np.array([getattr(one, end) for one in told], np.float64) for end in _ENDS)
+    for k, (name, curve) in enumerate(curves.items()):
+        middle, low, high = (np.array([getattr(point, end) for point in curve], np.float64) for end in _ENDS)
         known = np.isfinite(middle) & np.isfinite(low) & np.isfinite(high)
         at = np.array(times)[known] + 0.012 * (k - 1) * times[-1]
         ends = [(middle - low)[known], (high - middle)[known]]
@@ -233,22 +242,24 @@ _ENDS = ("estimate", "low", "high")
 
 
 def _colour(place: int) -> str:
-    """The reference model is grey."""
+    """Return the colour of a model; the reference model is grey."""
     return GREY if place == 0 else COLOURS[(place - 1) % len(COLOURS)]
 
 
-def _calibration_chart(patients: Patients, one: Family, numbers: dict[str, Any]) -> Chart:
+def _calibration_chart(patients: Patients, models: Family, numbers: dict[str, Any]) -> Chart:
     horizon = patients.config.analysis.horizon_years
     groups = 10 if patients.data.events >= 100 else 5
-    found = {model.name: calibration_groups(patients.data, model.risk, horizon, groups) for model in one.all}
-    numbers["calibration_groups"] = {"reference": one.reference.name, "groups": found}
+    found = {model.name: calibration_groups(patients.data, model.risk, horizon, groups) for model in models.all}
+    numbers["calibration_groups"] = {"reference": models.reference.name, "groups": found}
 
     def draw(figure: "Figure") -> None:
         _draw_calibration(figure, found)
 
     caption = (
-        f"Calibration at {horizon:g} years of the model with {one.reference.name}, alone and with calcium categories: "
-        f"observed risk (1 - Kaplan-Meier, 95 % interval) in {groups} groups of predicted risk; dashed: perfect."
+        f"Calibration at {horizon:g} years of the model with {models.reference.name}, alone and with calcium "
+        "categories: "
+        f"observed risk (1 - Kaplan-Meier, 95 % interval) in {groups} groups of predicted risk. Dashed: perfect "
+        "calibration."
     )
     return Chart("Calibration", caption, draw, "double", 68)
 
@@ -266,7 +277,7 @@ def _draw_calibration(figure: "Figure", found: Mapping[str, Sequence[Calibration
 
 
 def _top(group: CalibrationGroup) -> float:
-    return max(one for one in (group.predicted, group.observed.estimate, group.observed.high) if one is not None)
+    return max(risk for risk in (group.predicted, group.observed.estimate, group.observed.high) if risk is not None)
 
 
 def _draw_group(axes: "Axes", group: CalibrationGroup, colour: str) -> None:
@@ -278,14 +289,14 @@ def _draw_group(axes: "Axes", group: CalibrationGroup, colour: str) -> None:
     axes.plot(100 * group.predicted, 100 * seen.estimate, "o", color=colour)
 
 
-def _decision_chart(patients: Patients, one: Family, numbers: dict[str, Any]) -> Chart:
+def _decision_chart(patients: Patients, models: Family, numbers: dict[str, Any]) -> Chart:
     analysis = patients.config.analysis
     horizon, thresholds = analysis.horizon_years, np.linspace(*analysis.thresholds, THRESHOLDS)
-    everybody = decision_curve(patients.data, one.reference.risk, horizon, thresholds.tolist())
+    everybody = decision_curve(patients.data, models.reference.risk, horizon, thresholds.tolist())
     treat_all = [point.treat_all for point in everybody]
-    curves = {one.reference.name: [point.net_benefit for point in everybody]} | {
+    curves = {models.reference.name: [point.net_benefit for point in everybody]} | {
         model.name: [net_benefit(patients.data, model.risk, horizon, float(cut)) for cut in thresholds]
-        for model in one.calcium
+        for model in models.calcium
     }
     numbers["decision_curve"] = {"thresholds": thresholds, "treat_all": treat_all, "net_benefit": curves}
 
@@ -294,7 +305,7 @@ def _decision_chart(patients: Patients, one: Family, numbers: dict[str, Any]) ->
 
     caption = (
         f"Decision curves at {horizon:g} years: net benefit of treating patients whose predicted risk reaches the "
-        f"threshold, by {one.reference.name}, alone and with calcium categories."
+        f"threshold, by {models.reference.name}, alone and with calcium categories."
     )
     return Chart("Decision curve", caption, draw)
 
@@ -306,8 +317,8 @@ def _draw_decisions(
     axes.plot(percent, _in_percent(treat_all), "k:", linewidth=0.9, label="Treat all")
     axes.axhline(0, color="black", linewidth=0.9, label="Treat none")
     top = 0.5
-    for k, (name, told) in enumerate(curves.items()):
-        benefit = _in_percent(told)
+    for k, (name, curve) in enumerate(curves.items()):
+        benefit = _in_percent(curve)
         top = max(top, float(benefit[np.isfinite(benefit)].max(initial=0)))
         axes.plot(percent, benefit, color=_colour(k), linestyle=LINES[k % 3], label=name)
     axes.set(xlabel="Threshold risk (%)", ylabel="Net benefit (per 100 patients)", ylim=(-0.15 * top, 1.1 * top))
@@ -315,6 +326,7 @@ def _draw_decisions(
     axes.legend(loc="upper right")
 
 
-def _in_percent(told: Sequence[Estimate]) -> Floats:
-    """NaN, which leaves a gap in a line, where it is not defined."""
-    return np.array([np.nan if one.estimate is None else 100 * one.estimate for one in told], np.float64)
+def _in_percent(estimates: Sequence[Estimate]) -> Floats:
+    """Return estimates in percent; those not defined are NaN, which leaves a gap in a line."""
+    values = [np.nan if estimate.estimate is None else 100 * estimate.estimate for estimate in estimates]
+    return np.array(values, np.float64)

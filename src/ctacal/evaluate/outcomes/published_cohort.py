@@ -1,9 +1,9 @@
-"""A cohort made from the figures of Miller RJH et al., J Nucl Med 2023;64:652-658: it tests estimators, nothing else.
+"""A cohort simulated from the figures of Miller RJH et al., J Nucl Med 2023;64:652-658, to test the estimators.
 
-Published, and met: n 2,271; the deep-learning categories 908, 596, 354, 413, exactly; linear weighted kappa 0.80 with
-the expert; multivariable hazard ratios 2.20, 4.58, 5.92 against category 0. The events are assumed (some 435), so is
-all else: covariates and their effects, follow-up, the expert's margins (the model's), what the first event is. Nothing
-that is estimated here says anything about patients.
+Published and reproduced: n 2,271; the deep-learning categories 908, 596, 354, 413 exactly; linear weighted kappa 0.80
+with the expert; multivariable hazard ratios 2.20, 4.58, 5.92 against category 0. All else is assumed: the number of
+events (about 435), covariates and their effects, follow-up, the expert's margins (equal to the model's), the kind of
+the first event. No estimate from this cohort says anything about patients.
 """
 
 import csv
@@ -23,21 +23,23 @@ SIMULATED = (
     "patients with these margins, this agreement and these hazard ratios, finds them again. It says nothing about "
     "patients."
 )
+"""The first paragraph of every report on such a cohort."""
+
 
 MARGINS = (908, 596, 354, 413)
-"""Patients in each deep-learning category, in the order of ``agreement.CATEGORIES``."""
+"""Number of patients in each deep-learning category, in the order of ``categories.CATEGORIES``."""
 
 HAZARD_RATIOS = (1.0, 2.20, 4.58, 5.92)
-"""Multivariable, against category 0."""
+"""Multivariable hazard ratios against category 0."""
 
 KAPPA = 0.80
-"""Linear weighted, deep learning against the expert."""
+"""Linear weighted kappa of deep learning and the expert."""
 
 EVENTS = 435.0
-"""Expected; not published. With it the standard errors of the log hazard ratios are near the published ones."""
+"""Expected number of events; not published. It gives standard errors near those of the published hazard ratios."""
 
 KINDS = {"death": 0.35, "myocardial_infarction": 0.15, "unstable_angina": 0.10, "revascularisation": 0.40}
-"""How often each is the first event; not published."""
+"""Proportion of first events of each kind; not published."""
 
 EFFECTS = {
     "age": 0.035, "male": 0.15, "hypertension": 0.15, "diabetes": 0.35, "dyslipidaemia": 0.0, "smoking": 0.25,
@@ -46,33 +48,33 @@ EFFECTS = {
 """Log hazard ratio per unit of each covariate; not published."""
 
 CALCIUM_BY_COVARIATES = 0.35
-"""Share of the variance of the latent calcium that the covariates explain; not published."""
+"""Proportion of the variance of latent calcium that the covariates explain; not published."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedCohort:
-    """One row a patient; every column (n,)."""
+    """A simulated cohort: one row for each patient, every column (n,)."""
 
     patient: Ints
     covariates: dict[str, Floats]
-    """By name, those of ``EFFECTS``: age in years, perfusion defect and ejection fraction in percent, else 0 or 1."""
+    """Covariates of ``EFFECTS`` by name: age in years, perfusion defect and ejection fraction in %, others 0 or 1."""
     model_category: Ints
     """0 to 3."""
     reader_category: Ints
     model_agatston: Floats
     reader_agatston: Floats
     follow_up_days: Floats
-    """To the first event, or to the end of follow-up; whole days, so that times are tied as in real tables."""
+    """Time to the first event or the end of follow-up, in whole days, so that times are tied as in real tables."""
     first_event: Ints
-    """0 none, else place in ``KINDS``, from 1."""
+    """0 for no event, otherwise the position in ``KINDS``, from 1."""
 
     @property
     def event(self) -> NDArray[np.bool_]:
-        """Whether any event was seen."""
+        """Whether each patient had an event."""
         return self.first_event > 0
 
     def columns(self) -> dict[str, Floats | Ints | list[str]]:
-        """As a table: the columns that ``recipes/paper.toml`` names."""
+        """Return the table: the columns that ``recipes/paper.toml`` names."""
         kinds = {kind: (self.first_event == place).astype(np.int64) for place, kind in enumerate(KINDS, start=1)}
         return {
             "patient": [f"P{number:07d}" for number in self.patient],
@@ -85,9 +87,9 @@ class SimulatedCohort:
 
 
 def simulate_cohort(seed: int, n: int = sum(MARGINS), *, events: float = EVENTS) -> SimulatedCohort:
-    """The cohort of a seed: with another ``n`` the margins and ``events`` are those of 2,271, in proportion.
+    """Return the cohort of a seed; for another ``n`` the margins and ``events`` are scaled in proportion.
 
-    Raises ``ValueError`` where n is below 40: a category would have next to nobody.
+    Raises ``ValueError`` if n is below 40, because a category would be almost empty.
     """
     if n < 40:
         raise ValueError(f"n: expected 40 or more, got {n}")
@@ -97,7 +99,7 @@ def simulate_cohort(seed: int, n: int = sum(MARGINS), *, events: float = EVENTS)
     noise = rng.normal(size=(2, n))
     spread = _reading_noise(calcium, noise, margins)
     read = calcium + spread * noise
-    model, reader = (_by_rank(one, margins) for one in read)
+    model, reader = (_by_rank(values, margins) for values in read)
     days, event = _follow_up(rng, covariates, model, events * n / sum(MARGINS))
     kind = 1 + rng.choice(len(KINDS), size=n, p=list(KINDS.values()))
     return SimulatedCohort(
@@ -107,7 +109,7 @@ def simulate_cohort(seed: int, n: int = sum(MARGINS), *, events: float = EVENTS)
 
 
 def cohort_csv(cohort: SimulatedCohort) -> str:
-    """The cohort as a table."""
+    """Return the cohort as the text of a CSV."""
     columns = cohort.columns()
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -121,7 +123,7 @@ def _cells(column: Any) -> list[str]:
 
 
 def _margins(n: int) -> Ints:
-    """The published ones in proportion, by largest remainder."""
+    """Return the published margins scaled to n, by largest remainder."""
     share = np.array(MARGINS) * n / sum(MARGINS)
     margins = np.floor(share).astype(np.int64)
     margins[np.argsort(margins - share, kind="stable")[: n - margins.sum()]] += 1
@@ -129,7 +131,7 @@ def _margins(n: int) -> Ints:
 
 
 def _patients(rng: np.random.Generator, n: int) -> tuple[dict[str, Floats], Floats]:
-    """Covariates, and the latent calcium (mean 0, variance 1)."""
+    """Return covariates, and the latent calcium (mean 0, variance 1)."""
     age = np.clip(rng.normal(64, 11.5, n), 25, 95).round(1)
     older = (age - 64) / 11.5
     male = _flag(rng, np.full(n, 0.05))
@@ -147,29 +149,29 @@ def _patients(rng: np.random.Generator, n: int) -> tuple[dict[str, Floats], Floa
 
 
 def _flag(rng: np.random.Generator, liability: Floats) -> Floats:
-    """1 where a standard normal number lies below the liability."""
+    """Return 1 if a standard normal number is below the liability, otherwise 0."""
     return np.asarray(rng.normal(size=len(liability)) < liability, np.float64)
 
 
 def _reading_noise(calcium: Floats, noise: Floats, margins: Ints) -> float:
-    """How much noise in each reading brings the kappa of the two to the published one (bisection; same noise)."""
+    """Return the noise of each reading that gives the published kappa (bisection with fixed noise)."""
 
     def above(spread: float) -> float:
-        model, reader = (_by_rank(calcium + spread * one, margins) for one in noise)
+        model, reader = (_by_rank(calcium + spread * own, margins) for own in noise)
         return float(weighted_kappa(cross_table(model, reader)).estimate or 0.0) - KAPPA
 
     return float(optimize.bisect(above, 0.01, 3.0, xtol=1e-4))
 
 
 def _by_rank(values: Floats, margins: Ints) -> Ints:
-    """(n,): categories with exactly these margins, in the order of the values."""
+    """Return (n,): categories with exactly these margins, in the order of the values."""
     category = np.empty(len(values), np.int64)
     category[np.argsort(values, kind="stable")] = np.repeat(np.arange(len(margins)), margins)
     return category
 
 
 def _agatston(values: Floats, category: Ints) -> Floats:
-    """A score in the category's range, rising with the values (shape not published)."""
+    """Return a score in the category's range that increases with the values (shape not published)."""
     score = np.zeros(len(values))
     for place, (low, high, bend) in enumerate(((0.5, 100, 1.0), (100.1, 400, 1.0), (400.1, 4000, 1.6)), start=1):
         rows = np.flatnonzero(category == place)
@@ -181,7 +183,7 @@ def _agatston(values: Floats, category: Ints) -> Floats:
 def _follow_up(
     rng: np.random.Generator, covariates: dict[str, Floats], category: Ints, events: float
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Days and events: exponential times; follow-up of 1 to 5 years with 2 % a year lost."""
+    """Return days and events: exponential times, follow-up of 1 to 5 years with 2 % lost per year."""
     n = len(category)
     risk = np.log(HAZARD_RATIOS)[category] + sum(
         EFFECTS[name] * (values - values.mean()) for name, values in covariates.items()

@@ -19,37 +19,37 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_GROUPS = 6
-"""Values of a subgroup's column without a cut."""
+"""Most values that a subgroup's column may have without a cut."""
 
 
 def read_patients(path: Path, config: OutcomesConfig, *, drop: Collection[str] = ()) -> Patients:
-    """Read the table. Raises ``UsageError`` naming the column that is not there, or the row that is at fault."""
+    """Read the table. Raises ``UsageError`` naming a missing column or a row with a fault."""
     numbers, text = _columns(config)
     readings = read_readings(path, numbers, identifier=config.identifier or None, text=text, drop=drop)
     return patients_of(readings, config)
 
 
 def _columns(config: OutcomesConfig) -> tuple[list[Column], list[str]]:
-    """What is read as numbers, and what as text."""
+    """Return the columns to read as numbers, and those to read as text."""
     outcome = config.outcome
-    times = {outcome.time, *(one.time for one in outcome.component)} - {""}
-    events = {outcome.event, *(one.event for one in outcome.component)} - {""}
-    readings = [one for one in (config.model, config.reader) if one]
-    text = {*config.categorical, *(one.category for one in readings)} - {""}
-    split = {one.column for one in config.subgroups()} - text
-    measured = {one for one in config.adjusted if one not in text}
-    words = {one.column for one in config.subgroups() if one.cut is None} - measured - text
+    times = {outcome.time, *(part.time for part in outcome.component)} - {""}
+    events = {outcome.event, *(part.event for part in outcome.component)} - {""}
+    readings = [reading for reading in (config.model, config.reader) if reading]
+    text = {*config.categorical, *(reading.category for reading in readings)} - {""}
+    split = {subgroup.column for subgroup in config.subgroups()} - text
+    measured = {column for column in config.adjusted if column not in text}
+    words = {subgroup.column for subgroup in config.subgroups() if subgroup.cut is None} - measured - text
     numbers = [Column(outcome.time)]
-    numbers += [Column(one, may_be_missing=True) for one in sorted(times - {outcome.time})]
-    numbers += [Column(one, one_of=(0, 1)) for one in sorted(events)]
-    numbers += [Column(one.score) for one in readings if one.score]
-    numbers += [Column(one, least=None, may_be_missing=True) for one in sorted(measured | (split - words))]
-    seen = {one.name: one for one in reversed(numbers)}
+    numbers += [Column(name, may_be_missing=True) for name in sorted(times - {outcome.time})]
+    numbers += [Column(name, one_of=(0, 1)) for name in sorted(events)]
+    numbers += [Column(reading.score) for reading in readings if reading.score]
+    numbers += [Column(name, least=None, may_be_missing=True) for name in sorted(measured | (split - words))]
+    seen = {column.name: column for column in reversed(numbers)}
     return list(seen.values()), sorted((text | words) - {config.identifier})
 
 
 def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
-    """Of a table that is read."""
+    """Return the patients of a table that has been read."""
     table = readings.table
     followed = follow_up(table, config, readings.source)
     if not followed.kept.any():
@@ -62,8 +62,8 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
         _reading(table, config.model, readings.source, "model"),
         _reading(table, config.reader, readings.source, "reader") if config.reader else None,
         tuple(_covariate(table, column, config) for column in config.adjusted),
-        tuple(_subgroup(table, one, readings.source) for one in config.subgroups()),
-        (readings.told, *followed.told),
+        tuple(_subgroup(table, split, readings.source) for split in config.subgroups()),
+        (readings.told, *followed.notes),
     )
     return whole if followed.kept.all() else whole.take(followed.kept)
 
@@ -71,12 +71,13 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
 def _reading(table: "pd.DataFrame", reading: ReadingConfig, source: Path, place: str) -> Reading:
     score = table[reading.score].to_numpy(np.float64) if reading.score else None
     if reading.category:
-        known = {**{name: one for one, name in enumerate(CATEGORIES)}, **{str(one): one for one in range(1, 4)}}
+        names = {name: index for index, name in enumerate(CATEGORIES)}
+        known = names | {str(index): index for index in range(1, len(CATEGORIES))}
         cells = table[reading.category].map(lambda cell: known.get("".join(str(cell).split())))
         if cells.isna().any():
             strange = table[reading.category][cells.isna()].iloc[0]
-            known_ones = f"expected {', '.join(CATEGORIES)}, or 0 to 3"
-            raise UsageError(f"{source}, {place}.category: column {reading.category} holds {strange!r}, {known_ones}")
+            expected = f"expected {', '.join(CATEGORIES)}, or 0 to 3"
+            raise UsageError(f"{source}, {place}.category: column {reading.category} holds {strange!r}, {expected}")
         return Reading(reading.name, cells.to_numpy(np.int64), score)
     return Reading(reading.name, _categories(score), score)
 
@@ -96,13 +97,13 @@ def _covariate(table: "pd.DataFrame", column: str, config: OutcomesConfig) -> Co
 
 
 def _levels(cells: "pd.Series") -> tuple[tuple[str, ...], Ints]:
-    """Values as text in order (numbers as numbers), and (n,) the place of each, -1 where missing."""
+    """Return the values as text, in order (numbers by size), and (n,) the index of each, -1 if missing."""
     codes, distinct = cells.factorize()
     words = [f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in distinct]
-    order = sorted(range(len(words)), key=lambda one: (_number(words[one]), words[one]))
+    order = sorted(range(len(words)), key=lambda index: (_number(words[index]), words[index]))
     place = np.empty(len(words) + 1, np.int64)
     place[order], place[-1] = np.arange(len(words)), -1
-    return tuple(words[one] for one in order), place[codes]
+    return tuple(words[index] for index in order), place[codes]
 
 
 def _number(word: str) -> float:
@@ -118,10 +119,10 @@ def _subgroup(table: "pd.DataFrame", split: SubgroupConfig, source: Path) -> Sub
         values = cells.to_numpy(np.float64)
         group = np.where(np.isnan(values), -1, values >= split.cut).astype(np.int64)
         words = (f"< {split.cut:g}", f"≥ {split.cut:g}")
-        called = tuple(split.labels.get(key, word) for key, word in zip(("below", "from"), words, strict=True))
-        return Subgroup(split.name, group, called)
+        labels = tuple(split.labels.get(key, word) for key, word in zip(("below", "from"), words, strict=True))
+        return Subgroup(split.name, group, labels)
     levels, group = _levels(cells)
     if len(levels) > MOST_GROUPS:
-        told = f"column {split.column} has {len(levels)} values, expected at most {MOST_GROUPS}; give a cut"
-        raise UsageError(f"{source}, subgroup {split.name}: {told}")
+        problem = f"column {split.column} has {len(levels)} values, expected at most {MOST_GROUPS}; give a cut"
+        raise UsageError(f"{source}, subgroup {split.name}: {problem}")
     return Subgroup(split.name, group, tuple(split.labels.get(level, level) for level in levels))

@@ -16,10 +16,14 @@ from ctacal.evaluate.publication import TRIPOD_AI, Checklist, Publication, fill,
 from ctacal.progress import Bar, no_bar
 
 PACKAGES = ("numpy", "scipy", "pandas", "numba", "matplotlib")
+"""Packages whose versions the report lists."""
 
 
 def outcomes_report(given: Patients, bar: Bar = no_bar, title: str = "", first: tuple[str, ...] = ()) -> Publication:
-    """Everything; ``first`` are lines before all others. ``bar`` is opened for each part in turn."""
+    """Return the whole publication of ``ctacal outcomes``.
+
+    ``first`` are paragraphs before all others; ``bar`` is opened for each part in turn.
+    """
     patients, config = given.by_time(), given.config
     complete = patients.take(patients.complete)
     parts = dict(_parts(patients, complete, bar))
@@ -37,7 +41,7 @@ def outcomes_report(given: Patients, bar: Bar = no_bar, title: str = "", first: 
 
 
 def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[str, Part]]:
-    """In the order of the report."""
+    """Yield the parts in the order of the report."""
     analysis = patients.config.analysis
     simple: dict[str, Callable[[Patients], Part]] = {
         "cohort": cohort_part, "baseline": baseline_part, "rates": rates_part, "kaplan_meier": curves_part,
@@ -61,17 +65,18 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
 def _lead(patients: Patients, complete: Patients) -> tuple[str, ...]:
     config, data = patients.config, patients.data
     own = (config.cohort,) if config.cohort else ()
-    told = f"{data.n:,} patients, {data.events:,} with {config.outcome.name}, {data.time.sum():,.0f} person-years."
-    gone = data.n - complete.data.n
+    size = f"{data.n:,} patients, {data.events:,} with {config.outcome.name}, {data.time.sum():,.0f} person-years."
+    number = data.n - complete.data.n
     missing = (
-        f"{gone:,} patients with a missing covariate are left out of multivariable models, performance, "
-        "reclassification and subgroups; beside them stands multiple imputation."
+        f"{number:,} patients with a missing covariate are excluded from multivariable models, performance, "
+        "reclassification and subgroups."
     )
-    return (*own, told, *((missing,) if gone else ()))
+    imputed = " Section Missing covariates reports multiple imputation." if config.analysis.missing == "impute" else ""
+    return (*own, size, *((f"{missing}{imputed}",) if number else ()))
 
 
 def _tripod(patients: Patients, complete: Patients) -> Checklist:
-    """What the data tell; what a person has to say stays open."""
+    """Return the guideline's items, with those answered that the data answer."""
     return fill(TRIPOD_AI, _answers(patients, complete))
 
 
@@ -79,33 +84,33 @@ def _answers(patients: Patients, complete: Patients) -> Mapping[str, str]:
     config, data, analysis = patients.config, patients.data, patients.config.analysis
     outcome = config.outcome
     events = listed(list(patients.kinds)) if outcome.component else outcome.name
-    labels = listed([one.label for one in patients.covariates])
+    labels = listed([covariate.label for covariate in patients.covariates])
     fitted = len(complete.adjusted(config.adjusted)[0]) + len(patients.model.present) - 1
     return {
         "8a": f"{outcome.name}: first of {events}; risks at {analysis.horizon_years:g} years. Assessment: OPEN.",
-        "9b": f"Calcium by {listed([one.name for one in patients.readings])}; {labels}. How measured: OPEN.",
+        "9b": f"Calcium by {listed([reading.name for reading in patients.readings])}; {labels}. Measurement: OPEN.",
         "10": f"{data.n:,} patients, {data.events:,} events; {complete.data.events:,} of them in complete cases, for "
-        f"{fitted} coefficients. Why these: OPEN.",
+        f"{fitted} coefficients. Rationale: OPEN.",
         "11": _missing_answer(patients),
         "12b": "Calcium as four categories, as log(CAC + 1) and as its restricted cubic spline; others linearly.",
-        "12c": "Cox models, Efron's ties, no selection of covariates; performance is apparent.",
+        "12c": "Cox models, Efron's method for ties, no selection of covariates; performance is apparent.",
         "12e": "C (Harrell, Uno), time-dependent AUC, Brier score and IPA, calibration, decision curve, NRI, IDI.",
         "15": f"Risk at {analysis.horizon_years:g} years; cut-offs {', '.join(map(str, analysis.nri_cutoffs))}.",
-        "18f": "All figures come from the open-source program ctacal; see its version and options.",
-        "20a": f"{' '.join(patients.told)} See the table of cohort and follow-up.",
+        "18f": "All results come from the open-source program ctacal; see its version and options.",
+        "20a": f"{' '.join(patients.notes)} See the table of cohort and follow-up.",
         "20b": "See the baseline table.",
-        "21": "Patients and events stand in each table.",
+        "21": "Numbers of patients and events are given in each table.",
         "22": "Coefficients and covariances are in numbers.json.",
         "23a": "See Performance, Reclassification and Subgroups; all with 95 % intervals.",
     }
 
 
 def _missing_answer(patients: Patients) -> str:
-    if not any(one.missing for one in patients.covariates):
+    if not any(covariate.missing for covariate in patients.covariates):
         return "No covariate is missing."
     if patients.config.analysis.missing == "complete":
-        return "Complete cases alone."
+        return "Complete cases only."
     return (
         f"Multiple imputation ({patients.config.analysis.imputations} sets, chained equations, Rubin's rules) of the "
-        "multivariable models, complete cases beside it; complete cases for performance and reclassification."
+        "multivariable models, with complete cases beside it; complete cases for performance and reclassification."
     )

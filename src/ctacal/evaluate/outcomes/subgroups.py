@@ -16,20 +16,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STEP = "per category"
-"""The measure of calcium in subgroups: one hazard ratio for each step from 0 over 1-100 and 101-400 to >400."""
+"""Name of the measure of calcium in subgroups: the hazard ratio for one step up the four categories."""
 
 
 def subgroups_part(patients: Patients) -> Part:
-    """Adjusted, of those with all covariates: one step of the category in each subgroup, and its interaction."""
+    """Return adjusted hazard ratios per category step in each subgroup, and tests of interaction.
+
+    They are of patients with all covariates.
+    """
     complete = patients.take(patients.complete)
     if not patients.subgroups:
         return Part(Section("Subgroups", ("No subgroups are named.",)), {})
     if len(complete.model.present) < 2:
-        told = "Subgroups: too few patients with all covariates, or all of them in one calcium category."
-        return Part(Section("Subgroups", (told,)), {"reason": told})
+        reason = "Subgroups: too few patients with all covariates, or all of them in one calcium category."
+        return Part(Section("Subgroups", (reason,)), {"reason": reason})
     notes = Footnotes(
-        "Cox models with Efron's ties, adjusted for the covariates; hazard ratio for each step of the four calcium "
-        "categories. Interaction: likelihood-ratio test of the product of step and subgroup."
+        "Cox models with Efron's method for ties, adjusted for the covariates; hazard ratio per step of the four "
+        "calcium categories. Interaction: likelihood-ratio test of the product of step and subgroup."
     )
     rows: list[tuple[Cell, ...]] = []
     forest: list[ForestRow] = []
@@ -39,13 +42,18 @@ def subgroups_part(patients: Patients) -> Part:
     forest.append(ForestRow("All", tuple(everybody.values())))
     for subgroup in complete.subgroups:
         numbers[subgroup.name] = _subgroup(complete, subgroup, rows, forest, notes)
-    columns = ("", "n", "Events", *(cell for one in complete.readings for cell in (f"{one.name}: HR (95 % CI)", "p")))
+    columns = (
+        "",
+        "n",
+        "Events",
+        *(cell for reading in complete.readings for cell in (f"{reading.name}: HR (95 % CI)", "p")),
+    )
     table = Table("Subgroups", columns, tuple(rows), notes.all, name="subgroups")
     return Part(Section("Subgroups", (table, _chart(complete, forest))), {"all": everybody, **numbers})
 
 
 def _row(name: str, patients: Patients, ratios: list[Any], notes: Footnotes) -> tuple[Cell, ...]:
-    cells = [cell for one in ratios for cell in (notes.figure(one), "")]
+    cells = [cell for ratio in ratios for cell in (notes.figure(ratio), "")]
     return (name, patients.data.n, patients.data.events, *cells)
 
 
@@ -58,7 +66,7 @@ def _whole(patients: Patients, reading: Reading) -> Fit:
 
 
 def _varying(patients: Patients) -> Columns:
-    """The covariates that vary among these patients: within women, sex does not."""
+    """Return the covariates that vary among these patients; sex, for example, does not vary among women."""
     names, x = patients.adjusted(patients.config.adjusted)
     varies = np.ptp(x, axis=0) > 0 if len(x) else np.zeros(x.shape[1], np.bool_)
     return tuple(name for name, kept in zip(names, varies, strict=True) if kept), x[:, varies]
@@ -72,8 +80,8 @@ def _subgroup(
     tests = {reading.name: _interaction(known, reading, split, len(subgroup.labels)) for reading in known.readings}
     cells = [cell for test in tests.values() for cell in ("interaction", notes.p(test))]
     rows.append((subgroup.name, "", "", *cells))
-    told = ", ".join(notes.p(test) for test in tests.values())
-    forest.append(ForestRow(f"{subgroup.name} (interaction p {told})"))
+    p_values = ", ".join(notes.p(test) for test in tests.values())
+    forest.append(ForestRow(f"{subgroup.name} (interaction p {p_values})"))
     numbers: dict[str, Any] = {"interaction": tests, "groups": {}}
     for place, label in enumerate(subgroup.labels):
         own = known.take(split == place)
@@ -85,7 +93,7 @@ def _subgroup(
 
 
 def _interaction(known: Patients, reading: Reading, split: "np.ndarray[Any, Any]", groups: int) -> HypothesisTest:
-    """Step, subgroup and covariates, with and without their products."""
+    """Test the products of step and subgroup, in a model with step, subgroup and covariates."""
     flags = np.asarray(split[:, None] == np.arange(1, groups), np.float64)
     flags = flags[:, np.ptp(flags, axis=0) > 0] if len(flags) else flags
     if not flags.shape[1]:
@@ -97,14 +105,14 @@ def _interaction(known: Patients, reading: Reading, split: "np.ndarray[Any, Any]
 
 
 def _independent(columns: Columns, flags: Floats) -> Columns:
-    """The covariates but those that say the same as the subgroup."""
+    """Return the covariates except those that are constant within each group."""
     names, x = columns
     kept = [place for place in range(x.shape[1]) if not _is_spanned(x[:, place], flags)]
     return tuple(names[place] for place in kept), x[:, kept]
 
 
 def _is_spanned(column: Floats, flags: Floats) -> bool:
-    """Whether the column is the same within each group."""
+    """Whether the column is constant within each group."""
     group = np.concatenate([1 - flags.sum(axis=1, keepdims=True), flags], axis=1).argmax(axis=1)
     return all(np.ptp(column[group == place]) == 0 for place in np.unique(group))
 
@@ -117,7 +125,7 @@ def _chart(patients: Patients, rows: list[ForestRow]) -> Chart:
         draw_forest(figure, rows, series, f"Hazard ratio for {outcome} per category step")
 
     caption = (
-        f"Adjusted hazard ratio for {outcome} for each step of the calcium category, with 95 % intervals, in "
-        "subgroups; p values of interaction in brackets."
+        f"Adjusted hazard ratio for {outcome} per step of the calcium category in subgroups, with 95 % intervals; "
+        "p values of interaction in brackets."
     )
     return Chart("Forest plot of subgroups", caption, draw, "double", 22 + 6.5 * len(rows))

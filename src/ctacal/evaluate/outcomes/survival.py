@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def rates_part(patients: Patients) -> Part:
-    """Events per 100 person-years by category, of the model and of the reader."""
+    """Return events per 100 person-years by category, of the model and of the reader."""
     notes = Footnotes("Exact Poisson intervals (Ulm K, Am J Epidemiol 1990;131:373-375).")
     rows: list[tuple[Cell, ...]] = []
     numbers: dict[str, Any] = {}
@@ -46,15 +46,15 @@ def _rate_row(name: str, data: SurvivalData, notes: Footnotes) -> tuple[Cell, ..
 
 
 def curves_part(patients: Patients) -> Part:
-    """Kaplan-Meier of model and reader, with tests."""
+    """Return Kaplan-Meier curves of model and reader, with log-rank tests."""
     content: list[str | Table | Chart] = []
     numbers: dict[str, Any] = {}
     for reading in patients.readings:
         content.append(_curves(patients, reading))
-        table, told = _survival_table(patients, reading)
+        table, survival = _survival_table(patients, reading)
         tests, tested = _tests(patients, reading)
         content += [table, *tests]
-        numbers[reading.name] = {**told, **tested, "curves": _as_data(patients, reading)}
+        numbers[reading.name] = {**survival, **tested, "curves": _as_data(patients, reading)}
     return Part(Section("Kaplan-Meier", tuple(content)), numbers)
 
 
@@ -73,19 +73,19 @@ def _curves(patients: Patients, reading: Reading) -> Chart:
     test = logrank(patients.data, reading.category).test if len(groups) > 1 else None
 
     def draw(figure: "Figure") -> None:
-        told = "" if test is None or test.p is None else f"Log-rank p {_p(test.p)}"
-        draw_steps(figure, steps, risks, ticks, f"Patients with {outcome} (%)", told)
+        label = "" if test is None or test.p is None else f"Log-rank p {_p(test.p)}"
+        draw_steps(figure, steps, risks, ticks, f"Patients with {outcome} (%)", label)
 
     caption = (
         f"1 - Kaplan-Meier estimate of {outcome} by calcium category ({reading.name}), with 95 % intervals (log-log); "
-        "below the axis, patients at risk just before each tick."
+        "below the axis: patients at risk just before each tick."
     )
     title = f"Kaplan-Meier curves, {reading.name}"
     return Chart(title, caption, draw, height_mm=95)
 
 
 def _as_data(patients: Patients, reading: Reading) -> dict[str, Any]:
-    """Curves and patients at risk as the figure shows them."""
+    """Return the curves and patients at risk that the figure shows."""
     ticks = year_ticks(patients.data.time)
     found = {}
     for place in reading.present:
@@ -102,14 +102,14 @@ def _as_data(patients: Patients, reading: Reading) -> dict[str, Any]:
 def _p(p: float) -> str:
     from ctacal.evaluate.publication import p_value
 
-    told = p_value(p)
-    return told if told.startswith("<") else f"= {told}"
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _survival_table(patients: Patients, reading: Reading) -> tuple[Table, dict[str, Any]]:
-    """Event-free survival and patients at risk at the years that were asked for, as far as follow-up goes."""
+    """Return event-free survival and patients at risk at the years of the configuration that follow-up reaches."""
     years = [year for year in patients.config.analysis.follow_up_years if year <= patients.data.time.max()]
-    notes = Footnotes("Kaplan-Meier, log-log intervals; patients at risk just before the time.")
+    notes = Footnotes("Kaplan-Meier estimates with log-log intervals; patients at risk just before each time.")
     rows: list[tuple[Cell, ...]] = []
     numbers: dict[str, Any] = {"survival": {}, "at_risk": {}}
     for place in reading.present:
@@ -118,11 +118,11 @@ def _survival_table(patients: Patients, reading: Reading) -> tuple[Table, dict[s
         survival: list[Estimate] = [curve.at(year) for year in years]
         counts = at_risk(data, years)
         cells = [
-            cell for told, n in zip(survival, counts, strict=True) for cell in (int(n), notes.figure(told, 1, 100))
+            cell for share, n in zip(survival, counts, strict=True) for cell in (int(n), notes.figure(share, 1, 100))
         ]
         rows.append((LABELS[place], data.n, *cells))
         key = CATEGORIES[place]
-        numbers["survival"][key] = {f"{year:g}": told for year, told in zip(years, survival, strict=True)}
+        numbers["survival"][key] = dict(zip((f"{year:g}" for year in years), survival, strict=True))
         numbers["at_risk"][key] = {f"{year:g}": int(n) for year, n in zip(years, counts, strict=True)}
     columns = ("", "n", *(name for _ in years for name in ("At risk", "Event-free, % (95 % CI)")))
     groups = (("", 2), *((f"{year:g} year{'s' if year != 1 else ''}", 2) for year in years))
@@ -132,13 +132,13 @@ def _survival_table(patients: Patients, reading: Reading) -> tuple[Table, dict[s
 
 def _tests(patients: Patients, reading: Reading) -> tuple[list[str | Table], dict[str, Any]]:
     if len(reading.present) < 2:
-        told = f"{reading.name}: all patients are in the category {LABELS[reading.present[0]]}, nothing to compare."
-        return [told], {}
+        reason = f"{reading.name}: all patients are in the category {LABELS[reading.present[0]]}: nothing to compare."
+        return [reason], {}
     overall = logrank(patients.data, reading.category)
     scores: dict[object, float] = {place: float(place) for place in reading.present}
     trend = logrank_trend(patients.data, reading.category, scores)
     pairs = logrank_pairs(patients.data, reading.category)
-    notes = Footnotes("Trend: categories scored 0 to 3. Pairs: p values adjusted by Holm.")
+    notes = Footnotes("Trend: categories scored 0 to 3. Pairs: p values adjusted by Holm's method.")
     rows: list[tuple[Cell, ...]] = [("All categories", *_test_cells(overall.test, notes))]
     rows.append(("Trend", *_test_cells(trend, notes)))
     for pair in pairs:
