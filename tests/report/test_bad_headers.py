@@ -159,5 +159,5 @@ def test_reading_it_again_from_a_file_that_is_gone_costs_nothing_but_that(tmp_pa
     written = write_outputs(result, tmp_path / "out")
     assert written.scores == result.scores
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "age not told" in page
+    assert "age not recorded" in page
     assert not (tmp_path / "out" / "seg.dcm").exists()

@@ -44,7 +44,7 @@ def test_every_row_is_there_with_its_numbers_and_reasons(tmp_path: Path) -> None
     page = index_html(
         [*(row(k) for k in range(10)), refused(10, "MISSING_SLICE"), refused(11, "GANTRY_TILT")], tmp_path
     )
-    rows = {one[0]: one for one in data(page)}
+    rows = {entry[0]: entry for entry in data(page)}
     assert len(rows) == 12
     assert rows["1.2.3"][3:10] == [250.5, "101-400", 62.6, 62.6, 62.6, 62.6, 200.4]
     assert rows["1.2.10"][2:4] == ["refused", None]

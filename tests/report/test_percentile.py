@@ -52,15 +52,15 @@ def test_the_overall_band_spans_all_groups() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sex", "age", "told"),
+    ("sex", "age", "message"),
     [
-        ("M", 44, "MESA covers ages 45 to 84, the patient is 44"),
-        ("F", 85, "MESA covers ages 45 to 84, the patient is 85"),
-        ("M", None, "the header does not give the age"),
-        ("O", 60, "the header does not give the sex as F or M"),
-        ("", 60, "the header does not give the sex as F or M"),
+        ("M", 44, "MESA covers ages 45 to 84; the patient is 44"),
+        ("F", 85, "MESA covers ages 45 to 84; the patient is 85"),
+        ("M", None, "the age is not recorded"),
+        ("O", 60, "the sex is not recorded as F or M"),
+        ("", 60, "the sex is not recorded as F or M"),
     ],
 )
-def test_refused_where_mesa_has_no_such_people(sex: str, age: int | None, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_refused_where_mesa_has_no_such_people(sex: str, age: int | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         mesa_reference(10.0, sex, age)

@@ -3,6 +3,7 @@
 import io
 import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,7 @@ def pages(result: ScoredStudy, *, phi: bool = False) -> dict[str, str]:
     html = report_html(result, shared.subject, shared.pictures)
     pdf = text_of(report_pdf(result, shared.subject, shared.pictures), "-layout")
     plain = re.sub(r"<[^>]+>", " ", html.split("</style>")[1])
-    for entity, sign in (("&gt;", ">"), ("&lt;", "<"), ("&#x27;", "'"), ("&quot;", '"'), ("&amp;", "&")):
-        plain = plain.replace(entity, sign)
-    return {"html": re.sub(r"\s+", " ", plain), "pdf": re.sub(r"\s+", " ", pdf)}
+    return {"html": re.sub(r"\s+", " ", unescape(plain)), "pdf": re.sub(r"\s+", " ", pdf)}
 
 
 @pytest.fixture(scope="module")
@@ -55,23 +54,23 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> ScoredStudy:
 
 
 @pytest.fixture(scope="module")
-def said(result: ScoredStudy) -> dict[str, str]:
+def texts(result: ScoredStudy) -> dict[str, str]:
     return pages(result)
 
 
 @pytest.mark.parametrize("form", ["html", "pdf"])
-def test_it_tells_the_score_and_all_that_qualifies_it(result: ScoredStudy, said: dict[str, str], form: str) -> None:
+def test_it_tells_the_score_and_all_that_qualifies_it(result: ScoredStudy, texts: dict[str, str], form: str) -> None:
     scores = result.scores
-    page = said[form]
+    page = texts[form]
     assert wording.number(scores.agatston.total) in page
     assert scores.cac_drs in page
     for line in wording.vessel_lines(result):
         assert line.agatston in page
         assert line.volume in page
-    for told in ("man, 62 years", "2024-01-02", "Tube voltage is not 120 kVp", "86 %", "90% interval", "80 to 310"):
-        assert told in page
-    for told in ("not a medical device", "non-gated", "low-dose", "scct2016: Agatston 1990", "SHA-256", "McClelland"):
-        assert told.lower() in page.lower()
+    for words in ("man, 62 years", "2024-01-02", "Tube voltage is not 120 kVp", "86 %", "90% interval", "80 to 310"):
+        assert words in page
+    for words in ("not a medical device", "non-gated", "low-dose", "scct2016: Agatston 1990", "SHA-256", "McClelland"):
+        assert words.lower() in page.lower()
     assert "gated CT" in page
     assert "Zyx" not in page
 
@@ -87,9 +86,9 @@ def test_the_paper_has_at_most_two_pages_and_brings_its_fonts(result: ScoredStud
     reasons = tuple(Reason(code, "a sentence of a fair length, that says what a reader should know of this scan")
                     for code in list(Code)[-14:])  # fmt: skip
     many = replace(result, reasons=reasons)
-    for name, one in (("usual", result), ("worst", many)):
-        shared = shared_by(one, phi=True)
-        (tmp_path / name).write_bytes(report_pdf(one, shared.subject, shared.pictures))
+    for name, study in (("usual", result), ("worst", many)):
+        shared = shared_by(study, phi=True)
+        (tmp_path / name).write_bytes(report_pdf(study, shared.subject, shared.pictures))
         info = subprocess.run([need("pdfinfo"), tmp_path / name], capture_output=True, text=True, check=True).stdout
         assert int(re.findall(r"Pages:\s+(\d+)", info)[0]) == 2
         fonts = subprocess.run([need("pdffonts"), tmp_path / name], capture_output=True, text=True, check=True).stdout
@@ -140,16 +139,16 @@ def test_without_calcium_it_shows_the_heart(tmp_path: Path) -> None:
     none = scored_series(ct_series(), tmp_path, drawing(()))
     page = pages(replace(none, rule=SCCT_2016))["html"]
     assert "The heart" in page
-    assert "Where the calcium lies" not in page
+    assert "Location of the calcium" not in page
     assert "Score 0" in page
 
 
 def test_zero_is_placed_by_how_many_share_it(tmp_path: Path) -> None:
     none = replace(scored_series(ct_series(), tmp_path, drawing(())), rule=SCCT_2016)
     assert "at least 75 % of women aged 45 to 54" in wording.percentile_lines(none, Subject(sex="F", age_years=50))[0]
-    assert "fewer than a quarter of men aged 75" in wording.percentile_lines(none, Subject(sex="M", age_years=80))[0]
+    assert "fewer than 25 % of men aged 75" in wording.percentile_lines(none, Subject(sex="M", age_years=80))[0]
     assert wording.percentile_lines(none, Subject(sex="M", age_years=30)) == (
-        "No percentile for age and sex: MESA covers ages 45 to 84, the patient is 30.",
+        "No percentile for age and sex: MESA covers ages 45 to 84; the patient is 30.",
     )
 
 
@@ -157,7 +156,7 @@ def test_percentile_and_probabilities_are_not_given_under_another_rule(tmp_path:
     made = scored(tmp_path, PatientSex="M", PatientAge="062Y")  # by a rule of low thresholds
     result = replace(made, uncertainty=Uncertainty(rule=SCCT_2016, excess_mass_mg={"LAD": 12.0}))
     html, pdf = pages(result).values()
-    assert "No percentile: the MESA reference holds for the rules scct2016 and agatston1990, not for low." in html
+    assert "No percentile: the MESA reference is valid for the rules scct2016 and agatston1990, not for low." in html
     assert "calibrated under the rule scct2016 and are not given under low." in html
     for page in (html, pdf):
         assert "No percentile" in page and "percentile of men" not in page
@@ -165,9 +164,9 @@ def test_percentile_and_probabilities_are_not_given_under_another_rule(tmp_path:
 
 
 def test_what_names_no_vessel_gets_no_zeros(tmp_path: Path) -> None:
-    one = scored_series(ct_series(), tmp_path, drawing((Calcium.CORONARY,)))
-    assert [line.name for line in wording.vessel_lines(one)] == [
-        "Coronary, vessel not told", "Total", "Other calcium (not counted)",
+    coronary = scored_series(ct_series(), tmp_path, drawing((Calcium.CORONARY,)))
+    assert [line.name for line in wording.vessel_lines(coronary)] == [
+        "Coronary, vessel not specified", "Total", "Other calcium (not counted)",
     ]  # fmt: skip
 
 
@@ -178,8 +177,8 @@ def test_every_warning_has_a_title_of_its_own() -> None:
 
 @pytest.mark.parametrize("label", [Calcium.LM, Calcium.RCA])
 def test_the_key_slice_shows_the_vessel_in_its_colour_at_the_middle(tmp_path: Path, label: Calcium) -> None:
-    one = scored_series(ct_series(Grid(rows=96, columns=96)), tmp_path, drawing((label,)))
-    (picture,) = Pictures(one).key_slices
+    scored_vessel = scored_series(ct_series(Grid(rows=96, columns=96)), tmp_path, drawing((label,)))
+    (picture,) = Pictures(scored_vessel).key_slices
     pixels = np.asarray(picture.image)
     coloured = np.argwhere((pixels == VESSEL_COLOURS[label]).all(axis=2))
     middle = np.array(pixels.shape[:2]) / 2

@@ -1,14 +1,11 @@
-"""``index.html``: all studies of a run on one page, from a file share as from a server, ten thousand rows as ten.
+"""``index.html``: all studies of a run on one page, readable from a file share and fast with ten thousand rows.
 
-The rows are data inside the page; a script shows those that are looked at. What headers say is text, never markup.
+The rows are JSON inside the page; a script draws only those in view. Text from headers is never read as markup.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
-from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,11 +17,18 @@ from ctacal.report.outputs import WRITERS
 from ctacal.report.wording import RESEARCH_ONLY, TITLE
 from ctacal.result import NOTICE
 from ctacal.results_table import Row
+from ctacal.templates import render
 
 PAGE = "index.html"
 
 LINKS = (("html", "report"), ("pdf", "PDF"), ("png", "pictures"), ("json", "data"))
-"""Which files of a study are linked, and how."""
+"""Kinds of output that the page links to, each with the text of its link."""
+
+MOST_REASONS = 12
+"""Number of reasons for refusal that are listed, the most frequent first."""
+
+Bar = tuple[str, int, float, str]
+"""Name, number of studies, share of all and the same in percent."""
 
 
 def write_index(out: Path, rows: Sequence[Row]) -> None:
@@ -33,73 +37,46 @@ def write_index(out: Path, rows: Sequence[Row]) -> None:
 
 
 def index_html(rows: Sequence[Row], out: Path) -> str:
-    """The page; links lead to what lies in the studies' folders under ``out``."""
-    style, script = (files("ctacal.report").joinpath(name).read_text(encoding="utf-8") for name in _BESIDE)
+    """Return the page; it links to the files that exist in the studies' folders under ``out``."""
     refused = [row for row in rows if row["status"] == "refused"]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{TITLE}: {len(rows)} studies</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f'<header><h1>{TITLE}</h1><p class="notice">{RESEARCH_ONLY}</p></header>\n'
-        f"<p>{len(rows) - len(refused):,} scored, {len(refused):,} refused. {escape(NOTICE)}</p>\n"
-        f'<section class="sums"><div><h2>Categories</h2>{_categories(rows)}</div>'
-        f"<div><h2>Refused</h2>{_refusals(refused)}</div></section>\n"
-        f"{_TABLE}"
-        f'<script type="application/json" id="rows">{_as_data(rows, out)}</script>\n<script>\n{script}</script>\n'
-        f"<footer>ctacal {__version__}, {date.today().isoformat()} · all numbers: "
-        '<a href="results.csv">results.csv</a></footer>\n</body>\n</html>\n'
+    return render(
+        "ctacal.report",
+        "index.html.j2",
+        title=TITLE,
+        research_only=RESEARCH_ONLY,
+        notice=NOTICE,
+        rows=[_entry(row, out) for row in rows],
+        refused=len(refused),
+        categories=_categories(rows),
+        refusals=_refusals(refused),
+        software=f"ctacal {__version__}",
+        today=date.today().isoformat(),
     )
 
 
-_BESIDE = ("index.css", "index.js")
-
-_TABLE = """<section class="controls"><input type="search" id="search" placeholder="Search study, reason, scanner"
-aria-label="Search"><span id="filters"></span><span id="count" role="status"></span></section>
-<noscript><p>The table needs JavaScript; <a href="results.csv">results.csv</a> holds the same.</p></noscript>
-<div id="table" role="table" aria-label="Studies"><div id="head" role="row"></div>
-<div id="view" tabindex="0"><div id="space"></div></div></div>
-"""
-
-
-def _categories(rows: Iterable[Row]) -> str:
-    """Bars of how many studies fell into each category."""
+def _categories(rows: Iterable[Row]) -> list[Bar]:
+    """Return how many scored studies are in each category."""
     count = Counter(row["category"] for row in rows if row["status"] != "refused")
-    total = sum(count.values())
-    return _bars([(category, count[category]) for category in CATEGORIES], total)
+    return _bars([(category, count[category]) for category in CATEGORIES], count.total())
 
 
-def _refusals(refused: Iterable[Row]) -> str:
-    """Bars of the reasons, the commonest first; a study counts by its last code, which is what refused it."""
+def _refusals(refused: Iterable[Row]) -> list[Bar]:
+    """Return how often each reason refused a study: the last code of a row is the one that did."""
     count = Counter(str(row["reason_codes"]).split(" ")[-1] for row in refused)
-    return _bars(count.most_common(12), sum(count.values())) if count else "<p>none</p>"
+    return _bars(count.most_common(MOST_REASONS), count.total())
 
 
-def _bars(counted: Sequence[tuple[str, int]], total: int) -> str:
-    bars = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td class="n">{number:,}</td>'
-        f'<td class="n">{_share(number, total)}</td>'
-        f'<td class="bar"><b class="c{place}" style="width:{100 * number / max(total, 1):.1f}%"></b></td></tr>'
-        for place, (name, number) in enumerate(counted)
-    )
-    return f"<table><tbody>{bars}</tbody></table>"
-
-
-def _share(number: int, total: int) -> str:
-    return f"{number / total:.0%}" if total else "–"
-
-
-def _as_data(rows: Iterable[Row], out: Path) -> str:
-    """The rows as JSON that no text in them can end."""
-    text = json.dumps([_entry(row, out) for row in rows], separators=(",", ":"), ensure_ascii=False)
-    return text.replace("<", "\\u003c")
+def _bars(counts: Iterable[tuple[str, int]], total: int) -> list[Bar]:
+    shares = ((name, count, count / max(total, 1)) for name, count in counts)
+    return [(name, count, share, f"{share:.0%}" if total else "–") for name, count, share in shares]
 
 
 def _entry(row: Row, out: Path) -> list[Any]:
-    """A row as the script reads it; the order is that of ``COLUMNS`` in index.js."""
+    """Return a row as index.js reads it: in the order of its ``COLUMNS``."""
     folder = str(row["folder"])
     links = [
-        [word, quote(f"{folder}/{WRITERS[kind].files[0]}")]
-        for kind, word in LINKS
+        [text, quote(f"{folder}/{WRITERS[kind].files[0]}")]
+        for kind, text in LINKS
         if (out / folder / WRITERS[kind].files[0]).is_file()
     ]
     vessels = [_rounded(row[f"agatston_{vessel}"]) for vessel in ("lm", "lad", "lcx", "rca")]

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 CALCIUM_WINDOW_HU = (-160.0, 440.0)
-"""Level 140, width 600: soft tissue stays mid-grey, calcium stands out without clipping at its threshold."""
+"""Display window in HU (level 140, width 600): soft tissue is mid-grey, calcium is bright but not clipped at 130 HU."""
 
 MAX_TILES, MIN_TILES = 20, 10
 TILE_PIXELS = 260
 COLUMNS = 5
 HEADER_PIXELS = 118
 MAX_ASPECT = 4.0
-"""No heart is longer than wide by more; a header that lies so would make a picture of gigabytes."""
+"""Largest ratio of height to width of a picture; a wrong pixel spacing would otherwise make one of gigabytes."""
 MARGIN_MM = 12.0
 FILL_OPACITY = 0.45
 _DARKENED = [value // 3 for value in range(256)] * 3
@@ -39,14 +39,14 @@ FAINT: Colour = (150, 150, 160)
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The part of the slices that is shown, in voxels: rows and columns from .. to."""
+    """The part of the slices that is shown: first and last row and column, in voxels."""
 
     rows: tuple[int, int]
     columns: tuple[int, int]
 
 
 def montage(result: ScoredStudy, tiles: Image.Image | None = None) -> Image.Image:
-    """Draw the montage of a scored study; ``tiles`` are those of ``tile_sheet``, if they are drawn already."""
+    """Draw the montage of a scored study; ``tiles`` is what ``tile_sheet`` returns, if it is drawn already."""
     tiles = tile_sheet(result) if tiles is None else tiles
     sheet = Image.new("RGB", (max(tiles.width, 3 * TILE_PIXELS), HEADER_PIXELS + tiles.height), BACKGROUND)
     _write_header(sheet, result)
@@ -55,7 +55,7 @@ def montage(result: ScoredStudy, tiles: Image.Image | None = None) -> Image.Imag
 
 
 def tile_sheet(result: ScoredStudy) -> Image.Image:
-    """The slices of the montage alone."""
+    """Draw the slices of the montage, without its header."""
     scan, scores = result.scan, result.scores
     weights = _slice_agatston(scan, scores.rule)
     window, shown = _window(scan), slices_shown(scan, scores.rule)
@@ -69,14 +69,14 @@ def tile_sheet(result: ScoredStudy) -> Image.Image:
 
 
 def _slice_agatston(scan: Scan, rule: ScoringRule, *, coronary: bool = True) -> NDArray[np.float64]:
-    """Agatston score of each slice, of coronary or of other calcium."""
+    """Return the Agatston score of each slice, from coronary or from other calcium."""
     lesions = scan.lesions
     agatston = component_agatston(lesions, rule) * ((lesions.label != Calcium.OTHER) == coronary)
     return np.bincount(lesions.slice_index, agatston, minlength=scan.volume.geometry.shape[0]).astype(np.float64)
 
 
 def slices_shown(scan: Scan, rule: ScoringRule) -> list[int]:
-    """The slices that score most, then those with other calcium, then some spread over the heart. Head first."""
+    """Return the slices shown, from head to feet: highest scores first, then other calcium, then through the heart."""
     shown: dict[int, None] = {}
     for coronary in (True, False):
         weights = _slice_agatston(scan, rule, coronary=coronary)
@@ -91,7 +91,7 @@ def slices_shown(scan: Scan, rule: ScoringRule) -> list[int]:
 
 
 def _window(scan: Scan) -> _Window:
-    """The heart and all scored calcium with a margin; the whole slice where no heart was found."""
+    """Return the heart and all scored calcium with a margin; the whole slice if no heart was found."""
     geometry = scan.volume.geometry
     if scan.heart is None:
         return _Window((0, geometry.shape[1]), (0, geometry.shape[2]))
@@ -129,7 +129,7 @@ def _tile(scan: Scan, result: ScoredStudy, window: _Window, index: int, height: 
 
 
 def tinted(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Fill each label with its colour, half through, and draw its outline solid."""
+    """Fill each label with its colour, half transparent, and draw its outline solid."""
     inner = labels.copy()
     for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
         inner[labels != np.roll(labels, step, axis)] = 0
@@ -142,7 +142,7 @@ def tinted(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.
 
 
 def _annotate(tile: Image.Image, scan: Scan, index: int, agatston: float, pixels_per_mm: float) -> None:
-    """Slice number and height, its part of the score, patient sides, a 20 mm bar; on darkened ground, to be read."""
+    """Write the slice number and position, its score, the patient's sides and a 20 mm bar on a darkened background."""
     width, height = tile.size
     for box in ((0, 0, width, 21), (0, height - 25, round(12 + 20 * pixels_per_mm), height)):
         tile.paste(tile.crop(box).point(_DARKENED), box)
@@ -188,5 +188,5 @@ def _write_legend(draw: ImageDraw.ImageDraw, result: ScoredStudy, top: int) -> N
 
 @cache
 def font(size: int) -> "FreeTypeFont | ImageFont.ImageFont":
-    """Pillow's own font: no font of the machine is relied on."""
+    """Return Pillow's own font, so that the picture does not depend on the machine's fonts."""
     return ImageFont.load_default(size)

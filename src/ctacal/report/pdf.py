@@ -1,7 +1,7 @@
-"""The report of one study as PDF, one to two pages of A4, by ReportLab: no library or font of the system is relied on.
+"""The report of one study as a PDF of one or two A4 pages, by ReportLab, without system libraries or fonts.
 
-Text can be selected and searched; fonts are embedded, save those for Chinese, Japanese and Korean names, which every
-reader program brings. The same result gives the same bytes.
+Text can be selected and searched. Fonts are embedded, except those for Chinese, Japanese and Korean names, which PDF
+viewers have. The same result gives the same bytes.
 """
 
 import io
@@ -24,27 +24,28 @@ from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageBreak, Page
 
 from ctacal import __version__
 from ctacal.categories import CATEGORIES
+from ctacal.labels import Calcium
 from ctacal.report import wording
 from ctacal.report.pictures import Picture, Pictures
 from ctacal.report.subject import Subject
 from ctacal.report.vessels import VESSEL_COLOURS
 from ctacal.result import ScoredStudy, StudyResult
 
-rl_config.useA85 = 0  # streams as they are: as text they would be a quarter larger, and take longest of all
+rl_config.useA85 = 0  # binary streams: ASCII85 is a quarter larger and slow
 MARGIN = 14 * mm
 WIDTH = A4[0] - 2 * MARGIN
 GAP = 6 * mm
 INK, FAINT, LINE, GROUND = HexColor("#1c2530"), HexColor("#5b6673"), HexColor("#d5dbe1"), HexColor("#f6f8fa")
 ACCENT, WARNING = HexColor("#1f4e79"), HexColor("#a23b2a")
 CATEGORY_COLOURS = (HexColor("#cfe3ee"), HexColor("#fbe3a9"), HexColor("#f5b36b"), HexColor("#e07b5a"))
-"""From none to much; told apart without colour too, by their place and their words."""
+"""Colours of the categories, from none to extensive; position and words distinguish them as well."""
 
 TEXT, STRONG = "OpenSans", "OpenSans-Semibold"
 _OTHER_SCRIPTS = (
     ("STSong-Light", (0x4E00, 0x9FFF)), ("STSong-Light", (0x3400, 0x4DBF)), ("HeiseiKakuGo-W5", (0x3000, 0x30FF)),
     ("HYGothic-Medium", (0xAC00, 0xD7A3)),
 )  # fmt: skip
-"""Fonts for what Open Sans lacks, by first and last character."""
+"""Fonts for characters that Open Sans lacks, each with its first and last character."""
 
 _BODY = ParagraphStyle(
     "body", fontName=TEXT, bulletFontName=TEXT, fontSize=8.5, leading=11.5, textColor=INK, spaceAfter=2
@@ -59,17 +60,17 @@ _FAINT_CELL = ParagraphStyle("faint", _CELL, textColor=FAINT)
 
 
 _PLAIN = (("FONT", (0, 0), (-1, -1), TEXT),)
-"""Else ReportLab names a font of its own, which is not embedded."""
+"""Style of every table; without it ReportLab refers to a default font that is not embedded."""
 
 
 def report_pdf(result: StudyResult, subject: Subject, pictures: Pictures | None) -> bytes:
-    """The document; of a refused study, the reasons."""
+    """Return the document; for a refused study (``pictures`` None) it gives the reasons."""
     _register_fonts()
     content = io.BytesIO()
     document = BaseDocTemplate(
         content,
         pagesize=A4,
-        title=f"{wording.TITLE} {subject.study_date}".strip(),
+        title=wording.document_title(subject),
         author=f"ctacal {__version__}",
         subject=wording.RESEARCH_ONLY,
         invariant=1,  # no time, no random identifier
@@ -92,10 +93,10 @@ def _register_fonts() -> None:
 
 
 class _Furniture:
-    """Head and foot of each page."""
+    """Header and footer of each page."""
 
     def __init__(self, result: StudyResult) -> None:
-        self.study_uid = result.study_uid
+        self.footer = wording.footer(result)
 
     def __call__(self, canvas: Any, document: Any) -> None:
         top = A4[1] - 14 * mm
@@ -111,7 +112,7 @@ class _Furniture:
         canvas.line(MARGIN, top - 22, A4[0] - MARGIN, top - 22)
         canvas.setFont(TEXT, 6.5)
         canvas.setFillColor(FAINT)
-        canvas.drawString(MARGIN, 9 * mm, f"ctacal {__version__} · study {self.study_uid} · {wording.RESEARCH_ONLY}")
+        canvas.drawString(MARGIN, 9 * mm, self.footer)
         canvas.drawRightString(A4[0] - MARGIN, 9 * mm, f"page {document.page}")
 
     @staticmethod
@@ -128,22 +129,22 @@ class _Furniture:
 def _story(result: ScoredStudy, subject: Subject, pictures: Pictures) -> list[Flowable]:
     return [
         _facts(result, subject),
-        _beside([_Headline(result), _note("Non-gated, low-dose CTAC: not equal to a gated calcium score.")],
+        _beside([_Headline(result), _note(wording.NOT_GATED)],
                 [_vessels(result), _note(wording.mass_note(result))]),
-        _beside([_heading("For age and sex"), *_paragraphs(wording.percentile_lines(result, subject))],
-                [_heading("How sure"), *_uncertainty(result)]),
-        _heading("Before relying on the number"),
+        _beside([_heading(wording.PERCENTILE_TITLE), *_paragraphs(wording.percentile_lines(result, subject))],
+                [_heading(wording.UNCERTAINTY_TITLE), *_uncertainty(result)]),
+        _heading(wording.FLAGS_TITLE),
         *_flags(result),
         _heading(wording.pictures_title(result)),
         _Strip([*pictures.key_slices, *pictures.locators]),
         PageBreak(),
         _heading(wording.montage_title(result)),
         _Strip([pictures.montage], most=128 * mm),
-        _beside([_heading("The scan"), _pairs(wording.acquisition(result))],
-                [_heading("The method"), _pairs(wording.method(result))]),
-        _heading("What the number is"),
-        _paragraph(wording.WHAT_IT_IS),
-        _heading("Intended use"),
+        _beside([_heading(wording.SCAN_TITLE), _pairs(wording.acquisition(result))],
+                [_heading(wording.METHOD_TITLE), _pairs(wording.method(result))]),
+        _heading(wording.MEANING_TITLE),
+        _paragraph(wording.MEANING),
+        _heading(wording.INTENDED_USE_TITLE),
         _paragraph(wording.INTENDED_USE),
     ]  # fmt: skip
 
@@ -151,15 +152,15 @@ def _story(result: ScoredStudy, subject: Subject, pictures: Pictures) -> list[Fl
 def _refusal(result: StudyResult, subject: Subject) -> list[Flowable]:
     return [
         _facts(result, subject),
-        _heading("Not scored"),
+        _heading(wording.REFUSED_TITLE),
         *_flags(result),
-        _heading("Intended use"),
+        _heading(wording.INTENDED_USE_TITLE),
         _paragraph(wording.INTENDED_USE),
     ]
 
 
 class _Headline(Flowable):  # type: ignore[misc]
-    """The score, large, and its category among the four."""
+    """The score in large type, and the four categories with its own marked."""
 
     def __init__(self, result: ScoredStudy) -> None:
         super().__init__()
@@ -193,11 +194,11 @@ class _Headline(Flowable):  # type: ignore[misc]
         canvas.setFont(STRONG, 9)
         canvas.drawCentredString(left + width / 2, 7.2 * mm, category)
         canvas.setFont(TEXT, 7.5)
-        canvas.drawCentredString(left + width / 2, 3.6 * mm, wording.FIVE_WORDS[category])
+        canvas.drawCentredString(left + width / 2, 3.6 * mm, wording.CATEGORY_WORDS[category])
 
 
 class _Bars(Flowable):  # type: ignore[misc]
-    """Probabilities of the categories."""
+    """Bars for the probability of each category."""
 
     def __init__(self, shares: Sequence[tuple[str, float]]) -> None:
         super().__init__()
@@ -222,7 +223,7 @@ class _Bars(Flowable):  # type: ignore[misc]
 
 
 class _Strip(Flowable):  # type: ignore[misc]
-    """Pictures of one height with their captions, in as many rows as let them be largest; none taller than ``most``."""
+    """Captioned pictures of one height, in the number of rows that makes them largest; at most ``most`` points high."""
 
     CAPTION, SPACE = 22.0, 5.0
 
@@ -238,7 +239,7 @@ class _Strip(Flowable):  # type: ignore[misc]
         return self.width, self.height
 
     def _in_rows(self, rows: int, width: float, height: float) -> tuple[float, int]:
-        """Height of the pictures in so many rows, and how many stand in a row."""
+        """Return the height of the pictures and their number per row, for a number of rows."""
         per_row = -(-len(self.pictures) // rows)
         shapes = [picture.image.width / picture.image.height for picture in self.pictures]
         fullest = max(sum(shapes[n : n + per_row]) for n in range(0, len(shapes), per_row))
@@ -250,12 +251,12 @@ class _Strip(Flowable):  # type: ignore[misc]
             row = n // self.per_row
             before = self.pictures[row * self.per_row : n]
             left = sum(self._wide(other) + self.SPACE for other in before)
-            self._draw_one(picture, left, self.height - row * (self.tall + self.CAPTION) - self.tall)
+            self._draw_picture(picture, left, self.height - row * (self.tall + self.CAPTION) - self.tall)
 
     def _wide(self, picture: Picture) -> float:
         return self.tall * picture.image.width / picture.image.height
 
-    def _draw_one(self, picture: Picture, left: float, bottom: float) -> None:
+    def _draw_picture(self, picture: Picture, left: float, bottom: float) -> None:
         wide = self._wide(picture)
         self.canv.drawImage(ImageReader(io.BytesIO(picture.jpeg)), left, bottom, wide, self.tall)
         caption = Paragraph(markup(picture.caption), _SMALL)
@@ -276,7 +277,7 @@ def _facts(result: StudyResult, subject: Subject) -> Table:
 
 
 def _vessels(result: ScoredStudy) -> Table:
-    head = ("Vessel", "Agatston", "Volume, mm³", "Mass, mg", "Lesions")
+    head = wording.VESSEL_COLUMNS
     rows: list[list[Any]] = [[Paragraph(head[0], _SMALL), *(Paragraph(name, _small_right()) for name in head[1:])]]
     style: list[Any] = [
         ("LINEBELOW", (0, 0), (-1, -1), 0.5, LINE),
@@ -289,7 +290,11 @@ def _vessels(result: ScoredStudy) -> Table:
     for n, line in enumerate(wording.vessel_lines(result), 1):
         bold = ("<b>", "</b>") if line.label is None else ("", "")
         values = (line.agatston, line.volume, line.mass, line.lesions)
-        name = Paragraph(f"{bold[0]}{markup(line.name)}{bold[1]}", _CELL) if line.label is None else _Named(line)
+        name = (
+            Paragraph(f"{bold[0]}{markup(line.name)}{bold[1]}", _CELL)
+            if line.label is None
+            else _Named(line.label, line.name)
+        )
         rows.append([name, *(Paragraph(f"{bold[0]}{markup(value)}{bold[1]}", _RIGHT) for value in values)])
         if line.label is None:
             style.append(("LINEABOVE", (0, n), (-1, n), 1.1, INK))
@@ -303,19 +308,18 @@ def _small_right() -> ParagraphStyle:
 
 
 class _Named(Flowable):  # type: ignore[misc]
-    """A vessel's colour and name."""
+    """The colour and the name of a vessel."""
 
-    def __init__(self, line: wording.VesselLine) -> None:
+    def __init__(self, label: Calcium, name: str) -> None:
         super().__init__()
-        self.line, self.text = line, Paragraph(markup(line.name), _CELL)
+        self.colour, self.text = VESSEL_COLOURS[label], Paragraph(markup(name), _CELL)
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         self.width, self.height = width, self.text.wrap(width - 12, height)[1]
         return self.width, self.height
 
     def draw(self) -> None:
-        assert self.line.label is not None
-        self.canv.setFillColorRGB(*(part / 255 for part in VESSEL_COLOURS[self.line.label]))
+        self.canv.setFillColorRGB(*(part / 255 for part in self.colour))
         self.canv.setStrokeColor(FAINT)
         self.canv.setLineWidth(0.4)
         self.canv.rect(0.5, self.height - 9.5, 7, 7, fill=1)
@@ -330,11 +334,11 @@ def _uncertainty(result: ScoredStudy) -> list[Flowable]:
 
 def _flags(result: StudyResult) -> list[Flowable]:
     if not result.reasons:
-        return [_paragraph("Nothing about the scan is unusual.")]
+        return [_paragraph(wording.NOTHING_UNUSUAL)]
     style = ParagraphStyle("flag", _BODY, leftIndent=9, bulletIndent=1, spaceAfter=1)
     return [
-        Paragraph(f"<b>{markup(title)}.</b> {markup(told[:600])}", style, bulletText="•")
-        for title, told in map(wording.flag, result.reasons)
+        Paragraph(f"<b>{markup(title)}.</b> {markup(sentence[:600])}", style, bulletText="•")
+        for title, sentence in map(wording.flag, result.reasons)
     ]
 
 
@@ -354,8 +358,8 @@ def _pairs(pairs: wording.Pairs) -> Table:
 
 
 def _beside(left: Sequence[Flowable], right: Sequence[Flowable]) -> Table:
-    """Two columns; the wider one holds the table of vessels."""
-    wide = any(isinstance(one, _Headline) for one in left)
+    """Two columns; the right one is wider if it holds the table of vessels."""
+    wide = any(isinstance(part, _Headline) for part in left)
     first = (WIDTH - GAP) * (5 / 11 if wide else 0.5)
     style = [
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
@@ -382,7 +386,7 @@ def _paragraphs(lines: Iterable[str]) -> list[Paragraph]:
 
 
 def markup(text: str) -> str:
-    """Plain text as ReportLab takes it, what Open Sans lacks in another font, what none has as a question mark."""
+    """Return plain text as ReportLab markup, with another font for what Open Sans lacks and ``?`` for what none has."""
     return "".join(_shown(c) for c in text)
 
 

@@ -1,12 +1,12 @@
-"""Where a score lies among people of the same age and sex: the MESA reference.
+"""The MESA reference: the percentile of a score among people of the same age and sex.
 
 McClelland RL, Chung H, Detrano R, Post W, Kronmal RA: Distribution of coronary artery calcium by race, gender, and age:
 results from the Multi-Ethnic Study of Atherosclerosis (MESA). Circulation 2006;113:30-37, table 2: the 25th, 50th, 75th
 and 90th percentile, estimated at the midpoint of each ten-year age group, of 6,110 participants aged 45 to 84 without
 clinical cardiovascular disease or treated diabetes. Read on *gated* CT: an ungated, low-dose score tends to be lower.
 
-The reference depends on race/ethnicity, which no DICOM header tells reliably. Nothing is assumed: a percentile
-is the range over all four MESA groups, and told by group, so that a reader who knows picks the right one.
+The reference depends on race/ethnicity, which DICOM headers do not record reliably. None is assumed: the percentile is
+the range over all four MESA groups and is given for each group, so that a reader who knows can pick the right one.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from types import MappingProxyType
 SOURCE = "MESA: McClelland RL et al., Circulation 2006;113:30-37"
 
 YOUNGEST, OLDEST = 45, 84
-"""Ages that MESA covers; the reference is silent beyond."""
+"""Youngest and oldest age that MESA covers, in years."""
 
 PERCENTILES = (25, 50, 75, 90)
 
 GROUPS = ("White", "Black", "Hispanic", "Chinese")
-"""As MESA names them."""
+"""The groups, by MESA's names."""
 
 Thresholds = tuple[int, int, int, int]
 
@@ -47,7 +47,7 @@ _TABLE_2: Mapping[str, Mapping[str, tuple[Thresholds, ...]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class PercentileBand:
-    """Between which of ``PERCENTILES`` a score lies; 0 and 100 stand for the open ends."""
+    """The two ``PERCENTILES`` that a score lies between; 0 and 100 mean below the first and above the last."""
 
     low: int
     high: int
@@ -60,38 +60,38 @@ class PercentileBand:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A score among MESA's participants of the same sex and ten-year age group."""
+    """A score's place among MESA participants of the same sex and ten-year age group."""
 
     age_group: tuple[int, int]
     sex: str
     by_group: Mapping[str, PercentileBand]
     zero_shares: tuple[int, ...]
-    """By group, the highest of ``PERCENTILES`` whose score is 0: at least so many percent have no calcium."""
+    """For each group, the highest of ``PERCENTILES`` with a score of 0: at least that percentage has no calcium."""
 
     @property
     def overall(self) -> PercentileBand:
-        """The range over all groups."""
+        """Range over all groups."""
         bands = self.by_group.values()
         return PercentileBand(min(band.low for band in bands), max(band.high for band in bands))
 
     @property
     def people(self) -> str:
-        """Whom the score is compared with."""
+        """The people that the score is compared with."""
         return f"{'women' if self.sex == 'F' else 'men'} aged {self.age_group[0]} to {self.age_group[1]}"
 
 
 def age_group_thresholds(sex: str, age_years: int) -> Mapping[str, Thresholds]:
-    """The ``PERCENTILES`` of each MESA group; raises ``ValueError`` where MESA has none, saying why."""
+    """Return the scores at ``PERCENTILES`` for each MESA group. Raises ``ValueError`` if MESA has no such people."""
     if sex not in _TABLE_2:
-        raise ValueError("the header does not give the sex as F or M")
+        raise ValueError("the sex is not recorded as F or M")
     if not YOUNGEST <= age_years <= OLDEST:
-        raise ValueError(f"MESA covers ages {YOUNGEST} to {OLDEST}, the patient is {age_years}")
+        raise ValueError(f"MESA covers ages {YOUNGEST} to {OLDEST}; the patient is {age_years}")
     number = (age_years - YOUNGEST) // 10
     return {group: _TABLE_2[sex][group][number] for group in GROUPS}
 
 
 def mesa_reference(agatston: float, sex: str, age_years: int | None) -> Reference:
-    """Place a score; raises ``ValueError`` where MESA has no such people, or age or sex is not known.
+    """Return a score's place. Raises ``ValueError`` if MESA has no such people, or age or sex is not known.
 
     >>> mesa_reference(120.0, "M", 60).by_group["White"]
     PercentileBand(low=50, high=75)
@@ -99,7 +99,7 @@ def mesa_reference(agatston: float, sex: str, age_years: int | None) -> Referenc
     '50th to 90th'
     """
     if age_years is None:
-        raise ValueError("the header does not give the age")
+        raise ValueError("the age is not recorded")
     thresholds = age_group_thresholds(sex, age_years)
     return Reference(
         _AGE_GROUPS[(age_years - YOUNGEST) // 10],
@@ -114,7 +114,7 @@ def _zero_share(thresholds: Thresholds) -> int:
 
 
 def _band(agatston: float, thresholds: Thresholds) -> PercentileBand:
-    """A score at a percentile has reached it, but a score of 0 only shares the place of all others without calcium."""
+    """A score equal to a percentile has reached it, except a score of 0, which many people share."""
     reached = [p for p, value in zip(PERCENTILES, thresholds, strict=True) if 0 < value <= agatston or value < agatston]
     beyond = [p for p, value in zip(PERCENTILES, thresholds, strict=True) if value > agatston]
     return PercentileBand(max(reached, default=0), min(beyond, default=100))

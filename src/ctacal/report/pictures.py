@@ -1,6 +1,7 @@
-"""The pictures of a report: the slice that scores most in each vessel, where the slices lie, the montage."""
+"""The pictures of a report: the key slice of each vessel, two locator planes, and the montage."""
 
 import io
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,63 +19,69 @@ from ctacal.scores import component_agatston
 
 KEY_PIXELS = 320
 KEY_MM = 70.0
-"""Side of the square that a key slice shows: a vessel and what lies around it."""
+"""Side of the square around the calcium in a key slice, in mm."""
 HEART_MM = 140.0
-"""The same where there is nothing to look at but the heart."""
+"""Side of the square if there is no calcium, in mm: large enough for the whole heart."""
 LOCATOR_PIXELS, LOCATOR_MM = 400, 200.0
-"""Width of the planes that show where the slices lie."""
+"""Width of the locator planes, in pixels and in mm."""
 JPEG_QUALITY = 88
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture with what stands below it."""
+    """A picture and its caption."""
 
     image: Image.Image
     caption: str
 
     @cached_property
     def jpeg(self) -> bytes:
-        """Encoded, once for all pages; colours at full resolution, so that outlines stay sharp."""
+        """The picture as JPEG, encoded once; without chroma subsampling, so that outlines stay sharp."""
         content = io.BytesIO()
         self.image.save(content, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
         return content.getvalue()
 
+    @property
+    def data_uri(self) -> str:
+        """The JPEG as the source of an HTML image."""
+        return f"data:image/jpeg;base64,{b64encode(self.jpeg).decode()}"
+
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """The pictures of one scored study, each drawn once, when it is first asked for."""
+    """The pictures of one scored study, each drawn once, at its first use."""
 
     result: ScoredStudy
 
     @cached_property
     def tiles(self) -> Image.Image:
-        """The slices of the montage."""
+        """The slices of the montage, without its header."""
         return tile_sheet(self.result)
 
     @cached_property
     def montage(self) -> Picture:
-        """The same with its caption."""
+        """The slices of the montage and their caption."""
         return Picture(
-            self.tiles, "Every picture: patient's right on the left; number: its part of the Agatston score."
+            self.tiles,
+            "The patient's right is on the left. Number at the top right: the slice's part of the Agatston score.",
         )
 
     @cached_property
     def key_slices(self) -> list[Picture]:
-        """The slice that scores most, in each vessel with calcium; where there is none, the middle of the heart."""
+        """The slice with the highest score in each vessel; without calcium, the middle of the heart."""
         scan = self.result.scan
         found = [_key_slice(self.result, scan, self.counted, label) for label in Calcium]
         return [picture for picture in found if picture] or [_middle(scan, self.counted)]
 
     @cached_property
     def counted(self) -> NDArray[np.uint8]:
-        """Labels of the voxels that reach the threshold: what is drawn is what is scored."""
+        """Labels of the voxels that reach the threshold, so that only what is scored is drawn."""
         scan, threshold_hu = self.result.scan, self.result.rule.threshold_hu
         return np.where(scan.volume.hu >= threshold_hu, scan.labels.labels, np.uint8(0))
 
     @cached_property
     def locators(self) -> list[Picture]:
-        """Coronal and sagittal planes through the calcium, or the heart; lines mark the key slices."""
+        """Coronal and sagittal planes through the calcium or the heart; lines mark the key slices."""
         scan = self.result.scan
         slices = [index for label in Calcium if (index := _best_component(scan, self.result, label)) is not None]
         heights = [int(scan.lesions.slice_index[index]) for index in slices]
@@ -82,7 +89,7 @@ class Pictures:
 
 
 def _best_component(scan: Scan, result: ScoredStudy, label: Calcium) -> int | None:
-    """Index of the slice component that scores most; None where the label scores nothing."""
+    """Return the index of the slice component with the highest score; None if the label scores nothing."""
     agatston = component_agatston(scan.lesions, result.scores.rule) * (scan.lesions.label == label)
     return int(agatston.argmax()) if agatston.any() else None
 
@@ -95,17 +102,17 @@ def _key_slice(result: ScoredStudy, scan: Scan, counted: NDArray[np.uint8], labe
     index, row, column = (int(n) for n in np.rint(lesions.centroid[best]))
     picture = _square(scan, counted, (index, row, column))
     name = VESSEL_NAMES[label]
-    told = f"{name[0].upper()}{name[1:]}: slice {index + 1}, peak {lesions.peak_hu[best]:.0f} HU"
-    return Picture(picture, told)
+    caption = f"{name[0].upper()}{name[1:]}: slice {index + 1}, peak {lesions.peak_hu[best]:.0f} HU"
+    return Picture(picture, caption)
 
 
 def _middle(scan: Scan, counted: NDArray[np.uint8]) -> Picture:
     index, row, column = _centre(scan)
-    return Picture(_square(scan, counted, (index, row, column), HEART_MM), f"No calcium counted: slice {index + 1}")
+    return Picture(_square(scan, counted, (index, row, column), HEART_MM), f"No calcium scored: slice {index + 1}")
 
 
 def _centre(scan: Scan) -> tuple[int, int, int]:
-    """Of all coronary calcium, else of the heart, else of the scan."""
+    """Return the voxel at the centre of the coronary calcium, else of the heart, else of the scan."""
     coronary = scan.lesions.label != Calcium.OTHER
     if coronary.any():
         middle = np.average(scan.lesions.centroid[coronary], axis=0, weights=scan.lesions.pixels[coronary])
@@ -120,7 +127,7 @@ def _centre(scan: Scan) -> tuple[int, int, int]:
 def _square(
     scan: Scan, counted: NDArray[np.uint8], centre: tuple[int, int, int], side_mm: float = KEY_MM
 ) -> Image.Image:
-    """A square around a voxel, black where the scan ends."""
+    """Draw a square around a voxel, black outside the scan."""
     index, *middle = centre
     spacing_mm = scan.volume.geometry.spacing_mm[1:]
     half = [max(2, round(side_mm / 2 / mm)) for mm in spacing_mm]
@@ -137,7 +144,7 @@ def _square(
 
 
 def _cut(plane: NDArray[Any], middle: Sequence[int], half: Sequence[int], fill: float) -> NDArray[Any]:
-    """The part of a slice around its middle, filled where it reaches beyond."""
+    """Return the part of a slice around a point, with ``fill`` outside the slice."""
     rows, columns = plane.shape
     whole = np.full((2 * half[0] + 1, 2 * half[1] + 1), fill, plane.dtype)
     first = [at - by for at, by in zip(middle, half, strict=True)]
@@ -159,7 +166,7 @@ def _drawn(hu: NDArray[Any], labels: NDArray[np.uint8], size: tuple[int, int]) -
 
 
 def _locator(scan: Scan, counted: NDArray[np.uint8], axis: int, heights: Sequence[int]) -> Picture:
-    """The plane across ``axis`` (1: coronal, 2: sagittal), head up, with all calcium projected onto it."""
+    """Draw the plane across ``axis`` (1: coronal, 2: sagittal), head up, with all calcium projected onto it."""
     geometry = scan.volume.geometry
     centre, across = _centre(scan), 3 - axis
     half = round(LOCATOR_MM / 2 / geometry.spacing_mm[across])
@@ -178,9 +185,9 @@ def _locator(scan: Scan, counted: NDArray[np.uint8], axis: int, heights: Sequenc
     _write(draw, (8, height - 8), ends[0], 18, "ld")
     _write(draw, (LOCATOR_PIXELS - 8, height - 8), ends[1], 18, "rd")
     plane = "Coronal" if axis == 1 else "Sagittal"
-    return Picture(picture, f"{plane}, all calcium projected")
+    return Picture(picture, f"{plane} plane with all calcium projected onto it")
 
 
 def _write(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: int, anchor: str) -> None:
-    """Light on a dark rim: to be read on bone as on air."""
+    """Write light text with a dark outline, readable on bone and on air."""
     draw.text(at, text, INK, font(size), anchor=anchor, stroke_width=2, stroke_fill=BACKGROUND)

@@ -1,6 +1,6 @@
-"""Who was scanned, as far as a report may tell: by default age and sex alone."""
+"""The patient as the report may show them: by default only age and sex."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from pydicom import Dataset
@@ -10,12 +10,12 @@ _DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """The person and the study; what identifies a person is empty unless it was asked for."""
+    """The patient and the study date; the identifying fields are empty unless ``phi`` is on."""
 
     sex: str = ""
     age_years: int | None = None
     study_date: str = ""
-    """As 2024-01-31."""
+    """In the form 2024-01-31."""
     name: str = ""
     patient_id: str = ""
     birth_date: str = ""
@@ -23,24 +23,22 @@ class Subject:
 
     @property
     def age_and_sex(self) -> str:
-        """In words."""
-        sex = {"F": "woman", "M": "man", "O": "sex told as other"}.get(self.sex, "sex not told")
-        return f"{sex}, {'age not told' if self.age_years is None else f'{self.age_years} years'}"
+        """Age and sex in words."""
+        sex = {"F": "woman", "M": "man", "O": "sex recorded as other"}.get(self.sex, "sex not recorded")
+        return f"{sex}, {'age not recorded' if self.age_years is None else f'{self.age_years} years'}"
 
 
 def subject_from(about: Dataset, *, phi: bool) -> Subject:
-    """From cleaned patient and study attributes; without ``phi`` neither name, ID, birth date nor accession number."""
-    told = Subject(
+    """Return the subject from cleaned attributes; only ``phi`` adds name, ID, birth date and accession number."""
+    subject = Subject(
         sex=str(about.PatientSex),
         age_years=age_years(about),
         study_date=_dashed(str(about.StudyDate)),
     )
     if not phi:
-        return told
-    return Subject(
-        sex=told.sex,
-        age_years=told.age_years,
-        study_date=told.study_date,
+        return subject
+    return replace(
+        subject,
         name=readable_name(str(about.PatientName)),
         patient_id=str(about.PatientID),
         birth_date=_dashed(str(about.PatientBirthDate)),
@@ -49,9 +47,9 @@ def subject_from(about: Dataset, *, phi: bool) -> Subject:
 
 
 def age_years(about: Dataset) -> int | None:
-    """Whole years, from Patient's Age, else from birth and study date; None where neither tells a possible age."""
-    if told := str(about.get("PatientAge", "")):
-        return int(int(told[:3]) * _DAYS[told[3]] / 365.25)
+    """Return the age in whole years, from Patient's Age or from birth and study date; None if neither is usable."""
+    if age := str(about.get("PatientAge", "")):
+        return int(int(age[:3]) * _DAYS[age[3]] / 365.25)
     born, studied = (str(about.get(keyword) or "") for keyword in ("PatientBirthDate", "StudyDate"))
     if not born or not studied:
         return None
@@ -61,7 +59,7 @@ def age_years(about: Dataset) -> int | None:
 
 
 def readable_name(name: str) -> str:
-    """A person name (PS3.5 section 6.2.1) as people write it; each of its scripts.
+    """Return a DICOM person name (PS3.5 section 6.2.1) as people write it, with each of its scripts.
 
     >>> readable_name("Yamada^Tarou^^Dr=山田^太郎")
     'Yamada, Tarou Dr (山田, 太郎)'

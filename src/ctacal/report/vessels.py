@@ -1,4 +1,4 @@
-"""Names and colours of each kind of calcium, in pictures, reports and DICOM objects alike."""
+"""Names and colours of each kind of calcium, the same in pictures, reports and DICOM objects."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,7 +17,7 @@ VESSEL_COLOURS: Mapping[Calcium, Colour] = MappingProxyType(
         Calcium.OTHER: (70, 130, 255),
     }
 )
-"""After Okabe and Ito's palette for colour-blind readers, brightened for a dark ground."""
+"""Based on Okabe and Ito's palette for colour-blind readers, brightened for a dark background."""
 
 VESSEL_NAMES: Mapping[Calcium, str] = MappingProxyType(
     {
@@ -25,7 +25,7 @@ VESSEL_NAMES: Mapping[Calcium, str] = MappingProxyType(
         Calcium.LAD: "LAD",
         Calcium.LCX: "LCx",
         Calcium.RCA: "RCA",
-        Calcium.CORONARY: "coronary, vessel not told",
+        Calcium.CORONARY: "coronary, vessel not specified",
         Calcium.OTHER: "other (not counted)",
     }
 )
@@ -36,7 +36,7 @@ FULL_NAMES: Mapping[Calcium, str] = MappingProxyType(
         Calcium.LAD: "Left anterior descending",
         Calcium.LCX: "Left circumflex",
         Calcium.RCA: "Right coronary",
-        Calcium.CORONARY: "Coronary, vessel not told",
+        Calcium.CORONARY: "Coronary, vessel not specified",
         Calcium.OTHER: "Other calcium (not counted)",
     }
 )
@@ -51,4 +51,4 @@ SEGMENT_LABELS: Mapping[Calcium, str] = MappingProxyType(
         Calcium.OTHER: "Non-coronary calcium",
     }
 )
-"""Each is a name that ``labels.SEGMENT_NAMES`` knows."""
+"""Labels of the SEG segments; ``labels.SEGMENT_NAMES`` maps each back to its vessel."""

@@ -1,4 +1,4 @@
-"""What a report says of a result, in plain words; the pages only arrange it."""
+"""The words of a study's report. The HTML page and the PDF only arrange them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,28 +17,41 @@ from ctacal.result import Acquisition, ScoredStudy, StudyResult
 from ctacal.scores import AGATSTON_1990, SCCT_2016, Scores, Tally
 
 TITLE = "Coronary artery calcium"
-SUBTITLE = "on the CT for attenuation correction (CTAC)"
+SUBTITLE = "measured on CT for attenuation correction (CTAC)"
 RESEARCH_ONLY = "Research use only. Not a medical device."
-NOT_GIVEN = "not given"
-"""For what the headers leave empty."""
+NOT_GATED = "Non-gated, low-dose CTAC: not equal to a gated calcium score."
+NOT_GIVEN = "not recorded"
+"""Shown for what the headers leave empty."""
+
+PERCENTILE_TITLE = "Compared with people of the same age and sex"
+UNCERTAINTY_TITLE = "Uncertainty"
+FLAGS_TITLE = "Before you rely on this score"
+SCAN_TITLE = "Scan"
+METHOD_TITLE = "Method"
+MEANING_TITLE = "What the score means"
+INTENDED_USE_TITLE = "Intended use"
+REFUSED_TITLE = "Not scored"
+VESSEL_COLUMNS = ("Vessel", "Agatston", "Volume, mm³", "Mass, mg", "Lesions")
+NOTHING_UNUSUAL = "No warnings."
 
 MESA_RULES = (SCCT_2016, AGATSTON_1990)
-"""The rules that the MESA percentiles hold for: Agatston's thresholds, whatever the slices' weight."""
+"""Scoring rules under which the MESA percentiles hold: Agatston's thresholds, with either slice weight."""
 
-FIVE_WORDS: Mapping[str, str] = MappingProxyType(
+CATEGORY_WORDS: Mapping[str, str] = MappingProxyType(
     {"0": "no calcium", "1-100": "mild", "101-400": "moderate", ">400": "extensive"}
 )
-"""How the four categories are commonly called."""
+"""The usual word for each category."""
 
 INTENDED_USE = (
-    "For research: made by software that no authority has cleared and that was not validated in patients. Do not base "
-    "the care of a patient on it. A physician must look at the pictures; what they show outranks the number."
+    "For research only. No regulatory authority has cleared this software, and it has not been validated in patients. "
+    "Do not base patient care on this report. A physician must review the images; if images and score disagree, "
+    "trust the images."
 )
-WHAT_IT_IS = (
-    "The score was read on a non-gated, low-dose CT that was acquired to correct an emission scan for attenuation. "
-    "Heartbeat, breathing, noise and thick slices blur calcium: small plaques vanish and scores come out lower than on "
-    "a gated calcium scan, or higher where motion doubles a plaque. It does not equal a gated calcium score, and a 0 "
-    "does not exclude calcium."
+MEANING = (
+    "The score was measured on a non-gated, low-dose CT that was acquired for attenuation correction of an emission "
+    "scan. Heartbeat, breathing, noise and thick slices blur calcium. Small plaques can vanish, which makes the score "
+    "lower than on a gated calcium scan; motion can show a plaque twice, which makes it higher. The score does not "
+    "equal a gated calcium score, and a score of 0 does not exclude coronary calcium."
 )
 
 FLAG_TITLES: Mapping[Code, str] = MappingProxyType(
@@ -46,46 +59,46 @@ FLAG_TITLES: Mapping[Code, str] = MappingProxyType(
         Code.INTERNAL_ERROR: "Part of the output is missing",
         Code.OUTPUT_NOT_WRITTEN: "Part of the output is missing",
         Code.NOT_MARKED_CTAC: "Not marked as a CT for attenuation correction",
-        Code.SEVERAL_CANDIDATES: "Several series fit",
-        Code.GATED_CALCIUM_SCAN: "A dedicated calcium scan",
+        Code.SEVERAL_CANDIDATES: "Several series could be scored",
+        Code.GATED_CALCIUM_SCAN: "A dedicated calcium-score scan",
         Code.SLICES_INTERPOLATED: "Missing slices were interpolated",
-        Code.TILT_RESAMPLED: "A gantry tilt was resampled away",
-        Code.DUPLICATES_DROPPED: "Duplicate slices were dropped",
+        Code.TILT_RESAMPLED: "Gantry tilt was removed by resampling",
+        Code.DUPLICATES_DROPPED: "Duplicate slices were left out",
         Code.LOCALIZERS_DROPPED: "Localizer images were left out",
-        Code.SERIES_SPLIT: "The series held several reconstructions",
+        Code.SERIES_SPLIT: "The series contained several reconstructions",
         Code.RESCALE_ASSUMED: "CT values were assumed",
         Code.KVP_NOT_120: "Tube voltage is not 120 kVp",
         Code.THICK_SLICES: "Thick slices",
         Code.HIGH_NOISE: "Noisy scan",
         Code.SHARP_KERNEL: "Sharp reconstruction kernel",
         Code.HEART_CUT_OFF: "Part of the heart lies outside the scan",
-        Code.CONTRAST_SEEN: "Contrast medium seen",
-        Code.METAL_SEEN: "Metal in or beside the heart",
+        Code.CONTRAST_SEEN: "Contrast medium",
+        Code.METAL_SEEN: "Metal in or near the heart",
         Code.MOTION_SEEN: "Motion",
-        Code.NOISE_UNLIKE_TRAINING: "Noise unlike the networks' training scans",
-        Code.KERNEL_UNLIKE_TRAINING: "Kernel unlike the networks' training scans",
-        Code.SLICES_UNLIKE_TRAINING: "Slices unlike the networks' training scans",
-        Code.PIXELS_UNLIKE_TRAINING: "Pixel size unlike the networks' training scans",
-        Code.FIELD_UNLIKE_TRAINING: "Field of view unlike the networks' training scans",
-        Code.BLOOD_UNLIKE_TRAINING: "CT values of blood unlike the networks' training scans",
+        Code.NOISE_UNLIKE_TRAINING: "Noise differs from the training scans",
+        Code.KERNEL_UNLIKE_TRAINING: "Reconstruction kernel differs from the training scans",
+        Code.SLICES_UNLIKE_TRAINING: "Slices differ from the training scans",
+        Code.PIXELS_UNLIKE_TRAINING: "Pixel size differs from the training scans",
+        Code.FIELD_UNLIKE_TRAINING: "Field of view differs from the training scans",
+        Code.BLOOD_UNLIKE_TRAINING: "CT values of blood differ from the training scans",
         Code.SERIES_UNREADABLE: "Some files could not be read",
     }
 )
-"""Each warning in a few words; its message says more."""
+"""Title of each warning; the reason's message follows it."""
 
 Pairs = tuple[tuple[str, str], ...]
 
 
 def pictures_title(result: ScoredStudy) -> str:
-    """What the key slices show."""
-    return "Where the calcium lies" if _shows_calcium(result) else "The heart"
+    """Return the heading above the key slices."""
+    return "Location of the calcium" if _shows_calcium(result) else "The heart"
 
 
 def montage_title(result: ScoredStudy) -> str:
-    """What the montage shows: no more than twenty slices, those that score most."""
-    return (
-        "The slices that score most, head first" if _shows_calcium(result) else "Slices through the heart, head first"
-    )
+    """Return the heading above the montage, which shows the twenty slices that score most."""
+    if _shows_calcium(result):
+        return "Slices with the highest scores, from head to feet"
+    return "Slices through the heart, from head to feet"
 
 
 def _shows_calcium(result: ScoredStudy) -> bool:
@@ -95,7 +108,7 @@ def _shows_calcium(result: ScoredStudy) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class VesselLine:
-    """A line of the table of vessels."""
+    """A row of the table of vessels."""
 
     label: Calcium | None
     """None: the total."""
@@ -107,13 +120,13 @@ class VesselLine:
 
 
 def flag(reason: Reason) -> tuple[str, str]:
-    """A reason as a title and a sentence."""
+    """Return the title and the sentence of a reason."""
     title = FLAG_TITLES.get(reason.code, str(reason.code).replace("_", " ").capitalize())
     return title, reason.message[:1].upper() + reason.message[1:] + "."
 
 
 def number(value: float) -> str:
-    """A score to a whole number; below 10 to a tenth, so that a little is not none.
+    """Return a score as text: a whole number, or one decimal below 10, so that a little calcium is not shown as 0.
 
     >>> number(0.0), number(0.04), number(6.26), number(314.03), number(1234.5)
     ('0', '<0.1', '6.3', '314', '1,234')
@@ -126,7 +139,7 @@ def number(value: float) -> str:
 
 
 def vessel_lines(result: ScoredStudy) -> list[VesselLine]:
-    """The named vessels, what names none where there is some, the total, and other calcium."""
+    """Return the rows for the vessels, for coronary calcium without a vessel if any, the total, and other calcium."""
     scores = result.scores
     lesions = _lesions_by_label(result)
     shown = [
@@ -134,7 +147,7 @@ def vessel_lines(result: ScoredStudy) -> list[VesselLine]:
         for label in Calcium
         if label.is_coronary and (label is not Calcium.CORONARY or scores.agatston.per_vessel[label.name] > 0)
     ]
-    if _names_no_vessel(scores):
+    if _has_no_vessels(scores):
         shown = [Calcium.CORONARY]
     lines = [_vessel_line(result, scores, label, lesions[label.name]) for label in shown]
     counted = sum(count for name, count in lesions.items() if name != Calcium.OTHER.name)
@@ -144,8 +157,8 @@ def vessel_lines(result: ScoredStudy) -> list[VesselLine]:
     return [*lines, total, _vessel_line(result, scores, Calcium.OTHER, lesions[Calcium.OTHER.name])]
 
 
-def _names_no_vessel(scores: Scores) -> bool:
-    """Whether all coronary calcium there is has no vessel: then lines of 0 for the vessels would be untrue."""
+def _has_no_vessels(scores: Scores) -> bool:
+    """Whether no coronary calcium is assigned to a vessel: rows of 0 for the vessels would then be wrong."""
     return scores.agatston.total > 0 and scores.agatston.per_vessel[Calcium.CORONARY.name] == scores.agatston.total
 
 
@@ -155,12 +168,12 @@ def _lesions_by_label(result: ScoredStudy) -> Counter[str]:
 
 def _vessel_line(result: ScoredStudy, scores: Scores, label: Calcium, lesions: int) -> VesselLine:
     agatston, volume = _of(scores.agatston, label), _of(scores.volume_mm3, label)
-    told = "–" if label is Calcium.OTHER else number(agatston)
-    return VesselLine(label, FULL_NAMES[label], told, number(volume), _mass(result, label), str(lesions))
+    shown = "–" if label is Calcium.OTHER else number(agatston)
+    return VesselLine(label, FULL_NAMES[label], shown, number(volume), _mass(result, label), str(lesions))
 
 
 def _mass(result: ScoredStudy, label: Calcium | None) -> str:
-    """By calibration if a factor was given, else as the predictor estimates it; of a vessel, or (None) of all."""
+    """Return the mass of a vessel, or in total (None): by the calibration factor if given, else by the predictor."""
     if result.scores.mass_mg:
         return number(_of(result.scores.mass_mg, label) if label else result.scores.mass_mg.total)
     estimated = _estimated_mass_mg(result)
@@ -174,12 +187,12 @@ def _estimated_mass_mg(result: ScoredStudy) -> Mapping[str, float]:
 
 
 def mass_note(result: ScoredStudy) -> str:
-    """Where the masses come from."""
+    """Return how the masses were obtained."""
     if result.scores.mass_mg:
-        return "Mass by the calibration factor given."
+        return "Mass from the calibration factor given."
     if _estimated_mass_mg(result):
-        return "Mass estimated from what calcium adds to each voxel; noise adds to it too."
-    return "No mass without a calibration factor."
+        return "Mass estimated from the CT value that calcium adds to each voxel; noise increases it."
+    return "Mass needs a calibration factor; none was given."
 
 
 def _of(tally: Tally, label: Calcium) -> float:
@@ -187,11 +200,11 @@ def _of(tally: Tally, label: Calcium) -> float:
 
 
 def percentile_lines(result: ScoredStudy, subject: Subject) -> tuple[str, ...]:
-    """Where the score lies among people of the same age and sex, or why there is no percentile; then the caveat."""
+    """Return the MESA percentile and its limits, or why there is none."""
     agatston = result.scores.agatston.total
     if not any(result.rule.scores_like(rule) for rule in MESA_RULES):
         names = " and ".join(rule.name for rule in MESA_RULES)
-        return (f"No percentile: the MESA reference holds for the rules {names}, not for {result.rule.name}.",)
+        return (f"No percentile: the MESA reference is valid for the rules {names}, not for {result.rule.name}.",)
     try:
         reference = mesa_reference(agatston, subject.sex, subject.age_years)
     except ValueError as problem:
@@ -201,49 +214,49 @@ def percentile_lines(result: ScoredStudy, subject: Subject) -> tuple[str, ...]:
     else:
         place = f"{reference.overall} percentile of {reference.people} in MESA".capitalize().replace("mesa", "MESA")
         by_group = "; ".join(f"{group} {band}" for group, band in reference.by_group.items())
-        place += f" (by MESA's groups: {by_group})."
+        place += f" (by MESA group: {by_group})."
     return (
         place,
-        "The reference was derived on gated CT, in people without known heart disease; a non-gated, low-dose scan "
-        "tends to score lower. DICOM headers do not give race or ethnicity, so all four groups of MESA are shown. "
+        "The reference was measured on gated CT in people without known heart disease; a non-gated, low-dose scan "
+        "tends to score lower. DICOM headers do not record race or ethnicity, so all four MESA groups are shown. "
         f"{SOURCE}.",
     )
 
 
 def _place_of_zero(shares: Sequence[int], people: str) -> str:
-    """Score 0 has no percentile of its own: say how many share it."""
+    """Return how many people share a score of 0, which has no percentile of its own."""
     if min(shares) == 0:
-        return f"Score 0: in some of MESA's groups fewer than a quarter of {people} had no calcium."
-    return f"Score 0: in each of MESA's groups at least {min(shares)} % of {people} had no calcium either."
+        return f"Score 0: in at least one MESA group, fewer than 25 % of {people} had no calcium."
+    return f"Score 0: in every MESA group, at least {min(shares)} % of {people} also had no calcium."
 
 
 def probabilities(result: ScoredStudy) -> list[tuple[str, float]]:
-    """The predictor's probability of each category; empty if it gives none under this rule."""
+    """Return the predictor's probability of each category; empty if it gives none under this rule."""
     known = result.uncertainty.category_probabilities if result.uncertainty else None
     return list(zip(CATEGORIES, known, strict=True)) if known else []
 
 
 def probabilities_title(result: ScoredStudy) -> str:
-    """What stands above the probabilities."""
+    """Return the line above the probabilities."""
     return f"Probability of each category on this scan ({_calibrated_rule(result)}):"
 
 
 def uncertainty_lines(result: ScoredStudy) -> list[str]:
-    """Interval and gated equivalent, or why there are none."""
+    """Return the interval and the gated equivalent, or why there are none."""
     uncertainty, lines = result.uncertainty, []
     if uncertainty is None:
-        return ["No uncertainty is estimated for this score."]
+        return ["No uncertainty was estimated for this score."]
     if interval := uncertainty.interval:
         low, high = number(interval.low), number(interval.high)
         lines.append(f"{interval.coverage:.0%} interval of the score on this scan: {low} to {high}.")
     if uncertainty.gated_equivalent_agatston is not None:
         lines.append(
-            f"A gated scan would score about {number(uncertainty.gated_equivalent_agatston)} "
-            f"({_calibrated_rule(result)}), estimated from the mass of calcium, and no less than this scan; a rough "
-            "estimate, made on simulated scans."
+            f"Estimated score on a gated scan: about {number(uncertainty.gated_equivalent_agatston)} "
+            f"({_calibrated_rule(result)}). This is a rough estimate from the mass of calcium, derived from simulated "
+            "scans; it is never below the score of this scan."
         )
     if not lines and not uncertainty.category_probabilities:
-        return [_why_not_sure(result, uncertainty)]
+        return [_why_no_uncertainty(result, uncertainty)]
     return lines
 
 
@@ -252,9 +265,9 @@ def _calibrated_rule(result: ScoredStudy) -> str:
     return f"rule {(rule or result.rule).name}"
 
 
-def _why_not_sure(result: ScoredStudy, uncertainty: Uncertainty) -> str:
+def _why_no_uncertainty(result: ScoredStudy, uncertainty: Uncertainty) -> str:
     if uncertainty.rule is None or uncertainty.rule.scores_like(result.rule):
-        return "No uncertainty is estimated for this score."
+        return "No uncertainty was estimated for this score."
     return (
         f"Probabilities and the gated equivalent were calibrated under the rule {uncertainty.rule.name} and are not "
         f"given under {result.rule.name}."
@@ -262,7 +275,7 @@ def _why_not_sure(result: ScoredStudy, uncertainty: Uncertainty) -> str:
 
 
 def acquisition(result: ScoredStudy) -> Pairs:
-    """How the scan was made, from its headers."""
+    """Return how the scan was acquired, from its headers."""
     scan, chosen = result.chosen.acquisition, result.chosen
     spacing_mm = scan.pixel_spacing_mm
     rows = (
@@ -275,7 +288,7 @@ def acquisition(result: ScoredStudy) -> Pairs:
         ("Slice thickness", _with_unit(scan.slice_thickness_mm, "mm")),
         ("Pixels", f"{spacing_mm[1]:.2f} x {spacing_mm[0]:.2f} mm" if spacing_mm else ""),
         ("Noise in the heart", _with_unit(result.noise_sd_hu, "HU (SD)")),
-        ("Chosen because", chosen.why or ""),
+        ("Why this series", chosen.why or ""),
     )
     return tuple((name, value or NOT_GIVEN) for name, value in rows)
 
@@ -289,10 +302,10 @@ def _with_unit(value: float | None, unit: str) -> str:
 
 
 def method(result: ScoredStudy) -> Pairs:
-    """What found the calcium, and the rule that scored it."""
+    """Return the scoring rule, and the model that found the calcium."""
     model, rule = result.model, result.rule
     steps = ", ".join(f"{step:g}" for step in rule.density_steps_hu)
-    threshold = f"{rule.threshold_hu:g} HU; density steps {steps} HU; lesions of at least {rule.min_area_mm2:g} mm²"
+    threshold = f"{rule.threshold_hu:g} HU; density steps at {steps} HU; smallest lesion {rule.min_area_mm2:g} mm²"
     return (
         ("Scoring rule", f"{rule.name}: {rule.source}"),
         ("Threshold", threshold),
@@ -304,12 +317,12 @@ def method(result: ScoredStudy) -> Pairs:
 
 
 _FINDERS: Mapping[str, str] = MappingProxyType(
-    {"threshold": "a threshold, no network", "labels": "a label file, drawn or edited by a reader"}
+    {"threshold": "a threshold alone, without a network", "labels": "a label file, drawn or edited by a reader"}
 )
 
 
 def facts(result: StudyResult, subject: Subject) -> Pairs:
-    """What stands at the head of a page."""
+    """Return the facts at the top of the report; empty ones are left out."""
     scanner = _scanner(result.chosen.acquisition) if result.chosen else ""
     rows = (
         ("Patient", subject.name),
@@ -323,8 +336,18 @@ def facts(result: StudyResult, subject: Subject) -> Pairs:
     return tuple((name, value) for name, value in rows if value)
 
 
+def document_title(subject: Subject) -> str:
+    """Return the title of the document."""
+    return f"{TITLE} {subject.study_date}".strip()
+
+
+def footer(result: StudyResult) -> str:
+    """Return the line at the foot of each page."""
+    return f"ctacal {__version__} · study {result.study_uid} · {RESEARCH_ONLY}"
+
+
 def percent(share: float) -> str:
-    """A probability in whole percent, never 0 or 100 where it is neither.
+    """Return a probability in whole percent; only exact 0 and 1 are shown as 0 and 100.
 
     >>> percent(0.42), percent(0.001), percent(0.999)
     ('42 %', '<1 %', '>99 %')
