@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from ctacal.cli.demo import SAMPLES
 from ctacal.dicom.choose import Choice, choose_series
 from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.series import read_studies
 from ctacal.dicom.volume import read_volume
 from ctacal.errors import Code
+from ctacal.jobs.installation import SAMPLES
 from ctacal.scores import named_rule, score_label_map
 from tests import places
 

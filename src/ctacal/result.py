@@ -104,6 +104,10 @@ class ScoredStudy:
     figures: ScanFigures | None
     timing_s: Mapping[str, float]
     scan: Scan
+    input_digest: str | None = None
+    """Digest of the study's files, if a job made it (``jobs.resume``)."""
+    settings_digest: str | None = None
+    """Digest of model, rule and options, if a job made it."""
 
     @property
     def status(self) -> Status:
@@ -123,6 +127,10 @@ class RefusedStudy:
     """None if no series could be chosen."""
     rule: ScoringRule
     timing_s: Mapping[str, float] = field(default_factory=dict)
+    input_digest: str | None = None
+    """As in ``ScoredStudy``."""
+    settings_digest: str | None = None
+    """As in ``ScoredStudy``."""
 
     @property
     def status(self) -> Status:

@@ -34,6 +34,8 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         "study": _study_json(result),
         "rule": result.rule.to_json(),
         **scores,
+        "input_digest": result.input_digest,
+        "settings_digest": result.settings_digest,
         "timing_s": {stage: round(seconds, 4) for stage, seconds in result.timing_s.items()},
         "software": {"ctacal": __version__, "python": platform.python_version(), "numpy": np.__version__},
     }

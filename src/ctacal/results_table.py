@@ -80,6 +80,15 @@ def write_results_csv(path: Path, rows: Iterable[Row]) -> None:
     write_table(path, COLUMNS, rows)
 
 
+def append_results_csv(path: Path, row: Row, *, first: bool = False) -> None:
+    """Add a row to the table, in one write; ``first`` begins a new table."""
+    if first:
+        write_results_csv(path, [row])
+        return
+    with path.open("a", encoding="utf-8", newline="") as file:
+        file.write(_csv_text(COLUMNS, [row], header=False))
+
+
 def write_skipped_csv(path: Path, skipped: Iterable[SkippedFile]) -> None:
     """Write the list of files that claim to be DICOM or an archive and could not be read."""
     rows = ({"file": file.name, "code": str(file.reason.code), "reason": file.reason.message} for file in skipped)
@@ -88,11 +97,16 @@ def write_skipped_csv(path: Path, skipped: Iterable[SkippedFile]) -> None:
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write a CSV table whole or not at all, as ``write_results_csv``."""
+    write_text(path, _csv_text(columns, rows))
+
+
+def _csv_text(columns: Sequence[str], rows: Iterable[Row], *, header: bool = True) -> str:
     table = io.StringIO()
     writer = csv.DictWriter(table, columns, lineterminator="\n")
-    writer.writeheader()
+    if header:
+        writer.writeheader()
     writer.writerows({name: _cell(row.get(name)) for name in columns} for row in rows)
-    write_text(path, table.getvalue())
+    return table.getvalue()
 
 
 def _cell(value: Any) -> Any:

@@ -131,10 +131,14 @@ def predict_from_file(path: Path) -> Predictor:
     """A predictor that answers with the label map of a file (NIfTI or DICOM SEG), for a study drawn by a reader."""
 
     def predict(volume: Volume, _: ScoringRule) -> Prediction:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return Prediction(read_label_map(path, volume), ModelInfo("labels", path.name, digest))
+        return Prediction(read_label_map(path, volume), label_file_info(path))
 
     return predict
+
+
+def label_file_info(path: Path) -> ModelInfo:
+    """The identity of a label file: its name and the digest of its content."""
+    return ModelInfo("labels", path.name, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def model_without_file(name: str) -> ModelInfo:

@@ -85,7 +85,7 @@ def test_resume_scores_again_with_other_weights(model: Path, tmp_path: Path, mon
 def test_a_runtime_that_is_not_there(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ctacal.cli.score.find_spec", lambda name: None if name == "openvino" else name)
+    monkeypatch.setattr("ctacal.jobs.finders.find_spec", lambda name: None if name == "openvino" else name)
     arguments = ("score", SAMPLE, "-o", tmp_path, "--model", model, "--runtime", "openvino")
     assert run(*arguments, monkeypatch=monkeypatch) == 2
     assert "pip install openvino" in capsys.readouterr().err

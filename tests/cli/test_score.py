@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctacal.cli.demo import SAMPLES
+from ctacal.jobs.installation import SAMPLES
 from tests import places
 from tests.commands import LABELS, SAMPLE, results, run, table
 from tests.dicom.segmentations import seg, segment

@@ -1,17 +1,14 @@
 """``ctacal demo``: the main job on the samples that ship with the package."""
 
 import json
-from importlib.resources import as_file, files
+from importlib.resources import as_file
 from pathlib import Path
 
 import typer
 
 from ctacal.cli import score
-
-SAMPLES = ("thorax_phantom", "simulated_ctac")
-"""A drawn phantom, and a CTAC simulated from physics; benchmarks/make_sample.py makes both."""
-
-FOLDER = files("ctacal").joinpath("sample")
+from ctacal.jobs.finders import ships_weights
+from ctacal.jobs.installation import SAMPLE_FOLDER, SAMPLES
 
 WAYS = {
     "true-labels": "the true labels, scored (ctacal score --labels)",
@@ -21,7 +18,7 @@ WAYS = {
 
 
 def run(out: Path) -> int:
-    """Score each sample by its true labels, the networks where they ship, the baseline; returns the exit status."""
+    """Score each sample by its true labels, by the networks if they ship, by the baseline; returns the exit status."""
     statuses = [_score_sample(name, out / name) for name in SAMPLES]
     typer.echo("")
     for made in sorted(out.rglob("*")):
@@ -31,11 +28,14 @@ def run(out: Path) -> int:
 
 
 def _score_sample(name: str, out: Path) -> int:
-    truth = json.loads(FOLDER.joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    truth = json.loads(SAMPLE_FOLDER.joinpath(f"{name}.json").read_text(encoding="utf-8"))
     typer.echo(f"\n{name}: {truth['statement']}")
     typer.echo(f"True label map: Agatston {truth['agatston']['total']:.1f} ({truth['category']})")
-    ships = score.ships_weights()
-    with as_file(FOLDER.joinpath(truth["scan"])) as study, as_file(FOLDER.joinpath(truth["labels"])) as labels:
+    ships = ships_weights()
+    with (
+        as_file(SAMPLE_FOLDER.joinpath(truth["scan"])) as study,
+        as_file(SAMPLE_FOLDER.joinpath(truth["labels"])) as labels,
+    ):
         return max(_score(study, labels, way, out / way) for way in WAYS if ships or way != "networks")
 
 

@@ -29,7 +29,7 @@ SERIES_NUMBERS = {"seg": 7001, "sr": 7002, "dicompdf": 7003, "sc": 7004, "labelm
 """High, so that the objects are listed below the scanner's own series."""
 
 
-_NOT_IDENTIFYING = ("timing_s", "software", "uncertainty_rule")
+_NOT_IDENTIFYING = ("timing_s", "software", "uncertainty_rule", "input_digest", "settings_digest")
 """Parts of result.json that belong to the run, or follow from the model's digest."""
 
 _FIRST_SCHEMA = "1.0"

@@ -201,6 +201,12 @@ def known_writers(asked: str) -> tuple[str, ...]:
     return names
 
 
+def are_written(folder: Path, writers: Iterable[str], *, scored: bool) -> bool:
+    """Whether every file of these kinds lies there already."""
+    kinds = [WRITERS[name] for name in writers if scored or isinstance(WRITERS[name], AnyWriter)]
+    return all((folder / name).is_file() for kind in kinds for name in kind.files)
+
+
 def write_outputs(
     result: StudyResult,
     folder: Path,

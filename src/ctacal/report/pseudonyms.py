@@ -71,6 +71,10 @@ class Pseudonymiser:
         """
         return f"P-{self._digest('patient', original)[:12].upper()}" if original else ""
 
+    def digest(self, original: str) -> str:
+        """A digest that only the key's owner can compare with the original."""
+        return self._digest("digest", original)
+
     def file(self, original: str) -> str:
         """What to call a file whose name may tell a person."""
         return f"file-{self._digest('file', original)[:12]}"

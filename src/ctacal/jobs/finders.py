@@ -1,0 +1,55 @@
+"""What finds the calcium in a job: the networks, the baseline without training, or a reader's label file."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from ctacal.dicom.seg import referenced_series_uid
+from ctacal.errors import UsageError
+from ctacal.prediction import ModelInfo, Predictor
+from ctacal.study import label_file_info, model_without_file, predict_from_file, predict_threshold
+
+Runtime = Literal["onnxruntime", "openvino"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Finder:
+    """A predictor and its identity."""
+
+    predict: Predictor
+    model: ModelInfo
+    series_uid: str | None = None
+    """The series that a reader's DICOM SEG was drawn on; None if any series will do."""
+
+
+def networks(folder: Path | None = None, runtime: Runtime = "onnxruntime") -> Finder:
+    """Return the networks of a model folder, by default the model that ships with ctacal.
+
+    Raises ``UsageError`` if the runtime is not installed or the folder holds no model.
+    """
+    if find_spec(runtime) is None:
+        raise UsageError(f"--runtime {runtime} is not installed: pip install {runtime}")
+    from ctacal.nn.predict import WEIGHTS, load_model
+
+    model = load_model(folder or WEIGHTS, runtime=runtime)
+    return Finder(model, model.info)
+
+
+def baseline() -> Finder:
+    """Return the baseline without training (``ctacal.threshold``)."""
+    return Finder(predict_threshold, model_without_file("threshold"))
+
+
+def reader_labels(path: Path) -> Finder:
+    """Return a reader's label file (NIfTI or DICOM SEG). Raises ``UsageError`` if there is no such file."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such label file")
+    return Finder(predict_from_file(path), label_file_info(path), referenced_series_uid(path))
+
+
+def ships_weights() -> bool:
+    """Whether this installation holds a model."""
+    from ctacal.nn.predict import WEIGHTS
+
+    return (WEIGHTS / "model.json").is_file()

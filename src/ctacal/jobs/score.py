@@ -1,0 +1,254 @@
+"""Score studies and leave their files: what the command, the node, the page and the batch have in common."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ctacal import __version__
+from ctacal.atomic import sweep
+from ctacal.dicom.choose import Candidate, candidates
+from ctacal.dicom.series import Intake, Study
+from ctacal.dicom.source import SkippedFile
+from ctacal.errors import UsageError
+from ctacal.jobs.finders import Finder
+from ctacal.jobs.resume import earlier_result, input_digest, settings_digest
+from ctacal.progress import Progress, no_progress
+from ctacal.report.index_page import PAGE, write_index
+from ctacal.report.outputs import DEFAULT_WRITERS, are_written, write_outputs
+from ctacal.report.pseudonyms import Pseudonymiser
+from ctacal.result_json import SCHEMA_VERSION, result_json
+from ctacal.results_table import (
+    Row,
+    append_results_csv,
+    result_row,
+    write_results_csv,
+    write_skipped_csv,
+)
+from ctacal.scores import SCCT_2016, ScoringRule
+from ctacal.study import folder_name, score_study
+
+BEST, EACH = "best", "each"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What is accepted of a scan, with a warning, that is refused otherwise."""
+
+    fill_gaps: bool = False
+    """Single missing slices are interpolated."""
+    untilt: bool = False
+    """A gantry tilt is resampled away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privacy:
+    """Who is named in the outputs. Raises ``UsageError`` if both are asked for."""
+
+    phi: bool = False
+    """The pages name the patient."""
+    pseudonymiser: Pseudonymiser | None = None
+    """Replaces every identifier."""
+
+    def __post_init__(self) -> None:
+        if self.phi and self.pseudonymiser:
+            raise UsageError("--phi names the patient and --pseudonymise does not; use one of them")
+
+    @property
+    def uid(self) -> Callable[[str], str]:
+        """Returns the UID under which an original one appears."""
+        return self.pseudonymiser.uid if self.pseudonymiser else str
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class ScoreJob:
+    """How studies are scored, and what is left of each."""
+
+    finder: Finder
+    rule: ScoringRule = SCCT_2016
+    outputs: tuple[str, ...] = DEFAULT_WRITERS
+    """Kinds of ``report.outputs.WRITERS``."""
+    privacy: Privacy = field(default_factory=Privacy)
+    limits: Limits = field(default_factory=Limits)
+    series: str = BEST
+    """``best`` (the likeliest CTAC), ``each`` that fits, or a SeriesInstanceUID."""
+    mass_calibration: float | None = None
+    """mg of hydroxyapatite per cm3 and HU."""
+    resume: bool = False
+    """Keep results that are there already, if input, model, rule and options are the same."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Task:
+    """One series to score."""
+
+    study: Study
+    series_uid: str | None = None
+    """None: the study's likeliest CTAC."""
+    ranked: tuple[Candidate, ...] | None = None
+    """The study's candidates, if they are known already."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Outcome:
+    """What became of one task."""
+
+    content: dict[str, Any]
+    """Of result.json."""
+    folder: str
+    """Of its files, relative to the folder of the run."""
+
+    @property
+    def row(self) -> Row:
+        """Its row in results.csv."""
+        return result_row(self.content, self.folder)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ScoreRun:
+    """What became of all studies of an intake."""
+
+    rows: tuple[Row, ...]
+    skipped: tuple[SkippedFile, ...]
+    """Files that could not be read, without their names if results are pseudonymised."""
+    files: int
+    """How many files were looked at."""
+
+    @property
+    def refused(self) -> int:
+        """How many rows have no score."""
+        return sum(row["status"] == "refused" for row in self.rows)
+
+
+def tasks_of(study: Study, job: ScoreJob) -> list[Task]:
+    """The series of a study that the job scores; candidates are ranked once."""
+    if job.series == BEST:
+        return [Task(study, job.finder.series_uid)]
+    if job.series != EACH:
+        return [Task(study, job.series)]
+    ranked = candidates(study, fill_gaps=job.limits.fill_gaps, untilt=job.limits.untilt)
+    fit = dict.fromkeys(candidate.series.uid for candidate in ranked if candidate.unfit is None)
+    return [Task(study, uid, ranked) for uid in fit or (None,)]
+
+
+def score_and_write(task: Task, out: Path, job: ScoreJob) -> Outcome:
+    """Score one series and write its files to a folder under ``out``, or keep those that are there.
+
+    Never raises for what is wrong with the study. Raises ``OSError`` if the disk fails.
+    """
+    folder = out / _folder_of(task, job)
+    settings = settings_digest(_settings(task, job))
+    with ThreadPoolExecutor(1) as beside:  # hashing takes a core for some hundredths of a second, and no Python lock
+        digest = beside.submit(_input_digest, task.study, job)
+        if job.resume:
+            earlier = earlier_result(folder, {"input_digest": digest.result(), "settings_digest": settings})
+            if earlier and are_written(folder, job.outputs, scored=earlier["status"] != "refused"):
+                return Outcome(earlier, str(folder.relative_to(out)))
+        result = score_study(
+            task.study,
+            job.finder.predict,
+            rule=job.rule,
+            series_uid=task.series_uid,
+            mass_calibration=job.mass_calibration,
+            fill_gaps=job.limits.fill_gaps,
+            untilt=job.limits.untilt,
+            ranked=task.ranked,
+        )
+        result = replace(result, input_digest=digest.result(), settings_digest=settings)
+    if job.privacy.pseudonymiser:
+        result = job.privacy.pseudonymiser.result(result, task.study)
+    written = write_outputs(result, folder, job.outputs, phi=job.privacy.phi, pseudonymiser=job.privacy.pseudonymiser)
+    return Outcome(result_json(written), str(folder.relative_to(out)))
+
+
+def score_intake(
+    intake: Intake,
+    out: Path,
+    job: ScoreJob,
+    *,
+    on_outcome: Callable[[Outcome], object] = lambda _: None,
+    progress: Progress = no_progress,
+) -> ScoreRun:
+    """Score every study of ``intake``; ``out`` gets a folder per study, results.csv, index.html and skipped.csv.
+
+    The table grows study by study, so that a cut loses no row; at the end it is written anew, in order. Raises
+    ``UsageError`` if a reader's labels meet more than one series.
+    """
+    tasks = [task for study in intake.studies for task in tasks_of(study, job)]
+    if job.finder.model.name == "labels" and len(tasks) > 1:
+        raise UsageError(f"--labels scores one series, but {len(tasks)} were found; give one study (or --series UID)")
+    out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
+    rows: list[Row] = []
+    try:
+        for outcome in _outcomes(tasks, out, job, progress):
+            rows.append(outcome.row)
+            append_results_csv(out / RESULTS, outcome.row, first=len(rows) == 1)
+            on_outcome(outcome)
+    finally:
+        _finish(out, rows, job)
+    skipped = _write_skipped(out, intake, job)
+    return ScoreRun(tuple(rows), skipped, intake.files)
+
+
+RESULTS, SKIPPED = "results.csv", "skipped.csv"
+
+
+def rebuilt_rows(out: Path) -> list[Row]:
+    """The rows of results.csv, from the result.json files that lie under ``out``, in the order of their folders."""
+    rows = []
+    for file in sorted(out.rglob("result.json")):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        rows.append(result_row(content, str(file.parent.relative_to(out))))
+    return rows
+
+
+def _outcomes(tasks: Sequence[Task], out: Path, job: ScoreJob, progress: Progress) -> Iterator[Outcome]:
+    for done, task in enumerate(tasks, 1):
+        yield score_and_write(task, out, job)
+        progress(done, len(tasks))
+
+
+def _finish(out: Path, rows: Sequence[Row], job: ScoreJob) -> None:
+    write_results_csv(out / RESULTS, rows)
+    (out / PAGE).unlink(missing_ok=True)  # of an earlier run
+    if "html" in job.outputs:
+        write_index(out, rows)
+
+
+def _write_skipped(out: Path, intake: Intake, job: ScoreJob) -> tuple[SkippedFile, ...]:
+    pseudonymiser = job.privacy.pseudonymiser
+    skipped = tuple(pseudonymiser.skipped(intake.skipped)) if pseudonymiser else intake.skipped
+    (out / SKIPPED).unlink(missing_ok=True)  # of an earlier run
+    if skipped:
+        write_skipped_csv(out / SKIPPED, skipped)
+    return skipped
+
+
+def _folder_of(task: Task, job: ScoreJob) -> Path:
+    folder = Path(folder_name(job.privacy.uid(task.study.uid)))
+    if job.series == EACH and task.series_uid:
+        folder /= folder_name(job.privacy.uid(task.series_uid))
+    return folder
+
+
+def _input_digest(study: Study, job: ScoreJob) -> str | None:
+    """Keyed if results are pseudonymised, so that nobody finds the study by the digest of its files."""
+    digest = input_digest(study)
+    return job.privacy.pseudonymiser.digest(digest) if digest and job.privacy.pseudonymiser else digest
+
+
+def _settings(task: Task, job: ScoreJob) -> dict[str, Any]:
+    pseudonymiser = job.privacy.pseudonymiser
+    return {
+        "software": [__version__, SCHEMA_VERSION],
+        "model": asdict(job.finder.model),
+        "rule": job.rule.to_json(),
+        "mass_calibration": job.mass_calibration,
+        "limits": asdict(job.limits),
+        "series": task.series_uid,
+        "phi": job.privacy.phi,
+        "pseudonyms": pseudonymiser.digest("settings") if pseudonymiser else None,
+    }
