@@ -83,7 +83,7 @@ def test_what_cannot_be_trained_is_one_line_and_status_2(
 def test_without_torch_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ctacal.cli.train.find_spec", lambda name: None if name == "torch" else name)
+    monkeypatch.setattr("ctacal.jobs.train.find_spec", lambda name: None if name == "torch" else name)
     assert run("train", tmp_path / "recipe.toml", monkeypatch=monkeypatch) == 2
     assert "needs torch: pip install 'ctacal[train]'" in capsys.readouterr().err
 

@@ -96,7 +96,7 @@ def test_the_commands_defaults_are_those_of_the_library(tmp_path: Path, monkeypa
         plans.append(plan)
         raise UsageError("far enough")
 
-    monkeypatch.setattr("ctacal.nn.finetune.finetune", noted)
+    monkeypatch.setattr("ctacal.jobs.finetune.finetune", noted)
     assert run("finetune", "a", "-o", tmp_path, "--model", "b", "--no-guard", monkeypatch=monkeypatch) == 2
     assert plans == [Plan(model=Path("b"), sources=[Path("a")], guard=())]
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -211,3 +213,73 @@ def test_a_kernel_that_enhances_edges_is_looked_at_through_a_blur() -> None:
     for name, value in (("noise_grain_mm", 0.8), ("noise_sd_hu", 15.0), ("noise_grain_mm", None)):
         like: ScanFigures = replace(figures, **{name: value})
         assert as_soft_kernel(volume, like) is volume
+
+
+SPACINGS = [(3.0, 1.0, 1.0), (5.0, 1.95, 1.95), (1.25, 1.4, 1.1), (2.5, 0.7, 0.7)]
+
+
+@pytest.mark.parametrize("spacing_mm", SPACINGS)
+def test_labels_come_back_on_the_scan(spacing_mm: tuple[float, float, float]) -> None:
+    """A lesion on each side of the heart, one in the lung: exactly the bright voxels of the first two are labelled."""
+    volume, _ = ball(spacing_mm)
+    slices, rows, columns = volume.hu.shape
+    reach = round(20 / spacing_mm[2])
+    left, right = columns // 2 + reach, columns // 2 - reach
+    for column in (left, right, 3):
+        volume.hu[slices // 2 : slices // 2 + 2, rows // 2 : rows // 2 + 3, column : column + 3] = 300
+    volume.hu[slices // 2, rows // 2, left] = 129
+    prediction = by_hand()(volume, SCCT_2016)
+    expected = np.zeros(volume.hu.shape, np.uint8)
+    expected[volume.hu >= 130] = Calcium.RCA
+    expected[:, :, columns // 2 :] *= 0
+    expected[(volume.hu >= 130) & (np.arange(columns) >= columns // 2)] = Calcium.LAD
+    expected[:, :, :8] = 0
+    np.testing.assert_array_equal(prediction.labels.labels, expected)
+    assert prediction.heart is not None
+    assert prediction.uncertainty is not None
+    assert prediction.uncertainty.coronary_certainty == pytest.approx(0.9)
+    excess = (17 * (300 - 40) + (129 - 40)) * np.prod(spacing_mm) / 1000
+    assert prediction.uncertainty.excess_mass_mg["LAD"] == pytest.approx(excess / 1.28, rel=0.25)  # resampled
+
+
+def test_nothing_bright_needs_no_second_network() -> None:
+    def never(_: Floats32) -> list[Floats32]:
+        raise AssertionError
+
+    volume, _ = ball((3.0, 1.0, 1.0))
+    prediction = by_hand(never)(volume, SCCT_2016)
+    assert not prediction.labels.labels.any()
+    assert prediction.uncertainty is None
+
+
+def test_probabilities_are_interpolated_between_pixels() -> None:
+    """Class borders fall where the network's probabilities cross, not on its pixels: LAD begins at -0.3 mm."""
+
+    def sloping(x: Floats32) -> list[Floats32]:
+        to_left_mm = x[:, 5] * 60.0
+        probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
+        probability[:, 2] = np.clip(0.5 + (to_left_mm + 0.3) / 200, 0, 1)
+        probability[:, 4] = 1 - probability[:, 2]
+        return [probability, np.ones((len(x), 4), np.float32)]
+
+    volume, _ = ball((3.0, 0.4, 0.4), (120.0, 120.0, 120.0))
+    middle = tuple(n // 2 for n in volume.hu.shape)
+    volume.hu[middle[0], middle[1], middle[2] - 20 : middle[2] + 20] = 300
+    labels = by_hand(sloping)(volume, SCCT_2016).labels.labels[middle[0], middle[1]]
+    first_left = int(np.flatnonzero(labels == Calcium.LAD)[0])
+    assert (labels[first_left : middle[2] + 20] == Calcium.LAD).all()
+    assert (labels[middle[2] - 20 : first_left] == Calcium.RCA).all()
+    assert abs((first_left - (volume.hu.shape[2] - 1) / 2) * 0.4 + 0.3) < 1.0
+
+
+def test_prediction_imports_no_torch() -> None:
+    code = "import sys; import ctacal.nn.predict; assert not {'torch', 'onnx', 'scipy.ndimage'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_model(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no model"):
+        load_model(tmp_path)
+    (tmp_path / "model.json").write_text('{"format": 2}')
+    with pytest.raises(UsageError, match="another format"):
+        load_model(tmp_path)

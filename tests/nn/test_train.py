@@ -52,6 +52,7 @@ def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> 
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_learns_two_vessels_by_their_place(trained: Path) -> None:
     """Blobs that look alike: LAD, RCA and other calcium differ by where they lie, noise by its size."""
     rows = log_of(trained)
@@ -168,6 +169,7 @@ def test_fine_tuning_begins_with_a_validation_of_what_was_known(tmp_path: Path) 
         fit(replace(plan, network=replace(TINY, lstm_channels=5)), toys(), toys(), tmp_path / "third", initial=start)
 
 
+@pytest.mark.slow
 def test_what_fine_tuning_makes_worse_is_not_the_best(trained: Path, tmp_path: Path) -> None:
     start = trained / "best.pt"
     plan = recipe(steps=4, sequences=1, learning_rate=10.0, warm_up_steps=0)

@@ -1,20 +1,16 @@
-"""``ctacal train``: a network by its recipe, with a progress bar; Ctrl-C leaves a run that can be resumed."""
+"""``ctacal train``: a network by its recipe, with a progress bar; Ctrl-C leaves a run that can be continued."""
 
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 
 import typer
 
-from ctacal.errors import UsageError
-from ctacal.nn.config import read_recipe
-
-NEEDED = ("torch", "onnx", "onnxscript")
+from ctacal.jobs.train import require_training, run_training, training_job
 
 STOPPED = 130
 """Exit status of a command that was stopped: 128 + SIGINT."""
@@ -25,70 +21,68 @@ Report = Callable[[int, Mapping[str, float]], object]
 def run(recipe: Path, out: Path | None) -> int:
     """Train; returns the exit status: 0 trained, 130 stopped."""
     require_training()
-    plan = read_recipe(recipe)
-    folder = out or Path("runs") / plan.name
-    from ctacal.nn.train import Stopped, train
+    job = training_job(recipe, out)
+    from ctacal.nn.train import Stopped  # torch takes seconds
 
     try:
-        with reporting(plan.name, plan.train.steps) as report:
-            best = train(recipe, folder, report=report)
+        with reporting(job.recipe.name, job.recipe.train.steps) as report:
+            best = run_training(job, report=report)
     except Stopped:
-        typer.echo(f"stopped; the same command goes on from {folder / 'last.pt'}", err=True)
+        print_stopped(job.out)
         return STOPPED
     if is_first_process():
         typer.echo(best)
     return 0
 
 
-def require_training() -> None:
-    """Raise ``UsageError`` where torch or what exports its networks is not installed."""
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise UsageError(f"training needs {', '.join(missing)}: pip install 'ctacal[train]'")
+def print_stopped(out: Path) -> None:
+    """Print, to standard error, how to continue a run that was stopped."""
+    typer.echo(f"stopped; the same command goes on from {out / 'last.pt'}", err=True)
 
 
 def is_first_process() -> bool:
-    """Of those that ``torchrun`` started; the one that tells."""
+    """Whether this is the first of the processes that ``torchrun`` started: the only one that prints."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
-def reporting(what: str, steps: int) -> Iterator[Report]:
-    """What to call after each step: it shows how far training is, and is true once somebody asked it to stop."""
-    with _asked_to_stop() as stopped, _shown(what, steps) as show:
+def reporting(title: str, steps: int) -> Iterator[Report]:
+    """Yield a function to call after each step: it shows progress, and returns true once the user stopped training."""
+    with _stop_signals() as received, _shown(title, steps) as show:
 
-        def report(step: int, figures: Mapping[str, float]) -> bool:
-            show(step, figures)
-            return bool(stopped)
+        def report(step: int, metrics: Mapping[str, float]) -> bool:
+            show(step, metrics)
+            return bool(received)
 
         yield report
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
-    """A list that a first Ctrl-C, or SIGTERM, puts something into; a second one ends the program at once."""
-    asked: list[int] = []
+def _stop_signals() -> Iterator[list[int]]:
+    """Yield a list that receives the first Ctrl-C or SIGTERM; a second one ends the program at once."""
+    received: list[int] = []
 
-    def give_back() -> None:
+    def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def ask(number: int, _: object) -> None:
-        asked.append(number)
-        give_back()
+    def receive(number: int, _: object) -> None:
+        received.append(number)
+        restore()
         typer.echo("stopping after this step", err=True)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield received
     finally:
-        give_back()
+        restore()
 
 
 @contextmanager
-def _shown(what: str, steps: int) -> Iterator[Report]:
-    """A bar on a terminal; elsewhere a line at each validation."""
+def _shown(title: str, steps: int) -> Iterator[Report]:
+    """Yield what shows a step: a bar on a terminal; elsewhere a line at each validation."""
     if not is_first_process():
-        yield lambda _step, _figures: None
+        yield lambda _step, _metrics: None
     elif not sys.stderr.isatty():
         yield _print_validation
     else:
@@ -100,23 +94,23 @@ def _shown(what: str, steps: int) -> Iterator[Report]:
             TextColumn("loss {task.fields[loss]}  {task.fields[validation]}"),
         )  # fmt: skip
         with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(what, total=steps, loss="", validation="")
+            task = bar.add_task(title, total=steps, loss="", validation="")
 
-            def show(step: int, figures: Mapping[str, float]) -> None:
+            def show(step: int, metrics: Mapping[str, float]) -> None:
                 bar.update(task, completed=step)
-                if "loss" in figures:
-                    bar.tasks[task].fields["loss"] = f"{figures['loss']:.4f}"
-                if "dice" in figures:
-                    bar.tasks[task].fields["validation"] = validation_told(figures)
+                if "loss" in metrics:
+                    bar.tasks[task].fields["loss"] = f"{metrics['loss']:.4f}"
+                if "dice" in metrics:
+                    bar.tasks[task].fields["validation"] = validation_text(metrics)
 
             yield show
 
 
-def _print_validation(step: int, figures: Mapping[str, float]) -> None:
-    if "dice" in figures:
-        typer.echo(f"step {step}  loss {figures['loss']:.4f}  {validation_told(figures)}", err=True)
+def _print_validation(step: int, metrics: Mapping[str, float]) -> None:
+    if "dice" in metrics:
+        typer.echo(f"step {step}  loss {metrics['loss']:.4f}  {validation_text(metrics)}", err=True)
 
 
-def validation_told(figures: Mapping[str, float]) -> str:
-    """Kappa, and Dice, of the latest validation; a heart network has no kappa."""
-    return "  ".join(f"{name} {figures[name]:.3f}" for name in ("kappa", "dice") if isfinite(figures[name]))
+def validation_text(metrics: Mapping[str, float]) -> str:
+    """Return kappa and Dice of a validation in words; a heart network has no kappa."""
+    return "  ".join(f"{name} {metrics[name]:.3f}" for name in ("kappa", "dice") if isfinite(metrics[name]))
