@@ -1,4 +1,4 @@
-"""Samples of the simulator: what is stored is what was scanned, nothing is made twice, wrong usage is told."""
+"""Samples of the simulator: what is stored is what was scanned, nothing is made twice, wrong usage is refused."""
 
 from dataclasses import replace
 from functools import partial
@@ -12,7 +12,8 @@ import ctacal
 from ctacal.cli import samples
 from ctacal.errors import UsageError
 from ctacal.jobs import simulated_samples
-from ctacal.jobs.simulated_samples import HELD_OUT, KnownSet, SampleSet, make_samples, make_test_studies, sample_of
+from ctacal.jobs.samples import HELD_OUT, KnownSet, Made, SampleSet, checked_protocols, make
+from ctacal.jobs.simulated_samples import make_samples, make_test_studies, sample_of
 from ctacal.labels import Calcium
 from ctacal.nn.classes import NOT_CORONARY
 from ctacal.nn.config import NetworkConfig
@@ -74,7 +75,7 @@ def test_a_sample_holds_the_whole_heart_its_calcium_and_mass(crop: Crop) -> None
 def test_slices_beyond_the_anatomy_are_left_out(crop: Crop) -> None:
     measured = crop.measured.copy()
     measured[:3] = False
-    whole, part = (sample_of("a", one, NetworkConfig()) for one in (crop, replace(crop, measured=measured)))
+    whole, part = (sample_of("a", shown, NetworkConfig()) for shown in (crop, replace(crop, measured=measured)))
     assert len(part.hu) == len(whole.hu) - max(0, 3 - (len(crop.hu) - len(whole.hu)))
 
 
@@ -91,13 +92,21 @@ def test_samples_are_made_once(one_patient: AnatomyCache, tmp_path: Path, monkey
     assert list(make_samples(calcium_set(tmp_path))) == [""]
 
 
-def test_a_patient_that_fails_is_told_and_the_next_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_patient_that_fails_is_reported_and_the_next_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(seed: int) -> AnatomyCache:
         raise ValueError(f"no room in {seed}")
 
     monkeypatch.setattr(simulated_samples, "draw_anatomy", fails)
-    told = list(make_samples(replace(calcium_set(tmp_path), count=2)))
-    assert told == ["ValueError: no room in 3000000", "ValueError: no room in 3000001"]
+    reported: list[str] = []
+    steps: list[tuple[int, int]] = []
+    made = make(
+        replace(calcium_set(tmp_path), count=2),
+        complain=reported.append,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    assert reported == ["patient 0: ValueError: no room in 3000000", "patient 1: ValueError: no room in 3000001"]
+    assert made == Made(files=0, failed=2)
+    assert steps == [(0, 2), (1, 2), (2, 2)]
 
 
 def test_a_test_study_knows_its_truth(one_patient: AnatomyCache, tmp_path: Path) -> None:
@@ -117,19 +126,20 @@ def test_a_test_study_knows_its_truth(one_patient: AnatomyCache, tmp_path: Path)
 def test_pictures_lie_within_what_was_built(cache: AnatomyCache) -> None:
     for seed in range(20):
         for varied in (False, True):
-            told = clinical.describe_picture(cache, seed, 0, HELD_OUT, varied=varied)
-            half_mm = told.protocol.thickness_mm / 2
-            top_mm = told.bottom_mm + (told.shape[0] - 1) * told.protocol.spacing_mm + half_mm + told.breathing_mm
+            picture = clinical.describe_picture(cache, seed, 0, HELD_OUT, varied=varied)
+            half_mm = picture.protocol.thickness_mm / 2
+            top_mm = picture.bottom_mm + (picture.shape[0] - 1) * picture.protocol.spacing_mm + half_mm
+            top_mm += picture.breathing_mm
             low, high = (cache.geometry.to_patient_mm((k, 0, 0))[2] for k in (-0.5, cache.geometry.shape[0] - 0.5))
-            assert told.bottom_mm - half_mm >= low and top_mm <= high
+            assert picture.bottom_mm - half_mm >= low and top_mm <= high
 
 
-def test_a_centre_of_ones_own_stays_a_file(tmp_path: Path) -> None:
-    """Its name inside is no preset's: the workers read the file again."""
+def test_a_protocol_of_your_own_stays_a_file(tmp_path: Path) -> None:
+    """The name in it is no preset: the workers read the file again."""
     own = tmp_path / "ours.toml"
     preset = files("ctacal.simulate.scanner.protocols") / "hawkeye_slow.toml"
     own.write_text(preset.read_text(encoding="utf-8"), encoding="utf-8")
-    (known,) = samples._known([str(own)])
+    (known,) = checked_protocols([str(own)])
     assert load_protocol(known).mtf50_per_mm == load_protocol("hawkeye_slow").mtf50_per_mm
 
 
@@ -151,7 +161,7 @@ def test_calcium_inserted_into_a_real_scan_is_a_test_study(reference_data: Path,
 
 
 def test_a_sites_own_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The sample stands for a site's study; a row that fails is told, and the others are made."""
+    """The sample stands for a site's study; a row that fails is reported, and the others are made."""
     sample = Path(ctacal.__file__).parent / "sample"
     scan, labels = sample / "thorax_phantom.zip", sample / "thorax_phantom_labels.nii.gz"
     table = tmp_path / "studies.csv"
@@ -164,7 +174,7 @@ def test_a_sites_own_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (partial(samples.Options, what="calcium", count=0), "-n is 0"),
         (partial(samples.Options, what="calcium", each=-1), "--each is -1"),
@@ -176,6 +186,6 @@ def test_a_sites_own_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (partial(samples.Options, what="site"), "--table"),
     ],
 )
-def test_wrong_usage_is_told(options: partial[samples.Options], told: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_wrong_usage(options: partial[samples.Options], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
         samples.run(options(out=tmp_path / "out"))

@@ -1,4 +1,4 @@
-"""Training samples and test studies out of the simulator: where ``simulate`` and ``nn`` meet.
+"""Training samples and test studies from the simulator: what ``jobs.samples`` does for ``simulate`` and ``nn``.
 
 A patient is projected once and scanned several times (``simulate.training``): whole scans in large voxels for the heart
 network, whole hearts for the calcium network, whole fields of view for the test cohort. Calcium inserted into real
@@ -6,14 +6,13 @@ scans makes a test cohort of its own.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctacal.arrays import Bytes
 from ctacal.heart import HeartMask
+from ctacal.jobs.samples import InsertedSet, KnownSet, SampleSet
 from ctacal.labels import Calcium
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.inputs import MASS_VESSELS
@@ -31,31 +30,12 @@ from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS
 from ctacal.volume import Volume
 from ctacal.workers import Failure, ordered
 
-HELD_OUT = ("spect_ct_16slice", "hawkeye_slow", "pet_ct_100kvp")
-"""Presets of the test cohort: no network is trained on them. The second is slow and noisy."""
-
 MOST_PATIENTS = 1_000_000
-"""Patient k of seed s is drawn from s times this, plus k, so that sets of different seeds share no patient."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleSet:
-    """Which samples: ``count`` patients of a seed, each scanned ``each`` times at varied ``protocols``."""
-
-    out: Path
-    network: NetworkConfig
-    count: int
-    each: int
-    seed: int
-    protocols: tuple[str, ...]
-
-    def names(self, patient_seed: int) -> list[str]:
-        """Of one patient's samples."""
-        return [f"simulated-{patient_seed}-{k:02d}" for k in range(self.each)]
+"""Patient k of seed s has the seed s times this, plus k, so that sets of different seeds share no patient."""
 
 
 def make_samples(wanted: SampleSet, *, workers: int = 1) -> Iterator[str]:
-    """Make what is not there yet, patient by patient; yields what went wrong with each, or an empty string."""
+    """Make what is not there yet, patient by patient; yields for each what went wrong, or an empty string."""
     patients = [wanted.seed * MOST_PATIENTS + k for k in range(wanted.count)]
     for result in ordered(partial(_make_patient, wanted), patients, workers=workers):
         yield result.reason if isinstance(result, Failure) else ""
@@ -78,7 +58,7 @@ def _heart_crops(_wanted: SampleSet, patient_seed: int) -> Callable[[int], Crop]
 
 
 def _calcium_crops(wanted: SampleSet, patient_seed: int) -> Callable[[int], Crop]:
-    """Each draw of calcium in turn, each patient beginning with another: four show none, little, some and much."""
+    """Scan the draws of calcium in turn, each patient starting with another: four have none, little, some and much."""
     cache = draw_anatomy(patient_seed)
 
     def scanned(k: int) -> Crop:
@@ -98,7 +78,7 @@ def _scan_seed(patient_seed: int, k: int) -> int:
 
 
 def sample_of(name: str, crop: Crop, network: NetworkConfig) -> Sample:
-    """A crop as a training sample, without the slices that were not measured."""
+    """Return a crop as a training sample, without the slices that were not measured."""
     seen = np.flatnonzero(crop.measured)
     part = (slice(int(seen[0]), int(seen[-1]) + 1), slice(0, crop.hu.shape[1]), slice(0, crop.hu.shape[2]))
     geometry = crop.geometry.crop(part)
@@ -108,21 +88,8 @@ def sample_of(name: str, crop: Crop, network: NetworkConfig) -> Sample:
     return make_sample(name, Volume(crop.hu[part], geometry), crop.labels[part], heart, network, mass_mg)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownSet:
-    """Which whole studies: ``count`` patients of a seed, ``each`` draws of calcium, each scanned with one protocol."""
-
-    out: Path
-    count: int
-    each: int
-    seed: int
-    protocols: tuple[str, ...]
-    varied: bool = False
-    """Whether the protocols are varied, as in training: for validation; a test takes them as they are."""
-
-
 def make_test_studies(wanted: KnownSet, *, workers: int = 1) -> Iterator[str]:
-    """As ``make_samples``, for ``ctacal accuracy``."""
+    """Make test studies for ``ctacal accuracy``; otherwise as ``make_samples``."""
     patients = [wanted.seed * MOST_PATIENTS + k for k in range(wanted.count)]
     for result in ordered(partial(_make_tests, wanted), patients, workers=workers):
         yield result.reason if isinstance(result, Failure) else ""
@@ -136,26 +103,15 @@ def _make_tests(wanted: KnownSet, patient_seed: int) -> None:
     cache = draw_clinical_anatomy(patient_seed, wanted.each)
     reference = reference_scores(cache)
     for k in missing:
-        told = describe_picture(cache, _scan_seed(patient_seed, k), k, wanted.protocols, varied=wanted.varied)
-        crop = simulate_crop(cache, told)
+        description = describe_picture(cache, _scan_seed(patient_seed, k), k, wanted.protocols, varied=wanted.varied)
+        crop = simulate_crop(cache, description)
         deposit_labels = np.where(crop.structures >= min(VESSEL_LABELS.values()), crop.structures, 0).astype(np.uint8)
         facts = _facts(patient_seed, deposit_labels, crop, reference[k])
         write_test_study(paths[k], Volume(crop.hu, crop.geometry), crop.labels, deposit_labels, facts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InsertedSet:
-    """Which studies of real scans with drawn calcium: ``count`` in all, the scans taking turns."""
-
-    out: Path
-    scans: tuple[Path, ...]
-    count: int
-    seed: int
-    allow_calcium: bool = False
-
-
 def make_inserted_studies(wanted: InsertedSet, *, workers: int = 1) -> Iterator[str]:
-    """As ``make_test_studies``, with calcium as patients have it, none too, inserted into real scans."""
+    """Make test studies by inserting calcium as patients have it, or none, into real scans."""
     for result in ordered(partial(_make_inserted, wanted), range(wanted.count), workers=workers):
         yield result.reason if isinstance(result, Failure) else ""
 
@@ -169,17 +125,19 @@ def _make_inserted(wanted: InsertedSet, number: int) -> None:
     study = insert_study([scan], seed=seed, calcium=calcium, allow_calcium=wanted.allow_calcium)
     scored = study.reference_score.agatston
     facts = StudyFacts(
-        seed=number % len(wanted.scans),  # the anatomy that studies share is the scan's
+        seed=number % len(wanted.scans),  # studies of one scan share its anatomy
         centre=f"{study.series.header.manufacturer} {study.series.header.model}".strip() or "unknown",
         reference_agatston=scored.total,
         reference_per_vessel={vessel.name: scored.per_vessel[vessel.name] for vessel in MASS_VESSELS},
         deposit_kinds=tuple(sorted({row.kind.value for row in study.table if row.kind is not Kind.CORONARY})),
-        mass_mg={one.name: sum(row.mass_mg for row in study.table if row.vessel == one.name) for one in MASS_VESSELS},
+        mass_mg={
+            vessel.name: sum(row.mass_mg for row in study.table if row.vessel == vessel.name) for vessel in MASS_VESSELS
+        },
     )
     write_test_study(path, study.volume, study.labels.labels, None, facts)
 
 
-def _facts(patient_seed: int, deposit_labels: NDArray[np.uint8], crop: Crop, reference: Scores) -> StudyFacts:
+def _facts(patient_seed: int, deposit_labels: Bytes, crop: Crop, reference: Scores) -> StudyFacts:
     shown = set(np.unique(deposit_labels).tolist())
     mass_mg = crop.mass_mg.sum(axis=0)
     others = {kind.value: label for kind, label in KIND_LABELS.items() if kind is not Kind.CORONARY}

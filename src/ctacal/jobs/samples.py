@@ -1,0 +1,152 @@
+"""Training samples and test studies: which to make, and making what is not there yet.
+
+The simulator is imported only when it runs.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ctacal.errors import UsageError
+from ctacal.nn.config import NetworkConfig, read_recipe
+from ctacal.progress import Progress, no_progress
+
+HELD_OUT = ("spect_ct_16slice", "hawkeye_slow", "pet_ct_100kvp")
+"""Protocols of the test cohort: no network is trained on them. The second is slow and noisy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSet:
+    """Training samples: ``count`` patients of a seed, each scanned ``each`` times with varied ``protocols``."""
+
+    out: Path
+    network: NetworkConfig
+    count: int
+    each: int
+    seed: int
+    protocols: tuple[str, ...]
+
+    def names(self, patient_seed: int) -> list[str]:
+        """Return the names of one patient's samples."""
+        return [f"simulated-{patient_seed}-{k:02d}" for k in range(self.each)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSet:
+    """Whole studies with their truth: ``count`` patients of a seed, ``each`` draws of calcium, one protocol each."""
+
+    out: Path
+    count: int
+    each: int
+    seed: int
+    protocols: tuple[str, ...]
+    varied: bool = False
+    """Whether the protocols are varied as in training (validation); for a test they are used as they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsertedSet:
+    """Real scans with drawn calcium: ``count`` studies in all, made from the scans in turn."""
+
+    out: Path
+    scans: tuple[Path, ...]
+    count: int
+    seed: int
+    allow_calcium: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSet:
+    """A site's own annotated studies."""
+
+    out: Path
+    table: Path
+    """CSV with the columns study, labels, split."""
+    network: NetworkConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a set came to."""
+
+    files: int
+    """Samples or studies that the folder now holds, those of earlier runs included."""
+    failed: int
+    """Patients or studies that could not be made."""
+
+
+def make(
+    wanted: SampleSet | KnownSet | InsertedSet | SiteSet,
+    *,
+    workers: int = 1,
+    progress: Progress = no_progress,
+    complain: Callable[[str], object] = lambda _: None,
+) -> Made:
+    """Make what the folder does not hold yet; ``complain`` is called with each failure, and the rest goes on."""
+    if isinstance(wanted, SiteSet):
+        return _make_from_site(wanted, complain)
+    results = _results(wanted, workers)
+    wanted.out.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    progress(0, wanted.count)
+    for number, problem in enumerate(results):
+        if problem:
+            failed += 1
+            complain(f"patient {number}: {problem}")
+        progress(number + 1, wanted.count)
+    return Made(sum(1 for _ in wanted.out.glob("[!.]*.npz")), failed)
+
+
+def _results(wanted: SampleSet | KnownSet | InsertedSet, workers: int) -> Iterator[str]:
+    """Yield for each patient what went wrong, or an empty string."""
+    from ctacal.jobs.simulated_samples import make_inserted_studies, make_samples, make_test_studies
+
+    if isinstance(wanted, SampleSet):
+        return make_samples(wanted, workers=workers)
+    if isinstance(wanted, KnownSet):
+        return make_test_studies(wanted, workers=workers)
+    return make_inserted_studies(wanted, workers=workers)
+
+
+def _make_from_site(wanted: SiteSet, complain: Callable[[str], object]) -> Made:
+    from ctacal.nn.annotated import cache_annotated
+    from ctacal.nn.heart_stage import locate_heart
+    from ctacal.nn.predict import load_model
+
+    heart = load_model().heart
+    problems = cache_annotated(
+        wanted.table, wanted.out, wanted.network, locate_heart=lambda scan: locate_heart(scan, heart)
+    )
+    for problem in problems:
+        complain(problem)
+    return Made(sum(1 for _ in wanted.out.rglob("[!.]*.npz")), len(problems))
+
+
+def training_protocols() -> tuple[str, ...]:
+    """Return the protocols that networks are trained on: all but those of phantoms and of the test cohort."""
+    from ctacal.simulate.scanner.protocol import protocol_names
+    from ctacal.simulate.training.description import PHANTOM_PROTOCOLS
+
+    return tuple(name for name in protocol_names() if name not in (*HELD_OUT, *PHANTOM_PROTOCOLS))
+
+
+def checked_protocols(protocols: Sequence[str]) -> tuple[str, ...]:
+    """Return the names as they are. Raises ``UsageError`` now, not in a worker, if a protocol cannot be read."""
+    from ctacal.simulate.scanner.protocol import load_protocol
+
+    for name in protocols:
+        load_protocol(name)
+    return tuple(protocols)
+
+
+def network_of(recipe: Path | None, *, heart: bool) -> NetworkConfig:
+    """Return the network whose pixels the samples get: a recipe's, or the default.
+
+    Raises ``UsageError`` if the recipe is not of the right stage.
+    """
+    if recipe is None:
+        return NetworkConfig.heart() if heart else NetworkConfig()
+    network = read_recipe(recipe).network
+    if (network.kind == "heart") != heart:
+        raise UsageError(f"{recipe} is no recipe for {'heart' if heart else 'calcium'} samples")
+    return network
