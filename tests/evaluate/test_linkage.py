@@ -1,4 +1,4 @@
-"""Which scored study belongs to which row; everyone without a partner, or with several, is told with why."""
+"""Linkage of scored studies with rows; whatever has no partner, or several, is reported with the reason."""
 
 from pathlib import Path
 
@@ -39,8 +39,8 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def told(left_out: tuple[LeftOut, ...]) -> dict[tuple[str, int], str]:
-    return {(one.side, one.row): one.why for one in left_out}
+def reasons(left_out: tuple[LeftOut, ...]) -> dict[tuple[str, int], str]:
+    return {(left.side, left.row): left.why for left in left_out}
 
 
 def test_by_a_key_one_row_a_patient(files: Path) -> None:
@@ -52,30 +52,30 @@ def test_by_a_key_one_row_a_patient(files: Path) -> None:
     ]
     assert found.table["agatston"].tolist() == [0.0, 32.0]
     assert found.rows == (0, 6)
-    assert told(found.left_out) == {
-        ("results", 3): "another study of 007 was taken (earliest)",
+    assert reasons(found.left_out) == {
+        ("results", 3): "another study of 007 was chosen (earliest)",
         ("results", 4): "refused: NO_CT_SERIES",
         ("results", 5): "the key names more than one patient for this study",
-        ("results", 6): "its patient 010 has more than one row in the table",
-        ("results", 7): "its patient 099 has no row in the table",
+        ("results", 6): "patient 010 has more than one row in the table",
+        ("results", 7): "patient 099 has no row in the table",
         ("table", 3): "its study was not scored",
         ("table", 4): "no scored study",
-        ("table", 5): "PatientID is there more than once",
-        ("table", 6): "PatientID is there more than once",
+        ("table", 5): "PatientID occurs more than once",
+        ("table", 6): "PatientID occurs more than once",
         ("table", 7): "PatientID is missing",
     }
 
 
-def test_everyone_is_in_the_table_or_told(files: Path) -> None:
+def test_everyone_is_in_the_table_or_left_out(files: Path) -> None:
     """Nobody is lost, whatever the choice."""
     results = read_results([files])
     for choose in ("refuse", "earliest", "latest", "nearest"):
         rules = Rules(key=files / "key.csv", choose=choose, date="index_date", within_days=1000)  # type: ignore[arg-type]
         found = link(results, files / "clinical.csv", rules)
-        sides = [one.side for one in found.left_out]
+        sides = [left.side for left in found.left_out]
         assert sides.count("results") + len(found.table) == 7
         assert sides.count("table") + len(found.table) == 7
-        assert len(set(told(found.left_out))) == len(found.left_out)
+        assert len(set(reasons(found.left_out))) == len(found.left_out)
 
 
 @pytest.mark.parametrize(
@@ -92,16 +92,16 @@ def test_which_of_several(choose: str, within: float | None, studies: list[str],
     found = link(read_results([files]), files / "clinical.csv", rules)
     assert found.table["study_uid"].tolist() == studies
     if choose == "refuse":
-        assert "2 scored studies or series of 007: --choose" in told(found.left_out)["results", 2]
+        assert "2 scored studies or series of 007: choose one with --choose" in reasons(found.left_out)["results", 2]
     if within:
-        assert told(found.left_out)["results", 8] == "425 days from the table's date, more than 30"
+        assert reasons(found.left_out)["results", 8] == "425 days from the date in the table, more than 30"
 
 
-def test_studies_alike_in_date_are_not_chosen_from(files: Path) -> None:
+def test_studies_tied_by_date_are_not_chosen_from(files: Path) -> None:
     (files / "results.csv").write_text(RESULTS.replace("20200301,b", "20200101,b"))
     found = link(read_results([files]), files / "clinical.csv", Rules(key=files / "key.csv", choose="earliest"))
     assert found.table["study_uid"].tolist() == ["1.7"]
-    assert "2 of them alike in date" in told(found.left_out)["results", 2]
+    assert "2 of them tied by date" in reasons(found.left_out)["results", 2]
 
 
 def test_by_the_study_itself(files: Path) -> None:
@@ -113,10 +113,10 @@ def test_by_the_study_itself(files: Path) -> None:
         ["1.1", "alive", "0", "scored", 0.0],
         ["1.5", "dead", "20", "scored", 30.0],
     ]
-    why = told(found.left_out)
-    assert why["results", 3] == "its row in the table is not the only one"
-    assert why["results", 5] == "the table does not hold this study"
-    assert why["table", 3] == why["table", 4] == "study_uid is there more than once"
+    why = reasons(found.left_out)
+    assert why["results", 3] == "the table has more than one row for this study"
+    assert why["results", 5] == "the table has no row for this study"
+    assert why["table", 3] == why["table", 4] == "study_uid occurs more than once"
     assert why["table", 6] == "no scored study"
 
 
@@ -126,12 +126,12 @@ def test_several_rows_of_a_patient_in_the_table(files: Path) -> None:
     assert link(results, files / "direct.csv", Rules()).table["patient_id"].tolist() == ["B"]
     latest = link(results, files / "direct.csv", Rules(choose="latest"))
     assert latest.table[["study_uid", "age"]].to_numpy().tolist() == [["1.2", "61"], ["1.5", "50"]]
-    assert told(latest.left_out)["table", 2] == "another row of this patient was taken"
+    assert reasons(latest.left_out)["table", 2] == "another row of this patient was used"
     apart = link(results, files / "direct.csv", Rules(by_patient=False))
     assert apart.table["study_uid"].tolist() == ["1.1", "1.2", "1.5"]
 
 
-def test_lines_that_are_there_again_count_once(files: Path, tmp_path: Path) -> None:
+def test_equal_rows_count_once(files: Path, tmp_path: Path) -> None:
     other = tmp_path / "second"
     other.mkdir()
     (other / "results.csv").write_text(RESULTS.replace(",a\n", ",elsewhere\n"))
@@ -143,15 +143,16 @@ def test_refusals(files: Path) -> None:
     with pytest.raises(UsageError, match="has no column status"):
         read_results([files / "clinical.csv"]) if (files / "clinical.csv").write_text("study_uid\n1\n") else None
     (files / "clinical.csv").write_text(CLINICAL)
-    with pytest.raises(UsageError, match="which column is the study's"):
+    with pytest.raises(UsageError, match="no column found for the StudyInstanceUID"):
         link(results, files / "clinical.csv", Rules())
     (files / "key.csv").write_text("study_uid,PatientID\n1.1,7\n")
     with pytest.raises(
-        UsageError, match=r"no scored study finds a row .*the results hold 1\.1, 1\.2, 1\.3, the table 010"
+        UsageError,
+        match=r"no scored study matches a row .*in the results: 1\.1, 1\.2, 1\.3; identifiers in the table: 010",
     ):
         link(results, files / "clinical.csv", Rules(key=files / "key.csv"))
     (files / "key.csv").write_text(KEY)
-    with pytest.raises(UsageError, match="Name the table's column: --date"):
+    with pytest.raises(UsageError, match="name the date column of the table with --date"):
         link(results, files / "clinical.csv", Rules(key=files / "key.csv", choose="nearest"))
     (files / "clinical.csv").write_text(CLINICAL.replace("2020-01-05", "05.01.2020"))
     with pytest.raises(UsageError, match=r"index_date is '05.01.2020', expected YYYY-MM-DD"):

@@ -1,4 +1,4 @@
-"""Tables of users: each row right, refused by name, or dropped and counted; every kind of file alike."""
+"""Tables of users: every row is checked, refused by number, or dropped and counted, in every kind of file."""
 
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,15 @@ FAULTY = "id,reader,model\n007,1,2\n\n008,-3,x\n009,,4\n007,1,2\n010,5,6\n"
 def test_every_fault_is_named_with_its_row(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         read_readings(table(tmp_path / "t.csv", FAULTY), SCORES, identifier="id")
-    told = str(refused.value)
+    message = str(refused.value)
     for line in (
         "row 4 (008): reader is -3, expected 0 or more",
         "row 4 (008): model is 'x', not a number",
         "row 5 (009): reader is missing",
-        "row 6 (007): id 007 is there more than once (the rows say the same)",
+        "row 6 (007): id 007 occurs more than once (the rows are equal)",
         "--drop missing,not-a-number,out-of-range,duplicated",
     ):
-        assert line in told
+        assert line in message
 
 
 def test_what_is_dropped_is_counted(tmp_path: Path) -> None:
@@ -40,9 +40,9 @@ def test_what_is_dropped_is_counted(tmp_path: Path) -> None:
     assert found.table["id"].tolist() == ["007", "010"]
     assert found.table["model"].tolist() == [2.0, 6.0]
     assert found.dropped_by_kind == {"out-of-range": 1, "missing": 1, "duplicated": 1}
-    assert found.told == "2 of 5 rows were used; 3 dropped on request: 1 out of range, 1 missing, 1 duplicated."
+    assert found.summary == "2 of 5 rows were used; 3 dropped on request: 1 out of range, 1 missing, 1 duplicated."
     with pytest.raises(UsageError, match=r"row 5 \(009\): reader is missing\. Correct"):
-        read_readings(tmp_path / "t.csv", SCORES, identifier="id", drop=[one for one in KINDS if one != "missing"])
+        read_readings(tmp_path / "t.csv", SCORES, identifier="id", drop=[kind for kind in KINDS if kind != "missing"])
 
 
 def test_rows_that_contradict_each_other_all_go(tmp_path: Path) -> None:
@@ -95,11 +95,11 @@ def test_limits_of_columns(tmp_path: Path) -> None:
     ]  # fmt: skip
     with pytest.raises(UsageError) as refused:
         read_readings(path, columns, identifier="id")
-    told = str(refused.value)
-    assert "time is 0, expected more than 0" in told
-    assert "event is 2, expected 0 or 1" in told
-    assert "age is 130, expected 0 or more and at most 120" in told
-    assert "missing" not in told
+    message = str(refused.value)
+    assert "time is 0, expected more than 0" in message
+    assert "event is 2, expected 0 or 1" in message
+    assert "age is 130, expected 0 or more and at most 120" in message
+    assert "missing" not in message
     kept = read_readings(table(path, "id,time,event,age\na,1,1,\n"), columns, identifier="id").table
     assert np.isnan(kept["age"][0])
     negative = read_readings(table(path, "x\n-5\n"), [Column("x", least=None)]).table
@@ -107,38 +107,38 @@ def test_limits_of_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "reason"),
     [
         ("t.csv", "", "cannot be read"),
-        ("t.csv", "id,reader,model\n", "no rows below its head"),
+        ("t.csv", "id,reader,model\n", "no rows below its header"),
         ("t.csv", "id,reader\na,1\n", "has no column model; it has: id, reader"),
-        ("t.csv", "id,reader,reader\na,1,2\n", "column reader is there 2 times"),
+        ("t.csv", "id,reader,reader\na,1,2\n", "column reader occurs 2 times"),
         ("t.csv", "id,,model\na,1,2\n", "column 2 has no name"),
-        ("t.csv", "id,reader,model\na,1,5,2\n", "a row has more cells than the head"),
+        ("t.csv", "id,reader,model\na,1,5,2\n", "a row has more cells than the header"),
         ("t.csv", "id,reader,model\na,inf,2\n", "reader is 'inf', not a number"),
         ("t.csv", 'id,reader,model\na,"1,234",2\n', "reader is '1,234', not a number"),
         ("t.xlsx", "no workbook", "cannot be read"),
         ("t.parquet", "no parquet", "cannot be read"),
-        ("t.doc", "x", "expected a table of .csv"),
+        ("t.doc", "x", "expected a file of one of these kinds: .csv"),
     ],
 )
-def test_what_is_no_table_is_refused(name: str, text: str, told: str, tmp_path: Path) -> None:
+def test_what_is_no_table_is_refused(name: str, text: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         read_readings(table(tmp_path / name, text), SCORES, identifier="id")
-    assert told in str(refused.value)
+    assert reason in str(refused.value)
     assert name in str(refused.value)
 
 
 def test_other_refusals(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not there"):
+    with pytest.raises(UsageError, match="does not exist"):
         read_table(tmp_path / "none.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="is not a file"):
         read_table(tmp_path / "folder.csv")
     (tmp_path / "latin.csv").write_bytes("id,größe\n".encode("latin-1"))
     with pytest.raises(UsageError, match="not in UTF-8"):
         read_table(tmp_path / "latin.csv")
     with pytest.raises(UsageError, match="cannot drop bad"):
         read_readings(table(tmp_path / "t.csv", FAULTY), SCORES, drop={"bad"})
-    with pytest.raises(UsageError, match="no row is left of 1"):
+    with pytest.raises(UsageError, match="none of 1 rows is left"):
         read_readings(table(tmp_path / "t.csv", "reader,model\n,1\n"), SCORES, drop={"missing"})

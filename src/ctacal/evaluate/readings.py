@@ -1,7 +1,7 @@
-"""Tables that people keep (CSV, TSV, Parquet, XLSX) -> checked columns, or a refusal that names the row.
+"""Tables of users (CSV, TSV, Parquet, XLSX), read with checked columns or refused with the row at fault.
 
-``read_readings`` gives numbers that are numbers: a cell that is missing, no number or out of its range, and an
-identifier that is there twice, are refused with their row, or dropped where the caller says so, and then counted::
+``read_readings`` checks every number: a cell that is missing, not a number or out of range, or an identifier that
+occurs twice, is refused by its row. Rows with faults that the caller allows are dropped and counted instead::
 
     readings = read_readings(
         Path("cohort.csv"),
@@ -9,9 +9,9 @@ identifier that is there twice, are refused with their row, or dropped where the
         identifier="study_uid", text=("sex",), drop={"missing"},
     )
     readings.table          # pandas: study_uid and sex as text, the others float64, NaN only where it may be missing
-    readings.told           # "2,271 of 2,300 rows; 29 dropped: 25 missing, 4 duplicated"
+    readings.summary        # "2,271 of 2,300 rows were used; 29 dropped on request: 25 missing, 4 duplicated."
 
-Needs the extra ``evaluate`` (pandas; openpyxl for XLSX, pyarrow for Parquet), imported only when a table is read.
+Needs the extra ``evaluate`` (pandas; openpyxl for XLSX, pyarrow for Parquet), imported when a table is read.
 """
 
 import warnings
@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctacal.arrays import Floats, Mask
 from ctacal.atomic import whole_file
 from ctacal.errors import UsageError
 
@@ -31,26 +31,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["missing", "not-a-number", "out-of-range", "duplicated"]
-"""What can be wrong with a row; ``out-of-range`` is a negative score above all."""
+"""What can be wrong with a row; ``out-of-range`` is usually a negative score."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+"""All kinds of fault."""
 
 SHOWN = 5
-"""Faulty rows that a refusal names."""
+"""Largest number of faulty rows that a refusal names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of numbers and what they may be."""
+    """A column of numbers and their range."""
 
     name: str
     least: float | None = 0.0
-    """None: any number."""
+    """Lowest value; None for any number."""
     most: float | None = None
     above_least: bool = False
-    """``least`` itself is out of range (a time of 0)."""
+    """Whether ``least`` itself is out of range (a time of 0)."""
     one_of: tuple[float, ...] = ()
-    """Only these (an event: 0 or 1); then ``least`` and ``most`` do not count."""
+    """The only possible values (an event: 0 or 1); ``least`` and ``most`` are then ignored."""
     may_be_missing: bool = False
 
 
@@ -60,52 +61,52 @@ class Fault:
 
     kind: Kind
     row: int
-    """As a spreadsheet counts: the head is row 1."""
+    """Row number in a spreadsheet: the header is row 1."""
     identifier: str
     column: str
     value: str
     expected: str = ""
 
     def __str__(self) -> str:
-        """One line for a person.
+        """Return the fault in a line of text.
 
         >>> str(Fault("out-of-range", 17, "S-016", "reader", "-3.0", "0 or more"))
         'row 17 (S-016): reader is -3.0, expected 0 or more'
         """
         where = f"row {self.row}" + (f" ({self.identifier})" if self.identifier else "")
-        told = {
+        phrases = {
             "missing": f"{self.column} is missing",
             "not-a-number": f"{self.column} is {self.value!r}, not a number",
             "out-of-range": f"{self.column} is {self.value}, expected {self.expected}",
-            "duplicated": f"{self.column} {self.value} is there more than once ({self.expected})",
+            "duplicated": f"{self.column} {self.value} occurs more than once ({self.expected})",
         }
-        return f"{where}: {told[self.kind]}"
+        return f"{where}: {phrases[self.kind]}"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Readings:
-    """The rows that hold, and what became of the others."""
+    """The rows without faults, and the faults of those that were dropped."""
 
     table: "pd.DataFrame"
-    """Identifier and text columns as text (None where empty), the others float64."""
+    """Identifier and text columns as text (None if empty), the others float64."""
     source: Path
     rows_read: int
     dropped: tuple[Fault, ...]
-    """The first fault of each row that was dropped."""
+    """The first fault of each dropped row."""
 
     @property
     def dropped_by_kind(self) -> dict[str, int]:
-        """How many rows were dropped, by what was wrong with them."""
+        """Return the number of dropped rows by kind of fault."""
         return dict(Counter(fault.kind for fault in self.dropped))
 
     @property
-    def told(self) -> str:
-        """Rows kept and dropped, in words."""
+    def summary(self) -> str:
+        """Return a sentence on the rows used and dropped."""
         if not self.dropped:
             return f"All {self.rows_read:,} rows were used."
-        why = ", ".join(f"{number:,} {kind.replace('-', ' ')}" for kind, number in self.dropped_by_kind.items())
+        kinds = ", ".join(f"{number:,} {kind.replace('-', ' ')}" for kind, number in self.dropped_by_kind.items())
         kept = self.rows_read - len(self.dropped)
-        return f"{kept:,} of {self.rows_read:,} rows were used; {len(self.dropped):,} dropped on request: {why}."
+        return f"{kept:,} of {self.rows_read:,} rows were used; {len(self.dropped):,} dropped on request: {kinds}."
 
 
 def read_readings(
@@ -116,15 +117,15 @@ def read_readings(
     text: Sequence[str] = (),
     drop: Collection[str] = (),
 ) -> Readings:
-    """Read ``identifier``, ``text`` and ``columns`` of a table, each row whole and right.
+    """Read and check ``identifier``, ``text`` and ``columns`` of a table.
 
-    Rows count as in a spreadsheet. ``drop`` names the ``KINDS`` of fault whose rows are left out and counted. Of
-    ``duplicated`` rows that say the same the first is kept; where they differ all are dropped, since none is known to
-    be right. Raises ``UsageError`` where the file cannot be read, a column is not there, or a row is at fault and not
-    to be dropped.
+    Rows are numbered as in a spreadsheet. ``drop`` names the ``KINDS`` of fault whose rows are left out and counted. Of
+    ``duplicated`` rows that are equal the first is kept; if they differ all are dropped, since none is known to be
+    right. Raises ``UsageError`` if the file cannot be read, a column is missing, or a row has a fault that ``drop``
+    does not name.
     """
     if unknown := set(drop) - set(KINDS):
-        raise UsageError(f"cannot drop {', '.join(sorted(unknown))}: known are {', '.join(KINDS)}")
+        raise UsageError(f"cannot drop {', '.join(sorted(unknown))}; expected some of {', '.join(KINDS)}")
     named = [*([identifier] if identifier else []), *text, *(column.name for column in columns)]
     raw = read_table(path, text=[*([identifier] if identifier else []), *text])
     need(raw, named, path)
@@ -139,14 +140,14 @@ def check(
     identifier: str | None = None,
     drop: Collection[str] = (),
 ) -> Readings:
-    """``read_readings`` of a table that is read already; its index + 2 is the row that a fault names."""
+    """Check a table that has been read already, as ``read_readings`` does; a fault names row index + 2."""
     table = raw.copy()
     faults: list[Fault] = []
     for column in columns:
         values, wrong = _numbers(table[column.name], column)
         faults += [
-            Fault(kind, int(table.index[place]) + 2, _told(table, identifier, place), column.name, *what)
-            for kind, place, *what in wrong
+            Fault(kind, int(table.index[place]) + 2, _identifier_at(table, identifier, place), column.name, *details)
+            for kind, place, *details in wrong
         ]
         table[column.name] = values
     if identifier is not None:
@@ -158,18 +159,18 @@ def check(
     first = {fault.row: fault for fault in reversed(faults)}
     kept = table.drop(index=[row - 2 for row in first]).reset_index(drop=True)
     if not len(kept):
-        raise UsageError(f"{source}: no row is left of {len(table)}")
+        raise UsageError(f"{source}: none of {len(table)} rows is left")
     return Readings(kept, source, len(table), tuple(first[row] for row in sorted(first)))
 
 
-def _told(table: "pd.DataFrame", identifier: str | None, place: int) -> str:
-    """The identifier of a row, where there is one."""
+def _identifier_at(table: "pd.DataFrame", identifier: str | None, place: int) -> str:
+    """Return the identifier of a row, or an empty text."""
     name = None if identifier is None else table[identifier].iloc[place]
     return "" if name is None else str(name)
 
 
-def _numbers(cells: "pd.Series[Any]", column: Column) -> tuple[NDArray[np.float64], Iterator[tuple[Any, ...]]]:
-    """(n,) float64 with NaN where there is none, and the faults: kind, place, value, what was expected."""
+def _numbers(cells: "pd.Series[Any]", column: Column) -> tuple[Floats, Iterator[tuple[Any, ...]]]:
+    """Return (n,) float64 with NaN for missing values, and the faults: kind, place, value, expected."""
     import pandas as pd
 
     missing = cells.isna().to_numpy()
@@ -188,7 +189,7 @@ def _numbers(cells: "pd.Series[Any]", column: Column) -> tuple[NDArray[np.float6
     return values, faults()
 
 
-def _outside(values: NDArray[np.float64], column: Column) -> NDArray[np.bool_]:
+def _outside(values: Floats, column: Column) -> Mask:
     if column.one_of:
         return ~np.isin(values, column.one_of)
     outside = np.zeros(len(values), bool)
@@ -201,7 +202,7 @@ def _outside(values: NDArray[np.float64], column: Column) -> NDArray[np.bool_]:
 
 def _expected(column: Column) -> str:
     if column.one_of:
-        return " or ".join(f"{one:g}" for one in column.one_of)
+        return " or ".join(f"{value:g}" for value in column.one_of)
     low = (
         ""
         if column.least is None
@@ -226,8 +227,8 @@ def _identifier_faults(table: "pd.DataFrame", identifier: str, checked: Sequence
     )
     for row, repeats, differs in zip(known.index, repeated, differing, strict=True):
         if differs or repeats:
-            told = "the rows differ" if differs else "the rows say the same"
-            faults.append(Fault("duplicated", int(row) + 2, str(names[row]), identifier, str(names[row]), told))
+            comparison = "the rows differ" if differs else "the rows are equal"
+            faults.append(Fault("duplicated", int(row) + 2, str(names[row]), identifier, str(names[row]), comparison))
     return faults
 
 
@@ -235,21 +236,21 @@ def _refusal(faults: Sequence[Fault], source: Path) -> str:
     lines = "; ".join(str(fault) for fault in faults[:SHOWN])
     more = f"; and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
     kinds = ",".join(kind for kind in KINDS if any(fault.kind == kind for fault in faults))
-    return f"{source}: {lines}{more}. Correct the table, or leave such rows out and have them counted: --drop {kinds}"
+    return f"{source}: {lines}{more}. Correct the table, or leave out and count such rows with --drop {kinds}"
 
 
 def need(table: "pd.DataFrame", names: Sequence[str], source: Path) -> None:
-    """Raise ``UsageError`` where a column is not there, naming those that are."""
+    """Raise ``UsageError`` if a column is missing, naming the columns that exist."""
     if absent := [name for name in names if name not in table.columns]:
         raise UsageError(f"{source} has no column {', '.join(absent)}; it has: {', '.join(map(str, table.columns))}")
 
 
 def read_table(path: Path, *, text: Collection[str] = ()) -> "pd.DataFrame":
-    """A table as it stands, without empty rows; ``text`` columns as stripped text with None where empty.
+    """Read a table without its empty rows; ``text`` columns become stripped text, None if empty.
 
-    By the file's ending: .csv (comma, semicolon with decimal commas, or tab), .tsv, .txt, .parquet, .xlsx (the first
-    sheet). The index + 2 is the row in the file. Raises ``UsageError`` where it cannot be read, has no rows, or a
-    column's name is missing or there twice.
+    The ending of the file decides: .csv (comma, semicolon with decimal commas, or tab), .tsv, .txt, .parquet, .xlsx
+    (the first sheet). The index + 2 is the row in the file. Raises ``UsageError`` if the file cannot be read or has no
+    rows, or if the name of a column is missing or occurs twice.
     """
     readers = {
         ".csv": _read_text,
@@ -262,32 +263,37 @@ def read_table(path: Path, *, text: Collection[str] = ()) -> "pd.DataFrame":
     try:
         reader = readers[path.suffix.lower()]
     except KeyError:
-        raise UsageError(f"{path}: expected a table of {', '.join(readers)}") from None
+        raise UsageError(f"{path}: expected a file of one of these kinds: {', '.join(readers)}") from None
     if not path.is_file():
-        raise UsageError(f"{path} is not there" if not path.exists() else f"{path} is no file")
+        raise UsageError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
     try:
         table = reader(path, text)
     except UsageError:
         raise
     except Warning:
-        raise UsageError(f"{path}: a row has more cells than the head; quote cells that hold a separator") from None
-    except Exception as problem:  # the readers raise what they like on a damaged file
+        raise UsageError(
+            f"{path}: a row has more cells than the header; quote cells that contain a separator"
+        ) from None
+    except Exception as problem:  # the readers raise many kinds of error on a damaged file
         raise UsageError(f"{path} cannot be read: {' '.join(str(problem).split()) or type(problem).__name__}") from None
-    table = table.dropna(how="all")  # empty lines; the index still tells each row's place
+    table = table.dropna(how="all")  # empty lines; the index still gives the row in the file
     if not len(table):
-        raise UsageError(f"{path} has no rows below its head")
+        raise UsageError(f"{path} has no rows below its header")
     for name in set(text) & set(table.columns):
         table[name] = _as_text(table[name])
     return table
 
 
 def column_names(path: Path) -> list[str]:
-    """The names of a table's columns; errors as ``read_table``."""
+    """Return the names of the columns of a table; errors as ``read_table``."""
     return [str(name) for name in read_table(path).columns]
 
 
 def find_column(names: Sequence[str], named: str | None, usual: Sequence[str], what: str, source: Path) -> str:
-    """The column that was named, or the first of the usual names; ``UsageError`` where there is none."""
+    """Return the column that was named, or the first of the usual names.
+
+    ``what`` describes the column in the message. Raises ``UsageError`` if there is none.
+    """
     if named is not None:
         if named not in names:
             raise UsageError(f"{source} has no column {named}; it has: {', '.join(names)}")
@@ -296,7 +302,7 @@ def find_column(names: Sequence[str], named: str | None, usual: Sequence[str], w
     for name in usual:
         if name.lower() in by_lower:
             return by_lower[name.lower()]
-    raise UsageError(f"{source}: which column is {what}? It has: {', '.join(names)}")
+    raise UsageError(f"{source}: no column found for {what}; it has: {', '.join(names)}")
 
 
 def _require(path: Path) -> None:
@@ -327,7 +333,7 @@ def _read_text(path: Path, text: Collection[str]) -> "pd.DataFrame":
 
 
 def _with_points(table: "pd.DataFrame", text: Collection[str]) -> "pd.DataFrame":
-    """Where semicolons part the cells, a comma is a decimal point."""
+    """Replace decimal commas by points, for a table whose cells are separated by semicolons."""
     for name in table.select_dtypes("object").columns.difference(list(text)):
         table[name] = table[name].astype("string").str.replace(r"^(\s*-?\d+),(\d+\s*)$", r"\1.\2", regex=True)
     return table
@@ -357,17 +363,17 @@ def _column_names(names: Sequence[object], path: Path) -> list[str]:
         if not name or name == "nan":
             raise UsageError(f"{path}: column {number} has no name")
     if twice := [name for name, times in Counter(stripped).items() if times > 1]:
-        raise UsageError(f"{path}: column {twice[0]} is there {stripped.count(twice[0])} times")
+        raise UsageError(f"{path}: column {twice[0]} occurs {stripped.count(twice[0])} times")
     return stripped
 
 
 def _as_text(cells: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Stripped text; None where empty; 7.0 out of a spreadsheet is 7."""
+    """Return stripped text, None if empty; 7.0 from a spreadsheet becomes 7."""
     import pandas as pd
 
     places, distinct = pd.factorize(cells.astype(object))
-    told = np.array([*map(_text, distinct), None], dtype=object)  # place -1, the last, is what was missing
-    return pd.Series(told[places], index=cells.index, dtype=object)
+    texts = np.array([*map(_text, distinct), None], dtype=object)  # place -1, the last, stands for missing
+    return pd.Series(texts[places], index=cells.index, dtype=object)
 
 
 def _text(cell: object) -> str | None:
@@ -377,11 +383,11 @@ def _text(cell: object) -> str | None:
 
 
 ENDINGS_WRITTEN = (".csv", ".tsv", ".parquet", ".xlsx")
-"""Kinds of table that ``save_table`` knows."""
+"""Endings of the kinds of table that ``save_table`` can write."""
 
 
 def save_table(table: "pd.DataFrame", path: Path) -> None:
-    """Write a table whole or not at all; its ending says the kind, one of ``ENDINGS_WRITTEN``."""
+    """Write a table, whole or not at all; the ending of the path, one of ``ENDINGS_WRITTEN``, decides the kind."""
     ending = path.suffix.lower()
     with whole_file(path) as temporary:
         if ending == ".parquet":
@@ -393,13 +399,13 @@ def save_table(table: "pd.DataFrame", path: Path) -> None:
 
 
 def _with_numbers(table: "pd.DataFrame") -> "pd.DataFrame":
-    """Text that is a number and nothing else becomes one; 007 and 1.2.840 stay what they are."""
+    """Convert text columns that hold only numbers; identifiers such as 007 and 1.2.840 stay text."""
     import pandas as pd
 
     number = r"-?(0|[1-9]\d{0,14})(\.\d+)?"
     found = table.copy()
     for name in table.select_dtypes("object").columns:
-        told = table[name].dropna()
-        if len(told) and told.map(lambda one: isinstance(one, str)).all() and told.str.fullmatch(number).all():
+        cells = table[name].dropna()
+        if len(cells) and cells.map(lambda cell: isinstance(cell, str)).all() and cells.str.fullmatch(number).all():
             found[name] = pd.to_numeric(table[name])
     return found

@@ -60,7 +60,7 @@ def _names(config: AgreeConfig) -> tuple[str | None, str | None]:
     known = {name.lower() for name in IDENTIFIER_NAMES}
     if config.identifier is None and not any(name.lower() in known for name in names):
         return None, config.patient
-    return find_column(names, config.identifier, IDENTIFIER_NAMES, "the study's", config.table), config.patient
+    return find_column(names, config.identifier, IDENTIFIER_NAMES, "the study", config.table), config.patient
 
 
 def _columns(

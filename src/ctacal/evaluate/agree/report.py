@@ -142,7 +142,7 @@ def _lead(raters: Raters) -> Iterator[str]:
     readers, models = (", ".join(rater.name for rater in raters.of(kind)) for kind in ("reader", "model"))
     patients = f" of {len(set(raters.patients)):,} patients" if raters.patients else ""
     names = f"readers: {readers}" + (f"; models: {models}" if models else "")
-    yield f"{raters.n:,} studies{patients} ({names}). {raters.readings.told}"
+    yield f"{raters.n:,} studies{patients} ({names}). {raters.readings.summary}"
     for name, number in raters.refused.items():
         if number:
             yield f"{name} refused {_studies(number, 'further ')}, which this report leaves out."
@@ -211,7 +211,7 @@ def _options(raters: Raters, config: AgreeConfig) -> dict[str, Any]:
 
 def _checklists(raters: Raters) -> tuple[Checklist, ...]:
     """Return the guidelines' items, with those answered that the data answer."""
-    rows = raters.readings.told
+    rows = raters.readings.summary
     missing = f"Rows with missing, non-numeric or negative scores: {rows}"
     tables = "Cross tables of this report, counts and percentages."
     precision = "All tables of this report, 95 % intervals."

@@ -63,7 +63,7 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
         _reading(table, config.reader, readings.source, "reader") if config.reader else None,
         tuple(_covariate(table, column, config) for column in config.adjusted),
         tuple(_subgroup(table, split, readings.source) for split in config.subgroups()),
-        (readings.told, *followed.notes),
+        (readings.summary, *followed.notes),
     )
     return whole if followed.kept.all() else whole.take(followed.kept)
 
