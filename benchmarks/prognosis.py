@@ -1,10 +1,10 @@
-"""Speed of the prognosis statistics beside lifelines and statsmodels, in one run: prints a table.
+"""Print the speed of the survival statistics, compared with lifelines and statsmodels.
 
     python benchmarks/prognosis.py [--runs 5] [--large 1000000] [--resamples 1000]
 
-Wall and processor seconds, medians of ``--runs``; compiling is left out. The cohort is drawn: nine covariates, three of
-them the categories of a score, times in whole days (ties), about 17 % events in five years. No package has a net
-reclassification that refits its models: theirs is the time of as many fits alone, from the one fit above.
+Wall and processor seconds, medians of ``--runs``, without compilation. The cohort is simulated: nine covariates, three
+of them the categories of a score, times in whole days (ties), about 17 % events in five years. No other package has a
+net reclassification that refits its models; the table gives the time of as many fits, from the single fit above.
 """
 
 import argparse
@@ -35,7 +35,7 @@ SCORE_EFFECT = np.log([1.0, 2.2, 4.58, 5.92])
 
 
 def draw(n: int, seed: int = 1) -> tuple[SurvivalData, Floats, Ints]:
-    """Follow-up in days, six covariates, and the category 0..3 of the score."""
+    """Simulate follow-up in days, six covariates, and the category 0..3 of the score."""
     rng = np.random.default_rng(seed)
     category = rng.choice(4, n, p=[0.4, 0.262, 0.156, 0.182])
     covariates = rng.normal(size=(n, 6))
@@ -45,12 +45,12 @@ def draw(n: int, seed: int = 1) -> tuple[SurvivalData, Floats, Ints]:
 
 
 def with_categories(covariates: Floats, category: Ints) -> Floats:
-    """Covariates beside an indicator of each category above 0."""
+    """Return an indicator of each category above 0, and the covariates."""
     return np.column_stack([category == 1, category == 2, category == 3, covariates])
 
 
 def timed(action: Callable[[], object], runs: int) -> tuple[float, float]:
-    """Median wall and processor seconds."""
+    """Return the median wall and processor seconds."""
     wall, cpu = [], []
     for _ in range(runs):
         start, used = time.perf_counter(), time.process_time()
@@ -61,12 +61,12 @@ def timed(action: Callable[[], object], runs: int) -> tuple[float, float]:
 
 
 def line(name: str, seconds: tuple[float, float], goal: str = "", note: str = "") -> None:
-    wall, cpu = (f"{1000 * one:.2f} ms" if one < 0.1 else f"{one:.2f} s" for one in seconds)
+    wall, cpu = (f"{1000 * value:.2f} ms" if value < 0.1 else f"{value:.2f} s" for value in seconds)
     print(f"{name:58s} {wall:>11s} {cpu:>11s} {goal:>8s}  {note}", flush=True)
 
 
 def lifelines_fit(data: SurvivalData, x: Floats) -> Callable[[], Floats]:
-    """Fits the same model."""
+    """Return a function that fits the same model."""
     import pandas as pd
     from lifelines import CoxPHFitter
 
@@ -75,7 +75,7 @@ def lifelines_fit(data: SurvivalData, x: Floats) -> Callable[[], Floats]:
 
 
 def statsmodels_fit(data: SurvivalData, x: Floats) -> Callable[[], Floats]:
-    """Fits the same model."""
+    """Return a function that fits the same model."""
     from statsmodels.duration.hazard_regression import PHReg
 
     status = data.event.astype(int)
@@ -136,7 +136,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--large", type=int, default=1_000_000, help="patients of the large cohort")
-    parser.add_argument("--no-large-peers", action="store_true", help="leave the peers out where they take minutes")
+    parser.add_argument(
+        "--no-large-peers",
+        action="store_true",
+        help="leave out the other packages in the large cohort, where they take minutes",
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     print(f"{'':58s} {'wall':>11s} {'processor':>11s} {'goal':>8s}")

@@ -1,6 +1,6 @@
 """Net reclassification with intervals from a bootstrap that fits the Cox models again in every resample.
 
-A bootstrap of given risks covers 79.5 % where 95 % is promised; refitting covers 95.0 % (``simulation_results.json`` of
+A nominal 95 % interval from a bootstrap of given risks covers 79.5 %; with refitting it covers 95.0 % (``simulation_results.json`` of
 the project's reference, 200 simulated cohorts).
 """
 
