@@ -1,7 +1,7 @@
 """Net reclassification with intervals from a bootstrap that fits the Cox models again in every resample.
 
-A nominal 95 % interval from a bootstrap of given risks covers 79.5 %; with refitting it covers 95.0 % (``simulation_results.json`` of
-the project's reference, 200 simulated cohorts).
+A nominal 95 % interval from a bootstrap of given risks covers 79.5 %; with refitting it covers 95.0 %
+(``simulation_results.json`` of the project's reference, 200 simulated cohorts).
 """
 
 import os
