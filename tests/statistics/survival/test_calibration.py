@@ -1,4 +1,4 @@
-"""Against R's riskRegression, Python's dcurves (``dcurves.json``), the jackknife, and what cannot be had."""
+"""Calibration and net benefit, compared with R's riskRegression, Python's dcurves and the jackknife."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -31,9 +31,10 @@ OLD, NEW = RISK["p_std"], RISK["p_new"]
 THREE = SurvivalData([1, 2, 3], [1, 0, 0])
 
 
-def error(one: Estimate) -> float:
-    assert one.low is not None and one.high is not None
-    return (one.high - one.low) / (2 * Z)
+def error(estimate: Estimate) -> float:
+    """Return the standard error from the width of the interval."""
+    assert estimate.low is not None and estimate.high is not None
+    return (estimate.high - estimate.low) / (2 * Z)
 
 
 def test_brier_score_as_r() -> None:
@@ -98,7 +99,7 @@ def test_errors_as_the_jackknife(statistic: Callable[[Ints], Estimate]) -> None:
 def test_error_of_observed_over_expected_as_the_jackknife() -> None:
     rows = np.arange(PBC.n)
     left_out = [
-        observed_expected(PBC.take(one), OLD[one], 2000).estimate for one in (np.delete(rows, row) for row in rows)
+        observed_expected(PBC.take(kept), OLD[kept], 2000).estimate for kept in (np.delete(rows, row) for row in rows)
     ]
     whole = observed_expected(PBC, OLD, 2000)
     assert whole.low is not None and whole.high is not None
@@ -164,7 +165,7 @@ def test_reasons() -> None:
 
 
 def test_follow_up_that_ends_on_the_horizon_is_known() -> None:
-    """All of these prisoners were followed for 52 weeks, or to their arrest: nobody is unknown."""
+    """All of these prisoners were followed for 52 weeks, or to their arrest: every outcome is known."""
     data, week = survival("rossi", "week", "arrest"), 52
     risk = np.clip(columns("rossi")["prio"] / 20, 0.01, 0.99)
     assert brier_score(data, risk, week).estimate == pytest.approx(((data.event - risk) ** 2).mean(), rel=1e-12)

@@ -50,12 +50,12 @@ def test_without_competing_events_fine_gray_is_cox(name: str) -> None:
 
 def test_incidences_and_freedom_from_events_sum_to_one() -> None:
     table = columns("pbc_cr")
-    one, two = (
+    first, second = (
         cumulative_incidence(table["time"], np.where(table["fstat"] == 0, 0, np.where(table["fstat"] == cause, 1, 2)))
         for cause in (1, 2)
     )
     free = 1 - cumulative_incidence(table["time"], table["fstat"] > 0).at(TIMES)
-    np.testing.assert_allclose(one.at(TIMES) + two.at(TIMES) + free, 1, rtol=1e-12)
+    np.testing.assert_allclose(first.at(TIMES) + second.at(TIMES) + free, 1, rtol=1e-12)
 
 
 def test_interval_holds_the_estimate_and_stays_within_0_and_1() -> None:
@@ -75,14 +75,14 @@ def test_last_patient_with_the_event_has_finite_variance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "x", "told"),
+    ("cause", "x", "reason"),
     [
         ([0, 2, 2, 0], [1, 2, 3, 4], "no event of interest"),
         ([0, 1, 2, 1], [1, 1, 1, 1], "x1 is the same in all patients"),
         ([1, 1, 0, 0], [1, 1, 0, 0], "separate"),
     ],
 )
-def test_what_cannot_be_fitted_is_told(cause: list[int], x: list[int], told: str) -> None:
+def test_a_model_that_cannot_be_fitted_has_a_reason(cause: list[int], x: list[int], reason: str) -> None:
     got = fine_gray([1, 2, 3, 4], cause, np.array(x, float)[:, None])
     assert isinstance(got, NoModel)
-    assert told in got.reason
+    assert reason in got.reason

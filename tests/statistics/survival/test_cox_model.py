@@ -1,4 +1,4 @@
-"""Against R's coxph, survfit and cox.zph (``cox.json``, ``coxzph.json``, ``more.json``), and what must be refused."""
+"""Against R's coxph, survfit and cox.zph (``cox.json``, ``coxzph.json``, ``more.json``), and data without a model."""
 
 from typing import Any
 
@@ -56,8 +56,8 @@ def test_fit_as_r(key: str) -> None:
     np.testing.assert_allclose(model.z, of(expected, "z"), rtol=1e-12)
     np.testing.assert_allclose(model.p, of(expected, "p"), rtol=1e-11)
     ratios = [model.hazard_ratio(name) for name in model.names]
-    np.testing.assert_allclose([one.low for one in ratios], of(expected, "hr_lo"), rtol=1e-13)
-    np.testing.assert_allclose([one.high for one in ratios], of(expected, "hr_hi"), rtol=1e-13)
+    np.testing.assert_allclose([ratio.low for ratio in ratios], of(expected, "hr_lo"), rtol=1e-13)
+    np.testing.assert_allclose([ratio.high for ratio in ratios], of(expected, "hr_hi"), rtol=1e-13)
     assert model.log_likelihood == pytest.approx(expected["loglik"], rel=1e-13)
     assert model.log_likelihood_null == pytest.approx(expected["loglik_null"], rel=1e-13)
     assert model.likelihood_ratio.statistic == pytest.approx(expected["lr"], rel=1e-12)
@@ -221,7 +221,7 @@ def test_wrong_input_is_named() -> None:
 
 
 def test_large_cohorts_reach_the_same_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fit that first looks at a tenth of the patients."""
+    """A fit that starts from a tenth of the patients."""
     expected = fit("colon")
     monkeypatch.setattr("ctacal.statistics.survival.cox_model._MANY", 100)
     np.testing.assert_allclose(fit("colon").coefficient, expected.coefficient, rtol=1e-11)

@@ -1,4 +1,4 @@
-"""Whatever the data, each figure is a number or a reason: small cohorts with ties, drawn at random."""
+"""Small random cohorts with ties: each figure is a number or has a reason."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Against R (survival, timeROC, riskRegression, pROC, survC1), the jackknife, and what cannot be had."""
+"""Discrimination, compared with R (survival, timeROC, riskRegression, pROC, survC1) and the jackknife."""
 
 from collections.abc import Callable
 
@@ -27,9 +27,10 @@ PBC, RISK, CINDEX = survival("pbc"), columns("pbc_pred_t2000"), numbers("cindex"
 OLD, NEW = RISK["p_std"], RISK["p_new"]
 
 
-def error(one: Estimate) -> float:
-    assert one.low is not None and one.high is not None
-    return (one.high - one.low) / (2 * Z)
+def error(estimate: Estimate) -> float:
+    """Return the standard error from the width of the interval."""
+    assert estimate.low is not None and estimate.high is not None
+    return (estimate.high - estimate.low) / (2 * Z)
 
 
 @pytest.mark.parametrize("key", sorted(numbers("cox")["fits"]))

@@ -1,4 +1,4 @@
-"""Rubin's pooling against R's mice; chained equations against what was taken away."""
+"""Rubin's pooling against R's mice; chained equations against the removed values."""
 
 import numpy as np
 import pytest
@@ -34,13 +34,13 @@ def patients(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_imputation_undoes_the_bias_of_complete_cases() -> None:
-    """y is missing where x is large: the mean of what is left is far off, the imputed one is not."""
+    """y is missing if x is large: the mean of the remaining values is far off, the imputed mean is not."""
     x, y, kind = patients(4000, 1)
     gap = np.random.default_rng(2).random(4000) < 1 / (1 + np.exp(-2 * x))
     seen = [Covariate("y", np.where(gap, np.nan, y)), Covariate("kind", np.where(gap, np.nan, kind), categorical=True)]
     sets = list(impute(seen, x[:, None], imputations=5, seed=3))
-    means = [one[0].mean() for one in sets]
-    shares = [np.mean(one[1] == 2) for one in sets]
+    means = [completed[0].mean() for completed in sets]
+    shares = [np.mean(completed[1] == 2) for completed in sets]
     assert abs(np.nanmean(seen[0].values) - y.mean()) > 0.8
     assert abs(np.mean(means) - y.mean()) < 0.1
     assert abs(np.nanmean(seen[1].values == 2) - np.mean(kind == 2)) > 0.1
@@ -56,11 +56,13 @@ def test_pooled_interval_covers_the_truth() -> None:
         y = 2 * x + rng.normal(size=200)
         gap = rng.random(200) < 0.8 / (1 + np.exp(-y))
         sets = [
-            one[0] for one in impute([Covariate("x", np.where(gap, np.nan, x))], y[:, None], imputations=5, seed=seed)
+            completed[0]
+            for completed in impute([Covariate("x", np.where(gap, np.nan, x))], y[:, None], imputations=5, seed=seed)
         ]
-        slopes = [np.polyfit(one, y, 1, cov="unscaled") for one in sets]
+        slopes = [np.polyfit(values, y, 1, cov="unscaled") for values in sets]
         errors = [
-            np.sqrt(c[0, 0] * np.var(y - np.polyval(b, one), ddof=2)) for (b, c), one in zip(slopes, sets, strict=True)
+            np.sqrt(c[0, 0] * np.var(y - np.polyval(b, values), ddof=2))
+            for (b, c), values in zip(slopes, sets, strict=True)
         ]
         pooled = pool([[b[0]] for b, _ in slopes], [[error] for error in errors], 198)
         covered.append(pooled.low[0] <= 2 <= pooled.high[0])
@@ -71,12 +73,12 @@ def test_seed_decides_and_known_values_stay() -> None:
     x, y, kind = patients(100, 4)
     y[::7] = np.nan
     columns = [Covariate("y", y), Covariate("kind", kind, categorical=True)]
-    one, same, other = (list(impute(columns, x[:, None], imputations=2, seed=seed)) for seed in (5, 5, 6))
-    assert (one[0][0] == same[0][0]).all()
-    assert (one[0][0] != one[1][0]).any()
-    assert (one[0][0] != other[0][0]).any()
-    assert (one[0][0][~np.isnan(y)] == y[~np.isnan(y)]).all()
-    assert (one[0][1] == kind).all()
+    first, same, other = (list(impute(columns, x[:, None], imputations=2, seed=seed)) for seed in (5, 5, 6))
+    assert (first[0][0] == same[0][0]).all()
+    assert (first[0][0] != first[1][0]).any()
+    assert (first[0][0] != other[0][0]).any()
+    assert (first[0][0][~np.isnan(y)] == y[~np.isnan(y)]).all()
+    assert (first[0][1] == kind).all()
 
 
 def test_nothing_to_impute_from_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Against R's survdiff (``km_logrank.json``), and what degenerate data must say."""
+"""Against R's survdiff (``km_logrank.json``), and degenerate data."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Against R's nricens (``nri.json``), against copies of patients, and what cannot be had."""
+"""Against R's nricens (``nri.json``), against copies of patients, and data without a value."""
 
 from typing import Any
 
@@ -132,15 +132,15 @@ def test_the_same_model_as_reader_differs_by_nothing(study: ReclassificationStud
 
 
 def test_same_seed_same_numbers_and_progress() -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
 
     def run(seed: int, **more: Any) -> ReclassificationStudy:
         return bootstrap_reclassification(PBC, STANDARD, NEW, horizon=2000, resamples=20, seed=seed, **more)
 
-    first = run(1, progress=lambda done, total: told.append((done, total)))
+    first = run(1, progress=lambda done, total: calls.append((done, total)))
     assert first == run(1)
     assert first != run(2)
-    assert told == [(done, 20) for done in range(1, 21)]
+    assert calls == [(done, 20) for done in range(1, 21)]
     assert {result.comparison for result in first.results} == {"model"}
     with pytest.raises(ValueError, match="no categorical measure"):
         first.find("model", "categorical", "ipw")
@@ -169,7 +169,7 @@ def test_reasons() -> None:
 
 
 def test_category_that_a_resample_lacks_or_separates_still_has_risks() -> None:
-    """A score that a single patient holds: absent from a third of the resamples."""
+    """A score that only one patient has: absent from a third of the resamples."""
     rare = np.column_stack([STANDARD, np.arange(312) == 2])
     study = bootstrap_reclassification(PBC, STANDARD, rare, horizon=2000, resamples=50)
     total = study.find("model", "IDI", "ipw").total
@@ -190,7 +190,7 @@ def test_wrong_input_is_named() -> None:
 
 
 def test_resamples_without_events_are_left_out_and_counted() -> None:
-    """Two events among 40: one resample in eight holds none."""
+    """Two events among 40: one resample in eight has none."""
     rng = np.random.default_rng(1)
     time = np.arange(1.0, 41)
     data, x = SurvivalData(time, (time == 5) | (time == 9)), rng.normal(size=40)

@@ -1,4 +1,4 @@
-"""Against R's survfit (``km_logrank.json``, ``event_rate.json``), and what degenerate data must say."""
+"""Against R's survfit (``km_logrank.json``, ``event_rate.json``), and degenerate data."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The card says what the lines say: made-up results with known figures."""
+"""The card shows the results: made-up rows with known figures."""
 
 import csv
 import re
@@ -44,19 +44,19 @@ BASELINE = Contender("threshold baseline", ModelInfo("threshold", "1", "c" * 64)
 ALL = (OURS, PUBLISHED, BASELINE)
 
 
-def line(one: Contender, number: int, true: float, found: float | None, **more: Any) -> Row:
-    """A line of study ``number``; four studies a patient, two centres; all calcium in the LAD; refused where None."""
+def line(contender: Contender, number: int, true: float, found: float | None, **more: Any) -> Row:
+    """Return a row of study ``number``; four studies a patient, two centres; calcium in the LAD; refused if None."""
     row: Row = dict.fromkeys(COLUMNS, "") | dict.fromkeys(NUMBERS)
     row |= {
         "cohort": "test", "cohort_kind": "simulated", "study": f"s{number:03d}", "study_digest": "x",
-        "patient": str(number // 4), "centre": ("quick", "slow")[number % 2], "predictor": one.info.name,
-        "model_digest": one.info.digest, "ctacal": "0.1.0", "status": "refused" if found is None else "scored",
+        "patient": str(number // 4), "centre": ("quick", "slow")[number % 2], "predictor": contender.info.name,
+        "model_digest": contender.info.digest, "ctacal": "0.1.0", "status": "refused" if found is None else "scored",
         "reason": "HEART_NOT_FOUND: x" if found is None else "", "true_agatston": true, "gated_agatston": 1.3 * true,
         **{f"{prefix}_{vessel}": 0.0 for prefix in ("true", "gated") for vessel in VESSELS},
         "true_lad": true, "gated_lad": 1.3 * true,
     }  # fmt: skip
     if found is not None:
-        named = one is OURS
+        named = contender is OURS
         row |= {
             "agatston": found,
             **{f"agatston_{vessel}": 0.0 for vessel in VESSELS},
@@ -76,9 +76,9 @@ def made_up() -> list[Row]:
         counted = {"kinds_counted": f"sternal_wire:{number + 1}.0 {NO_DEPOSIT}:1.5"} if number % 6 == 0 else {}
         guess = np.full(4, 0.04)
         guess[risk_categories([true])[0]] = 0.88
-        told = dict(zip(CATEGORY_KEYS, guess.tolist(), strict=True))
+        probabilities = dict(zip(CATEGORY_KEYS, guess.tolist(), strict=True))
         rows += [
-            line(OURS, number, true, true * 1.02, **wire, **told),
+            line(OURS, number, true, true * 1.02, **wire, **probabilities),
             line(PUBLISHED, number, true, 0.0 if true < 60 else true * 0.9, **wire),
             line(BASELINE, number, true, None if number % 10 == 0 else true + 80 * (number % 7), **{**wire, **counted}),
         ]
@@ -88,8 +88,8 @@ def made_up() -> list[Row]:
 ROWS = made_up()
 
 
-def of(one: Contender, rows: list[Row] = ROWS) -> list[Row]:
-    return [row for row in rows if row["model_digest"] == one.info.digest]
+def of(contender: Contender, rows: list[Row] = ROWS) -> list[Row]:
+    return [row for row in rows if row["model_digest"] == contender.info.digest]
 
 
 def card_of(tmp_path: Path, rows: list[Row] = ROWS, scans: tuple[RealScan, ...] = ()) -> str:
@@ -98,7 +98,7 @@ def card_of(tmp_path: Path, rows: list[Row] = ROWS, scans: tuple[RealScan, ...] 
 
 
 def cells(card: str, start: str, nth: int = 0) -> list[str]:
-    """The cells of the nth table line that begins with ``start``."""
+    """Return the cells of the nth table line that begins with ``start``."""
     return [line for line in card.splitlines() if line.startswith(f"| {start} |")][nth].strip("| ").split(" | ")
 
 
@@ -111,8 +111,8 @@ def test_results_come_back_as_they_were(tmp_path: Path) -> None:
 def test_kappa_is_that_of_the_lines(tmp_path: Path) -> None:
     card = card_of(tmp_path)
     found = cells(card, "kappa, linear weights")
-    for cell, one in zip(found[2:5], ALL, strict=True):
-        rows = [row for row in of(one) if row["status"] == "scored"]
+    for cell, contender in zip(found[2:5], ALL, strict=True):
+        rows = [row for row in of(contender) if row["status"] == "scored"]
         true, model = (risk_categories([row[name] for row in rows]) for name in ("true_agatston", "agatston"))
         kappa = bootstrap_kappa(true, model, patients=[row["patient"] for row in rows])
         assert cell.startswith(f"{kappa.estimate:.3f} ({kappa.low:.3f} to {kappa.high:.3f})")
@@ -129,21 +129,21 @@ def test_kappa_is_that_of_the_lines(tmp_path: Path) -> None:
 
 
 def test_a_gated_equivalent_is_what_the_gated_goal_judges(tmp_path: Path) -> None:
-    """The CTAC's own score is far off here, the equivalent right: its column comes first, and meets the goal."""
+    """The CTAC's own score is far off here, the equivalent right: its column comes first and meets the goal."""
     rows = [{**row, "gated_agatston": 5 * row["true_agatston"]} for row in ROWS]
     rows = [
         {**row, "gated_equivalent_agatston": row["gated_agatston"]}
         if row["model_digest"] == OURS.info.digest else row
         for row in rows
     ]  # fmt: skip
-    plain, judged = (cells(card_of(tmp_path, one), "kappa, linear weights", 1) for one in (ROWS, rows))
+    plain, judged = (cells(card_of(tmp_path, some), "kappa, linear weights", 1) for some in (ROWS, rows))
     assert len(judged) == len(plain) + 1
     assert judged[2].startswith("1.000") and judged[2].endswith(" met")
     assert float(judged[3].split(" ")[0]) < 0.9 and "met" not in judged[3]
 
 
 def test_goals_are_held_against_the_first_model(tmp_path: Path) -> None:
-    """Ours is 2 % off: every goal on the same scan is met; of published rows not one is judged."""
+    """Ours is 2 % off: every goal on the same scan is met; rows of the published network are not judged."""
     card = card_of(tmp_path)
     assert cells(card, "kappa, linear weights")[1] == "≥ 0.90"
     assert cells(card, "kappa, linear weights")[2].endswith(" met")
@@ -160,8 +160,8 @@ def test_goals_are_held_against_the_first_model(tmp_path: Path) -> None:
 
 def test_summary_counts_the_goals(tmp_path: Path) -> None:
     """Same scan: 5 goals and the LAD's are met, LM, LCX and RCA are without calcium; gated: kappa; wire: one kind."""
-    (told,) = re.findall(r"(\d+) of (\d+) goals met", card_of(tmp_path))
-    assert told == ("8", "11")
+    (counts,) = re.findall(r"(\d+) of (\d+) goals met", card_of(tmp_path))
+    assert counts == ("8", "11")
 
 
 def test_a_network_without_vessels_is_not_judged_by_them(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_centres_stand_apart(tmp_path: Path) -> None:
 
 
 def test_those_without_known_disease_stand_apart(tmp_path: Path) -> None:
-    """Every third study has a stent: 80 of 120 are left, and kappa is theirs."""
+    """Every third study has a stent: kappa is that of the other 80 studies."""
     rows = [{**row, "kinds_present": "stent lead"} if int(row["patient"]) % 3 == 0 else row for row in ROWS]
     left = [row for row in rows if row["kinds_present"] != "stent lead"]
     card = card_of(tmp_path, rows).split("### By centre")[1]
@@ -236,12 +236,12 @@ def test_confounders_by_hand(tmp_path: Path) -> None:
 
 
 def test_reliability_by_hand(tmp_path: Path) -> None:
-    """Sure to 0.88 and right each time: error 0.12 where true, 0.04 elsewhere."""
+    """The probability is 0.88 and the answer right each time: error 0.12 where true, 0.04 elsewhere."""
     found = reliability(of(OURS))
     assert found is not None
     assert found.brier == pytest.approx(0.12**2 + 3 * 0.04**2)
     assert found.calibration_error == pytest.approx((0.12 + 3 * 0.04) / 4)
-    assert sum(one.observed.n for one in found.bins) == 4 * 120
+    assert sum(point.observed.n for point in found.bins) == 4 * 120
     assert reliability(of(PUBLISHED)) is None
     draw_reliability(found, tmp_path / "a.svg")
     draw_reliability(found, tmp_path / "b.svg")
@@ -284,7 +284,7 @@ def test_the_published_card_has_the_current_wording() -> None:
 
 
 def test_no_figure_is_nan(tmp_path: Path) -> None:
-    """Also of a cohort without any calcium, of one study, and of one that was refused throughout."""
+    """Also for a cohort without calcium, for a single study, and if all studies are refused."""
     for rows in ([{**row, "true_agatston": 0.0} for row in ROWS], ROWS[:3], of(OURS)[:1],
                  [{**row, "status": "refused"} for row in ROWS]):  # fmt: skip
         card = card_of(tmp_path, list(rows))
@@ -344,8 +344,8 @@ def test_the_real_scans_of_the_repository_are_described(tmp_path: Path) -> None:
 def test_the_command_writes_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Loaded:
         def __init__(self, folder: Path) -> None:
-            one = {"ours": OURS, "published": PUBLISHED}[folder.name]
-            self.info, self.card = one.info, one.model
+            contender = {"ours": OURS, "published": PUBLISHED}[folder.name]
+            self.info, self.card = contender.info, contender.model
 
     monkeypatch.setattr(accuracy, "load_model", Loaded)
     typed = ["accuracy", "-o", str(tmp_path), "--card", str(tmp_path / "card.md"), "--model", "ours"]

@@ -1,4 +1,4 @@
-"""Against R (``tests/data/agreement``: vcd, psych, irr, epiR, mcr), the published tables, and on degenerate input."""
+"""Agreement, compared with R (vcd, psych, irr, epiR, mcr), with published tables, and on degenerate input."""
 
 import csv
 import json
@@ -97,7 +97,7 @@ def test_published_tables(row: dict[str, Any]) -> None:
 
 
 def test_deepcac_on_nlst_to_four_digits() -> None:
-    """Cohen 1968 by hand on the printed table: disagreement seen over that expected by chance."""
+    """Cohen 1968 by hand on the printed table: observed disagreement divided by that expected by chance."""
     counts = np.array(oracle("published_tables")[1]["table"], float)
     n, rows, columns = counts.sum(), counts.sum(axis=1), counts.sum(axis=0)
     seen = sum(counts[i, j] * abs(i - j) for i in range(4) for j in range(4))
@@ -127,11 +127,11 @@ def test_bootstrap_agrees_with_the_asymptotic_interval() -> None:
 
 
 def test_studies_of_one_patient_are_drawn_together() -> None:
-    """Four copies of each study say nothing new: the interval by patient is that of the studies once."""
+    """Four copies of each study add no information: the interval by patient equals that of the single studies."""
     rng = np.random.default_rng(3)
     keep = rng.permutation(CAC4.sum())[:200]
-    reference, model = (np.array(one)[keep] for one in pairs(CAC4))
-    four = [np.repeat(one, 4) for one in (reference, model, np.arange(200))]
+    reference, model = (np.array(reading)[keep] for reading in pairs(CAC4))
+    four = [np.repeat(values, 4) for values in (reference, model, np.arange(200))]
     once, clustered, naive = (
         bootstrap_kappa(reference, model),
         bootstrap_kappa(four[0], four[1], patients=four[2]),
@@ -190,7 +190,7 @@ def test_spearman_is_that_of_r() -> None:
 
 
 def test_spearman_interval_covers() -> None:
-    """Of a normal pair with Pearson 0.8 rho is 6/pi asin(0.4); 95 % of the intervals hold it."""
+    """For a normal pair with Pearson 0.8, rho is 6/pi asin(0.4); 95 % of the intervals contain it."""
     rng, truth = np.random.default_rng(1), 6 / np.pi * np.arcsin(0.4)
     hits = 0
     for _ in range(400):
@@ -337,20 +337,22 @@ def test_regression_limits_are_those_of_r() -> None:
     expected, found = oracle("bland_altman")["ba1999_regression"], regression_limits(*measured())
     assert [found.bias_at_0, found.bias_slope] == pytest.approx([expected["b0"], expected["b1"]], rel=1e-10)
     root = np.sqrt(np.pi / 2)
-    told = [found.sd_at_0, found.sd_slope]
-    assert told == pytest.approx([root * expected["c0"], root * expected["c1"]], rel=1e-5)  # c1 is printed less exactly
-    bias, low, high = (float(one) for one in found.at(100.0))
+    deviations = [found.sd_at_0, found.sd_slope]
+    assert deviations == pytest.approx(
+        [root * expected["c0"], root * expected["c1"]], rel=1e-5
+    )  # c1 is printed less exactly
+    bias, low, high = (float(limit) for limit in found.at(100.0))
     half = 1.96 * root * (expected["c0"] + 100 * expected["c1"])
     assert (bias - low, high - bias) == pytest.approx((half, half), rel=1e-5)
     assert bias == pytest.approx(expected["b0"] + 100 * expected["b1"], rel=1e-10)
 
 
 def test_passing_bablok_is_that_of_mcr() -> None:
-    """The interval's ends are slopes next to those that mcr takes the mean of: 5e-6 apart."""
+    """The ends of the interval are slopes next to those whose mean mcr takes, 5e-6 apart."""
     expected, found = oracle("method_comparison")["passing_bablok_analytical"], passing_bablok(*positive())
-    for part, told in ((found.slope, expected["slope"]), (found.intercept, expected["intercept"])):
-        assert part.estimate == pytest.approx(told["EST"], rel=1e-12)
-        assert [part.low, part.high] == pytest.approx([told["LCI"], told["UCI"]], rel=5e-5)
+    for part, printed in ((found.slope, expected["slope"]), (found.intercept, expected["intercept"])):
+        assert part.estimate == pytest.approx(printed["EST"], rel=1e-12)
+        assert [part.low, part.high] == pytest.approx([printed["LCI"], printed["UCI"]], rel=5e-5)
         assert part.n == oracle("method_comparison")["n"]
 
 
@@ -376,26 +378,26 @@ def test_passing_bablok_by_hand() -> None:
 )
 def test_deming_is_that_of_mcr(name: str, options: Any, precision: float) -> None:
     expected, found = oracle("method_comparison")[name], deming(*positive(), **options)
-    for part, told in ((found.slope, expected["slope"]), (found.intercept, expected["intercept"])):
-        assert ends(part) == pytest.approx([told["EST"], told["LCI"], told["UCI"]], rel=precision)
+    for part, printed in ((found.slope, expected["slope"]), (found.intercept, expected["intercept"])):
+        assert ends(part) == pytest.approx([printed["EST"], printed["LCI"], printed["UCI"]], rel=precision)
 
 
 @pytest.mark.parametrize("name", ["cac4", "sparse"])
 def test_margins_are_those_of_r(name: str) -> None:
-    told, table = TABLES[name], TABLES[name]["table"]
+    printed, table = TABLES[name], TABLES[name]["table"]
     shift, symmetry = stuart_maxwell(table), bowker(table)
-    assert shift.statistic == pytest.approx(told["stuart_maxwell"]["chisq"][0][0], rel=1e-11)
-    assert shift.p == pytest.approx(told["stuart_maxwell"]["p"][0][0], rel=1e-11)
-    if told["bowker"]["p"] is not None:  # R divides by 0 where a pair of cells is empty
-        assert (symmetry.statistic, symmetry.df) == (pytest.approx(told["bowker"]["chisq"], rel=1e-12), 6)
-        assert symmetry.p == pytest.approx(told["bowker"]["p"], rel=1e-11)
+    assert shift.statistic == pytest.approx(printed["stuart_maxwell"]["chisq"][0][0], rel=1e-11)
+    assert shift.p == pytest.approx(printed["stuart_maxwell"]["p"][0][0], rel=1e-11)
+    if printed["bowker"]["p"] is not None:  # R divides by 0 where a pair of cells is empty
+        assert (symmetry.statistic, symmetry.df) == (pytest.approx(printed["bowker"]["chisq"], rel=1e-12), 6)
+        assert symmetry.p == pytest.approx(printed["bowker"]["p"], rel=1e-11)
     else:
         assert symmetry.df == 3  # three pairs of categories hold a study
         assert symmetry.statistic == pytest.approx(2 + 0 + 1 / 3)
 
 
 def test_margins_with_an_unused_category() -> None:
-    """It changes nothing: the third category is in no study's reading."""
+    """An unused category changes nothing."""
     two, three = np.array([[10, 4], [1, 5]]), np.array([[10, 4, 0], [1, 5, 0], [0, 0, 0]])
     assert stuart_maxwell(three) == stuart_maxwell(two)
     assert bowker(three).p == pytest.approx(stats.chi2.sf(9 / 5, 1))
@@ -421,7 +423,7 @@ def test_predictive_values() -> None:
 
 
 def cohort(n: int) -> tuple[Any, Any, Any]:
-    """Reader and two models, the second worse; many zeros and ties."""
+    """Return scores of a reader and two models, the second worse, with many zeros and ties."""
     rng = np.random.default_rng(8)
     truth = np.where(rng.random(n) < 0.4, 0, np.exp(rng.normal(4.5, 1.6, n))).round()
     models = [np.where(rng.random(n) < lost, 0, truth * np.exp(rng.normal(0, sd, n))).round() for lost, sd in
@@ -430,10 +432,10 @@ def cohort(n: int) -> tuple[Any, Any, Any]:
 
 
 def test_models_are_compared_by_the_same_statistics() -> None:
-    """Each figure, computed there from weighted sums, is that of its own function."""
-    truth, one, other = cohort(150)
-    found = {compared.name: compared for compared in compare_models(truth, one, other)}
-    for scores, side in ((one, "model"), (other, "other")):
+    """Each figure is computed from weighted sums, and equals that of its own function."""
+    truth, model, other = cohort(150)
+    found = {compared.name: compared for compared in compare_models(truth, model, other)}
+    for scores, side in ((model, "model"), (other, "other")):
         table = cross_table(risk_categories(truth), risk_categories(scores))
         pair = np.column_stack([truth, scores])
         expected = {
@@ -450,35 +452,35 @@ def test_models_are_compared_by_the_same_statistics() -> None:
             "ICC(3,1)": icc_consistency(pair),
             "mean difference": bland_altman(truth, scores).bias,
         }
-        for name, told in expected.items():
-            assert getattr(found[name], side) == pytest.approx(told.estimate, rel=1e-10), name
+        for name, figure in expected.items():
+            assert getattr(found[name], side) == pytest.approx(figure.estimate, rel=1e-10), name
         assert getattr(found["mean absolute difference"], side) == pytest.approx(np.abs(truth - scores).mean())
 
 
 def test_models_are_compared_on_the_same_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctacal.statistics.bootstrap.RESAMPLES", 300)
-    truth, one, other = cohort(60)
+    truth, model, other = cohort(60)
     patients = np.arange(60) // 2
     done: list[int] = []
     found = {
         compared.name: compared.difference
-        for compared in compare_models(truth, one, other, patients=patients, seed=4, advance=done.append)
+        for compared in compare_models(truth, model, other, patients=patients, seed=4, advance=done.append)
     }
-    kappa = kappa_difference(*(risk_categories(scores) for scores in (truth, one, other)), patients=patients, seed=4)
+    kappa = kappa_difference(*(risk_categories(scores) for scores in (truth, model, other)), patients=patients, seed=4)
     assert ends(found["kappa, linear weights"]) == pytest.approx(ends(kappa), abs=1e-12)
     assert sum(done) == 300
     rng, drawn = np.random.default_rng(4), []
     for times in rng.multinomial(30, np.full(30, 1 / 30), size=300):  # the studies themselves, drawn one by one
         rows = np.repeat(np.arange(60), times[patients])
-        drawn.append(spearman(truth[rows], one[rows]).estimate - spearman(truth[rows], other[rows]).estimate)  # type: ignore[operator]
+        drawn.append(spearman(truth[rows], model[rows]).estimate - spearman(truth[rows], other[rows]).estimate)  # type: ignore[operator]
     expected = np.percentile(drawn, [2.5, 97.5])
     assert [found["Spearman's rho"].low, found["Spearman's rho"].high] == pytest.approx(expected, abs=1e-9)
-    same = compare_models(truth, one, one)
+    same = compare_models(truth, model, model)
     assert all(compared.difference.low == compared.difference.high == 0 for compared in same)
 
 
 def test_blocks_of_resamples_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory is bounded, the draws stay the same."""
+    """Blocks bound the memory and do not change the draws."""
     reference, model = pairs(TABLES["sparse"]["table"])
     whole = bootstrap_kappa(reference, model)
     monkeypatch.setattr("ctacal.statistics.bootstrap.BLOCK", 700)
