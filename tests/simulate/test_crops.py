@@ -193,10 +193,10 @@ def test_the_same_seed_gives_the_same_crop(beating: AnatomyCache, tmp_path: Path
 
 def test_what_is_no_anatomy_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", something=np.zeros(2))
-    with pytest.raises(ValueError, match=r"other\.npz is no stored anatomy"):
+    with pytest.raises(ValueError, match=r"other\.npz is not a stored anatomy"):
         AnatomyCache.load(tmp_path / "other.npz")
     np.savez(tmp_path / "early.npz", projections_rest=np.zeros(2))
-    with pytest.raises(ValueError, match=r"early\.npz is an anatomy that an earlier version stored"):
+    with pytest.raises(ValueError, match=r"early\.npz was stored by an earlier version"):
         AnatomyCache.load(tmp_path / "early.npz")
 
 

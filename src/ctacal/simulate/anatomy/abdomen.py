@@ -1,4 +1,4 @@
-"""Diaphragm domes and what lies below: liver, stomach, spleen, kidneys, bowel. All figures: own choice."""
+"""Domes of the diaphragm, and the organs below: liver, stomach, spleen, kidneys, bowel. All numbers: own choice."""
 
 import numpy as np
 
@@ -17,12 +17,12 @@ _SOLID = (Structure.ABDOMEN, Structure.LIVER)
 
 
 def dome_mm(chest: Chest, ys: Floats, xs: Floats) -> Floats:
-    """(rows, columns): height of the diaphragm."""
+    """Return the height of the diaphragm (rows, columns)."""
     return dome_at_mm(chest, xs[None, :], ys[:, None])
 
 
 def dome_at_mm(chest: Chest, x: Floats, y: Floats) -> Floats:
-    """Height of the diaphragm: two domes with a saddle, falling steeply along the chest wall."""
+    """Return the height of the diaphragm: two domes with a saddle, falling steeply along the chest wall."""
     patient, top = chest.patient, chest.dome_top_mm
     radius = chest.cavity_mm(-120 * chest.scale, np.rad2deg(np.arctan2(x, -y)))
     edge = np.clip(np.hypot(x, y) / radius, 0, 1.2)
@@ -37,7 +37,7 @@ def dome_at_mm(chest: Chest, x: Floats, y: Floats) -> Floats:
 
 
 def paint_abdomen(canvas: Canvas, chest: Chest) -> None:
-    """Everything that bulges into the cavity from below."""
+    """Paint everything below the diaphragm."""
     heights = dome_mm(chest, canvas.ys, canvas.xs)
     texture = canvas.coarse
     if canvas.zs[0] > heights.max() + 10:
@@ -52,14 +52,14 @@ def paint_abdomen(canvas: Canvas, chest: Chest) -> None:
 
 
 def _sizes_mm(chest: Chest) -> tuple[float, float, float]:
-    """Half width and half depth of the cavity, height of the right dome."""
+    """Return half the width and half the depth of the cavity, and the height of the right dome."""
     return chest.patient.chest_half_width_mm, chest.patient.chest_half_depth_mm, chest.dome_top_mm
 
 
 def _paint_liver(canvas: Canvas, chest: Chest) -> None:
     wide, deep, top = _sizes_mm(chest)
     rng = generator(chest.patient.seed, Stream.LIVER)
-    reach = rng.uniform(0.85, 1.15)  # of the left lobe
+    reach = rng.uniform(0.85, 1.15)  # length of the left lobe
     right = np.array([-0.50 * wide, 0.02 * deep, top - 72])
     left = np.array([0.08 * wide * reach, -0.38 * deep, top - 38])
     canvas.ellipsoids(
@@ -122,7 +122,7 @@ def _paint_spleen(canvas: Canvas, chest: Chest) -> None:
 
 
 def _paint_behind(canvas: Canvas, chest: Chest) -> None:
-    """Kidneys with the fat of their sinus, psoas, crura of the diaphragm, adrenal glands."""
+    """Paint kidneys with the fat of their sinus, psoas, crura of the diaphragm, and adrenal glands."""
     z, rng = chest.dome_top_mm - 128, generator(chest.patient.seed, Stream.RETROPERITONEUM)
     for side, lower in ((-1, 12.0), (1, 0.0)):
         spine = float(chest.spine_front_mm(z))
@@ -146,7 +146,7 @@ def _paint_behind(canvas: Canvas, chest: Chest) -> None:
 
 
 def _paint_bowel(canvas: Canvas, chest: Chest) -> None:
-    """Loops of small bowel, and the pancreas."""
+    """Paint loops of small bowel, and the pancreas."""
     patient, rng = chest.patient, generator(chest.patient.seed, Stream.BOWEL)
     wide, deep, top = _sizes_mm(chest)
     n = 34
@@ -163,14 +163,14 @@ def _paint_bowel(canvas: Canvas, chest: Chest) -> None:
 
 
 def _paint_colon(canvas: Canvas, chest: Chest) -> None:
-    """Transverse and descending colon with the splenic flexure under the left dome: wall, gas or stool."""
+    """Paint transverse and descending colon, with the splenic flexure under the left dome: wall, gas or stool."""
     patient, (wide, deep, top) = chest.patient, _sizes_mm(chest)
     rng = generator(patient.seed, Stream.COLON)
     high = top - patient.left_dome_lower_mm - rng.uniform(22, 70)
-    way = [(-0.4 * wide, -0.72 * deep, top - 150), (0.15 * wide, -0.78 * deep, top - 130)]
-    way += [(0.60 * wide, -0.52 * deep, high - 15), (0.74 * wide, -0.18 * deep, high)]
-    way += [(0.82 * wide, 0.22 * deep, high - 35), (0.80 * wide, 0.30 * deep, high - 190)]
-    path = curve(way, 9.0)
+    knots = [(-0.4 * wide, -0.72 * deep, top - 150), (0.15 * wide, -0.78 * deep, top - 130)]
+    knots += [(0.60 * wide, -0.52 * deep, high - 15), (0.74 * wide, -0.18 * deep, high)]
+    knots += [(0.82 * wide, 0.22 * deep, high - 35), (0.80 * wide, 0.30 * deep, high - 190)]
+    path = curve(knots, 9.0)
     sizes = rng.uniform(0.8, 1.15, (len(path), 1)) * np.array([15.0, 15.0, 13.0])
     over, within = (Tissue.FAT, Tissue.SOFT), _BELOW
     canvas.ellipsoids(path, sizes, Tissue.SOFT, Structure.ABDOMEN, over=over, within=within, warp=0.15)

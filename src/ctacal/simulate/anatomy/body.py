@@ -36,19 +36,19 @@ from ctacal.simulate.streams import Stream, generator
 from ctacal.simulate.threads import both, side_by_side
 
 _RESTS_ON = (Structure.DIAPHRAGM, Structure.COSTAL_CARTILAGE)
-"""What the heart lies upon: no lung between."""
+"""Structures that the heart rests on, without lung in between."""
 
 COARSE_MM = 3.0
-"""Grid of the mediastinum's outline (own choice: the outline is smoother than that)."""
+"""Voxel size of the grid for the mediastinum's outline (own choice: the outline is smoother than that)."""
 
 BRIDGE_MM = 7.0
-"""Fat bridges gaps between the organs of the mediastinum up to twice this wide (own choice)."""
+"""Fat fills gaps between mediastinal organs that are up to twice this wide (own choice)."""
 
 RIM_MM = 0.5
-"""Of fat around those organs (own choice)."""
+"""Thickness of the fat around those organs (own choice)."""
 
 AHEAD = 0.7
-"""Gaps from front to back count for less: lung never reaches across the mid-line between aorta and trachea."""
+"""Weight of distances from front to back: lung never crosses the midline between aorta and trachea."""
 
 JUNCTION_MM = 4.0
 """Half the width of the fat at the back of the sternum, where both lungs nearly meet (own choice)."""
@@ -62,7 +62,7 @@ _MEDIASTINAL = (
 
 @dataclass(frozen=True, eq=False, slots=True)
 class StillBody:
-    """A patient, painted but for what beats and what lies over it."""
+    """A painted body without the beating heart and everything painted over it."""
 
     chest: Chest
     tissue: NDArray[np.uint8]
@@ -70,20 +70,20 @@ class StillBody:
     geometry: Geometry
 
     def at(self, phase: float) -> AnatomyMaps:
-        """The whole body at a phase."""
+        """Return the whole body at a cardiac phase."""
         canvas = self.canvas()
         maps = _painted(canvas, self.chest, phase)
-        paint_textures(canvas, self.chest)  # last: what is painted before asks for the plain tissues
+        paint_textures(canvas, self.chest)  # last: everything painted before relies on plain tissues
         return maps
 
     def canvas(self) -> Canvas:
-        """To be painted on; this body stays as it is."""
+        """Return a canvas with a copy of this body."""
         canvas = Canvas(self.geometry, self.chest.patient.seed)
         canvas.tissue, canvas.structure = self.tissue.copy(), self.structure.copy()
         return canvas
 
     def crop(self, box: tuple[slice, slice, slice]) -> "StillBody":
-        """A part."""
+        """Return a part of this body."""
         return StillBody(self.chest, self.tissue[box], self.structure[box], self.geometry.crop(box))
 
 
@@ -91,32 +91,32 @@ def build_body(patient: Patient, geometry: Geometry, *, phase: float = 0.0, brea
     """Build a patient's body without any calcium.
 
     ``geometry`` is canonical and axial; (0, 0, 0) is at the carina, and any part from the chin (z about 190 mm) to the
-    kidneys (-250 mm) may be asked for. ``phase`` runs from 0 (end-diastole) to 1; ``breath_mm`` lowers the diaphragm.
-    Raises ``ValueError`` where the grid is tilted.
+    kidneys (-250 mm) can be built. ``phase`` runs from 0 (end-diastole) to 1; ``breath_mm`` lowers the diaphragm.
+    Raises ``ValueError`` if the grid is tilted.
     """
     return still_body(patient, geometry, breath_mm=breath_mm).at(phase)
 
 
 def still_body(patient: Patient, geometry: Geometry, *, breath_mm: float = 0.0) -> StillBody:
-    """What all phases of ``build_body`` have in common."""
+    """Return what all phases of ``build_body`` have in common."""
     canvas, chest = Canvas(geometry, patient.seed), Chest(patient, breath_mm)
     both(partial(_paint_still, canvas, chest), partial(_make_ready, chest))
     return StillBody(chest, canvas.tissue, canvas.structure, geometry)
 
 
 def heart_region(patient: Patient, geometry: Geometry, *, breath_mm: float = 0.0) -> Geometry:
-    """The whole-voxel part of a body's grid that the heartbeat changes, calcium and devices included.
+    """Return the part of a body's grid, in whole voxels, that the heartbeat changes, with calcium and devices.
 
-    Raises ``ValueError`` where the grid does not reach the heart.
+    Raises ``ValueError`` if the grid does not reach the heart.
     """
     return geometry.crop(_heart_box(Chest(patient, breath_mm), geometry))
 
 
 def heart_phases(body: StillBody, calcium: CalciumDescription, *, phases: int = 8, first: int = 0) -> Iterator[Body]:
-    """The ``heart_region`` with its calcium and metal at evenly spaced phases of the cycle, from the ``first`` on.
+    """Yield the ``heart_region`` with calcium and metal at evenly spaced phases, starting with number ``first``.
 
-    Number 0 is at end-diastole. Each is that part of what ``body.at`` and ``with_calcium`` make at that phase. Raises
-    ``ValueError`` where the body does not reach the heart.
+    Number 0 is end-diastole. Each region is the same as in the body that ``body.at`` and ``with_calcium`` make. Raises
+    ``ValueError`` if the body does not reach the heart.
     """
     chest = body.chest
     still = body.crop(_heart_box(chest, body.geometry))
@@ -126,26 +126,26 @@ def heart_phases(body: StillBody, calcium: CalciumDescription, *, phases: int = 
     def at(phase: float) -> Body:
         canvas = still.canvas()
         part = _painted(canvas, chest, phase)
-        np.copyto(canvas.tissue, textured.tissue, where=canvas.tissue == still.tissue)  # what beats has no texture
+        np.copyto(canvas.tissue, textured.tissue, where=canvas.tissue == still.tissue)  # the heart has no texture
         return with_calcium(part, chest.patient, calcium, phase=phase, breath_mm=chest.breath_mm)[0].body
 
     yield from side_by_side([partial(at, n / phases) for n in range(first, phases)])
 
 
 def coronaries_of(patient: Patient, *, phase: float = 0.0, breath_mm: float = 0.0) -> tuple[CoronarySegment, ...]:
-    """The coronary tree alone, without building the body: where calcium lies at another phase."""
+    """Return the coronary tree without building the body, for instance to locate calcium at another phase."""
     chest = Chest(patient, breath_mm)
     return coronary_tree(chest, Heart.of(chest, phase))
 
 
 def _make_ready(chest: Chest) -> None:
-    """The outline and the trees, which are kept."""
+    """Compute the outline and the lung trees, which are cached."""
     _outline(chest.patient, chest.breath_mm)
     lung_trees(chest)
 
 
 def _paint_still(canvas: Canvas, chest: Chest) -> None:
-    """All that the heartbeat leaves as it is, but for what lies over the heart."""
+    """Paint everything that does not move with the heart and is not painted over it."""
     paint_trunk(canvas, chest)
     paint_arms(canvas, chest)
     paint_abdomen(canvas, chest)
@@ -153,7 +153,7 @@ def _paint_still(canvas: Canvas, chest: Chest) -> None:
 
 
 def _painted(canvas: Canvas, chest: Chest, phase: float) -> AnatomyMaps:
-    """The body without textures, after the heart and what moves with it are painted over what stands still."""
+    """Return the body without textures, with the heart and what moves with it painted over the still body."""
     heart = Heart.of(chest, phase)
     courses, segments = Courses.of(chest, heart), coronary_tree(chest, heart)
     _paint_organs(canvas, heart, courses)
@@ -167,7 +167,7 @@ def _painted(canvas: Canvas, chest: Chest, phase: float) -> AnatomyMaps:
 
 
 def _heart_box(chest: Chest, geometry: Geometry) -> tuple[slice, slice, slice]:
-    """Slices, rows and columns that the heartbeat changes; ``ValueError`` where the grid does not reach them."""
+    """Return the slices, rows and columns that the heartbeat changes; ``ValueError`` if the grid has none of them."""
     origin, (low, high) = geometry.to_patient_mm((0, 0, 0)), _moving_box(chest)
     spans = []
     for axis, (n, mm) in enumerate(zip(geometry.shape, geometry.spacing_mm, strict=True)):
@@ -179,7 +179,7 @@ def _heart_box(chest: Chest, geometry: Geometry) -> tuple[slice, slice, slice]:
 
 
 def _moving_box(chest: Chest) -> tuple[Points, Points]:
-    """Lower and upper corner, (L, P, S) in mm, of all that differs between end-diastole and end-systole."""
+    """Return the lower and upper corner, (L, P, S) in mm, of what differs between end-diastole and end-systole."""
     rest, squeezed = Heart.of(chest), Heart.of(chest, SYSTOLE)
     corners = [rest.reach_mm()]
     before, after = Courses.of(chest, rest).vessels(), Courses.of(chest, squeezed).vessels()
@@ -199,12 +199,13 @@ def _paint_bones(canvas: Canvas, chest: Chest) -> None:
 
 
 def _paint_fat_pads(canvas: Canvas, chest: Chest) -> None:
-    """In the angles between heart and diaphragm, beside the apex and the right atrium; sizes own choice."""
+    """Paint fat between heart and diaphragm, beside the apex and the right atrium (sizes: own choice)."""
     rest, rng = Heart.of(chest), generator(chest.patient.seed, Stream.FAT_PADS)
     spots = []
     for along, turn in ((0.8 * rest.length_mm, -100.0), (8.0, -35.0)):
-        start, way = np.array([along, 0.0, 0.0]), np.array([0.0, np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))])
-        spots.append(start + way * rest.surface_mm(start, way, 2.0))
+        start = np.array([along, 0.0, 0.0])
+        outwards = np.array([0.0, np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))])
+        spots.append(start + outwards * rest.surface_mm(start, outwards, 2.0))
     sizes = (12 + 16 * chest.patient.visceral_fat) * rng.uniform(0.6, 1.3, (2, 3)) * (1.2, 1.2, 0.9)
     canvas.ellipsoids(
         rest.to_patient(np.array(spots)), sizes, Tissue.FAT, Structure.MEDIASTINUM, within=[Structure.LUNG], warp=0.15
@@ -219,10 +220,10 @@ def _paint_organs(canvas: Canvas, heart: Heart, courses: Courses) -> None:
 
 @lru_cache(maxsize=2)
 def _outline(patient: Patient, breath_mm: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Distance to the mediastinum's outline at end-diastole (negative inside) on a coarse grid, and its origin.
+    """Return the distance to the mediastinum's outline at end-diastole on a coarse grid, and the grid's origin.
 
-    It is the closing of the organs between the lungs, smoothed: fat fills what lies between them. The grid does not
-    depend on the one that is built, so that a part of a body equals the same part of the whole.
+    The distance is negative inside. The outline is the smoothed closing of the organs between the lungs: fat fills the
+    gaps. The grid is always the same, so that a part of a body equals the same part of the whole body.
     """
     grid = Geometry.from_spacing((115, 90, 85), (COARSE_MM,) * 3, (-126.0, -140.0, -215.0))
     coarse, chest = Canvas(grid, patient.seed), Chest(patient, breath_mm)
@@ -243,10 +244,10 @@ def _outline(patient: Patient, breath_mm: float) -> tuple[NDArray[np.float32], N
 
 
 def _isin(canvas: Canvas, structures: tuple[int, ...]) -> NDArray[np.bool_]:
-    return np.isin(canvas.structure, [int(one) for one in structures])
+    return np.isin(canvas.structure, list(map(int, structures)))
 
 
 def _distance_mm(mask: NDArray[np.bool_], ahead: float) -> NDArray[np.float64]:
-    """Of each voxel to the mask; steps from front to back count as ``ahead``."""
+    """Return the distance of each voxel from the mask; steps from front to back count ``ahead`` times."""
     sampling = (COARSE_MM, COARSE_MM * ahead, COARSE_MM)
     return np.asarray(ndimage.distance_transform_edt(~mask, sampling=sampling), np.float64)

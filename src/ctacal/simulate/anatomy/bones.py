@@ -1,4 +1,7 @@
-"""Ribs with their cartilage, sternum, clavicles, shoulder blades. All figures: own choice beside real CTs."""
+"""Ribs with their cartilage, sternum, clavicles and shoulder blades.
+
+All numbers: own choice, compared with two real CTs, unless a source is named.
+"""
 
 import numpy as np
 
@@ -15,12 +18,12 @@ from ctacal.simulate.materials import Tissue
 from ctacal.simulate.streams import Stream, generator
 
 RIB_CORTEX_MM = 1.35
-"""Mohr M et al., J Biomech 2007;40:3523-3529 found 0.5-0.9 mm; here thicker and as
-much less dense, for the voxels of a body are as wide."""
+"""Mohr M et al., J Biomech 2007;40:3523-3529 measured 0.5-0.9 mm; here it is
+thicker and less dense in proportion, because the voxels of a body are that wide."""
 
 
 def rib_path(chest: Chest, number: int) -> Points:
-    """Middle line of the bony right rib, from the spine to the cartilage; mirrored it is the left one."""
+    """Return the centre line of the bony right rib, from the spine to the cartilage; the left one mirrors it."""
     bone = vertebra(chest, min(FIRST_THORACIC - 1 + number, 22))
     z0 = float(bone.middle[2]) + 0.3 * bone.pitch
     end = np.interp(number, (1, 2, 5, 8, 10, 11, 12), (32, 30, 28, 45, 68, 105, 125))
@@ -38,7 +41,7 @@ def rib_path(chest: Chest, number: int) -> Points:
 
 
 def _ribbon_axes(path: Points) -> Floats:
-    """Frames along a rib: along it, outwards from the patient's axis, and across."""
+    """Return frames along a rib: unit vectors along it, outwards from the patient's axis, and across."""
     along = np.gradient(path, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     outward = path * (1, 1, 0) / np.maximum(1, np.linalg.norm(path[:, :2], axis=1, keepdims=True))
@@ -48,12 +51,12 @@ def _ribbon_axes(path: Points) -> Floats:
 
 
 def sternum_y_mm(chest: Chest, z: float | Floats) -> Floats:
-    """y of the middle of the sternum: in front of the cavity."""
+    """Return y of the sternum's centre, in front of the cavity."""
     return np.asarray(-chest.cavity_mm(z, 0.0) - BEHIND_STERNUM_MM - 5)
 
 
 def paint_ribs(canvas: Canvas, chest: Chest) -> None:
-    """Ribs of both sides, each of cortex and marrow, and the cartilages of the upper ten."""
+    """Paint the ribs of both sides, of cortex and marrow, and the cartilages of the upper ten."""
     rng = generator(chest.patient.seed, Stream.RIBS)
     thick = 3.5 if chest.patient.sex == "M" else 3.1
     for number in range(1, chest.patient.ribs + 1):
@@ -75,12 +78,12 @@ def paint_ribs(canvas: Canvas, chest: Chest) -> None:
 
 
 def _near(canvas: Canvas, path: Points) -> bool:
-    """Whether the rib or its cartilage reaches the slices."""
+    """Return whether the rib or its cartilage reaches the slices."""
     return bool(path[:, 2].min() - 60 < canvas.zs[-1] and path[:, 2].max() + 60 > canvas.zs[0])
 
 
 def paint_front(canvas: Canvas, chest: Chest) -> None:
-    """Sternum with manubrium and xiphoid, clavicles, shoulder blades."""
+    """Paint sternum with manubrium and xiphoid, clavicles and shoulder blades."""
     _paint_sternum(canvas, chest)
     for side in (-1, 1):
         _paint_clavicle(canvas, chest, side)
@@ -116,7 +119,7 @@ def _paint_clavicle(canvas: Canvas, chest: Chest, side: int) -> None:
 
 
 def _paint_scapula(canvas: Canvas, chest: Chest, side: int) -> None:
-    """A bent blade between the deep and the middle muscles, with its spine and the glenoid."""
+    """Paint a bent blade between the deep and the middle muscles, with its spine and the glenoid."""
     heights = np.arange(-64, 80, 1.5)
     layers = wall_layers(chest, heights * chest.scale)
     spine_foot = np.zeros(3)

@@ -1,8 +1,8 @@
 """``CalciumDescription``: a patient's plaques and other calcium, drawn from a seed and stored as JSON.
 
-How much: categories near 40 / 26 / 16 / 18 % (0 / 1-100 / 101-400 / >400), as in Miller RJH et al., J Nucl Med
-2023;64:652-658. Where: the left anterior descending artery most often, near its origin (order of vessels as in the
-CAC consortium and MESA; the shares are own choice). All sizes and densities: own choice within what is named beside.
+The amount gives categories near 40, 26, 16 and 18 % (0, 1-100, 101-400, >400), as in Miller RJH et al., J Nucl Med
+2023;64:652-658. Plaques are most frequent in the left anterior descending artery, near its origin (order of vessels as
+in the CAC Consortium and MESA; shares: own choice). Sizes and densities are own choice unless a source is named.
 """
 
 import json
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.streams import Stream, generator
 
+Range = tuple[float, float]
+"""Lowest and highest value."""
+
 
 class Kind(StrEnum):
-    """What calcium or metal is."""
+    """Kinds of calcium, metal and contrast."""
 
     CORONARY = "coronary"
     AORTIC_WALL = "aortic_wall"
@@ -34,45 +37,45 @@ class Kind(StrEnum):
     VALVE_PROSTHESIS = "valve_prosthesis"
     BYPASS_CLIP = "bypass_clip"
     PACEMAKER = "pacemaker"
-    """The housing, of a defibrillator too."""
+    """The housing of a pacemaker or defibrillator."""
     SHOCK_COIL = "shock_coil"
     CONTRAST = "contrast"
-    """Iodine left from an earlier examination, in gut, vein or heart muscle."""
+    """Contrast from an earlier examination, in the gut, a vein or the heart muscle."""
 
 
 METAL = frozenset(
     {Kind.STERNAL_WIRE, Kind.STENT, Kind.LEAD, Kind.VALVE_PROSTHESIS, Kind.BYPASS_CLIP, Kind.PACEMAKER, Kind.SHOCK_COIL}
 )
 NO_CALCIUM = METAL | {Kind.CONTRAST}
-"""Described by the density of hydroxyapatite that attenuates alike; their mass of calcium is 0."""
+"""Kinds without calcium; their density is that of hydroxyapatite that attenuates alike."""
 
 STEEL_MG_CM3, TITANIUM_MG_CM3, IODINE_MG_PER_MG = 27_350.0, 9_070.0, 20.0
-"""Hydroxyapatite in a voxel that attenuates like solid 316L steel or titanium, and like 1 mg of iodine, behind 200 mm
-of water at 120 kVp (by the scanner's tables; 30,440 / 9,880 / 22.5 at 80 kVp and 26,200 / 8,770 / 18.9 at 140). It
-hardens the beam less than metal does: within 20 % of its attenuation from 35 to 80 keV."""
+"""Density of hydroxyapatite that attenuates like solid 316L steel or titanium, and its mass that attenuates like 1 mg
+of iodine, behind 200 mm of water at 120 kVp. They come from the scanner's tables, which have 30,440, 9,880 and 22.5 at
+80 kVp, and 26,200, 8,770 and 18.9 at 140 kVp. It hardens the beam less than metal does: from 35 to 80 keV, its
+attenuation is within 20 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deposit:
-    """One plaque, other calcium, or device, placed relative to the anatomy so that it moves with it."""
+    """A plaque, other calcium or a device, placed relative to the anatomy so that it moves with it."""
 
     kind: Kind
     site: str
-    """A coronary segment's name for plaques and stents, and for the clips of the graft to it; for the aortic wall root,
-    ascending, arch or descending; RV, RA or SVC for leads and coils; oesophagus, stomach, vein or myocardium for
-    contrast."""
+    """Plaques and stents: the coronary segment; clips: the grafted segment; aortic wall: root, ascending, arch or
+    descending; leads and coils: RV, RA or SVC; contrast: oesophagus, stomach, vein or myocardium."""
     along: float
-    """Share of the way along the site (0: origin), or of a turn."""
+    """Position along the site, from 0 (origin) to 1, or share of a turn."""
     angle_deg: float
-    """About the site's middle line."""
+    """Angle about the site's centre line."""
     length_mm: float
     thickness_mm: float
     arc_deg: float
-    """How much of the circumference it covers."""
+    """Part of the circumference that it covers."""
     density_mg_cm3: float
-    """Hydroxyapatite, or for what is no calcium the density that attenuates alike; mean over the shape."""
+    """Mean density of hydroxyapatite; for metal and contrast, the density that attenuates alike."""
     seed: int
-    """Of its irregular shape."""
+    """Seed of its irregular shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,50 +85,103 @@ class CalciumDescription:
     deposits: tuple[Deposit, ...]
 
     def to_json(self) -> str:
-        """A JSON array of all deposits."""
+        """Return a JSON array of all deposits."""
         return json.dumps([asdict(deposit) for deposit in self.deposits], indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "CalciumDescription":
-        """What ``to_json`` wrote."""
+        """Return the description that ``to_json`` wrote."""
         rows: list[dict[str, Any]] = json.loads(text)
         return cls(tuple(Deposit(**{**row, "kind": Kind(row["kind"])}) for row in rows))
 
 
 NONE_SHARE = 0.33
-"""Of patients without any coronary calcium, at the mean age: with age, sex and plaques too small to score, 40 %."""
+"""Share of patients of the mean age without coronary calcium. With age, sex and plaques too small to score: 40 %."""
 
 BURDEN_MM3 = (45.0, 2.05)
-"""Median and log SD of the coronary calcium's true volume where there is any: set so that the categories come out."""
+"""Median and log SD of the true volume of coronary calcium in those who have any, chosen to give the categories."""
 
 SEGMENT_SHARES = {"LM": 0.07, "LAD": 0.44, "D1": 0.05, "LCX": 0.15, "OM1": 0.04, "RCA": 0.23, "PDA": 0.02}
-"""How the plaques are shared out, on average."""
+"""Mean share of the plaques in each segment (own choice)."""
 
 SPREAD = 3.0
-"""How alike patients are in that (own choice: of those with calcium some 9 in 10 have it in the LAD, half in the RCA,
-fewer in the LCx, a quarter in the LM)."""
+"""Concentration of the shares among patients. Own choice: of those with calcium, some 9 in 10 have it in the LAD, half
+in the RCA, fewer in the LCx, a quarter in the LM."""
 
 PLAQUE_MM3 = (14.0, 0.9)
-"""Median and log SD of one plaque's volume at the median burden; more calcium is rather more plaques than larger ones
-(own choice: some 4 plaques at a score near 100, 10 to 25 above 400)."""
+"""Median and log SD of one plaque's volume at the median burden; with more calcium, plaques are more numerous
+rather than larger. Own choice: some 4 plaques at a score near 100, 10 to 25 above 400."""
 
 
 LEAST_MM3 = 2.5
-"""Of one plaque: specks below it are on no CT that anybody scores, and mass spread over many of them would not be
-either (own choice)."""
+"""Smallest volume of a plaque (own choice). Smaller specks cannot be scored on any CT, nor could much calcium that is
+spread over many of them."""
 
 RADIUS_MM = 1.3
-"""Of the artery, where a plaque's arc becomes a width."""
+"""Radius of an artery, to convert a plaque's arc to its width (own choice)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherCalcium:
+    """How often calcium of one kind occurs outside of the coronary arteries, how many deposits, and their ranges."""
+
+    kind: Kind
+    sites: tuple[str, ...]
+    chance: float
+    """Share of patients; at 80 years of age if it ``ages``."""
+    most: float
+    """Largest number of deposits; at 80 years of age if it ``ages_in_number``."""
+    ages: bool
+    """Whether the share of patients rises with age."""
+    ages_in_number: bool
+    length_mm: Range
+    thickness_mm: Range
+    arc_deg: Range
+    density_mg_cm3: Range
+    source: str
+    """Of ``chance``, at the mean age of 63; ranges are own choice."""
+
+
+_ARCH = ("43 % of patients: 28 % in MESA, without the arch (doi 10.1016/j.ahj.2007.11.019), 63 % in the Heinz Nixdorf "
+         "Recall study (doi 10.1007/s10554-012-0051-3)")  # fmt: skip
+_ROOT = "7 % of patients: 3.4 % in MESA, without known disease (Thomas et al., Atherosclerosis 2017)"
+_VALVE = ("17 % of patients: 13 % in MESA (Whelton et al., JACC Cardiovasc Imaging 2022), 14 % in SCOT-HEART "
+          "(PMC7899264)")  # fmt: skip
+_RING = "13 % of patients: 4 % in SCOT-HEART; patients sent for a perfusion scan are older"
+_OWN = "own choice"
+_DESCENDING, _ASCENDING, _ANYWHERE = ("arch", "descending"), ("root", "ascending"), ("",)
+
+OTHER_CALCIUM = tuple(OtherCalcium(*row) for row in (
+    # kind              sites        chance most ages   number length    thickness   arc         density      source
+    (Kind.AORTIC_WALL,  _DESCENDING, 0.75,  12,  True,  True,  (1.5, 16), (0.5, 2.2), (15, 80),   (250, 1100), _ARCH),
+    (Kind.AORTIC_WALL,  _ASCENDING,  0.12,  5,   True,  True,  (1.5, 16), (0.5, 2.2), (15, 80),   (250, 1100), _ROOT),
+    (Kind.AORTIC_VALVE, _ANYWHERE,   0.30,  5,   True,  False, (2, 8),    (0.8, 3),   (20, 60),   (250, 1000), _VALVE),
+    (Kind.MITRAL_ANNULUS, _ANYWHERE, 0.22,  3,   True,  False, (4, 32),   (1.5, 6),   (30, 90),   (300, 1100), _RING),
+    (Kind.PERICARDIUM,  _ANYWHERE,   0.03,  3,   False, False, (6, 40),   (0.8, 3),   (30, 90),   (300, 900),  _OWN),
+    (Kind.LYMPH_NODE,   _ANYWHERE,   0.25,  2,   False, False, (3, 10),   (3, 8),     (360, 360), (200, 900),  _OWN),
+    (Kind.HILAR,        _ANYWHERE,   0.22,  3,   False, False, (2, 7),    (2, 6),     (360, 360), (200, 900),  _OWN),
+    (Kind.PLEURA,       _ANYWHERE,   0.06,  4,   False, False, (8, 45),   (1, 4),     (30, 90),   (300, 900),  _OWN),
+))  # fmt: skip
+"""Calcium outside of the coronary arteries."""
+
+CONTRAST = (
+    # site         chance  mg/cm3 of iodine  width in mm
+    ("oesophagus", 0.02,   (2, 12),          7.0),
+    ("stomach",    0.03,   (2, 15),          40.0),
+    ("vein",       0.01,   (2, 12),          12.0),
+    ("myocardium", 0.02,   (0.5, 2),         4.0),
+)  # fmt: skip
+"""Iodine left from an earlier examination, or barium in the gut, which is much alike (own choice)."""
 
 
 def draw_calcium(patient: Patient, seed: int) -> CalciumDescription:
-    """Draw a patient's coronary calcium and whatever else is calcified or of metal; more in the old."""
+    """Draw a patient's coronary calcium, other calcium, metal and contrast; calcium increases with age."""
     rng = generator(seed, Stream.CALCIUM)
     return CalciumDescription((*_plaques(rng, patient), *_others(rng, patient), *_devices(rng), *_contrast(rng)))
 
 
 def _shift(patient: Patient) -> float:
-    """Standard deviations of burden: older, and men, have more (the trend of MESA; its size is own choice)."""
+    """Return the burden in SD: more in the old and in men (as in MESA; size of the effect: own choice)."""
     return 0.045 * (patient.age_years - 63) + (0.25 if patient.sex == "M" else -0.30)
 
 
@@ -147,9 +203,9 @@ def _plaques(rng: np.random.Generator, patient: Patient) -> list[Deposit]:
 
 
 def _plaque(rng: np.random.Generator, patient: Patient, shares: NDArray[np.float64], volume_mm3: float) -> Deposit:
-    """One plaque of about that volume: length 1.5-35 mm, thickness 0.7-3 mm along the wall, 150-1300 mg/cm3.
+    """Draw a plaque of about this volume: length 1.5-35 mm, thickness 0.7-3 mm, 150-1300 mg/cm3.
 
-    Larger ones are thicker and denser (own choice).
+    Larger plaques are thicker and denser (own choice).
     """
     names = list(SEGMENT_SHARES)
     name = names[int(rng.choice(len(names), p=shares))]
@@ -171,45 +227,27 @@ def _four(value: float) -> float:
 
 
 def _others(rng: np.random.Generator, patient: Patient) -> list[Deposit]:
-    """Calcium outside of the coronary arteries, more with age. How often at the mean age of 63, and in cohorts:
-
-    - wall of arch or descending aorta 43 %: 28 % in MESA, without the arch (doi 10.1016/j.ahj.2007.11.019), 63 % in the
-      Heinz Nixdorf Recall study (doi 10.1007/s10554-012-0051-3);
-    - wall of root or ascending aorta 7 %: 3.4 % in MESA, without known disease (Thomas et al., Atherosclerosis 2017);
-    - aortic valve 17 %: 13 % in MESA (Whelton et al., JACC Cardiovasc Imaging 2022), 14 % in SCOT-HEART (PMC7899264);
-    - mitral ring 13 %: 4 % in SCOT-HEART; patients sent for a scan of perfusion are older than either.
-
-    All else: own choice.
-    """
+    """Draw calcium outside of the coronary arteries."""
     old = float(np.clip((patient.age_years - 40) / 40, 0, 1.2))
-    wall = (1.5, 16), (0.5, 2.2), (15, 80), (250, 1100)
-    anywhere = ("",)
-    plan: tuple[tuple[Any, ...], ...] = (
-        (Kind.AORTIC_WALL, ("arch", "descending"), 0.75 * old, 12 * old, *wall),
-        (Kind.AORTIC_WALL, ("root", "ascending"), 0.12 * old, 5 * old, *wall),
-        (Kind.AORTIC_VALVE, anywhere, 0.30 * old, 5, (2, 8), (0.8, 3), (20, 60), (250, 1000)),
-        (Kind.MITRAL_ANNULUS, anywhere, 0.22 * old, 3, (4, 32), (1.5, 6), (30, 90), (300, 1100)),
-        (Kind.PERICARDIUM, anywhere, 0.03, 3, (6, 40), (0.8, 3), (30, 90), (300, 900)),
-        (Kind.LYMPH_NODE, anywhere, 0.25, 2, (3, 10), (3, 8), (360, 360), (200, 900)),
-        (Kind.HILAR, anywhere, 0.22, 3, (2, 7), (2, 6), (360, 360), (200, 900)),
-        (Kind.PLEURA, anywhere, 0.06, 4, (8, 45), (1, 4), (30, 90), (300, 900)),
-    )
     found = []
-    for kind, sites, chance, most, *ranges in plan:
+    for row in OTHER_CALCIUM:
+        chance = row.chance * old if row.ages else row.chance
+        most = row.most * old if row.ages_in_number else row.most
         number = int(rng.integers(1, max(2, round(most) + 1))) if rng.random() < chance else 0
-        found += [_other(rng, kind, sites, ranges) for _ in range(number)]
+        found += [_other(rng, row) for _ in range(number)]
     return found
 
 
-def _other(rng: np.random.Generator, kind: Kind, sites: tuple[str, ...], ranges: list[tuple[float, float]]) -> Deposit:
-    site = sites[int(rng.integers(len(sites)))]
+def _other(rng: np.random.Generator, row: OtherCalcium) -> Deposit:
+    site = row.sites[int(rng.integers(len(row.sites)))]
+    ranges = row.length_mm, row.thickness_mm, row.arc_deg, row.density_mg_cm3
     length, thickness, arc, density = (_four(low + (high - low) * rng.beta(1.3, 2.6)) for low, high in ranges)
     values = (_four(rng.random()), _four(rng.uniform(0, 360)), length, thickness, arc, density)
-    return Deposit(kind, site, *values, int(rng.integers(2**31)))
+    return Deposit(row.kind, site, *values, int(rng.integers(2**31)))
 
 
 def _devices(rng: np.random.Generator) -> list[Deposit]:
-    """Metal; how often: own choice."""
+    """Draw metal devices (frequencies: own choice)."""
     found = []
     if rng.random() < 0.07:
         found += _surgery(rng)
@@ -223,12 +261,12 @@ def _devices(rng: np.random.Generator) -> list[Deposit]:
 
 
 STENT_WALL_MM = 0.6
-"""Wall of the artery that the struts are spread over; steel is 3 % of it: struts of 0.12 mm on 15 % of the wall's area
-(assumed; usual figures)."""
+"""Thickness of the arterial wall that contains the struts. Steel is 3 % of it: struts of 0.12 mm on 15 % of the wall's
+area (assumed; usual figures)."""
 
 
 def _surgery(rng: np.random.Generator) -> list[Deposit]:
-    """Wires of 0.8 mm around the sternum (own choice: number 5 to 7 have 0.8-1 mm); clips, or a valve's ring."""
+    """Draw sternal wires of 0.8 mm (own choice: numbers 5 to 7 have 0.8-1 mm), with clips or a prosthetic valve."""
     found = [_device(rng, Kind.STERNAL_WIRE, STEEL_MG_CM3, along=(n + 0.5) / 6, thickness_mm=0.8) for n in range(6)]
     if rng.random() < 0.6:
         values: dict[str, Any] = {"site": "LAD", "thickness_mm": 0.7, "length_mm": 4.0}
@@ -237,14 +275,14 @@ def _surgery(rng: np.random.Generator) -> list[Deposit]:
 
 
 def _pacemaker(rng: np.random.Generator) -> list[Deposit]:
-    """Housing 45 x 50 x 8 mm, leads 2 mm thick of which a tenth is metal; three in ten shock.
+    """Draw a pacemaker or, in three of ten, a defibrillator with shock coils. All numbers: assumed.
 
-    A shock coil is 2.8 mm thick, three tenths metal; the housing attenuates as if it were of solid titanium, battery
-    and circuits included. All figures: assumed.
+    The housing is 45 x 50 x 8 mm and attenuates like solid titanium, battery and circuits included. Leads are 2 mm
+    thick, a tenth of it metal; shock coils are 2.8 mm thick, three tenths metal.
     """
     chambers = ("RV", "RA")[: int(rng.integers(1, 3))]
     found = [_device(rng, Kind.PACEMAKER, TITANIUM_MG_CM3, site="left", length_mm=50.0, thickness_mm=8.0)]
-    if rng.random() < 0.3:  # before the lead that the coils lie on
+    if rng.random() < 0.3:  # before the lead on which the coils lie
         for site, length in (("RV", 55.0), ("SVC", 70.0))[: int(rng.integers(1, 3))]:
             values: dict[str, Any] = {"site": site, "length_mm": length, "thickness_mm": 2.8}
             found.append(_device(rng, Kind.SHOCK_COIL, 0.3 * STEEL_MG_CM3, **values))
@@ -253,14 +291,12 @@ def _pacemaker(rng: np.random.Generator) -> list[Deposit]:
 
 
 def _contrast(rng: np.random.Generator) -> list[Deposit]:
-    """Iodine (or, in the gut, barium: much alike): chance, least and most mg/cm3, how wide; all own choice."""
-    plan = (("oesophagus", 0.02, 2, 12, 7.0), ("stomach", 0.03, 2, 15, 40.0), ("vein", 0.01, 2, 12, 12.0),
-            ("myocardium", 0.02, 0.5, 2, 4.0))  # fmt: skip
+    """Draw contrast from an earlier examination."""
     found = []
-    for site, chance, least, most, wide in plan:
+    for site, chance, iodine_mg_cm3, wide_mm in CONTRAST:
         if rng.random() < chance:
-            density = _four(IODINE_MG_PER_MG * rng.uniform(least, most))
-            values: dict[str, Any] = {"site": site, "thickness_mm": wide, "length_mm": _four(rng.uniform(20, 60))}
+            density = _four(IODINE_MG_PER_MG * rng.uniform(*iodine_mg_cm3))
+            values: dict[str, Any] = {"site": site, "thickness_mm": wide_mm, "length_mm": _four(rng.uniform(20, 60))}
             found.append(_device(rng, Kind.CONTRAST, density, **values))
     return found
 

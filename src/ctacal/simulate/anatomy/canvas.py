@@ -1,4 +1,4 @@
-"""``Canvas``: tissue and structure maps that are being painted, and the irregularity that all surfaces share."""
+"""``Canvas``: maps of tissue and structure being painted, and the irregularity that all surfaces share."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ from ctacal.simulate.materials import Tissue
 from ctacal.simulate.streams import Stream, generator
 
 REGION_MM = np.array([[-280.0, -210.0, -330.0], [280.0, 210.0, 270.0]])
-"""Lower and upper corner of the body that can be built; (0, 0, 0) is in the middle of the chest, at the carina."""
+"""Lower and upper corner of the body that can be built; (0, 0, 0) is the carina."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Texture:
-    """A smooth random field of mean 0 and standard deviation 1 over the whole region, however much of it is built."""
+    """A smooth random field with mean 0 and SD 1 over the whole region, even if only a part of it is built."""
 
     values: NDArray[np.float32]
     step_mm: float
@@ -31,7 +31,7 @@ class Texture:
 
     @classmethod
     def draw(cls, seed: int, step_mm: float) -> "Texture":
-        """Irregularities of a size of about 3 steps."""
+        """Draw a field whose irregularities are about 3 steps wide; ``Stream`` has a number for each step."""
         shape = np.ceil((REGION_MM[1] - REGION_MM[0]) / step_mm).astype(int)[::-1] + 1
         values = generator(seed, Stream(round(step_mm * 100))).standard_normal(shape, np.float32)
         values = ndimage.gaussian_filter(values, 1.0, mode="wrap")
@@ -40,12 +40,12 @@ class Texture:
 
 @lru_cache(maxsize=4)
 def drawn_texture(seed: int, step_mm: float) -> Texture:
-    """``Texture.draw``, kept for the next phase of the same patient."""
+    """Return ``Texture.draw``, cached for the next phase of the same patient."""
     return Texture.draw(seed, step_mm)
 
 
 class Canvas:
-    """The maps, their axes, and ellipsoids and tubes painted onto them."""
+    """Maps of tissue and structure with their axes, onto which ellipsoids and tubes are painted."""
 
     def __init__(self, geometry: Geometry, seed: int) -> None:
         if not np.allclose(geometry.axes_to(CANONICAL_DIRECTIONS)[0], (0, 1, 2)) or not _is_upright(geometry):
@@ -78,9 +78,9 @@ class Canvas:
         warp: float = 0.0,
         flat: bool = False,
     ) -> None:
-        """Paint ellipsoids: (n, 3) centres, (n, 3) or (3,) radii, (n, 3, 3) or (3, 3) unit vectors as rows.
+        """Paint ellipsoids with (n, 3) centres, (n, 3) or (3,) radii, and (n, 3, 3) or (3, 3) unit vectors as rows.
 
-        Only over the tissues ``over`` and within the structures ``within``.
+        Only voxels with a tissue in ``over`` and a structure in ``within`` are painted.
         """
         where = np.atleast_2d(np.asarray(centres, float))
         radii = np.broadcast_to(np.asarray(radii_mm, float), where.shape)
@@ -104,7 +104,7 @@ class Canvas:
         within: Iterable[int] = tuple(range(CODES)),
         warp: float = 0.0,
     ) -> None:
-        """Paint balls along a path that is sampled finely enough."""
+        """Paint balls along a path, which must be sampled finely enough to leave no gaps."""
         radii = np.broadcast_to(np.asarray(radius_mm, float), len(path))
         self.ellipsoids(
             path, np.repeat(radii[:, None], 3, axis=1), tissue, structure, over=over, within=within, warp=warp
@@ -113,7 +113,7 @@ class Canvas:
 
 def _flags(values: Iterable[int]) -> NDArray[np.bool_]:
     flags = np.zeros(CODES, np.bool_)
-    flags[[int(one) for one in values]] = True
+    flags[list(map(int, values))] = True
     return flags
 
 
@@ -122,9 +122,9 @@ def _is_upright(geometry: Geometry) -> bool:
     return bool(np.allclose(turned, CANONICAL_DIRECTIONS.T, atol=1e-6))
 
 
-def curve(way: ArrayLike | Sequence[Any], step_mm: float = 1.0) -> Points:
-    """A smooth curve through the points of the way, sampled about every ``step_mm``."""
-    knots = np.asarray(way, float)
+def curve(through: ArrayLike | Sequence[Any], step_mm: float = 1.0) -> Points:
+    """Return a smooth curve through some points, sampled about every ``step_mm``."""
+    knots = np.asarray(through, float)
     along = np.append(0, np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1)))
     n = max(2, int(along[-1] / step_mm) + 1)
     return np.asarray(CubicSpline(along, knots)(np.linspace(0, along[-1], n)))

@@ -1,4 +1,4 @@
-"""Costal cartilage and the many forms in which it calcifies. All figures: own choice unless a source is named."""
+"""Costal cartilage and the forms in which it calcifies. All numbers: own choice unless a source is named."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ctacal.simulate.materials import Tissue
 from ctacal.simulate.streams import Stream, generator
 
 FORMS = ("rim", "core", "spots", "plate")
-"""Along the edges (mostly men); a tongue in the middle (mostly women); scattered; nearly all of it (first rib)."""
+"""Along the edges (mostly in men); a central tongue (mostly in women); scattered; nearly all of it (first rib)."""
 
 _FORM_SHARES = {"M": (0.55, 0.10, 0.30, 0.05), "F": (0.12, 0.50, 0.35, 0.03)}
 """Peripheral in men, central in women (Navani S et al., AJR 1970;108:771-774); shares assumed."""
@@ -19,7 +19,7 @@ _HALF_HEIGHT_MM, _HALF_THICKNESS_MM = 7.0, 5.0
 
 
 def cartilage_path(chest: Chest, rib: Points, number: int, side: int, sternum_y_mm: float, z: float) -> Points:
-    """Middle line from the bony rib's end to the sternum, or to the cartilage above."""
+    """Return the centre line from the end of the bony rib to the sternum, or to the cartilage above."""
     x = side * float(np.interp(number, (1, 2, 6, 7, 10), (24, 17, 15, 16, 42)))
     sternum = np.array([x, sternum_y_mm + 1, z])
     bow = np.array([0, -7.0, -10.0 if number > 4 else -2.0]) * (number > 1)
@@ -27,7 +27,7 @@ def cartilage_path(chest: Chest, rib: Points, number: int, side: int, sternum_y_
 
 
 def paint_cartilage(canvas: Canvas, chest: Chest, path: Points, axes: Floats, number: int) -> None:
-    """One cartilage; ``axes``: frames along, outwards and across."""
+    """Paint one cartilage; ``axes``: frames of unit vectors along it, outwards and across."""
     sizes = (2.5, _HALF_THICKNESS_MM, _HALF_HEIGHT_MM)
     canvas.ellipsoids(path, sizes, Tissue.CARTILAGE, Structure.COSTAL_CARTILAGE, axes=axes, warp=0.08)
     patient = chest.patient
@@ -37,7 +37,7 @@ def paint_cartilage(canvas: Canvas, chest: Chest, path: Points, axes: Floats, nu
         return
     form = "plate" if number == 1 and rng.random() < 0.7 else str(rng.choice(FORMS, p=_FORM_SHARES[patient.sex]))
     extent = float(np.clip(rng.normal(1.7 * share + 0.2, 0.2), 0.1, 1))
-    begin = rng.choice((0.0, (1 - extent) * rng.random(), 1 - extent))  # at the rib, between, at the sternum
+    begin = rng.choice((0.0, (1 - extent) * rng.random(), 1 - extent))  # at the rib, in between, or at the sternum
     first = int(begin * len(path))
     part = slice(first, max(first + 2, int((begin + extent) * len(path))))
     _calcify(canvas, path[part], axes[part], form, rng)
@@ -66,7 +66,7 @@ def _calcify(canvas: Canvas, path: Points, axes: Floats, form: str, rng: np.rand
 
 
 def _grains(canvas: Canvas, where: Points, radius_mm: float, share: float, rng: np.random.Generator) -> None:
-    """Grains of calcium in runs with gaps, each run of its own density."""
+    """Paint grains of calcium in runs with gaps; each run has its own density."""
     runs = rng.random(len(where) // 4 + 1).repeat(4)[: len(where)] < share
     dense = rng.random(len(where) // 6 + 1).repeat(6)[: len(where)] < 0.6
     for tissue, chosen in ((Tissue.BONE_THIN, runs & dense), (Tissue.BONE_TRABECULAR_DENSER, runs & ~dense)):

@@ -1,7 +1,7 @@
-"""The trees of arteries, veins and bronchi in the lungs; nodules and scars in some.
+"""Trees of arteries, veins and bronchi in the lungs, and nodules and scars in some patients.
 
-Trees fill the lung by splitting a cloud of end points again and again, each branch heading for the middle of its cloud
-(after Tawhai MH et al., Ann Biomed Eng 2000;28:793-802); radii follow a law like Murray's. Numbers: own choice.
+Trees grow by repeatedly splitting a cloud of end points; each branch heads for the centre of its cloud (after Tawhai MH
+et al., Ann Biomed Eng 2000;28:793-802). Radii follow a law like Murray's. Numbers: own choice.
 """
 
 from functools import lru_cache
@@ -20,7 +20,7 @@ from ctacal.simulate.materials import Tissue
 from ctacal.simulate.streams import Stream, generator
 
 END_POINTS = 6000
-"""Of each vessel tree in each lung."""
+"""Number of end points of each vessel tree in each lung."""
 
 SEEN_MM = 0.62
 """Radius of the thinnest vessels that are painted with the density of blood."""
@@ -29,7 +29,7 @@ Trees = tuple[tuple[Floats, ...], tuple[Floats, ...]]
 
 
 def _end_points(chest: Chest, side: int, n: int, rng: np.random.Generator) -> Points:
-    """Random points in one lung (side -1: right)."""
+    """Return random points in one lung (side -1: right)."""
     patient, found = chest.patient, np.zeros((0, 3))
     low = np.array([14.0, -patient.chest_half_depth_mm, -200 * chest.scale])
     high = np.array([patient.chest_half_width_mm, patient.chest_half_depth_mm, 104 * chest.scale])
@@ -44,11 +44,11 @@ def _end_points(chest: Chest, side: int, n: int, rng: np.random.Generator) -> Po
 
 @lru_cache(maxsize=2)
 def lung_trees(chest: Chest) -> Trees:
-    """Balls of the vessels and of the bronchi, kept for the other phases."""
+    """Return the balls of the vessels and of the bronchi; cached for the other phases."""
     courses = Courses.of(chest, Heart.of(chest))
     rng = generator(chest.patient.seed, Stream.LUNG_TREES)
-    arteries = [path for path, _, what in courses.others if what is Structure.PULMONARY_ARTERY][1:]
-    veins = [path for path, _, what in courses.others if what is Structure.PULMONARY_VEIN]
+    arteries = [path for path, _, structure in courses.others if structure is Structure.PULMONARY_ARTERY][1:]
+    veins = [path for path, _, structure in courses.others if structure is Structure.PULMONARY_VEIN]
     vessels, bronchi = [], []
     for index, side in enumerate((-1, 1)):
         ends = _end_points(chest, side, END_POINTS, rng)
@@ -61,7 +61,7 @@ def lung_trees(chest: Chest) -> Trees:
 
 
 def paint_lung_trees(canvas: Canvas, chest: Chest) -> None:
-    """Arteries and veins down to those thinner than a voxel, bronchi with walls near the hilum."""
+    """Paint arteries and veins, even those thinner than a voxel, and bronchi with walls near the hilum."""
     vessels, bronchi = lung_trees(chest)
     for balls in vessels:
         stamp_vessels(canvas.tissue, canvas.structure, *canvas.axes, balls, SEEN_MM)
@@ -75,7 +75,7 @@ def paint_lung_trees(canvas: Canvas, chest: Chest) -> None:
 
 
 def _paint_scars(canvas: Canvas, chest: Chest) -> None:
-    """In a third of patients: a few nodules, and bands that touch the pleura."""
+    """Paint a few nodules, and bands that touch the pleura, in a third of patients."""
     rng = generator(chest.patient.seed, Stream.LUNG_SCARS)
     if rng.random() > 0.33:
         return

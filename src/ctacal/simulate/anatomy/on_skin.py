@@ -1,4 +1,7 @@
-"""What lies on the skin: electrodes with their leads, and a blanket. All figures: own choice beside two real CTs."""
+"""Objects on the skin: electrodes with their leads, and a blanket.
+
+All numbers: own choice, compared with two real CTs.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +17,19 @@ from ctacal.simulate.materials import Tissue
 from ctacal.simulate.streams import Stream, generator
 
 ELECTRODE_SITES = np.array([(-95.0, 62.0), (95.0, 60.0), (100.0, -105.0), (-95.0, -110.0), (28.0, -35.0)])
-"""(L, S) in mm: below both collar bones, both lower ribs, beside the sternum."""
+"""(L, S) in mm: below both clavicles, at both lower ribs, beside the sternum."""
 
 ELECTRODE_MM, SNAP_MM, LEAD_MM = 8.5, 2.2, 0.9
-"""Radii."""
+"""Radii of an electrode, its snap fastener and its lead."""
 
 NOWHERE_MM = -1e6
-"""Before all that can be painted: compiled code knows no nan."""
+"""Position in front of everything that can be painted; compiled with fast mathematics, kernels cannot test for nan."""
 
 
 def paint_on_skin(tissue: NDArray[np.uint8], geometry: Geometry, design: TableDesign) -> None:
-    """Paint electrodes, leads and blanket into the air before a body, in place; ``geometry`` canonical and axial.
+    """Paint electrodes, leads and blanket, in place, into the air in front of a body on a canonical axial grid.
 
-    Electrodes lie where the body in this grid has its front: paint a whole body, not a part of it.
+    Electrodes lie on the front of the body within this grid: paint on a whole body, not on a part of it.
     """
     zs, ys, xs = grid_axes(geometry)
     front = _front_mm(tissue, ys)
@@ -34,14 +37,14 @@ def paint_on_skin(tissue: NDArray[np.uint8], geometry: Geometry, design: TableDe
     metal = Tissue.TITANIUM if rng.random() < 0.4 else Tissue.PLASTIC  # leads of copper, or of carbon
     for left, up in (ELECTRODE_SITES + rng.normal(0, 10, (5, 2)))[: design.electrodes]:
         _paint_electrode(tissue, (zs, ys, xs), front, (left, up))
-        way = [(left, up), (left * 0.6, up + 40), (60 + rng.normal(0, 15), 90), (70 + rng.normal(0, 15), 240)]
-        _paint_lead(tissue, (zs, ys, xs), front, curve(np.array(way), 0.6), metal)
+        knots = [(left, up), (left * 0.6, up + 40), (60 + rng.normal(0, 15), 90), (70 + rng.normal(0, 15), 240)]
+        _paint_lead(tissue, (zs, ys, xs), front, curve(np.array(knots), 0.6), metal)
     if design.blanket:
         _paint_blanket(tissue, (zs, ys, xs), front, rng)
 
 
 def _front_mm(tissue: NDArray[np.uint8], ys: Floats) -> Floats:
-    """(slices, columns): y of the body's front; nan where there is none."""
+    """Return y of the body's front (slices, columns); nan where there is no body."""
     body = not_table(tissue)
     return np.where(body.any(axis=1), ys[body.argmax(axis=1)], np.nan)
 
@@ -59,12 +62,12 @@ def _paint_electrode(
 
 
 def _paint_lead(
-    tissue: NDArray[np.uint8], axes: tuple[Floats, Floats, Floats], front: Floats, way: Points, value: Tissue
+    tissue: NDArray[np.uint8], axes: tuple[Floats, Floats, Floats], front: Floats, path: Points, value: Tissue
 ) -> None:
-    """A lead of about a voxel's width, 2 mm off the skin, along (L, S) points."""
+    """Paint a lead about one voxel wide, 2 mm off the skin, along (L, S) points."""
     zs, ys, xs = axes
-    k = np.rint((way[:, 1] - zs[0]) / max(zs[-1] - zs[0], 1e-9) * (len(zs) - 1)).astype(int)
-    i = np.rint((way[:, 0] - xs[0]) / (xs[1] - xs[0])).astype(int)
+    k = np.rint((path[:, 1] - zs[0]) / max(zs[-1] - zs[0], 1e-9) * (len(zs) - 1)).astype(int)
+    i = np.rint((path[:, 0] - xs[0]) / (xs[1] - xs[0])).astype(int)
     inside = (k >= 0) & (k < len(zs)) & (i >= 0) & (i < len(xs))
     k, i = k[inside], i[inside]
     j = np.rint((front[k, i] - 2.0 - ys[0]) / (ys[1] - ys[0]))
@@ -77,7 +80,7 @@ def _paint_lead(
 def _paint_blanket(
     tissue: NDArray[np.uint8], axes: tuple[Floats, Floats, Floats], front: Floats, rng: np.random.Generator
 ) -> None:
-    """One to three layers of cloth that bridge the hollows, with folds."""
+    """Paint one to three layers of cloth that bridge hollows, with folds."""
     zs, ys, xs = axes
     top = rng.uniform(20, 90)
     for layer in range(int(rng.integers(1, 4))):

@@ -1,4 +1,7 @@
-"""Shoulders and upper arms, raised or hanging, with their bone. All figures: own choice beside two real CTs."""
+"""Shoulders and upper arms, raised or hanging, with their bone.
+
+All numbers: own choice, compared with two real CTs.
+"""
 
 import numpy as np
 
@@ -11,21 +14,21 @@ from ctacal.simulate.streams import Stream, generator
 
 
 def shoulder_joint_mm(chest: Chest) -> Floats:
-    """Middle of the left humerus' head."""
+    """Return the centre of the head of the left humerus."""
     patient = chest.patient
     out = 2.0 if patient.arms_up else 24.0 + 0.3 * patient.fat_mm
     return np.array([patient.chest_half_width_mm + out, 26.0, (84 if patient.arms_up else 66) * chest.scale])
 
 
 def paint_arms(canvas: Canvas, chest: Chest) -> None:
-    """Both arms: skin, fat, muscles with fat between them, the bone's shell and marrow."""
+    """Paint both arms: skin, fat, muscles with fat between them, cortex and marrow of the bone."""
     joint = shoulder_joint_mm(chest)
     if chest.patient.arms_up:
-        way = np.array([joint - [50, 4, 26], joint, joint + [10, 2, 50], joint + [6, -6, 210]])
+        knots = np.array([joint - [50, 4, 26], joint, joint + [10, 2, 50], joint + [6, -6, 210]])
     else:
-        way = np.array([joint - [40, 0, -6], joint + [6, 0, 0], joint + [26, 4, -50], joint + [44, 0, -330]])
+        knots = np.array([joint - [40, 0, -6], joint + [6, 0, 0], joint + [26, 4, -50], joint + [44, 0, -330]])
     for side in (-1, 1):
-        _paint_arm(canvas, chest, curve(way * (side, 1, 1), 4.0), side)
+        _paint_arm(canvas, chest, curve(knots * (side, 1, 1), 4.0), side)
 
 
 def _paint_arm(canvas: Canvas, chest: Chest, path: Points, side: int) -> None:

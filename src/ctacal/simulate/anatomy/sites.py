@@ -1,4 +1,4 @@
-"""Where a deposit lies in the patient: its shape as a cloud of balls, which follows heartbeat and breath."""
+"""Place and shape of a deposit in the patient: a cloud of balls that follows heartbeat and breath."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,12 +19,16 @@ from ctacal.simulate.anatomy.wall import wall_layers
 from ctacal.simulate.anatomy.wall_kernels import MUSCLE_EDGE, SKIN_EDGE
 
 GRAIN_MM = 0.35
-"""Distance between the balls that a deposit is made of (own choice)."""
+"""Distance between the balls of a deposit (own choice)."""
+
+
+AORTIC_PARTS_MM = {"root": (8, 24), "ascending": (24, 75), "arch": (75, 150), "descending": (150, 320)}
+"""Begin and end of each part of the aorta along its centre line (own choice)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Balls:
-    """A shape as a union of balls."""
+    """A shape that is the union of balls."""
 
     centres: Points
     radii_mm: Floats
@@ -32,7 +36,7 @@ class Balls:
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """The courses that deposits are placed along, at one phase and breath."""
+    """Anatomical courses along which deposits lie, at one phase and breath."""
 
     chest: Chest
     heart: Heart
@@ -41,20 +45,20 @@ class Anatomy:
 
     @classmethod
     def of(cls, patient: Patient, *, phase: float = 0.0, breath_mm: float = 0.0) -> "Anatomy":
-        """Without building a body; kept for the next deposits."""
+        """Return the courses without building a body; cached for the next deposits."""
         return _anatomy(patient, float(phase), breath_mm)
 
     def segment(self, name: str) -> CoronarySegment:
-        """The coronary segment of that name; where this patient has none, the artery that it would come from."""
+        """Return the coronary segment with this name or, if the patient has none, the artery it would branch from."""
         found = {segment.name: segment for segment in self.coronaries}
         return found.get(name) or found[{"D": "LAD", "O": "LCX"}.get(name[0], "RCA")]
 
     def balls(self, deposit: Deposit) -> Balls:
-        """The deposit's shape; kept, for the body, its truth and the reference score ask for it in turn."""
+        """Return the deposit's shape; cached, because the body, its truth and the reference score all need it."""
         return _balls(self, deposit)
 
     def shaped(self, deposit: Deposit) -> Balls:
-        """The same, made anew."""
+        """Return the deposit's shape, computed anew."""
         rng = np.random.default_rng(deposit.seed)
         match deposit.kind:
             case Kind.CORONARY | Kind.STENT:
@@ -93,11 +97,11 @@ class Anatomy:
     def _clip(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
         path = self._mammary_graft(deposit.site)
         at = path[int(deposit.along * (len(path) - 1))] + rng.normal(0, 2, 3)
-        way = _unit(rng.normal(size=3)) * deposit.length_mm / 2
-        return _even(curve([at - way, at + way], GRAIN_MM), deposit.thickness_mm)
+        half = _unit(rng.normal(size=3)) * deposit.length_mm / 2
+        return _even(curve([at - half, at + half], GRAIN_MM), deposit.thickness_mm)
 
     def _mammary_graft(self, site: str) -> Points:
-        """The left internal mammary artery, from behind the second rib down and over to the middle of an artery."""
+        """Return the left internal mammary artery, from behind the second rib to the middle of a coronary artery."""
         z, angle = np.array([55.0, 30.0, 5.0]) * self.chest.scale, 14.0
         radius, turn = self.chest.cavity_mm(z, angle), np.deg2rad(angle)
         behind_ribs = np.stack([radius * np.sin(turn), -radius * np.cos(turn), z], axis=1)
@@ -105,7 +109,7 @@ class Anatomy:
         return curve([*behind_ribs, grafted[int(0.55 * len(grafted))]], GRAIN_MM)
 
     def _on_aorta(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
-        low, high = {"root": (8, 24), "ascending": (24, 75), "arch": (75, 150), "descending": (150, 320)}[deposit.site]
+        low, high = AORTIC_PARTS_MM[deposit.site]
         middle = low + deposit.along * (high - low)
         towards = self.chest.spine_x_mm(0.0) * np.array([1.0, 0, 0])
         at_rest = _along_mm(
@@ -116,10 +120,10 @@ class Anatomy:
 
     def _at_aortic_valve(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
         path, radius = self.courses.aorta, float(self.courses.aorta_radius_mm[2])
-        way = _unit(path[6] - path[2])
-        side = _unit(np.cross(way, (0.0, 0.0, 1.0)))
+        axis = _unit(path[6] - path[2])
+        side = _unit(np.cross(axis, (0.0, 0.0, 1.0)))
         turn = np.deg2rad(deposit.angle_deg)
-        plane = np.array([side, np.cross(way, side)])
+        plane = np.array([side, np.cross(axis, side)])
         if deposit.kind is Kind.VALVE_PROSTHESIS:
             angles = np.linspace(0, 2 * np.pi, 200)
             ring = path[4] + 0.95 * radius * np.stack([np.cos(angles), np.sin(angles)], axis=1) @ plane
@@ -130,7 +134,7 @@ class Anatomy:
     def _on_mitral_ring(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
         size = 16 * self.heart.scale
         half = deposit.length_mm / 2 / size
-        middle = np.deg2rad(180 + 0.45 * (deposit.angle_deg - 180))  # at the free wall's side, rarely at the aorta's
+        middle = np.deg2rad(180 + 0.45 * (deposit.angle_deg - 180))  # at the free wall, rarely next to the aorta
         angles = np.linspace(middle - half, middle + half, max(2, int(deposit.length_mm / GRAIN_MM)))
         ring = np.stack([np.full_like(angles, -3.0), size * np.cos(angles), size * np.sin(angles)], axis=1)
         return _bumpy(self.heart.to_patient(ring), deposit.thickness_mm / 2, rng)
@@ -140,8 +144,8 @@ class Anatomy:
         turn = np.deg2rad(deposit.angle_deg) + 0.012 * (along - along.mean()) * rng.normal()
         points = []
         for d, angle in zip(along[:: max(1, len(along) // 16)], turn[:: max(1, len(along) // 16)], strict=True):
-            way, start = np.array([0.0, np.cos(angle), np.sin(angle)]), np.array([d, 8.0, 0.0])
-            points.append(start + way * self.heart.surface_mm(start, way, 2.0 + self.heart.fat_mm))
+            outwards, start = np.array([0.0, np.cos(angle), np.sin(angle)]), np.array([d, 8.0, 0.0])
+            points.append(start + outwards * self.heart.surface_mm(start, outwards, 2.0 + self.heart.fat_mm))
         return _bumpy(curve(self.heart.to_patient(np.array(points)), GRAIN_MM), deposit.thickness_mm / 2, rng)
 
     def _on_pleura(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
@@ -172,19 +176,19 @@ class Anatomy:
         return _even(ring + (0, float(sternum_y_mm(self.chest, z)), z), deposit.thickness_mm)
 
     def _lead_path(self, site: str) -> Points:
-        """From the housing through the left brachiocephalic vein to the apex of the right ventricle or the atrium."""
-        veins = [path for path, _, what in self.courses.others if what is Structure.SUPERIOR_VENA_CAVA]
+        """Return the lead from the housing through the left brachiocephalic vein to the right ventricle or atrium."""
+        veins = [path for path, _, structure in self.courses.others if structure is Structure.SUPERIOR_VENA_CAVA]
         pocket, _ = self._pocket()
-        way_in = [pocket + (-18, 6, 20), *veins[2][:8:-12], *veins[0][-4::-12]]
+        entry = [pocket + (-18, 6, 20), *veins[2][:8:-12], *veins[0][-4::-12]]
         atrium = self.heart.to_patient(self.heart.to_local(np.array([-46.0, -12, -2]) * self.heart.scale))[0]
         tip = np.array([[0.78 * self.heart.length_mm, 22.0, -6.0]]) if site == "RV" else np.array([[-22.0, 42, 12]])
         across = self.heart.to_patient(np.array([[8.0, 40.0, -18.0]]))
-        path = [*way_in, atrium, *(across if site == "RV" else ()), *self.heart.to_patient(tip)]
+        path = [*entry, atrium, *(across if site == "RV" else ()), *self.heart.to_patient(tip)]
         beside = (0.0, 0.0, 0.0) if site == "RV" else (2.1, 0.0, 0.0)
         return curve(path, GRAIN_MM) + beside
 
     def _coil(self, deposit: Deposit) -> Balls:
-        """On the lead to the right ventricle: near its tip, or in the superior vena cava."""
+        """Return a coil on the lead to the right ventricle: near its tip, or in the superior vena cava."""
         path = self._lead_path("RV")
         ends = 12.0 if deposit.site == "RV" else 130.0
         along = _along_mm(path)
@@ -192,7 +196,7 @@ class Anatomy:
         return _even(path[(before_tip > ends) & (before_tip < ends + deposit.length_mm)], deposit.thickness_mm)
 
     def _pocket(self) -> tuple[Floats, Floats]:
-        """Middle of the housing on the left great pectoral muscle, and the axes of its breadth, height, thickness."""
+        """Return the centre of the housing on the left pectoralis major; the axes of its width, height, thickness."""
         z, angles = 22.0 * self.chest.scale, np.arange(32, 53)
         layers = wall_layers(self.chest, np.array([z]))[0][:, angles]
         reach, turn = np.minimum(layers[MUSCLE_EDGE] + 4.0, layers[SKIN_EDGE] - 16.0), np.deg2rad(angles)
@@ -202,7 +206,7 @@ class Anatomy:
         return surface.mean(axis=0), axes
 
     def _housing(self, deposit: Deposit) -> Balls:
-        """A flat box with rounded edges, nine tenths as broad as high."""
+        """Return a flat box with rounded edges, nine tenths as wide as high."""
         middle, axes = self._pocket()
         radius = deposit.thickness_mm / 2
         high = deposit.length_mm / 2 - radius
@@ -218,7 +222,9 @@ class Anatomy:
             case "stomach":
                 return self._in_stomach(deposit)
             case "vein":
-                veins = [path for path, _, what in self.courses.others if what is Structure.SUPERIOR_VENA_CAVA]
+                veins = [
+                    path for path, _, structure in self.courses.others if structure is Structure.SUPERIOR_VENA_CAVA
+                ]
                 path = np.vstack([veins[2][::-1], veins[0][::-1]])
             case _:
                 path = self.courses.oesophagus
@@ -227,7 +233,7 @@ class Anatomy:
         return _even(path[apart < max(3.0, deposit.length_mm / 2)], deposit.thickness_mm)
 
     def _in_myocardium(self, deposit: Deposit) -> Balls:
-        """All of the left ventricle's wall, as balls on a lattice."""
+        """Return the whole wall of the left ventricle, as balls on a lattice."""
         step, length = deposit.thickness_mm, self.heart.length_mm
         axes = (np.arange(0, 1.05 * length, step), np.arange(-45, 46, step), np.arange(-45, 46, step))
         lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -235,7 +241,7 @@ class Anatomy:
         return Balls(self.heart.to_patient(wall), np.full(len(wall), 0.62 * step))
 
     def _in_stomach(self, deposit: Deposit) -> Balls:
-        """A layer in the fundus, where it lies lowest in a patient on the back."""
+        """Return a layer in the fundus, the lowest part of the stomach in a supine patient."""
         patient = self.chest.patient
         top = self.chest.dome_top_mm - patient.left_dome_lower_mm
         middle = np.array([0.50 * patient.chest_half_width_mm, 0.12 * patient.chest_half_depth_mm, top - 44])
@@ -287,7 +293,7 @@ def _along_wall(
     path: Points, along: Floats, radius_mm: Floats, middle_mm: float, deposit: Deposit, inward: Floats,
     rng: np.random.Generator,
 ) -> Balls:  # fmt: skip
-    """A sheet in the wall of a tube, eccentric; the angle counts from the side that faces away from ``inward``."""
+    """Return an eccentric sheet in the wall of a tube; its angle is measured from the side opposite to ``inward``."""
     half = deposit.length_mm / 2
     middle_mm = float(np.clip(middle_mm, half, max(half, along[-1] - half)))
     stations = np.linspace(middle_mm - half, middle_mm + half, max(2, int(deposit.length_mm / GRAIN_MM) + 1))

@@ -1,4 +1,7 @@
-"""The spine: vertebrae from C1 to L4 with their discs, and the canal. All figures: own choice beside real CTs."""
+"""The spine: vertebrae from C1 to L4 with their discs, and the canal.
+
+All numbers: own choice, compared with two real CTs.
+"""
 
 import itertools
 from dataclasses import dataclass
@@ -14,12 +17,12 @@ Z_OF_T1_MM = 92.0
 """Height of the first thoracic vertebra above the carina, in a patient of 172 cm."""
 
 FIRST_THORACIC = 7
-"""Vertebrae above it."""
+"""Index of T1, counted from C1: the number of cervical vertebrae."""
 
 
 @dataclass(frozen=True)
 class Vertebra:
-    """Where a vertebral body lies, and its half width, half depth and distance to the next (mm)."""
+    """Centre, half width and half depth of a vertebral body, and its distance to the next, in mm."""
 
     middle: Floats
     wide: float
@@ -28,12 +31,12 @@ class Vertebra:
 
     @property
     def canal_mm(self) -> float:
-        """The canal's middle behind the body's."""
+        """Distance of the canal's centre behind that of the body."""
         return self.deep + 0.42 * self.wide + 0.5
 
 
 def vertebra_heights(scale: float) -> list[tuple[float, float]]:
-    """(middle, distance to the next below) of the vertebrae from C1 to L4, from the top."""
+    """Return (height of the centre, distance to the next below) of the vertebrae from C1 to L4."""
     pitch = [15.0] * FIRST_THORACIC + list(np.linspace(18, 27, 12)) + [33.0] * 4
     middle = np.cumsum([0, *((a + b) / 2 for a, b in itertools.pairwise(pitch))])
     return [
@@ -43,7 +46,7 @@ def vertebra_heights(scale: float) -> list[tuple[float, float]]:
 
 
 def vertebra(chest: Chest, number: int) -> Vertebra:
-    """The vertebra of that number: 0 is C1, 7 is T1."""
+    """Return the vertebra with this number: 0 is C1, 7 is T1."""
     z, pitch = vertebra_heights(chest.scale)[number]
     size = chest.scale * (1.02 if chest.patient.sex == "M" else 0.93)
     steps = (15, 18, 22, 27, 33)
@@ -54,7 +57,7 @@ def vertebra(chest: Chest, number: int) -> Vertebra:
 
 
 def paint_spine(canvas: Canvas, chest: Chest) -> None:
-    """Bodies with cortex and end plates, discs, pedicles, laminae, facets, transverse and spinous processes, canal."""
+    """Paint bodies with cortex and end plates, discs, arches with all processes, and the canal."""
     patient, field = chest.patient, canvas.coarse
     spurs = 2.6 * float(np.clip((patient.age_years - 45) / 35, 0, 1))
     for number in range(len(vertebra_heights(chest.scale))):
@@ -71,7 +74,7 @@ def paint_spine(canvas: Canvas, chest: Chest) -> None:
 
 
 def _arch(bone: Vertebra, number: int) -> Floats:
-    """Rods (ends, radii, tallness) on one side, from the body's middle: x to the side, y to the back, z up."""
+    """Return rods (ends, radii, height over thickness) on one side, relative to the body: x aside, y back, z up."""
     p, w, c = bone.pitch, bone.wide, bone.canal_mm
     size = 0.55 + 0.45 * min(1.0, w / 15)
     out = w + (13 if number >= FIRST_THORACIC else 7) * size

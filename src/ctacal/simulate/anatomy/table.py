@@ -1,7 +1,7 @@
-"""The patient table under a body: thin shells of carbon over foam or air, rails, and a mattress.
+"""The patient table: thin shells of carbon fibre over foam or air, rails, and a mattress.
 
-Dimensions: the V-bottom under a sling is that of the PET/CT scan (415 mm wide, the sling 42 mm deep, the bottom 38 mm
-below it and flat over 45 % of the width; own measurement); the others and all spreads are assumed.
+The V-shaped bottom under a sling was measured in a PET/CT scan: 415 mm wide, the sling 42 mm deep, the bottom 38 mm
+below it and flat over 45 % of the width. The other dimensions and all spreads are assumed.
 """
 
 from dataclasses import dataclass
@@ -25,21 +25,21 @@ class TableDesign:
     """One of ``DESIGNS``."""
     width_mm: float
     sag_mm: float
-    """How much lower the upper shell's middle lies than its edges."""
+    """Depth of the upper shell's middle below its edges."""
     depth_mm: float
-    """From the upper to the lower shell, in the middle."""
+    """Distance from the upper to the lower shell, in the middle."""
     shell_mm: float
     foam: bool
-    """Between the shells; else air."""
+    """Whether foam, not air, lies between the shells."""
     mattress_mm: float
     blanket: bool
     electrodes: int
-    """On the skin of the chest, each with its lead."""
+    """Number of electrodes on the chest, each with its lead."""
     seed: int
 
 
 def draw_table(seed: int) -> TableDesign:
-    """Draw a table (all own choice): the same seed gives the same table."""
+    """Draw a table (shares and spreads: own choice). The same seed gives the same table."""
     rng = generator(seed, Stream.TABLE)
     shape = str(rng.choice(DESIGNS, p=(0.45, 0.2, 0.35)))
     width, sag, depth = {"curved": (425, 42, 36), "flat": (430, 2, 34), "v_bottom": (415, 42, 38)}[shape]
@@ -58,7 +58,7 @@ def draw_table(seed: int) -> TableDesign:
 
 
 def table_top_mm(tissue: NDArray[np.uint8], geometry: Geometry, design: TableDesign) -> float:
-    """P of the table's upper shell in the middle: where the body rests on it, its mattress between."""
+    """Return P of the middle of the upper shell such that the body rests on the mattress."""
     ys, xs = grid_axes(geometry)[1:]
     filled = not_table(tissue)
     columns = np.abs(xs) < 0.4 * design.width_mm
@@ -70,11 +70,11 @@ def table_top_mm(tissue: NDArray[np.uint8], geometry: Geometry, design: TableDes
 def paint_table(
     tissue: NDArray[np.uint8], geometry: Geometry, design: TableDesign, *, top_mm: float | None = None
 ) -> None:
-    """Paint the table into the air under a body, in place; the body itself is not touched.
+    """Paint the table, in place, into the air under a body; the body itself is not changed.
 
-    ``tissue`` (slices, rows, columns) lies on ``geometry``, canonical and axial. ``top_mm`` (see ``table_top_mm``) is
-    found from this body unless given; give it where only a part of a body is painted. The table may reach beyond the
-    grid; a whole table needs some 110 mm behind the body.
+    ``tissue`` (slices, rows, columns) lies on ``geometry``, a canonical axial grid. ``top_mm`` is by default
+    ``table_top_mm`` of this body; pass it if only a part of a body is painted. The table may reach beyond the grid; a
+    whole table needs some 110 mm behind the body.
     """
     top_mm = table_top_mm(tissue, geometry, design) if top_mm is None else top_mm
     _, ys, xs = grid_axes(geometry)
@@ -90,19 +90,19 @@ def paint_table(
 
 
 def not_table(tissue: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where there is neither air nor table."""
+    """Return where there is neither air nor table."""
     flags = np.ones(256, np.bool_)
     flags[[Tissue.AIR, Tissue.TABLE, Tissue.FOAM, Tissue.CARBON, Tissue.PLASTIC, Tissue.CLOTH]] = False
     return np.asarray(flags[tissue])
 
 
 def _covered(part: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Air with body further back in the same column (within organs, under an arm): no table there."""
+    """Return where body lies further back in the same column (air within organs, under an arm): no table there."""
     return np.asarray(np.logical_or.accumulate(not_table(part)[:, ::-1], axis=1)[:, ::-1])
 
 
 def grid_axes(geometry: Geometry) -> tuple[Floats, Floats, Floats]:
-    """Positions (S, P, L) in mm along the array axes of a canonical grid."""
+    """Return positions (S, P, L) in mm along the array axes of a canonical grid."""
     origin = geometry.to_patient_mm((0, 0, 0))
     steps = zip(geometry.shape, geometry.spacing_mm, strict=True)
     zs, ys, xs = (np.asarray(origin[2 - axis] + np.arange(n) * mm) for axis, (n, mm) in enumerate(steps))
@@ -110,12 +110,12 @@ def grid_axes(geometry: Geometry) -> tuple[Floats, Floats, Floats]:
 
 
 def _sling_mm(design: TableDesign, xs: Floats) -> Floats:
-    """P of the upper shell over that in the middle (negative: further up)."""
+    """Return P of the upper shell relative to its middle (negative: higher)."""
     return np.asarray(-design.sag_mm * (2 * xs / design.width_mm) ** 2)
 
 
 def _section(design: TableDesign, y: Floats, x: Floats) -> NDArray[np.uint8]:
-    """(rows, columns) of ``Tissue`` of the table's cross-section; y counts from the upper shell's middle."""
+    """Return the table's cross-section (rows, columns) of ``Tissue``; y is relative to the upper shell's middle."""
     half, shell = design.width_mm / 2, design.shell_mm
     inside = np.abs(x) < half
     upper = _sling_mm(design, x)
@@ -135,7 +135,7 @@ def _section(design: TableDesign, y: Floats, x: Floats) -> NDArray[np.uint8]:
 
 
 def _bottom_mm(design: TableDesign, x: Floats) -> Floats:
-    """y of the lower shell."""
+    """Return y of the lower shell."""
     half, edge = design.width_mm / 2, -design.sag_mm + 6
     share = np.abs(x) / half
     if design.shape == "v_bottom":

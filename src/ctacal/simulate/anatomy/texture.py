@@ -1,6 +1,6 @@
-"""What no organ lacks: grades of density in lung, liver, muscle and bone. They are painted last, over what is there.
+"""Textures: grades of density in lung, liver, muscle and bone, painted last.
 
-Every grade is chosen by smooth fields of the position, so that a part of a body equals the same part of the whole.
+Smooth fields of the position choose every grade, so that a part of a body equals the same part of the whole body.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from ctacal.arrays import Floats, Ints
 from ctacal.simulate.anatomy.canvas import Canvas
 from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.structures import CODES, Structure
-from ctacal.simulate.anatomy.texture_kernels import grade_tissues
+from ctacal.simulate.anatomy.texture_kernels import BONE_FAMILY, LIVER_FAMILY, LUNG_FAMILY, MUSCLE_FAMILY, grade_tissues
 from ctacal.simulate.materials import Tissue
 
 GRADES = (
@@ -20,7 +20,7 @@ GRADES = (
     (Tissue.MARROW, Tissue.BONE_POROTIC, Tissue.BONE_TRABECULAR, Tissue.BONE_TRABECULAR_DENSE,
      Tissue.BONE_TRABECULAR_DENSER),
 )  # fmt: skip
-"""Tissues in rising density; ``GRADE_HU`` tells what they read."""
+"""Tissues in order of rising density; their HU are in ``GRADE_HU``."""
 
 GRADE_HU = (
     (-940, -880, -821, -741, -661, -582, -502),
@@ -28,21 +28,21 @@ GRADE_HU = (
     (7, 35, 53),
     (-46, 56, 175, 258, 390),
 )
-"""At 120 kVp, by the scanner's tables (a test holds them together)."""
+"""HU of ``GRADES`` at 120 kVp, by the scanner's tables (a test compares them)."""
 
 BONE_SHARE = {
     Structure.VERTEBRA: 1.0, Structure.RIB: 0.55, Structure.STERNUM: 0.6, Structure.CLAVICLE: 0.9,
     Structure.SCAPULA: 0.8, Structure.HUMERUS: 0.8,
 }  # fmt: skip
-"""Density of the trabecular bone over that of the vertebrae (own choice beside real CTs)."""
+"""Density of the trabecular bone over that of the vertebrae (own choice, compared with two real CTs)."""
 
 LUNG_SLOPE_HU_PER_MM = 0.42
-"""Supine, towards the back: between the front and the back quarter of the lungs, some 140 mm apart, 27-77 HU (mean 53)
-were measured in the PET/CT scan and 18-71 (mean 49) in the other (own measurement)."""
+"""Rise of the lung's density towards the back in supine patients. Between the front and the back quarter of the lungs,
+some 140 mm apart, it was 27-77 HU (mean 53) in the PET/CT scan and 18-71 (mean 49) in the other (own measurement)."""
 
 
 def paint_textures(canvas: Canvas, chest: Chest) -> None:
-    """Replace lung, liver, muscle and trabecular bone by their grades, and draw the lungs' fissures."""
+    """Replace lung, liver, muscle and trabecular bone by their grades, and paint the fissures of the lungs."""
     patient, coarse, fine = chest.patient, canvas.coarse, canvas.fine
     means = np.zeros(CODES)
     means[list(Structure)] = patient.muscle_hu
@@ -62,11 +62,12 @@ def paint_textures(canvas: Canvas, chest: Chest) -> None:
 
 
 def _tables() -> tuple[Ints, Floats, Ints]:
-    """Grades and their HU (families, 8), padded; and each tissue's family, -1 for none."""
+    """Return grades and their HU (families, 8), padded, and the family of each tissue, -1 for none."""
     grades, hu = np.zeros((len(GRADES), 8), np.int64), np.full((len(GRADES), 8), np.inf)
     family = np.full(CODES, -1, np.int64)
     for n, (tissues, values) in enumerate(zip(GRADES, GRADE_HU, strict=True)):
         grades[n, : len(tissues)], hu[n, : len(values)] = tissues, values
-    for n, tissue in enumerate((Tissue.LUNG, Tissue.LIVER, Tissue.MUSCLE, Tissue.BONE_TRABECULAR)):
-        family[tissue] = n
+    family[[Tissue.LUNG, Tissue.LIVER, Tissue.MUSCLE, Tissue.BONE_TRABECULAR]] = (
+        LUNG_FAMILY, LIVER_FAMILY, MUSCLE_FAMILY, BONE_FAMILY
+    )  # fmt: skip
     return grades, hu, family

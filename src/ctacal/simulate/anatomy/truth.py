@@ -1,4 +1,4 @@
-"""Calcium painted into a body, and the table of what was painted: the truth is what is in the map."""
+"""Calcium painted into a body, and the table of what was painted, measured in the painted map."""
 
 from dataclasses import dataclass, replace
 
@@ -15,10 +15,10 @@ from ctacal.simulate.anatomy.structures import AnatomyMaps, Structure
 from ctacal.simulate.materials import Body
 
 GRAIN_MM = 0.25
-"""Sub-voxels are at most this large (own choice: half the thinnest plaque)."""
+"""Largest size of sub-voxels (own choice: half the thinnest plaque)."""
 
 PIECE = 128
-"""Balls that are painted together at most: a long or hollow shape is cut into small boxes."""
+"""Largest number of balls that are painted together: long or hollow shapes are split into small boxes."""
 
 _VESSELS = {
     Structure.LM: Calcium.LM, Structure.LAD: Calcium.LAD, Structure.LCX: Calcium.LCX, Structure.RCA: Calcium.RCA
@@ -27,36 +27,36 @@ _VESSELS = {
 
 @dataclass(frozen=True, slots=True)
 class CalciumRow:
-    """One deposit as it lies in the map; what another one holds already is not counted again."""
+    """One deposit as painted in the map, without the parts that an earlier deposit occupies."""
 
     kind: Kind
     vessel: str
-    """LM, LAD, LCX or RCA of coronary calcium; the site of other calcium."""
+    """LM, LAD, LCX or RCA for coronary calcium; the site for other calcium."""
     centre_mm: tuple[float, float, float]
     """Centre of mass, (L, P, S)."""
     volume_mm3: float
     mass_mg: float
-    """Hydroxyapatite; 0 for metal and contrast."""
+    """Mass of hydroxyapatite; 0 for metal and contrast."""
     mean_mg_cm3: float
-    """Of hydroxyapatite, or of what attenuates like the metal or contrast."""
+    """Density of hydroxyapatite; for metal and contrast, the density that attenuates alike."""
     equivalent_mg: float = 0.0
-    """Hydroxyapatite that attenuates like this metal or contrast; 0 for calcium."""
+    """Mass of hydroxyapatite that attenuates like this metal or contrast; 0 for calcium."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CalciumMaps:
-    """What calcium adds to a body: a map, whose each voxel is, and the table."""
+    """Calcium added to a body: concentration, the deposit of each voxel, and the table of deposits."""
 
     hydroxyapatite_mg_cm3: NDArray[np.float32]
     labels: NDArray[np.uint8]
-    """(slices, rows, columns) of ``ctacal.labels.Calcium``; a voxel that two deposits share has the denser one's."""
+    """(slices, rows, columns) of ``ctacal.labels.Calcium``; if two deposits share a voxel, the label of the denser."""
     table: tuple[CalciumRow, ...]
 
 
 def calcium_maps(
     patient: Patient, calcium: CalciumDescription, geometry: Geometry, *, phase: float = 0.0, breath_mm: float = 0.0
 ) -> CalciumMaps:
-    """Paint calcium, metal and contrast alone onto a canonical axial grid; what is outside of it has no volume."""
+    """Paint only calcium, metal and contrast onto a canonical axial grid; deposits outside of it have no volume."""
     anatomy = Anatomy.of(patient, phase=phase, breath_mm=breath_mm)
     painter = _Painter(geometry)
     rows = tuple(painter.paint(deposit, anatomy) for deposit in calcium.deposits)
@@ -66,7 +66,7 @@ def calcium_maps(
 def with_calcium(
     maps: AnatomyMaps, patient: Patient, calcium: CalciumDescription, *, phase: float = 0.0, breath_mm: float = 0.0
 ) -> tuple[AnatomyMaps, CalciumMaps]:
-    """The body with its calcium, metal and contrast; ``maps`` were built at the same phase and breath."""
+    """Return the body with its calcium, metal and contrast; ``maps`` must have the same phase and breath."""
     added = calcium_maps(patient, calcium, maps.body.geometry, phase=phase, breath_mm=breath_mm)
     before, mg_cm3 = maps.body.hydroxyapatite_mg_cm3, added.hydroxyapatite_mg_cm3
     body = Body(maps.body.tissue, mg_cm3 + before if before.any() else mg_cm3, maps.body.geometry)
@@ -85,7 +85,7 @@ def _point(at: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def _pieces(balls: Balls) -> list[Balls]:
-    """Neighbours together, cut across the longest side."""
+    """Return pieces of neighbouring balls, split across the longest side."""
     if len(balls.centres) <= PIECE:
         return [balls]
     order = balls.centres[:, np.ptp(balls.centres, axis=0).argmax()].argsort(kind="stable")
@@ -94,7 +94,7 @@ def _pieces(balls: Balls) -> list[Balls]:
 
 
 class _Painter:
-    """The map that is being painted, and which sub-voxels are taken."""
+    """The map being painted, and the sub-voxels that are taken."""
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
@@ -106,7 +106,7 @@ class _Painter:
         self.begins, self.ends = np.zeros((0, 3), np.int64), np.zeros((0, 3), np.int64)
 
     def paint(self, deposit: Deposit, anatomy: Anatomy) -> CalciumRow:
-        """Add a deposit where no earlier one lies."""
+        """Add a deposit to the sub-voxels that are free."""
         vessel, label = deposit.site, Calcium.OTHER
         if deposit.kind is Kind.CORONARY:
             label = _VESSELS[anatomy.segment(deposit.site).vessel]
@@ -122,7 +122,7 @@ class _Painter:
         return CalciumRow(deposit.kind, vessel, centre, volume, calcium_mg, density if volume else 0.0, other_mg)
 
     def _piece(self, balls: Balls, density: float, label: Calcium) -> tuple[float, NDArray[np.float64]]:
-        """Volume in mm3 that was added, and its centre."""
+        """Return the added volume in mm3, and its centre."""
         low, high = self._box(balls)
         if (high <= low).any():
             return 0.0, np.zeros(3)
@@ -132,7 +132,7 @@ class _Painter:
         return float(share.sum()) * self.geometry.voxel_volume_mm3, self._centre(share, low, high)
 
     def _box(self, balls: Balls) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The voxels [low, high) that hold the balls, within the grid."""
+        """Return the voxels [low, high) that contain the balls, within the grid."""
         origin, spacing = np.array([axis[0] for axis in self.axes]), np.array(self.geometry.spacing_mm)
         reach = balls.radii_mm[:, None]
         centres = balls.centres[:, ::-1]
@@ -141,7 +141,7 @@ class _Painter:
         return np.maximum(low, 0), np.minimum(high, self.geometry.shape)
 
     def _claimed(self, balls: Balls, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """The sub-voxels of the box that lie in the balls and in no earlier deposit."""
+        """Return the sub-voxels of the box that lie in the balls but in no earlier deposit."""
         mask = np.zeros((high - low) * self.parts, np.bool_)
         step = np.array(self.geometry.spacing_mm) / self.parts
         first = np.array([axis[k] for axis, k in zip(self.axes, low, strict=True)])
@@ -162,7 +162,7 @@ class _Painter:
     def _add(
         self, mask: NDArray[np.bool_], low: NDArray[np.int64], high: NDArray[np.int64], density: float, label: Calcium
     ) -> NDArray[np.float64]:
-        """Each voxel's share of the deposit."""
+        """Return the share of each voxel that the deposit fills."""
         share = np.zeros(high - low)
         count_marked(mask, self.parts, share)
         share /= self.parts.prod()

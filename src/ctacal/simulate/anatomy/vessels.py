@@ -1,4 +1,7 @@
-"""Great vessels, trachea and oesophagus. Courses: own choice beside the Visible Human female heart and two real CTs."""
+"""Great vessels, trachea and oesophagus.
+
+Courses and calibres: own choice, compared with the Visible Human female heart and two real CTs.
+"""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,26 +16,26 @@ from ctacal.simulate.anatomy.structures import Points, Structure
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.streams import Stream, generator
 
-Way = tuple[Points, Floats, Structure]
-"""Middle line, radius along it, and what it is."""
+Vessel = tuple[Points, Floats, Structure]
+"""Centre line, radius along it, and structure."""
 
 WALL_MM = 2.0
-"""No vessel's wall is thicker."""
+"""Largest thickness of a vessel's wall."""
 
 DISTENSION = 0.05
-"""Of the ascending aorta's radius in systole (own choice; its area strain is 5-20 % from old to young: Redheuil A et
-al., Hypertension 2010;55:319-326)."""
+"""Share by which the ascending aorta's radius grows in systole (own choice; its area grows by 5 % in the old to 20 % in
+the young: Redheuil A et al., Hypertension 2010;55:319-326)."""
 
 _SOFT_PARTS = (Tissue.LUNG, Tissue.FAT, Tissue.SOFT, Tissue.BLOOD, Tissue.MUSCLE, Tissue.LIVER)
 
 
 @dataclass(frozen=True, eq=False)
 class Courses:
-    """The middle lines of the large tubes of the mediastinum."""
+    """Centre lines of the large vessels, the airways and the oesophagus."""
 
     aorta: Points
     aorta_radius_mm: Floats
-    others: tuple[Way, ...]
+    others: tuple[Vessel, ...]
     trachea: Points
     bronchi: tuple[Points, Points]
     """Right and left main bronchus."""
@@ -40,20 +43,20 @@ class Courses:
 
     @classmethod
     def of(cls, chest: Chest, heart: Heart) -> "Courses":
-        """Of the patient at the heart's phase and breath; airways and oesophagus do not beat."""
+        """Return the courses at the heart's phase and breath; airways and oesophagus do not beat."""
         rest = _courses_at_rest(chest)
         aorta, radius_mm = _beating_aorta(heart, rest.aorta, rest.aorta_radius_mm)
         others = tuple((heart.carried(path), radius, what) for path, radius, what in rest.others)
         return replace(rest, aorta=aorta, aorta_radius_mm=radius_mm, others=others)
 
-    def vessels(self) -> tuple[Way, ...]:
-        """The aorta and all others."""
+    def vessels(self) -> tuple[Vessel, ...]:
+        """Return the aorta and all other vessels."""
         return ((self.aorta, self.aorta_radius_mm, Structure.AORTA), *self.others)
 
 
 @lru_cache(maxsize=4)
 def _courses_at_rest(chest: Chest) -> Courses:
-    """At end-diastole, kept for the patient's other phases."""
+    """Return the courses at end-diastole; cached for the patient's other phases."""
     heart = Heart.of(chest)
     aorta, radius = _aorta(chest, heart)
     trachea, bronchi = _airways(chest)
@@ -93,13 +96,13 @@ def _aorta(chest: Chest, heart: Heart) -> tuple[Points, Floats]:
 
 
 def _beating_aorta(heart: Heart, path: Points, radius: Floats) -> tuple[Points, Floats]:
-    """The root follows the valve ring; the ascending part widens by ``DISTENSION``; the rest stands still."""
+    """Return the aorta with its root moved by the valve ring and its ascending part widened by ``DISTENSION``."""
     along = np.arange(len(path)) / max(1, int(np.argmax(path[:, 2])))
     rises = np.clip(2 - 2 * along, 0, 1)
     return heart.carried(path, rises), radius * (1 + DISTENSION * heart.contraction * rises)
 
 
-def _arch_branches(chest: Chest, aorta: Points) -> list[Way]:
+def _arch_branches(chest: Chest, aorta: Points) -> list[Vessel]:
     top = aorta[int(np.argmax(aorta[:, 2]))]
     spine = float(chest.spine_front_mm(90.0 * chest.scale))
     s = chest.scale
@@ -109,33 +112,33 @@ def _arch_branches(chest: Chest, aorta: Points) -> list[Way]:
         [(20, spine - 30, 65 * s), (27, spine - 18, 100 * s), (30, spine - 10, 180 * s)],
         [(30, spine - 14, 62 * s), (42, spine - 8, 92 * s), (85, spine - 14, 98 * s)],
     )
-    ways: list[Way] = []
+    branches: list[Vessel] = []
     for start, end, radius in zip(starts, ends, (6.5, 4.0, 5.0), strict=True):
         path = curve([start, *end], 1.5)
-        ways.append((path, np.linspace(radius, 3.4, len(path)), Structure.ARCH_BRANCH))
-    return ways
+        branches.append((path, np.linspace(radius, 3.4, len(path)), Structure.ARCH_BRANCH))
+    return branches
 
 
-def _pulmonary(chest: Chest, heart: Heart) -> list[Way]:
+def _pulmonary(chest: Chest, heart: Heart) -> list[Vessel]:
     size, o, wide = heart.scale, heart.origin, chest.patient.pulmonary_trunk_mm / 2
 
-    def way(points: list[tuple[float, float, float]], radii: tuple[float, float], what: Structure) -> Way:
+    def vessel(points: list[tuple[float, float, float]], radii: tuple[float, float], what: Structure) -> Vessel:
         path = curve(np.array(points) * size + o, 1.5)
         return path, np.linspace(*radii, len(path)), what
 
     artery, vein = Structure.PULMONARY_ARTERY, Structure.PULMONARY_VEIN
     return [
-        way([(-6, -44, 37), (-1, -35, 49), (6, -17, 58), (18, 2, 60)], (wide, wide * 0.9), artery),
-        way([(10, -9, 58), (-12, -3, 54), (-38, 4, 51), (-62, 10, 44), (-72, 14, 28)], (wide * 0.75, 6.5), artery),
-        way([(12, -4, 60), (28, 14, 60), (40, 26, 50), (46, 30, 30)], (wide * 0.8, 7), artery),
-        way([(-40, 12, 28), (-58, 4, 34), (-76, -4, 44)], (7, 5), vein),
-        way([(-40, 20, 14), (-56, 28, 8), (-74, 34, -2)], (7, 5), vein),
-        way([(8, 6, 34), (24, 4, 40), (42, -4, 50)], (7, 5), vein),
-        way([(6, 18, 16), (22, 28, 8), (40, 34, -4)], (7, 5), vein),
+        vessel([(-6, -44, 37), (-1, -35, 49), (6, -17, 58), (18, 2, 60)], (wide, wide * 0.9), artery),
+        vessel([(10, -9, 58), (-12, -3, 54), (-38, 4, 51), (-62, 10, 44), (-72, 14, 28)], (wide * 0.75, 6.5), artery),
+        vessel([(12, -4, 60), (28, 14, 60), (40, 26, 50), (46, 30, 30)], (wide * 0.8, 7), artery),
+        vessel([(-40, 12, 28), (-58, 4, 34), (-76, -4, 44)], (7, 5), vein),
+        vessel([(-40, 20, 14), (-56, 28, 8), (-74, 34, -2)], (7, 5), vein),
+        vessel([(8, 6, 34), (24, 4, 40), (42, -4, 50)], (7, 5), vein),
+        vessel([(6, 18, 16), (22, 28, 8), (40, 34, -4)], (7, 5), vein),
     ]
 
 
-def _veins(chest: Chest, heart: Heart) -> list[Way]:
+def _veins(chest: Chest, heart: Heart) -> list[Vessel]:
     size, o, s = heart.scale, heart.origin, chest.scale
     superior, inferior = Structure.SUPERIOR_VENA_CAVA, Structure.INFERIOR_VENA_CAVA
     entry = o + np.array([-50, -8, 24]) * size
@@ -190,7 +193,7 @@ def _oesophagus(chest: Chest) -> Points:
 
 
 def paint_arteries_and_veins(canvas: Canvas, courses: Courses) -> None:
-    """Veins first, then the arteries, the aorta over all; none over the heart's chambers but the aortic root."""
+    """Paint veins, then arteries, then the aorta; only the aortic root is painted over the heart's chambers."""
     for path, radius, structure in reversed(courses.others):
         canvas.tube(path, radius + 0.9, Tissue.SOFT, structure, over=(Tissue.LUNG, Tissue.FAT, Tissue.MUSCLE))
         canvas.tube(path, radius, Tissue.BLOOD, structure, over=_SOFT_PARTS, warp=0.05)
@@ -201,7 +204,7 @@ def paint_arteries_and_veins(canvas: Canvas, courses: Courses) -> None:
 
 
 def paint_tubes_of_air(canvas: Canvas, courses: Courses) -> None:
-    """Trachea and main bronchi with their walls, oesophagus with some air."""
+    """Paint trachea and main bronchi with their walls, and the oesophagus with some air."""
     rng = np.random.default_rng(abs(int(courses.oesophagus.sum() * 100)))
     sizes = np.array([8.0, 5.5, 4.0])
     canvas.ellipsoids(courses.oesophagus, sizes, Tissue.SOFT, Structure.OESOPHAGUS, over=_SOFT_PARTS, warp=0.15)
@@ -217,7 +220,7 @@ def paint_tubes_of_air(canvas: Canvas, courses: Courses) -> None:
 
 
 def paint_nodes(canvas: Canvas, chest: Chest, courses: Courses) -> None:
-    """Small lymph nodes beside trachea, bronchi and great vessels, in the fat only."""
+    """Paint small lymph nodes beside trachea, bronchi and great vessels, in the fat only."""
     rng = generator(chest.patient.seed, Stream.LYMPH_NODES)
     lines = np.vstack([courses.trachea[-30:], *courses.bronchi])
     at = lines[rng.integers(0, len(lines), 26)] + rng.normal(0, 11, (26, 3)) * (1, 1, 0.7)

@@ -1,6 +1,6 @@
-"""The chest wall: muscles in three strata over the ribs, fat between them, fascia, skin, and the breasts.
+"""The chest wall: muscles in three layers over the ribs, fat between them, fascia, skin, and the breasts.
 
-All figures: own choice, set beside two real CTs (a slim man, a woman with her arms up).
+All numbers: own choice, compared with two real CTs (a slim man, a woman with her arms up).
 """
 
 import numpy as np
@@ -19,19 +19,18 @@ _NECK_WIDTH = {
     True: (110, 158, 180, 178, 150, 96, 66, 56, 57, 60),
     False: (110, 150, 165, 150, 120, 84, 62, 55, 57, 60),
 }
-"""Half width, with the arms up and down."""
+"""Half the width of neck and shoulders, with the arms up and down."""
 _NECK_FRONT = (30, 55, 58, 50, 45, 40, 38, 40, 48, 62)
 _NECK_BACK = (70, 84, 88, 88, 86, 80, 76, 74, 78, 84)
 
 
 def wall_layers(chest: Chest, zs: Floats) -> Floats:
-    """Radii about the long axis (slices, 10, angles): cavity, ribs, outside of the deep muscles, inside and outside of
-    the middle ones, inside and outside of the shallow ones, outside of all muscle, fascia in the fat, skin."""
+    """Return radii about the long axis (slices, 10, angles), from ``CAVITY_EDGE`` to ``SKIN_EDGE``."""
     z, angle = zs[:, None], np.linspace(0.0, 360.0, ANGLES, endpoint=False)[None, :]
     t = z / chest.scale
     cavity = chest.cavity_mm(z, angle)
     ribs = cavity + (9 + BEHIND_STERNUM_MM * _bump(angle, 0, 14)) * np.clip((112 - t) / 20, 0, 1)
-    deep, gap, middle, shallow = _strata_mm(chest, t, angle)
+    deep, gap, middle, shallow = _layers_mm(chest, t, angle)
     deep = ribs + deep + cavity / chest.dent(t, angle) - cavity
     middle_in = np.maximum(deep, _smooth(deep, 5)) + gap
     middle_out = middle_in + middle
@@ -48,10 +47,10 @@ def wall_layers(chest: Chest, zs: Floats) -> Floats:
 
 
 def _hull_mm(radius: Floats) -> Floats:
-    """Radius of the convex hull of each slice's outline: fat fills the hollows between muscles."""
+    """Return the radius of each slice's convex hull: fat fills the hollows between muscles."""
     turn = np.deg2rad(np.arange(0, ANGLES, 3))
     apart = np.cos(turn[:, None] - turn[None, :])
-    reach = np.max(radius[:, None, ::3] * apart, axis=2)  # of the plane that looks in each direction
+    reach = np.max(radius[:, None, ::3] * apart, axis=2)  # of the tangent plane in each direction
     planes = np.where(apart > 0.2, 1 / np.maximum(apart, 0.2), np.inf)
     hull = np.min(reach[:, None, :] * planes, axis=2)
     return np.asarray(ndimage.zoom(np.append(hull, hull[:, :1], axis=1), (1, (ANGLES + 1) / (len(turn) + 1)), order=1))[
@@ -60,7 +59,7 @@ def _hull_mm(radius: Floats) -> Floats:
 
 
 def scapula_edges_deg(chest: Chest, t: float | Floats) -> tuple[Floats, Floats]:
-    """Directions of the shoulder blade's outer and inner border; raised arms turn it outwards."""
+    """Return the directions of the shoulder blade's outer and inner border; raised arms turn it outwards."""
     if chest.patient.arms_up:
         outer, inner = (106, 101, 98, 98), (110, 122, 133, 137)
     else:
@@ -70,7 +69,7 @@ def scapula_edges_deg(chest: Chest, t: float | Floats) -> tuple[Floats, Floats]:
 
 
 def _neck_mm(chest: Chest, t: Floats, angle: Floats) -> Floats:
-    """Neck and shoulders: they cover the strata from the height of the collar bones on."""
+    """Return the radius of neck and shoulders, which cover the layers from the height of the clavicles upwards."""
     size = chest.scale**0.5 * (0.9 + 0.1 * chest.patient.muscle_factor)
     broad = chest.patient.chest_half_width_mm / 130
     wide = np.interp(t, _NECK_Z, _NECK_WIDTH[chest.patient.arms_up])
@@ -83,15 +82,15 @@ def _smooth(radius: Floats, width: float) -> Floats:
     return np.asarray(ndimage.gaussian_filter1d(radius, width, axis=1, mode="wrap"))
 
 
-def _strata_mm(chest: Chest, t: Floats, angle: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Thickness of the deep muscles, of the fat over them, of the middle and the shallow muscles."""
+def _layers_mm(chest: Chest, t: Floats, angle: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the thickness of the deep muscles, of the fat over them, and of the middle and the shallow muscles."""
     patient, rng = chest.patient, generator(chest.patient.seed, Stream.MUSCLES)
     side = np.abs((angle + 180) % 360 - 180)
     strong = patient.muscle_factor * (1 + 0.05 * rng.normal() * np.sign(np.sin(np.deg2rad(angle))))
     low = t < -64 if patient.arms_up else t < -72
 
     def muscle(thick: float, heights: tuple[float, float, float], degrees: tuple[float, float, float]) -> Floats:
-        """A lens: (from, to, slope) along the axis and around it."""
+        """Return a lens-shaped muscle: (from, to, slope) along the axis and around it."""
         up = np.clip((t - heights[0]) / heights[2], 0, 1) * np.clip((heights[1] - t) / heights[2], 0, 1)
         round_ = np.clip((side - degrees[0]) / degrees[2], 0, 1) * np.clip((degrees[1] - side) / degrees[2], 0, 1)
         return np.asarray(thick * strong * np.sqrt(up * round_) * _sway(rng, t, angle, 0.09))
@@ -120,7 +119,7 @@ def _strata_mm(chest: Chest, t: Floats, angle: Floats) -> tuple[Floats, Floats, 
 
 
 def _sway(rng: np.random.Generator, t: Floats, angle: Floats, size: float) -> Floats:
-    """A factor about 1 that changes slowly along and around the chest; never below 0.2."""
+    """Return a factor around 1 that changes slowly along and around the chest, but is at least 0.2."""
     turn = np.deg2rad(angle)
     factor = np.ones(np.broadcast_shapes(t.shape, angle.shape))
     for order in (1, 3, 5, 9):
@@ -132,7 +131,7 @@ def _fat_mm(chest: Chest, t: Floats, angle: Floats) -> Floats:
     patient, rng = chest.patient, generator(chest.patient.seed, Stream.SUBCUTANEOUS_FAT)
     turn = np.deg2rad(angle)
     fat = patient.fat_mm * (1 + patient.fat_front_share * np.cos(turn) * np.clip((40 - t) / 80, -0.5, 1))
-    for order in range(2, 7):  # no two chests are alike
+    for order in range(2, 7):  # each chest is different
         sway = 0.11 * rng.normal() * np.sin(t / rng.uniform(40, 90) + rng.uniform(0, 6))
         fat = fat * (1 + sway * np.cos(order * turn + rng.uniform(0, 6)))
     belly = max(0.0, patient.bmi - 22) * 0.9 * np.clip((-110 - t) / 120, 0, 1) * np.clip(np.cos(turn), 0, 1) ** 0.7
@@ -147,7 +146,7 @@ def _bump(angle: Floats, centre: float, width: float) -> Floats:
 
 
 def paint_trunk(canvas: Canvas, chest: Chest) -> None:
-    """Skin, fat, muscles, the cavity filled with lung, and the breasts."""
+    """Paint skin, fat, muscles, the cavity filled with lung, and the breasts."""
     patient = chest.patient
     age = np.clip((patient.age_years - 40) / 45, 0, 1)
     streaks = 2.7 - 0.7 * float(age) - 0.02 * (patient.bmi - 25)

@@ -1,4 +1,4 @@
-"""``Acquisition``: a body on a scanner's table; it yields what each slice's rays meet, and what they measure."""
+"""``Acquisition``: one scan of a body; it computes the rays' path lengths in each slice, and the measurements."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ from ctacal.simulate.streams import Stream, generator
 
 @dataclass(frozen=True, eq=False)
 class Acquisition:
-    """One scan: which part of the body makes which slice, and when."""
+    """One scan: which part of the body makes each slice, and when."""
 
     body: Body
     protocol: ScannerProtocol
@@ -43,7 +43,7 @@ class Acquisition:
     isocentre_mm: tuple[float, float]
     """(left, posterior)."""
     position_mm: Floats
-    """(slices,): their middles along the patient."""
+    """(slices,): centres of the slices along the patient."""
     box: Box
     slabs: int
     weights: NDArray[np.float32]
@@ -63,9 +63,9 @@ class Acquisition:
         isocentre_mm: tuple[float, float] | None,
         slabs: int,
     ) -> "Acquisition":
-        """Plan a scan of as many slices as fit into the body's grid, by default about the grid's middle.
+        """Plan a scan of as many slices as fit into the body's grid, by default with the isocentre at its centre.
 
-        Raises ``ValueError`` where the grid is not canonical with square pixels, or thinner than a slice.
+        Raises ``ValueError`` if the grid is not canonical with square pixels, or is thinner than a slice.
         """
         check_grid(body.geometry)
         left, posterior, _ = body.geometry.to_patient_mm((np.array(body.geometry.shape) - 1) / 2)
@@ -81,7 +81,7 @@ class Acquisition:
         )
 
     def paths(self, slices: slice) -> Sinogram:
-        """(views, detectors, 2 x slabs): mm of water, then of hydroxyapatite, at 1 g/cm3, that each ray meets."""
+        """Return (views, detectors, 2 x slabs): each ray's path in mm of water, then of hydroxyapatite, at 1 g/cm3."""
         weights = self._weights(slices)
         paths = np.zeros((self.protocol.views, detectors_of(self.protocol), 2 * len(weights)), np.float32)
         maps = basis_maps(self.body, self.box, self._basis, weights)
@@ -91,7 +91,7 @@ class Acquisition:
         return paths
 
     def water_mm(self, index: int, views: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(views, detectors): mm of water at 1 g/cm3 that these views' rays meet in a slice, the body at rest."""
+        """Return (views, detectors): path in mm of water at 1 g/cm3 of these views' rays, with the body at rest."""
         weights = self._weights(slice(index, index + 1))
         paths = np.zeros((self.protocol.views, detectors_of(self.protocol), 2 * len(weights)), np.float32)
         wanted = np.zeros((self.protocol.views, 2 * len(weights)), np.float32)
@@ -101,13 +101,13 @@ class Acquisition:
         return np.asarray(paths[views].sum(axis=2), np.float32)
 
     def measured(self, slices: slice) -> Rays:
-        """(views, detectors, slices): path lengths of water that the scanner takes from its noisy signals."""
+        """Return (views, detectors, slices): path lengths of water that the scanner derives from its noisy signals."""
         detector = detector_of(self.protocol)
         paths = self.paths(slices).reshape(self.protocol.views, -1, 2, slices.stop - slices.start, self.slabs)
         water, hydroxyapatite = (np.moveaxis(paths[:, :, basis], 3, 0) for basis in (0, 1))
         slabs = [(np.ascontiguousarray(w), np.ascontiguousarray(h)) for w, h in zip(water, hydroxyapatite, strict=True)]
         signal, variance = detector.primary(*slabs[0])
-        variance /= signal  # the mean energy of a photon's signal: much the same in all slabs
+        variance /= signal  # the mean energy of a photon's signal: almost the same in all slabs
         for slab in slabs[1:]:
             signal += detector.signal(*slab)
         signal /= self.slabs
@@ -118,7 +118,7 @@ class Acquisition:
 
     @property
     def grid(self) -> Geometry:
-        """The picture's voxels in the patient."""
+        """Geometry of the image in the patient."""
         protocol = self.protocol
         corner_mm = (protocol.matrix - 1) / 2 * protocol.pixel_mm
         left, posterior = (middle - corner_mm for middle in self.isocentre_mm)
@@ -136,7 +136,7 @@ class Acquisition:
     def _add_difference(
         self, paths: Sinogram, phase: Body, weights: NDArray[np.float32], seen: NDArray[np.float32]
     ) -> None:
-        """Add what the heart region in this phase changes, to the views that saw it."""
+        """Add what the heart region in this phase changes to the views that saw it."""
         part = weights[:, slices_of(self.body, phase.geometry)]
         if not part.any() or not seen.any():
             return
@@ -161,7 +161,7 @@ class Acquisition:
 
 
 def noise_of(protocol: ScannerProtocol, seed: int, slices: slice, detectors: int) -> Rays:
-    """(views, detectors, slices) of unit variance: neighbours whose profiles overlap share their photons."""
+    """Return noise of unit variance (views, detectors, slices); slices whose profiles overlap share photons."""
     shares = shares_of_neighbours(protocol)
     reach = len(shares) // 2
     shape = protocol.views, detectors
@@ -174,9 +174,9 @@ def noise_of(protocol: ScannerProtocol, seed: int, slices: slice, detectors: int
 
 
 def gains_of(protocol: ScannerProtocol, seed: int, detectors: int) -> NDArray[np.float32]:
-    """(detectors,): what calibration leaves of each element's own sensitivity: rings in the picture.
+    """Return (detectors,): the sensitivity of each element that calibration leaves, which makes rings in the image.
 
-    In a whole turn a ray is measured by two elements, one on each side of the middle.
+    In a full rotation, two elements measure each ray, one on each side of the centre.
     """
     error = protocol.gain_error * generator(seed, Stream.DETECTOR_GAIN).standard_normal(detectors)
     return np.asarray(1 + (error + error[::-1]) / 2, np.float32)

@@ -1,8 +1,8 @@
-"""Spectra and attenuation: what a beam is made of, and what each tissue is to it.
+"""Spectra and attenuation: the photons of a beam, and how each tissue attenuates them.
 
-Every tissue is described by two basis materials, water and hydroxyapatite, as amounts in g/cm3 that attenuate alike
-(Alvarez RE, Macovski A, Phys Med Biol 1976;21:733-744). No material here has an absorption edge above 30 keV, so two
-are enough: the fit is within 0.1 % for tissues and within 2 % for steel and titanium, at the energies that get through.
+Each tissue is described by the amounts, in g/cm3, of two basis materials, water and hydroxyapatite, that attenuate
+alike (Alvarez RE, Macovski A, Phys Med Biol 1976;21:733-744). No material here has an absorption edge above 30 keV, so
+two are enough: at the transmitted energies, the fit is within 0.1 % for tissues and within 2 % for steel and titanium.
 """
 
 from collections.abc import Mapping
@@ -22,21 +22,21 @@ HYDROXYAPATITE_MG_PER_CM3 = 3160.0
 """Density of the pure mineral."""
 
 ENERGY_BINS = 30
-"""Own choice: twice as many change HU by less than 0.1."""
+"""Number of energy bins (own choice: twice as many change HU by less than 0.1)."""
 
 ANODE_DEG = 8.0
-"""Assumed; 12 degrees change calcium's contrast by less than 1 % (benchmarks/kvp_factors.py)."""
+"""Anode angle (assumed): 12 degrees change calcium's contrast by less than 1 % (benchmarks/kvp_factors.py)."""
 
 SCINTILLATOR = "Gd2O2S"
 SCINTILLATOR_G_PER_CM2 = 7.34 * 0.14
-"""1.4 mm of gadolinium oxysulfide ceramic, as in benchmarks/kvp_factors.py; assumed for all scanners."""
+"""1.4 mm of gadolinium oxysulfide ceramic, as in benchmarks/kvp_factors.py (assumed for all scanners)."""
 
 SPECTRA = Path(__file__).parent / "spectra.npz"
-"""What ``computed_spectrum`` gives for the presets, (2, energies) by "kVp mm-Al mm-Cu"; a test
-holds it to that. A beam that is not in it, of a preset that was changed, say, takes 2 s more."""
+"""Stored results of ``computed_spectrum`` for the presets, (2, energies) by "kVp mm-Al mm-Cu"; a test compares them.
+A beam that is not stored, for example of a modified preset, takes 2 s longer."""
 
 FIT_WATER_MM = 200.0
-"""The basis amounts are fitted for the beam behind so much water."""
+"""Thickness of water behind which the basis amounts are fitted."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Material:
 
 
 def _mixed(parts: tuple[tuple[Material, float], ...]) -> Material:
-    """The mixture of materials, each with its share of the volume."""
+    """Return the mixture of materials, each with its share of the volume."""
     density = sum(material.density_g_per_cm3 * share for material, share in parts)
     fractions: dict[int, float] = {}
     for material, share in parts:
@@ -125,20 +125,20 @@ MATERIALS: Mapping[Tissue, Material] = MappingProxyType(
 """Mass fractions of ICRU-44 as tabulated by NIST (Hubbell and Seltzer, NISTIR 5632, table 2) for lung, muscle, blood,
 soft tissue and cortical bone; of ICRU-46 for skin, heart, liver, cartilage and red marrow; fat is adipose tissue 3 of
 Woodard and White (Br J Radiol 1986;59:1209-1218): ICRU-44's reads -80 HU at 120 kVp, patients' -100.
-Densities are from there but for: muscle 1.06 (Mendez and Keys 1960); blood 1.05 instead of 1.06 and soft tissue 1.05
+Densities are from there, except: muscle 1.06 (Mendez and Keys 1960); blood 1.05 instead of 1.06 and soft tissue 1.05
 (own choice: read 45 HU as unenhanced blood does); trabecular bone, a tenth mineralised bone in marrow (own choice: an
 adult's vertebra; the other grades of lung, muscle, liver and bone by share and density likewise). Air counts as
-nothing, for scanners are calibrated in air. The table is carbon fibre in epoxy (assumed); foam is polyurethane, plastic
-polystyrene, cloth loose cellulose. Steel is 316L."""
+nothing, because scanners are calibrated in air. The table is carbon fibre in epoxy (assumed); foam is polyurethane,
+plastic polystyrene, cloth loose cellulose. Steel is 316L."""
 
 
 @dataclass(frozen=True, eq=False)
 class Beam:
-    """A tube voltage's photons and what attenuates them, by energy bin."""
+    """Photons at a tube voltage and their attenuation, by energy bin."""
 
     energy_kev: Floats
     photons_per_mm2_mas: Floats
-    """Absorbed by the detector, at 1 m from the focus with nothing but the filters in between."""
+    """Photons absorbed by the detector 1 m from the focus, with only the filters in between."""
     water_per_mm: Floats
     """Linear attenuation of water at 1 g/cm3."""
     hydroxyapatite_per_mm: Floats
@@ -149,7 +149,7 @@ class Beam:
 
 @cache
 def beam(kvp: float, filter_mm_al: float, filter_mm_cu: float = 0.0) -> Beam:
-    """The beam of a tungsten anode behind filters (SpekPy: Poludniowski G et al., Med Phys 2021;48:3630-3637)."""
+    """Return the beam of a tungsten anode and filters (SpekPy: Poludniowski G et al., Med Phys 2021;48:3630-3637)."""
     energy_kev, photons = _spectrum(kvp, filter_mm_al, filter_mm_cu)
     scintillator = _compound(SCINTILLATOR, energy_kev)
     absorbed = photons * -np.expm1(-scintillator * SCINTILLATOR_G_PER_CM2)
@@ -161,29 +161,29 @@ def beam(kvp: float, filter_mm_al: float, filter_mm_cu: float = 0.0) -> Beam:
 
 
 def beam_of(protocol: ScannerProtocol) -> Beam:
-    """A protocol's beam."""
+    """Return the beam of a protocol."""
     return beam(protocol.kvp, protocol.filter_mm_al, protocol.filter_mm_cu)
 
 
 def tissue_hu(beam: Beam, tissue: Tissue, water_mm: float = FIT_WATER_MM) -> float:
-    """What a large piece of the tissue reads, corrected for water's hardening only, behind so much water."""
+    """Return the HU of a large piece of tissue behind ``water_mm``, corrected for hardening by water only."""
     water, hydroxyapatite = beam.basis[tissue]
     return float(1000 * (water + hydroxyapatite * _hydroxyapatite_over_water(beam, water_mm) - 1))
 
 
 def hydroxyapatite_hu(beam: Beam, water_mm: float = FIT_WATER_MM) -> float:
-    """HU that 1 g/cm3 of hydroxyapatite adds where it displaces water, behind so much water."""
+    """Return the HU that 1 g/cm3 of hydroxyapatite adds, displacing water, behind ``water_mm`` of water."""
     return 1000 * _hydroxyapatite_over_water(beam, water_mm) - 1e6 / HYDROXYAPATITE_MG_PER_CM3
 
 
 def _hydroxyapatite_over_water(beam: Beam, water_mm: float) -> float:
-    """Attenuation of hydroxyapatite over that of as much water, as the detector sees it."""
+    """Return the attenuation of hydroxyapatite over that of the same mass of water, as detected."""
     signal = beam.photons_per_mm2_mas * beam.energy_kev * np.exp(-beam.water_per_mm * water_mm)
     return float(np.sum(beam.hydroxyapatite_per_mm * signal) / np.sum(beam.water_per_mm * signal))
 
 
 def _spectrum(kvp: float, filter_mm_al: float, filter_mm_cu: float) -> tuple[Floats, Floats]:
-    """Energies, and photons per mm2 and mAs in each step of 0.5 keV at 1 m: stored, or SpekPy's."""
+    """Return energies, and photons per mm2 and mAs at 1 m in steps of 0.5 keV: stored, or by SpekPy."""
     with np.load(SPECTRA) as stored:
         if (name := f"{kvp:g} {filter_mm_al:g} {filter_mm_cu:g}") in stored:
             energy_kev, photons = stored[name]
@@ -192,7 +192,7 @@ def _spectrum(kvp: float, filter_mm_al: float, filter_mm_cu: float) -> tuple[Flo
 
 
 def computed_spectrum(kvp: float, filter_mm_al: float, filter_mm_cu: float) -> tuple[Floats, Floats]:
-    """The same by SpekPy, whose import and tables take 2 s."""
+    """Return the same by SpekPy, whose import and tables take 2 s."""
     import spekpy
 
     tube = spekpy.Spek(kvp=kvp, th=ANODE_DEG, dk=0.5).filter("Al", filter_mm_al).filter("Cu", filter_mm_cu)
@@ -201,27 +201,27 @@ def computed_spectrum(kvp: float, filter_mm_al: float, filter_mm_cu: float) -> t
 
 
 def _elements(mass_fractions: Mapping[int, float], energy_kev: Floats) -> Floats:
-    """Mass attenuation in cm2/g (xraylib: Schoonjans T et al., Spectrochim Acta B 2011;66:776-784)."""
+    """Return the mass attenuation in cm2/g (xraylib: Schoonjans T et al., Spectrochim Acta B 2011;66:776-784)."""
     return np.asarray(sum(w * _element(z, energy_kev.tobytes()) for z, w in mass_fractions.items()))
 
 
 @cache
 def _element(z: int, energy_kev: bytes) -> Floats:
-    """Of one element, kept: many tissues are made of the same few."""
+    """Return the mass attenuation of one element; cached, because many tissues contain the same elements."""
     import xraylib
 
     return np.array([xraylib.CS_Total(z, e) for e in np.frombuffer(energy_kev).tolist()])
 
 
 def _compound(formula: str, energy_kev: Floats) -> Floats:
-    """Mass attenuation in cm2/g."""
+    """Return the mass attenuation of a compound in cm2/g."""
     import xraylib
 
     return np.array([xraylib.CS_Total_CP(formula, e) for e in energy_kev.tolist()])
 
 
 def _fit_basis(energy_kev: Floats, signal: Floats, water: Floats, hydroxyapatite: Floats) -> Floats:
-    """(tissues, 2): the basis amounts of each tissue, by least squares weighted with the detected signal."""
+    """Return (tissues, 2): basis amounts of each tissue, by least squares weighted with the detected signal."""
     weights = np.sqrt(signal)
     bases = np.stack([water, hydroxyapatite], axis=1) * weights[:, None]
     per_mm = [
@@ -232,7 +232,7 @@ def _fit_basis(energy_kev: Floats, signal: Floats, water: Floats, hydroxyapatite
 
 
 def _rebinned(photons: Floats, *quantities: Floats) -> tuple[Floats, list[Floats]]:
-    """Photons by energy bin, and the mean of each quantity (the first is the energy) over the bin's photons."""
+    """Return photons by energy bin, and each quantity (the first is the energy) averaged over the bin's photons."""
     energy_kev = quantities[0]
     edges = np.linspace(energy_kev[0], energy_kev[-1], ENERGY_BINS + 1)[1:-1]
     place = np.searchsorted(edges, energy_kev)

@@ -1,4 +1,4 @@
-"""``calcium_hu``: what the calcium alone adds to a scan's picture, without noise."""
+"""``calcium_hu``: the HU that calcium alone adds to a scan, without noise."""
 
 from dataclasses import replace
 from functools import partial
@@ -20,10 +20,10 @@ Region = tuple[slice, slice, slice]
 """Slices, rows and columns of a scan's grid."""
 
 BATCH = 16
-"""Slices that share the water of their middle one (own choice)."""
+"""Number of slices that share the water paths of their middle slice (own choice)."""
 
 EVERY = 8
-"""Of so many views the water is looked at in one; between them it is interpolated (own choice: 2 degrees)."""
+"""The water paths are computed in every so-many-th view and interpolated in between (own choice: 2 degrees)."""
 
 
 def calcium_hu(
@@ -35,11 +35,11 @@ def calcium_hu(
     motion: Motion | None = None,
     isocentre_mm: tuple[float, float] | None = None,
 ) -> NDArray[np.float32]:
-    """HU that the body's hydroxyapatite adds to ``scan`` with the same arguments, in a region of its grid.
+    """Return the HU that hydroxyapatite adds to a ``scan`` with the same arguments, in a region of its grid.
 
-    Calcium counts in proportion to its mass, at the brightness that it has behind the water that each ray meets in the
-    middle slice of a batch, with the scan's motion, slice profile, blur and kernel. Left out: noise, scatter, the
-    hardening by calcium itself, starvation. ``region`` has starts and stops within the scan's grid.
+    Calcium counts in proportion to its mass, with the brightness it has behind each ray's water in the middle slice of
+    a batch, and with the scan's motion, slice profile, blur and kernel. Noise, scatter, photon starvation and hardening
+    by the calcium itself are left out. ``region`` must lie within the scan's grid, with explicit starts and stops.
     """
     motion = motion or Motion()
     still, moving = replace(motion, phases=()), replace(motion, phases=tuple(map(_alone, motion.phases)))
@@ -57,12 +57,12 @@ def calcium_hu(
 
 
 def _alone(body: Body) -> Body:
-    """The calcium in the air."""
+    """Return the calcium without the body, in air."""
     return Body(np.full_like(body.tissue, Tissue.AIR), body.hydroxyapatite_mg_cm3, body.geometry)
 
 
 def _brightness(whole: Acquisition, index: int) -> NDArray[np.float32]:
-    """(views, detectors, 1): HU of 1 g/cm3 of hydroxyapatite on each ray through a slice."""
+    """Return (views, detectors, 1): HU of 1 g/cm3 of hydroxyapatite on each ray through a slice."""
     protocol = whole.protocol
     views = np.unique(np.append(np.arange(0, protocol.views, EVERY), protocol.views - 1))
     water_mm = whole.water_mm(index, views) + detector_of(protocol).bow_tie_mm
@@ -72,7 +72,7 @@ def _brightness(whole: Acquisition, index: int) -> NDArray[np.float32]:
 
 
 def _reconstruct(paths: Sinogram, protocol: ScannerProtocol, rows: slice, columns: slice) -> NDArray[np.float32]:
-    """(slices, rows, columns) of a part of the picture."""
+    """Return (slices, rows, columns) of a part of the image."""
     blurred = detector_blur(paths, protocol.blur_mm, protocol.detector_mm)
     response = ramp_response(
         paths.shape[1], protocol.detector_mm, protocol.kernel, protocol.mtf50_per_mm, protocol.blur_mm

@@ -1,4 +1,4 @@
-"""Reconstruction kernels: a ramp, apodised so that scanner and kernel together have the stated MTF50."""
+"""Reconstruction kernels: a ramp filter, apodised so that scanner and kernel together have the stated MTF50."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -12,28 +12,28 @@ from scipy.interpolate import CubicSpline
 from ctacal.arrays import Floats
 
 MOST_GAIN = 3.0
-"""A kernel makes up for blur by no more than this, lest it drown the picture in noise (own choice)."""
+"""Largest gain with which a kernel compensates for blur; more would drown the image in noise (own choice)."""
 
 _FWHM_PER_SD = float(np.sqrt(8 * np.log(2)))
 
 
 def _hann(x: Floats) -> Floats:
-    """1/2 at x = 1, nothing from 2 on."""
+    """Return a Hann window: 1/2 at x = 1, 0 from 2 upwards."""
     return np.where(x < 2, 0.5 + 0.5 * np.cos(np.pi * x / 2), 0.0)
 
 
 def _cosine(x: Floats) -> Floats:
-    """1/2 at x = 1, nothing from 1.5 on: squarer than Hann."""
+    """Return a cosine window: 1/2 at x = 1, 0 from 1.5 upwards; steeper than Hann."""
     return np.where(x < 1.5, np.cos(np.pi * x / 3), 0.0)
 
 
 def _gauss(x: Floats) -> Floats:
-    """1/2 at x = 1, long tails and no overshoot."""
+    """Return a Gaussian: 1/2 at x = 1, with long tails and no overshoot."""
     return np.asarray(np.exp(-np.log(2) * x**2))
 
 
 def _enhanced(x: Floats) -> Floats:
-    """1/2 at x = 1, and up to 1.2 below it: edges overshoot as with lung and bone kernels."""
+    """Return an enhanced window: 1/2 at x = 1, up to 1.2 below; edges overshoot as with lung and bone kernels."""
     return np.asarray(_hann(x) * (1 + 0.35 * np.sin(np.pi * np.minimum(x, 1)) ** 2))
 
 
@@ -42,9 +42,9 @@ _BODY_STEP = 0.05 / 0.2644
 
 
 def _body(x: Floats) -> Floats:
-    """A body kernel as scanners have it, with a long shoulder: Canon's FC12.
+    """Return a scanner's body kernel, with a long shoulder: Canon's FC12.
 
-    Measured at the border of lung and heart body on the reference data's phantom, steps of 0.05 per mm.
+    Measured at the edge between lung and heart on the reference data's phantom, in steps of 0.05 per mm.
     """
     return _through(_BODY, _BODY_STEP, x)
 
@@ -54,16 +54,16 @@ _LUNG_STEP = 0.05 / 0.5214
 
 
 def _lung(x: Floats) -> Floats:
-    """A lung kernel: twice the contrast in fine detail, so that edges overshoot and noise is loud: Philips' L.
+    """Return a lung kernel, Philips' L: fine detail has twice the contrast, edges overshoot and noise is high.
 
-    The noise of one patient's scan in kernel L over that in kernel B, taken as a Hann of MTF50 0.30, in steps of 0.05
-    per mm (Lung-PET-CT-Dx A0001, doi 10.7937/TCIA.2020.NNC2-0461).
+    Measured as the noise of one patient's scan in kernel L over that in kernel B, taken as a Hann of MTF50 0.30, in
+    steps of 0.05 per mm (Lung-PET-CT-Dx A0001, doi 10.7937/TCIA.2020.NNC2-0461).
     """
     return _through(_LUNG, _LUNG_STEP, x)
 
 
 def _through(transfer: tuple[float, ...], step: float, x: Floats) -> Floats:
-    """A smooth curve through measured values: level at 0, for a cusp there would shade the whole picture."""
+    """Return a smooth curve through measured values; flat at 0, because a cusp there would shade the whole image."""
     places = np.arange(len(transfer)) * step
     curve = CubicSpline(places, transfer, bc_type=("clamped", "clamped"))
     return np.where(x < places[-1], curve(np.minimum(x, places[-1])), 0.0)
@@ -72,12 +72,12 @@ def _through(transfer: tuple[float, ...], step: float, x: Floats) -> Floats:
 FAMILIES: Mapping[str, Callable[[Floats], Floats]] = MappingProxyType(
     {"hann": _hann, "cosine": _cosine, "gauss": _gauss, "body": _body, "enhanced": _enhanced, "lung": _lung}
 )
-"""Modulation transfer against frequency / MTF50, of each family."""
+"""Modulation transfer of each family as a function of frequency / MTF50."""
 
 
 @cache
 def ramp_response(detectors: int, detector_mm: float, family: str, mtf50_per_mm: float, blur_mm: float) -> Floats:
-    """Frequency response to filter a view with, for ``filtered``.
+    """Return the frequency response with which ``filtered`` filters a view.
 
     The ramp is the band-limited one (Kak and Slaney, Principles of Computerized Tomographic Imaging, 1988, eq. 3.61).
     """
@@ -94,12 +94,12 @@ def ramp_response(detectors: int, detector_mm: float, family: str, mtf50_per_mm:
 
 
 def _blur_transfer(frequency_per_mm: Floats, fwhm_mm: float) -> Floats:
-    """Transfer of a Gaussian blur."""
+    """Return the modulation transfer of a Gaussian blur."""
     return np.asarray(np.exp(-2 * (np.pi * frequency_per_mm * fwhm_mm / _FWHM_PER_SD) ** 2))
 
 
 def filtered(sinogram: NDArray[np.float32], response: Floats) -> NDArray[np.float32]:
-    """The (views, detectors, planes) sinogram, each view filtered."""
+    """Return the (views, detectors, planes) sinogram with each view filtered."""
     padded = fft.next_fast_len(2 * sinogram.shape[1], real=True)
     spectrum = fft.rfft(sinogram, padded, axis=1)
     spectrum *= response.astype(np.float32)[None, :, None]
@@ -109,9 +109,9 @@ def filtered(sinogram: NDArray[np.float32], response: Floats) -> NDArray[np.floa
 def filtered_part(
     sinogram: NDArray[np.float32], response: Floats, first: NDArray[np.int64], reach: int, blur_sd: float = 0.0
 ) -> NDArray[np.float32]:
-    """(views, ``reach``, planes): what ``filtered`` gives from each view's ``first`` ray on, by matrices.
+    """Return (views, ``reach``, planes): the result of ``filtered`` from each view's ``first`` ray, by matrices.
 
-    ``blur_sd`` rays wide, the views are blurred as ``detector_blur`` does before.
+    Before, the views are blurred with an SD of ``blur_sd`` rays, as by ``detector_blur``.
     """
     from scipy import ndimage
 
@@ -127,12 +127,12 @@ def filtered_part(
 
 
 def blur_sd_rays(fwhm_mm: float, detector_mm: float) -> float:
-    """SD of the blur by focal spot and aperture, in rays."""
+    """Return the SD of the blur by focal spot and aperture, in rays."""
     return fwhm_mm / _FWHM_PER_SD / detector_mm
 
 
 def detector_blur(signal: NDArray[np.float32], fwhm_mm: float, detector_mm: float) -> NDArray[np.float32]:
-    """The (views, detectors, planes) signal, blurred along the detector by focal spot and aperture."""
+    """Return the (views, detectors, planes) signal blurred along the detector by focal spot and aperture."""
     from scipy import ndimage
 
     if not fwhm_mm:

@@ -1,8 +1,8 @@
 """Motion during the scan: the beating heart, not gated, and breathing.
 
-The body at rest is projected once; for each phase of the heart cycle, the difference that the heart region makes is
-added to the views that were taken in that phase. Breathing displaces slices along the patient's axis: steps between
-slices, and blur within one where a rotation lasts long; bones move along, and all views of a slice see the same blur.
+The body at rest is projected once. For each phase of the heart cycle, the difference that the heart region makes is
+added to the views taken in that phase. Breathing displaces slices along the patient's axis: this gives steps between
+slices, and blur within a slice if the rotation is slow. Bones move too, and all views of a slice have the same blur.
 """
 
 from collections.abc import Callable
@@ -19,16 +19,16 @@ from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.slabs import check_grid
 
 SHORTEST_BEAT = 0.4
-"""No RR interval is shorter than this part of their mean (assumed)."""
+"""Shortest RR interval over the mean (assumed)."""
 
 
 BREATHING_STEPS = 5
-"""A slice is the mean of the body at so many moments of its rotation (own choice)."""
+"""Number of moments of its rotation over which a slice averages the body (own choice)."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Motion:
-    """What moves while the body is scanned."""
+    """Heartbeat and breathing during a scan."""
 
     phases: tuple[Body, ...] = ()
     """The heart region at evenly spaced phases of the cycle, each a whole-voxel part of the body's grid."""
@@ -36,7 +36,7 @@ class Motion:
     irregularity: float = 0.0
     """SD of the RR intervals over their mean; see ``vital_signs.ATRIAL_FIBRILLATION``."""
     breathing_mm: float = 0.0
-    """How far the body is drawn to the feet at full inspiration."""
+    """Displacement of the body towards the feet at full inspiration."""
     breathing_s: float = 4.0
     """Time of one breath."""
 
@@ -56,25 +56,25 @@ class Motion:
         heart_rate_bpm: float = 70.0,
         irregularity: float = 0.0,
     ) -> "Motion":
-        """A beating heart; ``body_at`` gives the heart region at a phase of 0 to 1."""
+        """Return a beating heart; ``body_at`` returns the heart region at a phase from 0 to 1."""
         bodies = tuple(body_at(k / phases) for k in range(phases))
         return cls(phases=bodies, heart_rate_bpm=heart_rate_bpm, irregularity=irregularity)
 
 
 @dataclass(frozen=True, eq=False)
 class Timing:
-    """When each slice's views were taken, in one scan."""
+    """The times at which the views of each slice of a scan are taken."""
 
     middle_s: Floats
-    """(slices,): the middle of the slice's rotation."""
+    """(slices,): middle of the slice's rotation."""
     breathing_s: Floats
     """(``BREATHING_STEPS``, slices): moments spread over the slice's rotation."""
     view_s: Floats
-    """(2, views, slices): a parallel view is the mean of two, half a turn apart."""
+    """(2, views, slices): a parallel view is the mean of two, half a rotation apart."""
 
     @classmethod
     def of(cls, protocol: ScannerProtocol, position_mm: Floats, start_s: float) -> "Timing":
-        """A rotation about the moment when the beam's middle meets the slice; the tube turns steadily."""
+        """Return a rotation for each slice, centred on the moment when the beam's centre meets it."""
         travel_mm = position_mm - position_mm[0]
         if protocol.helical:
             middle_s = travel_mm / (protocol.pitch * protocol.collimation_mm) * protocol.rotation_s
@@ -91,12 +91,12 @@ class Timing:
 
 
 def breathing_shift_mm(motion: Motion, time_s: Floats) -> Floats:
-    """How far the body lies to the feet of its place at end expiration (Lujan AE et al., Med Phys 1999;26:715-720)."""
+    """Return the displacement towards the feet from end-expiration (Lujan AE et al., Med Phys 1999;26:715-720)."""
     return np.asarray(motion.breathing_mm * np.sin(np.pi * time_s / motion.breathing_s) ** 4)
 
 
 def phase_weights(motion: Motion, view_s: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(phases, views, slices): by how much each phase was seen in each view; they sum to 1."""
+    """Return (phases, views, slices): the weight of each phase in each view; they sum to 1."""
     count = len(motion.phases)
     position = np.mod(_cycles(motion, view_s, rng), 1) * count
     distance = np.abs(position[None] - np.arange(count).reshape(-1, 1, 1, 1))
@@ -105,7 +105,7 @@ def phase_weights(motion: Motion, view_s: Floats, rng: np.random.Generator) -> N
 
 
 def _cycles(motion: Motion, time_s: Floats, rng: np.random.Generator) -> Floats:
-    """Heart cycles since the start, their lengths drawn one by one."""
+    """Return the heart cycles since the start; the length of each is drawn."""
     mean_s = 60 / motion.heart_rate_bpm
     beats = int(np.max(time_s) / mean_s / SHORTEST_BEAT) + 2
     lengths_s = mean_s * np.maximum(1 + motion.irregularity * rng.standard_normal(beats), SHORTEST_BEAT)
@@ -113,9 +113,9 @@ def _cycles(motion: Motion, time_s: Floats, rng: np.random.Generator) -> Floats:
 
 
 def still_region(body: Body, region: Geometry) -> Body:
-    """The part of the body that a moving region replaces.
+    """Return the part of the body that a moving region replaces.
 
-    Raises ``ValueError`` where the region is no whole-voxel part of the body's grid.
+    Raises ``ValueError`` if the region is not a part of the body's grid in whole voxels.
     """
     check_grid(region)
     corner = np.linalg.inv(body.geometry.affine) @ np.append(region.to_patient_mm((0, 0, 0)), 1)
@@ -129,11 +129,11 @@ def still_region(body: Body, region: Geometry) -> Body:
 
 
 def slices_of(body: Body, region: Geometry) -> slice:
-    """Which of the body's slices the region covers."""
+    """Return the slices of the body that the region covers."""
     first = round((region.affine[2, 3] - body.geometry.affine[2, 3]) / body.geometry.slice_spacing_mm)
     return slice(first, first + region.shape[0])
 
 
 def random_start_s(motion: Motion, rng: np.random.Generator) -> float:
-    """The scan begins anywhere within a heart cycle or a breath."""
+    """Return a random start of the scan within a heart cycle or a breath."""
     return float(rng.uniform(0, max(60 / motion.heart_rate_bpm, motion.breathing_s)))

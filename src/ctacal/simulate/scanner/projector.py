@@ -2,8 +2,8 @@
 
 Images are (rows, columns, planes), sinograms (views, detectors, planes), float32: the planes (slices x basis materials)
 lie innermost, so that a ray's weights are computed once for all of them. Positions are (row, column) distances in mm
-from the isocentre, rows growing to posterior, columns to the left. A view at angle a sees the point (r, c) at
-c cos(a) + r sin(a) on the detector, whose middle faces the isocentre.
+from the isocentre, with rows increasing to posterior and columns to the left. A view at angle a sees the point (r, c)
+at c cos(a) + r sin(a) on the detector, whose centre faces the isocentre.
 """
 
 import math
@@ -23,29 +23,29 @@ Sinogram = NDArray[np.float32]
 """(views, detectors, planes)."""
 
 _TOGETHER = 4
-"""Lines of pixels that are added at a time."""
+"""Number of lines of pixels added at a time."""
 
 _VIEWS, _LINES, _RAYS = 16, 16, 64
-"""Neighbouring views are projected together, tile by tile of so many lines and rays: a tile stays in fast memory."""
+"""Views projected together, and lines and rays in a tile, which so stays in fast memory."""
 
 _PROJECTED = (8, 24, 40, 56)
-"""Planes are projected by so many, numbers that the compiler knows: a fifth faster than any number. More than the most
-do not stay in fast memory."""
+"""Numbers of planes projected together: known to the compiler, they are a fifth faster than any number. More than the
+largest do not stay in fast memory."""
 
 _PLANES = (8, 24, 32)
-"""Planes are back-projected by so many, numbers that the compiler knows: twice as fast as any number."""
+"""Numbers of planes back-projected together: known to the compiler, they are twice as fast as any number."""
 
 _TILE = 64
-"""Pixels that are back-projected together on a side: they and the rays they see stay in fast memory."""
+"""Side of a tile of pixels back-projected together: it and the rays it needs stay in fast memory."""
 
 _NEXT = np.uint32(1)
 
 _MARGIN = 6
-"""Empty pixels about an image: a ray that meets a filled one strays no further in ``_TOGETHER`` lines."""
+"""Empty pixels around an image: a ray that meets a filled pixel moves no further in ``_TOGETHER`` lines."""
 
 
 def view_angles(views: int) -> Floats:
-    """Angles over half a turn, in radians."""
+    """Return angles over half a rotation, in radians."""
     return np.asarray(np.arange(views) * (math.pi / views), np.float64)
 
 
@@ -60,8 +60,8 @@ def project_into(
 ) -> None:
     """Add the image's line integrals (value x mm) to a sinogram of ``view_angles``.
 
-    ``middle_mm`` is where the image's middle lies; ``weights`` (views, planes) multiply what is added, and a view whose
-    weights are all zero costs nothing; nor does an empty plane. Lines are summed by Joseph's method (IEEE Trans Med
+    ``middle_mm`` is the position of the image's centre. ``weights`` (views, planes) multiply what is added; views whose
+    weights are all zero cost nothing, nor do empty planes. Lines are summed by Joseph's method (IEEE Trans Med
     Imaging 1982;1:192-196).
     """
     views, _, planes = sinogram.shape
@@ -83,7 +83,7 @@ def project_into(
 
 @numba.njit(nogil=True, cache=True)
 def _take_planes(image, planes, taken):  # type: ignore[no-untyped-def]
-    """``image[:, :, planes]``, five times faster than numpy does it."""
+    """``image[:, :, planes]``, five times faster than by NumPy."""
     for j in range(image.shape[0]):
         for i in range(image.shape[1]):
             for k in range(planes.size):
@@ -91,7 +91,7 @@ def _take_planes(image, planes, taken):  # type: ignore[no-untyped-def]
 
 
 def _extents(filled: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(groups, 2): the first and last place that is filled in each ``_TOGETHER`` lines; last < first where none is."""
+    """Return (groups, 2): first and last filled place in each ``_TOGETHER`` lines; last < first if there is none."""
     groups = [np.asarray(filled[start : start + _TOGETHER].any(axis=0)) for start in range(0, len(filled), _TOGETHER)]
     first = [int(group.argmax()) if group.any() else len(group) for group in groups]
     last = [len(group) - 1 - int(group[::-1].argmax()) if group.any() else -1 for group in groups]
@@ -109,8 +109,8 @@ def back_project(
 ) -> Image:
     """Sum a filtered sinogram of ``view_angles`` into a (rows, columns, planes) image, scaled for an inverse Radon.
 
-    ``middle_mm`` is where the image's middle lies; ``first_mm`` (views,) where each view's first ray does, by default
-    such that the view's middle faces the isocentre.
+    ``middle_mm`` is the position of the image's centre; ``first_mm`` (views,) that of each view's first ray, by default
+    such that the view's centre faces the isocentre.
     """
     views, detectors, planes = sinogram.shape
     if first_mm is None:
@@ -132,7 +132,7 @@ def back_project(
 def _sees_all(
     middle_mm: Floats, half_mm: Floats, angles: Floats, first_mm: Floats, detectors: int, detector_mm: float
 ) -> bool:
-    """Whether each view is wide enough for all of an image, so that no pixel need be asked for."""
+    """Return whether each view is wide enough for the whole image, so that pixels need no test."""
     along = np.stack([np.sin(angles), np.cos(angles)])  # of rows and columns, (2, views)
     middle, reach = (middle_mm * along).sum(axis=0), (half_mm * np.abs(along)).sum(axis=0)
     last_mm = first_mm + (detectors - 1) * detector_mm
@@ -141,8 +141,10 @@ def _sees_all(
 
 @numba.njit(fastmath=True)
 def _place(at):  # type: ignore[no-untyped-def]
-    """The whole part of what is not negative. numba looks for negative indices, which cost more than the sums, unless
-    the type has none."""
+    """Return the integer part of a number that is not negative.
+
+    For signed types, numba tests for negative indices, which costs more than the sums.
+    """
     return np.uint32(np.int32(at))
 
 
@@ -150,8 +152,8 @@ def _place(at):  # type: ignore[no-untyped-def]
 def _add_lines(total, view, pixels, lines, rays, start, step, slide, planes):  # type: ignore[no-untyped-def]
     """Add ``_TOGETHER`` lines of pixels to the rays of a view, which meet the first one at ``start + step * ray``.
 
-    A ray's sums are so read and written a quarter as often. ``total`` and ``pixels`` are flat, ``view`` and ``lines``
-    say where in them a row begins: the compiler asks fewer questions before each ray than of arrays of three axes.
+    A ray's sums are thus read and written a quarter as often. ``total`` and ``pixels`` are flat; ``view`` and ``lines``
+    are where a row begins in them: fewer checks per ray than with arrays of three axes.
     """
     size = np.uint64(planes)
     first, second, third, fourth = lines
@@ -179,9 +181,9 @@ def _add_lines(total, view, pixels, lines, rays, start, step, slide, planes):  #
 
 @numba.njit(fastmath=True, forceinline=True)
 def _add_tile(total, view, image, lines, rays, extents, start, step, slide, planes):  # type: ignore[no-untyped-def]
-    """Add some lines to those of the rays that meet something in them.
+    """Add some lines to those rays that meet something in them.
 
-    They stay on the image with its margin, for a ray moves by no more than one place from line to line.
+    Rays stay on the image with its margin, because they move by at most one place from line to line.
     """
     places = image.shape[1]
     for i in range(lines[0], lines[1], _TOGETHER):
@@ -189,9 +191,9 @@ def _add_tile(total, view, image, lines, rays, extents, start, step, slide, plan
         if furthest < nearest:
             continue
         here = start + i * slide
-        one = (nearest - 1 - here - max(0.0, 3 * slide)) / step
-        other = (furthest + 1 - here - min(0.0, 3 * slide)) / step
-        met = max(rays[0], math.ceil(min(one, other))), min(rays[1], math.floor(max(one, other)) + 1)
+        enters = (nearest - 1 - here - max(0.0, 3 * slide)) / step
+        leaves = (furthest + 1 - here - min(0.0, 3 * slide)) / step
+        met = max(rays[0], math.ceil(min(enters, leaves))), min(rays[1], math.floor(max(enters, leaves)) + 1)
         at = (
             np.uint64(i * places),
             np.uint64((i + 1) * places),
@@ -205,7 +207,7 @@ def _add_tile(total, view, image, lines, rays, extents, start, step, slide, plan
 def _add_image(  # type: ignore[no-untyped-def]
     total, image, extents, pixel_mm, line_mm, place_mm, angles, by_rows, weights, detector_mm, planes
 ):
-    """Add the lines of an image to the wanted views; a point is seen at ``along line + across place``."""
+    """Add the lines of an image to the wanted views, which see a point at ``along line + across place``."""
     count, places = image.shape[:2]
     detectors = total.size // (_VIEWS * planes)
     for first_line in range(0, count - 3, _LINES):
@@ -229,7 +231,7 @@ def _add_views(  # type: ignore[no-untyped-def]
     sinogram, image, turned, row_extents, column_extents, pixel_mm, middle_mm, angles, detector_mm, weights, filled,
     planes,
 ):  # fmt: skip
-    """Rays that run nearer to the columns' direction cross the image row by row, the others its transpose."""
+    """Project rays that run closer to the columns through the image row by row, the others through its transpose."""
     detectors = sinogram.shape[1]
     row_mm, column_mm = middle_mm
     total = np.zeros(_VIEWS * detectors * planes, np.float32)
@@ -246,7 +248,7 @@ def _add_views(  # type: ignore[no-untyped-def]
 
 @lru_cache
 def _projector(planes: int) -> Callable[..., None]:
-    """A kernel for so many planes."""
+    """Return a kernel for this number of planes."""
 
     @numba.njit(parallel=True, fastmath=True, nogil=True, cache=True)
     def projected(  # type: ignore[no-untyped-def]
@@ -263,13 +265,13 @@ def _projector(planes: int) -> Callable[..., None]:
 
 
 def _back_projector(planes: int, sees_all: bool) -> Callable[..., Image]:
-    """A kernel for so many planes; and for views that see every pixel, or for any."""
+    """Return a kernel for this number of planes, and for views that see every pixel or for any views."""
 
     @numba.njit(parallel=True, fastmath=True, nogil=True, cache=True)
     def back_projected(sinogram, shape, pixel_mm, middle_mm, angles, detector_mm, first_mm):  # type: ignore[no-untyped-def]
-        """Pixels take two views at a time, and so read and write themselves half as often.
+        """Add two views to each pixel at a time, which so is read and written half as often.
 
-        A view that does not see a pixel adds its ray 0 with no weight.
+        A view that does not see a pixel adds its ray 0 with weight 0.
         """
         detectors = sinogram.shape[1]
         rows, columns = shape

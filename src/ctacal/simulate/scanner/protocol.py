@@ -9,14 +9,14 @@ from ctacal.fields import read_toml
 from ctacal.simulate.scanner.kernel import FAMILIES
 
 PROTOCOLS = Path(__file__).parent / "protocols"
-"""The presets: each number's source is the comment behind it."""
+"""The presets; the source of each number is the comment behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScannerProtocol:
-    """A scanner and its protocol. Fields with a default are alike in all presets, and assumed where no source is named.
+    """A scanner and its protocol. Defaults are the same in all presets, and assumed unless a source is named.
 
-    Raises ``UsageError``, which names the field, where a value cannot be.
+    Raises ``UsageError``, which names the field, if a value is impossible.
     """
 
     name: str
@@ -29,49 +29,49 @@ class ScannerProtocol:
     spacing_mm: float
     matrix: int
     fov_mm: float
-    """Width of the picture."""
+    """Width of the image."""
     kernel: str
     """A family of ``kernel.FAMILIES``."""
     mtf50_per_mm: float
-    """The scanner's and its kernel's resolution: where the modulation transfer falls to one half."""
+    """Resolution of scanner and kernel: the frequency at which the modulation transfer is one half."""
     noise_target_hu: float
-    """SD in the middle of 320 mm of water; a statement that the tests check, nothing is scaled by it."""
+    """SD in the centre of 320 mm of water; the tests check it, but nothing is scaled by it."""
     collimation_mm: float
     """Width of the beam along z at the isocentre: slices within it are acquired at the same time."""
     helical: bool = True
-    """Helical: the slice profile is rounded (its foot is half as wide again); else step and shoot."""
+    """Helical, with a rounded slice profile (slopes half as wide as the slice), or step and shoot."""
     pitch: float = 1.0
-    """Table travel in a rotation over the collimation; 1 for step and shoot."""
+    """Table travel per rotation over the collimation; 1 for step and shoot."""
     step_s: float = 1.0
     """Step and shoot: time from the end of a rotation to the next."""
     filter_mm_al: float = 7.0
     """Inherent and flat filters, and the middle of the bow tie, as aluminium (assumed, as in kvp_factors.py)."""
     filter_mm_cu: float = 0.0
     bow_tie: float = 0.45
-    """Share of what a 320 mm cylinder lacks towards its rim that the bow-tie filter makes up for."""
+    """Share of the path missing towards the edge of a 320 mm cylinder that the bow-tie filter compensates for."""
     scan_field_mm: float = 500.0
-    """What the detector sees; beyond it data are extrapolated."""
+    """Diameter that the detector covers; beyond it, data are extrapolated."""
     focus_mm: float = 570.0
-    """From focus to isocentre: about that of most diagnostic scanners."""
+    """Distance from focus to isocentre: about that of most diagnostic scanners."""
     views: int = 720
-    """Over half a turn."""
+    """Number of views over half a rotation."""
     detector_mm: float = 0.8
     """Spacing of the rays at the isocentre."""
     blur_mm: float = 0.9
-    """Focal spot and detector aperture at the isocentre, FWHM; the kernel makes up for it as far as it can."""
+    """Focal spot and detector aperture at the isocentre, FWHM; the kernel compensates for it as far as it can."""
     dose_efficiency: float = 0.75
-    """Share of photons that meet active detector within the profile: septa, grid, penumbra."""
+    """Share of photons within the profile that hit active detector: septa, grid, penumbra."""
     electronic_noise_kev: float = 150.0
     """SD of the electronic noise of one ray in one view."""
     gain_error: float = 0.0
-    """SD of what calibration leaves of the differences between detector elements, over the signal: rings."""
+    """SD of the differences between detector elements after calibration, over the signal: rings."""
     current_modulation: float = 0.0
-    """0: constant current; 1: current in proportion to attenuation; 0.5 is usual where there is modulation."""
+    """0: constant current; 1: current in proportion to attenuation; 0.5 is usual with modulation."""
     scatter: float = 0.05
-    """Scatter over primary in the middle behind a 320 mm water cylinder; some 2-10 % with a grid, more in beams
-    that are many centimetres wide."""
+    """Scatter over primary signal in the centre behind a 320 mm water cylinder; some 2-10 % with a grid, more in
+    beams many centimetres wide."""
     scatter_corrected: float = 0.9
-    """What the scanner takes for scatter and subtracts, over what it is (assumed: it knows it to within a tenth)."""
+    """Scatter that the scanner subtracts, over the true scatter (assumed: accurate to within a tenth)."""
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -89,7 +89,7 @@ class ScannerProtocol:
 
     @property
     def mas(self) -> float:
-        """Effective mAs: what a slice receives."""
+        """Effective mAs, which a slice receives."""
         return self.tube_current_ma * self.rotation_s / self.pitch
 
     @property

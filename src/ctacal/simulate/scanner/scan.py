@@ -1,9 +1,9 @@
 """``scan``: a body and a protocol make a CTAC.
 
-Not modelled: fan and cone (rays are parallel: no windmill and no cone artefacts; the noise's spectrum agrees with a
-real scanner's all the same, see ``benchmarks/qrm_simulated.py``), half scans, afterglow, crosstalk, dead detector
+Not modelled: fan and cone (rays are parallel: no windmill and no cone artefacts; the noise spectrum still agrees with
+that of a real scanner, see ``benchmarks/qrm_simulated.py``), half scans, afterglow, crosstalk, dead detector
 elements, iterative reconstruction, denoising of starved projections, metal artefact reduction, K-edges (iodine),
-inconsistency of the views by breathing within one slice (it blurs only). Resolution is alike all over the field.
+inconsistent views from breathing within one slice (it only blurs). Resolution is the same in the whole field.
 """
 
 from functools import partial
@@ -22,17 +22,17 @@ from ctacal.simulate.threads import side_by_side
 from ctacal.volume import Volume
 
 BATCH = 26
-"""Slices computed together; results do not depend on it."""
+"""Number of slices computed together; it does not affect results."""
 
 SLAB_MM = 4.0
-"""A slice's signal is the mean over slabs that are no thicker, so that partial volume acts on intensities, not on
-densities: long dense paths that end in mid-slice make dark streaks (own choice)."""
+"""Largest thickness of the slabs over which a slice's signal is averaged (own choice). Partial volume so acts on
+intensities, not densities: long dense paths that end within a slice make dark streaks."""
 
 HU_RANGE = (-1024, 3071)
 """12 bits with a rescale intercept of -1024."""
 
 EDGE_RAYS = 6
-"""A view's value and slope at its end are taken from twice so many rays (own choice)."""
+"""Half the number of rays that give a view's value and slope at its end (own choice)."""
 
 
 def scan(
@@ -44,11 +44,11 @@ def scan(
     isocentre_mm: tuple[float, float] | None = None,
     slabs: int | None = None,
 ) -> Volume:
-    """Scan a body: int16 HU, canonical, as many slices as fit into the body's grid when a breath draws it to the feet.
+    """Scan a body: canonical int16 HU, with as many slices as fit into the body's grid at any depth of breath.
 
-    ``slabs`` to a slice follow from ``SLAB_MM`` unless given. ``isocentre_mm`` (left, posterior) is the picture's
-    middle, by default the middle of the body's grid. The same arguments give the same bytes. Raises ``ValueError``
-    where the body's grid is not canonical with square pixels.
+    The number of ``slabs`` in a slice follows by default from ``SLAB_MM``. ``isocentre_mm`` (left, posterior) is the
+    centre of the image, by default that of the body's grid. The same arguments give the same bytes. Raises
+    ``ValueError`` if the body's grid is not canonical with square pixels.
     """
     slabs = slabs or int(np.ceil(protocol.thickness_mm / SLAB_MM))
     acquisition = Acquisition.of(
@@ -65,7 +65,7 @@ def _scanned(acquisition: Acquisition, slices: slice) -> NDArray[np.int16]:
 
 
 def reconstruct(paths: Rays, protocol: ScannerProtocol) -> NDArray[np.int16]:
-    """(slices, rows, columns) of HU by filtered back-projection of path lengths of water in mm."""
+    """Return (slices, rows, columns) of HU by filtered back-projection of path lengths of water in mm."""
     extended = _extended(paths, protocol)
     response = ramp_response(
         extended.shape[1], protocol.detector_mm, protocol.kernel, protocol.mtf50_per_mm, protocol.blur_mm
@@ -80,7 +80,7 @@ def reconstruct(paths: Rays, protocol: ScannerProtocol) -> NDArray[np.int16]:
 
 
 def _extended(paths: Rays, protocol: ScannerProtocol) -> Rays:
-    """The views, wide enough for the picture's corners: a body beyond the scan field goes on as a water cylinder."""
+    """Return views that reach the image's corners; beyond the scan field the body continues as a water cylinder."""
     wanted = int(np.ceil(protocol.fov_mm * np.sqrt(2) / protocol.detector_mm)) + 2
     extra = max(0, wanted - paths.shape[1] + 1) // 2
     first, last = (_continued(side, extra, protocol.detector_mm) for side in (paths[:, ::-1], paths))
@@ -88,7 +88,7 @@ def _extended(paths: Rays, protocol: ScannerProtocol) -> Rays:
 
 
 def _continued(paths: Rays, extra: int, ray_mm: float) -> Rays:
-    """What follows the last ray: a circle with the same value and slope (Hsieh J et al., Med Phys 2004;31:2385)."""
+    """Continue the last ray by a circle with the same value and slope (Hsieh J et al., Med Phys 2004;31:2385)."""
     outer, inner = (
         part.mean(axis=1, keepdims=True) for part in (paths[:, -EDGE_RAYS:], paths[:, -2 * EDGE_RAYS : -EDGE_RAYS])
     )

@@ -1,4 +1,4 @@
-"""Scatter: a smooth field that follows from the primary signal (Ohnesorge B et al., Eur Radiol 1999;9:563-569)."""
+"""Scatter: a smooth field computed from the primary signal (Ohnesorge B et al., Eur Radiol 1999;9:563-569)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +8,14 @@ Rays = NDArray[np.float32]
 """(views, detectors, slices)."""
 
 REACH_SD_MM = 80.0
-"""Width of the field that one ray's scatter makes (assumed)."""
+"""SD of the field that the scatter of one ray makes (assumed)."""
 
 STEP = 8
-"""The field is computed for every so many rays and views."""
+"""The field is computed for blocks of this many rays and views."""
 
 
 def scatter_field(signal: Rays, air: NDArray[np.float32], detector_mm: float) -> Rays:
-    """Primary x its own logarithm, spread wide: in proportion to what scatters towards each ray.
+    """Return a field in proportion to the scatter on each ray: primary signal x its own logarithm, spread wide.
 
     ``signal`` is (views, detectors, slices), ``air`` (detectors,) the signal with nothing in the beam.
     """
@@ -28,7 +28,7 @@ def scatter_field(signal: Rays, air: NDArray[np.float32], detector_mm: float) ->
 
 
 def _block_means(values: Rays, axis: int) -> Rays:
-    """Means of ``STEP`` neighbours; the last block may be smaller."""
+    """Return the means of blocks of ``STEP`` neighbours; the last block may be smaller."""
     starts = np.arange(0, values.shape[axis], STEP)
     sizes = np.diff(np.append(starts, values.shape[axis])).astype(np.float32)
     sums = np.add.reduceat(values, starts, axis=axis)
@@ -36,7 +36,7 @@ def _block_means(values: Rays, axis: int) -> Rays:
 
 
 def _enlarged(coarse: Rays, count: int, axis: int) -> Rays:
-    """Linear interpolation of ``_block_means`` back to ``count``."""
+    """Return ``_block_means`` interpolated linearly back to ``count`` values."""
     at = np.clip((np.arange(count) - (STEP - 1) / 2) / STEP, 0, coarse.shape[axis] - 1)
     low = np.minimum(at.astype(int), max(coarse.shape[axis] - 2, 0))
     high = np.minimum(low + 1, coarse.shape[axis] - 1)

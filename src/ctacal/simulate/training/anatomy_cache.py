@@ -1,4 +1,4 @@
-"""``AnatomyCache``: one patient, projected once, with several draws of calcium; kept in memory or on disk."""
+"""``AnatomyCache``: a patient, projected once, with several draws of calcium; in memory or on disk."""
 
 import zipfile
 from collections.abc import Callable, Sequence
@@ -22,58 +22,58 @@ from ctacal.simulate.training.deposits import Deposits
 from ctacal.simulate.training.projections import Projections
 
 BEAM = (120.0, 7.0)
-"""kVp and mm Al of the basis that bodies are projected in: other beams' fits differ by less than 1 HU."""
+"""kVp and mm Al of the beam whose basis materials bodies are projected in; other beams differ by less than 1 HU."""
 
 ROUND_RAYS = 40
-"""Detectors come in multiples of this, so that few tables are made for many patients."""
+"""The number of detectors is a multiple of this, so that many patients share a few tables."""
 
 LAYOUT = 2
-"""Of the stored arrays; others are refused."""
+"""Version of the stored arrays; other versions are refused."""
 
 MOST_TRIES = 2000
-"""Draws until one is as wanted."""
+"""Largest number of draws until one is as wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How finely an anatomy is built and projected, and which part of it."""
+    """Resolution at which an anatomy is built and projected, and the part that is built."""
 
     slice_mm: float = 1.5
     pixel_mm: float = 0.9
     views: int = 360
     detector_mm: float = 1.0
     states: int = 4
-    """Of the heart, from end-diastole to end-systole (own choice: finer in systole than 8 even phases of the cycle)."""
+    """Number of states of the heart from end-diastole to end-systole (own choice: finer in systole than 8 phases)."""
     margin_mm: tuple[float, float] = (30.0, 55.0)
-    """Below and above the coronary arteries: apex and diaphragm, aortic arch."""
+    """Margin below and above the coronary arteries: apex and diaphragm, aortic arch."""
 
 
 FINE = Sampling()
-"""For crops of the heart."""
+"""Sampling for crops of the heart."""
 
 COARSE = Sampling(
     slice_mm=5.0, pixel_mm=2.0, views=240, detector_mm=2.0, states=1, margin_mm=(140.0, 220.0)
 )  # fmt: skip
-"""For whole scans in large voxels: from the kidneys to the chin."""
+"""Sampling for whole scans in large voxels, from the kidneys to the chin."""
 
 LOWEST_MM, HIGHEST_MM = -250.0, 190.0
-"""What ``build_body`` can build."""
+"""Range that ``build_body`` can build."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class AnatomyCache:
-    """All that a crop is drawn from; ``save`` and ``load`` keep it on disk."""
+    """Everything that crops are drawn from; ``save`` and ``load`` store it on disk."""
 
     patient: Patient
     geometry: Geometry
-    """Of the body's grid."""
+    """The body's grid."""
     structure: NDArray[np.uint8]
-    """(slices, rows, columns) of ``Structure``, the heart half contracted, on ``structure_grid``."""
+    """(slices, rows, columns) of ``Structure`` with the heart half contracted, on ``structure_grid``."""
     structure_grid: Geometry
     projections: Projections
     calcium: tuple[CalciumDescription, ...]
     deposits: tuple[Deposits, ...]
-    """Each description's voxels."""
+    """The voxels of each description."""
     heart_mm: NDArray[np.float64]
     """(2, 3): lowest and highest (L, P, S) of the heart."""
 
@@ -81,7 +81,7 @@ class AnatomyCache:
     def of(
         cls, patient: Patient, calcium: Sequence[CalciumDescription] = (), sampling: Sampling = FINE
     ) -> "AnatomyCache":
-        """Build and project a patient: half a minute of one core, and 1.3 GB for a moment."""
+        """Build and project a patient; takes half a minute of one core, and briefly 1.3 GB."""
         phases = _phases(sampling.states)
         basis = beam(*BEAM).basis
         rest = build_body(patient, _grid(patient, sampling))
@@ -93,7 +93,7 @@ class AnatomyCache:
             detector_mm=sampling.detector_mm, detectors=_detectors(rest, isocentre_mm, sampling.detector_mm),
             isocentre_mm=isocentre_mm,
         )  # fmt: skip
-        deposits = tuple(Deposits.of(patient, one, rest, states, phases, basis) for one in calcium)
+        deposits = tuple(Deposits.of(patient, drawn, rest, states, phases, basis) for drawn in calcium)
         structure, grid = _structures(rest, states[len(states) // 2])
         return cls(
             patient=patient, geometry=rest.body.geometry, structure=structure, structure_grid=grid,
@@ -102,16 +102,17 @@ class AnatomyCache:
 
     @property
     def nbytes(self) -> int:
-        """Memory of its arrays, near enough."""
-        voxels = sum(array.nbytes for one in self.deposits for _, array in one.items())
+        """Approximate memory of its arrays."""
+        voxels = sum(array.nbytes for deposits in self.deposits for _, array in deposits.items())
         return self.projections.nbytes + self.structure.nbytes + voxels
 
     def save(self, path: Path) -> None:
-        """Write it as NPZ, compressed at the quickest level: NumPy's own level takes twice as long for no less."""
+        """Write it as NPZ at the fastest compression; NumPy's own level takes twice as long and saves nothing."""
         arrays: dict[str, NDArray[Any]] = {}
-        arrays |= {f"deposits_{n}_{name}": array for n, one in enumerate(self.deposits) for name, array in one.items()}
+        for n, deposits in enumerate(self.deposits):
+            arrays |= {f"deposits_{n}_{name}": array for name, array in deposits.items()}
         stored = {field.name: getattr(self.projections, field.name) for field in fields(Projections)}
-        text = [self.patient.to_json(), *(one.to_json() for one in self.calcium)]
+        text = [self.patient.to_json(), *(drawn.to_json() for drawn in self.calcium)]
         arrays |= {f"projections_{name}": np.asarray(value) for name, value in stored.items()}
         arrays |= {"text": np.array(text), "shape": np.array(self.geometry.shape), "affine": self.geometry.affine}
         arrays |= {"structure": self.structure, "structure_affine": self.structure_grid.affine}
@@ -123,23 +124,23 @@ class AnatomyCache:
 
     @classmethod
     def load(cls, path: Path) -> "AnatomyCache":
-        """Read what ``save`` wrote; ``ValueError`` where it is something else."""
+        """Read what ``save`` wrote; raise ``ValueError`` if the file is something else."""
         with np.load(path, allow_pickle=False) as stored:
             if "projections_rest" not in stored:
-                raise ValueError(f"{path} is no stored anatomy")
+                raise ValueError(f"{path} is not a stored anatomy")
             if "layout" not in stored or stored["layout"] != LAYOUT:
-                raise ValueError(f"{path} is an anatomy that an earlier version stored: draw it again")
+                raise ValueError(f"{path} was stored by an earlier version: draw the anatomy again")
             return _loaded(stored)
 
 
 def draw_anatomy(seed: int, sampling: Sampling = FINE) -> AnatomyCache:
-    """Draw a patient and, for crops of the heart, calcium as ``WANTED`` has it, and build the cache."""
+    """Draw a patient and, for crops of the heart, the calcium of ``WANTED``, and build the cache."""
     patient = draw_patient(seed)
     return AnatomyCache.of(patient, draw_variants(patient, seed) if sampling.states > 1 else (), sampling)
 
 
-Shows = Callable[[CalciumDescription], bool]
-"""Whether a draw of calcium has something."""
+Condition = Callable[[CalciumDescription], bool]
+"""A condition that a draw of calcium must meet."""
 
 
 def _anything(_: CalciumDescription) -> bool:
@@ -147,63 +148,63 @@ def _anything(_: CalciumDescription) -> bool:
 
 
 def _other(calcium: CalciumDescription) -> bool:
-    return any(one.kind is not Kind.CORONARY for one in calcium.deposits)
+    return any(deposit.kind is not Kind.CORONARY for deposit in calcium.deposits)
 
 
 def _coronary_metal(calcium: CalciumDescription) -> bool:
-    return any(one.kind in (Kind.STENT, Kind.BYPASS_CLIP) for one in calcium.deposits)
+    return any(deposit.kind in (Kind.STENT, Kind.BYPASS_CLIP) for deposit in calcium.deposits)
 
 
 def _beside_left_main(calcium: CalciumDescription) -> bool:
     return any(
-        one.kind is Kind.AORTIC_VALVE or (one.kind is Kind.AORTIC_WALL and one.site == "root")
-        for one in calcium.deposits
+        deposit.kind is Kind.AORTIC_VALVE or (deposit.kind is Kind.AORTIC_WALL and deposit.site == "root")
+        for deposit in calcium.deposits
     )
 
 
 def _left_main(calcium: CalciumDescription) -> bool:
-    return any(one.kind is Kind.CORONARY and one.site == "LM" for one in calcium.deposits)
+    return any(deposit.kind is Kind.CORONARY and deposit.site == "LM" for deposit in calcium.deposits)
 
 
-WANTED: tuple[tuple[float, float, Shows], ...] = (
+WANTED: tuple[tuple[float, float, Condition], ...] = (
     (0, 0, _other), (0.1, 40, _anything), (40, 160, _left_main), (160, 5000, _anything),
     (0, 0, _coronary_metal), (0.1, 40, _beside_left_main), (40, 160, _coronary_metal), (160, 5000, _beside_left_main),
 )  # fmt: skip
-"""The draws: least and most coronary calcium (``coronary_mm3``), and what else is there. Two each of none, little, some
-and much; what is confused most is there more often than in patients (own choice, docs/log.md)."""
+"""The draws of calcium: lowest and highest coronary volume (``coronary_mm3``), and a condition. Two each have none,
+little, some and much; what is most often confused is more frequent than in patients (own choice, docs/log.md)."""
 
 
 def draw_variants(patient: Patient, seed: int) -> tuple[CalciumDescription, ...]:
-    """Calcium as ``WANTED`` has it; where a patient hardly has what is asked for, without that."""
+    """Draw the calcium of ``WANTED``, without a condition that this patient hardly ever meets."""
     rng = generator(seed, Stream.CALCIUM_VARIANTS)
     found = [
-        _drawn(rng, patient, low, high, shows) or _drawn(rng, patient, low, high, _anything)
-        for low, high, shows in WANTED
+        _drawn(rng, patient, low, high, condition) or _drawn(rng, patient, low, high, _anything)
+        for low, high, condition in WANTED
     ]
-    return tuple(one for one in found if one is not None)
+    return tuple(drawn for drawn in found if drawn is not None)
 
 
 def _drawn(
-    rng: np.random.Generator, patient: Patient, low: float, high: float, shows: Shows
+    rng: np.random.Generator, patient: Patient, low: float, high: float, condition: Condition
 ) -> CalciumDescription | None:
     for _ in range(MOST_TRIES):
         drawn = draw_calcium(patient, int(rng.integers(2**31)))
-        if low <= coronary_mm3(drawn) <= high and shows(drawn):
+        if low <= coronary_mm3(drawn) <= high and condition(drawn):
             return drawn
     return None
 
 
 def coronary_mm3(calcium: CalciumDescription) -> float:
-    """Volume of the coronary plaques, from their measures: without overlap and tapering."""
+    """Return the volume of the coronary plaques from their measures, ignoring overlap and tapering."""
     return sum(
-        one.length_mm * one.thickness_mm * float(np.deg2rad(one.arc_deg)) * RADIUS_MM
-        for one in calcium.deposits
-        if one.kind is Kind.CORONARY
+        deposit.length_mm * deposit.thickness_mm * float(np.deg2rad(deposit.arc_deg)) * RADIUS_MM
+        for deposit in calcium.deposits
+        if deposit.kind is Kind.CORONARY
     )
 
 
 def rest_part(maps: AnatomyMaps, region: Geometry) -> AnatomyMaps:
-    """The part of a body that a region covers."""
+    """Return the part of a body that a region covers."""
     start = np.rint((region.affine[:3, 3] - maps.body.geometry.affine[:3, 3])[::-1] / region.spacing_mm).astype(int)
     part = tuple(slice(a, a + n) for a, n in zip(start.tolist(), region.shape, strict=True))
     body = type(maps.body)(maps.body.tissue[part], maps.body.hydroxyapatite_mg_cm3[part], region)
@@ -211,13 +212,13 @@ def rest_part(maps: AnatomyMaps, region: Geometry) -> AnatomyMaps:
 
 
 def _phases(states: int) -> tuple[float, ...]:
-    """Phases at which the heart is evenly more contracted, from rest on (the inverse of ``heart.contraction``)."""
+    """Return phases with evenly increasing contraction, starting at rest (the inverse of ``heart.contraction``)."""
     contracted = np.linspace(0, 1, states) if states > 1 else np.zeros(1)
     return tuple((2 / np.pi * SYSTOLE * np.arcsin(np.sqrt(contracted))).tolist())
 
 
 def _grid(patient: Patient, sampling: Sampling) -> Geometry:
-    """Around the coronary arteries, as far as the body can be built."""
+    """Return a grid around the coronary arteries, as far as the body can be built."""
     z_mm = np.concatenate([segment.points[:, 2] for segment in coronaries_of(patient)])
     low = max(float(z_mm.min()) - sampling.margin_mm[0], LOWEST_MM)
     high = min(float(z_mm.max()) + sampling.margin_mm[1], HIGHEST_MM)
@@ -234,13 +235,13 @@ def _extent_mm(maps: AnatomyMaps) -> NDArray[np.float64]:
 
 
 def _isocentre_mm(patient: Patient) -> tuple[float, float]:
-    """(left, posterior) of the carina: patients do not lie in the middle (as ``study.draw_study``)."""
+    """Draw the isocentre, (left, posterior) of the carina: patients do not lie centred (as in ``study.draw_study``)."""
     rng = generator(patient.seed, Stream.TRAINING_ISOCENTRE)
     return round(float(rng.normal(0, 8)), 2), round(float(rng.normal(10, 14)), 2)
 
 
 def _detectors(rest: AnatomyMaps, isocentre_mm: tuple[float, float], detector_mm: float) -> int:
-    """As many as see the whole body."""
+    """Return the number of detectors that covers the whole body."""
     filled = (rest.body.tissue != Tissue.AIR).any(axis=0)
     index = np.argwhere(filled) * rest.body.geometry.spacing_mm[2]
     corner = rest.body.geometry.affine[[1, 0], 3] - np.array(isocentre_mm)[::-1]
@@ -249,7 +250,7 @@ def _detectors(rest: AnatomyMaps, isocentre_mm: tuple[float, float], detector_mm
 
 
 def _structures(rest: AnatomyMaps, half: AnatomyMaps) -> tuple[NDArray[np.uint8], Geometry]:
-    """The body's structures with the heart region half contracted, cut to the body."""
+    """Return the body's structures with the heart half contracted, cropped to the body."""
     structure, geometry = rest.structure.copy(), rest.body.geometry
     start = np.rint((half.body.geometry.affine[:3, 3] - geometry.affine[:3, 3])[::-1] / geometry.spacing_mm)
     part = tuple(slice(int(a), int(a) + n) for a, n in zip(start, half.structure.shape, strict=True))

@@ -1,7 +1,7 @@
-"""Test studies from stored projections: calcium as patients have it, whole pictures at presets as they are.
+"""Test studies from stored projections: calcium as in patients, whole images, presets without variation.
 
-``simulate.study`` makes one study of a patient, with a body of 1 mm voxels, table and cables; here a patient is
-projected once, as for training crops, and scanned with several draws of calcium: much faster.
+``simulate.study`` makes a single study of a patient, with a body of 1 mm voxels, table and cables. Here a patient is
+projected once, as for training crops, and scanned with several draws of calcium, which is much faster.
 """
 
 from collections.abc import Sequence
@@ -22,27 +22,28 @@ from ctacal.simulate.vital_signs import PATIENTS, draw_breath_s, draw_breathing_
 
 
 def draw_clinical_anatomy(seed: int, draws: int) -> AnatomyCache:
-    """A patient, and as many draws of calcium and devices as the cohort has them (``draw_calcium``)."""
+    """Draw a patient, and several draws of calcium and devices as in the cohort (``draw_calcium``)."""
     patient = draw_patient(seed)
     return AnatomyCache.of(patient, [draw_calcium(patient, seed * 1000 + k) for k in range(draws)])
 
 
 def reference_scores(cache: AnatomyCache) -> tuple[Scores, ...]:
-    """What each draw of calcium would score on a gated scan without noise."""
+    """Return the score of each draw of calcium on a gated scan without noise."""
     region = heart_region(cache.patient, cache.geometry)
     heart = build_body(cache.patient, region, phase=REFERENCE_PHASE).body
-    return tuple(reference_score(cache.patient, one, heart) for one in cache.calcium)
+    return tuple(reference_score(cache.patient, drawn, heart) for drawn in cache.calcium)
 
 
 def describe_picture(
     cache: AnatomyCache, seed: int, deposits: int | None, protocols: Sequence[str], *, varied: bool = False
 ) -> CropDescription:
-    """A scan of all that was built, the whole field of view, at one of the presets, as it is or ``varied``.
+    """Draw a scan of the whole built range and field of view, with one of the presets, as it is or ``varied``.
 
-    Heart rate and breath as ``simulate.study.draw_study`` has them. Views and detector are those of the projections.
+    Heart rate and breathing are drawn as in ``simulate.study.draw_study``. Views and detector are those of the
+    projections.
     """
     rng = generator(seed, Stream.TEST_SCAN)
-    protocol = draw_protocol(rng, cache, protocols) if varied else _as_it_is(rng, cache, protocols)
+    protocol = draw_protocol(rng, cache, protocols) if varied else _preset(rng, cache, protocols)
     rate_bpm, fibrillates = draw_heart_rate(rng, PATIENTS)
     breathing_mm = round(draw_breathing_mm(rng, PATIENTS), 1)
     low_mm, high_mm = (cache.geometry.to_patient_mm((edge, 0, 0))[2] for edge in (-0.5, cache.geometry.shape[0] - 0.5))
@@ -57,7 +58,7 @@ def describe_picture(
     )  # fmt: skip
 
 
-def _as_it_is(rng: np.random.Generator, cache: AnatomyCache, protocols: Sequence[str]) -> ScannerProtocol:
+def _preset(rng: np.random.Generator, cache: AnatomyCache, protocols: Sequence[str]) -> ScannerProtocol:
     preset, kept = load_protocol(protocols[int(rng.integers(len(protocols)))]), cache.projections
     return replace(
         preset, views=kept.views, detector_mm=kept.detector_mm, scan_field_mm=kept.detectors * kept.detector_mm

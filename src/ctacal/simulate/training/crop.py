@@ -1,7 +1,7 @@
-"""``simulate_crop``: a description and an anatomy's projections become HU and truth in a part of a CTAC.
+"""``simulate_crop``: HU and truth in a part of a CTAC, from a description and an anatomy's projections.
 
-As ``scanner.scan``, but that rays meet what ``Projections`` kept (fewer views, slices no thinner than it has), that a
-slice is one slab, that no ray misses the body, and that the crop alone is reconstructed.
+It works like ``scanner.scan``, but rays take their paths from ``Projections`` (fewer views, slices no thinner than
+those), a slice is one slab, no ray misses the body, and only the crop is reconstructed.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
-from ctacal.simulate.anatomy.structures import HEART
+from ctacal.simulate.anatomy.structures import HEART, Structure
 from ctacal.simulate.scanner.acquisition import gains_of, noise_of
 from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3, beam_of, hydroxyapatite_hu
 from ctacal.simulate.scanner.detector import WATER_MM, Detector, detector_of
@@ -28,13 +28,13 @@ from ctacal.simulate.training.plan import Plan, geometry_of
 from ctacal.simulate.truth import TRUTH_HU, structures_on
 
 BATCH = 18
-"""Slices computed together; results do not depend on it."""
+"""Number of slices computed together; it does not affect results."""
 
 METAL_MM = 2.5
-"""As far about metal is labelled: about what its blur hides (own choice)."""
+"""Distance from metal that is labelled, about what its blur hides (own choice)."""
 
 BLUR_MM = 12.0
-"""Further from a deposit than this it adds less than ``TRUTH_HU``."""
+"""Distance beyond which a deposit adds less than ``TRUTH_HU``."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -44,15 +44,15 @@ class Crop:
     hu: NDArray[np.int16]
     """(slices, rows, columns)."""
     labels: NDArray[np.uint8]
-    """``Calcium`` per voxel, by the rule of ``simulate.truth``: where the calcium adds ``TRUTH_HU``; metal is OTHER."""
+    """``Calcium`` of voxels to which calcium adds ``TRUTH_HU``, as in ``simulate.truth``; metal is OTHER."""
     structures: NDArray[np.uint8]
-    """``Structure`` per voxel, the heart half contracted, overlaid with ``simulate.truth``'s values of deposits."""
+    """``Structure`` with the heart half contracted, overlaid with the values of deposits in ``simulate.truth``."""
     mass_mg: NDArray[np.float32]
-    """(slices, 6): hydroxyapatite within each slice of the crop while it was scanned, by ``Calcium`` from LM on."""
+    """(slices, 6): hydroxyapatite within each slice of the crop while it was scanned, by ``Calcium`` starting at LM."""
     measured: NDArray[np.bool_]
-    """(slices,): False where the anatomy was not kept: air, to be left out of the loss."""
+    """(slices,): False where the projections have no anatomy; these slices are air and must not enter the loss."""
     geometry: Geometry
-    """(0, 0, 0) mm is at the patient's carina."""
+    """Its origin, (0, 0, 0) mm, is the patient's carina."""
     description: CropDescription
 
     @property
@@ -62,17 +62,17 @@ class Crop:
 
 
 def draw_crop(cache: AnatomyCache, seed: int, focus: Focus = Focus.CORONARY) -> Crop:
-    """A new crop of an anatomy: the same seed gives the same voxels."""
+    """Draw a crop of an anatomy; the same seed gives the same voxels."""
     return simulate_crop(cache, draw_description(cache, seed, focus))
 
 
 def draw_whole(cache: AnatomyCache, seed: int) -> Crop:
-    """A whole scan in large voxels, for heart masks, of an anatomy built with ``COARSE``; without calcium."""
+    """Draw a whole scan without calcium in large voxels, for heart masks, of an anatomy built with ``COARSE``."""
     return simulate_crop(cache, draw_whole_description(cache, seed))
 
 
 def simulate_crop(cache: AnatomyCache, description: CropDescription) -> Crop:
-    """Scan and reconstruct the crop; benchmarks/training_crops.py says how fast."""
+    """Scan and reconstruct the crop; benchmarks/training_crops.py measures the time."""
     plan = Plan.of(cache, description)
     hu = np.full(description.shape, HU_RANGE[0], np.int16)
     added_hu = np.zeros(description.shape, np.float32)
@@ -89,7 +89,7 @@ def simulate_crop(cache: AnatomyCache, description: CropDescription) -> Crop:
 
 
 def _scanned(plan: Plan, batch: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """(slices, rows, columns) of HU, and of what deposits add to them without noise."""
+    """Return (slices, rows, columns) of HU, and of the HU that deposits add without noise."""
     protocol = plan.description.protocol
     detector = _detector(protocol)
     weights, seen = plan.weights[batch], plan.seen[:, :, batch]
@@ -105,7 +105,7 @@ def _scanned(plan: Plan, batch: NDArray[np.int64]) -> tuple[NDArray[np.int16], N
 
 
 def _detector(protocol: ScannerProtocol) -> Detector:
-    """The protocol's detector with tables that crops share: they depend on the beam and the field only."""
+    """Return the protocol's detector with tables that crops share, which depend only on the beam and the field."""
     shared = replace(
         protocol, tube_current_ma=1.0, rotation_s=1.0, thickness_mm=1.0, spacing_mm=1.0, matrix=512, fov_mm=500.0,
         kernel="hann", mtf50_per_mm=0.3, electronic_noise_kev=1.0, gain_error=0.0,
@@ -120,7 +120,7 @@ def _add_deposits(
     weights: NDArray[np.float32],
     seen: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Add the deposits' paths, and return the HU that calcium makes, as ``scanner.calcium`` does; metal makes none."""
+    """Add the deposits' paths, and return the HU that calcium adds, as in ``scanner.calcium``; metal adds none."""
     hu = np.zeros((len(weights), *plan.description.shape[1:]), np.float32)
     scanned = np.asarray(weights.any(axis=0), np.bool_)
     here = plan.deposits.rows(scanned[plan.deposits.place[:, 0]])
@@ -150,7 +150,7 @@ def _deposit_paths(
 
 
 def _box(plan: Plan, deposits: Deposits) -> tuple[slice, slice]:
-    """Rows and columns of the crop that deposits may reach."""
+    """Return the rows and columns of the crop that deposits may reach."""
     at_mm = deposits.row_column_mm(plan.cache.geometry, plan.cache.projections.isocentre_mm)
     index = (at_mm - plan.description.middle_mm) / plan.description.protocol.pixel_mm
     index += (np.array(plan.description.shape[1:]) - 1) / 2
@@ -164,7 +164,7 @@ def _box(plan: Plan, deposits: Deposits) -> tuple[slice, slice]:
 
 
 def _brightness(detector: Detector, water_mm: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(views, detectors, 1): attenuation of hydroxyapatite over that of as much water, on each ray through a slice."""
+    """Return (views, detectors, 1): attenuation of hydroxyapatite over that of the same mass of water, for each ray."""
     table = [hydroxyapatite_hu(beam_of(detector.protocol), mm) / 1000 for mm in WATER_MM]
     over_water = np.array(table) + 1000 / HYDROXYAPATITE_MG_PER_CM3
     behind = water_mm + detector.bow_tie_mm
@@ -174,9 +174,10 @@ def _brightness(detector: Detector, water_mm: NDArray[np.float32]) -> NDArray[np
 def _reconstructed(
     plan: Plan, paths: Sinogram, rows: slice, columns: slice, *, blurred: bool = False
 ) -> NDArray[np.float32]:
-    """(slices, rows, columns) of the density, water being 1, in a part of the crop; the detector's blur may be added.
+    """Return the density (slices, rows, columns) over that of water in a part of the crop.
 
-    Of each view only the rays that cross that part are filtered: the others matter to these alone.
+    ``blurred`` adds the detector's blur. In each view, only rays that cross this part are filtered; the others only
+    contribute to these.
     """
     protocol, detectors = plan.description.protocol, paths.shape[1]
     response = ramp_response(detectors, protocol.detector_mm, protocol.kernel, protocol.mtf50_per_mm, protocol.blur_mm)
@@ -198,7 +199,7 @@ def _reconstructed(
 def _crossing(
     sizes: tuple[int, int], middle_mm: tuple[float, float], protocol: ScannerProtocol, detectors: int
 ) -> tuple[NDArray[np.int64], int]:
-    """The first ray of each view that a rectangle of pixels is reconstructed from, and from how many."""
+    """Return the first ray of each view that crosses a rectangle of pixels, and the number of rays."""
     angles = view_angles(protocol.views)
     cosines, sines = np.cos(angles), np.sin(angles)
     half_mm = (abs(sines) * (sizes[0] - 1) + abs(cosines) * (sizes[1] - 1)) * protocol.pixel_mm / 2
@@ -209,10 +210,10 @@ def _crossing(
 
 
 def _maps(plan: Plan, geometry: Geometry, added_hu: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Labels, and structures overlaid with the nearest deposit's value, where calcium adds enough or metal lies."""
+    """Return labels, and structures overlaid with the nearest deposit's value where calcium or metal shows."""
     cache, deposits = plan.cache, plan.deposits
     structures = structures_on(geometry, cache.structure, cache.structure_grid, plan.shift_mm.mean(axis=0))
-    structures[~plan.measured] = 0
+    structures[~plan.measured] = Structure.OUTSIDE
     labels = np.zeros(geometry.shape, np.uint8)
     bright, is_metal = added_hu >= TRUTH_HU, deposits.mg_cm3 == 0
     metal = _around(plan, geometry, deposits.rows(is_metal)) & ~bright
@@ -228,7 +229,7 @@ def _maps(plan: Plan, geometry: Geometry, added_hu: NDArray[np.float32]) -> tupl
 
 
 def _around(plan: Plan, geometry: Geometry, metal: Deposits) -> NDArray[np.bool_]:
-    """The crop's voxels within ``METAL_MM`` of metal: what it adds has streaks that reach everywhere."""
+    """Return the voxels within ``METAL_MM`` of metal, because the streaks it adds reach everywhere."""
     near = np.zeros(geometry.shape, np.bool_)
     if not len(metal.state):
         return near
@@ -244,7 +245,7 @@ def _around(plan: Plan, geometry: Geometry, metal: Deposits) -> NDArray[np.bool_
 
 
 def _mass_mg(plan: Plan, geometry: Geometry) -> NDArray[np.float32]:
-    """(slices, 6): each voxel's mass goes to the slices that it lay in, for as long as it did."""
+    """Return (slices, 6): each voxel's mass, divided among the slices by the time it lay in them."""
     cache, deposits = plan.cache, plan.deposits
     mass = np.zeros((len(plan.position_mm), len(Calcium)), np.float32)
     at = deposits.points_mm(cache.geometry)

@@ -1,4 +1,4 @@
-"""``Deposits``: one draw of calcium and metal in a body, as the voxels that it changes in each state of the heart."""
+"""``Deposits``: a draw of calcium and metal, as the voxels of a body that it changes in each state of the heart."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from ctacal.simulate.scanner.projector import Sinogram, view_angles
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS, DepositFinder
 
 ALWAYS = 255
-"""The state of a voxel outside of the heart region, which is there in all of them."""
+"""State of a voxel outside of the heart region, which is the same in all states."""
 
 _CALCIUM = np.full(256, Calcium.OTHER, np.uint8)
 _CALCIUM[list(VESSEL_LABELS.values())] = [Calcium[vessel] for vessel in VESSEL_LABELS]
@@ -29,18 +29,18 @@ _CALCIUM[list(VESSEL_LABELS.values())] = [Calcium[vessel] for vessel in VESSEL_L
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Deposits:
-    """The changed voxels, one row each; places are indices of the body's grid."""
+    """The changed voxels, one row each; places are indices in the body's grid."""
 
     place: NDArray[np.int16]
     """(voxels, 3): slice, row, column."""
     state: NDArray[np.uint8]
-    """(voxels,): of the heart, or ``ALWAYS``."""
+    """(voxels,): state of the heart, or ``ALWAYS``."""
     added: NDArray[np.float32]
-    """(voxels, 2): g/cm3 of water and hydroxyapatite that the body has more (or less) with them."""
+    """(voxels, 2): g/cm3 of water and hydroxyapatite that the deposit adds (or removes)."""
     mg_cm3: NDArray[np.float32]
-    """(voxels,): hydroxyapatite of calcium; 0 for metal and contrast."""
+    """(voxels,): density of calcium's hydroxyapatite; 0 for metal and contrast."""
     label: NDArray[np.uint8]
-    """(voxels,): ``VESSEL_LABELS`` or ``KIND_LABELS`` of ``simulate.truth``."""
+    """(voxels,): value from ``VESSEL_LABELS`` or ``KIND_LABELS`` of ``simulate.truth``."""
 
     @classmethod
     def of(
@@ -52,7 +52,7 @@ class Deposits:
         phases: Sequence[float],
         basis: Floats,
     ) -> "Deposits":
-        """Find them: ``rest`` is the body at the first phase, ``states`` its heart region at each of ``phases``."""
+        """Find the voxels; ``rest`` is the body at the first phase, ``states`` its heart region at ``phases``."""
         if not calcium.deposits:
             return cls.joined([])
         whole = with_calcium(rest, patient, calcium, phase=phases[0])[0]
@@ -72,7 +72,7 @@ class Deposits:
 
     @classmethod
     def joined(cls, parts: Sequence["Deposits"]) -> "Deposits":
-        """All voxels of several."""
+        """Return all voxels of several draws or states."""
         none = cls(
             place=np.zeros((0, 3), np.int16), state=np.zeros(0, np.uint8), added=np.zeros((0, 2), np.float32),
             mg_cm3=np.zeros(0, np.float32), label=np.zeros(0, np.uint8),
@@ -81,7 +81,7 @@ class Deposits:
         return cls(**{name: np.concatenate([getattr(part, name) for part in rows]) for name in cls.__slots__})
 
     def rows(self, chosen: NDArray[np.bool_]) -> "Deposits":
-        """Some of the voxels."""
+        """Return the chosen voxels."""
         return Deposits(**{name: getattr(self, name)[chosen] for name in self.__slots__})
 
     @property
@@ -90,16 +90,16 @@ class Deposits:
         return _CALCIUM[self.label]
 
     def items(self) -> Iterator[tuple[str, NDArray[Any]]]:
-        """Names and arrays, to be stored."""
+        """Yield names and arrays, to be stored."""
         for name in self.__slots__:
             yield name, getattr(self, name)
 
     def points_mm(self, geometry: Geometry) -> Floats:
-        """(voxels, 3): (L, P, S) positions; ``geometry`` is the body's."""
+        """Return (voxels, 3): (L, P, S) positions; ``geometry`` is the body's."""
         return np.asarray(self.place @ geometry.affine[:3, :3].T + geometry.affine[:3, 3])
 
     def row_column_mm(self, geometry: Geometry, isocentre_mm: tuple[float, float]) -> Floats:
-        """(voxels, 2): (row, column) distances from the isocentre, given as (left, posterior)."""
+        """Return (voxels, 2): (row, column) distances from the isocentre, given as (left, posterior)."""
         corner_mm = geometry.affine[[1, 0], 3] - np.array(isocentre_mm)[::-1]
         return np.asarray(self.place[:, 1:] * geometry.spacing_mm[2] + corner_mm)
 
@@ -112,10 +112,10 @@ class Deposits:
         shape: tuple[int, int],
         detector_mm: float,
     ) -> tuple[Sinogram, Sinogram]:
-        """(views, detectors, slabs) of water and hydroxyapatite that the voxels add to ``Projections.paths``.
+        """Return (views, detectors, slabs) of water and hydroxyapatite that the voxels add to ``Projections.paths``.
 
-        ``geometry`` is the body's, ``shape`` (views, detectors); each voxel lies in one of the slabs at least.
-        Joseph's method, as ``project_into`` has it.
+        ``geometry`` is the body's, ``shape`` is (views, detectors); each voxel lies in at least one slab. Paths are
+        computed by Joseph's method, as in ``project_into``.
         """
         paths = np.zeros((2, *shape, len(weights)), np.float32)
         if not len(self.state):
@@ -139,7 +139,7 @@ class Deposits:
 
 
 def _corner(body: Geometry, region: Geometry) -> NDArray[np.int64]:
-    """Index of the region's first voxel in the body's grid."""
+    """Return the index of the region's first voxel in the body's grid."""
     return np.rint((region.affine[:3, 3] - body.affine[:3, 3])[::-1] / body.spacing_mm).astype(int)
 
 
@@ -151,7 +151,7 @@ def _changed(
     where: NDArray[np.bool_] | None,
     corner: NDArray[np.int64],
 ) -> Deposits:
-    """The voxels that differ, as ``slabs.basis_maps`` weighs them."""
+    """Return the voxels that differ, in the basis materials of ``slabs.basis_maps``."""
     mg = filled.body.hydroxyapatite_mg_cm3
     changed = (filled.body.tissue != plain.body.tissue) | (mg > 0)
     index = np.argwhere(changed if where is None else changed & where)
@@ -172,7 +172,7 @@ def _changed(
 def _add_columns(
     paths: Any, at_mm: Any, state: Any, added: Any, span: Any, seen: Any, angles: Any, pixel_mm: float, ray_mm: float
 ) -> None:
-    """Voxels above each other, in the same state, share their rays."""
+    """Add the paths of voxels; those above each other in the same state share their rays."""
     detectors = paths.shape[2]
     for v in range(angles.size):
         c, s = math.cos(angles[v]), math.sin(angles[v])

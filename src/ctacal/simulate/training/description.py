@@ -1,4 +1,4 @@
-"""``CropDescription``: how one crop is scanned, drawn from a seed; the same description gives the same crop."""
+"""``CropDescription``: how a crop is scanned, drawn from a seed; equal descriptions give equal crops."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,74 +19,74 @@ SHAPE = (36, 160, 160)
 """(slices, rows, columns) of a crop."""
 
 WHOLE_MM = (5.0, 4.0)
-"""Slices and pixels of whole scans."""
+"""Slice thickness and pixel size of whole scans."""
 
 END_MM = 12.0
-"""Nearer to the ends of what was built than this, slices and breath may leave a deposit out."""
+"""Distance from the ends of the built range within which slices and breath may miss a deposit."""
 
 BEYOND_MM = 10.0
-"""Of the patient above and below the heart: what scores a scan looks there too (own choice)."""
+"""Length of the patient above and below the heart, where scoring searches too (own choice)."""
 
 KVPS = (80.0, 100.0, 110.0, 120.0, 130.0, 140.0)
-"""Tube voltages drawn besides the presets' own: few, for each needs tables."""
+"""Tube voltages drawn besides the presets' own; only a few, because each needs tables."""
 
 THICKNESS_MM = (2.5, 3.0, 3.27, 3.75, 4.0, 4.25, 5.0, 5.0, 6.0, 8.0, 10.0)
-"""Usual slice thicknesses of CTACs, and thicker ones of old SPECT/CT."""
+"""Usual slice thicknesses of CTACs, and the thicker ones of old SPECT/CT."""
 
 
 PHANTOM_PROTOCOLS = ("canon_aquilion_one",)
-"""Presets of a phantom's scan, not of patients' CTACs: drawn only where they are asked for."""
+"""Presets for scans of a phantom, not for CTACs of patients; drawn only if named."""
 
 
 class Focus(StrEnum):
-    """What a crop shall show: the networks need all of them, though patients have them unequally often."""
+    """Content of a crop; networks need all of them, though they are not equally frequent in patients."""
 
     CORONARY = "coronary"
-    """Coronary calcium lies in it."""
+    """It contains coronary calcium."""
     OTHER = "other"
-    """Calcium or metal outside of the coronary arteries lies in it: what must not be counted."""
+    """It contains calcium or metal outside of the coronary arteries, which must not be counted."""
     NEGATIVE = "negative"
-    """A heart without coronary calcium; it may have other calcium."""
+    """A heart without coronary calcium, perhaps with other calcium."""
     CLEAN = "clean"
-    """Neither calcium nor metal at all: whatever is bright there is noise, motion or bone."""
+    """Neither calcium nor metal: everything bright is noise, motion or bone."""
 
 
 FOCUS_SHARES = {Focus.CORONARY: 0.45, Focus.OTHER: 0.25, Focus.NEGATIVE: 0.2, Focus.CLEAN: 0.1}
-"""How often a crop shows what (own choice)."""
+"""Frequency of each content (own choice)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CropDescription:
-    """One crop: scanner, patient's state, and place."""
+    """A crop: scanner, state of the patient, and place."""
 
     seed: int
-    """Of noise, heartbeat and the moment at which the scan begins."""
+    """Seed of noise, heartbeat and the moment at which the scan begins."""
     focus: Focus
     protocol: ScannerProtocol
-    """Its field and matrix say the pixel; the crop is a part of that picture's plane."""
+    """Its field of view and matrix define the pixels; the crop is a part of that image plane."""
     deposits: int | None
-    """Which of the anatomy's draws of calcium; None: none."""
+    """Number of the anatomy's draw of calcium; None: no calcium."""
     heart_rate_bpm: float
     irregularity: float
     """SD of the RR intervals over their mean."""
     breathing_mm: float
     breathing_s: float
     middle_mm: tuple[float, float]
-    """(row, column) of the crop's middle from the isocentre."""
+    """(row, column) of the crop's centre from the isocentre."""
     bottom_mm: float
-    """Middle of the lowest slice along the patient, 0 at the carina."""
+    """Centre of the lowest slice along the patient, 0 at the carina."""
     shape: tuple[int, int, int] = SHAPE
 
 
 def draw_description(
     cache: AnatomyCache, seed: int, focus: Focus, protocols: Sequence[str] | None = None
 ) -> CropDescription:
-    """Draw how a crop of this anatomy is scanned; one that has no calcium as ``focus`` asks for gives a clean crop.
+    """Draw how a crop of this anatomy is scanned; without any calcium that fits ``focus``, the crop is clean.
 
     ``protocols`` are the presets to draw from, as ``draw_protocol`` has them.
     """
     rng = generator(seed, Stream.CROP)
-    fitting = [n for n, one in enumerate(cache.deposits) if _fits(cache, one, focus)]
+    fitting = [n for n, deposits in enumerate(cache.deposits) if _fits(cache, deposits, focus)]
     chosen = int(rng.choice(fitting)) if fitting else None
     protocol = draw_protocol(rng, cache, protocols)
     middle_mm, bottom_mm = _place(rng, cache, protocol, _target_mm(rng, cache, chosen, focus))
@@ -108,10 +108,10 @@ def draw_heart_description(
     protocols: Sequence[str] | None = None,
     margin_mm: float = 26.0,
 ) -> CropDescription:
-    """Draw a scan of the whole heart, with one of the anatomy's draws of calcium or none.
+    """Draw a scan of the whole heart, with or without one of the anatomy's draws of calcium.
 
-    The crop has ``margin_mm`` about the heart in plane and ``BEYOND_MM`` beyond it at either end, as far as that was
-    built; ``protocols`` as for ``draw_protocol``. Raises ``ValueError`` where there is no such draw of calcium.
+    The crop extends ``margin_mm`` around the heart in plane and ``BEYOND_MM`` beyond it at both ends, as far as it was
+    built; ``protocols`` as for ``draw_protocol``. Raises ``ValueError`` if there is no such draw of calcium.
     """
     if deposits is not None and not 0 <= deposits < len(cache.deposits):
         raise ValueError(f"there are {len(cache.deposits)} draws of calcium, got number {deposits}")
@@ -128,7 +128,7 @@ def draw_heart_description(
 
 
 def _heart_slices(cache: AnatomyCache, protocol: ScannerProtocol, breathing_mm: float) -> tuple[float, int]:
-    """Middle of the lowest slice, and how many there are; a breath draws the heart to the feet."""
+    """Return the centre of the lowest slice and the number of slices; a breath moves the heart towards the feet."""
     low, high = _range_mm(cache)
     half_mm = protocol.thickness_mm / 2
     bottom_mm = max(float(cache.heart_mm[0, 2]) - breathing_mm - BEYOND_MM, low + half_mm)
@@ -138,16 +138,16 @@ def _heart_slices(cache: AnatomyCache, protocol: ScannerProtocol, breathing_mm: 
 
 
 def _focus_of(cache: AnatomyCache, deposits: int | None) -> Focus:
-    """What a scan of the whole heart shows."""
+    """Return the content of a scan of the whole heart."""
     if deposits is None:
         return Focus.CLEAN
     return Focus.CORONARY if (cache.deposits[deposits].calcium != Calcium.OTHER).any() else Focus.NEGATIVE
 
 
 def draw_whole_description(cache: AnatomyCache, seed: int) -> CropDescription:
-    """Draw how a whole scan is made in voxels of 5 x 4 x 4 mm, of an anatomy built with ``COARSE``.
+    """Draw a whole scan in voxels of 5 x 4 x 4 mm, of an anatomy built with ``COARSE``.
 
-    Its range along the patient is 150 mm to all that was built, always with some of the heart; 128 x 128 pixels.
+    Its length is 150 mm to that of the built range, always with a part of the heart; 128 x 128 pixels.
     """
     rng = generator(seed, Stream.WHOLE_SCAN)
     protocol = replace(
@@ -180,7 +180,7 @@ def _motion(rng: np.random.Generator) -> dict[str, Any]:
 def draw_protocol(
     rng: np.random.Generator, cache: AnatomyCache, protocols: Sequence[str] | None = None
 ) -> ScannerProtocol:
-    """A preset, varied: voltage, dose, kernel, slices, pixels, rotation time, electronic noise (all own choice).
+    """Draw a preset and vary voltage, dose, kernel, slices, pixels, rotation time and electronic noise (own choice).
 
     ``protocols`` names the presets that may be drawn, by default all but ``PHANTOM_PROTOCOLS``. What noise the
     heart then has is printed by benchmarks/training_crops.py. Raises ``UsageError`` where there is no such preset.
@@ -220,7 +220,7 @@ def _fits(cache: AnatomyCache, deposits: Deposits, focus: Focus) -> bool:
 
 
 def _shown(cache: AnatomyCache, deposits: Deposits, focus: Focus) -> NDArray[np.float64]:
-    """(voxels, 3): where (S, P, L) what the focus asks for lies, away from the ends of what was built."""
+    """Return (voxels, 3): positions (S, P, L) of what fits the focus, away from the ends of the built range."""
     low, high = _range_mm(cache)
     at = deposits.points_mm(cache.geometry)[:, ::-1]
     inner = (at[:, 0] > low + END_MM) & (at[:, 0] < high - END_MM)
@@ -230,7 +230,7 @@ def _shown(cache: AnatomyCache, deposits: Deposits, focus: Focus) -> NDArray[np.
 def _target_mm(
     rng: np.random.Generator, cache: AnatomyCache, chosen: int | None, focus: Focus
 ) -> NDArray[np.float64] | None:
-    """A point (S, P, L) that the crop shall hold: a voxel of the kind, if it is to show one."""
+    """Return a point (S, P, L) that the crop must contain: a voxel that fits the focus, if it needs one."""
     if chosen is None or focus not in (Focus.CORONARY, Focus.OTHER):
         return None
     shown = _shown(cache, cache.deposits[chosen], focus)
@@ -240,7 +240,7 @@ def _target_mm(
 def _place(
     rng: np.random.Generator, cache: AnatomyCache, protocol: ScannerProtocol, target_mm: NDArray[np.float64] | None
 ) -> tuple[tuple[float, float], float]:
-    """``middle_mm`` and ``bottom_mm``: anywhere about the heart, but so that the crop holds the target."""
+    """Return ``middle_mm`` and ``bottom_mm``: anywhere around the heart such that the crop contains the target."""
     size_mm = np.array(SHAPE) * (protocol.spacing_mm, protocol.pixel_mm, protocol.pixel_mm)
     heart = (cache.heart_mm.mean(axis=0) + rng.normal(0, (12, 10, 15)))[::-1]
     if target_mm is not None:
@@ -254,6 +254,6 @@ def _place(
 
 
 def _range_mm(cache: AnatomyCache) -> tuple[float, float]:
-    """The ends of what was built along the patient."""
+    """Return the ends of the built range along the patient."""
     low, high = (cache.geometry.to_patient_mm((edge, 0, 0))[2] for edge in (-0.5, cache.geometry.shape[0] - 0.5))
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""``Plan``: which part of an anatomy each slice and view of a crop sees."""
+"""``Plan``: the part of an anatomy that each slice and view of a crop sees."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from ctacal.simulate.training.deposits import Deposits
 from ctacal.simulate.training.description import CropDescription
 
 CYCLE = 24
-"""Phases of the heart cycle that are told apart."""
+"""Number of phases of the heart cycle that are distinguished."""
 
 _NOTHING = Body(
     np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1, 1), np.float32), Geometry.from_spacing((1, 1, 1), (1,) * 3)
@@ -26,7 +26,7 @@ _NOTHING = Body(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Plan:
-    """What each slice and view of a crop sees."""
+    """The part of an anatomy that each slice and view of a crop sees."""
 
     cache: AnatomyCache
     description: CropDescription
@@ -34,22 +34,23 @@ class Plan:
     position_mm: Floats
     """(slices,)."""
     shift_mm: Floats
-    """(moments, slices): how far the body is drawn to the feet while a slice is measured."""
+    """(moments, slices): displacement of the body towards the feet while a slice is measured."""
     measured: NDArray[np.bool_]
+    """(slices,): whether the anatomy covers the slice."""
     weights: NDArray[np.float32]
-    """(slices, slices of the body)."""
+    """(slices, slices of the body): share of the body's slices in each slice."""
     seen: NDArray[np.float32]
-    """(states, views, slices)."""
+    """(states, views, slices): share of the heart's states in each view."""
 
     @classmethod
     def of(cls, cache: AnatomyCache, description: CropDescription) -> "Plan":
-        """Draw heartbeat and breath, and see which slices of the body they bring into each slice."""
+        """Draw heartbeat and breath, and find the slices of the body that they move into each slice."""
         protocol = description.protocol
         position_mm = np.asarray(
             description.bottom_mm + np.arange(description.shape[0]) * protocol.spacing_mm, np.float64
         )
         motion = Motion(
-            phases=(_NOTHING,) * CYCLE,  # only their number counts
+            phases=(_NOTHING,) * CYCLE,  # only their number matters
             heart_rate_bpm=description.heart_rate_bpm, irregularity=description.irregularity,
             breathing_mm=description.breathing_mm, breathing_s=description.breathing_s,
         )  # fmt: skip
@@ -66,13 +67,13 @@ class Plan:
 
 
 def _state_of_phase(states: int) -> Floats:
-    """(states, CYCLE): shares of the two states of the heart that each phase lies between."""
+    """Return (states, CYCLE): shares of the two states of the heart between which each phase lies."""
     at = np.array([contraction(k / CYCLE) for k in range(CYCLE)]) * (states - 1)
     return np.asarray(np.clip(1 - np.abs(at - np.arange(states)[:, None]), 0, 1))
 
 
 def geometry_of(plan: Plan) -> Geometry:
-    """The crop's voxels in the patient."""
+    """Return the geometry of the crop in the patient."""
     _, rows, columns = plan.description.shape
     pixel_mm = plan.description.protocol.pixel_mm
     middle, isocentre = plan.description.middle_mm, plan.cache.projections.isocentre_mm

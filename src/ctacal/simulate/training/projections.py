@@ -1,4 +1,4 @@
-"""``Projections``: what the rays through one body meet, slice by slice, at rest and as its heart contracts."""
+"""``Projections``: path lengths of the rays through a body, slice by slice, at rest and as its heart contracts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from ctacal.simulate.scanner.projector import Sinogram, project_into
 from ctacal.simulate.scanner.slabs import Box, basis_maps
 
 STEP_MM = 0.02
-"""Paths are stored in steps of so many mm at 1 g/cm3: that is a hundredth of the noise of a ray of a low-dose scan."""
+"""Step of stored paths, in mm at 1 g/cm3: a hundredth of a ray's noise in a low-dose scan."""
 
 BATCH = 24
-"""Slices projected together: memory, not results."""
+"""Number of slices projected together; it affects memory, not results."""
 
 _ODD = np.arange(1, 16, 2)
 _WINDOWED = np.sinc(_ODD / 2) * (0.54 + 0.46 * np.cos(np.pi * _ODD / 17))
 HALF_BAND = (_WINDOWED / _WINDOWED.sum() / 4).astype(np.float32)
-"""A windowed sinc's weights at odd distances; half the weight is in the middle."""
+"""Weights of a windowed sinc at odd distances; half the weight is in the centre."""
 
 Stored = NDArray[np.int16]
 
@@ -34,11 +34,11 @@ class Projections:
     rest: Stored
     """(2, views, slices, detectors): the heart at its first state."""
     differences: Stored
-    """(further states, 2, views, slices of the heart region, reach): what each state of the heart changes."""
+    """(further states, 2, views, slices of the heart region, reach): the change by each state of the heart."""
     first_detector: NDArray[np.int32]
-    """(views,): where the heart region's shadow begins, ``reach`` detectors wide."""
+    """(views,): first detector of the heart region's shadow, which is ``reach`` detectors wide."""
     first_slice: int
-    """Of the heart region."""
+    """First slice of the heart region."""
     detector_mm: float
     isocentre_mm: tuple[float, float]
     """(left, posterior)."""
@@ -55,7 +55,7 @@ class Projections:
         detectors: int,
         isocentre_mm: tuple[float, float],
     ) -> "Projections":
-        """Project a body; ``states`` are its heart region, contracted more and more, whole-voxel parts of its grid."""
+        """Project a body; ``states`` are its heart region at increasing contraction, on parts of its grid."""
         shape = views, detectors
         still = _projected(rest, Box.of_body(rest), basis, shape, detector_mm, isocentre_mm)
         if not states:
@@ -82,17 +82,17 @@ class Projections:
 
     @property
     def views(self) -> int:
-        """Over half a turn."""
+        """Number of views over half a rotation."""
         return int(self.rest.shape[1])
 
     @property
     def detectors(self) -> int:
-        """Rays in a view."""
+        """Number of rays in a view."""
         return int(self.rest.shape[3])
 
     @property
     def states(self) -> int:
-        """Of the heart, evenly spaced from end-diastole to end-systole."""
+        """Number of states of the heart, evenly spaced from end-diastole to end-systole."""
         return len(self.differences) + 1
 
     @property
@@ -101,10 +101,10 @@ class Projections:
         return self.rest.nbytes + self.differences.nbytes
 
     def paths(self, weights: NDArray[np.float32], seen: NDArray[np.float32]) -> tuple[Sinogram, Sinogram]:
-        """(views, detectors, slabs) of water and of hydroxyapatite, in mm at 1 g/cm3.
+        """Return (views, detectors, slabs) of water and of hydroxyapatite, in mm at 1 g/cm3.
 
-        ``weights`` (slabs, slices of the body) make the slabs, ``seen`` (states, views, slabs) is how much of each
-        state each view saw.
+        ``weights`` (slabs, slices of the body) define the slabs; ``seen`` (states, views, slabs) is the share of each
+        state in each view.
         """
         paths = np.empty((2, self.views, self.detectors, len(weights)), np.float32)
         span = np.stack(
@@ -125,7 +125,7 @@ def _add_line(total, line, weight):  # type: ignore[no-untyped-def]
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
 def _add_up(rest, differences, first_detector, first_slice, weights, span, seen, paths):  # type: ignore[no-untyped-def]
-    """Slab by slab, from the few slices of the body that make it and the states of the heart that a view saw."""
+    """Sum each slab from its few slices of the body and the states of the heart in each view."""
     _, views, detectors, slabs = paths.shape
     states, reach = differences.shape[0], differences.shape[4]
     for v in numba.prange(views):
@@ -146,9 +146,9 @@ def _add_up(rest, differences, first_detector, first_slice, weights, span, seen,
                     paths[basis, v, d, k] = total[k, d]
 
 
-def _changed(one: Body, other: Body) -> Box:
-    """Where two bodies on the same grid differ."""
-    different = (one.tissue != other.tissue) | (one.hydroxyapatite_mg_cm3 != other.hydroxyapatite_mg_cm3)
+def _changed(body: Body, other: Body) -> Box:
+    """Return the box in which two bodies on the same grid differ."""
+    different = (body.tissue != other.tissue) | (body.hydroxyapatite_mg_cm3 != other.hydroxyapatite_mg_cm3)
     return Box.around(np.asarray(different.any(axis=0)))
 
 
@@ -161,7 +161,7 @@ def _projected(
     isocentre_mm: tuple[float, float],
     less: Body | None = None,
 ) -> Stored:
-    """(2, views, slices, detectors) of a body's own slices, from twice as many views; ``less`` is subtracted."""
+    """Return (2, views, slices, detectors) of a body's own slices, from twice as many views; ``less`` is subtracted."""
     count, (views, detectors) = body.geometry.shape[0], shape
     stored = np.empty((2, views, count, detectors), np.int16)
     for start in range(0, count, BATCH):
@@ -180,9 +180,10 @@ def _projected(
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
 def _store_every_other_view(sinogram, half_band, stored):  # type: ignore[no-untyped-def]
-    """Half as many views, without what so few cannot show: streaks of ribs and arms across the heart.
+    """Store every second view after a half-band filter over the angle.
 
-    A half-band filter over the angle. Half a turn on, the same rays run backwards.
+    It removes what so few views cannot resolve: streaks of ribs and arms across the heart. After half a rotation, the
+    same rays run backwards.
     """
     views, detectors, planes = sinogram.shape
     for v in numba.prange(stored.shape[1]):
@@ -199,7 +200,7 @@ def _store_every_other_view(sinogram, half_band, stored):  # type: ignore[no-unt
 
 
 def _shadow(changed: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
-    """The first detector of each view, (views, detectors), that meets what changed, and how many do at most."""
+    """Return the first detector of each view that sees a change (views, detectors), and the largest number that do."""
     detectors = changed.shape[1]
     low, high = changed.argmax(axis=1), detectors - changed[:, ::-1].argmax(axis=1)
     reach = max(1, int((high - low)[changed.any(axis=1)].max(initial=1)))
@@ -207,5 +208,5 @@ def _shadow(changed: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
 
 
 def _within(stored: Stored, first: NDArray[np.int32], reach: int) -> Stored:
-    """(2, views, slices, reach): the part in the shadow."""
+    """Return (2, views, slices, reach): the part in the shadow."""
     return np.stack([stored[:, view, :, start : start + reach] for view, start in enumerate(first)], axis=1)
