@@ -12,7 +12,7 @@ from ctacal.volume import Volume
 
 PIXEL_MM = 1.0
 Rod = tuple[float, float, float]
-"""Row and column position of its middle from the body's, and radius, in mm."""
+"""Row and column of its centre relative to the body's, and radius, in mm."""
 
 PROTOCOL = ScannerProtocol(
     name="test",
@@ -31,7 +31,7 @@ PROTOCOL = ScannerProtocol(
     views=400,
     detector_mm=1.0,
 )
-"""A small, quick one."""
+"""A small, quick protocol."""
 
 QUIET = replace(PROTOCOL, tube_current_ma=1e7, electronic_noise_kev=0.0)
 
@@ -43,7 +43,7 @@ def cylinder(
     tissues: tuple[tuple[Rod, Tissue], ...] = (),
     hydroxyapatite: tuple[tuple[Rod, float], ...] = (),
 ) -> Body:
-    """A cylinder of water along the patient's axis, 1 mm voxels, with rods of tissue and of hydroxyapatite."""
+    """Return a cylinder of water along the patient in 1 mm voxels, with rods of tissue and of hydroxyapatite."""
     size = int(diameter_mm / PIXEL_MM) + 12
     corner_mm = -(size - 1) / 2 * PIXEL_MM
     geometry = Geometry.from_spacing((slices, size, size), (1.0, PIXEL_MM, PIXEL_MM), (corner_mm, corner_mm, 0.0))
@@ -64,6 +64,6 @@ def _disc(size: int, pixel_mm: float, rod: Rod) -> NDArray[np.bool_]:
 
 
 def inside(volume: Volume, rod: Rod, index: int = 0) -> NDArray[np.float64]:
-    """The HU of one slice within a rod's place."""
+    """Return the HU within a rod in one slice."""
     _, pixel_mm, _ = volume.geometry.spacing_mm
     return volume.hu[index][_disc(volume.hu.shape[1], pixel_mm, rod)].astype(float)

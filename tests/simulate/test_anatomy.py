@@ -1,4 +1,4 @@
-"""Bodies drawn from a seed: replayable, anatomically in order, with the arteries in the fat of their own heart."""
+"""Bodies drawn from a seed: repeatable, anatomically correct, with the arteries in the fat of their own heart."""
 
 import numpy as np
 import pytest
@@ -54,9 +54,9 @@ def test_given_values_are_kept_and_seeds_differ() -> None:
 
 def test_calibres_follow_dodge() -> None:
     men = [draw_patient(seed, sex="M") for seed in range(200)]
-    assert np.mean([one.lad_mm for one in men]) == pytest.approx(3.7, abs=0.15)
-    assert np.mean([one.lm_mm for one in men]) == pytest.approx(4.5, abs=0.15)
-    assert np.mean([one.dominance == "right" for one in men]) == pytest.approx(0.85, abs=0.08)
+    assert np.mean([man.lad_mm for man in men]) == pytest.approx(3.7, abs=0.15)
+    assert np.mean([man.lm_mm for man in men]) == pytest.approx(4.5, abs=0.15)
+    assert np.mean([man.dominance == "right" for man in men]) == pytest.approx(0.85, abs=0.08)
 
 
 def test_all_structures_are_there(whole: AnatomyMaps) -> None:

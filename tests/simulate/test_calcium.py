@@ -1,4 +1,4 @@
-"""Calcium drawn from a seed: true mass and volume are what lies in the map, and the categories come out."""
+"""Calcium drawn from a seed: its true mass and volume are those in the map, and the categories are as intended."""
 
 from collections import Counter
 
@@ -117,8 +117,8 @@ def test_metal_and_contrast_are_no_calcium(kind: Kind) -> None:
     ],
 )
 def test_a_device_has_its_own_volume(kind: Kind, site: str, thickness_mm: float, expected_mm3: float) -> None:
-    one = deposit(kind=kind, site=site, thickness_mm=thickness_mm, length_mm=50.0)
-    (row,) = painted(one, grid=BODY_GRID).table
+    device = deposit(kind=kind, site=site, thickness_mm=thickness_mm, length_mm=50.0)
+    (row,) = painted(device, grid=BODY_GRID).table
     assert row.volume_mm3 == pytest.approx(expected_mm3, rel=0.2)
 
 
@@ -129,7 +129,7 @@ def test_a_thin_wire_fills_little_of_its_voxels() -> None:
 
 def test_the_lad_is_calcified_most_and_near_its_origin() -> None:
     drawn = [draw_calcium(draw_patient(seed), seed) for seed in range(150)]
-    plaques = [one for calcium in drawn for one in calcium.deposits if one.kind is Kind.CORONARY]
+    plaques = [plaque for calcium in drawn for plaque in calcium.deposits if plaque.kind is Kind.CORONARY]
     sites = Counter(plaque.site for plaque in plaques)
     assert sites.most_common(1)[0][0] == "LAD"
     assert np.median([plaque.along for plaque in plaques if plaque.site == "LAD"]) < 0.35
@@ -137,10 +137,10 @@ def test_the_lad_is_calcified_most_and_near_its_origin() -> None:
 
 
 def reference_category(seed: int) -> str:
-    """A gated 3 mm scan at 120 kVp, in the simplest way: blur, 1.29 HU per mg/cm3 on blood of 40 HU, no noise."""
+    """Return the category of a gated 3 mm scan at 120 kVp: blur, 1.29 HU per mg/cm3 on blood at 40 HU, no noise."""
     patient = draw_patient(seed)
     drawn = draw_calcium(patient, seed).deposits
-    calcium = CalciumDescription(tuple(one for one in drawn if one.kind is Kind.CORONARY))
+    calcium = CalciumDescription(tuple(plaque for plaque in drawn if plaque.kind is Kind.CORONARY))
     if not calcium.deposits:
         return "0"
     fine = Geometry.from_spacing((150, 220, 240), (1.0, 0.7, 0.7), (-70.0, -125.0, -165.0))
@@ -158,7 +158,7 @@ def shares(seeds: range) -> dict[str, float]:
 
 
 TARGET = {"0": 0.40, "1-100": 0.26, "101-400": 0.16, ">400": 0.18}
-"""Miller 2023."""
+"""Shares of the categories (Miller 2023)."""
 
 
 def test_some_categories_are_drawn() -> None:

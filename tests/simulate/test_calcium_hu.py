@@ -1,4 +1,4 @@
-"""The calcium's own picture, against the difference of two scans: with calcium and without."""
+"""The HU that calcium adds, compared with the difference of two scans, with and without calcium."""
 
 from dataclasses import replace
 

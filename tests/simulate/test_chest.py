@@ -1,4 +1,4 @@
-"""The chest wall, the skeleton and the organs' textures: what they read, and how they change with the patient."""
+"""The chest wall, the skeleton and the organs' textures: their HU, and how they depend on the patient."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Training crops measure like scans of the same anatomy, and their truth is that of the scanner's own tools."""
+"""Training crops have the HU and noise of scans of the same anatomy, and the truth of the scanner's own tools."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -55,7 +55,7 @@ def beating() -> AnatomyCache:
 
 @pytest.fixture(scope="module")
 def filled(still: AnatomyCache) -> tuple[Body, tuple[CalciumRow, ...]]:
-    """The body of the first draw, and its table, built the long way."""
+    """Return the body of the first draw and its table, built without projections."""
     maps, calcium = with_calcium(build_body(PATIENT, still.geometry), PATIENT, CALCIUM[0])
     return maps.body, calcium.table
 
@@ -71,7 +71,7 @@ def protocol_of(cache: AnatomyCache, like: ScannerProtocol) -> ScannerProtocol:
 def description_of(
     cache: AnatomyCache, like: ScannerProtocol, *, deposits: int | None = 0, seed: int = 1
 ) -> CropDescription:
-    """All of the slices that ``scan`` makes, and 160 of its 256 pixels about its middle."""
+    """Return all slices that ``scan`` makes, and 160 of its 256 pixels around the centre."""
     bottom_mm = cache.geometry.to_patient_mm((-0.5, 0, 0))[2] + 3.0
     return CropDescription(
         seed=seed, focus=Focus.CORONARY, protocol=protocol_of(cache, like), deposits=deposits, heart_rate_bpm=70.0,
@@ -81,7 +81,7 @@ def description_of(
 
 
 ROWS, COLUMNS = slice(128 - 30 - 80, 128 - 30 + 80), slice(128 + 10 - 80, 128 + 10 + 80)
-"""The crop in the scan's picture."""
+"""Rows and columns of the crop in the scan."""
 
 
 def scanned(
@@ -107,12 +107,12 @@ def test_noise_is_that_of_the_scan(still: AnatomyCache, filled: tuple[Body, obje
     by_crop -= simulate_crop(still, description_of(still, QUIET)).hu
     inner = slice(2, -2)
     assert by_crop[inner].std() == pytest.approx(by_scan[inner].std(), rel=0.05)
-    for one, other in zip(bands(by_crop[inner]), bands(by_scan[inner]), strict=True):
-        assert one == pytest.approx(other, rel=0.1)
+    for crop_power, scan_power in zip(bands(by_crop[inner]), bands(by_scan[inner]), strict=True):
+        assert crop_power == pytest.approx(scan_power, rel=0.1)
 
 
 def bands(noise: NDArray[np.float64]) -> list[float]:
-    """Noise power in four bands of frequency."""
+    """Return the noise power in four frequency bands."""
     power = (np.abs(np.fft.fft2(noise)) ** 2).mean(axis=0)
     frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(160)] * 2))
     edges = (0.02, 0.08, 0.14, 0.2, 0.28)
@@ -163,12 +163,12 @@ def test_states_add_up_to_the_body_in_that_state() -> None:
     for share in (0.0, 0.25, 1.0):
         seen = np.array([1 - share, share], np.float32)[:, None, None] * np.ones((1, 60, 1), np.float32)
         water = moving.paths(weights, seen)[0]
-        one, other = (
+        at_rest, contracted = (
             Projections.of(body, [], basis, **layout).paths(weights, seen[:1])[0]  # type: ignore[arg-type]
             for body in (rest, state)
         )
-        assert np.abs(one - other).max() > 1
-        np.testing.assert_allclose(water, (1 - share) * one + share * other, atol=0.05)
+        assert np.abs(at_rest - contracted).max() > 1
+        np.testing.assert_allclose(water, (1 - share) * at_rest + share * contracted, atol=0.05)
 
 
 def test_the_heart_beats(beating: AnatomyCache) -> None:
@@ -183,12 +183,12 @@ def test_the_same_seed_gives_the_same_crop(beating: AnatomyCache, tmp_path: Path
     stored = AnatomyCache.load(tmp_path / "anatomy.npz")
     assert stored.patient == PATIENT
     assert stored.calcium == CALCIUM
-    one, again, other = draw_crop(beating, 5), draw_crop(stored, 5), draw_crop(beating, 6)
-    assert one.description == again.description
+    first, again, other = draw_crop(beating, 5), draw_crop(stored, 5), draw_crop(beating, 6)
+    assert first.description == again.description
     for name in ("hu", "labels", "structures", "mass_mg", "measured"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(again, name))
-    assert one.hu.shape == other.hu.shape == (36, 160, 160)
-    assert (one.hu != other.hu).any()
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+    assert first.hu.shape == other.hu.shape == (36, 160, 160)
+    assert (first.hu != other.hu).any()
 
 
 def test_what_is_no_anatomy_is_refused(tmp_path: Path) -> None:
@@ -266,21 +266,21 @@ def test_variants_hold_none_to_much() -> None:
         assert coronary_mm3(none) == 0 < coronary_mm3(little) <= 40 < coronary_mm3(some) <= 160 < coronary_mm3(much)
     metal, root = {Kind.STENT, Kind.BYPASS_CLIP}, {Kind.AORTIC_WALL, Kind.AORTIC_VALVE}
     for number, kinds in ((4, metal), (5, root), (6, metal), (7, root)):
-        assert kinds & {one.kind for one in drawn[number].deposits}
+        assert kinds & {deposit.kind for deposit in drawn[number].deposits}
 
 
 def test_the_young_have_variants_without_what_they_never_have() -> None:
     young = replace(PATIENT, age_years=30.0)
     drawn = draw_variants(young, 3)
     assert len(drawn) == 8
-    assert not any(one.kind is Kind.AORTIC_VALVE for calcium in drawn for one in calcium.deposits)
+    assert not any(deposit.kind is Kind.AORTIC_VALVE for calcium in drawn for deposit in calcium.deposits)
 
 
 def test_the_stream_takes_turns(beating: AnatomyCache, still: AnatomyCache) -> None:
     first = [crop.hu for crop in stream_crops(range(3), [beating, still], crops_of_each=1, in_memory=1)]
     again = [crop.hu for crop in stream_crops(range(3), [beating, still], crops_of_each=1, in_memory=1)]
-    for one, other in zip(first, again, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for crop, same in zip(first, again, strict=True):
+        np.testing.assert_array_equal(crop, same)
     only = [crop.labels.any() for crop in stream_crops(range(3), [still], shares={Focus.CLEAN: 1.0})]
     assert only == [False] * 3
 

@@ -1,4 +1,4 @@
-"""The beating heart: what moves, by how much, and that its phases are those of whole bodies."""
+"""The beating heart: what moves, how far, and that its phases equal those of whole bodies."""
 
 from typing import Literal
 
@@ -75,7 +75,7 @@ def test_nothing_beats_outside_of_the_region(rest: AnatomyMaps, calcium: Calcium
 
 
 def heart_alone(patient: Patient, phase: float) -> np.ndarray:
-    """ml of each structure, the heart painted into nothing but lung."""
+    """Return the ml of each structure of a heart painted into lung."""
     canvas = Canvas(Geometry.from_spacing((90, 115, 115), (2.5, 2.5, 2.5), (-143.0, -143.0, -215.0)), patient.seed)
     canvas.tissue[:], canvas.structure[:] = Tissue.LUNG, Structure.LUNG
     Heart.of(Chest(patient), phase).paint(canvas)
@@ -89,9 +89,9 @@ def heart_alone(patient: Patient, phase: float) -> np.ndarray:
 def test_chambers_have_published_volumes(
     sex: Literal["F", "M"], lv_ml: float, rv_ml: float, la_ml: float, wall_ml: float
 ) -> None:
-    """Means of healthy people (Petersen 2017); the drawn ones are patients with thicker walls."""
+    """Means of healthy people (Petersen 2017); drawn patients have thicker walls."""
     patients = [draw_patient(seed, sex=sex) for seed in range(10)]
-    full, emptied = (np.mean([heart_alone(one, phase) for one in patients], axis=0) for phase in (0.0, SYSTOLE))
+    full, emptied = (np.mean([heart_alone(patient, phase) for patient in patients], axis=0) for phase in (0.0, SYSTOLE))
     assert 0.7 * lv_ml < full[Structure.LV_BLOOD] < 1.2 * lv_ml
     assert 0.75 * rv_ml < full[Structure.RV_BLOOD] < 1.2 * rv_ml
     assert 0.7 * la_ml < emptied[Structure.LA_BLOOD] < 1.3 * la_ml

@@ -24,7 +24,7 @@ HEART = (slice(0, 8), slice(46, 106), slice(46, 106))
 
 
 def heart_at(row_mm: int) -> Body:
-    """The heart region with its calcium moved to posterior."""
+    """Return the heart region with its calcium moved to posterior."""
     added = np.roll(REST.hydroxyapatite_mg_cm3[HEART], row_mm, axis=1)
     return Body(REST.tissue[HEART], added, REST.geometry.crop(HEART))
 
@@ -40,7 +40,7 @@ def test_a_heart_that_stands_still_changes_nothing() -> None:
 
 
 def test_a_heart_that_has_moved_for_good_is_seen_there() -> None:
-    """The same from differences as from a body that was drawn so."""
+    """Adding differences gives the same as a body drawn in that phase."""
     moved = Body(REST.tissue, np.roll(REST.hydroxyapatite_mg_cm3, 10, axis=1), REST.geometry)
     drawn = scan(moved, PROTOCOL, seed=1).hu.astype(int)
     added = scan(REST, PROTOCOL, seed=1, motion=Motion.of_heart(lambda _: heart_at(10))).hu.astype(int)
@@ -58,9 +58,9 @@ def test_a_beating_heart_smears_calcium() -> None:
 
 def test_the_seed_makes_the_beats() -> None:
     motion = Motion.of_heart(beating, irregularity=ATRIAL_FIBRILLATION)
-    one, again, other = (scan(REST, PROTOCOL, seed=seed, motion=motion).hu for seed in (1, 1, 2))
-    assert (one == again).all()
-    assert (one != other).any()
+    first, again, other = (scan(REST, PROTOCOL, seed=seed, motion=motion).hu for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
 
 
 def test_each_view_sees_one_heart() -> None:
@@ -94,7 +94,7 @@ def test_breathing_displaces_slices() -> None:
 
 
 def test_breathing_blurs_within_a_slow_rotation() -> None:
-    """A border of water and fat is sharp in a fast rotation, and drawn out over the breath in a slow one."""
+    """The edge between water and fat is sharp in a fast rotation, and blurred over the breath in a slow rotation."""
     body = cylinder(100, slices=36)
     body.tissue[18:][body.tissue[18:] == Tissue.WATER] = Tissue.FAT
     protocol = replace(PROTOCOL, thickness_mm=2.0, spacing_mm=2.0, collimation_mm=72.0, helical=False)

@@ -1,4 +1,4 @@
-"""The projector against lines through discs, which are known exactly, and against scikit-image."""
+"""The projector, compared with exact paths through discs, and with scikit-image."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ ROW_MM, COLUMN_MM, RADIUS_MM = 30.0, -50.0, 60.0
 
 
 def disc(size: int, pixel_mm: float, row_mm: float, column_mm: float, radius_mm: float) -> NDArray[np.float32]:
-    """(size, size, 1): a disc, averaged over each pixel."""
+    """Return (size, size, 1): a disc, averaged over each pixel."""
     fine = (np.arange(size * 4) - (size * 4 - 1) / 2) * pixel_mm / 4
     covered = ((fine[:, None] - row_mm) ** 2 + (fine - column_mm) ** 2 < radius_mm**2).astype(np.float32)
     return covered.reshape(size, 4, size, 4).mean(axis=(1, 3))[:, :, None]
 
 
 def exact() -> NDArray[np.float32]:
-    """(views, rays, 1): paths through the disc."""
+    """Return (views, rays, 1): paths through the disc."""
     angles = view_angles(VIEWS)
     middle = COLUMN_MM * np.cos(angles) + ROW_MM * np.sin(angles)
     offset = (np.arange(RAYS) - (RAYS - 1) / 2) * RAY_MM - middle[:, None]
@@ -43,7 +43,7 @@ def test_each_view_holds_the_whole_mass() -> None:
 
 
 def test_a_part_is_projected_to_its_place() -> None:
-    """A crop of the image with its own middle casts the same shadow as the whole."""
+    """A crop of the image, at its own position, has the same projections as the whole image."""
     whole = disc(256, 1.0, ROW_MM, COLUMN_MM, RADIUS_MM)
     part = whole[90:230, 10:150]
     middle_mm = ((90 + 229) / 2 - 127.5, (10 + 149) / 2 - 127.5)
@@ -51,15 +51,15 @@ def test_a_part_is_projected_to_its_place() -> None:
 
 
 def test_planes_do_not_mix_and_weights_multiply() -> None:
-    one, other = disc(128, 1.0, 0, 0, 30), disc(128, 1.0, 10, 20, 15)
-    both = np.concatenate([one, other], axis=2)
+    first, second = disc(128, 1.0, 0, 0, 30), disc(128, 1.0, 10, 20, 15)
+    both = np.concatenate([first, second], axis=2)
     sinogram = np.zeros((VIEWS, RAYS, 2), np.float32)
     weights = np.zeros((VIEWS, 2), np.float32)
     weights[:10, 1] = 0.5
     project_into(sinogram, both, pixel_mm=1.0, middle_mm=(0, 0), detector_mm=RAY_MM, weights=weights)
     assert not sinogram[:, :, 0].any()
     assert not sinogram[10:].any()
-    np.testing.assert_allclose(sinogram[:10, :, 1], 0.5 * projected(other)[:10, :, 0], rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(sinogram[:10, :, 1], 0.5 * projected(second)[:10, :, 0], rtol=1e-4, atol=1e-3)
 
 
 def test_another_number_of_planes_is_refused() -> None:
@@ -94,7 +94,7 @@ def test_the_middle_of_the_picture_can_lie_elsewhere() -> None:
 
 @pytest.mark.parametrize("planes", [1, 20, 30, 35])
 def test_a_view_that_misses_a_pixel_adds_nothing_to_it_and_the_rest_stays(planes: int) -> None:
-    """Where all views see all pixels none is asked for; both ways give the same picture, and corners only fade."""
+    """The kernel without tests for pixels outside of a view gives the same image; only corners fade."""
     response = ramp_response(RAYS, RAY_MM, "hann", 0.25, 0.0)
     paths = np.repeat(exact()[:-1], planes, axis=2) * np.linspace(0.5, 1.5, planes, dtype=np.float32)
     seen = filtered(paths, response)
@@ -107,7 +107,7 @@ def test_a_view_that_misses_a_pixel_adds_nothing_to_it_and_the_rest_stays(planes
 
 
 def test_only_the_rays_that_cross_the_picture_are_needed() -> None:
-    """Filtered by matrices, and of an odd number of planes and views, they give the picture that all rays give."""
+    """Rays filtered by matrices, in odd numbers of planes and views, give the same image as all rays."""
     response = ramp_response(RAYS, RAY_MM, "hann", 0.25, 0.0)
     paths = np.repeat(exact()[:-1], 27, axis=2) * np.linspace(0.5, 1.5, 27, dtype=np.float32)
     where = {"pixel_mm": 1.0, "detector_mm": RAY_MM, "middle_mm": (ROW_MM, COLUMN_MM)}

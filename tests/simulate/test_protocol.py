@@ -1,4 +1,4 @@
-"""Presets, and files of the user's own."""
+"""Presets, and the user's own files."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the scanner makes of water, tissue and calcium, against what is known of scanners."""
+"""HU, noise and artefacts of water, tissue and calcium, compared with known properties of scanners."""
 
 import subprocess
 import sys
@@ -18,10 +18,10 @@ from tests.simulate.bodies import PROTOCOL, QUIET, cylinder, inside
 
 MIDDLE = (0.0, 0.0, 20.0)
 NARROW = replace(QUIET, fov_mm=250.0, matrix=128, scan_field_mm=320.0, scatter=0.0)
-"""Quick, for bodies up to 300 mm."""
+"""A quick protocol for bodies up to 300 mm."""
 
 KVP_FACTORS = {80: 1.388, 100: 1.142, 140: 0.907}
-"""docs/decisions/0004-kvp-factors.md, as benchmarks/kvp_factors.py prints them."""
+"""Factors of docs/decisions/0004-kvp-factors.md, printed by benchmarks/kvp_factors.py."""
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,9 @@ def quiet_water() -> Volume:
 
 
 def noise_sd(body: Body, protocol: ScannerProtocol, radius_mm: float = 30) -> float:
-    """SD in the middle, of the difference of two scans."""
-    one, other = (inside(scan(body, protocol, seed=seed), (0, 0, radius_mm)) for seed in (1, 2))
-    return float((one - other).std() / np.sqrt(2))
+    """Return the SD in the centre, from the difference of two scans."""
+    first, second = (inside(scan(body, protocol, seed=seed), (0, 0, radius_mm)) for seed in (1, 2))
+    return float((first - second).std() / np.sqrt(2))
 
 
 def test_stored_spectra_are_spekpys() -> None:
@@ -44,7 +44,7 @@ def test_stored_spectra_are_spekpys() -> None:
 # --- water and tissue -------------------------------------------------------------------------------------------------
 
 
-def test_water_reads_nought_and_is_flat(quiet_water: Volume) -> None:
+def test_water_is_zero_and_flat(quiet_water: Volume) -> None:
     assert abs(inside(quiet_water, MIDDLE).mean()) < 2
     for position in range(-140, 141, 20):
         assert abs(inside(quiet_water, (0, position, 6)).mean()) < 5
@@ -110,7 +110,7 @@ def test_calcium_follows_the_tube_voltage(kvp: int) -> None:
 
 
 def test_a_thin_lesion_loses_brightness_with_slice_thickness() -> None:
-    """Calcium 2 mm high in a slice of 4 mm and of 8 mm."""
+    """Calcium 2 mm high in slices of 4 mm and of 8 mm."""
     body = cylinder(200, slices=8, hydroxyapatite=(((0, 0, 10), 400.0),))
     body.hydroxyapatite_mg_cm3[[0, 1, 2, 5, 6, 7]] = 0
     thin, thick = (
@@ -152,7 +152,7 @@ def test_electronic_noise_matters_at_low_dose_only() -> None:
 
 
 def test_current_modulation_spends_more_on_the_stout() -> None:
-    """From slim to stout, noise rises less than without."""
+    """With modulation, noise rises less from slim to stout bodies."""
     constant = replace(NARROW, tube_current_ma=40.0)
     modulated = replace(constant, current_modulation=0.5)
     ratios = [
@@ -193,7 +193,7 @@ def test_a_slice_has_the_same_noise_however_much_it_shares() -> None:
 
 
 def test_uneven_detectors_make_rings() -> None:
-    """A ring is as bright all round, and in every slice."""
+    """A ring is equally bright all around, and in every slice."""
     body = cylinder(200, slices=8)
     plain, ringed = (scan(body, replace(NARROW, gain_error=error), seed=1).hu.astype(float) for error in (0.0, 1e-3))
     rings = (ringed - plain)[:, 30:98, 30:98]
@@ -272,7 +272,7 @@ def test_a_body_wider_than_the_scan_field_is_continued() -> None:
 
 
 def test_partial_volume_acts_on_intensities() -> None:
-    """Bones that end in mid-slice: a mean of intensities is dark between them, a mean of densities is not."""
+    """Bones that end within a slice: a mean of intensities is dark between them, a mean of densities is not."""
     body = cylinder(200, slices=8, tissues=(((0, -50, 18), Tissue.BONE_CORTICAL), ((0, 50, 18), Tissue.BONE_CORTICAL)))
     body.tissue[4:][body.tissue[4:] == Tissue.BONE_CORTICAL] = Tissue.WATER
     thick = replace(NARROW, thickness_mm=8.0, spacing_mm=8.0, helical=False)

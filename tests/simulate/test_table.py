@@ -1,4 +1,4 @@
-"""The table under the body, and what lies on the skin."""
+"""The table under the body, and the objects on the skin."""
 
 from dataclasses import replace
 
@@ -30,9 +30,9 @@ def design(shape: str) -> TableDesign:
 
 def test_all_designs_are_drawn_and_repeat() -> None:
     drawn = [draw_table(seed) for seed in range(60)]
-    assert {one.shape for one in drawn} == set(DESIGNS)
+    assert {table.shape for table in drawn} == set(DESIGNS)
     assert draw_table(7) == draw_table(7)
-    assert len({one.width_mm for one in drawn}) == 60
+    assert len({table.width_mm for table in drawn}) == 60
 
 
 @pytest.mark.parametrize("shape", DESIGNS)

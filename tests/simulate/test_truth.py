@@ -1,4 +1,4 @@
-"""Labels of a scan's voxels: from what calcium adds there, and the deposit nearest by."""
+"""Labels of a scan's voxels, from the HU that calcium adds and from the nearest deposit."""
 
 import numpy as np
 import pytest
@@ -39,13 +39,15 @@ def finder(*deposits: Deposit, phases: tuple[float, ...] = (0.0,)) -> DepositFin
     return DepositFinder.of(PATIENT, CalciumDescription(deposits), phases)
 
 
-def middle_of(one: Deposit, phase: float = 0.0) -> np.ndarray:
-    return Anatomy.of(PATIENT, phase=phase).balls(one).centres.mean(axis=0)
+def middle_of(deposit: Deposit, phase: float = 0.0) -> np.ndarray:
+    return Anatomy.of(PATIENT, phase=phase).balls(deposit).centres.mean(axis=0)
 
 
-@pytest.mark.parametrize(("one", "expected"), [(LAD, VESSEL_LABELS["LAD"]), (VALVE, KIND_LABELS[Kind.AORTIC_VALVE])])
-def test_a_voxel_that_calcium_brightens_is_of_the_deposit_nearby(one: Deposit, expected: int) -> None:
-    grid = grid_about(middle_of(one))
+@pytest.mark.parametrize(
+    ("deposit", "expected"), [(LAD, VESSEL_LABELS["LAD"]), (VALVE, KIND_LABELS[Kind.AORTIC_VALVE])]
+)
+def test_a_voxel_that_calcium_brightens_is_of_the_deposit_nearby(deposit: Deposit, expected: int) -> None:
+    grid = grid_about(middle_of(deposit))
     added = np.zeros(grid.shape, np.float32)
     added[1, 2, 2], added[1, 2, 3] = TRUTH_HU, TRUTH_HU - 0.1
     labels = label_calcium(added, grid, finder(LAD, VALVE), np.zeros(3))
@@ -65,7 +67,7 @@ def test_calcium_is_found_where_the_beating_heart_puts_it() -> None:
 
 
 def test_a_breath_moves_the_deposits_with_the_body() -> None:
-    """A body drawn 30 mm to the feet shows at z what lies at z + 30 mm at rest."""
+    """A body displaced 30 mm towards the feet shows at z what lies at z + 30 mm at rest."""
     grid = grid_about(middle_of(LAD) - (0, 0, 30))
     added = np.full(grid.shape, TRUTH_HU, np.float32)
     other = middle_of(VALVE)

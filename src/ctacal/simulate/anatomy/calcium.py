@@ -139,7 +139,7 @@ class OtherCalcium:
     arc_deg: Range
     density_mg_cm3: Range
     source: str
-    """Of ``chance``, at the mean age of 63; ranges are own choice."""
+    """Source of the resulting share of patients, at the mean age of 63; ranges are own choice."""
 
 
 _ARCH = ("43 % of patients: 28 % in MESA, without the arch (doi 10.1016/j.ahj.2007.11.019), 63 % in the Heinz Nixdorf "

@@ -14,7 +14,15 @@ from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.streams import Stream, generator
 
-DESIGNS = ("curved", "flat", "v_bottom")
+_DIMENSIONS = {
+    # shape    share  width  sag  depth (mm)  source
+    "curved":   (0.45, 425,   42,  36),     # assumed
+    "flat":     (0.20, 430,   2,   34),     # assumed
+    "v_bottom": (0.35, 415,   42,  38),     # the PET/CT scan (own measurement)
+}  # fmt: skip
+"""Share of each shape among tables (own choice), and its mean dimensions."""
+
+DESIGNS = tuple(_DIMENSIONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +49,8 @@ class TableDesign:
 def draw_table(seed: int) -> TableDesign:
     """Draw a table (shares and spreads: own choice). The same seed gives the same table."""
     rng = generator(seed, Stream.TABLE)
-    shape = str(rng.choice(DESIGNS, p=(0.45, 0.2, 0.35)))
-    width, sag, depth = {"curved": (425, 42, 36), "flat": (430, 2, 34), "v_bottom": (415, 42, 38)}[shape]
+    shape = str(rng.choice(DESIGNS, p=[share for share, *_ in _DIMENSIONS.values()]))
+    _, width, sag, depth = _DIMENSIONS[shape]
     return TableDesign(
         shape=shape,
         width_mm=round(float(width * rng.uniform(0.96, 1.06)), 2),

@@ -182,8 +182,8 @@ def draw_protocol(
 ) -> ScannerProtocol:
     """Draw a preset and vary voltage, dose, kernel, slices, pixels, rotation time and electronic noise (own choice).
 
-    ``protocols`` names the presets that may be drawn, by default all but ``PHANTOM_PROTOCOLS``. What noise the
-    heart then has is printed by benchmarks/training_crops.py. Raises ``UsageError`` where there is no such preset.
+    ``protocols`` names the presets that may be drawn, by default all but ``PHANTOM_PROTOCOLS``. Raises
+    ``UsageError`` if there is no such preset. benchmarks/training_crops.py prints the resulting noise in the heart.
     """
     names = (
         [name for name in protocol_names() if name not in PHANTOM_PROTOCOLS] if protocols is None else list(protocols)
