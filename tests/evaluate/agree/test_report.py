@@ -1,4 +1,4 @@
-"""``ctacal agree`` from the table to the report: R's numbers, what is asked for, and degenerate tables in words."""
+"""``ctacal agree`` from the table to the report: R's numbers, the options, and degenerate tables in words."""
 
 import csv
 import json
@@ -36,8 +36,8 @@ def agree(out: Path, *typed: str) -> dict[str, Any]:
     done = CliRunner().invoke(app, ["agree", *typed, "-o", str(out)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert str(out / "report.html") in done.output
-    told: dict[str, Any] = json.loads((out / "numbers.json").read_text(encoding="utf-8"))
-    return told
+    content: dict[str, Any] = json.loads((out / "numbers.json").read_text(encoding="utf-8"))
+    return content
 
 
 def refused(*typed: str) -> str:
@@ -101,9 +101,9 @@ def test_scores_are_compared_as_r_does(of_r: tuple[Path, dict[str, Any]]) -> Non
 
 
 def test_report_says_what_numbers_say(of_r: tuple[Path, dict[str, Any]]) -> None:
-    out, told = of_r
+    out, content = of_r
     page = re.sub(r"<[^>]+>", " ", (out / "report.html").read_text(encoding="utf-8")).replace("\u00a0", " ")
-    (found,) = told["numbers"]["comparisons"]
+    (found,) = content["numbers"]["comparisons"]
     kappa = found["four"]["kappas"]["linear"]["bootstrap"]
     assert f"{kappa['estimate']:.3f}" in page
     assert f"({kappa['low']:.3f} to {kappa['high']:.3f})" in page
@@ -122,8 +122,8 @@ def test_report_says_what_numbers_say(of_r: tuple[Path, dict[str, Any]]) -> None
 @pytest.mark.usefixtures("undrawn")
 def test_kappas_of_printed_tables(row: int, tmp_path: Path) -> None:
     """Published 4x4 tables, and that of R, as scores through the command."""
-    told = [*oracle("published_tables"), oracle("kappa")["tables"]["cac4"]][row]
-    counts = np.array(told["table"])
+    expected = [*oracle("published_tables"), oracle("kappa")["tables"]["cac4"]][row]
+    counts = np.array(expected["table"])
     rows = [
         (SCORE_OF_CATEGORY[i], SCORE_OF_CATEGORY[j])
         for (i, j), count in np.ndenumerate(counts)
@@ -133,15 +133,15 @@ def test_kappas_of_printed_tables(row: int, tmp_path: Path) -> None:
     assert found["four"]["table"] == counts.tolist()
     linear = found["four"]["kappas"]["linear"]["asymptotic"]["estimate"]
     if row < 2:
-        assert linear == pytest.approx(told["linear_weighted_kappa"], abs=5e-5 if row == 0 else 5e-4)
+        assert linear == pytest.approx(expected["linear_weighted_kappa"], abs=5e-5 if row == 0 else 5e-4)
         return
     for weights in ("linear", "quadratic", "unweighted"):
         asymptotic = found["four"]["kappas"][weights]["asymptotic"]
-        assert asymptotic["estimate"] == pytest.approx(told[f"vcd_{weights}"]["kappa"], rel=1e-12)
+        assert asymptotic["estimate"] == pytest.approx(expected[f"vcd_{weights}"]["kappa"], rel=1e-12)
         error = (asymptotic["high"] - asymptotic["low"]) / (2 * 1.959963984540054)
-        assert error == pytest.approx(told[f"vcd_{weights}"]["ase"], rel=1e-10)
-    assert found["four"]["stuart_maxwell"]["p"] == pytest.approx(told["stuart_maxwell"]["p"][0][0], rel=1e-9)
-    assert found["four"]["bowker"]["p"] == pytest.approx(told["bowker"]["p"], rel=1e-9)
+        assert error == pytest.approx(expected[f"vcd_{weights}"]["ase"], rel=1e-10)
+    assert found["four"]["stuart_maxwell"]["p"] == pytest.approx(expected["stuart_maxwell"]["p"][0][0], rel=1e-9)
+    assert found["four"]["bowker"]["p"] == pytest.approx(expected["bowker"]["p"], rel=1e-9)
 
 
 DEGENERATE = {
@@ -159,11 +159,11 @@ DEGENERATE = {
 @pytest.mark.usefixtures("laid_out")
 def test_degenerate_tables_end_in_words(name: str, tmp_path: Path) -> None:
     out = tmp_path / "OUT"
-    told = agree(out, str(table(tmp_path / "t.csv", DEGENERATE[name])))
+    content = agree(out, str(table(tmp_path / "t.csv", DEGENERATE[name])))
     page = (out / "report.html").read_text(encoding="utf-8")
     written = "".join(file.read_text(encoding="utf-8") for file in (out / "tables").glob("*.csv"))
     assert not re.search(r"\b(nan|inf|None)\b", written)
-    for reason in nothing_but_reasons(told["numbers"]):
+    for reason in nothing_but_reasons(content["numbers"]):
         assert reason
     if name != "one category empty":
         assert "not defined: " in page
@@ -172,11 +172,11 @@ def test_degenerate_tables_end_in_words(name: str, tmp_path: Path) -> None:
 def nothing_but_reasons(value: Any) -> list[str]:
     """The reason beside each estimate that is None."""
     if isinstance(value, list):
-        return [reason for one in value for reason in nothing_but_reasons(one)]
+        return [reason for item in value for reason in nothing_but_reasons(item)]
     if not isinstance(value, dict):
         return []
     own = [value["reason"]] if "estimate" in value and value["estimate"] is None else []
-    return own + [reason for one in value.values() for reason in nothing_but_reasons(one)]
+    return own + [reason for item in value.values() for reason in nothing_but_reasons(item)]
 
 
 @pytest.fixture(scope="module")
@@ -195,18 +195,18 @@ def test_example_comes_from_its_seed(example: Path) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_readers_models_vessels_patients(example: Path, tmp_path: Path) -> None:
     numbers = agree(tmp_path / "OUT", str(example), "--patient", "patient_id")["numbers"]
-    pairs = [(one["reference"], one["other"]) for one in numbers["comparisons"]]
+    pairs = [(pair["reference"], pair["other"]) for pair in numbers["comparisons"]]
     assert pairs == [
         ("reader_1", "model_a"), ("reader_1", "model_b"), ("reader_2", "model_a"), ("reader_2", "model_b"),
         ("reader_1", "reader_2"),
     ]  # fmt: skip
-    assert [list(one["vessels"]) for one in numbers["comparisons"]] == [["LM", "LAD", "LCX", "RCA"], [], [], [], []]
+    assert [list(pair["vessels"]) for pair in numbers["comparisons"]] == [["LM", "LAD", "LCX", "RCA"], [], [], [], []]
     assert numbers["patients"] < numbers["studies"] == 400
     kappa = numbers["comparisons"][0]["four"]["kappas"]["linear"]["bootstrap"]
     assert f"{numbers['patients']} patients" in kappa["method"]
     (contest,) = numbers["models"]
     assert (contest["model"], contest["other"]) == ("model_a", "model_b")
-    linear = next(one for one in contest["statistics"] if one["name"] == "kappa, linear weights")
+    linear = next(figure for figure in contest["statistics"] if figure["name"] == "kappa, linear weights")
     assert linear["model"] == pytest.approx(kappa["estimate"], rel=1e-12)
     assert linear["difference"]["low"] > 0  # the second was drawn with more noise
     page = (tmp_path / "OUT" / "report.html").read_text(encoding="utf-8")
@@ -237,10 +237,10 @@ def test_results_of_ctacal_score_are_joined(tmp_path: Path) -> None:
     lines = [f"1.2.{number},{10 * number},{10 * number}" for number in range(12)]
     readings.write_text("\n".join(["study_uid,expert,expert_lad", *lines]) + "\n")
     scores: dict[str, float | None] = {f"1.2.{number}": 11.0 * number for number in range(12)}
-    one = results(tmp_path / "first", scores | {"1.2.3": None, "9.9": 5})
-    other = results(tmp_path / "second", {uid: (score or 0) / 2 for uid, score in scores.items()})
+    first = results(tmp_path / "first", scores | {"1.2.3": None, "9.9": 5})
+    second = results(tmp_path / "second", {uid: (score or 0) / 2 for uid, score in scores.items()})
     out = tmp_path / "OUT"
-    numbers = agree(out, str(readings), "--results", str(one), "--results", str(other / "results.csv"))["numbers"]
+    numbers = agree(out, str(readings), "--results", str(first), "--results", str(second / "results.csv"))["numbers"]
     assert [(found["other"], found["n"]) for found in numbers["comparisons"]] == [
         ("net 0.1.0", 11),
         ("net 0.1.0 second", 11),
@@ -259,8 +259,8 @@ def test_results_of_ctacal_score_are_joined(tmp_path: Path) -> None:
 def test_a_reading_without_a_result_is_missing(tmp_path: Path) -> None:
     readings = table(tmp_path / "t.csv", [(5, 5)] * 12, head="study_uid,expert,x")
     scored = results(tmp_path / "first", {f"s{number}": 5.0 for number in range(11)})
-    told = refused(str(readings), "--results", str(scored), "-o", str(tmp_path / "OUT"))
-    assert "row 13 (s11): net 0.1.0 is missing" in told
+    message = refused(str(readings), "--results", str(scored), "-o", str(tmp_path / "OUT"))
+    assert "row 13 (s11): net 0.1.0 is missing" in message
     numbers = agree(tmp_path / "OUT", str(readings), "--results", str(scored), "--drop", "missing")["numbers"]
     assert (numbers["studies"], numbers["rows_dropped"]) == (11, {"missing": 1})
 
@@ -269,10 +269,10 @@ def test_a_reading_without_a_result_is_missing(tmp_path: Path) -> None:
 def test_rows_at_fault_are_refused_or_counted(tmp_path: Path) -> None:
     rows = [(0, 0), (-1, 5), (10, ""), (20, "x"), (30, 31), (120, 90), (800, 600)]
     path = table(tmp_path / "t.csv", rows)
-    told = refused(str(path), "-o", str(tmp_path / "OUT"))
-    assert "row 3 (s1): reader is -1, expected 0 or more" in told
-    assert "row 4 (s2): model is missing" in told
-    assert "row 5 (s3): model is 'x', not a number" in told
+    message = refused(str(path), "-o", str(tmp_path / "OUT"))
+    assert "row 3 (s1): reader is -1, expected 0 or more" in message
+    assert "row 4 (s2): model is missing" in message
+    assert "row 5 (s3): model is 'x', not a number" in message
     assert not (tmp_path / "OUT").exists()
     numbers = agree(tmp_path / "OUT", str(path), "--drop", "missing,not-a-number,out-of-range")["numbers"]
     assert (numbers["studies"], numbers["rows_read"]) == (4, 7)
@@ -319,7 +319,7 @@ def test_columns_are_found_by_name(tmp_path: Path) -> None:
         "1,scored,5,5,0,net,0.1.0,6,Anna\n2,scored,50,50,0,net,0.1.0,60,Bert\n"
     )
     found = read_raters(AgreeConfig(table=path))
-    assert [(one.name, one.kind, list(one.vessels)) for one in found.all] == [
+    assert [(rater.name, rater.kind, list(rater.vessels)) for rater in found.all] == [
         ("Expert", "reader", []), ("agatston", "model", ["LAD"])
     ]  # fmt: skip
     assert found.identifier == "study_uid"

@@ -29,7 +29,7 @@ def run(*arguments: object) -> object:
     return CliRunner().invoke(app, ["outcomes", *map(str, arguments)], catch_exceptions=False)
 
 
-def test_a_table_without_a_toml_is_told(tmp_path: Path) -> None:
+def test_a_table_without_a_toml_is_an_error(tmp_path: Path) -> None:
     table(10).to_csv(tmp_path / "cohort.csv", index=False)
     with pytest.raises(UsageError, match=r"what do the columns mean\? .*cohort.toml does not exist"):
         run(tmp_path / "cohort.csv", "-o", tmp_path / "out")
@@ -56,7 +56,7 @@ def test_the_documented_toml_is_right(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "cohort.csv", index=False)
     patients = read_patients(tmp_path / "cohort.csv", read_config(tmp_path / "outcomes.toml"))
     assert patients.data.n == 400
-    assert [one.name for one in patients.subgroups] == ["Body mass index"]
+    assert [subgroup.name for subgroup in patients.subgroups] == ["Body mass index"]
     assert "revascularisation within 90 days, which does not count" in patients.notes[1]
 
 
@@ -80,10 +80,10 @@ def test_the_paper(tmp_path: Path) -> None:
             "This cohort is simulated from the published figures and tests the estimator only"
             in report[: 40_000 + report.index("<h1")]
         )
-    told = json.loads((tmp_path / "out" / "outcomes" / "numbers.json").read_text(encoding="utf-8"))["numbers"]
-    assert told["published"]["ours"]["categories"] == [908, 596, 354, 413]
-    assert told["published"]["ours"]["kappa"]["estimate"] == pytest.approx(0.80, abs=0.001)
+    numbers = json.loads((tmp_path / "out" / "outcomes" / "numbers.json").read_text(encoding="utf-8"))["numbers"]
+    assert numbers["published"]["ours"]["categories"] == [908, 596, 354, 413]
+    assert numbers["published"]["ours"]["kappa"]["estimate"] == pytest.approx(0.80, abs=0.001)
     for (_, low, high), own in zip(
-        told["published"]["figures"]["hazard_ratios"], told["published"]["ours"]["hazard_ratios"], strict=True
+        numbers["published"]["figures"]["hazard_ratios"], numbers["published"]["ours"]["hazard_ratios"], strict=True
     ):
         assert low < own["estimate"] < high  # of this seed: estimates, not a claim about every seed

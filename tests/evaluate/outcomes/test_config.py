@@ -36,7 +36,7 @@ def test_a_small_file_has_documented_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("added", "told"),
+    ("added", "message"),
     [
         ('colour = "red"', "colour: unknown; known are outcome, model, title"),
         ("[analysis]\nresample = 5", "analysis.resample: unknown; known are horizon_years"),
@@ -48,17 +48,17 @@ def test_a_small_file_has_documented_defaults(tmp_path: Path) -> None:
         ("not toml", "outcomes.toml"),
     ],
 )
-def test_mistakes_are_named(tmp_path: Path, added: str, told: str) -> None:
+def test_mistakes_are_named(tmp_path: Path, added: str, message: str) -> None:
     text = added + TEXT if not added.startswith("[") else TEXT + added
     with pytest.raises(UsageError) as caught:
         read(tmp_path, text)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(tmp_path / "outcomes.toml") in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "told"),
+    ("outcome", "message"),
     [
         ({"event": "mace"}, "outcome.time: missing"),
         ({"time": "days"}, "outcome.event: give either event or one or more component"),
@@ -78,10 +78,10 @@ def test_mistakes_are_named(tmp_path: Path, added: str, told: str) -> None:
         ),
     ],
 )
-def test_impossible_outcomes_are_named(outcome: dict[str, Any], told: str) -> None:
+def test_impossible_outcomes_are_named(outcome: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         config(outcome=outcome)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_reference_of_reclassification_is_perfusion_by_default() -> None:

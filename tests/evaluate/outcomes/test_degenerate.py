@@ -22,10 +22,10 @@ def words(publication: Publication) -> str:
     """All that is read: paragraphs, cells, footnotes."""
     found: list[str] = list(publication.lead)
     for section in publication.sections:
-        for one in section.content:
-            found += [one] if isinstance(one, str) else [one.title]
-    for one in publication.tables:
-        found += [*one.footnotes, *(str(cell) for row in one.rows for cell in row)]
+        for item in section.content:
+            found += [item] if isinstance(item, str) else [item.title]
+    for shown in publication.tables:
+        found += [*shown.footnotes, *(str(cell) for row in shown.rows for cell in row)]
     return "\n".join(found)
 
 
@@ -38,9 +38,9 @@ def drawn(publication: Publication) -> Any:
 
 def test_no_events(tmp_path: Path) -> None:
     publication = published(tmp_path, table(60, mace=0))
-    told = words(publication)
-    assert "60 patients, 0 with MACE" in told
-    assert "no events" in told
+    text = words(publication)
+    assert "60 patients, 0 with MACE" in text
+    assert "no events" in text
     assert drawn(publication)["rates"]["all"]["rate_per_year"]["estimate"] == 0
     write_publication(publication, tmp_path / "out")
 
@@ -49,33 +49,33 @@ def test_three_patients(tmp_path: Path) -> None:
     publication = published(
         tmp_path, table(3, model=[0, 50, 500], mace=[0, 1, 1], age=[50, 60, 70], sex=["F", "M", "F"])
     )
-    told = words(publication)
-    assert "3 patients, 2 with MACE" in told
-    assert "cannot be fitted" in told
+    text = words(publication)
+    assert "3 patients, 2 with MACE" in text
+    assert "cannot be fitted" in text
     drawn(publication)
 
 
 def test_everybody_in_one_category(tmp_path: Path) -> None:
     publication = published(tmp_path, table(80, model=0.0, reader=0.0))
-    told = words(publication)
-    assert "Model: all patients are in the category CAC 0: nothing to compare." in told
-    assert "all of them in one calcium category" in told
+    text = words(publication)
+    assert "Model: all patients are in the category CAC 0: nothing to compare." in text
+    assert "all of them in one calcium category" in text
     drawn(publication)
 
 
 def test_a_category_is_empty(tmp_path: Path) -> None:
     frame = table(300, seed=2)
     publication = published(tmp_path, frame[frame["model"] <= 400])
-    hazard = next(one for one in publication.tables if one.stem == "hazard_ratios")
+    hazard = next(shown for shown in publication.tables if shown.stem == "hazard_ratios")
     labels = [row[0] for row in hazard.rows[:4]]
     assert labels == ["Model", "  CAC 0", "  CAC 1-100", "  CAC 101-400"]
 
 
 def test_all_scores_equal_and_all_covariates_equal(tmp_path: Path) -> None:
     publication = published(tmp_path, table(50, model=20.0, reader=20.0, age=60, sex="F", defect=2.0))
-    told = words(publication)
-    assert "nothing to compare" in told
-    assert "Age: does not differ among patients at risk when events happen" in told
+    text = words(publication)
+    assert "nothing to compare" in text
+    assert "Age: does not differ among patients at risk when events happen" in text
     drawn(publication)
 
 
@@ -84,7 +84,7 @@ def test_complete_separation(tmp_path: Path) -> None:
     frame = table(200, seed=3)
     frame["mace"] = ((frame["model"] > 0) & (np.arange(200) % 2 == 0)).astype(int)
     publication = published(tmp_path, frame)
-    hazard = next(one for one in publication.tables if one.stem == "hazard_ratios")
+    hazard = next(shown for shown in publication.tables if shown.stem == "hazard_ratios")
     row = next(row for row in hazard.rows if row[0] == "  CAC 1-100")
     assert str(row[3]).startswith("–")
     assert any("separat" in note or "no finite" in note for note in hazard.footnotes)
@@ -94,20 +94,20 @@ def test_complete_separation(tmp_path: Path) -> None:
 def test_a_covariate_missing_in_everybody_and_another_in_most(tmp_path: Path) -> None:
     gaps = np.where(np.arange(120) % 3 == 0, 60.0, np.nan)
     publication = published(tmp_path, table(120, defect=np.nan, age=gaps))
-    told = words(publication)
-    assert "No patient has all covariates" in told
-    assert "Nothing to impute from: Defect is missing in every patient" in told
+    text = words(publication)
+    assert "No patient has all covariates" in text
+    assert "Nothing to impute from: Defect is missing in every patient" in text
     drawn(publication)
 
 
 def test_without_reader_covariates_scores_or_competing_event(tmp_path: Path) -> None:
     frame = table(120, kind=["0", "1-100", "101-400", ">400"] * 30)
     publication = published(tmp_path, frame, {**PLAIN, "model": {"name": "Model", "category": "kind"}})
-    told = words(publication)
+    text = words(publication)
     for statement in (
         "No covariates are named", "there is no spline", "No competing event is named", "No subgroups are named",
     ):  # fmt: skip
-        assert statement in told
+        assert statement in text
     drawn(publication)
 
 

@@ -48,7 +48,7 @@ def test_as_tableone(n: int, groups: int, rare: float) -> None:
     for column in ("number", "skewed", "flag", "kind"):
         levels = sorted(data[column].unique()) if column in ("flag", "kind") else []
         values = {name: part[column].to_numpy(float) for name, part in split.items()}
-        counts = {name: np.array([(one == level).sum() for level in levels]) for name, one in values.items()}
+        counts = {name: np.array([(cells == level).sum() for level in levels]) for name, cells in values.items()}
         test = (
             counts_test(np.array(list(counts.values())))
             if levels
@@ -60,8 +60,10 @@ def test_as_tableone(n: int, groups: int, rare: float) -> None:
         assert bool(test.reason) == ("warning" in row["Test"])
         differences = between_pairs(counts if levels else values, counts=bool(levels))
         for pair, value in differences.items():
-            one, other = pair.split(", ")
-            names = [name for name in (f"SMD ({one},{other})", f"SMD ({other},{one})") if name in expected.smd_table]
+            first, second = pair.split(", ")
+            names = [
+                name for name in (f"SMD ({first},{second})", f"SMD ({second},{first})") if name in expected.smd_table
+            ]
             assert abs(value) == pytest.approx(abs(float(expected.smd_table.loc[column, names[0]])), rel=1e-9)
 
 

@@ -50,7 +50,11 @@ def test_early_revascularisation_ignored_follow_up_goes_on(tmp_path: Path) -> No
     found = followed(tmp_path, early="ignore")
     assert days(found) == [1000, 500, 1000, 300]
     assert found.data.event.tolist() == [False, True, False, True]
-    assert found.kinds == {"death": 1, "infarction": 1, "revascularisation": 0}  # of one day, the one named first
+    assert found.kinds == {
+        "death": 1,
+        "infarction": 1,
+        "revascularisation": 0,
+    }  # of two on one day, the component named first
     assert "2 patients had revascularisation within 90 days, which does not count" in found.notes[1]
 
 
@@ -89,18 +93,18 @@ def test_equal_days_stay_tied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "told"),
+    ("column", "value", "message"),
     [
         ("mi_day", np.nan, "patient B: infarction has no time (column mi_day)"),
         ("death_day", 1200, "patient B: death is later than the end of follow-up (column death_day)"),
     ],
 )
-def test_impossible_times_name_the_patient(tmp_path: Path, column: str, value: float, told: str) -> None:
+def test_impossible_times_name_the_patient(tmp_path: Path, column: str, value: float, message: str) -> None:
     frame = FRAME.copy()
     frame.loc[1, column] = value
     with pytest.raises(UsageError) as caught:
         followed(tmp_path, frame)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_all_excluded_is_told(tmp_path: Path) -> None:

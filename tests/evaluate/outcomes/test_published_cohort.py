@@ -35,9 +35,9 @@ def test_events_and_follow_up_are_as_said(cohort: SimulatedCohort) -> None:
 
 
 def test_a_seed_is_a_cohort() -> None:
-    one, same, other = simulate_cohort(3), simulate_cohort(3), simulate_cohort(4)
-    assert (one.follow_up_days == same.follow_up_days).all()
-    assert (one.follow_up_days != other.follow_up_days).any()
+    cohort, same, other = simulate_cohort(3), simulate_cohort(3), simulate_cohort(4)
+    assert (cohort.follow_up_days == same.follow_up_days).all()
+    assert (cohort.follow_up_days != other.follow_up_days).any()
 
 
 def test_another_size_keeps_the_proportions() -> None:

@@ -101,7 +101,7 @@ def test_all_files_are_there(out: Path) -> None:
     assert "TRIPOD+AI" in (out / "checklist.csv").read_text(encoding="utf-8-sig")
 
 
-def test_seed_versions_and_options_are_told(numbers: dict[str, Any]) -> None:
+def test_seed_versions_and_options_are_reported(numbers: dict[str, Any]) -> None:
     assert numbers["seed"] == 7
     assert numbers["options"]["analysis"]["resamples"] == 60
     assert {"ctacal", "numba", "scipy"} <= set(numbers["versions"])
@@ -112,17 +112,17 @@ def test_multivariable_model_is_that_of_complete_cases(numbers: dict[str, Any], 
     columns = [*known.model.by_category()[1].T, *known.adjusted(known.config.adjusted)[1].T]
     model = cox(known.data, np.column_stack(columns))
     assert isinstance(model, CoxModel)
-    told = numbers["numbers"]["cox"]["Model"]["multivariable"]
-    np.testing.assert_allclose(told["coefficient"], model.coefficient, rtol=1e-12)
-    assert told["n"] == 480
-    assert told["names"][:4] == ["Model 1-100", "Model 101-400", "Model >400", "Age"]
+    reported = numbers["numbers"]["cox"]["Model"]["multivariable"]
+    np.testing.assert_allclose(reported["coefficient"], model.coefficient, rtol=1e-12)
+    assert reported["n"] == 480
+    assert reported["names"][:4] == ["Model 1-100", "Model 101-400", "Model >400", "Age"]
 
 
 def test_curves_and_patients_at_risk(numbers: dict[str, Any], cohort: Patients, out: Path) -> None:
     mine = cohort.data.take(cohort.model.category == 3)
-    told = numbers["numbers"]["kaplan_meier"]["Model"]
-    assert told["survival"][">400"]["2"]["estimate"] == kaplan_meier(mine).at(2.0).estimate
-    assert told["at_risk"][">400"]["2"] == at_risk(mine, [2.0])[0]
+    reported = numbers["numbers"]["kaplan_meier"]["Model"]
+    assert reported["survival"][">400"]["2"]["estimate"] == kaplan_meier(mine).at(2.0).estimate
+    assert reported["at_risk"][">400"]["2"] == at_risk(mine, [2.0])[0]
     picture = (out / "figures" / "kaplan_meier_curves_model.svg").read_text(encoding="utf-8")
     assert "Patients at risk" in picture or "<path" in picture
 
@@ -132,18 +132,20 @@ def test_reclassification_and_c_are_of_the_models_with_and_without_calcium(
 ) -> None:
     known = cohort.take(cohort.complete)
     _, base = known.adjusted(("defect",))
-    model, reader = (np.column_stack([one.by_category()[1], base]) for one in known.readings)
+    model, reader = (np.column_stack([reading.by_category()[1], base]) for reading in known.readings)
     study = bootstrap_reclassification(
         known.data, base, model, reader, horizon=2.0, cutoffs=(0.1, 0.2), resamples=60, seed=7
     )
-    told = {
-        (one["comparison"], one["kind"], one["estimator"]): one
-        for one in numbers["numbers"]["reclassification"]["study"]
+    reported = {
+        (row["comparison"], row["kind"], row["estimator"]): row
+        for row in numbers["numbers"]["reclassification"]["study"]
     }
-    for one in study.results:
-        same = told[(one.comparison, one.kind, one.estimator)]
-        assert same["total"]["estimate"] == pytest.approx(one.total.estimate, rel=1e-9)
-        assert (same["total"]["low"], same["event"]["high"]) == pytest.approx((one.total.low, one.event.high), rel=1e-9)
+    for result in study.results:
+        same = reported[(result.comparison, result.kind, result.estimator)]
+        assert same["total"]["estimate"] == pytest.approx(result.total.estimate, rel=1e-9)
+        assert (same["total"]["low"], same["event"]["high"]) == pytest.approx(
+            (result.total.low, result.event.high), rel=1e-9
+        )
     small, large = cox(known.data, base), cox(known.data, model)
     assert isinstance(small, CoxModel)
     assert isinstance(large, CoxModel)
@@ -158,9 +160,9 @@ def test_fine_gray_of_infarction_with_death_competing(numbers: dict[str, Any], c
     x = np.column_stack([known.model.by_category()[1], known.adjusted(known.config.adjusted)[1]])
     model = fine_gray(known.data.time, known.cause, x)
     assert isinstance(model, FineGray)
-    told = numbers["numbers"]["competing"]
-    np.testing.assert_allclose(told["fine_gray"]["Model"]["coefficients"], model.coefficients, rtol=1e-10)
-    assert told["events"] + told["competing"] == cohort.data.events
+    reported = numbers["numbers"]["competing"]
+    np.testing.assert_allclose(reported["fine_gray"]["Model"]["coefficients"], model.coefficients, rtol=1e-10)
+    assert reported["events"] + reported["competing"] == cohort.data.events
 
 
 def test_imputation_uses_everybody_and_moves_little(numbers: dict[str, Any]) -> None:
@@ -182,10 +184,10 @@ def test_interaction_is_a_test_of_the_product(numbers: dict[str, Any], cohort: P
     large = cox(known.data, np.column_stack([step, adjusted, step * men]))
     assert isinstance(small, CoxModel)
     assert isinstance(large, CoxModel)
-    told = numbers["numbers"]["subgroups"]["Sex"]["interaction"]["Model"]
-    assert told["statistic"] == pytest.approx(compare(small, large).statistic, rel=1e-6)
+    reported = numbers["numbers"]["subgroups"]["Sex"]["interaction"]["Model"]
+    assert reported["statistic"] == pytest.approx(compare(small, large).statistic, rel=1e-6)
     groups = numbers["numbers"]["subgroups"]["Sex"]["groups"]
-    assert sum(one["n"] for one in groups.values()) == 480
+    assert sum(group["n"] for group in groups.values()) == 480
 
 
 def test_baseline_counts_and_tests(numbers: dict[str, Any], cohort: Patients, out: Path) -> None:
@@ -193,8 +195,8 @@ def test_baseline_counts_and_tests(numbers: dict[str, Any], cohort: Patients, ou
 
     age = cohort.covariate("age").values
     groups = [age[(cohort.model.category == place) & ~np.isnan(age)] for place in range(4)]
-    told = numbers["numbers"]["baseline"]["age"]["test"]
-    assert told["p"] == pytest.approx(stats.f_oneway(*groups).pvalue, rel=1e-9)
+    reported = numbers["numbers"]["baseline"]["age"]["test"]
+    assert reported["p"] == pytest.approx(stats.f_oneway(*groups).pvalue, rel=1e-9)
     head, first = rows(out, "baseline")[:2]
     assert head[:3] == ["", "All", "CAC 0"]
     assert first[1] == "500"

@@ -39,10 +39,10 @@ def test_an_unknown_category_is_named(tmp_path: Path) -> None:
 
 def test_subgroups_by_cut_and_by_value(tmp_path: Path) -> None:
     found = patients(tmp_path, table(3, age=[64.9, 65, np.nan], sex=["M", "F", "F"], defect=[4, 5, 6]))
-    assert [(one.name, one.labels) for one in found.subgroups] == [
+    assert [(subgroup.name, subgroup.labels) for subgroup in found.subgroups] == [
         ("Perfusion", ("Normal", "Abnormal")), ("Sex", ("F", "M")), ("Age", ("< 65", "≥ 65")),
     ]  # fmt: skip
-    assert [one.group.tolist() for one in found.subgroups] == [[0, 1, 1], [1, 0, 0], [0, 1, -1]]
+    assert [subgroup.group.tolist() for subgroup in found.subgroups] == [[0, 1, 1], [1, 0, 0], [0, 1, -1]]
 
 
 def test_too_many_groups_are_refused(tmp_path: Path) -> None:
