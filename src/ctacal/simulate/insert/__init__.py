@@ -1,4 +1,4 @@
-"""Calcium of known mass in real scans: the bridge between simulated and real. Needs the ``simulate`` extra.
+"""Calcium of known mass inserted into real scans: between simulated and real studies. Needs the ``simulate`` extra.
 
-``study.insert_study`` is its one door: a calcium-free scan in, the same scan with calcium and its truth out.
+``study.insert_study`` takes a calcium-free scan, and returns the scan with calcium and its truth.
 """

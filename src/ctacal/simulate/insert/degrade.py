@@ -1,4 +1,4 @@
-"""``degrade``: a real scan as a poorer protocol would have made it: thicker slices, more blur, correlated noise."""
+"""``degrade``: a real scan as a poorer protocol would have shown it: thicker slices, more blur, correlated noise."""
 
 from dataclasses import replace
 
@@ -20,14 +20,14 @@ from ctacal.simulate.streams import Stream, generator
 from ctacal.volume import Volume
 
 FINE_SLICE_MM = 1.0
-"""Slices are interpolated to this before thicker ones are made of them (own choice)."""
+"""Slice spacing to which the scan is interpolated before thicker slices are made (own choice)."""
 
 THINNEST_MM = 0.5
-"""Of the profile that makes thicker slices, where they are hardly thicker."""
+"""Smallest width of the profile that makes slices thicker, if they are hardly thicker."""
 
 
 def degraded_quality(quality: ScanQuality, protocol: ScannerProtocol) -> ScanQuality:
-    """What ``degrade`` leaves: the protocol, the blurrier of both resolutions, the thicker of both slices."""
+    """Return the quality after ``degrade``: the protocol, with the lower resolution and thicker slices of the two."""
     own = quality.protocol
     sharper = protocol.mtf50_per_mm >= own.mtf50_per_mm
     kernel, mtf50_per_mm = (own.kernel, own.mtf50_per_mm) if sharper else (protocol.kernel, protocol.mtf50_per_mm)
@@ -42,11 +42,11 @@ def degraded_quality(quality: ScanQuality, protocol: ScannerProtocol) -> ScanQua
 
 
 def degrade(volume: Volume, heart: HeartMask, protocol: ScannerProtocol, quality: ScanQuality, *, seed: int) -> Volume:
-    """The scan, straight and canonical, on the protocol's grid and with its resolution and noise, int16.
+    """Return a straight canonical scan on the grid of the protocol, with its resolution and noise, as int16.
 
-    Resolution and dose only ever get worse: what the scan lacks is not made up for. The noise is that of the scan's own
-    body, as water, in the protocol's detector and kernel; in each frequency only what the scan's own noise lacks is
-    added. The tissues keep the contrast of the scan's tube voltage.
+    Resolution and dose only become worse: a scan is not improved. The noise is that of the body of the scan, as water,
+    with the detector and kernel of the protocol; at each frequency, only the noise that the scan itself lacks is added.
+    The tissues keep the contrast of the tube voltage of the scan.
     """
     blurred = _blurred(volume, degraded_quality(quality, protocol).protocol, quality.protocol)
     thick = _on_slices(blurred, protocol, quality.protocol)
@@ -55,23 +55,23 @@ def degrade(volume: Volume, heart: HeartMask, protocol: ScannerProtocol, quality
     own = Volume(hu, target)
     noise_hu = protocol_noise_hu(own, protocol, seed)
     tissue = soft_tissue(own, None) & _within(heart, target)
-    noise_hu = _only_what_lacks(noise_hu, own, tissue)
+    noise_hu = _missing_noise(noise_hu, own, tissue)
     return Volume(np.clip(np.rint(hu + noise_hu), *HU_RANGE).astype(np.int16), target)
 
 
 def _blurred(volume: Volume, wanted: ScannerProtocol, own: ScannerProtocol) -> Volume:
-    """In plane, from the scan's transfer to the wanted one, where that is lower."""
+    """Blur in plane from the transfer function of the scan to the wanted one, at frequencies where that is lower."""
     _, rows, columns = volume.hu.shape
     pixel_mm = volume.geometry.spacing_mm[1]
     frequency = np.hypot(np.fft.fftfreq(rows, pixel_mm)[:, None], np.fft.rfftfreq(columns, pixel_mm))
-    want, have = (FAMILIES[c.kernel](frequency / c.mtf50_per_mm) for c in (wanted, own))
+    want, have = (FAMILIES[kind.kernel](frequency / kind.mtf50_per_mm) for kind in (wanted, own))
     gain = np.clip(want / np.maximum(have, 1e-3), 0, 1)
     planes = [fft.irfft2(fft.rfft2(plane.astype(np.float32)) * gain, plane.shape) for plane in volume.hu]
     return Volume(np.asarray(planes, np.float32), volume.geometry)
 
 
 def _on_slices(volume: Volume, protocol: ScannerProtocol, own: ScannerProtocol) -> Volume:
-    """Slices at the protocol's spacing, as thick as its own as far as the scan's are thinner."""
+    """Return slices with the spacing of the protocol, and with its thickness if the scan's slices are thinner."""
     grid = volume.geometry
     bottom_mm = grid.to_patient_mm((-0.5, 0, 0))[2]
     count = max(1, int(grid.shape[0] * grid.slice_spacing_mm / protocol.spacing_mm + 1e-6))
@@ -90,7 +90,7 @@ def _on_slices(volume: Volume, protocol: ScannerProtocol, own: ScannerProtocol) 
 
 
 def _in_plane(volume: Volume, protocol: ScannerProtocol) -> Geometry:
-    """The protocol's pixels about the middle of the scan's picture."""
+    """Return a grid with the pixels of the protocol about the middle of the image of the scan."""
     slices, rows, columns = volume.hu.shape
     middle = volume.geometry.to_patient_mm((0, (rows - 1) / 2, (columns - 1) / 2))
     corner_mm = (protocol.matrix - 1) / 2 * protocol.pixel_mm
@@ -100,7 +100,7 @@ def _in_plane(volume: Volume, protocol: ScannerProtocol) -> Geometry:
 
 
 def protocol_noise_hu(volume: Volume, protocol: ScannerProtocol, seed: int) -> NDArray[np.float32]:
-    """Noise alone: the difference of two noisy scans of the body as water, over the root of 2, on its grid."""
+    """Return noise alone: the difference of two noisy scans of the body as water, over the root of 2."""
     noise = np.empty(volume.hu.shape, np.float32)
     for start in range(0, len(noise), BATCH):
         part = slice(start, min(start + BATCH, len(noise)))
@@ -110,13 +110,13 @@ def protocol_noise_hu(volume: Volume, protocol: ScannerProtocol, seed: int) -> N
 
 
 def _noise(water: NDArray[np.float32], protocol: ScannerProtocol, seed: int, first: int) -> NDArray[np.float32]:
-    """(slices, rows, columns) from (rows, columns, slices) of water density."""
+    """Return noise, (slices, rows, columns), from the density of water, (rows, columns, slices)."""
     detector = detector_of(protocol)
     slices = water.shape[2]
     paths = np.zeros((protocol.views, detectors_of(protocol), slices), np.float32)
     project_into(paths, water, pixel_mm=protocol.pixel_mm, middle_mm=(0.0, 0.0), detector_mm=protocol.detector_mm)
     signal, variance = detector.primary(paths, np.zeros_like(paths))
-    one, other = (
+    first_scan, second_scan = (
         detector.water(
             detector.measure(
                 signal, variance, [generator(seed, Stream.DEGRADING, which, first + k) for k in range(slices)]
@@ -128,7 +128,7 @@ def _noise(water: NDArray[np.float32], protocol: ScannerProtocol, seed: int, fir
         paths.shape[1], protocol.detector_mm, protocol.kernel, protocol.mtf50_per_mm, protocol.blur_mm
     )
     image = back_project(
-        filtered((one - other) / np.float32(np.sqrt(2)), response),
+        filtered((first_scan - second_scan) / np.float32(np.sqrt(2)), response),
         (protocol.matrix, protocol.matrix),
         pixel_mm=protocol.pixel_mm,
         detector_mm=protocol.detector_mm,
@@ -137,7 +137,7 @@ def _noise(water: NDArray[np.float32], protocol: ScannerProtocol, seed: int, fir
 
 
 def _within(heart: HeartMask, grid: Geometry) -> NDArray[np.bool_]:
-    """The slices of the heart."""
+    """Return the slices of the heart, (slices, 1, 1)."""
     z_mm = grid.to_patient_mm((0, 0, 0))[2] + np.arange(grid.shape[0]) * grid.slice_spacing_mm
     first, last = (
         heart.geometry.to_patient_mm((k, 0, 0))[2]
@@ -146,8 +146,8 @@ def _within(heart: HeartMask, grid: Geometry) -> NDArray[np.bool_]:
     return np.asarray((z_mm >= first) & (z_mm <= last))[:, None, None]
 
 
-def _only_what_lacks(noise_hu: NDArray[np.float32], own: Volume, tissue: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The noise, less in each frequency where the scan has noise of its own left."""
+def _missing_noise(noise_hu: NDArray[np.float32], own: Volume, tissue: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Reduce the noise at each frequency by the noise that the scan itself still has."""
     pixel_mm = own.geometry.spacing_mm[1]
     left, full = (quiet(patches_in(Volume(hu, own.geometry), tissue)[0]) for hu in (own.hu, noise_hu))
     if not len(left) or not len(full):

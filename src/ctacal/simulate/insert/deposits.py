@@ -1,7 +1,7 @@
-"""``Placed`` deposits become what they add to a scan: HU through the scan's own profile, blur and heartbeat.
+"""The HU that ``Placed`` deposits add to a scan, through its slice profile, blur and heartbeat.
 
-Exact for parallel rays: a view at angle a is the line at angle a of the picture's Fourier transform, so a deposit that
-lies elsewhere in each phase of the heart is the sum of its transforms, each weighted by how much a view saw its phase.
+Exact for parallel rays: a view at angle a is the line at angle a of the Fourier transform of the image. So a deposit
+that moves with the heart is the sum of its transforms in all phases, each weighted by how much a view saw its phase.
 """
 
 from collections.abc import Sequence
@@ -28,48 +28,49 @@ from ctacal.simulate.streams import Stream, generator
 Maps = NDArray[np.float32]
 
 FINE_MM = 0.5
-"""Voxels that deposits are drawn on are no wider in plane, and no taller than ``FINE_SLICE_MM`` (own choice)."""
+"""Largest size in plane of the voxels on which deposits are drawn (own choice)."""
 
 FINE_SLICE_MM = 1.0
+"""Largest height of the voxels on which deposits are drawn (own choice)."""
 
 GRAIN_MM = 0.25
-"""Sub-voxels that each voxel's share is counted on (own choice: half the thinnest plaque)."""
+"""Size of the sub-voxels that give the share of a voxel (own choice: half the thinnest plaque)."""
 
 MATRIX_HU = 44.0
-"""What calcium lies in, and arteries are made of: soft tissue and blood, by the scanner's tables."""
+"""HU of the tissue around calcium and of arteries: soft tissue and blood, from the tables of the scanner."""
 
 FAT_HU = -120.0
-"""What they take the place of is no darker: fat, never lung."""
+"""Lowest HU of the tissue that deposits and arteries displace: fat, never lung."""
 
 MARGIN_MM = 14.0
-"""Drawn around the deposits in plane: blur reaches no further."""
+"""Margin in plane around the deposits: blur reaches no further."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Placed:
-    """A deposit with its place in the scan's frame."""
+    """A deposit with its position in the frame of the scan."""
 
     kind: Kind
     vessel: str
-    """LM, LAD, LCX or RCA of coronary calcium; the site of other calcium."""
+    """LM, LAD, LCX or RCA for coronary calcium; the site for other calcium."""
     label: Calcium
     balls: Balls
     density_mg_cm3: float
     sway_mm: Points
-    """(phases, 3): how far it lies from its mean place in each phase of the heart cycle; one row of 0: it rests."""
+    """Displacement from the mean position in each phase of the heart cycle, (phases, 3); a single row of 0: at rest."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Artery:
-    """A stretch of artery without calcium: wall and lumen look alike."""
+    """A segment of artery without calcium: wall and lumen look alike."""
 
     balls: Balls
     sway_mm: NDArray[np.float64]
-    """(phases, n, 3): how far each ball lies from its place in each phase."""
+    """Displacement of each ball in each phase, (phases, n, 3)."""
 
 
 def fine_grid(grid: Geometry, points: Points) -> tuple[Geometry, tuple[slice, slice, slice]]:
-    """A fine grid around points within a straight scan grid, and the voxels of the scan that it covers."""
+    """Return a fine grid around points in a straight scan grid, and the voxels of the scan that it covers."""
     spacing = np.array(grid.spacing_mm)
     margin = np.array([1.5 * spacing[0], MARGIN_MM, MARGIN_MM])
     index = (points[:, ::-1] - grid.to_patient_mm((0, 0, 0))[::-1]) / spacing
@@ -78,20 +79,22 @@ def fine_grid(grid: Geometry, points: Points) -> tuple[Geometry, tuple[slice, sl
     region = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
     factor = np.ceil(spacing / (FINE_SLICE_MM, FINE_MM, FINE_MM)).astype(int)
     covered = grid.crop(region)
-    origin = covered.to_patient_mm((-(factor[0] - 1) / 2 / factor[0], 0, 0))  # in plane each factor-th pixel is one
+    origin = covered.to_patient_mm(
+        (-(factor[0] - 1) / 2 / factor[0], 0, 0)
+    )  # in plane each factor-th pixel is one of the scan's
     shape = (covered.shape[0] * factor[0], covered.shape[1] * factor[1], covered.shape[2] * factor[2])
     return Geometry.from_spacing(shape, (spacing / factor).tolist(), origin.tolist()), region
 
 
 def reached(part: Placed | Artery) -> Points:
-    """(2, 3): the corners of all that it fills in any phase."""
+    """Return the corners, (2, 3), of the box that the part fills in any phase."""
     moved = part.balls.centres + part.sway_mm.reshape(len(part.sway_mm), -1, 3)
     reach = float(part.balls.radii_mm.max())
     return np.array([moved.min(axis=(0, 1)) - reach, moved.max(axis=(0, 1)) + reach])
 
 
 def shares(balls: Balls, shift_mm: Points, grid: Geometry, free: Maps) -> tuple[tuple[slice, ...], Maps]:
-    """A box of the grid and the share of each of its voxels that the balls fill, as far as it is ``free``."""
+    """Return a box of the grid, and the share of each of its voxels that the balls fill, at most the ``free`` share."""
     centres = balls.centres + shift_mm
     spacing, origin = np.array(grid.spacing_mm), grid.to_patient_mm((0, 0, 0))[::-1]
     reach = balls.radii_mm[:, None]
@@ -110,22 +113,24 @@ def shares(balls: Balls, shift_mm: Points, grid: Geometry, free: Maps) -> tuple[
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Drawn:
-    """All deposits and arteries in one phase, on the scan's slices and fine pixels."""
+    """All deposits and arteries in one phase, on the slices of the scan and fine pixels."""
 
     mineral_hu: dict[Calcium, Maps]
-    """What hydroxyapatite adds, by label."""
+    """HU that hydroxyapatite adds, by label."""
     soft_hu: Maps
-    """What arteries, and the soft tissue in deposits, add to the fat that they displace."""
+    """HU that arteries, and the soft tissue in deposits, add to the fat that they displace."""
     volume_mm3: NDArray[np.float64]
-    """(deposits,): what an earlier deposit holds already is not counted again."""
+    """Volume of each deposit; where two deposits overlap, the first one counts."""
 
 
 def drawn(
     deposits: Sequence[Placed], arteries: Sequence[Artery], phase: int, fine: Geometry, there_hu: Maps,
     calcium_hu_per_mg_cm3: float, profile: Maps,
 ) -> Drawn:  # fmt: skip
-    """Draw them where they lie in a phase; ``there_hu`` is the scan without them on the fine grid, ``profile`` as in
-    ``slices_seen``."""
+    """Draw deposits and arteries at their positions in a phase.
+
+    ``there_hu`` is the scan without them on the fine grid; ``profile`` as in ``slices_seen``.
+    """
     free = np.ones(fine.shape, np.float32)
     maps: dict[Calcium, Maps] = {}
     volumes = []
@@ -145,12 +150,12 @@ def drawn(
 
 
 def slice_profile(fine: Geometry, grid: Geometry, protocol: ScannerProtocol) -> Maps:
-    """(slices, fine slices): what each slice of the scan sees of each of the fine grid's."""
+    """Return the weight of each fine slice in each slice of the scan, (slices, fine slices)."""
     return slab_weights(fine, _positions_mm(grid), protocol, 1)
 
 
 def slices_seen(fine_map: Maps, profile: Maps) -> Maps:
-    """A map on fine slices as the scan's slices show it."""
+    """Average a map on fine slices to the slices of the scan."""
     return np.asarray(np.tensordot(profile.astype(np.float32), fine_map, 1), np.float32)
 
 
@@ -162,8 +167,10 @@ def seen(
     maps: Sequence[Maps], fine: Geometry, grid: Geometry, quality: ScanQuality, *,
     heart_rate_bpm: float = 70.0, seed: int = 0,
 ) -> Maps:  # fmt: skip
-    """(slices, rows, columns) on a straight scan ``grid``: what the scan shows of maps on its slices and fine
-    pixels, one for each phase."""
+    """Return how the scan shows ``maps``, (slices, rows, columns) on a straight scan ``grid``.
+
+    There is a map for each phase, on the slices of the scan and fine pixels.
+    """
     protocol = quality.protocol
     weights = _phases_seen(protocol, _positions_mm(grid), len(maps), 60 / heart_rate_bpm, seed)
     frequency, view = _polar(fine, protocol.views)
@@ -179,7 +186,10 @@ def seen(
 def _phases_seen(
     protocol: ScannerProtocol, position_mm: NDArray[np.float64], phases: int, beat_s: float, seed: int
 ) -> NDArray[np.float32]:
-    """(phases, views, slices): which phase each view saw; between two, both in part. The scan begins at any moment."""
+    """Return the weight of each phase in each view, (phases, views, slices); between two phases, both have a share.
+
+    The scan begins at a random moment of the heart cycle.
+    """
     start_s = float(generator(seed, Stream.INSERTION_START).uniform(0, beat_s))
     view_s = Timing.of(protocol, position_mm, start_s).view_s
     distance = np.mod(view_s / beat_s * phases - np.arange(phases).reshape(-1, 1, 1, 1), phases)
@@ -189,7 +199,7 @@ def _phases_seen(
 
 
 def _polar(fine: Geometry, views: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Frequency per mm, and the view that measures it, of each place of ``rfft2``."""
+    """Return the frequency per mm of each element of ``rfft2``, and the view that measures it."""
     down = np.fft.fftfreq(fine.shape[1], fine.spacing_mm[1])[:, None]
     across = np.fft.rfftfreq(fine.shape[2], fine.spacing_mm[2])[None, :]
     angle = np.mod(np.arctan2(down, across), np.pi)  # a view at angle a sees (r, c) at c cos(a) + r sin(a)

@@ -1,4 +1,4 @@
-"""Coronary arteries of a fitted heart, drawn into the real heart's fat: in its grooves, never in lung or bone."""
+"""``in_grooves``: coronary arteries of a fitted heart, moved into the fat of the real grooves, never lung or bone."""
 
 from dataclasses import replace
 
@@ -12,37 +12,38 @@ from ctacal.simulate.anatomy.structures import CoronarySegment, Points
 from ctacal.simulate.insert.tissue import Tissue
 
 STATION_MM = 3.0
-"""Distance of the points that are moved (own choice)."""
+"""Spacing of the points that are moved (own choice)."""
 
 OFFSET_MM = 2.0
-"""Distance of the places that are tried (own choice)."""
+"""Spacing of the positions that are tried (own choice)."""
 
 FAT_HU = (-110.0, -15.0)
-"""Blurred fat with an artery in it, and fat beside muscle."""
+"""HU of blurred fat with an artery in it, and of fat beside muscle."""
 
 STAY_MM, WHOLE_MM, BEND_MM = 12.0, 20.0, 5.0
-"""Moved so far from the fitted course, so far with its whole artery, or so far against its neighbour, a point counts as
-badly placed as one in muscle (own choice). Further than ``STAY_MM`` no place is tried."""
+"""Distances of a point that cost as much as a position in muscle: from the fitted course, from it together with the
+whole artery, and relative to the neighbouring point (own choice). No position further than ``STAY_MM`` is tried."""
 
 MOOR_MM = 3.0
-"""So far from its parent vessel, an artery's first point counts as badly placed as one in muscle (own choice)."""
+"""Distance of an artery's first point from its parent vessel that costs as much as a point in muscle (own choice)."""
 
 BESIDE_LUNG_MM, BESIDE_LUNG = 7.0, 2.5
-"""How far from lung fat may be its blurred edge, and what the nearest of it costs (own choice)."""
+"""Distance from lung within which apparent fat may be the blurred edge of lung, and the cost at lung (own choice)."""
 
 
 def in_grooves(tree: tuple[CoronarySegment, ...], tissue: Tissue) -> tuple[CoronarySegment, ...]:
-    """The tree, each segment along the course of least cost; main arteries first, branches from where these went."""
-    cost = _placed_badly(tissue)
+    """Return the tree with each segment on the course of least cost; branches start from the moved main arteries."""
+    cost = _position_cost(tissue)
     found: list[CoronarySegment] = []
     for segment in tree:
-        parents = np.vstack([one.points for one in found]) if found and segment.name != "RCA" else None
+        parents = np.vstack([parent.points for parent in found]) if found and segment.name != "RCA" else None
         found.append(_moved(segment, cost, tissue, parents))
     return tuple(found)
 
 
-def _placed_badly(tissue: Tissue) -> NDArray[np.float32]:
-    """Per voxel: 0 in fat, 1 in muscle or blood, more in lung and bone, and beside lung, whose edge looks fat."""
+def _position_cost(tissue: Tissue) -> NDArray[np.float32]:
+    """Return the cost per voxel: 0 in fat, 1 in muscle or blood, more in lung, bone, and beside lung, where the blurred
+    edge looks like fat."""
     low, high = FAT_HU
     cost = np.interp(tissue.blurred_hu, (-400, -250, -150, low, high, 40, 90, 200), (30, 10, 2, 0, 0, 1, 2, 20))
     beside = BESIDE_LUNG * np.clip(1 - tissue.lung_mm / BESIDE_LUNG_MM, 0, 1)
@@ -52,7 +53,7 @@ def _placed_badly(tissue: Tissue) -> NDArray[np.float32]:
 def _moved(
     segment: CoronarySegment, cost: NDArray[np.float32], tissue: Tissue, parents: Points | None
 ) -> CoronarySegment:
-    """The best of all ways through the tried places, one at each station (Viterbi)."""
+    """Return the segment on the best course through the tried positions, one per station (Viterbi)."""
     stations = max(3, round(segment.length_mm / STATION_MM))
     at = np.linspace(0, len(segment.points) - 1, stations)
     points = np.stack([np.interp(at, np.arange(len(segment.points)), column) for column in segment.points.T], axis=1)
@@ -73,19 +74,19 @@ def _moved(
 
 
 def _ball(radius_mm: float, step_mm: float) -> Points:
-    """(n, 3): a lattice about 0."""
+    """Return a lattice of points about 0, (n, 3)."""
     steps = np.arange(-(radius_mm // step_mm), radius_mm // step_mm + 1) * step_mm
     lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     return np.asarray(lattice[np.linalg.norm(lattice, axis=1) <= radius_mm])
 
 
 def _costs(cost: NDArray[np.float32], points: Floats, tissue: Tissue) -> Floats:
-    """The cost at (..., 3) points."""
+    """Return the cost at (..., 3) points."""
     return tissue.at(cost, points.reshape(-1, 3)).reshape(points.shape[:-1])
 
 
 def _cheapest(own: Floats, bend: Floats) -> NDArray[np.int64]:
-    """The choice at each station (row of ``own``) with the least sum of own costs and ``bend`` of neighbours."""
+    """Return the choice at each station (row of ``own``) with the least sum of own costs and ``bend`` of neighbours."""
     total, came_from = own[0], []
     for row in own[1:]:
         both = total[:, None] + bend

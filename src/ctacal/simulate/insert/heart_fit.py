@@ -1,4 +1,4 @@
-"""``FittedHeart``: a simulated heart laid into a real one, so that its coronary tree tells where arteries may run."""
+"""``fit_heart``: a simulated heart fitted to a real one, so that its coronary tree predicts the real courses."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,61 +19,63 @@ from ctacal.simulate.insert.tissue import Tissue
 from ctacal.volume import Volume
 
 SMOOTH_MM = 2.5
-"""SD of the blur behind which fat and muscle are told apart: noise is gone, grooves are not (own choice)."""
+"""SD of the blur before fat and muscle are separated: noise is gone, grooves are not (own choice)."""
 
 GRID_MM = 5.0
-"""Distance of the points that are compared; at most ``MOST_POINTS`` of them are (own choice)."""
+"""Spacing of the points that are compared (own choice)."""
 
 MOST_POINTS = 6000
+"""Largest number of points that are compared (own choice)."""
 
 AROUND_MM = 20.0
-"""Points are taken this far around the heart mask."""
+"""Distance around the heart mask up to which points are compared."""
 
 SOFT_EDGE_MM = 3.0
-"""How gradually the model's surface counts (own choice)."""
+"""Width of the transition at the surface of the model (own choice)."""
 
 GROOVE_LUNG_MM, GROOVE_WEIGHT, AROUND_WEIGHT = 6.0, 4.0, 0.5
-"""Fat within the mask and so far from lung lies in a groove: few points, but they tell most of where arteries run. What
-they count, and what points around the mask count; others count 1 (own choice, by the look of three scans)."""
+"""Fat in the mask at least so far from lung lies in a groove: few points, but the best indication of the arteries.
+Weight of these points, and of points around the mask; other points have weight 1 (own choice, from the look of three
+scans)."""
 
 CHAMBER_HU = (5.0, 120.0)
-"""Of blood and muscle, blurred; fat and lung are below."""
+"""HU of blood and muscle, blurred; fat and lung are below."""
 
 PRIOR = {"scale": 0.10, "left_deg": 9.0, "down_deg": 9.0, "turn_deg": 10.0, "ventricle": 0.12, "right": 0.12}
-"""SDs by which a heart may differ from the drawn one: size, direction of its axis, turn about it, width of its left
-ventricle and of its right side (those of ``anatomy.description``, rounded)."""
+"""SDs of the difference between a heart and the drawn one: size, direction of its axis, rotation about it, width of the
+left ventricle and of the right side (those of ``anatomy.description``, rounded)."""
 
 PRIOR_WEIGHT = 0.001
-"""Of a squared SD against the mean squared misfit (own choice)."""
+"""Weight of a squared SD relative to the mean squared misfit (own choice)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FittedHeart:
-    """A patient's heart, moved to where the scan shows one."""
+    """The heart of a simulated patient, moved onto the heart of the scan."""
 
     patient: Patient
     offset_mm: Floats
-    """From the patient's frame to the scan's."""
+    """Shift from the patient's frame to the frame of the scan."""
     misfit: float
-    """Mean squared difference of what is chamber in the model and in the scan: 0 to 1."""
+    """Mean squared difference between the chambers in the model and in the scan: 0 to 1."""
 
     def at_phase(self, phase: float = 0.0) -> Heart:
-        """The heart in the scan's frame."""
+        """Return the heart in the frame of the scan."""
         heart = Heart.of(Chest(self.patient), phase)
         return replace(heart, origin=heart.origin + self.offset_mm)
 
     def unmoved(self) -> Heart:
-        """The heart at rest in the patient's own frame."""
+        """Return the heart at rest in the patient's own frame."""
         return Heart.of(Chest(self.patient))
 
     def tree(self, phase: float = 0.0) -> tuple[CoronarySegment, ...]:
-        """Its coronary arteries in the scan's frame."""
+        """Return its coronary arteries in the frame of the scan."""
         return coronary_tree(Chest(self.patient), self.at_phase(phase))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Evidence:
-    """Points in the scan that are chamber (1) or not (0), and how much each counts."""
+    """Points in the scan, whether each is chamber (1) or not (0), and its weight."""
 
     points: Points
     chamber: Floats
@@ -81,10 +83,10 @@ class _Evidence:
 
 
 def fit_heart(volume: Volume, mask: HeartMask, patient: Patient, tissue: Tissue) -> FittedHeart:
-    """Fit a patient's heart to the scan's (a straight canonical grid), the same each time.
+    """Fit a patient's heart to the heart of a scan on a straight canonical grid; deterministic.
 
-    What is as bright as blood within the mask should lie in the model's chambers; lung and fat, within or around it,
-    should not; bright tissue around it may be liver or aorta and does not count.
+    Voxels in the mask that are as bright as blood should lie in the chambers of the model; lung and fat, in or around
+    the mask, should not. Bright tissue around the mask may be liver or aorta and does not count.
     """
     evidence = _evidence(volume, mask, tissue)
     start = evidence.points[evidence.chamber > 0.5].mean(axis=0) - _middle(Heart.of(Chest(patient)))
@@ -103,7 +105,7 @@ def fit_heart(volume: Volume, mask: HeartMask, patient: Patient, tissue: Tissue)
 
 
 def _changed(patient: Patient, values: Floats) -> Patient:
-    """The patient after moves in cm (the first three of ``values``; not used here) and SDs of ``PRIOR``."""
+    """Return the patient changed by SDs of ``PRIOR``; the first three of ``values`` are shifts, not used here."""
     scale, left, down, turn, ventricle, right = (x * sd for x, sd in zip(values[3:], PRIOR.values(), strict=True))
     return replace(
         patient,
@@ -118,7 +120,7 @@ def _changed(patient: Patient, values: Floats) -> Patient:
 
 
 def _middle(heart: Heart) -> Floats:
-    """Middle of the chambers, from the heart's origin."""
+    """Return the middle of the chambers, relative to the origin of the heart."""
     lattice = np.stack(np.meshgrid(*[np.arange(-90.0, 91, 10)] * 3), axis=-1).reshape(-1, 3)
     return np.asarray(lattice[_distances_mm(heart, lattice) < 0].mean(axis=0) @ heart.axes)
 
@@ -130,7 +132,7 @@ def _misfit(heart: Heart, origin: Floats, evidence: _Evidence) -> float:
 
 
 def _distances_mm(heart: Heart, local: Floats) -> Floats:
-    """``Heart.distance_mm`` in one compiled loop: the fit asks for millions."""
+    """Return ``Heart.distance_mm`` from a compiled loop: the fit needs millions of distances."""
     found = np.empty(len(local))
     _measure(heart.shapes, np.ascontiguousarray(local), found)
     return found

@@ -1,4 +1,4 @@
-"""``insert``: placed deposits become part of a scan, with the truth of what was put in."""
+"""``insert``: placed deposits added to a scan, with the truth of what was added."""
 
 from dataclasses import dataclass
 
@@ -23,27 +23,27 @@ class Inserted:
 
     volume: Volume
     labels: LabelMap
-    """What is scored: voxels that the calcium makes brighter by ``truth.TRUTH_HU`` or more."""
+    """The calcium to be scored: voxels to which calcium adds ``truth.TRUTH_HU`` or more."""
     table: tuple[CalciumRow, ...]
-    """Each deposit's true volume, mass and density."""
+    """True volume, mass and density of each deposit."""
     score: Scores
-    """Of ``labels`` on the scan."""
+    """Score of ``labels`` on the scan."""
 
 
 def insert(
     volume: Volume, deposits: tuple[Placed, ...], quality: ScanQuality, *, arteries: tuple[Artery, ...] = (),
     heart_rate_bpm: float = 70.0, seed: int = 0,
 ) -> Inserted:  # fmt: skip
-    """Add deposits to a straight canonical scan, as it would have shown them; its own noise stays.
+    """Add deposits to a straight canonical scan, as the scan would have shown them; its own noise stays.
 
-    ``arteries`` are drawn around them, where the scan shows fat. The same arguments give the same bytes. Deposits
-    beyond the scan's slices are not in the table.
+    ``arteries`` are drawn around the deposits, where the scan shows fat. The same arguments give the same bytes.
+    Deposits beyond the slices of the scan are not in the table.
     """
     hu, labels = volume.hu.copy(), np.zeros(volume.hu.shape, np.uint8)
     table: tuple[CalciumRow, ...] = ()
     if deposits:
         parts: tuple[Placed | Artery, ...] = (*deposits, *arteries)
-        fine, region = fine_grid(volume.geometry, np.vstack([reached(one) for one in parts]))
+        fine, region = fine_grid(volume.geometry, np.vstack([reached(moving) for moving in parts]))
         part = Volume(volume.hu[region], volume.geometry.crop(region))
         added, table = _added(deposits, arteries, fine, part, quality, heart_rate_bpm, seed)
         brighter = np.clip(part.hu + added.soft_hu + added.total_hu, *HU_RANGE)
@@ -56,18 +56,18 @@ def insert(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Added:
-    """What the scan shows of what was put in, on the scan's grid."""
+    """The HU that the inserted parts add to the scan, on its grid."""
 
     mineral_hu: dict[Calcium, Maps]
     soft_hu: Maps
 
     @property
     def total_hu(self) -> Maps:
-        """Of all calcium."""
+        """HU that all calcium adds."""
         return np.asarray(np.sum(list(self.mineral_hu.values()), axis=0), np.float32)
 
     def labels(self) -> NDArray[np.uint8]:
-        """Of each voxel, the label that adds most; 0 where all calcium together adds too little."""
+        """Return, per voxel, the label that adds most; 0 where all calcium together adds too little."""
         names = np.array([int(label) for label in self.mineral_hu], np.uint8)
         most = names[np.argmax(np.stack(list(self.mineral_hu.values())), axis=0)]
         return np.where(self.total_hu >= TRUTH_HU, most, 0).astype(np.uint8)
@@ -77,8 +77,8 @@ def _added(
     deposits: tuple[Placed, ...], arteries: tuple[Artery, ...], fine: Geometry, part: Volume, quality: ScanQuality,
     heart_rate_bpm: float, seed: int,
 ) -> tuple[_Added, tuple[CalciumRow, ...]]:  # fmt: skip
-    """What shows in that part of the scan, and the table; volumes are means over the heart cycle."""
-    phases = max(len(one) for one in [one.sway_mm for one in deposits] + [one.sway_mm for one in arteries])
+    """Return the HU added to that part of the scan, and the table; volumes are means over the heart cycle."""
+    phases = max(len(moving.sway_mm) for moving in (*deposits, *arteries))
     profile = slice_profile(fine, part.geometry, quality.protocol)
     there_hu = _nearest(blurred(part), fine)
     cycle = [
@@ -89,14 +89,14 @@ def _added(
     def shown(maps: list[Maps]) -> Maps:
         return seen(maps, fine, part.geometry, quality, heart_rate_bpm=heart_rate_bpm, seed=seed)
 
-    volumes = np.mean([one.volume_mm3 for one in cycle], axis=0)
+    volumes = np.mean([moment.volume_mm3 for moment in cycle], axis=0)
     table = tuple(_row(deposit, float(mm3)) for deposit, mm3 in zip(deposits, volumes, strict=True) if mm3 > 0)
-    mineral = {label: shown([one.mineral_hu[label] for one in cycle]) for label in cycle[0].mineral_hu}
-    return _Added(mineral, shown([one.soft_hu for one in cycle])), table
+    mineral = {label: shown([moment.mineral_hu[label] for moment in cycle]) for label in cycle[0].mineral_hu}
+    return _Added(mineral, shown([moment.soft_hu for moment in cycle])), table
 
 
 def _nearest(hu: Maps, fine: Geometry) -> Maps:
-    """Values at the nearest voxel for each of a fine grid that divides the voxels evenly (``deposits.fine_grid``)."""
+    """Return the value of the nearest voxel on a fine grid that divides the voxels evenly (``deposits.fine_grid``)."""
     for axis, count in enumerate(fine.shape):
         factor = count // hu.shape[axis]
         at = (

@@ -1,4 +1,4 @@
-"""What else of a real chest calcium may lie in: the descending aorta and the windpipe, where they can be found."""
+"""Landmarks of a real chest beside which calcium may lie: the descending aorta and the trachea, if they are found."""
 
 from dataclasses import dataclass
 
@@ -11,34 +11,38 @@ from ctacal.simulate.anatomy.structures import Points
 from ctacal.volume import Volume
 
 AORTA_HU = (15.0, 75.0)
-"""Of its blood, averaged."""
+"""Mean HU of the blood in the aorta."""
 
 AORTA_RADIUS_MM = (8.0, 19.0)
 AORTA_BORDER_HU = 50.0
-"""What lies around is darker by this, lung or fat; of the ring ``AORTA_CLEAR`` at least (own choice)."""
+"""The surroundings of the aorta, lung or fat, are darker by at least this (own choice)."""
 
 AORTA_CLEAR = 0.42
+"""Smallest share of the circumference with darker surroundings (own choice)."""
+
 AORTA_STEP_MM = 8.0
-"""It goes on within this of where it was one slice further (own choice)."""
+"""Largest shift of the aorta from slice to slice (own choice)."""
 
 MIN_AORTA_MM = 40.0
-"""A shorter stretch is not trusted (own choice)."""
+"""Shortest aorta that is accepted (own choice)."""
 
 WINDPIPE_HU = -750.0
+"""HU below which there is air in the trachea."""
+
 WINDPIPE_MM2 = (80.0, 500.0)
-"""Cross-section of its air: 10 to 25 mm wide."""
+"""Cross-section of the air in the trachea: 10 to 25 mm wide."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Tube:
-    """A middle line and the radius along it, from the top down."""
+    """A centre line and the radius along it, from the top down."""
 
     points: Points
     radius_mm: Floats
 
 
 def find_descending_aorta(volume: Volume, heart: HeartMask) -> Tube | None:
-    """The round of blood left of the spine, behind the heart, followed from slice to slice; None where it is not."""
+    """Follow the circle of blood left of the spine, behind the heart, from slice to slice; None if it is not found."""
     slices, rows, columns = heart.bounding_box
     row_mm = volume.geometry.spacing_mm[1]
     middle = np.array([rows.stop + 8 / row_mm, (columns.start + columns.stop) / 2])
@@ -62,7 +66,7 @@ def find_descending_aorta(volume: Volume, heart: HeartMask) -> Tube | None:
 
 
 def _best_circle(volume: Volume, index: int, near: Floats, reach_mm: float) -> tuple[Floats, float] | None:
-    """The (row, column) and radius of the circle whose inside is blood and whose surroundings are darkest."""
+    """Return the (row, column) and radius of the circle with blood inside and the darkest surroundings."""
     row_mm, column_mm = volume.geometry.spacing_mm[1:]
     plane = ndimage.gaussian_filter(volume.hu[index].astype(np.float32), 1.5 / column_mm)
     blood_hu = ndimage.gaussian_filter(plane, 3.0 / column_mm)
@@ -88,7 +92,7 @@ def _best_circle(volume: Volume, index: int, near: Floats, reach_mm: float) -> t
 
 
 def find_windpipe(volume: Volume, heart: HeartMask) -> Tube | None:
-    """The trachea above the heart, down to where it forks; None where the scan does not reach it."""
+    """Follow the trachea above the heart down to its bifurcation; None if the scan does not reach it."""
     slices, _, columns = heart.bounding_box
     pixel_mm2 = volume.geometry.pixel_area_mm2
     middle = columns.start + 0.4 * (columns.stop - columns.start)

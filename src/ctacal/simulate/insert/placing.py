@@ -1,4 +1,4 @@
-"""Drawn deposits laid into a real chest: along its coronary courses, in its aorta's wall, in nodes by its windpipe."""
+"""``place``: drawn deposits in a real chest: in the coronaries, the aortic wall, and lymph nodes by the trachea."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,33 +19,34 @@ from ctacal.simulate.insert.tissue import Tissue
 from ctacal.simulate.streams import Stream, generator
 
 PHASES = 8
-"""Of the heart cycle (own choice, as in ``study``)."""
+"""Number of phases of the heart cycle (own choice, as in ``study``)."""
 
 ABOVE_MM = 150.0
-"""``Anatomy`` has the descending aorta from here on; what it has above is not looked for in the scan."""
+"""Distance along the aorta of ``Anatomy`` at which its descending part begins; the scan is not searched above it."""
 
 DESCENDING_MM = 170.0
-"""And so long it is there."""
+"""Length of the descending aorta of ``Anatomy``."""
 
 PIECE = 12
-"""Balls of an artery that are drawn together (own choice)."""
+"""Number of balls of an artery that are drawn together (own choice)."""
 
 MOSTLY = 0.97
-"""So much of a deposit lies in usable tissue."""
+"""Smallest share of a deposit that must lie in usable tissue."""
 
 TRIES = 40
-"""Places that are tried for a deposit, before it is left out (own choice)."""
+"""Number of positions that are tried before a deposit is left out (own choice)."""
 
 MOTION_SHARE = (0.3, 1.5)
-"""The measured motion over the model's, at least and at most: the border's tells little of motion along it."""
+"""Smallest and largest ratio of the measured motion to that of the model: the border says little of motion along it."""
 
 KINDS = (Kind.CORONARY, Kind.AORTIC_WALL, Kind.AORTIC_VALVE, Kind.MITRAL_ANNULUS, Kind.LYMPH_NODE)
-"""What is inserted; for the others (pericardium, pleura, hilum, metal) the scan is not searched."""
+"""Kinds of calcium that are inserted; the scan is not searched for sites of the others (pericardium, pleura, hilum,
+metal)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RealAnatomy:
-    """Where calcium can lie in a real scan."""
+    """The sites of a real scan in which calcium can lie."""
 
     fitted: FittedHeart
     coronaries: tuple[CoronarySegment, ...]
@@ -55,7 +56,7 @@ class RealAnatomy:
     """Whether ``coronaries`` are the user's."""
 
     def missing(self, deposit: Deposit) -> str | None:
-        """What the deposit would lie in, where the scan does not show it."""
+        """Return the site of the deposit if the scan does not show it, else None."""
         if deposit.kind is Kind.AORTIC_WALL:
             return None if self.aorta and deposit.site == "descending" else f"{deposit.site} aorta"
         if deposit.kind is Kind.LYMPH_NODE:
@@ -63,7 +64,7 @@ class RealAnatomy:
         return None if deposit.kind in KINDS else deposit.kind.value
 
     def sites(self, kind: Kind) -> Anatomy:
-        """The courses for deposits of a kind: those found in the scan, else the fitted heart's."""
+        """Return the courses for deposits of a kind: those found in the scan, else those of the fitted heart."""
         chest, heart = Chest(self.fitted.patient), self.fitted.at_phase()
         courses = Courses.of(chest, self.fitted.unmoved())
         aorta, radius_mm = courses.aorta + self.fitted.offset_mm, courses.aorta_radius_mm
@@ -76,7 +77,7 @@ class RealAnatomy:
         return Anatomy(chest, heart, courses, self.coronaries)
 
     def elsewhere(self, deposit: Deposit, rng: np.random.Generator) -> Iterator[Deposit]:
-        """The deposit as drawn, then at other places of its kind, from near to far."""
+        """Yield the deposit as drawn, then at other positions of its kind, from near to far."""
         if deposit.kind is Kind.AORTIC_WALL and self.aorta:
             length_mm = float(np.ptp(self.aorta.points[:, 2]))
             deposit = replace(deposit, along=deposit.along * min(1.0, length_mm / DESCENDING_MM))
@@ -91,7 +92,7 @@ class RealAnatomy:
 
 
 def _descending(aorta: Tube, model_mm: Floats) -> tuple[Points, Floats]:
-    """Points and radii at distances along the model's aorta: the real one from ``ABOVE_MM`` on, with straight ends."""
+    """Return points and radii at distances along the model's aorta: the real aorta from ``ABOVE_MM``, straight ends."""
     up, down = np.array([[0.0, 0.0, ABOVE_MM]]), np.array([[0.0, 0.0, model_mm[-1]]])
     points = np.vstack([aorta.points[:1] + up, aorta.points, aorta.points[-1:] - down])
     radius_mm = np.pad(aorta.radius_mm, 1, mode="edge")
@@ -107,7 +108,7 @@ def _along_mm(path: Points) -> Floats:
 def place(
     deposits: tuple[Deposit, ...], anatomy: RealAnatomy, tissue: Tissue, motion_mm: float | None, seed: int
 ) -> tuple[tuple[Placed, ...], tuple[str, ...]]:
-    """Lay the deposits into the scan, and say which were left out and why."""
+    """Place the deposits in the scan; return them, and a note for each deposit that is left out."""
     rng = generator(seed, Stream.PLACING)
     share = motion_share(anatomy, motion_mm)
     placed, notes = [], []
@@ -123,7 +124,7 @@ def place(
 
 
 def draw_arteries(anatomy: RealAnatomy, tissue: Tissue, motion_mm: float | None) -> tuple[Artery, ...]:
-    """The courses as vessels of the simulated segments' calibre; none on the user's own lines: they are there."""
+    """Return arteries with the calibre of the simulated segments; none on lines of the user: the scan shows them."""
     share = motion_share(anatomy, motion_mm)
     found = []
     for segment in () if anatomy.own_lines else anatomy.coronaries:
@@ -157,27 +158,27 @@ def _laid(
 
 
 def _fits(kind: Kind, balls: Balls, anatomy: RealAnatomy, tissue: Tissue) -> bool:
-    """Whether a deposit lies in usable tissue; on a course that was fitted (not the user's own) also beside fat."""
+    """Whether a deposit lies in usable tissue and, on a fitted course, beside fat."""
     if tissue.usable(balls.centres).mean() < MOSTLY:
         return False
     return kind is not Kind.CORONARY or anatomy.own_lines or bool(tissue.beside_fat(balls.centres).mean() >= MOSTLY)
 
 
 def _sway_mm(fitted: FittedHeart, balls: Balls) -> Points:
-    """(phases, 3): how the heart moves what lies there, about its mean place."""
+    """Return the displacement of the deposit by the heart about its mean position, (phases, 3)."""
     at = _through_the_beat(fitted, balls.centres.mean(axis=0)[None])[:, 0]
     return np.asarray(at - at.mean(axis=0))
 
 
 def _through_the_beat(fitted: FittedHeart, points: Points) -> Floats:
-    """(phases, n, 3): where points of the resting heart go."""
+    """Return the positions of points of the resting heart in each phase, (phases, n, 3)."""
     rest = fitted.at_phase()
     local = rest.to_local(points - rest.origin)
     return np.stack([fitted.at_phase(k / PHASES).to_patient(local) for k in range(PHASES)])
 
 
 def motion_share(anatomy: RealAnatomy, motion_mm: float | None) -> float:
-    """How much the scan's heart moves over the model's, both across the heart's border; 1 where it was not measured."""
+    """Return the ratio of the motion of the real heart to the model, across the border; 1 if it was not measured."""
     if motion_mm is None:
         return 1.0
     points = np.vstack([segment.points[::8] for segment in anatomy.coronaries])

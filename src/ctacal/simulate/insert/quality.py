@@ -18,50 +18,50 @@ from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.volume import Volume
 
 REACH_MM = 8.0
-"""How far to both sides of an edge its profile is followed (own choice: past the overshoot of sharp kernels)."""
+"""Half-length of the profile across an edge (own choice: beyond the overshoot of sharp kernels)."""
 
 PLATEAU_MM = 3.5
-"""From here on a profile is flat on both sides (own choice)."""
+"""Distance from the edge at which a profile is flat on both sides (own choice)."""
 
 STEP_MM = 0.1
-"""Of the profiles; they are sums of thousands, each with its edge elsewhere between the pixels."""
+"""Step of the profiles; they are sums of thousands, each with its edge at another position between the pixels."""
 
 EDGE_HU = -450.0
 """Halfway between lung and soft tissue."""
 
 DARK_HU = (-960.0, -700.0)
-"""Mean of the dark plateau: lung. Air outside of the body counts only where there is too little lung, for there skin
-over fat is no clean edge."""
+"""Mean of the dark plateau: lung. Air outside the body is used only if there is too little lung, because skin over fat
+is not a clean edge."""
 
 LIGHT_HU = (-130.0, 130.0)
 """Mean of the bright plateau: fat to muscle, no bone."""
 
 RIPPLE_HU = 60.0
-"""SD of either plateau, less the scan's noise: more is a vessel or a rib (own choice)."""
+"""Largest SD of either plateau beyond the noise of the scan; more is a vessel or a rib (own choice)."""
 
 OBLIQUE = 0.15
-"""Surfaces that slant more along z than this (HU per mm over that in plane) blur by the slice's thickness."""
+"""Largest slope of a surface along z (gradient along z over that in plane); the slice thickness blurs steeper ones."""
 
 MIN_EDGES = 300
-"""Fewer edge points give no estimate (own choice)."""
+"""Smallest number of edge points for an estimate (own choice)."""
 
 BORDER_MM = 6.0
-"""Edges this near to the heart mask move with the heart (own choice)."""
+"""Distance from the heart mask within which edges move with the heart (own choice)."""
 
 SOFT_HU = (10.0, 90.0)
-"""Of tissue that noise is measured in: blood, muscle, liver."""
+"""HU of the tissue in which noise is measured: blood, muscle, liver."""
 
 ROTATION_S = 0.75
-"""Rotation time where the header does not say (assumed; 0.5-1 s is usual)."""
+"""Rotation time if the header has none (assumed; 0.5-1 s is usual)."""
 
 ROTATIONS_S = (0.2, 5.0)
-"""Believed of a header: a longer one may be the whole scan's exposure (own choice)."""
+"""Plausible rotation times in a header: a longer time may be the exposure of the whole scan (own choice)."""
 
 MOST_MOTION_MM = 5.0
-"""No heart border's position varies more than this within a rotation (own choice, SD)."""
+"""Largest SD of the position of the heart's border within a rotation (own choice)."""
 
 RAYS = 36
-"""Through the heart, on which the water around it is measured."""
+"""Number of rays through the heart along which the water path is measured."""
 
 _SIGMA_PER_WIDTH = 1 / 1.6832
 """SD of a Gaussian blur over the distance in which an edge rises from 20 to 80 %."""
@@ -69,37 +69,36 @@ _SIGMA_PER_WIDTH = 1 / 1.6832
 
 @dataclass(frozen=True, slots=True)
 class ScanQuality:
-    """How a scan shows what is in it."""
+    """Resolution, noise and motion of a scan, and how bright calcium is in it."""
 
     protocol: ScannerProtocol
-    """The scan as an acquisition: kVp, slice profile, pixels, kernel family and MTF50 as measured. Tube current and
-    what follows from it are not known and not used: the scan keeps its own noise."""
+    """The acquisition: kVp, slice profile, pixels, kernel family and MTF50 as measured. Tube current and what follows
+    from it are not known and not used: the scan keeps its own noise."""
     noise_hu: float
-    """SD in plane, in the heart where it is found."""
+    """SD in plane, in the heart if it was found."""
     noise_power: tuple[tuple[float, float], ...]
     """(frequency per mm, HU2 mm2) of the noise in plane, averaged over directions."""
     slice_correlation: float
-    """Of the noise between neighbouring slices."""
+    """Correlation of the noise between neighbouring slices."""
     border_motion_mm: float | None
-    """SD of the position of the heart's border, as far as its edges are blurrier than those at rest; None where the
-    scan shows too few edges to tell."""
+    """SD of the position of the heart's border, from its blur beyond that of edges at rest; None if there are too few
+    edges."""
     calcium_hu_per_mg_cm3: float
-    """What hydroxyapatite adds, behind as much water as lies around the heart; from the physics of the beam. A site
-    that has measured its own (``dataclasses.replace``) knows better."""
+    """HU that hydroxyapatite adds behind the water around the heart, from the physics of the beam. A site that has
+    measured its own value sets it with ``dataclasses.replace``."""
     edges: int
-    """Edge points that the resolution was measured on."""
+    """Number of edge points on which the resolution was measured."""
 
 
 def estimate_quality(
     volume: Volume, heart: HeartMask | None, *, kvp: float | None, thickness_mm: float | None,
     rotation_s: float | None = None, helical: bool = True,
 ) -> ScanQuality:  # fmt: skip
-    """Measure a canonical volume; what an image cannot tell comes from the header.
+    """Measure a canonical volume; the arguments are values from the header that an image does not show.
 
-    ``rotation_s`` is assumed where it is missing or beyond ``ROTATIONS_S``.
-
-    Without ``heart`` (a phantom) all soft tissue is measured, and no motion. Raises ``Refusal``: ``KVP_UNKNOWN``,
-    ``NOT_HU`` where the scan shows no edge between lung and soft tissue or no homogeneous tissue to measure.
+    ``rotation_s`` is assumed if it is missing or not in ``ROTATIONS_S``. Without ``heart`` (a phantom) all soft tissue
+    is measured, and no motion. Raises ``Refusal``: ``KVP_UNKNOWN``; ``NOT_HU`` if the scan has no edge between lung and
+    soft tissue or no homogeneous tissue.
     """
     if not kvp:
         raise Refusal(Code.KVP_UNKNOWN, "the header has no tube voltage: how bright calcium would be is not known")
@@ -145,7 +144,7 @@ def estimate_quality(
 
 
 def water_path_mm(volume: Volume, heart: HeartMask | None) -> float:
-    """Water that rays through the heart's middle (without one, the picture's) meet, averaged over all directions."""
+    """Return the water path through the middle of the heart (or of the image), averaged over all directions."""
     slices, rows, columns = heart.bounding_box if heart else tuple(slice(0, n) for n in volume.hu.shape)
     water = np.maximum(volume.hu[(slices.start + slices.stop) // 2].astype(np.float32) / 1000 + 1, 0)
     row_mm, column_mm = volume.geometry.spacing_mm[1:]
@@ -157,7 +156,7 @@ def water_path_mm(volume: Volume, heart: HeartMask | None) -> float:
 
 
 def soft_tissue(volume: Volume, heart: HeartMask | None) -> Mask:
-    """Homogeneous tissue in the slices of the heart (all, without one): where noise is measured."""
+    """Return the homogeneous tissue in the slices of the heart (all slices without a heart), to measure noise."""
     pixel_mm = volume.geometry.spacing_mm[1]
     slices = heart.bounding_box[0] if heart else slice(0, volume.geometry.shape[0])
     smooth = ndimage.gaussian_filter(volume.hu[slices].astype(np.float32), (0, 4 / pixel_mm, 4 / pixel_mm))
@@ -168,7 +167,7 @@ def soft_tissue(volume: Volume, heart: HeartMask | None) -> Mask:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Edges:
-    """Profiles across edges, 0 on the dark and 1 on the bright side, aligned where they cross one half."""
+    """Profiles across edges, 0 on the dark side and 1 on the bright side, aligned where they cross one half."""
 
     distance_mm: Floats
     profiles: Floats
@@ -177,7 +176,7 @@ class _Edges:
 
     @classmethod
     def of(cls, volume: Volume, noise_hu: float) -> "_Edges":
-        """Edges of lung; of any air where there are too few."""
+        """Find the edges of lung, or of any air if there are too few."""
         distance_mm, hu, place = _crossings(volume)
         dark, light = hu[:, distance_mm < -PLATEAU_MM], hu[:, distance_mm > PLATEAU_MM]
         ripple = np.hypot(RIPPLE_HU, noise_hu)
@@ -205,12 +204,12 @@ class _Edges:
         return _Edges(even, np.asarray(moved).reshape(-1, len(even)), self.place[near])
 
     def only(self, kept: Mask) -> "_Edges":
-        """Some of them."""
+        """Return the selected edges."""
         return _Edges(self.distance_mm, self.profiles[kept], self.place[kept])
 
 
 def _crossings(volume: Volume) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Distances, HU along the normals of all upright borders of lung and air, and where they are."""
+    """Return distances, HU along the normals of all upright borders of lung and air, and their positions."""
     pixel_mm = volume.geometry.spacing_mm[1]
     distance_mm = np.arange(-REACH_MM, REACH_MM + STEP_MM / 2, STEP_MM)
     smooth = ndimage.gaussian_filter(volume.hu.astype(np.float32), (0, 1.5 / pixel_mm, 1.5 / pixel_mm))
@@ -233,7 +232,8 @@ def _crossings(volume: Volume) -> tuple[Floats, Floats, NDArray[np.int64]]:
 
 
 def _split(edges: _Edges, heart: HeartMask | None) -> tuple[_Edges, _Edges]:
-    """Edges at rest, and the heart's border. Of a patient's others the sharper half rests: the rest breathes."""
+    """Return edges at rest, and the border of the heart. Of the other edges, only the sharper half counts as at rest:
+    the rest may move with breathing."""
     if heart is None:
         return edges, edges.only(np.zeros(len(edges.profiles), bool))
     near = np.stack([grown(plane, BORDER_MM, heart.geometry.spacing_mm[1]) for plane in heart.mask])
@@ -244,7 +244,7 @@ def _split(edges: _Edges, heart: HeartMask | None) -> tuple[_Edges, _Edges]:
 
 
 def fitted_kernel(edges: _Edges) -> tuple[str, float]:
-    """The family and its MTF50 (per mm) whose edge is most like the median profile."""
+    """Return the kernel family and its MTF50 (per mm) whose edge is most like the median profile."""
     median = np.median(edges.profiles, axis=0)
     near = np.abs(edges.distance_mm) < PLATEAU_MM
     wanted = median[near]
@@ -258,7 +258,7 @@ def fitted_kernel(edges: _Edges) -> tuple[str, float]:
 
 
 def edge_spread(kernel: str, mtf50_per_mm: float, distance_mm: Floats) -> Floats:
-    """A sharp edge from 0 to 1 as a kernel shows it."""
+    """Return a sharp edge from 0 to 1 as a kernel shows it."""
     step = 0.01
     frequency = np.arange(step / 2, 4 * mtf50_per_mm, step)
     transfer = FAMILIES[kernel](frequency / mtf50_per_mm)
@@ -267,7 +267,7 @@ def edge_spread(kernel: str, mtf50_per_mm: float, distance_mm: Floats) -> Floats
 
 
 def _motion_mm(at_rest: _Edges, moving: _Edges) -> float | None:
-    """What moves adds its variance to the blur (medians of the widths from 20 to 80 %)."""
+    """Return the SD of the motion: it adds its variance to the blur (medians of the widths from 20 to 80 %)."""
     if len(moving.profiles) < MIN_EDGES:
         return None
     rest, moved = (float(np.median(_width_mm(edges))) for edges in (at_rest, moving))

@@ -1,7 +1,7 @@
-"""``inserted_reference_score``: what the inserted coronary calcium would score on a gated, noise-free calcium scan.
+"""``inserted_reference_score``: the score of the inserted coronary calcium on a gated, noise-free calcium scan.
 
-The rules of ``simulate.reference``: nothing moves, slices of 3 mm, 120 kVp. The tissue around is the real scan's own,
-its noise blurred away, with the same arteries; calcium that the scan itself may hold does not count.
+The rules are those of ``simulate.reference``: nothing moves, slices of 3 mm, 120 kVp. The surrounding tissue is that of
+the real scan, blurred so that its noise is gone, with the same arteries; calcium of the scan itself does not count.
 """
 
 from dataclasses import replace
@@ -22,16 +22,19 @@ from ctacal.volume import Volume
 
 
 def inserted_reference_score(tissue: Tissue, deposits: tuple[Placed, ...], arteries: tuple[Artery, ...]) -> Scores:
-    """Score the coronary deposits, each at its mean place, on the gated scan."""
-    still = tuple(replace(one, sway_mm=np.zeros((1, 3))) for one in deposits if one.kind is Kind.CORONARY)
-    grid = _grid(np.vstack([reached(one) for one in still])) if still else tissue.grid
-    around = tuple(Artery(one.balls, np.zeros((1, len(one.balls.centres), 3))) for one in arteries if _near(one, grid))
+    """Score the coronary deposits, each at its mean position, on the gated scan."""
+    coronary = [deposit for deposit in deposits if deposit.kind is Kind.CORONARY]
+    still = tuple(replace(deposit, sway_mm=np.zeros((1, 3))) for deposit in coronary)
+    grid = _grid(np.vstack([reached(deposit) for deposit in still])) if still else tissue.grid
+    around = tuple(
+        Artery(artery.balls, np.zeros((1, len(artery.balls.centres), 3))) for artery in arteries if _near(artery, grid)
+    )
     tissue_hu = Volume(tissue.blurred_hu, tissue.grid).resample(grid, fill_hu=-100.0)
     return insert(tissue_hu, still, _gated(), arteries=around).score
 
 
 def _grid(points: np.ndarray) -> Geometry:
-    """Slices and pixels around the calcium, at whole multiples of their size."""
+    """Return a grid around the calcium, at whole multiples of the voxel size."""
     step = np.array([PIXEL_MM, PIXEL_MM, SLICE_MM])
     low = np.floor((points.min(axis=0) - MARGIN_MM) / step)
     columns, rows, slices = (int(n) for n in np.ceil((points.max(axis=0) + MARGIN_MM) / step) - low + 1)
@@ -39,14 +42,14 @@ def _grid(points: np.ndarray) -> Geometry:
 
 
 def _near(artery: Artery, grid: Geometry) -> bool:
-    """Whether it reaches into the grid."""
+    """Whether the artery reaches into the grid."""
     low, high = grid.to_patient_mm((0, 0, 0)), grid.to_patient_mm(np.array(grid.shape) - 1.0)
     centres = artery.balls.centres
     return bool(((centres.max(axis=0) > low) & (centres.min(axis=0) < high)).all())
 
 
 def _gated() -> ScanQuality:
-    """A Gaussian blur of ``FWHM_MM``: its transfer is one half at 2 ln 2 / (pi FWHM)."""
+    """Return the quality of the gated scan: a Gaussian blur of ``FWHM_MM``, with MTF50 2 ln 2 / (pi FWHM)."""
     protocol = ScannerProtocol(
         name="reference", kvp=KVP, tube_current_ma=100.0, rotation_s=0.3, thickness_mm=SLICE_MM, spacing_mm=SLICE_MM,
         matrix=512, fov_mm=512 * PIXEL_MM, kernel="gauss", mtf50_per_mm=2 * np.log(2) / (np.pi * FWHM_MM),

@@ -1,6 +1,6 @@
-"""``insert_study``: a real calcium-free scan becomes a study with calcium of known mass. One door for the command line.
+"""``insert_study``: calcium of known mass inserted into a real, calcium-free scan.
 
-The way: series -> ``Volume`` -> heart -> ``ScanQuality`` -> (another protocol) -> coronary courses -> deposits -> scan.
+Series -> ``Volume`` -> heart -> ``ScanQuality`` -> coronary courses -> deposits -> (another protocol) -> scan.
 """
 
 from collections.abc import Sequence
@@ -38,34 +38,34 @@ from ctacal.simulate.vital_signs import INSERTED, draw_heart_rate
 from ctacal.volume import Volume
 
 OWN_CALCIUM = 10.0
-"""Agatston score of a scan's own heart, its noise blurred away, from which it is not taken for calcium-free without
-being asked to (own choice): a bright streak at the apex can reach it too."""
+"""Agatston score in the heart of the blurred scan from which the scan is not accepted as calcium-free, unless the user
+allows it (own choice): a bright streak at the apex can reach it too."""
 
 DRAWS = 50
-"""Of a patient's calcium, until there is a coronary plaque."""
+"""Largest number of draws of a patient's calcium until there is a coronary plaque."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class InsertedStudy:
-    """A real scan with inserted calcium, and all that is known of it."""
+    """A real scan with inserted calcium, and its truth."""
 
     series: Series
-    """What it was made from."""
+    """The series from which it was made."""
     quality: ScanQuality
-    """As measured on the scan, or what ``degrade`` left of it."""
+    """As measured on the scan, or as ``degrade`` left it."""
     patient: Patient
-    """Whose coronary tree was fitted."""
+    """The simulated patient whose coronary tree was fitted."""
     calcium: CalciumDescription
-    """As drawn or given; ``notes`` say what found no place."""
+    """As drawn or given; ``notes`` name the deposits that were left out."""
     coronaries: tuple[CoronarySegment, ...]
-    """Courses in the scan, in mm of the patient."""
+    """Courses in the scan, in mm of the patient frame."""
     volume: Volume
     labels: LabelMap
     table: tuple[CalciumRow, ...]
     ctac_score: Scores
-    """Of ``labels`` on ``volume``."""
+    """Score of ``labels`` on ``volume``."""
     reference_score: Scores
-    """Of the coronary calcium on a gated, noise-free scan (``reference.inserted_reference_score``)."""
+    """Score of the coronary calcium on a gated, noise-free scan (``reference.inserted_reference_score``)."""
     notes: tuple[str, ...]
 
 
@@ -75,9 +75,9 @@ def insert_study(
 ) -> InsertedStudy:  # fmt: skip
     """Insert calcium, drawn from ``seed`` or given, into the scan at ``paths``; the same arguments give the same bytes.
 
-    ``protocol`` degrades the scan first. ``lines`` is a file of the user's own centre lines (``lines.read_lines``).
-    Raises ``Refusal`` where the scan cannot be read or shows no heart, ``UsageError`` where it holds several studies,
-    has calcium of its own (unless allowed), or a centre line leaves it.
+    The scan is degraded to ``protocol`` if it is given. ``lines`` is a file with centre lines (``lines.read_lines``).
+    Raises ``Refusal`` if the scan cannot be read or has no heart, and ``UsageError`` if ``paths`` hold several studies,
+    if the scan has calcium of its own (unless allowed), or if a centre line leaves it.
     """
     series, volume, notes = _read(paths)
     straight = straightened(volume)
@@ -85,7 +85,7 @@ def insert_study(
     tissue = Tissue.of(straight)
     if own := _own_calcium(tissue, heart):
         if not allow_calcium:
-            raise UsageError(f"{series.name}: {own}; look at it, and allow it where it is no calcium")
+            raise UsageError(f"{series.name}: {own}; look at it, and give --allow-calcium if it is not calcium")
         notes = (*notes, own)
     first = series.slices[0]
     quality = estimate_quality(
@@ -106,7 +106,7 @@ def insert_study(
         patient=anatomy.fitted.patient,
         calcium=calcium,
         coronaries=tuple(
-            replace(one, points=_moved(one.points, straight.geometry, geometry)) for one in anatomy.coronaries
+            replace(line, points=_moved(line.points, straight.geometry, geometry)) for line in anatomy.coronaries
         ),
         volume=Volume(inserted.volume.hu, geometry),
         labels=LabelMap(inserted.labels.labels, geometry),
@@ -127,25 +127,25 @@ def _read(paths: Sequence[Path]) -> tuple[Series, Volume, tuple[str, ...]]:
 
 
 def straightened(volume: Volume) -> Volume:
-    """The same voxels in a frame whose axes are the grid's; a canonical axial scan has it already."""
+    """Return the same voxels in a frame with the axes of the grid; it is that of a canonical axial scan."""
     origin = volume.geometry.to_patient_mm((0, 0, 0))
     grid = Geometry.from_spacing(volume.geometry.shape, volume.geometry.spacing_mm, origin.tolist())
     return Volume(volume.hu, grid)
 
 
 def _turned(straight: Geometry, like: Geometry) -> Geometry:
-    """A straight grid's voxels in the patient's frame of the scan that it was made from."""
+    """Return the geometry, in the patient frame of the original scan, of a straight grid."""
     turn = like.affine @ np.linalg.inv(straightened_grid(like).affine)
     return Geometry(straight.shape, turn @ straight.affine)
 
 
 def straightened_grid(grid: Geometry) -> Geometry:
-    """The straight grid of ``straightened``."""
+    """Return the straight grid of ``straightened``."""
     return Geometry.from_spacing(grid.shape, grid.spacing_mm, grid.to_patient_mm((0, 0, 0)).tolist())
 
 
 def _moved(points: np.ndarray, before: Geometry, after: Geometry) -> np.ndarray:
-    """Points of one grid where another has the same index."""
+    """Return points of the grid ``before`` at the same index in the grid ``after``."""
     turn = after.affine @ np.linalg.inv(before.affine)
     return np.asarray(points @ turn[:3, :3].T + turn[:3, 3])
 
@@ -156,7 +156,7 @@ def _row_in(row: CalciumRow, before: Geometry, after: Geometry) -> CalciumRow:
 
 
 def _own_calcium(tissue: Tissue, heart: HeartMask) -> str | None:
-    """What in the heart looks like calcium behind a blur that leaves no noise; None where nothing does."""
+    """Return a note if something in the heart of the blurred scan looks like calcium, else None."""
     labels = np.where(heart.mask, Calcium.CORONARY, 0).astype(np.uint8)
     blurred = Volume(tissue.blurred_hu, tissue.grid)
     score = score_label_map(blurred, LabelMap(labels, tissue.grid), SCCT_2016)[1].agatston.total
@@ -168,7 +168,7 @@ def _own_calcium(tissue: Tissue, heart: HeartMask) -> str | None:
 
 
 def _drawn(series: Series, seed: int, calcium: CalciumDescription | None) -> tuple[Patient, CalciumDescription]:
-    """A patient of the scan's sex and age, and calcium with at least one coronary plaque unless it was given."""
+    """Draw a patient with the sex and age of the scan, and, unless given, calcium with at least one coronary plaque."""
     sex: Sex | None = {"F": "F", "M": "M"}.get(series.header.patient_sex.strip().upper())  # type: ignore[assignment]
     age = series.header.patient_age.strip().upper().removesuffix("Y")
     patient = draw_patient(seed, sex=sex, age_years=float(age) if age.isdigit() else None)
@@ -182,7 +182,7 @@ def _drawn(series: Series, seed: int, calcium: CalciumDescription | None) -> tup
 
 
 def _own_lines(path: Path, volume: Volume) -> tuple[CoronarySegment, ...]:
-    """The user's lines in the straight frame; ``UsageError`` names one that leaves the scan."""
+    """Read the user's lines in the straight frame; raises ``UsageError``, which names a line that leaves the scan."""
     lines = read_lines(path)
     for line in lines:
         if not (inside := within(volume.geometry, line.points)).all():

@@ -1,4 +1,4 @@
-"""``Tissue``: a real scan blurred until noise no longer matters, to ask what lies where."""
+"""``Tissue``: maps of a real scan, blurred until noise no longer matters: lung, fat, usable tissue."""
 
 from dataclasses import dataclass
 
@@ -12,20 +12,20 @@ from ctacal.simulate.anatomy.structures import Points
 from ctacal.volume import Volume
 
 BLUR_MM = 1.8
-"""SD in plane: an artery and the fat around it average to fat and something (own choice)."""
+"""SD of the blur in plane: an artery and the fat around it average to slightly more than fat (own choice)."""
 
 LUNG_HU = -400.0
-"""Below, blurred: lung or air."""
+"""Blurred HU below which there is lung or air."""
 
 LUNG_EDGE_MM = 4.0
-"""Nearer to lung, what looks like fat may be its blurred edge: from -850 to 40 HU behind 2.3 mm of blur (SD; the scan's
-with ``BLUR_MM``), HU are below -15 as far as 3.6 mm."""
+"""Distance from lung within which apparent fat may be the blurred edge of lung: at an edge from -850 to 40 HU with a
+blur of 2.3 mm (SD, of the scan and ``BLUR_MM`` together), HU are below -15 up to 3.6 mm."""
 
 FAT_HU = -15.0
-"""Blurred fat is darker, with an artery in it too."""
+"""Blurred HU below which there is fat, also with an artery in it."""
 
 NEAR_MM = 4.0
-"""A coronary plaque has fat as near as this (own choice)."""
+"""Largest distance of a coronary plaque from fat (own choice)."""
 
 USABLE_HU = (-160.0, 110.0)
 """Blurred HU where calcium may be placed: neither lung nor bone."""
@@ -40,11 +40,11 @@ class Tissue:
     lung_mm: NDArray[np.float32]
     """Distance of each voxel to lung."""
     fat_mm: NDArray[np.float32]
-    """Distance of each voxel to fat that is no blurred edge of lung."""
+    """Distance of each voxel to fat that is not the blurred edge of lung."""
 
     @classmethod
     def of(cls, volume: Volume) -> "Tissue":
-        """Of a canonical axial scan."""
+        """Compute the maps of a canonical axial scan."""
         hu = blurred(volume)
         lung_mm = _distance_mm(hu < LUNG_HU, volume.geometry)
         return cls(
@@ -52,7 +52,7 @@ class Tissue:
         )
 
     def at(self, values: NDArray[np.float32], points: Points) -> Floats:
-        """Values of a map of the grid at (n, 3) points; beyond the scan those of its rim."""
+        """Return the values of a map at (n, 3) points; beyond the scan, those of its rim."""
         return np.asarray(ndimage.map_coordinates(values, _index(self.grid, points), order=1, mode="nearest"), float)
 
     def usable(self, points: Points) -> Mask:
@@ -72,20 +72,20 @@ def within(grid: Geometry, points: Points) -> Mask:
 
 
 def _index(grid: Geometry, points: Points) -> Floats:
-    """(3, n): where (n, 3) points lie."""
+    """Return the index, (3, n), of (n, 3) points."""
     inverse = np.linalg.inv(grid.affine)
     return np.asarray((points @ inverse[:3, :3].T + inverse[:3, 3]).T)
 
 
 def blurred(volume: Volume) -> NDArray[np.float32]:
-    """HU behind ``BLUR_MM`` in each slice."""
+    """Return HU blurred by ``BLUR_MM`` in each slice."""
     row_mm, column_mm = volume.geometry.spacing_mm[1:]
     clipped = np.clip(volume.hu, -1000, 400).astype(np.float32)
     return np.asarray(ndimage.gaussian_filter(clipped, (0, BLUR_MM / row_mm, BLUR_MM / column_mm)), np.float32)
 
 
 def _distance_mm(mask: Mask, grid: Geometry) -> NDArray[np.float32]:
-    """To the nearest voxel of the mask in the same slice; far where the slice has none."""
+    """Return the distance to the nearest voxel of the mask in the same slice; large if the slice has none."""
     far = np.float32(np.hypot(*grid.shape[1:]) * max(grid.spacing_mm[1:]))
     planes = [
         ndimage.distance_transform_edt(~plane, sampling=grid.spacing_mm[1:])
