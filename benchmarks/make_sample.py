@@ -40,8 +40,8 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 PLAQUES_MM3, BEYOND_SLICES = (150.0, 400.0), 4
-"""Of the simulated patient: the first seed with so much coronary calcium, most of it in the LAD as usual, and no stent
-or lead, whatever anybody finds in it; and slices kept below and above the heart."""
+"""The simulated patient is the first seed with so much coronary calcium (range), most of it in the LAD as usual, and no
+stent or lead; and the number of slices kept below and above the heart."""
 
 
 def main(folder: Path) -> None:
@@ -50,15 +50,19 @@ def main(folder: Path) -> None:
     drawn = {"seed": SEED, "noise_sd_hu": NOISE_SD_HU}
     words = "Drawn from shapes, with blur and noise; not a patient. Made by benchmarks/make_sample.py."
     write_sample(folder, "thorax_phantom", phantom.volume, phantom.labels, SeriesDescription(seed=SEED), words, drawn)
-    told = first_study()
-    study = simulate_study(told)
+    description = first_study()
+    study = simulate_study(description)
     heart = np.flatnonzero(np.isin(study.truth.structures, HEART).any(axis=(1, 2)))
     kept = slice(max(0, int(heart[0]) - BEYOND_SLICES), int(heart[-1]) + 1 + BEYOND_SLICES)
     volume = study.volume.crop((kept, slice(None), slice(None)))
     labels = LabelMap(study.truth.labels.labels[kept], volume.geometry)
     words = "Simulated from physics; not a patient. The slices about the heart. Made by benchmarks/make_sample.py."
     gated = round(study.truth.reference_score.agatston.total, 3)
-    facts = {"seed": told.patient.seed, "centre": told.protocol.name, "gated_reference_agatston": gated}
+    facts = {
+        "seed": description.patient.seed,
+        "centre": description.protocol.name,
+        "gated_reference_agatston": gated,
+    }
     write_sample(folder, "simulated_ctac", volume, labels, series_description(study), words, facts)
     for path in sorted(folder.iterdir()):
         print(
@@ -67,16 +71,17 @@ def main(folder: Path) -> None:
 
 
 def first_study() -> StudyDescription:
-    """The first patient with as much calcium as wanted, with large pixels, so that the file is small."""
+    """Describe the first patient with the wanted calcium, with large pixels, so that the file is small."""
     protocol = replace(load_protocol("spect_ct_2slice"), matrix=256)
     for seed in count(1):
-        told = draw_study(seed, protocol)
-        kinds = {deposit.kind for deposit in told.calcium.deposits}
-        in_lad = CalciumDescription(tuple(one for one in told.calcium.deposits if one.site == "LAD"))
-        total_mm3 = coronary_mm3(told.calcium)
+        description = draw_study(seed, protocol)
+        deposits = description.calcium.deposits
+        kinds = {deposit.kind for deposit in deposits}
+        in_lad = CalciumDescription(tuple(deposit for deposit in deposits if deposit.site == "LAD"))
+        total_mm3 = coronary_mm3(description.calcium)
         usual = coronary_mm3(in_lad) > total_mm3 / 2 and not kinds & {Kind.STENT, Kind.LEAD}
         if PLAQUES_MM3[0] <= total_mm3 <= PLAQUES_MM3[1] and usual:
-            return told
+            return description
     raise AssertionError("count() does not end")
 
 
@@ -86,12 +91,12 @@ def write_sample(
 ) -> None:  # fmt: skip
     write_zip(volume, header, folder / f"{name}.zip")
     labels.save_nifti(folder / f"{name}_labels.nii.gz")
-    told = truth(name, volume, labels, words, facts)
-    (folder / f"{name}.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    content = truth(name, volume, labels, words, facts)
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def write_zip(volume: Volume, header: SeriesDescription, path: Path) -> None:
-    """Slices under meaningless names, out of order: what an export from an archive looks like."""
+    """Write the slices under meaningless names, out of order, like an export from an archive."""
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         written = write_series(volume, Path(folder), header=header, transfer_syntax=JPEGLSLossless)
         named = {hashlib.sha256(f"{SEED} {file.name}".encode()).hexdigest()[:10].upper(): file for file in written}

@@ -23,7 +23,7 @@ from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.volume import Volume
 
 REAL_PARTS = (slice(20, 25), slice(12, 20), slice(31, 34))
-"""The real scan's slices that correspond to ``qrm.PARTS_MM``."""
+"""Slices of the real scan that correspond to ``qrm.PARTS_MM``."""
 
 REAL_MIDDLE_MM = (-2.83, -0.85)
 """The middle of the heart's bore in the real scan."""
@@ -38,7 +38,7 @@ def real_figures(folder: Path) -> QrmFigures:
 
 
 def rows(figures: QrmFigures) -> Mapping[str, float]:
-    """A line of the table for each figure."""
+    """Return the figures by the name of their row in the table."""
     table = {}
     for name, insert in figures.inserts.items():
         table[f"{name}: Agatston"] = insert.agatston
@@ -53,10 +53,10 @@ def rows(figures: QrmFigures) -> Mapping[str, float]:
 
 
 def table(real: Mapping[str, float], simulated: Sequence[Mapping[str, float]]) -> str:
-    """Real, mean and SD of simulated, and the deviation, also of the real one in SD."""
+    """Return the real value, mean and SD of the simulated values, and the deviation, in per cent and in SD."""
     lines = ["| figure | real | simulated | SD | deviation | real, in SD |", "| --- | --- | --- | --- | --- | --- |"]
     for name, value in real.items():
-        drawn = np.array([one[name] for one in simulated])
+        drawn = np.array([scan[name] for scan in simulated])
         mean, sd = drawn.mean(), drawn.std(ddof=1) if len(drawn) > 1 else np.nan
         digits = 3 if "MTF" in name else 1
         figures = f"{value:.{digits}f} | {mean:.{digits}f} | {sd:.{digits}f}"

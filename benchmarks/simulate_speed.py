@@ -19,7 +19,7 @@ from ctacal.simulate.scanner.scan import scan
 Result = TypeVar("Result")
 
 MIDDLE_MM = -48.0
-"""Of the scanned range along the patient: about the heart (own choice)."""
+"""Middle of the scanned range along the patient: about the heart (own choice)."""
 
 
 def main() -> None:
@@ -43,14 +43,14 @@ def main() -> None:
 
 
 def described(protocol: str, slices: int, seed: int) -> study.StudyDescription:
-    """A study of so many slices about the heart."""
+    """Describe a study of so many slices about the heart."""
     drawn = study.draw_study(seed, load_protocol(protocol))
     height_mm = (slices + 0.01) * drawn.protocol.spacing_mm  # the body's grid is larger by a breath
     return replace(drawn, bottom_mm=MIDDLE_MM - height_mm / 2, top_mm=MIDDLE_MM + height_mm / 2)
 
 
 def timed(stage: str, spent: list[tuple[float, float]], work: Callable[[], Result]) -> Result:
-    """Do the work, print and append its seconds of wall and CPU time."""
+    """Do the work; print and append its seconds of wall and CPU time."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     result = work()
     spent.append((time.perf_counter() - wall_s, time.process_time() - cpu_s))

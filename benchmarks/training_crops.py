@@ -1,9 +1,10 @@
-"""How fast training crops come, and what they are like: prints a table.
+"""Speed and noise of training crops: prints a table.
 
     NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 python benchmarks/training_crops.py [--crops 12] [--keep FOLDER]
 
-CPU seconds of one thread: wall time is about that where a core is free. One anatomy of each kind is built (crops, whole
-scans), then crops of each focus are drawn; the noise is the SD in the left ventricle of a crop less the crop without.
+CPU seconds are those of one thread; wall time is about the same if a core is free. An anatomy of each kind is built
+(crops, whole scans), then crops of each focus are drawn. The noise is the SD, in the left ventricle, of the difference
+between a crop and the same crop without noise.
 """
 
 import argparse
@@ -27,14 +28,14 @@ Made = TypeVar("Made")
 
 
 def cpu_s(make: Callable[..., Made], *arguments: object) -> tuple[float, Made]:
-    """CPU seconds of this process, and what was made."""
+    """Return the CPU seconds of this process, and the result."""
     begin = time.process_time()
     made = make(*arguments)
     return time.process_time() - begin, made
 
 
 def noise_hu(cache: AnatomyCache, crop: Crop) -> float:
-    """SD of what dose alone changes in the left ventricle's blood."""
+    """Return the SD of the noise in the blood of the left ventricle."""
     quiet = replace(crop.description.protocol, tube_current_ma=1e7, electronic_noise_kev=0.0, gain_error=0.0)
     noise = crop.hu.astype(float) - simulate_crop(cache, replace(crop.description, protocol=quiet)).hu
     blood = (crop.structures == Structure.LV_BLOOD) & crop.measured[:, None, None]
@@ -55,12 +56,12 @@ def report_anatomy(seed: int, folder: Path) -> AnatomyCache:
 
 
 def report_crops(cache: AnatomyCache, count: int) -> None:
-    """Speed by focus, and noise."""
+    """Print speed and noise for each focus."""
     mean = 0.0
     for focus in Focus:
         draw_crop(cache, 1000, focus)
         timed = [cpu_s(draw_crop, cache, seed, focus) for seed in range(count)]
-        seconds = np.array([one for one, _ in timed])
+        seconds = np.array([cpu for cpu, _ in timed])
         mean += FOCUS_SHARES[focus] * float(seconds.mean())
         labelled = np.mean([np.count_nonzero(crop.labels) for _, crop in timed])
         noise = np.array([noise_hu(cache, crop) for _, crop in timed[:6]])
@@ -72,15 +73,15 @@ def report_crops(cache: AnatomyCache, count: int) -> None:
 
 
 def report_hearts(cache: AnatomyCache, count: int) -> None:
-    """Scans of the whole heart, with the last draw of calcium."""
+    """Print the speed of scans of the whole heart, with the last draw of calcium."""
     described = [draw_heart_description(cache, seed, len(cache.deposits) - 1) for seed in range(count)]
-    seconds = np.array([cpu_s(simulate_crop, cache, one)[0] for one in described])
-    slices = np.mean([one.shape[0] for one in described])
+    seconds = np.array([cpu_s(simulate_crop, cache, description)[0] for description in described])
+    slices = np.mean([description.shape[0] for description in described])
     print(f"| whole heart of {slices:.0f} slices: CPU s | {seconds.mean():.2f} (most {seconds.max():.2f}) |")
 
 
 def report_whole(seed: int, count: int) -> None:
-    """Whole scans in large voxels."""
+    """Print the speed of whole scans in large voxels."""
     seconds, cache = cpu_s(draw_anatomy, seed, COARSE)
     print(f"| anatomy for whole scans, CPU s, MB | {seconds:.1f}, {cache.nbytes / 1e6:.0f} |")
     draw_whole(cache, 1000)

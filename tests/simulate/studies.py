@@ -29,7 +29,7 @@ def drawn_by_hand(description: StudyDescription) -> SimulatedStudy:
 
 
 def hand_made(description: StudyDescription | None = None) -> SimulatedStudy:
-    """The drawn thorax as a study; what is OTHER calcium lies in the aortic wall, in its last slice in a stent."""
+    """Return the drawn thorax as a study; OTHER calcium lies in the aortic wall, in its last slice in a stent."""
     phantom = _phantom()
     labels = phantom.labels.labels
     structures = np.where(phantom.volume.hu > -300, Structure.BODY_WALL, Structure.LUNG).astype(np.uint8)

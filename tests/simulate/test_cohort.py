@@ -155,7 +155,7 @@ def test_a_stream_names_the_study_that_fails(workers: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"protocols": ()}, "--centre is none"),
         ({"protocols": (PROTOCOLS[0], tiny_protocol("a"))}, "--centre is a, a"),
@@ -168,19 +168,19 @@ def test_a_stream_names_the_study_that_fails(workers: int) -> None:
         ({"bmi": 99.0}, "--bmi is 99.0"),
     ],
 )
-def test_an_impossible_plan_names_the_option(options: dict[str, Any], told: str) -> None:
+def test_an_impossible_plan_names_the_option(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         CohortPlan(**{"protocols": PROTOCOLS, **options})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"), [({"workers": 0}, "--workers is 0"), ({"writers": ("docx",)}, "--write is docx")]
+    ("options", "message"), [({"workers": 0}, "--workers is 0"), ({"writers": ("docx",)}, "--write is docx")]
 )
 def test_an_impossible_run_names_the_option_and_leaves_nothing(
-    tmp_path: Path, options: dict[str, Any], told: str
+    tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         made(tmp_path / "out", 1, **options)
     assert not (tmp_path / "out").exists()
 

@@ -43,7 +43,7 @@ QUALITY = ScanQuality(
     calcium_hu_per_mg_cm3=HU_PER_MG, edges=1000,
 )  # fmt: skip
 SD_MM = np.sqrt(2 * np.log(2)) / (2 * np.pi * PROTOCOL.mtf50_per_mm)
-"""Of the Gaussian whose transfer is one half at the protocol's MTF50."""
+"""SD of the Gaussian whose transfer is one half at the protocol's MTF50."""
 REST = np.zeros((1, 3))
 
 
@@ -102,7 +102,7 @@ def test_motion_smears_along_its_way() -> None:
     mean = np.mean(moved, axis=0)
     mean[mean < 0.1 * mean.max()] = 0  # streaks
     assert spread_mm(mean, 1, 0.9) > 1.15 * spread_mm(mean, 2, 0.9)
-    assert np.mean([one.max() for one in moved]) < 0.7 * still.max()
+    assert np.mean([plane.max() for plane in moved]) < 0.7 * still.max()
 
 
 def test_a_heart_that_stands_still_moves_the_picture_whole() -> None:
@@ -114,7 +114,7 @@ def test_a_heart_that_stands_still_moves_the_picture_whole() -> None:
     assert moved.sum() == pytest.approx(still.sum(), rel=0.01)
     assert spread_mm(moved, 2, 0.9) == pytest.approx(spread_mm(still, 2, 0.9), rel=0.01)
     assert moved.max() > 0.9 * still.max()
-    rows = [float(np.average(np.arange(96), weights=np.abs(one).sum(axis=(0, 2)))) for one in (still, moved)]
+    rows = [float(np.average(np.arange(96), weights=np.abs(hu).sum(axis=(0, 2)))) for hu in (still, moved)]
     assert 0.1 < abs(rows[1] - rows[0]) * 0.9 <= 5
 
 
@@ -194,9 +194,9 @@ def test_quality_is_measured(mtf50_per_mm: float) -> None:
     assert quality.protocol.rotation_s == 0.75
 
 
-@pytest.mark.parametrize(("told", "used"), [(1.2, 1.2), (300.0, 0.75), (0.0, 0.75)])
-def test_the_rotation_time_is_the_headers_where_it_can_be(told: float, used: float) -> None:
-    quality = estimate_quality(chest(0.3, 12.0), None, kvp=120.0, thickness_mm=5.0, rotation_s=told)
+@pytest.mark.parametrize(("in_header", "used"), [(1.2, 1.2), (300.0, 0.75), (0.0, 0.75)])
+def test_the_rotation_time_is_that_of_the_header_if_plausible(in_header: float, used: float) -> None:
+    quality = estimate_quality(chest(0.3, 12.0), None, kvp=120.0, thickness_mm=5.0, rotation_s=in_header)
     assert quality.protocol.rotation_s == used
 
 
@@ -262,7 +262,7 @@ def cylinder(slices: int) -> tuple[Volume, Body, HeartMask]:
     return Volume(hu, grid), Body(tissue, np.zeros(grid.shape, np.float32), grid), HeartMask(mask, grid)
 
 
-def test_degraded_noise_is_the_centres() -> None:
+def test_degraded_noise_is_that_of_the_protocol() -> None:
     """A scan without noise of its own gets what the scanner makes of the same body."""
     volume, body, heart = cylinder(10)
     poor = replace(

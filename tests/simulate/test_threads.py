@@ -11,7 +11,7 @@ from ctacal.simulate.threads import both, side_by_side
 CORES = numba.get_num_threads()
 
 
-def asked() -> tuple[int, int]:
+def threads_and_id() -> tuple[int, int]:
     """Numba's threads, and which thread this is."""
     return numba.get_num_threads(), threading.get_ident()
 
@@ -28,8 +28,10 @@ def test_results_come_in_order() -> None:
 
 @pytest.mark.skipif(CORES < 2, reason="needs two cores")
 def test_two_at_a_time_share_the_cores() -> None:
-    assert {threads for threads, _ in side_by_side([asked] * 4)} == {CORES // 2}
-    assert both(asked, asked)[0] == (CORES, threading.get_ident()), "the long one stays in this thread"
+    assert {threads for threads, _ in side_by_side([threads_and_id] * 4)} == {CORES // 2}
+    assert both(threads_and_id, threads_and_id)[0] == (CORES, threading.get_ident()), (
+        "the long one stays in this thread"
+    )
     assert numba.get_num_threads() == CORES
 
 
@@ -37,7 +39,7 @@ def test_one_core_does_one_after_the_other() -> None:
     numba.set_num_threads(1)
     try:
         here = (1, threading.get_ident())
-        assert [*side_by_side([asked] * 3), *both(asked, asked)] == [here] * 5
+        assert [*side_by_side([threads_and_id] * 3), *both(threads_and_id, threads_and_id)] == [here] * 5
     finally:
         numba.set_num_threads(CORES)
 

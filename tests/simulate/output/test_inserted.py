@@ -55,12 +55,12 @@ def test_scan_and_labels_come_back(folder: Path, inserted: InsertedStudy) -> Non
 
 
 def test_record_is_whole_and_tells_what_was_inserted(folder: Path, inserted: InsertedStudy) -> None:
-    told = json.loads((folder / RECORD).read_text())
-    assert whole_record(folder) == told
-    assert told["ctac_score"]["agatston"] == pytest.approx(inserted.ctac_score.agatston.total, abs=1e-3)
-    assert (told["seed"], told["deposits"][0]["mass_mg"]) == (5, 4.0)
-    assert told["notes"] == ["one plaque found no place"]
-    assert told["reference_score"]["agatston"] == pytest.approx(inserted.reference_score.agatston.total, abs=1e-3)
+    record = json.loads((folder / RECORD).read_text())
+    assert whole_record(folder) == record
+    assert record["ctac_score"]["agatston"] == pytest.approx(inserted.ctac_score.agatston.total, abs=1e-3)
+    assert (record["seed"], record["deposits"][0]["mass_mg"]) == (5, 4.0)
+    assert record["notes"] == ["one plaque found no place"]
+    assert record["reference_score"]["agatston"] == pytest.approx(inserted.reference_score.agatston.total, abs=1e-3)
 
 
 def test_nothing_of_the_patient_s_identity_is_written(folder: Path, inserted: InsertedStudy) -> None:

@@ -49,8 +49,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def record(folder: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((folder / RECORD).read_text())
-    return told
+    stored: dict[str, Any] = json.loads((folder / RECORD).read_text())
+    return stored
 
 
 def test_the_series_is_the_scan_and_is_taken_as_ctac(folder: Path, volume: Volume) -> None:
@@ -122,10 +122,10 @@ def test_structures_come_back_with_their_names(folder: Path) -> None:
 
 
 def test_record_replays(folder: Path) -> None:
-    told = record(folder)
-    assert StudyDescription.from_json(told["description"]) == STUDY.description
-    assert told["deposits"][0]["mass_mg"] == 4.0
-    assert told["study_uid"] == read_studies([folder / "dicom"]).studies[0].uid
+    stored = record(folder)
+    assert StudyDescription.from_json(stored["description"]) == STUDY.description
+    assert stored["deposits"][0]["mass_mg"] == 4.0
+    assert stored["study_uid"] == read_studies([folder / "dicom"]).studies[0].uid
 
 
 def test_a_scan_without_calcium_has_an_empty_seg(tmp_path: Path, volume: Volume) -> None:

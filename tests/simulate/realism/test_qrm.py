@@ -92,26 +92,26 @@ def missing(names: Mapping[str, float], missed: Mapping[str, str]) -> list[objec
 @pytest.mark.slow
 @pytest.mark.parametrize("name", missing(AGATSTON, MISSED_AGATSTON))
 def test_agatston_of_each_insert(inserts: list[Mapping[str, Insert]], name: str) -> None:
-    assert np.mean([one[name].agatston for one in inserts]) == pytest.approx(AGATSTON[name], rel=0.1)
+    assert np.mean([scan[name].agatston for scan in inserts]) == pytest.approx(AGATSTON[name], rel=0.1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", missing(PEAK_HU, MISSED_PEAK))
 def test_peak_of_each_insert(inserts: list[Mapping[str, Insert]], name: str) -> None:
-    assert np.mean([one[name].peak_hu for one in inserts]) == pytest.approx(PEAK_HU[name], rel=0.05)
+    assert np.mean([scan[name].peak_hu for scan in inserts]) == pytest.approx(PEAK_HU[name], rel=0.05)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MISSED_PEAK)
 def test_missed_peaks_are_what_the_noise_of_one_scan_allows(inserts: list[Mapping[str, Insert]], name: str) -> None:
-    peaks = [one[name].peak_hu for one in inserts]
+    peaks = [scan[name].peak_hu for scan in inserts]
     assert abs(PEAK_HU[name] - np.mean(peaks)) < 3 * np.std(peaks, ddof=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MISSED_AGATSTON)
 def test_missed_scores_are_what_the_noise_of_one_scan_allows(inserts: list[Mapping[str, Insert]], name: str) -> None:
-    scores = [one[name].agatston for one in inserts]
+    scores = [scan[name].agatston for scan in inserts]
     assert abs(AGATSTON[name] - np.mean(scores)) < 2 * np.std(scores, ddof=1)
 
 

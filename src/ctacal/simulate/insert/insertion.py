@@ -78,7 +78,8 @@ def _added(
     heart_rate_bpm: float, seed: int,
 ) -> tuple[_Added, tuple[CalciumRow, ...]]:  # fmt: skip
     """Return the HU added to that part of the scan, and the table; volumes are means over the heart cycle."""
-    phases = max(len(moving.sway_mm) for moving in (*deposits, *arteries))
+    parts: tuple[Placed | Artery, ...] = (*deposits, *arteries)
+    phases = max(len(moving.sway_mm) for moving in parts)
     profile = slice_profile(fine, part.geometry, quality.protocol)
     there_hu = _nearest(blurred(part), fine)
     cycle = [
