@@ -57,9 +57,9 @@ NUMBERS = (
     "seconds",
 )
 """Columns of numbers. ``true``: from the true label map on the same scan; ``gated``: from the same calcium on a gated,
-noise-free scan; ``agatston_coronary``: coronary calcium without a named vessel; ``mass_mg``: mass of calcium from all
-voxels, and ``gated_equivalent_agatston`` the score of a gated scan estimated from it; then the probability of each
-risk category."""
+noise-free scan; ``agatston_coronary``: coronary calcium without a named vessel; ``mass_mg``: mass of the
+calcium, from the HU that it adds to the voxels; ``gated_equivalent_agatston``: score of a gated scan, estimated from
+that mass; then the probability of each risk category."""
 
 COLUMNS = (*TEXT, *NUMBERS)
 

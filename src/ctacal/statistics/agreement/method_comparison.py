@@ -34,7 +34,7 @@ def passing_bablok(reference: ArrayLike, model: ArrayLike) -> Line:
     """Return Passing and Bablok's line through two sets of scores (n,), for positively correlated methods.
 
     The slope is the median of the slopes of all pairs, shifted by the number of slopes below -1; slopes of -1 and pairs
-    of equal points are left out, vertical ones count as infinite. The intercept is the median of model - slope *
+    of equal points are left out, vertical slopes count as infinite. The intercept is the median of model - slope *
     reference. Interval of the slope: its ranks -/+ z sqrt(n (n - 1) (2n + 5) / 18) / 2; of the intercept: from those
     ends (Passing H, Bablok W, J Clin Chem Clin Biochem 1983;21:709-720). Raises ``ValueError`` if they differ in
     length or a score is not finite.
@@ -94,10 +94,12 @@ def deming(
 
     ``error_ratio`` is the variance of the reference's error divided by that of the model's. ``weighted`` assumes that
     the error is proportional to the score: weights 1 / (mean of both, on the line)^2, by iteration (Linnet K, Stat Med
-    1990;9:1463-1473); all scores must then be above 0. Intervals by Student's t with n - 2 degrees
-    of freedom, standard errors by the jackknife (Linnet K, Clin Chem 1993;39:424-432), or, for a spread that does not
-    grow with the score, ``analytical`` (slope sqrt((1 / r^2 - 1) / (n - 2)); not weighted).
-    Raises ``ValueError`` as ``passing_bablok``, and if a weighted line is requested for scores not above 0.
+    1990;9:1463-1473); all scores must then be above 0.
+
+    Intervals are by Student's t with n - 2 degrees of freedom. Standard errors are by the jackknife (Linnet K, Clin
+    Chem 1993;39:424-432) or, if the spread does not grow with the score, ``analytical``: slope sqrt((1 / r^2 - 1) /
+    (n - 2)), not for weighted lines. Raises ``ValueError`` as ``passing_bablok``, and if a weighted line is requested
+    for scores not above 0.
     """
     a, b = score_pair(reference, model)
     if weighted and ((a <= 0).any() or (b <= 0).any()):

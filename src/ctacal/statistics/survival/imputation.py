@@ -33,7 +33,7 @@ class Pooled:
     error: Floats
     """(p,): square root of within + (1 + 1/m) between."""
     degrees_of_freedom: Floats
-    """(p,): Barnard J, Rubin DB, Biometrika 1999;86:948-955."""
+    """(p,): by Barnard J, Rubin DB, Biometrika 1999;86:948-955."""
     low: Floats
     high: Floats
     p: Floats
@@ -184,8 +184,8 @@ def _root(covariance: Floats) -> Floats:
 def _nearest(wanted: Floats, offered: Floats, rng: np.random.Generator) -> NDArray[np.intp]:
     """Return (m,): for each of ``wanted`` (m, d) the index of a donor among ``offered`` (n, d).
 
-    The donor is drawn at random from the ``DONORS`` nearest.     Noise of a millionth of the spread is added, so that
-    all donors at equal distance can be drawn.
+    The donor is drawn at random from the ``DONORS`` nearest. Noise of a millionth of the spread is added, so that all
+    donors at equal distance can be drawn.
     """
     from scipy.spatial import cKDTree
 
