@@ -132,7 +132,7 @@ def ct_series(grid: Grid = Grid(), *, name: str = "ctac", **attributes: Any) -> 
 
 
 def _copy(image: Dataset) -> Dataset:
-    """Elements of its own, so that a test may spoil one slice alone; without file meta information."""
+    """Copy the elements, without file meta information, so that a test may spoil a single slice."""
     return Dataset({element.tag: copy(element) for element in image})
 
 
@@ -359,7 +359,7 @@ def intake_of(*paths: Path) -> Intake:
 
 
 def study_of(*paths: Path) -> Study:
-    """The one study that lies there."""
+    """Read the only study under the paths."""
     (study,) = read_studies(paths).studies
     return study
 
@@ -373,7 +373,7 @@ def volume_of(*paths: Path, wanted_uid: str | None = None, **options: bool) -> t
 
 
 def refusal_of(*paths: Path, wanted_uid: str | None = None, **options: bool) -> Code:
-    """The code with which the study is refused; fails where it is not."""
+    """Return the code with which the study is refused; the test fails if it is not."""
     try:
         volume, _ = volume_of(*paths, wanted_uid=wanted_uid, **options)
     except Refusal as refusal:
@@ -387,7 +387,7 @@ def marker_mm(volume: Volume) -> NDArray[np.float64]:
 
 
 def assert_truth(volume: Volume, grid: Grid = Grid(), *, within_mm: float = 1e-3) -> None:
-    """The marker lies where it was put, bright as it was, on a canonical grid of the right spacing."""
+    """Assert that the marker has its place and brightness on a canonical grid of the right spacing."""
     np.testing.assert_allclose(marker_mm(volume), MARKER_MM, atol=within_mm)
     assert volume.hu.max() == MARKER_HU
     np.testing.assert_allclose(volume.geometry.spacing_mm, _canonical_spacing_mm(grid), rtol=1e-5)

@@ -19,8 +19,8 @@ SAMPLE = places.SAMPLE
 
 @pytest.fixture(scope="module", params=SAMPLES)
 def truth(request: pytest.FixtureRequest) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((SAMPLE / f"{request.param}.json").read_text(encoding="utf-8"))
-    return told
+    truth: dict[str, Any] = json.loads((SAMPLE / f"{request.param}.json").read_text(encoding="utf-8"))
+    return truth
 
 
 @pytest.fixture(scope="module")

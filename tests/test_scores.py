@@ -184,7 +184,7 @@ def test_lesions_join_slice_components_in_three_dimensions() -> None:
 
 
 def test_runs_do_not_leak_over_image_edges() -> None:
-    """The last pixel of a row, of a slice, is no neighbour of the first of the next."""
+    """The last pixel of a row or slice is not a neighbour of the first pixel of the next."""
     hu = np.zeros((2, 4, 4), np.int16)
     hu[0, 1, 3] = hu[0, 2, 0] = hu[0, 3, 3] = hu[1, 0, 0] = 500
     lesions = find_lesions(*scan(hu, np.ones((2, 4, 4), np.uint8)))

@@ -54,7 +54,7 @@ def test_ctac_among_diagnostic_ct_localizer_and_emission(tmp_path, modality):
     assert choice.series.uid == uid("series", "ctac")
     assert "frame of reference of the emission scan" in choice.why
     assert codes(choice) == []
-    unfit = {one.series.uid: one.unfit.code for one in choice.candidates if one.unfit}
+    unfit = {candidate.series.uid: candidate.unfit.code for candidate in choice.candidates if candidate.unfit}
     assert unfit == {uid("series", "scout"): Code.LOCALIZER, uid("series", "emission"): Code.NOT_CT}
 
 
@@ -253,7 +253,7 @@ def test_unfit_series_do_not_hide_the_fit_one(tmp_path):
     del spoilt[8]
     study_with(tmp_path, spoilt, ct_series(SeriesDescription="Thorax", SeriesNumber=9))
     ranked = candidates(study_of(tmp_path))
-    assert [one.unfit and one.unfit.code for one in ranked] == [None, Code.MISSING_SLICE]
+    assert [candidate.unfit and candidate.unfit.code for candidate in ranked] == [None, Code.MISSING_SLICE]
     volume, _ = volume_of(tmp_path)
     np.testing.assert_allclose(marker_mm(volume), (21.3, -40.5, 112.0), atol=1e-3)
 

@@ -156,13 +156,13 @@ def test_enhanced_ct_header_is_found_in_its_macros(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("told", "rotation_s"),
+    ("attributes", "rotation_s"),
     [
         ({"RevolutionTime": 0.8, "ExposureTime": 1186}, 0.8),
         ({"ExposureTime": 1186}, 1.186),
         ({}, None),
     ],
 )
-def test_the_rotation_time_is_read(tmp_path, told, rotation_s):
-    series = study_of(write(tmp_path, ct_series(**told))).series[0]
+def test_the_rotation_time_is_read(tmp_path, attributes, rotation_s):
+    series = study_of(write(tmp_path, ct_series(**attributes))).series[0]
     assert series.slices[0].rotation_s == rotation_s

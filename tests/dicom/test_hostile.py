@@ -74,7 +74,7 @@ def test_sizes_beyond_any_scanner_are_left_out(tmp_path, rows, columns, frames):
 
 
 def test_bits_that_do_not_fit_the_code_stream_are_refused(tmp_path):
-    """GDCM ends the whole process on this one."""
+    """GDCM ends the whole process on this image."""
     for index, image in enumerate(ct_series(GRID)):
         content = encoded(image, JPEG2000Lossless)
         (tmp_path / f"{index}").write_bytes(lying(content, image, "BitsAllocated", 32))
@@ -348,7 +348,7 @@ def encapsulated(image, syntax, fragments):
     """A file whose encapsulated pixel data are these fragments, as they are."""
     whole = encoded(image, syntax)
     head = whole[: whole.index(b"\xe0\x7f\x10\x00") + 12]
-    items = [b"\xfe\xff\x00\xe0" + len(one).to_bytes(4, "little") + one for one in (b"", *fragments)]
+    items = [b"\xfe\xff\x00\xe0" + len(item).to_bytes(4, "little") + item for item in (b"", *fragments)]
     return head + b"".join(items) + b"\xfe\xff\xdd\xe0" + bytes(4)
 
 

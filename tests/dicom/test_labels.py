@@ -32,7 +32,7 @@ GRIDS = {
 
 
 def lesions(values=tuple(VESSELS)):
-    """(14, 48, 40): one lesion of its own shape for each label, on a few slices."""
+    """(14, 48, 40): for each label a lesion of its own shape, on a few slices."""
     labels = np.zeros((14, 48, 40), np.uint8)
     for value in values:
         labels[2 * value : 2 * value + 2, 10 + value, 5 : 7 + value] = value
@@ -282,7 +282,7 @@ def test_nifti_with_unknown_values_is_refused(tmp_path, reference_volume, value,
 
 
 def hostile_nifti(**fields):
-    """A NIfTI header that says what is asked for, with next to no voxels behind it."""
+    """A NIfTI header with the given values, and almost no voxels after it."""
     header = nib.Nifti1Header()
     header.set_data_shape((40, 48, 14))
     header.set_data_dtype(np.uint8)

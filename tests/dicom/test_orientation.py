@@ -1,4 +1,4 @@
-"""However the patient lies and the slices are counted, the marker is where it is, and the volume is canonical."""
+"""However the patient lies and the slices are counted, the marker stays where it is and the volume is canonical."""
 
 import warnings
 

@@ -42,7 +42,7 @@ EDGE = (slice(0, 4), slice(0, 4))
 
 
 def with_padding(stored, **attributes):
-    """A series whose corner holds a stored value that is no image."""
+    """A series whose corner holds a stored value for padding."""
     series = ct_series(**attributes)
     for image in series:
         values = values_of(image)
@@ -63,7 +63,7 @@ def test_every_transfer_syntax_is_read_exactly(tmp_path, syntax, signed):
 
 @pytest.fixture
 def side_by_side(monkeypatch):
-    """JPEG 2000 is decoded by other processes however small the scan is; nothing of it by this one."""
+    """JPEG 2000 is decoded by other processes however small the scan is, and never by this process."""
     monkeypatch.setattr(pixels, "MIN_PIXELS_SIDE_BY_SIDE", 1)
     monkeypatch.setattr(jpeg2000, "cores", lambda: 3)
     monkeypatch.setattr(jpeg2000, "decode_pixel_data", None)

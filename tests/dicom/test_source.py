@@ -1,4 +1,4 @@
-"""Files are found whatever they are called and however they are packed; what is no image is counted, not lost."""
+"""Files are found whatever their names and however they are packed; files that are no images are counted."""
 
 import gc
 import io
@@ -195,11 +195,11 @@ def test_several_studies_and_series_in_one_folder(tmp_path):
         [emission_image("NM")],
     ]
     order = np.random.default_rng(5).permutation(43)
-    mixed = [image for one in series for image in one]
+    mixed = [image for images in series for image in images]
     write(tmp_path, mixed, name=lambda index: f"{order[index]}")
     intake = intake_of(tmp_path)
     assert sorted(len(study.series) for study in intake.studies) == [1, 3]
     for study in intake.studies:
-        for one in study.series:
-            assert len(one.slices) == (1 if one.header.modality == "NM" else 14)
-            assert {member.header.study_uid for member in one.slices} == {study.uid}
+        for found in study.series:
+            assert len(found.slices) == (1 if found.header.modality == "NM" else 14)
+            assert {slice_.header.study_uid for slice_ in found.slices} == {study.uid}

@@ -162,7 +162,7 @@ def test_two_kernels_under_one_uid_are_two_series(tmp_path):
         store_hu(image, hu + 1)
     write(tmp_path / "soft", soft)
     write(tmp_path / "sharp", sharp)
-    assert sorted(one.part for one in study_of(tmp_path).series) == ["1 of 2", "2 of 2"]
+    assert sorted(series.part for series in study_of(tmp_path).series) == ["1 of 2", "2 of 2"]
     volume, notes = volume_of(tmp_path)
     assert Code.SERIES_SPLIT in notes
     np.testing.assert_array_equal(volume.hu, ALL_HU)
@@ -186,16 +186,16 @@ def test_colliding_acquisitions_are_two_series(tmp_path):
     write(tmp_path / "1", first)
     write(tmp_path / "2", second)
     ranked = candidates(study_of(tmp_path))
-    assert [one.unfit for one in ranked] == [None, None]
-    assert [len(one.series.slices) for one in ranked] == [14, 14]
-    assert {one.series.slices[0].acquisition_number for one in ranked} == {1, 2}
+    assert [candidate.unfit for candidate in ranked] == [None, None]
+    assert [len(candidate.series.slices) for candidate in ranked] == [14, 14]
+    assert {candidate.series.slices[0].acquisition_number for candidate in ranked} == {1, 2}
     volume, notes = volume_of(tmp_path)
     np.testing.assert_allclose(marker_mm(volume), MARKER_MM, atol=1e-3)
     assert Code.SEVERAL_CANDIDATES in notes
 
 
 def test_acquisitions_between_each_other_are_two_series(tmp_path):
-    """Two breath holds half a spacing apart make an even grid together, and must not become one volume of 1.5 mm."""
+    """Two breath holds half a spacing apart form a regular grid, and must not become a single volume of 1.5 mm."""
     first, second = ct_series(AcquisitionNumber=1), ct_series(AcquisitionNumber=2)
     for image in second:
         image.SOPInstanceUID = uid("second", image.InstanceNumber)
