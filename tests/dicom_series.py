@@ -22,6 +22,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
@@ -98,9 +99,9 @@ def chest_hu(grid: Grid) -> NDArray[np.int16]:
     hu[(across - 0.2) ** 2 + down**2 < 0.02 + 0.001 * depth] = 60
     hu = hu + grain
     hu[MARKER_INDEX] = MARKER_HU
-    hu = hu.astype(np.int16)
-    hu.flags.writeable = False
-    return hu
+    stored: NDArray[np.int16] = hu.astype(np.int16)
+    stored.flags.writeable = False
+    return stored
 
 
 @lru_cache(maxsize=1000)
@@ -291,8 +292,8 @@ def _elements(image: Dataset, syntax: str) -> bytes:
 def _file_head(sop_class: str, sop_instance: str, syntax: str) -> bytes:
     """Preamble and file meta information (PS3.10 section 7.1)."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, sop_instance
-    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(sop_class), UID(sop_instance)
+    meta.TransferSyntaxUID = UID(syntax)
     stream = DicomBytesIO()
     write_file_meta_info(stream, meta)
     return bytes(128) + b"DICM" + stream.getvalue()
@@ -312,7 +313,7 @@ def _by_gdcm(content: bytes, syntax: str) -> bytes:
     """Compress a file's content by GDCM, which only knows files."""
     import tempfile
 
-    import gdcm
+    import gdcm  # type: ignore[import-untyped]
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "image.dcm")

@@ -1,5 +1,7 @@
 """The baseline counts plaques in a drawn heart, and nothing of bone, aorta, valves, rims or noise."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -30,14 +32,14 @@ def plaque(thorax: Thorax, at: tuple[float, float, float]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("noise_hu", [0.0, 10.0, 37.0])
-def test_plaques_on_the_heart_are_coronary(noise_hu):
+def test_plaques_on_the_heart_are_coronary(noise_hu: float) -> None:
     thorax = Thorax(plaques=ON_THE_HEART)
     _, labels = labelled(thorax, noise_hu=noise_hu)
     for at in ON_THE_HEART:
         assert (labels[plaque(thorax, at)] == Calcium.CORONARY).all(), at
 
 
-def test_bone_aorta_and_valve_do_not_count():
+def test_bone_aorta_and_valve_do_not_count() -> None:
     thorax = Thorax(plaques=(IN_THE_AORTA, IN_THE_VALVE, IN_A_RIB))
     _, labels = labelled(thorax, noise_hu=8.0)
     assert not (labels == Calcium.CORONARY).any()
@@ -46,7 +48,7 @@ def test_bone_aorta_and_valve_do_not_count():
 
 
 @pytest.mark.parametrize("noise_hu", [8.0, 20.0, 37.0])
-def test_noise_alone_scores_nothing(noise_hu):
+def test_noise_alone_scores_nothing(noise_hu: float) -> None:
     thorax = Thorax()
     volume = thorax.volume(noise_hu=noise_hu)
     heart = find_heart(volume)
@@ -56,7 +58,7 @@ def test_noise_alone_scores_nothing(noise_hu):
     assert not everything.labels.any()
 
 
-def test_one_pixel_is_noise_two_are_a_plaque():
+def test_one_pixel_is_noise_two_are_a_plaque() -> None:
     thorax = Thorax()
     groove = np.argwhere(thorax.ellipsoid(ON_THE_HEART[0], (4, 3.5, 3.5)))[0]
     for pixels in (1, 2):
@@ -65,7 +67,7 @@ def test_one_pixel_is_noise_two_are_a_plaque():
         assert np.count_nonzero(labels) == (pixels if pixels > 1 else 0)
 
 
-def test_a_bright_rim_against_lung_is_no_plaque():
+def test_a_bright_rim_against_lung_is_no_plaque() -> None:
     thorax = Thorax()
     volume = thorax.volume()
     hu = volume.hu.copy()
@@ -76,7 +78,7 @@ def test_a_bright_rim_against_lung_is_no_plaque():
     assert not threshold_labels(volume, find_heart(volume)).labels.any()
 
 
-def test_the_threshold_is_the_callers():
+def test_the_threshold_is_the_callers() -> None:
     thorax = Thorax(plaques=ON_THE_HEART[:1])
     volume = thorax.volume()
     heart = find_heart(volume)
@@ -84,14 +86,14 @@ def test_the_threshold_is_the_callers():
     assert not threshold_labels(volume, heart, threshold_hu=401).labels.any()
 
 
-def test_int16_and_float32_give_the_same():
+def test_int16_and_float32_give_the_same() -> None:
     volume = Thorax(plaques=ON_THE_HEART).volume(noise_hu=30)
     as_float = Volume(volume.hu.astype(np.float32), volume.geometry)
     heart = find_heart(volume)
     assert np.array_equal(threshold_labels(volume, heart).labels, threshold_labels(as_float, heart).labels)
 
 
-def test_an_empty_mask_gives_no_labels_and_another_grid_is_refused():
+def test_an_empty_mask_gives_no_labels_and_another_grid_is_refused() -> None:
     volume = Volume(np.full(SHAPE, AIR, np.int16), Geometry.from_spacing(SHAPE, (5.0, 2.0, 2.0)))
     assert not threshold_labels(volume, HeartMask(np.zeros(SHAPE, bool), volume.geometry)).labels.any()
     elsewhere = Geometry.from_spacing(SHAPE, (5.0, 2.0, 2.1))
@@ -104,7 +106,7 @@ def test_an_empty_mask_gives_no_labels_and_another_grid_is_refused():
     ("folder", "most"),
     [("acrin_flt_breast_001_ctac", 0), ("lung_dx_A0001/kernel_B", 250), ("lung_dx_A0001/kernel_L", 600)],
 )
-def test_real_scans_without_calcium(reference_data, folder, most):
+def test_real_scans_without_calcium(reference_data: Path, folder: str, most: int) -> None:
     """The lung_dx scan has a streak above 130 HU at the apex, which a threshold cannot tell from calcium."""
     volume = real_scan(reference_data / folder)
     heart = find_heart(volume)

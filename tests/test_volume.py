@@ -1,14 +1,17 @@
 """Volumes: resample and NIfTI keep values at their place."""
 
 from pathlib import Path
+from typing import Any
 
-import nibabel as nib
+import nibabel
 import numpy as np
 import pytest
 
 from ctacal.geometry import Geometry
 from ctacal.labels import LabelMap
 from ctacal.volume import AIR_HU, Volume
+
+nib: Any = nibabel
 
 GRID = Geometry.from_spacing((8, 20, 24), (3.0, 0.9, 0.7), (-10.0, -20.0, 500.0))
 
@@ -70,7 +73,7 @@ def test_what_is_no_volume_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="its geometry says"):
         Volume(np.zeros((1, 2, 3), np.int16), GRID)
     with pytest.raises(ValueError, match="uint8"):
-        LabelMap(np.zeros(GRID.shape, np.int32), GRID)  # type: ignore[arg-type]
+        LabelMap(np.zeros(GRID.shape, np.int32), GRID)
     with pytest.raises(ValueError, match=r"0\.\.6"):
         LabelMap(np.full(GRID.shape, 7, np.uint8), GRID)
     (tmp_path / "text.nii").write_text("no image")

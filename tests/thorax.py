@@ -52,7 +52,7 @@ class Thorax:
         self.hu = hu
 
     def left_mm(self) -> NDArray[np.float64]:
-        return (np.arange(self.shape[2]) - (self.shape[2] - 1) / 2) * self.spacing_mm[2]
+        return np.asarray((np.arange(self.shape[2]) - (self.shape[2] - 1) / 2) * self.spacing_mm[2], np.float64)
 
     def ellipsoid(self, center_mm: tuple[float, ...], half_mm: tuple[float, ...], power: int = 2) -> NDArray[np.bool_]:
         inside = np.zeros(self.shape)

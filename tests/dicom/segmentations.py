@@ -1,14 +1,17 @@
 """DICOM segmentations as highdicom writes them."""
 
 import warnings
+from typing import Any
 
+from numpy.typing import NDArray
+from pydicom import Dataset
 from pydicom.sr.coding import Code as CodedEntry
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from tests.dicom_series import in_file_format, uid
 
 
-def segment(number, name, code=None):
+def segment(number: int, name: str, code: str | None = None) -> Any:
     import highdicom.seg
 
     return highdicom.seg.SegmentDescription(
@@ -21,8 +24,16 @@ def segment(number, name, code=None):
     )
 
 
-def seg(series, planes, segments, *, kind="BINARY", syntax=ExplicitVRLittleEndian, omit_empty_frames=True):
-    """A SEG by highdicom; ``planes`` are in the order of ``series``, values or channels count the ``segments``."""
+def seg(
+    series: list[Dataset],
+    planes: NDArray[Any],
+    segments: list[Any],
+    *,
+    kind: str = "BINARY",
+    syntax: UID = ExplicitVRLittleEndian,
+    omit_empty_frames: bool = True,
+) -> Any:
+    """Make a SEG by highdicom; ``planes`` are in the order of ``series``, values or channels count the ``segments``."""
     import highdicom.seg
 
     with warnings.catch_warnings():

@@ -1,5 +1,8 @@
 """Odd, foreign and forbidden header values are read or left out; they never break reading."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -21,14 +24,14 @@ ALL_HU = chest_hu(Grid())
 KANJI = b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B"
 
 
-def replaced(content, old, new):
+def replaced(content: bytes, old: bytes, new: bytes) -> bytes:
     """The file with one value overwritten by another of the same length."""
     assert len(old) == len(new)
     assert content.count(old) == 1
     return content.replace(old, new)
 
 
-def write_bytes(folder, contents):
+def write_bytes(folder: Path, contents: list[bytes]) -> Path:
     for index, content in enumerate(contents):
         (folder / f"{index}.dcm").write_bytes(content)
     return folder
@@ -46,7 +49,9 @@ def write_bytes(folder, contents):
     ids=["IR 87", "IR 13 and 87", "GB18030", "UTF-8", "Cyrillic"],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_character_sets(tmp_path, character_set, encoding, text, expected):
+def test_character_sets(
+    tmp_path: Path, character_set: list[str] | str, encoding: str, text: str, expected: str
+) -> None:
     raw = text.encode(encoding)
     raw += b" " * (len(raw) % 2)
     series = ct_series(SpecificCharacterSet=character_set, SeriesDescription="#" * len(raw))
@@ -65,7 +70,7 @@ def test_character_sets(tmp_path, character_set, encoding, text, expected):
 @pytest.mark.parametrize("keyword", ["PatientName", "SeriesDescription", "ProtocolName"])
 @pytest.mark.parametrize("character_set", ["ISO_IR 100", "ISO_IR 192", ["", "ISO 2022 IR 87"], "GB18030", "NONSENSE"])
 @pytest.mark.filterwarnings("ignore")
-def test_text_never_breaks_reading(tmp_path, keyword, raw, character_set):
+def test_text_never_breaks_reading(tmp_path: Path, keyword: str, raw: bytes, character_set: list[str] | str) -> None:
     raw += b" " * (len(raw) % 2)
     image = ct_series(SpecificCharacterSet=character_set)[0]
     setattr(image, keyword, "#" * len(raw))
@@ -88,7 +93,7 @@ def test_text_never_breaks_reading(tmp_path, keyword, raw, character_set):
         ("PatientAge", b"old "),
     ],
 )
-def test_numbers_that_are_none_are_left_out(tmp_path, keyword, raw):
+def test_numbers_that_are_none_are_left_out(tmp_path: Path, keyword: str, raw: bytes) -> None:
     contents = []
     for image in ct_series():
         content = encoded(image)
@@ -104,7 +109,7 @@ def test_numbers_that_are_none_are_left_out(tmp_path, keyword, raw):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_private_elements_and_sequences_are_passed_over(tmp_path):
+def test_private_elements_and_sequences_are_passed_over(tmp_path: Path) -> None:
     from pydicom import Dataset
 
     series = ct_series()
@@ -118,7 +123,7 @@ def test_private_elements_and_sequences_are_passed_over(tmp_path):
     assert_truth(volume)
 
 
-def test_ct_image_without_rows_is_listed_not_lost(tmp_path):
+def test_ct_image_without_rows_is_listed_not_lost(tmp_path: Path) -> None:
     """A CT image cut short inside its header is a loss, not a file of another kind."""
     series = ct_series()
     write(tmp_path, series[:-1])
@@ -130,7 +135,7 @@ def test_ct_image_without_rows_is_listed_not_lost(tmp_path):
     assert Code.SERIES_UNREADABLE in notes
 
 
-def test_structured_report_is_no_image_and_no_loss(tmp_path):
+def test_structured_report_is_no_image_and_no_loss(tmp_path: Path) -> None:
     write(tmp_path, ct_series())
     report = ct_series(name="report", Modality="SR", SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33")[0]
     for keyword in ("Rows", "Columns", "PixelData"):
@@ -140,7 +145,7 @@ def test_structured_report_is_no_image_and_no_loss(tmp_path):
     assert (len(intake.studies), intake.skipped, intake.not_dicom) == (1, (), 1)
 
 
-def test_raw_data_of_a_ct_scanner_are_no_image_and_no_loss(tmp_path):
+def test_raw_data_of_a_ct_scanner_are_no_image_and_no_loss(tmp_path: Path) -> None:
     """Modality CT and no pixels: Raw Data, Siemens CSA Non-Image."""
     write(tmp_path, ct_series())
     raw = ct_series(name="raw", SOPClassUID="1.2.840.10008.5.1.4.1.1.66")[0]
@@ -150,7 +155,7 @@ def test_raw_data_of_a_ct_scanner_are_no_image_and_no_loss(tmp_path):
     assert intake_of(tmp_path).skipped == ()
 
 
-def test_enhanced_ct_header_is_found_in_its_macros(tmp_path):
+def test_enhanced_ct_header_is_found_in_its_macros(tmp_path: Path) -> None:
     header = study_of(write(tmp_path, [enhanced_ct(ct_series())])).series[0].header
     assert (header.kvp, header.kernel, header.image_type[:2]) == (120.0, "B30f", ("ORIGINAL", "PRIMARY"))
 
@@ -163,6 +168,6 @@ def test_enhanced_ct_header_is_found_in_its_macros(tmp_path):
         ({}, None),
     ],
 )
-def test_the_rotation_time_is_read(tmp_path, attributes, rotation_s):
+def test_the_rotation_time_is_read(tmp_path: Path, attributes: dict[str, Any], rotation_s: float | None) -> None:
     series = study_of(write(tmp_path, ct_series(**attributes))).series[0]
     assert series.slices[0].rotation_s == rotation_s

@@ -8,12 +8,17 @@ import sys
 import tracemalloc
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -26,6 +31,7 @@ from pydicom.uid import (
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.volume import read_volume
 from ctacal.errors import Code, Refusal
+from ctacal.volume import Volume
 from tests.dicom_series import (
     MARKER_INDEX,
     SYNTAXES,
@@ -42,12 +48,13 @@ from tests.dicom_series import (
 )
 
 GRID = Grid()
+Endian = Literal["little", "big"]
 ALL_HU = chest_hu(GRID)
 MIB = 2**20
 
 
 @contextmanager
-def memory_below(limit_bytes):
+def memory_below(limit_bytes: int) -> Iterator[Any]:
     """Python's and numpy's allocations stay below the limit (C libraries are measured in a process of their own)."""
     tracemalloc.start()
     try:
@@ -58,14 +65,14 @@ def memory_below(limit_bytes):
     assert peak < limit_bytes, f"took {peak / MIB:.0f} MiB"
 
 
-def skipped_codes(folder):
+def skipped_codes(folder: Path) -> list[Code]:
     return [file.reason.code for file in intake_of(folder).skipped]
 
 
 @pytest.mark.parametrize(
     ("rows", "columns", "frames"), [(60000, 60000, 1), (65535, 300, 1), (0, 40, 1), (48, 40, 2**31 - 1), (48, 40, -5)]
 )
-def test_sizes_beyond_any_scanner_are_left_out(tmp_path, rows, columns, frames):
+def test_sizes_beyond_any_scanner_are_left_out(tmp_path: Path, rows: int, columns: int, frames: int) -> None:
     image = ct_series(GRID)[0]
     image.Rows, image.Columns, image.NumberOfFrames = rows, columns, frames
     (tmp_path / "lie.dcm").write_bytes(encoded(image))
@@ -73,7 +80,7 @@ def test_sizes_beyond_any_scanner_are_left_out(tmp_path, rows, columns, frames):
         assert skipped_codes(tmp_path) == [Code.TOO_LARGE]
 
 
-def test_bits_that_do_not_fit_the_code_stream_are_refused(tmp_path):
+def test_bits_that_do_not_fit_the_code_stream_are_refused(tmp_path: Path) -> None:
     """GDCM ends the whole process on this image."""
     for index, image in enumerate(ct_series(GRID)):
         content = encoded(image, JPEG2000Lossless)
@@ -83,20 +90,22 @@ def test_bits_that_do_not_fit_the_code_stream_are_refused(tmp_path):
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.keyword)
 @pytest.mark.parametrize(("keyword", "value"), [("Rows", 24), ("Rows", 4000), ("Columns", 20)])
-def test_matrix_that_does_not_fit_the_pixels_is_refused(tmp_path, keyword, value, syntax):
+def test_matrix_that_does_not_fit_the_pixels_is_refused(tmp_path: Path, keyword: str, value: int, syntax: UID) -> None:
     """Fewer rows than there are pixels for would read, and look like a scan."""
     for index, image in enumerate(ct_series(GRID)):
         content = encoded(image, syntax)
         if syntax == DeflatedExplicitVRLittleEndian:
             content = with_dataset_inflated(content, lambda data, image=image: lying(data, image, keyword, value))
         else:
-            order = "big" if syntax.keyword == "ExplicitVRBigEndian" else "little"
+            order: Endian = "big" if syntax.keyword == "ExplicitVRBigEndian" else "little"
             content = lying(content, image, keyword, value, order, implicit=syntax == ImplicitVRLittleEndian)
         (tmp_path / f"{index}").write_bytes(content)
     assert refusal_of(tmp_path) is Code.PIXELS_UNREADABLE
 
 
-def lying(content, image, keyword, value, order="little", *, implicit=False):
+def lying(
+    content: bytes, image: Dataset, keyword: str, value: int, order: Endian = "little", *, implicit: bool = False
+) -> bytes:
     """The file with one unsigned short of its header overwritten."""
     element = image[keyword]
     tag = element.tag.group.to_bytes(2, order) + element.tag.element.to_bytes(2, order)
@@ -105,24 +114,24 @@ def lying(content, image, keyword, value, order="little", *, implicit=False):
     return content.replace(head + element.value.to_bytes(2, order), head + value.to_bytes(2, order))
 
 
-def with_dataset_inflated(content, change):
+def with_dataset_inflated(content: bytes, change: Callable[..., Any]) -> bytes:
     start = 144 + int.from_bytes(content[140:144], "little")
     return content[:start] + deflated([change(zlib.decompress(content[start:], -15))])
 
 
-def deflated(chunks):
+def deflated(chunks: list[bytes]) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     return b"".join([*(packer.compress(chunk) for chunk in chunks), packer.flush()])
 
 
-def test_frames_that_are_not_there_are_refused(tmp_path):
+def test_frames_that_are_not_there_are_refused(tmp_path: Path) -> None:
     series = ct_series(GRID)
     for image in series:
         image.NumberOfFrames = 3
     assert refusal_of(write(tmp_path, series)) is Code.PIXELS_UNREADABLE
 
 
-def test_more_frames_than_pixels_for_them_are_refused(tmp_path):
+def test_more_frames_than_pixels_for_them_are_refused(tmp_path: Path) -> None:
     image = enhanced_ct(ct_series(GRID))
     image.PixelData = image.PixelData[: 13 * 48 * 40 * 2]
     assert refusal_of(write(tmp_path, [image])) is Code.PIXELS_UNREADABLE
@@ -134,7 +143,7 @@ THREE_GB = (3 * 10**9).to_bytes(4, "little")
 @pytest.mark.parametrize("tag", [b"\x09\x00\x10\x10", b"\x10\x00\x00\x40", b"\xe0\x7f\x10\x00"])
 @pytest.mark.parametrize("zipped", [False, True], ids=["file", "in a zip"])
 @pytest.mark.parametrize("preamble", [True, False], ids=["explicit", "implicit"])
-def test_element_of_3_gb_in_a_file_of_2_kb(tmp_path, tag, zipped, preamble):
+def test_element_of_3_gb_in_a_file_of_2_kb(tmp_path: Path, tag: bytes, zipped: bool, preamble: bool) -> None:
     content = encoded(ct_series(GRID)[0], preamble=preamble)
     cut = content.index(b"\x10\x00\x10\x00" if tag < b"\xe0" else b"\xe0\x7f\x10\x00")
     lie = tag + (b"UN\0\0" if preamble else b"") + THREE_GB + bytes(700)
@@ -152,7 +161,7 @@ def test_element_of_3_gb_in_a_file_of_2_kb(tmp_path, tag, zipped, preamble):
 
 
 @lru_cache
-def deflate_bomb(inflated_mib):
+def deflate_bomb(inflated_mib: int) -> bytes:
     """A deflated CT image with a private element of zeros in it."""
     content = encoded(ct_series(GRID)[0], DeflatedExplicitVRLittleEndian)
     start = 144 + int.from_bytes(content[140:144], "little")
@@ -160,7 +169,7 @@ def deflate_bomb(inflated_mib):
     return content[:start] + deflated([zeros, *([bytes(MIB)] * inflated_mib)])
 
 
-def with_longer_meta(content):
+def with_longer_meta(content: bytes) -> bytes:
     """The Transfer Syntax UID behind 40 kB of private information."""
     version = b"\x02\x00\x01\x00OB\0\0"
     at = content.index(version)
@@ -182,7 +191,9 @@ BOMBS = {
     [*((disguise, False) for disguise in BOMBS.values()), (BOMBS["plain"], True)],
     ids=[*BOMBS, "in a zip"],
 )
-def test_deflate_bomb_is_left_out(tmp_path, monkeypatch, disguise, zipped):
+def test_deflate_bomb_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disguise: Callable[..., Any], zipped: bool
+) -> None:
     monkeypatch.setattr("ctacal.dicom.source.MAX_INFLATED_BYTES", 2 * MIB)
     bomb = disguise(deflate_bomb(24))
     if zipped:
@@ -195,7 +206,7 @@ def test_deflate_bomb_is_left_out(tmp_path, monkeypatch, disguise, zipped):
 
 
 @pytest.mark.slow
-def test_real_deflate_bomb_is_left_out(tmp_path):
+def test_real_deflate_bomb_is_left_out(tmp_path: Path) -> None:
     bomb = deflate_bomb(300)
     assert len(bomb) < 420 * 1024
     (tmp_path / "bomb").write_bytes(bomb)
@@ -203,13 +214,13 @@ def test_real_deflate_bomb_is_left_out(tmp_path):
         assert skipped_codes(tmp_path) == [Code.TOO_LARGE]
 
 
-def test_large_but_allowed_deflated_image_is_read(tmp_path, monkeypatch):
+def test_large_but_allowed_deflated_image_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctacal.dicom.source.MAX_INFLATED_BYTES", MIB)
     volume, _ = volume_of(write(tmp_path, ct_series(), syntax=DeflatedExplicitVRLittleEndian))
     assert_truth(volume)
 
 
-def zip_of(files):
+def zip_of(files: dict[str, Any]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, chunks in files.items():
@@ -219,16 +230,16 @@ def zip_of(files):
     return stream.getvalue()
 
 
-def with_size(content, size):
+def with_size(content: bytes, size: int) -> bytes:
     """The central directory and the local header say another unpacked size."""
-    content = bytearray(content)
-    at = content.index(b"PK\x01\x02")
-    content[at + 24 : at + 28] = content[22:26] = size.to_bytes(4, "little")
-    return bytes(content)
+    changed = bytearray(content)
+    at = changed.index(b"PK\x01\x02")
+    changed[at + 24 : at + 28] = changed[22:26] = size.to_bytes(4, "little")
+    return bytes(changed)
 
 
 @pytest.mark.parametrize("declared_mib", [None, 1, 4000], ids=["honest", "says less", "says more"])
-def test_zip_bomb_is_left_out(tmp_path, monkeypatch, declared_mib):
+def test_zip_bomb_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared_mib: int | None) -> None:
     monkeypatch.setattr("ctacal.dicom.source.MAX_INFLATED_BYTES", 2 * MIB)
     bomb = zip_of({"image.dcm": [bytes(MIB)] * 40})
     if declared_mib:
@@ -240,13 +251,13 @@ def test_zip_bomb_is_left_out(tmp_path, monkeypatch, declared_mib):
 
 
 @pytest.mark.slow
-def test_real_zip_bomb_is_left_out(tmp_path):
+def test_real_zip_bomb_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "bomb.zip").write_bytes(zip_of({"image.dcm": [bytes(MIB)] * 300}))
     with memory_below(16 * MIB):
         assert skipped_codes(tmp_path) == [Code.TOO_LARGE]
 
 
-def test_bombs_beside_a_series_do_not_hide_it(tmp_path, monkeypatch):
+def test_bombs_beside_a_series_do_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctacal.dicom.source.MAX_INFLATED_BYTES", 2 * MIB)
     write(tmp_path, ct_series(GRID))
     (tmp_path / "bomb.zip").write_bytes(zip_of({"image.dcm": [bytes(MIB)] * 4}))
@@ -255,7 +266,7 @@ def test_bombs_beside_a_series_do_not_hide_it(tmp_path, monkeypatch):
     assert skipped_codes(tmp_path) == [Code.TOO_LARGE]
 
 
-def test_zip_members_named_outside_write_nothing(tmp_path):
+def test_zip_members_named_outside_write_nothing(tmp_path: Path) -> None:
     inside = tmp_path / "a" / "b"
     inside.mkdir(parents=True)
     names = ["../../x{}", "/etc/x{}", "C:\\x{}", "..\\..\\x{}"]
@@ -266,7 +277,7 @@ def test_zip_members_named_outside_write_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b", "evil.zip"]
 
 
-def test_corrupted_zips_never_raise(tmp_path):
+def test_corrupted_zips_never_raise(tmp_path: Path) -> None:
     whole = zip_of({f"{i}é": [encoded(image)] for i, image in enumerate(ct_series(GRID)[:2])})
     generator = np.random.default_rng(4)
     directory = whole.index(b"PK\x01\x02")
@@ -288,14 +299,14 @@ SIZE_FIELDS = {
 """Where a code stream says its size: marker, offset of the two numbers, bytes of each."""
 
 
-def inflated_code_stream(content, syntax, claimed=60000):
+def inflated_code_stream(content: bytes, syntax: UID, claimed: int = 60000) -> bytes:
     marker, offset, width = SIZE_FIELDS[syntax]
     at = content.index(marker, content.index(b"\xe0\x7f\x10\x00")) + offset
     return content[:at] + 2 * claimed.to_bytes(width, "big") + content[at + 2 * width :]
 
 
 @pytest.mark.parametrize("syntax", SIZE_FIELDS, ids=lambda syntax: syntax.keyword)
-def test_code_stream_that_claims_another_size_is_refused(tmp_path, syntax):
+def test_code_stream_that_claims_another_size_is_refused(tmp_path: Path, syntax: UID) -> None:
     write(tmp_path, ct_series(GRID), syntax=syntax)
     (tmp_path / "IM0005").write_bytes(inflated_code_stream((tmp_path / "IM0005").read_bytes(), syntax))
     assert refusal_of(tmp_path) is Code.PIXELS_UNREADABLE
@@ -310,7 +321,7 @@ print(json.dumps([codes, int(re.search(r"VmHWM:\\s+(\\d+)", status)[1])]))
 """
 
 
-def test_code_streams_that_claim_gigabytes_take_no_memory(tmp_path):
+def test_code_streams_that_claim_gigabytes_take_no_memory(tmp_path: Path) -> None:
     """In a process of its own, since the decoders' memory is not Python's."""
     for syntax in SIZE_FIELDS:
         folder = write(tmp_path / syntax.keyword, ct_series(GRID), syntax=syntax)
@@ -323,7 +334,7 @@ def test_code_streams_that_claim_gigabytes_take_no_memory(tmp_path):
 
 
 @pytest.mark.parametrize("lost", [b"\xff\xc3", b"\xff\xc4"], ids=["frame header", "Huffman table"])
-def test_jpeg_without_a_needed_segment_is_refused(tmp_path, lost):
+def test_jpeg_without_a_needed_segment_is_refused(tmp_path: Path, lost: bytes) -> None:
     """GDCM ends the whole process on some of these (an exception in C++ that nobody catches)."""
     write(tmp_path, ct_series(GRID), syntax=JPEGLosslessSV1)
     content = (tmp_path / "IM0005").read_bytes()
@@ -332,7 +343,7 @@ def test_jpeg_without_a_needed_segment_is_refused(tmp_path, lost):
     assert refusal_of(tmp_path) is Code.PIXELS_UNREADABLE
 
 
-def test_second_frame_header_in_a_jpeg_is_refused(tmp_path):
+def test_second_frame_header_in_a_jpeg_is_refused(tmp_path: Path) -> None:
     """The size that is checked must be the size that the decoder takes."""
     write(tmp_path, ct_series(GRID), syntax=JPEGLosslessSV1)
     content = (tmp_path / "IM0005").read_bytes()
@@ -344,7 +355,7 @@ def test_second_frame_header_in_a_jpeg_is_refused(tmp_path):
     assert refusal_of(tmp_path) is Code.PIXELS_UNREADABLE
 
 
-def encapsulated(image, syntax, fragments):
+def encapsulated(image: Dataset, syntax: UID, fragments: list[Any]) -> bytes:
     """A file whose encapsulated pixel data are these fragments, as they are."""
     whole = encoded(image, syntax)
     head = whole[: whole.index(b"\xe0\x7f\x10\x00") + 12]
@@ -366,7 +377,7 @@ RLE_HEADER = np.array([2, 64, 64 + 4000, *[0] * 13], "<u4").tobytes()
     ],
     ids=["far too long", "unpacks to too much", "lying header", "empty fragment", "no fragment"],
 )
-def test_rle_frame_that_does_not_fit_is_refused(tmp_path, fragments, code):
+def test_rle_frame_that_does_not_fit_is_refused(tmp_path: Path, fragments: list[Any], code: Code) -> None:
     series = ct_series(GRID)
     write(tmp_path, series, syntax=RLELossless)
     (tmp_path / "IM0005").write_bytes(encapsulated(series[5], RLELossless, fragments))
@@ -374,46 +385,46 @@ def test_rle_frame_that_does_not_fit_is_refused(tmp_path, fragments, code):
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.keyword)
-def test_pixel_data_cut_short_are_refused(tmp_path, syntax):
+def test_pixel_data_cut_short_are_refused(tmp_path: Path, syntax: UID) -> None:
     write(tmp_path, ct_series(GRID), syntax=syntax)
     content = (tmp_path / "IM0005").read_bytes()
     (tmp_path / "IM0005").write_bytes(content[:-600])
     assert refusal_of(tmp_path) in (Code.PIXELS_UNREADABLE, Code.MISSING_SLICE)
 
 
-def test_pixel_data_missing_are_refused(tmp_path):
+def test_pixel_data_missing_are_refused(tmp_path: Path) -> None:
     series = ct_series(GRID)
     del series[5].PixelData
     assert refusal_of(write(tmp_path, series)) is Code.PIXELS_UNREADABLE
 
 
 @pytest.mark.parametrize("share", [0.001, 0.03, 0.1, 0.2, 0.25, 0.5, 0.999])
-def test_file_cut_short_is_refused(tmp_path, share):
+def test_file_cut_short_is_refused(tmp_path: Path, share: float) -> None:
     write(tmp_path, ct_series(GRID))
     content = (tmp_path / "IM0005").read_bytes()
     (tmp_path / "IM0005").write_bytes(content[: int(len(content) * share)])
     assert refusal_of(tmp_path) in (Code.PIXELS_UNREADABLE, Code.MISSING_SLICE, Code.NO_GEOMETRY, Code.NO_RESCALE)
 
 
-def corrupted(content, generator):
+def corrupted(content: bytes, generator: np.random.Generator) -> bytes:
     """One of the ways in which files break: bytes overwritten, lost, put in, or the end missing."""
-    content = bytearray(content)
+    changed = bytearray(content)
     at = int(generator.integers(132, len(content))) if generator.random() < 0.3 else int(generator.integers(132, 1400))
     length = int(generator.integers(1, 6))
     way = generator.integers(6)
     noise = generator.integers(0, 256, length, dtype=np.uint8).tobytes()
     if way < 3:
-        content[at : at + length] = noise
+        changed[at : at + length] = noise
     elif way == 3:
-        del content[at : at + length]
+        del changed[at : at + length]
     elif way == 4:
-        content[at:at] = noise
+        changed[at:at] = noise
     else:
-        del content[at:]
-    return bytes(content)
+        del changed[at:]
+    return bytes(changed)
 
 
-def volumes_in(folder):
+def volumes_in(folder: Path) -> Iterator[Volume]:
     """The volume of every study there that is not refused."""
     for study in intake_of(folder).studies:
         try:
@@ -430,7 +441,7 @@ def volumes_in(folder):
      JPEGLSLossless, JPEGLosslessSV1],
     ids=lambda syntax: syntax.keyword,
 )  # fmt: skip
-def test_random_corruption_never_changes_the_rest(tmp_path, syntax, broken):
+def test_random_corruption_never_changes_the_rest(tmp_path: Path, syntax: UID, broken: int) -> None:
     grid = Grid(slices=9)
     write(tmp_path, ct_series(grid), syntax=syntax)
     (truth,) = volumes_in(tmp_path)

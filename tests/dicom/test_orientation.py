@@ -1,6 +1,8 @@
 """However the patient lies and the slices are counted, the marker stays where it is and the volume is canonical."""
 
 import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,13 +33,14 @@ ORIENTATIONS = {
 }
 
 
-@pytest.fixture(params=ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
-def orientation(request):
-    return request.param
+@pytest.fixture(params=ORIENTATIONS.values(), ids=list(ORIENTATIONS))
+def orientation(request: pytest.FixtureRequest) -> tuple[float, ...]:
+    chosen: tuple[float, ...] = request.param
+    return chosen
 
 
 @pytest.mark.parametrize("upwards", [True, False], ids=["feet to head", "head to feet"])
-def test_marker_is_right_and_volume_canonical(tmp_path, orientation, upwards):
+def test_marker_is_right_and_volume_canonical(tmp_path: Path, orientation: tuple[float, ...], upwards: bool) -> None:
     grid = Grid(orientation=orientation, step_mm=(0.0, 0.0, 3.0 if upwards else -3.0))
     volume, notes = volume_of(write(tmp_path, ct_series(grid)))
     assert notes == []
@@ -46,14 +49,14 @@ def test_marker_is_right_and_volume_canonical(tmp_path, orientation, upwards):
     assert np.diag(directions @ CANONICAL_DIRECTIONS.T).min() > 0.99
 
 
-def test_prone_and_supine_arrays_are_turned_against_each_other(tmp_path):
+def test_prone_and_supine_arrays_are_turned_against_each_other(tmp_path: Path) -> None:
     hu = chest_hu(Grid())
     grid = Grid(orientation=ORIENTATIONS["head first prone"])
     volume, _ = volume_of(write(tmp_path, ct_series(grid)))
     np.testing.assert_array_equal(volume.hu, hu[:, ::-1, ::-1])
 
 
-def test_equal_to_highdicom(tmp_path, orientation):
+def test_equal_to_highdicom(tmp_path: Path, orientation: tuple[float, ...]) -> None:
     """highdicom.get_volume_from_series puts another slice first: compared after ``match_geometry``."""
     import highdicom
 
@@ -74,5 +77,5 @@ def test_equal_to_highdicom(tmp_path, orientation):
     [(1, 0, 0, 0, 0, -1), (0, 1, 0, 0, 0, -1), (1, 0, 0, 0, float(np.cos(0.8)), float(np.sin(0.8)))],
     ids=["coronal", "sagittal", "oblique"],
 )
-def test_other_planes_are_refused(tmp_path, orientation):
+def test_other_planes_are_refused(tmp_path: Path, orientation: tuple[Any, ...]) -> None:
     assert refusal_of(write(tmp_path, ct_series(Grid(orientation=orientation)))) is Code.NOT_AXIAL

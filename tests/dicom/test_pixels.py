@@ -1,10 +1,14 @@
 """Stored values become the right Hounsfield units, or the scan is refused; padding, sign and garbage never score."""
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -35,13 +39,13 @@ from tests.dicom_series import (
 
 ALL_HU = chest_hu(Grid())
 DARKEST_HU = -1024
-SIGNED = {"PixelRepresentation": 1, "BitsStored": 16, "HighBit": 15, "RescaleIntercept": "0"}
-UNSIGNED = {"PixelRepresentation": 0, "BitsStored": 16, "HighBit": 15, "RescaleIntercept": "-1024"}
+SIGNED: dict[str, Any] = {"PixelRepresentation": 1, "BitsStored": 16, "HighBit": 15, "RescaleIntercept": "0"}
+UNSIGNED: dict[str, Any] = {"PixelRepresentation": 0, "BitsStored": 16, "HighBit": 15, "RescaleIntercept": "-1024"}
 EDGE = (slice(0, 4), slice(0, 4))
 """Where the tests put padding: outside of the body."""
 
 
-def with_padding(stored, **attributes):
+def with_padding(stored: int, **attributes: Any) -> list[Dataset]:
     """A series whose corner holds a stored value for padding."""
     series = ct_series(**attributes)
     for image in series:
@@ -53,8 +57,8 @@ def with_padding(stored, **attributes):
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.keyword)
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
-def test_every_transfer_syntax_is_read_exactly(tmp_path, syntax, signed):
-    attributes = {"PixelRepresentation": 1, "RescaleIntercept": "0"} if signed else {}
+def test_every_transfer_syntax_is_read_exactly(tmp_path: Path, syntax: UID, signed: bool) -> None:
+    attributes: dict[str, Any] = {"PixelRepresentation": 1, "RescaleIntercept": "0"} if signed else {}
     volume, notes = volume_of(write(tmp_path, ct_series(**attributes), syntax=syntax))
     np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert_truth(volume)
@@ -62,7 +66,7 @@ def test_every_transfer_syntax_is_read_exactly(tmp_path, syntax, signed):
 
 
 @pytest.fixture
-def side_by_side(monkeypatch):
+def side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     """JPEG 2000 is decoded by other processes however small the scan is, and never by this process."""
     monkeypatch.setattr(pixels, "MIN_PIXELS_SIDE_BY_SIDE", 1)
     monkeypatch.setattr(jpeg2000, "cores", lambda: 3)
@@ -70,14 +74,14 @@ def side_by_side(monkeypatch):
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
-def test_jpeg_2000_by_several_processes_is_read_exactly(tmp_path, side_by_side, signed):
-    attributes = {"PixelRepresentation": 1, "RescaleIntercept": "0"} if signed else {}
+def test_jpeg_2000_by_several_processes_is_read_exactly(tmp_path: Path, side_by_side: None, signed: bool) -> None:
+    attributes: dict[str, Any] = {"PixelRepresentation": 1, "RescaleIntercept": "0"} if signed else {}
     volume, notes = volume_of(write(tmp_path, ct_series(**attributes), syntax=JPEG2000Lossless))
     np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert notes == []
 
 
-def test_broken_jpeg_2000_is_refused_by_name_from_another_process(tmp_path, side_by_side):
+def test_broken_jpeg_2000_is_refused_by_name_from_another_process(tmp_path: Path, side_by_side: None) -> None:
     folder = write(tmp_path, ct_series(), syntax=JPEG2000Lossless)
     broken = folder / "IM0005"
     content = broken.read_bytes()
@@ -89,7 +93,9 @@ def test_broken_jpeg_2000_is_refused_by_name_from_another_process(tmp_path, side
 
 
 @pytest.mark.parametrize("python", ["", "/nowhere/python", sys.executable], ids=["unknown", "gone", "ends at once"])
-def test_jpeg_2000_is_decoded_here_where_no_process_starts(tmp_path, monkeypatch, python):
+def test_jpeg_2000_is_decoded_here_where_no_process_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
     monkeypatch.setattr(pixels, "MIN_PIXELS_SIDE_BY_SIDE", 1)
     monkeypatch.setattr(sys, "executable", python)
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # no Python starts so
@@ -97,13 +103,13 @@ def test_jpeg_2000_is_decoded_here_where_no_process_starts(tmp_path, monkeypatch
     np.testing.assert_array_equal(volume.hu, ALL_HU)
 
 
-def test_bare_dataset_without_preamble_is_read_exactly(tmp_path):
+def test_bare_dataset_without_preamble_is_read_exactly(tmp_path: Path) -> None:
     volume, _ = volume_of(write(tmp_path, ct_series(), preamble=False))
     np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert_truth(volume)
 
 
-def test_a_series_in_several_transfer_syntaxes_is_one_volume(tmp_path):
+def test_a_series_in_several_transfer_syntaxes_is_one_volume(tmp_path: Path) -> None:
     for index, image in enumerate(ct_series()):
         write(tmp_path / str(index), [image], syntax=SYNTAXES[index % len(SYNTAXES)])
     volume, _ = volume_of(tmp_path)
@@ -112,7 +118,7 @@ def test_a_series_in_several_transfer_syntaxes_is_one_volume(tmp_path):
 
 
 @pytest.mark.parametrize("missing", [("RescaleIntercept",), ("RescaleSlope", "RescaleIntercept")])
-def test_missing_rescale_is_refused_where_values_are_no_hu(tmp_path, missing):
+def test_missing_rescale_is_refused_where_values_are_no_hu(tmp_path: Path, missing: tuple[Any, ...]) -> None:
     series = ct_series()
     for image in series:
         for keyword in missing:
@@ -120,7 +126,7 @@ def test_missing_rescale_is_refused_where_values_are_no_hu(tmp_path, missing):
     assert refusal_of(write(tmp_path, series)) is Code.NO_RESCALE
 
 
-def test_missing_rescale_is_assumed_where_values_prove_hu(tmp_path):
+def test_missing_rescale_is_assumed_where_values_prove_hu(tmp_path: Path) -> None:
     series = ct_series(PixelRepresentation=1, RescaleSlope=None, RescaleIntercept=None)
     volume, notes = volume_of(write(tmp_path, series))
     np.testing.assert_array_equal(volume.hu, ALL_HU)
@@ -128,27 +134,27 @@ def test_missing_rescale_is_assumed_where_values_prove_hu(tmp_path):
     assert notes == [Code.RESCALE_ASSUMED]
 
 
-def test_missing_slope_beside_an_intercept_is_assumed_to_be_1(tmp_path):
+def test_missing_slope_beside_an_intercept_is_assumed_to_be_1(tmp_path: Path) -> None:
     volume, notes = volume_of(write(tmp_path, ct_series(RescaleSlope=None)))
     np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert notes == [Code.RESCALE_ASSUMED]
 
 
-def test_rescale_missing_in_one_slice_is_refused(tmp_path):
+def test_rescale_missing_in_one_slice_is_refused(tmp_path: Path) -> None:
     series = ct_series(PixelRepresentation=1, RescaleIntercept="0")
     del series[4].RescaleSlope
     assert refusal_of(write(tmp_path, series)) is Code.NO_RESCALE
 
 
 @pytest.mark.parametrize("offset", [-200, 150, 1000])
-def test_missing_rescale_is_refused_where_the_peaks_are_displaced(tmp_path, offset):
+def test_missing_rescale_is_refused_where_the_peaks_are_displaced(tmp_path: Path, offset: int) -> None:
     series = ct_series(PixelRepresentation=1, BitsStored=16, HighBit=15, RescaleSlope=None, RescaleIntercept=None)
     for image, hu in zip(series, ALL_HU, strict=True):
         store_values(image, hu + offset)
     assert refusal_of(write(tmp_path, series)) is Code.NO_RESCALE
 
 
-def test_modality_lut_is_refused(tmp_path):
+def test_modality_lut_is_refused(tmp_path: Path) -> None:
     from pydicom import Dataset
 
     lut = Dataset()
@@ -158,7 +164,7 @@ def test_modality_lut_is_refused(tmp_path):
     assert refusal_of(write(tmp_path, series)) is Code.NO_RESCALE
 
 
-def test_slope_of_zero_is_refused(tmp_path):
+def test_slope_of_zero_is_refused(tmp_path: Path) -> None:
     series = ct_series()
     for image in series:
         image.RescaleSlope = "0"
@@ -166,14 +172,14 @@ def test_slope_of_zero_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("intercept", ["-3024", "9000"])
-def test_rescale_that_gives_no_hu_is_refused(tmp_path, intercept):
+def test_rescale_that_gives_no_hu_is_refused(tmp_path: Path, intercept: str) -> None:
     series = ct_series(Grid(rows=132, columns=132))
     for image in series:
         image.RescaleIntercept = intercept
     assert refusal_of(write(tmp_path, series)) is Code.NOT_HU
 
 
-def test_whole_numbered_slope_that_varies_per_slice(tmp_path):
+def test_whole_numbered_slope_that_varies_per_slice(tmp_path: Path) -> None:
     series = ct_series()
     for index, (image, hu) in enumerate(zip(series, ALL_HU - ALL_HU % 6, strict=True)):
         image.RescaleSlope, image.RescaleIntercept = str(1 + index % 3), "-1020"
@@ -183,7 +189,7 @@ def test_whole_numbered_slope_that_varies_per_slice(tmp_path):
     assert volume.hu.dtype == np.int16
 
 
-def test_fractional_slope_that_varies_per_slice_gives_float32(tmp_path):
+def test_fractional_slope_that_varies_per_slice_gives_float32(tmp_path: Path) -> None:
     series = ct_series()
     slopes = 0.61 + 0.013 * np.arange(14)
     for image, hu, slope in zip(series, ALL_HU, slopes, strict=True):
@@ -201,7 +207,9 @@ def test_fractional_slope_that_varies_per_slice_gives_float32(tmp_path):
     [(SIGNED, -2000, "SS"), (SIGNED, -2000, "US"), (UNSIGNED, 63536, "US"), (UNSIGNED, 63536, "SS")],
     ids=["signed", "signed, tag unsigned", "unsigned", "unsigned, tag signed"],
 )
-def test_padding_becomes_dark(tmp_path, attributes, stored, padding_vr, syntax):
+def test_padding_becomes_dark(
+    tmp_path: Path, attributes: dict[str, Any], stored: int, padding_vr: str, syntax: UID
+) -> None:
     series = with_padding(stored, **attributes)
     for image in series:
         image.add_new("PixelPaddingValue", padding_vr, -2000 if padding_vr == "SS" else 63536)
@@ -214,7 +222,7 @@ def test_padding_becomes_dark(tmp_path, attributes, stored, padding_vr, syntax):
 
 
 @pytest.mark.parametrize(("value", "limit"), [(60000, 65535), (65535, 60000)], ids=["upwards", "downwards"])
-def test_padding_range_becomes_dark(tmp_path, value, limit):
+def test_padding_range_becomes_dark(tmp_path: Path, value: int, limit: int) -> None:
     series = with_padding(63536, **UNSIGNED)
     for image in series:
         values = values_of(image)
@@ -227,7 +235,7 @@ def test_padding_range_becomes_dark(tmp_path, value, limit):
     assert (volume.hu[:, *EDGE] == DARKEST_HU).all()
 
 
-def test_padding_beyond_the_bits_stored_becomes_dark(tmp_path):
+def test_padding_beyond_the_bits_stored_becomes_dark(tmp_path: Path) -> None:
     """63536 in 12 stored bits would lose its high bits, read as 1072 HU and score."""
     series = with_padding(63536, **UNSIGNED)
     for image in series:
@@ -238,17 +246,17 @@ def test_padding_beyond_the_bits_stored_becomes_dark(tmp_path):
     assert (volume.hu[:, *EDGE] == DARKEST_HU).all()
 
 
-def test_untagged_dark_padding_becomes_dark(tmp_path):
+def test_untagged_dark_padding_becomes_dark(tmp_path: Path) -> None:
     volume, _ = volume_of(write(tmp_path, with_padding(-2000, **SIGNED)))
     assert_truth(volume)
     assert (volume.hu[:, *EDGE] == DARKEST_HU).all()
 
 
-def test_untagged_bright_padding_is_refused(tmp_path):
+def test_untagged_bright_padding_is_refused(tmp_path: Path) -> None:
     assert refusal_of(write(tmp_path, with_padding(63536, **UNSIGNED))) is Code.HU_OUT_OF_RANGE
 
 
-def test_wrongly_declared_sign_is_refused(tmp_path):
+def test_wrongly_declared_sign_is_refused(tmp_path: Path) -> None:
     series = ct_series(**SIGNED)
     for image in series:
         image.PixelRepresentation = 0
@@ -261,7 +269,7 @@ def test_wrongly_declared_sign_is_refused(tmp_path):
     ids=lambda syntax: syntax.keyword,
 )
 @pytest.mark.parametrize("attributes", [{}, {"PixelRepresentation": 1, "RescaleIntercept": "0"}], ids=["u12", "s12"])
-def test_garbage_in_unused_high_bits_is_ignored(tmp_path, attributes, syntax):
+def test_garbage_in_unused_high_bits_is_ignored(tmp_path: Path, attributes: dict[str, Any], syntax: UID) -> None:
     series = ct_series(**attributes)
     generator = np.random.default_rng(1)
     for image in series:
@@ -272,7 +280,7 @@ def test_garbage_in_unused_high_bits_is_ignored(tmp_path, attributes, syntax):
     np.testing.assert_array_equal(volume.hu, ALL_HU)
 
 
-def test_signed_12_bit_without_sign_extension(tmp_path):
+def test_signed_12_bit_without_sign_extension(tmp_path: Path) -> None:
     series = ct_series(PixelRepresentation=1, RescaleIntercept="0")
     for image in series:
         store_values(image, values_of(image) & 0x0FFF)
@@ -280,7 +288,7 @@ def test_signed_12_bit_without_sign_extension(tmp_path):
     np.testing.assert_array_equal(volume.hu, ALL_HU)
 
 
-def test_32_bit_values(tmp_path):
+def test_32_bit_values(tmp_path: Path) -> None:
     series = ct_series(BitsAllocated=32, BitsStored=32, HighBit=31, PixelRepresentation=1, RescaleIntercept="0")
     volume, _ = volume_of(write(tmp_path, series))
     np.testing.assert_array_equal(volume.hu, ALL_HU)
@@ -295,12 +303,12 @@ def test_32_bit_values(tmp_path):
     ],
     ids=["8 bit", "colour", "secondary"],
 )
-def test_secondary_captures_are_refused(tmp_path, attributes):
+def test_secondary_captures_are_refused(tmp_path: Path, attributes: dict[str, Any]) -> None:
     assert refusal_of(write(tmp_path, ct_series(**attributes))) is Code.SECONDARY_CAPTURE
 
 
 @pytest.mark.parametrize("spoil", [lambda hu: hu[::-1, ::-1], lambda hu: hu * 0], ids=["another image", "blank"])
-def test_slice_unlike_its_neighbours_is_refused(tmp_path, spoil):
+def test_slice_unlike_its_neighbours_is_refused(tmp_path: Path, spoil: Any) -> None:
     series = ct_series()
     strange = np.roll(spoil(ALL_HU[7]), 20, axis=0)
     store_hu(series[7], strange)
@@ -310,14 +318,14 @@ def test_slice_unlike_its_neighbours_is_refused(tmp_path, spoil):
 @pytest.mark.parametrize(
     ("keyword", "value"), [("RescaleIntercept", "-124"), ("RescaleIntercept", "-1524"), ("RescaleSlope", "1.4")]
 )
-def test_slice_with_a_corrupted_rescale_is_refused(tmp_path, keyword, value):
+def test_slice_with_a_corrupted_rescale_is_refused(tmp_path: Path, keyword: str, value: str) -> None:
     """A correlation does not see it: the image is the same, on another level."""
     series = ct_series()
     series[7][keyword].value = value
     assert refusal_of(write(tmp_path, series)) is Code.INCONSISTENT_SLICE
 
 
-def test_metal_is_no_reason_to_refuse(tmp_path):
+def test_metal_is_no_reason_to_refuse(tmp_path: Path) -> None:
     series = ct_series(**SIGNED)
     values = values_of(series[3])
     values[24, 20] = 20000

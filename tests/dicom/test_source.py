@@ -4,7 +4,9 @@ import gc
 import io
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ SHUFFLED = np.random.default_rng(7).permutation(14)
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489")
 
 
-def zipped(files, *, method=zipfile.ZIP_DEFLATED):
+def zipped(files: dict[str, Any], *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:
         for name, content in files.items():
@@ -37,11 +39,11 @@ def zipped(files, *, method=zipfile.ZIP_DEFLATED):
     return stream.getvalue()
 
 
-def zipped_series(**options):
+def zipped_series(**options: Any) -> bytes:
     return zipped({f"study/{index:02}": encoded(image) for index, image in enumerate(ct_series())}, **options)
 
 
-def assert_exact(path, notes=()):
+def assert_exact(path: Path, notes: list[Code] | tuple[Any, ...] = ()) -> None:
     volume, found = volume_of(path)
     np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert_truth(volume)
@@ -59,19 +61,19 @@ def assert_exact(path, notes=()):
     ],
     ids=["no extension", "jpg", "txt", "nested folders", "hidden"],
 )
-def test_file_names_do_not_matter(tmp_path, name):
+def test_file_names_do_not_matter(tmp_path: Path, name: Callable[..., Any]) -> None:
     write(tmp_path, ct_series(), name=name)
     assert_exact(tmp_path)
 
 
-def test_instance_numbers_do_not_matter(tmp_path):
+def test_instance_numbers_do_not_matter(tmp_path: Path) -> None:
     series = ct_series()
     for image, number in zip(series, SHUFFLED, strict=True):
         image.InstanceNumber = int(number)
     assert_exact(write(tmp_path, series))
 
 
-def test_files_between_that_are_no_dicom(tmp_path):
+def test_files_between_that_are_no_dicom(tmp_path: Path) -> None:
     write(tmp_path, ct_series())
     contents = {
         "README.txt": b"Patient CD\r\n" * 50,
@@ -89,7 +91,7 @@ def test_files_between_that_are_no_dicom(tmp_path):
     assert (intake.files, intake.not_dicom, intake.skipped) == (21, 7, ())
 
 
-def test_broken_zip_is_listed(tmp_path):
+def test_broken_zip_is_listed(tmp_path: Path) -> None:
     write(tmp_path, ct_series())
     (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 and then nothing of a zip")
     intake = intake_of(tmp_path)
@@ -100,18 +102,18 @@ def test_broken_zip_is_listed(tmp_path):
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_zip_of_any_name(tmp_path, method):
+def test_zip_of_any_name(tmp_path: Path, method: int) -> None:
     (tmp_path / "export").write_bytes(zipped_series(method=method))
     assert_exact(tmp_path / "export")
 
 
-def test_zip_in_zip(tmp_path):
+def test_zip_in_zip(tmp_path: Path) -> None:
     content = zipped({"a/inner.bin": zipped_series(), "note.txt": b"hello"})
     (tmp_path / "outer.zip").write_bytes(content)
     assert_exact(tmp_path)
 
 
-def test_series_spread_over_folder_zip_and_inner_zip(tmp_path):
+def test_series_spread_over_folder_zip_and_inner_zip(tmp_path: Path) -> None:
     series = ct_series()
     write(tmp_path, series[:7])
     inner = zipped({f"{index}": encoded(image) for index, image in enumerate(series[7:13])})
@@ -120,7 +122,7 @@ def test_series_spread_over_folder_zip_and_inner_zip(tmp_path):
     assert_exact(tmp_path)
 
 
-def test_zips_nested_too_deep_are_listed(tmp_path):
+def test_zips_nested_too_deep_are_listed(tmp_path: Path) -> None:
     content = zipped_series()
     for _ in range(3):
         content = zipped({"inner.zip": content})
@@ -130,7 +132,7 @@ def test_zips_nested_too_deep_are_listed(tmp_path):
     assert [file.reason.code for file in intake.skipped] == [Code.TOO_LARGE]
 
 
-def test_encrypted_zip_is_listed(tmp_path):
+def test_encrypted_zip_is_listed(tmp_path: Path) -> None:
     content = bytearray(zipped({"secret.dcm": bytes(500)}, method=zipfile.ZIP_STORED))
     content[6] |= 1  # general purpose bit 0 of the local header, then of the central directory
     content[content.index(b"PK\x01\x02") + 8] |= 1
@@ -141,7 +143,7 @@ def test_encrypted_zip_is_listed(tmp_path):
 
 
 @pytest.fixture
-def with_dicomdir(tmp_path):
+def with_dicomdir(tmp_path: Path) -> Path:
     """A file set as on a patient's CD: a DICOMDIR, and the images beside it."""
     from pydicom.fileset import FileSet
 
@@ -160,21 +162,21 @@ def with_dicomdir(tmp_path):
     return folder
 
 
-def test_dicomdir_beside(with_dicomdir):
+def test_dicomdir_beside(with_dicomdir: Path) -> None:
     assert_exact(with_dicomdir)
     assert intake_of(with_dicomdir).not_dicom == 1
 
 
-def test_dicomdir_as_the_path(with_dicomdir):
+def test_dicomdir_as_the_path(with_dicomdir: Path) -> None:
     assert_exact(with_dicomdir / "DICOMDIR")
 
 
-def test_a_single_file_is_read_alone(tmp_path):
+def test_a_single_file_is_read_alone(tmp_path: Path) -> None:
     write(tmp_path, ct_series())
     assert refusal_of(tmp_path / "IM0003") is Code.TOO_FEW_SLICES
 
 
-def test_the_same_file_is_read_once(tmp_path):
+def test_the_same_file_is_read_once(tmp_path: Path) -> None:
     write(tmp_path, ct_series())
     (tmp_path / "link").symlink_to(tmp_path / "IM0003")
     volume, notes = volume_of(tmp_path, tmp_path / "IM0004", tmp_path)
@@ -182,12 +184,12 @@ def test_the_same_file_is_read_once(tmp_path):
     assert notes == []
 
 
-def test_a_path_that_does_not_exist_is_a_usage_error(tmp_path):
+def test_a_path_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         intake_of(tmp_path / "nowhere")
 
 
-def test_several_studies_and_series_in_one_folder(tmp_path):
+def test_several_studies_and_series_in_one_folder(tmp_path: Path) -> None:
     series = [
         ct_series(),
         ct_series(name="thin", SeriesDescription="Thorax B30f"),

@@ -1,11 +1,17 @@
 """Slices that make no regular volume are refused with the right reason, or put right on request; never in silence."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset
 
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.stack import Stack
 from ctacal.errors import Code, Refusal
+from ctacal.volume import Volume
 from tests.dicom_series import (
     AXIAL,
     MARKER_INDEX,
@@ -27,12 +33,12 @@ ALL_HU = chest_hu(Grid())
 MARKED = MARKER_INDEX[0]
 
 
-def moved(image, *, x=0.0, y=0.0, z=0.0):
+def moved(image: Dataset, *, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Dataset:
     image.ImagePositionPatient = [round(a + b, 6) for a, b in zip(image.ImagePositionPatient, (x, y, z), strict=True)]
     return image
 
 
-def test_regular_series_is_read_exactly(tmp_path):
+def test_regular_series_is_read_exactly(tmp_path: Path) -> None:
     volume, notes = volume_of(write(tmp_path, ct_series()))
     assert_truth(volume)
     assert notes == []
@@ -40,20 +46,20 @@ def test_regular_series_is_read_exactly(tmp_path):
     np.testing.assert_array_equal(volume.hu, ALL_HU)
 
 
-def test_spacing_comes_from_positions_not_from_thickness(tmp_path):
+def test_spacing_comes_from_positions_not_from_thickness(tmp_path: Path) -> None:
     grid = Grid(slice_mm=2.5)
     volume, _ = volume_of(write(tmp_path, ct_series(grid, SliceThickness="5", SpacingBetweenSlices="4")))
     assert_truth(volume, grid)
 
 
-def test_missing_slice_is_refused(tmp_path):
+def test_missing_slice_is_refused(tmp_path: Path) -> None:
     series = ct_series()
     del series[7]
     assert refusal_of(write(tmp_path, series)) is Code.MISSING_SLICE
 
 
 @pytest.mark.parametrize("gone", [1, MARKED - 1, MARKED + 1, 12])
-def test_missing_slice_is_interpolated_on_request(tmp_path, gone):
+def test_missing_slice_is_interpolated_on_request(tmp_path: Path, gone: int) -> None:
     series = ct_series()
     del series[gone]
     volume, notes = volume_of(write(tmp_path, series), fill_gaps=True)
@@ -66,12 +72,12 @@ def test_missing_slice_is_interpolated_on_request(tmp_path, gone):
 
 
 @pytest.mark.parametrize("gone", [{7, 8}, {3, 6, 9}], ids=["neighbours", "too many"])
-def test_wide_or_many_gaps_are_never_interpolated(tmp_path, gone):
+def test_wide_or_many_gaps_are_never_interpolated(tmp_path: Path, gone: set[int]) -> None:
     series = [image for index, image in enumerate(ct_series()) if index not in gone]
     assert refusal_of(write(tmp_path, series), fill_gaps=True) is Code.MISSING_SLICE
 
 
-def test_duplicate_slice_with_equal_pixels_is_dropped(tmp_path):
+def test_duplicate_slice_with_equal_pixels_is_dropped(tmp_path: Path) -> None:
     series = ct_series()
     copy = ct_series()[5]
     copy.SOPInstanceUID = uid("copy")
@@ -81,7 +87,7 @@ def test_duplicate_slice_with_equal_pixels_is_dropped(tmp_path):
     assert Code.DUPLICATES_DROPPED in notes
 
 
-def test_whole_series_stored_twice_is_read_once(tmp_path):
+def test_whole_series_stored_twice_is_read_once(tmp_path: Path) -> None:
     write(tmp_path / "a", ct_series())
     write(tmp_path / "b", ct_series())
     volume, notes = volume_of(tmp_path)
@@ -89,7 +95,7 @@ def test_whole_series_stored_twice_is_read_once(tmp_path):
     assert Code.DUPLICATES_DROPPED in notes
 
 
-def test_copy_of_a_slice_among_numbered_acquisitions_is_dropped(tmp_path):
+def test_copy_of_a_slice_among_numbered_acquisitions_is_dropped(tmp_path: Path) -> None:
     """Step-and-shoot scanners count every table step as an acquisition: a copy must not tear the series apart."""
     series = ct_series()
     for number, image in enumerate(series):
@@ -99,7 +105,7 @@ def test_copy_of_a_slice_among_numbered_acquisitions_is_dropped(tmp_path):
     assert Code.DUPLICATES_DROPPED in notes
 
 
-def test_duplicate_slice_with_different_pixels_is_refused(tmp_path):
+def test_duplicate_slice_with_different_pixels_is_refused(tmp_path: Path) -> None:
     series = ct_series()
     other = ct_series()[5]
     other.SOPInstanceUID = uid("other")
@@ -107,7 +113,7 @@ def test_duplicate_slice_with_different_pixels_is_refused(tmp_path):
     assert refusal_of(write(tmp_path, [*series, other])) is Code.DUPLICATE_SLICE
 
 
-def test_duplicate_slice_with_another_rescale_is_refused(tmp_path):
+def test_duplicate_slice_with_another_rescale_is_refused(tmp_path: Path) -> None:
     series = ct_series()
     other = ct_series()[5]
     other.SOPInstanceUID, other.RescaleIntercept = uid("other"), "-1000"
@@ -118,14 +124,14 @@ def test_duplicate_slice_with_another_rescale_is_refused(tmp_path):
     ("second_half_mm", "code"), [(5.0, Code.MIXED_SPACING), (3.5, Code.MIXED_SPACING), (6.0, Code.MISSING_SLICE)]
 )
 @pytest.mark.parametrize("fill_gaps", [False, True])
-def test_mixed_spacing_is_refused(tmp_path, second_half_mm, code, fill_gaps):
+def test_mixed_spacing_is_refused(tmp_path: Path, second_half_mm: float, code: Code, fill_gaps: bool) -> None:
     series = ct_series()
     for index, image in enumerate(series[8:], 1):
         moved(image, z=index * (second_half_mm - 3.0))
     assert refusal_of(write(tmp_path, series), fill_gaps=fill_gaps) is code
 
 
-def test_rounded_positions_are_no_mixed_spacing(tmp_path):
+def test_rounded_positions_are_no_mixed_spacing(tmp_path: Path) -> None:
     grid = Grid(slice_mm=3.27)
     series = ct_series(grid)
     for image in series:
@@ -136,7 +142,7 @@ def test_rounded_positions_are_no_mixed_spacing(tmp_path):
 
 
 @pytest.mark.parametrize("localizer_orientation", [AXIAL, (1, 0, 0, 0, 0, -1)], ids=["axial", "frontal"])
-def test_localizer_inside_is_left_out(tmp_path, localizer_orientation):
+def test_localizer_inside_is_left_out(tmp_path: Path, localizer_orientation: tuple[Any, ...]) -> None:
     series = ct_series()
     localizer = ct_series(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])[3]
     localizer.SOPInstanceUID, localizer.ImageOrientationPatient = uid("localizer"), list(localizer_orientation)
@@ -146,7 +152,7 @@ def test_localizer_inside_is_left_out(tmp_path, localizer_orientation):
     assert Code.LOCALIZERS_DROPPED in notes
 
 
-def test_frontal_scout_inside_without_the_word_is_left_out(tmp_path):
+def test_frontal_scout_inside_without_the_word_is_left_out(tmp_path: Path) -> None:
     scout = ct_series(Grid(rows=60, columns=44, orientation=(1, 0, 0, 0, 0, -1)))[0]
     scout.SOPInstanceUID = uid("scout")
     volume, _ = volume_of(write(tmp_path, [scout, *ct_series()]))
@@ -154,7 +160,7 @@ def test_frontal_scout_inside_without_the_word_is_left_out(tmp_path):
     assert volume.hu.shape == ALL_HU.shape
 
 
-def test_two_kernels_under_one_uid_are_two_series(tmp_path):
+def test_two_kernels_under_one_uid_are_two_series(tmp_path: Path) -> None:
     soft = ct_series(ConvolutionKernel="B30f")
     sharp = ct_series(ConvolutionKernel="B70f")
     for image, hu in zip(sharp, ALL_HU, strict=True):
@@ -169,7 +175,7 @@ def test_two_kernels_under_one_uid_are_two_series(tmp_path):
     assert_truth(volume)
 
 
-def test_a_stray_end_slice_is_taken_apart_but_not_unseen(tmp_path):
+def test_a_stray_end_slice_is_taken_apart_but_not_unseen(tmp_path: Path) -> None:
     """Of another frame of reference, as corruption may make it: its place is not that of the others."""
     series = ct_series()
     series[-1].FrameOfReferenceUID = uid("elsewhere")
@@ -178,7 +184,7 @@ def test_a_stray_end_slice_is_taken_apart_but_not_unseen(tmp_path):
     assert Code.SERIES_SPLIT in notes
 
 
-def test_colliding_acquisitions_are_two_series(tmp_path):
+def test_colliding_acquisitions_are_two_series(tmp_path: Path) -> None:
     first, second = ct_series(AcquisitionNumber=1), ct_series(AcquisitionNumber=2)
     for image, hu in zip(second, ALL_HU, strict=True):
         image.SOPInstanceUID = uid("second", image.InstanceNumber)
@@ -194,7 +200,7 @@ def test_colliding_acquisitions_are_two_series(tmp_path):
     assert Code.SEVERAL_CANDIDATES in notes
 
 
-def test_acquisitions_between_each_other_are_two_series(tmp_path):
+def test_acquisitions_between_each_other_are_two_series(tmp_path: Path) -> None:
     """Two breath holds half a spacing apart form a regular grid, and must not become a single volume of 1.5 mm."""
     first, second = ct_series(AcquisitionNumber=1), ct_series(AcquisitionNumber=2)
     for image in second:
@@ -207,7 +213,7 @@ def test_acquisitions_between_each_other_are_two_series(tmp_path):
     assert volume.geometry.slice_spacing_mm == pytest.approx(3.0)
 
 
-def test_acquisition_numbers_that_count_table_steps_are_one_series(tmp_path):
+def test_acquisition_numbers_that_count_table_steps_are_one_series(tmp_path: Path) -> None:
     series = ct_series()
     for number, image in enumerate(series):
         image.AcquisitionNumber = number // 4 + 1
@@ -216,7 +222,7 @@ def test_acquisition_numbers_that_count_table_steps_are_one_series(tmp_path):
     assert notes == []
 
 
-def test_colliding_reconstructions_that_nothing_tells_apart_are_refused(tmp_path):
+def test_colliding_reconstructions_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
     first, second = ct_series(), ct_series()
     for image, hu in zip(second, ALL_HU, strict=True):
         image.SOPInstanceUID = uid("second", image.InstanceNumber)
@@ -230,11 +236,11 @@ COS, SIN = np.cos(np.deg2rad(12)), np.sin(np.deg2rad(12))
 TILTED = Grid(orientation=(1, 0, 0, 0, float(COS), float(SIN)), step_mm=(0.0, 0.0, 3.0))
 
 
-def test_gantry_tilt_is_refused(tmp_path):
+def test_gantry_tilt_is_refused(tmp_path: Path) -> None:
     assert refusal_of(write(tmp_path, ct_series(TILTED))) is Code.GANTRY_TILT
 
 
-def test_gantry_tilt_is_resampled_on_request(tmp_path):
+def test_gantry_tilt_is_resampled_on_request(tmp_path: Path) -> None:
     volume, notes = volume_of(write(tmp_path, ct_series(TILTED)), untilt=True)
     assert Code.TILT_RESAMPLED in notes
     axes = volume.geometry.affine[:3, :3]
@@ -246,7 +252,7 @@ def test_gantry_tilt_is_resampled_on_request(tmp_path):
     np.testing.assert_allclose(mean_mm(volume), MARKER_MM, atol=0.05)
 
 
-def mean_mm(volume):
+def mean_mm(volume: Volume) -> NDArray[np.float64]:
     """The centre of gravity of the marker, which linear interpolation leaves where it was."""
     index = np.array(np.unravel_index(int(volume.hu.argmax()), volume.hu.shape))
     _, rows, columns = np.indices(volume.hu.shape)
@@ -257,7 +263,7 @@ def mean_mm(volume):
     return volume.geometry.to_patient_mm(centre)
 
 
-def test_tilt_below_one_degree_is_held_by_the_geometry(tmp_path):
+def test_tilt_below_one_degree_is_held_by_the_geometry(tmp_path: Path) -> None:
     grid = Grid(step_mm=(0.0, 0.03, 3.0))
     volume, notes = volume_of(write(tmp_path, ct_series(grid)))
     assert notes == []
@@ -267,13 +273,13 @@ def test_tilt_below_one_degree_is_held_by_the_geometry(tmp_path):
 
 @pytest.mark.parametrize("index", [0, 8, 13])
 @pytest.mark.parametrize("shift", [{"x": 1.0}, {"y": -4.0}], ids=["left", "anterior"])
-def test_slice_shifted_in_plane_is_refused(tmp_path, index, shift):
+def test_slice_shifted_in_plane_is_refused(tmp_path: Path, index: int, shift: dict[str, Any]) -> None:
     series = ct_series()
     moved(series[index], **shift)
     assert refusal_of(write(tmp_path, series)) is Code.SHIFTED_SLICE
 
 
-def test_half_a_series_shifted_in_plane_is_refused(tmp_path):
+def test_half_a_series_shifted_in_plane_is_refused(tmp_path: Path) -> None:
     series = ct_series()
     for image in series[7:]:
         moved(image, x=2.0)
@@ -281,8 +287,9 @@ def test_half_a_series_shifted_in_plane_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
-def test_missing_geometry_is_refused(tmp_path, keyword):
-    assert refusal_of(write(tmp_path, ct_series(**{keyword: None}))) is Code.NO_GEOMETRY
+def test_missing_geometry_is_refused(tmp_path: Path, keyword: str) -> None:
+    attributes: dict[str, Any] = {keyword: None}
+    assert refusal_of(write(tmp_path, ct_series(**attributes))) is Code.NO_GEOMETRY
 
 
 @pytest.mark.parametrize(
@@ -298,26 +305,27 @@ def test_missing_geometry_is_refused(tmp_path, keyword):
         ("PixelSpacing", [0.7]),
     ],
 )
-def test_meaningless_geometry_is_refused(tmp_path, keyword, value):
-    assert refusal_of(write(tmp_path, ct_series(**{keyword: value}))) is Code.NO_GEOMETRY
+def test_meaningless_geometry_is_refused(tmp_path: Path, keyword: str, value: list[Any]) -> None:
+    attributes: dict[str, Any] = {keyword: value}
+    assert refusal_of(write(tmp_path, ct_series(**attributes))) is Code.NO_GEOMETRY
 
 
-def test_missing_position_in_one_slice_is_refused(tmp_path):
+def test_missing_position_in_one_slice_is_refused(tmp_path: Path) -> None:
     series = ct_series()
     del series[4].ImagePositionPatient
     assert refusal_of(write(tmp_path, series)) is Code.NO_GEOMETRY
 
 
-def test_all_slices_at_one_place_are_refused(tmp_path):
+def test_all_slices_at_one_place_are_refused(tmp_path: Path) -> None:
     assert refusal_of(write(tmp_path, ct_series(Grid(step_mm=(0.0, 0.0, 0.0))))) is Code.DUPLICATE_SLICE
 
 
 @pytest.mark.parametrize("kept", [1, 4])
-def test_too_few_slices_are_refused(tmp_path, kept):
+def test_too_few_slices_are_refused(tmp_path: Path, kept: int) -> None:
     assert refusal_of(write(tmp_path, ct_series()[:kept])) is Code.TOO_FEW_SLICES
 
 
-def test_stack_larger_than_allowed_is_refused(tmp_path, monkeypatch):
+def test_stack_larger_than_allowed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctacal.dicom.stack.MAX_VOXELS", 13 * 48 * 40)
     (series,) = study_of(write(tmp_path, ct_series())).series
     with pytest.raises(Refusal) as caught:
