@@ -27,7 +27,7 @@ class Options:
 def run(table: Path, out: Path | None, options: Options) -> int:
     """Compare and write; returns the exit status 0. Raises ``UsageError`` if the table has a fault."""
     from ctacal.evaluate.agree import AgreeConfig
-    from ctacal.jobs.agree import agree, write_example
+    from ctacal.jobs.agree import write_agreement, write_example
 
     if options.example:
         write_example(table, options.seed)
@@ -40,6 +40,6 @@ def run(table: Path, out: Path | None, options: Options) -> int:
         identifier=options.identifier, patient=options.patient,
         drop=[kind.strip() for kind in options.drop.split(",") if kind.strip()],
     )  # fmt: skip
-    publication = agree(config, out, seed=options.seed, bar=progress_bar)
+    publication = write_agreement(config, out, seed=options.seed, bar=progress_bar)
     typer.echo(f"{publication.lead[0]}\n{out / 'report.html'}", err=True)
     return 0

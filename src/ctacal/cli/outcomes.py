@@ -10,7 +10,7 @@ from ctacal.errors import UsageError
 
 def run(table: Path, config: Path | None, out: Path | None, *, drop: str = "", example: bool = False) -> int:
     """Analyse and write; returns the exit status 0. Raises ``UsageError`` if the table or the TOML has a fault."""
-    from ctacal.jobs.outcomes import outcomes, write_example
+    from ctacal.jobs.outcomes import write_example, write_outcomes
 
     if example:
         toml = write_example(table)
@@ -18,6 +18,8 @@ def run(table: Path, config: Path | None, out: Path | None, *, drop: str = "", e
         return 0
     if out is None:
         raise UsageError("name the folder for the report: -o OUT")
-    outcomes(table, config, out, drop=[kind.strip() for kind in drop.split(",") if kind.strip()], bar=progress_bar)
+    write_outcomes(
+        table, config, out, drop=[kind.strip() for kind in drop.split(",") if kind.strip()], bar=progress_bar
+    )
     typer.echo(out / "report.html")
     return 0

@@ -10,9 +10,9 @@ from ctacal.cli.progress import progress_bar
 def run(recipe: Path, out: Path) -> int:
     """Make OUT/cohort.csv, OUT/agreement and OUT/outcomes; returns the exit status 0."""
     from ctacal.evaluate.outcomes import SIMULATED
-    from ctacal.jobs.paper import paper
+    from ctacal.jobs.paper import write_paper
 
     typer.echo(SIMULATED, err=True)
-    for page in paper(recipe, out, progress_bar):
+    for page in write_paper(recipe, out, progress_bar):
         typer.echo(page)
     return 0

@@ -9,7 +9,7 @@ from ctacal.evaluate.publication import Publication, check_replaceable, require,
 from ctacal.progress import Bar, no_bar
 
 
-def agree(config: AgreeConfig, out: Path, *, seed: int = 0, bar: Bar = no_bar) -> Publication:
+def write_agreement(config: AgreeConfig, out: Path, *, seed: int = 0, bar: Bar = no_bar) -> Publication:
     """Compare the readers and models of a table and write the report to ``out``; returns what was written.
 
     Raises ``UsageError`` if the table has a fault, ``out`` holds other files, or a package is missing.

@@ -12,7 +12,7 @@ PACKAGES = {"pandas": "pandas", "numba": "numba"}
 """Packages of the extra ``evaluate`` that an analysis of outcomes needs: name of the module, name of the package."""
 
 
-def outcomes(
+def write_outcomes(
     table: Path, config: Path | None, out: Path, *, drop: Collection[str] = (), bar: Bar = no_bar
 ) -> Publication:
     """Analyse a table and write the report to ``out``; returns what was written.

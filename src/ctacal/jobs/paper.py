@@ -16,7 +16,7 @@ AGREEMENT, OUTCOMES = "agreement", "outcomes"
 """The folders of the two reports."""
 
 
-def paper(recipe: Path, out: Path, bar: Bar = no_bar) -> tuple[Path, Path]:
+def write_paper(recipe: Path, out: Path, bar: Bar = no_bar) -> tuple[Path, Path]:
     """Write ``cohort.csv`` and the two reports to ``out``; returns both report pages, agreement first.
 
     Raises ``UsageError`` if the recipe has a fault, a report's folder holds other files, or a package is missing.

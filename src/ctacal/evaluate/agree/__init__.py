@@ -11,7 +11,7 @@ The names are imported on first use, so that what needs no statistics does not w
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ctacal.evaluate.agree.comparison import Comparison, compare
@@ -32,20 +32,21 @@ __all__ = [
     "read_raters",
 ]
 
-_MODULES = {
-    "AgreeConfig": "config",
-    "Comparison": "comparison",
-    "Rater": "raters",
-    "Raters": "raters",
-    "agreement_report": "report",
-    "compare": "comparison",
-    "example_csv": "example",
-    "read_raters": "read",
+_NAMES = {
+    "comparison": ("Comparison", "compare"),
+    "config": ("AgreeConfig",),
+    "example": ("example_csv",),
+    "raters": ("Rater", "Raters"),
+    "read": ("read_raters",),
+    "report": ("agreement_report",),
 }
+"""Public names of each module."""
+
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    """Import the public names of the package on first use (PEP 562)."""
-    if name not in _MODULES:
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -13,7 +13,7 @@ The names are imported on first use, so that what needs no statistics does not w
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ctacal.evaluate.outcomes.config import OutcomesConfig, read_config
@@ -41,26 +41,22 @@ __all__ = [
     "simulate_cohort",
 ]
 
-_MODULES = {
-    "SIMULATED": "published_cohort",
-    "OutcomesConfig": "config",
-    "PaperRecipe": "paper",
-    "Patients": "patients",
-    "SimulatedCohort": "published_cohort",
-    "cohort_csv": "published_cohort",
-    "example_csv": "example",
-    "example_toml": "example",
-    "outcomes_report": "report",
-    "paper_report": "paper",
-    "simulate_cohort": "published_cohort",
-    "read_config": "config",
-    "read_patients": "read",
-    "read_recipe": "paper",
+_NAMES = {
+    "config": ("OutcomesConfig", "read_config"),
+    "example": ("example_csv", "example_toml"),
+    "paper": ("PaperRecipe", "paper_report", "read_recipe"),
+    "patients": ("Patients",),
+    "published_cohort": ("SIMULATED", "SimulatedCohort", "cohort_csv", "simulate_cohort"),
+    "read": ("read_patients",),
+    "report": ("outcomes_report",),
 }
+"""Public names of each module."""
+
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    """Import the public names of the package on first use (PEP 562)."""
-    if name not in _MODULES:
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
