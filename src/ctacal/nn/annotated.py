@@ -1,4 +1,4 @@
-"""A site's own annotated studies (DICOM, and labels as NIfTI or SEG), brought into folders of samples."""
+"""Convert a site's own annotated studies (DICOM, with labels as NIfTI or SEG) to folders of samples."""
 
 import csv
 import hashlib
@@ -22,7 +22,7 @@ from ctacal.volume import Volume
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedStudy:
-    """A row of a site's table."""
+    """One row of a site's table."""
 
     study: Path
     labels: Path
@@ -30,9 +30,9 @@ class AnnotatedStudy:
 
 
 def read_table(path: Path) -> list[AnnotatedStudy]:
-    """A CSV with the columns study (DICOM folder, file or zip), labels (NIfTI or SEG), split; paths from its folder.
+    """Read a CSV with the columns study (DICOM folder, file or zip), labels (NIfTI or SEG) and split.
 
-    Raises ``UsageError`` where a column is missing.
+    Paths are relative to its folder. Raises ``UsageError`` if a column is missing.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
@@ -53,11 +53,11 @@ def cache_annotated(
     only_coronary_drawn: bool = True,
     locate_heart: Callable[[Volume], HeartMask] = find_heart,
 ) -> list[str]:
-    """Write a site's annotated studies as samples to ``out/SPLIT``; returns what went wrong, one line a study.
+    """Write a site's annotated studies as samples to ``out/SPLIT``; returns the problems, one line per study.
 
-    ``only_coronary_drawn``: readers marked no other calcium, so unmarked voxels may be it. A label of
-    ``Calcium.CORONARY`` trains "some vessel". Samples that are there already are left alone. ``locate_heart`` should be
-    stage 1 of the model that will be used. Raises ``UsageError`` where the table is wrong.
+    ``only_coronary_drawn``: readers marked no other calcium, so unmarked voxels may be such. A label of
+    ``Calcium.CORONARY`` trains "some vessel". Existing samples are kept. ``locate_heart`` should be stage 1 of the
+    model that will be used. Raises ``UsageError`` if the table is wrong.
     """
     problems = []
     for row in read_table(table):

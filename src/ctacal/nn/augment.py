@@ -1,4 +1,7 @@
-"""A training sequence out of a sample: cut, turned, blurred, made noisy. A pure function of the random generator."""
+"""Augmentation: a training sequence cut from a sample, rotated, scaled, blurred and made noisy.
+
+The result depends on the sample, the configuration and the random generator alone.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ctacal.arrays import Floats32
+from ctacal.arrays import Bytes, Floats, Floats32, Ints, Mask
 from ctacal.nn.config import AugmentationConfig, SamplingConfig, UniformRange
 from ctacal.nn.inputs import heart_centre_index
 from ctacal.nn.samples import Sample
@@ -17,22 +20,22 @@ Random = np.random.Generator
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Clip:
-    """Some neighbouring slices of a sample, of the size the network is trained on."""
+    """Neighbouring slices of a sample, of the size that the network is trained on."""
 
     hu: Floats32
     """(slices, rows, columns)."""
-    labels: NDArray[np.uint8]
+    labels: Bytes
     heart: Floats32
     """0 to 1."""
     mass_mg: Floats32
     """(slices, 4)."""
     spacing_mm: tuple[float, float, float]
-    centre: NDArray[np.float64]
-    """(slice, row, column) of the heart's middle, on this clip; it may lie outside."""
+    centre: Floats
+    """(slice, row, column) of the heart's centre on this clip; it may lie outside."""
 
 
 def whole_clip(sample: Sample, multiple: int) -> Clip:
-    """All of a sample, its last rows and columns repeated up to a multiple of ``multiple``, without label there."""
+    """Return the whole sample, padded to a multiple of ``multiple`` by its last rows and columns, unlabelled there."""
     padding = ((0, 0), *((0, -n % multiple) for n in sample.hu.shape[1:]))
     return Clip(
         np.pad(sample.hu, padding, mode="edge").astype(np.float32),
@@ -47,7 +50,7 @@ def whole_clip(sample: Sample, multiple: int) -> Clip:
 def draw_clip(
     sample: Sample, near_slice: int, sampling: SamplingConfig, config: AugmentationConfig, random: Random
 ) -> Clip:
-    """A clip that holds the slice ``near_slice`` somewhere, with every change of ``config`` drawn anew."""
+    """Return a clip that holds the slice ``near_slice``, with every augmentation of ``config`` drawn at random."""
     thick = 2 if random.random() < config.thick_share and len(sample.hu) >= 2 * sampling.slices else 1
     clip = _placed(
         sample, _slices_around(near_slice, sampling.slices * thick, len(sample.hu), random), random, sampling, config
@@ -62,22 +65,20 @@ def draw_clip(
     return replace(clip, hu=hu, heart=_heart_erred(clip, config, random), centre=centre)
 
 
-def _slices_around(near: int, count: int, available: int, random: Random) -> NDArray[np.int64]:
-    """``count`` neighbouring slice numbers with ``near`` among them; the last is repeated where there are too few."""
+def _slices_around(near: int, count: int, available: int, random: Random) -> Ints:
+    """Return ``count`` neighbouring slice numbers, ``near`` among them; the last repeats if there are too few."""
     lowest, highest = max(0, near - count + 1), min(near, available - count)
     first = int(random.integers(lowest, highest + 1)) if highest >= lowest else 0
     return np.minimum(first + np.arange(count), available - 1)
 
 
-def _placed(
-    sample: Sample, slices: NDArray[np.int64], random: Random, sampling: SamplingConfig, config: AugmentationConfig
-) -> Clip:
-    """Rotate, scale and shift in plane about the heart's centre; mass goes with the area."""
+def _placed(sample: Sample, slices: Ints, random: Random, sampling: SamplingConfig, config: AugmentationConfig) -> Clip:
+    """Rotate, scale and shift in plane about the heart's centre; mass scales with the area."""
     scale, angle = _drawn(config.scale, random), np.deg2rad(random.uniform(-1, 1) * config.rotation_degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / scale
     centre = heart_centre_index(sample.heart)
     shift = random.uniform(-1, 1, 2) * config.shift_mm / np.asarray(sample.spacing_mm[1:])
-    middle = (np.array([sampling.rows, sampling.columns]) - 1) / 2 + shift  # where the heart's centre comes to lie
+    middle = (np.array([sampling.rows, sampling.columns]) - 1) / 2 + shift  # where the heart's centre will be
     places = _Places.of(turn, centre[1:] - turn @ middle, (sampling.rows, sampling.columns), sample.hu.shape[1:])
     return Clip(
         places.linear(sample.hu[slices]),
@@ -91,20 +92,18 @@ def _placed(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Places:
-    """Where each pixel of a clip comes from; the same for all its slices, so worked out once."""
+    """Where each pixel of a clip comes from; the same for all its slices, so computed once."""
 
     size: tuple[int, int]
     corners: tuple[NDArray[np.intp], ...]
-    """Flat indices of the four pixels about the place; beyond the sides the last pixel goes on."""
+    """Flat indices of the four pixels around the place; beyond the sides the last pixel repeats."""
     shares: tuple[Floats32, ...]
     at: NDArray[np.intp]
     """Flat index of the nearest pixel."""
-    inside: NDArray[np.bool_]
+    inside: Mask
 
     @classmethod
-    def of(
-        cls, turn: NDArray[np.float64], offset: NDArray[np.float64], size: tuple[int, int], plane: tuple[int, ...]
-    ) -> "_Places":
+    def of(cls, turn: Floats, offset: Floats, size: tuple[int, int], plane: tuple[int, ...]) -> "_Places":
         row, column = (turn @ np.indices(size).reshape(2, -1) + offset[:, None]).astype(np.float32)
         rows, columns = plane
         nearest = np.floor(row + 0.5).astype(np.intp), np.floor(column + 0.5).astype(np.intp)
@@ -118,19 +117,19 @@ class _Places:
         return cls(size, (first, first + 1, first + columns, first + columns + 1), shares, at, inside)
 
     def linear(self, planes: NDArray[Any]) -> Floats32:
-        """(slices, rows, columns), interpolated."""
+        """Return (slices, rows, columns), interpolated linearly."""
         flat = planes.reshape(len(planes), -1)
         found = sum(share * flat.take(at, axis=1) for at, share in zip(self.corners, self.shares, strict=True))
         return np.asarray(found, np.float32).reshape(len(planes), *self.size)
 
     def nearest(self, planes: NDArray[Any]) -> NDArray[Any]:
-        """(slices, rows, columns) of the nearest pixels, 0 beyond the sides."""
+        """Return (slices, rows, columns) of the nearest pixels, 0 beyond the sides."""
         flat = planes.reshape(len(planes), -1).take(self.at, axis=1)
         return np.asarray(flat * self.inside, planes.dtype).reshape(len(planes), *self.size)
 
 
 def _thickened(clip: Clip) -> Clip:
-    """Neighbours averaged two by two, as slices of twice the thickness; the label is the brighter one's."""
+    """Average pairs of slices to slices of twice the thickness; the label is that of the brighter voxel."""
     pairs = clip.hu.reshape(-1, 2, *clip.hu.shape[1:])
     labels = clip.labels.reshape(pairs.shape)
     brighter = pairs.argmax(axis=1)[:, None]
@@ -146,37 +145,37 @@ def _thickened(clip: Clip) -> Clip:
 
 
 def _resolution_changed(hu: Floats32, config: AugmentationConfig, random: Random) -> Floats32:
-    """Sharpened by an unsharp mask, or blurred."""
+    """Sharpen by an unsharp mask, or blur."""
     if random.random() < config.sharpen_share:
         return hu + np.float32(_drawn(config.sharpen, random)) * (hu - _smooth(hu, 1.0))
     return _smooth(hu, _drawn(config.blur_pixels, random))
 
 
 def _noise(shape: tuple[int, ...], sd_hu: float, grain_pixels: float, random: Random) -> Floats32:
-    """Gaussian noise of that standard deviation, grainy in plane, independent from slice to slice."""
+    """Return Gaussian noise of that standard deviation, grainy in plane, independent between slices."""
     noise = _smooth(random.standard_normal(shape, np.float32), grain_pixels)
     return noise * np.float32(sd_hu / noise.std())
 
 
 def _heart_erred(clip: Clip, config: AugmentationConfig, random: Random) -> Floats32:
-    """The mask shifted, also along the patient, grown or shrunk, as stage 1 may err."""
+    """Return the heart mask shifted, along the patient too, and grown or shrunk, as stage 1 may err."""
     slice_mm, pixel_mm, _ = clip.spacing_mm
     shift = random.uniform(-1, 1, 2) * config.heart_shift_mm / pixel_mm
     along = round(random.uniform(-1, 1) * config.heart_shift_along_mm / slice_mm)
     from_slice = np.clip(np.arange(len(clip.heart)) - along, 0, len(clip.heart) - 1)
     heart = np.roll(clip.heart[from_slice], np.rint(shift).astype(int), axis=(1, 2))
     grow_pixels = _drawn(config.heart_grow_mm, random) / pixel_mm
-    width = max(1.0, abs(grow_pixels))  # blurred by its own growth, an edge moves about as far at this level
+    width = max(1.0, abs(grow_pixels))  # an edge blurred by its own growth moves about as far at this level
     level = 0.5 - 0.34 * grow_pixels / width
     return (_smooth(heart, width) >= level).astype(np.float32)
 
 
 def _smooth(array: Floats32, pixels: float) -> Floats32:
-    """Gaussian in plane alone."""
-    if pixels < 0.2:  # less than 0.2 pixels leaves a voxel as it is
+    """Blur by a Gaussian, in plane only."""
+    if pixels < 0.2:  # less than 0.2 pixels changes nothing
         return array
     return np.asarray(ndimage.gaussian_filter(array, (0.0, pixels, pixels), truncate=3.0), np.float32)
 
 
-def _drawn(between: UniformRange, random: Random) -> float:
-    return float(random.uniform(*between))
+def _drawn(limits: UniformRange, random: Random) -> float:
+    return float(random.uniform(*limits))

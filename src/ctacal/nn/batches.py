@@ -1,4 +1,4 @@
-"""Which clips make up a training step: a pure function of seed, step and process, so that resuming is exact."""
+"""The clips of a training step: they depend on seed, step and process alone, so that a resumed run is exact."""
 
 from typing import NamedTuple
 
@@ -14,35 +14,35 @@ from ctacal.nn.inputs import network_input
 from ctacal.nn.samples import Contents, Sample, Samples, contents_of
 
 Place = tuple[int, int]
-"""A sample and one of its slices."""
+"""Numbers of a sample and of one of its slices."""
 
 
 class Batch(NamedTuple):
-    """One step's clips, one after the other; every tensor begins with (sequences x slices)."""
+    """The clips of one step; the first axis of every tensor is (sequences x slices)."""
 
     x: Tensor
-    """(s, channels, rows, columns): what the network sees."""
+    """(s, channels, rows, columns): the network's input."""
     hu: Tensor
     """(s, rows, columns)."""
     truth: Tensor
-    """(s, rows, columns), ``classes`` truth values."""
+    """(s, rows, columns), truth values of ``classes``."""
     heart: Tensor
     """(s, rows, columns), 0 or 1."""
     mass_mg: Tensor
-    """(s, 4), NaN where it is not known."""
+    """(s, 4), NaN if not known."""
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on another device."""
+        """Return the batch on another device."""
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
 
 def input_of(clip: Clip, network: NetworkConfig) -> Tensor:
-    """(slices, channels, rows, columns)."""
+    """Return the network's input, (slices, channels, rows, columns)."""
     return torch.from_numpy(network_input(clip.hu, clip.heart, clip.centre, clip.spacing_mm, network))
 
 
 def collate(clips: list[Clip], network: NetworkConfig) -> Batch:
-    """The clips as one batch."""
+    """Return the clips as one batch."""
     return Batch(
         torch.cat([input_of(clip, network) for clip in clips]),
         torch.from_numpy(np.concatenate([clip.hu for clip in clips]).astype(np.float32)),
@@ -53,7 +53,7 @@ def collate(clips: list[Clip], network: NetworkConfig) -> Batch:
 
 
 class TrainingSteps(Dataset[Batch]):
-    """``steps[number]`` is the batch of that step in this process, always the same one."""
+    """``steps[number]`` is the batch of that step in this process, the same every time."""
 
     def __init__(self, samples: Samples, recipe: Recipe, rank: int = 0) -> None:
         self.samples, self.recipe, self.rank = samples, recipe, rank
@@ -74,26 +74,26 @@ class TrainingSteps(Dataset[Batch]):
 
 
 class Choice:
-    """Draws a sample and a slice: first the reason to look (``SamplingConfig``), then the sample, then the slice."""
+    """Draws a sample and a slice: first a kind of slice (``SamplingConfig``), then the sample, then the slice."""
 
     def __init__(self, contents: list[Contents], recipe: Recipe) -> None:
         shares = recipe.sampling
         by_category = [
-            [(index, one.coronary) for index, one in enumerate(contents) if one.coronary and one.category == category]
+            [(n, held.coronary) for n, held in enumerate(contents) if held.coronary and held.category == category]
             for category in CATEGORIES[1:]
         ]
-        others = [(index, one.other) for index, one in enumerate(contents) if one.other]
-        bright = [(index, one.bright) for index, one in enumerate(contents) if one.bright]
-        all_of_them = [(index, tuple(range(one.slices))) for index, one in enumerate(contents)]
+        others = [(n, held.other) for n, held in enumerate(contents) if held.other]
+        bright = [(n, held.bright) for n, held in enumerate(contents) if held.bright]
+        everything = [(n, tuple(range(held.slices))) for n, held in enumerate(contents)]
         filled = [group for group in by_category if group]
         groups = [(shares.coronary / len(filled), group) for group in filled]
-        groups += [(shares.other, others), (shares.bright, bright), (shares.anywhere, all_of_them)]
+        groups += [(shares.other, others), (shares.bright, bright), (shares.anywhere, everything)]
         self.groups = [(share, group) for share, group in groups if group and share > 0]
         total = sum(share for share, _ in self.groups)
         self.cumulated = np.cumsum([share / total for share, _ in self.groups])
 
     def draw(self, random: Random) -> Place:
-        """A sample's number and a slice of it."""
+        """Return the number of a sample and of one of its slices."""
         _, group = self.groups[min(int(np.searchsorted(self.cumulated, random.random())), len(self.groups) - 1)]
         index, slices = group[int(random.integers(len(group)))]
         return index, slices[int(random.integers(len(slices)))]

@@ -1,4 +1,4 @@
-"""Stage 2: calcium by vessel, in the crop around the heart, and its true mass."""
+"""The network of stage 2: calcium by vessel in the crop around the heart, and its true mass."""
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +12,17 @@ from ctacal.nn.output import Output
 from ctacal.nn.unet import SliceUNet
 
 RARE_CLASS_LOGIT = -4.0
-"""Calcium's first logit against background: a rare class begins rare (Lin 2017, section 3.3)."""
+"""Initial logit of calcium against background: training starts with calcium as a rare class (Lin 2017, section 3.3)."""
 
 FIRST_MASS_LOGIT = -6.0
-"""The mass map begins near 0: softplus gives 0.0025 mg a position (own choice)."""
+"""Initial logit of the mass map: softplus gives 0.0025 mg at each position, close to 0 (own choice)."""
 
 
 class CalciumNet(nn.Module):
-    """(slices, 8, rows, columns), ``inputs.calcium_input`` -> a logit per class, a mass per slice and vessel.
+    """(slices, 8, rows, columns), ``inputs.calcium_input`` -> a logit for each class, a mass for each slice and vessel.
 
-    Only voxels at or above 130 HU can score, and these the scan itself shows sharply; the network has to say *what*
-    they are. Hence wide context and position at half resolution rather than thin features at full resolution.
+    Only voxels at or above 130 HU can score, and the scan itself shows them sharply; the network has to decide *what*
+    they are. Hence it has wide context and position at half resolution, not fine features at full resolution.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -43,7 +43,7 @@ class CalciumNet(nn.Module):
         self._begin_rare(classes)
 
     def forward(self, x: Tensor, sequences: int = 1) -> Output:
-        """Logits (slices, 6, rows, columns); mass_mg (slices, 4)."""
+        """Return logits (slices, 6, rows, columns) and mass_mg (slices, 4)."""
         features = self.trunk(x, sequences)  # (s, w0, r/2, c/2)
         logits = self.to_pixels(features)  # (s, 6, r, c)
         if self.refine:
@@ -51,10 +51,10 @@ class CalciumNet(nn.Module):
         return Output(logits, self._mass_mg(features, x) if self.mass is not None else None)
 
     def _mass_mg(self, features: Tensor, x: Tensor) -> Tensor:
-        """A map of mg per vessel, summed over what lies in the heart."""
+        """Return the mg of each vessel: a map, summed over the heart."""
         assert self.mass is not None
         heart = F.avg_pool2d(x[:, HEART_CHANNEL : HEART_CHANNEL + 1], self.trunk.unshuffle)  # (s, 1, r/2, c/2)
-        density = F.softplus(self.mass(features).float())  # (s, 4, r/2, c/2); bf16 sums would lose small masses
+        density = F.softplus(self.mass(features).float())  # (s, 4, r/2, c/2); sums in bf16 would lose small masses
         return (density * heart).sum(dim=(2, 3))
 
     @torch.no_grad()
@@ -68,5 +68,5 @@ class CalciumNet(nn.Module):
 
 
 def _to_pixels(width: int, channels: int, unshuffle: int) -> nn.ConvTranspose2d:
-    """Each position becomes the n x n pixels it stands for."""
+    """Return the layer that expands each position to its n x n pixels."""
     return nn.ConvTranspose2d(width, channels, unshuffle, stride=unshuffle)

@@ -1,8 +1,8 @@
-"""How sure a score is: from the network's doubt about each lesion to calibrated probabilities of the categories.
+"""Uncertainty of a score: calibrated probabilities of the categories from the network's doubt about each lesion.
 
-Each lesion counts or not, independently, with the probability that the network gives it; noise makes what counts score
-less or more. That gives a distribution of the score. What it says is made true by a ``Calibration``, fitted once on
-validation studies and kept in the model card; without one, nothing is said. Nothing here is random. No torch.
+Each lesion counts or not, independently, with the probability that the network gives it; noise raises or lowers its
+score. Together the lesions give a distribution of the score. A ``Calibration``, fitted once on validation studies and
+kept in the model card, corrects that distribution. Nothing here is random. No torch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,72 +21,73 @@ from ctacal.scores import ScoringRule, component_agatston
 from ctacal.volume import Volume
 
 MIN_PROBABILITY = 0.01
-"""A bright lesion that the network gives a lower probability of being coronary is not in doubt (own choice)."""
+"""A lesion with a lower probability of being coronary is certainly not coronary (own choice)."""
 
 GRAIN_MM2 = 4.0
-"""Noise is one value over an area of about this: larger lesions average it (own choice, grains of 2 mm)."""
+"""Area over which noise is about constant: larger lesions average it (own choice, grains of 2 mm)."""
 
 MAX_GROWTH = 2.0
-"""What noise can at most make of a lesion's area (own choice)."""
+"""Largest factor by which noise can increase the area of a lesion (own choice)."""
 
 SCORE_STEP = 0.25
 """Step of the grid on which scores are summed, up to the last edge of the categories."""
 
 INTERVAL_COVERAGE = 0.9
-"""Asked of an interval; what it reached on the validation studies is ``Calibration.coverage``."""
+"""Nominal coverage of an interval; the coverage reached on the validation studies is ``Calibration.coverage``."""
 
 LEAST_SPREAD = 0.1
-"""Added to the spread of log(1 + score), so that an interval has a width where no lesion is in doubt (own choice)."""
+"""Added to the spread of log(1 + score), so that an interval has a width even if no lesion is in doubt (own choice)."""
 
 LEAST_PROBABILITY = 1e-3
-"""Added to each category's: the network can be wrong where it has no doubt (own choice)."""
+"""Added to the probability of each category: the network can be wrong even if it has no doubt (own choice)."""
 
 MIN_STUDIES = 40
-"""Fewer validation studies fit nothing: 40 leave some ten a category (own choice)."""
+"""Smallest number of validation studies for a fit: 40 give about ten per category (own choice)."""
 
 _NODES, _TAIL = np.sqrt(3.0) * np.array([-1.0, 0.0, 1.0]), 1 / 6
-"""Gauss-Hermite: three values stand for a normal distribution, the outer two with a weight of one sixth each."""
+"""Gauss-Hermite quadrature: three values of a normal distribution, and the weight of each of the outer two."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LesionDoubts:
-    """Every lesion that may count."""
+    """All lesions that may count."""
 
     probability: Floats
-    """(lesions,): that it is coronary, as the network says."""
+    """(lesions,): probability of being coronary, by the network."""
     agatston: Floats
-    """(lesions, 3): what it scores if it is, where noise has lowered it, as it is, and where noise has raised it."""
+    """(lesions, 3): score if the lesion is coronary: lowered by noise, as measured, raised by noise."""
     score: float
-    """The sum of those that the network counts."""
+    """Sum over the lesions that the network counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """What makes the distribution of the score true on the validation studies."""
+    """Corrections that fit the distribution of the score to the validation studies."""
 
     slope: float = 1.0
     offset: float = 0.0
-    """Of a lesion's log odds."""
+    """Slope and offset of a lesion's log odds."""
     noise_share: float = 0.0
-    """How much of the noise's effect is taken, 0 to 1: none where the truth shares the scan's noise."""
+    """Share of the noise's effect, 0 to 1: 0 if the truth was measured on the same noisy scan."""
     temperature: float = 1.0
     bias: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    """Of the categories' log probabilities: divided by the one, the other added (Guo C et al., ICML 2017)."""
+    """Log probabilities of the categories are divided by the temperature, then the bias is added (Guo C et al., ICML
+    2017)."""
     interval_width: float = 1.0
-    """Half an interval, in spreads of log(1 + score)."""
+    """Half width of an interval, in units of the spread of log(1 + score)."""
     coverage: float = 0.9
-    """How many intervals hold the true score."""
+    """Share of validation studies whose interval holds the true score."""
     studies: int = 0
     against: str = ""
-    """Which score is the true one here."""
+    """Name of the true score that it was fitted against."""
 
     def to_json(self) -> dict[str, Any]:
-        """For the model card (``model.json``: ``calibration``)."""
+        """Return the entry ``calibration`` of the model card."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], where: str = "") -> "Calibration":
-        """Raises ``UsageError`` naming the field that is unknown or impossible."""
+        """Read the card's entry. Raises ``UsageError`` naming the field that is unknown or impossible."""
         return from_fields(cls, fields, where)
 
 
@@ -101,10 +102,10 @@ class KnownScore:
 def lesion_doubts(
     volume: Volume, counted: Mask, probability: NDArray[np.float32], rule: ScoringRule, noise_sd_hu: float
 ) -> LesionDoubts:
-    """The lesions of a scan, or of a part of it: those counted, and those left out that may be coronary.
+    """Return the lesions of a scan, or of a part of it: those that count, and others that may be coronary.
 
-    ``counted`` and ``probability`` (of being coronary) are (slices, rows, columns). Below the threshold the one is
-    False, the other 0; what is counted has at least ``MIN_PROBABILITY``.
+    ``counted`` and ``probability`` (of being coronary) are (slices, rows, columns). Below the threshold of HU
+    ``counted`` is False and ``probability`` 0; counted voxels have at least ``MIN_PROBABILITY``.
     """
     left_out = ~counted & (probability >= MIN_PROBABILITY)
     halves = [_of_mask(volume, mask, probability, rule, noise_sd_hu) for mask in (counted, left_out)]
@@ -116,10 +117,10 @@ def lesion_doubts(
 def _of_mask(
     volume: Volume, mask: Mask, probability: NDArray[np.float32], rule: ScoringRule, noise_sd_hu: float
 ) -> tuple[Floats, Floats]:
-    """Mean probability, and score at each of ``_NODES``, of each three-dimensional lesion."""
+    """Return the mean probability of each three-dimensional lesion, and its score at each of ``_NODES``."""
     labels = LabelMap(mask.astype(np.uint8) * np.uint8(Calcium.CORONARY), volume.geometry)
     lesions = find_lesions(volume, labels, threshold_hu=rule.threshold_hu, connectivity=rule.connectivity)
-    chances = Volume(probability, volume.geometry)  # the same components, of another quantity
+    chances = Volume(probability, volume.geometry)  # the same components, measured in probability
     of_voxels = find_lesions(chances, labels, threshold_hu=MIN_PROBABILITY / 2, connectivity=rule.connectivity)
     sd_hu = noise_sd_hu / np.sqrt(np.maximum(1.0, lesions.area_mm2 / GRAIN_MM2))
     at_nodes = [component_agatston(_moved(lesions, node * sd_hu, rule.threshold_hu), rule) for node in _NODES]
@@ -130,9 +131,9 @@ def _of_mask(
 
 
 def _moved(lesions: Lesions, by_hu: Floats, threshold_hu: float) -> Lesions:
-    """The components where noise adds ``by_hu`` to each: another peak, and more or fewer pixels above the threshold.
+    """Return the components after noise adds ``by_hu`` to each: another peak, more or fewer pixels above the threshold.
 
-    How far HU lie above the threshold is taken to fall off exponentially, its mean being the component's own.
+    The excess of HU above the threshold is assumed to be exponential, with the component's own mean.
     """
     excess_hu = np.maximum(lesions.mean_hu - threshold_hu, 1.0)
     growth = np.exp(np.minimum(by_hu / excess_hu, np.log(MAX_GROWTH)))
@@ -141,51 +142,51 @@ def _moved(lesions: Lesions, by_hu: Floats, threshold_hu: float) -> Lesions:
 
 
 def category_probabilities(doubts: LesionDoubts, calibration: Calibration) -> Floats:
-    """(4,): of 0, 1-100, 101-400, >400; to half a ``SCORE_STEP`` for each lesion."""
+    """Return (4,): the probability of 0, 1-100, 101-400 and >400; each lesion's score is rounded to ``SCORE_STEP``."""
     return np.asarray(_tempered(_summed(doubts, calibration)[None], calibration)[0])
 
 
 def _tempered(summed: Floats, calibration: Calibration) -> Floats:
-    """(studies, 4) probabilities -> the same by temperature and bias."""
+    """Apply temperature and bias to (studies, 4) probabilities."""
     level = np.log(summed + LEAST_PROBABILITY) / calibration.temperature + calibration.bias
     odds = np.exp(level - level.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
 def _summed(doubts: LesionDoubts, calibration: Calibration) -> Floats:
-    """(4,): the distribution of the sum of lesions that each count or not."""
+    """Return (4,): the distribution of the sum of lesions, each of which counts or not."""
     low, high = (round(edge / SCORE_STEP) for edge in CATEGORY_EDGES[1:])
-    share = np.zeros(high + 2)  # the last holds all that is above
+    share = np.zeros(high + 2)  # the last holds all higher scores
     share[0] = 1.0
     chance = _chance(doubts, calibration)
     steps = np.where(doubts.agatston > 0, np.maximum(1, np.rint(doubts.agatston / SCORE_STEP)), 0)
     steps = np.minimum(steps, len(share) - 1).astype(np.int64)
-    for one, by in zip(chance, steps, strict=True):
+    for p, by in zip(chance, steps, strict=True):
         added = np.zeros_like(share)
         for weight, step in zip(_weights(calibration), by, strict=True):
             added[step:] += weight * share[: len(share) - step]
             added[-1] += weight * share[len(share) - step :].sum()
-        share = (1 - one) * share + one * added
+        share = (1 - p) * share + p * added
     return np.array([share[0], share[1 : low + 1].sum(), share[low + 1 : -1].sum(), share[-1]])
 
 
 def _chance(doubts: LesionDoubts, calibration: Calibration) -> Floats:
-    """(lesions,): the calibrated probability that each is coronary."""
+    """Return (lesions,): the calibrated probability that each is coronary."""
     p = np.clip(doubts.probability, 1e-4, 1 - 1e-4)
     return np.asarray(1 / (1 + np.exp(-calibration.slope * np.log(p / (1 - p)) - calibration.offset)))
 
 
 def _weights(calibration: Calibration) -> Floats:
-    """(3,): of ``_NODES``; less noise moves weight to the middle."""
+    """Return (3,): weights of ``_NODES``; less noise moves weight to the middle."""
     tail = _TAIL * calibration.noise_share**2
     return np.array([tail, 1 - 2 * tail, tail])
 
 
 def interval(doubts: LesionDoubts, calibration: Calibration) -> tuple[float, float]:
-    """The Agatston score's interval, which holds the true score in ``coverage`` of the validation studies.
+    """Return the interval of the Agatston score; it holds the true score in ``coverage`` of the validation studies.
 
-    It ends where the categories beyond have less than half of the rest: one lesion in doubt makes no interval of
-    0 to 20,000 where 0 is all but sure.
+    It stops at categories that are very unlikely: one doubtful lesion does not give an interval of 0 to 20,000 if the
+    score is almost certainly 0.
     """
     reach = calibration.interval_width * _spread(doubts, calibration)
     middle = np.log1p(doubts.score)
@@ -195,7 +196,7 @@ def interval(doubts: LesionDoubts, calibration: Calibration) -> tuple[float, flo
 
 
 def _likely_scores(probabilities: Floats, coverage: float) -> tuple[float, float]:
-    """The ends of the categories that hold the middle ``coverage`` of the probability.
+    """Return the ends of the categories that hold the middle ``coverage`` of the probability.
 
     >>> _likely_scores(np.array([0.95, 0.04, 0.01, 0.0]), 0.9), _likely_scores(np.array([0.2, 0.5, 0.2, 0.1]), 0.9)
     ((0.0, 0.0), (0.0, inf))
@@ -207,7 +208,7 @@ def _likely_scores(probabilities: Floats, coverage: float) -> tuple[float, float
 
 
 def _spread(doubts: LesionDoubts, calibration: Calibration) -> float:
-    """SD of log(1 + score), to first order, and ``LEAST_SPREAD``."""
+    """Return the SD of log(1 + score), to first order, plus ``LEAST_SPREAD``."""
     chance, weights = _chance(doubts, calibration), _weights(calibration)
     mean = chance * (doubts.agatston @ weights)
     variance = chance * (doubts.agatston**2 @ weights) - mean**2
@@ -218,8 +219,8 @@ def fit_calibration(rows: Sequence[KnownScore], *, against: str) -> Calibration:
     """Fit on validation studies that the networks were not trained on.
 
     First the lesions' odds and the noise's share, then temperature and bias, by the mean log probability of the true
-    category, each drawn a little towards changing nothing; last the interval's width, by split conformal prediction
-    (Papadopoulos H et al., ECML 2002; Lei J et al., J Am Stat Assoc 2018;113:1094-1111). Raises ``ValueError`` where
+    category, each slightly regularised towards no change; last the interval's width, by split conformal prediction
+    (Papadopoulos H et al., ECML 2002; Lei J et al., J Am Stat Assoc 2018;113:1094-1111). Raises ``ValueError`` if
     there are fewer than ``MIN_STUDIES``.
     """
     if len(rows) < MIN_STUDIES:
@@ -242,13 +243,13 @@ def fit_calibration(rows: Sequence[KnownScore], *, against: str) -> Calibration:
 
 
 def _covered(rows: Sequence[KnownScore], calibration: Calibration) -> float:
-    """How many intervals hold the true score."""
+    """Return the share of intervals that hold the true score."""
     ends = [interval(row.doubts, calibration) for row in rows]
     return float(np.mean([low <= row.true_agatston <= high for (low, high), row in zip(ends, rows, strict=True)]))
 
 
 def _with_lesions(start: Calibration, values: Floats) -> Calibration:
-    """Log slope, offset, and noise share through a logistic curve."""
+    """Set the lesions' corrections from (log slope, offset, logit of the noise share)."""
     slope, share = np.exp(np.clip(values[0], -3, 3)), 1 / (1 + np.exp(-np.clip(values[2], -20, 20)))
     return replace(
         start, slope=round(float(slope), 4), offset=round(float(values[1]), 4), noise_share=round(float(share), 4)
@@ -256,19 +257,19 @@ def _with_lesions(start: Calibration, values: Floats) -> Calibration:
 
 
 def _with_categories(start: Calibration, values: Floats) -> Calibration:
-    """Log temperature, and four biases, which sum to 0."""
+    """Set the categories' corrections from (log temperature, four biases, which are centred on 0)."""
     bias = (values[1:] - values[1:].mean()).round(4).tolist()
     temperature = round(float(np.exp(np.clip(values[0], -3, 3))), 4)
     return replace(start, temperature=temperature, bias=(bias[0], bias[1], bias[2], bias[3]))
 
 
-def _likeliest(told: Callable[[Floats], Floats], first: Floats, true: NDArray[np.int64]) -> Floats:
-    """The values whose probabilities (studies, 4) make the true categories likeliest, drawn to ``first`` by one study's
-    weight."""
+def _likeliest(probabilities_at: Callable[[Floats], Floats], first: Floats, true: NDArray[np.int64]) -> Floats:
+    """Return the values whose probabilities (studies, 4) fit the true categories best, drawn to ``first`` with the
+    weight of one study."""
     from scipy.optimize import minimize
 
     def loss(values: Floats) -> float:
-        of_true = told(values)[np.arange(len(true)), true]
+        of_true = probabilities_at(values)[np.arange(len(true)), true]
         return float(-np.log(of_true + LEAST_PROBABILITY).mean() + ((values - first) ** 2).sum() / len(true))
 
     found = minimize(loss, first, method="Nelder-Mead", options={"maxfev": 600, "xatol": 1e-3, "fatol": 1e-6})
@@ -276,7 +277,7 @@ def _likeliest(told: Callable[[Floats], Floats], first: Floats, true: NDArray[np
 
 
 def _conformal_width(rows: Sequence[KnownScore], calibration: Calibration) -> float:
-    """The smallest width whose intervals hold at least the share (n + 1) x coverage / n of the true scores, uncut."""
+    """Return the smallest width whose uncut intervals hold a share of (n + 1) x coverage / n of the true scores."""
     errors = [abs(np.log1p(row.true_agatston) - np.log1p(row.doubts.score)) for row in rows]
     scaled = np.sort([error / _spread(row.doubts, calibration) for error, row in zip(errors, rows, strict=True)])
     rank = int(np.ceil((len(rows) + 1) * INTERVAL_COVERAGE))

@@ -1,4 +1,4 @@
-"""Checkpoints: weights, averaged weights, optimiser, random state and where they come from, whole or not at all."""
+"""Checkpoints: weights, averaged weights, optimiser and random state, with their origin; written atomically."""
 
 import json
 import pickle
@@ -21,7 +21,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Checkpoint:
-    """What training goes on from."""
+    """The state from which training continues."""
 
     recipe: Recipe
     data_digest: str
@@ -29,13 +29,13 @@ class Checkpoint:
     """Steps done."""
     weights: dict[str, Any]
     averaged: dict[str, Any]
-    """Exponential moving average of the weights: what is validated and exported."""
+    """Exponential moving average of the weights, which is validated and exported."""
     optimiser: dict[str, Any]
     random_state: torch.Tensor
     best: float
-    """Best validation so far."""
+    """Best validation result so far."""
     version: str = __version__
-    """ctacal's, that wrote it."""
+    """Version of ctacal that wrote it."""
 
     def write(self, path: Path) -> None:
         """Write to a temporary file, flush, rename."""
@@ -45,7 +45,7 @@ class Checkpoint:
             torch.save(content, temporary)
 
     def network(self) -> nn.Module:
-        """The network with the averaged weights, for evaluation."""
+        """Return the network with the averaged weights, for evaluation."""
         network = build(self.recipe.network)
         network.load_state_dict(self.averaged)
         return network.eval()
@@ -54,7 +54,7 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint onto the CPU; nothing but tensors and plain values is unpickled.
 
-    Raises ``UsageError`` where it is none, or of another format.
+    Raises ``UsageError`` if it is not a checkpoint, or has another format.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,30 +1,30 @@
-"""Which ``Calcium`` each class of a network stands for, and which classes a truth allows. The one place for it."""
+"""The classes of a network: which ``Calcium`` each stands for, and which classes a true label allows."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctacal.arrays import Mask
 from ctacal.labels import NAMED_VESSELS, Calcium
 
 Classes = tuple[int, ...]
-"""The label value of each class; 0 is background. ``Calcium.CORONARY`` only where a network names no vessel."""
+"""The label value of each class; 0 is background. ``Calcium.CORONARY`` only if a network names no vessel."""
 
 BY_VESSEL: Classes = (0, *NAMED_VESSELS, Calcium.OTHER)
-"""Ours: background, LM, LAD, LCX, RCA, other calcium."""
+"""Classes of our networks: background, LM, LAD, LCX, RCA, other calcium."""
 
 CORONARY_OR_OTHER: Classes = (0, Calcium.CORONARY, Calcium.OTHER)
-"""The published lesion network: background, coronary calcium, other."""
+"""Classes of the published lesion network: background, coronary calcium, other."""
 
 NOT_CORONARY = 7
-"""Truth where only coronary calcium was drawn: background or other calcium."""
+"""True label of an unmarked voxel if only coronary calcium was drawn: background or other calcium."""
 
 TRUTHS = NOT_CORONARY + 1
-"""Truth values: 0, ``Calcium`` 1 to 6, ``NOT_CORONARY``."""
+"""Number of true labels: 0, ``Calcium`` 1 to 6, ``NOT_CORONARY``."""
 
 
-def allowed(classes: Classes) -> NDArray[np.bool_]:
-    """(truths, classes): whether a voxel of that truth may be given that class.
+def allowed(classes: Classes) -> Mask:
+    """Return (truths, classes): whether a voxel with that true label may get that class.
 
-    ``Calcium.CORONARY`` in the truth allows every vessel; a network without vessels takes all of them as one.
+    ``Calcium.CORONARY`` in the truth allows every vessel; a network without vessels treats all of them as the same.
 
     >>> allowed(BY_VESSEL)[Calcium.CORONARY].astype(int).tolist()
     [0, 1, 1, 1, 1, 0]

@@ -1,4 +1,4 @@
-"""A recipe: every choice of a network and of its training, as frozen dataclasses with a TOML and a JSON form."""
+"""A recipe: all settings of a network and of its training, as frozen dataclasses with a TOML and a JSON form."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -8,36 +8,36 @@ from typing import Any, Literal, Self
 from ctacal.fields import read_toml
 
 UniformRange = tuple[float, float]
-"""Lowest and highest value of a uniform draw."""
+"""Lowest and highest value of a uniform random draw."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
-    """A network's shape. The defaults are the calcium network of ours; ``heart()`` and ``published()`` the others."""
+    """The architecture of a network. The defaults are our calcium network; see also ``heart()`` and ``published()``."""
 
     kind: Literal["heart", "calcium", "published"] = "calcium"
     pixel_mm: float = 1.0
-    """In-plane spacing of what the network sees: near that of 512 pixels over 500 mm (own choice)."""
+    """In-plane spacing of the network's input: close to that of 512 pixels over 500 mm (own choice)."""
     slice_mm: float = 0.0
-    """Slice spacing of what the network sees; 0: the scan's own."""
+    """Slice spacing of the network's input; 0: that of the scan."""
     widths: tuple[int, ...] = (32, 64, 96, 128)
     """Channels of each level, the finest first; each level halves rows and columns."""
     lstm_channels: int = 48
     """Hidden channels of the ConvLSTM, in each direction, at the coarsest level."""
     mid_lstm_channels: int = 0
-    """The same one level finer; 0: none."""
+    """Hidden channels of a second ConvLSTM, one level finer; 0: none."""
     decoder_convolutions: Literal[1, 2] = 1
-    """At each level of the decoder; the encoder has two."""
+    """Convolutions at each level of the decoder; the encoder has two."""
     unshuffle: Literal[1, 2] = 2
     """2: the finest level holds 2 x 2 pixels in its channels (space to depth); 1: it has full resolution."""
     refine_channels: int = 0
-    """Channels of one last convolution at full resolution that sees the HU again; 0: none."""
+    """Channels of a last convolution at full resolution that gets the HU again; 0: none."""
     position: bool = True
-    """Whether the network is told where each voxel lies from the heart's centre: what names the vessel."""
+    """Whether the input holds each voxel's position from the heart's centre: it distinguishes the vessels."""
     neighbours: bool = True
-    """Whether it sees the slice below and the one above too, at full resolution: noise ends there, lesions go on."""
+    """Whether the input holds the slices below and above at full resolution: lesions continue there, noise does not."""
     mass_head: bool = True
-    """Whether it also regresses the true calcium mass per slice and vessel."""
+    """Whether the network also estimates the true calcium mass of each slice and vessel."""
 
     def __post_init__(self) -> None:
         _require(len(self.widths) >= 2 and min(self.widths) > 0, "widths", self.widths, "two or more positive numbers")
@@ -54,7 +54,7 @@ class NetworkConfig:
 
     @classmethod
     def heart(cls) -> Self:
-        """Stage 1: S-s2d of speed.md on the whole scan, at 5 x 4 x 4 mm (simulation.md: carries over to real scans)."""
+        """Return the network of stage 1: S-s2d of speed.md on the whole scan, at 5 x 4 x 4 mm (simulation.md)."""
         return cls(
             kind="heart", pixel_mm=4.0, slice_mm=5.0, widths=(24, 40, 64, 64), lstm_channels=24,
             position=False, neighbours=False, mass_head=False,
@@ -62,59 +62,64 @@ class NetworkConfig:
 
     @classmethod
     def published(cls) -> Self:
-        """The published system, on the same crops; its shape is fixed (``published.py``)."""
+        """Return the published system, on the same crops; its architecture is fixed (``published.py``)."""
         return cls(kind="published", position=False, neighbours=False, mass_head=False)
 
     @property
     def multiple(self) -> int:
-        """Rows and columns must be a multiple of this."""
+        """Number of which rows and columns must be a multiple."""
         return 8 if self.kind == "published" else self.unshuffle * 2 ** (len(self.widths) - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossConfig:
-    """The weights of the loss, ``losses.py``; all own choice, to be settled by experiment (docs/log.md)."""
+    """The weights of the loss, ``losses.py``; all are our own choice (experiments: docs/log.md)."""
 
     focal_gamma: float = 1.5
     """Exponent of (1 - p) in the focal cross-entropy (Lin 2017 takes 2); 0: plain cross-entropy."""
     candidate_hu: float = 130.0
-    """From here on a voxel can score (Agatston 1990)."""
+    """Lowest HU of a voxel that can score (Agatston 1990)."""
     asked_hu: float = 50.0
-    """In and beside the heart, voxels from here on are trained on; below, whatever is said cannot score."""
+    """Lowest HU of the voxels in and beside the heart that are trained on; darker ones cannot score."""
     near_hu: float = 100.0
-    """Here a voxel is nearly one: noise or another kernel may lift it."""
+    """Lowest HU of voxels that noise or another kernel may lift to ``candidate_hu``."""
     candidate_weight: float = 20.0
+    """Weight of a voxel at or above ``candidate_hu``; all others weigh 1."""
     near_weight: float = 5.0
+    """Weight of a voxel at or above ``near_hu``."""
     calcium_weight: float = 20.0
-    """Added where the truth is calcium."""
+    """Added to the weight of a voxel that is calcium."""
     top_share: float = 0.01
-    """The hardest share of voxels, whose mean loss is added: hard negatives as they come."""
+    """Share of the voxels with the highest loss, whose mean is added to the loss: hard negatives."""
     top_weight: float = 0.2
+    """Weight of that mean."""
     overlap_weight: float = 0.5
-    """Of the Tversky loss of coronary calcium over the candidates."""
+    """Weight of the Tversky loss of coronary calcium over the candidates."""
     tversky_miss: float = 0.6
-    """What a missed voxel costs, a false one costs 1 less this (Salehi 2017: 0.7; 0.5 is Dice)."""
+    """Cost of a missed voxel; a false one costs 1 minus this (Salehi 2017: 0.7; 0.5 is Dice)."""
     vessel_weight: float = 0.25
-    """Of the Dice loss of each vessel over the candidates."""
+    """Weight of the Dice loss of each vessel over the candidates."""
     mass_weight: float = 0.1
+    """Weight of the loss of the calcium mass."""
     heart_weight: float = 1.0
-    """Of the heart's cross-entropy and Dice, in the published system."""
+    """Weight of the heart's cross-entropy and Dice, in the published system."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingConfig:
-    """What a training sequence is centred on; the shares need not sum to 1 (own choice)."""
+    """Size of a training sequence, and which slices it is drawn around; shares need not sum to 1 (own choice)."""
 
     slices: int = 8
     rows: int = 160
     columns: int = 160
     coronary: float = 0.5
-    """A slice with coronary calcium, of a category (1-100, 101-400, >400) drawn evenly."""
+    """Share of slices with coronary calcium; the category (1-100, 101-400, >400) is drawn evenly."""
     other: float = 0.15
-    """A slice with other calcium."""
+    """Share of slices with other calcium."""
     bright: float = 0.15
-    """A slice with background at or above 130 HU in the heart: noise, streaks, contrast, cartilage."""
+    """Share of slices with background at or above 130 HU in the heart: noise, streaks, contrast medium, cartilage."""
     anywhere: float = 0.2
+    """Share of slices drawn from all."""
 
     def __post_init__(self) -> None:
         _require(min(self.slices, self.rows, self.columns) > 0, "slices, rows, columns", 0, "positive numbers")
@@ -124,28 +129,28 @@ class SamplingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentationConfig:
-    """Ranges drawn from for each sequence (own choice). There are no flips: a mirrored chest has another anatomy."""
+    """Augmentation, drawn for each sequence (own choice). Nothing is flipped: a mirrored chest has another anatomy."""
 
     shift_mm: float = 12.0
-    """Of the crop, in plane, either way."""
+    """Largest shift of the crop in plane, in either direction."""
     rotation_degrees: float = 8.0
     scale: UniformRange = (0.9, 1.1)
     noise_sd_hu: UniformRange = (0.0, 15.0)
     noise_grain_pixels: UniformRange = (0.0, 1.0)
-    """Gaussian SD that gives added noise its grain."""
+    """SD of the Gaussian that gives the added noise its grain."""
     blur_pixels: UniformRange = (0.0, 0.7)
     sharpen: UniformRange = (0.0, 0.5)
-    """Share of the unsharp mask that is added: a sharper kernel."""
+    """Share of the unsharp mask that is added, as for a sharper kernel."""
     sharpen_share: float = 0.25
-    """How many sequences are sharpened; the others are blurred."""
+    """Share of sequences that are sharpened; the others are blurred."""
     thick_share: float = 0.15
-    """How many sequences have neighbouring slices averaged two by two."""
+    """Share of sequences whose slices are averaged in pairs."""
     contrast: UniformRange = (0.96, 1.04)
     offset_hu: float = 8.0
     heart_shift_mm: float = 4.0
-    """Of the heart mask alone: stage 1 errs too."""
+    """Shift of the heart mask alone: stage 1 errs too."""
     heart_shift_along_mm: float = 9.0
-    """Along the patient: at its ends stage 1 errs most."""
+    """Shift of the heart mask along the patient: stage 1 errs most at the heart's ends."""
     heart_grow_mm: UniformRange = (-3.0, 5.0)
 
 
@@ -156,33 +161,33 @@ class DataConfig:
     training: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     guard: tuple[str, ...] = ()
-    """Fine-tuning: what must not be forgotten, scored before and after (``guard.json``)."""
+    """Guard set of fine-tuning: samples of the former training, scored before and after (``guard.json``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """The optimisation."""
+    """Settings of the optimisation."""
 
     steps: int = 4000
     sequences: int = 4
-    """Sequences of slices in a step, in each process."""
+    """Sequences of slices per step and process."""
     learning_rate: float = 2e-3
-    """Highest, of AdamW; 2e-3 trained the prototype (simulation.md)."""
+    """Highest learning rate of AdamW; 2e-3 trained the prototype (simulation.md)."""
     warm_up_steps: int = 100
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     ema: float = 0.998
     """Decay of the averaged weights, which are validated and exported."""
     bf16: bool = False
-    """Mixed precision: for machines that multiply bfloat16 in hardware; a CPU that emulates it is 100 x slower."""
+    """Mixed precision, for machines that multiply bfloat16 in hardware; a CPU that emulates it is 100 times slower."""
     seed: int = 0
     loaders: int = 0
-    """Processes that make samples; 0: the training process itself."""
+    """Processes that prepare samples; 0: the training process itself."""
     log_every: int = 20
     validate_every: int = 500
     checkpoint_every: int = 100
     initial: str = ""
-    """A checkpoint whose averaged weights training begins from (fine-tuning); validated first."""
+    """A checkpoint with whose averaged weights training starts (fine-tuning); it is validated first."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "sequences", "log_every", "validate_every", "checkpoint_every"):
@@ -193,7 +198,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """All that decides a trained network, but for the data themselves."""
+    """All that determines a trained network except the data."""
 
     name: str
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -209,7 +214,7 @@ class Recipe:
         _require(not any(n % side for n in crop), "sampling.rows, columns", crop, f"multiples of {side}")
 
     def to_json(self) -> dict[str, Any]:
-        """Every choice, for checkpoints and model cards."""
+        """Return all settings, for checkpoints and model cards."""
         return dataclasses.asdict(self)
 
 

@@ -6,21 +6,21 @@ from torch.nn import functional as F  # noqa: N812, the name that torch users kn
 
 
 class ConvLSTM(nn.Module):
-    """One direction, 3 x 3 kernels. The input's half of the gates is convolved for all slices at once."""
+    """One direction, 3 x 3 kernels. The input's part of the gates is convolved for all slices at once."""
 
     def __init__(self, channels: int, hidden: int, *, to_feet: bool = False) -> None:
         super().__init__()
         self.hidden, self.to_feet = hidden, to_feet
         self.as_scan = False
-        """For export: one loop in the graph, which takes any number of slices, instead of one copy a slice."""
+        """For export: a loop in the graph, for any number of slices, instead of one copy for each slice."""
         self.of_input = nn.Conv2d(channels, 4 * hidden, 3, padding=1)
         self.of_hidden = nn.Conv2d(hidden, 4 * hidden, 3, padding=1, bias=False)
         with torch.no_grad():
             assert self.of_input.bias is not None
-            self.of_input.bias[hidden : 2 * hidden] = 1.0  # the forget gate opens at first (Jozefowicz 2015)
+            self.of_input.bias[hidden : 2 * hidden] = 1.0  # the forget gate starts open (Jozefowicz 2015)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(sequences, slices, channels, rows, columns) -> the hidden state at every slice, as many of them."""
+        """(sequences, slices, channels, rows, columns) -> the hidden state at every slice, in the same order."""
         gates = self.of_input(x.flatten(0, 1))  # (sequences x slices, 4 hidden, r, c)
         gates = gates.reshape(x.shape[0], x.shape[1], *gates.shape[1:]).transpose(0, 1)  # (slices, sequences, ...)
         states = self._scanned(gates) if self.as_scan else self._looped(gates)  # (slices, sequences, hidden, r, c)
@@ -54,7 +54,7 @@ class ConvLSTM(nn.Module):
 
 
 class BothWays(nn.Module):
-    """A ConvLSTM towards the head and one towards the feet, added to what came in."""
+    """A ConvLSTM towards the head and another towards the feet, added to the input."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A model for scoring: ONNX files of any number of slices, and a card with their digests; and the way back to torch."""
+"""Export to a model for scoring: ONNX files for any number of slices, and a card; and reading the weights back."""
 
 import hashlib
 import logging
@@ -25,20 +25,20 @@ from ctacal.nn.networks import build, classes_of, parameters_of
 from ctacal.nn.predict import WEIGHTS, load_model
 
 OPSET = 20
-"""Of ONNX: the newest that every runtime of 2024 and later reads (own choice)."""
+"""Version of the ONNX operators: the newest that all runtimes since 2024 read (own choice)."""
 
 PARITY = 1e-4
-"""The largest difference to torch, in probability, that a model may have."""
+"""Largest difference from torch, in probability, that is accepted."""
 
 PARITY_SLICES = (1, 3, 24)
-"""Lengths of scan at which it is measured (own choice)."""
+"""Numbers of slices at which the difference is measured (own choice)."""
 
 MAX_SLICES, MAX_SIDE = 4096, 4096
-"""Written to the graph as upper bounds (own choice)."""
+"""Upper bounds that are written to the graph (own choice)."""
 
 
 class ForScoring(nn.Module):
-    """A network as scoring calls it: probabilities, not logits; one scan, so one sequence."""
+    """A network as scoring calls it: it gives probabilities, not logits, for one sequence, the scan."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class ForScoring(nn.Module):
         if output.logits.shape[1] == 1:
             return (output.logits.sigmoid(),)
         probability = softmax_in_steps(output.logits)
-        if output.heart is not None:  # the published system: no lesion outside of its heart
+        if output.heart is not None:  # the published system: no lesion outside the heart
             inside = (output.heart > 0).to(probability.dtype)
             lesion = probability[:, 1:] * inside
             probability = torch.cat([1 - lesion.sum(dim=1, keepdim=True), lesion], dim=1)
@@ -58,7 +58,7 @@ class ForScoring(nn.Module):
 
 
 def softmax_in_steps(logits: Tensor) -> Tensor:
-    """Over the classes, in steps: the runtime's own softmax turns the whole tensor about, and took 14 % of the time."""
+    """Softmax over the classes, in steps: the runtime's own transposes the whole tensor and took 14 % of the time."""
     powers = (logits - logits.amax(dim=1, keepdim=True)).exp()
     return powers / powers.sum(dim=1, keepdim=True)
 
@@ -74,8 +74,9 @@ def export(
 ) -> Path:
     """Write the checkpoints' averaged weights as a model folder; returns its card, ``model.json``.
 
-    ``facts`` (figures, limits, licence) go to the card as they are. Raises ``UsageError`` where a checkpoint is not of
-    the stage it is given for, ``CtacalError`` where ONNX Runtime does not say what torch says; there is no card then.
+    ``facts`` (figures, limits, licence) go to the card as they are. Raises ``UsageError`` if a checkpoint is not of
+    the stage it is given for, ``CtacalError`` if the output of ONNX Runtime differs from that of torch; there is no
+    card then.
     """
     checkpoints = {"heart": read_checkpoint(heart), "calcium": read_checkpoint(calcium)}
     if checkpoints["heart"].recipe.network.kind != "heart" or checkpoints["calcium"].recipe.network.kind == "heart":
@@ -88,7 +89,7 @@ def export(
 
 
 def export_stage(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
-    """Write the averaged weights as ONNX; returns what the card says of the file. Raises ``CtacalError`` as above."""
+    """Write the averaged weights as ONNX; returns the card's entry. Raises ``CtacalError`` as ``export`` does."""
     network, config = checkpoint.network(), checkpoint.recipe.network
     write_onnx(network, config, path)
     return {
@@ -113,7 +114,7 @@ def _checked_parity(network: nn.Module, config: NetworkConfig, path: Path) -> di
 
 @torch.no_grad()
 def difference(network: nn.Module, config: NetworkConfig, path: Path, slices: int) -> float:
-    """Largest difference in probability between torch and ONNX Runtime, on noise of that many slices."""
+    """Return the largest difference in probability between torch and ONNX Runtime, on noise of that many slices."""
     import onnxruntime
 
     sides = (5 * config.multiple, 4 * config.multiple)
@@ -124,10 +125,10 @@ def difference(network: nn.Module, config: NetworkConfig, path: Path, slices: in
 
 
 def checkpoint_of_model(folder: Path = WEIGHTS, stage: str = "calcium") -> Checkpoint:
-    """The torch weights of a model folder, read back from its ONNX file: where fine-tuning begins.
+    """Read the torch weights of a model folder back from its ONNX file, to start fine-tuning from.
 
-    ``write_onnx`` keeps every weight under its torch name, so that none ships twice. Raises ``UsageError`` where the
-    folder holds no model, or one whose weights cannot be read back.
+    ``write_onnx`` keeps every weight under its torch name, so the weights ship only once. Raises ``UsageError`` if
+    the folder holds no model, or a model whose weights cannot be read back.
     """
     load_model(folder, threads=1)  # checks the digests
     card = read_card(folder)["stages"][stage]
@@ -140,14 +141,14 @@ def checkpoint_of_model(folder: Path = WEIGHTS, stage: str = "calcium") -> Check
 
 
 def weights_of(path: Path, config: NetworkConfig) -> dict[str, Tensor]:
-    """The initialisers of an ONNX file by the names of torch; what only counts batches is not in it.
+    """Read the initialisers of an ONNX file by their torch names; counters of batches are not in it.
 
-    Raises ``UsageError`` where one is missing or of another shape.
+    Raises ``UsageError`` if a tensor is missing or has another shape.
     """
     import onnx
     from onnx import numpy_helper
 
-    stored = {one.name: one for one in onnx.load(path).graph.initializer}
+    stored = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
     weights: dict[str, Tensor] = build(config).state_dict()
     for name, tensor in weights.items():
         if name.endswith("num_batches_tracked"):
@@ -162,7 +163,7 @@ def weights_of(path: Path, config: NetworkConfig) -> dict[str, Tensor]:
 
 
 def write_onnx(network: nn.Module, config: NetworkConfig, path: Path) -> None:
-    """Write one network, its slices, rows and columns left open; scoring asserts nothing about their number."""
+    """Write one network for any number of slices, rows and columns."""
     model = ForScoring(network).eval()
     _set_scan(model, True)
     n = torch.export.Dim("slices", min=2, max=MAX_SLICES)
@@ -188,7 +189,7 @@ def write_onnx(network: nn.Module, config: NetworkConfig, path: Path) -> None:
 
 
 def forget_traces(path: Path) -> None:
-    """Take out where in whose files each node was traced: of no use to others, and it names the trainer's folders."""
+    """Remove from the graph where each node was traced: it names the folders of who exported it."""
     import onnx
 
     model = onnx.load(path)
@@ -201,7 +202,7 @@ def forget_traces(path: Path) -> None:
 
 
 def _graphs(graph: Any) -> Iterator[Any]:
-    """It, and those of the loops in it."""
+    """Yield the graph and the graphs of its loops."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -210,7 +211,7 @@ def _graphs(graph: Any) -> Iterator[Any]:
 
 
 def _tidy(model: Any) -> None:
-    """Constants folded; batch normalisation is not, which the runtime does when it loads: fine-tuning needs it."""
+    """Fold constants, but not batch normalisation: fine-tuning needs it, and the runtime folds it when it loads."""
     from onnxscript import optimizer
 
     optimizer.fold_constants_ir(model)
@@ -219,7 +220,7 @@ def _tidy(model: Any) -> None:
 
 @contextmanager
 def _quiet_torch() -> Iterator[None]:
-    """Torch's exporter tells of its own deprecations and of libraries that are not needed here."""
+    """Silence torch's exporter, which warns of its own deprecations and of libraries that are not needed here."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -232,7 +233,7 @@ def _quiet_torch() -> Iterator[None]:
 
 
 def _set_scan(model: nn.Module, on: bool) -> None:
-    """One loop over the slices in the graph; the published system's three-slice loops are unrolled as they are."""
+    """Switch export as a loop over the slices on or off; the published system's loops of three slices stay unrolled."""
     for module in model.modules():
         if isinstance(module, BothWays):
             module.to_head.as_scan = module.to_feet.as_scan = on

@@ -1,4 +1,4 @@
-"""Fine-tuning: a model's calcium network goes on with a site's own studies, and is held to what it knew before."""
+"""Fine-tuning: train a model's calcium network further on a site's own studies, and check what it forgets."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,25 +18,25 @@ from ctacal.nn.train import Report, fit, write_guard
 from ctacal.nn.validate import Validation, validate
 
 STEPS = 300
-"""Enough for a handful of studies, minutes on two cores (own choice)."""
+"""Default number of steps: enough for a handful of studies, minutes on two cores (own choice)."""
 
 LEARNING_RATE = 2e-4
-"""A tenth of that of training from the beginning (own choice)."""
+"""Default learning rate: a tenth of that of training from random weights (own choice)."""
 
 ALLOWED_FALL = 0.02
-"""Of kappa on the guard: about its standard error over 400 studies (own choice)."""
+"""Largest fall of kappa on the guard set that is accepted: about its standard error over 400 studies (own choice)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What goes on, with what."""
+    """Which model to fine-tune, on which studies, and how."""
 
     model: Path
     """Folder of the model that is fine-tuned."""
     sources: Sequence[Path]
     """Tables of annotated studies (``annotated.read_table``), or folders of samples with training/ and validation/."""
     guard: Sequence[Path]
-    """Folders of simulated samples that were never trained on; none: nothing is checked."""
+    """Folders of the guard set: simulated samples that were never trained on; none: nothing is checked."""
     steps: int = STEPS
     learning_rate: float = LEARNING_RATE
     allowed_fall: float = ALLOWED_FALL
@@ -44,37 +44,37 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Before and after, on the site's validation samples and on the guard."""
+    """Results before and after, on the site's validation samples and on the guard set."""
 
     best: Path
     """The checkpoint that was best on the site's validation samples."""
     gained: bool
-    """Whether that is another than the beginning."""
+    """Whether that is not the starting checkpoint."""
     site: tuple[Validation, Validation]
     guard: tuple[Validation, Validation] | None
     allowed_fall: float
 
     @property
     def fall(self) -> float:
-        """How much kappa fell on the guard; 0 where there is none."""
+        """Fall of kappa on the guard set; 0 without a guard set."""
         return self.guard[0].kappa - self.guard[1].kappa if self.guard else 0.0
 
     @property
     def forgot(self) -> bool:
-        """Whether it fell by more than is allowed."""
+        """Whether kappa fell by more than is accepted."""
         return self.fall > self.allowed_fall
 
 
 def finetune(plan: Plan, out: Path, *, report: Report, complain: Callable[[str], object]) -> Outcome:
-    """Train on, into ``out``; the same call goes on where a run was stopped.
+    """Fine-tune into the folder ``out``; the same call continues a run that was stopped.
 
-    ``complain`` is told of each study that could not be read. Raises ``UsageError`` where model, samples or guard are
-    not fit, ``Stopped`` where ``report`` says so.
+    ``complain`` is called with each study that cannot be read. Raises ``UsageError`` if model, samples or guard set are
+    not fit for use, ``Stopped`` if ``report`` returns true.
     """
     model = load_model(plan.model)
     start = checkpoint_of_model(plan.model)
     guard = SampleFolder(plan.guard)
-    if plan.guard and len({one.category for one in guard.contents}) < 2:
+    if plan.guard and len({held.category for held in guard.contents}) < 2:
         raise UsageError("the guard's samples are all of one risk category: they give no kappa")
     folders = [_samples(source, out, model, start, complain) for source in plan.sources]
     training, validation = (
@@ -84,13 +84,15 @@ def finetune(plan: Plan, out: Path, *, report: Report, complain: Callable[[str],
     start.write(initial)
     best = fit(_recipe(plan, start, model), training, validation, out, initial=initial, report=report)
     tuned = read_checkpoint(best)
-    before, after = (validate(one.network(), validation, one.recipe.network) for one in (start, tuned))
+    before, after = (
+        validate(checkpoint.network(), validation, checkpoint.recipe.network) for checkpoint in (start, tuned)
+    )
     guarded = write_guard(initial, best, guard, out) if plan.guard else None
     return Outcome(best, tuned.step > 0, (before, after), guarded, plan.allowed_fall)
 
 
 def _samples(source: Path, out: Path, model: Model, start: Checkpoint, complain: Callable[[str], object]) -> Path:
-    """The folder of samples; those of a table are made first."""
+    """Return the folder of samples; those of a table are made first."""
     if source.is_dir():
         return source
     folder = out / "samples" / source.stem
@@ -103,7 +105,7 @@ def _samples(source: Path, out: Path, model: Model, start: Checkpoint, complain:
 
 
 def _recipe(plan: Plan, start: Checkpoint, model: Model) -> Recipe:
-    """That of the model, shorter and gentler; its data are told by their digest alone."""
+    """Return the model's recipe with fewer steps and a lower learning rate; its data are recorded only by digest."""
     train = replace(
         start.recipe.train,
         steps=plan.steps,
@@ -111,7 +113,7 @@ def _recipe(plan: Plan, start: Checkpoint, model: Model) -> Recipe:
         warm_up_steps=plan.steps // 10,
         validate_every=max(1, plan.steps // 6),
         checkpoint_every=50,
-        bf16=False,  # right on every machine, and this run is short
+        bf16=False,  # works on every machine, and this run is short
         loaders=0,
         initial=f"{model.info.name} {model.info.version} {model.info.digest[:16]}",
     )
@@ -119,9 +121,9 @@ def _recipe(plan: Plan, start: Checkpoint, model: Model) -> Recipe:
 
 
 def write_tuned_model(outcome: Outcome, model: Path, folder: Path, *, name: str) -> Path:
-    """The model with the calcium network that came out; returns its card.
+    """Write the model with the fine-tuned calcium network; returns its card.
 
-    What was measured of the old weights is left out: its figures and its calibration do not hold for these.
+    Figures and calibration are left out: they were measured on the old weights.
     """
     base = load_model(model, threads=1)
     folder.mkdir(parents=True, exist_ok=True)

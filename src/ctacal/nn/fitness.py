@@ -1,7 +1,7 @@
-"""Whether a scan is like those that the networks learnt from: figures of the picture itself, and their training range.
+"""Whether a scan resembles the training scans: figures of image quality, and their range in training.
 
-``figures_of`` measures a scan; ``training_range`` sums up what was measured on the training scans, with the same code;
-``doubts_about`` says in words what of a scan lies outside. The range is data: it travels in the model card. No torch.
+``figures_of`` measures a scan; ``training_range`` summarises the same figures over the training scans;
+``doubts_about`` warns of figures outside that range, which is kept in the model card. No torch.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,33 +21,34 @@ from ctacal.prediction import ScanFigures
 from ctacal.volume import Volume, require_same_grid
 
 PATCH_MM = 16.0
-"""Side of the squares that noise is measured on: many grains wide, no wider than a chamber (as ``heart``)."""
+"""Side of the patches on which noise is measured: many grains wide, no wider than a chamber (as ``heart``)."""
 
 MIN_NOISE_HU = 1.0
-"""Less is no CT's noise but a drawing's, or rounding: it has no grain to speak of (own choice)."""
+"""Smallest noise whose grain is measured: less is a drawing or rounding, not CT noise (own choice)."""
 
 SOFT_ABOVE_HU = -30.0
-"""A patch with a lower mean, deep in the heart, holds fat or lung (own choice)."""
+"""Lowest mean of a patch inside the heart that holds no fat or lung (own choice)."""
 
 CONTRAST_ABOVE_HU = 100.0
-"""Blood without contrast medium reads 30 to 60 HU at 120 kVp and below 80 at 80 kVp; enhanced for any purpose, above
-100 (own choice)."""
+"""Blood above this holds contrast medium: without it, blood reads 30 to 60 HU at 120 kVp and below 80 at 80 kVp (own
+choice)."""
 
 METAL_ABOVE_HU = 2000.0
-"""Denser than bone and than any calcium that a CTAC shows; electrodes, wires and clips saturate (own choice)."""
+"""HU above which a voxel is metal: more than bone and any calcium on a CTAC; electrodes, wires and clips saturate (own
+choice)."""
 
 METAL_REACH_MM = 15.0
-"""Metal this near to the heart throws its streaks into it (own choice)."""
+"""Distance from the heart within which metal causes streaks in it (own choice)."""
 
 PERCENTILES = (1.0, 99.0)
-"""Of the training scans' figures: the ends of the range (own choice)."""
+"""Percentiles of the training scans' figures that are the ends of the range (own choice)."""
 
 SLACK = 0.1
-"""A figure is outside where it is further beyond an end than this part of the range's width: else one scan in ten, of
-eight figures, would be called unlike by chance (own choice)."""
+"""A figure is outside the range if it is beyond an end by more than this share of the range's width. Without it, one of
+the eight figures would be outside by chance in every tenth scan (own choice)."""
 
 MIN_SCANS = 30
-"""Fewer training scans make no range (own choice)."""
+"""Smallest number of training scans for a range (own choice)."""
 
 
 TrainingRange = Mapping[str, tuple[float, float]]
@@ -55,9 +56,9 @@ TrainingRange = Mapping[str, tuple[float, float]]
 
 
 def figures_of(volume: Volume, heart: HeartMask) -> ScanFigures:
-    """Measure a canonical scan; a crop around the heart too, whose ``field_mm`` then says nothing.
+    """Measure a canonical scan, or a crop around the heart; ``field_mm`` of a crop has no meaning.
 
-    Raises ``Refusal`` (``LABELS_MISMATCH``) where the mask is not the volume's.
+    Raises ``Refusal`` (``LABELS_MISMATCH``) if the mask does not belong to the volume.
     """
     require_same_grid(volume, heart.geometry, "heart mask")
     patches, deep = _patches_of_heart(volume, heart)
@@ -84,11 +85,11 @@ def figures_of(volume: Volume, heart: HeartMask) -> ScanFigures:
 
 
 def training_range(figures: Iterable[ScanFigures]) -> dict[str, tuple[float, float]]:
-    """The ``PERCENTILES`` of each figure over the training scans, for the card (``model.json``: ``training_range``).
+    """Return the ``PERCENTILES`` of each figure over the training scans, the card's entry ``training_range``.
 
-    A figure that was measured on fewer than ``MIN_SCANS`` is left out: what it should be is not known.
+    A figure that was measured on fewer than ``MIN_SCANS`` scans is left out.
     """
-    rows = [asdict(one) for one in figures]
+    rows = [asdict(measured) for measured in figures]
     ends = {}
     for name in CODES:
         values = [row[name] for row in rows if row[name] is not None]
@@ -108,33 +109,33 @@ CODES: Mapping[str, tuple[Code, str]] = {
     "blood_hu": (Code.BLOOD_UNLIKE_TRAINING, "HU of the heart's inside"),
     "border_blur_mm": (Code.MOTION_SEEN, "smear of the heart's border in mm"),
 }
-"""Of each figure that has a range: its reason code and its name for a person."""
+"""For each figure that has a range: the code of its warning, and its name in words."""
 
 
 def doubts_about(figures: ScanFigures, known: TrainingRange) -> Iterator[Reason]:
-    """What a reader should know of a scan unlike the training range; contrast and metal are told of without one."""
+    """Yield a warning for each figure outside the training range; contrast medium and metal need no range."""
     contrast = figures.blood_hu is not None and figures.blood_hu > CONTRAST_ABOVE_HU
     if contrast:
-        told = f"the heart's inside reads {figures.blood_hu:.0f} HU: contrast medium, which counts as calcium"
-        yield Reason(Code.CONTRAST_SEEN, told)
+        message = f"the heart's inside reads {figures.blood_hu:.0f} HU: contrast medium, which counts as calcium"
+        yield Reason(Code.CONTRAST_SEEN, message)
     if figures.metal_mm3 > 0:
-        told = (
+        message = (
             f"{figures.metal_mm3:.0f} mm3 above {METAL_ABOVE_HU:.0f} HU in or beside the heart: metal and its streaks"
         )
-        yield Reason(Code.METAL_SEEN, f"{told} can count as calcium or hide it")
-    for name, (code, told) in CODES.items():
+        yield Reason(Code.METAL_SEEN, f"{message} can count as calcium or hide it")
+    for name, (code, words) in CODES.items():
         value = getattr(figures, name)
         if name not in known or value is None or (code is Code.BLOOD_UNLIKE_TRAINING and contrast):
             continue
         low, high = known[name]
         slack = SLACK * (high - low)
-        too_low = value < low - slack and code is not Code.MOTION_SEEN  # none can be too still
+        too_low = value < low - slack and code is not Code.MOTION_SEEN  # no heart can be too still
         if too_low or value > high + slack:
-            yield Reason(code, f"{told}: {value:.3g}; the networks learnt from {low:.3g} to {high:.3g}")
+            yield Reason(code, f"{words}: {value:.3g}; the networks learnt from {low:.3g} to {high:.3g}")
 
 
 def _patches_of_heart(volume: Volume, heart: HeartMask) -> tuple[Floats32, Mask]:
-    """(slices, patch rows, patch columns, rows, columns) HU over the heart's box; which patches lie deep inside."""
+    """Return (slices, patch rows, patch columns, rows, columns) HU over the heart's box; which patches lie inside."""
     box = heart.bounding_box
     side = tuple(max(3, round(PATCH_MM / mm)) for mm in volume.geometry.spacing_mm[1:])
     inside = _in_patches(heart.mask[box], side).all(axis=(3, 4))
@@ -150,7 +151,7 @@ def _in_patches(array: NDArray[Any], side: tuple[int, ...]) -> NDArray[Any]:
 
 
 def _less_plane(patches: Floats32) -> Floats32:
-    """Each (rows, columns) patch less its own least-squares plane: neither shading nor a slant counts as noise."""
+    """Subtract from each (rows, columns) patch its least-squares plane: shading does not count as noise."""
     rows, columns = patches.shape[1:]
     down, across = np.mgrid[:rows, :columns].astype(np.float32)
     plane = np.stack([np.ones_like(down), down - (rows - 1) / 2, across - (columns - 1) / 2]).reshape(3, -1)
@@ -160,15 +161,15 @@ def _less_plane(patches: Floats32) -> Floats32:
 
 
 def _noise_sd_hu(rest: Floats32) -> float:
-    """Median over the patches: those with a vessel's border in them do not move it."""
+    """Return the median over the patches, which those with a vessel's border hardly change."""
     freedom = rest.shape[1] * rest.shape[2] - 3
     return float(np.median(np.sqrt((rest**2).sum(axis=(1, 2)) / freedom)))
 
 
 def _grain_mm(rest: Floats32, pixel_mm: tuple[float, float]) -> float:
-    """Where the autocorrelation, along rows and along columns, first falls to one half; half a pixel for white noise.
+    """Return the distance at which the autocorrelation, along rows and columns, first falls to one half.
 
-    Patches louder than most, with a border in them, are left out.
+    It is half a pixel for white noise. Patches with a border in them, louder than most, are left out.
     """
     power = (rest**2).mean(axis=(1, 2))
     rest = rest[power <= 1.5 * np.median(power)]
@@ -179,15 +180,15 @@ def _grain_mm(rest: Floats32, pixel_mm: tuple[float, float]) -> float:
         level = [float((along[..., lag:] * along[..., : along.shape[-1] - lag]).mean()) for lag in lags]
         share = np.asarray(level) / level[0]
         below = int(np.argmax(share < 0.5))
-        if not below:  # it never falls that far
+        if not below:  # it does not fall that far
             return mm * len(share)
         widths.append(mm * (below - 1 + (share[below - 1] - 0.5) / (share[below - 1] - share[below])))
     return float(np.mean(widths))
 
 
 def _slice_correlation(rest: Floats32, blood: Mask) -> float | None:
-    """Over the patches that hold blood in a slice and in the next one; None where too few do."""
-    number = np.cumsum(blood.ravel()).reshape(blood.shape) - 1  # of each patch among the blood
+    """Return the median over patches that hold blood in two neighbouring slices; None if there are too few."""
+    number = np.cumsum(blood.ravel()).reshape(blood.shape) - 1  # index of each patch among those of blood
     both = blood[:-1] & blood[1:]
     if np.count_nonzero(both) < MIN_NOISE_PATCHES:
         return None
@@ -199,9 +200,9 @@ def _slice_correlation(rest: Floats32, blood: Mask) -> float | None:
 def _metal_mm3(volume: Volume, heart: HeartMask) -> float:
     slices, *plane = heart.bounding_box
     reach = [int(np.ceil(METAL_REACH_MM / mm)) for mm in volume.geometry.spacing_mm[1:]]
-    rows, columns = (slice(max(0, one.start - by), one.stop + by) for one, by in zip(plane, reach, strict=True))
+    rows, columns = (slice(max(0, side.start - by), side.stop + by) for side, by in zip(plane, reach, strict=True))
     bright = volume.hu[slices, rows, columns] > METAL_ABOVE_HU
-    if not bright.any():  # nearly always: no need to grow the mask
+    if not bright.any():  # nearly always: saves growing the mask
         return 0.0
     near = grown(heart.mask[slices, rows, columns], METAL_REACH_MM, volume.geometry.spacing_mm[1])
     return float(np.count_nonzero(bright & near)) * volume.geometry.voxel_volume_mm3

@@ -1,7 +1,7 @@
-"""What a gated calcium scan of the same patient would score, from the mass of calcium that it shows.
+"""Estimate of the score of a gated calcium scan of the same patient, from the calcium mass on the CTAC.
 
-A CTAC is blurred by heartbeat, breath and thick slices, so its Agatston score runs below that of a gated scan, and
-small plaques fall under 130 HU altogether. Mass is hardly changed by blur: hence this second number beside the score,
+Heartbeat, breathing and thick slices blur a CTAC. Its Agatston score is therefore lower than that of a gated scan, and
+small plaques fall below 130 HU altogether. Blur hardly changes mass, so this second number is given beside the score,
 never in its place. No torch.
 """
 
@@ -10,27 +10,26 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ctacal.arrays import Floats
+from ctacal.arrays import Floats, Mask
 from ctacal.fields import from_fields
 
 MIN_STUDIES = 40
-"""Fewer validation studies fit nothing (as ``calibration``)."""
+"""Smallest number of validation studies for a fit (as ``calibration``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatedScale:
-    """Agatston score of a gated scan = ``scale`` x (mass - ``least_mg``) ^ ``power``; 0 where there is less."""
+    """Agatston score of a gated scan = ``scale`` x (mass - ``least_mg``) ^ ``power``; 0 for a smaller mass."""
 
     scale: float
     power: float
     least_mg: float
-    """As much is found where there is none: noise above the floor of what is added up."""
+    """Mass that is measured without calcium: noise above the floor of what is summed."""
     studies: int = 0
 
     def agatston(self, mass_mg: float, seen: float = 0.0) -> float:
-        """The equivalent score, never below ``seen``, what the scan itself scores: blur only takes away.
+        """Return the equivalent score; it is never below ``seen``, the scan's own score: blur only lowers a score.
 
         >>> GatedScale(scale=5.0, power=1.0, least_mg=1.0).agatston(21.0)
         100.0
@@ -38,21 +37,21 @@ class GatedScale:
         return float(max(seen, self.scale * max(0.0, mass_mg - self.least_mg) ** self.power))
 
     def to_json(self) -> dict[str, Any]:
-        """For the model card (``model.json``: ``gated_scale``)."""
+        """Return the entry ``gated_scale`` of the model card."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: dict[str, Any], where: str = "") -> "GatedScale":
-        """Raises ``UsageError`` naming the field that is unknown or impossible."""
+        """Read the card's entry. Raises ``UsageError`` naming the field that is unknown or impossible."""
         return from_fields(cls, fields, where)
 
 
 def fit_gated_scale(mass_mg: Sequence[float], gated_agatston: Sequence[float]) -> GatedScale:
     """Fit on validation studies: mass (all vessels), and the score of a gated scan of the same calcium.
 
-    ``least_mg`` where sensitivity and specificity for any calcium sum highest (Youden WJ, Cancer 1950;3:32-35); the
-    power law by least absolute error of log(1 + score) among studies with calcium and more mass than that. Raises
-    ``ValueError`` where there are fewer than ``MIN_STUDIES``, none with or none without calcium, or none above it.
+    ``least_mg`` has the highest sum of sensitivity and specificity for any calcium (Youden WJ, Cancer 1950;3:32-35);
+    the power law has the least absolute error of log(1 + score) among studies with calcium and more mass than that.
+    Raises ``ValueError`` if there are fewer than ``MIN_STUDIES``, none with or none without calcium, or none above it.
     """
     mass, gated = np.asarray(mass_mg, np.float64), np.asarray(gated_agatston, np.float64)
     if len(mass) < MIN_STUDIES or not (gated > 0).any() or (gated > 0).all():
@@ -76,8 +75,8 @@ def _power_law(mass: Floats, gated: Floats) -> tuple[float, float]:
     return float(np.exp(found[0])), float(found[1])
 
 
-def _least_mg(mass: Floats, any_calcium: NDArray[np.bool_]) -> float:
-    """The lowest threshold of those that part best; halfway between two neighbouring masses."""
+def _least_mg(mass: Floats, any_calcium: Mask) -> float:
+    """Return the lowest of the thresholds that separate best; they lie halfway between neighbouring masses."""
     levels = np.unique(mass)
     thresholds = np.concatenate([[levels[0]], (levels[1:] + levels[:-1]) / 2])
     gained = [(mass[any_calcium] >= t).mean() - (mass[~any_calcium] >= t).mean() for t in thresholds]

@@ -1,4 +1,4 @@
-"""The grids that the networks see, and linear interpolation between grids whose axes are parallel. No torch."""
+"""The grids of the networks' input, and linear interpolation between grids with parallel axes. No torch."""
 
 import math
 from typing import Any
@@ -6,30 +6,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.arrays import Floats32
+from ctacal.arrays import Floats, Floats32
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask, coarsened
 from ctacal.nn.inputs import END_REACH_MM
 from ctacal.volume import Volume
 
 CROP_MARGIN_MM = 8.0
-"""Added to the heart's box on all four sides in plane, so that what lies beside it is seen (own choice)."""
+"""Margin added to the heart's box on all four sides in plane, to show what lies beside it (own choice)."""
 
-BODY_ABOVE_HU, BODY_SHARE = -300.0, 0.1
-"""Fat and soft tissue, lung not; ``body_part`` (own choice)."""
+BODY_ABOVE_HU = -300.0
+"""Lowest HU of the body: fat and soft tissue, but not lung (own choice)."""
+
+BODY_SHARE = 0.1
+"""Share of the fullest row or column that makes a row or column part of the body; ``body_part`` (own choice)."""
 
 
 def whole_grid(scan: Geometry, spacing_mm: tuple[float, float, float], multiple: int) -> Geometry:
-    """The whole scan at another spacing; rows and columns reach beyond it to a multiple of ``multiple``."""
+    """Return the grid of the whole scan at another spacing; rows and columns are a multiple of ``multiple``."""
     grid = scan.with_spacing(spacing_mm)
     slices, rows, columns = grid.shape
     return Geometry((slices, -(-rows // multiple) * multiple, -(-columns // multiple) * multiple), grid.affine)
 
 
 def crop_grid(heart: HeartMask, pixel_mm: float, multiple: int, *, margin_mm: float = CROP_MARGIN_MM) -> Geometry:
-    """The heart's own slices and ``END_REACH_MM`` beyond at either end; ``pixel_mm`` over its box and a margin.
+    """Return the grid around the heart: its slices and ``END_REACH_MM`` at either end; ``pixel_mm`` in plane.
 
-    Rows and columns are the next multiple of ``multiple``, so that large hearts fit and small ones cost less.
+    Rows and columns are extended to a multiple of ``multiple``, so that large hearts fit and small hearts cost less.
     """
     slices, *plane = heart.bounding_box
     last = heart.geometry.shape[0] - 1
@@ -50,12 +53,12 @@ def crop_grid(heart: HeartMask, pixel_mm: float, multiple: int, *, margin_mm: fl
 
 
 def end_slices(geometry: Geometry) -> int:
-    """How many slices beyond the heart mask's ends are looked at."""
+    """Return the number of slices beyond the heart mask's ends that are searched."""
     return math.ceil(END_REACH_MM / geometry.slice_spacing_mm)
 
 
 def network_view(volume: Volume, grid: Geometry) -> Floats32:
-    """The whole scan on a coarse grid, averaged over blocks first so that noise and pixel size leave no trace."""
+    """Return the whole scan on a coarse grid, averaged over blocks first: noise and pixel size have no effect."""
     scan = coarsened(volume)
     blocks = np.asarray(scan.block, np.float64)
     affine = volume.geometry.affine.copy()
@@ -66,10 +69,10 @@ def network_view(volume: Volume, grid: Geometry) -> Floats32:
 
 
 def body_part(hu: Floats32, multiple: int) -> tuple[slice, slice, slice]:
-    """The rows and columns that hold the body, widened to a multiple of ``multiple``; all slices.
+    """Return the rows and columns that hold the body, widened to a multiple of ``multiple``; all slices.
 
-    A row or column belongs to the body where it holds ``BODY_SHARE`` of what the fullest one does: the table and its
-    mattress, which are thin, reach beyond it to the sides. Wide fields of view hold more air than body.
+    A row or column belongs to the body if it holds ``BODY_SHARE`` of what the fullest row or column holds: the thin
+    table and mattress are wider than the body. A wide field of view holds more air than body.
     """
     tissue = hu > BODY_ABOVE_HU
     spans = []
@@ -83,10 +86,10 @@ def body_part(hu: Floats32, multiple: int) -> tuple[slice, slice, slice]:
     return slice(None), spans[0], spans[1]
 
 
-def index_map(source: Geometry, grid: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the voxels of ``grid`` lie on ``source``: index = start + step x number, along each axis.
+def index_map(source: Geometry, grid: Geometry) -> tuple[Floats, Floats]:
+    """Return (start, step) of the voxels of ``grid`` on ``source``: index = start + step x number, along each axis.
 
-    Raises ``ValueError`` where the axes are not parallel.
+    Raises ``ValueError`` if the axes are not parallel.
     """
     change = np.linalg.inv(source.affine) @ grid.affine
     step = np.diag(change)[:3]
@@ -96,15 +99,15 @@ def index_map(source: Geometry, grid: Geometry) -> tuple[NDArray[np.float64], ND
 
 
 def resampled(array: NDArray[Any], source: Geometry, grid: Geometry, *, fill: float | None) -> Floats32:
-    """Linear interpolation of (slices, rows, columns) at the voxels of ``grid``.
+    """Interpolate (slices, rows, columns) linearly at the voxels of ``grid``.
 
-    Beyond the sides lies ``fill``; with None the last voxels go on, as they always do beyond the first and last slice:
-    a scan ends there, the patient does not. Axis by axis, on the part that is needed, for speed.
+    Beyond the sides the value is ``fill``; with None the last voxels repeat, as always beyond the first and last slice:
+    the scan ends there, the patient does not. For speed, axis by axis and only on the part that is needed.
     """
     start, step = index_map(source, grid)
     result: NDArray[Any] = array
     places = [first + by * np.arange(n) for first, by, n in zip(start, step, grid.shape, strict=True)]
-    for axis, at in enumerate(places):  # cut out first what any of them needs
+    for axis, at in enumerate(places):  # first cut out the part that is needed
         last = array.shape[axis] - 1
         low, high = (int(np.clip(edge, 0, last)) for edge in (math.floor(at.min()), math.ceil(at.max())))
         result = result[(slice(None),) * axis + (slice(low, high + 1),)]
@@ -114,7 +117,7 @@ def resampled(array: NDArray[Any], source: Geometry, grid: Geometry, *, fill: fl
     return np.ascontiguousarray(result, np.float32)
 
 
-def _along(array: NDArray[Any], axis: int, at: NDArray[np.float64], fill: float | None) -> Floats32:
+def _along(array: NDArray[Any], axis: int, at: Floats, fill: float | None) -> Floats32:
     last = array.shape[axis] - 1
     inside = (at >= -0.5 - 1e-6) & (at <= last + 0.5 + 1e-6)
     place = np.clip(at, 0, last)

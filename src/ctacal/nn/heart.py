@@ -1,4 +1,4 @@
-"""Stage 1: where the heart is, on the whole scan at 5 x 4 x 4 mm (0.5 M parameters)."""
+"""The network of stage 1: it locates the heart on the whole scan at 5 x 4 x 4 mm (0.5 M parameters)."""
 
 from torch import Tensor, nn
 
@@ -17,5 +17,5 @@ class HeartNet(nn.Module):
         self.head = ToPixels(config.widths[0], 1, config.unshuffle)
 
     def forward(self, x: Tensor, sequences: int = 1) -> Output:
-        """Logits (slices, 1, rows, columns)."""
+        """Return logits (slices, 1, rows, columns)."""
         return Output(self.head(self.trunk(x, sequences)))

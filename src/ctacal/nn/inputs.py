@@ -1,52 +1,53 @@
-"""From HU to what the networks see: the same code in training and in scoring, so it needs no torch."""
+"""From HU to the networks' input: the same code in training and in scoring, so it needs no torch."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.arrays import Floats32
+from ctacal.arrays import Floats, Floats32, Ints
 from ctacal.labels import NAMED_VESSELS
 from ctacal.nn.config import NetworkConfig
 
 HU_CHANNELS = 2
 HEART_CHANNEL = 2
-"""The heart mask's place among the channels of ``calcium_input``."""
+"""Index of the heart mask among the channels of ``calcium_input``."""
 
 MASS_VESSELS = NAMED_VESSELS
 """The columns of a mass table."""
 
 HEART_CENTRE_HU, HEART_HALF_WIDTH_HU, HEART_LIMIT = -150.0, 300.0, 2.5
-"""Halfway between lung and soft tissue; lung, bone and metal saturate (the prototype's, simulation.md)."""
+"""Window of the heart network, halfway between lung and soft tissue; lung, bone and metal saturate (as the prototype,
+simulation.md)."""
 
 SOFT_CENTRE_HU, SOFT_HALF_WIDTH_HU = 0.0, 200.0
-"""Fat, blood, muscle, and where calcium begins (own choice)."""
+"""Soft window: fat, blood, muscle and faint calcium (own choice)."""
 
 CALCIUM_CENTRE_HU, CALCIUM_HALF_WIDTH_HU = 300.0, 300.0
-"""Calcium's whole range; the steps of the density factor, 130 to 400 HU, lie in it (own choice)."""
+"""Calcium window: the whole range of calcium, with the steps of the density factor at 130 to 400 HU (own choice)."""
 
 SOFT_LIMIT = 3.0
-"""Soft window: -600 to 600 HU (own choice)."""
+"""Limit of the soft window: -600 to 600 HU (own choice)."""
 
 CALCIUM_LIMITS = (-1.0, 3.0)
-"""Calcium window: 0 to 1200 HU (own choice)."""
+"""Limits of the calcium window: 0 to 1200 HU (own choice)."""
 
 HEART_REACH_MM = 8.0
-"""Calcium further outside of the heart mask than this is not looked at: the mask's own error, no more (own choice)."""
+"""Distance from the heart mask within which calcium is searched: as large as the mask's error (own choice)."""
 
 END_REACH_MM = 8.0
-"""The same beyond the mask's lowest and highest slice: stage 1 sees slices of 5 mm and may miss one, and the left main
-artery lies at the top (own choice)."""
+"""The same distance beyond the mask's lowest and highest slice: stage 1 sees slices of 5 mm and may miss one, and the
+left main artery lies at the top (own choice)."""
 
 POSITION_UNIT_MM = 60.0
-"""Half a heart's width: positions come out near -1 to 1 (own choice)."""
+"""Unit of positions, half the width of a heart: positions range from about -1 to 1 (own choice)."""
 
 PUBLISHED_CENTRE_HU, PUBLISHED_HALF_WIDTH_HU, PUBLISHED_LIMITS = 100.0, 300.0, (-2.0, 3.0)
-"""-500 to 1000 HU. The published window is not known (science.md): own choice."""
+"""Window of the published system: -500 to 1000 HU. The published window is not known (science.md): own choice."""
 
 
 def channels_of(config: NetworkConfig) -> int:
-    """How many channels ``network_input`` makes."""
+    """Return the number of channels of ``network_input``."""
     if config.kind != "calcium":
         return 1
     return HU_CHANNELS + 1 + 3 * config.position + 2 * config.neighbours
@@ -55,13 +56,13 @@ def channels_of(config: NetworkConfig) -> int:
 def network_input(
     hu: NDArray[Any],
     heart: NDArray[Any],
-    centre: NDArray[np.float64],
+    centre: Floats,
     spacing_mm: tuple[float, float, float],
     config: NetworkConfig,
 ) -> Floats32:
     """(slices, rows, columns) HU and heart (0 to 1) -> (slices, channels, rows, columns).
 
-    ``centre`` is the (slice, row, column) of the heart's middle; only the calcium network takes heart and centre.
+    ``centre`` is the (slice, row, column) of the heart's centre; only the calcium network uses heart and centre.
     """
     if config.kind == "heart":
         return heart_input(hu)
@@ -79,7 +80,7 @@ def heart_input(hu: NDArray[Any]) -> Floats32:
 def calcium_input(
     hu: NDArray[Any],
     heart: NDArray[Any],
-    centre: NDArray[np.float64],
+    centre: Floats,
     spacing_mm: tuple[float, float, float],
     config: NetworkConfig,
 ) -> Floats32:
@@ -99,7 +100,7 @@ def calcium_input(
     return made
 
 
-def _write_positions(into: Floats32, centre: NDArray[np.float64], spacing_mm: tuple[float, float, float]) -> None:
+def _write_positions(into: Floats32, centre: Floats, spacing_mm: tuple[float, float, float]) -> None:
     """(slices, 3, rows, columns): signed distance along each axis, in units of ``POSITION_UNIT_MM``."""
     shape = (into.shape[0], *into.shape[2:])
     for axis, (n, mm, middle) in enumerate(zip(shape, spacing_mm, centre, strict=True)):
@@ -113,10 +114,10 @@ def published_input(hu: NDArray[Any]) -> Floats32:
     return np.asarray(np.clip(scaled, *PUBLISHED_LIMITS)[:, None], np.float32)
 
 
-def heart_centre_index(heart: NDArray[Any]) -> NDArray[np.float64]:
-    """(slice, row, column) of the middle of the heart's volume; of the array, where there is no heart.
+def heart_centre_index(heart: NDArray[Any]) -> Floats:
+    """Return (slice, row, column) of the centre of the heart; of the array, if there is no heart.
 
-    The median along each axis: a stray voxel does not move it, and a scan that cuts the heart off moves it only a
+    It is the median along each axis: a stray voxel does not move it, and a scan that cuts the heart off moves it only a
     little.
     """
     inside = np.asarray(heart) > 0.5
@@ -125,6 +126,6 @@ def heart_centre_index(heart: NDArray[Any]) -> NDArray[np.float64]:
     return np.array([_median(inside.sum(axis=others)) for others in ((1, 2), (0, 2), (0, 1))])
 
 
-def _median(counts: NDArray[np.int64]) -> float:
+def _median(counts: Ints) -> float:
     share = np.cumsum(counts) / counts.sum()
     return float(np.searchsorted(share, 0.5))

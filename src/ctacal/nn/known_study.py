@@ -1,7 +1,7 @@
-"""``KnownStudy``: a whole scan with its true label map, to prove a predictor on; one .npz file a study.
+"""``KnownStudy``: a whole scan with its true label map, to test a predictor; one .npz file per study.
 
 Arrays of the file: ``hu`` int16 and ``labels`` uint8 (``Calcium`` values), both (slices, rows, columns); ``affine``
-(4, 4) of its ``Geometry``; ``study``, the JSON of ``StudyFacts``; where it is known, ``deposit_labels`` uint8: which
+(4, 4) of its ``Geometry``; ``study``, the JSON of ``StudyFacts``; if known, ``deposit_labels`` uint8: which
 kind of calcium or metal each voxel belongs to (``simulate.truth.VESSEL_LABELS``, ``KIND_LABELS``; 0 none).
 No torch here.
 """
@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctacal.arrays import Bytes
 from ctacal.atomic import whole_file
 from ctacal.errors import UsageError
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
@@ -24,39 +24,40 @@ from ctacal.volume import Volume
 
 @dataclass(frozen=True, slots=True)
 class StudyFacts:
-    """What is known of a test study beside its voxels."""
+    """Facts of a test study beside its voxels."""
 
     seed: int
-    """Of the patient: studies with the same seed share an anatomy and its calcium."""
+    """Seed of the patient: studies with the same seed share an anatomy and its calcium."""
     centre: str
+    """The scanner: the name of a protocol, or manufacturer and model."""
     reference_agatston: float | None = None
-    """On a gated, noise-free scan of 3 mm at 120 kVp; None where there is none."""
+    """Score on a gated, noise-free scan of 3 mm at 120 kVp; None if there is no such scan."""
     reference_per_vessel: Mapping[str, float] | None = None
-    """The same by vessel: LM, LAD, LCX, RCA."""
+    """That score by vessel: LM, LAD, LCX, RCA."""
     deposit_kinds: tuple[str, ...] = ()
-    """Kinds of calcium or metal that is not coronary in the scan (``simulate.anatomy.calcium.Kind`` values)."""
+    """Kinds of non-coronary calcium or metal in the scan (``simulate.anatomy.calcium.Kind`` values)."""
     mass_mg: Mapping[str, float] | None = None
     """True mass of coronary calcium by vessel: LM, LAD, LCX, RCA."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class KnownStudy:
-    """A canonical scan and its truth, on the same voxels."""
+    """A canonical scan and its true labels, on the same voxels."""
 
     name: str
     volume: Volume
     labels: LabelMap
-    deposit_labels: NDArray[np.uint8] | None
-    """(slices, rows, columns); None where the kinds are not known."""
+    deposit_labels: Bytes | None
+    """(slices, rows, columns); None if the kinds are not known."""
     facts: StudyFacts
 
 
 def write_test_study(
-    path: Path, volume: Volume, labels: NDArray[np.uint8], deposit_labels: NDArray[np.uint8] | None, facts: StudyFacts
+    path: Path, volume: Volume, labels: Bytes, deposit_labels: Bytes | None, facts: StudyFacts
 ) -> None:
     """Write one study, whole or not at all; CT values are rounded to whole HU, as DICOM stores them.
 
-    Raises ``ValueError`` where the volume is not canonical or a map is of another shape.
+    Raises ``ValueError`` if the volume is not canonical or a map has another shape.
     """
     _check(volume.geometry, labels, deposit_labels)
     arrays = {
@@ -72,9 +73,9 @@ def write_test_study(
 
 
 def read_test_study(path: Path) -> KnownStudy:
-    """Read what ``write_test_study`` wrote. Raises ``UsageError`` where the file is something else."""
+    """Read a file of ``write_test_study``. Raises ``UsageError`` if the file is something else."""
     try:
-        if path.exists() and not zipfile.is_zipfile(path):  # numpy would advise to unpickle it
+        if path.exists() and not zipfile.is_zipfile(path):  # numpy would suggest unpickling it
             raise ValueError("no .npz archive")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             hu, labels = arrays["hu"], arrays["labels"]
@@ -93,7 +94,7 @@ def _facts(fields: dict[str, object]) -> StudyFacts:
     return StudyFacts(**fields, deposit_kinds=tuple(kinds))  # type: ignore[arg-type]
 
 
-def _check(geometry: Geometry, labels: NDArray[np.uint8], deposits: NDArray[np.uint8] | None) -> None:
+def _check(geometry: Geometry, labels: Bytes, deposits: Bytes | None) -> None:
     if geometry.axes_to(CANONICAL_DIRECTIONS) != ((0, 1, 2), (1, 1, 1)):
         raise ValueError("the volume must be canonical: slices to the head, rows to posterior, columns to the left")
     for name, found in (("labels", labels), ("deposit_labels", deposits)):

@@ -1,4 +1,4 @@
-"""What a network is punished for: the decision at voxels that can score, missed lesions, wrong vessels, wrong mass."""
+"""Loss functions: classification of the voxels that can score, overlap of lesions and vessels, calcium mass, heart."""
 
 import torch
 from torch import Tensor
@@ -12,12 +12,12 @@ from ctacal.nn.inputs import HEART_REACH_MM
 from ctacal.nn.output import Output
 
 SMOOTH = 10.0
-"""Voxels added above and below in overlap losses: a clip without calcium costs little for a false voxel or two (own
-choice)."""
+"""Voxels added to numerator and denominator of overlap losses: in a clip without calcium, a few false voxels cost
+little (own choice)."""
 
 
 class Loss:
-    """The loss of one kind of network, and its parts for the log."""
+    """The loss of one kind of network, with its parts for the log."""
 
     def __init__(self, config: LossConfig, classes: Classes, *, only_heart: bool, pixel_mm: float) -> None:
         self.config, self.classes, self.only_heart = config, classes, only_heart
@@ -25,7 +25,7 @@ class Loss:
         self.allowed = torch.from_numpy(allowed(classes))  # (truths, classes)
 
     def __call__(self, output: Output, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """The loss to go down along, and each part of it by name."""
+        """Return the loss to minimise, and each part of it by name."""
         parts = self._parts(output, batch)
         return torch.stack(list(parts.values())).sum(), {name: float(part.detach()) for name, part in parts.items()}
 
@@ -40,13 +40,18 @@ class Loss:
         return parts
 
     def _calcium(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Over the voxels that can score, or nearly, and all calcium: the others' answers are never asked for."""
+        """Return the parts over all calcium and the voxels that can, or nearly can, score; no others matter."""
         config = self.config
         near_heart = widened(batch.heart, self.reach) > 0.5  # (s, r, c)
         calcium = is_in(batch.truth, tuple(Calcium))
-        asked = (batch.hu >= config.candidate_hu) | (near_heart & (batch.hu >= config.asked_hu)) | calcium
-        hu, truth, near_heart, calcium = batch.hu[asked], batch.truth[asked], near_heart[asked], calcium[asked]  # (n,)
-        log_p = logits.movedim(1, -1)[asked].float().log_softmax(dim=1)  # (n, classes)
+        counted = (batch.hu >= config.candidate_hu) | (near_heart & (batch.hu >= config.asked_hu)) | calcium
+        hu, truth, near_heart, calcium = (
+            batch.hu[counted],
+            batch.truth[counted],
+            near_heart[counted],
+            calcium[counted],
+        )  # (n,)
+        log_p = logits.movedim(1, -1)[counted].float().log_softmax(dim=1)  # (n, classes)
         focal = focal_loss(log_p, truth, self.allowed.to(logits.device), config.focal_gamma)  # (n,)
         candidate = near_heart & (hu >= config.candidate_hu)
         weight = 1.0 + (config.near_weight - 1) * (near_heart & (hu >= config.near_hu))
@@ -60,15 +65,15 @@ class Loss:
         }
 
     def _coronary_overlap(self, p: Tensor, truth: Tensor, candidate: Tensor) -> Tensor:
-        ours = [index for index, label in enumerate(self.classes) if is_coronary(label)]
+        coronary = [index for index, label in enumerate(self.classes) if is_coronary(label)]
         return tversky_loss(
-            p[:, ours].sum(dim=1)[candidate],
+            p[:, coronary].sum(dim=1)[candidate],
             is_in(truth, CORONARY_LABELS)[candidate].float(),
             miss=self.config.tversky_miss,
         )
 
     def _vessel_overlap(self, p: Tensor, truth: Tensor, candidate: Tensor) -> Tensor:
-        """Mean Dice loss of the named vessels that the batch holds; 0 for a network that names none."""
+        """Return the mean Dice loss of the named vessels in the batch; 0 for a network without vessels."""
         losses = [
             tversky_loss(p[:, index][candidate], (truth == label)[candidate].float(), miss=0.5)
             for index, label in enumerate(self.classes)
@@ -80,7 +85,7 @@ class Loss:
 def focal_loss(log_p: Tensor, truth: Tensor, allowed: Tensor, gamma: float) -> Tensor:
     """(n, classes) log-probabilities, (n,) truth -> (n,): -(1 - p)^gamma log p (Lin 2017).
 
-    p is the probability of all classes that the truth allows.
+    p is the summed probability of all classes that the truth allows.
     """
     fits = allowed[truth]  # (n, classes)
     log_right = log_p.masked_fill(~fits, -torch.inf).logsumexp(dim=1)
@@ -88,21 +93,21 @@ def focal_loss(log_p: Tensor, truth: Tensor, allowed: Tensor, gamma: float) -> T
 
 
 def hardest(losses: Tensor, share: float) -> Tensor:
-    """Mean of the highest losses."""
+    """Return the mean of the highest losses."""
     if not losses.numel():
         return losses.sum()
     return losses.topk(max(1, round(share * losses.numel()))).values.mean()
 
 
 def tversky_loss(p: Tensor, truth: Tensor, *, miss: float) -> Tensor:
-    """1 - Tversky index (Salehi 2017); ``miss`` 0.5 makes it the Dice loss."""
+    """Return 1 - Tversky index (Salehi 2017); with ``miss`` 0.5 it is the Dice loss."""
     hit = (p * truth).sum() + SMOOTH
     missed, false = ((1 - p) * truth).sum(), (p * (1 - truth)).sum()
     return 1 - hit / (hit + miss * missed + (1 - miss) * false)
 
 
 def mass_loss(predicted_mg: Tensor, true_mg: Tensor) -> Tensor:
-    """Smooth L1 of log(1 + mg), over what is known: 1 mg against 2 matters as 100 against 150."""
+    """Return the smooth L1 of log(1 + mg) over the known masses: 1 mg for 2 mg costs about as much as 100 for 150."""
     known = ~true_mg.isnan()
     if not known.any():
         return predicted_mg.sum() * 0.0
@@ -110,7 +115,7 @@ def mass_loss(predicted_mg: Tensor, true_mg: Tensor) -> Tensor:
 
 
 def heart_loss(logit: Tensor, heart: Tensor) -> Tensor:
-    """Cross-entropy and Dice of (s, 1, r, c) logits."""
+    """Return cross-entropy plus Dice loss of (s, 1, r, c) logits."""
     logit = logit[:, 0].float()
     p = logit.sigmoid()
     dice = 1 - (2 * (p * heart).sum() + 1) / (p.sum() + heart.sum() + 1)
@@ -118,7 +123,7 @@ def heart_loss(logit: Tensor, heart: Tensor) -> Tensor:
 
 
 def widened(mask: Tensor, pixels: int) -> Tensor:
-    """(s, r, c) of 0 and 1, grown in plane by a square."""
+    """Grow (s, r, c) of 0 and 1 in plane, by a square."""
     if pixels == 0:
         return mask
     along_rows = F.max_pool2d(mask[:, None], (2 * pixels + 1, 1), stride=1, padding=(pixels, 0))
@@ -126,5 +131,5 @@ def widened(mask: Tensor, pixels: int) -> Tensor:
 
 
 def is_in(truth: Tensor, labels: tuple[int, ...]) -> Tensor:
-    """Where the truth is one of these."""
+    """Return whether each true label is among ``labels``."""
     return torch.isin(truth, torch.tensor(labels, device=truth.device))

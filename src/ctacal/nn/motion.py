@@ -1,4 +1,4 @@
-"""How far the beating heart's border is smeared or doubled, against a border in the same picture that rests."""
+"""Motion blur of the beating heart's border, compared with a border in the same image that does not move."""
 
 import numpy as np
 
@@ -7,25 +7,25 @@ from ctacal.heart import HeartMask
 from ctacal.volume import Volume
 
 LUNG_BELOW_HU, TISSUE_ABOVE_HU = -700.0, -250.0
-"""A border lies between these: 15 and 65 % of the way from lung to soft tissue (own choice)."""
+"""HU between which a border lies: 15 and 65 % of the way from lung to soft tissue (own choice)."""
 
 MIN_LUNG_MM = 12.0
-"""Lung between heart and wall is at least this wide, so that the two borders do not touch (own choice)."""
+"""Least width of lung between heart and chest wall, so that the two borders do not touch (own choice)."""
 
 ROWS_AT_ONCE = 3
-"""Lines are means of so many rows: less noise, hardly another slant (own choice)."""
+"""Number of rows that are averaged to a line: less noise, hardly any change of the border's slant (own choice)."""
 
 LINE_MM = 200.0
-"""From the heart's middle to beyond the chest wall (own choice)."""
+"""Length of a line, from the heart's centre to beyond the chest wall (own choice)."""
 
 MIN_LINES = 20
-"""Fewer lines that cross both borders tell nothing (own choice)."""
+"""Smallest number of lines across both borders (own choice)."""
 
 
 def border_blur_mm(volume: Volume, heart: HeartMask) -> float | None:
-    """What the heart's left border is wider than the left chest wall's, in quadrature; by medians.
+    """Return how much wider the heart's left border is than the left chest wall's: medians, subtracted in quadrature.
 
-    Kernel, pixels and slices blur both alike; only the heart beats. None where too few lines cross both.
+    Kernel, pixels and slices blur both alike; only the heart moves. None if too few lines cross both.
     """
     mm = volume.geometry.spacing_mm[2]
     of_heart, of_wall = _border_pixels(_lines(volume, heart), MIN_LUNG_MM / mm)
@@ -35,7 +35,7 @@ def border_blur_mm(volume: Volume, heart: HeartMask) -> float | None:
 
 
 def _lines(volume: Volume, heart: HeartMask) -> Floats:
-    """(lines, pixels): HU from the middle of the heart to the left, over the middle half of its rows in each slice."""
+    """Return (lines, pixels): HU from the heart's centre to the left, in the middle half of its rows in each slice."""
     slices, rows, columns = heart.bounding_box
     inside = heart.mask[slices, rows, columns]
     in_row = inside.any(axis=2)
@@ -47,13 +47,13 @@ def _lines(volume: Volume, heart: HeartMask) -> Floats:
     length = round(LINE_MM / volume.geometry.spacing_mm[2])
     _, n_rows, n_columns = volume.hu.shape
     at_row = np.minimum(rows.start + row[:, None] + np.arange(ROWS_AT_ONCE), n_rows - 1)
-    at_column = np.minimum(begin[:, None] + np.arange(length), n_columns - 1)  # beyond the picture its last goes on
+    at_column = np.minimum(begin[:, None] + np.arange(length), n_columns - 1)  # beyond the image the last pixel repeats
     hu = volume.hu[(slices.start + number)[:, None, None], at_row[:, :, None], at_column[:, None, :]]
     return np.asarray(hu.mean(axis=1, dtype=np.float64))
 
 
 def _border_pixels(lines: Floats, min_lung: float) -> tuple[Floats, Floats]:
-    """Widths of the first border from tissue to lung and of the next one back, of the lines that cross both."""
+    """Return the widths of the first border from tissue to lung and of the next back to tissue, for lines with both."""
     lung, tissue, at = lines < LUNG_BELOW_HU, lines > TISSUE_ABOVE_HU, np.arange(lines.shape[1])
     first = _first(lung)[:, None]
     heart, beyond = tissue & (at < first), tissue & (at > first)
@@ -67,7 +67,7 @@ def _border_pixels(lines: Floats, min_lung: float) -> tuple[Floats, Floats]:
 
 
 def _rise(lines: Floats, lung: Ints, tissue: Ints, step: int) -> Floats:
-    """Pixels between the two levels on the way from lung to tissue, the ends interpolated."""
+    """Return the pixels between the two levels of HU on the way from lung to tissue; the ends are interpolated."""
     line = np.arange(len(lines))
     start = (LUNG_BELOW_HU - lines[line, lung]) / (lines[line, lung + step] - lines[line, lung])
     end = (lines[line, tissue] - TISSUE_ABOVE_HU) / (lines[line, tissue] - lines[line, tissue - step])
@@ -75,7 +75,7 @@ def _rise(lines: Floats, lung: Ints, tissue: Ints, step: int) -> Floats:
 
 
 def _first(mask: Mask) -> Ints:
-    """(lines,): where each line's first True is; 0 without any."""
+    """Return (lines,): the index of each line's first True; 0 if there is none."""
     return np.asarray(mask.argmax(axis=1), np.int64)
 
 

@@ -1,4 +1,4 @@
-"""A network from its config."""
+"""Build a network from its configuration."""
 
 from torch import nn
 
@@ -17,10 +17,10 @@ def build(config: NetworkConfig) -> nn.Module:
 
 
 def classes_of(config: NetworkConfig) -> Classes:
-    """The label value of each of its classes."""
+    """Return the label value of each class."""
     return CORONARY_OR_OTHER if config.kind == "published" else BY_VESSEL
 
 
 def parameters_of(network: nn.Module) -> int:
-    """How many numbers are trained."""
+    """Return the number of parameters."""
     return sum(parameter.numel() for parameter in network.parameters())

@@ -1,8 +1,8 @@
-"""The published two-network system, built from its description in words; no line of its code was seen.
+"""The published system of two networks, built from its description in words; its code was not seen.
 
 Miller RJH et al., J Nucl Med 2023;64:652-658, as described in the project's notes on the science: a fine branch
 (ConvLSTM over three slices), a context branch (DenseNet-121 to the end of dense block 2), fused by attention. About
-6.01 M parameters each. The context branch begins from random weights: ImageNet's are not at hand offline.
+6.01 M parameters each. The context branch starts from random weights: those of ImageNet are not available offline.
 """
 
 import torch
@@ -17,7 +17,7 @@ FINE_CHANNELS = 3
 """Hidden channels of each of the two ConvLSTM layers."""
 
 GROWTH, BOTTLENECK = 32, 128
-"""DenseNet-121: channels each layer adds, and those of its 1 x 1 convolution (Huang 2017, table 1)."""
+"""DenseNet-121: channels that each layer adds, and channels of its 1 x 1 convolution (Huang 2017, table 1)."""
 
 
 class PublishedSystem(nn.Module):
@@ -29,14 +29,14 @@ class PublishedSystem(nn.Module):
         self.lesion = PublishedNet(len(CORONARY_OR_OTHER), fuse_by_maximum=True)
 
     def forward(self, x: Tensor, sequences: int = 1) -> Output:
-        """Lesion logits (slices, 3, rows, columns), to be kept within the heart (slices, 1, rows, columns)."""
+        """Return lesion logits (slices, 3, rows, columns) and, to keep lesions inside it, the heart's logit."""
         triples = neighbours(x, sequences)  # (s, 3, r, c)
         heart = self.heart(triples)  # (s, 2, r, c)
         return Output(self.lesion(triples), heart=heart[:, 1:] - heart[:, :1])
 
 
 class PublishedNet(nn.Module):
-    """(slices, 3, rows, columns): the slice below, the slice, the one above -> class logits of the slice."""
+    """(slices, 3, rows, columns): the slice below, the slice, the slice above -> class logits of the slice."""
 
     def __init__(self, classes: int, *, fuse_by_maximum: bool) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class PublishedNet(nn.Module):
         self.coarse_head = _head(self.context.channels, classes)
 
     def forward(self, triples: Tensor) -> Tensor:
-        """(slices, classes, rows, columns)."""
+        """Return (slices, classes, rows, columns)."""
         state = triples[:, :, None]  # (s, 3, 1, r, c): three slices of one channel
         for layer in self.fine:
             state = layer(state)  # (s, 3, 3, r, c)
@@ -78,14 +78,14 @@ class DenseFeatures(nn.Module):
         self.block2 = nn.Sequential(*(DenseLayer(128 + GROWTH * index) for index in range(12)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of one slice."""
+        """Return the features of a slice."""
         x = self.block1(self.stem(x))  # (s, 64, r/4, c/4) -> (s, 256, r/4, c/4)
         features: Tensor = self.block2(self.transition(x))  # (s, 128, r/8, c/8) -> (s, 512, r/8, c/8)
         return features
 
 
 class DenseLayer(nn.Module):
-    """Adds ``GROWTH`` channels to what came in."""
+    """A layer that adds ``GROWTH`` channels to its input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

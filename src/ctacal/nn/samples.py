@@ -1,6 +1,6 @@
-"""``Sample``: one study's crop with its truth; and folders of them.
+"""``Sample``: the crop of a study with its true labels; and folders of samples.
 
-A training set is any sequence of samples: a folder of .npz files, or one that simulates a study when it is asked for.
+A training set is any sequence of samples: a folder of .npz files, or a simulator that makes each sample on demand.
 No torch here.
 """
 
@@ -16,7 +16,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.arrays import Floats32
+from ctacal.arrays import Bytes, Floats32, Mask
 from ctacal.atomic import whole_file, write_text
 from ctacal.categories import risk_category
 from ctacal.errors import UsageError
@@ -31,16 +31,16 @@ from ctacal.scores import score_label_map
 from ctacal.volume import Volume
 
 TRAINING_MARGIN_MM = 24.0
-"""Around the heart in stored crops: room for shifts and rotations (own choice)."""
+"""Margin around the heart in stored crops: room for shifts and rotations (own choice)."""
 
 BRIGHT_HU = 130
-"""Background from here on is what the network has to tell from calcium (Agatston 1990)."""
+"""Lowest HU of background that the network has to distinguish from calcium (Agatston 1990)."""
 
 CACHED_SAMPLES = 512
-"""Samples of a folder that are kept in memory, some 5 MB each (own choice)."""
+"""Number of samples of a folder that are kept in memory, about 5 MB each (own choice)."""
 
 SPACING_TOLERANCE = 0.02
-"""How far a sample's pixels may be off the network's (own choice)."""
+"""Largest relative difference between a sample's pixels and the network's (own choice)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,12 +50,12 @@ class Sample:
     name: str
     hu: NDArray[np.int16]
     """(slices, rows, columns)."""
-    labels: NDArray[np.uint8]
-    """``Calcium`` values, or ``classes.NOT_CORONARY`` where other calcium was not drawn; same shape."""
-    heart: NDArray[np.bool_]
+    labels: Bytes
+    """``Calcium`` values, or ``classes.NOT_CORONARY`` if other calcium was not drawn; same shape."""
+    heart: Mask
     """Same shape."""
     mass_mg: Floats32
-    """(slices, 4): true calcium mass of LM, LAD, LCX, RCA in each slice; NaN where it is not known."""
+    """(slices, 4): true calcium mass of LM, LAD, LCX, RCA in each slice; NaN if not known."""
     spacing_mm: tuple[float, float, float]
     """Between slices, rows, columns."""
 
@@ -71,7 +71,7 @@ class Sample:
 
     @property
     def agatston(self) -> float:
-        """The score of the true labels on this crop."""
+        """Score of the true labels on this crop."""
         return agatston_of(self.hu, self.labels, self.spacing_mm)
 
 
@@ -80,7 +80,7 @@ Samples = Sequence[Sample]
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a sample has to offer to training."""
+    """Which slices of a sample hold what."""
 
     slices: int
     category: str
@@ -92,7 +92,7 @@ class Contents:
 
     @classmethod
     def of(cls, sample: Sample) -> "Contents":
-        """Look through a sample."""
+        """Find the contents of a sample."""
         bright = sample.hu >= BRIGHT_HU
         return cls(
             len(sample.hu),
@@ -103,28 +103,28 @@ class Contents:
         )
 
 
-def agatston_of(hu: NDArray[np.int16], labels: NDArray[np.uint8], spacing_mm: tuple[float, float, float]) -> float:
-    """The Agatston score (scct2016) of the coronary labels of a crop."""
+def agatston_of(hu: NDArray[np.int16], labels: Bytes, spacing_mm: tuple[float, float, float]) -> float:
+    """Return the Agatston score (scct2016) of the coronary labels of a crop."""
     geometry = Geometry.from_spacing((hu.shape[0], hu.shape[1], hu.shape[2]), spacing_mm)
     scored = np.where(labels == NOT_CORONARY, 0, labels).astype(np.uint8)
     return score_label_map(Volume(hu, geometry), LabelMap(scored, geometry))[1].agatston.total
 
 
-def _slices(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+def _slices(mask: Mask) -> tuple[int, ...]:
     return tuple(np.flatnonzero(mask.any(axis=(1, 2))).tolist())
 
 
 def make_sample(
     name: str,
     volume: Volume,
-    labels: NDArray[np.uint8],
+    labels: Bytes,
     heart: HeartMask,
     network: NetworkConfig,
     mass_mg: Floats32 | None = None,
 ) -> Sample:
-    """Bring a scan and its truth to the network's grid; ``labels`` and ``mass_mg`` (scan slices, 4) are on the scan's.
+    """Resample a scan and its truth to the network's grid; ``labels`` and ``mass_mg`` (slices, 4) are on the scan's.
 
-    Labels are taken from the nearest voxel, never blended. A heart network's grid has other slices, so no mass.
+    Labels come from the nearest voxel and are never interpolated. A heart network's grid has other slices, so no mass.
     """
     if network.slice_mm:
         grid = whole_grid(volume.geometry, (network.slice_mm, network.pixel_mm, network.pixel_mm), network.multiple)
@@ -142,7 +142,7 @@ def make_sample(
     )
 
 
-def _nearest(labels: NDArray[np.uint8], source: Geometry, grid: Geometry) -> NDArray[np.uint8]:
+def _nearest(labels: Bytes, source: Geometry, grid: Geometry) -> Bytes:
     start, step = index_map(source, grid)
     places = [
         np.rint(first + by * np.arange(n)).astype(np.int64)
@@ -173,7 +173,7 @@ def write_sample(folder: Path, sample: Sample) -> Path:
 
 
 def read_sample(path: Path) -> Sample:
-    """Read what ``write_sample`` wrote. Raises ``UsageError`` where the file is something else."""
+    """Read a file of ``write_sample``. Raises ``UsageError`` if the file is something else."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             slices, rows, columns = (float(mm) for mm in arrays["spacing_mm"])
@@ -190,10 +190,10 @@ def read_sample(path: Path) -> Sample:
 
 
 class SampleFolder(Samples):
-    """The .npz files of some folders, in the order of their names; what each holds is noted in ``contents.json``."""
+    """The .npz files of some folders, in the order of their names; ``contents.json`` caches the contents of each."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
-        """Raises ``UsageError`` where a folder holds no sample."""
+        """Raises ``UsageError`` if a folder holds no sample."""
         self.paths: list[Path] = []
         self.contents: list[Contents] = []
         digests = []
@@ -203,7 +203,7 @@ class SampleFolder(Samples):
                 self.contents.append(contents)
                 digests.append(f"{path.stem} {digest}")
         self.digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()
-        """SHA-256 over names and files."""
+        """SHA-256 of names and files."""
         self._read = lru_cache(CACHED_SAMPLES)(read_sample)
 
     def __len__(self) -> int:
@@ -220,8 +220,8 @@ class SampleFolder(Samples):
 
 
 def _noted(folder: Path) -> Iterator[tuple[Path, str, Contents]]:
-    """Each file with its digest and contents; only files that are new or have changed are read."""
-    paths = sorted(folder.glob("[!.]*.npz"))  # not what is being written
+    """Yield each file with its digest and contents; only new or changed files are read."""
+    paths = sorted(folder.glob("[!.]*.npz"))  # without files that are being written
     if not paths:
         raise UsageError(f"{folder}: no training samples (.npz) there")
     note = folder / "contents.json"
@@ -242,12 +242,12 @@ def _noted(folder: Path) -> Iterator[tuple[Path, str, Contents]]:
 
 
 def contents_of(samples: Samples) -> list[Contents]:
-    """What each sample holds; a folder knows it already."""
+    """Return the contents of each sample; a folder has them cached."""
     return samples.contents if isinstance(samples, SampleFolder) else [Contents.of(sample) for sample in samples]
 
 
 def digest_of(samples: Samples) -> str:
-    """SHA-256 of the data: of a folder's files, or of the arrays."""
+    """Return the SHA-256 of the data: of a folder's files, or of the arrays."""
     if isinstance(samples, SampleFolder):
         return samples.digest
     digest = hashlib.sha256()
@@ -258,7 +258,7 @@ def digest_of(samples: Samples) -> str:
 
 
 def require_pixels(samples: Samples, network: NetworkConfig) -> None:
-    """Raise ``UsageError`` where the first sample's pixels are not the network's."""
+    """Raise ``UsageError`` if the first sample's pixels are not the network's."""
     found = samples[0].spacing_mm
     wanted = (network.slice_mm or found[0], network.pixel_mm, network.pixel_mm)
     if not np.allclose(found, wanted, rtol=SPACING_TOLERANCE):

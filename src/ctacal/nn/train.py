@@ -1,4 +1,4 @@
-"""The training loop: one process, or several by ``torchrun`` without a change; a run that was cut resumes exactly."""
+"""The training loop, in one process or in several by ``torchrun``; an interrupted run resumes exactly."""
 
 import csv
 import json
@@ -29,25 +29,26 @@ COLUMNS = (
     "step", "learning_rate", "loss", "focal", "top", "overlap", "vessel", "mass", "heart",
     "kappa", "exact", "sensitivity", "specificity", "dice",
 )  # fmt: skip
-"""Of log.csv."""
+"""Columns of log.csv."""
 
-Figures = Mapping[str, float]
+Metrics = Mapping[str, float]
+"""Values of the log by column."""
 
-Report = Callable[[int, Figures], object]
-"""Told after every step: the steps done, and figures where there are new ones. If it answers true, training stops."""
+Report = Callable[[int, Metrics], object]
+"""Called after every step with the number of steps done and new metrics, if any. If it returns true, training stops."""
 
 VALIDATION_LIMIT = timedelta(hours=2)
-"""How long processes wait for the one that validates (own choice)."""
+"""How long the other processes wait for the process that validates (own choice)."""
 
 
 class Stopped(Exception):
-    """Training was asked to stop; ``last.pt`` holds the step it stopped at."""
+    """``Report`` stopped the training; ``last.pt`` holds the step it stopped at."""
 
 
-def train(recipe_path: Path, out: Path, *, report: Report = lambda _step, _figures: None) -> Path:
-    """Train by a recipe file into ``out``; returns the best checkpoint. A run that was cut goes on where it was.
+def train(recipe_path: Path, out: Path, *, report: Report = lambda _step, _metrics: None) -> Path:
+    """Train by a recipe file into ``out``; returns the best checkpoint. An interrupted run continues where it was.
 
-    Raises ``UsageError`` where the recipe or its data are wrong, ``Stopped`` where ``report`` says so.
+    Raises ``UsageError`` if the recipe or its data are wrong, ``Stopped`` if ``report`` returns true.
     """
     recipe = read_recipe(recipe_path)
     data = recipe.data
@@ -63,9 +64,10 @@ def train(recipe_path: Path, out: Path, *, report: Report = lambda _step, _figur
 
 
 def write_guard(before: Path, after: Path, guard: Samples, out: Path) -> tuple[Validation, Validation]:
-    """Score two checkpoints on the same samples, into ``guard.json`` too: what fine-tuning has cost elsewhere."""
+    """Validate two checkpoints on the guard set, and write both results to ``guard.json``: what fine-tuning forgets."""
     first, last = (
-        validate(one.network(), guard, one.recipe.network) for one in (read_checkpoint(before), read_checkpoint(after))
+        validate(checkpoint.network(), guard, checkpoint.recipe.network)
+        for checkpoint in (read_checkpoint(before), read_checkpoint(after))
     )
     write_text(out / "guard.json", json.dumps({"before": first.to_row(), "after": last.to_row()}, indent=2) + "\n")
     return first, last
@@ -78,13 +80,13 @@ def fit(
     out: Path,
     *,
     initial: Path | None = None,
-    report: Report = lambda _step, _figures: None,
+    report: Report = lambda _step, _metrics: None,
 ) -> Path:
-    """Train on samples from wherever; writes ``last.pt``, ``best.pt`` and ``log.csv`` to ``out``, returns ``best.pt``.
+    """Train on any samples; writes ``last.pt``, ``best.pt`` and ``log.csv`` to ``out``, and returns ``best.pt``.
 
-    ``initial``: the checkpoint whose averaged weights it begins from; it is validated first, and is the best so far.
-    Raises ``UsageError`` where ``out`` holds a run of another recipe or other data, or the samples have other pixels;
-    ``Stopped`` where ``report`` says so.
+    ``initial``: the checkpoint with whose averaged weights training starts; it is validated first, as the best so far.
+    Raises ``UsageError`` if ``out`` holds a run of another recipe or other data, or the samples have other pixels;
+    ``Stopped`` if ``report`` returns true.
     """
     if not len(training) or not len(validation):
         raise UsageError("the recipe names no training or no validation samples ([data])")
@@ -96,9 +98,9 @@ def fit(
         if run.step == 0 and initial and log:
             log.write({"step": 0, **_validated(run, validation, out)})
         for batch in _batches(training, recipe, run.step, rank):
-            figures = run.take_step(batch.to(device))
-            told = _keep(run, figures, validation, out, log) if log else {}
-            if report(run.step, told):
+            metrics = run.take_step(batch.to(device))
+            logged = _keep(run, metrics, validation, out, log) if log else {}
+            if report(run.step, logged):
                 if log:
                     run.checkpoint().write(out / "last.pt")
                 raise Stopped
@@ -107,7 +109,7 @@ def fit(
 
 @contextmanager
 def processes() -> Iterator[tuple[int, torch.device]]:
-    """(rank, device) of this process; joins the others where ``torchrun`` started several."""
+    """Yield (rank, device) of this process; joins the others if ``torchrun`` started several."""
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
     gpu = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if gpu else torch.device("cpu")
@@ -122,7 +124,7 @@ def processes() -> Iterator[tuple[int, torch.device]]:
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
-    """Linear warm-up, then half a cosine down to 1 % of the highest (Loshchilov 2017)."""
+    """Return the learning rate: linear warm-up, then half a cosine to 1 % of the highest (Loshchilov 2017)."""
     if step < config.warm_up_steps:
         return config.learning_rate * (step + 1) / config.warm_up_steps
     done = (step - config.warm_up_steps) / max(1, config.steps - config.warm_up_steps)
@@ -131,7 +133,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 
 
 def _batches(training: Samples, recipe: Recipe, step: int, rank: int) -> Iterator[Batch]:
-    """The batches from ``step`` on, in order."""
+    """Return the batches after ``step`` steps, in order."""
     steps = TrainingSteps(training, recipe, rank)
     rest = Subset(steps, range(step, recipe.train.steps))
     loader = DataLoader(
@@ -145,30 +147,30 @@ def _batches(training: Samples, recipe: Recipe, step: int, rank: int) -> Iterato
 
 
 def _leave_stopping_to_the_main_process(_: int) -> None:
-    """Ctrl-C reaches every process; what the main process does at SIGTERM is not for this one."""
+    """Ignore Ctrl-C, which reaches every process, and restore SIGTERM, which the main process handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _keep(run: "Run", figures: Figures, validation: Samples, out: Path, log: "_Log") -> dict[str, float]:
-    """After a step: log, validate, write checkpoints, where it is time; returns what was logged."""
+def _keep(run: "Run", metrics: Metrics, validation: Samples, out: Path, log: "_Log") -> dict[str, float]:
+    """After a step, log, validate and write checkpoints when due; returns what was logged."""
     config, step = run.recipe.train, run.step
     ends = step == config.steps
     validates = step % config.validate_every == 0 or ends
-    told: dict[str, float] = {}
+    logged: dict[str, float] = {}
     if step % config.log_every == 0 or validates:
-        told = {"learning_rate": learning_rate(step - 1, config), **figures}
+        logged = {"learning_rate": learning_rate(step - 1, config), **metrics}
     if validates:
-        told |= _validated(run, validation, out)
-    if told:
-        log.write({"step": step, **told})
+        logged |= _validated(run, validation, out)
+    if logged:
+        log.write({"step": step, **logged})
     if step % config.checkpoint_every == 0 or ends:
         run.checkpoint().write(out / "last.pt")
-    return told
+    return logged
 
 
 def _validated(run: "Run", validation: Samples, out: Path) -> dict[str, float]:
-    """The figures of now; the best so far is written."""
+    """Validate, and write the checkpoint if it is the best so far; returns the metrics."""
     result = validate(run.averaged, validation, run.recipe.network)
     if result.quality >= run.best:
         run.best = result.quality
@@ -178,7 +180,7 @@ def _validated(run: "Run", validation: Samples, out: Path) -> dict[str, float]:
 
 @dataclass(eq=False, slots=True)
 class Run:
-    """A training under way: the one thing here that changes."""
+    """The state of a training run: the only mutable object here."""
 
     recipe: Recipe
     data_digest: str
@@ -186,7 +188,7 @@ class Run:
     network: nn.Module
     averaged: nn.Module
     trained: nn.Module
-    """``network``, or its distributed wrapping."""
+    """``network``, or its distributed wrapper."""
     optimiser: torch.optim.Optimizer
     loss: Loss
     step: int = 0
@@ -201,7 +203,7 @@ class Run:
         device: torch.device = torch.device("cpu"),  # noqa: B008, it is a constant
         initial: Path | None = None,
     ) -> "Run":
-        """From the run in ``out``, else from ``initial``, else from random weights."""
+        """Continue the run in ``out``, if any; otherwise start from ``initial``, or from random weights."""
         torch.manual_seed(recipe.train.seed)
         network, averaged = build(recipe.network).to(device), build(recipe.network).to(device)
         if initial:
@@ -233,7 +235,7 @@ class Run:
         self.step, self.best = checkpoint.step, checkpoint.best
 
     def take_step(self, batch: Batch) -> dict[str, float]:
-        """One step down; returns the loss and its parts."""
+        """Take one step of the optimiser; returns the loss and its parts."""
         config = self.recipe.train
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, config)
@@ -251,7 +253,7 @@ class Run:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """The average follows faster at the beginning, when there is little to average."""
+        """Update the averaged weights; the average follows faster at first, when there is little to average."""
         decay = min(self.recipe.train.ema, (1 + self.step) / (10 + self.step))
         for mean, now in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
             if mean.dtype.is_floating_point:
@@ -260,7 +262,7 @@ class Run:
                 mean.copy_(now)
 
     def checkpoint(self) -> Checkpoint:
-        """What the run goes on from."""
+        """Return the checkpoint from which the run can continue."""
         return Checkpoint(
             self.recipe, self.data_digest, self.step, self.network.state_dict(), self.averaged.state_dict(),
             self.optimiser.state_dict(), torch.get_rng_state(), self.best,
@@ -275,7 +277,7 @@ def _initial_weights(path: Path, recipe: Recipe) -> dict[str, torch.Tensor]:
 
 
 class _Log:
-    """log.csv; lines after the step that training resumes from are taken out."""
+    """log.csv; rows after the step at which training resumes are removed."""
 
     def __init__(self, path: Path, step: int) -> None:
         lines = [",".join(COLUMNS)]
@@ -286,7 +288,7 @@ class _Log:
         write_text(path, "\n".join(lines) + "\n")
         self.path = path
 
-    def write(self, row: Figures) -> None:
+    def write(self, row: Metrics) -> None:
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS).writerow({name: _short(value) for name, value in row.items()})
 

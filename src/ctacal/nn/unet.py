@@ -1,4 +1,4 @@
-"""The trunk of our networks: a 2-D encoder and decoder for each slice, tied over the slices by ConvLSTMs."""
+"""The trunk of our networks: a 2-D encoder and decoder for each slice, linked across the slices by ConvLSTMs."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -10,8 +10,8 @@ from ctacal.nn.convlstm import BothWays
 class SliceUNet(nn.Module):
     """(slices, channels, rows, columns) -> (slices, widths[0], rows / unshuffle, columns / unshuffle).
 
-    The first convolution takes steps of ``unshuffle`` pixels (space to depth and then 3 x 3, in one), so that the
-    finest level costs a quarter. Skips are added, not concatenated: that and a short decoder take 45 % off the
+    The first convolution has a stride of ``unshuffle`` pixels (space to depth and 3 x 3 in one), so that the finest
+    level costs a quarter. Skip connections are added, not concatenated: that and a short decoder save 45 % of the
     operations (docs/log.md, 2026-11-23).
     """
 
@@ -32,7 +32,7 @@ class SliceUNet(nn.Module):
         self.up = nn.ModuleList(convolutions(fine, fine, count=config.decoder_convolutions) for _, fine in steps)
 
     def forward(self, x: Tensor, sequences: int = 1) -> Tensor:
-        """The batch holds ``sequences`` runs of neighbouring slices, one after the other."""
+        """Return the features; the batch holds ``sequences`` runs of neighbouring slices, one after another."""
         levels = []
         for down in self.down:
             x = down(x)
@@ -46,7 +46,7 @@ class SliceUNet(nn.Module):
 
 
 def convolutions(before: int, after: int, *, count: int, stride: int = 1) -> nn.Sequential:
-    """``count`` times: 3 x 3 convolution, batch normalisation (folded away at export), ReLU; the first may stride."""
+    """Return ``count`` blocks of 3 x 3 convolution, batch normalisation and ReLU; the first may have a stride."""
     layers: list[nn.Module] = []
     for index in range(count):
         channels, step = (before, stride) if index == 0 else (after, 1)
@@ -63,5 +63,5 @@ class ToPixels(nn.Module):
         self.expand = nn.Conv2d(width, channels * unshuffle**2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Each position's channels become the n x n pixels it stands for."""
+        """Turn the channels of each position into its n x n pixels."""
         return F.pixel_shuffle(self.expand(x), self.unshuffle)
