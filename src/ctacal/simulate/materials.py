@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ctacal.arrays import Bytes, Floats32
 from ctacal.geometry import Geometry
 
 
@@ -75,9 +73,9 @@ class Tissue(IntEnum):
 class Body:
     """A body to be scanned, on a fine grid."""
 
-    tissue: NDArray[np.uint8]
+    tissue: Bytes
     """(slices, rows, columns) of ``Tissue``."""
-    hydroxyapatite_mg_cm3: NDArray[np.float32]
+    hydroxyapatite_mg_cm3: Floats32
     """Mineral per voxel beyond that of the tissue itself: plaques, calcified valves and nodes; displaces the tissue."""
     geometry: Geometry
 

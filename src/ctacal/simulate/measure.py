@@ -6,9 +6,8 @@ All functions take a ``Volume`` and a region; none depends on whether the scan i
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ctacal.arrays import Floats, Mask
+from ctacal.arrays import Floats, Ints, Mask
 from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import SCCT_2016, ScoringRule, score_label_map
 from ctacal.volume import Volume
@@ -71,7 +70,7 @@ class EdgeResponse:
         return float(np.interp(0.5, transfer[[below, below - 1]], frequency[[below, below - 1]]))
 
 
-def patches_in(volume: Volume, mask: Mask, side_mm: float = PATCH_MM) -> tuple[Floats, NDArray[np.int64]]:
+def patches_in(volume: Volume, mask: Mask, side_mm: float = PATCH_MM) -> tuple[Floats, Ints]:
     """Return the (n, side, side) squares in the mask, half overlapping, each less its own plane, and their corners.
 
     Subtracting the plane keeps shading out of the noise; the scale makes up for the noise that goes with it.

@@ -5,9 +5,9 @@ diastole, slices are 3 mm thick and 3 mm apart, 120 kVp, no noise, no artefacts.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from ctacal.arrays import Floats32
 from ctacal.geometry import Geometry
 from ctacal.scores import SCCT_2016, Scores, score_label_map
 from ctacal.simulate.anatomy.calcium import CalciumDescription, Kind
@@ -49,7 +49,7 @@ def reference_score(patient: Patient, calcium: CalciumDescription, heart: Body) 
 
 def reference_scan(
     patient: Patient, calcium: CalciumDescription, heart: Body
-) -> tuple[Volume, NDArray[np.float32], DepositFinder | None]:
+) -> tuple[Volume, Floats32, DepositFinder | None]:
     """Return the gated scan of the part of the heart with coronary calcium, the HU of the calcium, and its finder."""
     coronary = CalciumDescription(tuple(d for d in calcium.deposits if d.kind is Kind.CORONARY))
     finder = DepositFinder.of(patient, coronary, (REFERENCE_PHASE,))
@@ -80,19 +80,19 @@ def _fine(grid: Geometry) -> Geometry:
     return grid.with_spacing((FINE_SLICE_MM, PIXEL_MM, PIXEL_MM))
 
 
-def _on_slices(fine: NDArray[np.float32]) -> NDArray[np.float32]:
+def _on_slices(fine: Floats32) -> Floats32:
     """Average over each slice, and blur in plane."""
     parts = round(SLICE_MM / FINE_SLICE_MM)
     slices = fine.reshape(-1, parts, *fine.shape[1:]).mean(axis=1)
     return _blurred(slices, PIXEL_MM)
 
 
-def _blurred(slices: NDArray[np.float32], pixel_mm: float) -> NDArray[np.float32]:
+def _blurred(slices: Floats32, pixel_mm: float) -> Floats32:
     sd = FWHM_MM / np.sqrt(8 * np.log(2)) / pixel_mm
     return np.asarray(ndimage.gaussian_filter(slices, (0, sd, sd), mode="nearest"), np.float32)
 
 
-def _tissue_hu(heart: Body, grid: Geometry) -> NDArray[np.float32]:
+def _tissue_hu(heart: Body, grid: Geometry) -> Floats32:
     """Return the HU of the heart without its calcium, on the grid of the scan."""
     rays = beam(KVP, FILTER_MM_AL)
     table = np.array([tissue_hu(rays, tissue) for tissue in Tissue], np.float32)

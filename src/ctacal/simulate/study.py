@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctacal.arrays import Bytes, Floats, Floats32
 from ctacal.geometry import Geometry
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.simulate.anatomy.body import heart_phases, still_body
@@ -222,8 +222,8 @@ def _truth(
 
 
 def _found_calcium(
-    description: StudyDescription, body: Body, motion: Motion, grid: Geometry, shift_mm: NDArray[np.float64]
-) -> NDArray[np.uint8]:
+    description: StudyDescription, body: Body, motion: Motion, grid: Geometry, shift_mm: Floats
+) -> Bytes:
     """Return the labels of ``label_calcium``."""
     finder = DepositFinder.of(description.patient, description.calcium, np.arange(PHASES) / PHASES)
     return label_calcium(_added_hu(description, body, motion, grid, finder), grid, finder, shift_mm)
@@ -231,7 +231,7 @@ def _found_calcium(
 
 def _added_hu(
     description: StudyDescription, body: Body, motion: Motion, grid: Geometry, finder: DepositFinder | None
-) -> NDArray[np.float32]:
+) -> Floats32:
     """Return the HU that calcium adds to each voxel of the scan; computed near the deposits only, 0 elsewhere."""
     added_hu = np.zeros(grid.shape, np.float32)
     if finder is None:
@@ -250,7 +250,7 @@ def _added_hu(
     return added_hu
 
 
-def _shift_mm(description: StudyDescription, body: Body, motion: Motion) -> NDArray[np.float64]:
+def _shift_mm(description: StudyDescription, body: Body, motion: Motion) -> Floats:
     """Return, per slice, how far towards the feet of its resting place the body lies when the slice is acquired."""
     plan = Acquisition.of(
         body, description.protocol, seed=description.seed, motion=motion, isocentre_mm=description.isocentre_mm, slabs=1

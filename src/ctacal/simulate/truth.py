@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ctacal.arrays import Bytes, Floats, Floats32
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import Scores
@@ -44,7 +44,7 @@ class Truth:
 
     labels: LabelMap
     """The calcium to be scored: ``Calcium`` per voxel; stents and other metal are OTHER."""
-    structures: NDArray[np.uint8]
+    structures: Bytes
     """(slices, rows, columns): ``Structure`` at end-diastole, overlaid with ``VESSEL_LABELS`` and ``KIND_LABELS``."""
     table: tuple[CalciumRow, ...]
     """True volume, mass and density of each deposit, at end-diastole, within the range of the scan."""
@@ -66,7 +66,7 @@ class DepositFinder:
     """Finds the deposit that is nearest to a point, over the heart cycle."""
 
     tree: cKDTree
-    labels: NDArray[np.uint8]
+    labels: Bytes
     """Value in ``Truth.structures`` of each point of the tree."""
 
     @classmethod
@@ -81,7 +81,7 @@ class DepositFinder:
                 labels.append(np.full(len(balls), _label(deposit, anatomy), np.uint8))
         return cls(cKDTree(np.vstack(points)), np.concatenate(labels)) if points else None
 
-    def labels_at(self, points_mm: NDArray[np.float64]) -> NDArray[np.uint8]:
+    def labels_at(self, points_mm: Floats) -> Bytes:
         """Return the most frequent label of the deposit points near each point; points are (n, 3) of (L, P, S)."""
         voters = min(MOST_VOTERS, len(self.labels))
         found = self.tree.query(points_mm, k=range(1, voters + 1))
@@ -98,9 +98,7 @@ def _label(deposit: Deposit, anatomy: Anatomy) -> int:
     return VESSEL_LABELS[anatomy.segment(deposit.site).vessel.name]
 
 
-def label_calcium(
-    added_hu: NDArray[np.float32], grid: Geometry, finder: DepositFinder | None, shift_mm: NDArray[np.float64]
-) -> NDArray[np.uint8]:
+def label_calcium(added_hu: Floats32, grid: Geometry, finder: DepositFinder | None, shift_mm: Floats) -> Bytes:
     """Label (``VESSEL_LABELS``, ``KIND_LABELS``) the voxels to which calcium adds ``TRUTH_HU``; 0 elsewhere.
 
     ``shift_mm`` is, per slice, how far towards the feet of its resting place the body lies.
@@ -119,14 +117,12 @@ _CALCIUM[list(KIND_LABELS.values())] = Calcium.OTHER
 _CALCIUM[[VESSEL_LABELS[vessel] for vessel in VESSEL_LABELS]] = [Calcium[vessel] for vessel in VESSEL_LABELS]
 
 
-def scored_labels(deposits: NDArray[np.uint8], grid: Geometry) -> LabelMap:
+def scored_labels(deposits: Bytes, grid: Geometry) -> LabelMap:
     """Return the label map to be scored, from the labels of ``label_calcium``."""
     return LabelMap(_CALCIUM[deposits], grid)
 
 
-def structures_on(
-    grid: Geometry, structure: NDArray[np.uint8], body_grid: Geometry, shift_mm: NDArray[np.float64]
-) -> NDArray[np.uint8]:
+def structures_on(grid: Geometry, structure: Bytes, body_grid: Geometry, shift_mm: Floats) -> Bytes:
     """Return the structure of the body at the middle of each voxel; 0 beyond the grid of the body."""
     wanted = [
         grid.affine[axis, 3] + np.arange(n) * grid.spacing_mm[2 - axis] for axis, n in enumerate(grid.shape[::-1])

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from ctacal.arrays import Floats32, Mask
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
 from ctacal.simulate.insert.quality import ScanQuality, soft_tissue
@@ -99,7 +99,7 @@ def _in_plane(volume: Volume, protocol: ScannerProtocol) -> Geometry:
     return Geometry.from_spacing((slices, protocol.matrix, protocol.matrix), spacing_mm, origin)
 
 
-def protocol_noise_hu(volume: Volume, protocol: ScannerProtocol, seed: int) -> NDArray[np.float32]:
+def protocol_noise_hu(volume: Volume, protocol: ScannerProtocol, seed: int) -> Floats32:
     """Return noise alone: the difference of two noisy scans of the body as water, over the root of 2."""
     noise = np.empty(volume.hu.shape, np.float32)
     for start in range(0, len(noise), BATCH):
@@ -109,7 +109,7 @@ def protocol_noise_hu(volume: Volume, protocol: ScannerProtocol, seed: int) -> N
     return noise
 
 
-def _noise(water: NDArray[np.float32], protocol: ScannerProtocol, seed: int, first: int) -> NDArray[np.float32]:
+def _noise(water: Floats32, protocol: ScannerProtocol, seed: int, first: int) -> Floats32:
     """Return noise, (slices, rows, columns), from the density of water, (rows, columns, slices)."""
     detector = detector_of(protocol)
     slices = water.shape[2]
@@ -136,7 +136,7 @@ def _noise(water: NDArray[np.float32], protocol: ScannerProtocol, seed: int, fir
     return np.asarray(1000 * image.transpose(2, 0, 1), np.float32)
 
 
-def _within(heart: HeartMask, grid: Geometry) -> NDArray[np.bool_]:
+def _within(heart: HeartMask, grid: Geometry) -> Mask:
     """Return the slices of the heart, (slices, 1, 1)."""
     z_mm = grid.to_patient_mm((0, 0, 0))[2] + np.arange(grid.shape[0]) * grid.slice_spacing_mm
     first, last = (
@@ -146,7 +146,7 @@ def _within(heart: HeartMask, grid: Geometry) -> NDArray[np.bool_]:
     return np.asarray((z_mm >= first) & (z_mm <= last))[:, None, None]
 
 
-def _missing_noise(noise_hu: NDArray[np.float32], own: Volume, tissue: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _missing_noise(noise_hu: Floats32, own: Volume, tissue: Mask) -> Floats32:
     """Reduce the noise at each frequency by the noise that the scan itself still has."""
     pixel_mm = own.geometry.spacing_mm[1]
     left, full = (quiet(patches_in(Volume(hu, own.geometry), tissue)[0]) for hu in (own.hu, noise_hu))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
+from ctacal.arrays import Floats, Floats32, Ints
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
 from ctacal.simulate.anatomy.calcium import Kind
@@ -24,8 +24,6 @@ from ctacal.simulate.scanner.motion import Timing
 from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.scanner.slabs import slab_weights
 from ctacal.simulate.streams import Stream, generator
-
-Maps = NDArray[np.float32]
 
 FINE_MM = 0.5
 """Largest size in plane of the voxels on which deposits are drawn (own choice)."""
@@ -65,7 +63,7 @@ class Artery:
     """A segment of artery without calcium: wall and lumen look alike."""
 
     balls: Balls
-    sway_mm: NDArray[np.float64]
+    sway_mm: Floats
     """Displacement of each ball in each phase, (phases, n, 3)."""
 
 
@@ -93,7 +91,7 @@ def reached(part: Placed | Artery) -> Points:
     return np.array([moved.min(axis=(0, 1)) - reach, moved.max(axis=(0, 1)) + reach])
 
 
-def shares(balls: Balls, shift_mm: Points, grid: Geometry, free: Maps) -> tuple[tuple[slice, ...], Maps]:
+def shares(balls: Balls, shift_mm: Points, grid: Geometry, free: Floats32) -> tuple[tuple[slice, ...], Floats32]:
     """Return a box of the grid, and the share of each of its voxels that the balls fill, at most the ``free`` share."""
     centres = balls.centres + shift_mm
     spacing, origin = np.array(grid.spacing_mm), grid.to_patient_mm((0, 0, 0))[::-1]
@@ -115,24 +113,24 @@ def shares(balls: Balls, shift_mm: Points, grid: Geometry, free: Maps) -> tuple[
 class Drawn:
     """All deposits and arteries in one phase, on the slices of the scan and fine pixels."""
 
-    mineral_hu: dict[Calcium, Maps]
+    mineral_hu: dict[Calcium, Floats32]
     """HU that hydroxyapatite adds, by label."""
-    soft_hu: Maps
+    soft_hu: Floats32
     """HU that arteries, and the soft tissue in deposits, add to the fat that they displace."""
-    volume_mm3: NDArray[np.float64]
+    volume_mm3: Floats
     """Volume of each deposit; where two deposits overlap, the first one counts."""
 
 
 def drawn(
-    deposits: Sequence[Placed], arteries: Sequence[Artery], phase: int, fine: Geometry, there_hu: Maps,
-    calcium_hu_per_mg_cm3: float, profile: Maps,
+    deposits: Sequence[Placed], arteries: Sequence[Artery], phase: int, fine: Geometry, there_hu: Floats32,
+    calcium_hu_per_mg_cm3: float, profile: Floats32,
 ) -> Drawn:  # fmt: skip
     """Draw deposits and arteries at their positions in a phase.
 
     ``there_hu`` is the scan without them on the fine grid; ``profile`` as in ``slices_seen``.
     """
     free = np.ones(fine.shape, np.float32)
-    maps: dict[Calcium, Maps] = {}
+    maps: dict[Calcium, Floats32] = {}
     volumes = []
     per_mg = calcium_hu_per_mg_cm3 - MATRIX_HU / HYDROXYAPATITE_MG_PER_CM3
     for deposit in deposits:
@@ -149,24 +147,24 @@ def drawn(
     return Drawn(maps, slices_seen(soft, profile), np.array(volumes))
 
 
-def slice_profile(fine: Geometry, grid: Geometry, protocol: ScannerProtocol) -> Maps:
+def slice_profile(fine: Geometry, grid: Geometry, protocol: ScannerProtocol) -> Floats32:
     """Return the weight of each fine slice in each slice of the scan, (slices, fine slices)."""
     return slab_weights(fine, _positions_mm(grid), protocol, 1)
 
 
-def slices_seen(fine_map: Maps, profile: Maps) -> Maps:
+def slices_seen(fine_map: Floats32, profile: Floats32) -> Floats32:
     """Average a map on fine slices to the slices of the scan."""
     return np.asarray(np.tensordot(profile.astype(np.float32), fine_map, 1), np.float32)
 
 
-def _positions_mm(grid: Geometry) -> NDArray[np.float64]:
+def _positions_mm(grid: Geometry) -> Floats:
     return np.asarray(grid.to_patient_mm((0, 0, 0))[2] + np.arange(grid.shape[0]) * grid.slice_spacing_mm)
 
 
 def seen(
-    maps: Sequence[Maps], fine: Geometry, grid: Geometry, quality: ScanQuality, *,
+    maps: Sequence[Floats32], fine: Geometry, grid: Geometry, quality: ScanQuality, *,
     heart_rate_bpm: float = 70.0, seed: int = 0,
-) -> Maps:  # fmt: skip
+) -> Floats32:  # fmt: skip
     """Return how the scan shows ``maps``, (slices, rows, columns) on a straight scan ``grid``.
 
     There is a map for each phase, on the slices of the scan and fine pixels.
@@ -183,9 +181,7 @@ def seen(
     return np.asarray(blurred[:, :: step[0], :: step[1]], np.float32)
 
 
-def _phases_seen(
-    protocol: ScannerProtocol, position_mm: NDArray[np.float64], phases: int, beat_s: float, seed: int
-) -> NDArray[np.float32]:
+def _phases_seen(protocol: ScannerProtocol, position_mm: Floats, phases: int, beat_s: float, seed: int) -> Floats32:
     """Return the weight of each phase in each view, (phases, views, slices); between two phases, both have a share.
 
     The scan begins at a random moment of the heart cycle.
@@ -198,7 +194,7 @@ def _phases_seen(
     return np.asarray(seen_in.mean(axis=1), np.float32)
 
 
-def _polar(fine: Geometry, views: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _polar(fine: Geometry, views: int) -> tuple[Floats, Ints]:
     """Return the frequency per mm of each element of ``rfft2``, and the view that measures it."""
     down = np.fft.fftfreq(fine.shape[1], fine.spacing_mm[1])[:, None]
     across = np.fft.rfftfreq(fine.shape[2], fine.spacing_mm[2])[None, :]

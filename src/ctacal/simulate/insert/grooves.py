@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from ctacal.arrays import Floats
+from ctacal.arrays import Floats, Floats32, Ints
 from ctacal.simulate.anatomy.canvas import curve
 from ctacal.simulate.anatomy.structures import CoronarySegment, Points
 from ctacal.simulate.insert.tissue import Tissue
@@ -41,7 +40,7 @@ def in_grooves(tree: tuple[CoronarySegment, ...], tissue: Tissue) -> tuple[Coron
     return tuple(found)
 
 
-def _position_cost(tissue: Tissue) -> NDArray[np.float32]:
+def _position_cost(tissue: Tissue) -> Floats32:
     """Return the cost per voxel: 0 in fat, 1 in muscle or blood, more in lung, bone, and beside lung, where the blurred
     edge looks like fat."""
     low, high = FAT_HU
@@ -50,9 +49,7 @@ def _position_cost(tissue: Tissue) -> NDArray[np.float32]:
     return np.asarray(cost + np.where(tissue.blurred_hu < 0, beside, 0), np.float32)
 
 
-def _moved(
-    segment: CoronarySegment, cost: NDArray[np.float32], tissue: Tissue, parents: Points | None
-) -> CoronarySegment:
+def _moved(segment: CoronarySegment, cost: Floats32, tissue: Tissue, parents: Points | None) -> CoronarySegment:
     """Return the segment on the best course through the tried positions, one per station (Viterbi)."""
     stations = max(3, round(segment.length_mm / STATION_MM))
     at = np.linspace(0, len(segment.points) - 1, stations)
@@ -80,12 +77,12 @@ def _ball(radius_mm: float, step_mm: float) -> Points:
     return np.asarray(lattice[np.linalg.norm(lattice, axis=1) <= radius_mm])
 
 
-def _costs(cost: NDArray[np.float32], points: Floats, tissue: Tissue) -> Floats:
+def _costs(cost: Floats32, points: Floats, tissue: Tissue) -> Floats:
     """Return the cost at (..., 3) points."""
     return tissue.at(cost, points.reshape(-1, 3)).reshape(points.shape[:-1])
 
 
-def _cheapest(own: Floats, bend: Floats) -> NDArray[np.int64]:
+def _cheapest(own: Floats, bend: Floats) -> Ints:
     """Return the choice at each station (row of ``own``) with the least sum of own costs and ``bend`` of neighbours."""
     total, came_from = own[0], []
     for row in own[1:]:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctacal.arrays import Bytes, Floats32
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import SCCT_2016, Scores, score_label_map
 from ctacal.simulate.anatomy.truth import CalciumRow
-from ctacal.simulate.insert.deposits import Artery, Maps, Placed, drawn, fine_grid, reached, seen, slice_profile
+from ctacal.simulate.insert.deposits import Artery, Placed, drawn, fine_grid, reached, seen, slice_profile
 from ctacal.simulate.insert.quality import ScanQuality
 from ctacal.simulate.insert.tissue import blurred
 from ctacal.simulate.scanner.scan import HU_RANGE
@@ -58,15 +58,15 @@ def insert(
 class _Added:
     """The HU that the inserted parts add to the scan, on its grid."""
 
-    mineral_hu: dict[Calcium, Maps]
-    soft_hu: Maps
+    mineral_hu: dict[Calcium, Floats32]
+    soft_hu: Floats32
 
     @property
-    def total_hu(self) -> Maps:
+    def total_hu(self) -> Floats32:
         """HU that all calcium adds."""
         return np.asarray(np.sum(list(self.mineral_hu.values()), axis=0), np.float32)
 
-    def labels(self) -> NDArray[np.uint8]:
+    def labels(self) -> Bytes:
         """Return, per voxel, the label that adds most; 0 where all calcium together adds too little."""
         names = np.array([int(label) for label in self.mineral_hu], np.uint8)
         most = names[np.argmax(np.stack(list(self.mineral_hu.values())), axis=0)]
@@ -87,7 +87,7 @@ def _added(
         for phase in range(phases)
     ]
 
-    def shown(maps: list[Maps]) -> Maps:
+    def shown(maps: list[Floats32]) -> Floats32:
         return seen(maps, fine, part.geometry, quality, heart_rate_bpm=heart_rate_bpm, seed=seed)
 
     volumes = np.mean([moment.volume_mm3 for moment in cycle], axis=0)
@@ -96,7 +96,7 @@ def _added(
     return _Added(mineral, shown([moment.soft_hu for moment in cycle])), table
 
 
-def _nearest(hu: Maps, fine: Geometry) -> Maps:
+def _nearest(hu: Floats32, fine: Geometry) -> Floats32:
     """Return the value of the nearest voxel on a fine grid that divides the voxels evenly (``deposits.fine_grid``)."""
     for axis, count in enumerate(fine.shape):
         factor = count // hu.shape[axis]

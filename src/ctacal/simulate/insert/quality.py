@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from ctacal.arrays import Floats, Mask
+from ctacal.arrays import Floats, Ints, Mask
 from ctacal.errors import Code, Refusal
+from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
 from ctacal.morphology import grown
 from ctacal.noise import blood_pool_noise_hu
@@ -113,25 +113,12 @@ def estimate_quality(
         raise Refusal(Code.NOT_HU, f"{len(at_rest.profiles)} edges of lung or air: too few to measure the resolution")
     kernel, mtf50_per_mm = fitted_kernel(at_rest)
     frequency, power = noise_power_spectrum(patches, volume.geometry.spacing_mm[1])
-    spacing_mm, _, pixel_mm = volume.geometry.spacing_mm
     correlation = slice_correlation(volume, tissue)
     water_mm = water_path_mm(volume, heart)
-    protocol = ScannerProtocol(
-        name="scan",
-        notes="measured on a real scan; tube current, collimation and pitch assumed",
-        kvp=kvp,
-        tube_current_ma=100.0,
-        rotation_s=rotation_s if rotation_s and ROTATIONS_S[0] <= rotation_s <= ROTATIONS_S[1] else ROTATION_S,
-        thickness_mm=thickness_mm or spacing_mm,
-        spacing_mm=spacing_mm,
-        matrix=volume.geometry.shape[2],
-        fov_mm=pixel_mm * volume.geometry.shape[2],
-        kernel=kernel,
-        mtf50_per_mm=mtf50_per_mm,
-        noise_target_hu=noise_hu,
-        collimation_mm=max(20.0, spacing_mm),
-        helical=helical,
-    )
+    protocol = _protocol(
+        volume.geometry, kernel, mtf50_per_mm, noise_hu,
+        kvp=kvp, thickness_mm=thickness_mm, rotation_s=rotation_s, helical=helical,
+    )  # fmt: skip
     return ScanQuality(
         protocol=protocol,
         noise_hu=noise_hu,
@@ -140,6 +127,30 @@ def estimate_quality(
         border_motion_mm=_motion_mm(at_rest, moving),
         calcium_hu_per_mg_cm3=hydroxyapatite_hu(beam_of(protocol), water_mm) / 1000,
         edges=len(at_rest.profiles),
+    )
+
+
+def _protocol(
+    grid: Geometry, kernel: str, mtf50_per_mm: float, noise_hu: float, *,
+    kvp: float, thickness_mm: float | None, rotation_s: float | None, helical: bool,
+) -> ScannerProtocol:  # fmt: skip
+    """Return the scan as an acquisition, from what was measured and from the header."""
+    spacing_mm, _, pixel_mm = grid.spacing_mm
+    return ScannerProtocol(
+        name="scan",
+        notes="measured on a real scan; tube current, collimation and pitch assumed",
+        kvp=kvp,
+        tube_current_ma=100.0,
+        rotation_s=rotation_s if rotation_s and ROTATIONS_S[0] <= rotation_s <= ROTATIONS_S[1] else ROTATION_S,
+        thickness_mm=thickness_mm or spacing_mm,
+        spacing_mm=spacing_mm,
+        matrix=grid.shape[2],
+        fov_mm=pixel_mm * grid.shape[2],
+        kernel=kernel,
+        mtf50_per_mm=mtf50_per_mm,
+        noise_target_hu=noise_hu,
+        collimation_mm=max(20.0, spacing_mm),
+        helical=helical,
     )
 
 
@@ -171,7 +182,7 @@ class _Edges:
 
     distance_mm: Floats
     profiles: Floats
-    place: NDArray[np.int64]
+    place: Ints
     """(n, 3): (slice, row, column)."""
 
     @classmethod
@@ -208,7 +219,7 @@ class _Edges:
         return _Edges(self.distance_mm, self.profiles[kept], self.place[kept])
 
 
-def _crossings(volume: Volume) -> tuple[Floats, Floats, NDArray[np.int64]]:
+def _crossings(volume: Volume) -> tuple[Floats, Floats, Ints]:
     """Return distances, HU along the normals of all upright borders of lung and air, and their positions."""
     pixel_mm = volume.geometry.spacing_mm[1]
     distance_mm = np.arange(-REACH_MM, REACH_MM + STEP_MM / 2, STEP_MM)

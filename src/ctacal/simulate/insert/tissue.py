@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from ctacal.arrays import Floats, Mask
+from ctacal.arrays import Floats, Floats32, Mask
 from ctacal.geometry import Geometry
 from ctacal.simulate.anatomy.structures import Points
 from ctacal.volume import Volume
@@ -36,10 +35,10 @@ class Tissue:
     """Maps on a scan's grid; distances are within the slice."""
 
     grid: Geometry
-    blurred_hu: NDArray[np.float32]
-    lung_mm: NDArray[np.float32]
+    blurred_hu: Floats32
+    lung_mm: Floats32
     """Distance of each voxel to lung."""
-    fat_mm: NDArray[np.float32]
+    fat_mm: Floats32
     """Distance of each voxel to fat that is not the blurred edge of lung."""
 
     @classmethod
@@ -51,7 +50,7 @@ class Tissue:
             volume.geometry, hu, lung_mm, _distance_mm((hu < FAT_HU) & (lung_mm > LUNG_EDGE_MM), volume.geometry)
         )
 
-    def at(self, values: NDArray[np.float32], points: Points) -> Floats:
+    def at(self, values: Floats32, points: Points) -> Floats:
         """Return the values of a map at (n, 3) points; beyond the scan, those of its rim."""
         return np.asarray(ndimage.map_coordinates(values, _index(self.grid, points), order=1, mode="nearest"), float)
 
@@ -77,14 +76,14 @@ def _index(grid: Geometry, points: Points) -> Floats:
     return np.asarray((points @ inverse[:3, :3].T + inverse[:3, 3]).T)
 
 
-def blurred(volume: Volume) -> NDArray[np.float32]:
+def blurred(volume: Volume) -> Floats32:
     """Return HU blurred by ``BLUR_MM`` in each slice."""
     row_mm, column_mm = volume.geometry.spacing_mm[1:]
     clipped = np.clip(volume.hu, -1000, 400).astype(np.float32)
     return np.asarray(ndimage.gaussian_filter(clipped, (0, BLUR_MM / row_mm, BLUR_MM / column_mm)), np.float32)
 
 
-def _distance_mm(mask: Mask, grid: Geometry) -> NDArray[np.float32]:
+def _distance_mm(mask: Mask, grid: Geometry) -> Floats32:
     """Return the distance to the nearest voxel of the mask in the same slice; large if the slice has none."""
     far = np.float32(np.hypot(*grid.shape[1:]) * max(grid.spacing_mm[1:]))
     planes = [

@@ -17,9 +17,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ctacal import __version__
+from ctacal.arrays import Bytes
 from ctacal.atomic import whole_folder, write_text
 from ctacal.dicom.codes import Concept
 from ctacal.dicom.seg_writer import Maker, write_segmentation
@@ -46,9 +46,9 @@ class StudyContent:
     volume: Volume
     header: SeriesDescription
     labels: LabelMap
-    deposits: NDArray[np.uint8]
+    deposits: Bytes
     """(slices, rows, columns): the key in ``SEGMENTS`` of each labelled voxel; 0 elsewhere."""
-    structures: NDArray[np.uint8] | None
+    structures: Bytes | None
     """None if the anatomy is not known."""
     record: Mapping[str, Any]
     """Truth and origin, as study.json holds them."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctacal.arrays import Bytes
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium, LabelMap
 from ctacal.simulate.phantom.shapes import Both, Canvas, Column, Ellipsoid, HalfSpace, Layer, Shape, Slabs, Vector, tube
@@ -374,7 +374,7 @@ def _blur(canvas: Canvas) -> None:
     ndimage.gaussian_filter(canvas.hu, _blur_pixels(canvas), output=canvas.hu, truncate=3)
 
 
-def _label(canvas: Canvas, plaques: Sequence[Plaque]) -> NDArray[np.uint8]:
+def _label(canvas: Canvas, plaques: Sequence[Plaque]) -> Bytes:
     """Label the voxels of the blurred scan at or above 130 HU in a plaque dilated by the blur and half a slice."""
     labels = np.zeros(canvas.geometry.shape, np.uint8)
     margin_mm = (canvas.geometry.slice_spacing_mm / 2, BLUR_FWHM_MM, BLUR_FWHM_MM)

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from ctacal.arrays import Floats, Mask
+from ctacal.arrays import Floats, Floats32, Mask
 from ctacal.components import parts
 from ctacal.morphology import grown
 from ctacal.simulate.measure import (
@@ -230,7 +229,7 @@ def _texture(volume: Volume, regions: Regions) -> dict[str, float]:
     return values
 
 
-def _gradient_hu_mm(volume: Volume, mask: Mask) -> NDArray[np.float32]:
+def _gradient_hu_mm(volume: Volume, mask: Mask) -> Floats32:
     pixel_mm = volume.geometry.spacing_mm[1]
     sd = 2.0 / pixel_mm
     soft = volume.hu.astype(np.float32)

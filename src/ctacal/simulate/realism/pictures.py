@@ -6,9 +6,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from ctacal.arrays import Bytes
 from ctacal.heart import find_heart
 from ctacal.simulate.realism.comparison import Comparison
 from ctacal.simulate.realism.figures import HISTOGRAM_STEP_HU, NOISE_IN
@@ -45,7 +45,7 @@ def window_tiles(comparison: Comparison, level: float, width: float) -> str:
     return _data_uri(file.getvalue())
 
 
-def _tile(volume: Volume, index: int, middle: tuple[float, float], level: float, width: float) -> NDArray[np.uint8]:
+def _tile(volume: Volume, index: int, middle: tuple[float, float], level: float, width: float) -> Bytes:
     """Return a square of a slice about the heart, windowed to grey levels."""
     pixel_mm = volume.geometry.spacing_mm[1]
     half = round(SIDE_MM / 2 / pixel_mm)

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ctacal.arrays import Bytes, Floats, Floats32, Mask
 from ctacal.geometry import Geometry
 from ctacal.simulate.materials import Body, Tissue
 from ctacal.simulate.measure import Insert, disc_hu, edge_response, measure_insert, noise_sd_hu
@@ -157,7 +157,7 @@ def _grid(slices_mm: tuple[float, float]) -> Geometry:
     return Geometry.from_spacing(shape, (SLICE_MM, PIXEL_MM, PIXEL_MM), (*corner, bottom_mm + SLICE_MM / 2))
 
 
-def _cross_section(geometry: Geometry) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _cross_section(geometry: Geometry) -> tuple[Bytes, Floats32]:
     """Return tissue and hydroxyapatite of a slice without inserts; later parts cover earlier parts."""
     left, posterior = _axes(geometry, 1)
     tissue = np.zeros(geometry.shape[1:], np.uint8)
@@ -177,7 +177,7 @@ def _cross_section(geometry: Geometry) -> tuple[NDArray[np.uint8], NDArray[np.fl
     return tissue, added
 
 
-def _axes(geometry: Geometry, fine: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _axes(geometry: Geometry, fine: int) -> tuple[Floats, Floats]:
     """Return the positions in plane of each part of a voxel: left (1, columns x fine), posterior (rows x fine, 1)."""
     left, posterior = (
         geometry.affine[axis, 3] + ((np.arange(n * fine) + 0.5) / fine - 0.5) * PIXEL_MM
@@ -186,16 +186,14 @@ def _axes(geometry: Geometry, fine: int) -> tuple[NDArray[np.float64], NDArray[n
     return left[None], posterior[:, None]
 
 
-def _rounded(
-    left: NDArray[np.float64], posterior: NDArray[np.float64], half_width_mm: float, half_height_mm: float
-) -> NDArray[np.bool_]:
+def _rounded(left: Floats, posterior: Floats, half_width_mm: float, half_height_mm: float) -> Mask:
     """Return a rotated, rounded box about the middle of the thorax; its exponent of 3 fits the visible front."""
     x, y = left + 0.5, posterior - 20.5
     across, down = x + _TURN * y, y - _TURN * x
     return np.asarray(np.abs(across / half_width_mm) ** 3 + np.abs(down / half_height_mm) ** 3 < 1)
 
 
-def _within(outline: tuple[tuple[float, float], ...], geometry: Geometry) -> NDArray[np.bool_]:
+def _within(outline: tuple[tuple[float, float], ...], geometry: Geometry) -> Mask:
     """Return the voxels, (rows, columns), at least half of which lies in a polygon."""
     rows, columns = geometry.shape[1:]
     picture = Image.new("L", (columns * FINE, rows * FINE))
@@ -293,7 +291,7 @@ def _place(volume: Volume, middle_mm: tuple[float, float], rod: Rod | None) -> t
     )  # fmt: skip
 
 
-def _around(volume: Volume, place: tuple[float, float], radius_mm: float) -> NDArray[np.bool_]:
+def _around(volume: Volume, place: tuple[float, float], radius_mm: float) -> Mask:
     rows, columns = np.indices(volume.hu.shape[1:])
     near = np.hypot(rows - place[0], columns - place[1]) * volume.geometry.spacing_mm[1] < radius_mm
     return np.broadcast_to(near, volume.hu.shape)

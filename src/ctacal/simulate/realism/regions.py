@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ctacal.arrays import Mask
+from ctacal.arrays import Floats32, Mask
 from ctacal.heart import find_heart
 from ctacal.morphology import grown, large_parts
 from ctacal.volume import Volume
@@ -76,7 +76,7 @@ def find_regions(volume: Volume) -> Regions:
 class _Coarse:
     """The scan with larger pixels, smoothed in plane, and its heart."""
 
-    smooth: NDArray[np.float32]
+    smooth: Floats32
     heart: Mask
     spacing_mm: tuple[float, float, float]
     block: int
@@ -115,7 +115,7 @@ def _in_blocks(array: NDArray[Any], block: int) -> NDArray[Any]:
     return array[:, : rows * block, : columns * block].reshape(slices, rows, block, columns, block)
 
 
-def _body(smooth: NDArray[np.float32]) -> Mask:
+def _body(smooth: Floats32) -> Mask:
     """Return the largest object in each slice with its holes filled; opening removes the thin table."""
     body = np.zeros(smooth.shape, bool)
     for index, plane in enumerate(smooth):
