@@ -11,7 +11,7 @@ from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask, find_heart
 from ctacal.noise import blood_pool_noise_hu
 from ctacal.volume import Volume
-from tests.thorax import AIR, BONE, LUNG, SHAPE, SPACING_MM, Thorax, real_scan
+from tests.thorax import AIR, BONE, SHAPE, SPACING_MM, Thorax, real_scan
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
@@ -75,7 +75,7 @@ def test_int16_and_float32_give_the_same() -> None:
 @pytest.mark.parametrize(
     ("slices", "cut"), [((22, 44), (True, False)), ((8, 24), (False, True)), ((15, 29), (True, True))]
 )
-def test_a_heart_cut_off_is_told(slices: tuple[int, int], cut: tuple[bool, bool]) -> None:
+def test_a_heart_that_is_cut_off_is_reported(slices: tuple[int, int], cut: tuple[bool, bool]) -> None:
     thorax = Thorax()
     part = (slice(*slices), slice(None), slice(None))
     heart = find_heart(thorax.volume(noise_hu=10).crop(part))
@@ -90,26 +90,6 @@ def test_a_narrow_field_of_view_with_a_round_border() -> None:
     hu[:, np.hypot(row_mm[:, None] + 10, column_mm[None]) > 125] = -1024
     heart = find_heart(Volume(hu, Geometry.from_spacing(SHAPE, SPACING_MM)))
     assert dice(heart.mask, thorax.heart) > 0.85
-
-
-@pytest.mark.parametrize("noise_hu", [8.0, 20.0, 40.0])
-@pytest.mark.parametrize("smooth_px", [0.0, 0.8])
-def test_noise_is_measured_whatever_its_grain(noise_hu: float, smooth_px: float) -> None:
-    volume = Thorax().volume(noise_hu=noise_hu, smooth_px=smooth_px)
-    assert blood_pool_noise_hu(volume, find_heart(volume)) == pytest.approx(noise_hu, rel=0.15)
-
-
-def test_noise_of_a_mask_without_blood_is_unknown() -> None:
-    volume = Thorax().volume()
-    assert blood_pool_noise_hu(volume, HeartMask(np.zeros(SHAPE, bool), volume.geometry)) is None
-    assert blood_pool_noise_hu(volume, HeartMask(volume.hu == LUNG, volume.geometry)) is None
-
-
-def test_noise_needs_the_mask_of_this_scan() -> None:
-    volume = Thorax().volume()
-    elsewhere = Geometry.from_spacing(SHAPE, SPACING_MM, (5.0, 0.0, 0.0))
-    with pytest.raises(Refusal, match="LABELS_MISMATCH"):
-        blood_pool_noise_hu(volume, HeartMask(np.zeros(SHAPE, bool), elsewhere))
 
 
 def without_heart() -> dict[str, NDArray[np.int16]]:
@@ -157,7 +137,7 @@ def test_a_mask_is_bool_and_of_its_grid() -> None:
     ],
 )
 def test_real_scans(reference_data: Path, folder: str, volume_ml: int, noise_hu: int, cut_below: bool) -> None:
-    """Volumes of masks that were looked at slice by slice; noise as the README of the data has it."""
+    """Volumes are those of masks that were checked slice by slice; noise is that of the data's README."""
     volume = real_scan(reference_data / folder)
     heart = find_heart(volume)
     assert heart.volume_ml == pytest.approx(volume_ml, rel=0.1)
