@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ctacal.dicom.codes import Concept
 from ctacal.dicom.seg import read_segmentation
 from ctacal.dicom.seg_writer import Maker, SegmentOf, segmentation, write_segmentation
-from tests import by_highdicom
 from tests.dicom_series import Grid, ct_series, enhanced_ct, in_file_format
+from tests.tools import dciodvfy_errors
 
 LAD = Concept("59438005", "Anterior descending branch of left coronary artery")
 ALTERED, CALCIFIED = (
@@ -45,34 +45,71 @@ GRIDS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-def test_it_is_what_highdicom_makes(grid: Grid, kind: Any) -> None:
+def test_it_is_valid_and_reads_back_in_every_orientation(tmp_path: Path, grid: Grid) -> None:
     series = [in_file_format(image) for image in ct_series(grid)][::-1]
     labels = drawn(series, 1)
     labels[2:4] = 0
     segments = [replace(SEGMENTS[0], colour=(230, 97, 0), tracking_uid="1.2.3"), SEGMENTS[1]]
-    arguments = (labels, segments, series, MAKER)
-    mine, other = (make(*arguments, kind=kind) for make in (segmentation, by_highdicom.segmentation))
-    assert by_highdicom.differences(mine, other) == [
-        "SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices: only in the first"
-    ]  # highdicom tells it where no plane is left out
+    write_segmentation(tmp_path / "seg.dcm", labels, segments, series, MAKER)
+    assert not dciodvfy_errors(tmp_path / "seg.dcm")
+    for segment, value in zip(read_segmentation(tmp_path / "seg.dcm").segments, (1, 2), strict=True):
+        assert sum(int(frame.mask.sum()) for frame in segment.frames) == int((labels == value).sum())
+        for frame in segment.frames:
+            offset_mm = [np.linalg.norm(image.ImagePositionPatient - frame.geometry.affine[:3, 3]) for image in series]
+            assert min(offset_mm) < 1e-3
+            assert np.array_equal(frame.mask[0], labels[int(np.argmin(offset_mm))] == value)
 
 
-def test_of_a_multi_frame_image_it_is_what_highdicom_makes() -> None:
-    image = in_file_format(enhanced_ct(ct_series()))
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_the_spacing_of_slices_stays_if_planes_are_left_out(kind: Any) -> None:
     labels = drawn(images(), 1)
-    arguments = (labels, SEGMENTS, [image], MAKER)
-    assert not by_highdicom.differences(segmentation(*arguments), by_highdicom.segmentation(*arguments))
+    for left_out in (0, 2):
+        labels[3 : 3 + left_out] = 0
+        image = segmentation(labels, SEGMENTS, images(), MAKER, kind=kind)
+        assert image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices == 3.0
+        assert "DimensionOrganizationType" not in image
 
 
-@pytest.mark.parametrize("aside_mm", [0.0, 4.0])
-def test_of_planes_that_are_shifted_it_is_what_highdicom_makes(aside_mm: float) -> None:
+def test_the_number_of_an_only_segment_is_in_each_frame() -> None:
+    image = segmentation(np.minimum(drawn(images(), 1), 1), SEGMENTS[:1], images(), MAKER)
+    assert "SegmentIdentificationSequence" not in image.SharedFunctionalGroupsSequence[0]
+    numbers = [
+        groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        for groups in image.PerFrameFunctionalGroupsSequence
+    ]
+    assert numbers == [1] * len(images())
+
+
+def sources(image: Any) -> list[Any]:
+    """The image that each frame refers to."""
+    return [
+        groups.DerivationImageSequence[0].SourceImageSequence[0] for groups in image.PerFrameFunctionalGroupsSequence
+    ]
+
+
+def test_frames_of_a_multi_frame_image_refer_to_its_frames() -> None:
+    multi_frame = in_file_format(enhanced_ct(ct_series()))
+    image = segmentation(drawn(images(), 1), SEGMENTS, [multi_frame], MAKER)
+    assert {source.ReferencedSOPInstanceUID for source in sources(image)} == {multi_frame.SOPInstanceUID}
+    count = len(images())
+    assert sorted(source.ReferencedFrameNumber for source in sources(image)) == sorted([*range(1, count + 1)] * 2)
+    for groups, source in zip(image.PerFrameFunctionalGroupsSequence, sources(image), strict=True):
+        place = multi_frame.PerFrameFunctionalGroupsSequence[source.ReferencedFrameNumber - 1]
+        assert (
+            groups.PlanePositionSequence[0].ImagePositionPatient == place.PlanePositionSequence[0].ImagePositionPatient
+        )
+
+
+@pytest.mark.parametrize(("aside_mm", "preserved"), [(0.0, "YES"), (4.0, "NO")])
+def test_planes_shifted_aside_refer_to_the_image_of_their_height(aside_mm: float, preserved: str) -> None:
     series = images()
     positions = np.array([image.ImagePositionPatient for image in series], float) + (aside_mm, 0, 0)
-    arguments = (drawn(series, 1), SEGMENTS, series, MAKER)
-    mine, other = (make(*arguments, positions=positions) for make in (segmentation, by_highdicom.segmentation))
-    assert not by_highdicom.differences(mine, other)
+    image = segmentation(drawn(series, 1), SEGMENTS, series, MAKER, positions=positions)
+    heights_mm = {image.SOPInstanceUID: image.ImagePositionPatient[2] for image in series}
+    for groups, source in zip(image.PerFrameFunctionalGroupsSequence, sources(image), strict=True):
+        assert groups.PlanePositionSequence[0].ImagePositionPatient[2] == heights_mm[source.ReferencedSOPInstanceUID]
+        assert source.SpatialLocationsPreserved == preserved
 
 
 def test_a_plane_without_an_image_refers_to_none() -> None:

@@ -14,18 +14,20 @@ from pydicom import Dataset
 from ctacal.dicom.codes import REGIONS
 from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.seg_writer import save
+from ctacal.dicom.series import read_studies
 from ctacal.dicom.sr import MeasuredGroup, read_measurements
 from ctacal.errors import Code, Refusal
 from ctacal.labels import Calcium
 from ctacal.report.filing import Filing
+from ctacal.report.montage import slices_shown
 from ctacal.report.seg import result_segmentation
 from ctacal.report.sr import measurement_report
 from ctacal.result import ScoredStudy
 from ctacal.scores import SCCT_2016
 from ctacal.study import predict_from_file, score_study
-from tests.by_highdicom import differences
+from tests import places
 from tests.dicom_series import Grid, ct_series, enhanced_ct, in_file_format, study_of, write
-from tests.report import sr_by_highdicom
+from tests.dicom_text import elements
 from tests.report.results import ALL_LABELS, LOW_RULE, drawing, scored, scored_series
 from tests.tools import dciodvfy_errors, dsr2html, pixelmed_errors
 
@@ -108,14 +110,43 @@ def test_each_measurement_is_tied_to_its_segment(tmp_path: Path) -> None:
     assert len(referenced) == 15
 
 
-@pytest.mark.parametrize("multi_frame", [False, True])
+@pytest.fixture(scope="module")
+def phantom() -> ScoredStudy:
+    """The sample phantom, scored from its labels."""
+    study = read_studies([places.SAMPLE / "thorax_phantom.zip"]).studies[0]
+    result = score_study(study, predict_from_file(places.SAMPLE / "thorax_phantom_labels.nii.gz"))
+    assert isinstance(result, ScoredStudy), result.reasons
+    return result
+
+
+def test_the_elements_are_those_of_writers_that_followed_the_standard_by_hand(
+    phantom: ScoredStudy, tmp_path: Path
+) -> None:
+    """tests/data/dicom/README.md says where the stored elements come from."""
+    for path in stored(phantom, tmp_path):
+        golden = (places.DATA / "dicom" / f"phantom_{path.stem}.txt").read_text(encoding="utf-8")
+        assert elements(pydicom.dcmread(path)) == golden.splitlines()
+
+
 @pytest.mark.parametrize("labels", [ALL_LABELS, ALL_LABELS[1:3], ()], ids=["all", "two", "none"])
-def test_the_sr_is_what_highdicom_makes(tmp_path: Path, labels: Sequence[Calcium], multi_frame: bool) -> None:
-    series = [enhanced_ct(ct_series())] if multi_frame else ct_series()
-    filing = Filing.of(scored_series(series, tmp_path, drawing(labels), mass_calibration=0.77))
-    segmentation = result_segmentation(filing)
-    report, other = (of(filing, segmentation) for of in (measurement_report, sr_by_highdicom.measurement_report))
-    assert not differences(report, other)
+def test_the_sr_of_a_multi_frame_image_refers_to_its_frames(tmp_path: Path, labels: Sequence[Calcium]) -> None:
+    result = scored_series([enhanced_ct(ct_series())], tmp_path, drawing(labels), mass_calibration=0.77)
+    segmentation, report = objects(result)
+    groups = next(item for item in report.ContentSequence if "126010" in code_value(item)).ContentSequence
+    assert len(groups) == len(labels) + 1
+    source = next(item for item in groups[-1].ContentSequence if code_value(item) == "121112").ReferencedSOPSequence[0]
+    assert source.ReferencedSOPInstanceUID == Filing.of(result).first.SOPInstanceUID
+    shown = sorted(slices_shown(result.scan, result.rule))
+    frames = [image.frame + 1 for image in (result.scan.stack.slices[k] for k in shown) if image]
+    assert list(source.ReferencedFrameNumber) == frames
+    save(report, tmp_path / "sr.dcm")
+    numbers = [group.segment for group in read_measurements(tmp_path / "sr.dcm")]
+    assert numbers == [*range(1, len(labels) + 1), None]
+    assert len(segmentation.SegmentSequence) == max(len(labels), 1)
+
+
+def code_value(item: Dataset) -> str:
+    return str(item.ConceptNameCodeSequence[0].CodeValue)
 
 
 def test_highdicom_reads_both_alike(tmp_path: Path) -> None:
@@ -249,13 +280,18 @@ def test_a_drawing_by_hand_is_not_called_automatic(tmp_path: Path) -> None:
 def test_what_no_object_can_refer_to_is_refused(tmp_path: Path, keyword: str) -> None:
     series = ct_series()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is no UID
+        warnings.simplefilter("ignore")  # about the invalid UID
         for k, image in enumerate(series):
             setattr(image, keyword, f"../../x{k if keyword == 'SOPInstanceUID' else ''}")
         study = study_of(write(tmp_path, series))
     result = score_study(study, drawing(), rule=LOW_RULE)
-    with pytest.raises(Refusal, match=f"{keyword}.*is no UID"):
+    with pytest.raises(Refusal, match=f"{keyword}.*is not a valid UID"):
         objects(result)
+
+
+def test_a_private_kind_of_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"SOPClassUID '1\.2\.840\.113619\.4\.30' is not one of DICOM's"):
+        objects(scored(tmp_path, SOPClassUID="1.2.840.113619.4.30"))
 
 
 def test_what_is_no_report_is_no_report(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""What an object that is derived from a series takes over from it: patient, study, place, the images themselves.
+"""What an object derived from a series takes from it: patient, study, position and the images that it refers to.
 
-Headers in the wild hold names with control characters, dates that are no dates and ages like "abc". What is taken
-over is cleaned to what PS3.5 section 6.2 allows, or left out: a derived object is valid whatever the source holds.
+Real headers contain names with control characters, impossible dates and ages such as "abc". Every value is cleaned to
+what PS3.5 section 6.2 allows, or left out, so that a derived object is valid whatever its source contains.
 """
 
 import re
@@ -30,11 +30,11 @@ _TAKEN_OVER = (
     *_PATIENT, *_STUDY, "SpecificCharacterSet", "PatientAge", "PatientSize", "PatientWeight", "PatientIdentityRemoved",
     "DeidentificationMethod", "StudyInstanceUID", "StudyDescription",
 )  # fmt: skip
-"""Of an image, what holds of each object that is made of it too."""
+"""Attributes of an image that also hold for each object derived from it."""
 _READ = (*_PATIENT, *_STUDY, *_OPTIONAL, "SpecificCharacterSet")
 
 _LENGTHS = {"LO": 64, "SH": 16, "CS": 16, "PN": 64}
-"""Characters (PS3.5 table 6.2-1); of a name, each of its component groups."""
+"""Largest number of characters (PS3.5 table 6.2-1); for a name, of each component group."""
 
 _PATTERNS = {
     "DA": re.compile(r"\d{8}"),
@@ -46,7 +46,7 @@ _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
 
 def is_uid(text: str) -> bool:
-    """Whether it is a UID (PS3.5 section 9.1).
+    """Whether the text is a valid UID (PS3.5 section 9.1).
 
     >>> is_uid("1.2.840.10008"), is_uid("../../x"), is_uid("1.02")
     (True, False, False)
@@ -55,22 +55,22 @@ def is_uid(text: str) -> bool:
 
 
 def derived_uid(*parts: str) -> UID:
-    """A UID that is always the same for the same parts."""
+    """Return a UID that is always the same for the same parts."""
     return generate_uid(entropy_srcs=["ctacal", *(f"{len(part)}:{part}" for part in parts)])
 
 
-def read_patient_and_study(one: Slice) -> Dataset:
-    """Patient and study of an image, as the file has them, not cleaned. Raises ``Refusal`` (``FILE_UNREADABLE``)."""
+def read_patient_and_study(image: Slice) -> Dataset:
+    """Return patient and study of an image as they are in its file. Raises ``Refusal`` (``FILE_UNREADABLE``)."""
     try:
-        with quiet_pydicom(), one.source.open() as file:
-            image = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_READ))
-            return Dataset({element.tag: element for element in image})  # decodes every value by its character set
+        with quiet_pydicom(), image.source.open() as file:
+            header = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_READ))
+            return Dataset({element.tag: element for element in header})  # decodes every value by its character set
     except READING_ERRORS as problem:
-        raise Refusal(Code.FILE_UNREADABLE, f"{one.source}: {problem}; copy it again") from problem
+        raise Refusal(Code.FILE_UNREADABLE, f"{image.source}: {problem}; copy it again") from problem
 
 
 def cleaned(raw: Dataset) -> Dataset:
-    """Patient and study with only what their value representations allow, in UTF-8; type 2 attributes always there."""
+    """Return patient and study with valid values only, in UTF-8; type 2 attributes are always present."""
     clean = Dataset()
     clean.SpecificCharacterSet = "ISO_IR 192"
     for keyword in (*_PATIENT, *_STUDY, *_OPTIONAL):
@@ -86,7 +86,7 @@ def cleaned(raw: Dataset) -> Dataset:
 
 
 def _clean_value(keyword: str, value: Any) -> Any:
-    """The value, or an empty one where nothing of it can be kept."""
+    """Return the valid part of a value, or an empty value."""
     vr = dictionary_VR(keyword)
     if vr == "DS":
         try:
@@ -104,14 +104,14 @@ def _clean_value(keyword: str, value: Any) -> Any:
 
 
 def _one_line(value: Any) -> str:
-    """Text without control characters; a backslash, which parts values, becomes a blank."""
+    """Return text without control characters; a backslash, which separates values, becomes a blank."""
     several = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     text = " ".join(map(str, value)) if several else "" if value is None else str(value)
     return "".join(c for c in text.replace("\\", " ") if c.isprintable()).strip()
 
 
 def _clean_name(text: str) -> str:
-    """At most three groups of five components and 64 characters (PS3.5 section 6.2.1); what is more is joined."""
+    """Return at most three groups of five components and 64 characters (PS3.5 section 6.2.1); more are joined."""
     groups = []
     for group in text.split("=")[:3]:
         components = [component.strip() for component in group.split("^")]
@@ -130,60 +130,67 @@ def _is_date(text: str) -> bool:
 
 
 def source_images(slices: Sequence[Slice], patient_and_study: Dataset) -> list[Dataset]:
-    """The images of a series as datasets without pixels: one a slice, or the one enhanced multi-frame image.
+    """Return the images of a series as datasets without pixels: one per slice, or the one enhanced multi-frame image.
 
-    Where there is no frame of reference the series defines one of its own. Raises ``Refusal`` (``OUTPUT_NOT_WRITTEN``)
-    where no valid object can refer to the images.
+    If the series has no frame of reference, one is derived from its UID. Raises ``Refusal`` (``OUTPUT_NOT_WRITTEN``) if
+    no valid object can refer to the images.
     """
     header = slices[0].header
     for what, text in (("StudyInstanceUID", header.study_uid), ("SeriesInstanceUID", header.series_uid)):
         _require_uid(what, text)
-    for uid in {one.sop_instance_uid for one in slices}:
+    for uid in {image.sop_instance_uid for image in slices}:
         _require_uid("SOPInstanceUID", uid)
-    if any(one.frame for one in slices):
+    if UID(header.sop_class_uid).type != "SOP Class":
+        problem = (
+            f"SOPClassUID {header.sop_class_uid!r} is not one of DICOM's, so no DICOM object can refer to the scan"
+        )
+        raise Refusal(Code.OUTPUT_NOT_WRITTEN, problem)
+    if any(image.frame for image in slices):
         return [_multi_frame(slices, patient_and_study)]
-    return [_single_frame(one, slices[0], patient_and_study) for one in slices]
+    return [_single_frame(image, slices[0], patient_and_study) for image in slices]
 
 
 def _require_uid(what: str, text: str) -> None:
     if not is_uid(text):
-        raise Refusal(Code.OUTPUT_NOT_WRITTEN, f"{what} {text!r} is no UID, so no DICOM object can refer to the scan")
+        raise Refusal(
+            Code.OUTPUT_NOT_WRITTEN, f"{what} {text!r} is not a valid UID, so no DICOM object can refer to the scan"
+        )
 
 
-def _image(one: Slice, patient_and_study: Dataset) -> Dataset:
-    header = one.header
+def _image(image_slice: Slice, patient_and_study: Dataset) -> Dataset:
+    header = image_slice.header
     frame_of_reference = header.frame_of_reference_uid
     if not is_uid(frame_of_reference):
         frame_of_reference = derived_uid("frame of reference", header.series_uid)
     image = Dataset(dict(patient_and_study.items()))
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.SOPClassUID, image.SOPInstanceUID = UID(header.sop_class_uid), UID(one.sop_instance_uid)
+    image.file_meta = _file_meta()
+    image.SOPClassUID, image.SOPInstanceUID = UID(header.sop_class_uid), UID(image_slice.sop_instance_uid)
     image.StudyInstanceUID, image.SeriesInstanceUID = UID(header.study_uid), UID(header.series_uid)
     image.FrameOfReferenceUID, image.Modality = UID(frame_of_reference), header.modality
-    image.Rows, image.Columns = one.rows, one.columns
+    image.Rows, image.Columns = image_slice.rows, image_slice.columns
     return image
 
 
-def _single_frame(one: Slice, first: Slice, patient_and_study: Dataset) -> Dataset:
-    image = _image(one, patient_and_study)
-    image.ImagePositionPatient = list(decimals(one.position_mm or ()))
+def _single_frame(image_slice: Slice, first: Slice, patient_and_study: Dataset) -> Dataset:
+    image = _image(image_slice, patient_and_study)
+    image.ImagePositionPatient = list(decimals(image_slice.position_mm or ()))
     image.ImageOrientationPatient = list(decimals(first.orientation or ()))
     image.PixelSpacing = list(decimals(first.pixel_spacing_mm or ()))
-    image.SliceThickness = next(decimals([_thickness_mm(one)]))
+    image.SliceThickness = next(decimals([_thickness_mm(image_slice)]))
     return image
 
 
-def _thickness_mm(one: Slice) -> float:
-    """As told; a made-up millimetre where it is not, which no score depends on."""
-    return one.thickness_mm if one.thickness_mm and one.thickness_mm > 0 else 1.0
+def _thickness_mm(image_slice: Slice) -> float:
+    """Return the slice thickness, or 1 mm if it is missing; no score depends on it, but a SEG needs one."""
+    thickness_mm = image_slice.thickness_mm
+    return thickness_mm if thickness_mm and thickness_mm > 0 else 1.0
 
 
 def _multi_frame(slices: Sequence[Slice], patient_and_study: Dataset) -> Dataset:
-    ordered = sorted(slices, key=lambda one: one.frame)
-    if [one.frame for one in ordered] != list(range(len(ordered))):
-        told = "the series is part of a multi-frame image, or of several; no DICOM object is made that refers to it"
-        raise Refusal(Code.OUTPUT_NOT_WRITTEN, told)
+    ordered = sorted(slices, key=lambda frame: frame.frame)
+    if [frame.frame for frame in ordered] != list(range(len(ordered))):
+        problem = "the series is part of a multi-frame image, or spans several; DICOM objects cannot refer to it"
+        raise Refusal(Code.OUTPUT_NOT_WRITTEN, problem)
     first = ordered[0]
     image, shared, measures, orientation = _image(first, patient_and_study), Dataset(), Dataset(), Dataset()
     measures.PixelSpacing = list(decimals(first.pixel_spacing_mm or ()))
@@ -191,20 +198,20 @@ def _multi_frame(slices: Sequence[Slice], patient_and_study: Dataset) -> Dataset
     orientation.ImageOrientationPatient = list(decimals(first.orientation or ()))
     shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
     image.NumberOfFrames, image.SharedFunctionalGroupsSequence = len(ordered), [shared]
-    image.PerFrameFunctionalGroupsSequence = [_place(one) for one in ordered]
+    image.PerFrameFunctionalGroupsSequence = [_place(frame) for frame in ordered]
     return image
 
 
-def _place(one: Slice) -> Dataset:
-    frame, position = Dataset(), Dataset()
-    position.ImagePositionPatient = list(decimals(one.position_mm or ()))
-    frame.PlanePositionSequence = [position]
-    return frame
+def _place(frame: Slice) -> Dataset:
+    groups, position = Dataset(), Dataset()
+    position.ImagePositionPatient = list(decimals(frame.position_mm or ()))
+    groups.PlanePositionSequence = [position]
+    return groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Of an object that is made of images: its kind, and what it is filed under."""
+    """Kind and identifiers of a derived object."""
 
     sop_class: UID
     modality: str
@@ -212,47 +219,52 @@ class Identity:
     series_uid: UID
     series_number: int
     description: str
-    """Of its series."""
+    """Description of its series."""
     software: str
 
 
 def derived_object(image: Dataset, identity: Identity) -> Dataset:
-    """An object of ``image``'s patient and study by ctacal, to be filled (PS3.3 C.7.1 to C.7.5, C.12.1)."""
+    """Return an object of ``image``'s patient and study, made by ctacal, still empty (PS3.3 C.7.1 to C.7.5)."""
     made = Dataset({image[keyword].tag: image[keyword] for keyword in _TAKEN_OVER if keyword in image})
     for keyword in (*_PATIENT, *_STUDY):
         if keyword not in made:
             setattr(made, keyword, "")
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.file_meta = _file_meta()
     made.SOPClassUID, made.SOPInstanceUID, made.InstanceNumber = identity.sop_class, identity.instance_uid, 1
     made.Modality, made.SeriesInstanceUID = identity.modality, identity.series_uid
     made.SeriesNumber, made.SeriesDescription = identity.series_number, identity.description
     made.Manufacturer = made.ManufacturerModelName = "ctacal"
     made.DeviceSerialNumber, made.SoftwareVersions = "0", identity.software
-    make_repeatable(made, image)
+    _set_time(made, image)
     return made
 
 
-def reference_to(image: Dataset) -> Dataset:
-    """An item that refers to an object (PS3.3 table 10-11)."""
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
-    return item
-
-
 def decimals(values: Sequence[float]) -> Iterator[DSfloat]:
-    """Decimal strings of at most 16 characters (PS3.5 section 6.2)."""
+    """Return decimal strings of at most 16 characters (PS3.5 section 6.2)."""
     return (DSfloat(float(value), auto_format=True) for value in values)
 
 
-def make_repeatable(image: Dataset, source: Dataset) -> None:
-    """Take the time of the scan for that of the object, and a derived UID for a random one: the same study gives the
-    same bytes, however often it is scored."""
-    told = [(source.get(f"{of}Date"), source.get(f"{of}Time")) for of in ("Content", "Acquisition", "Series", "Study")]
-    image.ContentDate, image.ContentTime = next((both for both in told if all(both)), ("19000101", "000000"))
-    for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
-        image.pop(keyword, None)
-    for equipment in image.get("ContributingEquipmentSequence", ()):
-        equipment.pop("ContributionDateTime", None)
+def finish(image: Dataset, source: Dataset) -> None:
+    """Complete an object made by highdicom: the same study gives the same bytes, and ctacal alone is its maker.
+
+    highdicom adds itself as contributing equipment, the time of writing and a random UID of the dimensions.
+    """
+    image.file_meta = _file_meta()
+    image.pop("ContributingEquipmentSequence", None)
+    _set_time(image, source)
     for item in (*image.get("DimensionOrganizationSequence", ()), *image.get("DimensionIndexSequence", ())):
         item.DimensionOrganizationUID = derived_uid("dimensions", image.SOPInstanceUID)
+
+
+def _set_time(image: Dataset, source: Dataset) -> None:
+    """Give the object the time of the scan, so that it does not depend on when the scan is scored."""
+    times = [(source.get(f"{of}Date"), source.get(f"{of}Time")) for of in ("Content", "Acquisition", "Series", "Study")]
+    image.ContentDate, image.ContentTime = next((time for time in times if all(time)), ("19000101", "000000"))
+    for keyword in ("InstanceCreationDate", "InstanceCreationTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture"):
+        image.pop(keyword, None)
+
+
+def _file_meta() -> FileMetaDataset:
+    file_meta = FileMetaDataset()
+    file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return file_meta

@@ -1,31 +1,34 @@
-"""``write_segmentation``: labels as a DICOM SEG of the images that they were drawn on (PS3.3 A.51 and C.8.20).
+"""``write_segmentation``: write labels as a DICOM SEG of the images that they were drawn on (PS3.3 A.51 and C.8.20).
 
-The objects are those that highdicom makes (``tests/dicom/test_seg_writer.py`` compares them) in less time.
+highdicom makes the objects. It is imported when the first object is made, because that takes half a second.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.tag import Tag
-from pydicom.uid import UID, SegmentationStorage
 
+from ctacal.arrays import Bytes
 from ctacal.atomic import whole_file
 from ctacal.dicom.codes import Concept
-from ctacal.dicom.origin import Identity, decimals, derived_object, derived_uid, reference_to
+from ctacal.dicom.origin import decimals, derived_uid, finish
+
+if TYPE_CHECKING:
+    from highdicom import PixelMeasuresSequence, PlanePositionSequence
+    from highdicom.seg import SegmentDescription
 
 Positions = NDArray[np.float64]
 """(planes, 3): Image Position (Patient) of each plane, mm."""
 
 Kind = Literal["BINARY", "LABELMAP"]
 
-LABELMAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
 _SAME_PLACE_MM = 1e-3
+"""Largest distance at which a plane and an image are in the same place, mm; highdicom uses the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,33 +39,33 @@ class SegmentOf:
     category: Concept
     kind: Concept
     region: Concept | None = None
-    """Where it lies."""
+    """Anatomic region."""
     tracking_uid: str = ""
-    """Shared with the SR that tells its measurements; empty: not tracked."""
+    """Shared with the SR that holds the segment's measurements; empty if the segment is not tracked."""
     colour: tuple[int, int, int] | None = None
-    """RGB that viewers are asked to draw it in."""
+    """RGB colour in which viewers should draw the segment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maker:
-    """Who drew the segments, and under what title they are filed."""
+    """What drew the segments, and how the object is filed."""
 
     algorithm: str
     version: str
     family: Concept
-    """Of CID 7162."""
+    """Family of the algorithm (CID 7162)."""
     automatic: bool = True
-    """False: a person had a hand in it."""
+    """False if a person drew or edited the segments."""
     name: str = "CALCIUM"
     description: str
     series_number: int = 100
     software: str
     identity: str = ""
-    """Whatever else tells this object from others that are made of the same labels on the same images."""
+    """Anything else that distinguishes this object from others with the same labels on the same images."""
 
 
 def segmentation(
-    labels: NDArray[np.uint8],
+    labels: Bytes,
     segments: Sequence[SegmentOf],
     images: Sequence[Dataset],
     maker: Maker,
@@ -70,61 +73,59 @@ def segmentation(
     positions: Positions | None = None,
     kind: Kind = "BINARY",
 ) -> Dataset:
-    """The SEG of ``labels``, (planes, rows, columns): value n is the nth segment, 0 is none.
+    """Return the SEG of ``labels``, (planes, rows, columns): value n is the nth segment, 0 is background.
 
-    ``images`` are the headers of the planes' images in the same order, or the one multi-frame image; ``positions`` say
-    where planes lie that are not those images'. Planes without a label get no frame; where no voxel has a label, one
-    empty frame is written, since a SEG needs one. The same arguments give the same bytes. Raises ``ValueError`` where
-    there is no segment, a label has none, or the labels do not have the images' shape.
+    ``images`` are the headers of the planes' images in the same order, or the one multi-frame image. ``positions`` are
+    the planes' positions if they differ from the images'. Planes without a label get no frame; if no voxel has a label,
+    one empty frame is written, because a SEG needs one. The same arguments give the same bytes. Raises ``ValueError``
+    if there is no segment, a label has no segment, or the labels do not have the images' shape.
     """
+    from highdicom.seg import Segmentation
+
     first = images[0]
     positions = _positions(images) if positions is None else positions
-    if not segments or labels.shape != (len(positions), first.Rows, first.Columns) or labels.max() > len(segments):
-        shape = (len(positions), first.Rows, first.Columns)
+    shape = (len(positions), first.Rows, first.Columns)
+    if not segments or labels.shape != shape or labels.max() > len(segments):
         raise ValueError(f"expected labels 0..{len(segments)} of shape {shape}, got {labels.max()} {labels.shape}")
+    planes = np.flatnonzero(labels.any(axis=(1, 2))).tolist() or [0]
     digest = hashlib.sha256(labels.tobytes()).hexdigest()
     identity = derived_uid(first.SeriesInstanceUID, maker.identity, kind, maker.description, digest)
-    image = derived_object(
-        first,
-        Identity(
-            sop_class=SegmentationStorage if kind == "BINARY" else LABELMAP_STORAGE,
-            modality="SEG",
-            instance_uid=derived_uid("instance", identity),
-            series_uid=derived_uid("series", identity),
-            series_number=maker.series_number,
-            description=maker.description,
-            software=maker.software,
-        ),
+    image = Segmentation(
+        source_images=list(images),
+        pixel_array=labels[planes],
+        segmentation_type=kind,
+        segment_descriptions=[_description(segment, n, maker) for n, segment in enumerate(segments, 1)],
+        series_instance_uid=derived_uid("series", identity),
+        series_number=maker.series_number,
+        sop_instance_uid=derived_uid("instance", identity),
+        instance_number=1,
+        manufacturer="ctacal",
+        manufacturer_model_name="ctacal",
+        software_versions=maker.software,
+        device_serial_number="0",
+        content_label=maker.name,
+        content_description=maker.description,
+        series_description=maker.description,
+        pixel_measures=_measures(first, positions),
+        plane_positions=[_place(positions[plane]) for plane in planes],
+        omit_empty_frames=False,
     )
-    image.ContentLabel, image.ContentDescription = maker.name, maker.description
-    image.FrameOfReferenceUID = first.FrameOfReferenceUID
-    image.PositionReferenceIndicator = first.get("PositionReferenceIndicator", "")
-    references = [reference_to(one) for one in images]
-    series = Dataset()
-    series.SeriesInstanceUID, series.ReferencedInstanceSequence = first.SeriesInstanceUID, references
-    image.SourceImageSequence, image.ReferencedSeriesSequence = references, [series]
-    planes = _planes_shown(labels, positions, _orientation(first))
-    frames = [_Frame(k, place, n) for n in range(1, len(segments) + 1) for place, k in enumerate(planes, 1)]
-    if kind == "LABELMAP":
-        frames = [_Frame(k, place) for place, k in enumerate(planes, 1)]
-    image.SegmentSequence = [_description(segment, n, maker) for n, segment in enumerate(segments, 1)]
-    if kind == "LABELMAP":
-        image.SegmentSequence.insert(0, _background(maker))
-    _fill_pixels(image, labels, frames, kind)
-    _describe_frames(image, frames, images, positions)
+    _always_alike(image, positions)
+    _refer_to_sources(image, images)
+    finish(image, first)
     return image
 
 
 def write_segmentation(
     path: Path,
-    labels: NDArray[np.uint8],
+    labels: Bytes,
     segments: Sequence[SegmentOf],
     images: Sequence[Dataset],
     maker: Maker,
     *,
     kind: Kind = "BINARY",
 ) -> Dataset:
-    """Write what ``segmentation`` makes of the same arguments; the file appears whole or not at all."""
+    """Write what ``segmentation`` returns for the same arguments; the file appears whole or not at all."""
     image = segmentation(labels, segments, images, maker, kind=kind)
     save(image, path)
     return image
@@ -144,169 +145,111 @@ def _positions(images: Sequence[Dataset]) -> Positions:
     return np.array([place.ImagePositionPatient for place in places], np.float64)
 
 
-def _orientation(image: Dataset) -> NDArray[np.float64]:
-    """(2, 3): the directions along a row and down a column."""
+def _place(position_mm: NDArray[np.float64]) -> "PlanePositionSequence":
+    from highdicom import PlanePositionSequence
+
+    return PlanePositionSequence("PATIENT", list(decimals(position_mm.tolist())))
+
+
+def _measures(first: Dataset, positions: Positions) -> "PixelMeasuresSequence":
+    from highdicom import PixelMeasuresSequence
+
+    groups = first.get("SharedFunctionalGroupsSequence")
+    measures = groups[0].PixelMeasuresSequence[0] if groups else first
+    return PixelMeasuresSequence(
+        pixel_spacing=[float(mm) for mm in measures.PixelSpacing],
+        slice_thickness=float(measures.SliceThickness),
+        spacing_between_slices=_spacing_mm(positions),
+    )
+
+
+def _spacing_mm(positions: Positions) -> float | None:
+    """Return the distance between the first two planes; None if there is only one."""
+    return round(float(np.linalg.norm(positions[1] - positions[0])), 6) if len(positions) > 1 else None
+
+
+def _always_alike(image: Dataset, positions: Positions) -> None:
+    """Give every SEG the same elements; highdicom writes some of them only for certain sets of frames.
+
+    It omits Spacing Between Slices if a plane without a label is left out, and moves the number of an only segment from
+    the frames, where all viewers look for it, to the shared groups.
+    """
+    image.pop("DimensionOrganizationType", None)
+    shared = image.SharedFunctionalGroupsSequence[0]
+    spacing_mm = _spacing_mm(positions)
+    if spacing_mm is not None:
+        shared.PixelMeasuresSequence[0].SpacingBetweenSlices = next(decimals([spacing_mm]))
+    if "SegmentIdentificationSequence" in shared:
+        for frame in image.PerFrameFunctionalGroupsSequence:
+            frame.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
+        del shared.SegmentIdentificationSequence
+
+
+def _refer_to_sources(image: Dataset, images: Sequence[Dataset]) -> None:
+    """Refer each frame to the image in its plane; highdicom refers to none if one plane has no image.
+
+    A plane has no image if a missing slice was interpolated. An image in the same plane may lie aside, if a gantry tilt
+    was removed by resampling.
+    """
+    frames = image.PerFrameFunctionalGroupsSequence
+    if any(frame.DerivationImageSequence for frame in frames):
+        return
+    places_mm, normal = _positions(images), _normal(images[0])
+    for frame in frames:
+        offsets_mm = places_mm - np.array(frame.PlanePositionSequence[0].ImagePositionPatient, np.float64)
+        heights_mm = np.abs(offsets_mm @ normal)
+        nearest = int(heights_mm.argmin())
+        if heights_mm[nearest] < _SAME_PLACE_MM:
+            aside = bool(np.linalg.norm(offsets_mm[nearest]) >= _SAME_PLACE_MM)
+            frame.DerivationImageSequence = [_derivation(images, nearest, aside=aside)]
+
+
+def _normal(image: Dataset) -> NDArray[np.float64]:
+    """Return the direction across the image's plane."""
     groups = image.get("SharedFunctionalGroupsSequence")
     place = groups[0].PlaneOrientationSequence[0] if groups else image
-    return np.array(place.ImageOrientationPatient, np.float64).reshape(2, 3)
+    row, column = np.array(place.ImageOrientationPatient, np.float64).reshape(2, 3)
+    return np.cross(row, column)
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """What a frame shows."""
+def _derivation(images: Sequence[Dataset], index: int, *, aside: bool) -> Dataset:
+    """Return an item of the Derivation Image Sequence that refers to the image, or frame, of this index."""
+    from highdicom.sr import CodedConcept
 
-    plane: int
-    place: int
-    """Of the plane among those shown, from 1."""
-    segment: int | None = None
-    """Its number; None: all of them, in a label map."""
-
-
-def _planes_shown(labels: NDArray[np.uint8], positions: Positions, orientation: NDArray[np.float64]) -> list[int]:
-    """The planes that hold a label, or the first; in the order of highdicom, against the normal."""
-    height_mm = positions @ np.cross(*orientation)
-    held = np.flatnonzero(labels.any(axis=(1, 2))).tolist() or [0]
-    return sorted(held, key=lambda plane: -height_mm[plane])
-
-
-def _fill_pixels(image: Dataset, labels: NDArray[np.uint8], frames: Sequence[_Frame], kind: Kind) -> None:
-    """The Image Pixel and Segmentation Image modules (PS3.3 C.8.20.2)."""
-    image.ImageType, image.SegmentationType, image.SegmentsOverlap = ["DERIVED", "PRIMARY"], kind, "NO"
-    image.SamplesPerPixel, image.PhotometricInterpretation, image.PixelRepresentation = 1, "MONOCHROME2", 0
-    image.LossyImageCompression, image.PresentationLUTShape = "00", "IDENTITY"
-    image.NumberOfFrames, image.Rows, image.Columns = len(frames), *labels.shape[1:]
-    image.BitsAllocated = image.BitsStored = 1 if kind == "BINARY" else 8
-    image.HighBit = image.BitsStored - 1
-    if kind == "BINARY":
-        shown = np.empty((len(frames), *labels.shape[1:]), bool)
-        for own, frame in zip(shown, frames, strict=True):
-            own[:] = labels[frame.plane] == frame.segment
-        content = np.packbits(shown, axis=None, bitorder="little").tobytes()
-    else:
-        image.PixelPaddingValue = 0
-        content = np.stack([labels[frame.plane] for frame in frames]).tobytes()
-    image.PixelData = content + b"\0" * (len(content) % 2)
-    image["PixelData"].VR = "OB"
+    multi_frame = "PerFrameFunctionalGroupsSequence" in images[0]
+    source, derivation = Dataset(), Dataset()
+    image = images[0 if multi_frame else index]
+    source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+    if multi_frame:
+        source.ReferencedFrameNumber = index + 1
+    source.SpatialLocationsPreserved = "NO" if aside else "YES"
+    source.PurposeOfReferenceCodeSequence = [CodedConcept.from_code(_PROCESSED.coded())]
+    derivation.DerivationCodeSequence = [CodedConcept.from_code(_SEGMENTATION.coded())]
+    derivation.SourceImageSequence = [source]
+    return derivation
 
 
-def _describe_frames(image: Dataset, frames: Sequence[_Frame], images: Sequence[Dataset], positions: Positions) -> None:
-    """The functional groups, and the dimensions that frames are counted along (PS3.3 C.7.6.16 and C.7.6.17)."""
-    shared, orientation, organization = Dataset(), Dataset(), Dataset()
-    orientation.ImageOrientationPatient = list(decimals(_orientation(images[0]).ravel().tolist()))
-    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [_measures(images[0], positions)]
-    image.SharedFunctionalGroupsSequence = [shared]
-    organization.DimensionOrganizationUID = derived_uid("dimensions", image.SOPInstanceUID)
-    image.DimensionOrganizationSequence = [organization]
-    pointers = [("ReferencedSegmentNumber", "SegmentIdentificationSequence", "Referenced Segment Number")]
-    pointers = pointers if image.SegmentationType == "BINARY" else []
-    pointers += [("ImagePositionPatient", "PlanePositionSequence", "Image Position Patient")]
-    image.DimensionIndexSequence = [_dimension(image, *pointer) for pointer in pointers]
-    places = {frame.plane: _place(positions[frame.plane], images) for frame in frames}
-    image.PerFrameFunctionalGroupsSequence = [_frame_groups(frame, places[frame.plane]) for frame in frames]
-
-
-def _dimension(image: Dataset, keyword: str, group: str, label: str) -> Dataset:
-    item = Dataset()
-    item.DimensionOrganizationUID = image.DimensionOrganizationSequence[0].DimensionOrganizationUID
-    item.DimensionIndexPointer, item.FunctionalGroupPointer = Tag(keyword), Tag(group)
-    item.DimensionDescriptionLabel = label
-    return item
-
-
-def _frame_groups(frame: _Frame, place: Dataset) -> Dataset:
-    """What is told of one frame: ``_place`` of its plane, its place along the dimensions, its segment."""
-    groups, content = Dataset(dict(place.items())), Dataset()
-    content.DimensionIndexValues = [frame.place] if frame.segment is None else [frame.segment, frame.place]
-    groups.FrameContentSequence = [content]
-    if frame.segment is not None:
-        segment = Dataset()
-        segment.ReferencedSegmentNumber = frame.segment
-        groups.SegmentIdentificationSequence = [segment]
-    return groups
-
-
-def _place(position_mm: NDArray[np.float64], images: Sequence[Dataset]) -> Dataset:
-    """Where a plane lies, and the image or frame that lies there; none does where a missing slice was interpolated.
-
-    Of a scan whose tilt was resampled away the image of that height is told, which lies aside.
-    """
-    offset_mm = _positions(images) - position_mm
-    height_mm = np.abs(offset_mm @ np.cross(*_orientation(images[0])))
-    groups, place = Dataset(), Dataset()
-    place.ImagePositionPatient = list(decimals(position_mm.tolist()))
-    groups.PlanePositionSequence, groups.DerivationImageSequence = [place], []
-    nearest = int(height_mm.argmin())
-    if height_mm[nearest] < _SAME_PLACE_MM:
-        same = bool(np.linalg.norm(offset_mm[nearest]) < _SAME_PLACE_MM)
-        multi_frame = "PerFrameFunctionalGroupsSequence" in images[0]
-        source = reference_to(images[0 if multi_frame else nearest])
-        if multi_frame:
-            source.ReferencedFrameNumber = nearest + 1
-        source.SpatialLocationsPreserved = "YES" if same else "NO"
-        source.PurposeOfReferenceCodeSequence = [_PROCESSED.coded()]
-        derivation = Dataset()
-        derivation.DerivationCodeSequence, derivation.SourceImageSequence = [_SEGMENTATION.coded()], [source]
-        groups.DerivationImageSequence = [derivation]
-    return groups
-
-
-def _measures(first: Dataset, positions: Positions) -> Dataset:
-    gap = np.linalg.norm(positions[1] - positions[0]) if len(positions) > 1 else None
-    groups = first.get("SharedFunctionalGroupsSequence")
-    measures, told = groups[0].PixelMeasuresSequence[0] if groups else first, Dataset()
-    told.PixelSpacing = list(decimals([float(mm) for mm in measures.PixelSpacing]))
-    told.SliceThickness = next(decimals([float(measures.SliceThickness)]))
-    if gap is not None:
-        told.SpacingBetweenSlices = next(decimals([round(float(gap), 6)]))
-    return told
-
-
-def _description(segment: SegmentOf, number: int, maker: Maker) -> Dataset:
-    """An item of the Segment Sequence (PS3.3 C.8.20.4)."""
-    item, algorithm = Dataset(), Dataset()
-    item.SegmentNumber, item.SegmentLabel = number, segment.name
-    item.SegmentedPropertyCategoryCodeSequence = [segment.category.coded()]
-    item.SegmentedPropertyTypeCodeSequence = [segment.kind.coded()]
-    if segment.region:
-        item.AnatomicRegionSequence = [segment.region.coded()]
-    item.SegmentAlgorithmType = "AUTOMATIC" if maker.automatic else "SEMIAUTOMATIC"
-    item.SegmentAlgorithmName = algorithm.AlgorithmName = maker.algorithm
-    algorithm.AlgorithmVersion, algorithm.AlgorithmFamilyCodeSequence = maker.version, [maker.family.coded()]
-    item.SegmentationAlgorithmIdentificationSequence = [algorithm]
-    if segment.tracking_uid:
-        item.TrackingID, item.TrackingUID = segment.name, segment.tracking_uid
-    if segment.colour:
-        item.RecommendedDisplayCIELabValue = cielab(segment.colour)
-    return item
-
-
-def _background(maker: Maker) -> Dataset:
-    """Segment 0 of a label map, which must be described too."""
-    item = Dataset()
-    item.SegmentNumber, item.SegmentLabel, item.RecommendedDisplayCIELabValue = 0, "Background", cielab((0, 0, 0))
-    item.SegmentedPropertyCategoryCodeSequence = [_BACKGROUND.coded()]
-    item.SegmentedPropertyTypeCodeSequence = [_BACKGROUND.coded()]
-    item.SegmentAlgorithmType = "AUTOMATIC" if maker.automatic else "SEMIAUTOMATIC"
-    item.SegmentAlgorithmName = maker.algorithm
-    return item
-
-
-def cielab(rgb: tuple[int, int, int]) -> list[int]:
-    """A colour as DICOM has it (PS3.3 C.10.7.1.1): L*, a*, b* of the white D65 in 16 bits each.
-
-    >>> cielab((0, 0, 0)), cielab((230, 97, 0))
-    ([0, 32896, 32896], [37641, 45294, 49995])
-    """
-    srgb = np.array(rgb) / 255
-    linear = np.where(srgb > 0.04045, ((srgb + 0.055) / 1.055) ** 2.4, srgb / 12.92)
-    x, y, z = _TO_XYZ @ linear / _WHITE
-    fx, fy, fz = (n ** (1 / 3) if n >= (6 / 29) ** 3 else 841 / 108 * n + 4 / 29 for n in (x, y, z))
-    lightness, a, b = 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
-    return [round(lightness * 65535 / 100), round((a + 128) * 65535 / 255), round((b + 128) * 65535 / 255)]
-
-
-_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-_WHITE = np.array([0.95047, 1.0, 1.08883])
 _PROCESSED = Concept("121322", "Source image for image processing operation", "DCM")
 _SEGMENTATION = Concept("113076", "Segmentation", "DCM")
-_BACKGROUND = Concept("125040", "Background", "DCM")
+
+
+def _description(segment: SegmentOf, number: int, maker: Maker) -> "SegmentDescription":
+    """Return an item of the Segment Sequence (PS3.3 C.8.20.4)."""
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentDescription
+
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=segment.name,
+        segmented_property_category=segment.category.coded(),
+        segmented_property_type=segment.kind.coded(),
+        algorithm_type="AUTOMATIC" if maker.automatic else "SEMIAUTOMATIC",
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=maker.algorithm, family=maker.family.coded(), version=maker.version
+        ),
+        tracking_uid=segment.tracking_uid or None,
+        tracking_id=segment.name if segment.tracking_uid else None,
+        anatomic_regions=[segment.region.coded()] if segment.region else None,
+        display_color=CIELabColor.from_rgb(*segment.colour) if segment.colour else None,
+    )

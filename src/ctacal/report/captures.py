@@ -1,22 +1,28 @@
 """The report as an encapsulated PDF (PS3.3 A.45.1) and the montage as a secondary capture (PS3.3 A.8), for a PACS that
-shows nothing else."""
+shows nothing else. highdicom makes the capture; it has no encapsulated PDF."""
 
 import numpy as np
 from PIL import Image
 from pydicom import Dataset
-from pydicom.uid import UID, EncapsulatedPDFStorage, SecondaryCaptureImageStorage
+from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
-from ctacal.dicom.origin import Identity, derived_object
+from ctacal.dicom.origin import Identity, derived_object, finish
 from ctacal.report import wording
 from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing
 
 
 def encapsulated_pdf(filing: Filing, content: bytes, *, names_patient: bool) -> Dataset:
-    """The PDF as a DICOM object; ``names_patient`` says that a person can be identified on the page."""
-    own = ("dicompdf", str(names_patient))
-    document = derived_object(
-        filing.first, _identity(filing, own, EncapsulatedPDFStorage, "DOC", "Coronary calcium report")
+    """Return the PDF as a DICOM object; ``names_patient`` if the pages identify the patient."""
+    identity = Identity(
+        sop_class=EncapsulatedPDFStorage,
+        modality="DOC",
+        instance_uid=filing.uid("dicompdf", "instance", str(names_patient)),
+        series_uid=filing.uid("dicompdf", "series", str(names_patient)),
+        series_number=SERIES_NUMBERS["dicompdf"],
+        description="Coronary calcium report",
+        software=SOFTWARE,
     )
+    document = derived_object(filing.first, identity)
     document.ConversionType, document.AcquisitionDateTime = "WSD", ""
     document.BurnedInAnnotation = "YES" if names_patient else "NO"
     document.DocumentTitle, document.ConceptNameCodeSequence = wording.TITLE, []
@@ -27,31 +33,28 @@ def encapsulated_pdf(filing: Filing, content: bytes, *, names_patient: bool) -> 
 
 
 def secondary_capture(filing: Filing, picture: Image.Image) -> Dataset:
-    """The montage as a colour image; it names nobody."""
-    image = derived_object(
-        filing.first, _identity(filing, ("sc",), SecondaryCaptureImageStorage, "OT", "Coronary calcium montage")
+    """Return the montage as a colour image without the patient's name in it."""
+    from highdicom.sc import SCImage
+
+    image = SCImage.from_ref_dataset(
+        filing.first,
+        pixel_array=np.asarray(picture.convert("RGB")),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("L", "P"),
+        series_instance_uid=filing.uid("sc", "series"),
+        series_number=SERIES_NUMBERS["sc"],
+        sop_instance_uid=filing.uid("sc", "instance"),
+        instance_number=1,
+        manufacturer="ctacal",
+        manufacturer_model_name="ctacal",
+        software_versions=SOFTWARE,
+        device_serial_number="0",
+        series_description="Coronary calcium montage",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
     )
-    image.ImageType, image.ConversionType = ["DERIVED", "SECONDARY", "OTHER"], "DI"
-    image.PatientOrientation, image.Laterality, image.BurnedInAnnotation = ["L", "P"], "", "NO"
-    image.SamplesPerPixel, image.PhotometricInterpretation, image.PlanarConfiguration = 3, "RGB", 0
-    image.BitsAllocated = image.BitsStored = 8
-    image.HighBit, image.PixelRepresentation = 7, 0
-    pixels = np.asarray(picture.convert("RGB"))
-    image.Rows, image.Columns = pixels.shape[:2]
-    content = pixels.tobytes()
-    image.PixelData = content + b"\0" * (len(content) % 2)
-    image["PixelData"].VR = "OB"
+    image.copy_patient_and_study_information(filing.first)
+    image.Laterality, image.BurnedInAnnotation = "", "NO"
+    finish(image, filing.first)
     return image
-
-
-def _identity(filing: Filing, own: tuple[str, ...], sop_class: UID, modality: str, description: str) -> Identity:
-    kind, *rest = own
-    return Identity(
-        sop_class=sop_class,
-        modality=modality,
-        instance_uid=filing.uid(kind, "instance", *rest),
-        series_uid=filing.uid(kind, "series", *rest),
-        series_number=SERIES_NUMBERS[kind],
-        description=description,
-        software=SOFTWARE,
-    )

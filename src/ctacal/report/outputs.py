@@ -1,10 +1,16 @@
-"""``write_outputs``: the files that a scored study leaves behind, of the kinds that were asked for."""
+"""``write_outputs``: write the files of one study, of the kinds chosen.
+
+A new kind of output is a function that writes it, and its entry in ``WRITERS``.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from types import MappingProxyType
 
 from PIL import Image
@@ -27,28 +33,28 @@ _log = logging.getLogger("ctacal")
 
 
 class Shared:
-    """What several outputs of one study need, each made once, at its first use."""
+    """What several outputs of one study share; each part is made once, at its first use."""
 
     pictures: Pictures | None = None
-    """A refused study has none."""
+    """None for a refused study."""
 
     def __init__(self, result: StudyResult, *, phi: bool, pseudonymiser: Pseudonymiser | None = None) -> None:
         self.result, self.phi, self.pseudonymiser = result, phi, pseudonymiser
 
     @cached_property
     def about(self) -> Dataset:
-        """Patient and study from the first image's header, valid; pseudonymised if that was asked for.
+        """Patient and study from the first image's header: valid, and pseudonymised if there is a pseudonymiser.
 
         Raises ``Refusal`` if no series was chosen, or its file is gone.
         """
         if self.result.chosen is None:
-            raise Refusal(Code.NO_CT_SERIES, "no series was chosen, so no header says whose study this is")
+            raise Refusal(Code.NO_CT_SERIES, "no series was chosen, so no header names the patient")
         raw = read_patient_and_study(self.result.chosen.series.slices[0])
         return cleaned(self.pseudonymiser.dataset(raw) if self.pseudonymiser else raw)
 
     @cached_property
     def subject(self) -> Subject:
-        """Who was scanned, with a name only under ``phi``; empty if no header can be read."""
+        """The patient, with a name only under ``phi``; empty if no header can be read."""
         try:
             return subject_from(self.about, phi=self.phi)
         except Refusal:
@@ -56,7 +62,7 @@ class Shared:
 
 
 class ScoredShared(Shared):
-    """The same for a scored study, with pictures and DICOM objects."""
+    """What the outputs of a scored study share: pictures and DICOM objects too."""
 
     result: ScoredStudy
 
@@ -66,7 +72,7 @@ class ScoredShared(Shared):
 
     @cached_property
     def filing(self) -> Filing:
-        """The images that DICOM objects refer to."""
+        """What the DICOM objects share."""
         return Filing.of(self.result, self.about)
 
     @cached_property
@@ -78,12 +84,12 @@ class ScoredShared(Shared):
 
     @cached_property
     def montage(self) -> Image.Image:
-        """The montage with its header."""
+        """The montage, with its header."""
         return montage(self.result, self.pictures.tiles)
 
 
 def shared_by(result: StudyResult, *, phi: bool = False, pseudonymiser: Pseudonymiser | None = None) -> Shared:
-    """What the outputs of a result share; a ``ScoredShared`` if it is scored."""
+    """Return what the outputs of a result share: a ``ScoredShared`` if it is scored."""
     if isinstance(result, ScoredStudy):
         return ScoredShared(result, phi=phi, pseudonymiser=pseudonymiser)
     return Shared(result, phi=phi, pseudonymiser=pseudonymiser)
@@ -96,15 +102,19 @@ class ScoredWriter:
     files: tuple[str, ...]
     """Names of the files in the study's folder."""
     write: Callable[[ScoredShared, Path], None]
+    libraries: tuple[str, ...] = ()
+    """Modules that take long to import, which ``write`` needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnyWriter:
-    """A kind of output that a refused study has too; it is given the result with all reasons so far."""
+    """A kind of output that every study has, a refused one too. It is given the result with all reasons so far."""
 
     files: tuple[str, ...]
     """Names of the files in the study's folder."""
     write: Callable[[Shared, StudyResult, Path], None]
+    libraries: tuple[str, ...] = ()
+    """Modules that take long to import, which ``write`` needs."""
 
 
 Writer = ScoredWriter | AnyWriter
@@ -174,27 +184,27 @@ def _write_json(_: Shared, result: StudyResult, folder: Path) -> None:
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
-        "seg": ScoredWriter(("seg.dcm",), _write_seg),
-        "labelmap": ScoredWriter(("labelmap.dcm",), _write_labelmap),
-        "sr": ScoredWriter(("sr.dcm",), _write_sr),
+        "seg": ScoredWriter(("seg.dcm",), _write_seg, ("highdicom.seg",)),
+        "labelmap": ScoredWriter(("labelmap.dcm",), _write_labelmap, ("highdicom.seg",)),
+        "sr": ScoredWriter(("sr.dcm",), _write_sr, ("highdicom.sr",)),
         "png": ScoredWriter(("montage.png",), _write_png),
-        "sc": ScoredWriter(("montage.dcm",), _write_sc),
+        "sc": ScoredWriter(("montage.dcm",), _write_sc, ("highdicom.sc",)),
         "nifti": ScoredWriter(("ct.nii.gz", "labels.nii.gz"), _write_nifti),
-        "dicompdf": ScoredWriter(("report_pdf.dcm",), _write_dicompdf),
-        "html": AnyWriter(("report.html",), _write_html),
-        "pdf": AnyWriter(("report.pdf",), _write_pdf),
+        "dicompdf": ScoredWriter(("report_pdf.dcm",), _write_dicompdf, ("ctacal.report.pdf",)),
+        "html": AnyWriter(("report.html",), _write_html, ("jinja2",)),
+        "pdf": AnyWriter(("report.pdf",), _write_pdf, ("ctacal.report.pdf",)),
         "json": AnyWriter(("result.json",), _write_json),
     }
 )
-"""The kinds, in the order in which they are written: result.json last, so that its presence means that the others are
-whole; the pages after what may fail, so that they can report it."""
+"""The kinds of output, in the order in which they are written: the pages after those that may fail, so that they can
+report it; result.json last, so that its presence means that all other files are whole."""
 
 DEFAULT_WRITERS = ("json", "html", "pdf", "png", "seg", "sr")
 
 
-def known_writers(asked: str) -> tuple[str, ...]:
-    """The names of a list such as ``json,pdf``; raises ``UsageError`` where one is not of ``WRITERS``."""
-    names = tuple(name.strip() for name in asked.split(",") if name.strip())
+def known_writers(text: str) -> tuple[str, ...]:
+    """Return the names in a list such as ``json,pdf``; raises ``UsageError`` if one is not in ``WRITERS``."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in WRITERS:
             raise UsageError(f"--write {name}: known are {', '.join(sorted(WRITERS))}")
@@ -202,9 +212,26 @@ def known_writers(asked: str) -> tuple[str, ...]:
 
 
 def are_written(folder: Path, writers: Iterable[str], *, scored: bool) -> bool:
-    """Whether every file of these kinds lies there already."""
+    """Whether every file of these kinds is there already."""
     kinds = [WRITERS[name] for name in writers if scored or isinstance(WRITERS[name], AnyWriter)]
     return all((folder / name).is_file() for kind in kinds for name in kind.files)
+
+
+def prepare(writers: Iterable[str] = DEFAULT_WRITERS) -> Thread:
+    """Start to import the libraries that these kinds of output need, in the background, and return the thread.
+
+    Call it before a study is scored: the networks leave Python free, and the first outputs need not wait for imports.
+    """
+    libraries = dict.fromkeys(library for name in writers for library in WRITERS[name].libraries)
+    thread = Thread(target=_import, args=(tuple(libraries),), name="imports for outputs", daemon=True)
+    thread.start()
+    return thread
+
+
+def _import(libraries: Iterable[str]) -> None:
+    for library in libraries:
+        with suppress(ImportError):  # the writer that needs it reports this
+            import_module(library)
 
 
 def write_outputs(
@@ -215,12 +242,12 @@ def write_outputs(
     phi: bool = False,
     pseudonymiser: Pseudonymiser | None = None,
 ) -> StudyResult:
-    """Write the files of one study; returns the result with what could not be written added to its reasons.
+    """Write the files of one study; return the result, with a reason for each output that could not be written.
 
-    What an earlier run left there is removed first: a picture of another score must not lie beside a refusal. A defect
-    in an output costs that output, with a warning, not the score and not the studies to come. ``phi`` lets the pages
-    name the patient; ``pseudonymiser`` is that which made the result, for the headers that are read again. Each file
-    appears whole or not at all. Raises ``OSError`` where the disk fails.
+    Files of an earlier run are removed first: a picture of another score must not lie beside a refusal. If an output
+    fails, only that output is missing; the score stays, and later studies are not affected. ``phi`` lets the pages name
+    the patient. ``pseudonymiser`` is the one that made the result; it is needed for headers that are read again. Each
+    file appears whole or not at all. Raises ``OSError`` if the disk fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("result.json", *(name for writer in WRITERS.values() for name in writer.files)):
@@ -233,11 +260,11 @@ def write_outputs(
 
 
 def _problem_with(name: str, shared: Shared, result: StudyResult, folder: Path) -> Reason | None:
-    """Write one kind of output; returns why it could not be written. Raises ``OSError`` if the disk fails."""
+    """Write one kind of output; return why it could not be written. Raises ``OSError`` if the disk fails."""
     try:
-        with quiet_pydicom():  # libraries warn of an odd name by printing it
+        with quiet_pydicom():  # libraries print a warning about an odd name, and the name in it
             _write(WRITERS[name], shared, result, folder)
-    except OSError:  # the disk: no later study would fare better
+    except OSError:  # the disk fails, so later studies would fail too
         raise
     except Refusal as refusal:
         return replace(refusal.reason, message=f"no {name}: {refusal.reason.message}")
@@ -256,5 +283,5 @@ def _write(writer: Writer, shared: Shared, result: StudyResult, folder: Path) ->
 
 
 def _in_order(writers: Iterable[str]) -> Sequence[str]:
-    asked = set(writers)
-    return [name for name in WRITERS if name in asked]
+    chosen = set(writers)
+    return [name for name in WRITERS if name in chosen]
