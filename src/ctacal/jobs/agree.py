@@ -24,5 +24,5 @@ def write_agreement(config: AgreeConfig, out: Path, *, seed: int = 0, bar: Bar =
 def write_example(table: Path, seed: int = 0) -> None:
     """Write a simulated table of readings. Raises ``UsageError`` if ``table`` exists or is not named as a CSV file."""
     if table.exists() or table.suffix.lower() != ".csv":
-        raise UsageError(f"{table}: name a CSV file that is not there yet")
+        raise UsageError(f"{table}: name a CSV file that does not exist yet")
     write_text(table, example_csv(seed))

@@ -40,7 +40,7 @@ def write_example(table: Path) -> Path:
 
     config = table.with_suffix(".toml")
     if table.suffix.lower() != ".csv" or table.exists() or config.exists():
-        raise UsageError(f"{table}: name a CSV file that is not there yet, nor {config.name} beside it")
+        raise UsageError(f"{table}: name a CSV file that does not exist yet, and has no {config.name} beside it")
     write_text(table, example_csv())
     write_text(config, example_toml())
     return config

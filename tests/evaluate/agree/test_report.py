@@ -189,7 +189,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_example_comes_from_its_seed(example: Path) -> None:
     assert example.read_text() == example_csv(2) != example_csv(3)
-    assert "not there yet" in refused(str(example), "--example")
+    assert "does not exist yet" in refused(str(example), "--example")
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -41,7 +41,7 @@ def test_the_example_is_read_by_its_own_toml(tmp_path: Path) -> None:
     run(tmp_path / "example.csv", "--example")
     patients = read_patients(tmp_path / "example.csv", read_config(tmp_path / "example.toml"))
     assert (patients.data.n, len(patients.covariates), len(patients.subgroups)) == (2271, 9, 3)
-    with pytest.raises(UsageError, match="name a CSV file that is not there yet"):
+    with pytest.raises(UsageError, match="name a CSV file that does not exist yet"):
         run(tmp_path / "example.csv", "--example")
 
 

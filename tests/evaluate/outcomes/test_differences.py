@@ -77,10 +77,10 @@ def test_by_hand() -> None:
 def test_what_is_not_defined_is_told() -> None:
     same, empty = np.full(5, 2.0), np.full(5, np.nan)
     assert numbers_test([same, same]).reason == "the same in all patients"
-    assert numbers_test([same, empty]).reason == "a group has no patients with it"
-    assert numbers_test([same, same + 1]).reason == "no patient differs from the others of his group"
+    assert numbers_test([same, empty]).reason == "a group has no patient with a value"
+    assert numbers_test([same, same + 1]).reason == "no value differs within the groups"
     assert counts_test(np.array([[5, 0], [9, 0]])).reason == "the same in all patients"
-    assert counts_test(np.array([[5, 1], [0, 0]])).reason == "a group has no patients with it"
+    assert counts_test(np.array([[5, 1], [0, 0]])).reason == "a group has no patient with a value"
     assert difference_of_numbers(same, same + 1) is None
     assert difference_of_counts(np.array([5, 0]), np.array([9, 0])) is None
     assert difference_of_counts(np.array([5, 0]), np.array([0, 0])) is None

@@ -26,7 +26,7 @@ def cohort_part(patients: Patients) -> Part:
         ("Patients", data.n),
         (f"With {outcome.name}", count_percent(data.events, data.n)),
         *(
-            (f"  first: {name.replace('_', ' ')}", number)
+            (f"  first event: {name.replace('_', ' ')}", number)
             for name, number in patients.kinds.items()
             if outcome.component
         ),

@@ -29,7 +29,7 @@ def numbers_test(groups: Sequence[Floats], *, skewed: bool = False) -> Hypothesi
     two = len(known) == 2 and min(map(len, known)) >= 2
     method = "Kruskal-Wallis" if skewed else "Welch's t test" if two else "one-way ANOVA"
     if len(known) < 2 or not all(map(len, known)):
-        return undefined(method, n, "a group has no patients with it")
+        return undefined(method, n, "a group has no patient with a value")
     if np.ptp(np.concatenate(known)) == 0:
         return undefined(method, n, "the same in all patients")
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -40,7 +40,7 @@ def numbers_test(groups: Sequence[Floats], *, skewed: bool = False) -> Hypothesi
         else:
             found = stats.ttest_ind(*known, equal_var=False) if two else stats.f_oneway(*known)
     if not np.isfinite([found.statistic, found.pvalue]).all():
-        return undefined(method, n, "no patient differs from the others of his group")
+        return undefined(method, n, "no value differs within the groups")
     return HypothesisTest(float(found.statistic), len(known) - 1, float(found.pvalue), method, n)
 
 
@@ -52,7 +52,7 @@ def counts_test(table: Ints) -> HypothesisTest:
     n, method = int(table.sum()), "chi-squared"
     used = table[:, table.sum(axis=0) > 0]
     if len(used) < 2 or not (used.sum(axis=1) > 0).all():
-        return undefined(method, n, "a group has no patients with it")
+        return undefined(method, n, "a group has no patient with a value")
     if used.shape[1] < 2:
         return undefined(method, n, "the same in all patients")
     found = stats.chi2_contingency(used)

@@ -209,8 +209,8 @@ def _auc_chart(patients: Patients, models: Family, numbers: dict[str, Any]) -> C
         _draw_auc(figure, times, curves)
 
     caption = (
-        f"Area under the time-dependent ROC curve (cumulative cases, dynamic controls) of {models.reference.name}, "
-        "alone and with calcium categories, with 95 % intervals. Markers are shifted for legibility."
+        f"Area under the time-dependent ROC curve (cumulative cases, dynamic controls) of the model with "
+        f"{models.reference.name}, alone and with calcium categories, with 95 % intervals. Markers are shifted for legibility."
     )
     return Chart("Time-dependent AUC", caption, draw)
 
@@ -305,7 +305,7 @@ def _decision_chart(patients: Patients, models: Family, numbers: dict[str, Any])
 
     caption = (
         f"Decision curves at {horizon:g} years: net benefit of treating patients whose predicted risk reaches the "
-        f"threshold, by {models.reference.name}, alone and with calcium categories."
+        f"threshold, by the model with {models.reference.name}, alone and with calcium categories."
     )
     return Chart("Decision curve", caption, draw)
 
