@@ -209,8 +209,9 @@ def _auc_chart(patients: Patients, models: Family, numbers: dict[str, Any]) -> C
         _draw_auc(figure, times, curves)
 
     caption = (
-        f"Area under the time-dependent ROC curve (cumulative cases, dynamic controls) of the model with "
-        f"{models.reference.name}, alone and with calcium categories, with 95 % intervals. Markers are shifted for legibility."
+        "Area under the time-dependent ROC curve (cumulative cases, dynamic controls) of the model with "
+        f"{models.reference.name}, alone and with calcium categories, with 95 % intervals. Markers are shifted for "
+        "legibility."
     )
     return Chart("Time-dependent AUC", caption, draw)
 
