@@ -1,11 +1,12 @@
-"""Do inserted cylinders measure like the real ones beside them? On the real scan of a QRM calcification phantom.
+"""Inserted cylinders compared with the real cylinders beside them, on the scan of a QRM calcification phantom.
 
     python benchmarks/insert_phantom.py [FOLDER]     (needs the `simulate` extra)
 
 FOLDER holds the scan (MolloiLab/CAC-stanford-data, MIT; by default $CTACAL_REFERENCE_DATA/qrm_phantom_canon). For each
-of its hydroxyapatite cylinders the same one, of the size and density that the maker states, is inserted at free places
-of the same insert, as far from its middle and as high along the axis, with the resolution, slice profile and calcium HU
-that ``ctacal.simulate.insert`` measures or computes by itself; the scan's own noise stays. Both are scored alike.
+hydroxyapatite cylinder, a copy with the size and density that the manufacturer states is inserted at free positions of
+the same insert, at the same distance from its middle and the same height along the axis. Resolution, slice profile and
+calcium HU are those that ``ctacal.simulate.insert`` measures or computes; the noise is that of the scan. Both are
+scored in the same way.
 """
 
 import os
@@ -26,13 +27,13 @@ from ctacal.simulate.scanner.attenuation import HYDROXYAPATITE_MG_PER_CM3
 from ctacal.volume import Volume
 
 MIDDLE = (216.0, 258.5)
-"""(row, column) of the round insert's axis, read off the scan."""
+"""(row, column) of the axis of the round insert, measured on the scan."""
 
 TURNS_DEG = (30, 40, 50, 60, 70, 80, 90)
-"""By which the cylinders are copied about it: the real ones lie on arms at 120 degrees."""
+"""Angles by which the copies are rotated about the axis: the real cylinders lie on arms at 120 degrees."""
 
 HEIGHTS_MM = (-0.3, 0.0, 0.3)
-"""Where a cylinder begins within a slice is known no better than this."""
+"""Shifts of the copies along the axis: the position of a cylinder within a slice is not known better than this."""
 
 SLICES = slice(18, 27)
 REACH_MM = 5.0
@@ -44,12 +45,12 @@ MASS_CALIBRATION = 0.7220477104423333
 
 @dataclass(frozen=True)
 class Cylinder:
-    """A real one, as the maker states it: as long as it is wide."""
+    """A real cylinder, as the manufacturer states it: as long as it is wide."""
 
     diameter_mm: float
     density_mg_cm3: float
     place: tuple[int, int]
-    """(row, column), read off the scan."""
+    """(row, column), measured on the scan."""
 
     @property
     def name(self) -> str:
@@ -74,7 +75,7 @@ CYLINDERS = (
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read of one cylinder."""
+    """Measurements of a cylinder."""
 
     agatston: float
     volume_mm3: float
@@ -84,14 +85,14 @@ class Reading:
 
     @classmethod
     def of(cls, volume: Volume, at: tuple[float, float]) -> "Reading":
-        """Score what lies around a (row, column); mass by the scan's published calibration."""
+        """Score the square around a (row, column); mass by the published calibration of the scan."""
         insert = measure_insert(volume, at, REACH_MM, SLICES)
         mass_mg = MASS_CALIBRATION * insert.mean_hu * insert.volume_mm3 / 1000
         return cls(insert.agatston, insert.volume_mm3, mass_mg, insert.mean_hu, insert.peak_hu)
 
 
 def middle_of(volume: Volume, cylinder: Cylinder, background_hu: float) -> tuple[float, float, float]:
-    """(slice, row, column) of a real cylinder's middle: its centre of brightness."""
+    """Return the (slice, row, column) of the middle of a real cylinder: its centre of brightness."""
     row, column = disc_centre(volume, cylinder.place, cylinder.diameter_mm / 2, slice(21, 24))
     rows, columns = (slice(round(at) - 6, round(at) + 7) for at in (row, column))
     sums = np.maximum(volume.hu[SLICES, rows, columns].astype(float) - background_hu, 0).sum(axis=(1, 2))
@@ -103,7 +104,7 @@ def middle_of(volume: Volume, cylinder: Cylinder, background_hu: float) -> tuple
 def added_hu(
     volume: Volume, quality: ScanQuality, cylinder: Cylinder, middle: tuple[float, float, float], background_hu: float
 ) -> tuple[NDArray[np.float32], tuple[slice, slice, slice]]:
-    """What a cylinder about (slice, row, column) adds, and to which part of the scan."""
+    """Return the HU that a cylinder about (slice, row, column) adds, and the part of the scan."""
     straight = Geometry.from_spacing(volume.geometry.shape, volume.geometry.spacing_mm)
     centre_mm = straight.to_patient_mm(middle)
     fine, region = fine_grid(straight, centre_mm[None] + np.array([[-6.0, -6, -6], [6, 6, 6]]))
@@ -116,7 +117,7 @@ def added_hu(
 
 
 def cylinder_share(grid: Geometry, centre_mm: NDArray[np.float64], size_mm: float) -> NDArray[np.float32]:
-    """The share of each voxel that an upright cylinder fills, exact to a tenth of a voxel."""
+    """Return the share of each voxel that an upright cylinder fills, exact to a tenth of a voxel."""
     tenths = (np.arange(10) - 4.5) / 10
     origin, spacing = grid.to_patient_mm((0, 0, 0)), grid.spacing_mm
     z, y, x = (
@@ -129,7 +130,7 @@ def cylinder_share(grid: Geometry, centre_mm: NDArray[np.float64], size_mm: floa
 
 
 def turned(middle: tuple[float, float, float], turn_deg: float, up_slices: float) -> tuple[float, float, float]:
-    """The same place further about the insert's axis."""
+    """Return a position rotated about the axis of the insert."""
     down, across = middle[1] - MIDDLE[0], middle[2] - MIDDLE[1]
     cos, sin = np.cos(np.deg2rad(turn_deg)), np.sin(np.deg2rad(turn_deg))
     row, column = MIDDLE[0] + cos * down + sin * across, MIDDLE[1] + cos * across - sin * down
@@ -137,7 +138,7 @@ def turned(middle: tuple[float, float, float], turn_deg: float, up_slices: float
 
 
 def compare(volume: Volume, quality: ScanQuality, cylinder: Cylinder) -> tuple[Reading, list[Reading]]:
-    """The real cylinder's reading, and those of its copies."""
+    """Return the measurements of the real cylinder and of its copies."""
     rows, columns = (slice(round(at) - 15, round(at) + 16) for at in MIDDLE)
     background_hu = float(volume.hu[SLICES, rows, columns].mean())
     middle = middle_of(volume, cylinder, background_hu)
@@ -166,7 +167,8 @@ def print_table(volume: Volume, quality: ScanQuality) -> None:
             )
         print(f"{'':18}  true mass  {cylinder.mass_mg:9.1f}\n")
     print(
-        "An SD is what noise and the half millimetre of unknown height make of one cylinder: the real one is read once."
+        "An SD is the effect of noise and of the unknown height (half a millimetre) on one cylinder: "
+        "the real cylinder is measured once."
     )
 
 

@@ -1,4 +1,4 @@
-"""``ctacal simulate`` as it is typed."""
+"""``ctacal simulate`` on the command line."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ TINY = "\n".join(
 
 @pytest.fixture
 def without_scanner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Studies put together by hand, in this process."""
+    """Make studies by hand, in this process."""
     from ctacal.simulate import cohort
 
     monkeypatch.setattr(cohort, "make_cohort", partial(cohort.make_cohort, simulate=drawn_by_hand))
@@ -47,7 +47,7 @@ def table(file: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.usefixtures("without_scanner")
-def test_a_cohort_is_scored_as_its_truth_says(
+def test_a_cohort_is_scored_as_its_truth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"

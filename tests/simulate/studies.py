@@ -1,4 +1,4 @@
-"""A small study put together by hand: no scanner, no anatomy; the truth is what the phantom drew."""
+"""A small study made by hand: no scanner, no anatomy; the truth is that of the drawn phantom."""
 
 from dataclasses import replace
 from functools import cache
@@ -20,7 +20,7 @@ SHAPE, SPACING_MM = (48, 128, 128), (3.27, 3.0, 3.0)
 
 
 def drawn_by_hand(description: StudyDescription) -> SimulatedStudy:
-    """As ``hand_made``, with noise of the description's seed."""
+    """Return a study like ``hand_made``, with noise from the seed of the description."""
     study = hand_made(description)
     noise = np.random.default_rng(description.seed).integers(-9, 10, SHAPE).astype(np.int16)
     volume = Volume(np.maximum(study.volume.hu + noise, -1024), study.volume.geometry)
@@ -58,7 +58,7 @@ def _phantom() -> Phantom:
 
 
 def tiny_protocol(name: str = "tiny") -> ScannerProtocol:
-    """A protocol whose studies take seconds."""
+    """Return a protocol whose studies take seconds."""
     return ScannerProtocol(
         name=name, kvp=120.0, tube_current_ma=80.0, rotation_s=0.5, thickness_mm=10.0, spacing_mm=10.0, matrix=64,
         fov_mm=500.0, kernel="hann", mtf50_per_mm=0.1, noise_target_hu=10.0, collimation_mm=20.0, views=48,

@@ -1,4 +1,4 @@
-"""Cohorts on disk and in memory, with a study put together by hand in the scanner's place."""
+"""Cohorts on disk and in memory, with a study made by hand instead of the scanner."""
 
 import csv
 import json
@@ -62,7 +62,7 @@ def test_cohorts_of_two_seeds_share_no_study() -> None:
     assert not {d.patient.to_json() for d in first} & {d.patient.to_json() for d in second}
 
 
-def test_patients_are_as_asked() -> None:
+def test_patients_have_the_given_values() -> None:
     for description in descriptions(3, sex="F", age_years=50.0, bmi=31.0, with_deposits=False):
         patient = description.patient
         assert (patient.sex, patient.age_years, patient.bmi) == ("F", 50.0, 31.0)

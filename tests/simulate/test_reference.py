@@ -1,4 +1,4 @@
-"""The gated reference score, against what the drawn calcium must come to."""
+"""The gated reference score, against the scores that follow from the drawn calcium."""
 
 import numpy as np
 import pytest
@@ -44,8 +44,8 @@ def test_a_plaque_scores_in_its_vessel(heart: Body, site: str) -> None:
     assert scores.per_vessel[site] == scores.total
 
 
-def test_the_picture_holds_the_mass_that_was_drawn(heart: Body) -> None:
-    """Blur and slices spread calcium and lose none."""
+def test_the_image_holds_the_mass_that_was_drawn(heart: Body) -> None:
+    """Blur and slices spread calcium and lose nothing of it."""
     calcium = described(plaque(), plaque("RCA"))
     volume, added_hu, _ = reference_scan(PATIENT, calcium, heart)
     contrast = hydroxyapatite_hu(beam(KVP, FILTER_MM_AL))
@@ -56,7 +56,7 @@ def test_the_picture_holds_the_mass_that_was_drawn(heart: Body) -> None:
 
 
 def test_a_large_plaque_reads_what_calcium_reads_at_120_kvp(heart: Body) -> None:
-    """The QRM phantom's calibration, 0.722 mg/cm3 a HU at 120 kVp (reference/qrm_phantom_expected.json)."""
+    """The QRM phantom's calibration, 0.722 mg/cm3 a HU at 120 kVp (tests/data/qrm_phantom_expected.json)."""
     volume, added_hu, _ = reference_scan(PATIENT, described(plaque(thickness_mm=9.0, density_mg_cm3=200)), heart)
     assert added_hu.flat[volume.hu.argmax()] == pytest.approx(200 / 0.722, rel=0.05)
 

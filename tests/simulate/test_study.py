@@ -1,4 +1,4 @@
-"""A described study becomes the same scan with the same truth, and the truth is what the scan shows."""
+"""A description always gives the same scan and truth, and the truth is what the scan shows."""
 
 import json
 from dataclasses import replace

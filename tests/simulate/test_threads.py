@@ -1,4 +1,4 @@
-"""Work side by side in threads: in order, with the cores shared out, errors and all."""
+"""Two pieces of work in threads: results in order, cores shared, errors raised."""
 
 import threading
 from functools import partial
@@ -12,7 +12,7 @@ CORES = numba.get_num_threads()
 
 
 def threads_and_id() -> tuple[int, int]:
-    """Numba's threads, and which thread this is."""
+    """Return the number of numba threads and the id of this thread."""
     return numba.get_num_threads(), threading.get_ident()
 
 
@@ -35,7 +35,7 @@ def test_two_at_a_time_share_the_cores() -> None:
     assert numba.get_num_threads() == CORES
 
 
-def test_one_core_does_one_after_the_other() -> None:
+def test_one_core_does_the_work_in_turn() -> None:
     numba.set_num_threads(1)
     try:
         here = (1, threading.get_ident())

@@ -1,4 +1,4 @@
-"""What is written of a real scan with inserted calcium; the insertion itself is a phantom's labels here."""
+"""The files of a real scan with inserted calcium; the labels of a phantom replace the insertion."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_scan_and_labels_come_back(folder: Path, inserted: InsertedStudy) -> Non
     assert sorted(path.name for path in (folder / "truth").iterdir()) == ["labels.dcm", "labels.nii.gz", "study.json"]
 
 
-def test_record_is_whole_and_tells_what_was_inserted(folder: Path, inserted: InsertedStudy) -> None:
+def test_record_is_complete_and_describes_what_was_inserted(folder: Path, inserted: InsertedStudy) -> None:
     record = json.loads((folder / RECORD).read_text())
     assert whole_record(folder) == record
     assert record["ctac_score"]["agatston"] == pytest.approx(inserted.ctac_score.agatston.total, abs=1e-3)

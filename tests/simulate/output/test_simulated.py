@@ -1,4 +1,4 @@
-"""What is written of a study: read back by ctacal, highdicom and dciodvfy; the same bytes; whole or not at all."""
+"""The files of a study, read by ctacal, highdicom and dciodvfy; the same bytes; whole or not at all."""
 
 import json
 import shutil
@@ -98,7 +98,7 @@ def test_seg_names_its_series_each_vessel_and_what_is_no_vessel(folder: Path) ->
     assert image.SeriesInstanceUID != first.SeriesInstanceUID
 
 
-def test_highdicom_reads_the_seg_alike(folder: Path) -> None:
+def test_highdicom_reads_the_same_seg(folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import highdicom.seg
@@ -141,7 +141,7 @@ def test_the_same_study_gives_the_same_bytes(folder: Path, tmp_path: Path) -> No
     assert contents(tmp_path / "again") == contents(folder)
 
 
-def test_another_seed_or_centre_shares_no_uid(folder: Path) -> None:
+def test_another_seed_or_protocol_shares_no_uid(folder: Path) -> None:
     others = [draw_study(4, load_protocol("spect_ct_16slice")), draw_study(3, load_protocol("hawkeye_slow"))]
     seeds = {series_description(hand_made(description)).seed for description in (*others, STUDY.description)}
     assert len(seeds) == 3
@@ -181,7 +181,7 @@ def test_a_study_is_whole_or_it_is_not(folder: Path, tmp_path: Path, spoil: str)
     assert whole_record(study) is None
 
 
-def test_headers_tell_the_patient_and_the_technique(folder: Path) -> None:
+def test_headers_have_the_patient_and_the_technique(folder: Path) -> None:
     files = sorted((folder / "dicom").iterdir())
     first, last = pydicom.dcmread(files[0]), pydicom.dcmread(files[-1])
     patient, protocol = STUDY.description.patient, STUDY.description.protocol
@@ -210,7 +210,7 @@ def test_every_system_is_listed_as_ctac_and_valid(name: str, tmp_path: Path) -> 
     assert_valid(tmp_path / "study" / "dicom" / "0040.dcm")
 
 
-def test_a_site_s_own_centre_is_a_ctac_too(tmp_path: Path) -> None:
+def test_a_protocol_of_the_user_is_a_ctac_too(tmp_path: Path) -> None:
     write_study(hand_made(draw_study(1, tiny_protocol("Our scanner"))), tmp_path / "study", writers=("dicom",))
     assert choose_series(read_studies([tmp_path / "study" / "dicom"]).studies[0]).notes == ()
 

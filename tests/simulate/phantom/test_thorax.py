@@ -53,7 +53,7 @@ def test_same_seed_same_bytes_other_seed_other_noise() -> None:
     assert (first != other).any()
 
 
-def test_noise_has_the_sd_asked_for(noise_free: Phantom) -> None:
+def test_noise_has_the_chosen_sd(noise_free: Phantom) -> None:
     noisy = draw_thorax(noise_sd_hu=25.0)
     noise = noisy.volume.hu[HEART].astype(float) - noise_free.volume.hu[HEART]
     assert noise.std() == pytest.approx(25, rel=0.1)

@@ -57,8 +57,8 @@ def mean(simulated: list[QrmFigures], name: str) -> float:
     return float(np.mean([getattr(figures, name) for figures in simulated]))
 
 
-def test_the_rods_hold_what_the_maker_states() -> None:
-    """Mass of each insert over the resin's own mineral."""
+def test_the_rods_have_the_stated_mass() -> None:
+    """Return the mass of each insert beyond the mineral of the resin."""
     body = qrm_phantom((-7.5, 7.5))
     voxel_cm3 = PIXEL_MM**2 * SLICE_MM / 1000
     rows, columns = np.indices(body.tissue.shape[1:])
@@ -72,7 +72,7 @@ def test_the_rods_hold_what_the_maker_states() -> None:
         assert above.sum() * voxel_cm3 == pytest.approx(volume_cm3 * rod.hydroxyapatite_mg_cm3, rel=tolerance)
 
 
-def test_the_phantom_is_as_large_as_the_makers() -> None:
+def test_the_phantom_has_the_stated_size() -> None:
     inside = qrm_phantom((-9.0, -8.5)).tissue[0] != Tissue.AIR
     assert np.ptp(np.flatnonzero(inside.any(axis=0))) * PIXEL_MM == pytest.approx(400, abs=2)
     assert np.ptp(np.flatnonzero(inside.any(axis=1))) * PIXEL_MM == pytest.approx(300, abs=2)

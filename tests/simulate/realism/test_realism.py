@@ -1,4 +1,4 @@
-"""The comparison of simulated with real CT: its verdicts, its page, and what it says where scans are missing."""
+"""The comparison of simulated with real CT: its verdicts, its page, and its message if scans are missing."""
 
 import json
 import re
@@ -67,12 +67,12 @@ def comparison(real: Volume, simulated: tuple[Figures, ...]) -> Comparison:
 
 @pytest.fixture(scope="module")
 def drawn(thorax: Volume) -> Comparison:
-    """The same thorax twice: as it is, and with noise of twice the SD."""
+    """Return a comparison of the thorax with the same thorax and twice the noise."""
     louder = draw_thorax(noise_sd_hu=20.0, plaques=()).volume
     return comparison(thorax, (measure_scan(louder), measure_scan(louder)))
 
 
-def test_a_comparison_tells_what_differs_and_what_does_not(drawn: Comparison) -> None:
+def test_a_comparison_separates_what_differs_from_what_is_alike(drawn: Comparison) -> None:
     rows = {row.name: row for row in drawn.rows()}
     noise = rows["blood pool: noise SD HU"]
     assert noise.verdict == "differs"

@@ -62,7 +62,7 @@ def added(volume: Volume, inserted: Inserted) -> NDArray[np.float64]:
 
 
 def spread_mm(change: NDArray[np.float64], axis: int, step_mm: float) -> float:
-    """SD along an axis."""
+    """Return the SD of the brightness along an axis."""
     sums = change.sum(axis=tuple(other for other in range(3) if other != axis))
     at = np.arange(len(sums)) * step_mm
     mean = (sums * at).sum() / sums.sum()
@@ -70,7 +70,7 @@ def spread_mm(change: NDArray[np.float64], axis: int, step_mm: float) -> float:
 
 
 @pytest.mark.parametrize("sway_mm", [REST, np.array([[0.0, -4, 0], [0, 4, 0], [3, 0, 0], [-3, 0, 0]])])
-def test_mass_is_what_the_picture_holds(sway_mm: NDArray[np.float64]) -> None:
+def test_the_image_holds_the_inserted_mass(sway_mm: NDArray[np.float64]) -> None:
     volume = flat()
     inserted = insert(volume, (ball(sway_mm=sway_mm),), QUALITY)
     (row,) = inserted.table
@@ -105,7 +105,7 @@ def test_motion_smears_along_its_way() -> None:
     assert np.mean([plane.max() for plane in moved]) < 0.7 * still.max()
 
 
-def test_a_heart_that_stands_still_moves_the_picture_whole() -> None:
+def test_a_deposit_that_is_displaced_but_at_rest_is_not_blurred() -> None:
     volume = flat()
     still = added(volume, insert(volume, (ball(),), QUALITY))
     turns = np.linspace(0, 2 * np.pi, 8, endpoint=False)
@@ -128,12 +128,12 @@ def test_labels_are_what_calcium_brightens() -> None:
     assert inserted.score.agatston.other == 0
 
 
-def test_what_lies_in_another_is_not_counted_again() -> None:
+def test_overlapping_deposits_are_counted_once() -> None:
     inserted = insert(flat(), (ball(), ball(2.0, label=Calcium.RCA)), QUALITY)
     assert [row.vessel for row in inserted.table] == ["LAD"]
 
 
-def test_nothing_changes_elsewhere_and_the_same_comes_again() -> None:
+def test_nothing_changes_elsewhere_and_the_result_is_repeatable() -> None:
     rng = np.random.default_rng(0)
     hu = rng.normal(40, 20, flat().hu.shape).astype(np.int16)
     volume = Volume(hu, flat().geometry)
@@ -263,7 +263,7 @@ def cylinder(slices: int) -> tuple[Volume, Body, HeartMask]:
 
 
 def test_degraded_noise_is_that_of_the_protocol() -> None:
-    """A scan without noise of its own gets what the scanner makes of the same body."""
+    """A scan without noise gets the noise of the scanner with the same body."""
     volume, body, heart = cylinder(10)
     poor = replace(
         PROTOCOL, name="poor", tube_current_ma=10.0, matrix=120, fov_mm=240.0, mtf50_per_mm=0.15, views=180,
@@ -312,7 +312,7 @@ def test_calcium_lies_in_the_wall_of_the_scans_own_aorta() -> None:
         assert centres[:, 2].mean() == pytest.approx(-120 * along, abs=1)
 
 
-def test_what_the_gated_scan_would_score() -> None:
+def test_the_reference_score_is_that_of_a_gated_scan() -> None:
     """A ball of 3 mm radius, above 400 HU: at least its middle in one slice, at most a blurred disc in three."""
     tissue = Tissue.of(flat())
     score = inserted_reference_score(tissue, (ball(3.0),), ())
@@ -334,7 +334,7 @@ def test_scans_that_do_not_fit_are_refused(reference_data: Path) -> None:
 
 @pytest.mark.reference
 @pytest.mark.slow
-def test_a_line_out_of_the_scan_is_named(reference_data: Path, tmp_path: Path) -> None:
+def test_a_line_that_leaves_the_scan_is_named(reference_data: Path, tmp_path: Path) -> None:
     file = tmp_path / "lines.json"
     file.write_text(json.dumps([{"name": "RCA", "points_mm": [[0, 0, 5000], [0, 0, 5010], [0, 0, 5020]]}]))
     with pytest.raises(UsageError, match="centre line RCA leaves the scan"):
