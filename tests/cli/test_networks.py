@@ -44,7 +44,7 @@ def test_the_networks_that_ship_score(
 
 
 @pytest.mark.usefixtures("shipped")
-def test_the_baseline_where_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_baseline_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("score", SAMPLE, "-o", tmp_path, "--predictor", "threshold", monkeypatch=monkeypatch) == 0
     assert results(tmp_path)[0]["model"]["name"] == "threshold"
 
@@ -69,7 +69,7 @@ def test_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_resume_scores_again_with_other_weights(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the same name and version: the digest tells them apart."""
+    """Name and version are the same, the digest differs."""
     other = write_hand_model(tmp_path / "other", vessel=Calcium.RCA)
     arguments = ("score", SAMPLE, "-o", tmp_path / "out", "--resume", "--model")
     vessels, seconds = [], []
@@ -96,8 +96,8 @@ def test_openvino_scores_alike(model: Path, tmp_path: Path, monkeypatch: pytest.
     for runtime in ("onnxruntime", "openvino"):
         arguments = ("score", SAMPLE, "-o", tmp_path / runtime, "--model", model, "--runtime", runtime)
         assert run(*arguments, monkeypatch=monkeypatch) == 0
-    one, other = (results(tmp_path / runtime)[0] for runtime in ("onnxruntime", "openvino"))
-    assert one["agatston"] == other["agatston"]
+    first, second = (results(tmp_path / runtime)[0] for runtime in ("onnxruntime", "openvino"))
+    assert first["agatston"] == second["agatston"]
 
 
 def test_scoring_imports_no_torch(model: Path, tmp_path: Path) -> None:
@@ -118,21 +118,21 @@ def test_scoring_imports_no_torch(model: Path, tmp_path: Path) -> None:
 def test_info_of_the_model(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def told() -> dict[str, str]:
+    def networks_entry() -> dict[str, str]:
         assert run("info", "--json", monkeypatch=monkeypatch) == 0
         found = json.loads(capsys.readouterr().out)
         assert "CPUExecutionProvider" in found["runtimes"]["onnxruntime"]
         networks: dict[str, str] = found["predictors"]["networks"]
         return networks
 
-    networks = told()
+    networks = networks_entry()
     assert (networks["name"], networks["version"]) == ("by hand", "1.2")
     assert networks["digest"].startswith("ok, ")
     broken = write_hand_model(tmp_path / "broken")
     (broken / "heart.onnx").write_bytes((shipped / "calcium.onnx").read_bytes())
     monkeypatch.setattr("ctacal.nn.predict.WEIGHTS", broken)
-    assert "differs" in told()["digest"]
-    assert "heart.onnx" in told()["digest"]
+    assert "differs" in networks_entry()["digest"]
+    assert "heart.onnx" in networks_entry()["digest"]
 
 
 @pytest.mark.usefixtures("none_shipped")

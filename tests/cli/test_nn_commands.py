@@ -41,7 +41,7 @@ def steps_logged(out: Path) -> list[int]:
         return [int(row["step"]) for row in csv.DictReader(file)]
 
 
-def test_train_tells_validation_and_the_best_checkpoint(
+def test_train_prints_validation_and_the_best_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = recipe_file(tmp_path, steps=2)
@@ -58,7 +58,7 @@ def test_train_tells_validation_and_the_best_checkpoint(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (None, "No such file"),
         ('name = "x"\n[train]\nstep = 1', "train.step: unknown"),
@@ -68,7 +68,7 @@ def test_train_tells_validation_and_the_best_checkpoint(
 )
 def test_what_cannot_be_trained_is_one_line_and_status_2(
     text: str | None,
-    told: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -77,7 +77,7 @@ def test_what_cannot_be_trained_is_one_line_and_status_2(
         (tmp_path / "recipe.toml").write_text(text)
     assert run("train", tmp_path / "recipe.toml", "-o", tmp_path / "out", monkeypatch=monkeypatch) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert message in line
 
 
 def test_without_torch_it_says_what_to_install(
@@ -97,9 +97,9 @@ def test_ctrl_c_leaves_what_the_same_command_goes_on_from(tmp_path: Path, monkey
         while training.poll() is None and (not (out / "log.csv").exists() or len(steps_logged(out)) < 2):
             time.sleep(0.02)
         training.send_signal(signal.SIGINT)
-        _, told = training.communicate(timeout=120)
-    assert training.returncode == 130, told
-    assert "the same command goes on" in told
+        _, message = training.communicate(timeout=120)
+    assert training.returncode == 130, message
+    assert "the same command goes on" in message
     stopped_at = read_checkpoint(out / "last.pt").step
     assert 2 <= stopped_at < 80
     assert steps_logged(out) == list(range(1, stopped_at + 1))
@@ -118,7 +118,7 @@ def test_two_processes_by_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         [*launch, "train", path, "-o", tmp_path / "two"], env=environment, capture_output=True, text=True, timeout=480
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(tmp_path / "two" / "best.pt"), "told once"
+    assert done.stdout.strip() == str(tmp_path / "two" / "best.pt"), "printed once"
     assert run("train", path, "-o", tmp_path / "one", monkeypatch=monkeypatch) == 0
     two, one = (read_checkpoint(tmp_path / name / "last.pt").weights for name in ("two", "one"))
     assert two.keys() == one.keys()
@@ -126,7 +126,7 @@ def test_two_processes_by_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-def test_export_tells_size_and_parity(
+def test_export_prints_size_and_parity(
     exported: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The graphs are copied from an earlier export, since making them takes long; the comparison is done."""
@@ -140,10 +140,10 @@ def test_export_tells_size_and_parity(
     names = ("--name", "mine", "--version", "7")
     arguments = ("export", "--heart", heart, "-o", tmp_path / "out", *names, "--calcium")
     assert run(*arguments, trained / "best.pt", monkeypatch=monkeypatch) == 0
-    told = capsys.readouterr().out
-    assert "heart: 0.0" in told
-    assert "(24 slices)" in told
-    assert "mine 7 in" in told
+    message = capsys.readouterr().out
+    assert "heart: 0.0" in message
+    assert "(24 slices)" in message
+    assert "mine 7 in" in message
     assert json.loads((tmp_path / "out" / "model.json").read_text())["version"] == "7"
     assert run(*arguments, heart, monkeypatch=monkeypatch) == 2
     assert "expected a heart network" in capsys.readouterr().err

@@ -21,9 +21,9 @@ def stirred(config: NetworkConfig) -> nn.Module:
     network = build(config)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for one, low, high in ((module.running_mean, -0.3, 0.3), (module.running_var, 0.5, 1.5)):
-                assert one is not None
-                one.uniform_(low, high)
+            for statistic, low, high in ((module.running_mean, -0.3, 0.3), (module.running_var, 0.5, 1.5)):
+                assert statistic is not None
+                statistic.uniform_(low, high)
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.3, 0.3)
     return network.eval()

@@ -36,7 +36,7 @@ def test_toml_to_recipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('name = "x"\nspeed = 1', "speed: unknown"),
         ('name = "x"\n[train]\nstep = 1', "train.step: unknown"),
@@ -52,8 +52,8 @@ def test_toml_to_recipe(tmp_path: Path) -> None:
         ("name = ", "Invalid value"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_what_cannot_be_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         read_recipe(written(tmp_path, text))
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuning: goes on from a model's ONNX file, gains on the site's studies, and is refused where it forgets."""
+"""Fine-tuning: it continues from a model's ONNX file, gains on the site's studies, and is refused if it forgets."""
 
 import json
 from dataclasses import replace
@@ -54,9 +54,9 @@ def test_a_model_that_forgot_is_refused_unless_it_is_forced(
     arguments = ("finetune", site, "-o", tmp_path, "--model", exported, "--guard", guard)
     options = ("--steps", STEPS, "--learning-rate", LEARNING_RATE)
     assert run(*arguments, *options, monkeypatch=monkeypatch) == 1
-    told = capsys.readouterr().out
-    assert "the guard, simulated: kappa 1.000" in told
-    assert "REFUSED: kappa on the guard fell by 0." in told
+    printed = capsys.readouterr().out
+    assert "the guard set, simulated: kappa 1.000" in printed
+    assert "REFUSED: kappa on the guard set fell by 0." in printed
     assert not (tmp_path / "model").exists()
     assert run(*arguments, *options, "--force", monkeypatch=monkeypatch) == 0, "trained already, so judged at once"
     assert "FORCED" in capsys.readouterr().out
@@ -115,7 +115,7 @@ def test_a_guard_of_one_category_says_nothing(exported: Path, site: Path, tmp_pa
         finetune(plan, tmp_path / "out", report=lambda *_: None, complain=lambda _: None)
 
 
-def test_the_guard_is_asked_for(
+def test_a_guard_set_is_required(
     exported: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("finetune", site, "-o", tmp_path / "out", "--model", exported, monkeypatch=monkeypatch) == 2

@@ -1,4 +1,4 @@
-"""The equivalent of a gated score: found again where it is known."""
+"""The equivalent of a gated score: a fit recovers a known law."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_nothing_jumps_at_the_floor() -> None:
     assert scale.agatston(1.0, seen=18.0) == 18.0
 
 
-def test_mass_that_tells_nothing_is_refused() -> None:
+def test_mass_without_information_is_refused() -> None:
     with pytest.raises(ValueError, match="more mass"):
         fit_gated_scale([3.0] * 50, [10.0] * 25 + [0.0] * 25)
 

@@ -58,7 +58,7 @@ def test_widened() -> None:
 
 
 def loss_of(hu: float, heart: float, truth: int = 0) -> dict[str, float]:
-    """Of one 40 x 40 slice with one voxel that the network takes for LAD with near certainty."""
+    """The losses of a 40 x 40 slice with one voxel that the network takes for LAD with near certainty."""
     logits = torch.full((1, 6, 40, 40), -8.0)
     logits[:, 0] = 8.0
     logits[0, :, 20, 20] = torch.tensor([-8.0, -8.0, 8.0, -8.0, -8.0, -8.0])
@@ -74,8 +74,8 @@ def loss_of(hu: float, heart: float, truth: int = 0) -> dict[str, float]:
 
 
 def test_what_can_score_weighs_most() -> None:
-    unasked, dark, near, candidate = (loss_of(hu, 1.0)["focal"] for hu in (45.0, 60.0, 110.0, 150.0))
-    assert unasked < 1e-6 < dark < near < candidate
+    ignored, dark, near, candidate = (loss_of(hu, 1.0)["focal"] for hu in (45.0, 60.0, 110.0, 150.0))
+    assert ignored < 1e-6 < dark < near < candidate
     assert loss_of(150.0, 1.0)["overlap"] > 0.01 > loss_of(110.0, 1.0)["overlap"]
 
 

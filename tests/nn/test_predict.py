@@ -1,4 +1,4 @@
-"""What a model tells beside the labels: doubt only where it was calibrated, and what of the scan it does not know."""
+"""A model: its labels, its uncertainty if it was calibrated, its warnings about unusual scans, and its card."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ from tests.nn.model_by_hand import ball, by_hand
 
 
 def nearly_lad(x: Floats32) -> list[Floats32]:
-    """Coronary with 0.7 to the left of the heart's centre, with 0.4 to the right, where it is not counted."""
+    """Coronary with 0.7 to the left of the heart's centre, with 0.4 to the right, which is not counted."""
     probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
     chance = np.where(x[:, 5] > 0, 0.7, 0.4)
     probability[:, 0], probability[:, BY_VESSEL.index(Calcium.LAD)] = 1 - chance, chance
@@ -48,14 +48,14 @@ def two_lesions() -> Volume:
     return volume
 
 
-def test_probabilities_are_told_where_there_is_a_calibration(two_lesions: Volume) -> None:
+def test_a_calibrated_model_gives_probabilities(two_lesions: Volume) -> None:
     """54 with 0.7, 54 with 0.4: nothing 0.18, both 0.28."""
-    told = replace(by_hand(nearly_lad), calibration=Calibration())(two_lesions, SCCT_2016).uncertainty
-    assert told is not None
-    assert told.category_probabilities is not None and told.interval is not None
-    np.testing.assert_allclose(told.category_probabilities, [0.18, 0.54, 0.28, 0.0], atol=5e-3)
-    assert told.interval.low < 54.0 < told.interval.high
-    assert told.interval.coverage == 0.9
+    uncertainty = replace(by_hand(nearly_lad), calibration=Calibration())(two_lesions, SCCT_2016).uncertainty
+    assert uncertainty is not None
+    assert uncertainty.category_probabilities is not None and uncertainty.interval is not None
+    np.testing.assert_allclose(uncertainty.category_probabilities, [0.18, 0.54, 0.28, 0.0], atol=5e-3)
+    assert uncertainty.interval.low < 54.0 < uncertainty.interval.high
+    assert uncertainty.interval.coverage == 0.9
 
 
 def test_nothing_calibrated_is_given_under_another_rule(two_lesions: Volume) -> None:
@@ -70,19 +70,19 @@ def test_nothing_calibrated_is_given_under_another_rule(two_lesions: Volume) -> 
     assert under_same.category_probabilities and under_same.gated_equivalent_agatston  # only the name differs
 
 
-def test_a_gated_score_is_told_where_mass_has_a_scale(two_lesions: Volume) -> None:
+def test_a_model_with_a_scale_gives_a_gated_equivalent(two_lesions: Volume) -> None:
     model = replace(by_hand(nearly_lad), gated_scale=GatedScale(scale=2.0, power=1.0, least_mg=0.5))
-    told = model(two_lesions, SCCT_2016).uncertainty
-    assert told is not None
-    mass_mg = sum(told.excess_mass_mg[vessel] for vessel in ("LM", "LAD", "LCX", "RCA"))
+    uncertainty = model(two_lesions, SCCT_2016).uncertainty
+    assert uncertainty is not None
+    mass_mg = sum(uncertainty.excess_mass_mg[vessel] for vessel in ("LM", "LAD", "LCX", "RCA"))
     assert mass_mg == pytest.approx(54 / 1000 * (300 - 40) / 1.28, rel=0.05)  # 54 mm3 of 300 HU in blood of 40
-    assert told.gated_equivalent_agatston == pytest.approx(54)  # what the scan itself scores
+    assert uncertainty.gated_equivalent_agatston == pytest.approx(54)  # what the scan itself scores
     assert 2 * (mass_mg - 0.5) < 54
-    told = replace(model, gated_scale=GatedScale(scale=20.0, power=1.0, least_mg=0.5))(
+    uncertainty = replace(model, gated_scale=GatedScale(scale=20.0, power=1.0, least_mg=0.5))(
         two_lesions, SCCT_2016
     ).uncertainty
-    assert told is not None
-    assert told.gated_equivalent_agatston == pytest.approx(20 * (mass_mg - 0.5))
+    assert uncertainty is not None
+    assert uncertainty.gated_equivalent_agatston == pytest.approx(20 * (mass_mg - 0.5))
 
 
 def test_mass_is_kept_by_blur() -> None:
@@ -95,9 +95,9 @@ def test_mass_is_kept_by_blur() -> None:
     spread[0, 2:5, 2:5] = 40 + 100
     sharp[0, 4, 7] = 500
     spread[0, 7, 0:3] = 75
-    one, other = (excess_mass_mg(hu, probability, near, classes, 2.0) for hu in (sharp, spread))
-    assert one == other
-    assert one == {"LM": 0.0, "LAD": 0.0, "LCX": 0.0, "RCA": pytest.approx(900 * 2 / 1000 / 1.28, abs=0.01)}
+    sharp_mg, spread_mg = (excess_mass_mg(hu, probability, near, classes, 2.0) for hu in (sharp, spread))
+    assert sharp_mg == spread_mg
+    assert sharp_mg == {"LM": 0.0, "LAD": 0.0, "LCX": 0.0, "RCA": pytest.approx(900 * 2 / 1000 / 1.28, abs=0.01)}
     assert excess_mass_mg(sharp, probability[:, :3], near, (0, 5, 6), 2.0) is None
 
 
@@ -108,10 +108,10 @@ def test_what_counts_begins_at_a_probability(two_lesions: Volume, least: float, 
     assert answer.doubts.score == pytest.approx(score)
 
 
-def test_nothing_is_told_without_a_calibration(two_lesions: Volume) -> None:
-    told = by_hand(nearly_lad)(two_lesions, SCCT_2016).uncertainty
-    assert told is not None
-    assert told.category_probabilities is None and told.interval is None
+def test_no_probabilities_without_a_calibration(two_lesions: Volume) -> None:
+    uncertainty = by_hand(nearly_lad)(two_lesions, SCCT_2016).uncertainty
+    assert uncertainty is not None
+    assert uncertainty.category_probabilities is None and uncertainty.interval is None
 
 
 def test_the_doubts_are_about_the_score_that_is_given(two_lesions: Volume) -> None:
@@ -123,10 +123,10 @@ def test_the_doubts_are_about_the_score_that_is_given(two_lesions: Volume) -> No
 
 def test_a_scan_without_a_bright_voxel_is_surely_0() -> None:
     volume, _ = ball((3.0, 1.0, 1.0))
-    told = replace(by_hand(), calibration=Calibration())(volume, SCCT_2016).uncertainty
-    assert told is not None
-    assert told.category_probabilities is not None
-    assert told.category_probabilities[0] == pytest.approx(1.0, abs=5e-3)
+    uncertainty = replace(by_hand(), calibration=Calibration())(volume, SCCT_2016).uncertainty
+    assert uncertainty is not None
+    assert uncertainty.category_probabilities is not None
+    assert uncertainty.category_probabilities[0] == pytest.approx(1.0, abs=5e-3)
 
 
 def test_what_is_unlike_the_training_range(two_lesions: Volume) -> None:

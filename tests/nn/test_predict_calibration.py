@@ -44,10 +44,10 @@ def test_categories_by_hand(lesions: list[tuple[float, float]], expected: tuple[
 
 
 def test_noise_can_take_a_lesion_away_or_raise_it() -> None:
-    one = LesionDoubts(np.array([1.0]), np.array([[0.0, 90.0, 180.0]]), 90.0)
-    np.testing.assert_allclose(category_probabilities(one, PLAIN), (0, 1, 0, 0), atol=5e-3)
+    lesion = LesionDoubts(np.array([1.0]), np.array([[0.0, 90.0, 180.0]]), 90.0)
+    np.testing.assert_allclose(category_probabilities(lesion, PLAIN), (0, 1, 0, 0), atol=5e-3)
     np.testing.assert_allclose(
-        category_probabilities(one, Calibration(noise_share=1.0)), (1 / 6, 2 / 3, 1 / 6, 0), atol=2e-3
+        category_probabilities(lesion, Calibration(noise_share=1.0)), (1 / 6, 2 / 3, 1 / 6, 0), atol=2e-3
     )
 
 
@@ -103,15 +103,15 @@ def studies(n: int, seed: int, slope: float) -> list[KnownScore]:
         count = random.integers(0, 6)
         logit, score = random.normal(0, 1.5, count), random.exponential(80.0, count)
         is_coronary = random.uniform(size=count) < 1 / (1 + np.exp(-logit))
-        told = 1 / (1 + np.exp(-logit / slope))
-        rows.append(KnownScore(doubts(*zip(told, score, strict=True)), float(score[is_coronary].sum())))
+        given = 1 / (1 + np.exp(-logit / slope))
+        rows.append(KnownScore(doubts(*zip(given, score, strict=True)), float(score[is_coronary].sum())))
     return rows
 
 
 def log_loss(rows: list[KnownScore], calibration: Calibration) -> float:
     true = np.searchsorted([0, 100, 400], [row.true_agatston for row in rows])
-    told = [category_probabilities(row.doubts, calibration)[k] for row, k in zip(rows, true, strict=True)]
-    return float(-np.log(told).mean())
+    given = [category_probabilities(row.doubts, calibration)[k] for row, k in zip(rows, true, strict=True)]
+    return float(-np.log(given).mean())
 
 
 @pytest.fixture(scope="module")
@@ -135,14 +135,14 @@ def test_fit_undoes_overconfidence(fitted: Calibration) -> None:
 @pytest.mark.slow
 def test_probabilities_happen_as_often_as_they_say(fitted: Calibration) -> None:
     fresh = studies(1000, 5, 0.4)
-    told = np.stack([category_probabilities(row.doubts, fitted) for row in fresh])
+    given = np.stack([category_probabilities(row.doubts, fitted) for row in fresh])
     true = np.searchsorted([0, 100, 400], [row.true_agatston for row in fresh])
-    np.testing.assert_allclose(told.sum(axis=1), 1.0)
+    np.testing.assert_allclose(given.sum(axis=1), 1.0)
     for category in range(4):
         for low, high in ((0.1, 0.5), (0.5, 0.9)):
-            chosen = (told[:, category] >= low) & (told[:, category] < high)
+            chosen = (given[:, category] >= low) & (given[:, category] < high)
             if chosen.sum() >= 60:
-                assert (true[chosen] == category).mean() == pytest.approx(told[chosen, category].mean(), abs=0.13)
+                assert (true[chosen] == category).mean() == pytest.approx(given[chosen, category].mean(), abs=0.13)
 
 
 def test_fit_is_the_same_each_time_and_survives_the_card() -> None:
@@ -160,7 +160,7 @@ def test_too_few_studies() -> None:
 
 def test_interval_holds_the_score_and_grows_with_doubt() -> None:
     sure, unsure = doubts((0.999, 80.0)), doubts((0.999, 80.0), (0.4, 60.0))
-    (low, high), (lower, higher) = (interval(one, Calibration(interval_width=1.5)) for one in (sure, unsure))
+    (low, high), (lower, higher) = (interval(lesions, Calibration(interval_width=1.5)) for lesions in (sure, unsure))
     assert lower < low < 80.0 < high < higher
     assert interval(doubts(), PLAIN)[0] == 0.0
 

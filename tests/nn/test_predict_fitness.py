@@ -64,8 +64,8 @@ def test_grain_of_smooth_noise(grain_pixels: float) -> None:
 
 
 def test_slices_that_overlap_by_half() -> None:
-    one = np.random.default_rng(2).normal(size=(SHAPE[0] + 1, *SHAPE[1:])) * 20
-    figures = figures_of(*scan_of(chest() + (one[1:] + one[:-1]) / 2))
+    noise_hu = np.random.default_rng(2).normal(size=(SHAPE[0] + 1, *SHAPE[1:])) * 20
+    figures = figures_of(*scan_of(chest() + (noise_hu[1:] + noise_hu[:-1]) / 2))
     assert figures.slice_correlation == pytest.approx(0.5, abs=0.03)
 
 
@@ -90,7 +90,7 @@ def test_a_heart_that_moves_has_a_wide_border(kernel_pixels: float) -> None:
     assert blur_mm(moving) == pytest.approx(4.0, rel=0.3)
 
 
-def test_no_lung_beside_the_heart_tells_nothing_of_motion() -> None:
+def test_without_lung_beside_the_heart_motion_is_not_measured() -> None:
     assert figures_of(*scan_of(np.full(SHAPE, 40.0) + noise(15.0))).border_blur_mm is None
 
 
@@ -150,7 +150,7 @@ def test_each_figure_has_its_reason(unlike: dict[str, float], code: Code) -> Non
     assert reason.code == code
 
 
-def test_what_lies_inside_or_was_not_measured_is_not_told() -> None:
+def test_figures_inside_or_not_measured_give_no_warning() -> None:
     assert not list(doubts_about(FIGURES, known()))
     assert not list(doubts_about(replace(FIGURES, noise_sd_hu=31.0), known())), "within the slack of a tenth"
     assert not list(doubts_about(replace(FIGURES, noise_sd_hu=None, border_blur_mm=0.5), known())), "none is too still"

@@ -128,7 +128,7 @@ def test_scale_moves_calcium_from_the_centre_and_adds_mass() -> None:
     sample = toy(5, Calcium.LAD)
     config = replace(NO_AUGMENTATION, scale=(1.2, 1.2))
     clip = draw_clip(sample, 3, SAMPLING, config, np.random.default_rng(0))
-    before, after = (np.argwhere(one == Calcium.LAD)[:, 1:].mean(axis=0) for one in (sample.labels, clip.labels))
+    before, after = (np.argwhere(labels == Calcium.LAD)[:, 1:].mean(axis=0) for labels in (sample.labels, clip.labels))
     middle = np.array([19.0, 19.0])
     np.testing.assert_allclose(after - clip.centre[1:], 1.2 * (before - middle), atol=0.6)
     assert clip.mass_mg.sum() == pytest.approx(60 * 1.44)
@@ -190,8 +190,8 @@ def test_draws_by_reason() -> None:
 
 def test_a_step_is_always_the_same() -> None:
     steps = TrainingSteps(toys(), recipe(steps=9))
-    for one, again in zip(steps[4], TrainingSteps(toys(), recipe(steps=9))[4], strict=True):
-        np.testing.assert_array_equal(one.numpy(), again.numpy())
+    for first, again in zip(steps[4], TrainingSteps(toys(), recipe(steps=9))[4], strict=True):
+        np.testing.assert_array_equal(first.numpy(), again.numpy())
     assert not np.array_equal(steps[4].x.numpy(), steps[5].x.numpy())
     assert not np.array_equal(steps[4].x.numpy(), TrainingSteps(toys(), recipe(steps=9), rank=1)[4].x.numpy())
 
@@ -216,7 +216,7 @@ def canonical(folder: Path) -> Volume:
 
 
 def test_a_sites_own_studies(tmp_path: Path) -> None:
-    """DICOM and NIfTI by a table of splits; what cannot be read is told, not fatal."""
+    """DICOM and NIfTI by a table of splits; what cannot be read is reported, not fatal."""
     scan = canonical(write(tmp_path / "ct", ct_series(Grid(row_mm=1.5, column_mm=1.5))))
     labels = np.zeros(scan.geometry.shape, np.uint8)
     labels[MARKER_INDEX] = Calcium.RCA

@@ -1,4 +1,4 @@
-"""Training: it learns, it resumes to the bit, it says where its weights come from."""
+"""Training: it learns, it resumes to the bit, and its checkpoints name their origin."""
 
 import csv
 import json
@@ -83,9 +83,9 @@ def test_five_and_a_cut_and_five_are_ten(tmp_path: Path) -> None:
         fit(plan, toys(), toys(), tmp_path / "cut", report=cut)
     assert read_checkpoint(tmp_path / "cut" / "last.pt").step == 5
     torch.manual_seed(99)
-    told: list[int] = []
-    fit(plan, toys(), toys(), tmp_path / "cut", report=lambda step, _: told.append(step))
-    assert told == [6, 7, 8, 9, 10]
+    reported: list[int] = []
+    fit(plan, toys(), toys(), tmp_path / "cut", report=lambda step, _: reported.append(step))
+    assert reported == [6, 7, 8, 9, 10]
     whole, resumed = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "cut"))
     assert same(whole.weights, resumed.weights)
     assert same(whole.averaged, resumed.averaged)
@@ -95,22 +95,23 @@ def test_five_and_a_cut_and_five_are_ten(tmp_path: Path) -> None:
 
 
 def test_stopped_where_the_report_says_so_it_goes_on_from_there(tmp_path: Path) -> None:
-    """No checkpoint is due at step 7: asking to stop leaves one, and the end is that of a run that was let alone."""
+    """No checkpoint is due at step 7: a stop leaves one, and the end is that of a run without a stop."""
     plan = recipe(steps=10, validate_every=4, log_every=1)
     fit(plan, toys(), toys(), tmp_path / "whole")
     with pytest.raises(Stopped):
         fit(plan, toys(), toys(), tmp_path / "stopped", report=lambda step, _: step == 7)
     assert read_checkpoint(tmp_path / "stopped" / "last.pt").step == 7
-    told: dict[int, Mapping[str, float]] = {}
-    fit(plan, toys(), toys(), tmp_path / "stopped", report=lambda step, figures: told.update({step: figures}))
-    assert list(told) == [8, 9, 10]
-    assert told[9].keys() >= {"loss", "focal"}
-    assert "kappa" in told[8]
+    reported: dict[int, Mapping[str, float]] = {}
+    fit(plan, toys(), toys(), tmp_path / "stopped", report=lambda step, metrics: reported.update({step: metrics}))
+    assert list(reported) == [8, 9, 10]
+    assert reported[9].keys() >= {"loss", "focal"}
+    assert "kappa" in reported[8]
     whole, resumed = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "stopped"))
     assert same(whole.weights, resumed.weights)
     assert log_of(tmp_path / "whole") == log_of(tmp_path / "stopped")
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_as_float32_does(tmp_path: Path) -> None:
     """The forward pass is rounded, the weights stay float32, and the loss comes down as far."""
     losses = {}
@@ -177,15 +178,15 @@ def test_what_fine_tuning_makes_worse_is_not_the_best(trained: Path, tmp_path: P
     assert same(weights(tmp_path / "best.pt", "averaged"), weights(start, "averaged"))
 
 
-def test_guard_tells_what_was_known_and_what_is_left(tmp_path: Path) -> None:
+def test_guard_holds_both_validations(tmp_path: Path) -> None:
     for name, steps in (("first", 1), ("second", 2)):
         fit(recipe(steps=steps), toys(), toys(), tmp_path / name)
     first, last = write_guard(tmp_path / "first" / "best.pt", tmp_path / "second" / "last.pt", toys(), tmp_path)
-    told = json.loads((tmp_path / "guard.json").read_text())
+    written = json.loads((tmp_path / "guard.json").read_text())
     for name, part, result in (("first", "before", first), ("second", "after", last)):
         known = validate(read_checkpoint(tmp_path / name / "last.pt").network(), toys(), TINY)
         assert known == result
-        assert told[part]["dice"] == pytest.approx(known.to_row()["dice"])
+        assert written[part]["dice"] == pytest.approx(known.to_row()["dice"])
 
 
 def test_heart_network_learns(tmp_path: Path) -> None:
@@ -194,14 +195,14 @@ def test_heart_network_learns(tmp_path: Path) -> None:
 
 
 def test_published_system_trains_by_the_same_loop(tmp_path: Path) -> None:
-    """One step: every part of both networks is told something."""
+    """One step: every part of both networks gets a gradient."""
     plan = recipe(NetworkConfig.published(), steps=1, sequences=1)
     plan = replace(plan, sampling=replace(plan.sampling, slices=3))
     fit(plan, toys()[1:2], toys()[1:2], tmp_path)
     row = log_of(tmp_path)[0]
     assert float(row["heart"]) > 0 < float(row["focal"])
     moments = read_checkpoint(tmp_path / "last.pt").optimiser["state"]
-    assert all(one["exp_avg"].abs().max() > 0 for one in moments.values())
+    assert all(moment["exp_avg"].abs().max() > 0 for moment in moments.values())
 
 
 def test_by_recipe_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Small crops made by hand: bright blobs whose vessel is told by where they lie, noise as bright as they are."""
+"""Small crops made by hand: bright blobs whose place determines the vessel, and noise as bright as they are."""
 
 import numpy as np
 

@@ -63,7 +63,7 @@ def run(sources: Sequence[Path], out: Path, options: Options) -> int:
 def _print_outcome(outcome: "Outcome") -> None:
     _print_pair("the site's validation studies", outcome.site)
     if outcome.guard:
-        _print_pair("the guard, simulated", outcome.guard)
+        _print_pair("the guard set, simulated", outcome.guard)
 
 
 def _print_pair(what: str, pair: "tuple[Validation, Validation]") -> None:
@@ -79,9 +79,9 @@ def verdict_text(result: "FinetuneResult") -> str:
     if result.verdict is Verdict.NOTHING_GAINED:
         return "REFUSED: nothing was gained on the site's validation studies; no model is written"
     if result.verdict is Verdict.KEPT:
-        fall = f"kappa on the guard fell by {max(0.0, outcome.fall):.3f}" if outcome.guard else "no guard"
+        fall = f"kappa on the guard set fell by {max(0.0, outcome.fall):.3f}" if outcome.guard else "no guard set"
         return f"KEPT: {fall}"
-    fall = f"kappa on the guard fell by {outcome.fall:.3f}, more than {outcome.allowed_fall:g}"
+    fall = f"kappa on the guard set fell by {outcome.fall:.3f}, more than {outcome.allowed_fall:g}"
     if result.verdict is Verdict.FORCED:
         return f"FORCED: {fall}"
     return (

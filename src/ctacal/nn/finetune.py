@@ -75,7 +75,7 @@ def finetune(plan: Plan, out: Path, *, report: Report, complain: Callable[[str],
     start = checkpoint_of_model(plan.model)
     guard = SampleFolder(plan.guard)
     if plan.guard and len({held.category for held in guard.contents}) < 2:
-        raise UsageError("the guard's samples are all of one risk category: they give no kappa")
+        raise UsageError("the samples of the guard set are all of one risk category, which gives no kappa")
     folders = [_samples(source, out, model, start, complain) for source in plan.sources]
     training, validation = (
         SampleFolder([folder / split for folder in folders]) for split in ("training", "validation")
