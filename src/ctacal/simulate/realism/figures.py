@@ -159,8 +159,8 @@ def edge_across(volume: Volume, rim: Mask) -> EdgeResponse | None:
         points = at[at[:, 0] == k, 1:]
         normal = slopes[:, points[:, 0], points[:, 1]]
         normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-6)
-        where = points.T[:, :, None] + normal[:, :, None] * steps / pixel_mm
-        profiles.append(ndimage.map_coordinates(plane, where, order=3, mode="nearest"))
+        samples = points.T[:, :, None] + normal[:, :, None] * steps / pixel_mm
+        profiles.append(ndimage.map_coordinates(plane, samples, order=3, mode="nearest"))
     return _aligned(np.concatenate(profiles).astype(float), steps.astype(float)) if profiles else None
 
 
