@@ -37,7 +37,7 @@ from ctacal.simulate.anatomy.heart_kernels import (
     BEHIND_BASE_MM,
     CHEST_FRONT,
     CONTRACTION,
-    DRAWN_MM,
+    COUPLED_MM,
     INWARDS,
     INWARDS_RIGHT,
     LENGTH_MM,
@@ -47,8 +47,8 @@ from ctacal.simulate.anatomy.heart_kernels import (
     RV_BODY,
     RV_OUTFLOW,
     chamber_distance,
-    draw_along,
-    drawn_along,
+    coupling_at,
+    displace_outline,
     ellipsoid_mm,
     fill_beside,
     map_chambers,
@@ -187,13 +187,13 @@ class Heart:
     def carried(self, points: Points, most: float | Floats = 1.0) -> Points:
         """Return where (n, 3) end-diastolic points beside the heart lie at this phase; ``most`` limits the motion."""
         local = self.to_local(points - self.origin)
-        share = np.minimum([drawn_along(self.shapes, *point) for point in local], most)
+        share = np.minimum([coupling_at(self.shapes, *point) for point in local], most)
         return np.asarray(points + share[:, None] * (self.to_patient(local) - points))
 
     def reach_mm(self) -> Points:
         """Return a box (2, 3) that contains the heart with its fat, and everything that moves with it."""
         box = np.array([[np.inf] * 3, [-np.inf] * 3])
-        margin_mm = max(DRAWN_MM, 2.7 * self.fat_mm) + MAPS_STEP_MM
+        margin_mm = max(COUPLED_MM, 2.7 * self.fat_mm) + MAPS_STEP_MM
         reach_of(self._maps(), MAPS_STEP_MM, MAPS_CORNER, self.origin, self.axes, margin_mm, box)
         return box
 
@@ -228,12 +228,12 @@ class Heart:
 
     def paint_fat_beside(self, canvas: Canvas, outline: NDArray[np.float32], corner: Floats, step_mm: float) -> None:
         """Paint mediastinal fat within an outline that moves with the heart."""
-        drawn = np.empty_like(outline)
-        draw_along(
-            outline, drawn, step_mm, corner, self.origin, self.axes, self.motion,
+        displaced = np.empty_like(outline)
+        displace_outline(
+            outline, displaced, step_mm, corner, self.origin, self.axes, self.motion,
             self._maps(), MAPS_STEP_MM, MAPS_CORNER, self.reach_mm(),
         )  # fmt: skip
-        fill_beside(canvas.tissue, canvas.structure, *canvas.axes, drawn, step_mm, corner)
+        fill_beside(canvas.tissue, canvas.structure, *canvas.axes, displaced, step_mm, corner)
 
 
 @lru_cache(maxsize=2)

@@ -31,7 +31,7 @@ IN_LA_WALL, IN_LA_BLOOD, IN_RA_WALL, IN_RA_BLOOD = (
 CONTRACTION, MITRAL_MM, TRICUSPID_MM, NARROWING, LENGTH_MM = range(5)
 """Places in ``Heart.motion``."""
 
-DRAWN_MM = 12.0
+COUPLED_MM = 12.0
 """Tissue further than this from the pericardium does not move with the heart (own choice)."""
 
 INWARDS = 0.035
@@ -326,23 +326,23 @@ def reach_of(maps: Any, step_mm: float, corner: Any, origin: Any, axes: Any, mar
 
 
 @compiled_parallel
-def draw_along(
-    outline: Any, drawn: Any, step_mm: float, corner: Any, origin: Any, axes: Any, motion: Any,
+def displace_outline(
+    outline: Any, displaced: Any, step_mm: float, corner: Any, origin: Any, axes: Any, motion: Any,
     maps: Any, maps_mm: float, maps_corner: Any, reach: Any,
 ) -> None:  # fmt: skip
-    """Fill ``drawn`` with the outline (z, y, x) as the moving heart displaces it, within ``reach_of``."""
+    """Fill ``displaced`` with the outline (z, y, x) as the moving heart displaces it, within ``reach_of``."""
     excursion = max(motion[MITRAL_MM], motion[TRICUSPID_MM])
     furthest = motion[CONTRACTION] * (excursion + (INWARDS + INWARDS_RIGHT) * 90.0) + 2 * step_mm
     for k in numba.prange(outline.shape[0]):
         for j in range(outline.shape[1]):
             for i in range(outline.shape[2]):
-                drawn[k, j, i] = outline[k, j, i]
+                displaced[k, j, i] = outline[k, j, i]
                 x, y, z = corner[0] + i * step_mm, corner[1] + j * step_mm, corner[2] + k * step_mm
                 if abs(outline[k, j, i]) < furthest and (
                     reach[0, 0] < x < reach[1, 0] and reach[0, 1] < y < reach[1, 1] and reach[0, 2] < z < reach[1, 2]
                 ):
-                    x, y, z = drawn_from(origin, axes, motion, maps, maps_mm, maps_corner, x, y, z)
-                    drawn[k, j, i] = sampled(outline, step_mm, corner, x, y, z)
+                    x, y, z = position_at_rest(origin, axes, motion, maps, maps_mm, maps_corner, x, y, z)
+                    displaced[k, j, i] = sampled(outline, step_mm, corner, x, y, z)
 
 
 @compiled_parallel
@@ -370,7 +370,7 @@ def fill_beside(
 
 
 @compiled
-def drawn_from(
+def position_at_rest(
     origin: Any, axes: Any, motion: Any, maps: Any, maps_mm: float, maps_corner: Any, x: float, y: float, z: float
 ) -> tuple[float, float, float]:
     """Return where a point beside the heart lay at end-diastole."""
@@ -378,7 +378,7 @@ def drawn_from(
     d = axes[0, 0] * px + axes[0, 1] * py + axes[0, 2] * pz
     r = axes[1, 0] * px + axes[1, 1] * py + axes[1, 2] * pz
     u = axes[2, 0] * px + axes[2, 1] * py + axes[2, 2] * pz
-    share = share_drawn(*mapped(maps, maps_mm, maps_corner, d, r, u))
+    share = coupling(*mapped(maps, maps_mm, maps_corner, d, r, u))
     if share == 0:
         return x, y, z
     d0, r0, u0 = unmoved(motion, d, r, u)
@@ -390,12 +390,12 @@ def drawn_from(
 
 
 @compiled
-def share_drawn(lv: float, rv: float, la: float, ra: float) -> float:
+def coupling(lv: float, rv: float, la: float, ra: float) -> float:
     """Return the share of the heart's motion that moves its surroundings."""
-    return min(max(1.25 * (1.0 - bare_sac_mm(lv, rv, la, ra) / DRAWN_MM), 0.0), 1.0)
+    return min(max(1.25 * (1.0 - bare_sac_mm(lv, rv, la, ra) / COUPLED_MM), 0.0), 1.0)
 
 
 @compiled
-def drawn_along(shapes: Any, d: float, r: float, u: float) -> float:
-    """Return ``share_drawn`` at a point."""
-    return share_drawn(*chambers_mm(shapes, d, r, u))
+def coupling_at(shapes: Any, d: float, r: float, u: float) -> float:
+    """Return ``coupling`` at a point."""
+    return coupling(*chambers_mm(shapes, d, r, u))
