@@ -217,12 +217,13 @@ def _plaque(rng: np.random.Generator, patient: Patient, shares: NDArray[np.float
     near = rng.beta(1.2, 3.5) if name in ("LAD", "LCX") else rng.beta(1.2, 2.0)
     density = np.clip(rng.normal(560, 200) + 45 * np.log1p(volume_mm3 / 20), 150, 1300)
     return Deposit(
-        Kind.CORONARY, name, _four(near), _four(rng.uniform(0, 360)), _four(length), _four(thickness), _four(arc),
-        _four(density), int(rng.integers(2**31)),
+        Kind.CORONARY, name, _rounded(near), _rounded(rng.uniform(0, 360)), _rounded(length), _rounded(thickness),
+        _rounded(arc), _rounded(density), int(rng.integers(2**31)),
     )  # fmt: skip
 
 
-def _four(value: float) -> float:
+def _rounded(value: float) -> float:
+    """Return the value with four decimals, as stored."""
     return round(float(value), 4)
 
 
@@ -241,8 +242,8 @@ def _others(rng: np.random.Generator, patient: Patient) -> list[Deposit]:
 def _other(rng: np.random.Generator, row: OtherCalcium) -> Deposit:
     site = row.sites[int(rng.integers(len(row.sites)))]
     ranges = row.length_mm, row.thickness_mm, row.arc_deg, row.density_mg_cm3
-    length, thickness, arc, density = (_four(low + (high - low) * rng.beta(1.3, 2.6)) for low, high in ranges)
-    values = (_four(rng.random()), _four(rng.uniform(0, 360)), length, thickness, arc, density)
+    length, thickness, arc, density = (_rounded(low + (high - low) * rng.beta(1.3, 2.6)) for low, high in ranges)
+    values = (_rounded(rng.random()), _rounded(rng.uniform(0, 360)), length, thickness, arc, density)
     return Deposit(row.kind, site, *values, int(rng.integers(2**31)))
 
 
@@ -255,7 +256,10 @@ def _devices(rng: np.random.Generator) -> list[Deposit]:
         found += _pacemaker(rng)
     if rng.random() < 0.08:
         site = ("LAD", "RCA", "LCX")[int(rng.choice(3, p=(0.5, 0.3, 0.2)))]
-        values: dict[str, Any] = {"length_mm": _four(rng.uniform(12, 33)), "along": _four(rng.uniform(0.05, 0.45))}
+        values: dict[str, Any] = {
+            "length_mm": _rounded(rng.uniform(12, 33)),
+            "along": _rounded(rng.uniform(0.05, 0.45)),
+        }
         found.append(_device(rng, Kind.STENT, 0.03 * STEEL_MG_CM3, site=site, thickness_mm=STENT_WALL_MM, **values))
     return found
 
@@ -295,8 +299,8 @@ def _contrast(rng: np.random.Generator) -> list[Deposit]:
     found = []
     for site, chance, iodine_mg_cm3, wide_mm in CONTRAST:
         if rng.random() < chance:
-            density = _four(IODINE_MG_PER_MG * rng.uniform(*iodine_mg_cm3))
-            values: dict[str, Any] = {"site": site, "thickness_mm": wide_mm, "length_mm": _four(rng.uniform(20, 60))}
+            density = _rounded(IODINE_MG_PER_MG * rng.uniform(*iodine_mg_cm3))
+            values: dict[str, Any] = {"site": site, "thickness_mm": wide_mm, "length_mm": _rounded(rng.uniform(20, 60))}
             found.append(_device(rng, Kind.CONTRAST, density, **values))
     return found
 
@@ -305,7 +309,7 @@ def _device(
     rng: np.random.Generator, kind: Kind, density_mg_cm3: float, *, site: str = "", along: float | None = None,
     thickness_mm: float, length_mm: float = 0.0,
 ) -> Deposit:  # fmt: skip
-    at, angle = _four(rng.random()) if along is None else _four(along), _four(rng.uniform(0, 360))
+    at, angle = _rounded(rng.random()) if along is None else _rounded(along), _rounded(rng.uniform(0, 360))
     return Deposit(
-        kind, site, at, angle, length_mm, thickness_mm, 360.0, _four(density_mg_cm3), int(rng.integers(2**31))
+        kind, site, at, angle, length_mm, thickness_mm, 360.0, _rounded(density_mg_cm3), int(rng.integers(2**31))
     )
