@@ -57,7 +57,7 @@ class Crop:
 
     @property
     def heart(self) -> NDArray[np.bool_]:
-        """(slices, rows, columns): inside of the pericardium; calcium counts as what it lies in or next to."""
+        """(slices, rows, columns): inside of the pericardium, without the voxels of deposits."""
         return np.isin(self.structures, HEART)
 
 
