@@ -74,7 +74,7 @@ REGIONS: Mapping[Calcium, Concept] = MappingProxyType(
         Calcium.OTHER: THORAX,
     }
 )
-"""The anatomic region that is written for calcium (coronary arteries: PS3.16 CID 3015; for other calcium the chest)."""
+"""Anatomic region written for each label: a coronary artery (PS3.16 CID 3015), or the chest for other calcium."""
 
 _NOT_CORONARY = (
     AORTA, AORTIC_VALVE, MITRAL_ANNULUS, PERICARDIUM, LYMPH_NODE, HILUM_OF_LUNG, PLEURA, STERNUM,
@@ -85,5 +85,5 @@ SNOMED_CODES: Mapping[str, Calcium] = MappingProxyType(
     {concept.code: label for label, concept in REGIONS.items() if label.is_coronary}
     | dict.fromkeys((concept.code for concept in _NOT_CORONARY), Calcium.OTHER)
 )
-"""What a SEG segment is, by the SNOMED CT code of its anatomic region or of the device that it shows. The code of the
-chest is left out: a segment there is what its name says."""
+"""Label of a SEG segment, by the SNOMED CT code of its anatomic region or of the device that it shows. The code of the
+chest is left out: the name of such a segment decides."""

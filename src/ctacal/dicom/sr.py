@@ -1,4 +1,4 @@
-"""Calcium numbers out of a DICOM SR (PS3.16 TID 1500), by pydicom alone."""
+"""Read calcium measurements from a DICOM SR (PS3.16 TID 1500), by pydicom alone."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ AGATSTON, VOLUME, MASS, THRESHOLD = "agatston", "volume_mm3", "mass_mg", "thresh
 
 QUANTITIES: Mapping[tuple[str, str], str] = {
     ("450360000", "SCT"): AGATSTON,
-    ("112058", "DCM"): AGATSTON,  # older writers' code
+    ("112058", "DCM"): AGATSTON,  # code of older writers
     ("122660", "DCM"): VOLUME,
     ("122661", "DCM"): MASS,
     ("122657", "DCM"): THRESHOLD,
@@ -27,19 +27,19 @@ _OLD_FINDING_SITE = "G-C0E3"
 
 @dataclass(frozen=True, slots=True)
 class MeasuredGroup:
-    """A measurement group: where, and how much."""
+    """A measurement group: its finding site and its values."""
 
     site: str
-    """Code value of its finding site, empty where there is none."""
+    """Code value of the finding site; empty if there is none."""
     tracking_uid: str
     segment: int | None
-    """Number of the SEG's segment that was measured; None for what is no single one, such as the total."""
+    """Number of the measured segment in the SEG; None if there is no single one, as for the total."""
     values: Mapping[str, float]
-    """By ``QUANTITIES``."""
+    """Values by the names in ``QUANTITIES``."""
 
 
 def read_measurements(path: Path) -> tuple[MeasuredGroup, ...]:
-    """The groups of a structured report that tell calcium; raises ``ValueError`` where it is none or cannot be read."""
+    """Return the groups with calcium measurements; raises ``ValueError`` if the file is not a readable report."""
     try:
         with quiet_pydicom(), Source(path).open() as file:
             report = dcmread(file, force=True)

@@ -1,8 +1,8 @@
-"""Results that name nobody: the basic profile of PS3.15 annex E, with pseudonyms from a key.
+"""Pseudonymised results: the basic profile of PS3.15 annex E, with pseudonyms from a secret key.
 
-Which attributes go is dicom-anonymizer's table of the standard; this module gives its replacements: identifiers become
-others that follow from a secret key, so that all studies of a patient stay together, in this run and in the next, and
-nobody without the key can tell whose they are. Dates, ages, descriptions and file names go.
+dicom-anonymizer's table of the standard says which attributes are removed. This module supplies the replacements: each
+identifier becomes one derived from the key. All studies of a patient stay together, in this run and in later ones, and
+nobody without the key can identify the patient. Dates, ages, descriptions and file names are removed.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from ctacal.prediction import ModelInfo
 from ctacal.result import Acquisition, ChosenSeries, ScoredStudy, StudyResult
 
 LEAST_KEY_BYTES = 16
+"""Shortest key that is accepted, in bytes."""
 METHOD = "PS3.15 basic profile, keyed pseudonyms, by ctacal"
 REMOVED = "[removed]"
 _TABLE = "dicomfields_2026c"
@@ -37,18 +38,18 @@ _HEADER_KEYWORDS = {
     "protocol_name": "ProtocolName", "contrast_agent": "ContrastBolusAgent", "manufacturer": "Manufacturer",
     "model": "ManufacturerModelName", "kernel": "ConvolutionKernel", "scan_options": "ScanOptions",
 }  # fmt: skip
-"""What a ``SeriesHeader`` holds of attributes that may tell a person."""
+"""Fields of ``SeriesHeader`` that may identify a person, with their DICOM keywords."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pseudonymiser:
-    """Replaces identifiers by others that follow from ``key``."""
+    """Replaces identifiers by pseudonyms derived from ``key``."""
 
     key: bytes
 
     @classmethod
     def from_file(cls, path: Path) -> "Pseudonymiser":
-        """With the content of a file for key; raises ``UsageError`` where it is none, or its library is missing."""
+        """Read the key from a file; raises ``UsageError`` if it is no usable key, or dicom-anonymizer is missing."""
         if find_spec("dicomanonymizer") is None:
             raise UsageError("--pseudonymise needs dicom-anonymizer: pip install 'ctacal[pseudonymise]'")
         try:
@@ -60,11 +61,11 @@ class Pseudonymiser:
         return cls(key)
 
     def uid(self, original: str) -> UID:
-        """A UID under 2.25 (PS3.5 annex B.2); none stays none."""
+        """Return a UID under 2.25 (PS3.5 annex B.2); empty stays empty."""
         return UID(f"2.25.{int(self._digest('uid', original)[:32], 16)}" if original else "")
 
     def patient(self, original: str) -> str:
-        """A short name for a patient ID; none stays none.
+        """Return a pseudonym for a patient ID; empty stays empty.
 
         >>> Pseudonymiser(b"0123456789abcdef").patient("4711")
         'P-84A7E3072DF4'
@@ -72,18 +73,18 @@ class Pseudonymiser:
         return f"P-{self._digest('patient', original)[:12].upper()}" if original else ""
 
     def digest(self, original: str) -> str:
-        """A digest that only the key's owner can compare with the original."""
+        """Return a digest that only the owner of the key can compare with the original."""
         return self._digest("digest", original)
 
     def file(self, original: str) -> str:
-        """What to call a file whose name may tell a person."""
+        """Return a pseudonym for the name of a file."""
         return f"file-{self._digest('file', original)[:12]}"
 
     def _digest(self, kind: str, original: str) -> str:
         return hmac.new(self.key, f"{kind}:{original}".encode(), hashlib.sha256).hexdigest()
 
     def dataset(self, original: Dataset) -> Dataset:
-        """The attributes that the basic profile leaves, identifiers replaced."""
+        """Return the attributes that the basic profile keeps, with identifiers replaced."""
         from dicomanonymizer.simpledicomanonymizer import anonymize_dataset, initialize_actions, replace_UID
 
         actions = initialize_actions(_TABLE)
@@ -92,7 +93,7 @@ class Pseudonymiser:
         left = Dataset({element.tag: element for element in original})
         anonymize_dataset(left, rules, base_rules_gen=lambda: dict(actions))
         for element in list(left):
-            if element.VR in ("DA", "TM", "DT", "AS"):  # the library writes the year 1 for none
+            if element.VR in ("DA", "TM", "DT", "AS"):  # the library writes year 1 for a removed date
                 element.value = ""
         left.PatientIdentityRemoved, left.DeidentificationMethod = "YES", METHOD
         return left
@@ -106,24 +107,25 @@ class Pseudonymiser:
             element.value = self.patient(str(element.value))
 
     def _replace_name(self, dataset: Dataset, tag: tuple[int, int]) -> None:
-        """The name goes with the ID, which the library's order leaves for later."""
+        """Replace the name by the pseudonym of the ID, which the library replaces later."""
         if (element := dataset.get(tag)) is not None:
             identifier = str(dataset.get("PatientID") or "")
             element.value = identifier if identifier.startswith("P-") else self.patient(identifier)
 
     def result(self, result: StudyResult, study: Study) -> StudyResult:
-        """The same result, telling nobody: headers, messages and candidates of ``study`` alike."""
+        """Return the result without identifiers, in its headers, messages and candidates."""
         scrub = self._scrubber(study)
+        changed: dict[str, Any] = {
+            "study_uid": str(self.uid(result.study_uid)),
+            "reasons": tuple(self._reason(reason, scrub) for reason in result.reasons),
+            "candidates": tuple(self._candidate(candidate, scrub) for candidate in result.candidates),
+        }
+        if result.chosen:
+            changed["chosen"] = self._chosen(result.chosen, scrub)
         if isinstance(result, ScoredStudy):
-            scan = replace(result.scan, stack=self._stack(result.scan.stack, scrub))
-            result = replace(result, scan=scan, model=_without_file_name(result.model))
-        return replace(
-            result,
-            study_uid=str(self.uid(result.study_uid)),
-            reasons=tuple(self._reason(reason, scrub) for reason in result.reasons),
-            candidates=tuple(self._candidate(candidate, scrub) for candidate in result.candidates),
-            chosen=self._chosen(result.chosen, scrub) if result.chosen else None,  # type: ignore[arg-type]
-        )
+            changed["scan"] = replace(result.scan, stack=self._stack(result.scan.stack, scrub))
+            changed["model"] = _without_file_name(result.model)
+        return replace(result, **changed)
 
     def _chosen(self, chosen: ChosenSeries, scrub: Callable[[str], str]) -> ChosenSeries:
         series = self._series(chosen.series, scrub)
@@ -132,31 +134,35 @@ class Pseudonymiser:
         return ChosenSeries(series, scrub(chosen.why), acquisition)
 
     def skipped(self, files: Iterable[SkippedFile]) -> list[SkippedFile]:
-        """Files that could not be read, without their names."""
+        """Return the files that could not be read, without their names."""
         return [
             SkippedFile(self.file(file.name), Reason(file.reason.code, _without(file.reason.message, {file.name})))
             for file in files
         ]
 
     def _scrubber(self, study: Study) -> Callable[[str], str]:
-        """What takes every free text and file name of the study out of a message."""
+        """Return a function that removes every free text and file name of the study from a message."""
         texts: set[str] = set()
         for series in study.series:
-            for one in series.slices:
-                header = one.header
-                texts |= {header.study_uid, header.series_uid, one.sop_instance_uid, header.patient_id, str(one.source)}
+            for image in series.slices:
+                header, source = image.header, image.source
+                texts |= {header.study_uid, header.series_uid, image.sop_instance_uid, header.patient_id, str(source)}
                 texts |= {header.study_description, header.series_description, header.protocol_name}
-                texts |= {header.contrast_agent, str(one.source.path), str(one.source.path.parent)}
+                texts |= {header.contrast_agent, str(source.path), str(source.path.parent)}
         return lambda message: _without(message, texts)
 
     def _reason(self, reason: Reason, scrub: Callable[[str], str]) -> Reason:
-        message = reason.message.partition(", the first: ")[0]  # a file that lies beside the study's
+        message = reason.message.partition(", the first: ")[0]  # the name of a file that is not of the study
         return Reason(reason.code, scrub(message))
 
-    def _candidate(self, one: Candidate, scrub: Callable[[str], str]) -> Candidate:
-        unfit = self._reason(one.unfit, scrub) if one.unfit else None
-        stack = self._stack(one.stack, scrub) if one.stack else None
-        return replace(one, series=self._series(one.series, scrub), why=scrub(one.why), stack=stack, unfit=unfit)
+    def _candidate(self, candidate: Candidate, scrub: Callable[[str], str]) -> Candidate:
+        return replace(
+            candidate,
+            series=self._series(candidate.series, scrub),
+            why=scrub(candidate.why),
+            stack=self._stack(candidate.stack, scrub) if candidate.stack else None,
+            unfit=self._reason(candidate.unfit, scrub) if candidate.unfit else None,
+        )
 
     def _series(self, series: Series, scrub: Callable[[str], str]) -> Series:
         notes = tuple(self._reason(note, scrub) for note in series.notes)
@@ -183,16 +189,16 @@ class Pseudonymiser:
         return replace(header, **texts)
 
 
-_HOW = 'make one by: python -c "import secrets; print(secrets.token_hex())" > KEY, and keep it secret'
+_HOW = 'make a key with: python -c "import secrets; print(secrets.token_hex())" > KEY, and keep it secret'
 
 
 def _without_file_name(model: ModelInfo) -> ModelInfo:
-    """A label file's name stands in its version."""
+    """Replace the version of a label file, which is its name."""
     return replace(model, version=model.digest[:12]) if model.name == "labels" else model
 
 
 def _without(message: str, texts: set[str]) -> str:
-    """The message with each of the texts taken out, the longest first."""
+    """Return the message without the texts; the longest are removed first."""
     for text in sorted((text for text in texts if len(text) > 2), key=len, reverse=True):
         message = message.replace(text, REMOVED)
     return message

@@ -1,4 +1,4 @@
-"""A scored study's label map as DICOM SEG: a segment for each vessel with calcium, and for other calcium."""
+"""A scored study's label map as a DICOM SEG: one segment for each vessel with calcium, and one for other calcium."""
 
 from typing import Literal
 
@@ -19,13 +19,13 @@ _NETWORKS = Concept("123110", "Artificial Intelligence", "DCM")
 
 
 def labels_held(filing: Filing) -> list[Calcium]:
-    """The labels that a segment is made of, in the order of the segments; never empty, since a SEG needs one."""
+    """Return the labels with a segment, in the order of the segments; at least one, because a SEG needs a segment."""
     labels = filing.result.scan.labels.labels
     return [Calcium(value) for value in np.unique(labels[labels > 0])] or [Calcium.CORONARY]
 
 
 def result_segmentation(filing: Filing, kind: Literal["BINARY", "LABELMAP"] = "BINARY") -> Dataset:
-    """The SEG; where there is no calcium, one empty frame says so."""
+    """Return the SEG; without calcium it has one empty frame."""
     result = filing.result
     held = labels_held(filing)
     number = np.zeros(max(Calcium) + 1, np.uint8)
