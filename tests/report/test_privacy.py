@@ -1,4 +1,4 @@
-"""Nobody is named who was not asked for: not in files, names of files, pages, pictures or what is printed."""
+"""Files, file names, pages, pictures and printed lines name the patient only if the user wants it."""
 
 import hashlib
 from pathlib import Path
@@ -21,15 +21,15 @@ KEY = b"a key that nobody guesses"
 
 
 def patient(name: str = "ctac", **attributes: Any) -> list[Dataset]:
-    """A CTAC of a person with a name, who is also named where people type it in."""
-    told = {
+    """A CTAC of a patient whose name is also in the descriptions that people type."""
+    identifying = {
         "PatientName": NAME, "PatientID": IDENTIFIER, "PatientBirthDate": BORN, "AccessionNumber": ACCESSION,
         "SeriesDescription": "CTAC Zyxwvut", "StudyDescription": "Heart of Zyxwvut", "StudyDate": "20240131",
         "ReferringPhysicianName": "Qwertz^Doctor", "PatientAge": "073Y",
     }  # fmt: skip
     return [
-        *ct_series(name=name, **told | attributes),
-        emission_image(**{k: v for k, v in (told | attributes).items() if k in ("PatientID", "StudyInstanceUID")}),
+        *ct_series(name=name, **identifying | attributes),
+        emission_image(**{k: v for k, v in (identifying | attributes).items() if k in ("PatientID", "StudyInstanceUID")}),
     ]
 
 
@@ -39,16 +39,18 @@ def scored(folder: Path, out: Path, *options: object, monkeypatch: pytest.Monkey
 
 @pytest.fixture(autouse=True)
 def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What finds the calcium does not matter here, but some must be found."""
+    """How calcium is found does not matter here, but some must be found."""
     from ctacal.cli import score
+    from ctacal.jobs.finders import Finder
+    from ctacal.study import model_without_file
     from tests.report.results import LOW_RULE, drawing
 
-    monkeypatch.setattr(score, "_chosen", lambda _: score.Chosen(drawing(), None))
+    monkeypatch.setattr(score, "_finder", lambda _: Finder(drawing(), model_without_file("drawing")))
     monkeypatch.setattr(score, "named_rule", lambda _: LOW_RULE)
 
 
-def told(folder: Path, *, dicom: bool) -> str:
-    """Everything that stands in the files, PDFs as their text; and the files' names."""
+def text_in(folder: Path, *, dicom: bool) -> str:
+    """All text in the files, PDFs included, and the names of the files."""
     text = []
     for file in sorted(folder.rglob("*")):
         text.append(file.name)
@@ -65,7 +67,7 @@ def test_by_default_only_dicom_objects_name_the_patient(
 ) -> None:
     source = write(tmp_path / "in", patient(SeriesDescription="CTAC", StudyDescription="Heart"))
     assert scored(source, tmp_path / "out", "--write", ALL, monkeypatch=monkeypatch) == 0
-    pages, printed = told(tmp_path / "out", dicom=False), capsys.readouterr()
+    pages, printed = text_in(tmp_path / "out", dicom=False), capsys.readouterr()
     assert not [word for word in WORDS if word in pages + printed.out.lower() + printed.err.lower()]
     assert "73 years" in pages
     for name in ("seg", "sr", "report_pdf", "montage"):
@@ -73,7 +75,7 @@ def test_by_default_only_dicom_objects_name_the_patient(
         assert (image.PatientName, image.PatientID) == (NAME, IDENTIFIER), "a PACS files it by these"
 
 
-def test_asked_for_the_pages_name_the_patient_and_the_pictures_still_do_not(
+def test_phi_names_the_patient_on_pages_but_not_on_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "in", patient())
@@ -90,7 +92,7 @@ def test_asked_for_the_pages_name_the_patient_and_the_pictures_still_do_not(
     assert pydicom.dcmread(next((tmp_path / "out").rglob("report_pdf.dcm"))).BurnedInAnnotation == "YES"
 
 
-def test_with_a_key_nothing_names_anybody(
+def test_with_a_key_no_output_names_the_patient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "key").write_bytes(KEY)
@@ -102,14 +104,14 @@ def test_with_a_key_nothing_names_anybody(
     (broken.with_name("Zyxwvut.dcm")).write_bytes(broken.read_bytes()[:700])
     options = ("--write", ALL, "--pseudonymise", tmp_path / "key")
     assert scored(source, tmp_path / "out", *options, monkeypatch=monkeypatch) == 1
-    everything, printed = told(tmp_path / "out", dicom=True), capsys.readouterr()
+    everything, printed = text_in(tmp_path / "out", dicom=True), capsys.readouterr()
     everything += printed.out.lower() + printed.err.lower().replace(str(tmp_path).lower(), "")
     assert not [word for word in (*WORDS, "20240131", "073y", "heart of") if word in everything]
-    assert not [one for one in (uid("study"), uid("series", "ctac"), uid("frame"), uid("ctac", 0)) if one in everything]
+    assert not [old for old in (uid("study"), uid("series", "ctac"), uid("frame"), uid("ctac", 0)) if old in everything]
     assert "73 years" not in everything, "the basic profile takes ages away"
 
 
-def test_pseudonyms_are_stable_and_hold_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pseudonyms_are_stable_and_keep_studies_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "key").write_bytes(KEY)
     (tmp_path / "other key").write_bytes(KEY[::-1])
     first = write(tmp_path / "first", patient())
@@ -135,7 +137,7 @@ def test_pseudonyms_are_stable_and_hold_together(tmp_path: Path, monkeypatch: py
         assert not dciodvfy_errors(file)
 
 
-def test_it_scores_as_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pseudonyms_do_not_change_the_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "key").write_bytes(KEY)
     source = write(tmp_path / "in", patient())
     assert scored(source, tmp_path / "open", monkeypatch=monkeypatch) == 0
@@ -146,21 +148,21 @@ def test_it_scores_as_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("key", "told"), [(None, "No such file"), (b"short", "can be guessed"), (b" " * 40, "a key of 0 bytes")]
+    ("key", "message"), [(None, "No such file"), (b"short", "can be guessed"), (b" " * 40, "a key of 0 bytes")]
 )
-def test_no_key_is_wrong_usage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: bytes | None, told: str
+def test_a_bad_key_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: bytes | None, message: str
 ) -> None:
     if key is not None:
         (tmp_path / "key").write_bytes(key)
     source = write(tmp_path / "in", ct_series())
     options = ("--pseudonymise", tmp_path / "key")
     assert scored(source, tmp_path / "out", *options, monkeypatch=monkeypatch) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert scored(source, tmp_path / "out", "--phi", *options, monkeypatch=monkeypatch) == 2
 
 
-def test_without_its_library_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ctacal.errors import UsageError
 
     monkeypatch.setattr("ctacal.report.pseudonyms.find_spec", lambda _: None)
