@@ -29,7 +29,9 @@ def patient(name: str = "ctac", **attributes: Any) -> list[Dataset]:
     }  # fmt: skip
     return [
         *ct_series(name=name, **identifying | attributes),
-        emission_image(**{k: v for k, v in (identifying | attributes).items() if k in ("PatientID", "StudyInstanceUID")}),
+        emission_image(
+            **{k: v for k, v in (identifying | attributes).items() if k in ("PatientID", "StudyInstanceUID")}
+        ),
     ]
 
 
@@ -75,9 +77,7 @@ def test_by_default_only_dicom_objects_name_the_patient(
         assert (image.PatientName, image.PatientID) == (NAME, IDENTIFIER), "a PACS files it by these"
 
 
-def test_phi_names_the_patient_on_pages_but_not_on_pictures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_phi_names_the_patient_on_pages_but_not_on_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "in", patient())
     pictures = []
     for options in ((), ("--phi",)):
