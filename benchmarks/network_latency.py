@@ -6,7 +6,7 @@ All are exported to ONNX and run by the same runtime in one process, in turn. Tw
 a share of the machine's matrix peak (the best of many float32 matrix products with as many threads); and a study of 64
 slices of 512 x 512. Peers look at whole slices, so a part of the study is timed and multiplied; ours looks at the
 heart, so the same crop is given to all as well. Latency does not depend on the weights. CPU seconds over threads stand
-beside the seconds: on a busy machine they are the nearer to those of a quiet one.
+beside the seconds: on a busy machine they are closer to those of a quiet machine.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def main() -> None:
         def start(content: bytes) -> Run:
             return RUNTIMES[options.runtime](content, options.threads)
 
-        cases = [one for name in options.only for one in prepared(name, Path(folder), start)]
+        cases = [case for name in options.only for case in prepared(name, Path(folder), start)]
     peaks = [matrix_peak()]
     for _ in range(options.rounds):
         for case in cases:

@@ -99,7 +99,7 @@ def test_ctrl_c_leaves_what_the_same_command_goes_on_from(tmp_path: Path, monkey
         training.send_signal(signal.SIGINT)
         _, message = training.communicate(timeout=120)
     assert training.returncode == 130, message
-    assert "the same command goes on" in message
+    assert "the same command resumes" in message
     stopped_at = read_checkpoint(out / "last.pt").step
     assert 2 <= stopped_at < 80
     assert steps_logged(out) == list(range(1, stopped_at + 1))

@@ -59,6 +59,7 @@ def calcium_set(out: Path, each: int = 2) -> SampleSet:
     return SampleSet(out=out, network=NetworkConfig(), count=1, each=each, seed=3, protocols=("pet_ct_140kvp",))
 
 
+@pytest.mark.slow
 def test_a_sample_holds_the_whole_heart_its_calcium_and_mass(crop: Crop) -> None:
     sample = sample_of("a", crop, NetworkConfig())
     assert sample.spacing_mm[1:] == pytest.approx((1.0, 1.0))
@@ -72,6 +73,7 @@ def test_a_sample_holds_the_whole_heart_its_calcium_and_mass(crop: Crop) -> None
     assert lad_mm3 == pytest.approx((crop.labels == Calcium.LAD).sum() * crop.geometry.voxel_volume_mm3, rel=0.1)
 
 
+@pytest.mark.slow
 def test_slices_beyond_the_anatomy_are_left_out(crop: Crop) -> None:
     measured = crop.measured.copy()
     measured[:3] = False
@@ -79,7 +81,12 @@ def test_slices_beyond_the_anatomy_are_left_out(crop: Crop) -> None:
     assert len(part.hu) == len(whole.hu) - max(0, 3 - (len(crop.hu) - len(whole.hu)))
 
 
-def test_samples_are_made_once(one_patient: AnatomyCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_samples_are_made_once(
+    one_patient: AnatomyCache, crop: Crop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every scan gives the same crop, for speed."""
+    monkeypatch.setattr(simulated_samples, "simulate_crop", lambda _cache, _description: crop)
     assert list(make_samples(calcium_set(tmp_path))) == [""]
     paths = sorted(tmp_path.glob("*.npz"))
     assert [path.name for path in paths] == ["simulated-3000000-00.npz", "simulated-3000000-01.npz"]
@@ -109,6 +116,7 @@ def test_a_patient_that_fails_is_reported_and_the_next_goes_on(tmp_path: Path, m
     assert steps == [(0, 2), (1, 2), (2, 2)]
 
 
+@pytest.mark.slow
 def test_a_test_study_knows_its_truth(one_patient: AnatomyCache, tmp_path: Path) -> None:
     wanted = KnownSet(out=tmp_path, count=1, each=1, seed=9, protocols=HELD_OUT)
     assert list(make_test_studies(wanted)) == [""]
@@ -123,6 +131,7 @@ def test_a_test_study_knows_its_truth(one_patient: AnatomyCache, tmp_path: Path)
     assert ((study.labels.labels > 0) == (study.deposit_labels > 0)).mean() > 0.999
 
 
+@pytest.mark.slow
 def test_pictures_lie_within_what_was_built(cache: AnatomyCache) -> None:
     for seed in range(20):
         for varied in (False, True):

@@ -37,7 +37,7 @@ def run(recipe: Path, out: Path | None) -> int:
 
 def print_stopped(out: Path) -> None:
     """Print, to standard error, how to continue a run that was stopped."""
-    typer.echo(f"stopped; the same command goes on from {out / 'last.pt'}", err=True)
+    typer.echo(f"stopped; the same command resumes from {out / 'last.pt'}", err=True)
 
 
 def is_first_process() -> bool:

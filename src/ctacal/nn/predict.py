@@ -37,7 +37,7 @@ WEIGHTS = Path(__file__).with_name("weights")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RawOutput:
-    """The output of both networks on one scan, before the threshold of probability decides what counts."""
+    """The output of both networks on a scan, before the threshold of probability decides what counts."""
 
     volume: Volume
     rule: ScoringRule
@@ -52,7 +52,7 @@ class RawOutput:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Answer:
-    """The labels of one scan, and what the networks know beside them."""
+    """The labels of a scan, and what the networks estimate beside them."""
 
     labels: LabelMap
     """Only voxels at or above the rule's threshold are labelled."""
@@ -89,14 +89,14 @@ class Model:
         return replace(self, heart=heart, calcium=calcium)
 
     def __call__(self, volume: Volume, rule: ScoringRule) -> Prediction:
-        """Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
+        """Label a canonical volume. Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
         answer = self.answer(volume, rule)
         reasons = tuple(doubts_about(answer.figures, self.training_range))
         uncertainty = self._uncertainty(answer, rule)
         return Prediction(answer.labels, self.info, answer.heart, uncertainty, reasons, answer.figures)
 
     def _uncertainty(self, answer: Answer, rule: ScoringRule) -> Uncertainty | None:
-        """How sure the answer is; nothing that was calibrated under a rule that scores otherwise than ``rule``."""
+        """Return how sure the answer is, without what was calibrated under a rule that scores differently from ``rule``."""
         mass_mg = answer.mass_mg or {}
         if not (self.calibration or self.gated_scale or mass_mg) and answer.certainty is None:
             return None
