@@ -82,7 +82,7 @@ def make(
     progress: Progress = no_progress,
     complain: Callable[[str], object] = lambda _: None,
 ) -> Made:
-    """Make what the folder does not hold yet; ``complain`` is called with each failure, and the others are still made."""
+    """Make what the folder does not hold yet; ``complain`` is called with each failure, which stops no other."""
     if isinstance(wanted, SiteSet):
         return _make_from_site(wanted, complain)
     results = _results(wanted, workers)

@@ -96,7 +96,7 @@ class Model:
         return Prediction(answer.labels, self.info, answer.heart, uncertainty, reasons, answer.figures)
 
     def _uncertainty(self, answer: Answer, rule: ScoringRule) -> Uncertainty | None:
-        """Return how sure the answer is, without what was calibrated under a rule that scores differently from ``rule``."""
+        """Return how sure the answer is, without what was calibrated under a rule that scores differently."""
         mass_mg = answer.mass_mg or {}
         if not (self.calibration or self.gated_scale or mass_mg) and answer.certainty is None:
             return None
