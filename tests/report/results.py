@@ -1,4 +1,4 @@
-"""Scored studies for the tests of what is written: calcium of every kind on a small synthetic chest."""
+"""Scored studies for the tests of outputs: calcium of every kind on a small synthetic chest."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,21 +9,21 @@ from pydicom import Dataset
 
 from ctacal.labels import Calcium, LabelMap
 from ctacal.prediction import Prediction
-from ctacal.result import ScoredStudy
+from ctacal.result import ScoredStudy, StudyResult
 from ctacal.scores import ScoringRule
 from ctacal.study import model_without_file, score_study
 from ctacal.volume import Volume
 from tests.dicom_series import Grid, ct_series, emission_image, study_of, write
 
 LOW_RULE = ScoringRule(name="low", source="tests", threshold_hu=30.0, density_steps_hu=(30.0, 45.0, 55.0, 60.0))
-"""Soft tissue scores, so that lesions can be drawn where the chest has no calcium."""
+"""A rule under which soft tissue scores, so that lesions can be drawn on a chest without calcium."""
 
 PLAIN = Grid()
 ALL_LABELS = tuple(Calcium)
 
 
 def drawing(labels: Sequence[Calcium] = ALL_LABELS, *, seed: int = 5) -> Any:
-    """A predictor that draws blobs of each label on soft tissue: somewhere else in every slice, of every shape."""
+    """Return a predictor that draws random blobs of each label on soft tissue."""
 
     def predict(volume: Volume, rule: ScoringRule) -> Prediction:
         random = np.random.default_rng(seed)
@@ -40,13 +40,18 @@ def drawing(labels: Sequence[Calcium] = ALL_LABELS, *, seed: int = 5) -> Any:
 
 
 def scored_series(series: Sequence[Dataset], folder: Path, predict: Any = None, **options: Any) -> ScoredStudy:
-    """Store the slices, score them with ``LOW_RULE``."""
+    """Store the slices and score them with ``LOW_RULE``."""
     study = study_of(write(folder, [*series, emission_image()]))
-    result = score_study(study, predict or drawing(), rule=options.pop("rule", LOW_RULE), **options)
+    rule = options.pop("rule", LOW_RULE)
+    return as_scored(score_study(study, predict or drawing(), rule=rule, **options))
+
+
+def as_scored(result: StudyResult) -> ScoredStudy:
+    """Assert that the study is scored, and return it."""
     assert isinstance(result, ScoredStudy), result.reasons
     return result
 
 
 def scored(folder: Path, grid: Grid = PLAIN, **attributes: Any) -> ScoredStudy:
-    """A scored study of a drawn series; ``attributes`` are those of ``ct_series``."""
+    """Return a scored study of a synthetic series; ``attributes`` are those of ``ct_series``."""
     return scored_series(ct_series(grid, **attributes), folder)

@@ -1,4 +1,4 @@
-"""Odd headers make valid objects, or a clear refusal of that output; never an invalid file, never a lost score."""
+"""Odd headers give valid objects, or a clear refusal of that output; never an invalid file, never a lost score."""
 
 import warnings
 from pathlib import Path
@@ -18,10 +18,10 @@ from ctacal.result import ScoredStudy
 from ctacal.study import score_study
 from tests.dicom_series import ct_series, study_of, write
 from tests.report.pdf_text import text_of
-from tests.report.results import LOW_RULE, drawing
+from tests.report.results import LOW_RULE, as_scored, drawing
 from tests.tools import dciodvfy_errors, dsr2html
 
-ODD = {
+ODD: dict[str, dict[str, Any]] = {
     "no age": {"PatientAge": None},
     "no birth date": {"PatientBirthDate": None, "PatientAge": None},
     "no patient at all": dict.fromkeys(("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge")),
@@ -49,19 +49,18 @@ ODD = {
 
 def odd_study(folder: Path, attributes: dict[str, Any]) -> ScoredStudy:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's, on writing what is invalid
-        write(folder, ct_series(**{k: v for k, v in attributes.items() if v is None or not isinstance(v, bytes)}))
+        warnings.simplefilter("ignore")  # pydicom warns when it writes invalid values
+        text: dict[str, Any] = {k: v for k, v in attributes.items() if not isinstance(v, bytes)}
+        write(folder, ct_series(**text))
         for keyword, value in attributes.items():
             if isinstance(value, bytes):
                 _replace_bytes(folder, keyword, value)
         study = study_of(folder)
-        result = score_study(study, drawing((Calcium.LAD,)), rule=LOW_RULE)
-    assert isinstance(result, ScoredStudy), result.reasons
-    return result
+        return as_scored(score_study(study, drawing((Calcium.LAD,)), rule=LOW_RULE))
 
 
 def _replace_bytes(folder: Path, keyword: str, value: bytes) -> None:
-    """Bytes that no character set explains, as some device wrote them."""
+    """Write bytes that fit no character set, as some devices do."""
     for file in folder.iterdir():
         image = pydicom.dcmread(file)
         image.SpecificCharacterSet = "ISO_IR 100"
@@ -85,7 +84,7 @@ NAMES = {
 
 @pytest.mark.parametrize("case", ODD)
 def test_what_is_written_is_valid(tmp_path: Path, case: str) -> None:
-    """All of it where all of patient and study is odd; elsewhere SEG and SR, which take over the same."""
+    """All objects if all of patient and study is odd; otherwise SEG and SR, which take over the same attributes."""
     result = odd_study(tmp_path / "in", ODD[case])
     more = ["dicompdf", "sc"] if case in ("no patient at all", "no study data", "Japanese", "far too long") else []
     written = write_outputs(result, tmp_path / "out", ["seg", "sr", *more], phi=True)
@@ -111,7 +110,7 @@ def _names_keep_what_can_be_kept(result: ScoredStudy, files: list[Path], stored:
     assert read.split(" (")[0] in paper  # the other scripts need a package of poppler's own to be read back
 
 
-def test_a_missing_frame_of_reference_is_made_once_for_all(tmp_path: Path) -> None:
+def test_a_missing_frame_of_reference_is_always_replaced_by_the_same(tmp_path: Path) -> None:
     frames = set()
     for name in ("a", "b"):
         result = odd_study(tmp_path / "in", {"FrameOfReferenceUID": None})
@@ -121,12 +120,12 @@ def test_a_missing_frame_of_reference_is_made_once_for_all(tmp_path: Path) -> No
     assert frames.pop()
 
 
-def test_an_output_that_cannot_be_costs_that_output_alone(tmp_path: Path) -> None:
+def test_if_an_output_fails_only_that_output_is_missing(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         series = ct_series(SeriesInstanceUID="1.02.3")
-        result = score_study(study_of(write(tmp_path / "in", series)), drawing(), rule=LOW_RULE)
-    written = write_outputs(result, tmp_path / "out")
+        result = as_scored(score_study(study_of(write(tmp_path / "in", series)), drawing(), rule=LOW_RULE))
+    written = as_scored(write_outputs(result, tmp_path / "out"))
     assert {reason.code for reason in written.reasons} >= {Code.OUTPUT_NOT_WRITTEN}
     assert written.status == "scored_with_warnings"
     assert written.scores == result.scores
@@ -150,13 +149,13 @@ def test_age(age: str, born: str, studied: str, years: int | None) -> None:
     assert subject_from(cleaned(about), phi=False).age_years == years
 
 
-def test_reading_it_again_from_a_file_that_is_gone_costs_nothing_but_that(tmp_path: Path) -> None:
+def test_if_the_files_are_gone_only_what_needs_them_is_missing(tmp_path: Path) -> None:
     result = odd_study(tmp_path / "in", {})
     for file in (tmp_path / "in").iterdir():
         file.unlink()
     with pytest.raises(Exception, match="FILE_UNREADABLE"):
         read_patient_and_study(result.chosen.series.slices[0])
-    written = write_outputs(result, tmp_path / "out")
+    written = as_scored(write_outputs(result, tmp_path / "out"))
     assert written.scores == result.scores
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "age not recorded" in page

@@ -1,4 +1,4 @@
-"""SEG and SR of a scored study: valid, tied to each other, the same every time, and back to the same numbers."""
+"""SEG and SR of a scored study: valid, linked to each other, repeatable, and read back to the same numbers."""
 
 import warnings
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from ctacal.study import predict_from_file, score_study
 from tests import places
 from tests.dicom_series import Grid, ct_series, enhanced_ct, in_file_format, study_of, write
 from tests.dicom_text import elements
-from tests.report.results import ALL_LABELS, LOW_RULE, drawing, scored, scored_series
+from tests.report.results import ALL_LABELS, LOW_RULE, as_scored, drawing, scored, scored_series
 from tests.tools import dciodvfy_errors, dsr2html, pixelmed_errors
 
 GRIDS = {
@@ -53,7 +53,7 @@ def stored(result: ScoredStudy, folder: Path) -> tuple[Path, Path]:
 
 
 def rescored(result: ScoredStudy, folder: Path, labels: Path, **options: Any) -> ScoredStudy:
-    return score_study(study_of(folder), predict_from_file(labels), rule=LOW_RULE, **options)
+    return as_scored(score_study(study_of(folder), predict_from_file(labels), rule=LOW_RULE, **options))
 
 
 def by_label(groups: tuple[MeasuredGroup, ...]) -> dict[str, MeasuredGroup]:
@@ -72,7 +72,7 @@ def test_the_seg_scores_as_what_it_was_made_of(tmp_path: Path, grid: Grid) -> No
     assert min(result.scores.agatston.per_vessel.values()) > 0
 
 
-def test_the_sr_tells_the_same_numbers(tmp_path: Path) -> None:
+def test_the_sr_has_the_same_numbers(tmp_path: Path) -> None:
     result = scored_series(ct_series(), tmp_path / "ct", mass_calibration=0.77)
     _, sr = stored(result, tmp_path)
     groups, scores = by_label(read_measurements(sr)), result.scores
@@ -93,7 +93,7 @@ def test_the_sr_tells_the_same_numbers(tmp_path: Path) -> None:
 def test_each_measurement_is_tied_to_its_segment(tmp_path: Path) -> None:
     segmentation, report = objects(scored(tmp_path))
     save(report, tmp_path / "sr.dcm")
-    segments = {int(one.SegmentNumber): one for one in segmentation.SegmentSequence}
+    segments = {int(segment.SegmentNumber): segment for segment in segmentation.SegmentSequence}
     groups = [group for group in read_measurements(tmp_path / "sr.dcm") if group.segment is not None]
     assert {group.segment for group in groups} == set(segments)
     for group in groups:
@@ -114,9 +114,7 @@ def test_each_measurement_is_tied_to_its_segment(tmp_path: Path) -> None:
 def phantom() -> ScoredStudy:
     """The sample phantom, scored from its labels."""
     study = read_studies([places.SAMPLE / "thorax_phantom.zip"]).studies[0]
-    result = score_study(study, predict_from_file(places.SAMPLE / "thorax_phantom_labels.nii.gz"))
-    assert isinstance(result, ScoredStudy), result.reasons
-    return result
+    return as_scored(score_study(study, predict_from_file(places.SAMPLE / "thorax_phantom_labels.nii.gz")))
 
 
 def test_the_elements_are_those_of_writers_that_followed_the_standard_by_hand(
@@ -169,7 +167,7 @@ def test_highdicom_reads_both_alike(tmp_path: Path) -> None:
         )
     )
     assert np.array_equal(matched.array, mine)
-    report = highdicom.sr.srread(sr).content
+    report: Any = highdicom.sr.srread(sr).content
     assert len(report.get_volumetric_roi_measurement_groups()) == 6
     assert len(report.get_image_measurement_groups()) == 1
     (total,) = report.get_image_measurement_groups()[0].get_measurements(name=_coded("450360000", "SCT"))
@@ -183,7 +181,7 @@ def _coded(value: str, scheme: str) -> Any:
     return CodedEntry(value, scheme, "as there")
 
 
-def test_scored_twice_gives_the_same_bytes_and_what_differs_other_objects(tmp_path: Path) -> None:
+def test_scored_twice_gives_the_same_bytes_and_any_difference_other_uids(tmp_path: Path) -> None:
     result = scored(tmp_path / "ct")
     first, again = stored(result, tmp_path / "a"), stored(scored(tmp_path / "ct"), tmp_path / "b")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
@@ -240,7 +238,7 @@ def test_the_validators_find_no_error(tmp_path: Path, grid: Grid) -> None:
 
 @pytest.mark.slow
 def test_pixelmed_finds_the_template_kept(tmp_path: Path) -> None:
-    """It takes all groups for the kind of the first, and so misses in the total's (TID 1501) what vessels' have."""
+    """It expects all groups to be like the first, and so misses items of TID 1411 in the total's group (TID 1501)."""
     without = scored_series(ct_series(), tmp_path / "none", drawing(()), rule=SCCT_2016)
     assert not pixelmed_errors(stored(without, tmp_path)[1])
     vessels = scored_series(ct_series(), tmp_path / "some", drawing((Calcium.LAD, Calcium.RCA)))
@@ -270,21 +268,21 @@ def test_a_gated_scan_is_not_called_a_ctac(tmp_path: Path) -> None:
 def test_a_drawing_by_hand_is_not_called_automatic(tmp_path: Path) -> None:
     result = scored(tmp_path / "ct")
     segmentation, _ = objects(result)
-    assert {one.SegmentAlgorithmType for one in segmentation.SegmentSequence} == {"AUTOMATIC"}
+    assert {segment.SegmentAlgorithmType for segment in segmentation.SegmentSequence} == {"AUTOMATIC"}
     seg, _ = stored(result, tmp_path)
     by_hand, _ = objects(rescored(result, tmp_path / "ct", seg))
-    assert {one.SegmentAlgorithmType for one in by_hand.SegmentSequence} == {"SEMIAUTOMATIC"}
+    assert {segment.SegmentAlgorithmType for segment in by_hand.SegmentSequence} == {"SEMIAUTOMATIC"}
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
-def test_what_no_object_can_refer_to_is_refused(tmp_path: Path, keyword: str) -> None:
+def test_an_invalid_uid_is_refused(tmp_path: Path, keyword: str) -> None:
     series = ct_series()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the invalid UID
         for k, image in enumerate(series):
             setattr(image, keyword, f"../../x{k if keyword == 'SOPInstanceUID' else ''}")
         study = study_of(write(tmp_path, series))
-    result = score_study(study, drawing(), rule=LOW_RULE)
+    result = as_scored(score_study(study, drawing(), rule=LOW_RULE))
     with pytest.raises(Refusal, match=f"{keyword}.*is not a valid UID"):
         objects(result)
 
@@ -294,7 +292,7 @@ def test_a_private_kind_of_image_is_refused(tmp_path: Path) -> None:
         objects(scored(tmp_path, SOPClassUID="1.2.840.113619.4.30"))
 
 
-def test_what_is_no_report_is_no_report(tmp_path: Path) -> None:
+def test_a_ct_image_is_not_read_as_a_report(tmp_path: Path) -> None:
     image = in_file_format(ct_series()[0])
     image.save_as(tmp_path / "ct.dcm")
     with pytest.raises(ValueError, match="modality CT, not a structured report"):

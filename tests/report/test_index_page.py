@@ -1,4 +1,4 @@
-"""The page of all studies: every row, safe, linked, and usable with ten thousand of them."""
+"""The page of all studies: complete, safe, linked, and usable with ten thousand rows."""
 
 import html
 import json
@@ -19,13 +19,13 @@ WICKED = '</script><script>document.title = "taken over"</script>'
 def row(number: int, **changes: Any) -> Row:
     agatston = [0.0, 0.5, 100.0, 250.5, 1234.0][number % 5]
     category = ["0", "1-100", "1-100", "101-400", ">400"][number % 5]
-    told: Row = dict.fromkeys(COLUMNS) | {
+    usual: Row = dict.fromkeys(COLUMNS) | {
         "study_uid": f"1.2.{number}", "status": "scored", "reason_codes": "", "reasons": "", "agatston": agatston,
         "category": category, "volume_mm3": agatston * 0.8, "folder": f"1.2.{number}", "study_date": "20240102",
         "manufacturer": "Maker", "scanner_model": f"Model {number % 7}",
         **{f"agatston_{vessel}": agatston / 4 for vessel in ("lm", "lad", "lcx", "rca")},
     }  # fmt: skip
-    return told | changes
+    return usual | changes
 
 
 def refused(number: int, code: str) -> Row:
@@ -51,8 +51,8 @@ def test_every_row_is_there_with_its_numbers_and_reasons(tmp_path: Path) -> None
     assert rows["1.2.10"][12] == "because of MISSING_SLICE"
     text = html.unescape(re.sub(r"<[^>]+>", " ", page.split("<script")[0]))
     assert "10 scored, 2 refused" in text
-    for told in ("0 2 20%", "1-100 4 40%", "101-400 2 20%", ">400 2 20%", "MISSING_SLICE 1 50%", "GANTRY_TILT 1 50%"):
-        assert told in re.sub(r"\s+", " ", text), told
+    for words in ("0 2 20%", "1-100 4 40%", "101-400 2 20%", ">400 2 20%", "MISSING_SLICE 1 50%", "GANTRY_TILT 1 50%"):
+        assert words in re.sub(r"\s+", " ", text), words
     assert "not a medical device" in text.lower()
 
 
@@ -88,34 +88,34 @@ def test_no_study_at_all(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_rows_in_a_browser(tmp_path: Path) -> None:
-    """Only what is looked at is drawn; searching, filtering and sorting find the right ones."""
+    """Only rows in view are drawn; searching, filtering and sorting find the right ones."""
     browser = need("chromium")
     rows = [refused(k, "NO_CT_SERIES") if k % 100 == 7 else row(k, scanner_model=WICKED) for k in range(10_000)]
     page = index_html(rows, tmp_path)
-    asked = """<script>
-      const told = [];
-      const look = () => told.push([document.getElementById("count").textContent,
+    actions = """<script>
+      const seen = [];
+      const look = () => seen.push([document.getElementById("count").textContent,
         document.querySelectorAll(".row").length, document.querySelector(".row span:nth-child(4)")?.textContent]);
       const buttons = () => [...document.querySelectorAll("button")];
       const press = (word) => buttons().find((button) => button.textContent.startsWith(word)).click();
       look(); press("Agatston"); look(); press("refused"); look(); press("all");
       search.value = "1.2.4321"; choose(); look();
       search.value = ""; choose(); view.scrollTop = 1e9; paint();
-      told.push([document.querySelectorAll(".row").length > 5, document.title]);
-      document.body.textContent = JSON.stringify(told);
+      seen.push([document.querySelectorAll(".row").length > 5, document.title]);
+      document.body.textContent = JSON.stringify(seen);
     </script></body>"""
-    (tmp_path / "asked.html").write_text(page.replace("</body>", asked), encoding="utf-8")
+    (tmp_path / "actions.html").write_text(page.replace("</body>", actions), encoding="utf-8")
     command = [
         browser,
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
         "--dump-dom",
-        f"file://{tmp_path / 'asked.html'}",
+        f"file://{tmp_path / 'actions.html'}",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    told = json.loads(html.unescape(re.findall(r"<body>(.*?)</body>", done.stdout, re.DOTALL)[0]))
-    assert [one[0] for one in told[:4]] == ["10,000 of 10,000", "10,000 of 10,000", "100 of 10,000", "1 of 10,000"]
-    assert all(one[1] < 100 for one in told[:4])
-    assert [one[2] for one in told[:4]] == ["1,234.0", "0.0", "", "0.5"]
-    assert told[4] == [True, "Coronary artery calcium: 10000 studies"]
+    seen = json.loads(html.unescape(re.findall(r"<body>(.*?)</body>", done.stdout, re.DOTALL)[0]))
+    assert [step[0] for step in seen[:4]] == ["10,000 of 10,000", "10,000 of 10,000", "100 of 10,000", "1 of 10,000"]
+    assert all(step[1] < 100 for step in seen[:4])
+    assert [step[2] for step in seen[:4]] == ["1,234.0", "0.0", "", "0.5"]
+    assert seen[4] == [True, "Coronary artery calcium: 10000 studies"]

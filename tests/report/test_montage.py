@@ -1,4 +1,4 @@
-"""The picture shows what was counted, where it was counted."""
+"""The montage shows the calcium that was scored, at its place."""
 
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from ctacal.study import model_without_file, score_study
 from ctacal.volume import Volume
 from tests.dicom_series import MARKER_INDEX, ct_series, study_of, write
 from tests.marker_study import WIDE, predict_marker
+from tests.report.results import as_scored
 
 COLUMNS = 5
 
 
 def result(tmp_path: Path, label: Calcium = Calcium.LAD) -> ScoredStudy:
     study = study_of(write(tmp_path, ct_series(WIDE)))
-    return score_study(study, lambda volume, rule: predict_marker(volume, rule, label))
+    return as_scored(score_study(study, lambda volume, rule: predict_marker(volume, rule, label)))
 
 
 def places(picture: Image.Image, label: Calcium) -> np.ndarray:
@@ -39,7 +40,7 @@ def test_calcium_is_drawn_in_its_vessels_colour(tmp_path: Path, label: Calcium) 
 
 
 def test_calcium_lies_where_it_is_in_the_slice(tmp_path: Path) -> None:
-    """Without a heart the whole slice is shown: the marker's place in the tile is its place in the matrix."""
+    """If no heart is found the whole slice is shown, so the marker has the same place in tile and matrix."""
     found = places(montage(result(tmp_path)), Calcium.LAD)
     tile_height = round(TILE_PIXELS * WIDE.rows * WIDE.row_mm / (WIDE.columns * WIDE.column_mm))
     row, column = found.mean(axis=0) % (tile_height, TILE_PIXELS)
@@ -57,18 +58,18 @@ def test_patient_left_is_on_the_right(tmp_path: Path) -> None:
         return Prediction(LabelMap(labels, volume.geometry), model_without_file("brightest"))
 
     straight = places(montage(result(tmp_path / "supine")), Calcium.LAD).mean(axis=0)
-    mirrored = places(montage(score_study(study, brightest)), Calcium.LAD).mean(axis=0)
+    mirrored = places(montage(as_scored(score_study(study, brightest))), Calcium.LAD).mean(axis=0)
     assert straight[1] % TILE_PIXELS > TILE_PIXELS / 2
     assert mirrored[1] % TILE_PIXELS < TILE_PIXELS / 2
 
 
-def test_without_calcium_the_scan_is_shown_all_the_same(tmp_path: Path) -> None:
+def test_without_calcium_the_scan_is_shown_too(tmp_path: Path) -> None:
     study = study_of(write(tmp_path, ct_series(WIDE)))
 
     def nothing(volume: Volume, _: ScoringRule) -> Prediction:
         return Prediction(LabelMap(np.zeros(volume.hu.shape, np.uint8), volume.geometry), model_without_file("none"))
 
-    picture = montage(score_study(study, nothing))
+    picture = montage(as_scored(score_study(study, nothing)))
     assert picture.width == COLUMNS * TILE_PIXELS
     tiles = np.asarray(picture)[HEADER_PIXELS:]
     half = tiles.shape[0] // (MIN_TILES // COLUMNS)
@@ -83,4 +84,4 @@ def test_a_matrix_that_no_scanner_has_makes_no_picture_of_gigabytes(tmp_path: Pa
     thin = type(WIDE)(rows=48, columns=40, row_mm=9.0, column_mm=0.7)
     study = study_of(write(tmp_path, ct_series(thin)))
     with pytest.raises(ValueError, match="makes no picture"):
-        montage(score_study(study, predict_marker))
+        montage(as_scored(score_study(study, predict_marker)))

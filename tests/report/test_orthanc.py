@@ -1,4 +1,4 @@
-"""A real PACS takes what is written, and gives it back bit for bit."""
+"""A real PACS stores the objects and returns them bit for bit."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ PATIENCE_S = 60
 
 
 class Server:
-    """An Orthanc of our own."""
+    """An Orthanc that the tests start."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -31,8 +31,8 @@ class Server:
     def ask(self, path: str, content: bytes | None = None) -> bytes:
         request = urllib.request.Request(f"{self.address}{path}", data=content)
         with urllib.request.urlopen(request, timeout=30) as answer:
-            told: bytes = answer.read()
-            return told
+            reply: bytes = answer.read()
+            return reply
 
     def json(self, path: str, content: bytes | None = None) -> Any:
         return json.loads(self.ask(path, content))
@@ -40,7 +40,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Started on a free port, in a folder that goes with the tests."""
+    """Started on a free port, with its files in a temporary folder."""
     program, folder = need("Orthanc"), tmp_path_factory.mktemp("orthanc")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -88,8 +88,8 @@ def test_objects_come_back_bit_for_bit_and_file_beside_their_scan(orthanc: Serve
         assert stored["Status"] == "Success"
         assert orthanc.ask(f"/instances/{stored['ID']}/file") == sent
     (study,) = orthanc.json("/studies")
-    series = [orthanc.json(f"/series/{one}")["MainDicomTags"] for one in orthanc.json(f"/studies/{study}")["Series"]]
-    assert sorted(one["Modality"] for one in series) == sorted(["CT", *OBJECTS.values()])
+    series = [orthanc.json(f"/series/{uid}")["MainDicomTags"] for uid in orthanc.json(f"/studies/{study}")["Series"]]
+    assert sorted(tags["Modality"] for tags in series) == sorted(["CT", *OBJECTS.values()])
     seg = pydicom.dcmread(tmp_path / "out" / "seg.dcm")
     assert seg.StudyInstanceUID == orthanc.json(f"/studies/{study}")["MainDicomTags"]["StudyInstanceUID"]
 

@@ -1,4 +1,4 @@
-"""The MESA reference: its table, its limits, and what is said where nothing can be said."""
+"""The MESA reference: its table, its limits, and why there is no percentile beyond them."""
 
 import json
 from itertools import pairwise
@@ -61,6 +61,6 @@ def test_the_overall_band_spans_all_groups() -> None:
         ("", 60, "the sex is not recorded as F or M"),
     ],
 )
-def test_refused_where_mesa_has_no_such_people(sex: str, age: int | None, message: str) -> None:
+def test_refused_if_mesa_has_no_such_people(sex: str, age: int | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         mesa_reference(10.0, sex, age)

@@ -1,4 +1,4 @@
-"""The report of a study, as page and as paper: it says what result.json says, in words, and refuses what it must."""
+"""The report of a study as HTML and PDF: it gives the content of result.json in words."""
 
 import io
 import re
@@ -21,7 +21,7 @@ from ctacal.report.pdf import report_pdf
 from ctacal.report.pictures import Pictures
 from ctacal.report.subject import Subject
 from ctacal.report.vessels import VESSEL_COLOURS
-from ctacal.result import ScoredStudy
+from ctacal.result import ScoredStudy, StudyResult
 from ctacal.scores import SCCT_2016
 from ctacal.study import score_study
 from tests.dicom_series import Grid, ct_series, study_of, write
@@ -38,8 +38,8 @@ CALIBRATED = Uncertainty(
 )
 
 
-def pages(result: ScoredStudy, *, phi: bool = False) -> dict[str, str]:
-    """The text of both forms, white space made one blank."""
+def pages(result: StudyResult, *, phi: bool = False) -> dict[str, str]:
+    """The text of both forms, with white space reduced to single blanks."""
     shared = shared_by(result, phi=phi)
     html = report_html(result, shared.subject, shared.pictures)
     pdf = text_of(report_pdf(result, shared.subject, shared.pictures), "-layout")
@@ -59,7 +59,9 @@ def texts(result: ScoredStudy) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("form", ["html", "pdf"])
-def test_it_tells_the_score_and_all_that_qualifies_it(result: ScoredStudy, texts: dict[str, str], form: str) -> None:
+def test_it_gives_the_score_and_everything_that_qualifies_it(
+    result: ScoredStudy, texts: dict[str, str], form: str
+) -> None:
     scores = result.scores
     page = texts[form]
     assert wording.number(scores.agatston.total) in page
@@ -76,11 +78,11 @@ def test_it_tells_the_score_and_all_that_qualifies_it(result: ScoredStudy, texts
 
 
 @pytest.mark.parametrize("form", ["html", "pdf"])
-def test_asked_for_it_names_the_patient(result: ScoredStudy, form: str) -> None:
+def test_with_phi_it_names_the_patient(result: ScoredStudy, form: str) -> None:
     assert "Zyx, Wvu" in pages(result, phi=True)[form]
 
 
-def test_the_paper_has_at_most_two_pages_and_brings_its_fonts(result: ScoredStudy, tmp_path: Path) -> None:
+def test_the_pdf_has_at_most_two_pages_and_embeds_its_fonts(result: ScoredStudy, tmp_path: Path) -> None:
     import subprocess
 
     reasons = tuple(Reason(code, "a sentence of a fair length, that says what a reader should know of this scan")
@@ -97,7 +99,7 @@ def test_the_paper_has_at_most_two_pages_and_brings_its_fonts(result: ScoredStud
         assert all(line.split()[-5] == "yes" for line in lines), fonts
 
 
-def test_the_page_needs_nothing_beside_it(result: ScoredStudy) -> None:
+def test_the_page_needs_no_other_file(result: ScoredStudy) -> None:
     shared = shared_by(result)
     page = report_html(result, shared.subject, shared.pictures)
     addresses = re.findall(r'(?:src|href|url)\s*[=(]\s*"?([^")\s>]+)', page)
@@ -163,7 +165,7 @@ def test_percentile_and_probabilities_are_not_given_under_another_rule(tmp_path:
         assert "Probability of each category" not in page
 
 
-def test_what_names_no_vessel_gets_no_zeros(tmp_path: Path) -> None:
+def test_calcium_without_a_vessel_adds_no_rows_of_zero(tmp_path: Path) -> None:
     coronary = scored_series(ct_series(), tmp_path, drawing((Calcium.CORONARY,)))
     assert [line.name for line in wording.vessel_lines(coronary)] == [
         "Coronary, vessel not specified", "Total", "Other calcium (not counted)",
