@@ -20,6 +20,7 @@ from ctacal.errors import Code, Refusal
 from ctacal.labels import Calcium
 from ctacal.report.filing import Filing
 from ctacal.report.montage import slices_shown
+from ctacal.report.outputs import WRITERS, write_outputs
 from ctacal.report.seg import result_segmentation
 from ctacal.report.sr import measurement_report
 from ctacal.result import ScoredStudy
@@ -285,6 +286,13 @@ def test_an_invalid_uid_is_refused(tmp_path: Path, keyword: str) -> None:
     result = as_scored(score_study(study, drawing(), rule=LOW_RULE))
     with pytest.raises(Refusal, match=f"{keyword}.*is not a valid UID"):
         objects(result)
+
+
+def test_the_series_numbers_differ(tmp_path: Path) -> None:
+    write_outputs(scored(tmp_path / "ct"), tmp_path / "out", WRITERS)
+    numbers = [pydicom.dcmread(file).SeriesNumber for file in (tmp_path / "out").glob("*.dcm")]
+    assert len(numbers) == len(set(numbers)) == 5
+    assert min(numbers) > 7000
 
 
 def test_a_private_kind_of_image_is_refused(tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset
 
-from ctacal.arrays import Bytes
+from ctacal.arrays import Bytes, Floats
 from ctacal.atomic import whole_file
 from ctacal.dicom.codes import Concept
 from ctacal.dicom.origin import decimals, derived_uid, finish
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from highdicom import PixelMeasuresSequence, PlanePositionSequence
     from highdicom.seg import SegmentDescription
 
-Positions = NDArray[np.float64]
+Positions = Floats
 """(planes, 3): Image Position (Patient) of each plane, mm."""
 
 Kind = Literal["BINARY", "LABELMAP"]
@@ -80,17 +79,32 @@ def segmentation(
     one empty frame is written, because a SEG needs one. The same arguments give the same bytes. Raises ``ValueError``
     if there is no segment, a label has no segment, or the labels do not have the images' shape.
     """
-    from highdicom.seg import Segmentation
-
     first = images[0]
     positions = _positions(images) if positions is None else positions
     shape = (len(positions), first.Rows, first.Columns)
     if not segments or labels.shape != shape or labels.max() > len(segments):
         raise ValueError(f"expected labels 0..{len(segments)} of shape {shape}, got {labels.max()} {labels.shape}")
+    image = _by_highdicom(labels, segments, images, maker, positions, kind)
+    _always_alike(image, positions)
+    _refer_to_sources(image, images)
+    finish(image, first)
+    return image
+
+
+def _by_highdicom(
+    labels: Bytes,
+    segments: Sequence[SegmentOf],
+    images: Sequence[Dataset],
+    maker: Maker,
+    positions: Positions,
+    kind: Kind,
+) -> Dataset:
+    from highdicom.seg import Segmentation
+
     planes = np.flatnonzero(labels.any(axis=(1, 2))).tolist() or [0]
     digest = hashlib.sha256(labels.tobytes()).hexdigest()
-    identity = derived_uid(first.SeriesInstanceUID, maker.identity, kind, maker.description, digest)
-    image = Segmentation(
+    identity = derived_uid(images[0].SeriesInstanceUID, maker.identity, kind, maker.description, digest)
+    return Segmentation(
         source_images=list(images),
         pixel_array=labels[planes],
         segmentation_type=kind,
@@ -106,14 +120,10 @@ def segmentation(
         content_label=maker.name,
         content_description=maker.description,
         series_description=maker.description,
-        pixel_measures=_measures(first, positions),
+        pixel_measures=_measures(images[0], positions),
         plane_positions=[_place(positions[plane]) for plane in planes],
         omit_empty_frames=False,
     )
-    _always_alike(image, positions)
-    _refer_to_sources(image, images)
-    finish(image, first)
-    return image
 
 
 def write_segmentation(
@@ -145,7 +155,7 @@ def _positions(images: Sequence[Dataset]) -> Positions:
     return np.array([place.ImagePositionPatient for place in places], np.float64)
 
 
-def _place(position_mm: NDArray[np.float64]) -> "PlanePositionSequence":
+def _place(position_mm: Floats) -> "PlanePositionSequence":
     from highdicom import PlanePositionSequence
 
     return PlanePositionSequence("PATIENT", list(decimals(position_mm.tolist())))
@@ -204,7 +214,7 @@ def _refer_to_sources(image: Dataset, images: Sequence[Dataset]) -> None:
             frame.DerivationImageSequence = [_derivation(images, nearest, aside=aside)]
 
 
-def _normal(image: Dataset) -> NDArray[np.float64]:
+def _normal(image: Dataset) -> Floats:
     """Return the direction across the image's plane."""
     groups = image.get("SharedFunctionalGroupsSequence")
     place = groups[0].PlaneOrientationSequence[0] if groups else image

@@ -1,1 +1,1 @@
-"""What a result looks like to a person."""
+"""The outputs of one study: report, pictures and DICOM objects."""

@@ -8,7 +8,9 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from ctacal.dicom.origin import Identity, derived_object, finish
 from ctacal.report import wording
-from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing
+from ctacal.report.filing import SOFTWARE, Filing
+
+PDF_SERIES_NUMBER, CAPTURE_SERIES_NUMBER = 7003, 7004
 
 
 def encapsulated_pdf(filing: Filing, content: bytes, *, names_patient: bool) -> Dataset:
@@ -18,7 +20,7 @@ def encapsulated_pdf(filing: Filing, content: bytes, *, names_patient: bool) -> 
         modality="DOC",
         instance_uid=filing.uid("dicompdf", "instance", str(names_patient)),
         series_uid=filing.uid("dicompdf", "series", str(names_patient)),
-        series_number=SERIES_NUMBERS["dicompdf"],
+        series_number=PDF_SERIES_NUMBER,
         description="Coronary calcium report",
         software=SOFTWARE,
     )
@@ -44,7 +46,7 @@ def secondary_capture(filing: Filing, picture: Image.Image) -> Dataset:
         coordinate_system="PATIENT",
         patient_orientation=("L", "P"),
         series_instance_uid=filing.uid("sc", "series"),
-        series_number=SERIES_NUMBERS["sc"],
+        series_number=CAPTURE_SERIES_NUMBER,
         sop_instance_uid=filing.uid("sc", "instance"),
         instance_number=1,
         manufacturer="ctacal",

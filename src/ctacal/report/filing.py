@@ -25,9 +25,6 @@ from ctacal.result_json import result_json
 from ctacal.volume import reoriented
 
 SOFTWARE = f"ctacal {__version__}"
-SERIES_NUMBERS = {"seg": 7001, "sr": 7002, "dicompdf": 7003, "sc": 7004, "labelmap": 7005}
-"""Series numbers by kind of output; high, so that viewers list the objects below the scanner's series."""
-
 
 _NOT_IDENTIFYING = ("timing_s", "software", "uncertainty_rule", "input_digest", "settings_digest")
 """Keys of result.json that belong to the run, or are determined by the model's digest."""

@@ -9,9 +9,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ctacal.arrays import Bytes, Floats
 from ctacal.labels import Calcium
 from ctacal.report.vessels import VESSEL_COLOURS, VESSEL_NAMES, Colour
 from ctacal.result import NOTICE, Scan, ScoredStudy
@@ -68,7 +68,7 @@ def tile_sheet(result: ScoredStudy) -> Image.Image:
     return sheet
 
 
-def _slice_agatston(scan: Scan, rule: ScoringRule, *, coronary: bool = True) -> NDArray[np.float64]:
+def _slice_agatston(scan: Scan, rule: ScoringRule, *, coronary: bool = True) -> Floats:
     """Return the Agatston score of each slice, from coronary or from other calcium."""
     lesions = scan.lesions
     agatston = component_agatston(lesions, rule) * ((lesions.label != Calcium.OTHER) == coronary)
@@ -128,7 +128,7 @@ def _tile(scan: Scan, result: ScoredStudy, window: _Window, index: int, height: 
     return tile
 
 
-def tinted(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def tinted(picture: Bytes, labels: Bytes) -> Bytes:
     """Fill each label with its colour, half transparent, and draw its outline solid."""
     inner = labels.copy()
     for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):

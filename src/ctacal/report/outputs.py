@@ -95,26 +95,28 @@ def shared_by(result: StudyResult, *, phi: bool = False, pseudonymiser: Pseudony
     return Shared(result, phi=phi, pseudonymiser=pseudonymiser)
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredWriter:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    files: tuple[str, ...]
+    """Names of the files in the study's folder."""
+    libraries: tuple[str, ...] = ()
+    """Modules that ``write`` needs and that take long to import."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredWriter(_Kind):
     """A kind of output that only a scored study has."""
 
-    files: tuple[str, ...]
-    """Names of the files in the study's folder."""
     write: Callable[[ScoredShared, Path], None]
-    libraries: tuple[str, ...] = ()
-    """Modules that take long to import, which ``write`` needs."""
+    """Writes the files to a folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class AnyWriter:
-    """A kind of output that every study has, a refused one too. It is given the result with all reasons so far."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyWriter(_Kind):
+    """A kind of output that every study has, a refused one too."""
 
-    files: tuple[str, ...]
-    """Names of the files in the study's folder."""
     write: Callable[[Shared, StudyResult, Path], None]
-    libraries: tuple[str, ...] = ()
-    """Modules that take long to import, which ``write`` needs."""
+    """Writes the files to a folder, from the result with all reasons so far."""
 
 
 Writer = ScoredWriter | AnyWriter
@@ -184,16 +186,16 @@ def _write_json(_: Shared, result: StudyResult, folder: Path) -> None:
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
-        "seg": ScoredWriter(("seg.dcm",), _write_seg, ("highdicom.seg",)),
-        "labelmap": ScoredWriter(("labelmap.dcm",), _write_labelmap, ("highdicom.seg",)),
-        "sr": ScoredWriter(("sr.dcm",), _write_sr, ("highdicom.sr",)),
-        "png": ScoredWriter(("montage.png",), _write_png),
-        "sc": ScoredWriter(("montage.dcm",), _write_sc, ("highdicom.sc",)),
-        "nifti": ScoredWriter(("ct.nii.gz", "labels.nii.gz"), _write_nifti),
-        "dicompdf": ScoredWriter(("report_pdf.dcm",), _write_dicompdf, ("ctacal.report.pdf",)),
-        "html": AnyWriter(("report.html",), _write_html, ("jinja2",)),
-        "pdf": AnyWriter(("report.pdf",), _write_pdf, ("ctacal.report.pdf",)),
-        "json": AnyWriter(("result.json",), _write_json),
+        "seg": ScoredWriter(files=("seg.dcm",), write=_write_seg, libraries=("highdicom.seg",)),
+        "labelmap": ScoredWriter(files=("labelmap.dcm",), write=_write_labelmap, libraries=("highdicom.seg",)),
+        "sr": ScoredWriter(files=("sr.dcm",), write=_write_sr, libraries=("highdicom.sr",)),
+        "png": ScoredWriter(files=("montage.png",), write=_write_png),
+        "sc": ScoredWriter(files=("montage.dcm",), write=_write_sc, libraries=("highdicom.sc",)),
+        "nifti": ScoredWriter(files=("ct.nii.gz", "labels.nii.gz"), write=_write_nifti),
+        "dicompdf": ScoredWriter(files=("report_pdf.dcm",), write=_write_dicompdf, libraries=("ctacal.report.pdf",)),
+        "html": AnyWriter(files=("report.html",), write=_write_html, libraries=("jinja2",)),
+        "pdf": AnyWriter(files=("report.pdf",), write=_write_pdf, libraries=("ctacal.report.pdf",)),
+        "json": AnyWriter(files=("result.json",), write=_write_json),
     }
 )
 """The kinds of output, in the order in which they are written: the pages after those that may fail, so that they can

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ctacal.arrays import Bytes
 from ctacal.labels import Calcium
 from ctacal.report.montage import BACKGROUND, CALCIUM_WINDOW_HU, INK, MAX_ASPECT, font, tile_sheet, tinted
 from ctacal.report.vessels import VESSEL_NAMES
@@ -74,7 +75,7 @@ class Pictures:
         return [picture for picture in found if picture] or [_middle(scan, self.counted)]
 
     @cached_property
-    def counted(self) -> NDArray[np.uint8]:
+    def counted(self) -> Bytes:
         """Labels of the voxels that reach the threshold, so that only what is scored is drawn."""
         scan, threshold_hu = self.result.scan, self.result.rule.threshold_hu
         return np.where(scan.volume.hu >= threshold_hu, scan.labels.labels, np.uint8(0))
@@ -94,7 +95,7 @@ def _best_component(scan: Scan, result: ScoredStudy, label: Calcium) -> int | No
     return int(agatston.argmax()) if agatston.any() else None
 
 
-def _key_slice(result: ScoredStudy, scan: Scan, counted: NDArray[np.uint8], label: Calcium) -> Picture | None:
+def _key_slice(result: ScoredStudy, scan: Scan, counted: Bytes, label: Calcium) -> Picture | None:
     best = _best_component(scan, result, label)
     if best is None:
         return None
@@ -106,7 +107,7 @@ def _key_slice(result: ScoredStudy, scan: Scan, counted: NDArray[np.uint8], labe
     return Picture(picture, caption)
 
 
-def _middle(scan: Scan, counted: NDArray[np.uint8]) -> Picture:
+def _middle(scan: Scan, counted: Bytes) -> Picture:
     index, row, column = _centre(scan)
     return Picture(_square(scan, counted, (index, row, column), HEART_MM), f"No calcium scored: slice {index + 1}")
 
@@ -124,9 +125,7 @@ def _centre(scan: Scan) -> tuple[int, int, int]:
     return index, row, column
 
 
-def _square(
-    scan: Scan, counted: NDArray[np.uint8], centre: tuple[int, int, int], side_mm: float = KEY_MM
-) -> Image.Image:
+def _square(scan: Scan, counted: Bytes, centre: tuple[int, int, int], side_mm: float = KEY_MM) -> Image.Image:
     """Draw a square around a voxel, black outside the scan."""
     index, *middle = centre
     spacing_mm = scan.volume.geometry.spacing_mm[1:]
@@ -157,7 +156,7 @@ def _cut(plane: NDArray[Any], middle: Sequence[int], half: Sequence[int], fill: 
     return whole
 
 
-def _drawn(hu: NDArray[Any], labels: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
+def _drawn(hu: NDArray[Any], labels: Bytes, size: tuple[int, int]) -> Image.Image:
     low, high = CALCIUM_WINDOW_HU
     grey = np.clip((hu.astype(np.float32) - low) / (high - low) * 255, 0, 255).astype(np.uint8)
     picture = Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC).convert("RGB")
@@ -165,7 +164,7 @@ def _drawn(hu: NDArray[Any], labels: NDArray[np.uint8], size: tuple[int, int]) -
     return Image.fromarray(tinted(np.array(picture), enlarged))
 
 
-def _locator(scan: Scan, counted: NDArray[np.uint8], axis: int, heights: Sequence[int]) -> Picture:
+def _locator(scan: Scan, counted: Bytes, axis: int, heights: Sequence[int]) -> Picture:
     """Draw the plane across ``axis`` (1: coronal, 2: sagittal), head up, with all calcium projected onto it."""
     geometry = scan.volume.geometry
     centre, across = _centre(scan), 3 - axis

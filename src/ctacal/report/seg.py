@@ -1,15 +1,19 @@
 """A scored study's label map as a DICOM SEG: one segment for each vessel with calcium, and one for other calcium."""
 
-from typing import Literal
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 from pydicom import Dataset
 
 from ctacal.dicom.codes import ABNORMAL, CALCIFICATION, REGIONS, Concept
-from ctacal.dicom.seg_writer import Maker, SegmentOf, segmentation
+from ctacal.dicom.seg_writer import Kind, Maker, SegmentOf, segmentation
 from ctacal.labels import Calcium
-from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing
+from ctacal.report.filing import SOFTWARE, Filing
 from ctacal.report.vessels import SEGMENT_LABELS, VESSEL_COLOURS
+
+SERIES_NUMBERS: Mapping[Kind, int] = MappingProxyType({"BINARY": 7001, "LABELMAP": 7005})
+"""Series number by kind. Those of all outputs differ, and are high, so that viewers list them below the scanner's."""
 
 _FAMILIES = {
     "threshold": Concept("123104", "Morphological Operations", "DCM"),
@@ -24,7 +28,7 @@ def labels_held(filing: Filing) -> list[Calcium]:
     return [Calcium(value) for value in np.unique(labels[labels > 0])] or [Calcium.CORONARY]
 
 
-def result_segmentation(filing: Filing, kind: Literal["BINARY", "LABELMAP"] = "BINARY") -> Dataset:
+def result_segmentation(filing: Filing, kind: Kind = "BINARY") -> Dataset:
     """Return the SEG; without calcium it has one empty frame."""
     result = filing.result
     held = labels_held(filing)
@@ -37,7 +41,7 @@ def result_segmentation(filing: Filing, kind: Literal["BINARY", "LABELMAP"] = "B
         family=_FAMILIES.get(result.model.name, _NETWORKS),
         automatic=result.model.name != "labels",
         description="Coronary calcium, non-gated low-dose CTAC",
-        series_number=SERIES_NUMBERS["seg" if kind == "BINARY" else "labelmap"],
+        series_number=SERIES_NUMBERS[kind],
         software=SOFTWARE,
         identity=filing.identity,
     )

@@ -13,7 +13,7 @@ from ctacal.dicom.codes import ABNORMAL, CALCIFICATION, REGIONS, Concept
 from ctacal.dicom.origin import finish
 from ctacal.errors import Code
 from ctacal.labels import Calcium
-from ctacal.report.filing import SERIES_NUMBERS, SOFTWARE, Filing
+from ctacal.report.filing import SOFTWARE, Filing
 from ctacal.report.montage import slices_shown
 from ctacal.report.seg import labels_held
 from ctacal.result import NOTICE, ScoredStudy
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from highdicom import sr
 
 PRIVATE_SCHEME = "99CTACAL"
+SERIES_NUMBER = 7002
 
 
 def _dcm(code: str, meaning: str) -> Concept:
@@ -75,7 +76,7 @@ def measurement_report(filing: Filing, segmentation: Dataset) -> Dataset:
         evidence=[*filing.images, segmentation],
         content=_content(filing, segmentation),
         series_instance_uid=filing.uid("sr", "series"),
-        series_number=SERIES_NUMBERS["sr"],
+        series_number=SERIES_NUMBER,
         sop_instance_uid=filing.uid("sr", "instance"),
         instance_number=1,
         manufacturer="ctacal",
