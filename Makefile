@@ -4,7 +4,7 @@ VENV ?= .venv
 OUT ?= demo-out
 PAPER ?= paper-out
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 # Compiled Python files are kept: the tests start the program many times, and each start would compile it again.
 export PYTHONDONTWRITEBYTECODE :=
 

@@ -50,6 +50,7 @@ def test_readme_names_the_two_commands_and_make_knows_them() -> None:
         assert planned.stdout
 
 
+@pytest.mark.slow
 def test_readme_commands_run(tmp_path: Path) -> None:
     """The ``ctacal`` lines, on the sample; what takes minutes is only looked up, simulated studies are described."""
     sample = ROOT / "src" / "ctacal" / "sample"

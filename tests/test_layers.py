@@ -1,6 +1,7 @@
 """The import rule of the house: stages import only upward; the parts beside them never each other."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from tests import places
@@ -63,6 +64,7 @@ HEAVY = {
 """Never imported by what scoring needs."""
 
 
+@cache
 def modules_imported(file: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

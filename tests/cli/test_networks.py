@@ -142,6 +142,7 @@ def test_info_without_a_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("shipped")
+@pytest.mark.slow
 def test_demo_shows_the_networks_beside_truth_and_baseline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -276,6 +276,7 @@ def test_self_check_can_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert "passed: False" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_demo_leaves_a_score_a_result_and_a_picture(tmp_path: Path) -> None:
     """As installed, in a process of its own."""
     program = Path(sys.executable).with_name("ctacal")

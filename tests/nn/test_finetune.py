@@ -47,6 +47,7 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder_of(toys(), tmp_path_factory.mktemp("guard"))
 
 
+@pytest.mark.slow
 def test_a_model_that_forgot_is_refused_unless_it_is_forced(
     exported: Path, site: Path, guard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -70,6 +71,7 @@ def test_a_model_that_forgot_is_refused_unless_it_is_forced(
     assert str(tmp_path) not in json.dumps(tuned.card)
 
 
+@pytest.mark.slow
 def test_what_the_guard_knows_too_is_kept(exported: Path, site: Path, tmp_path: Path) -> None:
     plan = Plan(model=exported, sources=[site], guard=[site / "validation"], steps=STEPS, learning_rate=LEARNING_RATE)
     outcome = finetune(plan, tmp_path, report=lambda *_: None, complain=lambda _: None)
@@ -78,6 +80,7 @@ def test_what_the_guard_knows_too_is_kept(exported: Path, site: Path, tmp_path: 
     assert not outcome.forgot
 
 
+@pytest.mark.slow
 def test_what_gains_nothing_is_refused(
     exported: Path, guard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,6 +111,7 @@ def test_as_much_may_be_forgotten_as_is_stated(fall: float, forgot: bool) -> Non
     assert Outcome(Path("best.pt"), True, pair, pair, 0.02).forgot == forgot
 
 
+@pytest.mark.slow
 def test_a_guard_of_one_category_says_nothing(exported: Path, site: Path, tmp_path: Path) -> None:
     folder_of(toys()[:1], tmp_path / "guard")
     plan = Plan(model=exported, sources=[site], guard=[tmp_path / "guard"], steps=1)
@@ -115,6 +119,7 @@ def test_a_guard_of_one_category_says_nothing(exported: Path, site: Path, tmp_pa
         finetune(plan, tmp_path / "out", report=lambda *_: None, complain=lambda _: None)
 
 
+@pytest.mark.slow
 def test_a_guard_set_is_required(
     exported: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
