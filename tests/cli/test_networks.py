@@ -68,6 +68,7 @@ def test_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["agatston"]["per_vessel"]["RCA"] == result["agatston"]["total"] > 0
 
 
+@pytest.mark.slow
 def test_resume_scores_again_with_other_weights(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Name and version are the same, the digest differs."""
     other = write_hand_model(tmp_path / "other", vessel=Calcium.RCA)
@@ -100,6 +101,7 @@ def test_openvino_scores_alike(model: Path, tmp_path: Path, monkeypatch: pytest.
     assert first["agatston"] == second["agatston"]
 
 
+@pytest.mark.slow
 def test_scoring_imports_no_torch(model: Path, tmp_path: Path) -> None:
     """The whole command, in a process of its own."""
     code = (

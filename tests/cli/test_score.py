@@ -133,6 +133,7 @@ def test_json_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert len(lines) == 2
 
 
+@pytest.mark.slow
 def test_resume_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     run("score", SAMPLE, "-o", out, *THRESHOLD, monkeypatch=monkeypatch)

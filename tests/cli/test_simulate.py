@@ -46,6 +46,7 @@ def table(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(opened))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_scanner")
 def test_a_cohort_is_scored_as_its_truth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -111,6 +111,7 @@ def test_with_a_key_no_output_names_the_patient(
     assert "73 years" not in everything, "the basic profile takes ages away"
 
 
+@pytest.mark.slow
 def test_pseudonyms_are_stable_and_keep_studies_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "key").write_bytes(KEY)
     (tmp_path / "other key").write_bytes(KEY[::-1])

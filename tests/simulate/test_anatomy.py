@@ -130,6 +130,7 @@ def test_systole_empties_the_ventricle(patient: Patient, box: AnatomyMaps) -> No
     assert 0.2 < emptied / full < 0.8
 
 
+@pytest.mark.slow
 def test_breathing_in_lowers_the_diaphragm(patient: Patient, box: AnatomyMaps) -> None:
     deep = build_body(patient, HEART_BOX, breath_mm=15.0)
     assert (deep.structure == Structure.LUNG).sum() > 1.02 * (box.structure == Structure.LUNG).sum()

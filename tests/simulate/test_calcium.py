@@ -161,6 +161,7 @@ TARGET = {"0": 0.40, "1-100": 0.26, "101-400": 0.16, ">400": 0.18}
 """Shares of the categories (Miller 2023)."""
 
 
+@pytest.mark.slow
 def test_some_categories_are_drawn() -> None:
     assert min(shares(range(24)).values()) > 0
 

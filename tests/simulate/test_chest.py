@@ -137,6 +137,7 @@ def test_ribs_have_a_cortex_and_marrow(chest_maps: AnatomyMaps) -> None:
     assert (hu < 300).mean() > 0.1
 
 
+@pytest.mark.slow
 def test_cartilage_calcifies_as_much_as_the_patient_says(patient: Patient) -> None:
     grid = Geometry.from_spacing((30, 50, 120), (4.0, 2.0, 2.0), (-120.0, -150.0, -110.0))
 
@@ -150,6 +151,7 @@ def test_cartilage_calcifies_as_much_as_the_patient_says(patient: Patient) -> No
     assert 0.02 < share(0.6, 2) < 0.6
 
 
+@pytest.mark.slow
 def test_breasts_are_on_women_only() -> None:
     grid = Geometry.from_spacing((4, 80, 200), (6.0, 2.5, 2.5), (-250.0, -200.0, -90.0))
     woman, man = (build_body(draw_patient(4, sex=sex), grid) for sex in ("F", "M"))
@@ -158,6 +160,7 @@ def test_breasts_are_on_women_only() -> None:
     assert np.isin(woman.body.tissue[woman.structure == Structure.BREAST], (Tissue.BREAST_GLAND, Tissue.SOFT)).any()
 
 
+@pytest.mark.slow
 def test_raised_arms_leave_the_chest(patient: Patient) -> None:
     up, down = (build_body(replace(patient, arms_up=arms), SLICES).structure for arms in (True, False))
     assert not (up == Structure.ARM).any()

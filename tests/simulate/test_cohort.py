@@ -40,6 +40,7 @@ def digests(rows: Sequence[Row]) -> list[str]:
     return [row["digest"] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_study_is_the_same_for_any_count_and_number_of_workers(tmp_path: Path) -> None:
     five, three = made(tmp_path / "five", 5, workers=2), made(tmp_path / "three", 3)
     assert digests(five)[:3] == digests(three)
@@ -69,6 +70,7 @@ def test_patients_have_the_given_values() -> None:
         assert not description.calcium.deposits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_failing_study_is_a_row_and_stops_nothing(tmp_path: Path, workers: int) -> None:
     rows = made(tmp_path, 4, workers=workers, simulate=faulty)
@@ -79,6 +81,7 @@ def test_a_failing_study_is_a_row_and_stops_nothing(tmp_path: Path, workers: int
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a-0", "a-2", "b-3", MANIFEST]
 
 
+@pytest.mark.slow
 def test_resume_keeps_what_is_whole_and_makes_the_rest(tmp_path: Path) -> None:
     before = made(tmp_path, 4)
     spoilt = tmp_path / "b-1" / "truth" / "labels.nii.gz"
@@ -132,6 +135,7 @@ def test_killed_at_any_time_only_studies_in_the_making_are_lost(tmp_path: Path) 
     assert not list((tmp_path / "out").glob(".*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stream_gives_whole_studies_in_order(workers: int) -> None:
     studies = list(stream_studies(range(3), PROTOCOLS, workers=workers, simulate=drawn_by_hand))
@@ -148,6 +152,7 @@ def test_a_stream_gives_whole_studies_in_order(workers: int) -> None:
         assert study.volume.geometry.same_grid(alone.volume.geometry)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stream_names_the_study_that_fails(workers: int) -> None:
     with pytest.raises(RuntimeError, match=r"study b-1: this patient has no heart"):

@@ -92,6 +92,7 @@ def scanned(
     return hu[:, ROWS, COLUMNS].astype(float)
 
 
+@pytest.mark.slow
 def test_without_noise_a_crop_is_what_the_scan_shows(still: AnatomyCache, filled: tuple[Body, object]) -> None:
     crop = simulate_crop(still, description_of(still, QUIET))
     assert crop.measured.all()
@@ -100,6 +101,7 @@ def test_without_noise_a_crop_is_what_the_scan_shows(still: AnatomyCache, filled
     assert difference.std() < 2.0
 
 
+@pytest.mark.slow
 def test_noise_is_that_of_the_scan(still: AnatomyCache, filled: tuple[Body, object]) -> None:
     low = replace(PROTOCOL, tube_current_ma=40.0)
     by_scan = scanned(still, filled[0], low, seed=3) - scanned(still, filled[0], QUIET)
@@ -119,6 +121,7 @@ def bands(noise: NDArray[np.float64]) -> list[float]:
     return [float(power[(frequency >= a) & (frequency < b)].mean()) for a, b in pairwise(edges)]
 
 
+@pytest.mark.slow
 def test_labels_are_where_calcium_adds_to_the_picture(still: AnatomyCache, filled: tuple[Body, object]) -> None:
     crop = simulate_crop(still, description_of(still, PROTOCOL))
     region = slice(0, len(crop.hu)), ROWS, COLUMNS
@@ -130,6 +133,7 @@ def test_labels_are_where_calcium_adds_to_the_picture(still: AnatomyCache, fille
     assert {Calcium.LAD, Calcium.OTHER} == set(crop.labels[found].tolist())
 
 
+@pytest.mark.slow
 def test_mass_is_that_of_the_table(still: AnatomyCache, filled: tuple[Body, tuple[CalciumRow, ...]]) -> None:
     crop = simulate_crop(still, description_of(still, PROTOCOL))
     plaque, node = filled[1]
@@ -140,6 +144,7 @@ def test_mass_is_that_of_the_table(still: AnatomyCache, filled: tuple[Body, tupl
     assert middle == pytest.approx(expected, abs=0.1)
 
 
+@pytest.mark.slow
 def test_metal_is_labelled_but_not_its_streaks(still: AnatomyCache) -> None:
     crop = simulate_crop(still, description_of(still, PROTOCOL, deposits=1))
     lead = crop.structures == KIND_LABELS[Kind.LEAD]
@@ -151,6 +156,7 @@ def test_metal_is_labelled_but_not_its_streaks(still: AnatomyCache) -> None:
     assert not crop.mass_mg[:, : Calcium.OTHER - 1].any()
 
 
+@pytest.mark.slow
 def test_states_add_up_to_the_body_in_that_state() -> None:
     rest, state = (cylinder(120, slices=6, tissues=(((10.0, -15.0, radius), Tissue.FAT),)) for radius in (25.0, 12.0))
     part = rest.geometry.crop((slice(1, 5), slice(20, 120), slice(10, 110)))
@@ -171,6 +177,7 @@ def test_states_add_up_to_the_body_in_that_state() -> None:
         np.testing.assert_allclose(water, (1 - share) * at_rest + share * contracted, atol=0.05)
 
 
+@pytest.mark.slow
 def test_the_heart_beats(beating: AnatomyCache) -> None:
     description = description_of(beating, QUIET, deposits=None)
     slow, fast = (simulate_crop(beating, replace(description, heart_rate_bpm=rate)) for rate in (50.0, 110.0))
@@ -178,6 +185,7 @@ def test_the_heart_beats(beating: AnatomyCache) -> None:
     assert np.abs(slow.hu - fast.hu)[inner][slow.heart[inner]].mean() > 1
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_crop(beating: AnatomyCache, tmp_path: Path) -> None:
     beating.save(tmp_path / "anatomy.npz")
     stored = AnatomyCache.load(tmp_path / "anatomy.npz")
@@ -200,6 +208,7 @@ def test_what_is_no_anatomy_is_refused(tmp_path: Path) -> None:
         AnatomyCache.load(tmp_path / "early.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_crop_shows_what_was_asked_for(beating: AnatomyCache, seed: int) -> None:
     crops = {focus: draw_crop(beating, seed, focus) for focus in Focus}
@@ -219,6 +228,7 @@ def check_crop(crop: Crop) -> None:
     assert crop.hu[crop.heart & (crop.labels == 0)].mean() == pytest.approx(20, abs=60)
 
 
+@pytest.mark.slow
 def test_slices_beyond_the_anatomy_are_not_measured(beating: AnatomyCache) -> None:
     description = draw_description(beating, 1, Focus.CLEAN)
     thick = replace(description, protocol=replace(description.protocol, thickness_mm=10.0, spacing_mm=10.0))
@@ -228,6 +238,7 @@ def test_slices_beyond_the_anatomy_are_not_measured(beating: AnatomyCache) -> No
     check_crop(crop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_a_scan_of_the_heart_holds_all_of_it(beating: AnatomyCache, seed: int) -> None:
     description = draw_heart_description(beating, seed, 0)
@@ -244,6 +255,7 @@ def test_a_scan_of_the_heart_holds_all_of_it(beating: AnatomyCache, seed: int) -
         draw_heart_description(beating, seed, 2)
 
 
+@pytest.mark.slow
 def test_only_the_centres_asked_for_are_drawn(beating: AnatomyCache) -> None:
     rng = np.random.default_rng(1)
     assert {draw_protocol(rng, beating, ["pet_ct_80kvp"]).name for _ in range(4)} == {"pet_ct_80kvp"}
@@ -252,6 +264,7 @@ def test_only_the_centres_asked_for_are_drawn(beating: AnatomyCache) -> None:
     assert draw_description(beating, 1, Focus.CLEAN, ["hawkeye_slow"]).protocol.name == "hawkeye_slow"
 
 
+@pytest.mark.slow
 def test_a_whole_scan(beating: AnatomyCache) -> None:
     crop = draw_whole(beating, 1)
     assert crop.hu.shape[1:] == (128, 128)
@@ -276,6 +289,7 @@ def test_the_young_have_variants_without_what_they_never_have() -> None:
     assert not any(deposit.kind is Kind.AORTIC_VALVE for calcium in drawn for deposit in calcium.deposits)
 
 
+@pytest.mark.slow
 def test_the_stream_takes_turns(beating: AnatomyCache, still: AnatomyCache) -> None:
     first = [crop.hu for crop in stream_crops(range(3), [beating, still], crops_of_each=1, in_memory=1)]
     again = [crop.hu for crop in stream_crops(range(3), [beating, still], crops_of_each=1, in_memory=1)]
@@ -285,6 +299,7 @@ def test_the_stream_takes_turns(beating: AnatomyCache, still: AnatomyCache) -> N
     assert only == [False] * 3
 
 
+@pytest.mark.slow
 def test_a_stream_of_nothing_is_refused(still: AnatomyCache) -> None:
     with pytest.raises(ValueError, match="no anatomy"):
         next(stream_crops(range(3), []))

@@ -118,6 +118,7 @@ def test_report_says_what_numbers_say(of_r: tuple[Path, dict[str, Any]]) -> None
     assert "nan" not in page.lower().replace("finan", "").split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [0, 1, 2])
 @pytest.mark.usefixtures("undrawn")
 def test_kappas_of_printed_tables(row: int, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def drawn(publication: Publication) -> Any:
     return plain(publication.numbers)
 
 
+@pytest.mark.slow
 def test_no_events(tmp_path: Path) -> None:
     publication = published(tmp_path, table(60, mace=0))
     text = words(publication)
@@ -45,6 +46,7 @@ def test_no_events(tmp_path: Path) -> None:
     write_publication(publication, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_three_patients(tmp_path: Path) -> None:
     publication = published(
         tmp_path, table(3, model=[0, 50, 500], mace=[0, 1, 1], age=[50, 60, 70], sex=["F", "M", "F"])
@@ -63,6 +65,7 @@ def test_everybody_in_one_category(tmp_path: Path) -> None:
     drawn(publication)
 
 
+@pytest.mark.slow
 def test_a_category_is_empty(tmp_path: Path) -> None:
     frame = table(300, seed=2)
     publication = published(tmp_path, frame[frame["model"] <= 400])
