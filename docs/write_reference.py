@@ -1,19 +1,24 @@
-"""Write docs/cli.md and docs/reasons.md from the code; ``tests/test_docs.py`` fails if they are out of date.
+"""Write docs/cli.md, docs/reasons.md and the list of modules in docs/architecture.md from the code.
+
+``tests/test_docs.py`` fails if they are out of date.
 
 python docs/write_reference.py
 """
 
 import ast
 import os
+import re
 from pathlib import Path
 
 import typer
 from typer.testing import CliRunner
 
+import ctacal
 from ctacal import errors
 from ctacal.cli.app import app
 
 DOCS = Path(__file__).parent
+SOURCE = Path(ctacal.__file__).parent
 
 
 def cli_reference() -> str:
@@ -53,7 +58,34 @@ def reasons_reference() -> str:
     return _REASONS_HEAD + "\n".join(rows) + "\n"
 
 
-PAGES = {"cli.md": cli_reference, "reasons.md": reasons_reference}
+_MODULES = "## Modules"
+"""The heading in docs/architecture.md below which everything is written by this program."""
+_MODULES_HEAD = """
+
+The first lines of their docstrings, written by `docs/write_reference.py`.
+"""
+
+
+def architecture() -> str:
+    """Return docs/architecture.md as it is, with the list of modules renewed."""
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    packages = sorted(file.parent for file in SOURCE.rglob("__init__.py") if list(file.parent.glob("[!_]*.py")))
+    return page.partition(_MODULES)[0] + _MODULES + _MODULES_HEAD + "".join(map(_package, packages))
+
+
+def _package(folder: Path) -> str:
+    name = "ctacal" if folder == SOURCE else f"{folder.relative_to(SOURCE).as_posix()}/"
+    modules = [f"- `{file.name}`: {_summary(file)}\n" for file in sorted(folder.glob("[!_]*.py"))]
+    return f"\n**`{name}`**: {_summary(folder / '__init__.py')}\n\n{''.join(modules)}"
+
+
+def _summary(file: Path) -> str:
+    """Return the first paragraph of a module's docstring, with `code` as Markdown writes it."""
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return re.sub(r"``([^`]+)``", r"`\1`", " ".join(text.partition("\n\n")[0].split()))
+
+
+PAGES = {"cli.md": cli_reference, "reasons.md": reasons_reference, "architecture.md": architecture}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests import places
+from tests import cited, places
 
 ROOT = places.ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def reference_writer() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["cli.md", "reasons.md"])
+@pytest.mark.parametrize("page", ["cli.md", "reasons.md", "architecture.md"])
 def test_reference_is_up_to_date(page: str) -> None:
     assert (ROOT / "docs" / page).read_text(encoding="utf-8") == reference_writer().PAGES[page](), (
         "run: python docs/write_reference.py"
@@ -84,3 +84,22 @@ def test_readme_python_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
+
+
+def test_the_architecture_names_every_module() -> None:
+    text = (places.DOCS / "architecture.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^- `([\w.]+)`: \S", text, re.MULTILINE)
+    assert sorted(listed) == sorted(file.name for file in places.SOURCE.rglob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("page", cited.texts(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_and_names_that_are_cited_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not cited.missing_files(text)
+    assert not cited.missing_names(text)
+
+
+def test_a_citation_of_nothing_is_seen() -> None:
+    text = "see `tests/test_nothing.py`, nothing.md, ctacal.nothing, `ctacal.study.nothing`; docs/cli.md, ctacal.study"
+    assert cited.missing_files(text) == ["nothing.md", "tests/test_nothing.py"]
+    assert cited.missing_names(text) == ["ctacal.nothing", "ctacal.study.nothing"]

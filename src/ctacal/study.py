@@ -29,7 +29,7 @@ REFERENCE_KVP = 120.0
 """The tube voltage for which the Agatston thresholds hold."""
 
 THICK_SLICE_MM = 5.0
-"""Above this, small lesions fall under the threshold by partial volume (dicom.md: CTAC slices are 2-10 mm)."""
+"""Above this, small lesions fall under the threshold by partial volume (CTAC slices are 2-10 mm)."""
 
 HIGH_NOISE_HU = 130.0 / 3
 """Noise SD at which the calcium threshold is three SD off: one voxel of 700 passes it by chance. Own choice."""
