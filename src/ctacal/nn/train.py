@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 
-from ctacal.atomic import write_text
+from ctacal.atomic import sweep, write_text
 from ctacal.errors import UsageError
 from ctacal.nn.batches import Batch, TrainingSteps
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
@@ -92,6 +92,7 @@ def fit(
         raise UsageError("the recipe names no training or no validation samples ([data])")
     for samples in (training, validation):
         require_pixels(samples, recipe.network)
+    sweep(out, depth=0)
     with processes() as (rank, device):
         run = Run.begun(recipe, digest_of(training), out, device, initial)
         log = _Log(out / "log.csv", run.step) if rank == 0 else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ctacal import __version__
+from ctacal.atomic import sweep
 from ctacal.errors import UsageError
 from ctacal.simulate.anatomy.measures import Sex
 from ctacal.simulate.output.folder import DEFAULT_WRITERS, RECORD, digest_of, known_writers, whole_record
@@ -114,6 +115,7 @@ def make_cohort(
     if (out / MANIFEST).exists() and not resume:
         raise UsageError(f"{out} already holds a cohort: give --resume to continue it, or another folder")
     out.mkdir(parents=True, exist_ok=True)
+    sweep(out, depth=0)
     make = partial(_made_or_kept, out=out, writers=names, resume=resume, simulate=simulate)
     return _rows(list(descriptions), out, make, workers)
 
