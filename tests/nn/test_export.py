@@ -103,7 +103,7 @@ def test_networks_that_differ_from_torch_make_no_model(
     "config",
     [
         replace(TINY, widths=(4, 8), lstm_channels=3, unshuffle=1, refine_channels=4, mid_lstm_channels=2),
-        NetworkConfig.published(),
+        pytest.param(NetworkConfig.published(), marks=pytest.mark.ci),
     ],
     ids=["every option", "published"],
 )

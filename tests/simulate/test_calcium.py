@@ -166,7 +166,7 @@ def test_some_categories_are_drawn() -> None:
     assert min(shares(range(24)).values()) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_categories_are_near_the_published_cohort() -> None:
     found = shares(range(300))
     assert found == pytest.approx(TARGET, abs=0.06)

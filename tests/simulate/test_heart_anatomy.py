@@ -41,6 +41,7 @@ def box_of(region: Geometry) -> tuple[slice, slice, slice]:
     return spans[0], spans[1], spans[2]
 
 
+@pytest.mark.slow
 def test_phases_are_parts_of_whole_bodies(calcium: CalciumDescription) -> None:
     box = box_of(heart_region(PATIENT, GRID))
     parts = heart_phases(still_body(PATIENT, GRID), calcium, phases=4)
@@ -83,6 +84,7 @@ def heart_alone(patient: Patient, phase: float) -> np.ndarray:
     return np.asarray(ml)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sex", "lv_ml", "rv_ml", "la_ml", "wall_ml"), [("M", 166, 182, 71, 98), ("F", 124, 130, 62, 67)]
 )

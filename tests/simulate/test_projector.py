@@ -50,6 +50,7 @@ def test_a_part_is_projected_to_its_place() -> None:
     np.testing.assert_allclose(projected(part, middle_mm), projected(whole), atol=1e-2)
 
 
+@pytest.mark.slow
 def test_planes_do_not_mix_and_weights_multiply() -> None:
     first, second = disc(128, 1.0, 0, 0, 30), disc(128, 1.0, 10, 20, 15)
     both = np.concatenate([first, second], axis=2)
@@ -92,6 +93,7 @@ def test_the_middle_of_the_picture_can_lie_elsewhere() -> None:
     assert abs(image.mean() - 1) < 0.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planes", [1, 20, 30, 35])
 def test_a_view_that_misses_a_pixel_adds_nothing_to_it_and_the_rest_stays(planes: int) -> None:
     """The kernel without tests for pixels outside of a view gives the same image; only corners fade."""

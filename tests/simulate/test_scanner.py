@@ -35,6 +35,7 @@ def noise_sd(body: Body, protocol: ScannerProtocol, radius_mm: float = 30) -> fl
     return float((first - second).std() / np.sqrt(2))
 
 
+@pytest.mark.slow
 def test_stored_spectra_are_spekpys() -> None:
     with np.load(SPECTRA) as stored:
         for name, spectrum in stored.items():
@@ -140,6 +141,7 @@ def test_noise_rises_with_size_and_sharpness() -> None:
     assert noise_sd(cylinder(200), replace(usual, mtf50_per_mm=0.35)) > 1.5 * slim
 
 
+@pytest.mark.slow
 def test_electronic_noise_matters_at_low_dose_only() -> None:
     body = cylinder(280)
     low, high = (
@@ -151,6 +153,7 @@ def test_electronic_noise_matters_at_low_dose_only() -> None:
     assert high < 1.05
 
 
+@pytest.mark.slow
 def test_current_modulation_spends_more_on_the_stout() -> None:
     """With modulation, noise rises less from slim to stout bodies."""
     constant = replace(NARROW, tube_current_ma=40.0)

@@ -42,6 +42,7 @@ def test_a_description_survives_json() -> None:
         StudyDescription.from_json({"seed": 1})
 
 
+@pytest.mark.slow
 def test_the_same_description_makes_the_same_study(study: SimulatedStudy) -> None:
     again = simulate_study(StudyDescription.from_json(json.loads(json.dumps(study.description.to_json()))))
     assert np.array_equal(again.volume.hu, study.volume.hu)
@@ -70,6 +71,7 @@ def test_the_heart_lies_where_the_scan_shows_soft_tissue(study: SimulatedStudy) 
     assert 20 < np.median(blood) < 70
 
 
+@pytest.mark.slow
 def test_without_deposits_nothing_is_calcium() -> None:
     truth = simulate_study(replace(described(), top_mm=-75.0)).truth
     assert not truth.labels.labels.any()

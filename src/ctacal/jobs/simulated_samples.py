@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from ctacal.arrays import Bytes
+from ctacal.atomic import sweep
 from ctacal.heart import HeartMask
 from ctacal.jobs.samples import InsertedSet, KnownSet, SampleSet
 from ctacal.labels import Calcium
@@ -36,6 +37,7 @@ MOST_PATIENTS = 1_000_000
 
 def make_samples(wanted: SampleSet, *, workers: int = 1) -> Iterator[str]:
     """Make what is not there yet, patient by patient; yields for each what went wrong, or an empty string."""
+    sweep(wanted.out, depth=0)
     patients = [wanted.seed * MOST_PATIENTS + k for k in range(wanted.count)]
     for result in ordered(partial(_make_patient, wanted), patients, workers=workers):
         yield result.reason if isinstance(result, Failure) else ""
@@ -90,6 +92,7 @@ def sample_of(name: str, crop: Crop, network: NetworkConfig) -> Sample:
 
 def make_test_studies(wanted: KnownSet, *, workers: int = 1) -> Iterator[str]:
     """Make test studies for ``ctacal accuracy``; otherwise as ``make_samples``."""
+    sweep(wanted.out, depth=0)
     patients = [wanted.seed * MOST_PATIENTS + k for k in range(wanted.count)]
     for result in ordered(partial(_make_tests, wanted), patients, workers=workers):
         yield result.reason if isinstance(result, Failure) else ""
@@ -112,6 +115,7 @@ def _make_tests(wanted: KnownSet, patient_seed: int) -> None:
 
 def make_inserted_studies(wanted: InsertedSet, *, workers: int = 1) -> Iterator[str]:
     """Make test studies by inserting calcium as patients have it, or none, into real scans."""
+    sweep(wanted.out, depth=0)
     for result in ordered(partial(_make_inserted, wanted), range(wanted.count), workers=workers):
         yield result.reason if isinstance(result, Failure) else ""
 

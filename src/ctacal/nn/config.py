@@ -172,7 +172,7 @@ class TrainConfig:
     sequences: int = 4
     """Sequences of slices per step and process."""
     learning_rate: float = 2e-3
-    """Highest learning rate of AdamW; 2e-3 trained the prototype (simulation.md)."""
+    """Highest learning rate of AdamW; 2e-3 trained the network of the feasibility study."""
     warm_up_steps: int = 100
     weight_decay: float = 1e-4
     clip_norm: float = 1.0

@@ -43,7 +43,7 @@ POSITION_UNIT_MM = 60.0
 """Unit of positions, half the width of a heart: positions range from about -1 to 1 (own choice)."""
 
 PUBLISHED_CENTRE_HU, PUBLISHED_HALF_WIDTH_HU, PUBLISHED_LIMITS = 100.0, 300.0, (-2.0, 3.0)
-"""Window of the published system: -500 to 1000 HU. The published window is not known (science.md): own choice."""
+"""Window of the published system: -500 to 1000 HU. The published window is not known; this one is our choice."""
 
 
 def channels_of(config: NetworkConfig) -> int:

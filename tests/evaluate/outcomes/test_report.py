@@ -83,6 +83,7 @@ def rows(out: Path, name: str) -> list[list[str]]:
     return list(csv.reader((out / "tables" / f"{name}.csv").read_text(encoding="utf-8-sig").splitlines()))
 
 
+@pytest.mark.slow
 def test_all_files_are_there(out: Path) -> None:
     report = (out / "report.html").read_text(encoding="utf-8")
     assert report.index("Drawn by chance.") < report.index("<table")
@@ -101,12 +102,14 @@ def test_all_files_are_there(out: Path) -> None:
     assert "TRIPOD+AI" in (out / "checklist.csv").read_text(encoding="utf-8-sig")
 
 
+@pytest.mark.slow
 def test_seed_versions_and_options_are_reported(numbers: dict[str, Any]) -> None:
     assert numbers["seed"] == 7
     assert numbers["options"]["analysis"]["resamples"] == 60
     assert {"ctacal", "numba", "scipy"} <= set(numbers["versions"])
 
 
+@pytest.mark.slow
 def test_multivariable_model_is_that_of_complete_cases(numbers: dict[str, Any], cohort: Patients) -> None:
     known = cohort.take(cohort.complete)
     columns = [*known.model.by_category()[1].T, *known.adjusted(known.config.adjusted)[1].T]
@@ -118,6 +121,7 @@ def test_multivariable_model_is_that_of_complete_cases(numbers: dict[str, Any], 
     assert reported["names"][:4] == ["Model 1-100", "Model 101-400", "Model >400", "Age"]
 
 
+@pytest.mark.slow
 def test_curves_and_patients_at_risk(numbers: dict[str, Any], cohort: Patients, out: Path) -> None:
     mine = cohort.data.take(cohort.model.category == 3)
     reported = numbers["numbers"]["kaplan_meier"]["Model"]
@@ -127,6 +131,7 @@ def test_curves_and_patients_at_risk(numbers: dict[str, Any], cohort: Patients, 
     assert "Patients at risk" in picture or "<path" in picture
 
 
+@pytest.mark.slow
 def test_reclassification_and_c_are_of_the_models_with_and_without_calcium(
     numbers: dict[str, Any], cohort: Patients
 ) -> None:
@@ -155,6 +160,7 @@ def test_reclassification_and_c_are_of_the_models_with_and_without_calcium(
     assert measured == pytest.approx(harrell_c(known.data, predicted_risk(large, model, 2.0)).estimate)
 
 
+@pytest.mark.slow
 def test_fine_gray_of_infarction_with_death_competing(numbers: dict[str, Any], cohort: Patients) -> None:
     known = cohort.take(cohort.complete)
     x = np.column_stack([known.model.by_category()[1], known.adjusted(known.config.adjusted)[1]])
@@ -165,6 +171,7 @@ def test_fine_gray_of_infarction_with_death_competing(numbers: dict[str, Any], c
     assert reported["events"] + reported["competing"] == cohort.data.events
 
 
+@pytest.mark.slow
 def test_imputation_uses_everybody_and_moves_little(numbers: dict[str, Any]) -> None:
     """4 % of ages are missing by chance: pooled and complete-case estimates agree within one standard error."""
     pooled = numbers["numbers"]["missing"]["Model"]["pooled"]
@@ -175,6 +182,7 @@ def test_imputation_uses_everybody_and_moves_little(numbers: dict[str, Any]) -> 
     assert pooled["imputations"] == 4
 
 
+@pytest.mark.slow
 def test_interaction_is_a_test_of_the_product(numbers: dict[str, Any], cohort: Patients) -> None:
     known = cohort.take(cohort.complete)
     step = known.model.category.astype(float)
@@ -190,6 +198,7 @@ def test_interaction_is_a_test_of_the_product(numbers: dict[str, Any], cohort: P
     assert sum(group["n"] for group in groups.values()) == 480
 
 
+@pytest.mark.slow
 def test_baseline_counts_and_tests(numbers: dict[str, Any], cohort: Patients, out: Path) -> None:
     from scipy import stats
 

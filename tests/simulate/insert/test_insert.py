@@ -323,6 +323,7 @@ def test_the_reference_score_is_that_of_a_gated_scan() -> None:
     assert inserted_reference_score(tissue, (node,), ()).agatston.total == 0
 
 
+@pytest.mark.slow
 @pytest.mark.reference
 def test_scans_that_do_not_fit_are_refused(reference_data: Path) -> None:
     with pytest.raises(Refusal) as no_heart:
