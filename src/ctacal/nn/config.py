@@ -54,7 +54,7 @@ class NetworkConfig:
 
     @classmethod
     def heart(cls) -> Self:
-        """Return the network of stage 1: S-s2d of speed.md on the whole scan, at 5 x 4 x 4 mm (simulation.md)."""
+        """Return the network of stage 1: S-s2d of speed.md on the whole scan, at 5 x 4 x 4 mm."""
         return cls(
             kind="heart", pixel_mm=4.0, slice_mm=5.0, widths=(24, 40, 64, 64), lstm_channels=24,
             position=False, neighbours=False, mass_head=False,
