@@ -17,7 +17,9 @@ MASS_VESSELS = NAMED_VESSELS
 """The columns of a mass table."""
 
 HEART_CENTRE_HU, HEART_HALF_WIDTH_HU, HEART_LIMIT = -150.0, 300.0, 2.5
-"""Window of the heart network, halfway between lung and soft tissue; lung, bone and metal saturate (as in the feasibility study)."""
+"""Window of the heart network, halfway between lung and soft tissue; lung, bone and metal saturate.
+
+The feasibility study used the same."""
 
 SOFT_CENTRE_HU, SOFT_HALF_WIDTH_HU = 0.0, 200.0
 """Soft window: fat, blood, muscle and faint calcium (own choice)."""
