@@ -73,6 +73,7 @@ def test_readme_commands_run(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{typed}\n{done.stdout}{done.stderr}"
 
 
+@pytest.mark.slow
 def test_readme_python_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

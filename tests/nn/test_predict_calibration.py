@@ -145,6 +145,7 @@ def test_probabilities_happen_as_often_as_they_say(fitted: Calibration) -> None:
                 assert (true[chosen] == category).mean() == pytest.approx(given[chosen, category].mean(), abs=0.13)
 
 
+@pytest.mark.slow
 def test_fit_is_the_same_each_time_and_survives_the_card() -> None:
     rows = studies(MIN_STUDIES, 4, 0.7)
     fitted = fit_calibration(rows, against="x")

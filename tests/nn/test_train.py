@@ -70,6 +70,7 @@ class Cut(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_five_and_a_cut_and_five_are_ten(tmp_path: Path) -> None:
     """Cut at step 7, after the checkpoint of step 5: the bits of weights, average and optimiser are the same."""
     plan = recipe(steps=10, checkpoint_every=5, validate_every=4, log_every=1)
@@ -194,6 +195,7 @@ def test_heart_network_learns(tmp_path: Path) -> None:
     assert float(log_of(tmp_path)[-1]["dice"]) > 0.9
 
 
+@pytest.mark.slow
 def test_published_system_trains_by_the_same_loop(tmp_path: Path) -> None:
     """One step: every part of both networks gets a gradient."""
     plan = recipe(NetworkConfig.published(), steps=1, sequences=1)

@@ -57,6 +57,7 @@ def test_bone_thins_with_age() -> None:
     assert young.std() > 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted_hu", [90.0, 200.0])
 def test_vertebrae_have_the_patients_density_and_a_brighter_shell(patient: Patient, wanted_hu: float) -> None:
     bone = vertebra(Chest(patient), 14)
@@ -83,12 +84,14 @@ def test_the_back_of_the_lung_is_denser(chest_maps: AnatomyMaps, patient: Patien
     assert np.median(hu[lung]) == pytest.approx(patient.lung_hu, abs=60)
 
 
+@pytest.mark.slow
 def test_emphysema_makes_holes(patient: Patient, chest_maps: AnatomyMaps) -> None:
     ill = build_body(replace(patient, emphysema=0.9), SLICES)
     shares = [(read(maps, Structure.LUNG) < -930).mean() for maps in (chest_maps, ill)]
     assert shares[1] > shares[0] + 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted_hu", [15.0, 56.0])
 def test_the_liver_has_the_patients_density_and_a_texture(patient: Patient, wanted_hu: float) -> None:
     grid = Geometry.from_spacing((6, 90, 120), (4.0, 2.0, 2.0), (-150.0, -80.0, -180.0))
@@ -102,6 +105,7 @@ def test_the_liver_has_the_patients_density_and_a_texture(patient: Patient, want
     assert 1.0 < means.std() < 12
 
 
+@pytest.mark.slow
 def test_fat_lies_between_the_muscles(patient: Patient) -> None:
     grid = Geometry.from_spacing((1, 380, 480), (1.0, 1.0, 1.0), (-240.0, -180.0, -30.0))
     tissue = build_body(patient, grid).body.tissue[0]

@@ -94,6 +94,7 @@ def test_resume_keeps_what_is_whole_and_makes_the_rest(tmp_path: Path) -> None:
     assert [row["status"] for row in made(tmp_path, 5, resume=True, workers=2)] == ["kept"] * 5
 
 
+@pytest.mark.slow
 def test_resume_makes_anew_what_would_come_out_otherwise(tmp_path: Path) -> None:
     made(tmp_path, 2)
     assert [row["status"] for row in made(tmp_path, 2, resume=True, writers=("nifti", "seg"))] == ["made", "made"]

@@ -62,6 +62,7 @@ def test_what_lies_on_the_skin_is_there_in_all_phases(calcium: CalciumDescriptio
     assert [(part[air] == Tissue.CLOTH).all() for part in parts] == [True] * 3
 
 
+@pytest.mark.slow
 def test_nothing_beats_outside_of_the_region(rest: AnatomyMaps, calcium: CalciumDescription) -> None:
     bodies = []
     for phase in (0.0, SYSTOLE):

@@ -108,6 +108,7 @@ def test_a_view_that_misses_a_pixel_adds_nothing_to_it_and_the_rest_stays(planes
     np.testing.assert_allclose(corner, np.pi * crossing.mean(), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_only_the_rays_that_cross_the_picture_are_needed() -> None:
     """Rays filtered by matrices, in odd numbers of planes and views, give the same image as all rays."""
     response = ramp_response(RAYS, RAY_MM, "hann", 0.25, 0.0)

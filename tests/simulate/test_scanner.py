@@ -100,6 +100,7 @@ def test_calcium_of_200_mg_reads_255_hu() -> None:
     assert 250 <= calcium_hu(200) <= 270
 
 
+@pytest.mark.slow
 def test_calcium_is_linear() -> None:
     assert calcium_hu(100) == pytest.approx(calcium_hu(200) / 2, rel=0.01)
     assert calcium_hu(800) == pytest.approx(calcium_hu(200) * 4, rel=0.04), "2 cm of 800 mg/cm3 harden the beam"
@@ -134,6 +135,7 @@ def test_noise_falls_with_the_square_root_of_dose() -> None:
     assert low / high == pytest.approx(2, rel=0.08)
 
 
+@pytest.mark.slow
 def test_noise_rises_with_size_and_sharpness() -> None:
     usual = replace(NARROW, tube_current_ma=100.0)
     slim, stout = noise_sd(cylinder(200), usual), noise_sd(cylinder(280), usual)

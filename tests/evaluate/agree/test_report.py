@@ -193,6 +193,7 @@ def test_example_comes_from_its_seed(example: Path) -> None:
     assert "does not exist yet" in refused(str(example), "--example")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_readers_models_vessels_patients(example: Path, tmp_path: Path) -> None:
     numbers = agree(tmp_path / "OUT", str(example), "--patient", "patient_id")["numbers"]

@@ -50,6 +50,7 @@ def test_regions_lie_where_they_belong(regions: Regions) -> None:
     assert columns["liver"][-1] < columns["heart"].mean()  # columns run to the patient's left
 
 
+@pytest.mark.slow
 def test_figures_of_the_drawn_thorax(thorax: Volume, regions: Regions) -> None:
     figures = measure_scan(thorax)
     assert figures.values["blood pool: noise SD HU"] == pytest.approx(NOISE_HU, rel=0.15)
@@ -62,6 +63,7 @@ def test_figures_of_the_drawn_thorax(thorax: Volume, regions: Regions) -> None:
     assert (share * np.gradient(hu)).sum() == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_calcium_is_counted_in_the_heart(thorax: Volume) -> None:
     heart = np.argwhere(find_regions(thorax).heart).mean(axis=0).round().astype(int)
     calcified = thorax.hu.copy()

@@ -72,6 +72,7 @@ def drawn(thorax: Volume) -> Comparison:
     return comparison(thorax, (measure_scan(louder), measure_scan(louder)))
 
 
+@pytest.mark.slow
 def test_a_comparison_separates_what_differs_from_what_is_alike(drawn: Comparison) -> None:
     rows = {row.name: row for row in drawn.rows()}
     noise = rows["blood pool: noise SD HU"]
@@ -81,6 +82,7 @@ def test_a_comparison_separates_what_differs_from_what_is_alike(drawn: Compariso
     assert rows["skin: edge width mm"].verdict == "alike"
 
 
+@pytest.mark.slow
 def test_what_a_scan_does_not_show_is_left_out(drawn: Comparison) -> None:
     values = {**drawn.real.values, "liver: median HU": float("nan")}
     blind = replace(drawn, real=Figures(values, drawn.real.curves))
@@ -88,6 +90,7 @@ def test_what_a_scan_does_not_show_is_left_out(drawn: Comparison) -> None:
     assert "liver: median HU" in {row.name for row in drawn.rows()}
 
 
+@pytest.mark.slow
 def test_json_holds_every_figure_and_what_it_was_made_from(drawn: Comparison) -> None:
     stored = json.loads(json.dumps(as_json(drawn)))
     assert {row["figure"] for row in stored["figures"]} == {row.name for row in drawn.rows()}
@@ -95,6 +98,7 @@ def test_json_holds_every_figure_and_what_it_was_made_from(drawn: Comparison) ->
     assert stored["curves"]["real"]["blood pool: noise power"]["x"]
 
 
+@pytest.mark.slow
 def test_page_is_self_contained_and_escapes(drawn: Comparison) -> None:
     page = page_of([drawn], (), [("5 mm: Agatston", 100.0, 104.0)], ["missing: <b>"])
     assert "a &lt;scan&gt;" in page and "missing: &lt;b&gt;" in page
@@ -107,6 +111,7 @@ def test_page_is_self_contained_and_escapes(drawn: Comparison) -> None:
         assert row.name.replace("<", "&lt;") in page
 
 
+@pytest.mark.slow
 def test_a_long_scan_is_cut_around_the_heart(thorax: Volume) -> None:
     more = 60
     shape = (len(thorax.hu) + more, *thorax.hu.shape[1:])
@@ -128,6 +133,7 @@ def test_heavier_patients_are_larger() -> None:
     assert BMI_SPAN[0] <= small < large <= BMI_SPAN[1]
 
 
+@pytest.mark.slow
 def test_a_matched_patient_shares_sex_age_and_range(thorax: Volume) -> None:
     real = RealScan(name="real", volume=thorax, sex="F", age_years=46.0)
     description = matched(real, PROTOCOL, 3, area_cm2=600.0)

@@ -164,6 +164,7 @@ def test_reasons() -> None:
         calibration_groups(PBC, OLD, 2000, 0)
 
 
+@pytest.mark.slow
 def test_follow_up_that_ends_on_the_horizon_is_known() -> None:
     """All of these prisoners were followed for 52 weeks, or to their arrest: every outcome is known."""
     data, week = survival("rossi", "week", "arrest"), 52

@@ -25,6 +25,7 @@ def test_every_function_in_the_page_is_exported() -> None:
     assert all(callable(getattr(survival, name)) for name in named)
 
 
+@pytest.mark.slow
 def test_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(compile(example, "docs/prognosis.md", "exec"), {})
