@@ -16,7 +16,7 @@ from ctacal.dicom.stack import Stack
 from ctacal.errors import Code, Reason
 from ctacal.labels import Calcium
 from ctacal.prediction import Prediction, ScanFigures
-from ctacal.result import StudyResult
+from ctacal.result import ScoredStudy, StudyResult
 from ctacal.result_json import result_json
 from ctacal.results_table import COLUMNS, result_row, write_results_csv
 from ctacal.scores import KVP_ADAPTED, ScoringRule
@@ -65,10 +65,15 @@ def test_scored(tmp_path: Path) -> None:
 def test_stack_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is built when the candidates are ranked; decoding and the result take the same one."""
     study, build, built = ctac(tmp_path), Stack.of, []
-    monkeypatch.setattr(Stack, "of", lambda *args, **options: built.append(1) or build(*args, **options))
+
+    def counted(*args: Any, **options: Any) -> Stack:
+        built.append(1)
+        return build(*args, **options)
+
+    monkeypatch.setattr(Stack, "of", counted)
     ranked = candidates(study)
     result = score_study(study, predict_marker, ranked=ranked)
-    assert result.scan is not None
+    assert isinstance(result, ScoredStudy)
     assert result.scan.stack is ranked[0].stack
     assert len(built) == 1
     assert checked(result)["agatston"] == checked(score_study(study, predict_marker))["agatston"]

@@ -47,7 +47,7 @@ def pixelmed_errors(report: Path) -> list[str]:
     java = need("java")
     if not PIXELMED.exists():
         pytest.skip("pixelmed.jar is not installed (Debian: pixelmed-apps)")
-    command = [java, *_NO_LIMITS, "-cp", PIXELMED, "com.pixelmed.validate.DicomSRValidator", report]
+    command: list[str | Path] = [java, *_NO_LIMITS, "-cp", PIXELMED, "com.pixelmed.validate.DicomSRValidator", report]
     done = subprocess.run(command, capture_output=True, text=True, check=True, errors="replace")
     lines = (done.stdout + done.stderr).splitlines()
     assert any("Found Root Template TID_1500" in line for line in lines), lines

@@ -91,7 +91,7 @@ def test_without_torch_it_says_what_to_install(
 @pytest.mark.slow
 def test_ctrl_c_leaves_what_the_same_command_goes_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, out = recipe_file(tmp_path, steps=40), tmp_path / "out"
-    command = [sys.executable, "-m", "ctacal", "train", path, "-o", out]
+    command = [sys.executable, "-m", "ctacal", "train", str(path), "-o", str(out)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as training:
         while training.poll() is None and (not (out / "log.csv").exists() or len(steps_logged(out)) < 2):
             time.sleep(0.02)

@@ -70,7 +70,7 @@ def test_everyone_is_in_the_table_or_left_out(files: Path) -> None:
     """Nobody is lost, whatever the choice."""
     results = read_results([files])
     for choose in ("refuse", "earliest", "latest", "nearest"):
-        rules = Rules(key=files / "key.csv", choose=choose, date="index_date", within_days=1000)  # type: ignore[arg-type]
+        rules = Rules(key=files / "key.csv", choose=choose, date="index_date", within_days=1000)
         found = link(results, files / "clinical.csv", rules)
         sides = [left.side for left in found.left_out]
         assert sides.count("results") + len(found.table) == 7

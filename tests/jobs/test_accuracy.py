@@ -1,7 +1,7 @@
 """Accuracy on test studies: toy predictors on drawn scans whose truth is known; the command ``ctacal accuracy``."""
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,13 +53,13 @@ def study(tmp_path: Path) -> KnownStudy:
     return read_test_study(drawn(tmp_path / "one.npz"))
 
 
-def says(*places: object, label: Calcium = Calcium.LAD, uncertainty: Mapping[str, float] | None = None) -> Predictor:
+def says(*places: Any, label: Calcium = Calcium.LAD, uncertainty: Uncertainty | None = None) -> Predictor:
     """A predictor that labels these places in every scan."""
 
     def predict(volume: Volume, _: ScoringRule) -> Prediction:
         labels = np.zeros(volume.geometry.shape, np.uint8)
         for place in places:
-            labels[place] = label  # type: ignore[index]
+            labels[place] = label
         return Prediction(LabelMap(labels, volume.geometry), ModelInfo("toy", "1", "a"), None, uncertainty)
 
     return predict

@@ -1,5 +1,7 @@
 """Calibration of a model: the threshold of probability that agrees best with the truth."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,8 @@ def validation_study(true: float, *lesions: tuple[float, float]) -> ValidationSt
         LesionDoubts(chance, np.repeat(score[:, None], 3, axis=1), float(score[chance >= least].sum()))
         for least in LEAST_CORONARY
     )
-    return ValidationStudy(doubts, ScanFigures(**dict.fromkeys(ScanFigures.__slots__, None)), 0.0, true, None)
+    unknown: dict[str, Any] = dict.fromkeys(ScanFigures.__slots__)
+    return ValidationStudy(doubts, ScanFigures(**unknown), 0.0, true, None)
 
 
 def test_the_threshold_separates_false_from_true_lesions() -> None:

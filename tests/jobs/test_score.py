@@ -41,7 +41,7 @@ def job(counting: Counting) -> ScoreJob:
 
 
 def study(folder: Path, name: str = "a", **attributes: object) -> Path:
-    return write(folder / name, ct_series(WIDE, name=name, StudyInstanceUID=uid(name), **attributes))  # type: ignore[arg-type]
+    return write(folder / name, ct_series(WIDE, name=name, StudyInstanceUID=uid(name), **attributes))
 
 
 def scored(folder: Path, out: Path, job: ScoreJob) -> list[Outcome]:

@@ -112,7 +112,7 @@ def test_other_networks_export(tmp_path: Path, config: NetworkConfig) -> None:
 
     network, channels = stirred(config), channels_of(config)
     if isinstance(network, PublishedSystem):  # one of its two DenseNets is enough, half a minute each
-        network.heart.context = nn.Conv2d(1, DenseFeatures.channels, 8, stride=8)
+        network.heart.add_module("context", nn.Conv2d(1, DenseFeatures.channels, 8, stride=8))
     write_onnx(network, config, tmp_path / "one.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "one.onnx", providers=["CPUExecutionProvider"])
     for slices in (2, 7):

@@ -64,7 +64,9 @@ def test_nothing_calibrated_is_given_under_another_rule(two_lesions: Volume) -> 
     other, renamed = (replace(SCCT_2016, name="mine", min_area_mm2=area) for area in (2.0, 1.0))
     under_other, under_same = (model(two_lesions, rule).uncertainty for rule in (other, renamed))
     assert under_other is not None and under_same is not None
-    assert under_other.category_probabilities is under_other.interval is under_other.gated_equivalent_agatston is None
+    assert under_other.category_probabilities is None
+    assert under_other.interval is None
+    assert under_other.gated_equivalent_agatston is None
     assert under_other.rule == SCCT_2016
     assert under_other.excess_mass_mg and under_other.coronary_certainty  # what does not depend on the rule
     assert under_same.category_probabilities and under_same.gated_equivalent_agatston  # only the name differs
@@ -211,7 +213,8 @@ def test_a_kernel_that_enhances_edges_is_looked_at_through_a_blur() -> None:
     assert (seen.hu[:2] >= 130).sum() < 0.02 * (volume.hu[:2] >= 130).sum()
     assert seen.hu[2, 33, 33] > 450
     for name, value in (("noise_grain_mm", 0.8), ("noise_sd_hu", 15.0), ("noise_grain_mm", None)):
-        like: ScanFigures = replace(figures, **{name: value})
+        changed: dict[str, Any] = {name: value}
+        like = replace(figures, **changed)
         assert as_soft_kernel(volume, like) is volume
 
 

@@ -66,4 +66,4 @@ def _disc(size: int, pixel_mm: float, rod: Rod) -> NDArray[np.bool_]:
 def inside(volume: Volume, rod: Rod, index: int = 0) -> NDArray[np.float64]:
     """Return the HU within a rod in one slice."""
     _, pixel_mm, _ = volume.geometry.spacing_mm
-    return volume.hu[index][_disc(volume.hu.shape[1], pixel_mm, rod)].astype(float)
+    return np.asarray(volume.hu[index][_disc(volume.hu.shape[1], pixel_mm, rod)], np.float64)

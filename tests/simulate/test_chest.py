@@ -29,7 +29,7 @@ CALCIFIED = (Tissue.BONE_THIN, Tissue.BONE_TRABECULAR_DENSER)
 
 
 def read(maps: AnatomyMaps, structure: Structure) -> NDArray[np.float64]:
-    return HU[maps.body.tissue[maps.structure == structure]]
+    return np.asarray(HU[maps.body.tissue[maps.structure == structure]])
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,7 @@ def test_metal_is_labelled_but_not_its_streaks(still: AnatomyCache) -> None:
     assert crop.hu[lead].max() > 300
     metal = still.deposits[1].rows(still.deposits[1].mg_cm3 == 0).points_mm(still.geometry)
     points = np.argwhere(lead) @ crop.geometry.affine[:3, :3].T + crop.geometry.affine[:3, 3]
-    assert 1 < cKDTree(metal).query(points)[0].max() < np.hypot(METAL_MM + 0.8, 6.0 / 2)
+    assert 1 < np.max(cKDTree(metal).query(points)[0]) < np.hypot(METAL_MM + 0.8, 6.0 / 2)
     assert not crop.mass_mg[:, : Calcium.OTHER - 1].any()
 
 

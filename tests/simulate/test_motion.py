@@ -65,17 +65,17 @@ def test_the_seed_makes_the_beats() -> None:
 
 def test_each_view_sees_one_heart() -> None:
     motion = Motion(phases=(heart_at(0),) * 8, irregularity=ATRIAL_FIBRILLATION)
-    timing = Timing.of(PROTOCOL, np.arange(5) * 4.0, 0.3)
+    timing = Timing.of(PROTOCOL, np.arange(5.0) * 4.0, 0.3)
     weights = phase_weights(motion, timing.view_s, np.random.default_rng(0))
     assert weights.shape == (8, PROTOCOL.views, 5)
     np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-6)
 
 
 def test_views_are_taken_within_the_rotation() -> None:
-    helical = Timing.of(replace(PROTOCOL, pitch=0.5, collimation_mm=10.0), np.arange(5) * 5.0, 0.0)
+    helical = Timing.of(replace(PROTOCOL, pitch=0.5, collimation_mm=10.0), np.arange(5.0) * 5.0, 0.0)
     np.testing.assert_allclose(np.diff(helical.middle_s), PROTOCOL.rotation_s)
     assert np.abs(helical.view_s - helical.middle_s).max() <= PROTOCOL.rotation_s / 2 + 1e-9
-    steps = Timing.of(replace(PROTOCOL, helical=False, collimation_mm=10.0, step_s=2.0), np.arange(5) * 5.0, 0.0)
+    steps = Timing.of(replace(PROTOCOL, helical=False, collimation_mm=10.0, step_s=2.0), np.arange(5.0) * 5.0, 0.0)
     np.testing.assert_allclose(np.diff(steps.middle_s), [0, PROTOCOL.rotation_s + 2, 0, PROTOCOL.rotation_s + 2])
 
 

@@ -15,7 +15,7 @@ def disc(size: int, pixel_mm: float, row_mm: float, column_mm: float, radius_mm:
     """Return (size, size, 1): a disc, averaged over each pixel."""
     fine = (np.arange(size * 4) - (size * 4 - 1) / 2) * pixel_mm / 4
     covered = ((fine[:, None] - row_mm) ** 2 + (fine - column_mm) ** 2 < radius_mm**2).astype(np.float32)
-    return covered.reshape(size, 4, size, 4).mean(axis=(1, 3))[:, :, None]
+    return np.asarray(covered.reshape(size, 4, size, 4).mean(axis=(1, 3))[:, :, None], np.float32)
 
 
 def exact() -> NDArray[np.float32]:

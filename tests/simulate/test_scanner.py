@@ -186,7 +186,7 @@ def test_overlapping_slices_share_their_noise() -> None:
         )
         for mm in (2.0, 6.0)
     ]
-    overlapping, apart = (float(np.corrcoef(pair)[0, 1]) for pair in noise)
+    overlapping, apart = (float(np.corrcoef(*pair)[0, 1]) for pair in noise)
     assert 0.4 < overlapping < 0.7
     assert abs(apart) < 0.15
 

@@ -40,7 +40,7 @@ def finder(*deposits: Deposit, phases: tuple[float, ...] = (0.0,)) -> DepositFin
 
 
 def middle_of(deposit: Deposit, phase: float = 0.0) -> np.ndarray:
-    return Anatomy.of(PATIENT, phase=phase).balls(deposit).centres.mean(axis=0)
+    return np.asarray(Anatomy.of(PATIENT, phase=phase).balls(deposit).centres.mean(axis=0))
 
 
 @pytest.mark.parametrize(

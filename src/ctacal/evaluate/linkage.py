@@ -137,7 +137,7 @@ def _direct(results: "pd.DataFrame", source: Path, rules: Rules) -> _Parts:
     patient = _patient_column(names, rules, source, other=study)
     table = _as_written(source, names, [study, *([patient] if patient else [])])
     own = table[patient or study]
-    patients = own.where(own.notna(), table.index.map(str))
+    patients = _or_row(own)
     left_out = [_row(table, row, None, f"{study} is missing") for row in table.index[table[study].isna()]]
     twice = table[study].notna() & table[study].duplicated(keep=False)
     left_out += [_row(table, row, table[study][row], f"{study} occurs more than once") for row in table.index[twice]]
@@ -176,7 +176,12 @@ def _with_key(results: "pd.DataFrame", source: Path, rules: Rules) -> _Parts:
     patients_of_results = results["study_uid"].map(owner)
     pairs = _matched(patients_of_results, table.loc[table[patient].notna() & ~twice, patient])
     left_out += list(_unkeyed(results, patients_of_results, pairs, contradictory, set(table.loc[twice, patient])))
-    return table, table[patient].where(table[patient].notna(), table.index.map(str)), pairs, left_out
+    return table, _or_row(table[patient]), pairs, left_out
+
+
+def _or_row(identifier: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return the identifiers, with the number of the row if one is missing."""
+    return identifier.where(identifier.notna(), identifier.index.map(str).to_series(identifier.index))
 
 
 def _as_written(source: Path, names: Sequence[str], identifiers: Sequence[str]) -> "pd.DataFrame":
@@ -189,10 +194,9 @@ def _unkeyed(
 ) -> Iterator[LeftOut]:
     """Yield why results have no pair."""
     paired = {*pairs["result"]}
-    for place, uid in results["study_uid"].items():
+    for place, uid, owner in zip(results.index, results["study_uid"], owners, strict=True):
         if place in paired:
             continue
-        owner = owners[place]
         if uid in contradictory:
             yield _result(results, place, "the key names more than one patient for this study")
         elif not isinstance(owner, str):

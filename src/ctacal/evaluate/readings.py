@@ -328,7 +328,8 @@ def _read_text(path: Path, text: Collection[str]) -> "pd.DataFrame":
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the head
         as_text = dict.fromkeys(set(text) & set(columns), str)
-        table = pd.read_csv(path, header=0, names=columns, index_col=False, dtype=as_text, low_memory=False, **options)
+        options |= {"header": 0, "names": columns, "index_col": False, "dtype": as_text, "low_memory": False}
+        table: pd.DataFrame = pd.read_csv(path, **options)
     return _with_points(table, text) if separator == ";" else table
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qrm_simulated import real_figures
 
-from benchmarks.qrm_simulated import real_figures
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.measure import Insert
 from ctacal.simulate.realism.qrm import (

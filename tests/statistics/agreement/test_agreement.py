@@ -166,7 +166,7 @@ def test_difference_is_paired() -> None:
 @pytest.mark.parametrize("name", ["shrout_fleiss", "agree_cont", "agree_cont_log1p"])
 def test_icc_is_that_of_r(name: str) -> None:
     expected = oracle("icc")[name]
-    table = {
+    table: Any = {
         "shrout_fleiss": lambda: np.array(expected["data"], float),
         "agree_cont": ratings,
         "agree_cont_log1p": lambda: np.log1p(ratings()),
@@ -275,7 +275,7 @@ def test_wrong_input_is_refused() -> None:
     with pytest.raises(ValueError, match="a patient for each"):
         bootstrap_kappa([0, 1], [0, 1], patients=[1])
     with pytest.raises(ValueError, match="finite"):
-        icc_agreement([[1.0, np.nan], [1, 2]])
+        icc_agreement(np.array([[1.0, np.nan], [1, 2]]))
     with pytest.raises(ValueError, match="one length"):
         spearman([1], [1, 2])
     with pytest.raises(ValueError, match="successes"):
@@ -289,7 +289,8 @@ def measured() -> tuple[Any, Any]:
 def positive() -> tuple[Any, Any]:
     """The subset of ``method_comparison.json``."""
     both = ratings()
-    return tuple(both[(both > 0).all(axis=1)].T)  # type: ignore[return-value]
+    first, second = both[(both > 0).all(axis=1)].T
+    return first, second
 
 
 def ends(found: Estimate) -> list[float | None]:
@@ -466,7 +467,8 @@ def test_models_are_compared_on_the_same_resamples(monkeypatch: pytest.MonkeyPat
         compared.name: compared.difference
         for compared in compare_models(truth, model, other, patients=patients, seed=4, advance=done.append)
     }
-    kappa = kappa_difference(*(risk_categories(scores) for scores in (truth, model, other)), patients=patients, seed=4)
+    ours, one_model, another = (risk_categories(scores) for scores in (truth, model, other))
+    kappa = kappa_difference(ours, one_model, another, patients=patients, seed=4)
     assert ends(found["kappa, linear weights"]) == pytest.approx(ends(kappa), abs=1e-12)
     assert sum(done) == 300
     rng, drawn = np.random.default_rng(4), []

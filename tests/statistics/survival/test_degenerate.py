@@ -91,6 +91,6 @@ def test_models_or_reasons(seed: int) -> None:
     assert np.isfinite(model.error).all() and (model.error > 0).all() and np.isfinite(robust_errors(model)).all()
     assert np.abs(model.coefficient).max() < 50
     check([model.hazard_ratio(0), model.likelihood_ratio, model.wald, model.score, relative_hazard(model, x, x[0])])
-    check([schoenfeld_test(model, transform) for transform in ("km", "log")])  # type: ignore[arg-type]
+    check([schoenfeld_test(model, transform) for transform in ("km", "log")])
     check(predicted_curve(model, x[0]))
     check(bootstrap_reclassification(data, x[:, :1], x, x + 1, horizon=2.0, cutoffs=(0.3,), resamples=5))

@@ -62,7 +62,7 @@ def test_without_censoring_nri_and_idi_are_those_of_a_binary_outcome() -> None:
     up, down = new > old, new < old
     expected = up[died].mean() - down[died].mean() + down[~died].mean() - up[~died].mean()
     for estimator in ("kaplan-meier", "ipw"):
-        total = net_reclassification(data, old, new, 1, estimator=estimator).total  # type: ignore[arg-type]
+        total = net_reclassification(data, old, new, 1, estimator=estimator).total
         assert total.estimate == pytest.approx(expected, abs=1e-12)
     rise = new - old
     idi = discrimination_improvement(data, old, new, 1)
@@ -124,7 +124,7 @@ def test_bootstrap_as_r(study: ReclassificationStudy) -> None:
 def test_the_same_model_as_reader_differs_by_nothing(study: ReclassificationStudy) -> None:
     """Its covariates stand in another order: fits differ in the last digits, which moves no patient."""
     for kind in ("categorical", "IDI"):
-        total = study.find("model - reader", kind, "ipw").total  # type: ignore[arg-type]
+        total = study.find("model - reader", kind, "ipw").total
         assert [total.estimate, total.low, total.high] == pytest.approx([0, 0, 0], abs=1e-6)
     assert [name for name, _ in study.tests] == ["model", "reader"]
     assert study.tests[0][1].statistic == pytest.approx(study.tests[1][1].statistic, rel=1e-9)
@@ -197,4 +197,5 @@ def test_resamples_without_events_are_left_out_and_counted() -> None:
     study = bootstrap_reclassification(data, x, np.column_stack([x, rng.normal(size=40)]), horizon=20, resamples=200)
     total = study.find("model", "category-free", "kaplan-meier").total
     assert "of 200 resamples give no value and are left out" in total.reason
-    assert total.low is not None and np.isfinite([total.low, total.high]).all()
+    assert total.low is not None and total.high is not None
+    assert np.isfinite([total.low, total.high]).all()

@@ -1,11 +1,11 @@
 """Time and event of each patient, from one event column or from the first of several components."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctacal.arrays import Floats, Ints, Mask
 from ctacal.errors import UsageError
@@ -43,21 +43,19 @@ def follow_up(table: "pd.DataFrame", config: OutcomesConfig, source: Path) -> Fo
         years = end / (DAYS_PER["years"] / DAYS_PER[outcome.unit])
         kinds = {outcome.name: int(event.sum())}
         return FollowUp(years, event, event.astype(np.int64), kinds, np.ones(len(end), np.bool_), ())
-    patient = table[config.identifier] if config.identifier else table.index + 1
+    patient = np.asarray(table[config.identifier] if config.identifier else table.index + 1)
     when = {part.name: _when(table, part, end, patient, source) for part in outcome.component}
     kept, notes = _early(when, end, outcome)
     return _first(when, end, outcome, kept, notes)
 
 
-def _when(
-    table: "pd.DataFrame", component: Component, end: Floats, patient: "Sequence[object]", source: Path
-) -> Floats:
+def _when(table: "pd.DataFrame", component: Component, end: Floats, patient: NDArray[Any], source: Path) -> Floats:
     """Return (n,): the time of the event, infinite if it did not happen."""
     happened = table[component.event].to_numpy() == 1
     time = table[component.time].to_numpy(np.float64) if component.time else end
     for wrong, problem in ((np.isnan(time), "has no time"), (time > end, "is later than the end of follow-up")):
         if (rows := np.flatnonzero(happened & wrong)).size:
-            who = np.asarray(patient)[rows[0]]
+            who = patient[rows[0]]
             raise UsageError(
                 f"{source}, patient {who}: {component.name} {problem} (column {component.time or component.event})"
             )
