@@ -22,7 +22,7 @@ def test_written_regions_are_read_as_their_vessel() -> None:
 
 def test_another_wording_keeps_the_code() -> None:
     item = codes.AORTA.worded("Aortic structure").coded()
-    assert (item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning) == ("15825003", "SCT", "Aortic structure")
+    assert (item.value, item.scheme_designator, item.meaning) == ("15825003", "SCT", "Aortic structure")
 
 
 def test_lengths_are_limited() -> None:
