@@ -39,7 +39,7 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files with slow tests first, so that short tests fill the end; a file stays in one process."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    slow = {item.path for item in items if any(item.iter_markers("slow")) or any(item.iter_markers("ci"))}
     items.sort(key=lambda item: item.path not in slow)
     for item in items:
         shared = SHARED_FIXTURES & set(getattr(item, "fixturenames", ()))

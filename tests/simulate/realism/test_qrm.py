@@ -89,33 +89,33 @@ def missing(names: Mapping[str, float], missed: Mapping[str, str]) -> list[objec
     return [pytest.param(n, marks=pytest.mark.xfail(reason=missed[n])) if n in missed else n for n in names]
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("name", missing(AGATSTON, MISSED_AGATSTON))
 def test_agatston_of_each_insert(inserts: list[Mapping[str, Insert]], name: str) -> None:
     assert np.mean([scan[name].agatston for scan in inserts]) == pytest.approx(AGATSTON[name], rel=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("name", missing(PEAK_HU, MISSED_PEAK))
 def test_peak_of_each_insert(inserts: list[Mapping[str, Insert]], name: str) -> None:
     assert np.mean([scan[name].peak_hu for scan in inserts]) == pytest.approx(PEAK_HU[name], rel=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("name", MISSED_PEAK)
 def test_missed_peaks_are_what_the_noise_of_one_scan_allows(inserts: list[Mapping[str, Insert]], name: str) -> None:
     peaks = [scan[name].peak_hu for scan in inserts]
     assert abs(PEAK_HU[name] - np.mean(peaks)) < 3 * np.std(peaks, ddof=1)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("name", MISSED_AGATSTON)
 def test_missed_scores_are_what_the_noise_of_one_scan_allows(inserts: list[Mapping[str, Insert]], name: str) -> None:
     scores = [scan[name].agatston for scan in inserts]
     assert abs(AGATSTON[name] - np.mean(scores)) < 2 * np.std(scores, ddof=1)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_noise_resolution_and_hu(simulated: list[QrmFigures]) -> None:
     assert mean(simulated, "noise_sd_hu") == pytest.approx(REAL["noise_sd_hu"], rel=0.1)
     assert mean(simulated, "mtf50_per_mm") == pytest.approx(REAL["mtf50_per_mm"], rel=0.1)

@@ -57,7 +57,7 @@ class Anatomy:
         """Return the deposit's shape; cached, because the body, its truth and the reference score all need it."""
         return _balls(self, deposit)
 
-    def shaped(self, deposit: Deposit) -> Balls:
+    def shaped(self, deposit: Deposit) -> Balls:  # noqa: C901 (a case for each kind)
         """Return the deposit's shape, computed anew."""
         rng = np.random.default_rng(deposit.seed)
         match deposit.kind:
