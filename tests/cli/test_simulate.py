@@ -6,7 +6,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -87,7 +87,7 @@ def test_a_failing_study_is_reported_and_gives_status_1(
 ) -> None:
     from ctacal.simulate import cohort
 
-    def broken(_: StudyDescription) -> None:
+    def broken(_: StudyDescription) -> NoReturn:
         raise ValueError("no heart")
 
     monkeypatch.setattr(cohort, "make_cohort", partial(cohort.make_cohort, simulate=broken))
@@ -228,7 +228,8 @@ def test_the_whole_way(tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("ctacal")
     (tmp_path / "tiny.toml").write_text(TINY)
     for name, count in (("compiling", "1"), ("first", "2"), ("again", "1")):  # the run that compiles rounds differently
-        command = [program, "simulate", "--centre", "tiny.toml", "-n", count, "--workers", "2", "-o", name]
+        command: list[str | Path] = [program, "simulate", "--centre", "tiny.toml", "-n", count]
+        command += ["--workers", "2", "-o", name]
         subprocess.run(command, cwd=tmp_path, check=True)
     first, again = (table(tmp_path / name / "manifest.csv") for name in ("first", "again"))
     assert first[0]["digest"] == again[0]["digest"]

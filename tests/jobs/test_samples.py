@@ -152,6 +152,7 @@ def test_a_protocol_of_your_own_stays_a_file(tmp_path: Path) -> None:
     assert load_protocol(known).mtf50_per_mm == load_protocol("hawkeye_slow").mtf50_per_mm
 
 
+@pytest.mark.ci
 @pytest.mark.reference
 def test_calcium_inserted_into_a_real_scan_is_a_test_study(reference_data: Path, tmp_path: Path) -> None:
     scan = reference_data / "acrin_flt_breast_001_ctac"
