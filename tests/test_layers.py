@@ -9,6 +9,7 @@ from tests import places
 ROOT = places.SOURCE
 STAGES = (
     "errors",
+    "public_names",
     "arrays",
     "progress",
     "fields",

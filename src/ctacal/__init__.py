@@ -1,11 +1,12 @@
 """Coronary artery calcium from the CT acquired for attenuation correction (CTAC).
 
-Research use only: not a medical device. ``score_study`` is the one door; public names are imported at their first use,
-so that ``import ctacal`` stays fast.
+Research use only: not a medical device. ``score_study`` is the entry point. Public names are imported when they are
+first used, so that ``import ctacal`` stays fast.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ctacal.public_names import imported_on_use
 
 if TYPE_CHECKING:
     from ctacal.result import RefusedStudy, ScoredStudy, StudyResult
@@ -14,17 +15,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["RefusedStudy", "ScoredStudy", "StudyResult", "__version__", "score_study"]
 
-_HOMES = {
-    "RefusedStudy": "ctacal.result",
-    "ScoredStudy": "ctacal.result",
-    "StudyResult": "ctacal.result",
-    "score_study": "ctacal.study",
-}
-"""The module of each public name."""
+_NAMES = {"result": ("RefusedStudy", "ScoredStudy", "StudyResult"), "study": ("score_study",)}
+"""Public names of each module."""
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name at its first use (PEP 562)."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'ctacal' has no attribute {name!r}")
+__getattr__ = imported_on_use(__name__, _NAMES)

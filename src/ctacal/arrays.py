@@ -1,6 +1,7 @@
-"""Names for arrays: what they hold, in one place.
+"""Type aliases for arrays, by what they hold.
 
-The shape and the unit of an array stand where it is used. Axes: (slices, rows, columns), see ``docs/conventions.md``.
+The shape and the unit of an array are stated where it is used. Axes are (slices, rows, columns), as in
+``docs/conventions.md``.
 """
 
 import numpy as np
@@ -19,7 +20,7 @@ Bytes = NDArray[np.uint8]
 """Small whole numbers: labels, structures."""
 
 Mask = NDArray[np.bool_]
-"""True for the voxels, or the rows, that are meant."""
+"""True for the selected voxels or rows."""
 
 HUArray = NDArray[np.int16] | NDArray[np.float32]
 """Hounsfield units, (slices, rows, columns)."""

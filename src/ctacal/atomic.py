@@ -32,7 +32,7 @@ _LOCK, _NEW, _OLD = "lock", "new", "old"
 _RENAME_EXCHANGE = 2
 """Flag of Linux's renameat2(2): two names change places at once."""
 _AT_FDCWD = -100
-"""Of the same: paths count from the working folder."""
+"""Argument of renameat2(2): paths are relative to the working folder."""
 _NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 """Errors of a system or file system that cannot exchange two names."""
 _CANNOT_FLUSH = {errno.EINVAL, errno.EACCES, errno.EBADF, errno.EOPNOTSUPP}

@@ -1,4 +1,4 @@
-"""How long work reports its progress: plain functions that the caller hands in."""
+"""How jobs report progress: plain functions that the caller passes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

@@ -1,4 +1,4 @@
-"""``StudyResult``: a scored study or a refused one, as values. ``result_json`` is their one JSON form.
+"""``StudyResult``: a scored or a refused study, as values. ``result_json`` makes their JSON form.
 
 Research use only: the numbers come from a non-gated, low-dose CT, and ctacal is not a medical device.
 """
@@ -28,7 +28,7 @@ Status = Literal["scored", "scored_with_warnings", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """How the scan was made, from its headers; spacing and number of slices from the volume once there is one."""
+    """How the scan was acquired, from its headers; spacing and number of slices from the volume, if it was read."""
 
     manufacturer: str
     model: str
@@ -46,7 +46,7 @@ class Acquisition:
 
     @classmethod
     def of(cls, series: Series, geometry: Geometry | None = None) -> "Acquisition":
-        """From the series' headers, and its volume's grid if it was read."""
+        """Return the acquisition from the series' headers, and from the volume's grid if it was read."""
         header, middle = series.header, series.slices[len(series.slices) // 2]
         return cls(
             manufacturer=header.manufacturer,
@@ -105,9 +105,9 @@ class ScoredStudy:
     timing_s: Mapping[str, float]
     scan: Scan
     input_digest: str | None = None
-    """Digest of the study's files, if a job made it (``jobs.resume``)."""
+    """Digest of the study's files, if a job computed it (``jobs.resume``)."""
     settings_digest: str | None = None
-    """Digest of model, rule and options, if a job made it."""
+    """Digest of model, rule and options, if a job computed it."""
 
     @property
     def status(self) -> Status:

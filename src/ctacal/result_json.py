@@ -24,7 +24,7 @@ MASS_KEY = "excess_mass_mg_"
 
 
 def result_json(result: StudyResult) -> dict[str, Any]:
-    """The content of result.json."""
+    """Return the content of result.json."""
     scores = _scores_json(result) if isinstance(result, ScoredStudy) else _no_scores()
     return {
         "schema_version": SCHEMA_VERSION,
@@ -47,7 +47,7 @@ def write_result(result: StudyResult, path: Path) -> None:
 
 
 def uncertainty_json(uncertainty: Uncertainty) -> dict[str, float]:
-    """What a predictor estimates, flat; what it does not estimate is left out."""
+    """Return a predictor's estimates as a flat mapping, without those that it does not make."""
     probabilities = uncertainty.category_probabilities or ()
     content = dict(zip(CATEGORY_KEYS, probabilities, strict=False))
     if interval := uncertainty.interval:
@@ -82,7 +82,7 @@ def _scores_json(result: ScoredStudy) -> dict[str, Any]:
 
 
 def _no_scores() -> dict[str, Any]:
-    """A refused study keeps every key, empty."""
+    """Return every key of a scored study, empty, for a refused study."""
     names = ("agatston", "volume_mm3", "mass_mg", "category", "category_five", "cac_drs")
     return {
         **dict.fromkeys(names),

@@ -1,4 +1,4 @@
-"""Many results as one tidy table: ``results.csv``, a line per scored series, refused studies too."""
+"""Many results as a table: ``results.csv``, a row for each scored series and each refused study."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ COLUMNS = (
 
 
 def result_row(result: Mapping[str, Any], folder: str) -> Row:
-    """The line of one result, from the content of its result.json."""
+    """Return the row of a result, from the content of its result.json."""
     study, rule, model = result["study"], result["rule"] or {}, result["model"] or {}
     acquisition = study["acquisition"] or {}
     agatston = result["agatston"] or {"total": None, "per_vessel": {}}
@@ -76,7 +76,7 @@ def result_row(result: Mapping[str, Any], folder: str) -> Row:
 
 
 def write_results_csv(path: Path, rows: Iterable[Row]) -> None:
-    """Write the table whole or not at all; numbers to four digits after the point, text cells safe for spreadsheets."""
+    """Write the table whole or not at all; numbers have four decimal places, text is safe for spreadsheets."""
     write_table(path, COLUMNS, rows)
 
 
@@ -90,7 +90,7 @@ def append_results_csv(path: Path, row: Row, *, first: bool = False) -> None:
 
 
 def write_skipped_csv(path: Path, skipped: Iterable[SkippedFile]) -> None:
-    """Write the list of files that claim to be DICOM or an archive and could not be read."""
+    """Write the list of files that look like DICOM or an archive and could not be read."""
     rows = ({"file": file.name, "code": str(file.reason.code), "reason": file.reason.message} for file in skipped)
     write_table(path, ("file", "code", "reason"), rows)
 
@@ -110,7 +110,7 @@ def _csv_text(columns: Sequence[str], rows: Iterable[Row], *, header: bool = Tru
 
 
 def _cell(value: Any) -> Any:
-    """Text from DICOM headers must not start a formula in a spreadsheet."""
+    """Return the value as written; text from DICOM headers must not start a formula in a spreadsheet."""
     if isinstance(value, float):
         return f"{value:.4f}".rstrip("0").rstrip(".")
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):

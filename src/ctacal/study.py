@@ -1,4 +1,4 @@
-"""``score_study``: the one door, from a study to its ``StudyResult``.
+"""``score_study``: the entry point for all callers, from a study to its ``StudyResult``.
 
 Research use only: the numbers come from a non-gated, low-dose CT, and ctacal is not a medical device.
 """
@@ -29,10 +29,10 @@ REFERENCE_KVP = 120.0
 """The tube voltage for which the Agatston thresholds hold."""
 
 THICK_SLICE_MM = 5.0
-"""Above this, small lesions fall under the threshold by partial volume (CTAC slices are 2-10 mm)."""
+"""Slice thickness above which partial volume hides small lesions (CTAC slices are 2-10 mm thick)."""
 
 HIGH_NOISE_HU = 130.0 / 3
-"""Noise SD at which the calcium threshold is three SD off: one voxel of 700 passes it by chance. Own choice."""
+"""Noise SD at which the calcium threshold is three SD away: one voxel of 700 exceeds it by chance (own choice)."""
 
 _log = logging.getLogger("ctacal")
 
@@ -48,9 +48,9 @@ def score_study(
     untilt: bool = False,
     ranked: tuple[Candidate, ...] | None = None,
 ) -> StudyResult:
-    """Score the coronary calcium of one study; never raises for what is wrong with the study.
+    """Score the coronary calcium of a study. No fault of the study raises an exception: it gives a ``RefusedStudy``.
 
-    ``series_uid`` asks for a series instead of the likeliest CTAC; ``mass_calibration`` (mg/cm3 per HU) adds the mass;
+    ``series_uid`` selects a series instead of the likeliest CTAC; ``mass_calibration`` (mg/cm3 per HU) adds the mass;
     ``fill_gaps`` and ``untilt`` accept, with a warning, what is refused otherwise. ``ranked`` are the study's
     ``candidates`` if the caller has them; they then decide about gaps and tilt, and the two options are unused.
     """
@@ -118,7 +118,7 @@ def _score_series(
 
 
 def predict_threshold(volume: Volume, rule: ScoringRule) -> Prediction:
-    """The baseline without training: bright, not bone, not aorta, in the heart region (``ctacal.threshold``).
+    """Label calcium by the baseline without training: bright, not bone, not aorta, in the heart (``ctacal.threshold``).
 
     Raises ``Refusal`` (``HEART_NOT_FOUND``).
     """
@@ -128,7 +128,7 @@ def predict_threshold(volume: Volume, rule: ScoringRule) -> Prediction:
 
 
 def predict_from_file(path: Path) -> Predictor:
-    """A predictor that answers with the label map of a file (NIfTI or DICOM SEG), for a study drawn by a reader."""
+    """Return a predictor that answers with a reader's label map, from a file (NIfTI or DICOM SEG)."""
 
     def predict(volume: Volume, _: ScoringRule) -> Prediction:
         return Prediction(read_label_map(path, volume), label_file_info(path))
@@ -137,17 +137,17 @@ def predict_from_file(path: Path) -> Predictor:
 
 
 def label_file_info(path: Path) -> ModelInfo:
-    """The identity of a label file: its name and the digest of its content."""
+    """Return the identity of a label file: its name and the digest of its content."""
     return ModelInfo("labels", path.name, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def model_without_file(name: str) -> ModelInfo:
-    """The identity of a predictor that is code alone: it changes with the version of ctacal."""
+    """Return the identity of a predictor that is code only: it changes with the version of ctacal."""
     return ModelInfo(name, __version__, hashlib.sha256(f"{name} {__version__}".encode()).hexdigest())
 
 
 def folder_name(uid: str) -> str:
-    """A safe folder name for a study or series: its UID where that is one (PS3.5 section 9.1), else a digest of it.
+    """Return a safe folder name for a study or series: its UID if that is valid (PS3.5 section 9.1), else its digest.
 
     >>> folder_name("1.2.840.1"), folder_name("../../etc")
     ('1.2.840.1', 'uid-74ccf3c5b4c19a81')
@@ -167,11 +167,11 @@ def _heart_if_any(volume: Volume) -> HeartMask | None:
 def _quality_notes(
     series: Series, rule: ScoringRule, heart: HeartMask | None, noise_sd_hu: float | None
 ) -> Iterator[Reason]:
-    """What a reader should know before trusting the number."""
+    """Yield what a reader should know before trusting the score."""
     kvp, thickness_mm = series.header.kvp, series.slices[0].thickness_mm
     if not rule.kvp_factors and (kvp is None or abs(kvp - REFERENCE_KVP) > KVP_TOLERANCE):
-        told = "no tube voltage in the header" if kvp is None else f"{kvp:g} kVp"
-        yield Reason(Code.KVP_NOT_120, f"{told}; rule {rule.name} holds for 120 kVp (kvp_adapted scales it)")
+        found = "no tube voltage in the header" if kvp is None else f"{kvp:g} kVp"
+        yield Reason(Code.KVP_NOT_120, f"{found}; rule {rule.name} holds for 120 kVp (kvp_adapted scales it)")
     if thickness_mm is not None and thickness_mm > THICK_SLICE_MM:
         yield Reason(Code.THICK_SLICES, f"{thickness_mm:g} mm slices lose small lesions")
     if is_sharp_kernel(series.header.kernel):
@@ -183,8 +183,8 @@ def _quality_notes(
         )
     if heart is not None and (heart.touches_first_slice or heart.touches_last_slice):
         ends = {"lowest": heart.touches_first_slice, "highest": heart.touches_last_slice}
-        where = " and the ".join(end for end, reached in ends.items() if reached)
-        yield Reason(Code.HEART_CUT_OFF, f"the heart reaches the {where} slice; calcium beyond it is not counted")
+        cut_off = " and the ".join(end for end, reached in ends.items() if reached)
+        yield Reason(Code.HEART_CUT_OFF, f"the heart reaches the {cut_off} slice; calcium beyond it is not counted")
 
 
 class _Timer:

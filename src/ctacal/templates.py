@@ -1,4 +1,4 @@
-"""HTML pages from Jinja2 templates that lie as package data beside the module that fills them."""
+"""HTML pages from Jinja2 templates, which are package data beside the module that fills them."""
 
 from functools import cache
 from importlib import resources

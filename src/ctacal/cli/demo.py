@@ -1,4 +1,4 @@
-"""``ctacal demo``: the main job on the samples that ship with the package."""
+"""``ctacal demo``: scores the samples that ship with the package."""
 
 import json
 from importlib.resources import as_file

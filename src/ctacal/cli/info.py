@@ -11,7 +11,7 @@ from ctacal.jobs import installation
 
 
 def run(paths: Sequence[Path], *, licences: bool, self_check: bool, as_json: bool) -> int:
-    """Print what was asked for; returns the exit status, 1 if the self-check fails or no series is found."""
+    """Print the installation or the series found; returns the exit status, 1 for a failed self-check or no series."""
     if paths:
         facts: Any = [installation.study_facts(study) for study in _studies(paths)]
         if not facts:

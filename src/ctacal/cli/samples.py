@@ -48,7 +48,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Make the samples that are not there yet; returns the exit status: 0 all made, 1 some failed."""
+    """Make the samples that are missing; returns the exit status: 0 all made, 1 some failed."""
     if options.what == "site":
         return int(make(_site(options), complain=_complain).failed > 0)
     if missing := [name for name in NEEDED if find_spec(name) is None]:

@@ -1,4 +1,4 @@
-"""``ctacal score``: options in, job, words out."""
+"""``ctacal score``: turns options into a ``ScoreJob``, and prints its outcome."""
 
 import json
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ def _finder(options: Options) -> Finder:
             raise UsageError("--model is for --predictor networks; threshold has no weights")
         return baseline()
     if options.predictor is None and options.model is None and not ships_weights():
-        typer.echo("no weights ship with this ctacal: scored by the threshold baseline, which is no network", err=True)
+        typer.echo("this ctacal ships no weights: scored with the threshold baseline instead of networks", err=True)
         return baseline()
     return networks(options.model, options.runtime)
 
@@ -104,7 +104,7 @@ def _print(outcome: Outcome, *, as_json: bool) -> None:
 
 
 def _summarise(done: ScoreRun, out: Path) -> None:
-    """To stderr, so that --json stays clean: what was lost and what was made."""
+    """Print, to stderr so that --json stays clean, what was skipped and how many studies were scored."""
     for file in done.skipped[:MAX_SKIPPED_SHOWN]:
         typer.echo(f"skipped {file.name}: {file.reason}", err=True)
     if done.skipped:

@@ -1,1 +1,1 @@
-"""Files to studies: what lies in a folder or zip, which series is the CTAC, and its pixels as Hounsfield units."""
+"""From files to studies: find series in folders and zips, choose the CTAC, decode its pixels to Hounsfield units."""

@@ -1,7 +1,7 @@
 """Choose the series of a study that is the CTAC, and say why.
 
-No text alone decides, since people type the descriptions. A series must first be an axial CT on a regular grid; then
-clues from its texts, its acquisition and the emission scan of the study are added up.
+Text alone does not decide, because people type the descriptions. A series must first be an axial CT on a regular grid.
+Then clues from its texts, its acquisition and the emission scan of the study are added up.
 """
 
 import re

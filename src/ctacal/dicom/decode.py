@@ -38,7 +38,7 @@ PEAK_HU = {"air": (-1030, -940), "soft tissue": (-130, 120)}
 """Ranges in which these most frequent values prove that unscaled values are Hounsfield units already."""
 
 MAX_MU_MAP_MATRIX = 128
-"""Largest matrix of an attenuation map; larger images that are no CT are called otherwise."""
+"""Largest matrix of an attenuation map; a larger image without Hounsfield units is reported as ``NOT_HU``."""
 
 _SAMPLE_STRIDE = 4
 """Every fourth pixel of every fourth row is enough to compare slices."""
@@ -54,7 +54,7 @@ _MAX_SHIFT_HU = 60
 
 
 def decode_hu(stack: Stack) -> tuple[HUArray, tuple[Reason, ...]]:
-    """Return the Hounsfield units (slices, rows, columns) of a stack, and notes.
+    """Return the Hounsfield units (slices, rows, columns) of a stack, and notes on what was corrected or assumed.
 
     They are int16 if slope and intercept are whole numbers, else float32. Raises ``Refusal``: pixels unreadable, no
     rescale, not HU, out of range, or a slice that fits no neighbour.

@@ -56,7 +56,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def read_segmentation(path: Path) -> SegmentationImage:
-    """Read a binary or label-map SEG; raises ``ValueError`` if the file is none or cannot be read."""
+    """Read a binary or label-map SEG; raises ``ValueError`` if the file is not a SEG or cannot be read."""
     try:
         with quiet_pydicom(), Source(path).open() as file:
             image = dcmread(file, force=True)
@@ -66,7 +66,7 @@ def read_segmentation(path: Path) -> SegmentationImage:
 
 
 def referenced_series_uid(path: Path) -> str | None:
-    """Return the SeriesInstanceUID that a SEG was drawn on (PS3.3 C.12.4); None if it is no SEG or does not say."""
+    """Return the SeriesInstanceUID that a SEG was drawn on (PS3.3 C.12.4); None if it is no SEG or names no series."""
     if not is_dicom(path):
         return None
     try:

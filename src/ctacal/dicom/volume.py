@@ -14,7 +14,7 @@ def read_volume(series: Series, *, fill_gaps: bool = False, untilt: bool = False
     """Stack and decode a series into a canonical volume; return it with notes of every correction.
 
     ``fill_gaps`` interpolates missing slices, ``untilt`` resamples a gantry tilt away; without them such a series is
-    refused. Raises ``Refusal``. Whoever holds the series' stack already calls ``decode_volume``.
+    refused. Raises ``Refusal``. If you have the series' stack already, call ``decode_volume``.
     """
     volume, notes = decode_volume(Stack.of(series.slices, fill_gaps=fill_gaps, untilt=untilt))
     return volume, (*series.notes, *notes)

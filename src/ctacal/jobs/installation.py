@@ -31,7 +31,7 @@ DECODERS = {
 
 
 def study_facts(study: Study) -> dict[str, Any]:
-    """Which series of a study would be scored, and why; each series with its points or the reason against it."""
+    """Return which series of a study would be scored and why, and each series with its points or its fault."""
     ranked = candidates(study)
     try:
         choice = choose_among(ranked, study)
@@ -49,7 +49,7 @@ def _candidate_line(candidate: Candidate) -> str:
 
 
 def installation() -> dict[str, Any]:
-    """Versions of ctacal and its packages, decoders, rules, predictors and runtimes."""
+    """Return the versions of ctacal and its packages, decoders, rules, predictors and runtimes."""
     packages = ("numpy", "scipy", "pydicom", "nibabel", "onnxruntime", "pillow")
     return {
         "ctacal": __version__,
@@ -64,7 +64,7 @@ def installation() -> dict[str, Any]:
 
 
 def _model() -> dict[str, Any] | str:
-    """The model that ships, and whether its files are those that its card names."""
+    """Return the shipped model, and whether its files are those that its card names."""
     from ctacal.nn.card import read_card
     from ctacal.nn.predict import WEIGHTS, load_model
 
@@ -80,7 +80,7 @@ def _model() -> dict[str, Any] | str:
 
 
 def _runtimes() -> dict[str, str]:
-    """What can run the networks, and on what."""
+    """Return ONNX Runtime's providers, and the version of OpenVINO if it is installed."""
     import onnxruntime
 
     providers = ", ".join(onnxruntime.get_available_providers())
@@ -89,12 +89,12 @@ def _runtimes() -> dict[str, str]:
 
 
 def licences() -> dict[str, str]:
-    """The licence of each package that ctacal needs to run, without extras."""
+    """Return the licence of each package that ctacal needs to run, without extras."""
     return {name: _licence(name) for name in _runtime_packages()}
 
 
 def _runtime_packages() -> list[str]:
-    """What ctacal needs to run, and what that needs in turn."""
+    """Return the packages that ctacal needs to run, and those that they need in turn."""
     from packaging.requirements import Requirement
 
     found: dict[str, None] = {}
@@ -120,7 +120,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _licence(name: str) -> str:
-    """What the package's metadata give: the SPDX expression, the classifiers, or the first line of the free text."""
+    """Return the licence in the package's metadata: SPDX expression, classifiers, or first line of the free text."""
     metadata: Any = distribution(name).metadata
     classifiers = [line.rpartition(" :: ")[2] for line in metadata.get_all("Classifier") or [] if "License ::" in line]
     free_text = (metadata.get("License") or "").strip().splitlines()

@@ -1,4 +1,4 @@
-"""Whether a result that lies there already is still right: the digests of its input and of its settings."""
+"""Whether an existing result is still valid: the digests of its input and of its settings."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ _READ_BYTES = 2**20
 
 
 def input_digest(study: Study) -> str | None:
-    """SHA-256 of the study's content: each byte of its CT images, and the headers of the rest.
+    """Return the SHA-256 of the study's content: each byte of its CT images, and the headers of other objects.
 
     Names and places of files do not matter. None if a file can no longer be read: such a study is scored again.
     """
@@ -42,7 +42,7 @@ def _series_parts(series: Series) -> set[str]:
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
-    """SHA-256 of everything but the input that a result depends on."""
+    """Return the SHA-256 of everything that a result depends on, except the input."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 

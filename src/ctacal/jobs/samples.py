@@ -1,4 +1,4 @@
-"""Training samples and test studies: which to make, and making what is not there yet.
+"""Training samples and test studies: which to make, and making those that are missing.
 
 The simulator is imported only when it runs.
 """
@@ -67,7 +67,7 @@ class SiteSet:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a set came to."""
+    """The outcome of making a set."""
 
     files: int
     """Samples or studies that the folder now holds, those of earlier runs included."""
@@ -82,7 +82,7 @@ def make(
     progress: Progress = no_progress,
     complain: Callable[[str], object] = lambda _: None,
 ) -> Made:
-    """Make what the folder does not hold yet; ``complain`` is called with each failure, which stops no other."""
+    """Make what the folder lacks; ``complain`` is called with each failure, and the other samples are still made."""
     if isinstance(wanted, SiteSet):
         return _make_from_site(wanted, complain)
     results = _results(wanted, workers)

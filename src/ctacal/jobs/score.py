@@ -1,4 +1,4 @@
-"""Score studies and leave their files: what the command, the node, the page and the batch have in common."""
+"""Score studies and write their files: the job behind the command line, and later behind a node, a page and a batch."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +35,7 @@ BEST, EACH = "best", "each"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What is accepted of a scan, with a warning, that is refused otherwise."""
+    """Faults of a scan that are corrected, with a warning; by default such a scan is refused."""
 
     fill_gaps: bool = False
     """Single missing slices are interpolated."""
@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Privacy:
-    """Who is named in the outputs. Raises ``UsageError`` if both are asked for."""
+    """Whether outputs name the patient. Raises ``UsageError`` if both options are given."""
 
     phi: bool = False
     """The pages name the patient."""
@@ -58,13 +58,13 @@ class Privacy:
 
     @property
     def uid(self) -> Callable[[str], str]:
-        """Returns the UID under which an original one appears."""
+        """Return the UID that stands for an original UID in the outputs."""
         return self.pseudonymiser.uid if self.pseudonymiser else str
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class ScoreJob:
-    """How studies are scored, and what is left of each."""
+    """How studies are scored, and which files are written for each."""
 
     finder: Finder
     rule: ScoringRule = SCCT_2016
@@ -93,12 +93,12 @@ class Task:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Outcome:
-    """What became of one task."""
+    """The outcome of a task."""
 
     content: dict[str, Any]
-    """Of result.json."""
+    """Content of result.json."""
     folder: str
-    """Of its files, relative to the folder of the run."""
+    """Folder of its files, relative to that of the run."""
 
     @property
     def row(self) -> Row:
@@ -108,22 +108,22 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ScoreRun:
-    """What became of all studies of an intake."""
+    """The outcome of all studies of an intake."""
 
     rows: tuple[Row, ...]
     skipped: tuple[SkippedFile, ...]
     """Files that could not be read, without their names if results are pseudonymised."""
     files: int
-    """How many files were looked at."""
+    """Number of files that were looked at."""
 
     @property
     def refused(self) -> int:
-        """How many rows have no score."""
+        """Number of rows without a score."""
         return sum(row["status"] == "refused" for row in self.rows)
 
 
 def tasks_of(study: Study, job: ScoreJob) -> list[Task]:
-    """The series of a study that the job scores; candidates are ranked once."""
+    """Return the series of a study that the job scores; candidates are ranked once."""
     if job.series == BEST:
         return [Task(study, job.finder.series_uid)]
     if job.series != EACH:
@@ -173,8 +173,8 @@ def score_intake(
 ) -> ScoreRun:
     """Score every study of ``intake``; ``out`` gets a folder per study, results.csv, index.html and skipped.csv.
 
-    The table grows study by study, so that a cut loses no row; at the end it is written anew, in order. Raises
-    ``UsageError`` if a reader's labels meet more than one series.
+    The table grows study by study, so that an interrupted run loses no row; at the end it is written again, in order.
+    Raises ``UsageError`` if a reader's labels are given for more than one series.
     """
     tasks = [task for study in intake.studies for task in tasks_of(study, job)]
     if job.finder.model.name == "labels" and len(tasks) > 1:
@@ -197,7 +197,7 @@ RESULTS, SKIPPED = "results.csv", "skipped.csv"
 
 
 def rebuilt_rows(out: Path) -> list[Row]:
-    """The rows of results.csv, from the result.json files that lie under ``out``, in the order of their folders."""
+    """Return the rows of results.csv from the result.json files under ``out``, in the order of their folders."""
     rows = []
     for file in sorted(out.rglob("result.json")):
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -235,7 +235,7 @@ def _folder_of(task: Task, job: ScoreJob) -> Path:
 
 
 def _input_digest(study: Study, job: ScoreJob) -> str | None:
-    """Keyed if results are pseudonymised, so that nobody finds the study by the digest of its files."""
+    """Return the digest, keyed if results are pseudonymised, so that nobody finds the study by its files' digest."""
     digest = input_digest(study)
     return job.privacy.pseudonymiser.digest(digest) if digest and job.privacy.pseudonymiser else digest
 

@@ -36,7 +36,7 @@ MOST_PATIENTS = 1_000_000
 
 
 def make_samples(wanted: SampleSet, *, workers: int = 1) -> Iterator[str]:
-    """Make what is not there yet, patient by patient; yields for each what went wrong, or an empty string."""
+    """Make what is missing, patient by patient; yields for each what went wrong, or an empty string."""
     sweep(wanted.out, depth=0)
     patients = [wanted.seed * MOST_PATIENTS + k for k in range(wanted.count)]
     for result in ordered(partial(_make_patient, wanted), patients, workers=workers):

@@ -12,8 +12,9 @@ simulates a cohort from them, and ``example`` makes a table to try it on::
 The names are imported on first use, so that what needs no statistics does not wait for them.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from ctacal.public_names import imported_on_use
 
 if TYPE_CHECKING:
     from ctacal.evaluate.outcomes.config import OutcomesConfig, read_config
@@ -52,11 +53,4 @@ _NAMES = {
 }
 """Public names of each module."""
 
-_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used (PEP 562)."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+__getattr__ = imported_on_use(__name__, _NAMES)

@@ -24,8 +24,9 @@ Formulas, sources and tolerances: ``docs/prognosis.md``. Needs numba (``pip inst
 a name is first used. Research use, not a medical device.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from ctacal.public_names import imported_on_use
 
 if TYPE_CHECKING:
     from ctacal.statistics.survival.calibration import (
@@ -164,7 +165,6 @@ _NAMES = {
     "imputation": ("Covariate", "Pooled", "impute", "pool"),
 }
 """Public names of each module."""
-_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "BaselineHazard",
@@ -242,9 +242,4 @@ __all__ = [
     "uno_c_difference",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used (PEP 562)."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+__getattr__ = imported_on_use(__name__, _NAMES)
