@@ -55,7 +55,7 @@ def test_without_weights_the_baseline_scores_and_says_so(
 ) -> None:
     assert run("score", SAMPLE, "-o", tmp_path / "out", monkeypatch=monkeypatch) == 0
     assert results(tmp_path / "out")[0]["model"]["name"] == "threshold"
-    assert "no weights ship with this ctacal: scored by the threshold baseline" in capsys.readouterr().err
+    assert "this ctacal ships no weights: scored with the threshold baseline" in capsys.readouterr().err
     assert run("score", SAMPLE, "-o", tmp_path / "x", "--predictor", "networks", monkeypatch=monkeypatch) == 2
     assert "holds no model" in capsys.readouterr().err
 
