@@ -1,4 +1,4 @@
-"""Commands as a user types them, and what they leave behind."""
+"""Commands as a user types them, and the files that they write."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ SAMPLE, LABELS = places.SAMPLE / "thorax_phantom.zip", places.SAMPLE / "thorax_p
 
 
 def run(*arguments: object, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Type a command; returns the exit status."""
+    """Run a command; returns the exit status."""
     monkeypatch.setattr(sys, "argv", ["ctacal", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()

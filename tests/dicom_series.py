@@ -1,7 +1,7 @@
 """Synthetic CT series with a known truth: a small chest, and a bright marker voxel at a known place in the patient.
 
-``ct_series`` gives a list of datasets, to be spoilt as a test wants; ``write`` stores them; ``volume_of`` and
-``refusal_of`` read them back through the same door as a score does.
+``ct_series`` gives a list of datasets, which a test may spoil; ``write`` stores them; ``volume_of`` and ``refusal_of``
+read them back as scoring does.
 """
 
 import io
@@ -45,7 +45,7 @@ from ctacal.errors import Code, Refusal
 from ctacal.volume import Volume
 
 MARKER_MM = (21.3, -40.5, 112.0)
-"""Where the marker voxel's centre lies in the patient (LPS), whatever the grid."""
+"""Position of the marker voxel's centre in the patient (LPS), on every grid."""
 
 MARKER_INDEX = (8, 20, 25)
 """(slice, row, column) of the marker in the order in which ``ct_series`` makes them."""
@@ -62,7 +62,7 @@ AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the slices lie: matrix, spacing, orientation; the marker stays at ``MARKER_MM``."""
+    """Matrix, spacing and orientation of the slices; the marker stays at ``MARKER_MM``."""
 
     slices: int = 14
     rows: int = 48
@@ -72,7 +72,7 @@ class Grid:
     slice_mm: float = 3.0
     orientation: tuple[float, ...] = AXIAL
     step_mm: tuple[float, float, float] | None = None
-    """From one slice to the next; None: along the normal. A gantry tilt is a step off the normal."""
+    """Step from a slice to the next; None: along the normal. A gantry tilt is a step off the normal."""
 
     @property
     def axes_mm(self) -> NDArray[np.float64]:
@@ -111,9 +111,9 @@ def uid(*names: object) -> str:
 
 
 def ct_series(grid: Grid = Grid(), *, name: str = "ctac", **attributes: Any) -> list[Dataset]:
-    """One CT dataset a slice, the marker at ``MARKER_MM``; ``attributes`` overrule any element (None leaves it out).
+    """Return a CT dataset per slice, with the marker; ``attributes`` replace any element (None leaves it out).
 
-    Two series of one study differ in ``name``, which makes their UIDs.
+    Two series of a study differ in ``name``, from which their UIDs are made.
     """
     series = []
     for index, hu in enumerate(chest_hu(grid)):
@@ -204,7 +204,7 @@ def values_of(image: Dataset) -> NDArray[np.uint16]:
 
 
 def enhanced_ct(images: Sequence[Dataset]) -> Dataset:
-    """A true Enhanced CT image (PS3.3 A.38) of single-frame ones, with what geometry and rescale need."""
+    """Return a true Enhanced CT image (PS3.3 A.38) of single-frame images, with all that geometry and rescale need."""
     first = images[0]
     whole = _common_elements("CT", EnhancedCTImageStorage, "enhanced")
     whole.SOPInstanceUID, whole.InstanceNumber = uid("enhanced", "image"), 1
@@ -346,7 +346,7 @@ def write(
     preamble: bool = True,
     name: Callable[[int], str] = by_number,
 ) -> Path:
-    """Store the images under ``folder`` (made where missing) and return it."""
+    """Store the images under ``folder`` (made if missing) and return it."""
     for index, image in enumerate(images):
         path = folder / name(index)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -355,7 +355,7 @@ def write(
 
 
 def intake_of(*paths: Path) -> Intake:
-    """What ctacal finds there."""
+    """Return what ctacal finds under the paths."""
     return read_studies(paths)
 
 
@@ -366,7 +366,7 @@ def study_of(*paths: Path) -> Study:
 
 
 def volume_of(*paths: Path, wanted_uid: str | None = None, **options: bool) -> tuple[Volume, list[Code]]:
-    """The volume that would be scored, and the codes of all notes."""
+    """Return the volume that would be scored, and the codes of all notes."""
     study = study_of(*paths)
     choice = choose_series(study, wanted_uid, **options)
     volume, notes = read_volume(choice.series, **options)
@@ -383,12 +383,12 @@ def refusal_of(*paths: Path, wanted_uid: str | None = None, **options: bool) -> 
 
 
 def marker_mm(volume: Volume) -> NDArray[np.float64]:
-    """Where the brightest voxel lies in the patient."""
+    """Return the position of the brightest voxel in the patient."""
     return volume.geometry.to_patient_mm(np.unravel_index(int(volume.hu.argmax()), volume.hu.shape))
 
 
 def assert_truth(volume: Volume, grid: Grid = Grid(), *, within_mm: float = 1e-3) -> None:
-    """Assert that the marker has its place and brightness on a canonical grid of the right spacing."""
+    """Assert that the marker has its position and brightness on a canonical grid with the right spacing."""
     np.testing.assert_allclose(marker_mm(volume), MARKER_MM, atol=within_mm)
     assert volume.hu.max() == MARKER_HU
     np.testing.assert_allclose(volume.geometry.spacing_mm, _canonical_spacing_mm(grid), rtol=1e-5)

@@ -1,4 +1,4 @@
-"""A study with one bright voxel, whose score is known by hand, and the schema of its result."""
+"""A study with one bright voxel, whose score was computed by hand, and the schema of its result."""
 
 import json
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""Where the tests find what lies in the repository."""
+"""Paths of the repository that tests use."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Components against scipy's labelling, which is the oracle here and not needed at run time."""
+"""Components compared with scipy's labelling, the oracle here, which is not needed at run time."""
 
 import numpy as np
 import pytest

@@ -52,7 +52,7 @@ def test_readme_names_the_two_commands_and_make_knows_them() -> None:
 
 @pytest.mark.slow
 def test_readme_commands_run(tmp_path: Path) -> None:
-    """The ``ctacal`` lines, on the sample; what takes minutes is only looked up, simulated studies are described."""
+    """The ``ctacal`` lines run on the sample. Commands that take minutes only have to exist, or describe studies."""
     sample = ROOT / "src" / "ctacal" / "sample"
     bin_folder = str(Path(sys.executable).parent)
     lines = [line.partition("#")[0].strip() for line in README.splitlines() if line.startswith("ctacal ")]

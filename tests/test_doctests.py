@@ -18,7 +18,7 @@ WITH_EXAMPLES = [_module(file) for file in sorted(places.SOURCE.rglob("*.py")) i
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_are_true(name: str) -> None:
-    """Only modules with examples are imported, and not before the test runs: collection stays fast."""
+    """Only modules with examples are imported, and only when the test runs, so that collection stays fast."""
     done = doctest.testmod(importlib.import_module(name))
     assert done.attempted > 0
     assert done.failed == 0

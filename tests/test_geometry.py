@@ -1,4 +1,4 @@
-"""Geometry: what is done to an array is done to its place in the patient."""
+"""Geometry: every operation on an array changes its position in the patient accordingly."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SHAPE = (5, 7, 9)
 
 
 def oblique() -> Geometry:
-    """A grid turned by 20 degrees in plane, sheared by a gantry tilt, off the origin."""
+    """Return a grid turned by 20 degrees in plane, sheared by a gantry tilt, off the origin."""
     turn = np.deg2rad(20)
     affine = np.eye(4)
     affine[:3, 2] = np.array([np.cos(turn), np.sin(turn), 0]) * 0.7

@@ -1,4 +1,4 @@
-"""The heart is found in a drawn thorax, whose truth is known, and in real scans; what holds no heart is refused."""
+"""The heart is found in a drawn thorax, whose truth is known, and in real scans; scans without a heart are refused."""
 
 from pathlib import Path
 
@@ -137,7 +137,7 @@ def test_a_mask_is_bool_and_of_its_grid() -> None:
     ],
 )
 def test_real_scans(reference_data: Path, folder: str, volume_ml: int, noise_hu: int, cut_below: bool) -> None:
-    """Volumes are those of masks that were checked slice by slice; noise is that of the data's README."""
+    """Volumes are those of masks that were checked slice by slice; the noise is stated in the data's README."""
     volume = real_scan(reference_data / folder)
     heart = find_heart(volume)
     assert heart.volume_ml == pytest.approx(volume_ml, rel=0.1)

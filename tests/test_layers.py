@@ -1,4 +1,4 @@
-"""The import rule of the house: stages import only upward; the parts beside them never each other."""
+"""The import rule: stages import only from stages above them; the parts beside them never import each other."""
 
 import ast
 from functools import cache
@@ -35,15 +35,15 @@ STAGES = (
     "results_table",
     "statistics",
 )
-"""The way of the data: each imports only from those before it."""
+"""The modules in the order of the data flow: each imports only from those before it."""
 BESIDE = ("nn", "simulate", "report")
-"""They use the stages, never each other."""
+"""Parts that use the stages, never each other."""
 ABOVE = ("evaluate", "jobs")
-"""They use the stages; ``jobs`` combines what stands beside them, ``evaluate`` makes reports of tables."""
+"""Parts that use the stages. ``jobs`` also combines ``BESIDE``; ``evaluate`` makes reports from tables."""
 FACES = ("web", "node", "batch", "cli")
-"""Thin: they use ``jobs`` and the stages, never each other."""
+"""Interfaces, which are thin: they use ``jobs`` and the stages, never each other."""
 MAY_BE_HEAVY = {"statistics", "evaluate", "nn", "simulate", "workers"}
-"""Scoring needs no more of these than what imports nothing heavy."""
+"""Parts with heavy imports; scoring uses only those of their modules that import nothing heavy."""
 HEAVY = {
     "torch",
     "pynetdicom",
@@ -62,7 +62,7 @@ HEAVY = {
     "tableone",
     "docx",
 }
-"""Never imported by what scoring needs."""
+"""Packages that scoring never imports."""
 
 
 @cache
@@ -127,7 +127,7 @@ def test_scoring_needs_nothing_heavy() -> None:
 
 
 def imported_at_once(file: Path) -> set[str]:
-    """What the import of a module imports; not what its functions do."""
+    """Return what a module imports when it is imported, without the imports inside its functions."""
     names: set[str] = set()
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
@@ -154,7 +154,7 @@ def test_highdicom_is_imported_when_a_dicom_object_is_written() -> None:
 
 
 def test_the_rule_sees_a_breach() -> None:
-    """The checks above can fail: a stage may not import what lies below it."""
+    """The checks above can fail: a stage may not import from a stage below it."""
     assert "study" not in may_import("dicom")
     assert "report" not in may_import("study")
     assert "simulate" not in may_import("report")
@@ -162,7 +162,7 @@ def test_the_rule_sees_a_breach() -> None:
 
 
 def test_no_test_file_is_imported() -> None:
-    """What several test files use lies in a helper module beside them."""
+    """Code that several test files use belongs in a helper module beside them."""
     tests = places.ROOT / "tests"
     wrong = [
         f"{file.relative_to(tests)} imports {name}"

@@ -1,4 +1,4 @@
-"""The real scan of known truth: a QRM cardiac calcification phantom, whole path from shuffled DICOM files."""
+"""A real scan with known truth: a QRM cardiac calcification phantom, scored from shuffled DICOM files."""
 
 import json
 from functools import cache

@@ -1,4 +1,4 @@
-"""The sample that ships with the package is read, chosen and scored as its truth says."""
+"""The sample that ships with the package is read, chosen and scored according to its truth."""
 
 import json
 from typing import Any

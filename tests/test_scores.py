@@ -1,4 +1,4 @@
-"""Scores against hand-computed truth, against a plain second implementation, and under the laws they must obey."""
+"""Scores against hand-computed truth and a simple second implementation, and the laws that they must obey."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +73,7 @@ def random_scans(draw: st.DrawFn) -> Arrays:
 def plain_agatston(
     hu: NDArray[np.int16], labels: NDArray[np.uint8], spacing_mm: tuple[float, ...] = SPACING_MM
 ) -> dict[str, float]:
-    """The rule scct2016 with vessels cut apart, in the plainest words: a second implementation as oracle."""
+    """The rule scct2016 with vessels separated, written as simply as possible: a second implementation as oracle."""
     area_mm2 = spacing_mm[1] * spacing_mm[2]
     totals = dict.fromkeys((label.name for label in Calcium), 0.0)
     for label in Calcium:
@@ -113,7 +113,7 @@ def test_129_is_no_calcium_and_130_is() -> None:
 
 
 def test_area_floor_holds_despite_decimal_rounding() -> None:
-    """Four pixels of 0.5 mm are 1 mm2 exactly; three are not, and count for nothing, volume neither."""
+    """Four pixels of 0.5 mm are exactly 1 mm2; three are less and do not count, not even for the volume."""
     hu = np.zeros((1, 4, 4), np.int16)
     hu[0, 0, :4] = 500
     labels = np.ones_like(hu, np.uint8)
@@ -257,7 +257,7 @@ def test_invariant_to_in_plane_tiles_that_cut_no_component(given_scan: Arrays, c
 @settings(max_examples=60, deadline=None)
 @given(random_scans())
 def test_vessels_add_up(given_scan: Arrays) -> None:
-    """The total is the sum of the vessels; and, cut apart, each vessel scores as if it were alone."""
+    """The total is the sum of the vessels; if vessels are separated, each scores as if it were alone."""
     hu, labels = given_scan
     whole = scored(hu, labels)
     assert sum(whole.agatston.per_vessel.values()) == pytest.approx(whole.agatston.total)

@@ -1,4 +1,4 @@
-"""The one door: a study in, a result out, whatever is wrong with it; and the result's JSON form."""
+"""``score_study`` gives a result for every study, whatever its faults; and the result's JSON form."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ def ctac(tmp_path: Path, grid: Grid = WIDE, **attributes: Any) -> Study:
 
 
 def checked(result: StudyResult) -> dict[str, Any]:
-    """The result's JSON, valid by the schema and free of NaN."""
+    """Return the result's JSON, valid by the schema and free of NaN."""
     content: dict[str, Any] = json.loads(json.dumps(result_json(result), allow_nan=False))
     jsonschema.validate(content, SCHEMA)
     return content
@@ -63,7 +63,7 @@ def test_scored(tmp_path: Path) -> None:
 
 
 def test_stack_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is built when the candidates are ranked; decoding and the result take the same one."""
+    """The stack is built when the candidates are ranked; decoding and the result use the same stack."""
     study, build, built = ctac(tmp_path), Stack.of, []
 
     def counted(*args: Any, **options: Any) -> Stack:

@@ -1,4 +1,4 @@
-"""The baseline counts plaques in a drawn heart, and nothing of bone, aorta, valves, rims or noise."""
+"""The baseline counts plaques in a drawn heart, but no bone, aorta, valves, rims or noise."""
 
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def test_an_empty_mask_gives_no_labels_and_another_grid_is_refused() -> None:
     [("acrin_flt_breast_001_ctac", 0), ("lung_dx_A0001/kernel_B", 250), ("lung_dx_A0001/kernel_L", 600)],
 )
 def test_real_scans_without_calcium(reference_data: Path, folder: str, most: int) -> None:
-    """The lung_dx scan has a streak above 130 HU at the apex, which a threshold cannot tell from calcium."""
+    """The lung_dx scan has a streak above 130 HU at the apex, which a threshold cannot distinguish from calcium."""
     volume = real_scan(reference_data / folder)
     heart = find_heart(volume)
     labels = threshold_labels(volume, heart)

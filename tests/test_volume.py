@@ -1,4 +1,4 @@
-"""Volumes: resample and NIfTI keep values at their place."""
+"""Volumes: resampling and NIfTI keep values at their positions."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ GRID = Geometry.from_spacing((8, 20, 24), (3.0, 0.9, 0.7), (-10.0, -20.0, 500.0)
 
 
 def ramp(grid: Geometry) -> Volume:
-    """HU = 2 L + 3 P - S: linear in the patient frame, so that linear interpolation is exact."""
+    """Return HU = 2 L + 3 P - S: linear in the patient frame, so that linear interpolation is exact."""
     index = np.moveaxis(np.indices(grid.shape), 0, -1)
     places = index @ grid.affine[:3, :3].T + grid.affine[:3, 3]
     return Volume((places @ [2.0, 3.0, -1.0]).astype(np.float32), grid)

@@ -51,7 +51,7 @@ def test_an_error_or_a_killed_process_loses_only_its_own_task() -> None:
 
 
 def test_read_only_mappings_come_through() -> None:
-    """Scores hold such mappings, which pickle alone refuses."""
+    """Scores hold read-only mappings, which plain pickle refuses."""
     assert [dict(result) for result in ordered(named, [5], workers=2) if not isinstance(result, Failure)] == [
         {"number": 5}
     ]

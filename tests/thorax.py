@@ -62,7 +62,7 @@ class Thorax:
         return inside <= 1
 
     def volume(self, *, noise_hu: float = 0.0, smooth_px: float = 0.0) -> Volume:
-        """The scan, with noise of that standard deviation, grainy where ``smooth_px`` is above 0."""
+        """Return the scan, with noise of this standard deviation, which is grainy if ``smooth_px`` is above 0."""
         from scipy import ndimage
 
         hu = self.hu.astype(np.float64)

@@ -8,7 +8,7 @@ import pytest
 
 
 def need(tool: str) -> str:
-    """The path of a program; skips the test where it is not installed."""
+    """Return the path of a program; skips the test if it is not installed."""
     found = shutil.which(tool) or shutil.which(f"/usr/sbin/{tool}")
     if found is None:
         pytest.skip(f"{tool} is not installed (make .tools; Debian: dcmtk dicom3tools orthanc poppler-utils)")
@@ -16,7 +16,7 @@ def need(tool: str) -> str:
 
 
 def dciodvfy_errors(file: Path) -> list[str]:
-    """What David Clunie's validator calls an error."""
+    """Return what David Clunie's validator reports as errors."""
     done = subprocess.run([need("dciodvfy"), file], capture_output=True, text=True, check=False, errors="replace")
     lines = (done.stdout + done.stderr).splitlines()
     assert lines, "dciodvfy said nothing at all"
@@ -31,7 +31,7 @@ def assert_valid(file: Path) -> None:
 
 
 def dsr2html(file: Path) -> str:
-    """The structured report as DCMTK renders it."""
+    """Return the structured report as DCMTK renders it."""
     done = subprocess.run([need("dsr2html"), file], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return done.stdout.decode("utf-8")
@@ -43,7 +43,7 @@ _NO_LIMITS = [f"-Djdk.xml.{limit}=0" for limit in ("xpathTotalOpLimit", "xpathEx
 
 
 def pixelmed_errors(report: Path) -> list[str]:
-    """What PixelMed's validator of SR templates calls an error; it takes a minute."""
+    """Return what PixelMed's validator of SR templates reports as errors; it takes a minute."""
     java = need("java")
     if not PIXELMED.exists():
         pytest.skip("pixelmed.jar is not installed (Debian: pixelmed-apps)")

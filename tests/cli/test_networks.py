@@ -1,4 +1,4 @@
-"""``ctacal score``, ``info`` and ``demo`` with networks: the model that ships, another one, none."""
+"""``ctacal score``, ``info`` and ``demo`` with networks: the shipped model, another model, no model."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The program as it is typed: many studies at once, bad ones between, exit status, one line for each fault."""
+"""``ctacal score`` and ``info`` as typed: many studies at once, faulty studies among them, exit status, messages."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from tests.marker_study import SCHEMA, WIDE
 
 TRUTH = json.loads((places.SAMPLE / "thorax_phantom.json").read_text())
 THRESHOLD = ("--predictor", "threshold")
-"""Where it does not matter what finds the calcium."""
+"""For tests in which the predictor does not matter."""
 
 
 def study(folder: Path, name: str, **attributes: Any) -> Path:
@@ -165,7 +165,7 @@ def test_each_series_gets_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["no-such-folder"], "no-such-folder: no such file or folder"),
         ([SAMPLE, "--rule", "mine"], "no scoring rule is called 'mine'"),
@@ -178,7 +178,7 @@ def test_each_series_gets_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 )
 def test_wrong_usage_is_one_line_and_status_2(
     arguments: list[object],
-    told: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -186,7 +186,7 @@ def test_wrong_usage_is_one_line_and_status_2(
     assert run("score", *arguments, "-o", tmp_path / "out", monkeypatch=monkeypatch) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert told in printed.err
+    assert message in printed.err
     assert len(printed.err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
@@ -242,9 +242,9 @@ def test_nothing_found_is_said(
 
 def test_info_lists_series_and_the_choice(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("info", SAMPLE, "--json", monkeypatch=monkeypatch) == 0
-    (told,) = json.loads(capsys.readouterr().out)
-    assert "attenuation-correction" in told["taken"]
-    assert "48 images" in told["series"][0]
+    (study,) = json.loads(capsys.readouterr().out)
+    assert "attenuation-correction" in study["taken"]
+    assert "48 images" in study["series"][0]
 
 
 def test_info_of_nothing_says_so(
@@ -268,7 +268,7 @@ def test_runtime_licences_are_permissive(monkeypatch: pytest.MonkeyPatch, capsys
     assert run("info", "--licences", "--json", monkeypatch=monkeypatch) == 0
     licences = json.loads(capsys.readouterr().out)
     assert {"numpy", "scipy", "pydicom", "pillow", "python-gdcm"} <= set(licences)
-    assert not [name for name, licence in licences.items() if "GPL" in licence.upper() or licence == "not told"]
+    assert not [name for name, licence in licences.items() if "GPL" in licence.upper() or licence == "not stated"]
 
 
 def test_self_check_can_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

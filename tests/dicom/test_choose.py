@@ -1,4 +1,4 @@
-"""The CTAC is found among other series by clues from words, acquisition and the emission scan; the rest is refused."""
+"""The CTAC is found among other series by clues from text, acquisition and the emission scan; the rest is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def test_ctac_among_diagnostic_ct_localizer_and_emission(tmp_path: Path, modalit
 
 
 def test_the_choice_carries_the_stack(tmp_path: Path) -> None:
-    """Whoever decodes or refers to the images need not order them again; a series has a stack or a reason."""
+    """Later steps need not order the images again; a series has a stack or a reason."""
     study_with(tmp_path, ct_series(), ct_series(name="short")[:3], emission_image())
     choice = chosen(tmp_path)
     by_hand = Stack.of(choice.series.slices)
@@ -75,7 +75,7 @@ def test_the_choice_carries_the_stack(tmp_path: Path) -> None:
 
 
 def test_emission_frame_outweighs_words(tmp_path: Path) -> None:
-    """A diagnostic CT that somebody called CTAC loses against the one in the emission scan's frame."""
+    """A diagnostic CT that somebody named CTAC loses to the CT in the emission scan's frame of reference."""
     study_with(
         tmp_path,
         ct_series(name="called so", SeriesDescription="CTAC", **OTHER_FRAME),

@@ -1,4 +1,4 @@
-"""The table of codes: each code once, and what reports write is what label files are read by."""
+"""The table of codes: each code occurs once, and label files are read by the codes that reports write."""
 
 import pytest
 

@@ -176,7 +176,7 @@ def test_two_kernels_under_one_uid_are_two_series(tmp_path: Path) -> None:
 
 
 def test_a_stray_end_slice_is_taken_apart_but_not_unseen(tmp_path: Path) -> None:
-    """Of another frame of reference, as corruption may make it: its place is not that of the others."""
+    """A corrupted frame of reference: the slice's position does not relate to those of the others."""
     series = ct_series()
     series[-1].FrameOfReferenceUID = uid("elsewhere")
     volume, notes = volume_of(write(tmp_path, series))

@@ -83,7 +83,7 @@ def blur_mm(hu: np.ndarray) -> float:
 
 @pytest.mark.parametrize("kernel_pixels", [0.3, 1.0])
 def test_a_heart_that_moves_has_a_wide_border(kernel_pixels: float) -> None:
-    """Of a border that stands 4 mm further out half of the time, the middle half of its rise is 4 mm wider."""
+    """If a border lies 4 mm further out half of the time, the middle half of its rise is 4 mm wider."""
     kernel = (0, kernel_pixels, kernel_pixels)
     moving = ndimage.gaussian_filter(chest(HEART_MM - 2, HEART_MM + 2), kernel)
     assert blur_mm(ndimage.gaussian_filter(chest(), kernel)) < 1.3, "the row cuts the round heart at a slant"

@@ -314,7 +314,7 @@ def test_vessels_are_unknown_where_calcium_has_none(tmp_path: Path) -> None:
 
 
 def test_columns_are_found_by_name(tmp_path: Path) -> None:
-    """Of a results.csv with a reader's column beside it: texts, versions and vessels are no raters."""
+    """In a results.csv with a reader's column, columns of text, versions and vessels are not taken for raters."""
     path = tmp_path / "t.csv"
     path.write_text(
         "study_uid,status,agatston,agatston_lad,agatston_coronary,model,model_version,Expert,reader_name\n"
