@@ -191,7 +191,7 @@ def mass_note(result: ScoredStudy) -> str:
     if result.scores.mass_mg:
         return "Mass from the calibration factor given."
     if _estimated_mass_mg(result):
-        return "Mass estimated from the CT value that calcium adds to each voxel; noise increases it."
+        return "Mass estimated from how much calcium raises CT values; noise increases it."
     return "Mass needs a calibration factor; none was given."
 
 
