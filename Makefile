@@ -17,7 +17,7 @@ test: $(VENV)/.installed-dev $(VENV)/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(PYTEST) -m "not ci"
+	$(PYTEST) -m "not ci" --cov=ctacal --cov-report=term:skip-covered
 
 fast: $(VENV)/.installed-dev
 	$(PYTEST) -m "not slow and not ci"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The validators and the PACS that DICOM outputs are tested with. Debian's packages are installed where apt-get may be
-# run without asking; elsewhere it is told what is missing, and the tests that need it are skipped. Never fails.
+# Installs the validators and the PACS that test the DICOM outputs, as Debian packages, if apt-get runs without a
+# password. Otherwise it prints what is missing, and the tests that need it are skipped. It never fails.
 set -u
 mark=$1
 
