@@ -1,4 +1,4 @@
-"""By which factor calcium reads brighter or darker than at 120 kVp, computed from spectra and attenuation.
+"""Print the contrast of calcium relative to 120 kVp, computed from spectra and attenuation.
 
     python benchmarks/kvp_factors.py        (needs the `bench` extra: spekpy, xraylib)
 
@@ -30,7 +30,7 @@ KVPS = (70, 80, 90, 100, 110, 120, 130, 135, 140)
 RECOMMENDED_KVPS = (80, 90, 100, 110, 120, 130, 140)
 PUBLISHED = {70: 1 / 0.63, 100: 1 / 0.88}
 AGREEMENT = 0.05
-"""Physics and a published factor agree within this part."""
+"""Largest relative difference at which the computed and a published factor agree."""
 
 HYDROXYAPATITE = "Ca10P6O26H2"
 HYDROXYAPATITE_G_PER_CM3 = 3.16
@@ -41,7 +41,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scanner:
-    """What the factor depends on besides the tube voltage."""
+    """The parameters of the factor besides the tube voltage."""
 
     anode_deg: float = 8.0
     filter_mm_al: float = 7.0

@@ -54,7 +54,7 @@ PEERS: Mapping[str, Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is timed of a study: one input, and how many of them make the study."""
+    """The timed part of a study: an input, and the number of such inputs in the study."""
 
     of: str
     shape: tuple[int, ...]
@@ -133,7 +133,7 @@ def main() -> None:
 
 
 def print_speeds(cases: list[Timed], threads: int, peak: float) -> None:
-    """How well each network uses the machine."""
+    """Print how well each network uses the machine."""
     print("\n| network | parameters | input | GFLOP | median s | CPU s / threads | of the peak, by CPU s |")
     print("| - | - | - | - | - | - | - |")
     for case in cases:
@@ -145,7 +145,7 @@ def print_speeds(cases: list[Timed], threads: int, peak: float) -> None:
 
 
 def print_studies(cases: list[Timed], threads: int) -> None:
-    """A study and a crop by each, and how many times ours that is."""
+    """Print the time of each network for a study and a crop, also as a multiple of ours."""
     found = {(case.name, case.part.of): case for case in cases}
     heart, calcium = found.get(("ours: heart", "study")), found.get(("ours: calcium", "crop"))
     if heart is None or calcium is None:
@@ -166,7 +166,7 @@ def print_studies(cases: list[Timed], threads: int) -> None:
 
 
 def _of(case: Timed, threads: int) -> tuple[float, float]:
-    """Seconds, and CPU seconds over threads, of the whole that the part stands for."""
+    """Return seconds, and CPU seconds over threads, of the whole study that the part represents."""
     return case.seconds * case.part.times, case.cpu_seconds / threads * case.part.times
 
 
@@ -177,7 +177,7 @@ def _both(one: Timed, other: Timed, threads: int) -> tuple[float, float]:
 
 
 def prepared(name: str, folder: Path, start: Callable[[bytes], Run]) -> list[Timed]:
-    """The network exported and loaded, once for all its inputs, or for each where its shape is fixed."""
+    """Return the exported network, loaded once for all inputs, or for each input if its shape is fixed."""
     path = folder / "network.onnx"
     torch.manual_seed(0)
     network = (PEERS[name]() if name in PEERS else build(CONFIGS[name])).eval()
@@ -205,7 +205,7 @@ def write_fixed(network: nn.Module, x: torch.Tensor, path: Path) -> None:
 
 @torch.no_grad()
 def giga_operations(network: nn.Module, x: np.ndarray) -> float:
-    """Giga floating-point operations of all convolutions and products, 2 per multiplication and addition.
+    """Return the GFLOP of all convolutions and products, 2 operations per multiplication and addition.
 
     Counted on two slices, where there are more: they grow with the slices.
     """

@@ -1,4 +1,4 @@
-"""A model folder with random weights whose heart network knows the answer: for speed, which weights do not change."""
+"""A model folder with random weights, to measure speed; its heart network returns the true heart."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from ctacal.volume import Volume
 
 
 def write_random_model(folder: Path, volume: Volume, heart: HeartMask, calcium: NetworkConfig | None = None) -> Path:
-    """Both networks of ours, exported; the heart network is run in full, then answers ``heart``, on this scan alone."""
+    """Export both of our networks. The heart network runs in full, but returns ``heart``, for this scan only."""
     configs = {"heart": NetworkConfig.heart(), "calcium": calcium or NetworkConfig()}
     stages = {}
     for name, config in configs.items():
@@ -39,14 +39,14 @@ def write_random_model(folder: Path, volume: Volume, heart: HeartMask, calcium: 
 
 
 def heart_on_its_grid(volume: Volume, heart: HeartMask, config: NetworkConfig) -> np.ndarray:
-    """(slices, 1, rows, columns) as the heart network would answer if it knew."""
+    """Return (slices, 1, rows, columns): the output of a perfect heart network."""
     grid = whole_grid(volume.geometry, (config.slice_mm, config.pixel_mm, config.pixel_mm), config.multiple)
     body = body_part(network_view(volume, grid), config.multiple)
     return resampled(heart.mask, volume.geometry, grid.crop(body), fill=0.0)[:, None]
 
 
 def _answer(path: Path, truth: np.ndarray) -> None:
-    """Add ``truth`` to nothing of what the network says."""
+    """Replace the network's output by ``truth``."""
     model = onnx.load(path)
     graph, said = model.graph, model.graph.output[0].name
     for node in graph.node:

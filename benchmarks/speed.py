@@ -1,4 +1,4 @@
-"""How fast, how large: prints a table of every step of scoring one study of 64 slices of 512 x 512.
+"""Print the time and memory of every step of scoring a study of 64 slices of 512 x 512.
 
     python benchmarks/speed.py [--runs 5] [--runtime openvino]
 
@@ -85,7 +85,7 @@ def command(name: str, arguments: list[str], runs: int, goal_s: float | None = N
 
 
 def starting_s() -> float:
-    """What the small process itself takes."""
+    """Return the time of the small process itself."""
     weigh_nothing = [sys.executable, "-c", _WEIGH, "true"]
     return timed("", lambda: subprocess.run(weigh_nothing, check=True, capture_output=True), 3).seconds
 
@@ -122,7 +122,7 @@ def compressed(folder: Path, out: Path) -> Path:
 
 
 def networks_alone(model: Model, volume: Volume) -> Callable[[], object]:
-    """Both networks on what they are given of this scan, and nothing else."""
+    """Return a function that runs both networks on their input for this scan, and nothing else."""
     seen: list[tuple[Callable[[np.ndarray], object], np.ndarray]] = []
 
     def noting(run: Callable[[np.ndarray], list[np.ndarray]]) -> Callable[[np.ndarray], list[np.ndarray]]:

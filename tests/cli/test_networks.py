@@ -19,7 +19,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shipped(model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """As if this model shipped with the package."""
+    """Let this model be the one that ships with the package."""
     monkeypatch.setattr("ctacal.nn.predict.WEIGHTS", model)
     return model
 

@@ -1,4 +1,4 @@
-"""``ctacal train`` and ``ctacal export`` as they are typed."""
+"""``ctacal train`` and ``ctacal export`` as typed."""
 
 import csv
 import json
@@ -108,7 +108,7 @@ def test_ctrl_c_leaves_what_the_same_command_goes_on_from(tmp_path: Path, monkey
 
 @pytest.mark.slow
 def test_two_processes_by_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same command: what two processes learn together differs from what one learns alone."""
+    """Two processes that train together give other weights than a single process."""
     path = recipe_file(tmp_path, steps=3)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ctacal"]
     done = subprocess.run([*launch, "train", path, "-o", tmp_path / "two"], capture_output=True, text=True, timeout=480)

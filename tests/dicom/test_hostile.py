@@ -231,7 +231,7 @@ def zip_of(files: dict[str, Any]) -> bytes:
 
 
 def with_size(content: bytes, size: int) -> bytes:
-    """The central directory and the local header say another unpacked size."""
+    """The central directory and the local header state another unpacked size."""
     changed = bytearray(content)
     at = changed.index(b"PK\x01\x02")
     changed[at + 24 : at + 28] = changed[22:26] = size.to_bytes(4, "little")
@@ -356,7 +356,7 @@ def test_second_frame_header_in_a_jpeg_is_refused(tmp_path: Path) -> None:
 
 
 def encapsulated(image: Dataset, syntax: UID, fragments: list[Any]) -> bytes:
-    """A file whose encapsulated pixel data are these fragments, as they are."""
+    """Return a file with these fragments, unchanged, as encapsulated pixel data."""
     whole = encoded(image, syntax)
     head = whole[: whole.index(b"\xe0\x7f\x10\x00") + 12]
     items = [b"\xfe\xff\x00\xe0" + len(item).to_bytes(4, "little") + item for item in (b"", *fragments)]
@@ -407,7 +407,7 @@ def test_file_cut_short_is_refused(tmp_path: Path, share: float) -> None:
 
 
 def corrupted(content: bytes, generator: np.random.Generator) -> bytes:
-    """One of the ways in which files break: bytes overwritten, lost, put in, or the end missing."""
+    """Damage a file in one of the usual ways: bytes overwritten, lost or inserted, or the end missing."""
     changed = bytearray(content)
     at = int(generator.integers(132, len(content))) if generator.random() < 0.3 else int(generator.integers(132, 1400))
     length = int(generator.integers(1, 6))
@@ -425,7 +425,7 @@ def corrupted(content: bytes, generator: np.random.Generator) -> bytes:
 
 
 def volumes_in(folder: Path) -> Iterator[Volume]:
-    """The volume of every study there that is not refused."""
+    """Return the volume of every study there that is not refused."""
     for study in intake_of(folder).studies:
         try:
             yield read_volume(choose_series(study).series)[0]

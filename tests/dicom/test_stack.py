@@ -1,4 +1,4 @@
-"""Slices that make no regular volume are refused with the right reason, or put right on request; never in silence."""
+"""Slices that make no regular volume are refused with the right reason, or corrected on request; never silently."""
 
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def test_whole_series_stored_twice_is_read_once(tmp_path: Path) -> None:
 
 
 def test_copy_of_a_slice_among_numbered_acquisitions_is_dropped(tmp_path: Path) -> None:
-    """Step-and-shoot scanners count every table step as an acquisition: a copy must not tear the series apart."""
+    """Step-and-shoot scanners count every table step as an acquisition: a copied slice must not split the series."""
     series = ct_series()
     for number, image in enumerate(series):
         image.AcquisitionNumber = number + 1

@@ -103,7 +103,7 @@ def test_other_calcium_called_other_is_right(tmp_path: Path) -> None:
 
 
 def test_a_speck_below_the_floor_adds_nothing(tmp_path: Path) -> None:
-    """One voxel of the wall touches no other and scores 1 mm2; of half the size it would not count."""
+    """A single voxel of the wall scores 1 mm2; a voxel of half the size would not count."""
     rule = ScoringRule(name="mine", source="here", min_area_mm2=2.0)
     assert score_known_study(study(tmp_path), says(np.s_[2, 10, 10]), rule)["kinds_counted"] == ""
     assert counted_kinds(score_known_study(study(tmp_path), says(np.s_[2, 10, 10]), SCCT_2016)) == {"aortic_wall": 3}
@@ -163,7 +163,7 @@ def cohort(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def toy_model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """``--model toy`` is a predictor that notes when it runs."""
+    """Make ``--model toy`` a predictor that records when it runs."""
     runs: list[str] = []
 
     class Toy:

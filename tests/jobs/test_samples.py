@@ -1,4 +1,4 @@
-"""Samples of the simulator: what is stored is what was scanned, nothing is made twice, wrong usage is refused."""
+"""Samples of the simulator: they store what was scanned, nothing is made twice, wrong usage is refused."""
 
 from dataclasses import replace
 from functools import partial
@@ -49,7 +49,7 @@ def crop(cache: AnatomyCache) -> Crop:
 
 @pytest.fixture
 def one_patient(cache: AnatomyCache, monkeypatch: pytest.MonkeyPatch) -> AnatomyCache:
-    """Every patient is this one, built crudely."""
+    """Make every patient the same, built coarsely."""
     monkeypatch.setattr(simulated_samples, "draw_anatomy", lambda _seed, _sampling=None: cache)
     monkeypatch.setattr(simulated_samples, "draw_clinical_anatomy", lambda _seed, _draws: cache)
     return cache

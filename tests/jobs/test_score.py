@@ -1,4 +1,4 @@
-"""The job that scores studies: what is kept on resume, and a table that grows, survives a cut and can be rebuilt."""
+"""The job that scores studies: what resuming keeps, and a table that survives interruptions and can be rebuilt."""
 
 import csv
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A model folder without training: its graphs are written by hand, so that they are there at once."""
+"""A model folder without training: its graphs are written by hand, which takes no time."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ OPSET = 20
 
 
 def write_hand_model(folder: Path, name: str = "by hand", vessel: Calcium = Calcium.LAD) -> Path:
-    """Soft tissue is the heart; whatever is bright in it belongs to ``vessel``."""
+    """Write a model for which soft tissue is the heart, and everything bright in it belongs to ``vessel``."""
     folder.mkdir(parents=True, exist_ok=True)
     stages = {
         "heart": _stage(folder / "heart.onnx", _heart(), NetworkConfig.heart(), (0, 1)),

@@ -17,13 +17,13 @@ from tests.nn.toys import TINY
 
 
 def fake_heart(x: Floats32) -> list[Floats32]:
-    """As much heart as there is tissue, 40 HU, in a world of lung, -800 HU."""
+    """Return the share of tissue (40 HU) in each voxel, everything else being lung (-800 HU), as the heart."""
     hu = x * 300.0 - 150.0
     return [np.clip((hu + 800.0) / 840.0, 0.0, 1.0).astype(np.float32)]
 
 
 def by_side(x: Floats32) -> list[Floats32]:
-    """LAD to the left of the heart's centre, RCA to the right; mass 1 mg a slice each."""
+    """Return LAD to the left of the heart's centre and RCA to the right; mass 1 mg per slice for each."""
     probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
     to_left = x[:, 5] > 0
     probability[:, BY_VESSEL.index(Calcium.LAD)] = 0.9 * to_left
@@ -40,7 +40,7 @@ def by_hand(calcium: Callable[[Floats32], list[Floats32]] = by_side) -> Model:
 def ball(
     spacing_mm: tuple[float, float, float], size_mm: tuple[float, float, float] = (120.0, 200.0, 240.0)
 ) -> tuple[Volume, np.ndarray]:
-    """A heart of 45 mm radius at the middle of a scan of lung, another 20 mm ball beside it; its mask."""
+    """Return a scan of lung with a heart of 45 mm radius in the middle and a ball of 20 mm beside it; its mask."""
     shape = tuple(round(mm / step) for mm, step in zip(size_mm, spacing_mm, strict=True))
     scan = Geometry.from_spacing((shape[0], shape[1], shape[2]), spacing_mm, (-300.0, 20.0, 100.0))
     mm = [(i - (n - 1) / 2) * step for i, n, step in zip(np.indices(shape), shape, spacing_mm, strict=True)]

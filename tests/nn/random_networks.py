@@ -1,4 +1,4 @@
-"""Networks of random weights, whose every number matters, and checkpoints of them."""
+"""Networks with random weights, each of which affects the output, and checkpoints of them."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ HEART = NetworkConfig(
 
 
 def stirred(config: NetworkConfig) -> nn.Module:
-    """A network whose every number matters: biases and normalisation statistics too."""
+    """Return a network in which every number affects the output, biases and normalisation statistics too."""
     torch.manual_seed(3)
     network = build(config)
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""Export: ONNX Runtime and torch give the same output, for any number of slices; weights and card come back."""
+"""Export: ONNX Runtime and torch give the same output for any number of slices; weights and card can be read back."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ from tests.nn.toys import TINY
 
 
 def networks(trained: Path) -> dict[str, nn.Module]:
-    """What was exported, in torch."""
+    """Return the exported network in torch."""
     return {"heart": stirred(HEART), "calcium": read_checkpoint(trained / "best.pt").network()}
 
 
@@ -80,7 +80,7 @@ def test_the_card_holds_the_parity_at_each_length(exported: Path) -> None:
 def test_networks_that_differ_from_torch_make_no_model(
     exported: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The exporter writes a file of other weights."""
+    """The exporter writes a file with other weights."""
     heart = checkpoint(HEART, tmp_path / "heart.pt")
 
     def wrong(_: nn.Module, config: NetworkConfig, path: Path) -> None:

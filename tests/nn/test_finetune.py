@@ -22,7 +22,7 @@ STEPS, LEARNING_RATE = 40, 5e-3
 
 
 def misread(sample: Sample) -> Sample:
-    """As at a site whose readers call a valve what the network knows as RCA."""
+    """Return the sample as read at a site whose readers label as valve what the network has learnt as RCA."""
     labels = np.where(sample.labels == Calcium.RCA, np.uint8(Calcium.OTHER), sample.labels)
     return replace(sample, labels=labels, mass_mg=np.full_like(sample.mass_mg, np.nan))
 
@@ -43,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def guard(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the network knew."""
+    """The samples on which the network was trained."""
     return folder_of(toys(), tmp_path_factory.mktemp("guard"))
 
 
@@ -84,7 +84,7 @@ def test_what_the_guard_knows_too_is_kept(exported: Path, site: Path, tmp_path: 
 def test_what_gains_nothing_is_refused(
     exported: Path, guard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two steps far too long, on what is known already."""
+    """Two steps with far too high a learning rate, on samples that the network has learnt already."""
     for split in ("training", "validation"):
         folder_of(toys(), tmp_path / "known" / split)
     arguments = ("finetune", tmp_path / "known", "-o", tmp_path, "--model", exported, "--no-guard")

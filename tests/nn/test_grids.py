@@ -1,4 +1,4 @@
-"""Interpolation between grids: a linear ramp comes out as itself, whatever the spacing."""
+"""Interpolation between grids reproduces a linear ramp, whatever the spacing."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The heart comes back on the scan's own voxels, whatever their spacing."""
+"""The heart is returned on the scan's own voxels, whatever their spacing."""
 
 import numpy as np
 import pytest

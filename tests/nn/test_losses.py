@@ -58,7 +58,7 @@ def test_widened() -> None:
 
 
 def loss_of(hu: float, heart: float, truth: int = 0) -> dict[str, float]:
-    """The losses of a 40 x 40 slice with one voxel that the network takes for LAD with near certainty."""
+    """Return the losses of a 40 x 40 slice with one voxel that the network classifies as LAD almost with certainty."""
     logits = torch.full((1, 6, 40, 40), -8.0)
     logits[:, 0] = 8.0
     logits[0, :, 20, 20] = torch.tensor([-8.0, -8.0, 8.0, -8.0, -8.0, -8.0])

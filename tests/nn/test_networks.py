@@ -1,4 +1,4 @@
-"""The networks: sizes, shapes, and what each slice may know of the others."""
+"""The networks: sizes, shapes, and which slices influence each other."""
 
 from dataclasses import replace
 
@@ -96,7 +96,7 @@ def test_sequences_of_a_batch_do_not_mix() -> None:
 
 
 def test_every_slice_sees_all_others() -> None:
-    """Forwards and backwards: a change in one slice reaches each other one."""
+    """Forwards and backwards: a change in one slice reaches every other slice."""
     torch.manual_seed(0)
     network, x = CalciumNet(TINY).eval(), torch.randn(5, 8, 16, 16)
     changed = x.clone()

@@ -31,7 +31,7 @@ from tests.nn.model_by_hand import ball, by_hand
 
 
 def nearly_lad(x: Floats32) -> list[Floats32]:
-    """Coronary with 0.7 to the left of the heart's centre, with 0.4 to the right, which is not counted."""
+    """Probability of being coronary: 0.7 to the left of the heart's centre; 0.4, not counted, to the right."""
     probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
     chance = np.where(x[:, 5] > 0, 0.7, 0.4)
     probability[:, 0], probability[:, BY_VESSEL.index(Calcium.LAD)] = 1 - chance, chance
@@ -49,7 +49,7 @@ def two_lesions() -> Volume:
 
 
 def test_a_calibrated_model_gives_probabilities(two_lesions: Volume) -> None:
-    """54 with 0.7, 54 with 0.4: nothing 0.18, both 0.28."""
+    """Scores of 54 with probability 0.7 and 54 with 0.4: the sum is 0 with 0.18, and 108 with 0.28."""
     uncertainty = replace(by_hand(nearly_lad), calibration=Calibration())(two_lesions, SCCT_2016).uncertainty
     assert uncertainty is not None
     assert uncertainty.category_probabilities is not None and uncertainty.interval is not None
@@ -88,7 +88,7 @@ def test_a_model_with_a_scale_gives_a_gated_equivalent(two_lesions: Volume) -> N
 
 
 def test_mass_is_kept_by_blur() -> None:
-    """The same calcium on one voxel or spread over nine; what is fainter than the floor, or elsewhere, adds nothing."""
+    """The same calcium in one voxel or spread over nine; voxels below the floor, or elsewhere, add nothing."""
     classes, near = tuple(int(label) for label in BY_VESSEL), np.ones((1, 9, 9), bool)
     probability = np.zeros((1, len(classes), 9, 9), np.float32)
     probability[:, classes.index(Calcium.RCA), :, :6] = 1.0
@@ -141,7 +141,7 @@ def test_what_is_unlike_the_training_range(two_lesions: Volume) -> None:
 
 
 def model_folder(folder: Path, **more: Any) -> Path:
-    """Two files that are no networks, and a card that says they are."""
+    """Write two files that are not networks, and a card that names them as networks."""
     stages = {}
     for name, config in (("heart", NetworkConfig.heart()), ("calcium", NetworkConfig())):
         (folder / f"{name}.onnx").write_bytes(name.encode())
@@ -201,7 +201,7 @@ def test_a_card_that_is_wrong(tmp_path: Path, wrong: dict[str, Any]) -> None:
 
 
 def test_a_kernel_that_enhances_edges_is_looked_at_through_a_blur() -> None:
-    """Fine and loud noise goes from what the network sees; a bright block stays; other scans are as they are."""
+    """Fine, strong noise is removed from the network's input; a bright block stays; other scans are unchanged."""
     hu = np.random.default_rng(3).normal(40, 45, (6, 64, 64)).astype(np.float32)
     hu[2:4, 30:38, 30:38] = 500
     volume = Volume(hu, Geometry.from_spacing((6, 64, 64), (3.0, 0.8, 0.8)))
@@ -223,7 +223,7 @@ SPACINGS = [(3.0, 1.0, 1.0), (5.0, 1.95, 1.95), (1.25, 1.4, 1.1), (2.5, 0.7, 0.7
 
 @pytest.mark.parametrize("spacing_mm", SPACINGS)
 def test_labels_come_back_on_the_scan(spacing_mm: tuple[float, float, float]) -> None:
-    """A lesion on each side of the heart, one in the lung: exactly the bright voxels of the first two are labelled."""
+    """Lesions on both sides of the heart and in the lung: exactly the bright voxels of the first two are labelled."""
     volume, _ = ball(spacing_mm)
     slices, rows, columns = volume.hu.shape
     reach = round(20 / spacing_mm[2])

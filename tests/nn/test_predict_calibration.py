@@ -22,7 +22,7 @@ PLAIN = Calibration()
 
 
 def doubts(*lesions: tuple[float, float]) -> LesionDoubts:
-    """(probability, score) of each; those above one half are counted. No noise."""
+    """Return lesions from their (probability, score); those above one half are counted. No noise."""
     chance, score = np.asarray(lesions, float).reshape(-1, 2).T
     return LesionDoubts(chance, np.repeat(score[:, None], 3, axis=1), float(score[chance > 0.5].sum()))
 
@@ -61,7 +61,7 @@ def test_many_lesions_as_drawn_by_chance() -> None:
 
 
 def lesion_volume() -> tuple[Volume, np.ndarray, np.ndarray]:
-    """One of 2 x 3 pixels in two slices at 250 HU, counted; one pixel of 131 HU and four of 450 HU, left out."""
+    """A lesion of 2 x 3 pixels in two slices at 250 HU is counted; a pixel of 131 HU and four of 450 HU are not."""
     hu = np.full((4, 20, 20), 40, np.int16)
     hu[1:3, 4:6, 4:7] = 250
     hu[1, 15, 15] = 131
@@ -96,7 +96,7 @@ def test_nothing_bright() -> None:
 
 
 def studies(n: int, seed: int, slope: float) -> list[KnownScore]:
-    """A network whose log odds are 1 / slope times what they should be."""
+    """Return studies of a network whose log odds are 1 / slope times the true log odds."""
     random = np.random.default_rng(seed)
     rows = []
     for _ in range(n):
@@ -174,7 +174,7 @@ def test_probabilities_and_interval_of_two_lesions_in_doubt() -> None:
 
 
 def test_an_interval_ends_where_the_score_is_hardly_believed() -> None:
-    """One bright lesion that is all but surely none: 0 has 98 %, so the interval does not reach beyond it."""
+    """A bright lesion that is almost certainly not coronary: 0 has 98 %, so the interval does not go beyond it."""
     wide = Calibration(interval_width=3.0)
     hardly, perhaps = doubts((0.02, 20_000.0)), doubts((0.3, 20_000.0))
     assert category_probabilities(hardly, wide)[0] > 0.95

@@ -1,4 +1,4 @@
-"""Figures of scans whose noise, grain, blood, metal and borders are made by hand; warnings outside a range."""
+"""Figures of image quality on scans with known noise, grain, blood, metal and borders; warnings outside a range."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ RADIUS_MM = np.hypot(ROWS_MM - MIDDLE_MM[0], COLUMNS_MM - MIDDLE_MM[1])
 
 
 def chest(*radii_mm: float, blood_hu: float = 40.0) -> np.ndarray:
-    """A heart, lung to its left, a wall beyond; several radii: the heart at several moments. Blurred in plane."""
+    """Return a heart with lung to its left and a wall beyond, blurred; several radii: the heart at several moments."""
     hu = np.zeros(RADIUS_MM.shape)
     for radius_mm in radii_mm or (HEART_MM,):
         tissue = np.where(radius_mm > RADIUS_MM, blood_hu, np.where(COLUMNS_MM > LUNG_END_MM, 40.0, -850.0))

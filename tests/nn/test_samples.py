@@ -114,7 +114,7 @@ def test_make_heart_sample() -> None:
 
 
 def test_nothing_drawn_leaves_the_sample_as_it_is() -> None:
-    """The heart's centre comes to the clip's; that of the toys is there already."""
+    """The heart's centre is moved to the centre of the clip, where that of the toys lies already."""
     sample = toy(5, Calcium.LAD)
     clip = draw_clip(sample, 3, SAMPLING, NO_AUGMENTATION, np.random.default_rng(0))
     found = next(first for first in range(3) if np.array_equal(clip.labels, sample.labels[first : first + 6]))
@@ -216,7 +216,7 @@ def canonical(folder: Path) -> Volume:
 
 
 def test_a_sites_own_studies(tmp_path: Path) -> None:
-    """DICOM and NIfTI by a table of splits; what cannot be read is reported, not fatal."""
+    """DICOM and NIfTI are converted by a table of splits; a study that cannot be read is reported, and is not fatal."""
     scan = canonical(write(tmp_path / "ct", ct_series(Grid(row_mm=1.5, column_mm=1.5))))
     labels = np.zeros(scan.geometry.shape, np.uint8)
     labels[MARKER_INDEX] = Calcium.RCA

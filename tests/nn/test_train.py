@@ -1,4 +1,4 @@
-"""Training: it learns, it resumes to the bit, and its checkpoints name their origin."""
+"""Training: it learns, resumes bit for bit, and its checkpoints name their origin."""
 
 import csv
 import json
@@ -54,7 +54,7 @@ def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> 
 
 @pytest.mark.slow
 def test_learns_two_vessels_by_their_place(trained: Path) -> None:
-    """Blobs that look alike: LAD, RCA and other calcium differ by where they lie, noise by its size."""
+    """Blobs that look alike: LAD, RCA and other calcium differ by their position, noise by its size."""
     rows = log_of(trained)
     assert float(rows[-1]["kappa"]) > 0.9
     assert np.mean([float(row["loss"]) for row in rows[-3:]]) < 0.5 * float(rows[0]["loss"])
@@ -72,7 +72,7 @@ class Cut(Exception):
 
 @pytest.mark.slow
 def test_five_and_a_cut_and_five_are_ten(tmp_path: Path) -> None:
-    """Cut at step 7, after the checkpoint of step 5: the bits of weights, average and optimiser are the same."""
+    """Killed at step 7, after the checkpoint of step 5: the bits of weights, average and optimiser are the same."""
     plan = recipe(steps=10, checkpoint_every=5, validate_every=4, log_every=1)
     fit(plan, toys(), toys(), tmp_path / "whole")
 
@@ -96,7 +96,7 @@ def test_five_and_a_cut_and_five_are_ten(tmp_path: Path) -> None:
 
 
 def test_stopped_where_the_report_says_so_it_goes_on_from_there(tmp_path: Path) -> None:
-    """No checkpoint is due at step 7: a stop leaves one, and the end is that of a run without a stop."""
+    """No checkpoint is due at step 7, but stopping writes one; the run ends like a run that was not stopped."""
     plan = recipe(steps=10, validate_every=4, log_every=1)
     fit(plan, toys(), toys(), tmp_path / "whole")
     with pytest.raises(Stopped):
@@ -114,7 +114,7 @@ def test_stopped_where_the_report_says_so_it_goes_on_from_there(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_bfloat16_trains_as_float32_does(tmp_path: Path) -> None:
-    """The forward pass is rounded, the weights stay float32, and the loss comes down as far."""
+    """The forward pass is rounded, the weights stay float32, and the loss falls as far."""
     losses = {}
     for bf16 in (False, True):
         out = tmp_path / str(bf16)
@@ -231,7 +231,7 @@ def test_learning_rate() -> None:
 
 def test_perfect_answers_have_perfect_figures() -> None:
     class Oracle(torch.nn.Module):
-        """Knows the toys: answers by the calcium window and the place."""
+        """Classify the toys by the calcium window and the position."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -14,7 +14,7 @@ from tests.nn.toys import TINY, toys
 
 
 class Says(torch.nn.Module):
-    """Answers each sample in turn with one class in the voxels given."""
+    """A network that answers each sample in turn with one class in the given voxels."""
 
     def __init__(self, answers: list[np.ndarray[tuple[int, ...], np.dtype[np.bool_]]], classes: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ def coronary(sample: Sample) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
 
 
 def test_figures_by_hand() -> None:
-    """Noise taken for coronary calcium in the one sample without, and one of three that have it missed."""
+    """Noise is taken for coronary calcium in the only sample without; calcium is missed in one of three samples."""
     everything = toys()
     samples = [everything[1], everything[2], everything[0], everything[4]]  # LAD; RCA; none; LAD and RCA
     noise = samples[2].hu >= 150
@@ -59,7 +59,7 @@ def test_figures_by_hand() -> None:
 
 
 def score_of(sample: Sample, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
-    """What the mask scores when it is called coronary."""
+    """Return the score of the mask if all of it is coronary."""
     labels = np.where(mask, np.uint8(Calcium.LAD), np.uint8(0))
     score = Sample(sample.name, sample.hu, labels, sample.heart, sample.mass_mg, sample.spacing_mm).agatston
     assert score > 0
@@ -77,7 +77,7 @@ def test_heart_network_has_no_categories() -> None:
 
 
 def test_no_calcium_anywhere_is_no_agreement() -> None:
-    """Chance alone agrees wholly: quality is 0, not a crash."""
+    """Chance alone gives full agreement: quality is 0, not a crash."""
     result = validate(Says([np.zeros((8, 40, 40), bool)], 6), toys()[:1], TINY)
     assert np.isnan(result.kappa)
     assert np.isnan(result.sensitivity)

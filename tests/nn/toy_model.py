@@ -1,4 +1,4 @@
-"""A network that has learned the toys, and the model made of it: both take long, so all tests share them."""
+"""A network trained on the toys, and the model made from it: both take long, so all tests share them."""
 
 import fcntl
 import os
@@ -21,13 +21,13 @@ def train_toy(folder: Path) -> None:
 
 
 def export_toy(trained: Path, folder: Path) -> None:
-    """Make a model folder: the trained network, and a heart network of random weights."""
+    """Make a model folder: the trained network, and a heart network with random weights."""
     heart = checkpoint(HEART, folder.with_suffix(".pt"))
     export(heart, trained / "best.pt", folder, name="toy", version="3", facts={"licence": "Apache-2.0"})
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """Return a folder that ``make`` fills; the processes of pytest-xdist share it, and the first one makes it."""
+    """Return a folder that ``make`` fills; the processes of pytest-xdist share it, and the first process makes it."""
     root = factory.getbasetemp()
     root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
     folder, done = root / name, root / f"{name}.done"

@@ -1,4 +1,4 @@
-"""Small crops made by hand: bright blobs whose place determines the vessel, and noise as bright as they are."""
+"""Small crops made by hand: bright blobs whose position determines the vessel, and noise of the same brightness."""
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def toy(seed: int, *vessels: Calcium, slices: int = 8) -> Sample:
 
 
 def toys() -> list[Sample]:
-    """None, one or two vessels, and other calcium alone."""
+    """Crops with no vessel, one or two vessels, and with other calcium only."""
     return [
         toy(1),
         toy(2, Calcium.LAD),
