@@ -1,4 +1,4 @@
-"""``score_study``: the entry point for all callers, from a study to its ``StudyResult``.
+"""``score_study``: the only entry point for scoring, from a study to its ``StudyResult``.
 
 Research use only: the numbers come from a non-gated, low-dose CT, and ctacal is not a medical device.
 """

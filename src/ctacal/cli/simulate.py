@@ -66,7 +66,7 @@ def _list_protocols() -> int:
 
     for protocol in (load_protocol(name) for name in protocol_names()):
         slices = f"{protocol.thickness_mm:g} mm every {protocol.spacing_mm:g} mm"
-        beam = f"{protocol.kvp:g} kVp, {protocol.mas:.0f} mAs, {protocol.rotation_s:g} s per turn"
+        beam = f"{protocol.kvp:g} kVp, {protocol.mas:.0f} mAs, {protocol.rotation_s:g} s per rotation"
         typer.echo(f"{protocol.name:24} {beam}, {slices}, {protocol.matrix}. {protocol.notes}")
     return 0
 

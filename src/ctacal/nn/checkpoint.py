@@ -59,7 +59,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content.pop("format") != FORMAT:
-            raise UsageError(f"{path}: a checkpoint of another format; train it anew")
+            raise UsageError(f"{path}: a checkpoint of another format; train again")
         recipe = from_fields(Recipe, json.loads(content.pop("recipe")))
         return Checkpoint(recipe=recipe, **content)
     except (OSError, RuntimeError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as problem:

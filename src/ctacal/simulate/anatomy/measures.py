@@ -82,10 +82,10 @@ _TABLE: tuple[tuple[str, Normal, Normal | None, tuple[float, float], str], ...] 
     ("cartilage_calcification",   (0.12, 0.12), None,         (0, 0.7),     OWN_CHOICE),
     ("lung_hu",                   (-800, 35),   None,         (-890, -710), TWO_CTS),
 )  # fmt: skip
-"""Means and SDs are those of the sources; where a source has another SD, it is named there. ``None``: women as men."""
+"""Means and SDs are those of the sources; the source column names an SD that differs. ``None``: women as men."""
 
 MEASURES: Mapping[str, Measure] = MappingProxyType(
     {name: Measure(men, women or men, limits, source) for name, men, women, limits, source in _TABLE}
 )
-"""By the name of the field of ``Patient``, where there is one. Diameters of the coronary arteries are those of men;
-``description.FEMALE_CALIBRE`` makes them a woman's."""
+"""Measures by the name of the field of ``Patient``, if there is such a field. Diameters of the coronary arteries are
+those of men; ``description.FEMALE_CALIBRE`` makes them a woman's."""

@@ -58,7 +58,7 @@ class Anatomy:
         return _balls(self, deposit)
 
     def shaped(self, deposit: Deposit) -> Balls:  # noqa: C901 (a case for each kind)
-        """Return the deposit's shape, computed anew."""
+        """Return the deposit's shape, computed again."""
         rng = np.random.default_rng(deposit.seed)
         match deposit.kind:
             case Kind.CORONARY | Kind.STENT:
