@@ -1,4 +1,4 @@
-"""``write_card``: the model card, from the results of ``ctacal accuracy`` and the facts of the model, without editing."""
+"""``write_card``: the model card, made from the results of ``ctacal accuracy`` and the facts of the model."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
