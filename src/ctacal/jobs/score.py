@@ -14,10 +14,11 @@ from ctacal.dicom.series import Intake, Study
 from ctacal.dicom.source import SkippedFile
 from ctacal.errors import UsageError
 from ctacal.jobs.finders import Finder
+from ctacal.jobs.index_page import PAGE, write_index
 from ctacal.jobs.resume import earlier_result, input_digest, settings_digest
+from ctacal.prediction import Prediction, Predictor
 from ctacal.progress import Progress, no_progress
-from ctacal.report.index_page import PAGE, write_index
-from ctacal.report.outputs import DEFAULT_WRITERS, are_written, write_outputs
+from ctacal.report.outputs import DEFAULT_WRITERS, are_written, prepare, write_outputs
 from ctacal.report.pseudonyms import Pseudonymiser
 from ctacal.result_json import SCHEMA_VERSION, result_json
 from ctacal.results_table import (
@@ -29,6 +30,7 @@ from ctacal.results_table import (
 )
 from ctacal.scores import SCCT_2016, ScoringRule
 from ctacal.study import folder_name, score_study
+from ctacal.volume import Volume
 
 BEST, EACH = "best", "each"
 
@@ -148,7 +150,7 @@ def score_and_write(task: Task, out: Path, job: ScoreJob) -> Outcome:
                 return Outcome(earlier, str(folder.relative_to(out)))
         result = score_study(
             task.study,
-            job.finder.predict,
+            _predictor(job),
             rule=job.rule,
             series_uid=task.series_uid,
             mass_calibration=job.mass_calibration,
@@ -161,6 +163,16 @@ def score_and_write(task: Task, out: Path, job: ScoreJob) -> Outcome:
         result = job.privacy.pseudonymiser.result(result, task.study)
     written = write_outputs(result, folder, job.outputs, phi=job.privacy.phi, pseudonymiser=job.privacy.pseudonymiser)
     return Outcome(result_json(written), str(folder.relative_to(out)))
+
+
+def _predictor(job: ScoreJob) -> Predictor:
+    """The job's predictor; while it runs, the libraries that the outputs need are imported beside it."""
+
+    def predict(volume: Volume, rule: ScoringRule) -> Prediction:
+        prepare(job.outputs)
+        return job.finder.predict(volume, rule)
+
+    return predict
 
 
 def score_intake(

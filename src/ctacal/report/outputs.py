@@ -222,10 +222,10 @@ def are_written(folder: Path, writers: Iterable[str], *, scored: bool) -> bool:
 def prepare(writers: Iterable[str] = DEFAULT_WRITERS) -> Thread:
     """Start to import the libraries that these kinds of output need, in the background, and return the thread.
 
-    Call it as early as possible, before files are read and the first study is scored. A second call costs nothing.
+    Call it when the networks start: what they leave of the cores is enough. A second call costs nothing.
     """
     libraries = dict.fromkeys(library for name in writers for library in WRITERS[name].libraries)
-    thread = Thread(target=_import, args=(tuple(libraries),), name="imports for outputs", daemon=True)
+    thread = Thread(target=_import, args=(tuple(libraries),), name="imports for outputs")
     thread.start()
     return thread
 

@@ -40,7 +40,7 @@ def index_html(rows: Sequence[Row], out: Path) -> str:
     """Return the page; it links to the files that exist in the studies' folders under ``out``."""
     refused = [row for row in rows if row["status"] == "refused"]
     return render(
-        "ctacal.report",
+        "ctacal.jobs",
         "index.html.j2",
         title=TITLE,
         research_only=RESEARCH_ONLY,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ctacal.report.index_page import PAGE, index_html, write_index
+from ctacal.jobs.index_page import PAGE, index_html, write_index
 from ctacal.results_table import COLUMNS, Row
 from tests.tools import need
 
