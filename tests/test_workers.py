@@ -79,16 +79,17 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
         "import os, sys, time\n"
         "from ctacal.workers import ordered\n"
         "def report_pid(number):\n"
-        "    print(os.getpid(), flush=True)\n"
+        "    os.write(1, b'%d\\n' % os.getpid())  # a single write: print would let the two lines mix\n"
         "    time.sleep(600)\n"
         "if __name__ == '__main__':\n"
         "    list(ordered(report_pid, range(2), workers=2))\n"
     )
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        workers = [int(parent.stdout.readline()) for _ in range(2)]
+        lines = [parent.stdout.readline() for _ in range(2)]
         parent.kill()
         parent.wait()
+        workers = [int(line) for line in lines]
         deadline = time.monotonic() + 20
         while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
             time.sleep(0.1)
