@@ -166,7 +166,7 @@ def score_and_write(task: Task, out: Path, job: ScoreJob) -> Outcome:
 
 
 def _predictor(job: ScoreJob) -> Predictor:
-    """The job's predictor; while it runs, the libraries that the outputs need are imported beside it."""
+    """Return the job's predictor; while it runs, the libraries that the outputs need are imported in the background."""
 
     def predict(volume: Volume, rule: ScoringRule) -> Prediction:
         prepare(job.outputs)
