@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ctacal.result import RefusedStudy, ScoredStudy, StudyResult
     from ctacal.study import score_study
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["RefusedStudy", "ScoredStudy", "StudyResult", "__version__", "score_study"]
 
 _NAMES = {"result": ("RefusedStudy", "ScoredStudy", "StudyResult"), "study": ("score_study",)}

@@ -171,7 +171,9 @@ def _quality_notes(
     kvp, thickness_mm = series.header.kvp, series.slices[0].thickness_mm
     if not rule.kvp_factors and (kvp is None or abs(kvp - REFERENCE_KVP) > KVP_TOLERANCE):
         found = "no tube voltage in the header" if kvp is None else f"{kvp:g} kVp"
-        yield Reason(Code.KVP_NOT_120, f"{found}; rule {rule.name} holds for 120 kVp (kvp_adapted scales it)")
+        yield Reason(
+            Code.KVP_NOT_120, f"{found}; the rule {rule.name} holds for 120 kVp (kvp_adapted adjusts the thresholds)"
+        )
     if thickness_mm is not None and thickness_mm > THICK_SLICE_MM:
         yield Reason(Code.THICK_SLICES, f"{thickness_mm:g} mm slices lose small lesions")
     if is_sharp_kernel(series.header.kernel):

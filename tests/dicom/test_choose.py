@@ -173,7 +173,7 @@ def test_rest_and_stress_are_several_candidates(rest_and_stress: Path) -> None:
 def test_the_series_asked_for_is_taken(rest_and_stress: Path, name: str) -> None:
     choice = chosen(rest_and_stress, wanted_uid=uid("series", name))
     assert choice.series.uid == uid("series", name)
-    assert choice.why.startswith("asked for")
+    assert choice.why.startswith("requested")
     assert codes(choice) == []
 
 

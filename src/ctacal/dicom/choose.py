@@ -151,7 +151,7 @@ def choose_among(ranked: tuple[Candidate, ...], study: Study, wanted_uid: str | 
     if not fit:
         raise _nothing_fits(wanted)
     best, stack = fit[0]
-    why = f"asked for; {best.why}" if wanted_uid else best.why
+    why = f"requested; {best.why}" if wanted_uid else best.why
     return Choice(best.series, stack, why, _notes(best, [candidate for candidate, _ in fit], study), ranked)
 
 

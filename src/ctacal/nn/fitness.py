@@ -101,13 +101,13 @@ def training_range(figures: Iterable[ScanFigures]) -> dict[str, tuple[float, flo
 
 CODES: Mapping[str, tuple[Code, str]] = {
     "noise_sd_hu": (Code.NOISE_UNLIKE_TRAINING, "noise SD in HU"),
-    "noise_grain_mm": (Code.KERNEL_UNLIKE_TRAINING, "grain of the noise in mm"),
+    "noise_grain_mm": (Code.KERNEL_UNLIKE_TRAINING, "noise grain in mm"),
     "slice_correlation": (Code.SLICES_UNLIKE_TRAINING, "correlation of noise between neighbouring slices"),
     "slice_spacing_mm": (Code.SLICES_UNLIKE_TRAINING, "slice spacing in mm"),
     "pixel_mm": (Code.PIXELS_UNLIKE_TRAINING, "pixel size in mm"),
     "field_mm": (Code.FIELD_UNLIKE_TRAINING, "field of view in mm"),
-    "blood_hu": (Code.BLOOD_UNLIKE_TRAINING, "HU of the heart's inside"),
-    "border_blur_mm": (Code.MOTION_SEEN, "smear of the heart's border in mm"),
+    "blood_hu": (Code.BLOOD_UNLIKE_TRAINING, "CT value inside the heart in HU"),
+    "border_blur_mm": (Code.MOTION_SEEN, "blur of the heart's border in mm"),
 }
 """For each figure that has a range: the code of its warning, and its name in words."""
 
@@ -116,7 +116,7 @@ def doubts_about(figures: ScanFigures, known: TrainingRange) -> Iterator[Reason]
     """Yield a warning for each figure outside the training range; contrast medium and metal need no range."""
     contrast = figures.blood_hu is not None and figures.blood_hu > CONTRAST_ABOVE_HU
     if contrast:
-        message = f"the heart's inside reads {figures.blood_hu:.0f} HU: contrast medium, which counts as calcium"
+        message = f"the inside of the heart has {figures.blood_hu:.0f} HU: contrast medium, which counts as calcium"
         yield Reason(Code.CONTRAST_SEEN, message)
     if figures.metal_mm3 > 0:
         message = (
@@ -131,7 +131,7 @@ def doubts_about(figures: ScanFigures, known: TrainingRange) -> Iterator[Reason]
         slack = SLACK * (high - low)
         too_low = value < low - slack and code is not Code.MOTION_SEEN  # no heart can be too still
         if too_low or value > high + slack:
-            yield Reason(code, f"{words}: {value:.3g}; the networks learnt from {low:.3g} to {high:.3g}")
+            yield Reason(code, f"{words}: {value:.3g}; the training scans have {low:.3g} to {high:.3g}")
 
 
 def _patches_of_heart(volume: Volume, heart: HeartMask) -> tuple[Floats32, Mask]:
