@@ -36,6 +36,7 @@ class Concept:
 
 
 ABNORMAL = Concept("49755003", "Morphologically Abnormal Structure")
+AGATSTON_SCORE = Concept("450360000", "Coronary artery calcium score")
 CALCIFICATION = Concept("18115005", "pathologic calcification")
 PHYSICAL_OBJECT = Concept("260787004", "Physical object")
 

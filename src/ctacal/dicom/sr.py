@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 
+from ctacal.dicom.codes import AGATSTON_SCORE
 from ctacal.dicom.header import READING_ERRORS, quiet_pydicom
 from ctacal.dicom.source import Source
 from ctacal.errors import Refusal
@@ -13,7 +14,7 @@ from ctacal.errors import Refusal
 AGATSTON, VOLUME, MASS, THRESHOLD = "agatston", "volume_mm3", "mass_mg", "threshold_hu"
 
 QUANTITIES: Mapping[tuple[str, str], str] = {
-    ("450360000", "SCT"): AGATSTON,
+    (AGATSTON_SCORE.code, "SCT"): AGATSTON,
     ("112058", "DCM"): AGATSTON,  # code of older writers
     ("122660", "DCM"): VOLUME,
     ("122661", "DCM"): MASS,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydicom import Dataset
 
-from ctacal.dicom.codes import ABNORMAL, CALCIFICATION, REGIONS, Concept
+from ctacal.dicom.codes import ABNORMAL, AGATSTON_SCORE, CALCIFICATION, REGIONS, Concept
 from ctacal.dicom.origin import finish
 from ctacal.errors import Code
 from ctacal.labels import Calcium
@@ -31,18 +31,17 @@ def _dcm(code: str, meaning: str) -> Concept:
     return Concept(code, meaning, "DCM")
 
 
-AGATSTON = Concept("450360000", "Coronary artery calcium score")
 """SNOMED CT; no LOINC code for a quantitative Agatston score is known."""
 VOLUME = _dcm("122660", "Calcium Volume")
 MASS = _dcm("122661", "Calcium Mass")
 THRESHOLD = _dcm("122657", "Agatston Score Threshold")
 _METHODS = {
-    AGATSTON: _dcm("112055", "Agatston scoring method"),
+    AGATSTON_SCORE: _dcm("112055", "Agatston scoring method"),
     VOLUME: _dcm("112056", "Volume scoring method"),
     MASS: _dcm("112057", "Mass scoring method"),
 }
 _UNITS = {
-    AGATSTON: Concept("1", "no units", "UCUM"),
+    AGATSTON_SCORE: Concept("1", "no units", "UCUM"),
     VOLUME: Concept("mm3", "cubic millimeter", "UCUM"),
     MASS: Concept("mg", "milligram", "UCUM"),
     THRESHOLD: Concept("[hnsf'U]", "Hounsfield unit", "UCUM"),
@@ -135,7 +134,7 @@ def _vessel_group(
     from highdicom import sr
 
     scores = filing.result.scores
-    quantities = [(AGATSTON, scores.agatston), (VOLUME, scores.volume_mm3), (MASS, scores.mass_mg)]
+    quantities = [(AGATSTON_SCORE, scores.agatston), (VOLUME, scores.volume_mm3), (MASS, scores.mass_mg)]
     if label is Calcium.OTHER:
         quantities = quantities[1:]  # the Agatston score is defined for coronary calcium only
     return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
@@ -177,7 +176,7 @@ def _total_group(filing: Filing) -> "sr.MeasurementsAndQualitativeEvaluations":
 
 def _totals(result: ScoredStudy) -> "list[sr.Measurement]":
     scores = result.scores
-    totals = {AGATSTON: scores.agatston.total, VOLUME: scores.volume_mm3.total}
+    totals = {AGATSTON_SCORE: scores.agatston.total, VOLUME: scores.volume_mm3.total}
     if scores.mass_mg:
         totals[MASS] = scores.mass_mg.total
     totals[THRESHOLD] = scores.rule.threshold_hu

@@ -217,9 +217,9 @@ def percentile_lines(result: ScoredStudy, subject: Subject) -> tuple[str, ...]:
         place += f" (by MESA group: {by_group})."
     return (
         place,
-        "The reference was measured on gated CT in people without known heart disease; a non-gated, low-dose scan "
-        "tends to score lower. DICOM headers do not record race or ethnicity, so all four MESA groups are shown. "
-        f"{SOURCE}.",
+        f"Valid for scores by the rule {result.rule.name}. The reference was measured on gated CT in people without "
+        "known heart disease; a non-gated, low-dose scan tends to score lower. DICOM headers do not record race or "
+        f"ethnicity, so all four MESA groups are shown. {SOURCE}.",
     )
 
 
