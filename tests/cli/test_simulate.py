@@ -223,6 +223,7 @@ def test_a_scan_that_cannot_take_calcium_is_reported_and_gives_status_1(
 
 
 @pytest.mark.slow
+@pytest.mark.ci
 def test_the_whole_way(tmp_path: Path) -> None:
     """As installed: anatomy, scanner, files; in two processes and, again, in one; scored and listed."""
     program = Path(sys.executable).with_name("ctacal")

@@ -99,11 +99,12 @@ def test_networks_that_differ_from_torch_make_no_model(
 
 
 @pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "config",
     [
         replace(TINY, widths=(4, 8), lstm_channels=3, unshuffle=1, refine_channels=4, mid_lstm_channels=2),
-        pytest.param(NetworkConfig.published(), marks=pytest.mark.ci),
+        NetworkConfig.published(),
     ],
     ids=["every option", "published"],
 )

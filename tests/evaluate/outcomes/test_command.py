@@ -68,6 +68,7 @@ def test_the_example_in_the_docs_and_the_recipe_say_the_same() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.ci
 def test_the_paper(tmp_path: Path) -> None:
     recipe = (ROOT / "recipes" / "paper.toml").read_text(encoding="utf-8")
     assert "resamples" in recipe

@@ -191,6 +191,7 @@ def test_figures_of_the_real_phantom_are_the_published_ones(reference_data: Path
 
 
 @pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.reference
 def test_whole_path_on_a_scan_of_the_user(reference_data: Path, tmp_path: Path) -> None:
     protocol = tmp_path / "mine.toml"
