@@ -60,6 +60,7 @@ def check_whole(out: Path) -> None:
     assert len(set(turns)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["exchange", "two steps"])
 def test_a_killed_writer_leaves_the_old_or_the_new_and_the_next_run_cleans_up(tmp_path: Path, how: str) -> None:
     write_text(tmp_path / "result.json", "0\n" * 5000)

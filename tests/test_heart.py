@@ -18,6 +18,7 @@ def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spacing_mm", "shape"),
     [

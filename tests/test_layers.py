@@ -4,6 +4,8 @@ import ast
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from tests import places
 
 ROOT = places.SOURCE
@@ -104,6 +106,7 @@ def test_every_part_has_its_place() -> None:
     assert parts <= {*STAGES, *BESIDE, *ABOVE, *FACES, "__init__", "__main__", "sample"}
 
 
+@pytest.mark.slow
 def test_imports_go_only_upward() -> None:
     wrong = []
     for file in ROOT.rglob("*.py"):

@@ -33,12 +33,14 @@ def named(number: int) -> MappingProxyType[str, int]:
     return MappingProxyType({"number": number})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order(workers: int) -> None:
     assert list(ordered(square, range(7), workers=workers)) == [0, 1, 4, 9, 16, 25, 36]
     assert list(ordered(square, [], workers=workers)) == []
 
 
+@pytest.mark.slow
 def test_an_error_or_a_killed_process_loses_only_its_own_task() -> None:
     results = list(ordered(faulty, range(6), workers=2))
     assert [result for result in results if not isinstance(result, Failure)] == [0, 3, 4, 5]
@@ -50,6 +52,7 @@ def test_an_error_or_a_killed_process_loses_only_its_own_task() -> None:
     assert "-9" in killed.reason
 
 
+@pytest.mark.slow
 def test_read_only_mappings_come_through() -> None:
     """Scores hold read-only mappings, which plain pickle refuses."""
     assert [dict(result) for result in ordered(named, [5], workers=2) if not isinstance(result, Failure)] == [
@@ -57,6 +60,7 @@ def test_read_only_mappings_come_through() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_workers_do_not_run_far_ahead_of_the_caller() -> None:
     taken = 0
 
@@ -72,6 +76,7 @@ def test_workers_do_not_run_far_ahead_of_the_caller() -> None:
     results.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     """Otherwise half-made studies would continue beside those of the next run."""
     script = tmp_path / "parent.py"

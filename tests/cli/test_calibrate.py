@@ -42,6 +42,7 @@ def calibrate(model: Path, cohort: Path) -> tuple[int, str]:
     return result.exit_code, result.output + str(result.exception or "")
 
 
+@pytest.mark.slow
 def test_a_calibrated_model_gives_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three thresholds are tried, for speed."""
     monkeypatch.setattr("ctacal.jobs.calibrate.LEAST_CORONARY", (0.45, 0.5, 0.55))

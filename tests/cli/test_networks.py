@@ -29,6 +29,7 @@ def none_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctacal.nn.predict.WEIGHTS", tmp_path / "weights")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--predictor", "networks")])
 @pytest.mark.usefixtures("shipped")
 def test_the_networks_that_ship_score(
@@ -43,12 +44,14 @@ def test_the_networks_that_ship_score(
     assert "threshold" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shipped")
 def test_the_baseline_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("score", SAMPLE, "-o", tmp_path, "--predictor", "threshold", monkeypatch=monkeypatch) == 0
     assert results(tmp_path)[0]["model"]["name"] == "threshold"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("none_shipped")
 def test_without_weights_the_baseline_scores_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -60,6 +63,7 @@ def test_without_weights_the_baseline_scores_and_says_so(
     assert "holds no model" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = write_hand_model(tmp_path / "other", "mine", Calcium.RCA)
     assert run("score", SAMPLE, "-o", tmp_path / "out", "--model", other, monkeypatch=monkeypatch) == 0

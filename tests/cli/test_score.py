@@ -30,6 +30,7 @@ def study(folder: Path, name: str, **attributes: Any) -> Path:
     return write(folder / name, ct_series(WIDE, name=name, **own))
 
 
+@pytest.mark.slow
 def test_sample_by_its_true_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("score", SAMPLE, "-o", tmp_path, "--labels", LABELS, monkeypatch=monkeypatch) == 0
     (row,), (result,) = table(tmp_path), results(tmp_path)
@@ -41,6 +42,7 @@ def test_sample_by_its_true_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert picture.mode == "RGB"
 
 
+@pytest.mark.slow
 def test_labels_written_and_read_again_score_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("score", SAMPLE, "-o", tmp_path / "a", *THRESHOLD, "--write", "json,nifti", monkeypatch=monkeypatch) == 0
     written = next((tmp_path / "a").rglob("labels.nii.gz"))
@@ -52,6 +54,7 @@ def test_labels_written_and_read_again_score_the_same(tmp_path: Path, monkeypatc
     assert not list((tmp_path / "a").rglob("*.png"))
 
 
+@pytest.mark.slow
 def test_the_seg_of_a_study_scores_as_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By default it lies beside the report, the SR and the page of all studies."""
     assert run("score", SAMPLE, "-o", tmp_path / "a", *THRESHOLD, monkeypatch=monkeypatch) == 0
@@ -69,6 +72,7 @@ def test_the_seg_of_a_study_scores_as_the_study(tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "b" / "index.html").exists()
 
 
+@pytest.mark.slow
 def test_one_bad_study_never_stops_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +101,7 @@ def test_one_bad_study_never_stops_the_rest(
     assert "Research use only" in printed.err
 
 
+@pytest.mark.slow
 def test_a_refusal_leaves_no_picture_of_an_earlier_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     run("score", SAMPLE, "-o", out, *THRESHOLD, "--write", "json,png,nifti", monkeypatch=monkeypatch)
@@ -107,6 +112,7 @@ def test_a_refusal_leaves_no_picture_of_an_earlier_score(tmp_path: Path, monkeyp
     assert not [file for file in out.rglob("*") if file.suffix in (".png", ".gz")]
 
 
+@pytest.mark.slow
 def test_a_defect_in_drawing_costs_the_picture_not_the_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("no tiles")
@@ -120,6 +126,7 @@ def test_a_defect_in_drawing_costs_the_picture_not_the_score(tmp_path: Path, mon
     assert not [file for file in tmp_path.rglob("*") if file.suffix == ".png" or file.name.startswith(".writing")]
 
 
+@pytest.mark.slow
 def test_json_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     study(tmp_path / "in", "gap", ImagePositionPatient=[0, 0, 0])
     assert (
@@ -191,6 +198,7 @@ def test_wrong_usage_is_one_line_and_status_2(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_seg_is_scored_on_the_series_it_was_drawn_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not on the likelier CTAC; and another patient's scan of the same grid is refused."""
     one_study = {"StudyInstanceUID": uid("both")}

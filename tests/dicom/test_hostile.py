@@ -321,6 +321,7 @@ print(json.dumps([codes, int(re.search(r"VmHWM:\\s+(\\d+)", status)[1])]))
 """
 
 
+@pytest.mark.slow
 def test_code_streams_that_claim_gigabytes_take_no_memory(tmp_path: Path) -> None:
     """In a process of its own, since the decoders' memory is not Python's."""
     for syntax in SIZE_FIELDS:

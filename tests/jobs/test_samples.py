@@ -170,6 +170,7 @@ def test_calcium_inserted_into_a_real_scan_is_a_test_study(reference_data: Path,
     assert all(mass_mg > 0 for agatston, mass_mg in scored if agatston > 0)
 
 
+@pytest.mark.slow
 def test_a_sites_own_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The sample stands for a site's study; a row that fails is reported, and the others are made."""
     sample = Path(ctacal.__file__).parent / "sample"

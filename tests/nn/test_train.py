@@ -95,6 +95,7 @@ def test_five_and_a_cut_and_five_are_ten(tmp_path: Path) -> None:
     assert log_of(tmp_path / "whole") == log_of(tmp_path / "cut")
 
 
+@pytest.mark.slow
 def test_stopped_where_the_report_says_so_it_goes_on_from_there(tmp_path: Path) -> None:
     """No checkpoint is due at step 7, but stopping writes one; the run ends like a run that was not stopped."""
     plan = recipe(steps=10, validate_every=4, log_every=1)
@@ -137,6 +138,7 @@ def test_a_checkpoint_says_where_it_comes_from(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".writing-*"))
 
 
+@pytest.mark.slow
 def test_another_recipe_or_other_data_do_not_resume(tmp_path: Path) -> None:
     plan = recipe(steps=2)
     fit(plan, toys(), toys(), tmp_path)

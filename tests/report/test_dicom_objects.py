@@ -62,6 +62,7 @@ def by_label(groups: tuple[MeasuredGroup, ...]) -> dict[str, MeasuredGroup]:
     return {"total" if group.segment is None else sites[group.site]: group for group in groups}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_the_seg_scores_as_what_it_was_made_of(tmp_path: Path, grid: Grid) -> None:
     shuffled = [ct_series(grid)[k] for k in np.random.default_rng(3).permutation(14)]
@@ -182,6 +183,7 @@ def _coded(value: str, scheme: str) -> Any:
     return CodedEntry(value, scheme, "as there")
 
 
+@pytest.mark.slow
 def test_scored_twice_gives_the_same_bytes_and_any_difference_other_uids(tmp_path: Path) -> None:
     result = scored(tmp_path / "ct")
     first, again = stored(result, tmp_path / "a"), stored(scored(tmp_path / "ct"), tmp_path / "b")
@@ -218,6 +220,7 @@ def test_an_enhanced_image_is_referred_to_frame_by_frame(tmp_path: Path) -> None
     assert not dciodvfy_errors(seg) + dciodvfy_errors(sr)
 
 
+@pytest.mark.slow
 def test_interpolated_slices_and_untilted_scans_have_their_place(tmp_path: Path) -> None:
     series = ct_series()
     del series[6]
@@ -266,6 +269,7 @@ def test_a_gated_scan_is_not_called_a_ctac(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_drawing_by_hand_is_not_called_automatic(tmp_path: Path) -> None:
     result = scored(tmp_path / "ct")
     segmentation, _ = objects(result)
@@ -288,6 +292,7 @@ def test_an_invalid_uid_is_refused(tmp_path: Path, keyword: str) -> None:
         objects(result)
 
 
+@pytest.mark.slow
 def test_the_series_numbers_differ(tmp_path: Path) -> None:
     write_outputs(scored(tmp_path / "ct"), tmp_path / "out", WRITERS)
     numbers = [pydicom.dcmread(file).SeriesNumber for file in (tmp_path / "out").glob("*.dcm")]

@@ -18,6 +18,8 @@ from tests.dicom_series import ct_series, write
 from tests.report.results import scored_series
 from tests.tools import need
 
+pytestmark = pytest.mark.slow
+
 OBJECTS = {"seg.dcm": "SEG", "sr.dcm": "SR", "report_pdf.dcm": "DOC", "montage.dcm": "OT", "labelmap.dcm": "SEG"}
 PATIENCE_S = 60
 

@@ -10,6 +10,7 @@ from ctacal.report.outputs import WRITERS, prepare
 LIBRARIES = ("highdicom", "reportlab", "jinja2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("writers", "imported"),
     [("json,png", ""), ("html", "jinja2"), ("pdf", "reportlab"), ("seg,sr,html,pdf", "highdicom,reportlab,jinja2")],

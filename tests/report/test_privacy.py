@@ -64,6 +64,7 @@ def text_in(folder: Path, *, dicom: bool) -> str:
     return "\n".join(text).lower()
 
 
+@pytest.mark.slow
 def test_by_default_only_dicom_objects_name_the_patient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_by_default_only_dicom_objects_name_the_patient(
         assert (image.PatientName, image.PatientID) == (NAME, IDENTIFIER), "a PACS files it by these"
 
 
+@pytest.mark.slow
 def test_phi_names_the_patient_on_pages_but_not_on_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "in", patient())
     pictures = []
@@ -92,6 +94,7 @@ def test_phi_names_the_patient_on_pages_but_not_on_pictures(tmp_path: Path, monk
     assert pydicom.dcmread(next((tmp_path / "out").rglob("report_pdf.dcm"))).BurnedInAnnotation == "YES"
 
 
+@pytest.mark.slow
 def test_with_a_key_no_output_names_the_patient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +141,7 @@ def test_pseudonyms_are_stable_and_keep_studies_together(tmp_path: Path, monkeyp
         assert not dciodvfy_errors(file)
 
 
+@pytest.mark.slow
 def test_pseudonyms_do_not_change_the_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "key").write_bytes(KEY)
     source = write(tmp_path / "in", patient())

@@ -16,6 +16,8 @@ from ctacal.simulate.materials import Tissue
 from ctacal.simulate.scanner.attenuation import beam, tissue_hu
 from ctacal.volume import Volume
 
+pytestmark = pytest.mark.slow
+
 TISSUE_HU = np.array([tissue_hu(beam(120.0, 7.0), tissue) for tissue in Tissue], np.float32)
 WHOLE = Geometry.from_spacing((100, 250, 250), (4.0, 1.9, 1.9), (-236.0, -236.0, -220.0))
 HEART_BOX = Geometry.from_spacing((70, 150, 150), (2.0, 1.0, 1.0), (-65.0, -100.0, -150.0))

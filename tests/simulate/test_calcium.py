@@ -86,6 +86,7 @@ SITES = {
 BODY_GRID = Geometry.from_spacing((84, 150, 150), (4.0, 2.0, 2.0), (-150.0, -160.0, -200.0))
 
 
+@pytest.mark.slow
 def test_every_confounder_is_painted_and_none_is_coronary() -> None:
     kinds = [kind for kind in Kind if kind is not Kind.CORONARY][::-1]  # a coil lies on its lead, and goes first
     calcium = CalciumDescription(

@@ -24,6 +24,7 @@ def beating(phase: float) -> Body:
     return Body(BODY.tissue[HEART], added, BODY.geometry.crop(HEART))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("motion", [Motion(), Motion.of_heart(beating), Motion(breathing_mm=3.0, breathing_s=2.0)])
 def test_it_is_what_calcium_adds_to_a_scan(motion: Motion) -> None:
     still = replace(motion, phases=())

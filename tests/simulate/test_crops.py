@@ -282,6 +282,7 @@ def test_variants_hold_none_to_much() -> None:
         assert kinds & {deposit.kind for deposit in drawn[number].deposits}
 
 
+@pytest.mark.slow
 def test_the_young_have_variants_without_what_they_never_have() -> None:
     young = replace(PATIENT, age_years=30.0)
     drawn = draw_variants(young, 3)

@@ -52,6 +52,7 @@ def test_phases_are_parts_of_whole_bodies(calcium: CalciumDescription) -> None:
         assert np.allclose(whole.hydroxyapatite_mg_cm3[box], part.hydroxyapatite_mg_cm3, atol=0.5)
 
 
+@pytest.mark.slow
 def test_what_lies_on_the_skin_is_there_in_all_phases(calcium: CalciumDescription) -> None:
     box = box_of(heart_region(PATIENT, GRID))
     still = still_body(PATIENT, GRID)

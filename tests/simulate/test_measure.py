@@ -74,6 +74,7 @@ def test_white_noise_has_a_flat_spectrum() -> None:
     assert mean_frequency_per_mm(frequency, power) == pytest.approx(2 / 3 / (2 * PIXEL_MM), rel=0.05)
 
 
+@pytest.mark.slow
 def test_spectrum_of_filtered_noise_is_that_of_the_filter_and_integrates_to_the_variance() -> None:
     sd_mm = 1.6
     hu = ndimage.gaussian_filter(white((8, 512, 512), 100.0), (0, sd_mm / PIXEL_MM, sd_mm / PIXEL_MM), mode="wrap")

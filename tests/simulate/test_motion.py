@@ -39,6 +39,7 @@ def test_a_heart_that_stands_still_changes_nothing() -> None:
     assert np.abs(still - moving).max() <= 1, "half a HU, and rounding"
 
 
+@pytest.mark.slow
 def test_a_heart_that_has_moved_for_good_is_seen_there() -> None:
     """Adding differences gives the same as a body drawn in that phase."""
     moved = Body(REST.tissue, np.roll(REST.hydroxyapatite_mg_cm3, 10, axis=1), REST.geometry)
@@ -47,6 +48,7 @@ def test_a_heart_that_has_moved_for_good_is_seen_there() -> None:
     assert np.abs(drawn - added).max() <= 2
 
 
+@pytest.mark.slow
 def test_a_beating_heart_smears_calcium() -> None:
     still = scan(REST, PROTOCOL, seed=1).hu
     slow = scan(REST, replace(PROTOCOL, rotation_s=10.0), seed=1, motion=Motion.of_heart(beating)).hu
@@ -56,6 +58,7 @@ def test_a_beating_heart_smears_calcium() -> None:
     assert slow.astype(float).sum() == pytest.approx(still.astype(float).sum(), rel=0.005), "nothing is lost"
 
 
+@pytest.mark.slow
 def test_the_seed_makes_the_beats() -> None:
     motion = Motion.of_heart(beating, irregularity=ATRIAL_FIBRILLATION)
     first, again, other = (scan(REST, PROTOCOL, seed=seed, motion=motion).hu for seed in (1, 1, 2))

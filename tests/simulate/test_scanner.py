@@ -106,6 +106,7 @@ def test_calcium_is_linear() -> None:
     assert calcium_hu(800) == pytest.approx(calcium_hu(200) * 4, rel=0.04), "2 cm of 800 mg/cm3 harden the beam"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kvp", KVP_FACTORS)
 def test_calcium_follows_the_tube_voltage(kvp: int) -> None:
     assert calcium_hu(200, kvp) / calcium_hu(200) == pytest.approx(KVP_FACTORS[kvp], rel=0.01)
@@ -129,6 +130,7 @@ def test_a_thin_lesion_loses_brightness_with_slice_thickness() -> None:
 # --- noise ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_noise_falls_with_the_square_root_of_dose() -> None:
     body, protocol = cylinder(240), replace(NARROW, electronic_noise_kev=0.0)
     low, high = (noise_sd(body, replace(protocol, tube_current_ma=ma)) for ma in (100.0, 400.0))
@@ -166,6 +168,7 @@ def test_current_modulation_spends_more_on_the_stout() -> None:
     assert ratios[1] < 0.85 * ratios[0]
 
 
+@pytest.mark.slow
 def test_the_seed_makes_the_noise() -> None:
     body = cylinder(200, slices=8)
     first, again, other = (scan(body, PROTOCOL, seed=seed).hu for seed in (5, 5, 6))
@@ -174,6 +177,7 @@ def test_the_seed_makes_the_noise() -> None:
     assert (first[0] != first[1]).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_overlapping_slices_share_their_noise() -> None:
     """Rectangles 4 mm wide every 2 mm share half their rays; rounded ones somewhat more."""
     body = cylinder(200, slices=16)
@@ -207,6 +211,7 @@ def test_uneven_detectors_make_rings() -> None:
     assert np.corrcoef(rings[0].ravel(), np.rot90(rings[0]).ravel())[0, 1] > 0.5
 
 
+@pytest.mark.slow
 def test_a_scatter_that_is_overcorrected_brightens() -> None:
     body = cylinder(300)
     right, over = (
@@ -262,6 +267,7 @@ def test_resolution_is_as_stated(family: str, mtf50: float) -> None:
     assert measured == pytest.approx(mtf50, rel=0.1)
 
 
+@pytest.mark.slow
 def test_metal_makes_streaks_and_no_nonsense() -> None:
     wires = (((-30, -40, 4), Tissue.STEEL), ((-30, 40, 4), Tissue.STEEL), ((60, 0, 10), Tissue.TITANIUM))
     plain, metal = (scan(cylinder(200, tissues=rods), replace(PROTOCOL, fov_mm=250.0), seed=1) for rods in ((), wires))

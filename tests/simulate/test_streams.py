@@ -4,6 +4,8 @@ import ast
 from itertools import groupby
 from pathlib import Path
 
+import pytest
+
 import ctacal
 from ctacal.simulate.streams import Stream, generator
 
@@ -39,6 +41,7 @@ def calls_of_default_rng(file: Path) -> list[ast.Call]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_no_generator_is_started_with_the_number_of_a_stream() -> None:
     """Elsewhere, seeds of several parts may hold no literal number; in simulations, only ``generator`` makes them."""
     wrong = []

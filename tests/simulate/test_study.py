@@ -16,6 +16,8 @@ from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.simulate.study import SimulatedStudy, StudyDescription, body_grid, draw_study, simulate_study
 from ctacal.simulate.truth import VESSEL_LABELS
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = replace(
     load_protocol("spect_ct_16slice"), matrix=256, views=240, detector_mm=1.6, tube_current_ma=150.0, spacing_mm=5.0,
     thickness_mm=5.0,

@@ -57,6 +57,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = survival.coxx
 
 
+@pytest.mark.slow
 def test_numba_is_imported_only_when_a_statistic_needs_it() -> None:
     code = (
         "import sys, ctacal.statistics.survival, ctacal.statistics.agreement, ctacal.evaluate.accuracy\n"

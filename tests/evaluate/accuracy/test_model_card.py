@@ -108,6 +108,7 @@ def test_results_come_back_as_they_were(tmp_path: Path) -> None:
     assert read_results(tmp_path / "none.csv") == []
 
 
+@pytest.mark.slow
 def test_kappa_is_that_of_the_lines(tmp_path: Path) -> None:
     card = card_of(tmp_path)
     found = cells(card, "kappa, linear weights")
@@ -128,6 +129,7 @@ def test_kappa_is_that_of_the_lines(tmp_path: Path) -> None:
     assert "**Simulated**" in card
 
 
+@pytest.mark.slow
 def test_a_gated_equivalent_is_what_the_gated_goal_judges(tmp_path: Path) -> None:
     """The CTAC's own score is far off here, the equivalent right: its column comes first and meets the goal."""
     rows = [{**row, "gated_agatston": 5 * row["true_agatston"]} for row in ROWS]
@@ -142,6 +144,7 @@ def test_a_gated_equivalent_is_what_the_gated_goal_judges(tmp_path: Path) -> Non
     assert float(judged[3].split(" ")[0]) < 0.9 and "met" not in judged[3]
 
 
+@pytest.mark.slow
 def test_goals_are_held_against_the_first_model(tmp_path: Path) -> None:
     """Ours is 2 % off: every goal on the same scan is met; rows of the published network are not judged."""
     card = card_of(tmp_path)
@@ -170,6 +173,7 @@ def test_a_network_without_vessels_is_not_judged_by_them(tmp_path: Path) -> None
     assert found[3:5] == ["– (names no vessels)"] * 2
 
 
+@pytest.mark.slow
 def test_gated_table_has_its_ceiling(tmp_path: Path) -> None:
     card = card_of(tmp_path)
     gated = card.split("### Against the gated reference score")[1].split("\n### ")[0]
@@ -190,6 +194,7 @@ def test_four_by_four_counts_every_study(tmp_path: Path) -> None:
     assert cells(section, "all")[-1] == "120"
 
 
+@pytest.mark.slow
 def test_paired_difference_is_on_common_studies(tmp_path: Path) -> None:
     card = card_of(tmp_path)
     assert difference(of(OURS), of(BASELINE), "true").n == 108
@@ -235,6 +240,7 @@ def test_confounders_by_hand(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_reliability_by_hand(tmp_path: Path) -> None:
     """The probability is 0.88 and the answer right each time: error 0.12 where true, 0.04 elsewhere."""
     found = reliability(of(OURS))
@@ -255,6 +261,7 @@ def test_card_without_probabilities_says_so(tmp_path: Path) -> None:
     assert not (tmp_path / "images").exists()
 
 
+@pytest.mark.slow
 def test_inserted_plaques_stand_apart_without_goals(tmp_path: Path) -> None:
     inserted = [{**row, "cohort": "inserted", "cohort_kind": "inserted"} for row in ROWS]
     card = card_of(tmp_path, inserted + ROWS)
@@ -283,6 +290,7 @@ def test_the_published_card_has_the_current_wording() -> None:
         assert f"| {figure.name} |" in card
 
 
+@pytest.mark.slow
 def test_no_figure_is_nan(tmp_path: Path) -> None:
     """Also for a cohort without calcium, for a single study, and if all studies are refused."""
     for rows in ([{**row, "true_agatston": 0.0} for row in ROWS], ROWS[:3], of(OURS)[:1],

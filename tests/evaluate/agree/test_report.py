@@ -156,6 +156,7 @@ DEGENERATE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEGENERATE)
 @pytest.mark.usefixtures("laid_out")
 def test_degenerate_tables_end_in_words(name: str, tmp_path: Path) -> None:

@@ -181,6 +181,7 @@ def chest(mtf50_per_mm: float, noise_hu: float) -> Volume:
     return Volume(hu, Geometry.from_spacing(hu.shape, (5.0, pixel_mm, pixel_mm)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mtf50_per_mm", [0.2, 0.35])
 def test_quality_is_measured(mtf50_per_mm: float) -> None:
     quality = estimate_quality(chest(mtf50_per_mm, 12.0), None, kvp=120.0, thickness_mm=5.0)
@@ -194,6 +195,7 @@ def test_quality_is_measured(mtf50_per_mm: float) -> None:
     assert quality.protocol.rotation_s == 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("in_header", "used"), [(1.2, 1.2), (300.0, 0.75), (0.0, 0.75)])
 def test_the_rotation_time_is_that_of_the_header_if_plausible(in_header: float, used: float) -> None:
     quality = estimate_quality(chest(0.3, 12.0), None, kvp=120.0, thickness_mm=5.0, rotation_s=in_header)
@@ -262,6 +264,7 @@ def cylinder(slices: int) -> tuple[Volume, Body, HeartMask]:
     return Volume(hu, grid), Body(tissue, np.zeros(grid.shape, np.float32), grid), HeartMask(mask, grid)
 
 
+@pytest.mark.slow
 def test_degraded_noise_is_that_of_the_protocol() -> None:
     """A scan without noise gets the noise of the scanner with the same body."""
     volume, body, heart = cylinder(10)

@@ -136,6 +136,7 @@ def test_a_scan_without_calcium_has_an_empty_seg(tmp_path: Path, volume: Volume)
     assert_valid(tmp_path / "study" / "truth" / "labels.dcm")
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     write_study(hand_made(), tmp_path / "again", writers=ALL)
     assert contents(tmp_path / "again") == contents(folder)

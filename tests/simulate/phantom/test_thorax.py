@@ -33,12 +33,14 @@ def test_vessels_and_confounders_score(noise_free: Phantom) -> None:
     assert scores.agatston.other > 0
 
 
+@pytest.mark.slow
 def test_without_plaques_nothing_is_labelled_and_the_heart_holds_no_calcium() -> None:
     phantom = draw_thorax(noise_sd_hu=0.0, plaques=())
     assert not phantom.labels.labels.any()
     assert phantom.volume.hu[8:34, 78:135, 100:175].max() < 130  # between sternum and spine
 
 
+@pytest.mark.slow
 def test_calcium_of_a_plaque_comes_near_its_drawn_volume() -> None:
     plaque = Plaque(Calcium.LAD, (-8.0, -40.0, 30.0), (8.0, 8.0, 8.0), 220.0)  # half way between blood and peak: 130 HU
     phantom = draw_thorax(noise_sd_hu=0.0, plaques=[plaque])
@@ -46,6 +48,7 @@ def test_calcium_of_a_plaque_comes_near_its_drawn_volume() -> None:
     assert volume_mm3 == pytest.approx(4 / 3 * np.pi * 8**3, rel=0.1)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_other_seed_other_noise() -> None:
     shape, spacing_mm = (12, 64, 64), (12.0, 6.4, 6.4)
     first, again, other = (draw_thorax(shape, spacing_mm, seed=seed).volume.hu for seed in (3, 3, 4))
@@ -53,6 +56,7 @@ def test_same_seed_same_bytes_other_seed_other_noise() -> None:
     assert (first != other).any()
 
 
+@pytest.mark.slow
 def test_noise_has_the_chosen_sd(noise_free: Phantom) -> None:
     noisy = draw_thorax(noise_sd_hu=25.0)
     noise = noisy.volume.hu[HEART].astype(float) - noise_free.volume.hu[HEART]

@@ -9,6 +9,8 @@ from ctacal.simulate.realism.figures import edge_across, measure_scan
 from ctacal.simulate.realism.regions import Regions, find_regions
 from ctacal.volume import Volume
 
+pytestmark = pytest.mark.slow
+
 NOISE_HU = 12.0
 
 

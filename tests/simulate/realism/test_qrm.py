@@ -57,6 +57,7 @@ def mean(simulated: list[QrmFigures], name: str) -> float:
     return float(np.mean([getattr(figures, name) for figures in simulated]))
 
 
+@pytest.mark.slow
 def test_the_rods_have_the_stated_mass() -> None:
     """Return the mass of each insert beyond the mineral of the resin."""
     body = qrm_phantom((-7.5, 7.5))
@@ -72,6 +73,7 @@ def test_the_rods_have_the_stated_mass() -> None:
         assert above.sum() * voxel_cm3 == pytest.approx(volume_cm3 * rod.hydroxyapatite_mg_cm3, rel=tolerance)
 
 
+@pytest.mark.slow
 def test_the_phantom_has_the_stated_size() -> None:
     inside = qrm_phantom((-9.0, -8.5)).tissue[0] != Tissue.AIR
     assert np.ptp(np.flatnonzero(inside.any(axis=0))) * PIXEL_MM == pytest.approx(400, abs=2)

@@ -163,6 +163,7 @@ def test_missing_reference_scans_are_named(tmp_path: Path, monkeypatch: pytest.M
     assert [line for line in steps if "qrm_phantom_canon" in line]
 
 
+@pytest.mark.slow
 def test_fewer_views_streak() -> None:
     few, many = scan_water(replace(PROTOCOL, fov_mm=400.0), (60, 400))
     assert few.outside_sd_hu > 1.5 * many.outside_sd_hu
@@ -170,6 +171,7 @@ def test_fewer_views_streak() -> None:
     assert many.mean_frequency_per_mm == pytest.approx(few.mean_frequency_per_mm, rel=0.3)
 
 
+@pytest.mark.slow
 def test_noise_of_water_falls_with_dose() -> None:
     smooth = replace(PROTOCOL, fov_mm=400.0, mtf50_per_mm=0.15, electronic_noise_kev=0.0)
     low, high = (scan_water(replace(smooth, tube_current_ma=ma), (400,))[0] for ma in (25.0, 100.0))

@@ -116,6 +116,7 @@ def test_table_of_readings() -> None:
     assert risk_categories([0, 0.1, 100, 100.5, 400, 4000]).tolist() == [0, 1, 1, 2, 2, 3]
 
 
+@pytest.mark.slow
 def test_bootstrap_agrees_with_the_asymptotic_interval() -> None:
     """On 2,269 independent studies both must be nearly the same."""
     reference, model = pairs(CAC4)
@@ -149,6 +150,7 @@ def width(result: Estimate) -> float:
     return result.high - result.low
 
 
+@pytest.mark.slow
 def test_difference_is_paired() -> None:
     reference, model = pairs(CAC4)
     same = kappa_difference(reference, model, model)
