@@ -1,6 +1,8 @@
 """The job that scores studies: what resuming keeps, and a table that survives interruptions and can be rebuilt."""
 
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,6 +164,37 @@ def test_each_series_ranks_the_candidates_once(tmp_path: Path, job: ScoreJob, mo
     outcomes = scored(tmp_path / "in", tmp_path / "out", replace(job, series=EACH))
     assert len(outcomes) == 2
     assert len(built) == 2
+
+
+def test_a_broken_result_costs_only_its_own_row(tmp_path: Path, job: ScoreJob) -> None:
+    for name in ("a", "b", "c"):
+        study(tmp_path / "in", name)
+    outcomes = scored(tmp_path / "in", tmp_path / "out", job)
+    for outcome, text in zip(outcomes, ("garbage", "[]"), strict=False):
+        (tmp_path / "out" / outcome.folder / "result.json").write_text(text)
+    assert rebuilt_rows(tmp_path / "out") == [outcomes[2].row]
+
+
+def test_a_fault_in_ranking_refuses_the_study(tmp_path: Path, job: ScoreJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a defect")
+
+    study(tmp_path / "in")
+    monkeypatch.setattr("ctacal.jobs.score.candidates", broken)
+    monkeypatch.setattr("ctacal.study.candidates", broken)
+    (outcome,) = scored(tmp_path / "in", tmp_path / "out", replace(job, series=EACH))
+    assert outcome.row["status"] == "refused"
+    assert outcome.row["reason_codes"] == "INTERNAL_ERROR"
+
+
+def test_a_quick_refusal_ends_without_a_traceback(tmp_path: Path) -> None:
+    """The libraries of the outputs are imported beside the predictor, which may refuse at once."""
+    (tmp_path / "labels.nii").touch()
+    command = [sys.executable, "-m", "ctacal", "score", str(study(tmp_path / "in")), "-o", str(tmp_path / "out")]
+    done = subprocess.run([*command, "--labels", str(tmp_path / "labels.nii")], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "REFUSED" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 def test_naming_and_hiding_the_patient_exclude_each_other() -> None:

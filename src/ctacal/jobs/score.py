@@ -1,10 +1,12 @@
 """Score studies and write their files: the job behind the command line, and later behind a node, a page and a batch."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from ctacal import __version__
@@ -16,10 +18,11 @@ from ctacal.errors import UsageError
 from ctacal.jobs.finders import Finder
 from ctacal.jobs.index_page import PAGE, write_index
 from ctacal.jobs.resume import earlier_result, input_digest, settings_digest
-from ctacal.prediction import Prediction, Predictor
+from ctacal.prediction import Prediction
 from ctacal.progress import Progress, no_progress
 from ctacal.report.outputs import DEFAULT_WRITERS, are_written, prepare, write_outputs
 from ctacal.report.pseudonyms import Pseudonymiser
+from ctacal.result import StudyResult
 from ctacal.result_json import SCHEMA_VERSION, result_json
 from ctacal.results_table import (
     Row,
@@ -33,6 +36,8 @@ from ctacal.study import folder_name, score_study
 from ctacal.volume import Volume
 
 BEST, EACH = "best", "each"
+
+_log = logging.getLogger("ctacal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +135,10 @@ def tasks_of(study: Study, job: ScoreJob) -> list[Task]:
         return [Task(study, job.finder.series_uid)]
     if job.series != EACH:
         return [Task(study, job.series)]
-    ranked = candidates(study, fill_gaps=job.limits.fill_gaps, untilt=job.limits.untilt)
+    try:
+        ranked = candidates(study, fill_gaps=job.limits.fill_gaps, untilt=job.limits.untilt)
+    except Exception:  # one bad study must never stop the rest: score_study meets the same fault, and refuses
+        return [Task(study)]
     fit = dict.fromkeys(candidate.series.uid for candidate in ranked if candidate.unfit is None)
     return [Task(study, uid, ranked) for uid in fit or (None,)]
 
@@ -148,16 +156,7 @@ def score_and_write(task: Task, out: Path, job: ScoreJob) -> Outcome:
             earlier = earlier_result(folder, {"input_digest": digest.result(), "settings_digest": settings})
             if earlier and are_written(folder, job.outputs, scored=earlier["status"] != "refused"):
                 return Outcome(earlier, str(folder.relative_to(out)))
-        result = score_study(
-            task.study,
-            _predictor(job),
-            rule=job.rule,
-            series_uid=task.series_uid,
-            mass_calibration=job.mass_calibration,
-            fill_gaps=job.limits.fill_gaps,
-            untilt=job.limits.untilt,
-            ranked=task.ranked,
-        )
+        result = _score(task, job)
         result = replace(result, input_digest=digest.result(), settings_digest=settings)
     if job.privacy.pseudonymiser:
         result = job.privacy.pseudonymiser.result(result, task.study)
@@ -165,14 +164,28 @@ def score_and_write(task: Task, out: Path, job: ScoreJob) -> Outcome:
     return Outcome(result_json(written), str(folder.relative_to(out)))
 
 
-def _predictor(job: ScoreJob) -> Predictor:
-    """Return the job's predictor; while it runs, the libraries that the outputs need are imported in the background."""
+def _score(task: Task, job: ScoreJob) -> StudyResult:
+    """Score one series; while the predictor runs, the libraries that the outputs need are imported beside it."""
+    imports: list[Thread] = []
 
     def predict(volume: Volume, rule: ScoringRule) -> Prediction:
-        prepare(job.outputs)
+        imports.append(prepare(job.outputs))
         return job.finder.predict(volume, rule)
 
-    return predict
+    try:
+        return score_study(
+            task.study,
+            predict,
+            rule=job.rule,
+            series_uid=task.series_uid,
+            mass_calibration=job.mass_calibration,
+            fill_gaps=job.limits.fill_gaps,
+            untilt=job.limits.untilt,
+            ranked=task.ranked,
+        )
+    finally:
+        for thread in imports:  # a program that ends in the middle of an import prints a traceback
+            thread.join()
 
 
 def score_intake(
@@ -209,12 +222,21 @@ RESULTS, SKIPPED = "results.csv", "skipped.csv"
 
 
 def rebuilt_rows(out: Path) -> list[Row]:
-    """Return the rows of results.csv from the result.json files under ``out``, in the order of their folders."""
-    rows = []
-    for file in sorted(out.rglob("result.json")):
+    """Return the rows of results.csv from the result.json files under ``out``, in the order of their folders.
+
+    A file that holds no result is logged and left out.
+    """
+    rows = (_stored_row(file, out) for file in sorted(out.rglob("result.json")))
+    return [row for row in rows if row is not None]
+
+
+def _stored_row(file: Path, out: Path) -> Row | None:
+    try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        rows.append(result_row(content, str(file.parent.relative_to(out))))
-    return rows
+        return result_row(content, str(file.parent.relative_to(out)))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
+        _log.warning("%s holds no result (%s: %s); score its study again", file, type(problem).__name__, problem)
+        return None
 
 
 def _outcomes(tasks: Sequence[Task], out: Path, job: ScoreJob, progress: Progress) -> Iterator[Outcome]:

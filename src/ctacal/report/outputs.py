@@ -232,7 +232,7 @@ def prepare(writers: Iterable[str] = DEFAULT_WRITERS) -> Thread:
 
 def _import(libraries: Iterable[str]) -> None:
     for library in libraries:
-        with suppress(ImportError):  # the writer that needs it reports this
+        with suppress(Exception):  # the writer that needs it reports this
             import_module(library)
 
 
