@@ -1,6 +1,7 @@
 """``ctacal score`` and ``info`` as typed: many studies at once, faulty studies among them, exit status, messages."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -298,3 +299,13 @@ def test_demo_leaves_a_score_a_result_and_a_picture(tmp_path: Path) -> None:
         with Image.open(next(part.rglob("montage.png"))) as picture:
             assert np.asarray(picture).std() > 10
     assert results(tmp_path / "simulated_ctac" / "networks")[0]["category"] != "0"
+
+
+def test_help_names_every_kind_of_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from ctacal.report.outputs import DEFAULT_WRITERS, WRITERS
+
+    assert run("score", "--help", monkeypatch=monkeypatch) == 0
+    words = re.sub(r"\s+", " ", capsys.readouterr().out)
+    (kinds, default) = re.findall(r"Files to write for each study: ([\w, ]+)\. \[default: ([\w,]+)\]", words)[0]
+    assert set(kinds.split(", ")) == set(WRITERS)
+    assert set(default.split(",")) == set(DEFAULT_WRITERS)
