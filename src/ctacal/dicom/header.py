@@ -1,5 +1,6 @@
 """``Slice``: the header of an image, or of a frame of a multi-frame image; nothing is guessed."""
 
+import re
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,12 @@ _TAGS = {
         "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
         "RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence", "SharedFunctionalGroupsSequence",
         "PerFrameFunctionalGroupsSequence", "StudyDate", "RevolutionTime",
+        "PatientName", "PatientBirthDate", "StudyTime", "SeriesDate", "SeriesTime", "DerivationDescription",
+        "LossyImageCompression", "RequestedProcedureDescription", "PerformedProcedureStepDescription",
+        "BodyPartExamined", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentTime",
+        "ImagesInAcquisition", "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances",
+        "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase", "TriggerTime", "SpacingBetweenSlices",
+        "HighBit",
     )
 }  # fmt: skip
 """The elements that are read; the rest of a header is skipped, which halves the time."""
@@ -57,7 +64,11 @@ Getter = Callable[[str], Any]
 Known = dict[Any, Any]
 """Converted values by the bytes they came from, and series headers: the images of a series differ in few of them."""
 
-_OWN_TO_EACH_IMAGE = ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient")
+_REQUEST = ("RequestedProcedureDescription", "PerformedProcedureStepDescription")
+_TEMPORAL_POSITION = (
+    "TemporalPositionIdentifier", "TemporalPositionIndex", "NominalPercentageOfCardiacPhase", "TriggerTime",
+)  # fmt: skip
+_OWN_TO_EACH_IMAGE = ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient", "AcquisitionTime", "ContentTime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +82,23 @@ class SeriesHeader:
     sop_class_uid: str
     image_type: tuple[str, ...]
     patient_id: str
+    patient_name: str
+    patient_birth_date: str
+    """As written: YYYYMMDD, or empty."""
     patient_sex: str
     patient_age: str
     study_date: str
+    study_time: str
+    series_date: str
+    series_time: str
     study_description: str
     series_description: str
     protocol_name: str
+    request: str
+    """Requested Procedure Description and Performed Procedure Step Description."""
+    body_part: str
+    derivation: str
+    """Derivation Description: how the image was made from others, in free text."""
     series_number: int | None
     manufacturer: str
     model: str
@@ -87,6 +109,8 @@ class SeriesHeader:
     samples_per_pixel: int | None
     bits_allocated: int | None
     rescale_type: str
+    is_lossy: bool
+    """Lossy Image Compression is 01: the pixels were compressed with loss at some time (PS3.3 C.7.6.1.1.5)."""
 
     @property
     def text(self) -> str:
@@ -116,6 +140,15 @@ class Slice:
     sop_instance_uid: str
     acquisition_number: int | None
     instance_number: int | None
+    acquired_at: str
+    """Date and time of acquisition, YYYYMMDDHHMMSS.FFFFFF, as far as written; empty if either is missing."""
+    content_time: str
+    images_in_acquisition: int | None
+    study_instances: int | None
+    """Number of Study Related Instances, which some archives write into the images."""
+    series_instances: int | None
+    temporal_position: float | None
+    """Temporal Position Identifier, else cardiac phase (percent), else Trigger Time (ms); None outside a time series."""
     rows: int
     columns: int
     position_mm: Numbers | None
@@ -125,9 +158,15 @@ class Slice:
     pixel_spacing_mm: Numbers | None
     """Distance between (rows, columns)."""
     thickness_mm: float | None
+    spacing_between_slices_mm: float | None
+    """Spacing Between Slices as written; negative in some scans, and never proof of a distance."""
     rescale_slope: float | None
     rescale_intercept: float | None
     has_modality_lut: bool
+    bits_stored: int | None
+    high_bit: int | None
+    is_signed: bool | None
+    """Pixel Representation; None if it is missing."""
     padding: tuple[int, int] | None
     """Lowest and highest stored value that stand for padding (PS3.3 C.7.5.1.1.2)."""
     exposure_mas: float | None
@@ -279,12 +318,20 @@ def _series_header(get: Getter) -> SeriesHeader:
         sop_class_uid=_text(get("SOPClassUID")),
         image_type=_texts(get("FrameType") or get("ImageType")),
         patient_id=_text(get("PatientID")),
+        patient_name=_text(get("PatientName")),
+        patient_birth_date=_text(get("PatientBirthDate")),
         patient_sex=_text(get("PatientSex")),
         patient_age=_text(get("PatientAge")),
         study_date=_text(get("StudyDate")),
+        study_time=_text(get("StudyTime")),
+        series_date=_text(get("SeriesDate")),
+        series_time=_text(get("SeriesTime")),
         study_description=_text(get("StudyDescription")),
         series_description=_text(get("SeriesDescription")),
         protocol_name=_text(get("ProtocolName")),
+        request=" | ".join(filter(None, (_text(get(keyword)) for keyword in _REQUEST))),
+        body_part=_text(get("BodyPartExamined")),
+        derivation=_text(get("DerivationDescription")),
         series_number=_integer(get("SeriesNumber")),
         manufacturer=_text(get("Manufacturer")),
         model=_text(get("ManufacturerModelName")),
@@ -295,6 +342,7 @@ def _series_header(get: Getter) -> SeriesHeader:
         samples_per_pixel=_integer(get("SamplesPerPixel")),
         bits_allocated=_integer(get("BitsAllocated")),
         rescale_type=_text(get("RescaleType")),
+        is_lossy=_text(get("LossyImageCompression")) == "01",
     )
 
 
@@ -308,21 +356,50 @@ def _slice(
         sop_instance_uid=_text(get("SOPInstanceUID")),
         acquisition_number=_integer(get("AcquisitionNumber")),
         instance_number=_integer(get("InstanceNumber")),
+        acquired_at=_acquired_at(get),
+        content_time=_text(get("ContentTime")),
+        images_in_acquisition=_integer(get("ImagesInAcquisition")),
+        study_instances=_integer(get("NumberOfStudyRelatedInstances")),
+        series_instances=_integer(get("NumberOfSeriesRelatedInstances")),
+        temporal_position=_temporal_position(get),
         rows=int(get("Rows")),
         columns=int(get("Columns")),
         position_mm=_numbers(get("ImagePositionPatient"), 3),
         orientation=_numbers(get("ImageOrientationPatient"), 6),
         pixel_spacing_mm=_numbers(get("PixelSpacing"), 2),
         thickness_mm=_number(get("SliceThickness")),
+        spacing_between_slices_mm=_number(get("SpacingBetweenSlices")),
         rescale_slope=_number(get("RescaleSlope")),
         rescale_intercept=_number(get("RescaleIntercept")),
         has_modality_lut=bool(get("ModalityLUTSequence")),
+        bits_stored=_integer(get("BitsStored")),
+        high_bit=_integer(get("HighBit")),
+        is_signed=_is_signed(get),
         padding=_padding(get),
         exposure_mas=_number(get("ExposureInmAs")) or _exposure_mas(get),
         rotation_s=_number(get("RevolutionTime")) or _exposure_s(get),
         native=native,
         transfer_syntax=syntax,
     )
+
+
+def _acquired_at(get: Getter) -> str:
+    """Return the moment of acquisition without offset from UTC; dates of ACR-NEMA hold points, times colons."""
+    written = _text(get("FrameAcquisitionDateTime") or get("AcquisitionDateTime"))
+    if written:
+        return re.split("[+-]", written)[0]
+    date, time = _text(get("AcquisitionDate")).replace(".", ""), _text(get("AcquisitionTime")).replace(":", "")
+    return date + time if date and time else ""
+
+
+def _temporal_position(get: Getter) -> float | None:
+    values = (_number(get(keyword)) for keyword in _TEMPORAL_POSITION)
+    return next((value for value in values if value is not None), None)
+
+
+def _is_signed(get: Getter) -> bool | None:
+    written = _integer(get("PixelRepresentation"))
+    return None if written is None else written == 1
 
 
 def _exposure_s(get: Getter) -> float | None:
