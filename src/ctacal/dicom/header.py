@@ -148,7 +148,7 @@ class Slice:
     """Number of Study Related Instances, which some archives write into the images."""
     series_instances: int | None
     temporal_position: float | None
-    """Temporal Position Identifier, else cardiac phase (percent), else Trigger Time (ms); None outside a time series."""
+    """Temporal Position Identifier, else cardiac phase (percent), else Trigger Time (ms); mostly None."""
     rows: int
     columns: int
     position_mm: Numbers | None
