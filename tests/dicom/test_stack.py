@@ -10,6 +10,7 @@ from pydicom import Dataset
 
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.stack import Stack
+from ctacal.dicom.volume import decode_volume
 from ctacal.errors import Code, Refusal
 from ctacal.volume import Volume
 from tests.dicom_series import (
@@ -326,8 +327,29 @@ def test_too_few_slices_are_refused(tmp_path: Path, kept: int) -> None:
 
 
 def test_stack_larger_than_allowed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctacal.dicom.stack.MAX_VOXELS", 13 * 48 * 40)
+    """The bound holds for what is decoded: the part of a large scan that holds the heart may be read."""
+    monkeypatch.setattr("ctacal.dicom.decode.MAX_VOXELS", 13 * 48 * 40)
     (series,) = study_of(write(tmp_path, ct_series())).series
+    stack = Stack.of(series.slices)
     with pytest.raises(Refusal) as caught:
-        Stack.of(series.slices)
+        decode_volume(stack)
     assert caught.value.reason.code is Code.TOO_LARGE
+    assert decode_volume(stack.part(1, 14))[0].geometry.shape == (13, 48, 40)
+
+
+def test_a_part_of_a_stack_lies_where_its_slices_lie(tmp_path: Path) -> None:
+    whole, _ = volume_of(write(tmp_path, ct_series()))
+    (series,) = study_of(tmp_path).series
+    part, _ = decode_volume(Stack.of(series.slices).part(2, 11))
+    cut = whole.crop((slice(2, 11), slice(None), slice(None)))
+    assert part.geometry.same_grid(cut.geometry)
+    np.testing.assert_array_equal(part.hu, cut.hu)
+
+
+def test_a_part_does_not_end_with_a_missing_slice(tmp_path: Path) -> None:
+    images = ct_series(Grid(slices=30))
+    del images[20], images[9]
+    (series,) = study_of(write(tmp_path, images)).series
+    part = Stack.of(series.slices, fill_gaps=True).part(9, 21)
+    assert part.geometry.shape[0] == len(part.slices) == 14
+    assert part.slices[0] is not None and part.slices[-1] is not None

@@ -1,6 +1,7 @@
 """Stored values -> Hounsfield units, and the proof that they are: padding masked, rescale required, range checked."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ctacal.dicom.pixels import stored_frames
 from ctacal.dicom.source import close_archives
 from ctacal.dicom.stack import Stack
 from ctacal.errors import Code, Reason, Refusal
+from ctacal.volume import MAX_VOXELS
 
 PADDING_HU = -1024
 """Value that padding, and anything darker, gets: as dark as air, so that it can never score."""
@@ -57,21 +59,41 @@ def decode_hu(stack: Stack) -> tuple[HUArray, tuple[Reason, ...]]:
     """Return the Hounsfield units (slices, rows, columns) of a stack, and notes on what was corrected or assumed.
 
     They are int16 if slope and intercept are whole numbers, else float32. Raises ``Refusal``: pixels unreadable, no
-    rescale, not HU, out of range, or a slice that fits no neighbour.
+    rescale, not HU, out of range, too many voxels, or a slice that fits no neighbour.
     """
+    _require_size(stack.geometry.shape)
+    places = [index for index, slice_ in enumerate(stack.slices) if slice_ is not None]
     present = [slice_ for slice_ in stack.slices if slice_ is not None]
-    _require_rescale(present)
-    whole = all(float(v).is_integer() for slice_ in present for v in (_slope(slice_), _intercept(slice_)))
-    hu: NDArray[Any] = np.empty(stack.geometry.shape, np.int16 if whole else np.float32)
-    with quiet_pydicom():
-        frames = stored_frames(present)
-        for index, slice_ in enumerate(stack.slices):
-            if slice_ is not None:
-                hu[index] = _slice_hu(next(frames), slice_, whole=whole)
+    hu: NDArray[Any] = np.empty(stack.geometry.shape, np.int16 if _are_whole(present) else np.float32)
+    for index, plane in zip(places, hu_of_slices(present), strict=True):
+        hu[index] = plane
     close_archives()
     _interpolate_missing(hu, stack.slices)
     _require_coherent(hu, stack.slices)
     return hu, _require_hounsfield(hu, present)
+
+
+def hu_of_slices(slices: Sequence[Slice]) -> Iterator[NDArray[Any]]:
+    """Yield the Hounsfield units of each slice in turn, (rows, columns): integers if all rescales are whole numbers.
+
+    Raises ``Refusal``: pixels unreadable, out of range, or no rescale that gives HU.
+    """
+    _require_rescale(slices)
+    whole = _are_whole(slices)
+    with quiet_pydicom():
+        for stored, slice_ in zip(stored_frames(slices), slices, strict=True):
+            yield _slice_hu(stored, slice_, whole=whole)
+
+
+def _require_size(shape: tuple[int, int, int]) -> None:
+    if math.prod(shape) > MAX_VOXELS:
+        slices, rows, columns = shape
+        raise Refusal(Code.TOO_LARGE, f"{slices} slices of {rows} x {columns} pixels")
+
+
+def _are_whole(slices: Sequence[Slice]) -> bool:
+    """Whether slope and intercept of every slice are whole numbers."""
+    return all(float(v).is_integer() for slice_ in slices for v in (_slope(slice_), _intercept(slice_)))
 
 
 def _slope(slice_: Slice) -> float:

@@ -15,7 +15,6 @@ from ctacal.dicom.header import Slice
 from ctacal.dicom.pixels import stored_frames
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.geometry import Geometry
-from ctacal.volume import MAX_VOXELS
 
 MIN_SLICES = 5
 """Smallest number of slices: fewer cannot hold a heart, even at 10 mm."""
@@ -57,8 +56,6 @@ class Stack:
         if len(ordered) < MIN_SLICES:
             raise Refusal(Code.TOO_FEW_SLICES, f"{len(ordered)} slices; a heart needs at least {MIN_SLICES}")
         filled = _on_regular_positions(ordered, normal, fill_gaps=fill_gaps)
-        if len(filled) * ordered[0].rows * ordered[0].columns > MAX_VOXELS:
-            raise Refusal(Code.TOO_LARGE, f"{len(filled)} slices of {ordered[0].rows} x {ordered[0].columns} pixels")
         gaps = len(filled) - len(ordered)
         if gaps:
             notes.append(Reason(Code.SLICES_INTERPOLATED, f"{gaps} missing slices were interpolated"))
@@ -72,6 +69,18 @@ class Stack:
         if tilted:
             notes.append(Reason(Code.TILT_RESAMPLED, f"a gantry tilt of {tilt_deg:.1f} degrees was resampled away"))
         return cls(filled, geometry, tilted, tuple(notes))
+
+    def part(self, first: int, stop: int) -> "Stack":
+        """Return the slices from ``first`` to before ``stop``, or one more at an end where a slice is missing.
+
+        Such a slice is interpolated between its neighbours, and no two neighbours are missing.
+        """
+        if self.slices[first] is None:
+            first -= 1
+        if self.slices[stop - 1] is None:
+            stop += 1
+        geometry = self.geometry.crop((slice(first, stop), slice(None), slice(None)))
+        return Stack(self.slices[first:stop], geometry, self.tilted, self.notes)
 
 
 def _require_geometry(slices: Iterable[Slice]) -> None:
