@@ -5,7 +5,7 @@ what PS3.5 section 6.2 allows, or left out, so that a derived object is valid wh
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,14 @@ from typing import Any
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    LegacyConvertedEnhancedCTImageStorage,
+    generate_uid,
+)
 from pydicom.valuerep import DSfloat
 
 from ctacal.dicom.header import READING_ERRORS, Slice, quiet_pydicom
@@ -32,6 +39,8 @@ _TAKEN_OVER = (
 )  # fmt: skip
 """Attributes of an image that also hold for each object derived from it."""
 _READ = (*_PATIENT, *_STUDY, *_OPTIONAL, "SpecificCharacterSet")
+
+_MULTI_FRAME_CLASSES = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 
 _LENGTHS = {"LO": 64, "SH": 16, "CS": 16, "PN": 64}
 """Largest number of characters (PS3.5 table 6.2-1); for a name, of each component group."""
@@ -129,39 +138,95 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def source_images(slices: Sequence[Slice], patient_and_study: Dataset) -> list[Dataset]:
+def study_header(image: Slice, patient_and_study: Dataset) -> Dataset:
+    """Return patient and study for an object that refers to no image, such as a PDF.
+
+    Raises ``Refusal`` (``OUTPUT_NOT_WRITTEN``) if the StudyInstanceUID is not valid.
+    """
+    _require_uid("StudyInstanceUID", image.header.study_uid)
+    header = Dataset(dict(patient_and_study.items()))
+    header.StudyInstanceUID = UID(image.header.study_uid)
+    # highdicom copies patient and study only from an object of a known class, and logs its name
+    header.SOPClassUID, header.SOPInstanceUID = CTImageStorage, derived_uid("study", image.header.study_uid)
+    return header
+
+
+def source_images(slices: Sequence[Slice], patient_and_study: Dataset, others: Iterable[Slice] = ()) -> list[Dataset]:
     """Return the images of a series as datasets without pixels: one per slice, or the one enhanced multi-frame image.
 
-    If the series has no frame of reference, one is derived from its UID. Raises ``Refusal`` (``OUTPUT_NOT_WRITTEN``) if
-    no valid object can refer to the images.
+    ``others`` are the other images of the study. If the series has no frame of reference, one is derived from its UID.
+    Raises ``Refusal`` (``OUTPUT_NOT_WRITTEN``) if no valid object can refer to the images, or if a reference would not
+    say which image it means.
     """
-    header = slices[0].header
-    for what, text in (("StudyInstanceUID", header.study_uid), ("SeriesInstanceUID", header.series_uid)):
-        _require_uid(what, text)
+    _require_one_scan(slices)
     for uid in {image.sop_instance_uid for image in slices}:
         _require_uid("SOPInstanceUID", uid)
-    if UID(header.sop_class_uid).type != "SOP Class":
-        problem = (
-            f"SOPClassUID {header.sop_class_uid!r} is not one of DICOM's, so no DICOM object can refer to the scan"
-        )
-        raise Refusal(Code.OUTPUT_NOT_WRITTEN, problem)
-    if any(image.frame for image in slices):
+    _require_distinct(slices, others)
+    if has_frames(slices):
         return [_multi_frame(slices, patient_and_study)]
-    return [_single_frame(image, slices[0], patient_and_study) for image in slices]
+    frame = _frame_of_reference(slices)
+    return [_single_frame(image, slices[0], frame, patient_and_study) for image in slices]
+
+
+def has_frames(slices: Iterable[Slice]) -> bool:
+    """Whether the slices are frames of multi-frame images, which may have a single frame each."""
+    return any(image.frame or image.header.sop_class_uid in _MULTI_FRAME_CLASSES for image in slices)
+
+
+def _require_one_scan(slices: Sequence[Slice]) -> None:
+    """A SEG lies in one study and one frame of reference (PS3.3 C.7.4.1), and refers to images of known classes."""
+    headers = {image.header for image in slices}
+    for what, values in (
+        ("StudyInstanceUID", {header.study_uid for header in headers}),
+        ("SeriesInstanceUID", {header.series_uid for header in headers}),
+        ("FrameOfReferenceUID", {uid for header in headers if is_uid(uid := header.frame_of_reference_uid)}),
+    ):
+        if len(values) > 1:
+            problem = (
+                f"the slices have {len(values)} values of {what}, so no DICOM object can refer to them as one scan"
+            )
+            raise Refusal(Code.OUTPUT_NOT_WRITTEN, problem)
+    _require_uid("StudyInstanceUID", slices[0].header.study_uid)
+    _require_uid("SeriesInstanceUID", slices[0].header.series_uid)
+    for sop_class in {header.sop_class_uid for header in headers}:
+        if UID(sop_class).type != "SOP Class":
+            problem = f"SOPClassUID {sop_class!r} is not one of DICOM's, so no DICOM object can refer to the scan"
+            raise Refusal(Code.OUTPUT_NOT_WRITTEN, problem)
+
+
+def _require_distinct(slices: Sequence[Slice], others: Iterable[Slice]) -> None:
+    """A SOP Instance UID names one image (PS3.5 section 9); some de-identifiers and converters give it to several.
+
+    Copies of one image are no fault: same series, same place.
+    """
+    owners = {(image.sop_instance_uid, image.frame): image for image in slices}
+    for image in (*slices, *others):
+        owner = owners.get((image.sop_instance_uid, image.frame))
+        if owner is not None and _place_of(owner) != _place_of(image):
+            raise Refusal(
+                Code.OUTPUT_NOT_WRITTEN,
+                f"several images have the SOPInstanceUID {image.sop_instance_uid}, so a DICOM object cannot say which "
+                "of them it means; send the scan with a UID of its own for each image",
+            )
+
+
+def _place_of(image: Slice) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
+    """Return what is the same in copies of an image: its series, its position in 0.1 mm, its orientation."""
+    position = tuple(round(mm, 1) for mm in image.position_mm or ())
+    return image.header.series_uid, position, tuple(round(cosine, 2) for cosine in image.orientation or ())
 
 
 def _require_uid(what: str, text: str) -> None:
+    if not text:
+        raise Refusal(Code.OUTPUT_NOT_WRITTEN, f"{what} is missing, so no DICOM object can refer to the scan")
     if not is_uid(text):
         raise Refusal(
             Code.OUTPUT_NOT_WRITTEN, f"{what} {text!r} is not a valid UID, so no DICOM object can refer to the scan"
         )
 
 
-def _image(image_slice: Slice, patient_and_study: Dataset) -> Dataset:
+def _image(image_slice: Slice, frame_of_reference: str, patient_and_study: Dataset) -> Dataset:
     header = image_slice.header
-    frame_of_reference = header.frame_of_reference_uid
-    if not is_uid(frame_of_reference):
-        frame_of_reference = derived_uid("frame of reference", header.series_uid)
     image = Dataset(dict(patient_and_study.items()))
     image.file_meta = _file_meta()
     image.SOPClassUID, image.SOPInstanceUID = UID(header.sop_class_uid), UID(image_slice.sop_instance_uid)
@@ -171,8 +236,14 @@ def _image(image_slice: Slice, patient_and_study: Dataset) -> Dataset:
     return image
 
 
-def _single_frame(image_slice: Slice, first: Slice, patient_and_study: Dataset) -> Dataset:
-    image = _image(image_slice, patient_and_study)
+def _frame_of_reference(slices: Sequence[Slice]) -> str:
+    """Return the slices' frame of reference, or one derived from the series if none of them has a valid UID."""
+    named = (uid for image in slices if is_uid(uid := image.header.frame_of_reference_uid))
+    return next(named, None) or derived_uid("frame of reference", slices[0].header.series_uid)
+
+
+def _single_frame(image_slice: Slice, first: Slice, frame_of_reference: str, patient_and_study: Dataset) -> Dataset:
+    image = _image(image_slice, frame_of_reference, patient_and_study)
     image.ImagePositionPatient = list(decimals(image_slice.position_mm or ()))
     image.ImageOrientationPatient = list(decimals(first.orientation or ()))
     image.PixelSpacing = list(decimals(first.pixel_spacing_mm or ()))
@@ -192,7 +263,8 @@ def _multi_frame(slices: Sequence[Slice], patient_and_study: Dataset) -> Dataset
         problem = "the series is part of a multi-frame image, or spans several; DICOM objects cannot refer to it"
         raise Refusal(Code.OUTPUT_NOT_WRITTEN, problem)
     first = ordered[0]
-    image, shared, measures, orientation = _image(first, patient_and_study), Dataset(), Dataset(), Dataset()
+    image = _image(first, _frame_of_reference(slices), patient_and_study)
+    shared, measures, orientation = Dataset(), Dataset(), Dataset()
     measures.PixelSpacing = list(decimals(first.pixel_spacing_mm or ()))
     measures.SliceThickness = next(decimals([_thickness_mm(first)]))
     orientation.ImageOrientationPatient = list(decimals(first.orientation or ()))

@@ -154,7 +154,7 @@ def score_and_write(task: Task, out: Path, job: ScoreJob) -> Outcome:
         digest = beside.submit(_input_digest, task.study, job)
         if job.resume:
             earlier = earlier_result(folder, {"input_digest": digest.result(), "settings_digest": settings})
-            if earlier and are_written(folder, job.outputs, scored=earlier["status"] != "refused"):
+            if earlier and _is_complete(earlier, folder, job):
                 return Outcome(earlier, str(folder.relative_to(out)))
         result = _score(task, job)
         result = replace(result, input_digest=digest.result(), settings_digest=settings)
@@ -162,6 +162,11 @@ def score_and_write(task: Task, out: Path, job: ScoreJob) -> Outcome:
         result = job.privacy.pseudonymiser.result(result, task.study)
     written = write_outputs(result, folder, job.outputs, phi=job.privacy.phi, pseudonymiser=job.privacy.pseudonymiser)
     return Outcome(result_json(written), str(folder.relative_to(out)))
+
+
+def _is_complete(earlier: dict[str, Any], folder: Path, job: ScoreJob) -> bool:
+    messages = [reason["message"] for reason in earlier["reasons"]]
+    return are_written(folder, job.outputs, messages, scored=earlier["status"] != "refused")
 
 
 def _score(task: Task, job: ScoreJob) -> StudyResult:

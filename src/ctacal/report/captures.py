@@ -24,7 +24,7 @@ def encapsulated_pdf(filing: Filing, content: bytes, *, names_patient: bool) -> 
         description="Coronary calcium report",
         software=SOFTWARE,
     )
-    document = derived_object(filing.first, identity)
+    document = derived_object(filing.study, identity)
     document.ConversionType, document.AcquisitionDateTime = "WSD", ""
     document.BurnedInAnnotation = "YES" if names_patient else "NO"
     document.DocumentTitle, document.ConceptNameCodeSequence = wording.TITLE, []
@@ -39,7 +39,7 @@ def secondary_capture(filing: Filing, picture: Image.Image) -> Dataset:
     from highdicom.sc import SCImage
 
     image = SCImage.from_ref_dataset(
-        filing.first,
+        filing.study,
         pixel_array=np.asarray(picture.convert("RGB")),
         photometric_interpretation="RGB",
         bits_allocated=8,
@@ -56,7 +56,7 @@ def secondary_capture(filing: Filing, picture: Image.Image) -> Dataset:
         series_description="Coronary calcium montage",
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
-    image.copy_patient_and_study_information(filing.first)
+    image.copy_patient_and_study_information(filing.study)
     image.Laterality, image.BurnedInAnnotation = "", "NO"
-    finish(image, filing.first)
+    finish(image, filing.study)
     return image

@@ -7,6 +7,7 @@ gives the same objects; if anything differs, the objects have other UIDs.
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from pydicom.uid import UID
 
 from ctacal import __version__
 from ctacal.arrays import Bytes
-from ctacal.dicom.origin import cleaned, derived_uid, read_patient_and_study, source_images
+from ctacal.dicom.origin import cleaned, derived_uid, has_frames, read_patient_and_study, source_images, study_header
 from ctacal.dicom.seg_writer import Positions
 from ctacal.dicom.series import Series
 from ctacal.dicom.stack import Stack
@@ -33,32 +34,47 @@ _FIRST_SCHEMA = "1.0"
 """Schema version in the digest; it stays, so that a new key in result.json does not change the UIDs of a study."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Filing:
-    """A scored study, and its scan's images as datasets without pixels."""
+    """A scored study, and what its scan's headers say."""
 
     result: ScoredStudy
-    stack: Stack
-    images: tuple[Dataset, ...]
-    """One per slice, from feet to head, or the one multi-frame image."""
+    about: Dataset
+    """Patient and study, cleaned."""
     identity: str
 
     @classmethod
     def of(cls, result: ScoredStudy, about: Dataset | None = None) -> "Filing":
-        """Read the headers that the objects need; ``about`` replaces patient and study.
+        """Read the first image's header; ``about`` replaces patient and study. Raises ``Refusal``."""
+        series = result.chosen.series
+        about = cleaned(read_patient_and_study(series.slices[0])) if about is None else about
+        return cls(result, about, _identity(result, series))
 
-        Raises ``Refusal`` if no valid object can be made from them.
+    @property
+    def stack(self) -> Stack:
+        """The scan's images, from feet to head."""
+        return self.result.scan.stack
+
+    @cached_property
+    def images(self) -> tuple[Dataset, ...]:
+        """The scan's images as datasets without pixels: one per slice, from feet to head, or the one multi-frame image.
+
+        Raises ``Refusal`` if no object can refer to them.
         """
-        series, stack = result.chosen.series, result.scan.stack
-        multi_frame = any(image.frame for image in series.slices)
-        slices = series.slices if multi_frame else [image for image in stack.slices if image]
-        about = cleaned(read_patient_and_study(slices[0])) if about is None else about
-        return cls(result, stack, tuple(source_images(slices, about)), _identity(result, series))
+        series = self.result.chosen.series
+        slices = series.slices if has_frames(series.slices) else [image for image in self.stack.slices if image]
+        others = [image for candidate in self.result.candidates for image in candidate.series.slices]
+        return tuple(source_images(slices, self.about, others))
 
     @property
     def first(self) -> Dataset:
-        """The image that gives the objects their patient and study."""
+        """The image that gives SEG and SR their patient and study. Raises ``Refusal`` as ``images``."""
         return self.images[0]
+
+    @cached_property
+    def study(self) -> Dataset:
+        """Patient and study, for an object that refers to no image. Raises ``Refusal`` if its UID is invalid."""
+        return study_header(self.result.chosen.series.slices[0], self.about)
 
     def uid(self, *what: str) -> UID:
         """Return the UID of a part of this result, always the same."""

@@ -213,10 +213,19 @@ def known_writers(text: str) -> tuple[str, ...]:
     return names
 
 
-def are_written(folder: Path, writers: Iterable[str], *, scored: bool) -> bool:
-    """Whether every file of these kinds is there already."""
-    kinds = [WRITERS[name] for name in writers if scored or isinstance(WRITERS[name], AnyWriter)]
-    return all((folder / name).is_file() for kind in kinds for name in kind.files)
+def are_written(folder: Path, writers: Iterable[str], reasons: Sequence[str], *, scored: bool) -> bool:
+    """Whether every file of these kinds is there already, but for the kinds that ``reasons`` say cannot be made.
+
+    ``reasons`` are the messages of the result's reasons: a study whose SEG is refused is not scored again for it.
+    """
+    kinds = [name for name in writers if scored or isinstance(WRITERS[name], AnyWriter)]
+    refused = [name for name in kinds if any(message.startswith(_no(name)) for message in reasons)]
+    return all((folder / file).is_file() for name in kinds if name not in refused for file in WRITERS[name].files)
+
+
+def _no(name: str) -> str:
+    """Return the start of the message about an output that is refused."""
+    return f"no {name}: "
 
 
 def prepare(writers: Iterable[str] = DEFAULT_WRITERS) -> Thread:
@@ -269,7 +278,7 @@ def _problem_with(name: str, shared: Shared, result: StudyResult, folder: Path) 
     except OSError:  # the disk fails, so later studies would fail too
         raise
     except Refusal as refusal:
-        return replace(refusal.reason, message=f"no {name}: {refusal.reason.message}")
+        return replace(refusal.reason, message=_no(name) + refusal.reason.message)
     except Exception as problem:
         _log.exception("study %s: %s", result.study_uid, name)
         message = f"no {name} could be written, {type(problem).__name__}: {problem}; please report this"
