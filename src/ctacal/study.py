@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ctacal import __version__
-from ctacal.dicom.choose import Candidate, Choice, candidates, choose_among, is_sharp_kernel
+from ctacal.dicom.choose import Candidate, Choice, candidates, choose_among
+from ctacal.dicom.clues import is_sharp_kernel
 from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.series import Series, Study
 from ctacal.dicom.volume import decode_volume

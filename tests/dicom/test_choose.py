@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import Dataset
+from pydicom.uid import MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 
 from ctacal.dicom.choose import Choice, candidates, choose_series
 from ctacal.dicom.stack import Stack
@@ -224,8 +225,49 @@ def test_localizer_alone_is_refused(tmp_path: Path) -> None:
     assert refusal_of(write(tmp_path, series)) is Code.LOCALIZER
 
 
-def test_topogram_by_its_description_is_refused(tmp_path: Path) -> None:
-    assert refusal_of(write(tmp_path, ct_series(SeriesDescription="Topogram 0.6"))) is Code.LOCALIZER
+FRONTAL = [1, 0, 0, 0, 0, -1]
+
+
+@pytest.mark.parametrize("words", ["Topogram 0.6", "SCOUT_AP", "Surview", "ScoutLat", "Lokalizer"])
+def test_localizer_by_its_description_is_refused(tmp_path: Path, words: str) -> None:
+    series = ct_series(SeriesDescription=words, ImageOrientationPatient=FRONTAL)[:2]
+    for image in series:
+        image.ImageOrientationPatient = FRONTAL
+    assert refusal_of(write(tmp_path, series)) is Code.LOCALIZER
+
+
+@pytest.mark.parametrize(
+    "words", ["AC CT after topogram", "CTAC (scout range)", "CTAC by surview", "Localizer CT for AC", "pilot CTAC"]
+)
+def test_an_axial_scan_is_no_localizer_whatever_its_description_says(tmp_path: Path, words: str) -> None:
+    choice = chosen(write(tmp_path, ct_series(SeriesDescription=words)))
+    assert codes(choice) == []
+
+
+def test_the_localizer_beside_a_scan_that_mentions_it_is_left_out(tmp_path: Path) -> None:
+    scout = ct_series(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])[0]
+    scout.SOPInstanceUID, scout.ImageOrientationPatient = uid("scout"), FRONTAL
+    choice = chosen(write(tmp_path, [scout, *ct_series(SeriesDescription="CTAC after scout")]))
+    assert len(choice.series.slices) == len(ct_series())
+    assert Code.LOCALIZERS_DROPPED in [note.code for note in choice.series.notes]
+
+
+@pytest.mark.parametrize("kind", ["ORIGINAL", "DERIVED"])
+def test_a_ct_of_secondary_images_is_a_ct(tmp_path: Path, kind: str) -> None:
+    """Archives and workstations write SECONDARY into images whose values are still those of the CT."""
+    volume, _ = volume_of(write(tmp_path, ct_series(ImageType=[kind, "SECONDARY", "AXIAL"])))
+    assert_truth(volume)
+
+
+def test_primary_images_are_taken_before_secondary_ones(tmp_path: Path) -> None:
+    copy = ct_series(name="copy", ImageType=["ORIGINAL", "SECONDARY", "AXIAL"], SeriesNumber=1)
+    choice = chosen(study_with(tmp_path, copy, ct_series(SeriesNumber=9)))
+    assert choice.series.uid == uid("series", "ctac")
+
+
+def test_a_saved_screen_is_refused(tmp_path: Path) -> None:
+    series = ct_series(SOPClassUID=MultiFrameGrayscaleWordSecondaryCaptureImageStorage)
+    assert refusal_of(write(tmp_path, series)) is Code.SECONDARY_CAPTURE
 
 
 def test_study_without_ct(tmp_path: Path) -> None:

@@ -5,100 +5,21 @@ Then clues from its texts, its acquisition and the emission scan of the study ar
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from ctacal.dicom.clues import CLUES, is_calcium_scan, is_marked_ctac
 from ctacal.dicom.header import SeriesHeader
 from ctacal.dicom.series import Series, Study
 from ctacal.dicom.stack import Stack
+from ctacal.dicom.words import plain_texts
 from ctacal.errors import Code, Reason, Refusal
 
-_CTAC_WORDS = re.compile(
-    r"\bct[ _-]?ac\b|\bac[ _-]?ct\b|\bac\b|\batt?e?n|\bct for ac\b|\bld[ _-]?ct\b|low[ _-]?dose|\bmyocor\b|\bacqct\b"
-)
-_HYBRID_WORDS = re.compile(r"\b(pet|spect)[ _/-]?ct\b")
-_MU_MAP_WORDS = re.compile(r"\b(mu|µ|u)[ _-]?map|\batt?e?n(uation)?[ _-]?(map|cor)|\bac[ _-]?map\b|\battmap\b")
-_CALCIUM_WORDS = re.compile(r"\bca[ _-]?sc|calcium|agatston|\bcac\b|\bcacs\b|heart ?scan")
+_MU_MAP_WORDS = re.compile(r"\b(mu|u|μ) ?map|\batt?e?n(uation)? ?map|\bac ?map\b")
 _NO_CONTRAST = re.compile(r"^(none|no|without|w/?o|nil|n|null|non.?contrast|0|ohne|sans)\b.*|^$", re.IGNORECASE)
-_SHARP_KERNELS = re.compile(
-    r"^[BHJUDTFQ]?[a-z]?([5-9]\d)[fhsm]?\b|^(BONE|LUNG|EDGE|DETAIL|ULTRA|CHEST)|^FC(3|5|8)\d|^(C|D|E|L|Y[BCDE])$",
-    re.IGNORECASE,
-)
-"""Sharp kernels: Siemens B/Br/I 50 and above, GE and Canon names, Philips C, D, E, L, YB.. (vendors' kernel lists)."""
-
 _MU_UNITS = {"1/cm", "cm-1", "cm^-1", "1cm", "cml"}
-
-
-@dataclass(frozen=True, slots=True)
-class Clue:
-    """A property that speaks for a series (points above 0) or against it."""
-
-    points: int
-    holds: Callable[[Series, Study], bool]
-    words: str
-
-
-def is_sharp_kernel(kernel: str) -> bool:
-    """Whether the kernel enhances edges, and noise with them.
-
-    >>> [is_sharp_kernel(k) for k in ("B70f", "Br40d", "FC12", "FC51", "LUNG", "SOFT", "B", "L")]
-    [True, False, False, True, True, False, False, True]
-    """
-    return bool(_SHARP_KERNELS.match(kernel.split("/")[0]))
-
-
-def has_emission_frame(series: Series, study: Study) -> bool:
-    """Whether a NM or PT series of the study shares this series' frame of reference."""
-    frame = series.header.frame_of_reference_uid
-    return bool(frame) and any(
-        other.header.modality in ("NM", "PT") and other.header.frame_of_reference_uid == frame for other in study.series
-    )
-
-
-def is_calcium_scan(header: SeriesHeader) -> bool:
-    """Whether description or protocol name call it a dedicated calcium-score CT."""
-    return bool(_CALCIUM_WORDS.search(f"{header.series_description} | {header.protocol_name}".lower()))
-
-
-def _says_ctac(series: Series, _: Study) -> bool:
-    return bool(_CTAC_WORDS.search(series.header.text))
-
-
-def _says_hybrid(series: Series, _: Study) -> bool:
-    return bool(_HYBRID_WORDS.search(series.header.text))
-
-
-def _has_emission(_: Series, study: Study) -> bool:
-    return any(other.header.modality in ("NM", "PT") for other in study.series)
-
-
-def _ctac_kvp(series: Series, _: Study) -> bool:
-    return 80 <= (series.header.kvp or 0) <= 140
-
-
-def _ctac_thickness(series: Series, _: Study) -> bool:
-    return 2 <= (series.slices[0].thickness_mm or 0) <= 10
-
-
-def _low_dose(series: Series, _: Study) -> bool:
-    return 0 < (series.slices[len(series.slices) // 2].exposure_mas or 0) <= 60
-
-
-CLUES: tuple[Clue, ...] = (
-    Clue(4, has_emission_frame, "shares the frame of reference of the emission scan"),
-    Clue(3, _says_ctac, "is described as attenuation-correction CT"),
-    Clue(2, _says_hybrid, "is described as part of a PET/CT or SPECT/CT"),
-    Clue(1, _has_emission, "lies beside an emission scan"),
-    Clue(1, _low_dose, "low dose (mAs up to 60)"),
-    Clue(1, _ctac_kvp, "80-140 kVp"),
-    Clue(1, _ctac_thickness, "2-10 mm slices"),
-    Clue(-1, lambda series, _: is_sharp_kernel(series.header.kernel), "but a sharp kernel"),
-    Clue(-1, lambda series, _: "DERIVED" in series.header.image_type, "but derived images"),
-    Clue(-4, lambda series, _: is_calcium_scan(series.header), "but a dedicated calcium-score CT"),
-)
-"""The clues with their weights (own judgement, to be extended with the descriptions of more sites)."""
-
-_ACQUISITION_CLUES = (_low_dose, _ctac_kvp, _ctac_thickness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +111,23 @@ def _preference(candidate: Candidate) -> tuple[object, ...]:
 def _unfit_by_header(series: Series) -> Reason | None:
     """Why the headers alone make the series unfit; None if they do not."""
     header = series.header
-    if header.rescale_type.lower() in _MU_UNITS or (header.modality != "CT" and _MU_MAP_WORDS.search(header.text)):
+    if header.rescale_type.lower() in _MU_UNITS or (header.modality != "CT" and _is_named_mu_map(header)):
         return Reason(Code.MU_MAP, "an attenuation map (cm-1), not a CT in Hounsfield units; send the CT itself")
     if header.modality != "CT":
         return Reason(Code.NOT_CT, f"modality is {header.modality or 'missing'}")
     if series.is_localizer:
         return Reason(Code.LOCALIZER, "a localizer")
-    if header.samples_per_pixel != 1 or (header.bits_allocated or 0) < 12 or "SECONDARY" in header.image_type:
-        return Reason(Code.SECONDARY_CAPTURE, "colour, 8-bit or secondary images, not CT values")
+    is_capture = f"{header.sop_class_uid}.".startswith(f"{SecondaryCaptureImageStorage}.")  # or of its multi-frame kin
+    if header.samples_per_pixel != 1 or (header.bits_allocated or 0) < 12 or is_capture:
+        return Reason(Code.SECONDARY_CAPTURE, "colour or 8-bit images or saved screens, not CT values")
     agents = {slice_.header.contrast_agent for slice_ in series.slices}
     if given := [agent for agent in agents if not _NO_CONTRAST.match(agent)]:
         return Reason(Code.CONTRAST_GIVEN, f"contrast agent {given[0]!r}: enhanced blood reads as calcium")
     return None
+
+
+def _is_named_mu_map(header: SeriesHeader) -> bool:
+    return bool(_MU_MAP_WORDS.search(plain_texts(header.series_description, header.protocol_name)))
 
 
 def _nothing_fits(ranked: Sequence[Candidate]) -> Refusal:
@@ -224,15 +150,8 @@ def _notes(best: Candidate, fit: Sequence[Candidate], study: Study) -> tuple[Rea
         notes.append(Reason(Code.SEVERAL_CANDIDATES, message))
     if is_calcium_scan(best.series.header):
         notes.append(Reason(Code.GATED_CALCIUM_SCAN, "a dedicated calcium-score CT, not a CTAC"))
-    elif not _is_marked_ctac(best.series, study):
+    elif not is_marked_ctac(best.series, study):
         notes.append(
             Reason(Code.NOT_MARKED_CTAC, "nothing in the headers says that this CT is for attenuation correction")
         )
     return tuple(notes)
-
-
-def _is_marked_ctac(series: Series, study: Study) -> bool:
-    """Whether the emission scan's frame or a text marks the series as a CTAC, and the acquisition agrees."""
-    acquired_alike = sum(clue(series, study) for clue in _ACQUISITION_CLUES) >= 2
-    marks = (has_emission_frame, _says_ctac, _says_hybrid)
-    return acquired_alike and any(mark(series, study) for mark in marks)

@@ -1,5 +1,6 @@
 """``Study`` and ``Series``: images grouped so that each series is one reconstruction of one acquisition."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +9,17 @@ from pathlib import Path
 
 from ctacal.dicom.header import Known, SeriesHeader, Slice, quiet_pydicom, read_slices
 from ctacal.dicom.source import SkippedFile, close_archives, find_sources
+from ctacal.dicom.words import plain_texts
 from ctacal.errors import Code, Reason, Refusal
 
-_LOCALIZER_WORDS = ("localizer", "localiser", "topogram", "scout", "surview", "scanogram")
+_LOCALIZER_WORDS = re.compile(
+    r"\blocali[sz]e|\blocali[sz]ador|\blokali[sz]|\btopogra|\bscout|\bsurview|\bscano(gra|view)|\bpilot\b|定位"
+)
+FEWEST_AXIAL_IMAGES = 5
+"""A series with this many axial images at different heights is no localizer, whatever its texts say: a localizer is one
+projection, rarely a few (own choice, the least that ``Stack`` accepts)."""
+AXIAL_COSINE = 0.866
+"""Cosine of the largest tilt of an axial image, 30 degrees, as in ``Stack``."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -41,9 +50,14 @@ class Series:
 
     @property
     def is_localizer(self) -> bool:
-        """Whether image type or description call it a localizer."""
-        words = (*self.header.image_type, self.header.series_description)
-        return any(word in text.lower() for text in words for word in _LOCALIZER_WORDS)
+        """Whether image type or description call it a localizer, and its geometry is not that of an axial scan."""
+        words = plain_texts(*self.header.image_type, self.header.series_description)
+        return bool(_LOCALIZER_WORDS.search(words)) and not self._is_axial_scan
+
+    @property
+    def _is_axial_scan(self) -> bool:
+        heights = {round(slice_.position_mm[2], 1) for slice_ in self.slices if slice_.position_mm}
+        return len(heights) >= FEWEST_AXIAL_IMAGES and all(map(_is_axial, self.slices))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -68,6 +82,14 @@ class Intake:
     """DICOM files that gave no image; other files are only counted."""
     files: int
     not_dicom: int
+
+
+def _is_axial(slice_: Slice) -> bool:
+    """Whether the image's plane is axial, by the normal of its Image Orientation (Patient)."""
+    if slice_.orientation is None:
+        return False
+    across, down = slice_.orientation[:3], slice_.orientation[3:]
+    return abs(across[0] * down[1] - across[1] * down[0]) >= AXIAL_COSINE
 
 
 def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambda: None) -> Intake:
