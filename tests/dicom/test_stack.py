@@ -142,6 +142,76 @@ def test_rounded_positions_are_no_mixed_spacing(tmp_path: Path) -> None:
     assert volume.geometry.slice_spacing_mm == pytest.approx(3.27, abs=0.01)
 
 
+def trembling(series: list[Dataset], *, mm: float) -> list[Dataset]:
+    """Move each image within its plane by up to ``mm``, as a trembling table does; always alike."""
+    noise = np.random.default_rng(3).uniform(-mm, mm, (len(series), 2))
+    return [moved(image, x=float(x), y=float(y)) for image, (x, y) in zip(series, noise, strict=True)]
+
+
+def test_a_trembling_table_is_neither_shift_nor_tilt(tmp_path: Path) -> None:
+    grid = Grid(slices=40)
+    volume, notes = volume_of(write(tmp_path, trembling(ct_series(grid), mm=0.05)))
+    assert notes == []
+    assert_truth(volume, grid, within_mm=0.1)
+    assert np.abs(volume.geometry.affine[:2, 0]).max() < 0.01
+
+
+def test_a_shifted_slice_is_found_on_a_trembling_table(tmp_path: Path) -> None:
+    series = trembling(ct_series(Grid(slices=40)), mm=0.05)
+    moved(series[30], x=0.5)
+    assert refusal_of(write(tmp_path, series)) is Code.SHIFTED_SLICE
+
+
+@pytest.mark.parametrize("slice_mm", [1.25, 2.5, 3.27])
+def test_positions_rounded_to_whole_mm_are_read_with_a_note(tmp_path: Path, slice_mm: float) -> None:
+    """At 2.5 mm, slices then lie 2 and 3 mm apart: no mixed spacing."""
+    grid = Grid(slices=40, slice_mm=slice_mm)
+    series = ct_series(grid)
+    for image in series:
+        image.ImagePositionPatient = [*image.ImagePositionPatient[:2], round(float(image.ImagePositionPatient[2]))]
+    volume, notes = volume_of(write(tmp_path, series))
+    assert notes == [Code.POSITIONS_ROUNDED]
+    assert volume.geometry.slice_spacing_mm == pytest.approx(slice_mm, rel=0.01)
+    np.testing.assert_allclose(marker_mm(volume), MARKER_MM, atol=1.0)
+
+
+def test_a_slice_missing_among_rounded_positions_is_refused(tmp_path: Path) -> None:
+    series = ct_series(Grid(slices=40, slice_mm=2.5))
+    for image in series:
+        image.ImagePositionPatient = [*image.ImagePositionPatient[:2], round(float(image.ImagePositionPatient[2]))]
+    for gone in (20, 38):
+        left = [image for index, image in enumerate(series) if index != gone]
+        assert refusal_of(write(tmp_path / str(gone), left)) is Code.MIXED_SPACING
+
+
+@pytest.mark.parametrize("turned", [(-1, 0, 0, 0, -1, 0), (1, 0, 0, 0, -1, 0), (0, 1, 0, -1, 0, 0)])
+def test_slices_turned_or_mirrored_against_the_others_are_refused(tmp_path: Path, turned: tuple[int, ...]) -> None:
+    series = ct_series()
+    series[4].ImageOrientationPatient = list(turned)
+    (study,) = [study_of(write(tmp_path, series))]
+    with pytest.raises(Refusal) as caught:
+        Stack.of([slice_ for part in study.series for slice_ in part.slices])
+    assert caught.value.reason.code is Code.MIXED_ORIENTATION
+
+
+def test_cosines_written_with_two_digits_are_read(tmp_path: Path) -> None:
+    """A table turned by 10 degrees: the cosines are 0.98 and 0.17, together 0.5 % shorter than a unit vector."""
+    volume, notes = volume_of(write(tmp_path, ct_series(ImageOrientationPatient=[0.98, 0.17, 0, -0.17, 0.98, 0])))
+    assert notes == []
+    assert volume.geometry.spacing_mm == pytest.approx((3.0, 0.9, 0.7), abs=1e-6)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_broken_copy_beside_a_whole_one_is_left_out(tmp_path: Path, first: bool) -> None:
+    write(tmp_path / "1", ct_series())
+    write(tmp_path / "2", ct_series())
+    for path in (tmp_path / ("1" if first else "2")).iterdir():
+        path.write_bytes(path.read_bytes()[:-1000])
+    volume, notes = volume_of(tmp_path)
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert Code.DUPLICATES_DROPPED in notes
+
+
 @pytest.mark.parametrize("localizer_orientation", [AXIAL, (1, 0, 0, 0, 0, -1)], ids=["axial", "frontal"])
 def test_localizer_inside_is_left_out(tmp_path: Path, localizer_orientation: tuple[Any, ...]) -> None:
     series = ct_series()

@@ -5,12 +5,14 @@ Instance Number. Reading libraries silently accept seven faults (a missing, dupl
 localizer inside, two reconstructions under one UID, gantry tilt); here each of them gives a reason.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ctacal.arrays import Floats
+from ctacal.arrays import Floats, Ints
 from ctacal.dicom.header import Slice
 from ctacal.dicom.pixels import stored_frames
 from ctacal.errors import Code, Reason, Refusal
@@ -29,7 +31,19 @@ SPACING_TOLERANCE = 0.05
 """Largest deviation of a position from the regular grid, as a share of the spacing (headers round to 0.1 mm)."""
 
 SHIFT_TOLERANCE_MM = 0.1
-"""Largest in-plane deviation of a position that rounding explains."""
+"""Largest in-plane deviation of a position that rounding, or a trembling table, explains."""
+
+ROUNDING_UNITS_MM = (1.0, 0.5, 0.1)
+"""Units to which converters round positions."""
+
+ROUNDING_SHARE = 0.6
+"""Largest distance of a rounded position from the fitted grid, in units: half of one, and a margin for the fit."""
+
+DIRECTION_TOLERANCE = 1e-3
+"""Largest difference of a direction cosine among slices that lie in parallel, alike turned planes (0.06 degrees)."""
+
+UNIT_TOLERANCE = 1e-2
+"""Largest deviation from unit length, and from a right angle, that cosines written with two digits have."""
 
 MAX_UNTREATED_TILT_DEG = 1.0
 """Largest tilt that is not resampled away: the geometry holds the shear exactly, and networks hardly see the slant."""
@@ -51,15 +65,16 @@ class Stack:
     def of(cls, slices: Sequence[Slice], *, fill_gaps: bool = False, untilt: bool = False) -> "Stack":
         """Order the slices of a series; raises ``Refusal`` if they do not make a regular volume."""
         _require_geometry(slices)
-        normal = _common_normal(slices)
-        ordered, notes = _without_duplicates(_sorted_along(slices, normal))
+        directions = _common_directions(slices)
+        ordered, notes = _without_duplicates(_sorted_along(slices, directions[2]))
         if len(ordered) < MIN_SLICES:
             raise Refusal(Code.TOO_FEW_SLICES, f"{len(ordered)} slices; a heart needs at least {MIN_SLICES}")
-        filled = _on_regular_positions(ordered, normal, fill_gaps=fill_gaps)
+        filled, rounded = _on_regular_positions(ordered, directions[2], fill_gaps=fill_gaps)
         gaps = len(filled) - len(ordered)
         if gaps:
             notes.append(Reason(Code.SLICES_INTERPOLATED, f"{gaps} missing slices were interpolated"))
-        geometry, tilt_deg = _geometry(filled, ordered, normal)
+        geometry, tilt_deg = _geometry(filled, ordered, directions)
+        notes += rounded
         tilted = tilt_deg > MAX_UNTREATED_TILT_DEG
         if tilted and not untilt:
             raise Refusal(
@@ -98,92 +113,175 @@ def _require_geometry(slices: Iterable[Slice]) -> None:
             raise Refusal(Code.NO_GEOMETRY, f"{slice_.source}: {' and '.join(missing)} missing or not numeric")
 
 
-def _position(slice_: Slice) -> Floats:
-    return np.array(slice_.position_mm, np.float64)
+def _positions_mm(slices: Sequence[Slice]) -> Floats:
+    """Return the positions of the slices, (n, 3)."""
+    return np.array([slice_.position_mm for slice_ in slices], np.float64)
 
 
-def _directions(slice_: Slice) -> tuple[Floats, Floats]:
-    """Return the unit vectors along a row and down a column (Image Orientation (Patient))."""
-    both = np.array(slice_.orientation, np.float64)
-    return both[:3], both[3:]
-
-
-def _common_normal(slices: Sequence[Slice]) -> Floats:
-    """Return the stack's unit normal, towards the head."""
-    across, down = _directions(slices[0])
-    unit = abs(np.linalg.norm(across) - 1) < 1e-3 and abs(np.linalg.norm(down) - 1) < 1e-3
-    if not unit or abs(across @ down) > 1e-3 or min(slices[0].pixel_spacing_mm or (0,)) <= 0:
-        cosines = slices[0].orientation
-        message = (
-            f"{slices[0].source}: orientation {cosines} is not two orthogonal unit vectors, or the pixel size is 0"
-        )
+def _common_directions(slices: Sequence[Slice]) -> Floats:
+    """Return the unit vectors along a row, down a column, and across the slices towards the head, (3, 3)."""
+    cosines = np.array([slice_.orientation for slice_ in slices], np.float64)
+    across, down = np.median(cosines, axis=0).reshape(2, 3)
+    lengths = np.linalg.norm(across), np.linalg.norm(down)
+    right_angled = abs(across @ down) <= UNIT_TOLERANCE and max(abs(length - 1) for length in lengths) <= UNIT_TOLERANCE
+    if not right_angled or min(slices[0].pixel_spacing_mm or (0,)) <= 0:
+        found = slices[0].orientation
+        message = f"{slices[0].source}: orientation {found} is not two orthogonal unit vectors, or the pixel size is 0"
         raise Refusal(Code.NO_GEOMETRY, message)
+    turned = np.abs(cosines - np.median(cosines, axis=0)).max(axis=1) > DIRECTION_TOLERANCE
+    if turned.any():
+        message = f"Image Orientation (Patient) of {turned.sum()} of {len(slices)} images differs from that of the rest"
+        raise Refusal(Code.MIXED_ORIENTATION, f"{message}, the first: {slices[int(turned.argmax())].source}")
+    across, down = across / lengths[0], down / lengths[1]
     normal = np.cross(across, down)
     if abs(normal[2]) < np.cos(np.deg2rad(MAX_AXIAL_TILT_DEG)):
         raise Refusal(Code.NOT_AXIAL, "coronal, sagittal or oblique slices; the score is defined on axial slices")
-    return np.asarray(normal * np.sign(normal[2]))
+    return np.array([across, down, normal * np.sign(normal[2])])
 
 
-def _sorted_along(slices: Iterable[Slice], normal: Floats) -> list[Slice]:
-    return sorted(slices, key=lambda slice_: (float(_position(slice_) @ normal), slice_.sop_instance_uid))
+def _sorted_along(slices: Sequence[Slice], normal: Floats) -> list[Slice]:
+    depths_mm = (_positions_mm(slices) @ normal).tolist()
+    order = sorted(range(len(slices)), key=lambda k: (depths_mm[k], slices[k].sop_instance_uid))
+    return [slices[k] for k in order]
 
 
 def _without_duplicates(ordered: Sequence[Slice]) -> tuple[list[Slice], list[Reason]]:
     """Keep the first of several equal images at a position; raises ``Refusal`` if they differ."""
-    kept = [ordered[0]]
-    for slice_ in ordered[1:]:
-        if np.abs(_position(slice_) - _position(kept[-1])).max() > SAME_POSITION_MM:
+    positions_mm = _positions_mm(ordered)
+    kept, at_mm = [ordered[0]], positions_mm[0]
+    for slice_, position_mm in zip(ordered[1:], positions_mm[1:], strict=True):
+        if np.abs(position_mm - at_mm).max() > SAME_POSITION_MM:
             kept.append(slice_)
-        elif not _equal_pixels(slice_, kept[-1]):
-            raise Refusal(
-                Code.DUPLICATE_SLICE,
-                f"different images at {np.round(_position(slice_), 2)} mm ({kept[-1].source}, {slice_.source}): "
-                "two reconstructions or phases in one series; send one of them",
-            )
+            at_mm = position_mm
+        else:
+            kept[-1] = _readable_copy(kept[-1], slice_)
     dropped = len(ordered) - len(kept)
     return kept, [Reason(Code.DUPLICATES_DROPPED, f"{dropped} copies of slices were dropped")] if dropped else []
 
 
-def _equal_pixels(a: Slice, b: Slice) -> bool:
+def _readable_copy(a: Slice, b: Slice) -> Slice:
+    """Return the first of two equal images at one position, or the one that can be read; raises ``Refusal``."""
+    pixels = [_pixels_or_none(slice_) for slice_ in (a, b)]
+    if pixels[0] is None or pixels[1] is None:
+        return b if pixels[0] is None else a
     rescales = [(slice_.rescale_slope, slice_.rescale_intercept) for slice_ in (a, b)]
-    first, second = stored_frames([a, b])
-    return rescales[0] == rescales[1] and np.array_equal(first, second)
+    if rescales[0] != rescales[1] or not np.array_equal(*pixels):
+        place = np.round(a.position_mm or (), 2)
+        message = f"different images at {place} mm ({a.source}, {b.source}): {_difference(a, b)}; send one of them"
+        raise Refusal(Code.DUPLICATE_SLICE, message)
+    return a
 
 
-def _on_regular_positions(ordered: Sequence[Slice], normal: Floats, *, fill_gaps: bool) -> tuple[Slice | None, ...]:
+def _pixels_or_none(slice_: Slice) -> NDArray[Any] | None:
+    try:
+        return next(stored_frames([slice_]))
+    except Refusal:
+        return None
+
+
+_PHASE_TIMES: tuple[tuple[str, Callable[[Slice], object]], ...] = (
+    ("temporal position", lambda slice_: slice_.temporal_position),
+    ("acquisition", lambda slice_: slice_.acquisition_number),
+    ("time of acquisition", lambda slice_: slice_.acquired_at),
+    ("time", lambda slice_: slice_.content_time),
+)
+
+
+def _difference(a: Slice, b: Slice) -> str:
+    """Return in words what two images of one place may be: the headers tell phases by their times."""
+    for name, value in _PHASE_TIMES:
+        if value(a) and value(b) and value(a) != value(b):
+            return f"phases or repeated scans in one series ({name} {value(a)} and {value(b)})"
+    return "two reconstructions or phases in one series, and nothing in their headers tells them apart"
+
+
+def _on_regular_positions(
+    ordered: Sequence[Slice], normal: Floats, *, fill_gaps: bool
+) -> tuple[tuple[Slice | None, ...], list[Reason]]:
     """Return the slices with None for each missing one; raises ``Refusal`` if the distances fit no regular grid."""
-    depth_mm = np.array([_position(slice_) @ normal for slice_ in ordered])
-    step_mm = np.diff(depth_mm)
-    spacing_mm = float(np.median(step_mm))
-    steps = np.maximum(np.rint(step_mm / spacing_mm), 1).astype(int)
-    spacing_mm = float(depth_mm[-1] - depth_mm[0]) / int(steps.sum())
-    stray_mm = np.abs(depth_mm - depth_mm[0] - spacing_mm * np.append(0, np.cumsum(steps)))
-    tolerance_mm = max(SPACING_TOLERANCE * spacing_mm, 2 * SAME_POSITION_MM)
-    if stray_mm.max() > tolerance_mm or np.abs(step_mm - steps * spacing_mm).max() > tolerance_mm:
-        low, high = step_mm.min(), step_mm.max()
-        raise Refusal(Code.MIXED_SPACING, f"slices lie {low:.2f} to {high:.2f} mm apart; send one reconstruction")
-    gaps = np.flatnonzero(steps > 1)
+    positions_mm = _positions_mm(ordered)
+    depth_mm = positions_mm @ normal
+    steps = _regular_steps(depth_mm)
+    gaps = None if steps is None else np.flatnonzero(steps > 1)
+    if gaps is None or gaps.size > MAX_FILLED_SHARE * len(ordered):
+        notes = _notes_of_even_grid(depth_mm, positions_mm[:, 2])
+        if notes is not None:
+            return tuple(ordered), notes
+    if steps is None or gaps is None:
+        raise _mixed_spacing(depth_mm, positions_mm[:, 2])
     too_wide = steps.max() > 2 or gaps.size > MAX_FILLED_SHARE * len(ordered)
     if gaps.size and (too_wide or not fill_gaps):
         after, before = depth_mm[gaps[0] : gaps[0] + 2]
-        number = int(steps.sum()) - len(step_mm)
+        number = int(steps.sum()) - len(steps)
         missing = f"slices missing: {number}, the first between {after:.1f} and {before:.1f} mm"
         advice = "send the series again" if too_wide else "send the series again, or interpolate with --fill-gaps"
         raise Refusal(Code.MISSING_SLICE, f"{missing}; {advice}")
     filled: list[Slice | None] = [ordered[0]]
     for slice_, step in zip(ordered[1:], steps, strict=True):
         filled += [None] * (int(step) - 1) + [slice_]
-    return tuple(filled)
+    return tuple(filled), []
 
 
-def _geometry(filled: Sequence[Slice | None], ordered: Sequence[Slice], normal: Floats) -> tuple[Geometry, float]:
+def _regular_steps(depth_mm: Floats) -> Ints | None:
+    """Return the steps from slice to slice in units of the spacing; None if the distances fit no regular grid."""
+    step_mm = np.diff(depth_mm)
+    spacing_mm = float(np.median(step_mm))
+    if spacing_mm <= SAME_POSITION_MM:
+        return None
+    steps = np.maximum(np.rint(step_mm / spacing_mm), 1).astype(int)
+    spacing_mm = float(depth_mm[-1] - depth_mm[0]) / int(steps.sum())
+    stray_mm = np.abs(depth_mm - depth_mm[0] - spacing_mm * np.append(0, np.cumsum(steps)))
+    tolerance_mm = max(SPACING_TOLERANCE * spacing_mm, 2 * SAME_POSITION_MM)
+    irregular = stray_mm.max() > tolerance_mm or np.abs(step_mm - steps * spacing_mm).max() > tolerance_mm
+    return None if irregular else steps
+
+
+def _notes_of_even_grid(depth_mm: Floats, written_mm: Floats) -> list[Reason] | None:
+    """Return None unless the slices lie on an even grid without gaps; a note says so if their positions are rounded.
+
+    ``written_mm`` are the coordinates that were rounded, ``depth_mm`` the positions along the normal.
+    """
+    start_mm, spacing_mm = _line(depth_mm)
+    stray_mm = float(np.abs(depth_mm - start_mm - spacing_mm * np.arange(len(depth_mm))).max())
+    unit_mm = _rounding_mm(written_mm)
+    tolerance_mm = max(SPACING_TOLERANCE * spacing_mm, ROUNDING_SHARE * unit_mm)
+    if stray_mm > tolerance_mm or spacing_mm < max(unit_mm, SAME_POSITION_MM):
+        return None
+    if stray_mm <= SPACING_TOLERANCE * spacing_mm:
+        return []
+    message = f"positions are rounded to {unit_mm:g} mm; a line through all gives a spacing of {spacing_mm:.2f} mm"
+    return [Reason(Code.POSITIONS_ROUNDED, message)]
+
+
+def _mixed_spacing(depth_mm: Floats, written_mm: Floats) -> Refusal:
+    low, high, unit_mm = np.diff(depth_mm).min(), np.diff(depth_mm).max(), _rounding_mm(written_mm)
+    rounded = f" (their positions are rounded to {unit_mm:g} mm)" if unit_mm >= 1 else ""
+    return Refusal(Code.MIXED_SPACING, f"slices lie {low:.2f} to {high:.2f} mm apart{rounded}; send one reconstruction")
+
+
+def _rounding_mm(written_mm: Floats) -> float:
+    """Return the coarsest unit of which all values are multiples, 0 if none is."""
+    off_mm = {unit: np.abs(written_mm - np.rint(written_mm / unit) * unit).max() for unit in ROUNDING_UNITS_MM}
+    return next((unit for unit, off in off_mm.items() if off < 1e-6), 0.0)
+
+
+def _line(values: Floats, index: Ints | None = None) -> tuple[Floats, Floats]:
+    """Return start and slope of the least-squares line through values, (n,) or (n, k), at ``index``, else 0, 1, ..."""
+    at = np.arange(len(values)) if index is None else index
+    centred = at - at.mean()
+    slope = centred @ (values - values[0]) / (centred @ centred)
+    start = values[0] + (values - values[0]).mean(axis=0) - at.mean() * slope
+    return start, slope
+
+
+def _geometry(filled: Sequence[Slice | None], ordered: Sequence[Slice], directions: Floats) -> tuple[Geometry, float]:
     """Return the grid, sheared if the gantry was tilted, and the angle of the shear in degrees."""
+    across, down, normal = directions
     index = np.flatnonzero([slice_ is not None for slice_ in filled])
-    position_mm = np.array([_position(slice_) for slice_ in ordered])
+    position_mm = _positions_mm(ordered)
     in_plane_mm = position_mm - np.outer(position_mm @ normal, normal)
-    drift_mm = np.median(np.diff(in_plane_mm, axis=0) / np.diff(index)[:, None], axis=0)
-    straight_mm = in_plane_mm - index[:, None] * drift_mm
-    stray_mm = np.abs(straight_mm - np.median(straight_mm, axis=0)).max(axis=1)
+    start_mm, drift_mm = _line(in_plane_mm, index)
+    stray_mm = np.abs(in_plane_mm - start_mm - index[:, None] * drift_mm).max(axis=1)
     tolerance_mm = SHIFT_TOLERANCE_MM + 1e-3 * len(filled)
     if stray_mm.max() > tolerance_mm:
         worst = ordered[int(np.argmax(stray_mm))]
@@ -191,9 +289,8 @@ def _geometry(filled: Sequence[Slice | None], ordered: Sequence[Slice], normal: 
             Code.SHIFTED_SLICE, f"{worst.source} is shifted by {stray_mm.max():.1f} mm against its neighbours"
         )
     first = ordered[0]
-    across, down = _directions(first)
     row_mm, column_mm = first.pixel_spacing_mm or (0.0, 0.0)
-    spacing_mm = float((position_mm[-1] - position_mm[0]) @ normal) / (len(filled) - 1)
+    spacing_mm = float(_line(position_mm @ normal, index)[1])
     affine = np.eye(4)
     affine[:3, 0] = normal * spacing_mm + drift_mm
     affine[:3, 1], affine[:3, 2] = down * row_mm, across * column_mm
