@@ -161,11 +161,11 @@ def _without_duplicates(ordered: Sequence[Slice]) -> tuple[list[Slice], list[Rea
 
 def _readable_copy(a: Slice, b: Slice) -> Slice:
     """Return the first of two equal images at one position, or the one that can be read; raises ``Refusal``."""
-    pixels = [_pixels_or_none(slice_) for slice_ in (a, b)]
-    if pixels[0] is None or pixels[1] is None:
-        return b if pixels[0] is None else a
+    first, second = _pixels_or_none(a), _pixels_or_none(b)
+    if first is None or second is None:
+        return b if first is None else a
     rescales = [(slice_.rescale_slope, slice_.rescale_intercept) for slice_ in (a, b)]
-    if rescales[0] != rescales[1] or not np.array_equal(*pixels):
+    if rescales[0] != rescales[1] or not np.array_equal(first, second):
         place = np.round(a.position_mm or (), 2)
         message = f"different images at {place} mm ({a.source}, {b.source}): {_difference(a, b)}; send one of them"
         raise Refusal(Code.DUPLICATE_SLICE, message)
@@ -265,7 +265,7 @@ def _rounding_mm(written_mm: Floats) -> float:
     return next((unit for unit, off in off_mm.items() if off < 1e-6), 0.0)
 
 
-def _line(values: Floats, index: Ints | None = None) -> tuple[Floats, Floats]:
+def _line(values: Floats, index: Ints | None = None) -> tuple[Any, Any]:
     """Return start and slope of the least-squares line through values, (n,) or (n, k), at ``index``, else 0, 1, ..."""
     at = np.arange(len(values)) if index is None else index
     centred = at - at.mean()
