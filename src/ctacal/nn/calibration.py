@@ -35,6 +35,15 @@ SCORE_STEP = 0.25
 INTERVAL_COVERAGE = 0.9
 """Nominal coverage of an interval; the coverage reached on the validation studies is ``Calibration.coverage``."""
 
+PLAUSIBLE_SHARE = 0.99
+"""Share of the distribution of the score, in its middle, that an interval never leaves (own choice)."""
+
+LEAST_SHARE = 0.4
+"""Share of the distribution of the score, in its middle, that an interval always holds (own choice)."""
+
+CELLS = 2048
+"""Number of cells, from 0 to the highest possible score, in which the distribution is computed (own choice)."""
+
 LEAST_SPREAD = 0.1
 """Added to the spread of log(1 + score), so that an interval has a width even if no lesion is in doubt (own choice)."""
 
@@ -58,6 +67,8 @@ class LesionDoubts:
     """(lesions, 3): score if the lesion is coronary: lowered by noise, as measured, raised by noise."""
     score: float
     """Sum over the lesions that the network counts."""
+    highest: float = np.inf
+    """Score if every candidate voxel were coronary calcium."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,23 +122,29 @@ def lesion_doubts(
     halves = [_of_mask(volume, mask, probability, rule, noise_sd_hu) for mask in (counted, left_out)]
     chance, agatston = (np.concatenate(columns) for columns in zip(*halves, strict=True))
     scoring = agatston.max(axis=1) > 0
-    return LesionDoubts(chance[scoring], agatston[scoring], float(halves[0][1][:, 1].sum()))
+    highest = component_agatston(_lesions_of(volume, probability > 0, rule), rule).sum()
+    return LesionDoubts(chance[scoring], agatston[scoring], float(halves[0][1][:, 1].sum()), float(highest))
 
 
 def _of_mask(
     volume: Volume, mask: Mask, probability: NDArray[np.float32], rule: ScoringRule, noise_sd_hu: float
 ) -> tuple[Floats, Floats]:
     """Return the mean probability of each three-dimensional lesion, and its score at each of ``_NODES``."""
-    labels = LabelMap(mask.astype(np.uint8) * np.uint8(Calcium.CORONARY), volume.geometry)
-    lesions = find_lesions(volume, labels, threshold_hu=rule.threshold_hu, connectivity=rule.connectivity)
+    lesions = _lesions_of(volume, mask, rule)
     chances = Volume(probability, volume.geometry)  # the same components, measured in probability
-    of_voxels = find_lesions(chances, labels, threshold_hu=MIN_PROBABILITY / 2, connectivity=rule.connectivity)
+    of_voxels = _lesions_of(chances, mask, replace(rule, threshold_hu=MIN_PROBABILITY / 2))
     sd_hu = noise_sd_hu / np.sqrt(np.maximum(1.0, lesions.area_mm2 / GRAIN_MM2))
     at_nodes = [component_agatston(_moved(lesions, node * sd_hu, rule.threshold_hu), rule) for node in _NODES]
     n = int(lesions.lesion.max(initial=-1)) + 1
     sums = [np.bincount(lesions.lesion, weights, minlength=n) for weights in (lesions.pixels, *at_nodes)]
     chance = np.bincount(lesions.lesion, of_voxels.mean_hu * lesions.pixels, minlength=n) / np.maximum(sums[0], 1)
     return chance, np.stack(sums[1:], axis=1).reshape(n, 3).astype(np.float64)
+
+
+def _lesions_of(volume: Volume, mask: Mask, rule: ScoringRule) -> Lesions:
+    """Return the lesions of the mask's voxels at or above the rule's threshold, taken as coronary."""
+    labels = LabelMap(mask.astype(np.uint8) * np.uint8(Calcium.CORONARY), volume.geometry)
+    return find_lesions(volume, labels, threshold_hu=rule.threshold_hu, connectivity=rule.connectivity)
 
 
 def _moved(lesions: Lesions, by_hu: Floats, threshold_hu: float) -> Lesions:
@@ -185,14 +202,80 @@ def _weights(calibration: Calibration) -> Floats:
 def interval(doubts: LesionDoubts, calibration: Calibration) -> tuple[float, float]:
     """Return the interval of the Agatston score; it holds the true score in ``coverage`` of the validation studies.
 
-    It stops at categories that are very unlikely: one doubtful lesion does not give an interval of 0 to 20,000 if the
-    score is almost certainly 0.
+    Its width comes from the errors of the validation studies, which are multiplicative. For a score of 0 beside a large
+    doubtful lesion that has no bound, so the interval ends where the distribution of the score does: at categories that
+    are very unlikely, at the ends of ``PLAUSIBLE_SHARE`` of it (but for the error that is there without any doubt), and
+    at the score of all bright voxels. It is not narrower than ``LEAST_SHARE`` of the distribution.
     """
-    reach = calibration.interval_width * _spread(doubts, calibration)
-    middle = np.log1p(doubts.score)
+    distribution = score_distribution(doubts, calibration)
     lowest, highest = _likely_scores(category_probabilities(doubts, calibration), INTERVAL_COVERAGE)
-    low, high = max(lowest, float(np.expm1(middle - reach))), min(highest, float(np.expm1(middle + reach)))
-    return min(low, doubts.score), max(high, doubts.score)
+    bottom, top = distribution.middle(PLAUSIBLE_SHARE)
+    least_low, least_high = _around(doubts.score, calibration.interval_width * LEAST_SPREAD)
+    low, high = _around(doubts.score, calibration.interval_width * _spread(doubts, calibration))
+    low, high = max(low, lowest, min(bottom, least_low)), min(high, highest, max(top, least_high), doubts.highest)
+    held_low, held_high = distribution.middle(LEAST_SHARE)
+    return min(low, held_low, doubts.score), max(high, min(held_high, doubts.highest), doubts.score)
+
+
+def _around(score: float, reach: float) -> tuple[float, float]:
+    """Return the scores at a distance of ``reach`` in log(1 + score)."""
+    middle = np.log1p(score)
+    return float(np.expm1(middle - reach)), float(np.expm1(middle + reach))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ScoreDistribution:
+    """The calibrated distribution of the score."""
+
+    score: Floats
+    """(cells,): rising, from 0 to the score of all lesions that may be coronary, raised by noise."""
+    share: Floats
+    """(cells,): probability of each, 1 in all."""
+
+    def middle(self, share: float) -> tuple[float, float]:
+        """Return the ends of the middle ``share`` of the probability.
+
+        >>> ScoreDistribution(np.array([0.0, 50.0, 900.0]), np.array([0.9, 0.06, 0.04])).middle(0.9)
+        (0.0, 50.0)
+        """
+        below = np.cumsum(self.share)
+        ends = np.searchsorted(below, [(1 - share) / 2 + 1e-9, (1 + share) / 2 - 1e-9])
+        low, high = self.score[np.minimum(ends, len(below) - 1)]
+        return float(low), float(high)
+
+
+def score_distribution(doubts: LesionDoubts, calibration: Calibration) -> ScoreDistribution:
+    """Return the distribution of the sum of the lesions, weighted so that the categories have their probabilities.
+
+    A category that no sum of lesions reaches has none.
+    """
+    score, share = _sums(doubts, calibration)
+    category = category_indices(score)
+    of_category = np.bincount(category, share, minlength=len(CATEGORY_EDGES) + 1)
+    reached = of_category > LEAST_PROBABILITY**2
+    wanted = np.where(reached, category_probabilities(doubts, calibration), 0.0)
+    share = share * (wanted / np.where(reached, of_category, 1.0))[category]
+    return ScoreDistribution(score, share / share.sum())
+
+
+def _sums(doubts: LesionDoubts, calibration: Calibration) -> tuple[Floats, Floats]:
+    """Return (cells,): scores and the probability that the lesions sum up to them.
+
+    A lesion's score is shared between the two cells beside it, so that rounding does not change the mean.
+    """
+    weights = _weights(calibration)
+    most = float(np.where(weights > 0, doubts.agatston, 0.0).max(axis=1, initial=0.0).sum())
+    score = np.linspace(0.0, most, CELLS)
+    share = np.zeros(CELLS)
+    share[0] = 1.0
+    for p, cells in zip(_chance(doubts, calibration), doubts.agatston * ((CELLS - 1) / (most or 1.0)), strict=True):
+        added = np.zeros(CELLS)
+        for weight, cell in zip(weights, np.minimum(cells, CELLS - 1), strict=True):
+            below = int(cell)
+            for step, part in ((below, 1 - cell + below), (min(below + 1, CELLS - 1), cell - below)):
+                added[step:] += weight * part * share[: CELLS - step]
+        share = (1 - p) * share + p * added
+    return score, share
 
 
 def _likely_scores(probabilities: Floats, coverage: float) -> tuple[float, float]:
