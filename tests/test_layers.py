@@ -11,6 +11,7 @@ from tests import places
 ROOT = places.SOURCE
 STAGES = (
     "errors",
+    "names",
     "public_names",
     "arrays",
     "progress",

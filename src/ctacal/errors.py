@@ -10,6 +10,7 @@ A refused study is a *result with a reason*, never a crash: :func:`ctacal.study.
 ``StudyResult`` of status ``refused``.
 """
 
+import errno
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,7 +20,7 @@ class Code(StrEnum):
 
     # The input cannot be read.
     FILE_UNREADABLE = "FILE_UNREADABLE"
-    """A file that claims to be DICOM is corrupt or truncated."""
+    """A file that claims to be DICOM is corrupt or truncated, or an archive or folder cannot be opened."""
     TOO_LARGE = "TOO_LARGE"
     """The images, or a compressed stream, would need more memory than is allowed."""
     PIXELS_UNREADABLE = "PIXELS_UNREADABLE"
@@ -142,6 +143,8 @@ class Code(StrEnum):
     """The score is valid, but a requested output could not be made from the values in the headers."""
     SERIES_UNREADABLE = "SERIES_UNREADABLE"
     """Files in the study's folder could not be read; they may belong to the scored series."""
+    FILES_MISSING = "FILES_MISSING"
+    """A DICOMDIR lists CT images of the study that are not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +176,27 @@ class Refusal(CtacalError):
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.reason = Reason(code, message)
+
+
+_SYSTEM_ADVICE = {
+    "ask for the right to use it": ("EACCES", "EPERM"),
+    "free the disk or choose another folder": ("ENOSPC", "EDQUOT", "EFBIG"),
+    "choose another folder": ("EROFS", "EEXIST", "ENOTDIR", "EISDIR"),
+    "the disk or the network failed, try again": ("EIO", "ESTALE", "ETIMEDOUT", "ECONNRESET", "EHOSTDOWN", "ENOTCONN"),
+    "give it a shorter name": ("ENAMETOOLONG",),
+    "raise the limit of open files (ulimit -n)": ("EMFILE", "ENFILE"),
+    "its links lead in a circle": ("ELOOP",),
+}
+"""What to do, by the names of the system's errors (errno.h)."""
+
+
+def system_message(problem: OSError) -> str:
+    """Return what the system says of a file or folder, and what to do; the name of the file is left to the caller.
+
+    >>> system_message(PermissionError(13, "Permission denied", "/x"))
+    'Permission denied; ask for the right to use it'
+    """
+    said = problem.strerror or str(problem) or type(problem).__name__
+    name = errno.errorcode.get(problem.errno or 0, "")
+    advice = next((advice for advice, names in _SYSTEM_ADVICE.items() if name in names), "")
+    return f"{said}; {advice}" if advice else said

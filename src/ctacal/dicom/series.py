@@ -2,15 +2,16 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from ctacal.dicom.header import Known, SeriesHeader, Slice, quiet_pydicom, read_slices
-from ctacal.dicom.source import SkippedFile, close_archives, find_sources
+from ctacal.dicom.files import Files, read_files
+from ctacal.dicom.header import SeriesHeader, Slice
+from ctacal.dicom.source import SkippedFile
 from ctacal.dicom.words import plain_texts
-from ctacal.errors import Code, Reason, Refusal
+from ctacal.errors import Code, Reason
 
 _LOCALIZER_WORDS = re.compile(
     r"\blocali[sz]e|\blocali[sz]ador|\blokali[sz]|\btopogra|\bscout|\bsurview|\bscano(gra|view)|\bpilot\b|定位"
@@ -79,9 +80,17 @@ class Intake:
 
     studies: tuple[Study, ...]
     skipped: tuple[SkippedFile, ...]
-    """DICOM files that gave no image; other files are only counted."""
+    """Files that could not be read, DICOM or archives; other files are only counted."""
     files: int
-    not_dicom: int
+    others: Mapping[str, int]
+    """Numbers of files that hold no image, by what they are."""
+    empty_paths: tuple[tuple[Path, str], ...] = ()
+    """The given paths under which there is no image, each with what lies there."""
+
+    @property
+    def not_dicom(self) -> int:
+        """Number of files that hold no DICOM image."""
+        return sum(self.others.values())
 
 
 def _is_axial(slice_: Slice) -> bool:
@@ -98,43 +107,22 @@ def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambd
     ``on_file`` is called once per file, for a progress bar. Raises ``UsageError`` if a path does not exist; an
     unreadable file is listed in ``skipped``, and its study carries a warning.
     """
-    slices: list[Slice] = []
-    skipped: list[SkippedFile] = []
-    known: Known = {}
-    files = not_dicom = 0
-    with quiet_pydicom():
-        for source in find_sources(paths):
-            on_file()
-            files += 1
-            if isinstance(source, SkippedFile):
-                skipped.append(source)
-                continue
-            try:
-                found = read_slices(source, known)
-            except Refusal as refusal:
-                skipped.append(SkippedFile(str(source), refusal.reason))
-            else:
-                not_dicom += not found
-                slices += found
-    close_archives()
-    return Intake(_studies(slices, skipped), tuple(skipped), files, not_dicom)
+    files = read_files(paths, on_file)
+    return Intake(_studies(files), files.skipped, files.count, files.others, files.empty_paths)
 
 
-def _studies(slices: Iterable[Slice], skipped: Sequence[SkippedFile]) -> tuple[Study, ...]:
-    by_study = _grouped(slices, lambda slice_: slice_.header.study_uid)
-    return tuple(_study(members, skipped) for _, members in sorted(by_study.items()))
+def _studies(files: Files) -> tuple[Study, ...]:
+    by_study = _grouped(files.slices, lambda slice_: slice_.header.study_uid)
+    alone = len(by_study) == 1
+    return tuple(
+        _study(members, files.notes(str(uid), members, alone=alone)) for uid, members in sorted(by_study.items())
+    )
 
 
-def _study(slices: Sequence[Slice], skipped: Sequence[SkippedFile]) -> Study:
-    folders = {str(slice_.source).rpartition("!")[0] or str(slice_.source.path.parent) for slice_ in slices}
-    lost = [file for file in skipped if (file.name.rpartition("!")[0] or str(Path(file.name).parent)) in folders]
-    notes = []
-    if lost:
-        message = f"{len(lost)} files in the folder of this study could not be read, the first: {lost[0].name}"
-        notes.append(Reason(Code.SERIES_UNREADABLE, message))
+def _study(slices: Sequence[Slice], notes: tuple[Reason, ...]) -> Study:
     by_series = _grouped(slices, lambda slice_: slice_.header.series_uid)
     series = [part for _, members in sorted(by_series.items()) for part in _parts(members)]
-    return Study(tuple(series), tuple(notes))
+    return Study(tuple(series), notes)
 
 
 def _parts(slices: Sequence[Slice]) -> list[Series]:

@@ -1,54 +1,75 @@
-"""``Source``: a stored file, on disk or in a (nested) zip, found whatever its name and read with bounded memory."""
+"""``Source``: a stored file, on disk or in a (nested) archive, read with bounded memory whatever its form."""
 
 import io
-import lzma
-import struct
-import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from ctacal.errors import Code, Reason, Refusal, UsageError
+from ctacal.dicom import archive
+from ctacal.dicom.archive import ARCHIVE_ERRORS, HEAD_BYTES, close_archives
+from ctacal.dicom.kinds import Form, dicom_form
+from ctacal.errors import Code, Reason, Refusal
+from ctacal.names import printable
 
-MAX_INFLATED_BYTES = 256 * 2**20
-"""Largest size of an unpacked zip member or dataset; more is a bomb: CT files have 0.1-1 MB, multi-frame ones 100."""
-
-MAX_ZIP_DEPTH = 3
-"""Largest depth of zips inside zips that are opened."""
-
-ARCHIVE_ERRORS = (
-    OSError, EOFError, ValueError, RuntimeError, LookupError, ArithmeticError, MemoryError, struct.error,
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
-)  # fmt: skip
-"""The exceptions that zipfile and its decompressors were seen to raise on corrupted archives (NotImplementedError,
-UnicodeError and KeyError are subclasses of them)."""
+__all__ = ["ARCHIVE_ERRORS", "SkippedFile", "Source", "check_inflated_size", "close_archives", "looks_like_dicom"]
 
 _CHUNK_BYTES = 2**20
+_PREAMBLE = bytes(128)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a file is stored: a path, and the chain of member names if it lies inside zips."""
+    """Where a file is stored: a path, and the chain of member names if it lies inside archives."""
 
     path: Path
     members: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "!".join([str(self.path), *self.members])
+        return printable("!".join([str(self.path), *self.members]))
+
+    @property
+    def name(self) -> str:
+        """Its name without folders."""
+        return PurePosixPath(self.members[-1]).name if self.members else self.path.name
+
+    @property
+    def outer(self) -> "Source":
+        """The archive that holds it."""
+        return Source(self.path, self.members[:-1])
+
+    @property
+    def folder(self) -> str:
+        """The folder that holds it, on disk or in an archive; a file compressed alone lies where the compressed one is.
+
+        >>> Source(Path("/cd/IM1.gz"), ("IM1",)).folder, Source(Path("/cd/all.zip"), ("a/IM1",)).folder
+        ('/cd', '/cd/all.zip!a')
+        """
+        if not self.members:
+            return printable(self.path.parent)
+        if self.members[-1] == archive.unpacked_name(self.outer.name) != self.outer.name:
+            return self.outer.folder
+        inside = self.members[-1].rpartition("/")[0]
+        return f"{self.outer}!{printable(inside)}" if inside else str(self.outer)
 
     def open(self) -> BinaryIO:
         """Open the file for reading; no single read allocates more than the size of the file.
 
-        Raises ``Refusal`` (``TOO_LARGE``) for a bomb, ``OSError`` or ``zipfile.BadZipFile`` if it cannot be read.
+        DICOM without its preamble or prefix gets them. Raises ``Refusal`` (``TOO_LARGE``) for a bomb, or one of
+        ``ARCHIVE_ERRORS`` if it cannot be read.
         """
         if self.members:
-            content = _member_bytes(self.path, self.members)
-            return _BoundedReader(io.BytesIO(content), len(content))
-        return _BoundedReader(io.FileIO(self.path), self.path.stat().st_size)
+            content = archive.member_bytes(self.path, self.members)
+            return _in_usual_form(_BoundedReader(io.BytesIO(content), len(content)))
+        return _in_usual_form(_BoundedReader(io.FileIO(self.path), self.path.stat().st_size))
+
+    def head(self) -> bytes:
+        """Return the first ``HEAD_BYTES``. Raises as ``open``."""
+        if self.members:
+            return archive.member_head(self.path, self.members)
+        with io.FileIO(self.path) as file:
+            return file.read(HEAD_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +78,8 @@ class SkippedFile:
 
     name: str
     reason: Reason
+    folder: str = ""
+    """The folder or archive that holds it."""
 
 
 class _BoundedReader(io.BufferedReader):
@@ -78,88 +101,31 @@ class _BoundedReader(io.BufferedReader):
             check_inflated_size(self)
         return super().read(size if size is None or size < self._size else self._size)
 
-
-def find_sources(paths: Iterable[Path]) -> Iterator[Source | SkippedFile]:
-    """Yield every file under ``paths`` (files, folders, zips, DICOMDIRs; nested) once, in a stable order.
-
-    Raises ``UsageError`` if a path does not exist.
-    """
-    seen: set[Path] = set()
-    for path in paths:
-        if not path.exists():
-            raise UsageError(f"{path}: no such file or folder")
-        for file in _files_under(path):
-            resolved = file.resolve()
-            if resolved not in seen:
-                seen.add(resolved)
-                yield from _expand(Source(file), depth=0)
+    @property
+    def size(self) -> int:
+        """Size of the file in bytes."""
+        return self._size
 
 
-def _files_under(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from (file for file in sorted(path.rglob("*")) if file.is_file())
-    elif path.name.upper() == "DICOMDIR":
-        yield from _files_under(path.parent)  # the directory only points to the files beside it
-    else:
-        yield path
-
-
-def _expand(source: Source, depth: int) -> Iterator[Source | SkippedFile]:
-    """Yield the source itself, or the files inside if it is a zip."""
-    try:
-        with source.open() as file:
-            if file.read(4) != b"PK\x03\x04":
-                yield source
-                return
-        if depth == MAX_ZIP_DEPTH:
-            raise Refusal(Code.TOO_LARGE, f"zips are nested more than {MAX_ZIP_DEPTH} deep; unpack it first")
-        names = [entry.filename for entry in _archive(source.path, source.members).infolist() if not entry.is_dir()]
-    except Refusal as refusal:
-        yield SkippedFile(str(source), refusal.reason)
-    except ARCHIVE_ERRORS as problem:
-        yield SkippedFile(str(source), Reason(Code.FILE_UNREADABLE, f"{problem}; copy it again from its source"))
-    else:
-        for name in sorted(names):
-            yield from _expand(Source(source.path, (*source.members, name)), depth + 1)
-
-
-@lru_cache(maxsize=4)
-def _archive(path: Path, members: tuple[str, ...]) -> zipfile.ZipFile:
-    """Open a zip, a nested zip in memory. Few are kept open, since members are read in order."""
-    return zipfile.ZipFile(io.BytesIO(_member_bytes(path, members)) if members else path)
-
-
-def close_archives() -> None:
-    """Close the zips that are kept open between reads."""
-    _archive.cache_clear()
-
-
-def _member_bytes(path: Path, members: tuple[str, ...]) -> bytes:
-    archive = _archive(path, members[:-1])
-    declared = archive.getinfo(members[-1]).file_size
-    if declared > MAX_INFLATED_BYTES:
-        raise Refusal(Code.TOO_LARGE, f"unpacks to {declared} bytes; at most {MAX_INFLATED_BYTES} are allowed")
-    try:
-        with archive.open(members[-1]) as member:
-            content = member.read(MAX_INFLATED_BYTES + 1)
-    except (NotImplementedError, RuntimeError) as problem:  # an unknown method, or encrypted
-        raise zipfile.BadZipFile(str(problem)) from problem
-    if len(content) > MAX_INFLATED_BYTES:
-        raise Refusal(Code.TOO_LARGE, f"unpacks to more than the allowed {MAX_INFLATED_BYTES} bytes")
-    return content
+def _in_usual_form(file: _BoundedReader) -> BinaryIO:
+    """Return the file itself, or a copy in memory with what PS3.10 section 7.1 puts before the elements."""
+    form = dicom_form(file.peek(HEAD_BYTES)[:HEAD_BYTES])
+    if form not in (Form.NO_PREAMBLE, Form.NO_PREFIX):
+        return file
+    with file:
+        if file.size > archive.MAX_INFLATED_BYTES:
+            raise Refusal(Code.TOO_LARGE, f"{file.size} bytes without a DICOM preamble; write it again with one")
+        file.seek(0 if form is Form.NO_PREAMBLE else len(_PREAMBLE))
+        content = file.read(file.size)
+    whole = _PREAMBLE + content if form is Form.NO_PREAMBLE else content
+    return _BoundedReader(io.BytesIO(whole), len(whole))
 
 
 def looks_like_dicom(file: BinaryIO) -> bool:
     """Whether the file starts like DICOM (PS3.10 preamble, or a bare dataset of group 0002 or 0008); rewinds it."""
-    head = file.read(132)
+    head = file.read(HEAD_BYTES)
     file.seek(0)
-    if head[128:132] == b"DICM":
-        return True
-    group, length_or_vr = head[:2], head[4:6]
-    if len(head) < 32 or group not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\x00":
-        return False
-    implicit_length = int.from_bytes(head[4:8], "little")
-    return (length_or_vr.isalpha() and length_or_vr.isupper()) or implicit_length <= 64
+    return dicom_form(head) not in (None, Form.DISPLACED)
 
 
 def check_inflated_size(file: BinaryIO) -> None:
@@ -171,8 +137,8 @@ def check_inflated_size(file: BinaryIO) -> None:
     with suppress(zlib.error):
         while packed := (inflater.unconsumed_tail or file.read(_CHUNK_BYTES)):
             total += len(inflater.decompress(packed, _CHUNK_BYTES))
-            if total > MAX_INFLATED_BYTES:
-                raise Refusal(Code.TOO_LARGE, f"inflates to more than the allowed {MAX_INFLATED_BYTES} bytes")
+            if total > archive.MAX_INFLATED_BYTES:
+                raise Refusal(Code.TOO_LARGE, f"inflates to more than the allowed {archive.MAX_INFLATED_BYTES} bytes")
             if inflater.eof:
                 break
     file.seek(start)

@@ -1,0 +1,106 @@
+"""``read_files``: every file under some paths -> the images, what could not be read, and what else lies there."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from ctacal.dicom.dicomdir import Listed, listed_images, missing_note
+from ctacal.dicom.header import Known, SeriesHeader, Slice, quiet_pydicom, read_slices
+from ctacal.dicom.kinds import DICOMDIR, counted, kind_of
+from ctacal.dicom.lost_files import damaged_images, unreadable_note
+from ctacal.dicom.search import OtherFile, Seen, find_sources, require_existing
+from ctacal.dicom.source import ARCHIVE_ERRORS, SkippedFile, Source, close_archives
+from ctacal.errors import Code, Reason, Refusal
+
+_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+"""SOP classes of drawings on images, binary and label map: they are no images of the patient."""
+
+_Content = Sequence[Slice] | SkippedFile | OtherFile
+"""What a file holds."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Files:
+    """What the files under some paths hold."""
+
+    count: int
+    """Number of files."""
+    slices: tuple[Slice, ...]
+    skipped: tuple[SkippedFile, ...]
+    """Files that could not be read, DICOM or archives."""
+    others: Mapping[str, int]
+    """Numbers of files that hold no image, by what they are."""
+    empty_paths: tuple[tuple[Path, str], ...]
+    """The given paths under which there is no image, each with what lies there."""
+    listed: Listed
+    """CT images that DICOMDIRs list."""
+
+    def notes(self, study_uid: str, slices: Sequence[Slice], *, alone: bool) -> tuple[Reason, ...]:
+        """Return notes on files of a study that could not be read or are not there; ``alone``: it is the only study."""
+        unreadable = unreadable_note(slices, self.skipped, alone=alone)
+        return (*unreadable, *missing_note(study_uid, slices, self.listed))
+
+
+def read_files(paths: Iterable[Path], on_file: Callable[[], object]) -> Files:
+    """Read the headers of every file under ``paths``. Raises ``UsageError`` if a path does not exist."""
+    paths = tuple(paths)
+    require_existing(paths)
+    known: Known = {}
+    seen = Seen()
+    found: list[_Content] = []
+    empty_paths = []
+    for path in paths:
+        repeats = seen.repeats
+        there = list(_contents(path, seen, known, on_file))
+        found += there
+        if seen.repeats == repeats and not any(isinstance(content, list) for content in there):
+            empty_paths.append((path, _described(there)))
+    close_archives()
+    slices = tuple(slice_ for content in found if isinstance(content, list) for slice_ in content)
+    others = [content for content in found if isinstance(content, OtherFile)]
+    skipped = [content for content in found if isinstance(content, SkippedFile)]
+    skipped += damaged_images(slices, [file for file in others if file.is_suspect])
+    directories = [file.source for file in others if file.kind == DICOMDIR]
+    listed = listed_images(directories, {slice_.sop_instance_uid for slice_ in slices}) if directories else {}
+    return Files(len(found), slices, tuple(skipped), _kinds(others), tuple(empty_paths), listed)
+
+
+def _contents(path: Path, seen: Seen, known: Known, on_file: Callable[[], object]) -> Iterator[_Content]:
+    with quiet_pydicom():
+        for file in find_sources(path, seen):
+            on_file()
+            yield _content(file, known) if isinstance(file, Source) else file
+
+
+def _content(source: Source, known: Known) -> _Content:
+    """Return the images of a DICOM file; segmentations, and our own pictures of an earlier run, are none."""
+    try:
+        slices = read_slices(source, known)
+        if not slices or _is_drawn(slices[0].header):
+            return OtherFile(source, kind_of(source.head()))
+    except Refusal as refusal:
+        return SkippedFile(str(source), refusal.reason, source.folder)
+    except ARCHIVE_ERRORS:
+        reason = Reason(Code.FILE_UNREADABLE, "it changed while it was read; run again")
+        return SkippedFile(str(source), reason, source.folder)
+    return slices
+
+
+def _is_drawn(header: SeriesHeader) -> bool:
+    ours = header.manufacturer == header.model == "ctacal"
+    return header.sop_class_uid in _SEGMENTATIONS or (ours and header.sop_class_uid == SecondaryCaptureImageStorage)
+
+
+def _kinds(others: Iterable[OtherFile]) -> Counter[str]:
+    return Counter(file.kind for file in others)
+
+
+def _described(there: Sequence[_Content]) -> str:
+    """Return what files without images are, in words."""
+    kinds = counted(_kinds(content for content in there if isinstance(content, OtherFile)))
+    unreadable = sum(isinstance(content, SkippedFile) for content in there)
+    lost = f"{unreadable} that could not be read" if unreadable else ""
+    return ", ".join(filter(None, (kinds, lost))) or "nothing"
