@@ -27,6 +27,7 @@ STAGES = (
     "dicom",
     "morphology",
     "heart",
+    "whole_body",
     "noise",
     "threshold",
     "lesion",

@@ -1,5 +1,6 @@
 """A thorax of ellipsoids with the truth about its heart, and the real scans."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,6 +72,37 @@ class Thorax:
             noise = ndimage.gaussian_filter(noise, (0, smooth_px, smooth_px)) if smooth_px else noise
             hu += noise * (noise_hu / noise.std())
         return Volume(np.rint(hu).astype(np.int16), Geometry.from_spacing(self.shape, self.spacing_mm))
+
+
+def whole_body(chest: Thorax, *, legs: int = 20, abdomen: int = 40, head: int = 30, air: int = 6) -> Volume:
+    """Return the chest of a patient scanned from the legs to the air above the head; the numbers are of slices."""
+    parts = [*[_legs(chest)] * legs, *[_abdomen(chest)] * abdomen, *chest.hu, *[_head(chest)] * head]
+    hu = np.stack([*parts, *[np.full_like(chest.hu[0], AIR)] * air])
+    hu[:, -3:] = BONE
+    first_mm = -chest.spacing_mm[0] * (legs + abdomen)
+    return Volume(hu, Geometry.from_spacing((len(hu), *chest.shape[1:]), chest.spacing_mm, (0.0, 0.0, first_mm)))
+
+
+def _legs(chest: Thorax) -> NDArray[np.int16]:
+    return _discs(chest, ((0, 80, 75, 75, SOFT), (0, -80, 75, 75, SOFT), (0, 80, 16, 16, BONE), (0, -80, 16, 16, BONE)))
+
+
+def _abdomen(chest: Thorax) -> NDArray[np.int16]:
+    """Return a slice with gas in the bowel, on both sides."""
+    gas = ((-40, 60, 25, 45, AIR), (-40, -60, 25, 45, AIR))
+    return _discs(chest, ((0, 0, 110, 170, SOFT), *gas, (70, 0, 18, 20, BONE)))
+
+
+def _head(chest: Thorax) -> NDArray[np.int16]:
+    return _discs(chest, ((0, 0, 95, 75, BONE), (0, 0, 88, 68, SOFT), (-75, 0, 8, 15, AIR)))
+
+
+def _discs(chest: Thorax, discs: Sequence[tuple[float, float, float, float, int]]) -> NDArray[np.int16]:
+    """Draw (back, left, half rows, half columns, HU), in mm about the middle, over each other."""
+    hu = np.full(chest.shape[1:], AIR, np.int16)
+    for back, left, half_rows, half_columns, value in discs:
+        hu[chest.ellipsoid((0, back, left), (1e6, half_rows, half_columns))[0]] = value
+    return hu
 
 
 def real_scan(folder: Path) -> Volume:

@@ -24,7 +24,7 @@ from ctacal.morphology import (
     opened,
     widened,
 )
-from ctacal.volume import Volume
+from ctacal.volume import Volume, block_sums
 
 COARSE_MM = 4.0
 """Voxel size of the search grid: finer than any structure that is searched for, coarse enough to average noise away
@@ -184,9 +184,7 @@ def coarsened(volume: Volume) -> CoarseScan:
     slices, rows, columns = (n // b for n, b in zip(volume.hu.shape, block, strict=True))
     total = np.zeros((slices, rows, columns), np.float32)
     for index, plane in enumerate(volume.hu[: slices * block[0]]):
-        row_blocks = plane[: rows * block[1], : columns * block[2]].reshape(rows, -1, columns * block[2])
-        row_sums = np.add.reduce(row_blocks, axis=1, dtype=np.float32)
-        total[index // block[0]] += row_sums.reshape(rows, columns, -1).sum(axis=2)
+        total[index // block[0]] += block_sums(plane, (block[1], block[2]))
     total /= float(np.prod(block))
     spacing = (spacing_mm[0] * block[0], spacing_mm[1] * block[1], spacing_mm[2] * block[2])
     return CoarseScan(total, spacing, (block[0], block[1], block[2]))

@@ -42,7 +42,10 @@ class Acquisition:
     matrix: tuple[int, int]
     """Rows, columns."""
     slices: int
+    """All slices of the scan."""
     study_date: str | None
+    scored_slices: tuple[int, int] | None = None
+    """First and last slice that were read, counted from 0 at the feet, of a scan too large to be read whole."""
 
     @classmethod
     def of(cls, series: Series, geometry: Geometry | None = None) -> "Acquisition":

@@ -123,7 +123,12 @@ def _candidate_json(candidate: Candidate) -> dict[str, Any]:
 
 def _acquisition_json(acquisition: Acquisition) -> dict[str, Any]:
     spacing_mm = acquisition.pixel_spacing_mm
-    lists = {"pixel_spacing_mm": list(spacing_mm) if spacing_mm else None, "matrix": list(acquisition.matrix)}
+    scored = acquisition.scored_slices
+    lists = {
+        "scored_slices": list(scored) if scored else None,
+        "pixel_spacing_mm": list(spacing_mm) if spacing_mm else None,
+        "matrix": list(acquisition.matrix),
+    }
     return asdict(acquisition) | lists
 
 

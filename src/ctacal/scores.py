@@ -239,16 +239,19 @@ def score_label_map(
     return lesions, score_lesions(lesions, rule, mass_calibration=mass_calibration)
 
 
-def scored_lesions(lesions: Lesions, rule: ScoringRule) -> tuple[ScoredLesion, ...]:
-    """The lesions that score, highest first."""
+def scored_lesions(lesions: Lesions, rule: ScoringRule, *, first_slice: int = 0) -> tuple[ScoredLesion, ...]:
+    """The lesions that score, highest first; ``first_slice`` is the number of the volume's first slice in the scan."""
     agatston = component_agatston(lesions, rule)
-    found = [_scored_lesion(lesions, agatston, number) for number in np.unique(lesions.lesion[agatston > 0])]
+    found = [
+        _scored_lesion(lesions, agatston, number, first_slice) for number in np.unique(lesions.lesion[agatston > 0])
+    ]
     return tuple(sorted(found, key=lambda lesion: -lesion.agatston))
 
 
-def _scored_lesion(lesions: Lesions, agatston: Floats, number: int) -> ScoredLesion:
+def _scored_lesion(lesions: Lesions, agatston: Floats, number: int, first_slice: int) -> ScoredLesion:
     own = lesions.lesion == number
     pixels = lesions.pixels[own]
+    slices = lesions.slice_index[own] + first_slice
     centroid = np.average(lesions.centroid[own], axis=0, weights=pixels)
     return ScoredLesion(
         vessel=Calcium(int(lesions.label[own][0])),
@@ -256,7 +259,7 @@ def _scored_lesion(lesions: Lesions, agatston: Floats, number: int) -> ScoredLes
         volume_mm3=float(lesions.volume_mm3[own].sum()),
         peak_hu=float(lesions.peak_hu[own].max()),
         mean_hu=float(np.average(lesions.mean_hu[own], weights=pixels)),
-        slices=(int(lesions.slice_index[own].min()), int(lesions.slice_index[own].max())),
+        slices=(int(slices.min()), int(slices.max())),
         centroid_mm=tuple(round(float(mm), 2) for mm in lesions.geometry.to_patient_mm(centroid)),
     )
 

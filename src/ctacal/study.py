@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ctacal import __version__
@@ -16,6 +17,7 @@ from ctacal.dicom.choose import Candidate, Choice, candidates, choose_among
 from ctacal.dicom.clues import is_sharp_kernel
 from ctacal.dicom.labels import read_label_map
 from ctacal.dicom.series import Series, Study
+from ctacal.dicom.stack import Stack
 from ctacal.dicom.volume import decode_volume
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.heart import HeartMask, find_heart
@@ -25,6 +27,7 @@ from ctacal.result import Acquisition, ChosenSeries, RefusedStudy, Scan, ScoredS
 from ctacal.scores import KVP_TOLERANCE, SCCT_2016, ScoringRule, score_label_map, scored_lesions
 from ctacal.threshold import threshold_labels
 from ctacal.volume import Volume
+from ctacal.whole_body import Locate, heart_slices, part_to_read
 
 REFERENCE_KVP = 120.0
 """The tube voltage for which the Agatston thresholds hold."""
@@ -42,6 +45,7 @@ def score_study(
     study: Study,
     predict: Predictor,
     *,
+    locate: Locate | None = heart_slices,
     rule: ScoringRule = SCCT_2016,
     series_uid: str | None = None,
     mass_calibration: float | None = None,
@@ -51,6 +55,7 @@ def score_study(
 ) -> StudyResult:
     """Score the coronary calcium of a study. No fault of the study raises an exception: it gives a ``RefusedStudy``.
 
+    ``locate`` finds the part to read of a scan too large to be read whole; None: it is read whole all the same.
     ``series_uid`` selects a series instead of the likeliest CTAC; ``mass_calibration`` (mg/cm3 per HU) adds the mass;
     ``fill_gaps`` and ``untilt`` accept, with a warning, what is refused otherwise. ``ranked`` are the study's
     ``candidates`` if the caller has them; they then decide about gaps and tilt, and the two options are unused.
@@ -62,7 +67,7 @@ def score_study(
             if ranked is None:
                 ranked = candidates(study, fill_gaps=fill_gaps, untilt=untilt)
             choice = choose_among(ranked, study, series_uid)
-        return _score_series(study, choice, predict, rule, mass_calibration, timer)
+        return _score_series(study, choice, predict, locate, rule, mass_calibration, timer)
     except Refusal as refusal:
         reason = refusal.reason
     except MemoryError:
@@ -84,6 +89,7 @@ def _score_series(
     study: Study,
     choice: Choice,
     predict: Predictor,
+    locate: Locate | None,
     rule: ScoringRule,
     mass_calibration: float | None,
     timer: "_Timer",
@@ -91,7 +97,8 @@ def _score_series(
     header = choice.series.header
     rule = rule.at_kvp(header.kvp)
     with timer.stage("read"):
-        volume, notes = decode_volume(choice.stack)
+        stack = part_to_read(choice.stack, locate)
+        volume, notes = decode_volume(stack)
     with timer.stage("predict"):
         prediction = predict(volume, rule)
     with timer.stage("quality"):
@@ -105,17 +112,25 @@ def _score_series(
         study_uid=study.uid,
         reasons=reasons,
         candidates=choice.candidates,
-        chosen=ChosenSeries(choice.series, choice.why, Acquisition.of(choice.series, volume.geometry)),
+        chosen=ChosenSeries(choice.series, choice.why, _acquisition(choice, stack, volume)),
         rule=rule,
         scores=scores,
-        lesions=scored_lesions(lesions, rule),
+        lesions=scored_lesions(lesions, rule, first_slice=stack.first),
         noise_sd_hu=noise_sd_hu,
         model=prediction.model,
         uncertainty=prediction.uncertainty,
         figures=prediction.figures,
         timing_s=timer.seconds,
-        scan=Scan(choice.stack, volume, prediction.labels, heart, lesions),
+        scan=Scan(stack, volume, prediction.labels, heart, lesions),
     )
+
+
+def _acquisition(choice: Choice, stack: Stack, volume: Volume) -> Acquisition:
+    acquisition = Acquisition.of(choice.series, volume.geometry)
+    if stack is choice.stack:
+        return acquisition
+    last = stack.first + len(stack.slices) - 1
+    return replace(acquisition, slices=len(choice.stack.slices), scored_slices=(stack.first, last))
 
 
 def predict_threshold(volume: Volume, rule: ScoringRule) -> Prediction:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.arrays import Box, Floats, HUArray
+from ctacal.arrays import Box, Floats, Floats32, HUArray
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
 
@@ -20,7 +20,8 @@ AIR_HU = -1000
 """Value of voxels outside a volume that is resampled."""
 
 MAX_VOXELS = 2**28
-"""Largest number of voxels: 1,024 slices of 512 x 512, more than any chest or whole-body CTAC; 0.5 GB as int16."""
+"""Largest number of voxels that are read at once: 1,024 slices of 512 x 512, more than any chest; 0.5 GB as int16.
+Of a larger scan, the part with the heart is read (``ctacal.whole_body``)."""
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """NIfTI's patient frame points to the right and anterior, DICOM's to the left and posterior."""
@@ -86,6 +87,14 @@ def reoriented(array: NDArray[Any], geometry: Geometry, directions: Floats) -> t
     flips = (slice(None, None, signs[0]), slice(None, None, signs[1]), slice(None, None, signs[2]))
     turned = geometry.transpose(order).crop(flips)
     return np.ascontiguousarray(array.transpose(order)[flips]), turned
+
+
+def block_sums(plane: NDArray[Any], block: tuple[int, int]) -> Floats32:
+    """Return the sum of each block of (rows, columns) of a slice; what is left over at the end of a side is cut off."""
+    rows, columns = (n // b for n, b in zip(plane.shape, block, strict=True))
+    row_blocks = plane[: rows * block[0], : columns * block[1]].reshape(rows, -1, columns * block[1])
+    row_sums = np.add.reduce(row_blocks, axis=1, dtype=np.float32)
+    return np.asarray(row_sums.reshape(rows, columns, -1).sum(axis=2), np.float32)
 
 
 def save_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> None:

@@ -1,10 +1,14 @@
 """The heart is returned on the scan's own voxels, whatever their spacing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from ctacal.arrays import Floats32
 from ctacal.errors import Code, Refusal
 from ctacal.heart import HeartMask
+from ctacal.nn import heart_stage
 from ctacal.nn.heart_stage import locate_heart
 from ctacal.volume import Volume
 from tests.nn.model_by_hand import ball, by_hand
@@ -40,3 +44,25 @@ def test_no_heart() -> None:
 def test_mask_is_a_heart_mask() -> None:
     volume, _ = ball((3.0, 1.0, 1.0))
     assert isinstance(locate_heart(volume, by_hand().heart), HeartMask)
+
+
+@pytest.mark.parametrize("length_mm", [500.0, 870.0, 1200.0])
+def test_a_long_scan_is_seen_in_windows(length_mm: float) -> None:
+    """For a network that looks at each slice alone, windows change nothing; each slice is in one, the last too."""
+    volume, _ = ball((5.0, 4.0, 4.0), (length_mm, 200.0, 240.0))
+    stage, seen = by_hand().heart, []
+
+    def noting(x: Floats32) -> list[Floats32]:
+        seen.append(len(x))
+        return stage.run(x)
+
+    watched = replace(stage, run=noting)
+    whole, hearts = locate_heart(volume, stage), []
+    for at_once in (96, 1000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(heart_stage, "MAX_SLICES_AT_ONCE", at_once)
+            hearts.append(locate_heart(volume, watched))
+    np.testing.assert_array_equal(hearts[0].mask, hearts[1].mask)
+    np.testing.assert_array_equal(hearts[0].mask, whole.mask)
+    assert set(seen[:-1]) == {heart_stage.WINDOW_SLICES}
+    assert seen[-1] == volume.geometry.shape[0]

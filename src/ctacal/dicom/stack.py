@@ -60,6 +60,8 @@ class Stack:
     geometry: Geometry
     tilted: bool
     notes: tuple[Reason, ...]
+    first: int = 0
+    """Index of its first slice in the whole stack, if it is a part."""
 
     @classmethod
     def of(cls, slices: Sequence[Slice], *, fill_gaps: bool = False, untilt: bool = False) -> "Stack":
@@ -95,7 +97,7 @@ class Stack:
         if self.slices[stop - 1] is None:
             stop += 1
         geometry = self.geometry.crop((slice(first, stop), slice(None), slice(None)))
-        return Stack(self.slices[first:stop], geometry, self.tilted, self.notes)
+        return Stack(self.slices[first:stop], geometry, self.tilted, self.notes, self.first + first)
 
 
 def _require_geometry(slices: Iterable[Slice]) -> None:

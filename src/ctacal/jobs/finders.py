@@ -9,6 +9,7 @@ from ctacal.dicom.seg import referenced_series_uid
 from ctacal.errors import UsageError
 from ctacal.prediction import ModelInfo, Predictor
 from ctacal.study import label_file_info, model_without_file, predict_from_file, predict_threshold
+from ctacal.whole_body import Locate, heart_slices
 
 Runtime = Literal["onnxruntime", "openvino"]
 
@@ -19,6 +20,8 @@ class Finder:
 
     predict: Predictor
     model: ModelInfo
+    locate: Locate | None = heart_slices
+    """Finds the part to read of a scan that is too large to be read whole; None: it is read whole."""
     series_uid: str | None = None
     """The series that a reader's DICOM SEG was drawn on; None if any series will do."""
 
@@ -33,7 +36,7 @@ def networks(folder: Path | None = None, runtime: Runtime = "onnxruntime") -> Fi
     from ctacal.nn.predict import WEIGHTS, load_model
 
     model = load_model(folder or WEIGHTS, runtime=runtime)
-    return Finder(model, model.info)
+    return Finder(model, model.info, model.heart_slices)
 
 
 def baseline() -> Finder:
@@ -45,7 +48,7 @@ def reader_labels(path: Path) -> Finder:
     """Return a reader's label file (NIfTI or DICOM SEG). Raises ``UsageError`` if there is no such file."""
     if not path.is_file():
         raise UsageError(f"{path}: no such label file")
-    return Finder(predict_from_file(path), label_file_info(path), referenced_series_uid(path))
+    return Finder(predict_from_file(path), label_file_info(path), None, referenced_series_uid(path))
 
 
 def ships_weights() -> bool:

@@ -181,6 +181,7 @@ def _score(task: Task, job: ScoreJob) -> StudyResult:
         return score_study(
             task.study,
             predict,
+            locate=job.finder.locate,
             rule=job.rule,
             series_uid=task.series_uid,
             mass_calibration=job.mass_calibration,

@@ -16,6 +16,13 @@ from ctacal.volume import Volume
 MIN_HEART_ML = 100.0
 """Smallest volume that is accepted as a heart, even if the scan cuts it off (own choice)."""
 
+MAX_SLICES_AT_ONCE = 96
+"""Largest number of slices that the network sees at once: 48 cm, more than a chest (own choice)."""
+
+WINDOW_SLICES, WINDOW_RIM_SLICES = 64, 8
+"""A longer scan, which would take too much memory, is seen in windows of 32 cm; the last 4 cm of each are seen again in
+the next, with what follows them (own choice)."""
+
 
 def locate_heart(volume: Volume, stage: Stage) -> HeartMask:
     """Return the heart on the scan's voxels: the largest connected part that the network finds.
@@ -27,7 +34,7 @@ def locate_heart(volume: Volume, stage: Stage) -> HeartMask:
     hu = network_view(volume, grid)
     body = body_part(hu, config.multiple)
     hu, grid = hu[body], grid.crop(body)
-    probability = stage.run(heart_input(hu))[0][:, 0]  # (slices, rows, columns)
+    probability = _probability(hu, stage)
     found = parts(probability >= 0.5, neighbours=6)
     largest = found.mask_of(np.arange(found.count) == (found.sizes.argmax() if found.count else 0))
     size_ml = float(np.count_nonzero(largest)) * grid.voxel_volume_mm3 / 1000.0
@@ -36,6 +43,20 @@ def locate_heart(volume: Volume, stage: Stage) -> HeartMask:
             Code.HEART_NOT_FOUND, f"the network finds {size_ml:.0f} mL of heart; score a CT that shows the heart"
         )
     return _on_scan(np.where(_with_rim(largest), probability, 0.0), grid, volume.geometry)
+
+
+def _probability(hu: Floats32, stage: Stage) -> Floats32:
+    """Return the probability of heart, (slices, rows, columns), by windows along the patient if the scan is long."""
+    slices = len(hu)
+    window, rim = (slices, 0) if slices <= MAX_SLICES_AT_ONCE else (WINDOW_SLICES, WINDOW_RIM_SLICES)
+    probability = np.empty(hu.shape, np.float32)
+    known = 0
+    while known < slices:
+        first = max(0, min(known - rim, slices - window))
+        stop = first + window
+        probability[known:stop] = stage.run(heart_input(hu[first:stop]))[0][known - first :, 0]
+        known = stop if stop == slices else stop - rim
+    return probability
 
 
 def _with_rim(mask: Mask) -> Mask:

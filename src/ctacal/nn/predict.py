@@ -95,6 +95,13 @@ class Model:
         uncertainty = self._uncertainty(answer, rule)
         return Prediction(answer.labels, self.info, answer.heart, uncertainty, reasons, answer.figures)
 
+    def heart_slices(self, volume: Volume) -> slice:
+        """Return the slices of a canonical volume, coarse or not, that hold the heart: a ``whole_body.Locate``.
+
+        Raises ``Refusal`` (``HEART_NOT_FOUND``).
+        """
+        return locate_heart(volume, self.heart).bounding_box[0]
+
     def _uncertainty(self, answer: Answer, rule: ScoringRule) -> Uncertainty | None:
         """Return how sure the answer is, without what was calibrated under a rule that scores differently."""
         mass_mg = answer.mass_mg or {}

@@ -36,6 +36,7 @@ def _onnxruntime(content: bytes, threads: int) -> Run:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.enable_mem_pattern = False  # a pattern is planned for one shape; ours differ, and it takes twice the memory
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     return lambda x: session.run(None, {"x": x})
 

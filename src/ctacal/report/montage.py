@@ -124,7 +124,9 @@ def _tile(scan: Scan, result: ScoredStudy, window: _Window, index: int, height: 
     labels = np.where(hu >= result.rule.threshold_hu, scan.labels.labels[part], 0)
     enlarged = np.asarray(Image.fromarray(labels.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
     tile = Image.fromarray(tinted(np.array(tile), enlarged))
-    _annotate(tile, scan, index, agatston, TILE_PIXELS / (np.ptp(window.columns) * scan.volume.geometry.spacing_mm[2]))
+    number = f"{scan.stack.first + index + 1}/{result.chosen.acquisition.slices}"
+    pixels_per_mm = TILE_PIXELS / (np.ptp(window.columns) * scan.volume.geometry.spacing_mm[2])
+    _annotate(tile, f"{number}   z {_height_mm(scan, index):.1f} mm", agatston, pixels_per_mm)
     return tile
 
 
@@ -141,15 +143,18 @@ def tinted(picture: Bytes, labels: Bytes) -> Bytes:
     return picture
 
 
-def _annotate(tile: Image.Image, scan: Scan, index: int, agatston: float, pixels_per_mm: float) -> None:
-    """Write the slice number and position, its score, the patient's sides and a 20 mm bar on a darkened background."""
+def _height_mm(scan: Scan, index: int) -> float:
+    return float(scan.volume.geometry.to_patient_mm((index, 0, 0))[2])
+
+
+def _annotate(tile: Image.Image, place: str, agatston: float, pixels_per_mm: float) -> None:
+    """Write the slice's place, its score, the patient's sides and a 20 mm bar on a darkened background."""
     width, height = tile.size
     for box in ((0, 0, width, 21), (0, height - 25, round(12 + 20 * pixels_per_mm), height)):
         tile.paste(tile.crop(box).point(_DARKENED), box)
     draw = ImageDraw.Draw(tile)
-    z_mm = scan.volume.geometry.to_patient_mm((index, 0, 0))[2]
     draw.rectangle((0, 0, width - 1, height - 1), outline=BACKGROUND)
-    draw.text((5, 3), f"{index + 1}/{len(scan.volume.hu)}   z {z_mm:.1f} mm", INK, font(13))
+    draw.text((5, 3), place, INK, font(13))
     if agatston > 0:
         draw.text((width - 5, 3), f"{agatston:.1f}", INK, font(13), anchor="ra")
     draw.text((5, height / 2), "R", INK, font(13), anchor="lm")

@@ -103,13 +103,16 @@ def _key_slice(result: ScoredStudy, scan: Scan, counted: Bytes, label: Calcium) 
     index, row, column = (int(n) for n in np.rint(lesions.centroid[best]))
     picture = _square(scan, counted, (index, row, column))
     name = VESSEL_NAMES[label]
-    caption = f"{name[0].upper()}{name[1:]}: slice {index + 1}, peak {lesions.peak_hu[best]:.0f} HU"
+    caption = f"{name[0].upper()}{name[1:]}: slice {scan.stack.first + index + 1}, peak {lesions.peak_hu[best]:.0f} HU"
     return Picture(picture, caption)
 
 
 def _middle(scan: Scan, counted: Bytes) -> Picture:
     index, row, column = _centre(scan)
-    return Picture(_square(scan, counted, (index, row, column), HEART_MM), f"No calcium scored: slice {index + 1}")
+    return Picture(
+        _square(scan, counted, (index, row, column), HEART_MM),
+        f"No calcium scored: slice {scan.stack.first + index + 1}",
+    )
 
 
 def _centre(scan: Scan) -> tuple[int, int, int]:

@@ -129,8 +129,13 @@ class Pseudonymiser:
 
     def _chosen(self, chosen: ChosenSeries, scrub: Callable[[str], str]) -> ChosenSeries:
         series = self._series(chosen.series, scrub)
-        spacing_mm, slices = chosen.acquisition.slice_spacing_mm, chosen.acquisition.slices  # from the volume
-        acquisition = replace(Acquisition.of(series), slice_spacing_mm=spacing_mm, slices=slices)
+        read = chosen.acquisition
+        acquisition = replace(
+            Acquisition.of(series),
+            slice_spacing_mm=read.slice_spacing_mm,  # this and the others from the volume
+            slices=read.slices,
+            scored_slices=read.scored_slices,
+        )
         return ChosenSeries(series, scrub(chosen.why), acquisition)
 
     def skipped(self, files: Iterable[SkippedFile]) -> list[SkippedFile]:

@@ -284,13 +284,21 @@ def acquisition(result: ScoredStudy) -> Pairs:
         ("Tube voltage", _with_unit(scan.kvp, "kVp")),
         ("Exposure", _with_unit(scan.exposure_mas, "mAs")),
         ("Kernel", scan.kernel or ""),
-        ("Slices", f"{scan.slices}, {_with_unit(scan.slice_spacing_mm, 'mm apart')}"),
+        ("Slices", _slices(scan)),
         ("Slice thickness", _with_unit(scan.slice_thickness_mm, "mm")),
         ("Pixels", f"{spacing_mm[1]:.2f} x {spacing_mm[0]:.2f} mm" if spacing_mm else ""),
         ("Noise in the heart", _with_unit(result.noise_sd_hu, "HU (SD)")),
         ("Why this series", chosen.why or ""),
     )
     return tuple((name, value or NOT_GIVEN) for name, value in rows)
+
+
+def _slices(acquisition: Acquisition) -> str:
+    text = f"{acquisition.slices}, {_with_unit(acquisition.slice_spacing_mm, 'mm apart')}"
+    if acquisition.scored_slices is None:
+        return text
+    first, last = acquisition.scored_slices
+    return f"{text}; slices {first + 1} to {last + 1}, with the heart, were scored"
 
 
 def _scanner(acquisition: Acquisition) -> str:
