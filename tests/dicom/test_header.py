@@ -12,6 +12,7 @@ from tests.dicom_series import (
     assert_truth,
     chest_hu,
     ct_series,
+    emission_image,
     encoded,
     enhanced_ct,
     intake_of,
@@ -171,3 +172,38 @@ def test_enhanced_ct_header_is_found_in_its_macros(tmp_path: Path) -> None:
 def test_the_rotation_time_is_read(tmp_path: Path, attributes: dict[str, Any], rotation_s: float | None) -> None:
     series = study_of(write(tmp_path, ct_series(**attributes))).series[0]
     assert series.slices[0].rotation_s == rotation_s
+
+
+@pytest.mark.parametrize(
+    "sop_class",
+    ["1.2.840.10008.5.1.4.38.1", "1.2.840.10008.5.1.4.39.1", "1.2.840.10008.5.1.4.1.1.200.1", "1.3.12.2.1107.5.9.1"],
+    ids=["hanging protocol", "colour palette", "CT protocol", "private"],
+)
+def test_object_without_series_is_no_loss(tmp_path: Path, sop_class: str) -> None:
+    """Only images, and the objects of a series, must name one (PS3.3 A.1.2)."""
+    write(tmp_path, ct_series())
+    other = ct_series(name="other", SOPClassUID=sop_class)[0]
+    for keyword in ("SeriesInstanceUID", "StudyInstanceUID", "Rows", "Columns", "PixelData"):
+        delattr(other, keyword)
+    (tmp_path / "other.dcm").write_bytes(encoded(other))
+    intake = intake_of(tmp_path)
+    assert (len(intake.studies), intake.skipped, intake.not_dicom) == (1, (), 1)
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"Rows": 6000, "Columns": 5000}, {"NumberOfFrames": 6000}], ids=["radiograph", "dynamic scan"]
+)
+def test_large_image_that_is_no_ct_is_no_loss(tmp_path: Path, attributes: dict[str, int]) -> None:
+    write(tmp_path, ct_series())
+    other = emission_image("NM")
+    for keyword, value in attributes.items():
+        setattr(other, keyword, value)
+    (tmp_path / "other.dcm").write_bytes(encoded(other))
+    intake = intake_of(tmp_path)
+    assert (len(intake.studies), intake.skipped) == (1, ())
+
+
+def test_non_ct_image_cut_before_its_series_is_listed(tmp_path: Path) -> None:
+    content = encoded(emission_image("PT"))
+    (tmp_path / "cut.dcm").write_bytes(content[: content.index(b"\x20\x00\x0e\x00UI")])
+    assert [file.reason.code for file in intake_of(tmp_path).skipped] == [Code.FILE_UNREADABLE]

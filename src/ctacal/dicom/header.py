@@ -13,6 +13,7 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     EnhancedCTImageStorage,
     LegacyConvertedEnhancedCTImageStorage,
@@ -236,9 +237,11 @@ def _is_image(image: Dataset, get: Getter) -> bool:
     if kind == MediaStorageDirectoryStorage:
         return False
     is_ct = kind in _CT_SOP_CLASSES or (not kind and get("Modality") == "CT")  # raw data are of modality CT too
-    if _raw(image, "SeriesInstanceUID") is None or (is_ct and _raw(image, "Rows") is None):
+    has_series, has_rows = (_raw(image, keyword) is not None for keyword in ("SeriesInstanceUID", "Rows"))
+    must_have_series = has_rows or not kind or "Image Storage" in UID(kind).name  # protocols, palettes have none
+    if (must_have_series and not has_series) or (is_ct and not has_rows):
         raise Refusal(Code.FILE_UNREADABLE, "the header ends early or names no series; copy it again")
-    return _raw(image, "Rows") is not None
+    return has_rows
 
 
 def _native_pixels(image: Dataset, get: Getter, file: BinaryIO) -> NativePixels | None:
@@ -271,11 +274,11 @@ def pixels_fit(length: int, frames: int, rows: int, columns: int, bits: int) -> 
 
 
 def _slices(source: Source, image: Dataset, get: Getter, native: NativePixels | None, known: Known) -> list[Slice]:
-    rows, columns, frames = int(get("Rows")), int(get("Columns")), int(get("NumberOfFrames") or 1)
-    if not 0 < rows * columns <= MAX_FRAME_PIXELS or not 0 < frames <= MAX_FRAMES:
-        raise Refusal(Code.TOO_LARGE, f"claims {frames} frames of {rows} x {columns} pixels")
-    if get("Modality") != "CT":
-        frames = 1
+    frames = 1
+    if get("Modality") == "CT":
+        rows, columns, frames = int(get("Rows")), int(get("Columns")), int(get("NumberOfFrames") or 1)
+        if not 0 < rows * columns <= MAX_FRAME_PIXELS or not 0 < frames <= MAX_FRAMES:
+            raise Refusal(Code.TOO_LARGE, f"claims {frames} frames of {rows} x {columns} pixels")
     getters = [get] * frames
     if per_frame := image.get("PerFrameFunctionalGroupsSequence"):
         shared = _first(image.get("SharedFunctionalGroupsSequence"))
