@@ -24,7 +24,9 @@ class Code(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     """The images, or a compressed stream, would need more memory than is allowed."""
     PIXELS_UNREADABLE = "PIXELS_UNREADABLE"
-    """The pixel data are missing, truncated, in an unsupported transfer syntax, or do not fit the header."""
+    """The pixel data are missing, truncated or damaged, or do not fit the header."""
+    SYNTAX_UNSUPPORTED = "SYNTAX_UNSUPPORTED"
+    """The pixels are stored in a transfer syntax that ctacal does not read; export the study uncompressed."""
     INTERNAL_ERROR = "INTERNAL_ERROR"
     """A defect in ctacal itself; the traceback is in the log."""
 
@@ -54,7 +56,7 @@ class Code(StrEnum):
     NOT_HU = "NOT_HU"
     """The rescaled values contain no air or no soft tissue in the usual ranges of Hounsfield units."""
     HU_OUT_OF_RANGE = "HU_OUT_OF_RANGE"
-    """Values lie far above any metal: the header declares padding or the pixels' sign wrongly."""
+    """Values lie far above any metal, or beyond Bits Stored: the header declares padding, bits or sign wrongly."""
     CONTRAST_GIVEN = "CONTRAST_GIVEN"
     """The header names a contrast agent: enhanced blood would count as calcium."""
 
@@ -111,6 +113,8 @@ class Code(StrEnum):
     """One SeriesInstanceUID held several reconstructions, by matrix, kernel, orientation, image type or acquisition."""
     RESCALE_ASSUMED = "RESCALE_ASSUMED"
     """Rescale Slope / Intercept are missing, but air and soft tissue show that the values are Hounsfield units."""
+    PIXELS_UNLIKE_HEADER = "PIXELS_UNLIKE_HEADER"
+    """The pixels are not as the header says (transfer syntax, bits, sign, padding), and were read as stated."""
     KVP_NOT_120 = "KVP_NOT_120"
     """The rule's thresholds hold for 120 kVp; calcium is brighter at a lower and darker at a higher tube voltage."""
     THICK_SLICES = "THICK_SLICES"

@@ -1,7 +1,8 @@
 """Stored values -> Hounsfield units, and the proof that they are: padding masked, rescale required, range checked."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,13 @@ from numpy.typing import NDArray
 
 from ctacal.arrays import Floats32, HUArray, Mask
 from ctacal.dicom.header import Slice, quiet_pydicom
+from ctacal.dicom.padding import MAX_PLAUSIBLE_HU, blank_padding
 from ctacal.dicom.pixels import stored_frames
 from ctacal.dicom.source import close_archives
 from ctacal.dicom.stack import Stack
+from ctacal.dicom.stored_values import PADDING_HU, stored_values
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.volume import MAX_VOXELS
-
-PADDING_HU = -1024
-"""Value that padding, and anything darker, gets: as dark as air, so that it can never score."""
-
-MAX_PLAUSIBLE_HU = 31743
-"""Largest value, of metal, on extended 16-bit CT scales (PS3.3 C.8.2.1 sets no limit; 2^15 - 1 - 1024 in practice)."""
 
 AIR_OR_LUNG_HU = (-1100, -400)
 """Range of air and lung."""
@@ -65,24 +62,37 @@ def decode_hu(stack: Stack) -> tuple[HUArray, tuple[Reason, ...]]:
     places = [index for index, slice_ in enumerate(stack.slices) if slice_ is not None]
     present = [slice_ for slice_ in stack.slices if slice_ is not None]
     hu: NDArray[Any] = np.empty(stack.geometry.shape, np.int16 if _are_whole(present) else np.float32)
-    for index, plane in zip(places, hu_of_slices(present), strict=True):
+    remarks: Counter[str] = Counter()
+    for index, plane in zip(places, hu_of_slices(present, remarks.update), strict=True):
         hu[index] = plane
     close_archives()
     _interpolate_missing(hu, stack.slices)
     _require_coherent(hu, stack.slices)
-    return hu, _require_hounsfield(hu, present)
+    return hu, (*_notes(remarks, len(present)), *_require_hounsfield(hu, present))
 
 
-def hu_of_slices(slices: Sequence[Slice]) -> Iterator[NDArray[Any]]:
+def _notes(remarks: Mapping[str, int], slices: int) -> Iterator[Reason]:
+    for remark, times in remarks.items():
+        where = "" if times == slices else f" (in {times} of {slices} slices)"
+        yield Reason(Code.PIXELS_UNLIKE_HEADER, remark + where)
+
+
+def hu_of_slices(
+    slices: Sequence[Slice], tell: Callable[[Iterable[str]], object] = lambda remarks: None
+) -> Iterator[NDArray[Any]]:
     """Yield the Hounsfield units of each slice in turn, (rows, columns): integers if all rescales are whole numbers.
 
-    Raises ``Refusal``: pixels unreadable, out of range, or no rescale that gives HU.
+    ``tell`` is called with remarks on pixels that differ from their header. Raises ``Refusal``: pixels unreadable, out
+    of range, or no rescale that gives HU.
     """
     _require_rescale(slices)
     whole = _are_whole(slices)
     with quiet_pydicom():
-        for stored, slice_ in zip(stored_frames(slices), slices, strict=True):
-            yield _slice_hu(stored, slice_, whole=whole)
+        for frame, slice_ in zip(stored_frames(slices), slices, strict=True):
+            stored = stored_values(frame, slice_)
+            hu, remark = _slice_hu(stored.values, slice_, whole=whole)
+            tell((*stored.remarks, *filter(None, [remark])))
+            yield hu
 
 
 def _require_size(shape: tuple[int, int, int]) -> None:
@@ -118,18 +128,17 @@ def _require_rescale(slices: Sequence[Slice]) -> None:
         raise Refusal(Code.NO_RESCALE, "Rescale Slope / Intercept are missing in some of the slices")
 
 
-def _slice_hu(stored: NDArray[Any], slice_: Slice, *, whole: bool) -> NDArray[Any]:
+def _slice_hu(stored: NDArray[Any], slice_: Slice, *, whole: bool) -> tuple[NDArray[Any], str]:
     hu: NDArray[Any] = stored.astype(np.int64 if stored.dtype.itemsize > 2 else np.int32 if whole else np.float32)
     if _slope(slice_) != 1:
         hu *= hu.dtype.type(_slope(slice_))
     hu += hu.dtype.type(_intercept(slice_))
-    if slice_.padding is not None:
-        hu[(stored >= slice_.padding[0]) & (stored <= slice_.padding[1])] = PADDING_HU
+    remark = blank_padding(hu, stored, slice_)
     np.maximum(hu, PADDING_HU, out=hu)
     if hu.max() > MAX_PLAUSIBLE_HU:
         message = f"{slice_.source}: {hu.max():.0f} HU; the header declares padding or the sign of the pixels wrongly"
         raise Refusal(Code.HU_OUT_OF_RANGE, message)
-    return hu
+    return hu, remark
 
 
 def _interpolate_missing(hu: NDArray[Any], slices: Sequence[Slice | None]) -> None:

@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from ctacal.dicom.source import ARCHIVE_ERRORS, Source, looks_like_dicom
+from ctacal.dicom.transfer_syntaxes import DEFLATED, GE_PRIVATE
 from ctacal.errors import Code, Refusal
 
 MAX_FRAME_PIXELS = 4096 * 4096
@@ -57,7 +58,9 @@ _TAGS = {
 """The elements that are read; the rest of a header is skipped, which halves the time."""
 
 _CT_SOP_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
-_PIXEL_DATA_TAG = 0x7FE00010
+_PIXEL_DATA_TAG = (0x7FE0, 0x0010)
+ITEM_START = b"\xfe\xff\x00\xe0"
+"""First bytes of encapsulated pixels: an item, in little endian (PS3.5 A.4)."""
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 
 Numbers = tuple[float, ...]
@@ -126,8 +129,7 @@ class NativePixels:
     offset: int
     """Start of the first frame, in bytes from the start of the file."""
     dtype: str
-    unused_bits: int
-    """Number of high bits above Bits Stored, which may hold anything (PS3.5 section 8.1.1)."""
+    """Unsigned words, with their byte order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,26 +247,28 @@ def _is_image(image: Dataset, get: Getter) -> bool:
 
 
 def _native_pixels(image: Dataset, get: Getter, file: BinaryIO) -> NativePixels | None:
-    """Find where the pixels begin; the file is at the Pixel Data element (PS3.5 section 7.1 defines its form)."""
-    syntax = image.file_meta.get("TransferSyntaxUID", None)
-    if syntax is not None and (syntax.is_encapsulated or syntax.is_deflated):
+    """Find where uncompressed pixels begin, if there are any; the file is at the Pixel Data element.
+
+    The form of the element decides (PS3.5 sections 7.1 and A.4), not the transfer syntax, which can be wrong.
+    """
+    syntax = str(image.file_meta.get("TransferSyntaxUID", ""))
+    head = file.read(16)
+    if len(head) < 16 or syntax in DEFLATED:
         return None
-    little, implicit = image.original_encoding[1], image.original_encoding[0]
-    order = "<" if little else ">"
-    head = file.read(8 if implicit else 12)
-    if len(head) < 8:
-        return None
-    group, element = struct.unpack(order + "HH", head[:4])
-    (length,) = struct.unpack(order + "I", head[-4:])
-    bits = _integer(get("BitsAllocated"))
-    if (group << 16) | element != _PIXEL_DATA_TAG or length == _UNDEFINED_LENGTH or bits not in (8, 16, 32):
+    order = "<" if image.original_encoding[1] else ">"
+    explicit = head[4:6].isalpha() and head[4:6].isupper()
+    tag, (length,) = (
+        struct.unpack(order + "HH", head[:4]),
+        struct.unpack(order + "I", head[8:12] if explicit else head[4:8]),
+    )
+    content, bits = head[12 if explicit else 8 :], _integer(get("BitsAllocated"))
+    if tag != _PIXEL_DATA_TAG or length == _UNDEFINED_LENGTH or bits not in (8, 16, 32):
         return None
     rows, columns, frames = (_integer(get(k)) for k in ("Rows", "Columns", "NumberOfFrames"))
-    if not pixels_fit(length, frames or 1, rows or 0, columns or 0, bits):
+    if not pixels_fit(length, frames or 1, rows or 0, columns or 0, bits) or content[:4] == ITEM_START:
         return None  # decoding will say what is wrong
-    kind = "i" if _integer(get("PixelRepresentation")) == 1 else "u"
-    unused_bits = bits - (_integer(get("BitsStored")) or bits)
-    return NativePixels(file.tell(), f"{order}{kind}{bits // 8}", max(unused_bits, 0))
+    words = ">" if syntax == GE_PRIVATE else order
+    return NativePixels(file.tell() - len(content), f"{words}u{bits // 8}")
 
 
 def pixels_fit(length: int, frames: int, rows: int, columns: int, bits: int) -> bool:

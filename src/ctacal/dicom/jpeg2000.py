@@ -3,8 +3,6 @@
 A frame of 512 x 512 takes 20 to 30 ms, ten times as long as any other step of reading, and the decoder holds Python's
 lock meanwhile, so that threads alone would gain nothing. ``multiprocessing`` is not used, because its processes import
 the caller's program again, which must be written for that.
-
-For pydicom this module is a decoding plugin like that of pylibjpeg; only the place of the work differs.
 """
 
 import os
@@ -18,18 +16,6 @@ from contextlib import contextmanager
 from typing import cast
 
 from openjpeg.utils import decode_pixel_data
-from pydicom.pixels.decoders.base import DecodeRunner, JPEG2000Decoder, JPEG2000LosslessDecoder
-from pydicom.pixels.decoders.pylibjpeg import DECODER_DEPENDENCIES, is_available
-
-__all__ = [
-    "DECODER_DEPENDENCIES",
-    "PLUGIN",
-    "cores",
-    "decoding_threads",
-    "is_available",
-]  # pydicom uses two of them
-
-PLUGIN = "ctacal"
 
 MAX_PROCESSES = 4
 """Largest number of decoding processes; each takes 40 MB."""
@@ -75,10 +61,8 @@ def _start_process() -> "subprocess.Popen[bytes] | None":
         return None
 
 
-def decode_frame(code_stream: bytes, runner: DecodeRunner) -> bytearray:
-    """Decode a frame for pydicom, as its plugins do. Raises ``RuntimeError`` if the code stream is broken."""
-    precision = runner.get_option("j2k_precision", runner.bits_stored)
-    runner.set_option("bits_allocated", next(bits for bits in (8, 16, 32) if precision <= bits))
+def decoded(code_stream: bytes) -> bytearray:
+    """Return the pixels of a code stream, in 1, 2 or 4 bytes by its precision. Raises ``RuntimeError`` if broken."""
     process = getattr(_of_thread, "process", None)
     if process is not None:
         try:
@@ -96,7 +80,3 @@ def _decoded_by(process: "subprocess.Popen[bytes]", code_stream: bytes) -> bytea
     if isinstance(answer, str):
         raise RuntimeError(answer)
     return answer
-
-
-for _decoder in (JPEG2000Decoder, JPEG2000LosslessDecoder):
-    _decoder.add_plugin(PLUGIN, (__name__, decode_frame.__name__))

@@ -1,4 +1,4 @@
-"""Stored pixel values of slices; nothing is decoded before header and code stream agree on a bounded size."""
+"""The pixels of slices as words; nothing is decoded before header and code stream agree on a bounded size."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -9,41 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.encaps import get_frame
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import pixel_array
-from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RLELossless
 
 from ctacal.dicom import jpeg2000
-from ctacal.dicom.header import READING_ERRORS, Slice, pixels_fit
+from ctacal.dicom.code_stream import CodeStream, code_stream_of, foreign_name
+from ctacal.dicom.codecs import Matrix, decoded
+from ctacal.dicom.header import ITEM_START, READING_ERRORS, Slice, pixels_fit
 from ctacal.dicom.source import Source
+from ctacal.dicom.stored_values import StoredFrame
+from ctacal.dicom.transfer_syntaxes import GE_PRIVATE, TRANSFER_SYNTAXES, Codec, codec_of, name_of
 from ctacal.errors import Code, Refusal
-
-_PLUGINS = {
-    RLELossless: "pylibjpeg",
-    JPEGLSLossless: "pyjpegls",
-    JPEGLSNearLossless: "pyjpegls",
-    JPEG2000Lossless: jpeg2000.PLUGIN,
-    JPEG2000: jpeg2000.PLUGIN,
-}
-"""Decoding plugins that replace pydicom's first choice, GDCM: they decode RLE 8 times and JPEG-LS 2 times faster
-(measured), and GDCM was seen to abort the process on a JPEG 2000 image with a wrong header."""
 
 MIN_PIXELS_SIDE_BY_SIDE = 12 * 512 * 512
 """Number of JPEG 2000 pixels from which several processes pay; they take 0.1 to 0.2 s to start."""
 
-_STANDALONE_MARKERS = {0x01, *range(0xD0, 0xD9)}
-_SOF_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7}
-"""Frame headers of JPEG (ITU T.81 B.1) and of JPEG-LS (ITU T.87)."""
-_HUFFMAN_TABLE, _START_OF_SCAN = 0xC4, 0xDA
+_EXPORT = "export the study uncompressed (Explicit VR Little Endian) and score that"
+
+_OTHER_PIXELS = {"FloatPixelData": "Float Pixel Data", "DoubleFloatPixelData": "Double Float Pixel Data"}
 
 
-def stored_frames(slices: Iterable[Slice]) -> Iterator[NDArray[Any]]:
-    """Yield the (rows, columns) stored values of each slice in turn; a multi-frame file is opened once.
+def stored_frames(slices: Iterable[Slice]) -> Iterator[StoredFrame]:
+    """Yield the (rows, columns) words of each slice in turn; a multi-frame file is opened once.
 
-    Raises ``Refusal`` (``PIXELS_UNREADABLE``) that names the file.
+    Raises ``Refusal`` (``PIXELS_UNREADABLE``, ``SYNTAX_UNSUPPORTED``, ``TOO_LARGE``) that names the file.
     """
     files = [(source, list(group)) for source, group in groupby(slices, lambda slice_: slice_.source)]
-    slow = [first for _, (first, *_) in files if first.transfer_syntax in (JPEG2000, JPEG2000Lossless)]
+    slow = [first for _, (first, *_) in files if codec_of(first.transfer_syntax) is Codec.JPEG_2000]
     if sum(slice_.rows * slice_.columns for slice_ in slow) < MIN_PIXELS_SIDE_BY_SIDE:
         for source, group in files:
             yield from _named_frames(source, group)
@@ -53,7 +43,7 @@ def stored_frames(slices: Iterable[Slice]) -> Iterator[NDArray[Any]]:
             yield from frames
 
 
-def _named_frames(source: Source, slices: Sequence[Slice]) -> Iterator[NDArray[Any]]:
+def _named_frames(source: Source, slices: Sequence[Slice]) -> Iterator[StoredFrame]:
     """Yield the frames of a file; every error names the file."""
     try:
         yield from _frames_of(source, slices)
@@ -64,16 +54,19 @@ def _named_frames(source: Source, slices: Sequence[Slice]) -> Iterator[NDArray[A
         raise Refusal(Code.PIXELS_UNREADABLE, " ".join(message.split())) from problem
 
 
-def _frames_of(source: Source, slices: Sequence[Slice]) -> Iterator[NDArray[Any]]:
+def _frames_of(source: Source, slices: Sequence[Slice]) -> Iterator[StoredFrame]:
     with source.open() as file:
         if all(slice_.native for slice_ in slices):
             yield from (_native_frame(file, slice_) for slice_ in slices)
             return
         image = dcmread(file, force=True)
-    yield from (_decoded(image, slice_) for slice_ in slices)
+    for slice_ in slices:
+        if (image.get("Rows"), image.get("Columns")) != (slice_.rows, slice_.columns):
+            raise Refusal(Code.PIXELS_UNREADABLE, "the file changed while it was read")
+        yield frame_of(image, slice_.frame)
 
 
-def _native_frame(file: BinaryIO, slice_: Slice) -> NDArray[Any]:
+def _native_frame(file: BinaryIO, slice_: Slice) -> StoredFrame:
     """Read an uncompressed frame at its known position; pydicom would parse the header a second time."""
     assert slice_.native is not None
     dtype = np.dtype(slice_.native.dtype)
@@ -82,111 +75,125 @@ def _native_frame(file: BinaryIO, slice_: Slice) -> NDArray[Any]:
     content = file.read(size)
     if len(content) < size:
         raise Refusal(Code.PIXELS_UNREADABLE, f"pixel data end after {len(content)} of {size} bytes; copy it again")
-    frame = np.frombuffer(content, dtype).reshape(slice_.rows, slice_.columns)
-    return _without_unused_bits(frame, slice_.native.unused_bits, slice_.padding)
+    words = np.frombuffer(content, dtype).reshape(slice_.rows, slice_.columns)
+    return StoredFrame(words, 8 * dtype.itemsize, _remark(slice_.transfer_syntax, Codec.NATIVE))
 
 
-def _without_unused_bits(frame: NDArray[Any], unused: int, padding: tuple[int, int] | None) -> NDArray[Any]:
-    """Drop the high bits above Bits Stored, but keep padding, which is given in whole words (63536 in 12 bits)."""
-    if not unused:
-        return frame
-    values = (frame << unused) >> unused
-    if padding is None:
-        return np.asarray(values)
-    return np.where((frame >= padding[0]) & (frame <= padding[1]), frame, values)
+def _remark(syntax: str, found: Codec) -> str:
+    """Return how the pixels differ from their transfer syntax; empty if they do not, or if the file names none."""
+    if not syntax or codec_of(syntax) is found:
+        return ""
+    return f"the transfer syntax is {name_of(syntax)}, but the pixels are {found}; they were read as such"
 
 
-def _decoded(image: Dataset, slice_: Slice) -> NDArray[Any]:
-    if (image.get("Rows"), image.get("Columns")) != (slice_.rows, slice_.columns):
-        raise Refusal(Code.PIXELS_UNREADABLE, "the file changed while it was read")
-    return decoded_frame(image, slice_.frame)
-
-
-def decoded_frame(image: Dataset, index: int) -> NDArray[Any]:
-    """Return the (rows, columns) stored values of a frame of a whole dataset.
+def frame_of(image: Dataset, index: int) -> StoredFrame:
+    """Return the words of a frame of a whole dataset.
 
     Raises ``Refusal``, or any of ``READING_ERRORS`` from the decoder.
     """
+    if "PixelData" not in image:
+        other = next((name for keyword, name in _OTHER_PIXELS.items() if keyword in image), None)
+        raise Refusal(Code.PIXELS_UNREADABLE, _missing_pixels(other, _syntax(image)))
     if is_encapsulated(image):
-        _check_code_stream(image, index)
-    else:
-        _check_length(image)
-    try:
-        frame = np.asarray(pixel_array(image, raw=True, index=index, decoding_plugin=_plugin(image)))
-    except BaseException as problem:
-        if type(problem).__name__ != "PanicException":  # from Rust: not an Exception, and not importable
-            raise
-        raise ValueError(str(problem)) from problem
-    if frame.shape != (image.Rows, image.Columns) or frame.dtype.kind not in "iu":
-        raise Refusal(Code.PIXELS_UNREADABLE, f"decodes to {frame.dtype} {frame.shape}, not one plane of integers")
-    return frame
+        return _encapsulated_frame(image, index)
+    _check_length(image)
+    dtype = np.dtype(f"{'<' if _is_little_endian(image) else '>'}u{image.BitsAllocated // 8}")
+    pixels = image.Rows * image.Columns
+    words = np.frombuffer(image.PixelData, dtype, pixels, index * pixels * dtype.itemsize)
+    remark = _remark(_syntax(image), Codec.NATIVE)
+    return StoredFrame(words.reshape(image.Rows, image.Columns), 8 * dtype.itemsize, remark)
+
+
+def _missing_pixels(other: str | None, syntax: str) -> str:
+    if other:
+        return f"the file holds {other}, where a CT has whole numbers in Pixel Data; export the CT itself"
+    if "JPIP" in name_of(syntax):
+        return f"the file only refers to its pixels: {name_of(syntax)}; {_EXPORT}"
+    return "the file has no Pixel Data; copy it again from its source"
 
 
 def is_encapsulated(image: Dataset) -> bool:
-    """Whether the pixels are compressed (PS3.5 section A.4)."""
-    syntax = image.file_meta.get("TransferSyntaxUID", None)
-    return bool(syntax and syntax.is_encapsulated)
+    """Whether the pixels lie in fragments (PS3.5 section A.4): their form decides, not the transfer syntax."""
+    return bool(image["PixelData"].is_undefined_length) or bytes(image.PixelData[:4]) == ITEM_START
 
 
-def _plugin(image: Dataset) -> str:
-    syntax = image.file_meta.get("TransferSyntaxUID", "")
-    plugin = _PLUGINS.get(syntax, "")
-    return plugin if plugin and plugin in get_decoder(syntax).available_plugins else ""
+def _syntax(image: Dataset) -> str:
+    return str(image.file_meta.get("TransferSyntaxUID", ""))
+
+
+def _is_little_endian(image: Dataset) -> bool:
+    return bool(image.original_encoding[1]) and _syntax(image) != GE_PRIVATE
 
 
 def _check_length(image: Dataset) -> None:
-    """Refuse uncompressed pixels of another size than the header says: too few rows would pass for a scan."""
-    frames, bits, length = int(image.get("NumberOfFrames") or 1), image.BitsAllocated, len(image.PixelData)
-    if not pixels_fit(length, frames, image.Rows, image.Columns, bits):
-        message = f"{length} bytes for {frames} x {image.Rows} x {image.Columns} pixels of {bits} bits; copy it again"
-        raise Refusal(Code.PIXELS_UNREADABLE, message)
+    """Refuse uncompressed pixels of another size than the header says: too few rows would pass for a scan.
 
-
-def _check_code_stream(image: Dataset, index: int) -> None:
-    """Refuse a compressed frame whose own header claims another size: decoders allocate that size."""
-    frame = get_frame(image.PixelData, index, number_of_frames=int(image.get("NumberOfFrames") or 1))
-    rows, columns = image.Rows, image.Columns
-    if image.file_meta.TransferSyntaxUID == RLELossless:
-        if len(frame) > 2 * rows * columns * image.BitsAllocated // 8 + 4096:
-            raise Refusal(Code.TOO_LARGE, f"RLE frame of {len(frame)} bytes for {rows} x {columns} pixels")
+    More bytes than needed are allowed if all of them are zero (PS3.5 section 8.1.1 needs one at most).
+    """
+    frames, bits, content = int(image.get("NumberOfFrames") or 1), image.BitsAllocated, image.PixelData
+    if bits not in (8, 16, 32):
+        raise Refusal(Code.PIXELS_UNREADABLE, f"Bits Allocated is {bits}; ctacal reads 8, 16 and 32; {_EXPORT}")
+    size = frames * image.Rows * image.Columns * bits // 8
+    if pixels_fit(len(content), frames, image.Rows, image.Columns, bits):
         return
-    size = code_stream_size(frame)
-    if size is None or size[:3] != (rows, columns, 1) or 8 * ceil(size[3] / 8) != image.BitsAllocated:
+    if len(content) < size or any(content[size:]):
+        message = f"{len(content)} bytes for {frames} x {image.Rows} x {image.Columns} pixels of {bits} bits"
+        raise Refusal(Code.PIXELS_UNREADABLE, f"{message}; copy it again")
+
+
+def _encapsulated_frame(image: Dataset, index: int) -> StoredFrame:
+    matrix = Matrix(image.Rows, image.Columns, image.BitsAllocated)
+    stream = _recognised(_fragments(image, index), _syntax(image), matrix)
+    _check_code_stream(stream, matrix)
+    words: NDArray[Any] = decoded(stream, matrix)
+    return StoredFrame(words, stream.bits or 8 * words.dtype.itemsize, _remark(_syntax(image), stream.codec))
+
+
+def _fragments(image: Dataset, index: int) -> bytes:
+    """Return the joined fragments of a frame."""
+    offsets = image.get("ExtendedOffsetTable"), image.get("ExtendedOffsetTableLengths")
+    return get_frame(
+        image.PixelData,
+        index,
+        number_of_frames=int(image.get("NumberOfFrames") or 1),
+        extended_offsets=offsets if all(offsets) else None,
+    )
+
+
+def _recognised(frame: bytes, syntax: str, matrix: Matrix) -> CodeStream:
+    """Tell the codec of a frame by its content; the transfer syntax decides where the content says nothing.
+
+    Raises ``Refusal`` that names what cannot be read.
+    """
+    expected = codec_of(syntax)
+    if expected is Codec.DEFLATED_FRAME:
+        return CodeStream(expected, frame)
+    found = code_stream_of(frame)
+    size = ceil(matrix.rows * matrix.columns * matrix.bits_allocated / 8)
+    if len(frame) in (size, size + size % 2) and (found is None or expected is Codec.NATIVE):
+        return CodeStream(Codec.NATIVE, frame)
+    if found is not None:
+        return found
+    foreign = foreign_name(frame)
+    if foreign or (expected is None and syntax):
+        pixels = f"; the pixels are {foreign}" if foreign else ""
+        message = f"ctacal does not read the transfer syntax {name_of(syntax)}{pixels}; {_EXPORT}"
+        raise Refusal(Code.SYNTAX_UNSUPPORTED, message)
+    name = TRANSFER_SYNTAXES[syntax].name if syntax else "any known codec"
+    raise Refusal(Code.PIXELS_UNREADABLE, f"the compressed image is damaged, or not of {name}; copy the file again")
+
+
+def _check_code_stream(stream: CodeStream, matrix: Matrix) -> None:
+    """Refuse a compressed frame whose own header claims another size: decoders allocate that size."""
+    rows, columns, bits = matrix
+    if stream.codec is Codec.RLE and len(stream.content) > 2 * rows * columns * bits // 8 + 4096:
+        raise Refusal(Code.TOO_LARGE, f"RLE frame of {len(stream.content)} bytes for {rows} x {columns} pixels")
+    if stream.bits is None:
+        return
+    size = (stream.rows, stream.columns, stream.components, 8 * ceil(stream.bits / 8))
+    if size != (rows, columns, 1, bits):
         raise Refusal(
             Code.PIXELS_UNREADABLE,
-            f"the header says {rows} x {columns} pixels of {image.BitsAllocated} bits, the compressed image {size} "
-            "(rows, columns, components, bits); copy the file again",
+            f"the header says {rows} x {columns} pixels of {bits} bits, the compressed image {stream.rows} x "
+            f"{stream.columns} of {stream.bits} bits and {stream.components} components; copy the file again",
         )
-
-
-def code_stream_size(frame: bytes) -> tuple[int, int, int, int] | None:
-    """Return (rows, columns, components, bits) as a JPEG, JPEG-LS or JPEG 2000 code stream declares them, or None.
-
-    >>> code_stream_size(bytes.fromhex("ffd8 ffc3 000b 0c 0040 0020 01 001100 ffc4 0004 0000 ffda 0002"))
-    (64, 32, 1, 12)
-    """
-    if frame[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000 SIZ (ITU T.800 A.5.1)
-        right, bottom, left, top = (int.from_bytes(frame[i : i + 4], "big") for i in (8, 12, 16, 20))
-        return bottom - top, right - left, int.from_bytes(frame[40:42], "big"), (frame[42] & 0x7F) + 1
-    segments = list(_jpeg_segments(frame))
-    markers = [marker for marker, _ in segments]
-    headers = [at for marker, at in segments if marker in _SOF_MARKERS]
-    coded = 0xF7 in markers or _HUFFMAN_TABLE in markers  # GDCM ends the process if the tables are missing
-    if len(headers) != 1 or not coded or markers[-1] != _START_OF_SCAN:
-        return None
-    rows, columns = (int.from_bytes(frame[headers[0] + i : headers[0] + i + 2], "big") for i in (5, 7))
-    return rows, columns, frame[headers[0] + 9], frame[headers[0] + 4]
-
-
-def _jpeg_segments(frame: bytes) -> Iterator[tuple[int, int]]:
-    """Yield (marker, position) of each segment up to the scan; stop at the first gap between segments."""
-    at = 2 if frame[:2] == b"\xff\xd8" else len(frame)
-    while at + 3 < len(frame) and frame[at] == 0xFF:
-        marker = frame[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        yield marker, at
-        if marker == _START_OF_SCAN:
-            return
-        at += 2 if marker in _STANDALONE_MARKERS else 2 + int.from_bytes(frame[at + 2 : at + 4], "big")

@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 from pydicom.pixels.utils import pixel_array
 
 from ctacal.dicom.header import MAX_FRAME_PIXELS, READING_ERRORS, quiet_pydicom
-from ctacal.dicom.pixels import decoded_frame, is_encapsulated
+from ctacal.dicom.pixels import frame_of, is_encapsulated
 from ctacal.dicom.source import Source, looks_like_dicom
 from ctacal.errors import Refusal
 from ctacal.geometry import Geometry
@@ -87,7 +87,7 @@ def _segmentation(image: Dataset, name: str) -> SegmentationImage:
     if image.get("SegmentationType") == "FRACTIONAL":
         raise ValueError("a fractional segmentation; give a binary or label-map one")
     if is_encapsulated(image):
-        pixels = np.stack([decoded_frame(image, index) for index in range(frames)])
+        pixels = np.stack([frame_of(image, index).words for index in range(frames)])
     else:
         pixels = np.asarray(pixel_array(image, raw=True)).reshape(frames, image.Rows, image.Columns)
     planes = [_plane(image, index) for index in range(frames)]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ctacal.arrays import Floats, Ints
 from ctacal.dicom.header import Slice
 from ctacal.dicom.pixels import stored_frames
+from ctacal.dicom.stored_values import stored_values
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.geometry import Geometry
 
@@ -176,7 +177,7 @@ def _readable_copy(a: Slice, b: Slice) -> Slice:
 
 def _pixels_or_none(slice_: Slice) -> NDArray[Any] | None:
     try:
-        return next(stored_frames([slice_]))
+        return stored_values(next(stored_frames([slice_])), slice_).values
     except Refusal:
         return None
 

@@ -67,6 +67,7 @@ FLAG_TITLES: Mapping[Code, str] = MappingProxyType(
         Code.LOCALIZERS_DROPPED: "Localizer images were left out",
         Code.SERIES_SPLIT: "The series contained several reconstructions",
         Code.RESCALE_ASSUMED: "CT values were assumed",
+        Code.PIXELS_UNLIKE_HEADER: "The pixels differ from what their header says",
         Code.KVP_NOT_120: "Tube voltage is not 120 kVp",
         Code.THICK_SLICES: "Thick slices",
         Code.HIGH_NOISE: "Noisy scan",
