@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import Dataset
+from pydicom.tag import Tag
 
-from ctacal.errors import Code
+from ctacal.dicom.choose import choose_series
+from ctacal.errors import Code, Refusal
 from tests.dicom_series import (
     Grid,
     assert_truth,
@@ -111,8 +114,6 @@ def test_numbers_that_are_none_are_left_out(tmp_path: Path, keyword: str, raw: b
 
 @pytest.mark.filterwarnings("ignore")
 def test_private_elements_and_sequences_are_passed_over(tmp_path: Path) -> None:
-    from pydicom import Dataset
-
     series = ct_series()
     for image in series:
         block = image.private_block(0x0019, "VENDOR", create=True)
@@ -207,3 +208,188 @@ def test_non_ct_image_cut_before_its_series_is_listed(tmp_path: Path) -> None:
     content = encoded(emission_image("PT"))
     (tmp_path / "cut.dcm").write_bytes(content[: content.index(b"\x20\x00\x0e\x00UI")])
     assert [file.reason.code for file in intake_of(tmp_path).skipped] == [Code.FILE_UNREADABLE]
+
+
+def write_as(folder: Path, series: list[Dataset], texts: dict[str, list[str]], vr: str = "DS") -> Path:
+    """Store the series with texts in numeric elements that pydicom would not write; a text for each image."""
+    contents = []
+    for index, image in enumerate(series):
+        for keyword, of_images in texts.items():
+            image.add_new(Tag(keyword), "LT", of_images[index])
+        content = encoded(image)
+        for keyword in texts:
+            tag = Tag(keyword)
+            head = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little")
+            content = content.replace(head + b"LT", head + vr.encode())
+        contents.append(content)
+    return write_bytes(folder, contents)
+
+
+def write_with(folder: Path, keyword: str, text: str, vr: str = "DS") -> Path:
+    """Store a series with one text in a numeric element of all images."""
+    series = ct_series()
+    return write_as(folder, series, {keyword: [text] * len(series)}, vr)
+
+
+def with_comma(value: Any) -> str:
+    values = [value] if isinstance(value, str | float) else list(value)
+    return "\\".join(f"{float(v):.6f}".replace(".", ",") for v in values)
+
+
+@pytest.mark.parametrize("vr", ["DS", "LT"])
+@pytest.mark.parametrize(
+    "keyword",
+    ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleIntercept", "RescaleSlope", "KVP"],
+)
+def test_decimal_commas_are_read(tmp_path: Path, keyword: str, vr: str) -> None:
+    series = ct_series()
+    texts = [with_comma(image[keyword].value) for image in series]
+    volume, _ = volume_of(write_as(tmp_path, series, {keyword: texts}, vr))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert_truth(volume)
+    assert study_of(tmp_path).series[0].header.kvp == 120
+
+
+def test_commas_between_values_are_read(tmp_path: Path) -> None:
+    series = ct_series()
+    texts = {
+        keyword: [",".join(str(float(v)) for v in image[keyword].value) for image in series]
+        for keyword in ("ImagePositionPatient", "PixelSpacing")
+    }
+    volume, _ = volume_of(write_as(tmp_path, series, texts))
+    assert_truth(volume)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "text", "code", "message"),
+    [
+        ("PixelSpacing", "0,97", Code.NO_GEOMETRY, "Pixel Spacing is '0,97', not 2 numbers"),
+        (
+            "ImagePositionPatient",
+            "a\\b\\c",
+            Code.NO_GEOMETRY,
+            "Image Position (Patient) is 'a\\b\\c', not 3 numbers",
+        ),
+        ("RescaleIntercept", "-1,024", Code.NO_RESCALE, "Rescale Intercept is '-1,024', not a number"),
+        ("RescaleSlope", "one", Code.NO_RESCALE, "Rescale Slope is 'one', not a number"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(
+    tmp_path: Path, keyword: str, text: str, code: Code, message: str
+) -> None:
+    write_with(tmp_path, keyword, text)
+    with pytest.raises(Refusal) as refusal:
+        volume_of(tmp_path)
+    assert refusal.value.reason.code is code
+    assert message in refusal.value.reason.message
+
+
+def test_missing_geometry_is_called_missing(tmp_path: Path) -> None:
+    write(tmp_path, ct_series(PixelSpacing=None))
+    with pytest.raises(Refusal, match=r"Pixel Spacing missing"):
+        choose_series(study_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        "SamplesPerPixel", "PhotometricInterpretation", "BitsStored", "HighBit", "PixelRepresentation", "Modality",
+        "FrameOfReferenceUID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType", "InstanceNumber", "PatientID",
+        "KVP", "ConvolutionKernel", "SliceThickness", "RescaleType", "AcquisitionNumber", "Exposure", "Manufacturer",
+        "SeriesDescription", "SpecificCharacterSet",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("how", ["missing", "empty"])
+def test_a_header_may_lack_what_no_score_depends_on(tmp_path: Path, keyword: str, how: str) -> None:
+    series = ct_series()
+    for image in series:
+        if how == "missing":
+            del image[keyword]
+        else:
+            image[keyword].value = None
+    volume, _ = volume_of(write(tmp_path, series))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert_truth(volume)
+
+
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID"])
+def test_file_meta_information_stands_in_for_class_and_instance(tmp_path: Path, keyword: str) -> None:
+    contents = []
+    for image in ct_series():
+        content = encoded(image)
+        element = encoded_element(image, keyword)
+        assert content.count(element) == 1
+        contents.append(content.replace(element, b""))
+    (series,) = study_of(write_bytes(tmp_path, contents)).series
+    assert series.header.sop_class_uid == "1.2.840.10008.5.1.4.1.1.2"
+    assert len({slice_.sop_instance_uid for slice_ in series.slices}) == 14
+    assert_truth(volume_of(tmp_path)[0])
+
+
+def encoded_element(image: Dataset, keyword: str) -> bytes:
+    element = Dataset()
+    element.add(image[keyword])
+    element.SOPClassUID, element.SOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+    whole, tag = encoded(element)[128 + 4 :], Tag(keyword)
+    head = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little")
+    at = whole.index(head)
+    return whole[at : at + 8 + int.from_bytes(whole[at + 6 : at + 8], "little")]
+
+
+@pytest.mark.parametrize("text", ["1", " 1 ", "1.0", "+1", "0", "one", "", "1\\1"])
+def test_a_single_frame_is_one_whatever_number_of_frames_says(tmp_path: Path, text: str) -> None:
+    volume, _ = volume_of(write_with(tmp_path, "NumberOfFrames", text, "IS"))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+
+
+def test_a_number_of_frames_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
+    write_as(tmp_path, [enhanced_ct(ct_series())], {"NumberOfFrames": ["many"]}, "IS")
+    (skipped,) = intake_of(tmp_path).skipped
+    assert "Number of Frames is 'many'" in skipped.reason.message
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "Columns"])
+def test_an_empty_matrix_is_refused_by_name(tmp_path: Path, keyword: str) -> None:
+    image = ct_series()[0]
+    image[keyword].value = None
+    (skipped,) = intake_of(write(tmp_path, [image])).skipped
+    assert "Rows or Columns is empty" in skipped.reason.message
+
+
+@pytest.mark.parametrize(
+    ("text", "kvp"), [("120", 120), ("120,0", 120), ("0", None), ("120000", None), ("120kV", None), ("80\\140", None)]
+)
+def test_implausible_tube_voltages_are_not_used(tmp_path: Path, text: str, kvp: float | None) -> None:
+    (series,) = study_of(write_with(tmp_path, "KVP", text)).series
+    assert series.header.kvp == kvp
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "3000", "thin"])
+def test_implausible_slice_thickness_is_not_used(tmp_path: Path, text: str) -> None:
+    (series,) = study_of(write_with(tmp_path, "SliceThickness", text)).series
+    assert series.slices[0].thickness_mm is None
+
+
+def test_presets_and_palettes_are_no_image_and_no_loss(tmp_path: Path) -> None:
+    """Objects outside of studies name no series (PS3.4 GG)."""
+    write(tmp_path, ct_series())
+    palette = Dataset()
+    palette.SOPClassUID, palette.SOPInstanceUID = "1.2.840.10008.5.1.4.39.1", "1.2.3"
+    palette.ContentLabel = "HOT_IRON"
+    (tmp_path / "palette").write_bytes(encoded(palette))
+    assert intake_of(tmp_path).skipped == ()
+
+
+def test_each_image_keeps_the_header_values_of_its_own(tmp_path: Path) -> None:
+    """Headers are made once for images that write the same; here they differ in one element each."""
+    series = ct_series()
+    series[3].KVP = "100"
+    series[4].ContrastBolusAgent = "OMNIPAQUE"
+    series[5].SpecificCharacterSet, series[5].SeriesDescription = "ISO_IR 192", "CTAC"
+    del series[6].Manufacturer
+    (study,) = intake_of(write(tmp_path, series)).studies
+    headers = {slice_.instance_number: slice_.header for series in study.series for slice_ in series.slices}
+    assert [headers[number].kvp for number in (1, 4, 5)] == [120, 100, 120]
+    assert [headers[number].contrast_agent for number in (1, 5, 6)] == ["", "OMNIPAQUE", ""]
+    assert [headers[number].manufacturer for number in (1, 7)] == ["ctacal", ""]
+    assert len({id(headers[number]) for number in (1, 2, 3, 6, 8)}) == 1

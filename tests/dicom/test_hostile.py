@@ -129,7 +129,7 @@ def test_frames_that_are_not_there_are_refused(tmp_path: Path) -> None:
     series = ct_series(GRID)
     for image in series:
         image.NumberOfFrames = 3
-    assert refusal_of(write(tmp_path, series)) is Code.PIXELS_UNREADABLE
+    assert refusal_of(write(tmp_path, series)) is Code.NO_GEOMETRY
 
 
 def test_more_frames_than_pixels_for_them_are_refused(tmp_path: Path) -> None:

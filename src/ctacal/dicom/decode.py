@@ -122,6 +122,8 @@ def _require_rescale(slices: Sequence[Slice]) -> None:
     for slice_ in slices:
         if slice_.has_modality_lut:
             raise Refusal(Code.NO_RESCALE, f"{slice_.source}: a Modality LUT instead of Rescale Slope / Intercept")
+        if slice_.faults:
+            raise Refusal(Code.NO_RESCALE, f"{slice_.source}: {'; '.join(slice_.faults)}")
         if slice_.rescale_slope == 0:
             raise Refusal(Code.NO_RESCALE, f"{slice_.source}: Rescale Slope is 0")
     if len({_has_rescale(slice_) for slice_ in slices}) > 1:

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from ctacal.dicom.dicomdir import Listed, listed_images, missing_note
-from ctacal.dicom.header import Known, SeriesHeader, Slice, quiet_pydicom, read_slices
+from ctacal.dicom.elements import Known
+from ctacal.dicom.header import SeriesHeader, Slice, quiet_pydicom, read_slices
 from ctacal.dicom.kinds import DICOMDIR, counted, kind_of
 from ctacal.dicom.lost_files import damaged_images, unreadable_note
 from ctacal.dicom.search import OtherFile, Seen, find_sources, require_existing

@@ -3,15 +3,14 @@
 import re
 import struct
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from pydicom import Dataset, dcmread
+from pydicom.datadict import dictionary_description
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     CTImageStorage,
@@ -20,8 +19,12 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
+from ctacal.dicom.elements import TAGS, Getter, Known, image_getter, is_written, same_bytes
+from ctacal.dicom.exposure import exposure_mas, rotation_s
+from ctacal.dicom.functional_groups import frame_getters
 from ctacal.dicom.source import ARCHIVE_ERRORS, Source, looks_like_dicom
 from ctacal.dicom.transfer_syntaxes import DEFLATED, GE_PRIVATE
+from ctacal.dicom.values import LARGEST, Numbers, integer, number, numbers, text, texts, within
 from ctacal.errors import Code, Refusal
 
 MAX_FRAME_PIXELS = 4096 * 4096
@@ -35,44 +38,28 @@ READING_ERRORS = (
 )  # fmt: skip
 """The exceptions that pydicom and its decoders were seen to raise on corrupted files."""
 
-_TAGS = {
-    keyword: Tag(keyword)
-    for keyword in (
-        "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "Manufacturer",
-        "StudyDescription", "SeriesDescription", "ManufacturerModelName", "PatientID", "PatientSex", "PatientAge",
-        "ContrastBolusAgent", "ScanOptions", "SliceThickness", "KVP", "ProtocolName", "XRayTubeCurrent", "ExposureTime",
-        "Exposure", "ConvolutionKernel", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
-        "AcquisitionNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
-        "SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "PixelSpacing",
-        "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
-        "RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence", "SharedFunctionalGroupsSequence",
-        "PerFrameFunctionalGroupsSequence", "StudyDate", "RevolutionTime",
-        "PatientName", "PatientBirthDate", "StudyTime", "SeriesDate", "SeriesTime", "DerivationDescription",
-        "LossyImageCompression", "RequestedProcedureDescription", "PerformedProcedureStepDescription",
-        "BodyPartExamined", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentTime",
-        "ImagesInAcquisition", "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances",
-        "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase", "TriggerTime", "SpacingBetweenSlices",
-        "HighBit",
-    )
-}  # fmt: skip
-"""The elements that are read; the rest of a header is skipped, which halves the time."""
-
 _CT_SOP_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 _PIXEL_DATA_TAG = (0x7FE0, 0x0010)
 ITEM_START = b"\xfe\xff\x00\xe0"
 """First bytes of encapsulated pixels: an item, in little endian (PS3.5 A.4)."""
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 
-Numbers = tuple[float, ...]
-Getter = Callable[[str], Any]
-Known = dict[Any, Any]
-"""Converted values by the bytes they came from, and series headers: the images of a series differ in few of them."""
+THICKNESS_MM = (0.1, 50.0)
+"""Range of Slice Thickness; anything else is not used."""
+
+KVP = (40.0, 200.0)
+"""Range of the tube voltage; 0 and volts (120000) are not used."""
+
+_NUMBERS_OF_A_SCORE = {
+    "ImagePositionPatient": (3, LARGEST), "ImageOrientationPatient": (6, 1.0), "PixelSpacing": (2, 100.0),
+    "RescaleSlope": (1, 100.0), "RescaleIntercept": (1, LARGEST),
+}  # fmt: skip
+"""Attributes that every score depends on: the number of their values, and the size that none of them reaches."""
 
 _REQUEST = ("RequestedProcedureDescription", "PerformedProcedureStepDescription")
 _TEMPORAL_POSITION = (
     "TemporalPositionIdentifier", "TemporalPositionIndex", "NominalPercentageOfCardiacPhase", "TriggerTime",
 )  # fmt: skip
-_OWN_TO_EACH_IMAGE = ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient", "AcquisitionTime", "ContentTime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +97,10 @@ class SeriesHeader:
     kvp: float | None
     scan_options: str
     contrast_agent: str
-    samples_per_pixel: int | None
+    samples_per_pixel: int
+    """As written, else by the photometric interpretation: 1 unless that is a colour space."""
+    photometric: str
+    """Photometric Interpretation, or empty."""
     bits_allocated: int | None
     rescale_type: str
     is_lossy: bool
@@ -152,6 +142,8 @@ class Slice:
     series_instances: int | None
     temporal_position: float | None
     """Temporal Position Identifier, else cardiac phase (percent), else Trigger Time (ms); mostly None."""
+    concatenation: tuple[str, int | None, int | None] | None
+    """(UID, number, total) if the file is a part of a multi-frame image that was stored in several (PS3.3 C.7.6.16)."""
     rows: int
     columns: int
     position_mm: Numbers | None
@@ -173,12 +165,15 @@ class Slice:
     padding: tuple[int, int] | None
     """Lowest and highest stored value that stand for padding (PS3.3 C.7.5.1.1.2)."""
     exposure_mas: float | None
+    """Of a rotation; None if the header gives no plausible value."""
     rotation_s: float | None
-    """Revolution Time, else Exposure Time (by manufacturer: of a rotation, of a slice in a helix, or of the scan)."""
+    """Revolution Time, else Exposure Time; None if implausible."""
     native: NativePixels | None
     """None if the pixels are compressed or inside a deflated dataset."""
     transfer_syntax: str
     """Its UID; empty if the file does not say."""
+    faults: tuple[str, ...]
+    """Why position, orientation, pixel spacing or rescale cannot be read though something is written, in words."""
 
 
 @contextmanager
@@ -199,8 +194,8 @@ def read_slices(source: Source, known: Known) -> list[Slice]:
         with source.open() as file:
             if not looks_like_dicom(file):
                 return []
-            image = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS.values()))
-            get = _getter(image, known)
+            image = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(TAGS.values()))
+            get = image_getter(image, known)
             native = _native_pixels(image, get, file)
         if not _is_image(image, get):
             return []
@@ -211,39 +206,18 @@ def read_slices(source: Source, known: Known) -> list[Slice]:
         raise Refusal(Code.FILE_UNREADABLE, f"{type(problem).__name__}: {problem}; copy it again") from problem
 
 
-def _getter(image: Dataset, known: Known) -> Getter:
-    """Return an ``image.get`` that converts equal bytes only once: pydicom converts half as fast as it parses."""
-    charset = str(image.get("SpecificCharacterSet"))
-
-    def get(keyword: str) -> Any:
-        raw = _raw(image, keyword)
-        if raw is None or keyword in _OWN_TO_EACH_IMAGE or not isinstance(raw.value, bytes):
-            return None if raw is None else image.get(keyword)
-        key = (keyword, raw.VR, raw.value, raw.is_little_endian, charset)
-        if key not in known:
-            known[key] = image.get(keyword)
-        return known[key]
-
-    return get
-
-
-def _raw(image: Dataset, keyword: str) -> Any:
-    """Return the element as it was read, unless it was converted already; None if it is missing or was not read."""
-    tag = _TAGS.get(keyword)
-    return None if tag is None else image.get_item(tag)
-
-
 def _is_image(image: Dataset, get: Getter) -> bool:
     """Whether the file is an image; raises ``Refusal`` if it must be, but its header ends too early."""
-    kind = get("SOPClassUID") or image.file_meta.get("MediaStorageSOPClassUID")
+    kind = text(get("SOPClassUID"))
     if kind == MediaStorageDirectoryStorage:
         return False
-    is_ct = kind in _CT_SOP_CLASSES or (not kind and get("Modality") == "CT")  # raw data are of modality CT too
-    has_series, has_rows = (_raw(image, keyword) is not None for keyword in ("SeriesInstanceUID", "Rows"))
-    must_have_series = has_rows or not kind or "Image Storage" in UID(kind).name  # protocols, palettes have none
-    if (must_have_series and not has_series) or (is_ct and not has_rows):
+    if is_written(image, "Rows"):
+        return True
+    is_ct = kind in _CT_SOP_CLASSES or (not kind and text(get("Modality")) == "CT")  # raw data are of modality CT too
+    has_series = not kind or "Image Storage" in UID(kind).name  # protocols, palettes have none
+    if is_ct or (has_series and not is_written(image, "SeriesInstanceUID")):
         raise Refusal(Code.FILE_UNREADABLE, "the header ends early or names no series; copy it again")
-    return has_rows
+    return False
 
 
 def _native_pixels(image: Dataset, get: Getter, file: BinaryIO) -> NativePixels | None:
@@ -261,10 +235,10 @@ def _native_pixels(image: Dataset, get: Getter, file: BinaryIO) -> NativePixels 
         struct.unpack(order + "HH", head[:4]),
         struct.unpack(order + "I", head[8:12] if explicit else head[4:8]),
     )
-    content, bits = head[12 if explicit else 8 :], _integer(get("BitsAllocated"))
+    content, bits = head[12 if explicit else 8 :], integer(get("BitsAllocated"))
     if tag != _PIXEL_DATA_TAG or length == _UNDEFINED_LENGTH or bits not in (8, 16, 32):
         return None
-    rows, columns, frames = (_integer(get(k)) for k in ("Rows", "Columns", "NumberOfFrames"))
+    rows, columns, frames = (integer(get(k)) for k in ("Rows", "Columns", "NumberOfFrames"))
     if not pixels_fit(length, frames or 1, rows or 0, columns or 0, bits) or content[:4] == ITEM_START:
         return None  # decoding will say what is wrong
     words = ">" if syntax == GE_PRIVATE else order
@@ -278,78 +252,121 @@ def pixels_fit(length: int, frames: int, rows: int, columns: int, bits: int) -> 
 
 
 def _slices(source: Source, image: Dataset, get: Getter, native: NativePixels | None, known: Known) -> list[Slice]:
-    frames = 1
-    if get("Modality") == "CT":
-        rows, columns, frames = int(get("Rows")), int(get("Columns")), int(get("NumberOfFrames") or 1)
+    rows, columns = integer(get("Rows")), integer(get("Columns"))
+    if rows is None or columns is None:
+        raise Refusal(Code.FILE_UNREADABLE, "Rows or Columns is empty or no number; copy it again")
+    getters = [get]
+    if _modality(get) == "CT":
+        frames = _frame_count(get)
         if not 0 < rows * columns <= MAX_FRAME_PIXELS or not 0 < frames <= MAX_FRAMES:
             raise Refusal(Code.TOO_LARGE, f"claims {frames} frames of {rows} x {columns} pixels")
-    getters = [get] * frames
-    if per_frame := image.get("PerFrameFunctionalGroupsSequence"):
-        shared = _first(image.get("SharedFunctionalGroupsSequence"))
-        getters = [partial(_find, [own, shared], get) for own in per_frame[:frames]]
-    if len(getters) < frames:
-        raise Refusal(Code.FILE_UNREADABLE, f"describes only {len(getters)} of its {frames} frames; copy it again")
+        getters = frame_getters(image, get, frames, known)
+        if len(getters) != frames:
+            message = f"describes {len(getters)} frames, but claims to hold {frames}; copy it again"
+            raise Refusal(Code.FILE_UNREADABLE, message)
     slices, syntax = [], str(image.file_meta.get("TransferSyntaxUID", ""))
+    frames = len(getters)
+    described = frames == 1 or is_written(image, "PerFrameFunctionalGroupsSequence")
     for frame, get_frame in enumerate(getters):
-        header = _series_header(get_frame)
-        slices.append(_slice(source, frame, known.setdefault(header, header), get_frame, native, syntax))
+        header = _header_of_image(image, get, known) if get_frame is get else _series_header(get_frame)
+        slice_ = _slice(source, frame, known.setdefault(header, header), get_frame, native, syntax)
+        rescale = slice_.rescale_slope, slice_.rescale_intercept
+        if None in (slice_.position_mm, slice_.orientation, slice_.pixel_spacing_mm, *rescale):
+            slice_ = replace(slice_, faults=_faults(get_frame, frame, frames, described=described))
+        slices.append(slice_)
     return slices
 
 
-def _find(groups: Sequence[Dataset | None], get: Getter, keyword: str) -> Any:
-    """Return an element of the frame's or the shared functional groups, else of the image itself (PS3.3 C.7.6.16).
+def _frame_count(get: Getter) -> int:
+    """Return Number of Frames, 1 if it is missing."""
+    if not text(get("NumberOfFrames")):
+        return 1
+    frames = integer(get("NumberOfFrames"))
+    if frames:
+        return frames
+    if get("SOPClassUID") == CTImageStorage:  # which has a single frame by definition (PS3.3 A.3)
+        return 1
+    written = text(get("NumberOfFrames"))
+    raise Refusal(Code.FILE_UNREADABLE, f"Number of Frames is '{written}', no number of frames; correct the header")
 
-    Macros nest the element one sequence down.
+
+def _numbers_of_a_score(get: Getter, keyword: str) -> Numbers | None:
+    count, largest = _NUMBERS_OF_A_SCORE[keyword]
+    return numbers(get(keyword), count, largest=largest)
+
+
+def _faults(get: Getter, frame: int, frames: int, *, described: bool) -> tuple[str, ...]:
+    """Say what the header gets wrong about geometry and rescale; what it leaves out is no fault of this kind."""
+    if not described:
+        message = f"Number of Frames is {frames}, and no functional groups give the position of each frame"
+        return (f"{message}; export the series as single images or as Enhanced CT",)
+    found = []
+    for keyword, (count, _) in _NUMBERS_OF_A_SCORE.items():
+        name, written = dictionary_description(keyword), get(keyword)
+        if frames > 1 and keyword == "ImagePositionPatient" and not text(written):
+            found.append(f"frame {frame + 1} has no {name} of its own")
+        elif text(written) and _numbers_of_a_score(get, keyword) is None:
+            meant = "a number" if count == 1 else f"{count} numbers"
+            found.append(f"{name} is '{text(written)}', not {meant}")
+    return tuple(found)
+
+
+def _header_of_image(image: Dataset, get: Getter, known: Known) -> SeriesHeader:
+    """Return the series header of a single-frame image, made once for all images whose elements are the same.
+
+    The elements that it is made from are those that were read while one was made.
     """
-    for group in groups:
-        if group is None:
-            continue
-        if keyword in group:
-            return group.get(keyword)
-        for element in group:
-            if element.VR == "SQ" and element.value and keyword in element.value[0]:
-                return element.value[0].get(keyword)
-    return get(keyword)
+    read = known.setdefault(_series_header, {"SpecificCharacterSet": None})
+    meta = text(image.file_meta.get("MediaStorageSOPClassUID"))
+    key = (meta, *same_bytes(image, read))
+    if key not in known:
 
+        def reading(keyword: str) -> Any:
+            read[keyword] = None
+            return get(keyword)
 
-def _first(sequence: Any) -> Dataset | None:
-    return sequence[0] if sequence else None
+        header = _series_header(reading)
+        key = (meta, *same_bytes(image, read))
+        known[key] = header
+    header_of_same_bytes: SeriesHeader = known[key]
+    return header_of_same_bytes
 
 
 def _series_header(get: Getter) -> SeriesHeader:
     return SeriesHeader(
-        study_uid=_text(get("StudyInstanceUID")),
-        series_uid=_text(get("SeriesInstanceUID")),
-        frame_of_reference_uid=_text(get("FrameOfReferenceUID")),
-        modality=_text(get("Modality")),
-        sop_class_uid=_text(get("SOPClassUID")),
-        image_type=_texts(get("FrameType") or get("ImageType")),
-        patient_id=_text(get("PatientID")),
-        patient_name=_text(get("PatientName")),
-        patient_birth_date=_text(get("PatientBirthDate")),
-        patient_sex=_text(get("PatientSex")),
-        patient_age=_text(get("PatientAge")),
-        study_date=_text(get("StudyDate")),
-        study_time=_text(get("StudyTime")),
-        series_date=_text(get("SeriesDate")),
-        series_time=_text(get("SeriesTime")),
-        study_description=_text(get("StudyDescription")),
-        series_description=_text(get("SeriesDescription")),
-        protocol_name=_text(get("ProtocolName")),
-        request=" | ".join(filter(None, (_text(get(keyword)) for keyword in _REQUEST))),
-        body_part=_text(get("BodyPartExamined")),
-        derivation=_text(get("DerivationDescription")),
-        series_number=_integer(get("SeriesNumber")),
-        manufacturer=_text(get("Manufacturer")),
-        model=_text(get("ManufacturerModelName")),
-        kernel="/".join(_texts(get("ConvolutionKernel"))),
-        kvp=_number(get("KVP")),
-        scan_options=" ".join(_texts(get("ScanOptions"))),
-        contrast_agent=_text(get("ContrastBolusAgent")),
-        samples_per_pixel=_integer(get("SamplesPerPixel")),
-        bits_allocated=_integer(get("BitsAllocated")),
-        rescale_type=_text(get("RescaleType")),
-        is_lossy=_text(get("LossyImageCompression")) == "01",
+        study_uid=text(get("StudyInstanceUID")),
+        series_uid=text(get("SeriesInstanceUID")),
+        frame_of_reference_uid=text(get("FrameOfReferenceUID")),
+        modality=_modality(get),
+        sop_class_uid=text(get("SOPClassUID")),
+        image_type=texts(get("FrameType") or get("ImageType")),
+        patient_id=text(get("PatientID")),
+        patient_name=text(get("PatientName")),
+        patient_birth_date=text(get("PatientBirthDate")),
+        patient_sex=text(get("PatientSex")),
+        patient_age=text(get("PatientAge")),
+        study_date=text(get("StudyDate")),
+        study_time=text(get("StudyTime")),
+        series_date=text(get("SeriesDate")),
+        series_time=text(get("SeriesTime")),
+        study_description=text(get("StudyDescription")),
+        series_description=text(get("SeriesDescription")),
+        protocol_name=text(get("ProtocolName")),
+        request=" | ".join(filter(None, (text(get(keyword)) for keyword in _REQUEST))),
+        body_part=text(get("BodyPartExamined")),
+        derivation=text(get("DerivationDescription")),
+        series_number=integer(get("SeriesNumber")),
+        manufacturer=text(get("Manufacturer")),
+        model=text(get("ManufacturerModelName")),
+        kernel="/".join(texts(get("ConvolutionKernel"))),
+        kvp=within(number(get("KVP"), largest=KVP[1]), *KVP),
+        scan_options=" ".join(texts(get("ScanOptions"))),
+        contrast_agent=text(get("ContrastBolusAgent")),
+        samples_per_pixel=_samples_per_pixel(get),
+        photometric=text(get("PhotometricInterpretation")),
+        bits_allocated=integer(get("BitsAllocated")),
+        rescale_type=text(get("RescaleType")),
+        is_lossy=text(get("LossyImageCompression")) == "01",
     )
 
 
@@ -360,73 +377,79 @@ def _slice(
         source=source,
         frame=frame,
         header=header,
-        sop_instance_uid=_text(get("SOPInstanceUID")),
-        acquisition_number=_integer(get("AcquisitionNumber")),
-        instance_number=_integer(get("InstanceNumber")),
+        sop_instance_uid=text(get("SOPInstanceUID")),
+        acquisition_number=integer(get("FrameAcquisitionNumber") or get("AcquisitionNumber")),
+        instance_number=integer(get("InstanceNumber")),
         acquired_at=_acquired_at(get),
-        content_time=_text(get("ContentTime")),
-        images_in_acquisition=_integer(get("ImagesInAcquisition")),
-        study_instances=_integer(get("NumberOfStudyRelatedInstances")),
-        series_instances=_integer(get("NumberOfSeriesRelatedInstances")),
+        content_time=text(get("ContentTime")),
+        images_in_acquisition=integer(get("ImagesInAcquisition")),
+        study_instances=integer(get("NumberOfStudyRelatedInstances")),
+        series_instances=integer(get("NumberOfSeriesRelatedInstances")),
         temporal_position=_temporal_position(get),
+        concatenation=_concatenation(get),
         rows=int(get("Rows")),
         columns=int(get("Columns")),
-        position_mm=_numbers(get("ImagePositionPatient"), 3),
-        orientation=_numbers(get("ImageOrientationPatient"), 6),
-        pixel_spacing_mm=_numbers(get("PixelSpacing"), 2),
-        thickness_mm=_number(get("SliceThickness")),
-        spacing_between_slices_mm=_number(get("SpacingBetweenSlices")),
-        rescale_slope=_number(get("RescaleSlope")),
-        rescale_intercept=_number(get("RescaleIntercept")),
+        position_mm=_numbers_of_a_score(get, "ImagePositionPatient"),
+        orientation=_numbers_of_a_score(get, "ImageOrientationPatient"),
+        pixel_spacing_mm=_numbers_of_a_score(get, "PixelSpacing"),
+        thickness_mm=within(number(get("SliceThickness"), largest=THICKNESS_MM[1]), *THICKNESS_MM),
+        spacing_between_slices_mm=number(get("SpacingBetweenSlices")),
+        rescale_slope=number(_numbers_of_a_score(get, "RescaleSlope")),
+        rescale_intercept=number(_numbers_of_a_score(get, "RescaleIntercept")),
         has_modality_lut=bool(get("ModalityLUTSequence")),
-        bits_stored=_integer(get("BitsStored")),
-        high_bit=_integer(get("HighBit")),
+        bits_stored=integer(get("BitsStored")),
+        high_bit=integer(get("HighBit")),
         is_signed=_is_signed(get),
         padding=_padding(get),
-        exposure_mas=_number(get("ExposureInmAs")) or _exposure_mas(get),
-        rotation_s=_number(get("RevolutionTime")) or _exposure_s(get),
+        exposure_mas=exposure_mas(get),
+        rotation_s=rotation_s(get),
         native=native,
         transfer_syntax=syntax,
+        faults=(),
     )
+
+
+def _modality(get: Getter) -> str:
+    """Return Modality; if it is missing, the storage classes of CT say it as well."""
+    return text(get("Modality")) or ("CT" if get("SOPClassUID") in _CT_SOP_CLASSES else "")
+
+
+def _samples_per_pixel(get: Getter) -> int:
+    colour = text(get("PhotometricInterpretation")).startswith(("RGB", "YBR", "HSV", "ARGB", "CMYK"))
+    return integer(get("SamplesPerPixel")) or (3 if colour else 1)
+
+
+def _concatenation(get: Getter) -> tuple[str, int | None, int | None] | None:
+    whole = text(get("ConcatenationUID"))
+    part, parts = (integer(get(keyword)) for keyword in ("InConcatenationNumber", "InConcatenationTotalNumber"))
+    return (whole, part, parts) if whole else None
 
 
 def _acquired_at(get: Getter) -> str:
     """Return the moment of acquisition without offset from UTC; dates of ACR-NEMA hold points, times colons."""
-    written = _text(get("FrameAcquisitionDateTime") or get("AcquisitionDateTime"))
+    written = text(get("FrameAcquisitionDateTime") or get("AcquisitionDateTime"))
     if written:
         return re.split("[+-]", written)[0]
-    date, time = _text(get("AcquisitionDate")).replace(".", ""), _text(get("AcquisitionTime")).replace(":", "")
+    date, time = text(get("AcquisitionDate")).replace(".", ""), text(get("AcquisitionTime")).replace(":", "")
     return date + time if date and time else ""
 
 
 def _temporal_position(get: Getter) -> float | None:
-    values = (_number(get(keyword)) for keyword in _TEMPORAL_POSITION)
+    values = (number(get(keyword)) for keyword in _TEMPORAL_POSITION)
     return next((value for value in values if value is not None), None)
 
 
 def _is_signed(get: Getter) -> bool | None:
-    written = _integer(get("PixelRepresentation"))
+    written = integer(get("PixelRepresentation"))
     return None if written is None else written == 1
-
-
-def _exposure_s(get: Getter) -> float | None:
-    time_ms = _number(get("ExposureTime"))
-    return time_ms / 1000 if time_ms is not None else None
-
-
-def _exposure_mas(get: Getter) -> float | None:
-    """Return Exposure (mAs), else tube current (mA) x exposure time (ms) / 1000."""
-    current_ma, time_s = _number(get("XRayTubeCurrent")), _exposure_s(get)
-    product = current_ma * time_s if current_ma is not None and time_s is not None else None
-    return _number(get("Exposure")) or product
 
 
 def _padding(get: Getter) -> tuple[int, int] | None:
     """Return the padding range in stored values, modulo 2^bits: the VR of these tags often has the wrong sign."""
-    value, limit, bits = (_integer(get(k)) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit", "BitsAllocated"))
+    value, limit, bits = (integer(get(k)) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit", "BitsAllocated"))
     if value is None:
         return None
-    signed = _integer(get("PixelRepresentation")) == 1
+    signed = integer(get("PixelRepresentation")) == 1
     ends = [_as_stored(end, bits or 16, signed=signed) for end in (value, value if limit is None else limit)]
     return min(ends), max(ends)
 
@@ -434,35 +457,3 @@ def _padding(get: Getter) -> tuple[int, int] | None:
 def _as_stored(value: int, bits: int, *, signed: bool) -> int:
     value %= 2**bits
     return value - 2**bits if signed and value >= 2 ** (bits - 1) else value
-
-
-def _text(value: Any) -> str:
-    return " ".join(_texts(value))
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    values = [value] if isinstance(value, str | int | float) or not hasattr(value, "__iter__") else value
-    return tuple("".join(c for c in str(v) if c.isprintable()).strip() for v in values)
-
-
-def _number(value: Any) -> float | None:
-    numbers = _numbers(value, 1)
-    return numbers[0] if numbers else None
-
-
-def _integer(value: Any) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)
-
-
-def _numbers(value: Any, count: int) -> Numbers | None:
-    """Return ``count`` finite numbers, or None: decimal strings in the wild hold anything."""
-    values = [value] if isinstance(value, str | int | float) or not hasattr(value, "__iter__") else list(value)
-    try:
-        numbers = tuple(float(v) for v in values)
-    except (TypeError, ValueError):
-        return None
-    finite = all(abs(number) < 1e9 for number in numbers)
-    return numbers if len(numbers) == count and finite else None

@@ -113,7 +113,8 @@ def _require_geometry(slices: Iterable[Slice]) -> None:
             if value is None
         ]
         if missing:
-            raise Refusal(Code.NO_GEOMETRY, f"{slice_.source}: {' and '.join(missing)} missing or not numeric")
+            why = "; ".join(slice_.faults) or f"{' and '.join(missing)} missing"
+            raise Refusal(Code.NO_GEOMETRY, f"{slice_.source}: {why}")
 
 
 def _positions_mm(slices: Sequence[Slice]) -> Floats:
