@@ -13,6 +13,7 @@ STAGES = (
     "errors",
     "names",
     "public_names",
+    "spreadsheets",
     "arrays",
     "progress",
     "fields",

@@ -9,6 +9,7 @@ from typing import Any
 from ctacal.atomic import write_text
 from ctacal.dicom.source import SkippedFile
 from ctacal.labels import CORONARY_LABELS
+from ctacal.spreadsheets import as_text
 
 Row = dict[str, Any]
 
@@ -110,9 +111,7 @@ def _csv_text(columns: Sequence[str], rows: Iterable[Row], *, header: bool = Tru
 
 
 def _cell(value: Any) -> Any:
-    """Return the value as written; text from DICOM headers must not start a formula in a spreadsheet."""
+    """Return the value as written; text from DICOM headers never starts a formula in a spreadsheet."""
     if isinstance(value, float):
         return f"{value:.4f}".rstrip("0").rstrip(".")
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):
-        return "'" + value
-    return value
+    return as_text(value) if isinstance(value, str) else value

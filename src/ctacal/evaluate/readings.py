@@ -26,6 +26,7 @@ import numpy as np
 from ctacal.arrays import Floats, Mask
 from ctacal.atomic import whole_file
 from ctacal.errors import UsageError
+from ctacal.spreadsheets import as_text, as_written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -279,6 +280,8 @@ def read_table(path: Path, *, text: Collection[str] = ()) -> "pd.DataFrame":
     table = table.dropna(how="all")  # empty lines; the index still gives the row in the file
     if not len(table):
         raise UsageError(f"{path} has no rows below its header")
+    for name in table.select_dtypes("object").columns:
+        table[name] = table[name].map(lambda cell: as_written(cell) if isinstance(cell, str) else cell)
     for name in set(text) & set(table.columns):
         table[name] = _as_text(table[name])
     return table
@@ -359,7 +362,7 @@ def _read_xlsx(path: Path, text: Collection[str]) -> "pd.DataFrame":
 
 
 def _column_names(names: Sequence[object], path: Path) -> list[str]:
-    stripped = [str(name).strip() for name in names]
+    stripped = [as_written(str(name).strip()) for name in names]
     for number, name in enumerate(stripped, start=1):
         if not name or name == "nan":
             raise UsageError(f"{path}: column {number} has no name")
@@ -394,9 +397,20 @@ def save_table(table: "pd.DataFrame", path: Path) -> None:
         if ending == ".parquet":
             _with_numbers(table).to_parquet(temporary, index=False)
         elif ending == ".xlsx":
-            _with_numbers(table).to_excel(temporary, index=False)
+            _without_formulas(_with_numbers(table)).to_excel(temporary, index=False)
         else:
-            table.to_csv(temporary, sep="\t" if ending == ".tsv" else ",", index=False, lineterminator="\n")
+            _without_formulas(table).to_csv(
+                temporary, sep="\t" if ending == ".tsv" else ",", index=False, lineterminator="\n"
+            )
+
+
+def _without_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the table with text that no spreadsheet takes for a formula; ``read_table`` undoes it."""
+    safe = table.copy()
+    safe.columns = [as_text(str(name)) for name in table.columns]
+    for name in safe.select_dtypes("object").columns:
+        safe[name] = safe[name].map(lambda cell: as_text(cell) if isinstance(cell, str) else cell)
+    return safe
 
 
 def _with_numbers(table: "pd.DataFrame") -> "pd.DataFrame":

@@ -16,6 +16,7 @@ from ctacal.simulate.output.folder import DEFAULT_WRITERS, RECORD, digest_of, kn
 from ctacal.simulate.output.simulated import study_name, write_study
 from ctacal.simulate.scanner.protocol import ScannerProtocol
 from ctacal.simulate.study import SimulatedStudy, StudyDescription, draw_study, simulate_study
+from ctacal.spreadsheets import as_text
 from ctacal.workers import Failure, ordered
 
 Row = dict[str, Any]
@@ -129,7 +130,7 @@ def _rows(
         outcomes = ordered(make, descriptions, workers=max(1, min(workers, len(descriptions))))
         for description, outcome in zip(descriptions, outcomes, strict=True):
             row = _failed(description, outcome) if isinstance(outcome, Failure) else outcome
-            manifest.writerow(row)
+            manifest.writerow({name: as_text(cell) if isinstance(cell, str) else cell for name, cell in row.items()})
             yield row
 
 

@@ -10,6 +10,7 @@ from ctacal.atomic import write_text
 from ctacal.categories import CATEGORY_KEYS
 from ctacal.errors import UsageError
 from ctacal.labels import NAMED_VESSELS
+from ctacal.spreadsheets import as_text, as_written
 
 Row = dict[str, Any]
 """A row: text, numbers as float, None if a cell is empty."""
@@ -80,7 +81,7 @@ def read_results(path: Path) -> list[Row]:
 
 def _value(name: str, cell: str) -> Any:
     if name in TEXT:
-        return cell
+        return as_written(cell)
     return float(cell) if cell else None
 
 
@@ -89,8 +90,12 @@ def write_results(path: Path, rows: Iterable[Row]) -> None:
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     write_text(path, table.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    return as_text(value) if isinstance(value, str) else value
 
 
 def counted_kinds(row: Row) -> dict[str, float]:

@@ -2,12 +2,10 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Sequence
 
 from ctacal.evaluate.publication.content import Cell, Table
-
-_NUMBER = re.compile(r"-[\d.]")
+from ctacal.spreadsheets import as_text
 
 
 def table_csv(table: Table) -> str:
@@ -34,6 +32,4 @@ def _safe(cell: Cell) -> str:
         return ""
     if not isinstance(cell, str):
         return repr(cell)
-    text = cell.strip()
-    formula = text[:1] in ("=", "+", "@", "\t") or (text.startswith("-") and not _NUMBER.match(text))
-    return f"'{text}" if formula else text
+    return as_text(cell.strip())
