@@ -21,6 +21,7 @@ from ctacal.dicom.stack import Stack
 from ctacal.dicom.volume import decode_volume
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.heart import HeartMask, find_heart
+from ctacal.names import printable
 from ctacal.noise import blood_pool_noise_hu
 from ctacal.prediction import ModelInfo, Prediction, Predictor
 from ctacal.result import Acquisition, ChosenSeries, RefusedStudy, Scan, ScoredStudy, StudyResult
@@ -154,7 +155,7 @@ def predict_from_file(path: Path) -> Predictor:
 
 def label_file_info(path: Path) -> ModelInfo:
     """Return the identity of a label file: its name and the digest of its content."""
-    return ModelInfo("labels", path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+    return ModelInfo("labels", printable(path.name), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def model_without_file(name: str) -> ModelInfo:

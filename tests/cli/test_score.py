@@ -246,7 +246,7 @@ def test_nothing_found_is_said(
     (tmp_path / "in" / "notes.txt").write_text("no image")
     assert run("score", tmp_path / "in", "-o", tmp_path / "out", monkeypatch=monkeypatch) == 1
     assert table(tmp_path / "out") == []
-    assert "no DICOM image series among 1 files" in capsys.readouterr().err
+    assert "no DICOM image series there; found 1 text file" in capsys.readouterr().err
 
 
 def test_info_lists_series_and_the_choice(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,8 @@
 """The program ``ctacal``: its commands and options; each command's module is imported only when it runs."""
 
 import gc
+import io
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +17,7 @@ app = typer.Typer(
     help="Coronary artery calcium from attenuation-correction CT (CTAC). Research use only, not a medical device.",
 )
 
-Paths = Annotated[list[Path], typer.Argument(help="DICOM files, folders and zips, in any mix.", show_default=False)]
+Paths = Annotated[list[Path], typer.Argument(help="DICOM files, folders and archives, in any mix.", show_default=False)]
 
 
 @app.command()
@@ -398,22 +400,27 @@ def paper(
 
 
 def main() -> None:
-    """Run the program. Wrong usage, or a folder that cannot be written, ends in one line and exit status 2.
+    """Run the program. Wrong usage, or a file or folder that fails, ends in one line and exit status 2.
+
+    Names of files may hold what the terminal cannot show: such characters are printed as escapes.
 
     Imports create about 100,000 objects that stay until the end. Python's search for garbage among them is postponed,
     and skipped at the end, which saves a cold ``ctacal score`` 0.04 and 0.1 s.
     """
-    import sys
-
-    from ctacal.errors import UsageError
+    from ctacal.errors import UsageError, system_message
+    from ctacal.names import printable
 
     gc.set_threshold(200_000)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UsageError as problem:
         sys.exit(_complain(str(problem)))
     except OSError as problem:
-        sys.exit(_complain(f"{problem.filename}: {problem.strerror}; choose another folder or free the disk"))
+        where = f"{printable(problem.filename)}: " if problem.filename else ""
+        sys.exit(_complain(f"{where}{system_message(problem)}"))
     finally:
         gc.freeze()
 

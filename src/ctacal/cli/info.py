@@ -15,7 +15,6 @@ def run(paths: Sequence[Path], *, licences: bool, self_check: bool, as_json: boo
     if paths:
         facts: Any = [installation.study_facts(study) for study in _studies(paths)]
         if not facts:
-            typer.echo("no DICOM image series there", err=True)
             return 1
     elif licences:
         facts = installation.licences()
@@ -33,6 +32,8 @@ def _studies(paths: Sequence[Path]) -> Any:
     intake = read_studies(paths)
     for file in intake.skipped:
         typer.echo(f"skipped {file.name}: {file.reason}", err=True)
+    for line in intake.empty:
+        typer.echo(line, err=True)
     return intake.studies
 
 

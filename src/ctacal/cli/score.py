@@ -8,10 +8,11 @@ from pathlib import Path
 import typer
 
 from ctacal.cli.progress import progress, progress_bar
-from ctacal.dicom.series import read_studies
+from ctacal.dicom.series import Intake, read_studies
 from ctacal.errors import UsageError
 from ctacal.jobs.finders import Finder, Runtime, baseline, networks, reader_labels, ships_weights
 from ctacal.jobs.score import RESULTS, SKIPPED, Limits, Outcome, Privacy, ScoreJob, ScoreRun, score_intake
+from ctacal.names import printable
 from ctacal.report.outputs import DEFAULT_WRITERS, known_writers
 from ctacal.report.pseudonyms import Pseudonymiser
 from ctacal.result import NOTICE
@@ -42,7 +43,7 @@ class Options:
 
 
 def run(paths: Sequence[Path], out: Path, options: Options) -> int:
-    """Score and write; returns the exit status: 0 all scored, 1 some refused or nothing found."""
+    """Score and write; returns the exit status: 0 all scored, 1 some refused, or nothing found under a path."""
     job = _job(options)
     with progress("reading", None) as file_read:
         intake = read_studies(paths, on_file=file_read)
@@ -54,8 +55,8 @@ def run(paths: Sequence[Path], out: Path, options: Options) -> int:
             on_outcome=lambda outcome: _print(outcome, as_json=options.as_json),
             progress=study_scored,
         )
-    _summarise(done, out)
-    return 0 if done.rows and not done.refused else 1
+    _summarise(done, intake, out)
+    return 0 if done.rows and not done.refused and not intake.empty else 1
 
 
 def _job(options: Options) -> ScoreJob:
@@ -103,14 +104,15 @@ def _print(outcome: Outcome, *, as_json: bool) -> None:
     typer.echo("  ".join(part for part in (score, vessels, f"[{reasons}]" if reasons else "") if part))
 
 
-def _summarise(done: ScoreRun, out: Path) -> None:
+def _summarise(done: ScoreRun, intake: Intake, out: Path) -> None:
     """Print, to stderr so that --json stays clean, what was skipped and how many studies were scored."""
     for file in done.skipped[:MAX_SKIPPED_SHOWN]:
         typer.echo(f"skipped {file.name}: {file.reason}", err=True)
     if done.skipped:
-        typer.echo(f"{len(done.skipped)} files skipped, all listed in {out / SKIPPED}", err=True)
-    if not done.rows:
-        typer.echo(f"no DICOM image series among {done.files} files", err=True)
+        number = "1 file" if len(done.skipped) == 1 else f"{len(done.skipped)} files"
+        typer.echo(f"{number} skipped, all listed in {printable(out / SKIPPED)}", err=True)
+    for line in intake.empty:
+        typer.echo(line, err=True)
     scored = len(done.rows) - done.refused
-    typer.echo(f"{scored} scored, {done.refused} refused; results in {out / RESULTS}", err=True)
+    typer.echo(f"{scored} scored, {done.refused} refused; results in {printable(out / RESULTS)}", err=True)
     typer.echo(NOTICE, err=True)

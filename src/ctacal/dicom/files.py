@@ -15,6 +15,7 @@ from ctacal.dicom.lost_files import damaged_images, unreadable_note
 from ctacal.dicom.search import OtherFile, Seen, find_sources, require_existing
 from ctacal.dicom.source import ARCHIVE_ERRORS, SkippedFile, Source, close_archives
 from ctacal.errors import Code, Reason, Refusal
+from ctacal.names import printable
 
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes of drawings on images, binary and label map: they are no images of the patient."""
@@ -34,7 +35,7 @@ class Files:
     """Files that could not be read, DICOM or archives."""
     others: Mapping[str, int]
     """Numbers of files that hold no image, by what they are."""
-    empty_paths: tuple[tuple[Path, str], ...]
+    empty: tuple[str, ...]
     """The given paths under which there is no image, each with what lies there."""
     listed: Listed
     """CT images that DICOMDIRs list."""
@@ -52,13 +53,13 @@ def read_files(paths: Iterable[Path], on_file: Callable[[], object]) -> Files:
     known: Known = {}
     seen = Seen()
     found: list[_Content] = []
-    empty_paths = []
+    without: dict[Path, list[_Content]] = {}
     for path in paths:
         repeats = seen.repeats
         there = list(_contents(path, seen, known, on_file))
         found += there
         if seen.repeats == repeats and not any(isinstance(content, list) for content in there):
-            empty_paths.append((path, _described(there)))
+            without[path] = there
     close_archives()
     slices = tuple(slice_ for content in found if isinstance(content, list) for slice_ in content)
     others = [content for content in found if isinstance(content, OtherFile)]
@@ -66,7 +67,7 @@ def read_files(paths: Iterable[Path], on_file: Callable[[], object]) -> Files:
     skipped += damaged_images(slices, [file for file in others if file.is_suspect])
     directories = [file.source for file in others if file.kind == DICOMDIR]
     listed = listed_images(directories, {slice_.sop_instance_uid for slice_ in slices}) if directories else {}
-    return Files(len(found), slices, tuple(skipped), _kinds(others), tuple(empty_paths), listed)
+    return Files(len(found), slices, tuple(skipped), _kinds(others), _empty(without, alone=not slices), listed)
 
 
 def _contents(path: Path, seen: Seen, known: Known, on_file: Callable[[], object]) -> Iterator[_Content]:
@@ -93,6 +94,15 @@ def _content(source: Source, known: Known) -> _Content:
 def _is_drawn(header: SeriesHeader) -> bool:
     ours = header.manufacturer == header.model == "ctacal"
     return header.sop_class_uid in _SEGMENTATIONS or (ours and header.sop_class_uid == SecondaryCaptureImageStorage)
+
+
+def _empty(without: Mapping[Path, Sequence[_Content]], *, alone: bool) -> tuple[str, ...]:
+    """Return each path without an image and what lies there; a single file of another kind counts only if ``alone``."""
+    return tuple(
+        f"{printable(path)}: no DICOM image series there; found {_described(there)}"
+        for path, there in without.items()
+        if alone or not (len(there) == 1 and isinstance(there[0], OtherFile) and there[0].source == Source(path))
+    )
 
 
 def _kinds(others: Iterable[OtherFile]) -> Counter[str]:

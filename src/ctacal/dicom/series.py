@@ -84,7 +84,7 @@ class Intake:
     files: int
     others: Mapping[str, int]
     """Numbers of files that hold no image, by what they are."""
-    empty_paths: tuple[tuple[Path, str], ...] = ()
+    empty: tuple[str, ...] = ()
     """The given paths under which there is no image, each with what lies there."""
 
     @property
@@ -108,7 +108,7 @@ def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambd
     unreadable file is listed in ``skipped``, and its study carries a warning.
     """
     files = read_files(paths, on_file)
-    return Intake(_studies(files), files.skipped, files.count, files.others, files.empty_paths)
+    return Intake(_studies(files), files.skipped, files.count, files.others, files.empty)
 
 
 def _studies(files: Files) -> tuple[Study, ...]:

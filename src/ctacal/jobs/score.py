@@ -11,6 +11,7 @@ from typing import Any
 
 from ctacal import __version__
 from ctacal.atomic import sweep
+from ctacal.dicom.archive import discard_unpacked
 from ctacal.dicom.choose import Candidate, candidates
 from ctacal.dicom.series import Intake, Study
 from ctacal.dicom.source import SkippedFile
@@ -219,6 +220,7 @@ def score_intake(
             append_results_csv(out / RESULTS, outcome.row, first=len(rows) == 1)
             on_outcome(outcome)
     finally:
+        discard_unpacked()
         _finish(out, rows, job)
     skipped = _write_skipped(out, intake, job)
     return ScoreRun(tuple(rows), skipped, intake.files)

@@ -22,6 +22,7 @@ from ctacal.dicom.series import Series, Study
 from ctacal.dicom.source import SkippedFile
 from ctacal.dicom.stack import Stack
 from ctacal.errors import Reason, UsageError
+from ctacal.names import printable
 from ctacal.prediction import ModelInfo
 from ctacal.result import Acquisition, ChosenSeries, ScoredStudy, StudyResult
 
@@ -153,7 +154,7 @@ class Pseudonymiser:
                 header, source = image.header, image.source
                 texts |= {header.study_uid, header.series_uid, image.sop_instance_uid, header.patient_id, str(source)}
                 texts |= {header.study_description, header.series_description, header.protocol_name}
-                texts |= {header.contrast_agent, str(source.path), str(source.path.parent)}
+                texts |= {header.contrast_agent, source.folder, printable(source.path), printable(source.path.parent)}
         return lambda message: _without(message, texts)
 
     def _reason(self, reason: Reason, scrub: Callable[[str], str]) -> Reason:
