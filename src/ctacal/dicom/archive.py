@@ -73,7 +73,7 @@ _MAGIC = (
 _BLOCK_MAGIC = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
 """What follows bzip2's first four bytes."""
 _SINGLE: Mapping[Format, Callable[[Any], Any]] = {
-    Format.GZIP: lambda file: gzip.GzipFile(fileobj=file),
+    Format.GZIP: lambda file: gzip.GzipFile(fileobj=file, mode="rb"),
     Format.BZIP2: bz2.BZ2File,
     Format.XZ: lzma.LZMAFile,
 }
