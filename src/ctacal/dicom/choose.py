@@ -93,7 +93,7 @@ def _candidate(series: Series, study: Study, *, fill_gaps: bool, untilt: bool) -
 
 def _stack_or_reason(series: Series, *, fill_gaps: bool, untilt: bool) -> tuple[Stack | None, Reason | None]:
     """The series' stack, or the reason why the series cannot be scored."""
-    if unfit := _unfit_by_header(series):
+    if unfit := _unfit_by_header(series) or series.fault:
         return None, unfit
     try:
         return Stack.of(series.slices, fill_gaps=fill_gaps, untilt=untilt), None
@@ -136,8 +136,10 @@ def _nothing_fits(ranked: Sequence[Candidate]) -> Refusal:
     if not relevant:
         held = sorted({candidate.series.header.modality for candidate in ranked})
         return Refusal(Code.NO_CT_SERIES, f"no CT images in this study, only {', '.join(held)}")
-    if len(relevant) == 1 and relevant[0].unfit:
-        return Refusal(relevant[0].unfit.code, f"{relevant[0].series.name}: {relevant[0].unfit.message}")
+    first = relevant[0]
+    if first.unfit and len({candidate.unfit.code for candidate in relevant if candidate.unfit}) == 1:
+        others = f" (and {len(relevant) - 1} other series likewise)" if len(relevant) > 1 else ""
+        return Refusal(first.unfit.code, f"{first.series.name}: {first.unfit.message}{others}")
     listed = "; ".join(f"{candidate.series.name}: {candidate.unfit}" for candidate in relevant)
     return Refusal(Code.NO_SCORABLE_SERIES, listed)
 

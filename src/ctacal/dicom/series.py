@@ -1,21 +1,16 @@
 """``Study`` and ``Series``: images grouped so that each series is one reconstruction of one acquisition."""
 
-import re
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 from ctacal.dicom.files import Files, read_files
+from ctacal.dicom.grouping import LOCALIZER_WORDS, grouped, parts_of, split_note
 from ctacal.dicom.header import SeriesHeader, Slice
 from ctacal.dicom.source import SkippedFile
 from ctacal.dicom.words import plain_texts
 from ctacal.errors import Code, Reason
 
-_LOCALIZER_WORDS = re.compile(
-    r"\blocali[sz]e|\blocali[sz]ador|\blokali[sz]|\btopogra|\bscout|\bsurview|\bscano(gra|view)|\bpilot\b|定位"
-)
 FEWEST_AXIAL_IMAGES = 5
 """A series with this many axial images at different heights is no localizer, whatever its texts say: a localizer is one
 projection, rarely a few (own choice, the least that ``Stack`` accepts)."""
@@ -25,16 +20,18 @@ AXIAL_COSINE = 0.866
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Series:
-    """Images of one SeriesInstanceUID that share orientation, matrix, pixel size, image type and kernel."""
+    """Images of one reconstruction of one scan: alike in orientation, matrix, pixel size and kernel."""
 
     slices: tuple[Slice, ...]
     part: str = ""
     """Such as ``2 of 3`` if a UID held several reconstructions, else empty."""
     notes: tuple[Reason, ...] = ()
+    fault: Reason | None = None
+    """Why its images cannot be scored, if the images beside them tell: they are only a piece of a scan."""
 
     @property
     def header(self) -> SeriesHeader:
-        """The values that its images share."""
+        """The values of its first image; Image Type, times and frame of reference may differ among the others."""
         return self.slices[0].header
 
     @property
@@ -53,7 +50,7 @@ class Series:
     def is_localizer(self) -> bool:
         """Whether image type or description call it a localizer, and its geometry is not that of an axial scan."""
         words = plain_texts(*self.header.image_type, self.header.series_description)
-        return bool(_LOCALIZER_WORDS.search(words)) and not self._is_axial_scan
+        return bool(LOCALIZER_WORDS.search(words)) and not self._is_axial_scan
 
     @property
     def _is_axial_scan(self) -> bool:
@@ -112,7 +109,7 @@ def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambd
 
 
 def _studies(files: Files) -> tuple[Study, ...]:
-    by_study = _grouped(files.slices, lambda slice_: slice_.header.study_uid)
+    by_study = grouped(files.slices, lambda slice_: slice_.header.study_uid)
     alone = len(by_study) == 1
     return tuple(
         _study(members, files.notes(str(uid), members, alone=alone)) for uid, members in sorted(by_study.items())
@@ -120,55 +117,25 @@ def _studies(files: Files) -> tuple[Study, ...]:
 
 
 def _study(slices: Sequence[Slice], notes: tuple[Reason, ...]) -> Study:
-    by_series = _grouped(slices, lambda slice_: slice_.header.series_uid)
-    series = [part for _, members in sorted(by_series.items()) for part in _parts(members)]
+    by_series = grouped(slices, lambda slice_: slice_.header.series_uid)
+    series = [one for _, members in sorted(by_series.items()) for one in _series_of(members)]
     return Study(tuple(series), notes)
 
 
-def _parts(slices: Sequence[Slice]) -> list[Series]:
-    """Return a series per reconstruction; if a UID holds several, each carries a note of the split."""
-    groups = [part for group in _grouped(slices, _reconstruction).values() for part in _acquisitions(group)]
-    groups.sort(key=len, reverse=True)
-    parts = [Series(tuple(group)) for group in groups]
-    localizers = sum(len(part.slices) for part in parts if part.is_localizer)
-    images = [part for part in parts if not part.is_localizer]
+def _series_of(slices: Sequence[Slice]) -> list[Series]:
+    """Return a series per reconstruction under one UID; if there are several, each carries a note of the split."""
+    parts = parts_of(slices)
+    series = [Series(part.slices, notes=part.notes, fault=part.fault) for part in parts]
+    localizers = sum(len(one.slices) for one in series if one.is_localizer)
+    images = [one for one in series if not one.is_localizer]
     if localizers and images:
         note = Reason(Code.LOCALIZERS_DROPPED, f"{localizers} localizer images inside the series were left out")
-        parts = [part if part.is_localizer else replace(part, notes=(note,)) for part in parts]
-    return _numbered(parts) if len(images) > 1 else parts
+        series = [one if one.is_localizer else replace(one, notes=(*one.notes, note)) for one in series]
+    return _numbered(series, split_note(parts)) if len(images) > 1 else series
 
 
-def _numbered(parts: Sequence[Series]) -> list[Series]:
-    sizes = " + ".join(str(len(part.slices)) for part in parts)
-    note = Reason(
-        Code.SERIES_SPLIT, f"the series UID holds several reconstructions ({sizes} images), which were separated"
-    )
+def _numbered(series: Sequence[Series], note: Reason) -> list[Series]:
     return [
-        replace(part, part=f"{number} of {len(parts)}", notes=(*part.notes, note))
-        for number, part in enumerate(parts, 1)
+        replace(one, part=f"{number} of {len(series)}", notes=(*one.notes, note))
+        for number, one in enumerate(series, 1)
     ]
-
-
-def _reconstruction(slice_: Slice) -> Hashable:
-    """Return the header values that distinguish reconstructions under one UID."""
-    header = slice_.header
-    orientation = tuple(round(cosine, 4) for cosine in slice_.orientation or ())
-    spacing = tuple(round(mm, 4) for mm in slice_.pixel_spacing_mm or ())
-    texts = header.image_type, header.kernel, header.modality, header.frame_of_reference_uid
-    return orientation, spacing, slice_.rows, slice_.columns, texts
-
-
-def _acquisitions(slices: Sequence[Slice]) -> list[list[Slice]]:
-    """Split by acquisition number only if acquisitions overlap: step-and-shoot scanners number every table step."""
-    by_acquisition = _grouped(slices, lambda slice_: slice_.acquisition_number)
-    heights = [[slice_.position_mm[2] for slice_ in group if slice_.position_mm] for group in by_acquisition.values()]
-    spans = sorted((min(mm), max(mm)) for mm in heights if mm)
-    overlap = any(below[1] >= above[0] for below, above in pairwise(spans))
-    return list(by_acquisition.values()) if overlap else [list(slices)]
-
-
-def _grouped(slices: Iterable[Slice], key: Callable[[Slice], Hashable]) -> dict[Hashable, list[Slice]]:
-    groups: dict[Hashable, list[Slice]] = defaultdict(list)
-    for slice_ in slices:
-        groups[key(slice_)].append(slice_)
-    return groups

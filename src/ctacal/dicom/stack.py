@@ -257,6 +257,30 @@ def _notes_of_even_grid(depth_mm: Floats, written_mm: Floats) -> list[Reason] | 
     return [Reason(Code.POSITIONS_ROUNDED, message)]
 
 
+def grid_spacing_mm(positions_mm: Floats, normal: Floats) -> float | None:
+    """Return the spacing of the regular grid on which ``positions_mm``, (n, 3), lie; None if they lie on none.
+
+    No two may lie at one place. A few may be missing, as in ``Stack``.
+    """
+    positions_mm = positions_mm[np.argsort(positions_mm @ normal)]
+    depth_mm = positions_mm @ normal
+    if len(depth_mm) < 2 or not np.diff(depth_mm).min() > SAME_POSITION_MM:
+        return None
+    steps = _regular_steps(depth_mm)
+    few = steps is not None and steps.max() <= 2 and (steps > 1).sum() <= MAX_FILLED_SHARE * len(depth_mm)
+    if steps is None or not few:
+        if _notes_of_even_grid(depth_mm, positions_mm[:, 2]) is None:
+            return None
+        steps = np.ones(len(depth_mm) - 1, np.int64)
+    index = np.append(0, np.cumsum(steps))
+    start_mm, step_mm = _line(positions_mm, index)
+    aside_mm = positions_mm - start_mm - index[:, None] * step_mm
+    aside_mm -= np.outer(aside_mm @ normal, normal)
+    if np.abs(aside_mm).max() > SHIFT_TOLERANCE_MM + 1e-3 * len(index):
+        return None
+    return float(step_mm @ normal)
+
+
 def _mixed_spacing(depth_mm: Floats, written_mm: Floats) -> Refusal:
     low, high, unit_mm = np.diff(depth_mm).min(), np.diff(depth_mm).max(), _rounding_mm(written_mm)
     rounded = f" (their positions are rounded to {unit_mm:g} mm)" if unit_mm >= 1 else ""
