@@ -40,7 +40,7 @@ from pydicom.uid import (
 
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import Intake, Study, read_studies
-from ctacal.dicom.volume import read_volume
+from ctacal.dicom.volume import decode_volume
 from ctacal.errors import Code, Refusal
 from ctacal.volume import Volume
 
@@ -369,8 +369,8 @@ def volume_of(*paths: Path, wanted_uid: str | None = None, **options: bool) -> t
     """Return the volume that would be scored, and the codes of all notes."""
     study = study_of(*paths)
     choice = choose_series(study, wanted_uid, **options)
-    volume, notes = read_volume(choice.series, **options)
-    return volume, [note.code for note in itertools.chain(study.notes, choice.notes, notes)]
+    volume, notes = decode_volume(choice.stack)
+    return volume, [note.code for note in itertools.chain(study.notes, choice.notes, choice.series.notes, notes)]
 
 
 def refusal_of(*paths: Path, wanted_uid: str | None = None, **options: bool) -> Code:

@@ -39,6 +39,8 @@ class Code(StrEnum):
     """The requested series is not in the study."""
     MIXED_PATIENTS = "MIXED_PATIENTS"
     """Images of several patients share a StudyInstanceUID."""
+    TWO_SCANS = "TWO_SCANS"
+    """Images of several scans, of one person or of several, share a SeriesInstanceUID."""
 
     # A series is not an axial CT in Hounsfield units.
     NOT_CT = "NOT_CT"
@@ -103,6 +105,14 @@ class Code(StrEnum):
     """Several series fit equally well; the message names the chosen series and the others."""
     GATED_CALCIUM_SCAN = "GATED_CALCIUM_SCAN"
     """The series is a dedicated (gated) calcium-score CT, not a CTAC."""
+    INCOMPLETE_SERIES = "INCOMPLETE_SERIES"
+    """The headers promise more images than are here: part of the scan may be missing."""
+    SLICES_APART = "SLICES_APART"
+    """The slices are thinner than the distance between them: calcium between them is not seen."""
+    CONTENT_JUMP = "CONTENT_JUMP"
+    """The image changes abruptly between two slices: the patient moved, or slices are missing between them."""
+    PATIENT_DATA_DIFFER = "PATIENT_DATA_DIFFER"
+    """The images of the study write the patient's data in different ways, but seem to show one patient."""
     SLICES_INTERPOLATED = "SLICES_INTERPOLATED"
     """Missing slices were interpolated, on request."""
     TILT_RESAMPLED = "TILT_RESAMPLED"

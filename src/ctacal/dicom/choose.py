@@ -6,12 +6,15 @@ Then clues from its texts, its acquisition and the emission scan of the study ar
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from ctacal.dicom.clues import CLUES, is_calcium_scan, is_marked_ctac
-from ctacal.dicom.header import SeriesHeader
+from ctacal.dicom.header import SeriesHeader, Slice
+from ctacal.dicom.mixed_scans import mixed_scans
+from ctacal.dicom.patient import patient_notes
+from ctacal.dicom.promises import require_every_slice
 from ctacal.dicom.series import Series, Study
 from ctacal.dicom.stack import Stack
 from ctacal.dicom.words import plain_texts
@@ -63,17 +66,15 @@ def choose_series(
 
 def choose_among(ranked: tuple[Candidate, ...], study: Study, wanted_uid: str | None = None) -> Choice:
     """Choose among the study's ranked ``candidates``, as ``choose_series`` does."""
-    patients = {slice_.header.patient_id for series in study.series for slice_ in series.slices} - {""}
-    if len(patients) > 1:
-        message = f"images with {len(patients)} different patient IDs share this study's UID; separate them"
-        raise Refusal(Code.MIXED_PATIENTS, message)
+    patient = patient_notes(slice_.header for slice_ in study.slices)
     wanted = ranked if wanted_uid is None else _only(ranked, wanted_uid)
     fit = [(candidate, candidate.stack) for candidate in wanted if candidate.stack is not None]
     if not fit:
         raise _nothing_fits(wanted)
     best, stack = fit[0]
     why = f"requested; {best.why}" if wanted_uid else best.why
-    return Choice(best.series, stack, why, _notes(best, [candidate for candidate, _ in fit], study), ranked)
+    notes = (*patient, *_notes(best, [candidate for candidate, _ in fit], study))
+    return Choice(best.series, stack, why, notes, ranked)
 
 
 def _only(ranked: Sequence[Candidate], wanted_uid: str) -> tuple[Candidate, ...]:
@@ -87,18 +88,28 @@ def _only(ranked: Sequence[Candidate], wanted_uid: str) -> tuple[Candidate, ...]
 def _candidate(series: Series, study: Study, *, fill_gaps: bool, untilt: bool) -> Candidate:
     held = [clue for clue in CLUES if clue.holds(series, study)]
     why = ", ".join(clue.words for clue in held) or "an axial CT"
-    stack, unfit = _stack_or_reason(series, fill_gaps=fill_gaps, untilt=untilt)
+    stack, unfit = _stack_or_reason(series, study, fill_gaps=fill_gaps, untilt=untilt)
     return Candidate(series, sum(clue.points for clue in held), why, stack, unfit)
 
 
-def _stack_or_reason(series: Series, *, fill_gaps: bool, untilt: bool) -> tuple[Stack | None, Reason | None]:
+def _stack_or_reason(
+    series: Series, study: Study, *, fill_gaps: bool, untilt: bool
+) -> tuple[Stack | None, Reason | None]:
     """The series' stack, or the reason why the series cannot be scored."""
-    if unfit := _unfit_by_header(series) or series.fault:
+    mixed = mixed_scans(series.slices, _same_uid(series, study))
+    if unfit := _unfit_by_header(series) or mixed or series.fault:
         return None, unfit
     try:
-        return Stack.of(series.slices, fill_gaps=fill_gaps, untilt=untilt), None
+        stack = Stack.of(series.slices, fill_gaps=fill_gaps, untilt=untilt)
+        return replace(stack, notes=(*stack.notes, *require_every_slice(stack, study.slices))), None
     except Refusal as refusal:
         return None, refusal.reason
+
+
+def _same_uid(series: Series, study: Study) -> list[Slice]:
+    """The images of all parts of the series' UID, without localizers: these may be of another day's planning."""
+    parts = [part for part in study.series if part.uid == series.uid and not part.is_localizer]
+    return [slice_ for part in parts for slice_ in part.slices]
 
 
 def _preference(candidate: Candidate) -> tuple[object, ...]:
@@ -131,7 +142,7 @@ def _is_named_mu_map(header: SeriesHeader) -> bool:
 
 
 def _nothing_fits(ranked: Sequence[Candidate]) -> Refusal:
-    """Return the reason of the only CT, or a list of the reasons of several."""
+    """Return the reason of the only CT, or the one that all share, or a list of the reasons of several."""
     relevant = [c for c in ranked if c.unfit and c.unfit.code is not Code.NOT_CT]
     if not relevant:
         held = sorted({candidate.series.header.modality for candidate in ranked})

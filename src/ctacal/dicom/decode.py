@@ -12,6 +12,7 @@ from ctacal.arrays import Floats32, HUArray, Mask
 from ctacal.dicom.header import Slice, quiet_pydicom
 from ctacal.dicom.padding import MAX_PLAUSIBLE_HU, blank_padding
 from ctacal.dicom.pixels import stored_frames
+from ctacal.dicom.seams import require_one_scan
 from ctacal.dicom.source import close_archives
 from ctacal.dicom.stack import Stack
 from ctacal.dicom.stored_values import PADDING_HU, stored_values
@@ -67,8 +68,10 @@ def decode_hu(stack: Stack) -> tuple[HUArray, tuple[Reason, ...]]:
         hu[index] = plane
     close_archives()
     _interpolate_missing(hu, stack.slices)
-    _require_coherent(hu, stack.slices)
-    return hu, (*_notes(remarks, len(present)), *_require_hounsfield(hu, present))
+    thinned = np.minimum(hu[:, ::_SAMPLE_STRIDE, ::_SAMPLE_STRIDE], _METAL_HU).astype(np.float32)
+    seams = require_one_scan(thinned, stack.slices, stack.geometry.slice_spacing_mm)
+    _require_coherent(thinned.reshape(len(hu), -1), stack.slices)
+    return hu, (*_notes(remarks, len(present)), *_require_hounsfield(hu, present), *seams)
 
 
 def _notes(remarks: Mapping[str, int], slices: int) -> Iterator[Reason]:
@@ -151,10 +154,8 @@ def _interpolate_missing(hu: NDArray[Any], slices: Sequence[Slice | None]) -> No
             hu[index] = np.rint(mean) if hu.dtype == np.int16 else mean
 
 
-def _require_coherent(hu: NDArray[Any], slices: Sequence[Slice | None]) -> None:
+def _require_coherent(sample: Floats32, slices: Sequence[Slice | None]) -> None:
     """Refuse a slice unlike both neighbours that are alike themselves: a corrupted file that decodes without error."""
-    sample = hu[:, ::_SAMPLE_STRIDE, ::_SAMPLE_STRIDE].reshape(len(hu), -1)
-    sample = np.minimum(sample, _METAL_HU).astype(np.float32)
     misfit = _unlike_neighbours(sample) | _off_level(sample)
     for index in np.flatnonzero(misfit):
         slice_ = slices[int(index)]

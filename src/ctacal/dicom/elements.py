@@ -26,6 +26,7 @@ TAGS: dict[str, BaseTag] = {
         "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase", "TriggerTime", "SpacingBetweenSlices",
         "HighBit", "PhotometricInterpretation", "ExposureInuAs", "XRayTubeCurrentInuA", "ExposureTimeInuS",
         "ConcatenationUID", "InConcatenationNumber", "InConcatenationTotalNumber",
+        "DeviceSerialNumber", "PatientWeight",
     )
 }  # fmt: skip
 """The elements that are read of an image; the rest of a header is skipped, which halves the time."""

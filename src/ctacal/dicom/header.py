@@ -78,6 +78,7 @@ class SeriesHeader:
     """As written: YYYYMMDD, or empty."""
     patient_sex: str
     patient_age: str
+    patient_weight_kg: float | None
     study_date: str
     study_time: str
     series_date: str
@@ -93,6 +94,7 @@ class SeriesHeader:
     series_number: int | None
     manufacturer: str
     model: str
+    device_serial_number: str
     kernel: str
     kvp: float | None
     scan_options: str
@@ -345,6 +347,7 @@ def _series_header(get: Getter) -> SeriesHeader:
         patient_birth_date=text(get("PatientBirthDate")),
         patient_sex=text(get("PatientSex")),
         patient_age=text(get("PatientAge")),
+        patient_weight_kg=number(get("PatientWeight")),
         study_date=text(get("StudyDate")),
         study_time=text(get("StudyTime")),
         series_date=text(get("SeriesDate")),
@@ -358,6 +361,7 @@ def _series_header(get: Getter) -> SeriesHeader:
         series_number=integer(get("SeriesNumber")),
         manufacturer=text(get("Manufacturer")),
         model=text(get("ManufacturerModelName")),
+        device_serial_number=text(get("DeviceSerialNumber")),
         kernel="/".join(texts(get("ConvolutionKernel"))),
         kvp=within(number(get("KVP"), largest=KVP[1]), *KVP),
         scan_options=" ".join(texts(get("ScanOptions"))),

@@ -70,6 +70,11 @@ class Study:
         """StudyInstanceUID."""
         return self.series[0].header.study_uid
 
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """The images of all its series."""
+        return tuple(slice_ for series in self.series for slice_ in series.slices)
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Intake:

@@ -1,0 +1,120 @@
+"""Whether the images of one series UID come from one scan, by date, time, equipment and numbers in their headers.
+
+De-identifiers and archives put several scans under one UID: of two people, or of one person at two times. The pixels
+are compared in ``ctacal.dicom.seams``.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from itertools import pairwise
+
+from ctacal.dicom.header import SeriesHeader, Slice
+from ctacal.dicom.stack import SAME_POSITION_MM
+from ctacal.errors import Code, Reason
+
+LONGEST_PAUSE_S = 180.0
+"""Longest pause within a scan, between table positions or passes (own choice: tubes cool and breath is caught)."""
+
+DAY_S = 86400.0
+
+MAX_GROUPED_SHARE = 0.2
+"""Largest share of distinct values among the images that tells scans apart; more were made up for each image."""
+
+MIN_PAIRED_SHARE = 0.8
+"""Share of the images that lie beside another of their own Instance Number where two scans are interleaved."""
+
+
+def mixed_scans(slices: Sequence[Slice], under_one_uid: Sequence[Slice]) -> Reason | None:
+    """Return the reason why these images, one grid of a series UID, are of several scans; None if nothing says so.
+
+    ``under_one_uid`` are all CT images of the series UID: parts of one scan were acquired on one day.
+    """
+    headers = list({id(slice_.header): slice_.header for slice_ in slices}.values())
+    differing = [words for words, value in _SHARED.items() if _are_several(set(map(value, headers)), len(slices))]
+    moments = {
+        "acquisition time": {slice_.acquired_at for slice_ in slices},
+        "study time": {_of_day(header.study_date, header.study_time) for header in headers},
+    }
+    differing += [words for words, written in moments.items() if _is_interrupted(written, len(slices))]
+    if not differing and _days_apart(under_one_uid):
+        differing = ["acquisition date"]
+    if not differing and _numbered_twice(slices):
+        differing = ["nothing but the pixels, and each Instance Number stands on two neighbouring images"]
+    if not differing:
+        return None
+    return Reason(
+        Code.TWO_SCANS,
+        f"the images under this series UID differ in {' and '.join(differing)}: they come from several scans; "
+        "separate them, and send one scan",
+    )
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\W", "", text.casefold())
+
+
+_SHARED: dict[str, Callable[[SeriesHeader], object]] = {
+    "manufacturer": lambda header: _plain(header.manufacturer),
+    "scanner model": lambda header: _plain(header.model),
+    "device serial number": lambda header: _plain(header.device_serial_number),
+    "tube voltage": lambda header: header.kvp and round(header.kvp),
+    "patient weight": lambda header: header.patient_weight_kg,
+}
+"""What one scan has only one value of (PS3.3 C.7.5.1, C.8.2.1, C.7.2.2)."""
+
+
+def _of_day(day: str, time: str) -> str:
+    return day.replace(".", "") + (time.replace(":", "") or "000000")
+
+
+def _are_several(values: set[object], images: int) -> bool:
+    return 2 <= len(values - {"", None, 0}) <= max(2, MAX_GROUPED_SHARE * images)
+
+
+def _is_interrupted(moments: set[str], images: int) -> bool:
+    """Whether the moments fall into few groups with long pauses between them."""
+    pauses = sum(pause > LONGEST_PAUSE_S for pause in _pauses_s(moments))
+    return 1 <= pauses < max(2, MAX_GROUPED_SHARE * images)
+
+
+def _pauses_s(moments: set[str]) -> Iterator[float]:
+    """Yield the seconds between successive moments; midnight is no pause, though some scanners keep the date."""
+    seconds = sorted({second for moment in moments if (second := _seconds(moment)) is not None})
+    for before, after in pairwise(seconds):
+        pause = after - before
+        yield min(pause, DAY_S - pause) if DAY_S - LONGEST_PAUSE_S < pause < DAY_S else pause
+
+
+def _seconds(moment: str) -> float | None:
+    """Return the seconds of YYYYMMDDHHMMSS.FFFFFF, of which the end may be missing; None if it is no date and time."""
+    parts = [moment[start : start + 2] or "00" for start in (8, 10, 12)]
+    try:
+        day = date(int(moment[:4]), int(moment[4:6]), int(moment[6:8])).toordinal()
+        hour, minute, second = map(int, parts)
+    except ValueError:
+        return None
+    return day * DAY_S + hour * 3600.0 + minute * 60 + second
+
+
+def _days_apart(slices: Sequence[Slice]) -> bool:
+    moments = {slice_.acquired_at for slice_ in slices}
+    pauses = sum(pause > DAY_S for pause in _pauses_s(moments))
+    return 1 <= pauses < max(2, MAX_GROUPED_SHARE * len(slices))
+
+
+def _numbered_twice(slices: Sequence[Slice]) -> bool:
+    """Whether neighbours share their Instance Number, pair by pair, though they are different images."""
+    placed = sorted((s for s in slices if s.position_mm and s.instance_number is not None), key=_height_mm)
+    numbers = {s.instance_number for s in placed}
+    if len({s.sop_instance_uid for s in placed}) < len(slices) or len(numbers) < 0.4 * len(slices):
+        return False
+    paired = sum(
+        2 * (a.instance_number == b.instance_number and _height_mm(b) - _height_mm(a) > SAME_POSITION_MM)
+        for a, b in pairwise(placed)
+    )
+    return paired >= MIN_PAIRED_SHARE * len(slices) and len(slices) >= 4
+
+
+def _height_mm(slice_: Slice) -> float:
+    return slice_.position_mm[2] if slice_.position_mm else 0.0

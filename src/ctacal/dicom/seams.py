@@ -1,0 +1,112 @@
+"""Whether the pixels of a stack show one scan: no seam where the body changes at once, no second scan in between.
+
+De-identifiers that give several scans one UID can leave no other trace. The measures were tried on 8 real and 8
+simulated scans, and on 832 pairs of them set above each other: in scans, neighbours differ at most 1.3 times as much as
+the next pairs and at most 0.7 times as much as slices 30 mm apart; in 99 % of the pairs, 5 and 1.6 times.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ctacal.arrays import Floats32, Mask
+from ctacal.dicom.header import Slice
+from ctacal.errors import Code, Reason, Refusal
+
+CLIP_HU = (-1000.0, 200.0)
+"""Range in which slices are compared: of air, soft tissue and their edges, not of metal and bone."""
+
+FAR_MM = 30.0
+"""Distance over which the anatomy changes as much as a deep breath moves it."""
+
+SEAM = (4.0, 1.2, 120.0)
+"""Two scans: change at the seam against the next pairs, against slices ``FAR_MM`` apart, and its mean in HU."""
+
+JUMP = (2.5, 0.8, 40.0)
+"""A jump: the same three measures; a patient who moved by 10 to 20 mm, or slices missing, gives as much."""
+
+INTERLEAVED = (1.3, 20.0)
+"""Two scans in turn: how much more neighbours differ than slices two, three or four apart (in scans at most 0.75 times
+as much), and by how many HU at least; a patient who lies 4 mm aside in the second scan gives 2 to 9 times, 50 HU."""
+
+BODY_HU = -300.0
+"""Above this value lie body and table."""
+
+MIN_BODY_SHARE = 0.25
+"""Smallest cross-section of a body, as a share of the median's; beyond head or phantom lies the table alone."""
+
+_ENDS = 2
+"""Number of pairs that a seam must have on each side."""
+
+
+def require_one_scan(sample: Floats32, slices: Sequence[Slice | None], spacing_mm: float) -> tuple[Reason, ...]:
+    """Return a note where the image jumps; ``sample`` holds the HU of some pixels, (slices, rows, columns).
+
+    Raises ``Refusal`` (``TWO_SCANS``) if the jump is as large as between two people, or if two scans alternate.
+    """
+    if len(sample) < 2 * _ENDS + 2:
+        return ()
+    planes = _smooth(sample)
+    change = _change(planes, 1)
+    if _alternates(planes, change):
+        raise Refusal(
+            Code.TWO_SCANS,
+            "neighbouring slices differ more than slices farther apart: two scans or phases lie between each other; "
+            "separate them, and send one",
+        )
+    measures = _seams(planes, change, max(1, round(FAR_MM / spacing_mm)))
+    measures[~_has_body(planes)] = 0
+    worst = int(np.argmax(measures[:, 0] * (measures >= JUMP).all(axis=1)))
+    return _judged(measures[worst], slices, worst + _ENDS)
+
+
+def _judged(measures: Floats32, slices: Sequence[Slice | None], below: int) -> tuple[Reason, ...]:
+    between = " and ".join(str(s.source) for s in slices[below : below + 2] if s is not None)
+    found = f"the image changes {measures[0]:.1f} times as much between {between} as between the slices around them"
+    if (measures >= SEAM).all():
+        raise Refusal(Code.TWO_SCANS, f"{found}: two scans lie above each other; separate them, and send one")
+    if (measures >= JUMP).all():
+        return (Reason(Code.CONTENT_JUMP, f"{found}: the patient moved, or slices are missing; look at the images"),)
+    return ()
+
+
+def _smooth(sample: Floats32) -> Floats32:
+    """Average 2 x 2 pixels of the clipped values, which halves the noise."""
+    rows, columns = (size // 2 * 2 for size in sample.shape[1:])
+    clipped = np.clip(sample[:, :rows, :columns], *CLIP_HU)
+    blocks = clipped.reshape(len(sample), rows // 2, 2, columns // 2, 2)
+    planes: Floats32 = blocks.mean(axis=(2, 4), dtype=np.float32)
+    return planes
+
+
+def _change(planes: Floats32, step: int) -> Floats32:
+    """Return the mean absolute difference in HU of slices ``step`` apart."""
+    change: Floats32 = np.abs(planes[step:] - planes[:-step]).mean(axis=(1, 2))
+    return change
+
+
+def _alternates(planes: Floats32, change: Floats32) -> bool:
+    times, least_hu = INTERLEAVED
+    if float(np.median(change)) < least_hu:
+        return False
+    others = [_change(planes, step) for step in (2, 3, 4)]
+    return any(float(np.median(change[: len(other)] / (other + 1))) >= times for other in others)
+
+
+def _has_body(planes: Floats32) -> Mask:
+    """Whether both slices show a body, for each pair of neighbours between the ends."""
+    size = (planes > BODY_HU).mean(axis=(1, 2))
+    body = size > MIN_BODY_SHARE * np.median(size)
+    return np.asarray((body[:-1] & body[1:])[_ENDS:-_ENDS])
+
+
+def _seams(planes: Floats32, change: Floats32, far: int) -> Floats32:
+    """Return, for each pair of neighbours between the ends, the three measures of ``SEAM``."""
+    last = len(planes) - 1
+    found = np.empty((len(change) - 2 * _ENDS, 3), np.float32)
+    for row, below in enumerate(range(_ENDS, len(change) - _ENDS)):
+        around = change[[below - 2, below - 1, below + 1, below + 2]].max()
+        ends = (below, max(0, below - far)), (below + 1, min(last, below + 1 + far))
+        distant = max(float(np.abs(planes[a] - planes[b]).mean()) for a, b in ends)
+        found[row] = change[below] / (around + 1), change[below] / (distant + 1), change[below]
+    return found
