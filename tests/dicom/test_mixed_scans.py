@@ -43,7 +43,8 @@ DIFFERENCES = pytest.mark.parametrize(
 @PLACES
 @DIFFERENCES
 def test_two_scans_under_one_uid_are_refused(tmp_path: Path, offset_mm: float, attributes: dict[str, Any]) -> None:
-    first = ct_series(**{key: "" for key in attributes if key.startswith("Acquisition") and not attributes[key]})
+    without: dict[str, Any] = {key: "" for key, value in attributes.items() if not value}
+    first = ct_series(**without)
     for image in first:
         image.PatientWeight = "70"
     images = [*first, *second_scan(offset_mm, **{"PatientWeight": "70", **attributes})]

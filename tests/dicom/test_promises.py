@@ -65,7 +65,8 @@ def test_numbers_between_that_belong_to_another_reconstruction_are_no_loss(tmp_p
 @pytest.mark.parametrize("kept", [slice(0, 9), slice(5, None), slice(1, None)])
 @pytest.mark.parametrize("promise", ["ImagesInAcquisition", "NumberOfSeriesRelatedInstances"])
 def test_a_transfer_that_broke_off_is_told(tmp_path: Path, kept: slice, promise: str) -> None:
-    assert codes(tmp_path, *ct_series(**{promise: 14})[kept]) == [Code.INCOMPLETE_SERIES]
+    promised: dict[str, Any] = {promise: 14}
+    assert codes(tmp_path, *ct_series(**promised)[kept]) == [Code.INCOMPLETE_SERIES]
 
 
 def test_the_studys_count_tells_a_large_loss_alone(tmp_path: Path) -> None:

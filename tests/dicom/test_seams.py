@@ -19,7 +19,7 @@ Planes = NDArray[np.float32]
 def person(width: float = 1.0) -> Planes:
     """Every second pixel of a thorax, narrower than usual by ``width``."""
     hu = Thorax(spacing_mm=(5.0, 2.0 / width, 2.0 / width)).hu[:, ::2, ::2]
-    return hu + np.random.default_rng(1).normal(0, 20, hu.shape).astype(np.float32)
+    return np.asarray(hu + np.random.default_rng(1).normal(0, 20, hu.shape), np.float32)
 
 
 def verdict(planes: Planes) -> list[Code]:
