@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pydicom.valuerep import PersonName
+
 Numbers = tuple[float, ...]
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([EeDd][+-]?[0-9]+)?")
@@ -85,7 +87,8 @@ def numbers(value: Any, count: int, *, largest: float = LARGEST) -> Numbers | No
 def _values(value: Any) -> Sequence[Any]:
     if value is None:
         return ()
-    return [value] if isinstance(value, str | int | float) or not hasattr(value, "__iter__") else list(value)
+    one = isinstance(value, str | int | float | PersonName) or not hasattr(value, "__iter__")
+    return [value] if one else list(value)
 
 
 def _components(written: str, count: int) -> list[str]:
