@@ -21,6 +21,7 @@ from tests.dicom_series import (
     intake_of,
     legacy_converted_ct,
     refusal_of,
+    store_hu,
     study_of,
     uid,
     volume_of,
@@ -248,3 +249,54 @@ def test_several_frames_without_their_own_description_are_refused(tmp_path: Path
     write(tmp_path, [whole])
     assert refusal_of(tmp_path) is Code.NO_GEOMETRY
     assert "frame" in refusal_message(tmp_path)
+
+
+def concatenation(parts: int) -> list[Dataset]:
+    """The frames of one image in several files, in order."""
+    series, step = ct_series(), -(-14 // parts)
+    images = []
+    for part in range(parts):
+        image = enhanced_ct(series[part * step : (part + 1) * step])
+        image.SOPInstanceUID, image.ConcatenationUID = uid("part", part), uid("whole")
+        image.InConcatenationNumber, image.InConcatenationTotalNumber = part + 1, parts
+        images.append(image)
+    return images
+
+
+def test_a_whole_concatenation_is_one_scan(tmp_path: Path) -> None:
+    volume, notes = volume_of(write(tmp_path, concatenation(2)))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+    assert_truth(volume)
+    assert notes == []
+
+
+@pytest.mark.parametrize(("lost", "total"), [(0, True), (1, True), (0, False)])
+def test_a_concatenation_without_its_first_or_last_part_is_refused(tmp_path: Path, lost: int, total: bool) -> None:
+    images = concatenation(2)
+    del images[lost]
+    if not total:
+        del images[0].InConcatenationTotalNumber
+    write(tmp_path, images)
+    assert refusal_of(tmp_path) is Code.MISSING_SLICE
+    assert "1 of the 2 files of a multi-frame image are missing" in refusal_message(tmp_path)
+
+
+def test_frames_that_are_no_part_of_the_volume_are_left_out(tmp_path: Path) -> None:
+    """The first frame of some images is a localizer: it has a frame type, and often an orientation, of its own."""
+    image = enhanced_ct(ct_series())
+    first = image.PerFrameFunctionalGroupsSequence[0]
+    first.CTImageFrameTypeSequence = [item(FrameType=["ORIGINAL", "PRIMARY", "LOCALIZER", "NONE"])]
+    volume, notes = volume_of(write(tmp_path, [image]))
+    np.testing.assert_array_equal(volume.hu, ALL_HU[1:])
+    assert Code.LOCALIZERS_DROPPED in notes
+
+
+def test_frames_of_several_phases_are_refused(tmp_path: Path) -> None:
+    later = ct_series()
+    for image, hu in zip(later, ALL_HU, strict=True):
+        store_hu(image, np.roll(hu, 1, axis=0))
+    image = enhanced_ct([*ct_series(), *later])
+    for number, group in enumerate(image.PerFrameFunctionalGroupsSequence):
+        group.FrameContentSequence = [item(TemporalPositionIndex=1 + number // 14)]
+    with pytest.raises(Refusal):
+        volume_of(write(tmp_path, [image]))

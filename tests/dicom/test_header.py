@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 from pydicom.tag import Tag
+from pydicom.uid import RLELossless
 
 from ctacal.dicom.choose import choose_series
 from ctacal.errors import Code, Refusal
@@ -293,8 +294,9 @@ def test_missing_geometry_is_called_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "keyword",
     [
-        "SamplesPerPixel", "PhotometricInterpretation", "BitsStored", "HighBit", "PixelRepresentation", "Modality",
-        "FrameOfReferenceUID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType", "InstanceNumber", "PatientID",
+        "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "Modality",
+        "PixelRepresentation", "FrameOfReferenceUID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType",
+        "InstanceNumber", "PatientID",
         "KVP", "ConvolutionKernel", "SliceThickness", "RescaleType", "AcquisitionNumber", "Exposure", "Manufacturer",
         "SeriesDescription", "SpecificCharacterSet",
     ],
@@ -393,3 +395,12 @@ def test_each_image_keeps_the_header_values_of_its_own(tmp_path: Path) -> None:
     assert [headers[number].contrast_agent for number in (1, 5, 6)] == ["", "OMNIPAQUE", ""]
     assert [headers[number].manufacturer for number in (1, 7)] == ["ctacal", ""]
     assert len({id(headers[number]) for number in (1, 2, 3, 6, 8)}) == 1
+
+
+def test_compressed_pixels_without_bits_allocated_are_refused_by_name(tmp_path: Path) -> None:
+    contents = []
+    for image in ct_series():
+        element = encoded_element(image, "BitsAllocated")
+        contents.append(encoded(image, RLELossless).replace(element, b"", 1))
+    with pytest.raises(Refusal, match="Bits Allocated is missing"):
+        choose_series(study_of(write_bytes(tmp_path, contents)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from ctacal.dicom.clues import CLUES, is_calcium_scan, is_marked_ctac
+from ctacal.dicom.concatenation import missing_parts
 from ctacal.dicom.header import SeriesHeader, Slice
 from ctacal.dicom.mixed_scans import mixed_scans
 from ctacal.dicom.patient import patient_notes
@@ -128,13 +129,15 @@ def _unfit_by_header(series: Series) -> Reason | None:
         return Reason(Code.NOT_CT, f"modality is {header.modality or 'missing'}")
     if series.is_localizer:
         return Reason(Code.LOCALIZER, "a localizer")
+    if header.bits_allocated is None:
+        return Reason(Code.PIXELS_UNREADABLE, "Bits Allocated is missing; send the images as the scanner made them")
     is_capture = f"{header.sop_class_uid}.".startswith(f"{SecondaryCaptureImageStorage}.")  # or of its multi-frame kin
-    if header.samples_per_pixel != 1 or (header.bits_allocated or 0) < 12 or is_capture:
+    if header.samples_per_pixel != 1 or header.bits_allocated < 12 or is_capture:
         return Reason(Code.SECONDARY_CAPTURE, "colour or 8-bit images or saved screens, not CT values")
     agents = {slice_.header.contrast_agent for slice_ in series.slices}
     if given := [agent for agent in agents if not _NO_CONTRAST.match(agent)]:
         return Reason(Code.CONTRAST_GIVEN, f"contrast agent {given[0]!r}: enhanced blood reads as calcium")
-    return None
+    return missing_parts(series.slices)
 
 
 def _is_named_mu_map(header: SeriesHeader) -> bool:

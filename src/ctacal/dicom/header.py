@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
+import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_description
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -199,6 +200,8 @@ def read_slices(source: Source, known: Known) -> list[Slice]:
             image = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(TAGS.values()))
             get = image_getter(image, known)
             native = _native_pixels(image, get, file)
+            if native is not None and not get("BitsAllocated"):  # uncompressed pixels say themselves how long they are
+                image.BitsAllocated = 8 * np.dtype(native.dtype).itemsize
         if not _is_image(image, get):
             return []
         return _slices(source, image, get, native, known)
@@ -237,11 +240,12 @@ def _native_pixels(image: Dataset, get: Getter, file: BinaryIO) -> NativePixels 
         struct.unpack(order + "HH", head[:4]),
         struct.unpack(order + "I", head[8:12] if explicit else head[4:8]),
     )
-    content, bits = head[12 if explicit else 8 :], integer(get("BitsAllocated"))
+    content = head[12 if explicit else 8 :]
+    rows, columns, frames = (integer(get(k)) or 1 for k in ("Rows", "Columns", "NumberOfFrames"))
+    bits = integer(get("BitsAllocated")) or 8 * length // (rows * columns * frames)
     if tag != _PIXEL_DATA_TAG or length == _UNDEFINED_LENGTH or bits not in (8, 16, 32):
         return None
-    rows, columns, frames = (integer(get(k)) for k in ("Rows", "Columns", "NumberOfFrames"))
-    if not pixels_fit(length, frames or 1, rows or 0, columns or 0, bits) or content[:4] == ITEM_START:
+    if not pixels_fit(length, frames, rows, columns, bits) or content[:4] == ITEM_START:
         return None  # decoding will say what is wrong
     words = ">" if syntax == GE_PRIVATE else order
     return NativePixels(file.tell() - len(content), f"{words}u{bits // 8}")
