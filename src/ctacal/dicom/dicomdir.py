@@ -45,7 +45,8 @@ def listed_images(directories: Iterable[Source], there: Container[str]) -> Liste
         if all(uid in there for uid in _instance_uids(content)):  # parsing takes a quarter of a millisecond per image
             continue
         for study_uid, image in _images(_records(content)):
-            listed[study_uid].append(image)
+            if not content.endswith(image.sop_instance_uid.encode()):  # of a DICOMDIR that is cut off in it
+                listed[study_uid].append(image)
     return listed
 
 

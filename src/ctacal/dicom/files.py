@@ -67,7 +67,7 @@ def read_files(paths: Iterable[Path], on_file: Callable[[], object]) -> Files:
     skipped += damaged_images(slices, [file for file in others if file.is_suspect])
     directories = [file.source for file in others if file.kind == DICOMDIR]
     listed = listed_images(directories, {slice_.sop_instance_uid for slice_ in slices}) if directories else {}
-    return Files(len(found), slices, tuple(skipped), _kinds(others), _empty(without, alone=not slices), listed)
+    return Files(len(found), slices, tuple(skipped), _kinds(others), _empty(without, listed, alone=not slices), listed)
 
 
 def _contents(path: Path, seen: Seen, known: Known, on_file: Callable[[], object]) -> Iterator[_Content]:
@@ -96,10 +96,12 @@ def _is_drawn(header: SeriesHeader) -> bool:
     return header.sop_class_uid in _SEGMENTATIONS or (ours and header.sop_class_uid == SecondaryCaptureImageStorage)
 
 
-def _empty(without: Mapping[Path, Sequence[_Content]], *, alone: bool) -> tuple[str, ...]:
+def _empty(without: Mapping[Path, Sequence[_Content]], listed: Listed, *, alone: bool) -> tuple[str, ...]:
     """Return each path without an image and what lies there; a single file of another kind counts only if ``alone``."""
+    images = sum(map(len, listed.values())) if alone else 0
+    missing = f"; a DICOMDIR lists {images} CT images, and none of them is there" if images else ""
     return tuple(
-        f"{printable(path)}: no DICOM image series there; found {_described(there)}"
+        f"{printable(path)}: no DICOM image series there; found {_described(there)}{missing}"
         for path, there in without.items()
         if alone or not (len(there) == 1 and isinstance(there[0], OtherFile) and there[0].source == Source(path))
     )

@@ -81,6 +81,8 @@ _SOP_CLASSES: Mapping[str, str] = {
     "Dose": "DICOM dose report",
 }
 """Names of SOP classes (PS3.6 annex A), or parts of them, in words."""
+_NEW_SOP_CLASSES = {"1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage"}
+"""Classes that pydicom does not know yet."""
 _DICOM_NAMES = (".dcm", ".dicom", ".dic", ".ima")
 
 
@@ -167,7 +169,8 @@ def _dicom_kind(head: bytes) -> str:
     found = re.search(rb"\x02\x00\x02\x00UI..([0-9.]+)|\x08\x00\x16\x00(?:UI..|....)([0-9.]+)", head, re.DOTALL)
     if not found:
         return "DICOM object"
-    name = UID((found[1] or found[2]).decode("ascii")).name
+    uid = (found[1] or found[2]).decode("ascii")
+    name = _NEW_SOP_CLASSES.get(uid) or UID(uid).name
     return next((kind for part, kind in _SOP_CLASSES.items() if part in name), "DICOM object")
 
 

@@ -1,5 +1,6 @@
 """``find_sources``: every file under some paths, once; archives are opened, and what cannot be opened is named."""
 
+import errno
 import io
 import os
 import stat
@@ -63,8 +64,9 @@ def require_existing(paths: Iterable[Path]) -> None:
             path.stat()
         except (FileNotFoundError, NotADirectoryError) as problem:
             raise UsageError(f"{printable(path)}: no such file or folder") from problem
-        except OSError:  # found later, and listed
-            continue
+        except OSError as problem:  # others are found later, and listed
+            if problem.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+                raise UsageError(f"{printable(path)}: {system_message(problem)}") from problem
 
 
 def find_sources(path: Path, seen: Seen) -> Iterator[Found]:
