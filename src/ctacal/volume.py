@@ -23,6 +23,9 @@ MAX_VOXELS = 2**28
 """Largest number of voxels that are read at once: 1,024 slices of 512 x 512, more than any chest; 0.5 GB as int16.
 Of a larger scan, the part with the heart is read (``ctacal.whole_body``)."""
 
+_MAX_ROUNDING_ERROR = 1e-9
+"""In voxels; far above that of double precision, far below what interpolation shows."""
+
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """NIfTI's patient frame points to the right and anterior, DICOM's to the left and posterior."""
 
@@ -53,7 +56,7 @@ class Volume:
         """Interpolate the volume at the voxel centres of ``grid`` by splines of ``order`` (1: linear), as float32."""
         from scipy import ndimage
 
-        index_map = np.linalg.inv(self.geometry.affine) @ grid.affine
+        index_map = _with_whole_numbers(np.linalg.inv(self.geometry.affine) @ grid.affine)
         matrix, offset = index_map[:3, :3], index_map[:3, 3]
         diagonal = bool(np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-12))
         hu = ndimage.affine_transform(
@@ -79,6 +82,12 @@ class Volume:
         exact = np.issubdtype(array.dtype, np.integer) and np.iinfo(np.int16).min <= array.min() <= array.max() <= 32767
         hu: HUArray = array.astype(np.int16) if exact else array.astype(np.float32)
         return cls(hu, geometry).canonical()
+
+
+def _with_whole_numbers(index_map: Floats) -> Floats:
+    """Round what rounding errors alone keep from whole numbers: an end slice at -1e-16 would lie outside the volume."""
+    whole = np.rint(index_map)
+    return np.where(np.abs(index_map - whole) < _MAX_ROUNDING_ERROR, whole, index_map)
 
 
 def reoriented(array: NDArray[Any], geometry: Geometry, directions: Floats) -> tuple[Any, Geometry]:

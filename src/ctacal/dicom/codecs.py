@@ -4,8 +4,10 @@ A decoder returns the words as they were coded, unsigned in their container of 8
 Bit and the sign make of them is decided in one place for all codecs: ``ctacal.dicom.stored_values``.
 """
 
+import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,6 +87,24 @@ def _jpeg_2000(stream: CodeStream, _: Matrix) -> tuple[bytes, int]:
 _GDCM_SYNTAXES = {Codec.JPEG: "1.2.840.10008.1.2.4.51", Codec.JPEG_LOSSLESS: "1.2.840.10008.1.2.4.70"}
 
 
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep GDCM's C code from printing "Unsupported JPEG data precision 12" before it takes the right decoder."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _by_gdcm(stream: CodeStream, matrix: Matrix) -> tuple[bytes, int]:
     import gdcm  # type: ignore[import-untyped]
 
@@ -103,7 +123,8 @@ def _by_gdcm(stream: CodeStream, matrix: Matrix) -> tuple[bytes, int]:
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(_GDCM_SYNTAXES[stream.codec])))
     container = 8 * _container_bytes(stream.bits)
     image.SetPixelFormat(gdcm.PixelFormat(1, container, stream.bits, stream.bits - 1, 0))
-    content: str = image.GetBuffer()  # bytes, dressed up as text by SWIG
+    with _silent_stderr():
+        content: str = image.GetBuffer()  # bytes, dressed up as text by SWIG
     return content.encode("utf-8", "surrogateescape"), stream.bits
 
 

@@ -16,6 +16,7 @@ from ctacal.dicom.seams import require_one_scan
 from ctacal.dicom.source import close_archives
 from ctacal.dicom.stack import Stack
 from ctacal.dicom.stored_values import PADDING_HU, stored_values
+from ctacal.dicom.transfer_syntaxes import Codec, codec_of
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.volume import MAX_VOXELS
 
@@ -71,13 +72,30 @@ def decode_hu(stack: Stack) -> tuple[HUArray, tuple[Reason, ...]]:
     thinned = np.minimum(hu[:, ::_SAMPLE_STRIDE, ::_SAMPLE_STRIDE], _METAL_HU).astype(np.float32)
     seams = require_one_scan(thinned, stack.slices, stack.geometry.slice_spacing_mm)
     _require_coherent(thinned.reshape(len(hu), -1), stack.slices)
-    return hu, (*_notes(remarks, len(present)), *_require_hounsfield(hu, present), *seams)
+    return hu, (*_notes(remarks, present), *_require_hounsfield(hu, present), *seams)
 
 
-def _notes(remarks: Mapping[str, int], slices: int) -> Iterator[Reason]:
+def _notes(remarks: Mapping[str, int], slices: Sequence[Slice]) -> Iterator[Reason]:
     for remark, times in remarks.items():
-        where = "" if times == slices else f" (in {times} of {slices} slices)"
+        where = "" if times == len(slices) else f" (in {times} of {len(slices)} slices)"
         yield Reason(Code.PIXELS_UNLIKE_HEADER, remark + where)
+    yield from _rescale_notes(slices)
+    yield from _lossy_notes(slices)
+
+
+def _lossy_notes(slices: Sequence[Slice]) -> Iterator[Reason]:
+    lossy = [slice_ for slice_ in slices if slice_.header.is_lossy or codec_of(slice_.transfer_syntax) is Codec.JPEG]
+    if lossy:
+        message = f"{len(lossy)} of {len(slices)} slices were compressed with loss, which changes small lesions"
+        yield Reason(Code.LOSSY_COMPRESSION, message)
+
+
+def _rescale_notes(slices: Sequence[Slice]) -> Iterator[Reason]:
+    found = Counter((_slope(slice_), _intercept(slice_)) for slice_ in slices)
+    if len(found) > 1:
+        (slope, intercept), times = found.most_common()[-1]
+        message = f"{len(found)} different rescales in a series, such as slope {slope:g} and intercept {intercept:g}"
+        yield Reason(Code.RESCALE_VARIES, f"{message} in {times} of {len(slices)} slices; all were applied as written")
 
 
 def hu_of_slices(
@@ -141,7 +159,9 @@ def _slice_hu(stored: NDArray[Any], slice_: Slice, *, whole: bool) -> tuple[NDAr
     remark = blank_padding(hu, stored, slice_)
     np.maximum(hu, PADDING_HU, out=hu)
     if hu.max() > MAX_PLAUSIBLE_HU:
-        message = f"{slice_.source}: {hu.max():.0f} HU; the header declares padding or the sign of the pixels wrongly"
+        message = (
+            f"{slice_.source}: {hu.max():.0f} HU; the header declares padding, sign or byte order of the pixels wrongly"
+        )
         raise Refusal(Code.HU_OUT_OF_RANGE, message)
     return hu, remark
 

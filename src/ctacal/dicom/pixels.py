@@ -16,7 +16,7 @@ from ctacal.dicom.codecs import Matrix, decoded
 from ctacal.dicom.header import ITEM_START, READING_ERRORS, Slice, pixels_fit
 from ctacal.dicom.source import Source
 from ctacal.dicom.stored_values import StoredFrame
-from ctacal.dicom.transfer_syntaxes import GE_PRIVATE, TRANSFER_SYNTAXES, Codec, codec_of, name_of
+from ctacal.dicom.transfer_syntaxes import GE_PRIVATE, Codec, codec_of, name_of
 from ctacal.errors import Code, Refusal
 
 MIN_PIXELS_SIDE_BY_SIDE = 12 * 512 * 512
@@ -91,7 +91,7 @@ def frame_of(image: Dataset, index: int) -> StoredFrame:
 
     Raises ``Refusal``, or any of ``READING_ERRORS`` from the decoder.
     """
-    if "PixelData" not in image:
+    if not image.get("PixelData"):
         other = next((name for keyword, name in _OTHER_PIXELS.items() if keyword in image), None)
         raise Refusal(Code.PIXELS_UNREADABLE, _missing_pixels(other, _syntax(image)))
     if is_encapsulated(image):
@@ -166,21 +166,21 @@ def _recognised(frame: bytes, syntax: str, matrix: Matrix) -> CodeStream:
     Raises ``Refusal`` that names what cannot be read.
     """
     expected = codec_of(syntax)
-    if expected is Codec.DEFLATED_FRAME:
-        return CodeStream(expected, frame)
     found = code_stream_of(frame)
     size = ceil(matrix.rows * matrix.columns * matrix.bits_allocated / 8)
     if len(frame) in (size, size + size % 2) and (found is None or expected is Codec.NATIVE):
         return CodeStream(Codec.NATIVE, frame)
     if found is not None:
         return found
+    if expected is Codec.DEFLATED_FRAME:
+        return CodeStream(expected, frame)
     foreign = foreign_name(frame)
     if foreign or (expected is None and syntax):
         pixels = f"; the pixels are {foreign}" if foreign else ""
         message = f"ctacal does not read the transfer syntax {name_of(syntax)}{pixels}; {_EXPORT}"
         raise Refusal(Code.SYNTAX_UNSUPPORTED, message)
-    name = TRANSFER_SYNTAXES[syntax].name if syntax else "any known codec"
-    raise Refusal(Code.PIXELS_UNREADABLE, f"the compressed image is damaged, or not of {name}; copy the file again")
+    kind = f"{expected} image" if expected else "image of a known codec"
+    raise Refusal(Code.PIXELS_UNREADABLE, f"the compressed pixels are damaged, or no {kind}; copy the file again")
 
 
 def _check_code_stream(stream: CodeStream, matrix: Matrix) -> None:

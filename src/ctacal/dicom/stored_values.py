@@ -71,12 +71,13 @@ def stored_values(frame: StoredFrame, slice_: Slice) -> StoredValues:
     words = frame.words.astype(frame.words.dtype.newbyteorder("="), copy=False)
     words = words.view(f"i{words.dtype.itemsize}") if layout.signed else words
     remarks = [frame.remark] if frame.remark else []
-    lowest, highest = int(words.min()), int(words.max())
-    if layout.is_shifted and lowest >= 0 and highest < 1 << layout.stored:
+    if layout.is_shifted and words.min() >= 0 and words.max() < 1 << layout.stored:
         remarks.append(f"High Bit is {layout.high}, but the pixels use only the lowest {layout.stored} bits")
         layout = _Layout(layout.container, layout.stored, layout.stored - 1, layout.signed)
-    if not layout.is_shifted and layout.range[0] <= lowest and highest <= layout.range[1]:
+    if _fit(words, layout):
         return StoredValues(words, tuple(remarks))
+    if _fit(swapped := words.byteswap(), layout):
+        return StoredValues(swapped, (*remarks, "the bytes of the pixels are in the other order than the header says"))
     values = np.left_shift(words, layout.container - 1 - layout.high) >> (layout.container - layout.stored)
     if layout.is_shifted:
         return StoredValues(values, tuple(remarks))
@@ -87,7 +88,15 @@ def stored_values(frame: StoredFrame, slice_: Slice) -> StoredValues:
     remark = _reading_of_high_bits(words, values, exceeds, slice_, layout)
     if remark:
         return StoredValues(words, (*remarks, remark))
+    if exceeds.any() and not _only_sign_in_question(words, layout):
+        remarks.append(f"pixels hold bits beyond Bits Stored ({layout.stored}); they were left out, as an overlay's")
     return StoredValues(values, tuple(remarks))
+
+
+def _fit(words: NDArray[Any], layout: _Layout) -> bool:
+    """Whether the words are values already: no bit is used beyond Bits Stored, and signs are extended."""
+    lowest, highest = layout.range
+    return bool(not layout.is_shifted and lowest <= words.min() and words.max() <= highest)
 
 
 def _layout(frame: StoredFrame, slice_: Slice) -> _Layout:
@@ -97,10 +106,10 @@ def _layout(frame: StoredFrame, slice_: Slice) -> _Layout:
     stored = slice_.bits_stored or 0
     if not 0 < stored <= container:
         stored = container
-    if signed:
-        stored = min(stored, frame.bits)
-    high = slice_.high_bit if slice_.high_bit is not None else stored - 1
-    return _Layout(container, stored, high if stored - 1 < high < container else stored - 1, signed)
+    high = slice_.high_bit or 0
+    if signed and frame.bits < stored:
+        stored, high = frame.bits, 0
+    return _Layout(container, stored, high if stored <= high < container else stored - 1, signed)
 
 
 def _reading_of_high_bits(
@@ -114,7 +123,7 @@ def _reading_of_high_bits(
     if without <= _MAX_STEP_HU:
         return ""
     whole = _median_step_hu(_hu(words, slice_), exceeds)
-    if layout.signed and int(words.max()) < 1 << layout.stored and int(words.min()) >= 0:
+    if _only_sign_in_question(words, layout):
         darkest = float(np.median(values[exceeds])) * _slope(slice_) + _intercept(slice_)
         if whole < without or darkest < PADDING_HU:
             return "the header says signed pixels, but they are unsigned: bright pixels would turn darker than air"
@@ -126,6 +135,11 @@ def _reading_of_high_bits(
         f"pixels hold values beyond Bits Stored ({slice_.bits_stored}) that are no overlay; the header declares the "
         f"bits or the sign of the pixels wrongly; export the series again from its source",
     )
+
+
+def _only_sign_in_question(words: NDArray[Any], layout: _Layout) -> bool:
+    """Whether no bit is used beyond Bits Stored, so that words are unsigned, or signed without extension."""
+    return bool(layout.signed and words.min() >= 0 and words.max() < 1 << layout.stored)
 
 
 def _median_step_hu(hu: Floats, exceeds: NDArray[np.bool_]) -> float:

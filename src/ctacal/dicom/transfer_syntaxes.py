@@ -117,7 +117,7 @@ def name_of(uid: str) -> str:
     """Return the name of a transfer syntax for messages, with its UID.
 
     >>> name_of("1.2.840.10008.1.2.4.110"), name_of("1.2.3")
-    ('JPEG XL Lossless (1.2.840.10008.1.2.4.110)', 'of a vendor (1.2.3)')
+    ('JPEG XL Lossless (1.2.840.10008.1.2.4.110)', '1.2.3 (none of DICOM)')
     """
     known = TRANSFER_SYNTAXES.get(uid)
-    return f"{known.name if known else 'of a vendor'} ({uid})"
+    return f"{known.name} ({uid})" if known else f"{uid} (none of DICOM)"
