@@ -1,4 +1,4 @@
-"""Write docs/cli.md, docs/reasons.md and the list of modules in docs/architecture.md from the code.
+"""Write cli.md, reasons.md, transfer-syntaxes.md and the list of modules in architecture.md from the code.
 
 ``tests/test_docs.py`` fails if they are out of date.
 
@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import ctacal
 from ctacal import errors
 from ctacal.cli.app import app
+from ctacal.dicom.transfer_syntaxes import TRANSFER_SYNTAXES
 
 DOCS = Path(__file__).parent
 SOURCE = Path(ctacal.__file__).parent
@@ -41,6 +42,44 @@ Written by `docs/write_reference.py` from `ctacal.errors.Code`.
 | code | meaning |
 | --- | --- |
 """
+_SYNTAXES_HEAD = """# Transfer syntaxes
+
+Written by `docs/write_reference.py` from `ctacal.dicom.transfer_syntaxes`, and proven row by row by
+`tests/dicom/test_transfer_syntaxes.py`: a small CT series is made in each.
+
+A study in a transfer syntax that is not read is refused, with a line in `results.csv` that names it. Export such a
+study uncompressed (Explicit VR Little Endian).
+
+The pixel data themselves tell the codec. Where the transfer syntax says something else, the pixels are read as what
+they are, with the note `PIXELS_UNLIKE_HEADER`. So are uncompressed pixels under a UID that DICOM does not define. A
+JPEG 2000 code stream may lie in the boxes of a JP2 file.
+
+| transfer syntax | UID | CT is read | by |
+| --- | --- | --- | --- |
+"""
+
+_DECODED_BY = {
+    "uncompressed": "ctacal",
+    "Deflate": "Python",
+    "RLE": "pylibjpeg-rle",
+    "JPEG": "GDCM; of 12 bits",
+    "JPEG Lossless": "GDCM",
+    "JPEG-LS": "CharLS (pyjpegls)",
+    "JPEG 2000": "OpenJPEG (pylibjpeg-openjpeg)",
+}
+
+
+def syntaxes_reference() -> str:
+    """Return the table of transfer syntaxes, and which of them are read."""
+    rows = []
+    for syntax in TRANSFER_SYNTAXES.values():
+        by = _DECODED_BY[syntax.codec] if syntax.codec and syntax.holds_ct else ""
+        if syntax.codec and not syntax.holds_ct:
+            by = "8 bits cannot hold CT values"
+        rows.append(f"| {syntax.name} | `{syntax.uid}` | {'yes' if syntax.holds_ct else 'no'} | {by} |")
+    return _SYNTAXES_HEAD + "\n".join(rows) + "\n"
+
+
 _EXIT = """
 Exit status: 0 all studies scored or made, 1 some refused or failed (or nothing found), 2 wrong usage.
 """
@@ -85,7 +124,12 @@ def _summary(file: Path) -> str:
     return re.sub(r"``([^`]+)``", r"`\1`", " ".join(text.partition("\n\n")[0].split()))
 
 
-PAGES = {"cli.md": cli_reference, "reasons.md": reasons_reference, "architecture.md": architecture}
+PAGES = {
+    "cli.md": cli_reference,
+    "reasons.md": reasons_reference,
+    "transfer-syntaxes.md": syntaxes_reference,
+    "architecture.md": architecture,
+}
 
 
 if __name__ == "__main__":

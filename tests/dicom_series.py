@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import (
@@ -30,6 +31,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGExtended12Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
     NuclearMedicineImageStorage,
@@ -266,7 +268,7 @@ def encoded(image: Dataset, syntax: str = ExplicitVRLittleEndian, *, preamble: b
     """The bytes of a DICOM file; without preamble, a bare dataset in implicit VR."""
     if not preamble:
         return _elements(image, ImplicitVRLittleEndian)
-    if syntax in (JPEGLosslessSV1, JPEG2000Lossless):
+    if syntax in (JPEGLosslessSV1, JPEG2000Lossless, JPEGExtended12Bit):
         return _by_gdcm(encoded(image), syntax)
     if syntax in (RLELossless, JPEGLSLossless):
         image = _compressed(image, syntax)
@@ -278,6 +280,29 @@ def encoded(image: Dataset, syntax: str = ExplicitVRLittleEndian, *, preamble: b
         packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         content = packer.compress(content) + packer.flush()
     return _file_head(image.SOPClassUID, image.SOPInstanceUID, syntax) + content
+
+
+def in_fragments(image: Dataset, frame: bytes, syntax: str) -> bytes:
+    """The bytes of a DICOM file whose pixels are this frame, encapsulated as it is (PS3.5 A.4)."""
+    whole = _copy(image)
+    whole["PixelData"] = _pixel_element(encapsulate([frame]))
+    whole["PixelData"].VR, whole["PixelData"].is_undefined_length = "OB", True
+    return _file_head(image.SOPClassUID, image.SOPInstanceUID, syntax) + _elements(whole, ExplicitVRLittleEndian)
+
+
+def relabelled(content: bytes, syntax: str) -> bytes:
+    """The file with another transfer syntax UID, and nothing else of the dataset changed."""
+    meta = dcmread(io.BytesIO(content), force=True, specific_tags=[]).file_meta
+    start = 144 + int.from_bytes(content[140:144], "little")
+    return _file_head(meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, syntax) + content[start:]
+
+
+def write_files(folder: Path, contents: Iterable[bytes]) -> Path:
+    """Store whole files under ``folder`` (made if missing) and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, content in enumerate(contents):
+        (folder / by_number(index)).write_bytes(content)
+    return folder
 
 
 def _elements(image: Dataset, syntax: str) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.datadict import dictionary_description
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
@@ -20,6 +20,7 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
+from ctacal.dicom.dataset import read_dataset
 from ctacal.dicom.elements import TAGS, Getter, Known, image_getter, is_written, same_bytes
 from ctacal.dicom.exposure import exposure_mas, rotation_s
 from ctacal.dicom.functional_groups import frame_getters
@@ -197,9 +198,9 @@ def read_slices(source: Source, known: Known) -> list[Slice]:
         with source.open() as file:
             if not looks_like_dicom(file):
                 return []
-            image = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(TAGS.values()))
+            image, in_place = read_dataset(file, stop_before_pixels=True, specific_tags=list(TAGS.values()))
             get = image_getter(image, known)
-            native = _native_pixels(image, get, file)
+            native = _native_pixels(image, get, file) if in_place else None
             if native is not None and not get("BitsAllocated"):  # uncompressed pixels say themselves how long they are
                 image.BitsAllocated = 8 * np.dtype(native.dtype).itemsize
         if not _is_image(image, get):

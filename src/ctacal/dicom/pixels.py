@@ -7,12 +7,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.encaps import get_frame
 
 from ctacal.dicom import jpeg2000
 from ctacal.dicom.code_stream import CodeStream, code_stream_of, foreign_name
 from ctacal.dicom.codecs import Matrix, decoded
+from ctacal.dicom.dataset import read_dataset
 from ctacal.dicom.header import ITEM_START, READING_ERRORS, Slice, pixels_fit
 from ctacal.dicom.source import Source
 from ctacal.dicom.stored_values import StoredFrame
@@ -59,7 +60,7 @@ def _frames_of(source: Source, slices: Sequence[Slice]) -> Iterator[StoredFrame]
         if all(slice_.native for slice_ in slices):
             yield from (_native_frame(file, slice_) for slice_ in slices)
             return
-        image = dcmread(file, force=True)
+        image, _ = read_dataset(file)
     for slice_ in slices:
         if (image.get("Rows"), image.get("Columns")) != (slice_.rows, slice_.columns):
             raise Refusal(Code.PIXELS_UNREADABLE, "the file changed while it was read")
@@ -92,8 +93,7 @@ def frame_of(image: Dataset, index: int) -> StoredFrame:
     Raises ``Refusal``, or any of ``READING_ERRORS`` from the decoder.
     """
     if not image.get("PixelData"):
-        other = next((name for keyword, name in _OTHER_PIXELS.items() if keyword in image), None)
-        raise Refusal(Code.PIXELS_UNREADABLE, _missing_pixels(other, _syntax(image)))
+        raise _missing_pixels(image)
     if is_encapsulated(image):
         return _encapsulated_frame(image, index)
     _check_length(image)
@@ -104,12 +104,15 @@ def frame_of(image: Dataset, index: int) -> StoredFrame:
     return StoredFrame(words.reshape(image.Rows, image.Columns), 8 * dtype.itemsize, remark)
 
 
-def _missing_pixels(other: str | None, syntax: str) -> str:
-    if other:
-        return f"the file holds {other}, where a CT has whole numbers in Pixel Data; export the CT itself"
-    if "JPIP" in name_of(syntax):
-        return f"the file only refers to its pixels: {name_of(syntax)}; {_EXPORT}"
-    return "the file has no Pixel Data; copy it again from its source"
+def _missing_pixels(image: Dataset) -> Refusal:
+    name = name_of(_syntax(image))
+    if name.startswith("JPIP"):
+        return Refusal(Code.SYNTAX_UNSUPPORTED, f"the file only refers to its pixels: {name}; {_EXPORT}")
+    for keyword, other in _OTHER_PIXELS.items():
+        if keyword in image:
+            message = f"the file holds {other}, where a CT has whole numbers in Pixel Data; export the CT itself"
+            return Refusal(Code.PIXELS_UNREADABLE, message)
+    return Refusal(Code.PIXELS_UNREADABLE, "the file has no Pixel Data; copy it again from its source")
 
 
 def is_encapsulated(image: Dataset) -> bool:
@@ -190,6 +193,8 @@ def _check_code_stream(stream: CodeStream, matrix: Matrix) -> None:
         raise Refusal(Code.TOO_LARGE, f"RLE frame of {len(stream.content)} bytes for {rows} x {columns} pixels")
     if stream.bits is None:
         return
+    if stream.codec is Codec.JPEG and stream.bits == 8 and bits > 8:
+        raise Refusal(Code.SYNTAX_UNSUPPORTED, f"JPEG of 8 bits cannot hold CT values; {_EXPORT}")
     size = (stream.rows, stream.columns, stream.components, 8 * ceil(stream.bits / 8))
     if size != (rows, columns, 1, bits):
         raise Refusal(

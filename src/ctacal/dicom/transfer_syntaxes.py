@@ -20,12 +20,20 @@ class Codec(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TransferSyntax:
-    """An entry of the registry; ``codec`` is None if ctacal does not read it."""
+    """An entry of the registry."""
 
     uid: str
     name: str
     codec: Codec | None
+    """None if ctacal does not read it."""
 
+    @property
+    def holds_ct(self) -> bool:
+        """Whether a CT in this transfer syntax is read; the 8 bits of JPEG Baseline cannot hold CT values."""
+        return self.codec is not None and self.uid != JPEG_BASELINE
+
+
+JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 
 GE_PRIVATE = "1.2.840.113619.5.2"
 """Implicit VR little endian, but the pixels are big endian (as GDCM and fo-dicom read it)."""
@@ -47,7 +55,7 @@ TRANSFER_SYNTAXES = {
         (GE_PRIVATE, "GE private Implicit VR Big Endian", Codec.NATIVE),
         (f"{_DICOM}.8.1", "Deflated Image Frame Compression", Codec.DEFLATED_FRAME),
         (f"{_DICOM}.5", "RLE Lossless", Codec.RLE),
-        (f"{_DICOM}.4.50", "JPEG Baseline (Process 1)", Codec.JPEG),
+        (JPEG_BASELINE, "JPEG Baseline (Process 1)", Codec.JPEG),
         (f"{_DICOM}.4.51", "JPEG Extended (Process 2 and 4)", Codec.JPEG),
         (f"{_DICOM}.4.57", "JPEG Lossless (Process 14)", Codec.JPEG_LOSSLESS),
         (f"{_DICOM}.4.70", "JPEG Lossless (Process 14, Selection Value 1)", Codec.JPEG_LOSSLESS),
