@@ -79,7 +79,7 @@ def choose_among(ranked: tuple[Candidate, ...], study: Study, wanted_uid: str | 
 
 
 def _only(ranked: Sequence[Candidate], wanted_uid: str) -> tuple[Candidate, ...]:
-    wanted = tuple(candidate for candidate in ranked if candidate.series.uid == wanted_uid)
+    wanted = tuple(candidate for candidate in ranked if wanted_uid in candidate.series.uids)
     if not wanted:
         message = f"series {wanted_uid} is not in this study; `ctacal info PATH` lists its series"
         raise Refusal(Code.SERIES_NOT_FOUND, message)

@@ -149,7 +149,7 @@ def _separated(part: Part, attributes: Sequence[Attribute]) -> list[Part]:
         groups = list(grouped(part.slices, attribute.value).values())
         if len(groups) == 1:
             continue
-        if attribute.is_incidental and (joined := _joined_passes(groups)):
+        if attribute.is_incidental and (joined := joined_passes(groups)):
             return [replace(part, slices=tuple(joined), notes=(*part.notes, _passes_note(part, joined, attribute)))]
         if _tells_apart(groups, attribute):
             if attribute.is_incidental and _are_of_two_scans(groups):
@@ -188,24 +188,25 @@ def _lie_between(
     if all(below[1] < above[0] for below, above in pairwise(spans)) or len(groups) > MAX_GROUPS:
         return False
     slices = [slice_ for group in groups for slice_ in group]
-    together_mm = _spacing_mm(slices, normal)
-    thickness_mm = _thickness_mm(slices)
+    together_mm = regular_spacing_mm(slices, normal)
+    thickness_mm = median_thickness_mm(slices)
     contiguous = together_mm >= CONTIGUOUS * thickness_mm if thickness_mm else attribute.name in ("image type",)
     if together_mm and contiguous:
         return False
-    return all(len(group) >= MIN_SLICES and _spacing_mm(group, normal) for group in groups)
+    return all(len(group) >= MIN_SLICES and regular_spacing_mm(group, normal) for group in groups)
 
 
-def _spacing_mm(slices: Sequence[Slice], normal: Floats) -> float:
+def regular_spacing_mm(slices: Sequence[Slice], normal: Floats) -> float:
     """Return the spacing of the images' regular grid; 0 if they make none."""
     return grid_spacing_mm(np.array([slice_.position_mm for slice_ in slices], np.float64), normal) or 0.0
 
 
-def _thickness_mm(slices: Iterable[Slice]) -> float:
+def median_thickness_mm(slices: Iterable[Slice]) -> float:
+    """Return the median Slice Thickness; 0 stands for a missing one."""
     return float(np.median([slice_.thickness_mm or 0.0 for slice_ in slices]))
 
 
-def _joined_passes(groups: Sequence[Sequence[Slice]]) -> list[Slice] | None:
+def joined_passes(groups: Sequence[Sequence[Slice]]) -> list[Slice] | None:
     """Return one scan of passes that share their border slices; None if the groups are no such passes.
 
     Each pass is used up to the middle of what it shares with the next.
@@ -225,7 +226,7 @@ def _joined_passes(groups: Sequence[Sequence[Slice]]) -> list[Slice] | None:
             s for s, mm in zip(group, below, strict=True) if lowest_mm + SAME_PLACE_MM < mm <= cut_mm + SAME_PLACE_MM
         ]
         shared, lowest_mm = shared or overlap > 0, cut_mm
-    return joined if shared and _spacing_mm(joined, normal) else None
+    return joined if shared and regular_spacing_mm(joined, normal) else None
 
 
 def _passes_note(part: Part, joined: Sequence[Slice], attribute: Attribute) -> Reason:
@@ -274,7 +275,9 @@ def _with_faults(part: Part) -> Part:
         return replace(part, fault=Reason(Code.SCAN_IN_PARTS, message))
     frames = {slice_.header.frame_of_reference_uid for slice_ in part.slices}
     derived = sum(slice_.header.image_type[:1] == ("DERIVED",) for slice_ in part.slices)
-    words = [f"{len(frames)} frames of reference"] if len(frames) > 1 else []
+    studies = {slice_.header.study_uid for slice_ in part.slices}
+    words = [f"{len(studies)} study UIDs"] if len(studies) > 1 else []
+    words += [f"{len(frames)} frames of reference"] if len(frames) > 1 else []
     words += [f"{derived} of {len(part.slices)} images marked as derived"] if 0 < derived < len(part.slices) else []
     if not words:
         return part
@@ -284,7 +287,7 @@ def _with_faults(part: Part) -> Part:
 
 def _with_rest(part: Part, others: Sequence[Part]) -> Part:
     """Refuse a part that is only a piece of a scan, because the other images of its UID continue it."""
-    rest = [other for other in others if _continues(part, other)]
+    rest = [other for other in others if continues(part.slices, other.slices)]
     if not rest or part.fault:
         return part
     count = sum(len(other.slices) for other in rest)
@@ -295,22 +298,20 @@ def _with_rest(part: Part, others: Sequence[Part]) -> Part:
     return replace(part, fault=Reason(Code.SCAN_IN_PARTS, f"{message}; send one reconstruction of all of it"))
 
 
-def _continues(part: Part, other: Part) -> bool:
-    """Whether the other images go on where these end, or fill the places between them."""
-    a, b = part.slices[0], other.slices[0]
-    normal = normal_of(a)
-    if abs(normal @ normal_of(b)) < 1 - DIRECTION_LOSS:
+def continues(slices: Sequence[Slice], others: Sequence[Slice]) -> bool:
+    """Whether the other images go on where the first end, or fill the places between them, in parallel planes."""
+    normal = normal_of(slices[0])
+    if abs(normal @ normal_of(others[0])) < 1 - DIRECTION_LOSS:
         return False
-    here, there = depths_mm(part.slices, normal), depths_mm(other.slices, normal)
+    here, there = depths_mm(slices, normal), depths_mm(others, normal)
     if np.isnan(here).any() or np.isnan(there).any() or len(here) < 2:
         return False
-    spacing_mm = float(np.median(np.diff(np.sort(here))))
     overlap_mm = min(here.max(), there.max()) - max(here.min(), there.min())
     if overlap_mm < 0:
-        return bool(-overlap_mm <= GOES_ON_SPACINGS * spacing_mm)
+        return bool(-overlap_mm <= GOES_ON_SPACINGS * np.median(np.diff(np.sort(here))))
     if overlap_mm <= PASS_OVERLAP * min(np.ptp(here), np.ptp(there)):
         return bool(there.max() > here.max() or there.min() < here.min())
-    return _fill_gaps(np.sort(np.concatenate([here, there])), _thickness_mm(part.slices))
+    return _fill_gaps(np.sort(np.concatenate([here, there])), median_thickness_mm(slices))
 
 
 def _fill_gaps(depth_mm: Floats, thickness_mm: float) -> bool:

@@ -61,3 +61,11 @@ def depths_mm(slices: Sequence[Slice], normal: Floats | None = None) -> Floats:
     """Return how far each image lies along the normal of the first; NaN if its position is missing."""
     positions = np.array([s.position_mm or (np.nan,) * 3 for s in slices], np.float64)
     return positions @ (normal_of(slices[0]) if normal is None else normal)
+
+
+def centre_mm(slice_: Slice) -> Floats:
+    """Return the middle of an image in the patient; NaN if its position is missing."""
+    across, down = np.reshape(slice_.orientation or (0.0,) * 6, (2, 3))
+    row_mm, column_mm = slice_.pixel_spacing_mm or (0.0, 0.0)
+    half = down * row_mm * (slice_.rows - 1) / 2 + across * column_mm * (slice_.columns - 1) / 2
+    return np.asarray(np.array(slice_.position_mm or (np.nan,) * 3) + half)

@@ -7,6 +7,7 @@ from pathlib import Path
 from ctacal.dicom.files import Files, read_files
 from ctacal.dicom.grouping import LOCALIZER_WORDS, grouped, parts_of, split_note
 from ctacal.dicom.header import SeriesHeader, Slice
+from ctacal.dicom.joining import JoinedScan, continued, joined_scans, joined_studies
 from ctacal.dicom.source import SkippedFile
 from ctacal.dicom.words import plain_texts
 from ctacal.errors import Code, Reason
@@ -36,8 +37,13 @@ class Series:
 
     @property
     def uid(self) -> str:
-        """SeriesInstanceUID."""
+        """SeriesInstanceUID of the first image: of the lowest, if series were joined."""
         return self.header.series_uid
+
+    @property
+    def uids(self) -> frozenset[str]:
+        """SeriesInstanceUID of all images; several if series were joined."""
+        return frozenset(slice_.header.series_uid for slice_ in self.slices)
 
     @property
     def name(self) -> str:
@@ -60,14 +66,14 @@ class Series:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Study:
-    """All series found with one StudyInstanceUID."""
+    """All series found with one StudyInstanceUID, or with several UIDs if they share one scan."""
 
     series: tuple[Series, ...]
     notes: tuple[Reason, ...] = ()
 
     @property
     def uid(self) -> str:
-        """StudyInstanceUID."""
+        """StudyInstanceUID of the first image of the first series."""
         return self.series[0].header.study_uid
 
     @property
@@ -115,16 +121,46 @@ def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambd
 
 def _studies(files: Files) -> tuple[Study, ...]:
     by_study = grouped(files.slices, lambda slice_: slice_.header.study_uid)
-    alone = len(by_study) == 1
+    studies = [members for _, members in sorted(by_study.items())]
+    joined = [[slice_ for index in group for slice_ in studies[index]] for group in joined_studies(studies)]
+    ordered = sorted(joined, key=lambda slices: slices[0].header.study_uid)
     return tuple(
-        _study(members, files.notes(str(uid), members, alone=alone)) for uid, members in sorted(by_study.items())
+        _study(slices, files.notes(slices[0].header.study_uid, slices, alone=len(joined) == 1)) for slices in ordered
     )
 
 
 def _study(slices: Sequence[Slice], notes: tuple[Reason, ...]) -> Study:
     by_series = grouped(slices, lambda slice_: slice_.header.series_uid)
     series = [one for _, members in sorted(by_series.items()) for one in _series_of(members)]
-    return Study(tuple(series), notes)
+    return Study(tuple(_told_where_scans_go_on(_with_scans_joined(series))), notes)
+
+
+def _with_scans_joined(series: Sequence[Series]) -> list[Series]:
+    """Replace series that are pieces of one scan by the scan, which comes first: it names the study."""
+    pieces = [one for one in series if one.header.modality == "CT" and not one.fault and not one.is_localizer]
+    scans = joined_scans([piece.slices for piece in pieces])
+    used = {id(pieces[index]) for scan in scans for index in scan.pieces}
+    return [*(_joined_series(scan, pieces) for scan in scans), *(one for one in series if id(one) not in used)]
+
+
+def _joined_series(scan: JoinedScan, pieces: Sequence[Series]) -> Series:
+    notes = (note for index in scan.pieces for note in pieces[index].notes)
+    return Series(scan.slices, notes=tuple(dict.fromkeys((scan.note, *notes))), fault=scan.fault)
+
+
+def _told_where_scans_go_on(series: Sequence[Series]) -> list[Series]:
+    scans = [one for one in series if one.header.modality == "CT" and not one.fault and not one.is_localizer]
+    rest: dict[int, list[str]] = {}
+    for here, there in continued([one.slices for one in scans]):
+        rest.setdefault(id(scans[here]), []).append(scans[there].name)
+    return [replace(one, notes=(*one.notes, _goes_on(rest[id(one)]))) if id(one) in rest else one for one in series]
+
+
+def _goes_on(names: Sequence[str]) -> Reason:
+    message = (
+        f"where these images end, {' and '.join(names)} goes on: part of the heart may lie there (--series scores it)"
+    )
+    return Reason(Code.SCAN_GOES_ON, message)
 
 
 def _series_of(slices: Sequence[Slice]) -> list[Series]:
