@@ -33,6 +33,8 @@ STAGES = (
     "threshold",
     "lesion",
     "scores",
+    "percentile",
+    "subject",
     "prediction",
     "result",
     "result_json",

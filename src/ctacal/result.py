@@ -17,6 +17,7 @@ from ctacal.labels import LabelMap
 from ctacal.lesion import Lesions
 from ctacal.prediction import ModelInfo, ScanFigures, Uncertainty
 from ctacal.scores import ScoredLesion, Scores, ScoringRule
+from ctacal.subject import Subject
 from ctacal.volume import Volume
 
 NOTICE = (
@@ -107,6 +108,8 @@ class ScoredStudy:
     figures: ScanFigures | None
     timing_s: Mapping[str, float]
     scan: Scan
+    subject: Subject | None = None
+    """The patient as outputs may show them; None before outputs are written."""
     input_digest: str | None = None
     """Digest of the study's files, if a job computed it (``jobs.resume``)."""
     settings_digest: str | None = None
@@ -130,6 +133,8 @@ class RefusedStudy:
     """None if no series could be chosen."""
     rule: ScoringRule
     timing_s: Mapping[str, float] = field(default_factory=dict)
+    subject: Subject | None = None
+    """As in ``ScoredStudy``."""
     input_digest: str | None = None
     """As in ``ScoredStudy``."""
     settings_digest: str | None = None

@@ -13,11 +13,13 @@ from ctacal.atomic import write_text
 from ctacal.categories import CATEGORY_KEYS
 from ctacal.dicom.choose import Candidate
 from ctacal.errors import Reason
+from ctacal.percentile import MESA_RULES, SOURCE, mesa_reference
 from ctacal.prediction import Uncertainty
 from ctacal.result import NOTICE, Acquisition, ScoredStudy, StudyResult
 from ctacal.scores import ScoredLesion, Tally
+from ctacal.subject import Subject
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 MASS_KEY = "excess_mass_mg_"
 """Start of the names of the estimated masses in ``uncertainty``; the vessel's name follows."""
@@ -32,6 +34,7 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         "reasons": [_reason_json(reason) for reason in result.reasons],
         "notice": NOTICE,
         "study": _study_json(result),
+        "patient": _patient_json(result.subject) if result.subject else None,
         "rule": result.rule.to_json(),
         **scores,
         "input_digest": result.input_digest,
@@ -69,6 +72,7 @@ def _scores_json(result: ScoredStudy) -> dict[str, Any]:
         "category": scores.category,
         "category_five": scores.category_five,
         "cac_drs": scores.cac_drs,
+        "percentile": _percentile_json(result),
         "lesions": [_lesion_json(lesion) for lesion in result.lesions],
         "uncertainty": (uncertainty_json(uncertainty) or None) if uncertainty else None,
         "uncertainty_rule": uncertainty.rule.name if uncertainty and uncertainty.rule else None,
@@ -83,7 +87,7 @@ def _scores_json(result: ScoredStudy) -> dict[str, Any]:
 
 def _no_scores() -> dict[str, Any]:
     """Return every key of a scored study, empty, for a refused study."""
-    names = ("agatston", "volume_mm3", "mass_mg", "category", "category_five", "cac_drs")
+    names = ("agatston", "volume_mm3", "mass_mg", "category", "category_five", "cac_drs", "percentile")
     return {
         **dict.fromkeys(names),
         "lesions": [],
@@ -106,6 +110,25 @@ def _study_json(result: StudyResult) -> dict[str, Any]:
         "acquisition": _acquisition_json(chosen.acquisition) if chosen else None,
         "candidates": [_candidate_json(candidate) for candidate in result.candidates],
     }
+
+
+def _patient_json(subject: Subject) -> dict[str, Any]:
+    """Return what outputs may show; names and numbers of the patient are None unless the user wants them."""
+    texts = {name: getattr(subject, name) or None for name in ("sex", "patient_id", "accession_number", "name")}
+    return texts | {"age_years": subject.age_years}
+
+
+def _percentile_json(result: ScoredStudy) -> dict[str, Any] | None:
+    """Return the percentile in MESA, over all groups and in each; None if there is none, as for a score of 0."""
+    agatston, subject = result.scores.agatston.total, result.subject or Subject()
+    if agatston == 0 or not any(result.rule.scores_like(rule) for rule in MESA_RULES):
+        return None
+    try:
+        reference = mesa_reference(agatston, subject.sex, subject.age_years)
+    except ValueError:
+        return None
+    bands = {group: [band.low, band.high] for group, band in reference.by_group.items()}
+    return {"source": SOURCE, "low": reference.overall.low, "high": reference.overall.high, "by_group": bands}
 
 
 def _candidate_json(candidate: Candidate) -> dict[str, Any]:

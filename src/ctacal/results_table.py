@@ -7,22 +7,46 @@ from pathlib import Path
 from typing import Any
 
 from ctacal.atomic import write_text
+from ctacal.categories import CATEGORY_KEYS
 from ctacal.dicom.source import SkippedFile
 from ctacal.labels import CORONARY_LABELS
+from ctacal.result_json import MASS_KEY
 from ctacal.spreadsheets import as_text
 
 Row = dict[str, Any]
 
+EXCESS_MASS = MASS_KEY.rstrip("_")
+"""Column of the estimated mass in all vessels; those of a vessel have its name behind it."""
+
+
+_VESSELS = tuple(label.name.lower() for label in CORONARY_LABELS)
+_UNCERTAINTY = ("agatston_low", "agatston_high", "gated_equivalent_agatston", "coronary_certainty", *CATEGORY_KEYS)
+"""Columns that ``uncertainty`` of result.json has by the same name."""
+
+IDENTITY = ("patient_id", "accession_number", "patient_name")
+"""Columns that come before the others if the user wants the table to name the patient."""
+
 COLUMNS = (
     "study_uid",
     "series_uid",
+    "series_description",
     "status",
     "reason_codes",
     "reasons",
+    "sex",
+    "age_years",
     "agatston",
-    *(f"agatston_{label.name.lower()}" for label in CORONARY_LABELS),
+    *(f"agatston_{vessel}" for vessel in _VESSELS),
+    *_UNCERTAINTY[:2],
+    "interval_coverage",
+    *_UNCERTAINTY[2:],
+    "uncertainty_rule",
+    "percentile_low",
+    "percentile_high",
     "volume_mm3",
     "mass_mg",
+    EXCESS_MASS,
+    *(f"{EXCESS_MASS}_{vessel}" for vessel in _VESSELS),
     "category",
     "category_five",
     "cac_drs",
@@ -45,6 +69,11 @@ COLUMNS = (
 )
 """The columns of results.csv; a refused study leaves its scores empty, never 0."""
 
+TEXT_COLUMNS = (
+    *IDENTITY, "study_uid", "series_uid", "series_description", "study_date", "model", "model_version", "folder",
+)  # fmt: skip
+"""Columns that stay text even if every cell is a number."""
+
 
 def result_row(result: Mapping[str, Any], folder: str) -> Row:
     """Return the row of a result, from the content of its result.json."""
@@ -54,6 +83,7 @@ def result_row(result: Mapping[str, Any], folder: str) -> Row:
     row: Row = {
         "study_uid": study["study_uid"],
         "series_uid": study["series_uid"],
+        "series_description": study["series_description"],
         "status": result["status"],
         "reason_codes": " ".join(reason["code"] for reason in result["reasons"]),
         "reasons": "; ".join(reason["message"] for reason in result["reasons"]),
@@ -70,24 +100,49 @@ def result_row(result: Mapping[str, Any], folder: str) -> Row:
         "ctacal": result["software"]["ctacal"],
         "folder": folder,
     }
-    row |= {f"agatston_{label.name.lower()}": agatston["per_vessel"].get(label.name) for label in CORONARY_LABELS}
+    row |= _patient_cells(result["patient"] or {}) | _estimate_cells(result)
+    row |= {f"agatston_{vessel}": agatston["per_vessel"].get(vessel.upper()) for vessel in _VESSELS}
     row |= {name: result[name] for name in ("category", "category_five", "cac_drs")}
     carried = (name for name in COLUMNS if name in acquisition and name not in row)
     return row | {name: acquisition[name] for name in carried}
 
 
-def write_results_csv(path: Path, rows: Iterable[Row]) -> None:
-    """Write the table whole or not at all; numbers have four decimal places, text is safe for spreadsheets."""
-    write_table(path, COLUMNS, rows)
+def _patient_cells(patient: Mapping[str, Any]) -> Row:
+    cells = {name: patient.get(name) for name in ("sex", "age_years", "patient_id", "accession_number")}
+    return cells | {"patient_name": patient.get("name")}
 
 
-def append_results_csv(path: Path, row: Row, *, first: bool = False) -> None:
-    """Add a row to the table, in one write; ``first`` begins a new table."""
+def _estimate_cells(result: Mapping[str, Any]) -> Row:
+    """Return what the predictor estimates beside the score, and the percentile."""
+    uncertainty, percentile = result["uncertainty"] or {}, result["percentile"] or {}
+    masses = {vessel: uncertainty.get(f"{MASS_KEY}{vessel.upper()}") for vessel in _VESSELS}
+    known = [mass for mass in masses.values() if mass is not None]
+    return {
+        **{name: uncertainty.get(name) for name in _UNCERTAINTY},
+        "interval_coverage": uncertainty.get("coverage"),
+        "uncertainty_rule": result["uncertainty_rule"],
+        "percentile_low": percentile.get("low"),
+        "percentile_high": percentile.get("high"),
+        EXCESS_MASS: sum(known) if known else None,
+        **{f"{EXCESS_MASS}_{vessel}": mass for vessel, mass in masses.items()},
+    }
+
+
+def write_results_csv(path: Path, rows: Iterable[Row], identity: Sequence[str] = ()) -> None:
+    """Write the table whole or not at all; numbers have four decimal places, text is safe for spreadsheets.
+
+    ``identity`` are those of ``IDENTITY`` that the table has.
+    """
+    write_table(path, (*identity, *COLUMNS), rows)
+
+
+def append_results_csv(path: Path, row: Row, identity: Sequence[str] = (), *, first: bool = False) -> None:
+    """Add a row to the table, in one write; ``first`` begins a new table, in place of any that is there."""
     if first:
-        write_results_csv(path, [row])
+        write_results_csv(path, [row], identity)
         return
     with path.open("a", encoding="utf-8", newline="") as file:
-        file.write(_csv_text(COLUMNS, [row], header=False))
+        file.write(_csv_text((*identity, *COLUMNS), [row], header=False))
 
 
 def write_skipped_csv(path: Path, skipped: Iterable[SkippedFile]) -> None:

@@ -75,6 +75,13 @@ def test_headers_cannot_write_into_the_page(tmp_path: Path) -> None:
     assert WICKED in data(page)[0][10]
 
 
+def test_it_names_the_patient_where_the_table_does(tmp_path: Path) -> None:
+    named = row(1, patient_id="4711", accession_number="A1", patient_name="<b>Doe</b>, John")
+    page = index_html([named, row(2)], tmp_path)
+    assert [entry[13:16] for entry in data(page)] == [["4711", "A1", "<b>Doe</b>, John"], ["", "", ""]]
+    assert "<b>Doe" not in page
+
+
 def test_it_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     page = index_html([row(1)], tmp_path)
     assert not re.findall(r'(?:src|href)="(?!results\.csv)', page)
@@ -84,6 +91,20 @@ def test_it_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
 def test_no_study_at_all(tmp_path: Path) -> None:
     write_index(tmp_path, [])
     assert data((tmp_path / PAGE).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", [True, False])
+def test_columns_of_the_patient_are_drawn_only_if_a_row_has_them(tmp_path: Path, named: bool) -> None:
+    identity = {"patient_id": "4711", "accession_number": "A1", "patient_name": "Doe, John"} if named else {}
+    page = tmp_path / "index.html"
+    page.write_text(index_html([row(1, **identity), row(2)], tmp_path), encoding="utf-8")
+    command = [need("chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"file://{page}"]
+    drawn = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert [words in drawn for words in ("Patient ID</button>", ">Accession</button>", ">Doe, John</span>")] == [
+        named
+    ] * 3
+    assert ">Agatston ▼</button>" in drawn
 
 
 @pytest.mark.slow

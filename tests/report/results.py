@@ -19,6 +19,7 @@ LOW_RULE = ScoringRule(name="low", source="tests", threshold_hu=30.0, density_st
 """A rule under which soft tissue scores, so that lesions can be drawn on a chest without calcium."""
 
 PLAIN = Grid()
+_PATIENT = ("SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge")
 ALL_LABELS = tuple(Calcium)
 
 
@@ -40,8 +41,9 @@ def drawing(labels: Sequence[Calcium] = ALL_LABELS, *, seed: int = 5) -> Any:
 
 
 def scored_series(series: Sequence[Dataset], folder: Path, predict: Any = None, **options: Any) -> ScoredStudy:
-    """Store the slices and score them with ``LOW_RULE``."""
-    study = study_of(write(folder, [*series, emission_image()]))
+    """Store the slices, and an emission image of the same patient, and score them with ``LOW_RULE``."""
+    same = {keyword: series[0][keyword].value for keyword in _PATIENT if keyword in series[0]}
+    study = study_of(write(folder, [*series, emission_image(**same)]))
     rule = options.pop("rule", LOW_RULE)
     return as_scored(score_study(study, predict or drawing(), rule=rule, **options))
 

@@ -8,14 +8,15 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
+from ctacal.dicom.header import quiet_pydicom
 from ctacal.dicom.origin import cleaned, read_patient_and_study
 from ctacal.errors import Code
 from ctacal.labels import Calcium
 from ctacal.report.outputs import shared_by, write_outputs
 from ctacal.report.pdf import report_pdf
-from ctacal.report.subject import age_years, readable_name, subject_from
 from ctacal.result import ScoredStudy
 from ctacal.study import score_study
+from ctacal.subject import age_years, readable_name, subject_from
 from tests.dicom_series import ct_series, study_of, write
 from tests.report.pdf_text import text_of
 from tests.report.results import LOW_RULE, as_scored, drawing
@@ -140,13 +141,27 @@ def test_if_an_output_fails_only_that_output_is_missing(tmp_path: Path) -> None:
     [
         ("062Y", "", "", 62), ("018M", "", "", 1), ("040W", "", "", 0), ("", "19500615", "20240614", 73),
         ("", "19500615", "20240615", 74), ("", "", "20240615", None), ("", "20300101", "20240615", None),
+        ("45Y", "", "", 45), ("045y", "", "", 45), ("008M", "", "", 0), ("000Y", "19500615", "20240615", 74),
+        ("000Y", "", "", None), ("999Y", "19500615", "20240615", 74), ("999Y", "", "", None), ("45", "", "", None),
+        ("062Y", "00000000", "", 62), ("", "18500101", "20240615", None),
     ],
 )  # fmt: skip
 def test_age(age: str, born: str, studied: str, years: int | None) -> None:
     about = Dataset()
-    about.PatientAge, about.PatientBirthDate, about.StudyDate = age, born, studied
+    with quiet_pydicom():
+        about.PatientAge, about.PatientBirthDate, about.StudyDate = age, born, studied
     assert age_years(cleaned(about)) == years
     assert subject_from(cleaned(about), phi=False).age_years == years
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("F", "F"), ("f", "F"), ("female", "F"), ("Male", "M"), ("O", "O"), ("W", ""), ("", "")]
+)
+def test_sex(written: str, read: str) -> None:
+    about = Dataset()
+    with quiet_pydicom():
+        about.PatientSex = written
+    assert subject_from(cleaned(about), phi=False).sex == read
 
 
 def test_if_the_files_are_gone_only_what_needs_them_is_missing(tmp_path: Path) -> None:

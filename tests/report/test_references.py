@@ -73,7 +73,7 @@ def test_a_private_class_of_one_image_is_enough_to_refuse_the_objects(tmp_path: 
 def test_an_image_without_a_uid(tmp_path: Path) -> None:
     file = write(tmp_path / "ct", ct_series()) / "IM0006"
     image = pydicom.dcmread(file)
-    del image.SOPInstanceUID
+    del image.SOPInstanceUID, image.file_meta.MediaStorageSOPInstanceUID
     image.save_as(file)
     result = as_scored(score_study(study_of(tmp_path / "ct"), drawing(), rule=LOW_RULE))
     assert "SOPInstanceUID is missing" in "".join(written(result, tmp_path / "out", "seg")[1])

@@ -19,11 +19,11 @@ from ctacal.report.html import report_html
 from ctacal.report.outputs import WRITERS, shared_by, write_outputs
 from ctacal.report.pdf import report_pdf
 from ctacal.report.pictures import Pictures
-from ctacal.report.subject import Subject
 from ctacal.report.vessels import VESSEL_COLOURS
 from ctacal.result import ScoredStudy, StudyResult
 from ctacal.scores import SCCT_2016
 from ctacal.study import score_study
+from ctacal.subject import Subject
 from tests.dicom_series import Grid, ct_series, study_of, write
 from tests.report.pdf_text import text_of
 from tests.report.results import drawing, scored, scored_series
@@ -51,6 +51,24 @@ def pages(result: StudyResult, *, phi: bool = False) -> dict[str, str]:
 def result(tmp_path_factory: pytest.TempPathFactory) -> ScoredStudy:
     made = scored(tmp_path_factory.mktemp("ct"), PatientSex="M", PatientAge="062Y", KVP="140", PatientName="Zyx^Wvu")
     return replace(made, uncertainty=CALIBRATED, rule=SCCT_2016)
+
+
+def test_names_are_text_in_the_page_whatever_they_hold(tmp_path: Path) -> None:
+    wicked = '<script>document.title = "taken over"</script>^<b>x</b>'
+    made = scored(tmp_path, PatientName=wicked, AccessionNumber="<img src=x>", SeriesDescription="CTAC </td><h1>x")
+    shared = shared_by(made, phi=True)
+    page = report_html(made, shared.subject, shared.pictures)
+    assert "&lt;script&gt;" in page and "&lt;img src=x&gt;" in page
+    assert not [tag for tag in ("<script", "<img src=x", "<h1>x", "<b>x") if tag in page]
+
+
+def test_the_pdf_says_that_it_lacks_letters(tmp_path: Path) -> None:
+    made = scored(tmp_path, SpecificCharacterSet="ISO_IR 192", PatientName="כהן^דוד", AccessionNumber="123")
+    shared = shared_by(made, phi=True)
+    assert "כהן, דוד" in report_html(made, shared.subject, shared.pictures)
+    paper = re.sub(r"\s+", " ", text_of(report_pdf(made, shared.subject, shared.pictures)))
+    assert "???, ??? (? stands for letters that this PDF has no font for)" in paper
+    assert "123 (" not in paper
 
 
 @pytest.fixture(scope="module")

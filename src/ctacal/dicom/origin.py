@@ -51,6 +51,9 @@ _PATTERNS = {
     "AS": re.compile(r"\d{3}[DWMY]"),
     "CS": re.compile(r"[A-Z0-9 _]{1,16}"),
 }
+_SEXES = {"FEMALE": "F", "MALE": "M", "OTHER": "O"}
+"""Words for the sex that some converters write in full."""
+
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
 
@@ -105,6 +108,10 @@ def _clean_value(keyword: str, value: Any) -> Any:
     text = _one_line(value)
     if vr == "PN":
         return _clean_name(text)
+    if vr == "AS":
+        text = _usual_age(text)
+    if keyword == "PatientSex":
+        text = _SEXES.get(text.upper(), text.upper())
     if vr in _PATTERNS and not _PATTERNS[vr].fullmatch(text):
         return ""
     if vr == "DA" and not _is_date(text):
@@ -128,6 +135,18 @@ def _clean_name(text: str) -> str:
             components = [*components[:4], " ".join(filter(None, components[4:]))]
         groups.append("^".join(components)[: _LENGTHS["PN"]].rstrip("^ "))
     return "=".join(groups).rstrip("=")
+
+
+def _usual_age(text: str) -> str:
+    """Return an age such as 45Y or 45y in the form of PS3.5, 045Y; one of 0, which stands for an unknown age, as empty.
+
+    >>> _usual_age("45y"), _usual_age("008M"), _usual_age("000Y"), _usual_age("45")
+    ('045Y', '008M', '', '45')
+    """
+    match = re.fullmatch(r"(\d{1,3})\s?([DWMY])", text.upper())
+    if not match:
+        return text
+    return f"{int(match[1]):03}{match[2]}" if int(match[1]) else ""
 
 
 def _is_date(text: str) -> bool:

@@ -1,7 +1,8 @@
 """Linkage of scored studies with the rows of another table: by identifier, through a key file, and by date.
 
-``results.csv`` holds no names or numbers of patients, only the StudyInstanceUID. The other table therefore has the
-identifier of the study itself, or a key file assigns studies to patients. Whatever has no partner, or more than one, is
+Studies are known by their StudyInstanceUID; names and numbers of patients, which ``results.csv`` holds only if the user
+wants it, are left out. The other table therefore has the identifier of the study
+itself, or a key file assigns studies to patients. Whatever has no partner, or more than one, is
 reported as a ``LeftOut``; nothing is guessed.
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from ctacal.errors import UsageError
 from ctacal.evaluate.readings import column_names, find_column, need, read_table
+from ctacal.results_table import IDENTITY, TEXT_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,18 +83,20 @@ class Rules:
 def read_results(paths: Sequence[Path]) -> "pd.DataFrame":
     """Read the results.csv of one or several runs of ``ctacal score`` (files or their folders), identifiers as text.
 
-    Equal rows count once. Raises ``UsageError`` if a file is not a results.csv.
+    Columns that name the patient are left out. Equal rows count once. Raises ``UsageError`` if a file is not a
+    results.csv.
     """
     import pandas as pd
 
     tables = []
     for path in paths:
         file = path / "results.csv" if path.is_dir() else path
-        table = read_table(file, text=("study_uid", "series_uid", "study_date", "model", "model_version", "folder"))
+        table = read_table(file, text=TEXT_COLUMNS)
         need(table, ("study_uid", "status", "agatston"), file)
         if (missing := table["study_uid"].isna()).any():
             raise UsageError(f"{file}: row {table.index[missing][0] + 2}: study_uid is missing")
-        tables.append(table.assign(results_row=table.index + 2))
+        named = [name for name in IDENTITY if name in table.columns]
+        tables.append(table.drop(columns=named).assign(results_row=table.index + 2))
     together = pd.concat(tables, ignore_index=True)
     compared = [name for name in together.columns if name not in ("results_row", "folder")]
     return together.drop_duplicates(compared).reset_index(drop=True)

@@ -1,5 +1,12 @@
 "use strict";
+const rows = JSON.parse(document.getElementById("rows").textContent);
+const IDENTITY = [ /* shown if any row has them: with --phi, or the number alone with pseudonyms */
+  { name: "Patient ID", field: 13, width: "110px", text: true },
+  { name: "Name", field: 15, width: "minmax(110px, 2fr)", text: true },
+  { name: "Accession", field: 14, width: "110px", text: true },
+].filter((column) => rows.some((row) => row[column.field] !== ""));
 const COLUMNS = [
+  ...IDENTITY,
   { name: "Study", field: 0, width: "200px", text: true },
   { name: "Date", field: 1, width: "92px", text: true },
   { name: "Status", field: 2, width: "105px", text: true },
@@ -12,18 +19,18 @@ const COLUMNS = [
   { name: "mm³", field: 9, width: "66px" },
   { name: "Scanner", field: 10, width: "minmax(90px, 1fr)", text: true },
   { name: "Reasons", field: 11, width: "minmax(100px, 3fr)", text: true },
-  { name: "Open", field: 13, width: "172px", links: true },
+  { name: "Open", field: 16, width: "172px", links: true },
 ];
+document.documentElement.style.setProperty("--least", `${1320 + 130 * IDENTITY.length}px`);
 const NUMBER = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const ROW_PIXELS = 30, REASONS = 12, SPARE = 8, CATEGORY = 4, STATUS = 2;
 const TALLEST = 15e6; /* browsers cut off taller elements */
 
-const rows = JSON.parse(document.getElementById("rows").textContent);
-const haystack = rows.map((row) => [0, 1, 2, 4, 10, 11, 12].map((k) => row[k]).join(" ").toLowerCase());
+const haystack = rows.map((row) => [0, 1, 2, 4, 10, 11, 12, 13, 14, 15].map((k) => row[k]).join(" ").toLowerCase());
 const [view, space, head] = ["view", "space", "head"].map((id) => document.getElementById(id));
 const search = document.getElementById("search");
 const template = COLUMNS.map((column) => column.width).join(" ");
-let shown = rows.map((_, k) => k), sorted = { column: 3, down: true }, filter = "";
+let shown = rows.map((_, k) => k), sorted = { column: IDENTITY.length + 3, down: true }, filter = "";
 
 function element(tag, text, className) {
   const made = document.createElement(tag);

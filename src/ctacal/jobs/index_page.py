@@ -16,7 +16,7 @@ from ctacal.categories import CATEGORIES
 from ctacal.report.outputs import WRITERS
 from ctacal.report.wording import RESEARCH_ONLY, TITLE
 from ctacal.result import NOTICE
-from ctacal.results_table import Row
+from ctacal.results_table import IDENTITY, Row
 from ctacal.templates import render
 
 PAGE = "index.html"
@@ -72,7 +72,7 @@ def _bars(counts: Iterable[tuple[str, int]], total: int) -> list[Bar]:
 
 
 def _entry(row: Row, out: Path) -> list[Any]:
-    """Return a row as index.js reads it: in the order of its ``COLUMNS``."""
+    """Return a row as index.js reads it: in the order of its ``COLUMNS``; without --phi it names nobody."""
     folder = str(row["folder"])
     links = [
         [text, quote(f"{folder}/{WRITERS[kind].files[0]}")]
@@ -83,7 +83,8 @@ def _entry(row: Row, out: Path) -> list[Any]:
     scanner = " ".join(filter(None, (row.get("manufacturer"), row.get("scanner_model"))))
     return [
         row["study_uid"], row.get("study_date") or "", _status(row), _rounded(row["agatston"]), row["category"] or "",
-        *vessels, _rounded(row["volume_mm3"]), scanner, row["reason_codes"], row["reasons"], links,
+        *vessels, _rounded(row["volume_mm3"]), scanner, row["reason_codes"], row["reasons"],
+        *(row.get(name) or "" for name in IDENTITY), links,
     ]  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from ctacal.report.pseudonyms import Pseudonymiser
 from ctacal.result import StudyResult
 from ctacal.result_json import SCHEMA_VERSION, result_json
 from ctacal.results_table import (
+    IDENTITY,
     Row,
     append_results_csv,
     result_row,
@@ -56,13 +57,20 @@ class Privacy:
     """Whether outputs name the patient. Raises ``UsageError`` if both options are given."""
 
     phi: bool = False
-    """The pages name the patient."""
+    """Pages, result.json and results.csv name the patient."""
     pseudonymiser: Pseudonymiser | None = None
     """Replaces every identifier."""
 
     def __post_init__(self) -> None:
         if self.phi and self.pseudonymiser:
             raise UsageError("--phi names the patient and --pseudonymise does not; use one of them")
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Return the columns of results.csv that name the patient, or the pseudonym."""
+        if self.phi:
+            return IDENTITY
+        return ("patient_id",) if self.pseudonymiser else ()
 
     @property
     def uid(self) -> Callable[[str], str]:
@@ -217,7 +225,7 @@ def score_intake(
     try:
         for outcome in _outcomes(tasks, out, job, progress):
             rows.append(outcome.row)
-            append_results_csv(out / RESULTS, outcome.row, first=len(rows) == 1)
+            append_results_csv(out / RESULTS, outcome.row, job.privacy.identity, first=len(rows) == 1)
             on_outcome(outcome)
     finally:
         discard_unpacked()
@@ -254,7 +262,7 @@ def _outcomes(tasks: Sequence[Task], out: Path, job: ScoreJob, progress: Progres
 
 
 def _finish(out: Path, rows: Sequence[Row], job: ScoreJob) -> None:
-    write_results_csv(out / RESULTS, rows)
+    write_results_csv(out / RESULTS, rows, job.privacy.identity)
     (out / PAGE).unlink(missing_ok=True)  # of an earlier run
     if "html" in job.outputs:
         write_index(out, rows)

@@ -27,8 +27,10 @@ from ctacal.volume import reoriented
 
 SOFTWARE = f"ctacal {__version__}"
 
-_NOT_IDENTIFYING = ("timing_s", "software", "uncertainty_rule", "input_digest", "settings_digest")
-"""Keys of result.json that belong to the run, or are determined by the model's digest."""
+_NOT_IDENTIFYING = (
+    "timing_s", "software", "uncertainty_rule", "input_digest", "settings_digest", "patient", "percentile",
+)  # fmt: skip
+"""Keys of result.json that belong to the run or to the patient, or are determined by the model's digest."""
 
 _FIRST_SCHEMA = "1.0"
 """Schema version in the digest; it stays, so that a new key in result.json does not change the UIDs of a study."""

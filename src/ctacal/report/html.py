@@ -4,9 +4,9 @@ from typing import Any
 
 from ctacal.report import wording
 from ctacal.report.pictures import Pictures
-from ctacal.report.subject import Subject
 from ctacal.report.vessels import VESSEL_COLOURS
 from ctacal.result import ScoredStudy, StudyResult
+from ctacal.subject import Subject
 from ctacal.templates import render
 
 

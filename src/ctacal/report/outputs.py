@@ -25,9 +25,9 @@ from ctacal.report.filing import Filing
 from ctacal.report.montage import montage
 from ctacal.report.pictures import Pictures
 from ctacal.report.pseudonyms import Pseudonymiser
-from ctacal.report.subject import Subject, subject_from
 from ctacal.result import ScoredStudy, StudyResult
 from ctacal.result_json import write_result
+from ctacal.subject import Subject, subject_from
 
 _log = logging.getLogger("ctacal")
 
@@ -45,19 +45,26 @@ class Shared:
     def about(self) -> Dataset:
         """Patient and study from the first image's header: valid, and pseudonymised if there is a pseudonymiser.
 
-        Raises ``Refusal`` if no series was chosen, or its file is gone.
+        Raises ``Refusal`` if no series was ranked, as in a study of several patients, or its file is gone.
         """
-        if self.result.chosen is None:
+        ranked = [candidate.series for candidate in self.result.candidates]
+        series = [self.result.chosen.series] if self.result.chosen else ranked
+        if not series:
             raise Refusal(Code.NO_CT_SERIES, "no series was chosen, so no header names the patient")
-        raw = read_patient_and_study(self.result.chosen.series.slices[0])
+        raw = read_patient_and_study(series[0].slices[0])
         return cleaned(self.pseudonymiser.dataset(raw) if self.pseudonymiser else raw)
 
     @cached_property
     def subject(self) -> Subject:
-        """The patient, with a name only under ``phi``; empty if no header can be read."""
+        """The patient, named only under ``phi``, or by a pseudonym; empty if no header can be read."""
         try:
-            return subject_from(self.about, phi=self.phi)
+            with quiet_pydicom():
+                subject = subject_from(self.about, phi=self.phi)
+                return replace(subject, patient_id=str(self.about.PatientID)) if self.pseudonymiser else subject
         except Refusal:
+            return Subject()
+        except Exception:  # an odd header must not cost the score, nor the studies that follow
+            _log.exception("study %s: header of the patient", self.result.study_uid)
             return Subject()
 
 
@@ -253,17 +260,18 @@ def write_outputs(
     phi: bool = False,
     pseudonymiser: Pseudonymiser | None = None,
 ) -> StudyResult:
-    """Write the files of one study; return the result, with a reason for each output that could not be written.
+    """Write the files of one study; return the result with its subject, and a reason for each output that failed.
 
     Files of an earlier run are removed first: a picture of another score must not lie beside a refusal. If an output
-    fails, only that output is missing; the score stays, and later studies are not affected. ``phi`` lets the pages name
-    the patient. ``pseudonymiser`` is the one that made the result; it is needed for headers that are read again. Each
-    file appears whole or not at all. Raises ``OSError`` if the disk fails.
+    fails, only that output is missing; the score stays, and later studies are not affected. ``phi`` lets pages and
+    result.json name the patient. ``pseudonymiser`` is the one that made the result; it is needed for headers that are
+    read again. Each file appears whole or not at all. Raises ``OSError`` if the disk fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("result.json", *(name for writer in WRITERS.values() for name in writer.files)):
         (folder / name).unlink(missing_ok=True)
     shared = shared_by(result, phi=phi, pseudonymiser=pseudonymiser)
+    result = replace(result, subject=shared.subject)
     for name in _in_order(writers):
         if reason := _problem_with(name, shared, result, folder):
             result = replace(result, reasons=(*result.reasons, reason))

@@ -27,9 +27,9 @@ from ctacal.categories import CATEGORIES
 from ctacal.labels import Calcium
 from ctacal.report import wording
 from ctacal.report.pictures import Picture, Pictures
-from ctacal.report.subject import Subject
 from ctacal.report.vessels import VESSEL_COLOURS
 from ctacal.result import ScoredStudy, StudyResult
+from ctacal.subject import Subject
 
 rl_config.useA85 = 0  # binary streams: ASCII85 is a quarter larger and slow
 MARGIN = 14 * mm
@@ -46,6 +46,7 @@ _OTHER_SCRIPTS = (
     ("HYGothic-Medium", (0xAC00, 0xD7A3)),
 )  # fmt: skip
 """Fonts for characters that Open Sans lacks, each with its first and last character."""
+_UNKNOWN_LETTERS = "? stands for letters that this PDF has no font for"
 
 _BODY = ParagraphStyle(
     "body", fontName=TEXT, bulletFontName=TEXT, fontSize=8.5, leading=11.5, textColor=INK, spaceAfter=2
@@ -387,10 +388,12 @@ def _paragraphs(lines: Iterable[str]) -> list[Paragraph]:
 
 def markup(text: str) -> str:
     """Return plain text as ReportLab markup, with another font for what Open Sans lacks and ``?`` for what none has."""
-    return "".join(_shown(c) for c in text)
+    shown = [_shown(c) for c in text]
+    return "".join(c or "?" for c in shown) + ("" if all(shown) else f" ({_UNKNOWN_LETTERS})")
 
 
 def _shown(c: str) -> str:
+    """Return the markup of a character, empty if no font has it."""
     if ord(c) in pdfmetrics.getFont(TEXT).face.charToGlyph:
         return escape(c)
     for name, (first, last) in _OTHER_SCRIPTS:
@@ -398,4 +401,4 @@ def _shown(c: str) -> str:
             if name not in pdfmetrics.getRegisteredFontNames():
                 pdfmetrics.registerFont(UnicodeCIDFont(name))
             return f'<font name="{name}">{c}</font>'
-    return "?"
+    return ""

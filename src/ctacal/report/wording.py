@@ -9,12 +9,12 @@ from ctacal import __version__
 from ctacal.categories import CATEGORIES
 from ctacal.errors import Code, Reason
 from ctacal.labels import Calcium
+from ctacal.percentile import MESA_RULES, SOURCE, mesa_reference
 from ctacal.prediction import Uncertainty
-from ctacal.report.percentile import SOURCE, mesa_reference
-from ctacal.report.subject import Subject
 from ctacal.report.vessels import FULL_NAMES
 from ctacal.result import Acquisition, ScoredStudy, StudyResult
-from ctacal.scores import AGATSTON_1990, SCCT_2016, Scores, Tally
+from ctacal.scores import Scores, Tally
+from ctacal.subject import Subject
 
 TITLE = "Coronary artery calcium"
 SUBTITLE = "measured on CT for attenuation correction (CTAC)"
@@ -33,9 +33,6 @@ INTENDED_USE_TITLE = "Intended use"
 REFUSED_TITLE = "Not scored"
 VESSEL_COLUMNS = ("Vessel", "Agatston", "Volume, mm³", "Mass, mg", "Lesions")
 NOTHING_UNUSUAL = "No warnings."
-
-MESA_RULES = (SCCT_2016, AGATSTON_1990)
-"""Scoring rules under which the MESA percentiles hold: Agatston's thresholds, with either slice weight."""
 
 CATEGORY_WORDS: Mapping[str, str] = MappingProxyType(
     {"0": "no calcium", "1-100": "mild", "101-400": "moderate", ">400": "extensive"}
@@ -84,6 +81,15 @@ FLAG_TITLES: Mapping[Code, str] = MappingProxyType(
         Code.PIXELS_UNLIKE_TRAINING: "Pixel size differs from the training scans",
         Code.FIELD_UNLIKE_TRAINING: "Field of view differs from the training scans",
         Code.BLOOD_UNLIKE_TRAINING: "CT values of blood differ from the training scans",
+        Code.INCOMPLETE_SERIES: "Images may be missing",
+        Code.SLICES_APART: "Gaps between the slices",
+        Code.CONTENT_JUMP: "The image jumps between two slices",
+        Code.PATIENT_DATA_DIFFER: "The patient's data differ between images",
+        Code.POSITIONS_ROUNDED: "Slice positions are rounded",
+        Code.LOSSY_COPIES_DROPPED: "Lossy copies were left out",
+        Code.SCAN_JOINED: "The scan was put together from parts",
+        Code.SCAN_GOES_ON: "The scan goes on in other images",
+        Code.FILES_MISSING: "Files are missing",
         Code.SERIES_UNREADABLE: "Some files could not be read",
     }
 )

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from ctacal.report.percentile import GROUPS, PERCENTILES, PercentileBand, age_group_thresholds, mesa_reference
+from ctacal.percentile import GROUPS, PERCENTILES, PercentileBand, age_group_thresholds, mesa_reference
 from tests import places
 
 TOOL = json.loads((places.DATA / "mesa_official_tool.json").read_text())

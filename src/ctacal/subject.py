@@ -1,9 +1,12 @@
-"""The patient as the report may show them: by default only age and sex."""
+"""The patient as outputs may show them: by default only age and sex."""
 
 from dataclasses import dataclass, replace
 from datetime import date
 
 from pydicom import Dataset
+
+OLDEST = 130
+"""Highest age in years that a header can mean; 999 stands for an unknown age (own choice)."""
 
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
 
@@ -49,13 +52,15 @@ def subject_from(about: Dataset, *, phi: bool) -> Subject:
 def age_years(about: Dataset) -> int | None:
     """Return the age in whole years, from Patient's Age or from birth and study date; None if neither is usable."""
     if age := str(about.get("PatientAge", "")):
-        return int(int(age[:3]) * _DAYS[age[3]] / 365.25)
+        years = int(int(age[:3]) * _DAYS[age[3]] / 365.25)
+        if years <= OLDEST:
+            return years
     born, studied = (str(about.get(keyword) or "") for keyword in ("PatientBirthDate", "StudyDate"))
     if not born or not studied:
         return None
     first, last = (date(int(text[:4]), int(text[4:6]), int(text[6:])) for text in (born, studied))
     years = last.year - first.year - ((last.month, last.day) < (first.month, first.day))
-    return years if 0 <= years <= 130 else None
+    return years if 0 <= years <= OLDEST else None
 
 
 def readable_name(name: str) -> str:

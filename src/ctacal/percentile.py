@@ -13,7 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from ctacal.scores import AGATSTON_1990, SCCT_2016
+
 SOURCE = "MESA: McClelland RL et al., Circulation 2006;113:30-37"
+
+MESA_RULES = (SCCT_2016, AGATSTON_1990)
+"""Scoring rules under which the MESA percentiles hold: Agatston's thresholds, with either slice weight."""
 
 YOUNGEST, OLDEST = 45, 84
 """Youngest and oldest age that MESA covers, in years."""
