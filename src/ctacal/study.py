@@ -187,7 +187,7 @@ def _quality_notes(
     """Yield what a reader should know before trusting the score."""
     kvp, thickness_mm = series.header.kvp, series.slices[0].thickness_mm
     if not rule.kvp_factors and (kvp is None or abs(kvp - REFERENCE_KVP) > KVP_TOLERANCE):
-        found = "no tube voltage in the header" if kvp is None else f"{kvp:g} kVp"
+        found = "no usable tube voltage in the header" if kvp is None else f"{kvp:g} kVp"
         yield Reason(
             Code.KVP_NOT_120, f"{found}; the rule {rule.name} holds for 120 kVp (kvp_adapted adjusts the thresholds)"
         )

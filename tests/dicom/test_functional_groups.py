@@ -17,6 +17,7 @@ from tests.dicom_series import (
     assert_truth,
     chest_hu,
     ct_series,
+    encoded,
     enhanced_ct,
     intake_of,
     legacy_converted_ct,
@@ -120,6 +121,17 @@ def test_sequences_of_a_single_frame_image_are_not_read(tmp_path: Path, spoil: C
     np.testing.assert_array_equal(volume.hu, ALL_HU)
     assert_truth(volume)
     assert frames_of(tmp_path)[0].header.kvp is None
+
+
+def test_decimal_commas_inside_macros_are_read(tmp_path: Path) -> None:
+    image = enhanced_ct(ct_series())
+    for group in image.PerFrameFunctionalGroupsSequence:
+        place = group.PlanePositionSequence[0]
+        written = "\\".join(f"{mm:.6f}" for mm in place.ImagePositionPatient)
+        place.add_new("ImagePositionPatient", "LT", written.replace(".", ","))
+    content = encoded(image).replace(b"\x20\x00\x32\x00LT", b"\x20\x00\x32\x00DS")
+    (tmp_path / "image.dcm").write_bytes(content)
+    assert_truth(volume_of(tmp_path)[0])
 
 
 def test_the_frame_comes_before_what_is_shared(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tests.dicom_series import (
     encoded,
     enhanced_ct,
     intake_of,
+    refusal_of,
     study_of,
     volume_of,
     write,
@@ -380,6 +381,24 @@ def test_presets_and_palettes_are_no_image_and_no_loss(tmp_path: Path) -> None:
     palette.ContentLabel = "HOT_IRON"
     (tmp_path / "palette").write_bytes(encoded(palette))
     assert intake_of(tmp_path).skipped == ()
+
+
+def test_all_that_the_pixels_themselves_tell_may_be_missing_together(tmp_path: Path) -> None:
+    lacking = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "Modality")
+    series = ct_series()
+    for image in series:
+        for keyword in lacking:
+            delattr(image, keyword)
+    volume, _ = volume_of(write(tmp_path, series))
+    np.testing.assert_array_equal(volume.hu, ALL_HU)
+
+
+def test_signed_pixels_that_are_not_called_signed_are_refused(tmp_path: Path) -> None:
+    series = ct_series(RescaleIntercept="0", PixelRepresentation=1, BitsStored=16, HighBit=15)
+    for image in series:
+        del image.PixelRepresentation
+    refused = {Code.HU_OUT_OF_RANGE, Code.NOT_HU, Code.PIXELS_UNREADABLE}
+    assert refusal_of(write(tmp_path, series)) in refused
 
 
 def test_each_image_keeps_the_header_values_of_its_own(tmp_path: Path) -> None:

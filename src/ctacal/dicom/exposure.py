@@ -66,7 +66,7 @@ def _current_times_time_mas(get: Getter) -> float | None:
         return None
     for time_s in (_exposure_s(get), within(number(get("RevolutionTime")), *ROTATION_S)):
         if time_s and (time_s <= LONGEST_QUICK_ROTATION_S or current_ma <= SMALL_TUBE_MA):
-            return within(current_ma * time_s, *EXPOSURE_MAS)
+            return within(round(current_ma * time_s, 3), *EXPOSURE_MAS)
     return None
 
 

@@ -420,7 +420,7 @@ def _slice(
 
 def _modality(get: Getter) -> str:
     """Return Modality; if it is missing, the storage classes of CT say it as well."""
-    return text(get("Modality")) or ("CT" if get("SOPClassUID") in _CT_SOP_CLASSES else "")
+    return text(get("Modality")).upper() or ("CT" if get("SOPClassUID") in _CT_SOP_CLASSES else "")
 
 
 def _samples_per_pixel(get: Getter) -> int:

@@ -101,7 +101,9 @@ def estimate_quality(
     soft tissue or no homogeneous tissue.
     """
     if not kvp:
-        raise Refusal(Code.KVP_UNKNOWN, "the header has no tube voltage: how bright calcium would be is not known")
+        raise Refusal(
+            Code.KVP_UNKNOWN, "the header has no usable tube voltage: how bright calcium would be is not known"
+        )
     tissue = soft_tissue(volume, heart)
     patches = quiet(patches_in(volume, tissue)[0])
     if not len(patches):
