@@ -62,6 +62,17 @@ def test_links_in_a_circle_end(tmp_path: Path, target: str) -> None:
     assert_read(tmp_path, files=14)
 
 
+@pytest.mark.parametrize("target", ["/", ".."])
+def test_link_to_a_folder_above_is_named_and_not_followed(tmp_path: Path, target: str) -> None:
+    """Such as the z: of Wine, through which a viewer sees the whole machine."""
+    folder = write(tmp_path / "in", ct_series())
+    write(tmp_path / "other", ct_series(name="other", StudyInstanceUID="1.2.3"))
+    (folder / "z:").symlink_to(target)
+    assert_read(folder, notes=[Code.SERIES_UNREADABLE])
+    (skipped,) = intake_of(folder).skipped
+    assert "above the given folder, which is not followed" in skipped.reason.message
+
+
 def test_each_file_once_however_many_ways_lead_to_it(tmp_path: Path) -> None:
     folder = write(tmp_path / "store", ct_series())
     for name in ("x", "y"):
@@ -175,7 +186,7 @@ def test_locked_folder_as_the_only_path(tmp_path: Path, monkeypatch: pytest.Monk
     locked(monkeypatch, tmp_path.name)
     intake = intake_of(tmp_path)
     assert intake.studies == ()
-    assert intake.empty == (f"{tmp_path}: no DICOM image series there; found 1 that could not be read",)
+    assert intake.empty == (f"{tmp_path}: no DICOM image series there; found 1 file that could not be read",)
 
 
 def test_file_that_vanishes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,9 @@ def member_bytes(path: Path, members: tuple[str, ...]) -> bytes:
     archive = _archive(path, members[:-1])
     declared = _declared_bytes(archive.members[members[-1]])
     if declared is not None and declared > MAX_INFLATED_BYTES:
-        raise Refusal(Code.TOO_LARGE, f"unpacks to {declared} bytes; at most {MAX_INFLATED_BYTES} are allowed")
+        raise Refusal(
+            Code.TOO_LARGE, f"unpacks to {declared} bytes; at most {MAX_INFLATED_BYTES} are allowed, unpack it first"
+        )
     with archive.opened(members[-1]) as stream:
         content = stream.read(MAX_INFLATED_BYTES + 1)
     if len(content) > MAX_INFLATED_BYTES:

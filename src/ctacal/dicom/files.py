@@ -115,5 +115,5 @@ def _described(there: Sequence[_Content]) -> str:
     """Return what files without images are, in words."""
     kinds = counted(_kinds(content for content in there if isinstance(content, OtherFile)))
     unreadable = sum(isinstance(content, SkippedFile) for content in there)
-    lost = f"{unreadable} that could not be read" if unreadable else ""
+    lost = counted({"file": unreadable}) + " that could not be read" if unreadable else ""
     return ", ".join(filter(None, (kinds, lost))) or "nothing"

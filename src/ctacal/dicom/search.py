@@ -72,11 +72,12 @@ def require_existing(paths: Iterable[Path]) -> None:
 def find_sources(path: Path, seen: Seen) -> Iterator[Found]:
     """Yield every file under ``path`` (a file, a folder, an archive, a DICOMDIR; nested), in a stable order.
 
-    Links are followed.
+    Links are followed, but not to a folder above the given one: a link to / would lead to all of the machine.
     """
     if path.name.upper() == "DICOMDIR" and _is_file(path):
         path = path.parent  # the directory only points to the files beside it
-    for found in _files_at(path, os.path.realpath(path), seen):
+    root = os.path.realpath(path)
+    for found in _files_at(path, root, root, seen):
         yield from _expand(found, depth=0) if isinstance(found, Source) else [found]
 
 
@@ -87,7 +88,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _files_at(path: Path, real: str, seen: Seen) -> Iterator[Found]:
+def _files_at(path: Path, real: str, root: str, seen: Seen) -> Iterator[Found]:
     """Yield the file, or the files in a folder and below; pipes, sockets and devices are not opened."""
     try:
         mode = path.stat().st_mode
@@ -95,17 +96,20 @@ def _files_at(path: Path, real: str, seen: Seen) -> Iterator[Found]:
         broken = path.is_symlink() and f"a link to {printable(path.readlink())}: "
         yield _unreadable(Source(path), f"{broken or ''}{system_message(problem)}")
         return
+    if real != root and Path(real) in Path(root).parents:
+        yield _unreadable(Source(path), f"a link to {printable(real)}, above the given folder, which is not followed")
+        return
     if not seen.first_time(real):
         return
     if stat.S_ISDIR(mode):
-        yield from _files_in(path, real, seen)
+        yield from _files_in(path, real, root, seen)
     elif stat.S_ISREG(mode):
         yield Source(path)
     else:
         yield OtherFile(Source(path), next((kind for is_kind, kind in _SPECIAL.items() if is_kind(mode)), UNKNOWN))
 
 
-def _files_in(folder: Path, real: str, seen: Seen) -> Iterator[Found]:
+def _files_in(folder: Path, real: str, root: str, seen: Seen) -> Iterator[Found]:
     try:
         with os.scandir(folder) as entries:
             names = sorted((entry.name, entry.is_symlink(), entry.is_file(follow_symlinks=False)) for entry in entries)
@@ -118,7 +122,7 @@ def _files_in(folder: Path, real: str, seen: Seen) -> Iterator[Found]:
         path = folder / name
         real_path = os.path.realpath(path) if is_link else f"{real}{os.sep}{name}"
         if not is_file:
-            yield from _files_at(path, real_path, seen)
+            yield from _files_at(path, real_path, root, seen)
         elif seen.first_time(real_path):
             yield Source(path)
 
