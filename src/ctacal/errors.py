@@ -53,6 +53,9 @@ class Code(StrEnum):
     """The images are in colour, 8-bit or saved screens, not CT values."""
     MU_MAP = "MU_MAP"
     """The series is an attenuation map (cm-1), not a CT in Hounsfield units."""
+    DERIVED_IMAGE = "DERIVED_IMAGE"
+    """The images were computed from others (virtual non-contrast, iodine, one photon energy, projection, difference):
+    they are no CT at a tube voltage, and calcium reads otherwise in them."""
     NO_RESCALE = "NO_RESCALE"
     """Rescale Slope / Intercept are missing, and the values do not look like Hounsfield units."""
     NOT_HU = "NOT_HU"
@@ -60,7 +63,7 @@ class Code(StrEnum):
     HU_OUT_OF_RANGE = "HU_OUT_OF_RANGE"
     """Values lie far above any metal, or beyond Bits Stored: the header declares padding, bits or sign wrongly."""
     CONTRAST_GIVEN = "CONTRAST_GIVEN"
-    """The header names a contrast agent: enhanced blood would count as calcium."""
+    """The header says that contrast medium was given: enhanced blood would count as calcium. A warning on request."""
 
     # The slices do not make one regular volume.
     NO_GEOMETRY = "NO_GEOMETRY"
@@ -113,6 +116,10 @@ class Code(StrEnum):
     """The image changes abruptly between two slices: the patient moved, or slices are missing between them."""
     PATIENT_DATA_DIFFER = "PATIENT_DATA_DIFFER"
     """The images of the study write the patient's data in different ways, but seem to show one patient."""
+    COMPUTED_IMAGE = "COMPUTED_IMAGE"
+    """The headers call the images an average, a blend or otherwise computed: calcium may read otherwise in them."""
+    CONTRAST_MENTIONED = "CONTRAST_MENTIONED"
+    """A description or a contrast tag speaks of contrast medium without saying that the blood holds it."""
     SLICES_INTERPOLATED = "SLICES_INTERPOLATED"
     """Missing slices were interpolated, on request."""
     TILT_RESAMPLED = "TILT_RESAMPLED"

@@ -52,21 +52,22 @@ def score_study(
     mass_calibration: float | None = None,
     fill_gaps: bool = False,
     untilt: bool = False,
+    allow_contrast: bool = False,
     ranked: tuple[Candidate, ...] | None = None,
 ) -> StudyResult:
     """Score the coronary calcium of a study. No fault of the study raises an exception: it gives a ``RefusedStudy``.
 
     ``locate`` finds the part to read of a scan too large to be read whole; None: it is read whole all the same.
     ``series_uid`` selects a series instead of the likeliest CTAC; ``mass_calibration`` (mg/cm3 per HU) adds the mass;
-    ``fill_gaps`` and ``untilt`` accept, with a warning, what is refused otherwise. ``ranked`` are the study's
-    ``candidates`` if the caller has them; they then decide about gaps and tilt, and the two options are unused.
+    ``fill_gaps``, ``untilt`` and ``allow_contrast`` accept, with a warning, what is refused otherwise. ``ranked`` are
+    the study's ``candidates`` if the caller has them; they then decide about gaps, tilt and tags of contrast medium.
     """
     timer = _Timer()
     choice: Choice | None = None
     try:
         with timer.stage("choose"):
             if ranked is None:
-                ranked = candidates(study, fill_gaps=fill_gaps, untilt=untilt)
+                ranked = candidates(study, fill_gaps=fill_gaps, untilt=untilt, allow_contrast=allow_contrast)
             choice = choose_among(ranked, study, series_uid)
         return _score_series(study, choice, predict, locate, rule, mass_calibration, timer)
     except Refusal as refusal:

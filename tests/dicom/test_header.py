@@ -411,7 +411,7 @@ def test_each_image_keeps_the_header_values_of_its_own(tmp_path: Path) -> None:
     (study,) = intake_of(write(tmp_path, series)).studies
     headers = {slice_.instance_number: slice_.header for series in study.series for slice_ in series.slices}
     assert [headers[number].kvp for number in (1, 4, 5)] == [120, 100, 120]
-    assert [headers[number].contrast_agent for number in (1, 5, 6)] == ["", "OMNIPAQUE", ""]
+    assert [[agent.name for agent in headers[number].contrast] for number in (1, 5, 6)] == [[], ["OMNIPAQUE"], []]
     assert [headers[number].manufacturer for number in (1, 7)] == ["ctacal", ""]
     assert len({id(headers[number]) for number in (1, 2, 3, 6, 8)}) == 1
 

@@ -49,6 +49,12 @@ def score(
     untilt: Annotated[
         bool, typer.Option("--untilt", help="Correct a gantry tilt by resampling, with a warning.")
     ] = False,
+    allow_contrast: Annotated[
+        bool,
+        typer.Option(
+            "--allow-contrast", help="Score a CT with contrast medium, which counts as calcium, with a warning."
+        ),
+    ] = False,
     write: Annotated[
         str,
         typer.Option(
@@ -70,7 +76,7 @@ def score(
     options = command.Options(
         predictor=predictor, model=model, runtime=runtime, labels=labels, rule=rule,
         mass_calibration=mass_calibration, series=series, fill_gaps=fill_gaps,
-        untilt=untilt, write=write, phi=phi, pseudonymise=pseudonymise, resume=resume,
+        untilt=untilt, allow_contrast=allow_contrast, write=write, phi=phi, pseudonymise=pseudonymise, resume=resume,
         as_json=as_json,
     )  # fmt: skip
     raise typer.Exit(command.run(paths, out, options))

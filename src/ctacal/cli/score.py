@@ -35,6 +35,7 @@ class Options:
     series: str = "best"
     fill_gaps: bool = False
     untilt: bool = False
+    allow_contrast: bool = False
     write: str = ",".join(DEFAULT_WRITERS)
     phi: bool = False
     pseudonymise: Path | None = None
@@ -66,7 +67,7 @@ def _job(options: Options) -> ScoreJob:
         rule=named_rule(options.rule),
         outputs=known_writers(options.write),
         privacy=Privacy(phi=options.phi, pseudonymiser=Pseudonymiser.from_file(key) if key else None),
-        limits=Limits(fill_gaps=options.fill_gaps, untilt=options.untilt),
+        limits=Limits(fill_gaps=options.fill_gaps, untilt=options.untilt, allow_contrast=options.allow_contrast),
         series=options.series,
         mass_calibration=options.mass_calibration,
         resume=options.resume,

@@ -12,6 +12,9 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from ctacal.dicom.clues import CLUES, is_calcium_scan, is_marked_ctac
 from ctacal.dicom.concatenation import missing_parts
+from ctacal.dicom.contrast import contrast_of
+from ctacal.dicom.contrast_words import Said, said_of_series
+from ctacal.dicom.derived import doubt_about, why_no_ct
 from ctacal.dicom.header import SeriesHeader, Slice
 from ctacal.dicom.mixed_scans import mixed_scans
 from ctacal.dicom.patient import patient_notes
@@ -22,7 +25,6 @@ from ctacal.dicom.words import plain_texts
 from ctacal.errors import Code, Reason, Refusal
 
 _MU_MAP_WORDS = re.compile(r"\b(mu|u|μ) ?map|\batt?e?n(uation)? ?map|\bac ?map\b")
-_NO_CONTRAST = re.compile(r"^(none|no|without|w/?o|nil|n|null|non.?contrast|0|ohne|sans)\b.*|^$", re.IGNORECASE)
 _MU_UNITS = {"1/cm", "cm-1", "cm^-1", "1cm", "cml"}
 
 
@@ -49,20 +51,31 @@ class Choice:
     candidates: tuple[Candidate, ...]
 
 
-def candidates(study: Study, *, fill_gaps: bool = False, untilt: bool = False) -> tuple[Candidate, ...]:
+def candidates(
+    study: Study, *, fill_gaps: bool = False, untilt: bool = False, allow_contrast: bool = False
+) -> tuple[Candidate, ...]:
     """Rank the series of the study: the likeliest CTAC first, unfit series last."""
-    found = [_candidate(series, study, fill_gaps=fill_gaps, untilt=untilt) for series in study.series]
+    found = [
+        _candidate(series, study, fill_gaps=fill_gaps, untilt=untilt, allow_contrast=allow_contrast)
+        for series in study.series
+    ]
     return tuple(sorted(found, key=_preference))
 
 
 def choose_series(
-    study: Study, wanted_uid: str | None = None, *, fill_gaps: bool = False, untilt: bool = False
+    study: Study,
+    wanted_uid: str | None = None,
+    *,
+    fill_gaps: bool = False,
+    untilt: bool = False,
+    allow_contrast: bool = False,
 ) -> Choice:
     """Choose the series to score: the likeliest CTAC, or the one with ``wanted_uid`` (SeriesInstanceUID).
 
     Raises ``Refusal`` if the study mixes patients, has no CT, or none that can be scored.
     """
-    return choose_among(candidates(study, fill_gaps=fill_gaps, untilt=untilt), study, wanted_uid)
+    ranked = candidates(study, fill_gaps=fill_gaps, untilt=untilt, allow_contrast=allow_contrast)
+    return choose_among(ranked, study, wanted_uid)
 
 
 def choose_among(ranked: tuple[Candidate, ...], study: Study, wanted_uid: str | None = None) -> Choice:
@@ -86,10 +99,11 @@ def _only(ranked: Sequence[Candidate], wanted_uid: str) -> tuple[Candidate, ...]
     return wanted
 
 
-def _candidate(series: Series, study: Study, *, fill_gaps: bool, untilt: bool) -> Candidate:
+def _candidate(series: Series, study: Study, *, fill_gaps: bool, untilt: bool, allow_contrast: bool) -> Candidate:
     held = [clue for clue in CLUES if clue.holds(series, study)]
     why = ", ".join(clue.words for clue in held) or "an axial CT"
-    stack, unfit = _stack_or_reason(series, study, fill_gaps=fill_gaps, untilt=untilt)
+    unfit = _unfit_by_header(series, allow_contrast=allow_contrast)
+    stack, unfit = (None, unfit) if unfit else _stack_or_reason(series, study, fill_gaps=fill_gaps, untilt=untilt)
     return Candidate(series, sum(clue.points for clue in held), why, stack, unfit)
 
 
@@ -97,8 +111,7 @@ def _stack_or_reason(
     series: Series, study: Study, *, fill_gaps: bool, untilt: bool
 ) -> tuple[Stack | None, Reason | None]:
     """The series' stack, or the reason why the series cannot be scored."""
-    mixed = mixed_scans(series.slices, _same_uid(series, study))
-    if unfit := _unfit_by_header(series) or mixed or series.fault:
+    if unfit := mixed_scans(series.slices, _same_uid(series, study)) or series.fault:
         return None, unfit
     try:
         stack = Stack.of(series.slices, fill_gaps=fill_gaps, untilt=untilt)
@@ -120,7 +133,7 @@ def _preference(candidate: Candidate) -> tuple[object, ...]:
     return (candidate.unfit is not None, -candidate.points, *ties)
 
 
-def _unfit_by_header(series: Series) -> Reason | None:
+def _unfit_by_header(series: Series, *, allow_contrast: bool) -> Reason | None:
     """Why the headers alone make the series unfit; None if they do not."""
     header = series.header
     if header.rescale_type.lower() in _MU_UNITS or (header.modality != "CT" and _is_named_mu_map(header)):
@@ -134,10 +147,24 @@ def _unfit_by_header(series: Series) -> Reason | None:
     is_capture = f"{header.sop_class_uid}.".startswith(f"{SecondaryCaptureImageStorage}.")  # or of its multi-frame kin
     if header.samples_per_pixel != 1 or header.bits_allocated < 12 or is_capture:
         return Reason(Code.SECONDARY_CAPTURE, "colour or 8-bit images or saved screens, not CT values")
-    agents = {slice_.header.contrast_agent for slice_ in series.slices}
-    if given := [agent for agent in agents if not _NO_CONTRAST.match(agent)]:
-        return Reason(Code.CONTRAST_GIVEN, f"contrast agent {given[0]!r}: enhanced blood reads as calcium")
+    headers = _headers(series)
+    if computed := why_no_ct(headers):
+        return computed
+    if (given := _contrast(headers, Said.GIVEN)) and not allow_contrast:
+        message = f"contrast medium was given ({given}): enhanced blood counts as calcium"
+        return Reason(
+            Code.CONTRAST_GIVEN, f"{message}; score a CT without it, or this one all the same: --allow-contrast"
+        )
     return missing_parts(series.slices)
+
+
+def _headers(series: Series) -> tuple[SeriesHeader, ...]:
+    """Return the different headers of the images of a series, mostly a single one."""
+    return tuple({id(slice_.header): slice_.header for slice_ in series.slices}.values())
+
+
+def _contrast(headers: Sequence[SeriesHeader], wanted: Said) -> str | None:
+    return contrast_of((agent for header in headers for agent in header.contrast), wanted)
 
 
 def _is_named_mu_map(header: SeriesHeader) -> bool:
@@ -170,4 +197,33 @@ def _notes(best: Candidate, fit: Sequence[Candidate], study: Study) -> tuple[Rea
         notes.append(
             Reason(Code.NOT_MARKED_CTAC, "nothing in the headers says that this CT is for attenuation correction")
         )
+    notes += [note for note in (doubt_about(best.series.header), _contrast_note(best.series)) if note]
     return tuple(notes)
+
+
+def _contrast_note(series: Series) -> Reason | None:
+    """Return a warning if tags or descriptions speak of contrast medium; the narrower text outweighs the wider."""
+    headers = _headers(series)
+    if given := _contrast(headers, Said.GIVEN):  # and allowed
+        return Reason(Code.CONTRAST_GIVEN, f"contrast medium was given ({given}): enhanced blood counts as calcium")
+    if enteral := _contrast(headers, Said.ENTERAL):
+        message = f"contrast medium by mouth or rectum ({enteral}) does not enhance blood, but can lie beside the heart"
+        return Reason(Code.CONTRAST_MENTIONED, message)
+    if named := _contrast(headers, Said.OPEN):
+        message = f"the header does not say whether contrast medium was given ({named})"
+        return Reason(Code.CONTRAST_MENTIONED, message)
+    if _contrast(headers, Said.NOT_GIVEN):
+        return None
+    header = headers[0]
+    for name, texts in {
+        "series": (header.series_description, header.protocol_name),
+        "study": (header.study_description, header.request),
+    }.items():
+        said = said_of_series(*texts)
+        if said is Said.GIVEN:
+            written = " | ".join(filter(None, texts))
+            message = f"the description of the {name} speaks of contrast medium ({written!r}), no contrast tag does"
+            return Reason(Code.CONTRAST_MENTIONED, message)
+        if said is Said.NOT_GIVEN:
+            break
+    return None

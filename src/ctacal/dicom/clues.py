@@ -4,24 +4,32 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ctacal.dicom.contrast import contrast_of
+from ctacal.dicom.contrast_words import Said, said_of_series
+from ctacal.dicom.derived import doubt_about
 from ctacal.dicom.header import SeriesHeader
 from ctacal.dicom.series import Series, Study
-from ctacal.dicom.words import plain, plain_texts
+from ctacal.dicom.words import any_of, plain, plain_texts
 
 _CTAC_WORDS = re.compile(
-    r"\bctac|ctac\b|\bacct\b|\bct ac\b|\bac ct\b|\bct for ac\b|\bac ?qct\b|\bmyocor\b"
-    r"|\bct ?attn|\batt?e?n\b|\battn|\batt?enu|\battencorr|\btransmission\b|absorptionskor|schwa(e)?chungskor"
-    r"|\bld ?ct\b|\blow ?dose\b|\bniedrigdosis\b|\b(faible|basse|baja|bassa|baixa) dos[ei]s?\b|\bdosis baja\b"
-    r"|\bla[gv]dos|\blage dosis\b|衰减校正|吸収補正|減弱補正|감쇠 ?보정|低剂量|低線量"
+    r"\bctac|ctac\b|\bct ?attn|\battn|\batt?enu|\battencorr|\bla[gv]dos|absorptionskor|schwa(e)?chungskor|\b"
+    + any_of("""
+    acct ct_ac ac_ct ct_for_ac acqct ac_qct myocor aten atten atn transmission ldct ld_ct lowdose low_dose niedrigdosis
+    faible_dose basse_dose baja_dosis dosis_baja bassa_dose baixa_dose lage_dosis
+    """)
+    + r"\b|衰减校正|吸収補正|減弱補正|감쇠 ?보정|低剂量|低線量"
 )
 _AC = re.compile(r"\bac\b")
 _CT = re.compile(r"\bct\b")
 _HYBRID_WORDS = re.compile(r"\b(pet|spect|nm|tep|temp) ?(ct|tc|tdm|scan)\b|\bct ?(pet|spect)\b")
 _HYBRID_SCANNERS = re.compile(
-    r"\bbiograph|\bmct\b|\bsymbia|\bintevo|\bhawk ?eye|\binfinia|\bmillenn?ium|\bbrightview|\bxct\b|\bprecedence"
-    r"|\bgemini|\bingenuity tf|\bvereos|\bcelesteion|\bcartesion|\baquiduo|\bu ?mi\b|\buexplorer|\bomni\b|\bany ?scan"
-    r"|\bstar ?guide|\bveriton|\breveal|\b(nm|pet|spect) ct\b|\boptima (nm|6[24]0)\b"
-    r"|\bdiscovery (ls|st|ste|rx|vct|iq|mi|me|nm|vh|5[37]0|6[0179]0|710)\b"
+    r"\b"
+    + any_of("""
+    biograph* mct symbia* intevo* hawkeye* hawk_eye* infinia* millennium millenium brightview* xct precedence gemini*
+    ingenuity_tf vereos celesteion cartesion aquiduo umi u_mi uexplorer omni any_scan anyscan starguide star_guide
+    veriton reveal nm_ct pet_ct spect_ct optima_nm optima_640
+    """)
+    + r"\b|\bdiscovery (ls|st|ste|rx|vct|iq|mi|me|nm|vh|5[37]0|6[0179]0|710)\b"
 )
 """Scanners with an emission part, by Manufacturer's Model Name (vendors' product names). Discovery CT750, Discovery RT,
 Ingenuity CT and the like are CTs alone. A diagnostic CT may come from a hybrid scanner too."""
@@ -118,6 +126,15 @@ def _low_dose(series: Series, _: Study) -> bool:
     return 0 < (series.slices[len(series.slices) // 2].exposure_mas or 0) <= 60
 
 
+def _described_with_contrast(series: Series, _: Study) -> bool:
+    return said_of_series(series.header.series_description) is Said.GIVEN
+
+
+def _contrast_given(series: Series, _: Study) -> bool:
+    """Whether a contrast tag says so, which refuses the series unless it is allowed."""
+    return contrast_of(series.header.contrast, Said.GIVEN) is not None
+
+
 CLUES: tuple[Clue, ...] = (
     Clue(4, has_emission_frame, "shares the frame of reference of the emission scan"),
     Clue(3, _described_as_ctac, "is described as attenuation-correction CT"),
@@ -131,6 +148,9 @@ CLUES: tuple[Clue, ...] = (
     Clue(-1, lambda series, _: is_sharp_kernel(series.header.kernel), "but a sharp kernel"),
     Clue(-1, lambda series, _: "DERIVED" in series.header.image_type, "but derived images"),
     Clue(-1, lambda series, _: "SECONDARY" in series.header.image_type, "but secondary images"),
+    Clue(-2, _described_with_contrast, "but described as with contrast medium"),
+    Clue(-4, lambda series, _: bool(doubt_about(series.header)), "but computed images"),
+    Clue(-8, _contrast_given, "but contrast medium was given"),
     Clue(-4, lambda series, _: is_calcium_scan(series.header), "but a dedicated calcium-score CT"),
 )
 """The clues with their weights (own judgement, to be extended with the descriptions of more sites)."""

@@ -7,12 +7,14 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.tag import BaseTag, Tag
 
+from ctacal.dicom.contrast import CONTRAST_KEYWORDS
+
 TAGS: dict[str, BaseTag] = {
     keyword: Tag(keyword)
     for keyword in (
         "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "Manufacturer",
         "StudyDescription", "SeriesDescription", "ManufacturerModelName", "PatientID", "PatientSex", "PatientAge",
-        "ContrastBolusAgent", "ScanOptions", "SliceThickness", "KVP", "ProtocolName", "XRayTubeCurrent", "ExposureTime",
+        "ScanOptions", "SliceThickness", "KVP", "ProtocolName", "XRayTubeCurrent", "ExposureTime",
         "Exposure", "ConvolutionKernel", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
         "AcquisitionNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
         "SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "PixelSpacing",
@@ -27,6 +29,7 @@ TAGS: dict[str, BaseTag] = {
         "HighBit", "PhotometricInterpretation", "ExposureInuAs", "XRayTubeCurrentInuA", "ExposureTimeInuS",
         "ConcatenationUID", "InConcatenationNumber", "InConcatenationTotalNumber",
         "DeviceSerialNumber", "PatientWeight",
+        "VolumetricProperties", "VolumeBasedCalculationTechnique", "MultienergyCTAcquisition", *CONTRAST_KEYWORDS,
     )
 }  # fmt: skip
 """The elements that are read of an image; the rest of a header is skipped, which halves the time."""

@@ -11,6 +11,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.tag import BaseTag, Tag
 
+from ctacal.dicom.contrast import CONTRAST_KEYWORDS
 from ctacal.dicom.elements import Getter, Known, is_written, value_of
 
 _MACROS = {
@@ -20,7 +21,8 @@ _MACROS = {
     "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope", "RescaleType"),
     "FrameContentSequence": ("FrameAcquisitionNumber", "FrameAcquisitionDateTime", "TemporalPositionIndex"),
     "CardiacSynchronizationSequence": ("NominalPercentageOfCardiacPhase",),
-    "CTImageFrameTypeSequence": ("FrameType",),
+    "CTImageFrameTypeSequence": ("FrameType", "VolumetricProperties", "VolumeBasedCalculationTechnique"),
+    "ContrastBolusUsageSequence": ("ContrastBolusAgentAdministered",),
     "CTAcquisitionDetailsSequence": ("RevolutionTime",),
     "CTReconstructionSequence": ("ConvolutionKernel",),
     "CTExposureSequence": ("ExposureInmAs", "XRayTubeCurrentInmA", "ExposureTimeInms"),
@@ -33,7 +35,8 @@ _CONVERTED = (
     "ImagesInAcquisition", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase", "TriggerTime",
     "KVP", "ConvolutionKernel", "Exposure", "ExposureInuAs", "XRayTubeCurrent", "XRayTubeCurrentInuA", "ExposureTime",
     "ExposureTimeInuS", "RevolutionTime", "SliceThickness", "SpacingBetweenSlices", "ScanOptions", "ProtocolName",
-    "BodyPartExamined", "DerivationDescription", "ContrastBolusAgent", "RescaleType",
+    "BodyPartExamined", "DerivationDescription", "RescaleType",
+    *CONTRAST_KEYWORDS,
 )  # fmt: skip
 """Attributes of single-frame CT that Legacy Converted Enhanced CT keeps in the macros of converted attributes, because
 it has no macro for them (PS3.3 C.7.6.16.2.25 and 26)."""

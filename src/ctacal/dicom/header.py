@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from ctacal.dicom.dataset import read_dataset
+from ctacal.dicom.contrast import Agent, read_agents
 from ctacal.dicom.elements import TAGS, Getter, Known, image_getter, is_written, same_bytes
 from ctacal.dicom.exposure import exposure_mas, rotation_s
 from ctacal.dicom.functional_groups import frame_getters
@@ -59,6 +60,7 @@ _NUMBERS_OF_A_SCORE = {
 """Attributes that every score depends on: the number of their values, and the size that none of them reaches."""
 
 _REQUEST = ("RequestedProcedureDescription", "PerformedProcedureStepDescription")
+_VOLUME_VALUES = ("VolumetricProperties", "VolumeBasedCalculationTechnique")
 _TEMPORAL_POSITION = (
     "TemporalPositionIdentifier", "TemporalPositionIndex", "NominalPercentageOfCardiacPhase", "TriggerTime",
 )  # fmt: skip
@@ -100,7 +102,12 @@ class SeriesHeader:
     kernel: str
     kvp: float | None
     scan_options: str
-    contrast_agent: str
+    contrast: tuple[Agent, ...]
+    """Every contrast agent of the Contrast/Bolus modules; mostly none."""
+    volume_values: tuple[str, ...]
+    """Volumetric Properties and Volume Based Calculation Technique of Enhanced CT."""
+    is_multi_energy: bool
+    """Multi-energy CT Acquisition is YES."""
     samples_per_pixel: int
     """As written, else by the photometric interpretation: 1 unless that is a colour space."""
     photometric: str
@@ -370,7 +377,9 @@ def _series_header(get: Getter) -> SeriesHeader:
         kernel="/".join(texts(get("ConvolutionKernel"))),
         kvp=within(number(get("KVP"), largest=KVP[1]), *KVP),
         scan_options=" ".join(texts(get("ScanOptions"))),
-        contrast_agent=text(get("ContrastBolusAgent")),
+        contrast=read_agents(get),
+        volume_values=tuple(filter(None, (text(get(keyword)) for keyword in _VOLUME_VALUES))),
+        is_multi_energy=text(get("MultienergyCTAcquisition")) == "YES",
         samples_per_pixel=_samples_per_pixel(get),
         photometric=text(get("PhotometricInterpretation")),
         bits_allocated=integer(get("BitsAllocated")),

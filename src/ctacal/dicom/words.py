@@ -30,5 +30,14 @@ def plain_texts(*texts: str) -> str:
     return " | ".join(plain(text) for text in texts if text)
 
 
+def any_of(words: str) -> str:
+    """Return a regular expression of any of the words in a list: ``_`` stands for a space, ``*`` for any ending.
+
+    >>> any_of("ct_ac attenu*")
+    '(?:ct ac|attenu\\\\w*)'
+    """
+    return f"(?:{'|'.join(words.split())})".replace("_", " ").replace("*", r"\w*")
+
+
 def _parted(text: str) -> str:
     return " ".join(_PARTS.findall(unicodedata.normalize("NFC", text).casefold()))

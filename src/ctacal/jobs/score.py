@@ -44,12 +44,14 @@ _log = logging.getLogger("ctacal")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Faults of a scan that are corrected, with a warning; by default such a scan is refused."""
+    """Faults of a scan that are corrected or accepted, with a warning; by default such a scan is refused."""
 
     fill_gaps: bool = False
     """Single missing slices are interpolated."""
     untilt: bool = False
     """A gantry tilt is resampled away."""
+    allow_contrast: bool = False
+    """A CT with contrast medium is scored, although enhanced blood counts as calcium."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +147,7 @@ def tasks_of(study: Study, job: ScoreJob) -> list[Task]:
     if job.series != EACH:
         return [Task(study, job.series)]
     try:
-        ranked = candidates(study, fill_gaps=job.limits.fill_gaps, untilt=job.limits.untilt)
+        ranked = candidates(study, **asdict(job.limits))
     except Exception:  # one bad study must never stop the rest: score_study meets the same fault, and refuses
         return [Task(study)]
     fit = dict.fromkeys(candidate.series.uid for candidate in ranked if candidate.unfit is None)
@@ -194,8 +196,7 @@ def _score(task: Task, job: ScoreJob) -> StudyResult:
             rule=job.rule,
             series_uid=task.series_uid,
             mass_calibration=job.mass_calibration,
-            fill_gaps=job.limits.fill_gaps,
-            untilt=job.limits.untilt,
+            **asdict(job.limits),
             ranked=task.ranked,
         )
     finally:

@@ -36,7 +36,7 @@ _HEADER_KEYWORDS = {
     "study_uid": "StudyInstanceUID", "series_uid": "SeriesInstanceUID", "frame_of_reference_uid": "FrameOfReferenceUID",
     "patient_id": "PatientID", "patient_sex": "PatientSex", "patient_age": "PatientAge", "study_date": "StudyDate",
     "study_description": "StudyDescription", "series_description": "SeriesDescription",
-    "protocol_name": "ProtocolName", "contrast_agent": "ContrastBolusAgent", "manufacturer": "Manufacturer",
+    "protocol_name": "ProtocolName", "manufacturer": "Manufacturer",
     "model": "ManufacturerModelName", "kernel": "ConvolutionKernel", "scan_options": "ScanOptions",
 }  # fmt: skip
 """Fields of ``SeriesHeader`` that may identify a person, with their DICOM keywords."""
@@ -154,7 +154,9 @@ class Pseudonymiser:
                 header, source = image.header, image.source
                 texts |= {header.study_uid, header.series_uid, image.sop_instance_uid, header.patient_id, str(source)}
                 texts |= {header.study_description, header.series_description, header.protocol_name}
-                texts |= {header.contrast_agent, source.folder, printable(source.path), printable(source.path.parent)}
+                texts |= {source.folder, printable(source.path), printable(source.path.parent)}
+                texts |= {header.request, header.derivation}
+                texts |= {text for agent in header.contrast for text in (agent.name, agent.route, *agent.contents)}
         return lambda message: _without(message, texts)
 
     def _reason(self, reason: Reason, scrub: Callable[[str], str]) -> Reason:
@@ -192,7 +194,7 @@ class Pseudonymiser:
             setattr(held, keyword, getattr(header, name))
         left = self.dataset(held)
         texts: dict[str, Any] = {name: str(left.get(keyword) or "") for name, keyword in _HEADER_KEYWORDS.items()}
-        return replace(header, **texts)
+        return replace(header, **texts, contrast=(), request="", derivation="")
 
 
 _HOW = 'make a key with: python -c "import secrets; print(secrets.token_hex())" > KEY, and keep it secret'
