@@ -20,8 +20,8 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from ctacal.dicom.dataset import read_dataset
 from ctacal.dicom.contrast import Agent, read_agents
+from ctacal.dicom.dataset import read_dataset
 from ctacal.dicom.elements import TAGS, Getter, Known, image_getter, is_written, same_bytes
 from ctacal.dicom.exposure import exposure_mas, rotation_s
 from ctacal.dicom.functional_groups import frame_getters
