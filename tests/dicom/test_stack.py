@@ -323,6 +323,21 @@ def test_gantry_tilt_is_resampled_on_request(tmp_path: Path) -> None:
     np.testing.assert_allclose(mean_mm(volume), MARKER_MM, atol=0.05)
 
 
+@pytest.mark.parametrize("degrees", [-20, -10, -2.5, 2.5, 7.5, 12.5, 15, 20])
+def test_untilted_end_slices_are_the_stored_ones_shifted_in_plane(tmp_path: Path, degrees: float) -> None:
+    """Rounding puts some of them 1e-16 outside of the stack, where there would be air."""
+    cos, sin = (round(float(f(np.deg2rad(degrees))), 7) for f in (np.cos, np.sin))
+    grid = Grid(orientation=(1, 0, 0, 0, cos, sin), step_mm=(0.0, 0.0, 3.0))
+    volume, _ = volume_of(write(tmp_path, ct_series(grid)), untilt=True)
+    rows = np.arange(grid.rows)
+    for index in (0, 13):
+        source = rows - index * 3 * sin / grid.row_mm
+        inside = (source >= 0) & (source <= grid.rows - 1)
+        for column in (0, 20, grid.columns - 1):
+            truth = np.interp(source[inside], rows, chest_hu(grid)[index, :, column])
+            np.testing.assert_allclose(volume.hu[index, inside, column], truth, atol=0.1)
+
+
 def mean_mm(volume: Volume) -> NDArray[np.float64]:
     """The centre of gravity of the marker, which linear interpolation leaves where it was."""
     index = np.array(np.unravel_index(int(volume.hu.argmax()), volume.hu.shape))

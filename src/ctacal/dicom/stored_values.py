@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.arrays import Floats
+from ctacal.arrays import Floats, Mask
 from ctacal.dicom.header import Slice
 from ctacal.errors import Code, Refusal
 
@@ -69,7 +69,10 @@ def stored_values(frame: StoredFrame, slice_: Slice) -> StoredValues:
     """Return the stored values of a frame; raises ``Refusal`` if neither reading of its high bits gives an image."""
     layout = _layout(frame, slice_)
     words = frame.words.astype(frame.words.dtype.newbyteorder("="), copy=False)
-    words = words.view(f"i{words.dtype.itemsize}") if layout.signed else words
+    if layout.signed:
+        words = words.view(f"i{words.dtype.itemsize}")
+        if layout.stored < frame.bits < layout.container:
+            words = np.left_shift(words, layout.container - frame.bits) >> (layout.container - frame.bits)
     remarks = [frame.remark] if frame.remark else []
     if layout.is_shifted and words.min() >= 0 and words.max() < 1 << layout.stored:
         remarks.append(f"High Bit is {layout.high}, but the pixels use only the lowest {layout.stored} bits")
@@ -81,7 +84,7 @@ def stored_values(frame: StoredFrame, slice_: Slice) -> StoredValues:
     values = np.left_shift(words, layout.container - 1 - layout.high) >> (layout.container - layout.stored)
     if layout.is_shifted:
         return StoredValues(values, tuple(remarks))
-    exceeds = values != words
+    exceeds = _exceed(words, values, layout)
     if slice_.padding is not None:  # it is given in whole words (63536 in 12 bits)
         padding = (words >= slice_.padding[0]) & (words <= slice_.padding[1])
         values, exceeds = np.where(padding, words, values), exceeds & ~padding
@@ -99,6 +102,16 @@ def _fit(words: NDArray[Any], layout: _Layout) -> bool:
     return bool(not layout.is_shifted and lowest <= words.min() and words.max() <= highest)
 
 
+def _exceed(words: NDArray[Any], values: NDArray[Any], layout: _Layout) -> Mask:
+    """Whether each word uses bits beyond Bits Stored; if none does, whether its sign is not extended."""
+    if layout.signed:
+        above = words >> layout.stored
+        beyond = (above != 0) & (above != -1)
+        if beyond.any():
+            return np.asarray(beyond)
+    return np.asarray(values != words)
+
+
 def _layout(frame: StoredFrame, slice_: Slice) -> _Layout:
     """Return what the header says as far as it is possible: values out of range are ignored, as others do."""
     container = 8 * frame.words.dtype.itemsize
@@ -113,7 +126,7 @@ def _layout(frame: StoredFrame, slice_: Slice) -> _Layout:
 
 
 def _reading_of_high_bits(
-    words: NDArray[Any], values: NDArray[Any], exceeds: NDArray[np.bool_], slice_: Slice, layout: _Layout
+    words: NDArray[Any], values: NDArray[Any], exceeds: Mask, slice_: Slice, layout: _Layout
 ) -> str:
     """Return empty if the image is whole without the high bits, else why the whole words are the image.
 
@@ -142,7 +155,7 @@ def _only_sign_in_question(words: NDArray[Any], layout: _Layout) -> bool:
     return bool(layout.signed and words.min() >= 0 and words.max() < 1 << layout.stored)
 
 
-def _median_step_hu(hu: Floats, exceeds: NDArray[np.bool_]) -> float:
+def _median_step_hu(hu: Floats, exceeds: Mask) -> float:
     """Return the median step between neighbouring pixels of which one exceeds Bits Stored; 0 if there are none."""
     across = exceeds[:, 1:] != exceeds[:, :-1]
     down = exceeds[1:] != exceeds[:-1]
