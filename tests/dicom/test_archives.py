@@ -259,6 +259,7 @@ BROKEN: dict[str, Callable[[], bytes]] = {
         + content[content.index(b"study/IM07") + 512 :]
     ),
     "tar joined to a tar": lambda: tar(numbered()[:7]) + tar(numbered()[7:]),
+    "zip joined to a zip": lambda: zipped(numbered()[:7]) + zipped(numbered()[7:]),
     "first part of a split zip": lambda: zipped(numbered())[:-500],
 }
 

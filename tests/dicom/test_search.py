@@ -62,6 +62,15 @@ def test_links_in_a_circle_end(tmp_path: Path, target: str) -> None:
     assert_read(tmp_path, files=14)
 
 
+def test_hard_links_are_one_file(tmp_path: Path) -> None:
+    """As backups keep what did not change."""
+    folder = write(tmp_path / "daily.0", ct_series())
+    (tmp_path / "daily.1").mkdir()
+    for file in folder.iterdir():
+        os.link(file, tmp_path / "daily.1" / file.name)
+    assert_read(tmp_path, files=14)
+
+
 @pytest.mark.parametrize("target", ["/", ".."])
 def test_link_to_a_folder_above_is_named_and_not_followed(tmp_path: Path, target: str) -> None:
     """Such as the z: of Wine, through which a viewer sees the whole machine."""
@@ -245,6 +254,25 @@ def test_copy_that_failed_is_no_other_file(tmp_path: Path, name: str, content: b
     (skipped,) = intake_of(tmp_path).skipped
     assert Path(skipped.name).name == name
     assert "copy it again" in skipped.reason.message
+
+
+@pytest.mark.parametrize("name", ["study.zip", "study.tar.gz", "a.TGZ"])
+def test_archive_that_is_empty_is_named(tmp_path: Path, name: str) -> None:
+    """A download that failed, among the archives of a cohort."""
+    write(tmp_path / "a", ct_series())
+    write(tmp_path / "b", ct_series(StudyInstanceUID="1.2.3"))
+    (tmp_path / name).write_bytes(b"")
+    (skipped,) = intake_of(tmp_path).skipped
+    assert "but an empty file; copy it again" in skipped.reason.message
+
+
+def test_file_that_is_still_in_a_cloud(tmp_path: Path) -> None:
+    write(tmp_path, ct_series())
+    (tmp_path / "IM0013").unlink()
+    (tmp_path / ".IM0013.icloud").write_bytes(b"bplist00\xd3\x01")
+    (tmp_path / ".report.pdf.icloud").write_bytes(b"bplist00\xd3\x01")
+    (skipped,) = intake_of(tmp_path).skipped
+    assert "download it first" in skipped.reason.message
 
 
 @pytest.mark.parametrize("name", ["README", "IM0003.txt", "IM0003.jpg", "index", "IM0003_thumb", "DIR", ".nomedia"])

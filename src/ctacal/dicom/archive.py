@@ -217,7 +217,7 @@ def _opened_archive(file: IO[bytes], name: str) -> Archive:
             return _tar(file)
         if kind is not None and kind in _SINGLE:
             return _single(file, name, _SINGLE[kind])
-        return _zip(file)
+        return _zip(file, begins_as_zip=kind is Format.ZIP)
     except BaseException:
         file.close()
         raise
@@ -232,11 +232,14 @@ def _single(file: IO[bytes], name: str, unpack: Callable[[Any], Any]) -> Archive
     return Archive(file, {unpacked_name(name): None}, opened)
 
 
-def _zip(file: IO[bytes]) -> Archive:
+def _zip(file: IO[bytes], *, begins_as_zip: bool) -> Archive:
+    """Open a zip. Zips that were joined have one directory, the last one's: the files of the others would be lost."""
     archive = zipfile.ZipFile(file)
     stored = [entry for entry in archive.infolist() if not entry.is_dir()]
     if any(entry.volume for entry in stored):
         raise zipfile.BadZipFile("a part of a split zip: join its parts")
+    if stored and begins_as_zip and min(entry.header_offset for entry in stored) > 0:
+        raise zipfile.BadZipFile("joined to another zip, or damaged: unpack it with another program")
     return Archive(file, _named(sorted(stored, key=lambda entry: entry.filename), "filename"), archive.open)
 
 

@@ -40,7 +40,9 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x7fELF", "program"),
     (0, b"\xcf\xfa\xed\xfe", "program"),
     (0, b"\xd0\xcf\x11\xe0", "Office document"),
+    (0, b"L\0\0\0\x01\x14\x02\0", "Windows shortcut"),
     (0, b"\0\x05\x16\x07", "file of macOS"),
+    (0, b"bplist0", "file of macOS"),
     (0, b"Bud1", "file of macOS"),
     (0, b"\0\0\0\1Bud1", "file of macOS"),
     (0, b"PK\x05\x06", "empty zip"),
@@ -83,7 +85,11 @@ _SOP_CLASSES: Mapping[str, str] = {
 """Names of SOP classes (PS3.6 annex A), or parts of them, in words."""
 _NEW_SOP_CLASSES = {"1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage"}
 """Classes that pydicom does not know yet."""
-_DICOM_NAMES = (".dcm", ".dicom", ".dic", ".ima")
+_PROMISING_NAMES = (
+    ".dcm", ".dicom", ".dic", ".ima", ".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".gz", ".bz2", ".xz",
+)  # fmt: skip
+_ICLOUD = ".icloud"
+"""Ending of the files that macOS leaves in place of those that it moved to iCloud."""
 
 
 class Form(Enum):
@@ -137,9 +143,19 @@ def may_hold_zip(head: bytes, name: str) -> bool:
     return head.startswith((b"MZ", b"\x7fELF")) or name.lower().endswith(".zip")
 
 
-def is_named_dicom(name: str) -> bool:
-    """Whether the name says DICOM."""
-    return name.lower().endswith(_DICOM_NAMES)
+def is_promising(name: str) -> bool:
+    """Whether the name says DICOM, or an archive that is opened."""
+    return name.lower().endswith(_PROMISING_NAMES)
+
+
+def is_in_cloud(name: str) -> bool:
+    """Whether a file only stands for one in iCloud that is DICOM by its name, or has no suffix.
+
+    >>> is_in_cloud(".IM1.dcm.icloud"), is_in_cloud(".IM1.icloud"), is_in_cloud(".report.pdf.icloud")
+    (True, True, False)
+    """
+    stem = name[1 : -len(_ICLOUD)]
+    return name.startswith(".") and name.endswith(_ICLOUD) and ("." not in stem or is_promising(stem))
 
 
 def kind_of(head: bytes) -> str:

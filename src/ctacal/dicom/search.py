@@ -12,7 +12,17 @@ from pathlib import Path
 from ctacal.atomic import PREFIX
 from ctacal.dicom import archive
 from ctacal.dicom.archive import ARCHIVE_ERRORS, archive_format
-from ctacal.dicom.kinds import SUSPECT, UNKNOWN, Form, closed_archive, dicom_form, is_named_dicom, kind_of, may_hold_zip
+from ctacal.dicom.kinds import (
+    SUSPECT,
+    UNKNOWN,
+    Form,
+    closed_archive,
+    dicom_form,
+    is_in_cloud,
+    is_promising,
+    kind_of,
+    may_hold_zip,
+)
 from ctacal.dicom.source import SkippedFile, Source
 from ctacal.errors import Code, Reason, Refusal, UsageError, system_message
 from ctacal.names import printable
@@ -111,20 +121,29 @@ def _files_at(path: Path, real: str, root: str, seen: Seen) -> Iterator[Found]:
 
 def _files_in(folder: Path, real: str, root: str, seen: Seen) -> Iterator[Found]:
     try:
-        with os.scandir(folder) as entries:
-            names = sorted((entry.name, entry.is_symlink(), entry.is_file(follow_symlinks=False)) for entry in entries)
+        with os.scandir(folder) as scanned:
+            entries = sorted(scanned, key=lambda entry: entry.name)
     except OSError as problem:
         yield _unreadable(Source(folder), f"the folder cannot be opened: {system_message(problem)}")
         return
-    for name, is_link, is_file in names:
-        if name.startswith(PREFIX):  # of a run that is still writing, or was killed
+    for entry in entries:
+        if entry.name.startswith(PREFIX):  # of a run that is still writing, or was killed
             continue
-        path = folder / name
-        real_path = os.path.realpath(path) if is_link else f"{real}{os.sep}{name}"
-        if not is_file:
+        path = folder / entry.name
+        real_path = os.path.realpath(path) if entry.is_symlink() else f"{real}{os.sep}{entry.name}"
+        if not entry.is_file(follow_symlinks=False):
             yield from _files_at(path, real_path, root, seen)
-        elif seen.first_time(real_path):
+        elif seen.first_time(real_path) and not _is_known(entry, seen):
             yield Source(path)
+
+
+def _is_known(entry: os.DirEntry[str], seen: Seen) -> bool:
+    """Whether a file of several names (hard links) was met by another name."""
+    try:
+        found = entry.stat()
+    except OSError:  # opening it will say why
+        return False
+    return found.st_nlink > 1 and not seen.first_time(f"{found.st_dev}:{found.st_ino}")
 
 
 def _expand(source: Source, depth: int) -> Iterator[Found]:
@@ -160,9 +179,11 @@ def _is_archive(source: Source, head: bytes) -> bool:
 def _other(source: Source, head: bytes) -> Found:
     if closed := closed_archive(head, source.name):
         return _unreadable(source, f"{closed}, which is not opened; unpack it first")
+    if is_in_cloud(source.name):
+        return _unreadable(source, "still in iCloud; download it first")
     kind = kind_of(head)
-    if kind in SUSPECT and is_named_dicom(source.name):
-        return _unreadable(source, f"named like DICOM, but {_article(kind)}; copy it again from its source")
+    if kind in SUSPECT and is_promising(source.name):
+        return _unreadable(source, f"by its name DICOM or an archive, but {_article(kind)}; copy it again")
     return OtherFile(source, kind)
 
 
