@@ -83,7 +83,7 @@ class Code(StrEnum):
     SCAN_IN_PARTS = "SCAN_IN_PARTS"
     """The series holds a scan in parts that cannot be scored as one: kernel, matrix or orientation change."""
     SEVERAL_PHASES = "SEVERAL_PHASES"
-    """A multi-frame image holds several phases of the same places."""
+    """Several phases or repeated scans lie in one image, or between each other in one series."""
     DUPLICATE_SLICE = "DUPLICATE_SLICE"
     """Two different images lie at the same position."""
     INCONSISTENT_SLICE = "INCONSISTENT_SLICE"

@@ -222,3 +222,12 @@ def test_the_emission_scan_stays_with_the_joined_scan(tmp_path: Path) -> None:
     (study,) = intake_of(write(tmp_path, [emission, *series])).studies
     assert [one.header.modality for one in study.series] == ["CT", "NM"]
     assert study.uid == uid("StudyInstanceUID", True)
+
+
+def test_a_scan_that_goes_on_in_another_study_of_the_day_is_told(tmp_path: Path) -> None:
+    series = spread(ct_series(), lambda index: index < 7, "StudyInstanceUID", "SeriesInstanceUID")
+    for image in series[7:]:
+        image.AcquisitionTime = "103000"
+    studies = intake_of(write(tmp_path, series)).studies
+    assert [[note.code for note in study.series[0].notes] for study in studies] == [[Code.SCAN_GOES_ON]] * 2
+    assert studies[1].uid in studies[0].series[0].notes[0].message

@@ -61,6 +61,8 @@ def assert_whole(folder: Path, *notes: Code) -> None:
         {"ImageType": None},
         {"ConvolutionKernel": "b30f "},
         {"ConvolutionKernel": None},
+        {"ConvolutionKernel": ["B30f", "3"]},
+        {"FrameOfReferenceUID": None},
         {"SliceThickness": "3.0000"},
         {"SliceThickness": None},
         {"SeriesDescription": "CTAC (2)"},
@@ -197,6 +199,39 @@ def test_phases_are_taken_apart_and_called_phases(tmp_path: Path, names: list[di
     assert len(choice.series.slices) == len(ALL_HU)
     (note,) = (note for note in choice.series.notes if note.code is Code.SERIES_SPLIT)
     assert "phases" in note.message
+
+
+@pytest.mark.parametrize("keyword", ["ImageOrientationPatient", "ImagePositionPatient"])
+@pytest.mark.parametrize("chosen", [HALVES, ALTERNATELY], ids=["halves", "alternately"])
+def test_images_without_a_place_may_belong_anywhere(tmp_path: Path, chosen: Choice, keyword: str) -> None:
+    folder = write(tmp_path, differing(chosen, **{keyword: None}))
+    assert refusal_of(folder) in (Code.NO_SCORABLE_SERIES, Code.NO_GEOMETRY)
+
+
+def test_phases_between_each_other_that_only_numbers_tell_apart_are_refused(tmp_path: Path) -> None:
+    """Images 0-13, 100-113 and 200-213 alternate on an even grid of 1 mm."""
+    images = phases({}, {}, {}, step_mm=1.0)
+    numbers = {number: index for index, number in enumerate(sorted(image.InstanceNumber for image in images))}
+    for image in images:
+        image.InstanceNumber = numbers[image.InstanceNumber]
+    assert refusal_of(write(tmp_path, images)) is Code.SEVERAL_PHASES
+
+
+def test_overlapping_slices_in_one_order_are_one_scan(tmp_path: Path) -> None:
+    grid = Grid(slice_mm=1.5)
+    volume, notes = volume_of(write(tmp_path, ct_series(grid)[::-1]))
+    assert_truth(volume, grid)
+    assert notes == []
+
+
+def test_frames_of_several_stacks_between_each_other_are_refused(tmp_path: Path) -> None:
+    whole = enhanced_ct(phases({}, {}, {}, step_mm=1.0))
+    for index, macros in enumerate(whole.PerFrameFunctionalGroupsSequence):
+        content = Dataset()
+        content.StackID = str(1 + index // len(ALL_HU))
+        macros.FrameContentSequence = [content]
+    assert refusal_of(write(tmp_path / "stacks", [whole])) is Code.SEVERAL_PHASES
+    assert refusal_of(write(tmp_path / "order", [enhanced_ct(phases({}, {}, step_mm=1.5))])) is Code.SEVERAL_PHASES
 
 
 def test_phases_told_apart_by_nothing_are_refused(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ _MACROS = {
     "PlanePositionSequence": ("ImagePositionPatient",),
     "PlaneOrientationSequence": ("ImageOrientationPatient",),
     "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope", "RescaleType"),
-    "FrameContentSequence": ("FrameAcquisitionNumber", "FrameAcquisitionDateTime", "TemporalPositionIndex"),
+    "FrameContentSequence": (
+        "FrameAcquisitionNumber", "FrameAcquisitionDateTime", "TemporalPositionIndex", "StackID",
+    ),
     "CardiacSynchronizationSequence": ("NominalPercentageOfCardiacPhase",),
     "CTImageFrameTypeSequence": ("FrameType", "VolumetricProperties", "VolumeBasedCalculationTechnique"),
     "ContrastBolusUsageSequence": ("ContrastBolusAgentAdministered",),
@@ -27,7 +29,7 @@ _MACROS = {
     "CTReconstructionSequence": ("ConvolutionKernel",),
     "CTExposureSequence": ("ExposureInmAs", "XRayTubeCurrentInmA", "ExposureTimeInms"),
     "CTXRayDetailsSequence": ("KVP",),
-}
+}  # fmt: skip
 """Attributes by the macro that owns them."""
 
 _CONVERTED = (

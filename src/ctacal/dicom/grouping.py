@@ -84,6 +84,7 @@ ATTRIBUTES = (
     Attribute("kind of pixels", lambda slice_: (slice_.header.samples_per_pixel, slice_.header.bits_allocated)),
     Attribute("compression", is_lossy),
     Attribute("image type", lambda slice_: slice_.header.image_type, is_incidental=True),
+    Attribute("stack", lambda slice_: slice_.stack_id, tells_phases=True),
     Attribute("temporal position", lambda slice_: slice_.temporal_position, tells_phases=True),
     Attribute("acquisition number", lambda slice_: slice_.acquisition_number, True, True),
     Attribute("acquisition time", lambda slice_: slice_.acquired_at, True, True),
@@ -118,8 +119,8 @@ def split_note(parts: Sequence[Part]) -> Reason:
     """Return the note that a series UID held several parts."""
     sizes = " + ".join(str(len(part.slices)) for part in parts)
     told_by = dict.fromkeys(attribute for part in parts for attribute in part.told_by)
-    phases = all(attribute.tells_phases for attribute in told_by) and bool(told_by)
-    held = "phases or repeated scans" if phases else "reconstructions"
+    kinds = {attribute.tells_phases or attribute.is_incidental for attribute in told_by}
+    held = "phases or repeated scans" if kinds == {True} else "reconstructions"
     told = f", told apart by {' and '.join(attribute.name for attribute in told_by)}" if told_by else ""
     message = f"the series UID holds several {held} ({sizes} images{told}), which were separated"
     return Reason(Code.SERIES_SPLIT, message)
@@ -160,7 +161,34 @@ def _separated(part: Part, attributes: Sequence[Attribute]) -> list[Part]:
             told_by = (*part.told_by, attribute)
             parts = (replace(part, slices=tuple(group), told_by=told_by) for group in groups)
             return [one for part in parts for one in _separated(part, attributes[number:])]
-    return [part]
+    return [_refused_if_numbers_alternate(part)]
+
+
+def _refused_if_numbers_alternate(part: Part) -> Part:
+    """Refuse overlapping slices whose numbers count several scans that lie between each other."""
+    normal = normal_of(part.slices[0])
+    depth_mm = depths_mm(part.slices, normal)
+    if np.isnan(depth_mm).any() or not normal.any():
+        return part
+    ordered = [part.slices[index] for index in np.argsort(depth_mm)]
+    many_frames = any(slice_.frame for slice_ in ordered)
+    numbers = [slice_.frame if many_frames else slice_.instance_number for slice_ in ordered]
+    scans = _interleaved([number for number in numbers if number is not None])
+    overlap = 0 < regular_spacing_mm(part.slices, normal) < CONTIGUOUS * median_thickness_mm(part.slices)
+    if scans == 1 or not overlap:
+        return part
+    message = f"{scans} phases or repeated scans lie between each other, as the numbers of their images tell; send one"
+    return replace(part, fault=Reason(Code.SEVERAL_PHASES, message))
+
+
+def _interleaved(numbers: Sequence[int]) -> int:
+    """Return how many runs of consecutive numbers alternate; 1 if there is one run, or no such order."""
+    ranked = np.array(numbers, np.int64)
+    for runs in range(1, min(MAX_GROUPS, len(numbers) // MIN_SLICES) + 1):
+        steps = np.unique(ranked[runs:] - ranked[:-runs])
+        if len(steps) == 1 and abs(steps[0]) == 1:
+            return runs
+    return 1
 
 
 def _tells_apart(groups: Sequence[Sequence[Slice]], attribute: Attribute) -> bool:
@@ -168,7 +196,7 @@ def _tells_apart(groups: Sequence[Sequence[Slice]], attribute: Attribute) -> boo
     normal = normal_of(groups[0][0])
     depths = [depths_mm(group, normal) for group in groups]
     depth_mm = np.concatenate(depths)
-    if np.isnan(depth_mm).any():
+    if np.isnan(depth_mm).any() or not normal.any():
         return False
     order = np.argsort(depth_mm)
     place = np.cumsum(np.diff(depth_mm[order], prepend=depth_mm[order[0]]) > SAME_PLACE_MM)
@@ -267,13 +295,13 @@ def seconds_of(moment: str) -> float | None:
 
 def _with_faults(part: Part) -> Part:
     """Refuse a part whose reconstruction changes along the scan; note what else differs."""
-    kernels = {kernel_word(slice_) for slice_ in part.slices} - {""}
+    kernels = {kernel_word(slice_).partition("/")[0] for slice_ in part.slices} - {""}
     if len(kernels) > 1:
         message = (
             f"the kernel changes along the scan ({', '.join(sorted(kernels))}); send one reconstruction of all of it"
         )
         return replace(part, fault=Reason(Code.SCAN_IN_PARTS, message))
-    frames = {slice_.header.frame_of_reference_uid for slice_ in part.slices}
+    frames = {slice_.header.frame_of_reference_uid for slice_ in part.slices} - {""}
     derived = sum(slice_.header.image_type[:1] == ("DERIVED",) for slice_ in part.slices)
     studies = {slice_.header.study_uid for slice_ in part.slices}
     words = [f"{len(studies)} study UIDs"] if len(studies) > 1 else []
@@ -287,7 +315,7 @@ def _with_faults(part: Part) -> Part:
 
 def _with_rest(part: Part, others: Sequence[Part]) -> Part:
     """Refuse a part that is only a piece of a scan, because the other images of its UID continue it."""
-    rest = [other for other in others if continues(part.slices, other.slices)]
+    rest = [other for other in others if _has_no_place(other) or continues(part.slices, other.slices)]
     if not rest or part.fault:
         return part
     count = sum(len(other.slices) for other in rest)
@@ -296,6 +324,13 @@ def _with_rest(part: Part, others: Sequence[Part]) -> Part:
     if count < MIN_SLICES:
         return replace(part, notes=(*part.notes, Reason(Code.SCAN_GOES_ON, message)))
     return replace(part, fault=Reason(Code.SCAN_IN_PARTS, f"{message}; send one reconstruction of all of it"))
+
+
+def _has_no_place(part: Part) -> bool:
+    """Whether images of the size of a CT lack orientation or position: they may lie anywhere in the scan."""
+    first = part.slices[0]
+    placed = first.orientation and first.position_mm
+    return first.header.modality == "CT" and first.header.samples_per_pixel == 1 and not placed
 
 
 def continues(slices: Sequence[Slice], others: Sequence[Slice]) -> bool:
@@ -325,6 +360,7 @@ def _differences(part: Part, rest: Sequence[Part]) -> str:
     """Return in words what tells the parts from each other."""
     a, b = part.slices[0], rest[0].slices[0]
     differing = {
+        "modality": a.header.modality != b.header.modality,
         "matrix": (a.rows, a.columns) != (b.rows, b.columns),
         "pixel size": a.pixel_spacing_mm != b.pixel_spacing_mm,
         "Image Orientation (Patient)": a.orientation != b.orientation,

@@ -151,6 +151,8 @@ class Slice:
     study_instances: int | None
     """Number of Study Related Instances, which some archives write into the images."""
     series_instances: int | None
+    stack_id: str
+    """Of a frame of a multi-frame image: which of its stacks of parallel slices it belongs to; else empty."""
     temporal_position: float | None
     """Temporal Position Identifier, else cardiac phase (percent), else Trigger Time (ms); mostly None."""
     concatenation: tuple[str, int | None, int | None] | None
@@ -403,6 +405,7 @@ def _slice(
         images_in_acquisition=integer(get("ImagesInAcquisition")),
         study_instances=integer(get("NumberOfStudyRelatedInstances")),
         series_instances=integer(get("NumberOfSeriesRelatedInstances")),
+        stack_id=text(get("StackID")),
         temporal_position=_temporal_position(get),
         concatenation=_concatenation(get),
         rows=int(get("Rows")),

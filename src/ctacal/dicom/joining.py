@@ -160,9 +160,15 @@ def joined_studies(studies: Sequence[Sequence[Slice]]) -> list[list[int]]:
     return [group for indices in patients.values() for group in _linked(studies, indices)]
 
 
-def _patient_and_day(slice_: Slice) -> Hashable:
+def _patient_and_day(slice_: Slice) -> tuple[str, ...]:
     header = slice_.header
     return header.patient_id, header.patient_name, header.patient_birth_date, header.study_date
+
+
+def same_patient_and_day(slice_: Slice) -> Hashable:
+    """Return a key of the studies in which a scan may go on; without identifiers, those of one frame of reference."""
+    key = _patient_and_day(slice_)
+    return key if any(key[:3]) else (*key, slice_.header.frame_of_reference_uid)
 
 
 def _linked(studies: Sequence[Sequence[Slice]], indices: Sequence[int]) -> list[list[int]]:

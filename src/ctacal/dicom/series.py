@@ -1,13 +1,13 @@
 """``Study`` and ``Series``: images grouped so that each series is one reconstruction of one acquisition."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctacal.dicom.files import Files, read_files
 from ctacal.dicom.grouping import LOCALIZER_WORDS, grouped, parts_of, split_note
 from ctacal.dicom.header import SeriesHeader, Slice
-from ctacal.dicom.joining import JoinedScan, continued, joined_scans, joined_studies
+from ctacal.dicom.joining import JoinedScan, continued, joined_scans, joined_studies, same_patient_and_day
 from ctacal.dicom.source import SkippedFile
 from ctacal.dicom.words import plain_texts
 from ctacal.errors import Code, Reason
@@ -124,20 +124,25 @@ def _studies(files: Files) -> tuple[Study, ...]:
     studies = [members for _, members in sorted(by_study.items())]
     joined = [[slice_ for index in group for slice_ in studies[index]] for group in joined_studies(studies)]
     ordered = sorted(joined, key=lambda slices: slices[0].header.study_uid)
-    return tuple(
+    found = [
         _study(slices, files.notes(slices[0].header.study_uid, slices, alone=len(joined) == 1)) for slices in ordered
-    )
+    ]
+    return tuple(_told_where_scans_go_on(found))
 
 
 def _study(slices: Sequence[Slice], notes: tuple[Reason, ...]) -> Study:
     by_series = grouped(slices, lambda slice_: slice_.header.series_uid)
     series = [one for _, members in sorted(by_series.items()) for one in _series_of(members)]
-    return Study(tuple(_told_where_scans_go_on(_with_scans_joined(series))), notes)
+    return Study(tuple(_with_scans_joined(series)), notes)
+
+
+def _scans(series: Iterable[Series]) -> list[Series]:
+    return [one for one in series if one.header.modality == "CT" and not one.fault and not one.is_localizer]
 
 
 def _with_scans_joined(series: Sequence[Series]) -> list[Series]:
     """Replace series that are pieces of one scan by the scan, which comes first: it names the study."""
-    pieces = [one for one in series if one.header.modality == "CT" and not one.fault and not one.is_localizer]
+    pieces = _scans(series)
     scans = joined_scans([piece.slices for piece in pieces])
     used = {id(pieces[index]) for scan in scans for index in scan.pieces}
     return [*(_joined_series(scan, pieces) for scan in scans), *(one for one in series if id(one) not in used)]
@@ -148,19 +153,25 @@ def _joined_series(scan: JoinedScan, pieces: Sequence[Series]) -> Series:
     return Series(scan.slices, notes=tuple(dict.fromkeys((scan.note, *notes))), fault=scan.fault)
 
 
-def _told_where_scans_go_on(series: Sequence[Series]) -> list[Series]:
-    scans = [one for one in series if one.header.modality == "CT" and not one.fault and not one.is_localizer]
+def _told_where_scans_go_on(studies: Sequence[Study]) -> list[Study]:
+    """Note on a series that another continues its scan, in its study or in one of the patient and day."""
+    patients: dict[Hashable, list[tuple[Study, Series]]] = {}
+    for study in studies:
+        for one in _scans(study.series):
+            patients.setdefault(same_patient_and_day(one.slices[0]), []).append((study, one))
     rest: dict[int, list[str]] = {}
-    for here, there in continued([one.slices for one in scans]):
-        rest.setdefault(id(scans[here]), []).append(scans[there].name)
-    return [replace(one, notes=(*one.notes, _goes_on(rest[id(one)]))) if id(one) in rest else one for one in series]
+    for scans in patients.values():
+        for here, there in continued([one.slices for _, one in scans]):
+            of_study = "" if scans[here][0] is scans[there][0] else f" of study {scans[there][0].uid}"
+            rest.setdefault(id(scans[here][1]), []).append(f"{scans[there][1].name}{of_study}")
+    return [replace(study, series=tuple(_told(one, rest.get(id(one))) for one in study.series)) for study in studies]
 
 
-def _goes_on(names: Sequence[str]) -> Reason:
-    message = (
-        f"where these images end, {' and '.join(names)} goes on: part of the heart may lie there (--series scores it)"
-    )
-    return Reason(Code.SCAN_GOES_ON, message)
+def _told(one: Series, names: Sequence[str] | None) -> Series:
+    if not names:
+        return one
+    message = f"where these images end, {' and '.join(names)} goes on: part of the heart may lie there"
+    return replace(one, notes=(*one.notes, Reason(Code.SCAN_GOES_ON, message)))
 
 
 def _series_of(slices: Sequence[Slice]) -> list[Series]:
