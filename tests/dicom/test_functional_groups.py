@@ -188,6 +188,13 @@ def test_items_of_a_macro_that_contradict_each_other_are_not_used(tmp_path: Path
     assert refusal_of(write(tmp_path / "two spacings", [image])) is Code.NO_GEOMETRY
 
 
+def test_one_of_several_agents_that_was_administered_is_contrast(tmp_path: Path) -> None:
+    image = enhanced_ct(ct_series())
+    usage = [item(ContrastBolusAgentAdministered=word) for word in ("NO", "YES")]
+    image.SharedFunctionalGroupsSequence[0].ContrastBolusUsageSequence = usage
+    assert refusal_of(write(tmp_path, [image])) is Code.CONTRAST_GIVEN
+
+
 @pytest.mark.parametrize("change", [-1, 1])
 def test_another_number_of_descriptions_than_of_frames_is_refused(tmp_path: Path, change: int) -> None:
     image = enhanced_ct(ct_series())

@@ -87,6 +87,11 @@ def _frame_value(
 
 
 def _agreed(items: Sequence[Dataset], keyword: str, known: Known) -> Any:
-    """Return the value that all items give (two tube voltages have one item each), or None."""
+    """Return the value that all items give (two tube voltages have one item each), or None.
+
+    Of several contrast agents, one that was administered is enough.
+    """
     values = [value_of(item, _TAG_OF[keyword], keyword, known) for item in items]
+    if keyword == "ContrastBolusAgentAdministered" and "YES" in values:
+        return "YES"
     return values[0] if values and all(value == values[0] for value in values) else None
