@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctacal.arrays import Bytes
+from ctacal.arrays import Bytes, Ints
 from ctacal.geometry import Geometry
 from ctacal.volume import save_nifti
 
@@ -51,6 +51,11 @@ class LabelMap:
             )
         if self.labels.size and self.labels.max() > max(Calcium):
             raise ValueError(f"labels must be 0..{int(max(Calcium))}, got {self.labels.max()}")
+
+    @property
+    def held_slices(self) -> Ints:
+        """Indices of the slices that hold a label: few, so that work on them alone saves time and memory."""
+        return np.flatnonzero(self.labels.any(axis=(1, 2)))
 
     def save_nifti(self, path: Path) -> None:
         """Write the label map as NIfTI (uint8)."""

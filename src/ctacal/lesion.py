@@ -85,11 +85,15 @@ def find_lesions(
 
 
 def _calcium_voxels(volume: Volume, labels: LabelMap, threshold_hu: float) -> Ints:
-    """Return the flat indices of the labelled voxels at or above the threshold, in scan order."""
-    hu = volume.hu
+    """Return the flat indices of the labelled voxels at or above the threshold, in scan order; slice by slice, to save
+    memory."""
+    hu, size = volume.hu, volume.hu[0].size
     threshold: Any = np.ceil(threshold_hu) if hu.dtype == np.int16 else threshold_hu
-    bright = np.flatnonzero(hu >= hu.dtype.type(threshold))
-    return np.asarray(bright[labels.labels.ravel()[bright] != 0], np.int64)
+    lowest, found = hu.dtype.type(threshold), [np.zeros(0, np.int64)]
+    for index in labels.held_slices:
+        bright = np.flatnonzero(hu[index] >= lowest)
+        found.append(index * size + bright[labels.labels[index].ravel()[bright] != 0])
+    return np.concatenate(found)
 
 
 def _alike(edges: Edges, group: Ints) -> Edges:

@@ -92,10 +92,16 @@ def _with_whole_numbers(index_map: Floats) -> Floats:
 
 def reoriented(array: NDArray[Any], geometry: Geometry, directions: Floats) -> tuple[Any, Geometry]:
     """Flip and transpose an array of any kind, and its grid, so that its axes lie nearest to ``directions``."""
+    view, turned = reoriented_view(array, geometry, directions)
+    return np.ascontiguousarray(view), turned
+
+
+def reoriented_view(array: NDArray[Any], geometry: Geometry, directions: Floats) -> tuple[Any, Geometry]:
+    """Return what ``reoriented`` returns as a view, which takes no memory."""
     order, signs = geometry.axes_to(directions)
     flips = (slice(None, None, signs[0]), slice(None, None, signs[1]), slice(None, None, signs[2]))
     turned = geometry.transpose(order).crop(flips)
-    return np.ascontiguousarray(array.transpose(order)[flips]), turned
+    return array.transpose(order)[flips], turned
 
 
 def block_sums(plane: NDArray[Any], block: tuple[int, int]) -> Floats32:

@@ -16,7 +16,7 @@ LARGE_VOXELS = 2**26
 """Number of voxels above which a scan is seen coarsely first: 256 slices of 512 x 512, more than most chests, less than
 most whole bodies; 128 MB as int16 (own choice)."""
 
-MARGIN_MM = 60.0
+MARGIN_MM = 50.0
 """What is read above and below the heart on the coarse view: lungs, and the context in which a predictor finds the
 heart again; with it, the part is about as long as the CTAC of a heart study (own choice)."""
 

@@ -102,7 +102,7 @@ def _by_highdicom(
     from highdicom.seg import Segmentation
 
     planes = np.flatnonzero(labels.any(axis=(1, 2))).tolist() or [0]
-    digest = hashlib.sha256(labels.tobytes()).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(labels).data).hexdigest()
     identity = derived_uid(images[0].SeriesInstanceUID, maker.identity, kind, maker.description, digest)
     return Segmentation(
         source_images=list(images),

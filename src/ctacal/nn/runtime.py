@@ -14,6 +14,11 @@ Run = Callable[[Floats32], list[Floats32]]
 RuntimeName = Literal["onnxruntime", "openvino"]
 
 
+MAX_KEPT_SLICES = 40
+"""Number of slices above which ONNX Runtime gives the memory of a run back. For no more than that, as in most CTACs, it
+keeps 0.1 GB for the next scan, which saves 0.05 s (own choice)."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Stage:
     """One network that is ready to run, with its configuration."""
@@ -38,7 +43,9 @@ def _onnxruntime(content: bytes, threads: int) -> Run:
     options.log_severity_level = 3
     options.enable_mem_pattern = False  # a pattern is planned for one shape; ours differ, and it takes twice the memory
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return lambda x: session.run(None, {"x": x})
+    giving_back = onnxruntime.RunOptions()
+    giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return lambda x: session.run(None, {"x": x}, giving_back if len(x) > MAX_KEPT_SLICES else None)
 
 
 def _openvino(content: bytes, threads: int) -> Run:

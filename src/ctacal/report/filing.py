@@ -23,7 +23,7 @@ from ctacal.dicom.stack import Stack
 from ctacal.labels import LabelMap
 from ctacal.result import ScoredStudy
 from ctacal.result_json import result_json
-from ctacal.volume import reoriented
+from ctacal.volume import reoriented_view
 
 SOFTWARE = f"ctacal {__version__}"
 
@@ -87,9 +87,9 @@ class Filing:
         return self.uid("tracking", label)
 
     def on_the_images(self, labels: LabelMap) -> tuple[Bytes, Positions]:
-        """Return a label map in the images' orientation, (planes, rows, columns), and the position of each plane."""
+        """Return a view of a label map in the images' orientation, (planes, rows, columns), and their positions."""
         directions = (self.stack.geometry.affine[:3, :3] / np.linalg.norm(self.stack.geometry.affine[:3, :3], axis=0)).T
-        array, geometry = reoriented(labels.labels, labels.geometry, directions)
+        array, geometry = reoriented_view(labels.labels, labels.geometry, directions)
         positions = np.array([geometry.to_patient_mm((k, 0, 0)) for k in range(len(array))])
         if not self.stack.tilted:
             for k, image in enumerate(self.stack.slices):

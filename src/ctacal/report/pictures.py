@@ -78,7 +78,10 @@ class Pictures:
     def counted(self) -> Bytes:
         """Labels of the voxels that reach the threshold, so that only what is scored is drawn."""
         scan, threshold_hu = self.result.scan, self.result.rule.threshold_hu
-        return np.where(scan.volume.hu >= threshold_hu, scan.labels.labels, np.uint8(0))
+        counted = np.zeros(scan.volume.hu.shape, np.uint8)
+        for index in scan.labels.held_slices:
+            counted[index] = np.where(scan.volume.hu[index] >= threshold_hu, scan.labels.labels[index], 0)
+        return counted
 
     @cached_property
     def locators(self) -> list[Picture]:

@@ -24,8 +24,9 @@ _NETWORKS = Concept("123110", "Artificial Intelligence", "DCM")
 
 def labels_held(filing: Filing) -> list[Calcium]:
     """Return the labels with a segment, in the order of the segments; at least one, because a SEG needs a segment."""
-    labels = filing.result.scan.labels.labels
-    return [Calcium(value) for value in np.unique(labels[labels > 0])] or [Calcium.CORONARY]
+    labels = filing.result.scan.labels
+    values = {int(value) for index in labels.held_slices for value in np.unique(labels.labels[index])}
+    return [Calcium(value) for value in sorted(values - {0})] or [Calcium.CORONARY]
 
 
 def result_segmentation(filing: Filing, kind: Kind = "BINARY") -> Dataset:
@@ -35,6 +36,9 @@ def result_segmentation(filing: Filing, kind: Kind = "BINARY") -> Dataset:
     number = np.zeros(max(Calcium) + 1, np.uint8)
     number[held] = np.arange(1, len(held) + 1)
     labels, positions = filing.on_the_images(result.scan.labels)
+    numbers = np.zeros(labels.shape, np.uint8)
+    for index in result.scan.labels.held_slices:  # the planes of the images are the slices, in the same order
+        numbers[index] = number[labels[index]]
     maker = Maker(
         algorithm=result.model.name,
         version=result.model.version[:64],
@@ -46,7 +50,7 @@ def result_segmentation(filing: Filing, kind: Kind = "BINARY") -> Dataset:
         identity=filing.identity,
     )
     segments = [_segment(filing, label) for label in held]
-    return segmentation(number[labels], segments, filing.images, maker, positions=positions, kind=kind)
+    return segmentation(numbers, segments, filing.images, maker, positions=positions, kind=kind)
 
 
 def _segment(filing: Filing, label: Calcium) -> SegmentOf:
