@@ -14,6 +14,8 @@ from ctacal.volume import Volume
 
 SPACING_MM = (5.0, 2.0, 2.0)
 SHAPE = (44, 130, 190)
+FADE = 14
+"""Slices over which the parts of a whole body fade into each other."""
 AIR, LUNG, FAT, SOFT, BLOOD, BONE = -1000, -850, -90, 50, 45, 350
 
 
@@ -75,12 +77,25 @@ class Thorax:
 
 
 def whole_body(chest: Thorax, *, legs: int = 20, abdomen: int = 40, head: int = 30, air: int = 6) -> Volume:
-    """Return the chest of a patient scanned from the legs to the air above the head; the numbers are of slices."""
-    parts = [*[_legs(chest)] * legs, *[_abdomen(chest)] * abdomen, *chest.hu, *[_head(chest)] * head]
-    hu = np.stack([*parts, *[np.full_like(chest.hu[0], AIR)] * air])
+    """Return the chest of a patient scanned from the legs to the air above the head; the numbers are of slices.
+
+    The last slices of each part fade into the next: a patient does not change at once.
+    """
+    nothing = np.full_like(chest.hu[0], AIR)
+    parts = [(_legs(chest), legs), (_abdomen(chest), abdomen), (chest.hu[0], 0)]
+    above = [(chest.hu[-1], FADE), (_head(chest), head), (nothing, air)]
+    hu = np.concatenate([_faded(parts), chest.hu, _faded(above)])
     hu[:, -3:] = BONE
     first_mm = -chest.spacing_mm[0] * (legs + abdomen)
     return Volume(hu, Geometry.from_spacing((len(hu), *chest.shape[1:]), chest.spacing_mm, (0.0, 0.0, first_mm)))
+
+
+def _faded(parts: Sequence[tuple[NDArray[np.int16], int]]) -> NDArray[np.int16]:
+    slices = []
+    for (plane, count), (following, _) in zip(parts, [*parts[1:], parts[-1]], strict=True):
+        shares = np.clip(np.arange(count) - (count - FADE), 0, None) / FADE
+        slices += [plane + share * (following.astype(np.float32) - plane) for share in shares]
+    return np.rint(slices).astype(np.int16)
 
 
 def _legs(chest: Thorax) -> NDArray[np.int16]:

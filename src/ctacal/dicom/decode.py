@@ -72,7 +72,7 @@ def decode_hu(stack: Stack) -> tuple[HUArray, tuple[Reason, ...]]:
     thinned = np.minimum(hu[:, ::_SAMPLE_STRIDE, ::_SAMPLE_STRIDE], _METAL_HU).astype(np.float32)
     seams = require_one_scan(thinned, stack.slices, stack.geometry.slice_spacing_mm)
     _require_coherent(thinned.reshape(len(hu), -1), stack.slices)
-    return hu, (*_notes(remarks, present), *_require_hounsfield(hu, present), *seams)
+    return hu, (*_notes(remarks, present), *require_hounsfield(hu, present), *seams)
 
 
 def _notes(remarks: Mapping[str, int], slices: Sequence[Slice]) -> Iterator[Reason]:
@@ -209,7 +209,7 @@ def _off_level(sample: Floats32) -> Mask:
     return np.asarray((size > _MAX_SHIFT_HU) & (size == size.max()))
 
 
-def _require_hounsfield(hu: NDArray[Any], slices: Sequence[Slice]) -> tuple[Reason, ...]:
+def require_hounsfield(hu: NDArray[Any], slices: Sequence[Slice]) -> tuple[Reason, ...]:
     """Prove from the values that they are Hounsfield units; a note says so if the header does not.
 
     Raises ``Refusal`` if they are not.

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctacal.dicom.decode import hu_of_slices
+from ctacal.dicom.decode import hu_of_slices, require_hounsfield
 from ctacal.dicom.header import Slice
+from ctacal.dicom.seams import require_one_scan
 from ctacal.dicom.source import close_archives
 from ctacal.dicom.stack import Stack
 from ctacal.geometry import Geometry
@@ -31,7 +32,7 @@ class Overview:
 def decode_overview(stack: Stack) -> Overview:
     """Decode every n-th slice, averaged over blocks of pixels; one slice at a time is held at its full matrix.
 
-    Raises ``Refusal`` as ``decode_hu`` does, but whether the values are HU is not checked here.
+    Raises ``Refusal``: pixels unreadable, no rescale, not HU, out of range, or two scans above each other.
     """
     slices, rows, columns = stack.geometry.shape
     slice_mm, row_mm, column_mm = stack.geometry.spacing_mm
@@ -46,6 +47,8 @@ def decode_overview(stack: Stack) -> Overview:
         hu[index] = block_sums(plane, block)
     hu /= block[0] * block[1]
     close_archives()
+    require_hounsfield(hu, seen)
+    require_one_scan(hu, seen, slice_mm * every)
     return Overview(Volume(hu, _coarse(stack.geometry, hu.shape, every, block)).canonical(), every)
 
 
