@@ -141,7 +141,7 @@ class Code(StrEnum):
     RESCALE_ASSUMED = "RESCALE_ASSUMED"
     """Rescale Slope / Intercept are missing, but air and soft tissue show that the values are Hounsfield units."""
     LOSSY_COMPRESSION = "LOSSY_COMPRESSION"
-    """The images were compressed with loss at some time: small lesions may have changed."""
+    """The images are stored in a transfer syntax with loss: small lesions may have changed."""
     RESCALE_VARIES = "RESCALE_VARIES"
     """Rescale Slope or Intercept differ between slices, which is unusual in CT: one of them may be wrong."""
     PIXELS_UNLIKE_HEADER = "PIXELS_UNLIKE_HEADER"

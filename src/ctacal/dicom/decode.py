@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.arrays import Floats32, HUArray, Mask
-from ctacal.dicom.grouping import is_lossy
 from ctacal.dicom.header import Slice, quiet_pydicom
 from ctacal.dicom.padding import MAX_PLAUSIBLE_HU, blank_padding
 from ctacal.dicom.pixels import stored_frames
@@ -17,6 +16,7 @@ from ctacal.dicom.seams import require_one_scan
 from ctacal.dicom.source import close_archives
 from ctacal.dicom.stack import Stack
 from ctacal.dicom.stored_values import PADDING_HU, stored_values
+from ctacal.dicom.transfer_syntaxes import LOSSY
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.volume import MAX_VOXELS
 
@@ -84,9 +84,9 @@ def _notes(remarks: Mapping[str, int], slices: Sequence[Slice]) -> Iterator[Reas
 
 
 def _lossy_notes(slices: Sequence[Slice]) -> Iterator[Reason]:
-    lossy = sum(is_lossy(slice_) for slice_ in slices)
+    lossy = sum(slice_.transfer_syntax in LOSSY for slice_ in slices)
     if lossy:
-        message = f"{lossy} of {len(slices)} slices were compressed with loss, which changes small lesions"
+        message = f"{lossy} of {len(slices)} slices are stored with loss, which changes small lesions"
         yield Reason(Code.LOSSY_COMPRESSION, message)
 
 

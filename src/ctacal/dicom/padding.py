@@ -81,9 +81,13 @@ def _hole_remark(padded: Mask, hu: NDArray[Any], min_pixels: int) -> str:
 
 
 def _borders_on_tissue(padded: Mask, hu: NDArray[Any]) -> bool:
-    """Whether any padding in every other row has tissue at its side: quick, and false in most slices."""
-    row, column = np.nonzero(padded[::2, 1:] != padded[::2, :-1])
-    return bool((np.maximum(hu[2 * row, column], hu[2 * row, column + 1]) > _TISSUE_HU).any())
+    """Whether padding that reaches no side of the image has tissue beside it, in every other row: quick."""
+    border = np.flatnonzero(padded[::2, 1:] != padded[::2, :-1])  # far quicker than nonzero
+    row, column = np.divmod(border, padded.shape[1] - 1)
+    first, last = np.diff(row, prepend=-1) != 0, np.diff(row, append=-1) != 0
+    inner = ~(first & padded[2 * row, 0] | last & padded[2 * row, -1])
+    row, column = 2 * row[inner], column[inner]
+    return bool((np.maximum(hu[row, column], hu[row, column + 1]) > _TISSUE_HU).any())
 
 
 def _tissue_share(found: Parts, padded: Mask, hu: NDArray[Any]) -> NDArray[np.float64]:

@@ -35,6 +35,9 @@ class TransferSyntax:
 
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 
+LOSSY = frozenset((JPEG_BASELINE, "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"))
+"""Those that lose something of every image; others may, or may not."""
+
 GE_PRIVATE = "1.2.840.113619.5.2"
 """Implicit VR little endian, but the pixels are big endian (as GDCM and fo-dicom read it)."""
 
