@@ -61,9 +61,33 @@ def test_scans_between_each_other_are_refused_by_their_numbers_alone(tmp_path: P
     assert refusal_of(write(tmp_path, [*ct_series(), *second_scan(1.5)])) is Code.TWO_SCANS
 
 
+def test_no_image_of_scans_above_each_other_is_left_out(tmp_path: Path) -> None:
+    scans = ct_series(), second_scan(GRID.slices * GRID.slice_mm)
+    for index, pair in enumerate(zip(*scans, strict=True)):
+        for image in pair:
+            image.AcquisitionTime = f"1011{index:02}"
+    volume, _ = volume_of(write(tmp_path, [*scans[0], *scans[1]]))
+    assert volume.geometry.shape[0] == 2 * GRID.slices
+
+
 def test_scans_of_two_days_that_acquisition_number_parts_are_refused(tmp_path: Path) -> None:
     later = second_scan(0.0, AcquisitionNumber=2, AcquisitionDate="20250102")
     assert refusal_of(write(tmp_path, [*ct_series(), *later])) is Code.TWO_SCANS
+
+
+def test_two_examinations_under_one_study_uid_are_refused_unless_one_is_requested(tmp_path: Path) -> None:
+    rest = ct_series(name="rest")
+    write(tmp_path / "1", rest)
+    write(tmp_path / "2", ct_series(name="next year", AcquisitionDate="20250102"))
+    with pytest.raises(Refusal, match="366 days apart"):
+        volume_of(tmp_path)
+    assert volume_of(tmp_path, wanted_uid=rest[0].SeriesInstanceUID)[0].geometry.shape[0] == GRID.slices
+
+
+def test_rest_and_stress_on_two_days_are_one_study(tmp_path: Path) -> None:
+    write(tmp_path / "1", ct_series(name="rest"))
+    write(tmp_path / "2", ct_series(name="stress", AcquisitionDate="20240104"))
+    assert volume_of(tmp_path)[1] == [Code.SEVERAL_CANDIDATES]
 
 
 def at_times(times: Callable[[int], str], **attributes: Any) -> list[Dataset]:

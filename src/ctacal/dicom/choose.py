@@ -16,7 +16,7 @@ from ctacal.dicom.contrast import contrast_of
 from ctacal.dicom.contrast_words import Said, said_of_series
 from ctacal.dicom.derived import doubt_about, why_no_ct
 from ctacal.dicom.header import SeriesHeader, Slice
-from ctacal.dicom.mixed_scans import mixed_scans
+from ctacal.dicom.mixed_scans import mixed_scans, require_one_examination
 from ctacal.dicom.patient import patient_notes
 from ctacal.dicom.promises import require_every_slice
 from ctacal.dicom.series import Series, Study
@@ -85,6 +85,8 @@ def choose_among(ranked: tuple[Candidate, ...], study: Study, wanted_uid: str | 
     fit = [(candidate, candidate.stack) for candidate in wanted if candidate.stack is not None]
     if not fit:
         raise _nothing_fits(wanted)
+    if wanted_uid is None:
+        require_one_examination([candidate.series.slices for candidate, _ in fit])
     best, stack = fit[0]
     why = f"requested; {best.why}" if wanted_uid else best.why
     notes = (*patient, *_notes(best, [candidate for candidate, _ in fit], study))

@@ -241,6 +241,8 @@ def joined_passes(groups: Sequence[Sequence[Slice]]) -> list[Slice] | None:
     """
     normal = normal_of(groups[0][0])
     passes = sorted(((depths_mm(group, normal), group) for group in groups), key=lambda found: float(found[0].min()))
+    if any(above[0].min() <= below[0].max() for below, above in zip(passes, passes[2:], strict=False)):
+        return None  # passes lie beside the next alone
     shared, lowest_mm, joined = False, -np.inf, list[Slice]()
     for (below, group), (above, upper) in pairwise([*passes, passes[-1]]):
         last = group is upper

@@ -5,16 +5,19 @@ are compared in ``ctacal.dicom.seams``.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from itertools import pairwise
 
 from ctacal.dicom.header import SeriesHeader, Slice
 from ctacal.dicom.stack import SAME_POSITION_MM
-from ctacal.errors import Code, Reason
+from ctacal.errors import Code, Reason, Refusal
 
 LONGEST_PAUSE_S = 180.0
 """Longest pause within a scan, between table positions or passes (own choice: tubes cool and breath is caught)."""
+
+LONGEST_STUDY_DAYS = 7.0
+"""Longest time between the scans of a study: rest and stress may lie some days apart (own choice)."""
 
 DAY_S = 86400.0
 
@@ -48,6 +51,22 @@ def mixed_scans(slices: Sequence[Slice], under_one_uid: Sequence[Slice]) -> Reas
         f"the images under this series UID differ in {' and '.join(differing)}: they come from several scans; "
         "separate them, and send one scan",
     )
+
+
+def require_one_examination(series: Iterable[Sequence[Slice]]) -> None:
+    """Raise ``Refusal`` (``TWO_SCANS``) if the scans of a study, each of which could be scored, lie weeks apart."""
+    moments = (_acquired_or_studied(slices[0]) for slices in series)
+    days = [second / DAY_S for moment in moments if (second := _seconds(moment)) is not None]
+    if days and max(days) - min(days) > LONGEST_STUDY_DAYS:
+        raise Refusal(
+            Code.TWO_SCANS,
+            f"the CT series under this study UID were acquired {max(days) - min(days):.0f} days apart: they belong to "
+            "several examinations; --series selects one",
+        )
+
+
+def _acquired_or_studied(slice_: Slice) -> str:
+    return slice_.acquired_at or _of_day(slice_.header.study_date, slice_.header.study_time)
 
 
 def _plain(text: str) -> str:
