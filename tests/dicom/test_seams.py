@@ -64,6 +64,11 @@ def test_a_phantom_that_ends_inside_the_scan_is_accepted() -> None:
     assert verdict(np.concatenate([person()[:30], air])) == []
 
 
+def test_a_body_drawn_of_copies_is_accepted() -> None:
+    legs = np.repeat(person(0.5)[20:21], 10, axis=0)
+    assert verdict(np.concatenate([legs, person()])) == []
+
+
 def test_few_slices_are_accepted() -> None:
     assert verdict(person()[:5]) == []
 

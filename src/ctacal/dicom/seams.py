@@ -35,6 +35,9 @@ BODY_HU = -300.0
 MIN_BODY_SHARE = 0.25
 """Smallest cross-section of a body, as a share of the median's; beyond head or phantom lies the table alone."""
 
+MIN_CHANGE_HU = 1.0
+"""Least change from slice to slice that noise gives; slices that change less are copies, as of a drawn body."""
+
 _ENDS = 2
 """Number of pairs that a seam must have on each side."""
 
@@ -103,10 +106,11 @@ def _has_body(planes: Floats32) -> Mask:
 def _seams(planes: Floats32, change: Floats32, far: int) -> Floats32:
     """Return, for each pair of neighbours between the ends, the three measures of ``SEAM``."""
     last = len(planes) - 1
-    found = np.empty((len(change) - 2 * _ENDS, 3), np.float32)
+    found = np.zeros((len(change) - 2 * _ENDS, 3), np.float32)
     for row, below in enumerate(range(_ENDS, len(change) - _ENDS)):
-        around = change[[below - 2, below - 1, below + 1, below + 2]].max()
+        around = change[below - 2 : below].max(), change[below + 1 : below + 3].max()
         ends = (below, max(0, below - far)), (below + 1, min(last, below + 1 + far))
         distant = max(float(np.abs(planes[a] - planes[b]).mean()) for a, b in ends)
-        found[row] = change[below] / (around + 1), change[below] / (distant + 1), change[below]
+        if min(around) >= MIN_CHANGE_HU:
+            found[row] = change[below] / max(around), change[below] / (distant + 1), change[below]
     return found
