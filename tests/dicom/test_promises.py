@@ -105,12 +105,6 @@ def test_counts_that_differ_from_image_to_image_promise_nothing(tmp_path: Path) 
     assert codes(tmp_path, *series[:9]) == []
 
 
-def test_a_divided_multi_frame_image_of_which_a_file_lacks_is_told(tmp_path: Path) -> None:
-    image = enhanced_ct(ct_series())
-    image.ConcatenationUID, image.InConcatenationNumber, image.InConcatenationTotalNumber = uid("whole"), 1, 2
-    assert Code.INCOMPLETE_SERIES in codes(tmp_path, image)
-
-
 def test_half_of_the_frames_is_told_by_thickness(tmp_path: Path) -> None:
     assert Code.SLICES_APART in codes(tmp_path, enhanced_ct(long_series()[::2]))
 

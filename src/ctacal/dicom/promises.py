@@ -147,7 +147,6 @@ def _counts_short(here: _Here) -> Iterator[str]:
     counts = {
         "Images in Acquisition": acquired,
         "Number of Series Related Instances": (_most(s.series_instances for s in series), _instances(series)),
-        "In-concatenation Total Number": (_most(_parts(s) for s in series), _instances(series)),
     }
     for_study = _most(slice_.study_instances for slice_ in study), _instances(study)
     if MIN_STUDY_SHORTFALL <= 1 - for_study[1] / max(for_study[0], 1) <= MAX_STUDY_SHORTFALL:
@@ -155,11 +154,6 @@ def _counts_short(here: _Here) -> Iterator[str]:
     for name, (promised, present) in counts.items():
         if promised > present:
             yield f"{name} promises {promised} images, but {present} are here"
-
-
-def _parts(slice_: Slice) -> int | None:
-    """Return the number of files into which the slice's multi-frame image was divided."""
-    return slice_.concatenation[2] if slice_.concatenation else None
 
 
 def _most(counts: Iterable[int | None]) -> int:
