@@ -1,6 +1,7 @@
 """Files, file names, pages, pictures and printed lines name the patient only if the user wants it."""
 
 import hashlib
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,11 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
+from ctacal.dicom.header import SeriesHeader
+from ctacal.dicom.series import Series, Study, read_studies
 from ctacal.report.pseudonyms import Pseudonymiser
+from ctacal.result import Acquisition, ChosenSeries, RefusedStudy
+from ctacal.scores import SCCT_2016
 from tests.commands import run, table
 from tests.dicom_series import ct_series, emission_image, uid, write
 from tests.report.pdf_text import text_of
@@ -139,6 +144,30 @@ def test_pseudonyms_are_stable_and_keep_studies_together(tmp_path: Path, monkeyp
     assert row["series_uid"] == objects["a"].ReferencedSeriesSequence[0].SeriesInstanceUID
     for file in (tmp_path / "a").rglob("s*.dcm"):
         assert not dciodvfy_errors(file)
+
+
+NOT_IDENTIFYING = {
+    "modality", "sop_class_uid", "image_type", "body_part", "series_number", "kvp", "samples_per_pixel", "photometric",
+    "bits_allocated", "rescale_type", "is_lossy", "patient_weight_kg",
+}  # fmt: skip
+"""Values of a header that a pseudonymised result may hold; the weight is in no output."""
+
+
+def test_every_value_of_a_header_is_replaced_or_known_to_identify_nobody(tmp_path: Path) -> None:
+    pytest.importorskip("dicomanonymizer")
+    names = {field.name for field in fields(SeriesHeader)} - NOT_IDENTIFYING
+    (study,) = read_studies([write(tmp_path, patient()[:5])]).studies
+    image = study.series[0].slices[0]
+    assert "contrast" in names
+    secret: dict[str, Any] = {
+        name: f"Zyxwvut {name}" for name in names if name not in ("kernel", "manufacturer", "model", "scan_options", "contrast")
+    }
+    spoiled = replace(image, header=replace(image.header, **secret), faults=("position of Zyxwvut",))
+    study = Study((Series((spoiled,)),))
+    chosen = ChosenSeries(study.series[0], "it says Zyxwvut request", Acquisition.of(study.series[0]))
+    refused = RefusedStudy(study_uid="1.2", reasons=(), chosen=chosen, rule=SCCT_2016)
+    hidden = Pseudonymiser(KEY).result(refused, study)
+    assert "Zyxwvut" not in str(hidden.chosen)
 
 
 @pytest.mark.slow

@@ -61,7 +61,9 @@ def score(
             help="Files to write for each study: json, html, pdf, png, seg, sr, labelmap, dicompdf, sc, nifti."
         ),
     ] = "json,html,pdf,png,seg,sr",
-    phi: Annotated[bool, typer.Option("--phi", help="Name the patient in the reports.")] = False,
+    phi: Annotated[
+        bool, typer.Option("--phi", help="Name the patient in the reports, result.json and results.csv.")
+    ] = False,
     pseudonymise: Annotated[
         Path | None, typer.Option(help="File with a secret key: replace all identifiers by pseudonyms (PS3.15).")
     ] = None,

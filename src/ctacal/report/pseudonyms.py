@@ -17,7 +17,7 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from ctacal.dicom.choose import Candidate
-from ctacal.dicom.header import SeriesHeader, Slice
+from ctacal.dicom.header import SeriesHeader, Slice, quiet_pydicom
 from ctacal.dicom.series import Series, Study
 from ctacal.dicom.source import SkippedFile
 from ctacal.dicom.stack import Stack
@@ -38,6 +38,8 @@ _HEADER_KEYWORDS = {
     "study_description": "StudyDescription", "series_description": "SeriesDescription",
     "protocol_name": "ProtocolName", "manufacturer": "Manufacturer",
     "model": "ManufacturerModelName", "kernel": "ConvolutionKernel", "scan_options": "ScanOptions",
+    "patient_name": "PatientName", "patient_birth_date": "PatientBirthDate", "study_time": "StudyTime",
+    "series_date": "SeriesDate", "series_time": "SeriesTime", "device_serial_number": "DeviceSerialNumber",
 }  # fmt: skip
 """Fields of ``SeriesHeader`` that may identify a person, with their DICOM keywords."""
 
@@ -154,9 +156,10 @@ class Pseudonymiser:
                 header, source = image.header, image.source
                 texts |= {header.study_uid, header.series_uid, image.sop_instance_uid, header.patient_id, str(source)}
                 texts |= {header.study_description, header.series_description, header.protocol_name}
-                texts |= {source.folder, printable(source.path), printable(source.path.parent)}
-                texts |= {header.request, header.derivation}
+                texts |= {header.derivation, header.request, *header.request.split(" | ")}
                 texts |= {text for agent in header.contrast for text in (agent.name, agent.route, *agent.contents)}
+                texts |= {header.patient_name, header.device_serial_number, *image.faults}
+                texts |= {source.folder, printable(source.path), printable(source.path.parent)}
         return lambda message: _without(message, texts)
 
     def _reason(self, reason: Reason, scrub: Callable[[str], str]) -> Reason:
@@ -186,13 +189,19 @@ class Pseudonymiser:
         return tuple(self._slice(slice_, headers[slice_.header]) for slice_ in slices)
 
     def _slice(self, slice_: Slice, header: SeriesHeader) -> Slice:
-        return replace(slice_, header=header, sop_instance_uid=str(self.uid(slice_.sop_instance_uid)))
+        """Return the image without times, and without words about its faults, which may quote the header."""
+        sop_instance_uid = str(self.uid(slice_.sop_instance_uid))
+        return replace(
+            slice_, header=header, sop_instance_uid=sop_instance_uid, acquired_at="", content_time="",
+            concatenation=None, faults=(),
+        )  # fmt: skip
 
     def _header(self, header: SeriesHeader) -> SeriesHeader:
         held = Dataset()
-        for name, keyword in _HEADER_KEYWORDS.items():
-            setattr(held, keyword, getattr(header, name))
-        left = self.dataset(held)
+        with quiet_pydicom():  # a warning would quote the odd value
+            for name, keyword in _HEADER_KEYWORDS.items():
+                setattr(held, keyword, getattr(header, name))
+            left = self.dataset(held)
         texts: dict[str, Any] = {name: str(left.get(keyword) or "") for name, keyword in _HEADER_KEYWORDS.items()}
         return replace(header, **texts, contrast=(), request="", derivation="")
 
