@@ -90,6 +90,8 @@ FLAG_TITLES: Mapping[Code, str] = MappingProxyType(
         Code.SCAN_JOINED: "The scan was put together from parts",
         Code.SCAN_GOES_ON: "The scan goes on in other images",
         Code.FILES_MISSING: "Files are missing",
+        Code.COMPUTED_IMAGE: "The images may be computed from others",
+        Code.CONTRAST_MENTIONED: "Contrast medium is mentioned",
         Code.SERIES_UNREADABLE: "Some files could not be read",
     }
 )
