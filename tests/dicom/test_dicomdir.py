@@ -151,6 +151,34 @@ def test_broken_dicomdir_costs_nothing(cd: Path, kept: float) -> None:
     assert notes_of(cd) == []
 
 
+@pytest.mark.parametrize(
+    ("found", "spoilt"), [(b"CS\x06\0STUDY ", b"C\xb0\x06\0STUDY "), (b"\x30\x14CS", b"\x30\x14\xff\xff")]
+)
+def test_corrupted_dicomdir_costs_nothing(cd: Path, found: bytes, spoilt: bytes) -> None:
+    images_on(cd)[-1].unlink()
+    path = cd / "DICOMDIR"
+    path.write_bytes(path.read_bytes().replace(found, spoilt))
+    assert len(intake_of(cd).studies[0].series[0].slices) == 13
+
+
+def test_dicomdir_with_a_broken_head_costs_nothing(cd: Path) -> None:
+    path = cd / "DICOMDIR"
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.3.10\0", b"9" * 21))
+    intake = intake_of(cd)
+    assert intake.skipped == ()
+    assert intake.others == {"DICOMDIR": 1}
+
+
+def test_images_that_were_given_other_uids(tmp_path: Path) -> None:
+    """By a tool that removes identities and leaves the DICOMDIR."""
+    cd = disc(tmp_path / "cd", ct_series())
+    for path in images_on(cd):
+        image = dcmread(path)
+        image.SOPInstanceUID = uid("new", image.SOPInstanceUID)
+        image.save_as(path)
+    assert notes_of(cd) == []
+
+
 def test_dicomdir_with_links_in_a_circle_ends(cd: Path) -> None:
     path = cd / "DICOMDIR"
     directory = dcmread(path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydicom import Dataset, dcmread
 
-from ctacal.dicom.header import READING_ERRORS, Slice
+from ctacal.dicom.header import READING_ERRORS, Slice, quiet_pydicom
 from ctacal.dicom.source import Source
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.names import printable
@@ -44,7 +44,7 @@ def listed_images(directories: Iterable[Source], there: Container[str]) -> Liste
         content = _content(directory)
         if all(uid in there for uid in _instance_uids(content)):  # parsing takes a quarter of a millisecond per image
             continue
-        for study_uid, image in _images(_records(content)):
+        for study_uid, image in _images_of(content):
             if not content.endswith(image.sop_instance_uid.encode()):  # of a DICOMDIR that is cut off in it
                 listed[study_uid].append(image)
     return listed
@@ -54,10 +54,10 @@ def missing_note(study_uid: str, slices: Iterable[Slice], listed: Listed) -> lis
     """Return a note if a DICOMDIR lists CT images of the study that were not read."""
     if study_uid not in listed:
         return []
-    there = {slice_.sop_instance_uid for slice_ in slices}
+    there = {slice_.sop_instance_uid for slice_ in slices if slice_.header.modality == "CT"}
     images = {image.sop_instance_uid: image.file for image in listed[study_uid]}
     lost = [file for uid, file in images.items() if uid not in there]
-    if not lost:
+    if not lost or len(lost) == len(images) <= len(there):  # the images were given other UIDs since
         return []
     message = (
         f"a DICOMDIR lists {len(images)} CT images of this study, but {len(lost)} of them are not there; "
@@ -82,10 +82,11 @@ def _instance_uids(content: bytes) -> Iterator[str]:
         yield found[1].decode("ascii")
 
 
-def _records(content: bytes) -> list[Dataset]:
+def _images_of(content: bytes) -> list[tuple[str, ListedImage]]:
     try:
-        image = dcmread(io.BytesIO(content), force=True, specific_tags=[_RECORDS])
-        return list(image.get("DirectoryRecordSequence") or ())
+        with quiet_pydicom():
+            directory = dcmread(io.BytesIO(content), force=True, specific_tags=[_RECORDS])
+            return list(_images(directory.get("DirectoryRecordSequence") or ()))
     except READING_ERRORS:
         return []
 

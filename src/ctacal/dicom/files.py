@@ -84,6 +84,8 @@ def _content(source: Source, known: Known) -> _Content:
         if not slices or _is_drawn(slices[0].header):
             return OtherFile(source, kind_of(source.head()))
     except Refusal as refusal:
+        if source.name.upper() == DICOMDIR:  # the images count, not the list of them
+            return OtherFile(source, DICOMDIR)
         return SkippedFile(str(source), refusal.reason, source.folder)
     except ARCHIVE_ERRORS:
         reason = Reason(Code.FILE_UNREADABLE, "it changed while it was read; run again")
