@@ -57,7 +57,7 @@ class Code(StrEnum):
     """The images were computed from others (virtual non-contrast, iodine, one photon energy, projection, difference):
     they are no CT at a tube voltage, and calcium reads otherwise in them."""
     NO_RESCALE = "NO_RESCALE"
-    """Rescale Slope / Intercept are missing, and the values do not look like Hounsfield units."""
+    """Rescale Slope / Intercept are missing or no numbers, and the values do not look like Hounsfield units."""
     NOT_HU = "NOT_HU"
     """The rescaled values contain no air or no soft tissue in the usual ranges of Hounsfield units."""
     HU_OUT_OF_RANGE = "HU_OUT_OF_RANGE"

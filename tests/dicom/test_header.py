@@ -286,6 +286,15 @@ def test_what_cannot_be_read_is_refused_by_name(
     assert message in refusal.value.reason.message
 
 
+def test_a_missing_half_of_the_rescale_is_named(tmp_path: Path) -> None:
+    series = ct_series()
+    for image in series:
+        del image.RescaleIntercept
+    write(tmp_path, series)
+    with pytest.raises(Refusal, match="Rescale Intercept is missing, and the values are not Hounsfield units"):
+        volume_of(tmp_path)
+
+
 def test_missing_geometry_is_called_missing(tmp_path: Path) -> None:
     write(tmp_path, ct_series(PixelSpacing=None))
     with pytest.raises(Refusal, match=r"Pixel Spacing missing"):

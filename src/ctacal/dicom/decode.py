@@ -139,6 +139,12 @@ def _has_rescale(slice_: Slice) -> bool:
     return slice_.rescale_slope is not None and slice_.rescale_intercept is not None
 
 
+def _missing_rescale(slice_: Slice) -> str:
+    if slice_.rescale_slope is None and slice_.rescale_intercept is None:
+        return "Rescale Slope and Rescale Intercept are missing"
+    return f"Rescale {'Slope' if slice_.rescale_slope is None else 'Intercept'} is missing"
+
+
 def _require_rescale(slices: Sequence[Slice]) -> None:
     for slice_ in slices:
         if slice_.has_modality_lut:
@@ -218,9 +224,9 @@ def require_hounsfield(hu: NDArray[Any], slices: Sequence[Slice]) -> tuple[Reaso
     sample = sample[sample > PADDING_HU] if (sample > PADDING_HU).any() else sample
     if not _has_rescale(slices[0]):
         if not _peaks_like_hounsfield(sample):
-            message = "Rescale Slope / Intercept are missing, and the values are not Hounsfield units"
+            message = f"{_missing_rescale(slices[0])}, and the values are not Hounsfield units"
             raise Refusal(Code.NO_RESCALE, message)
-        message = "no Rescale Slope / Intercept; the values of air and soft tissue are those of Hounsfield units"
+        message = f"{_missing_rescale(slices[0])}; air and soft tissue have the values of Hounsfield units"
         return (Reason(Code.RESCALE_ASSUMED, message),)
     air, soft = (_share(sample, *span) for span in (AIR_OR_LUNG_HU, SOFT_TISSUE_HU))
     if air < MIN_AIR_SHARE or soft < MIN_SOFT_TISSUE_SHARE:
