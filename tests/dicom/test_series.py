@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import Dataset
+from pydicom.uid import JPEG2000Lossless
 
 from ctacal.dicom.choose import candidates, choose_series
 from ctacal.errors import Code, Refusal
@@ -270,6 +271,20 @@ def with_lossy_copies(**attributes: Any) -> list[Dataset]:
 @pytest.mark.parametrize("attributes", [{}, {"ImageType": ["DERIVED", "PRIMARY", "AXIAL"]}, {"SliceThickness": None}])
 def test_lossy_copies_are_left_out(tmp_path: Path, attributes: dict[str, Any]) -> None:
     assert_whole(write(tmp_path, with_lossy_copies(**attributes)), Code.LOSSY_COPIES_DROPPED)
+
+
+def test_a_copy_by_a_lossy_transfer_syntax_is_left_out(tmp_path: Path) -> None:
+    """JPEG 2000 with or without loss, and no word of it in the header."""
+    write(tmp_path / "lossless", ct_series())
+    for path in write(tmp_path / "lossy", with_lossy_copies()[: len(ALL_HU)], syntax=JPEG2000Lossless).iterdir():
+        path.write_bytes(path.read_bytes().replace(b"1.2.4.90", b"1.2.4.91"))
+    assert_whole(tmp_path, Code.LOSSY_COPIES_DROPPED)
+
+
+def test_the_lossless_of_two_series_is_chosen(tmp_path: Path) -> None:
+    lossy = ct_series(name="lossy", SeriesNumber=1, LossyImageCompression="01")
+    choice = choose_series(study_of(write(tmp_path, [*lossy, *ct_series()])))
+    assert not choice.series.header.is_lossy
 
 
 def test_lossy_images_alone_and_in_part_are_kept(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from ctacal.dicom.concatenation import missing_parts
 from ctacal.dicom.contrast import contrast_of
 from ctacal.dicom.contrast_words import Said, said_of_series
 from ctacal.dicom.derived import doubt_about, why_no_ct
+from ctacal.dicom.grouping import is_lossy
 from ctacal.dicom.header import SeriesHeader, Slice
 from ctacal.dicom.mixed_scans import mixed_scans, require_one_examination
 from ctacal.dicom.patient import patient_notes
@@ -129,9 +130,14 @@ def _same_uid(series: Series, study: Study) -> list[Slice]:
 
 
 def _preference(candidate: Candidate) -> tuple[object, ...]:
-    """Sort key: fit before unfit, then more points, more slices, the lower series number."""
+    """Sort key: fit before unfit, then more points, more slices, no loss by compression, the lower series number."""
     number = candidate.series.header.series_number
-    ties = (-len(candidate.series.slices), 10**9 if number is None else number, candidate.series.uid)
+    ties = (
+        -len(candidate.series.slices),
+        is_lossy(candidate.series.slices[0]),
+        10**9 if number is None else number,
+        candidate.series.uid,
+    )
     return (candidate.unfit is not None, -candidate.points, *ties)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+from pydicom.uid import HTJ2K, JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from ctacal.arrays import Floats
 from ctacal.dicom.header import Slice
@@ -44,6 +44,8 @@ DIRECTION_LOSS = 1e-4
 """Parallel planes have normals whose cosine is 1 within this: an angle of 0.8 degrees."""
 
 _LOSSY_SYNTAXES = frozenset((JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless))
+_PERHAPS_LOSSY_SYNTAXES = frozenset((JPEG2000, HTJ2K))
+"""With or without loss; of two copies of an image, the one in such a syntax is the lossy one, or equal to the other."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,6 +78,10 @@ def kernel_word(slice_: Slice) -> str:
 def is_lossy(slice_: Slice) -> bool:
     """Whether the pixels were compressed with loss, by header or transfer syntax."""
     return slice_.header.is_lossy or slice_.transfer_syntax in _LOSSY_SYNTAXES
+
+
+def _may_be_lossy(slice_: Slice) -> bool:
+    return is_lossy(slice_) or slice_.transfer_syntax in _PERHAPS_LOSSY_SYNTAXES
 
 
 ATTRIBUTES = (
@@ -133,7 +139,8 @@ def _localizers_apart(slices: Sequence[Slice]) -> list[list[Slice]]:
 
 def _without_lossy_copies(slices: Sequence[Slice]) -> Part:
     """Leave out images that were compressed with loss if each lies where a lossless one lies."""
-    lossless, lossy = ([s for s in slices if is_lossy(s) is loss] for loss in (False, True))
+    lossless = [slice_ for slice_ in slices if not _may_be_lossy(slice_)]
+    lossy = [slice_ for slice_ in slices if _may_be_lossy(slice_)]
     if not lossless or not lossy:
         return Part(tuple(slices))
     normal = normal_of(slices[0])
@@ -226,6 +233,8 @@ def _lie_between(
 
 def regular_spacing_mm(slices: Sequence[Slice], normal: Floats) -> float:
     """Return the spacing of the images' regular grid; 0 if they make none."""
+    if any(slice_.position_mm is None for slice_ in slices):
+        return 0.0
     return grid_spacing_mm(np.array([slice_.position_mm for slice_ in slices], np.float64), normal) or 0.0
 
 
@@ -234,10 +243,10 @@ def median_thickness_mm(slices: Iterable[Slice]) -> float:
     return float(np.median([slice_.thickness_mm or 0.0 for slice_ in slices]))
 
 
-def joined_passes(groups: Sequence[Sequence[Slice]]) -> list[Slice] | None:
+def joined_passes(groups: Sequence[Sequence[Slice]], *, most_shared: int | None = None) -> list[Slice] | None:
     """Return one scan of passes that share their border slices; None if the groups are no such passes.
 
-    Each pass is used up to the middle of what it shares with the next.
+    Each pass is used up to the middle of what it shares with the next: ``most_shared`` images at most.
     """
     normal = normal_of(groups[0][0])
     passes = sorted(((depths_mm(group, normal), group) for group in groups), key=lambda found: float(found[0].min()))
@@ -249,7 +258,7 @@ def joined_passes(groups: Sequence[Sequence[Slice]]) -> list[Slice] | None:
         overlap = (
             0 if last else max((below > above.min() - SAME_PLACE_MM).sum(), (above < below.max() + SAME_PLACE_MM).sum())
         )
-        if np.isnan(below).any() or overlap > PASS_OVERLAP * min(len(below), len(above)):
+        if np.isnan(below).any() or overlap > min(PASS_OVERLAP * min(len(below), len(above)), most_shared or np.inf):
             return None
         cut_mm = np.inf if last else (above.min() + below.max()) / 2
         joined += [

@@ -6,7 +6,7 @@ frame of reference, time or numbers of neighbouring images agree. A scan and its
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 
@@ -26,8 +26,14 @@ from ctacal.dicom.planes import by_plane, centre_mm, depths_mm, normal_of
 from ctacal.dicom.stack import MIN_SLICES
 from ctacal.errors import Code, Reason
 
-SAME_CENTRE_MM = 1.0
-"""Largest distance in plane of the middles of two series of which one goes on where the other ends."""
+SAME_CENTRE_MM = 50.0
+"""Largest distance in plane of the middles of two series of which one goes on where the other ends (own choice)."""
+
+SHORT_SCAN_MM = 300.0
+"""Longest scan of the heart alone; a longer one is of the trunk, and may end where a scan of head or legs begins."""
+
+MOST_SHARED = 2
+"""Largest number of images at a border that two series of one scan share; two that share more stand for themselves."""
 
 SAME_SPACING = 0.1
 """Largest difference of their spacings, as a share."""
@@ -104,7 +110,7 @@ def _one_scan(pieces: Sequence[Piece]) -> list[Slice] | None:
     spans = sorted((depth.min(), depth.max()) for depth in depths)
     in_turn = all(below[1] < above[0] for below, above in pairwise(spans))
     if not together_mm or not (in_turn or together_mm >= CONTIGUOUS * thick_mm > 0):
-        slices = joined_passes(pieces) or []
+        slices = joined_passes(pieces, most_shared=MOST_SHARED) or []
     ordered = [slices[index] for index in np.argsort(depths_mm(slices, normal))] if slices else []
     owner = {id(slice_): number for number, piece in enumerate(pieces) for slice_ in piece}
     scattered = max(map(len, pieces)) < MIN_SLICES
@@ -191,20 +197,20 @@ def _linked(studies: Sequence[Sequence[Slice]], indices: Sequence[int]) -> list[
 def continued(pieces: Sequence[Piece]) -> Iterator[tuple[int, int]]:
     """Yield (index, other index) of each series whose scan goes on in another, on a like grid."""
     large = [index for index, piece in enumerate(pieces) if len(piece) >= MIN_SLICES]
-    for group in by_plane([pieces[index][0] for index in large]):
-        members = {id(slice_) for slice_ in group}
-        alike = [index for index in large if id(pieces[index][0]) in members]
-        for here in alike:
-            for there in alike:
-                if here != there and _goes_on(pieces[here], pieces[there]):
-                    yield here, there
+    if len(large) < 2:
+        return
+    spacings = {index: regular_spacing_mm(pieces[index], normal_of(pieces[index][0])) for index in large}
+    for here, there in permutations(large, 2):
+        spacing, other = spacings[here], spacings[there]
+        alike = min(spacing, other) > 0 and max(spacing, other) <= (1 + SAME_SPACING) * min(spacing, other)
+        if alike and _goes_on(pieces[here], pieces[there], spacing * len(pieces[here])):
+            yield here, there
 
 
-def _goes_on(piece: Piece, other: Piece) -> bool:
+def _goes_on(piece: Piece, other: Piece, length_mm: float) -> bool:
+    """Whether a scan goes on in another series; one of another matrix or pixel size matters to a short scan only."""
     normal = normal_of(piece[0])
     aside = centre_mm(piece[0]) - centre_mm(other[0])
-    if not np.linalg.norm(aside - (aside @ normal) * normal) <= SAME_CENTRE_MM:
+    if not np.linalg.norm(aside - (aside @ normal) * normal) <= SAME_CENTRE_MM or not continues(piece, other):
         return False
-    spacings = regular_spacing_mm(piece, normal), regular_spacing_mm(other, normal)
-    alike = min(spacings) > 0 and max(spacings) <= (1 + SAME_SPACING) * min(spacings)
-    return alike and continues(piece, other)
+    return length_mm <= SHORT_SCAN_MM or len(by_plane([piece[0], other[0]])) == 1

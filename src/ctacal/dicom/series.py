@@ -162,8 +162,9 @@ def _told_where_scans_go_on(studies: Sequence[Study]) -> list[Study]:
     rest: dict[int, list[str]] = {}
     for scans in patients.values():
         for here, there in continued([one.slices for _, one in scans]):
-            of_study = "" if scans[here][0] is scans[there][0] else f" of study {scans[there][0].uid}"
-            rest.setdefault(id(scans[here][1]), []).append(f"{scans[there][1].name}{of_study}")
+            same_study = scans[here][0] is scans[there][0]
+            name = scans[there][1].name if same_study else "a series of another study of that day"
+            rest.setdefault(id(scans[here][1]), []).append(name)
     return [replace(study, series=tuple(_told(one, rest.get(id(one))) for one in study.series)) for study in studies]
 
 
