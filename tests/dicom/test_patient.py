@@ -41,6 +41,8 @@ def study_codes(folder: Path, ct: dict[str, Any], emission: dict[str, Any]) -> l
         {"PatientID": "", "PatientName": "ANONYMOUS"},
         {"PatientAge": "074Y"},
         {"PatientBirthDate": "19500101"},
+        {"PatientID": "", "PatientBirthDate": "19000101"},
+        {"PatientAge": "000Y"},
     ],
 )
 def test_the_same_patient_needs_no_note(tmp_path: Path, same: dict[str, Any]) -> None:

@@ -69,6 +69,24 @@ def test_a_transfer_that_broke_off_is_told(tmp_path: Path, kept: slice, promise:
     assert codes(tmp_path, *ct_series(**promised)[kept]) == [Code.INCOMPLETE_SERIES]
 
 
+@pytest.mark.parametrize(("first", "told"), [(5, True), (7, True), (1, False), (3, False), (62, False), (0, False)])
+def test_numbers_that_begin_a_little_late_are_told(tmp_path: Path, first: int, told: bool) -> None:
+    assert codes(tmp_path, *renumbered(ct_series(), first)) == [Code.INCOMPLETE_SERIES] * told
+
+
+def test_first_numbers_that_another_series_has_are_no_loss(tmp_path: Path) -> None:
+    others = ct_series(name="other", SeriesDescription="Thorax", Exposure="200", ConvolutionKernel="B70f")[:6]
+    assert codes(tmp_path, *others, *renumbered(ct_series(), 7)) == []
+
+
+def test_each_of_two_series_that_make_one_scan_keeps_its_promise(tmp_path: Path) -> None:
+    series = ct_series(NumberOfSeriesRelatedInstances=7)
+    for image in series[7:]:
+        image.SeriesInstanceUID = uid("upper")
+    assert Code.INCOMPLETE_SERIES not in codes(tmp_path / "whole", *series)
+    assert Code.INCOMPLETE_SERIES in codes(tmp_path / "short", *series[:-2])
+
+
 def test_the_studys_count_tells_a_large_loss_alone(tmp_path: Path) -> None:
     series = ct_series(NumberOfStudyRelatedInstances=15)
     assert codes(tmp_path / "1", *series[:9], emission_image()) == [Code.INCOMPLETE_SERIES]

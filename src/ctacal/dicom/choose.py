@@ -125,7 +125,8 @@ def _stack_or_reason(
 
 def _same_uid(series: Series, study: Study) -> list[Slice]:
     """The images of all parts of the series' UID, without localizers: these may be of another day's planning."""
-    parts = [part for part in study.series if part.uid in series.uids and not part.is_localizer]
+    uids = series.uids
+    parts = [part for part in study.series if part.uid in uids and not part.is_localizer]
     return [slice_ for part in parts for slice_ in part.slices]
 
 

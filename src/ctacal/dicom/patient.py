@@ -180,9 +180,9 @@ def _same_word(a: str, b: str) -> bool:
 
 
 def _birth_dates_agree(a: str, b: str) -> bool | None:
-    """Whether two birth dates are one; the first of January often stands for a year alone."""
+    """Whether two birth dates are one; the first of January often stands for a year alone, one of 1900 for no date."""
     dates = [re.sub(r"\D", "", date) for date in (a, b)]
-    if any(len(date) != 8 for date in dates):
+    if any(len(date) != 8 or date <= "19000101" for date in dates):
         return None
     if dates[0] == dates[1]:
         return True

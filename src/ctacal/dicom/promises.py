@@ -29,6 +29,14 @@ MAX_STUDY_SHORTFALL = 0.5
 """Largest share of the promised images of a study whose lack is told: of more, a part was exported on purpose."""
 
 
+MIN_LOST_NUMBERS = 4
+"""Least number of first images whose lack is told: localizers may be numbered with the scan (own choice)."""
+
+MAX_LOST_SHARE = 0.5
+"""Most first images, as a share of those that are here, whose lack is told: a scan that begins at 62 or 101 is numbered
+with others, or was cut out on purpose (own choice)."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Here:
     """The images that are here: of the stack, of its series UID, of its study."""
@@ -65,7 +73,7 @@ def require_every_slice(stack: Stack, study: Sequence[Slice]) -> tuple[Reason, .
     steps = _steps(here)
     _require_no_step(steps, here.spacing_mm)
     told = [f"{name} tells of slices between those that are here" for name in steps if not here.is_apart]
-    return (*_apart(here), *_incomplete([*_counts_short(here), *told]))
+    return (*_apart(here), *_incomplete([*_counts_short(here), *_first_numbers_lost(here), *told]))
 
 
 def _require_no_step(steps: dict[str, int], spacing_mm: float) -> None:
@@ -142,18 +150,29 @@ def _incomplete(shortfalls: Sequence[str]) -> Iterator[Reason]:
 def _counts_short(here: _Here) -> Iterator[str]:
     """Yield each count in the headers that exceeds the images that are here."""
     short = [found for found in _acquisitions(here) if found.is_short]
-    study, series = here.study, here.series
     acquired = sum(found.promised for found in short), sum(found.in_series for found in short)
-    counts = {
-        "Images in Acquisition": acquired,
-        "Number of Series Related Instances": (_most(s.series_instances for s in series), _instances(series)),
-    }
-    for_study = _most(slice_.study_instances for slice_ in study), _instances(study)
-    if MIN_STUDY_SHORTFALL <= 1 - for_study[1] / max(for_study[0], 1) <= MAX_STUDY_SHORTFALL:
-        counts["Number of Study Related Instances"] = for_study
-    for name, (promised, present) in counts.items():
+    counts = [("Images in Acquisition", *acquired)]
+    for uid in {slice_.header.series_uid for slice_ in here.series}:
+        series = [slice_ for slice_ in here.series if slice_.header.series_uid == uid]
+        promised = _most(slice_.series_instances for slice_ in series)
+        counts.append(("Number of Series Related Instances", promised, _instances(series)))
+    promised, present = _most(slice_.study_instances for slice_ in here.study), _instances(here.study)
+    if MIN_STUDY_SHORTFALL <= 1 - present / max(promised, 1) <= MAX_STUDY_SHORTFALL:
+        counts.append(("Number of Study Related Instances", promised, present))
+    for name, promised, present in counts:
         if promised > present:
             yield f"{name} promises {promised} images, but {present} are here"
+
+
+def _first_numbers_lost(here: _Here) -> Iterator[str]:
+    """Yield a line if Instance Numbers run without a gap, but begin a little after 1, and nobody has the first."""
+    numbers = {slice_.instance_number for slice_ in here.slices if slice_.instance_number is not None}
+    lost = min(numbers, default=1) - 1
+    without_gap = len(numbers) == len(here.slices) == max(numbers, default=0) - lost
+    if without_gap and MIN_LOST_NUMBERS <= lost <= MAX_LOST_SHARE * len(numbers):
+        elsewhere = {s.instance_number for s in here.study if s.header.modality == "CT"} - numbers
+        if not elsewhere & set(range(1, lost + 1)):
+            yield f"Instance Numbers begin at {lost + 1}"
 
 
 def _most(counts: Iterable[int | None]) -> int:
