@@ -111,6 +111,11 @@ def test_archives_in_archives(tmp_path: Path) -> None:
     assert_read(tmp_path)
 
 
+def test_zip_that_begins_with_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "study.zip").write_bytes(zipped([("study/", b""), *numbered()]))
+    assert_read(tmp_path)
+
+
 @pytest.mark.parametrize("pack", [tar, zipped], ids=["tar", "zip"])
 @pytest.mark.parametrize(
     "name", ["image.dcm", "a/image", "{:02}/image"], ids=["all equal", "in a folder", "in folders"]
