@@ -4,10 +4,8 @@ A decoder returns the words as they were coded, unsigned in their container of 8
 Bit and the sign make of them is decided in one place for all codecs: ``ctacal.dicom.stored_values``.
 """
 
-import os
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from ctacal.dicom import jpeg2000
 from ctacal.dicom.code_stream import CodeStream
+from ctacal.dicom.jpeg_process import decoded_apart
 from ctacal.dicom.transfer_syntaxes import Codec
 
 _GDCM_DCT_BITS = 16
@@ -84,56 +83,48 @@ def _jpeg_2000(stream: CodeStream, _: Matrix) -> tuple[bytes, int]:
     return bytes(jpeg2000.decoded(stream.content)), stream.bits
 
 
-_GDCM_SYNTAXES = {Codec.JPEG: "1.2.840.10008.1.2.4.51", Codec.JPEG_LOSSLESS: "1.2.840.10008.1.2.4.70"}
+JPEG_EXTENDED, JPEG_LOSSLESS = "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.70"
 
 
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Keep GDCM's C code from printing "Unsupported JPEG data precision 12" before it takes the right decoder."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is no standard error
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+def _jpeg(stream: CodeStream, matrix: Matrix) -> tuple[bytes, int]:
+    assert stream.bits is not None
+    return decoded_apart(stream.content, matrix.rows, matrix.columns, stream.bits), stream.bits
 
 
-def _by_gdcm(stream: CodeStream, matrix: Matrix) -> tuple[bytes, int]:
+def _jpeg_lossless(stream: CodeStream, matrix: Matrix) -> tuple[bytes, int]:
+    assert stream.bits is not None
+    return by_gdcm(JPEG_LOSSLESS, stream.content, matrix.rows, matrix.columns, stream.bits), stream.bits
+
+
+def by_gdcm(syntax: str, code_stream: bytes, rows: int, columns: int, bits: int) -> bytes:
+    """Decode an image of a transfer syntax of JPEG by GDCM. Raises ``ValueError`` if it is damaged."""
     import gdcm  # type: ignore[import-untyped]
 
-    assert stream.bits is not None
     fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(stream.content)
+    fragment.SetByteStringValue(code_stream)
     fragments = gdcm.SequenceOfFragments.New()
     fragments.AddFragment(fragment)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
     element.SetValue(fragments.__ref__())
     image = gdcm.Image()
     image.SetNumberOfDimensions(2)
-    image.SetDimensions((matrix.columns, matrix.rows, 1))
+    image.SetDimensions((columns, rows, 1))
     image.SetDataElement(element)
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(_GDCM_SYNTAXES[stream.codec])))
-    container = 8 * _container_bytes(stream.bits)
-    image.SetPixelFormat(gdcm.PixelFormat(1, container, stream.bits, stream.bits - 1, 0))
-    with _silent_stderr():
-        content: str = image.GetBuffer()  # bytes, dressed up as text by SWIG
-    return content.encode("utf-8", "surrogateescape"), stream.bits
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
+    image.SetPixelFormat(gdcm.PixelFormat(1, 8 * _container_bytes(bits), bits, bits - 1, 0))
+    content: str | None = image.GetBuffer()  # bytes, dressed up as text by SWIG
+    if content is None:
+        raise ValueError("GDCM cannot decode this image")
+    return content.encode("utf-8", "surrogateescape")
 
 
 _DECODERS: dict[Codec, Callable[[CodeStream, Matrix], tuple[bytes, int]]] = {
     Codec.NATIVE: _native,
     Codec.DEFLATED_FRAME: _deflated,
     Codec.RLE: _rle,
-    Codec.JPEG: _by_gdcm,
-    Codec.JPEG_LOSSLESS: _by_gdcm,
+    Codec.JPEG: _jpeg,
+    Codec.JPEG_LOSSLESS: _jpeg_lossless,
     Codec.JPEG_LS: _jpeg_ls,
     Codec.JPEG_2000: _jpeg_2000,
 }

@@ -15,6 +15,7 @@ from ctacal.dicom.code_stream import CodeStream, code_stream_of, foreign_name
 from ctacal.dicom.codecs import Matrix, decoded
 from ctacal.dicom.dataset import read_dataset
 from ctacal.dicom.header import ITEM_START, READING_ERRORS, Slice, pixels_fit
+from ctacal.dicom.jpeg_process import end_decoder
 from ctacal.dicom.source import Source
 from ctacal.dicom.stored_values import StoredFrame
 from ctacal.dicom.transfer_syntaxes import GE_PRIVATE, Codec, codec_of, name_of
@@ -35,13 +36,16 @@ def stored_frames(slices: Iterable[Slice]) -> Iterator[StoredFrame]:
     """
     files = [(source, list(group)) for source, group in groupby(slices, lambda slice_: slice_.source)]
     slow = [first for _, (first, *_) in files if codec_of(first.transfer_syntax) is Codec.JPEG_2000]
-    if sum(slice_.rows * slice_.columns for slice_ in slow) < MIN_PIXELS_SIDE_BY_SIDE:
-        for source, group in files:
-            yield from _named_frames(source, group)
-        return
-    with jpeg2000.decoding_threads() as threads:
-        for frames in threads.map(lambda file: list(_named_frames(*file)), files):
-            yield from frames
+    try:
+        if sum(slice_.rows * slice_.columns for slice_ in slow) < MIN_PIXELS_SIDE_BY_SIDE:
+            for source, group in files:
+                yield from _named_frames(source, group)
+            return
+        with jpeg2000.decoding_threads() as threads:
+            for frames in threads.map(lambda file: list(_named_frames(*file)), files):
+                yield from frames
+    finally:
+        end_decoder()
 
 
 def _named_frames(source: Source, slices: Sequence[Slice]) -> Iterator[StoredFrame]:
