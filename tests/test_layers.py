@@ -30,6 +30,7 @@ STAGES = (
     "heart",
     "whole_body",
     "noise",
+    "blood",
     "threshold",
     "lesion",
     "scores",

@@ -157,7 +157,8 @@ class Code(StrEnum):
     HEART_CUT_OFF = "HEART_CUT_OFF"
     """The heart reaches the first or the last slice: part of it may lie outside the scan."""
     CONTRAST_SEEN = "CONTRAST_SEEN"
-    """The inside of the heart is far brighter than unenhanced blood: contrast medium counts as calcium."""
+    """The inside of the heart is brighter than unenhanced blood can be: contrast medium counts as calcium. Such a scan
+    is refused, or scored with this warning on request."""
     METAL_SEEN = "METAL_SEEN"
     """There is metal in or near the heart: the metal and its streaks can count as calcium or hide it."""
     MOTION_SEEN = "MOTION_SEEN"

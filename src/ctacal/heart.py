@@ -40,6 +40,9 @@ BONE_ABOVE_HU = 90.0
 """Bone and rib cartilage are brighter on average over a voxel of 4 mm, unenhanced soft tissue is darker (own
 choice)."""
 
+ENHANCED_BONE_ABOVE_HU = 400.0
+"""The same where blood is enhanced, which rarely reads more on a CT of the chest; thin bone is lost (own choice)."""
+
 MIN_BONE_ML = 10.0
 """Smallest volume of a bone: more than any coronary plaque, less than the bones in view, which are connected (own
 choice)."""
@@ -152,15 +155,16 @@ class CoarseScan:
         return self.spacing_mm[1]
 
 
-def find_heart(volume: Volume) -> HeartMask:
+def find_heart(volume: Volume, *, bone_above_hu: float = BONE_ABOVE_HU) -> HeartMask:
     """Find the heart in a canonical volume (slices to the head, rows to posterior, columns to the left).
 
+    ``bone_above_hu`` is raised (``ENHANCED_BONE_ABOVE_HU``) where blood with contrast medium would pass for bone.
     Raises ``Refusal`` (``HEART_NOT_FOUND``) if there is no body, no pair of lungs, or nothing like a heart between.
     """
     scan = coarsened(volume)
     body = _body(scan)
     lungs = _lungs(scan, body)
-    bone = large_parts(scan.hu > BONE_ABOVE_HU, MIN_BONE_ML, scan.spacing_mm)
+    bone = large_parts(scan.hu > bone_above_hu, MIN_BONE_ML, scan.spacing_mm)
     box = (slice(None), extent(lungs, 1), extent(lungs, 2))
     scan, lungs = CoarseScan(scan.hu[box], scan.spacing_mm, scan.block), lungs[box]
     bone = widened(bone[box], diagonal=True)

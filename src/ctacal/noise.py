@@ -1,4 +1,4 @@
-"""Image noise of a scan, measured in the blood pool of the heart."""
+"""Image noise and CT value of a scan, measured in the blood pool of the heart."""
 
 from typing import Any
 
@@ -17,6 +17,9 @@ NOISE_PATCH_MM = 16.0
 BLOOD_HU = (10.0, 80.0)
 """Range of the mean of a patch of unenhanced blood or myocardium, anaemia and 80 to 140 kVp included (own choice)."""
 
+SOFT_ABOVE_HU = -30.0
+"""Lowest mean of a patch inside the heart that holds no fat or lung (own choice)."""
+
 MIN_NOISE_PATCHES = 8
 """Smallest number of patches that gives an estimate (own choice)."""
 
@@ -29,13 +32,29 @@ def blood_pool_noise_hu(volume: Volume, heart: HeartMask) -> float | None:
     None if too few patches hold blood. Raises ``Refusal`` (``LABELS_MISMATCH``) if the mask is not the volume's.
     """
     require_same_grid(volume, heart.geometry, "heart mask")
-    box = heart.bounding_box
-    side = tuple(max(3, round(NOISE_PATCH_MM / mm)) for mm in volume.geometry.spacing_mm[1:])
-    deep = _without_border(np.asarray(_patches(heart.mask[box], side).all(axis=(3, 4))))
-    patches = _patches(volume.hu[box], side)[deep].astype(np.float32)
+    patches = _deep_patches(volume, heart)
     mean_hu = patches.mean(axis=(1, 2))
     blood = patches[(mean_hu >= BLOOD_HU[0]) & (mean_hu <= BLOOD_HU[1])]
     return float(np.median(_deviation_from_plane(blood))) if len(blood) >= MIN_NOISE_PATCHES else None
+
+
+def blood_pool_hu(volume: Volume, heart: HeartMask) -> float | None:
+    """Return the CT value inside the heart, blood and myocardium: the median over patches without fat or lung.
+
+    Returns None if there are too few. Raises ``Refusal`` (``LABELS_MISMATCH``) if the mask is not the volume's.
+    """
+    require_same_grid(volume, heart.geometry, "heart mask")
+    mean_hu = _deep_patches(volume, heart).mean(axis=(1, 2))
+    soft = mean_hu[mean_hu > SOFT_ABOVE_HU]
+    return float(np.median(soft)) if soft.size >= MIN_NOISE_PATCHES else None
+
+
+def _deep_patches(volume: Volume, heart: HeartMask) -> Floats32:
+    """Return (patches, rows, columns) HU of the squares whose neighbours too lie inside the heart."""
+    box = heart.bounding_box
+    side = tuple(max(3, round(NOISE_PATCH_MM / mm)) for mm in volume.geometry.spacing_mm[1:])
+    deep = _without_border(np.asarray(_patches(heart.mask[box], side).all(axis=(3, 4))))
+    return _patches(volume.hu[box], side)[deep].astype(np.float32)
 
 
 def _without_border(inside: Mask) -> Mask:

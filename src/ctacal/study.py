@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ctacal import __version__
+from ctacal.blood import contrast_seen
 from ctacal.dicom.choose import Candidate, Choice, candidates, choose_among
 from ctacal.dicom.clues import is_sharp_kernel
 from ctacal.dicom.labels import read_label_map
@@ -20,9 +21,9 @@ from ctacal.dicom.series import Series, Study
 from ctacal.dicom.stack import Stack
 from ctacal.dicom.volume import decode_volume
 from ctacal.errors import Code, Reason, Refusal
-from ctacal.heart import HeartMask, find_heart
+from ctacal.heart import ENHANCED_BONE_ABOVE_HU, HeartMask, find_heart
 from ctacal.names import printable
-from ctacal.noise import blood_pool_noise_hu
+from ctacal.noise import blood_pool_hu, blood_pool_noise_hu
 from ctacal.prediction import ModelInfo, Prediction, Predictor
 from ctacal.result import Acquisition, ChosenSeries, RefusedStudy, Scan, ScoredStudy, StudyResult
 from ctacal.scores import KVP_TOLERANCE, SCCT_2016, ScoringRule, score_label_map, scored_lesions
@@ -69,7 +70,9 @@ def score_study(
             if ranked is None:
                 ranked = candidates(study, fill_gaps=fill_gaps, untilt=untilt, allow_contrast=allow_contrast)
             choice = choose_among(ranked, study, series_uid)
-        return _score_series(study, choice, predict, locate, rule, mass_calibration, timer)
+        return _score_series(
+            study, choice, predict, locate, rule, mass_calibration, timer, allow_contrast=allow_contrast
+        )
     except Refusal as refusal:
         reason = refusal.reason
     except MemoryError:
@@ -95,6 +98,8 @@ def _score_series(
     rule: ScoringRule,
     mass_calibration: float | None,
     timer: "_Timer",
+    *,
+    allow_contrast: bool,
 ) -> ScoredStudy:
     header = choice.series.header
     rule = rule.at_kvp(header.kvp)
@@ -102,14 +107,20 @@ def _score_series(
         stack = part_to_read(choice.stack, locate)
         volume, notes = decode_volume(stack)
     with timer.stage("predict"):
-        prediction = predict(volume, rule)
+        prediction = _predicted(predict, volume, rule, header.kvp)
     with timer.stage("quality"):
         heart = prediction.heart or _heart_if_any(volume)
         noise_sd_hu = blood_pool_noise_hu(volume, heart) if heart else None
+        contrast = _contrast_seen(prediction, volume, heart, header.kvp)
+    if contrast and not allow_contrast:
+        raise Refusal(
+            contrast.code, f"{contrast.message}; score another CT, or this one all the same: --allow-contrast"
+        )
     with timer.stage("score"):
         lesions, scores = score_label_map(volume, prediction.labels, rule, mass_calibration=mass_calibration)
     quality = _quality_notes(choice.series, rule, heart, noise_sd_hu)
-    reasons = (*study.notes, *choice.notes, *choice.series.notes, *notes, *quality, *prediction.reasons)
+    seen = (contrast,) if contrast else ()
+    reasons = (*study.notes, *choice.notes, *choice.series.notes, *notes, *quality, *seen, *prediction.reasons)
     return ScoredStudy(
         study_uid=study.uid,
         reasons=reasons,
@@ -125,6 +136,18 @@ def _score_series(
         timing_s=timer.seconds,
         scan=Scan(stack, volume, prediction.labels, heart, lesions),
     )
+
+
+def _predicted(predict: Predictor, volume: Volume, rule: ScoringRule, kvp: float | None) -> Prediction:
+    """Return the predictor's answer; raises ``Refusal``, which says so if contrast medium hides the heart."""
+    try:
+        return predict(volume, rule)
+    except Refusal as refusal:
+        if refusal.reason.code is not Code.HEART_NOT_FOUND:
+            raise
+        if contrast := contrast_seen(_enhanced_blood_hu(volume), kvp):
+            raise Refusal(contrast.code, f"{contrast.message}; score a CT without contrast medium") from refusal
+        raise
 
 
 def _acquisition(choice: Choice, stack: Stack, volume: Volume) -> Acquisition:
@@ -178,6 +201,21 @@ def folder_name(uid: str) -> str:
 def _heart_if_any(volume: Volume) -> HeartMask | None:
     try:
         return find_heart(volume)
+    except Refusal:
+        return None
+
+
+def _contrast_seen(prediction: Prediction, volume: Volume, heart: HeartMask | None, kvp: float | None) -> Reason | None:
+    """Return the reason if the blood in the heart is enhanced, measured by the predictor or else here."""
+    if prediction.figures:
+        return contrast_seen(prediction.figures.blood_hu, kvp)
+    return contrast_seen(blood_pool_hu(volume, heart) if heart else _enhanced_blood_hu(volume), kvp)
+
+
+def _enhanced_blood_hu(volume: Volume) -> float | None:
+    """Return the CT value inside a heart that is only found if its blood may read as high as bone; None if none is."""
+    try:
+        return blood_pool_hu(volume, find_heart(volume, bone_above_hu=ENHANCED_BONE_ABOVE_HU))
     except Refusal:
         return None
 

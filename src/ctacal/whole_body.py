@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from ctacal.dicom.overview import decode_overview
 from ctacal.dicom.stack import Stack
-from ctacal.heart import find_heart
+from ctacal.errors import Refusal
+from ctacal.heart import ENHANCED_BONE_ABOVE_HU, find_heart
 from ctacal.volume import Volume
 
 LARGE_VOXELS = 2**26
@@ -25,8 +26,17 @@ Locate = Callable[[Volume], slice]
 
 
 def heart_slices(volume: Volume) -> slice:
-    """Return the slices that hold the heart, by morphology. Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
-    return find_heart(volume).bounding_box[0]
+    """Return the slices that hold the heart, by morphology, also of an enhanced heart, which is to be refused as such.
+
+    Raises ``Refusal`` (``HEART_NOT_FOUND``).
+    """
+    try:
+        return find_heart(volume).bounding_box[0]
+    except Refusal as refusal:
+        try:
+            return find_heart(volume, bone_above_hu=ENHANCED_BONE_ABOVE_HU).bounding_box[0]
+        except Refusal:
+            raise refusal from None
 
 
 def part_to_read(stack: Stack, locate: Locate | None) -> Stack:

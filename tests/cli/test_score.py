@@ -221,6 +221,28 @@ def test_a_seg_is_scored_on_the_series_it_was_drawn_on(tmp_path: Path, monkeypat
     assert table(tmp_path / "out")[0]["reason_codes"] == "SERIES_NOT_FOUND"
 
 
+def test_contrast_medium_is_scored_only_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = ct_series(WIDE, ContrastBolusAgent="IOMERON")
+    labels = np.zeros((len(series), WIDE.rows, WIDE.columns), np.uint8)
+    labels[MARKER_INDEX] = 1
+    seg(series, labels, [segment(1, "LAD")]).save_as(tmp_path / "seg.dcm")
+    arguments = (
+        write(tmp_path / "in", series),
+        "--labels",
+        tmp_path / "seg.dcm",
+        "--write",
+        "json",
+        "-o",
+        tmp_path / "out",
+    )
+    assert run("score", *arguments, monkeypatch=monkeypatch) == 1
+    assert table(tmp_path / "out")[0]["reason_codes"] == "CONTRAST_GIVEN"
+    assert run("score", *arguments, "--allow-contrast", monkeypatch=monkeypatch) == 0
+    (row,) = table(tmp_path / "out")
+    assert (float(row["agatston_lad"]), row["status"]) == (pytest.approx(6.0), "scored_with_warnings")
+    assert "CONTRAST_GIVEN" in row["reason_codes"]
+
+
 def test_an_output_that_is_no_folder_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

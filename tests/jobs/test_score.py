@@ -11,7 +11,17 @@ import pytest
 from ctacal.dicom.series import read_studies
 from ctacal.errors import UsageError
 from ctacal.jobs.finders import Finder, baseline
-from ctacal.jobs.score import EACH, Outcome, Privacy, ScoreJob, rebuilt_rows, score_and_write, score_intake, tasks_of
+from ctacal.jobs.score import (
+    EACH,
+    Limits,
+    Outcome,
+    Privacy,
+    ScoreJob,
+    rebuilt_rows,
+    score_and_write,
+    score_intake,
+    tasks_of,
+)
 from ctacal.prediction import Prediction
 from ctacal.report.pseudonyms import Pseudonymiser
 from ctacal.results_table import Row
@@ -90,10 +100,11 @@ def test_changed_pixels_are_scored_again(tmp_path: Path, job: ScoreJob, counting
     [
         {"mass_calibration": 0.8},
         {"finder": Finder(predict_marker, replace(baseline().model, digest="0" * 64))},
+        {"limits": Limits(allow_contrast=True)},
         {"privacy": Privacy(phi=True)},
         {"privacy": Privacy(pseudonymiser=Pseudonymiser(b"0123456789abcdef"))},
     ],
-    ids=["mass", "model", "phi", "pseudonyms"],
+    ids=["mass", "model", "contrast", "phi", "pseudonyms"],
 )
 def test_other_settings_score_again(tmp_path: Path, job: ScoreJob, change: dict[str, object]) -> None:
     study(tmp_path / "in")

@@ -16,7 +16,7 @@ from ctacal.errors import Code, Reason
 from ctacal.heart import HeartMask
 from ctacal.morphology import grown
 from ctacal.nn.motion import border_blur_mm
-from ctacal.noise import BLOOD_HU, MIN_NOISE_PATCHES
+from ctacal.noise import BLOOD_HU, MIN_NOISE_PATCHES, SOFT_ABOVE_HU
 from ctacal.prediction import ScanFigures
 from ctacal.volume import Volume, require_same_grid
 
@@ -25,13 +25,6 @@ PATCH_MM = 16.0
 
 MIN_NOISE_HU = 1.0
 """Smallest noise whose grain is measured: less is a drawing or rounding, not CT noise (own choice)."""
-
-SOFT_ABOVE_HU = -30.0
-"""Lowest mean of a patch inside the heart that holds no fat or lung (own choice)."""
-
-CONTRAST_ABOVE_HU = 100.0
-"""Blood above this holds contrast medium: without it, blood reads 30 to 60 HU at 120 kVp and below 80 at 80 kVp (own
-choice)."""
 
 METAL_ABOVE_HU = 2000.0
 """HU above which a voxel is metal: more than bone and any calcium on a CTAC; electrodes, wires and clips saturate (own
@@ -113,11 +106,10 @@ CODES: Mapping[str, tuple[Code, str]] = {
 
 
 def doubts_about(figures: ScanFigures, known: TrainingRange) -> Iterator[Reason]:
-    """Yield a warning for each figure outside the training range; contrast medium and metal need no range."""
-    contrast = figures.blood_hu is not None and figures.blood_hu > CONTRAST_ABOVE_HU
-    if contrast:
-        message = f"the inside of the heart has {figures.blood_hu:.0f} HU: contrast medium, which counts as calcium"
-        yield Reason(Code.CONTRAST_SEEN, message)
+    """Yield a warning for each figure outside the training range; metal needs no range.
+
+    Contrast medium is ``blood``'s concern, for every predictor.
+    """
     if figures.metal_mm3 > 0:
         message = (
             f"{figures.metal_mm3:.0f} mm3 above {METAL_ABOVE_HU:.0f} HU in or beside the heart: metal and its streaks"
@@ -125,7 +117,7 @@ def doubts_about(figures: ScanFigures, known: TrainingRange) -> Iterator[Reason]
         yield Reason(Code.METAL_SEEN, f"{message} can count as calcium or hide it")
     for name, (code, words) in CODES.items():
         value = getattr(figures, name)
-        if name not in known or value is None or (code is Code.BLOOD_UNLIKE_TRAINING and contrast):
+        if name not in known or value is None:
             continue
         low, high = known[name]
         slack = SLACK * (high - low)
