@@ -55,6 +55,12 @@ def test_spacing_between_slices_that_is_half_the_distance_is_told(tmp_path: Path
     assert codes(tmp_path, *images) == [Code.INCOMPLETE_SERIES]
 
 
+def test_a_number_beyond_all_sense_costs_nothing(tmp_path: Path) -> None:
+    images = long_series(SliceThickness="6")[::2]
+    images[-1].InstanceNumber = 2**31 - 1
+    assert codes(tmp_path, *images) == [Code.INCOMPLETE_SERIES]
+
+
 def test_numbers_between_that_belong_to_another_reconstruction_are_no_loss(tmp_path: Path) -> None:
     smooth, sharp = renumbered(ct_series(), 1, 2), renumbered(ct_series(ConvolutionKernel="B70f"), 2, 2)
     for image in sharp:

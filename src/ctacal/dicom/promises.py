@@ -118,9 +118,9 @@ def _numbers_step(here: _Here) -> int:
     (step, count), *_ = Counter(abs(after - before) for before, after in pairwise(numbers)).most_common(1)
     if step < 2 or count < MIN_REGULAR_SHARE * (len(numbers) - 1):
         return 1
-    between = set(range(min(numbers), max(numbers))) - set(numbers)
-    elsewhere = {slice_.instance_number for slice_ in here.series}
-    return 1 if len(between & elsewhere) > (1 - MIN_REGULAR_SHARE) * len(between) else step
+    elsewhere = {slice_.instance_number for slice_ in here.series if slice_.instance_number is not None} - set(numbers)
+    between = sum(min(numbers) < number < max(numbers) for number in elsewhere)
+    return 1 if between > (1 - MIN_REGULAR_SHARE) * (step - 1) * len(numbers) else step
 
 
 def _count_step(here: _Here) -> int:

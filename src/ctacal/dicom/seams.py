@@ -47,7 +47,7 @@ def require_one_scan(sample: Floats32, slices: Sequence[Slice | None], spacing_m
 
     Raises ``Refusal`` (``TWO_SCANS``) if the jump is as large as between two people, or if two scans alternate.
     """
-    if len(sample) < 2 * _ENDS + 2:
+    if len(sample) < 2 * _ENDS + 2 or min(sample.shape[1:]) < 2:
         return ()
     planes = _smooth(sample)
     change = _change(planes, 1)
@@ -77,9 +77,8 @@ def _smooth(sample: Floats32) -> Floats32:
     """Average 2 x 2 pixels of the clipped values, which halves the noise."""
     rows, columns = (size // 2 * 2 for size in sample.shape[1:])
     clipped = np.clip(sample[:, :rows, :columns], *CLIP_HU)
-    blocks = clipped.reshape(len(sample), rows // 2, 2, columns // 2, 2)
-    planes: Floats32 = blocks.mean(axis=(2, 4), dtype=np.float32)
-    return planes
+    pairs = clipped[:, ::2] + clipped[:, 1::2]
+    return np.asarray((pairs[:, :, ::2] + pairs[:, :, 1::2]) / 4, np.float32)
 
 
 def _change(planes: Floats32, step: int) -> Floats32:
@@ -104,13 +103,14 @@ def _has_body(planes: Floats32) -> Mask:
 
 
 def _seams(planes: Floats32, change: Floats32, far: int) -> Floats32:
-    """Return, for each pair of neighbours between the ends, the three measures of ``SEAM``."""
+    """Return the three measures of ``SEAM`` for each pair of neighbours between the ends; 0 where there is no jump."""
     last = len(planes) - 1
     found = np.zeros((len(change) - 2 * _ENDS, 3), np.float32)
     for row, below in enumerate(range(_ENDS, len(change) - _ENDS)):
         around = change[below - 2 : below].max(), change[below + 1 : below + 3].max()
+        if min(around) < MIN_CHANGE_HU or change[below] < JUMP[0] * max(around):
+            continue
         ends = (below, max(0, below - far)), (below + 1, min(last, below + 1 + far))
         distant = max(float(np.abs(planes[a] - planes[b]).mean()) for a, b in ends)
-        if min(around) >= MIN_CHANGE_HU:
-            found[row] = change[below] / max(around), change[below] / (distant + 1), change[below]
+        found[row] = change[below] / max(around), change[below] / (distant + 1), change[below]
     return found
