@@ -92,13 +92,14 @@ def test_images_packed_one_by_one(tmp_path: Path, packing: str) -> None:
     assert_read(tmp_path)
 
 
-def test_packed_image_that_is_broken_is_a_loss_of_the_study(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".gz", ""])
+def test_packed_image_that_is_broken_is_a_loss_of_the_study(tmp_path: Path, suffix: str) -> None:
     """And not of the study in the folder beside."""
     for folder, study_uid in (("a", "1.2.3"), ("b", "1.2.4")):
         (tmp_path / folder).mkdir()
         for index, image in enumerate(ct_series(StudyInstanceUID=study_uid)):
-            (tmp_path / folder / f"{index}.gz").write_bytes(gzip.compress(encoded(image)))
-    broken = tmp_path / "a" / "5.gz"
+            (tmp_path / folder / f"{index}{suffix}").write_bytes(gzip.compress(encoded(image)))
+    broken = tmp_path / "a" / f"5{suffix}"
     broken.write_bytes(broken.read_bytes()[:-300])
     notes = {study.uid: [note.code for note in study.notes] for study in intake_of(tmp_path).studies}
     assert notes == {"1.2.3": [Code.SERIES_UNREADABLE], "1.2.4": []}

@@ -237,9 +237,9 @@ def _zip(file: IO[bytes], *, begins_as_zip: bool) -> Archive:
     archive = zipfile.ZipFile(file)
     stored = [entry for entry in archive.infolist() if not entry.is_dir()]
     if any(entry.volume for entry in stored):
-        raise zipfile.BadZipFile("a part of a split zip: join its parts")
+        raise Refusal(Code.FILE_UNREADABLE, "a part of a split zip; join its parts first")
     if begins_as_zip and min((entry.header_offset for entry in archive.infolist()), default=0) > 0:
-        raise zipfile.BadZipFile("joined to another zip, or damaged: unpack it with another program")
+        raise Refusal(Code.FILE_UNREADABLE, "joined to another zip, or damaged; unpack it with another program")
     return Archive(file, _named(sorted(stored, key=lambda entry: entry.filename), "filename"), archive.open)
 
 

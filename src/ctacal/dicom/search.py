@@ -103,11 +103,11 @@ def _files_at(path: Path, real: str, root: str, seen: Seen) -> Iterator[Found]:
     try:
         mode = path.stat().st_mode
     except OSError as problem:
-        broken = path.is_symlink() and f"a link to {printable(path.readlink())}: "
-        yield _unreadable(Source(path), f"{broken or ''}{system_message(problem)}")
+        kind = "a link that leads nowhere: " if path.is_symlink() else ""
+        yield _unreadable(Source(path), f"{kind}{system_message(problem)}")
         return
     if real != root and Path(real) in Path(root).parents:
-        yield _unreadable(Source(path), f"a link to {printable(real)}, above the given folder, which is not followed")
+        yield _unreadable(Source(path), "a link to a folder above the given one, which is not followed")
         return
     if not seen.first_time(real):
         return

@@ -48,7 +48,7 @@ class Source:
         """
         if not self.members:
             return printable(self.path.parent)
-        if self.members[-1] == archive.unpacked_name(self.outer.name) != self.outer.name:
+        if self.members[-1] == archive.unpacked_name(self.outer.name):
             return self.outer.folder
         inside = self.members[-1].rpartition("/")[0]
         return f"{self.outer}!{printable(inside)}" if inside else str(self.outer)
