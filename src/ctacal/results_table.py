@@ -44,7 +44,9 @@ COLUMNS = (
     "percentile_low",
     "percentile_high",
     "volume_mm3",
+    *(f"volume_mm3_{vessel}" for vessel in _VESSELS),
     "mass_mg",
+    *(f"mass_mg_{vessel}" for vessel in _VESSELS),
     EXCESS_MASS,
     *(f"{EXCESS_MASS}_{vessel}" for vessel in _VESSELS),
     "category",
@@ -76,10 +78,9 @@ TEXT_COLUMNS = (
 
 
 def result_row(result: Mapping[str, Any], folder: str) -> Row:
-    """Return the row of a result, from the content of its result.json."""
+    """Return the row of a result, from the content of its result.json, which may be of an earlier version."""
     study, rule, model = result["study"], result["rule"] or {}, result["model"] or {}
     acquisition = study["acquisition"] or {}
-    agatston = result["agatston"] or {"total": None, "per_vessel": {}}
     row: Row = {
         "study_uid": study["study_uid"],
         "series_uid": study["series_uid"],
@@ -87,9 +88,6 @@ def result_row(result: Mapping[str, Any], folder: str) -> Row:
         "status": result["status"],
         "reason_codes": " ".join(reason["code"] for reason in result["reasons"]),
         "reasons": "; ".join(reason["message"] for reason in result["reasons"]),
-        "agatston": agatston["total"],
-        "volume_mm3": (result["volume_mm3"] or {}).get("total"),
-        "mass_mg": (result["mass_mg"] or {}).get("total"),
         "rule": rule.get("name"),
         "threshold_hu": rule.get("threshold_hu"),
         "noise_sd_hu": result["quality"]["noise_sd_hu"],
@@ -100,11 +98,18 @@ def result_row(result: Mapping[str, Any], folder: str) -> Row:
         "ctacal": result["software"]["ctacal"],
         "folder": folder,
     }
-    row |= _patient_cells(result["patient"] or {}) | _estimate_cells(result)
-    row |= {f"agatston_{vessel}": agatston["per_vessel"].get(vessel.upper()) for vessel in _VESSELS}
+    row |= _patient_cells(result.get("patient") or {}) | _estimate_cells(result)
+    for name in ("agatston", "volume_mm3", "mass_mg"):
+        row |= _tally_cells(name, result[name] or {})
     row |= {name: result[name] for name in ("category", "category_five", "cac_drs")}
     carried = (name for name in COLUMNS if name in acquisition and name not in row)
     return row | {name: acquisition[name] for name in carried}
+
+
+def _tally_cells(name: str, tally: Mapping[str, Any]) -> Row:
+    """Return a quantity in all vessels and in each."""
+    per_vessel = tally.get("per_vessel", {})
+    return {name: tally.get("total")} | {f"{name}_{vessel}": per_vessel.get(vessel.upper()) for vessel in _VESSELS}
 
 
 def _patient_cells(patient: Mapping[str, Any]) -> Row:
@@ -114,13 +119,13 @@ def _patient_cells(patient: Mapping[str, Any]) -> Row:
 
 def _estimate_cells(result: Mapping[str, Any]) -> Row:
     """Return what the predictor estimates beside the score, and the percentile."""
-    uncertainty, percentile = result["uncertainty"] or {}, result["percentile"] or {}
+    uncertainty, percentile = result["uncertainty"] or {}, result.get("percentile") or {}
     masses = {vessel: uncertainty.get(f"{MASS_KEY}{vessel.upper()}") for vessel in _VESSELS}
     known = [mass for mass in masses.values() if mass is not None]
     return {
         **{name: uncertainty.get(name) for name in _UNCERTAINTY},
         "interval_coverage": uncertainty.get("coverage"),
-        "uncertainty_rule": result["uncertainty_rule"],
+        "uncertainty_rule": result.get("uncertainty_rule"),
         "percentile_low": percentile.get("low"),
         "percentile_high": percentile.get("high"),
         EXCESS_MASS: sum(known) if known else None,

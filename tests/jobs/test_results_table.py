@@ -84,6 +84,7 @@ def test_it_carries_what_the_report_knows(source: Path, tmp_path: Path, job: Sco
         "p_0": "0.01", "p_1_100": "0.9", "p_101_400": "0.06", "p_400": "0.03",
         "gated_equivalent_agatston": "12.5", "coronary_certainty": "0.75", "uncertainty_rule": "scct2016",
         "excess_mass_mg": "1.75", "excess_mass_mg_lad": "1.5", "excess_mass_mg_lcx": "0.25", "mass_mg": "",
+        "volume_mm3": "4.5", "volume_mm3_lad": "4.5", "volume_mm3_lm": "0", "mass_mg_lad": "",
         "percentile_low": "25", "percentile_high": "75",
     }  # fmt: skip
     assert {name: row[name] for name in expected} == expected
@@ -93,6 +94,24 @@ def test_it_carries_what_the_report_knows(source: Path, tmp_path: Path, job: Sco
     assert [refused[name] for name in empty] == [""] * len(empty)
     for file in (tmp_path / "out").rglob("result.json"):
         jsonschema.validate(json.loads(file.read_text()), SCHEMA)
+
+
+def test_the_mass_by_a_calibration_factor_is_there_by_vessel(source: Path, tmp_path: Path, job: ScoreJob) -> None:
+    run(source, tmp_path / "out", replace(job, mass_calibration=1.0))
+    row = row_of(tmp_path / "out")
+    assert float(row["mass_mg"]) == float(row["mass_mg_lad"]) > float(row["mass_mg_rca"]) == 0
+
+
+def test_a_result_of_an_earlier_version_has_a_row_too(source: Path, tmp_path: Path, job: ScoreJob) -> None:
+    run(source, tmp_path / "out", job)
+    for file in (tmp_path / "out").rglob("result.json"):
+        content = json.loads(file.read_text())
+        for name in ("patient", "percentile", "uncertainty_rule"):
+            del content[name]
+        file.write_text(json.dumps(content))
+    rows = rebuilt_rows(tmp_path / "out")
+    assert len(rows) == 3
+    assert {row["sex"] for row in rows} == {None}
 
 
 def everything(out: Path) -> str:
