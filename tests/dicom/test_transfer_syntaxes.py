@@ -5,6 +5,8 @@
 3.1 (JPEG of 12 bits, quality 100) and libjxl 0.11 (JPEG XL), all through imagecodecs 2026.3.6.
 """
 
+import io
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -14,8 +16,9 @@ import jpeg_ls  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from openjpeg.utils import encode_array
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom._uid_dict import UID_dictionary
+from pydicom.encaps import get_frame
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -162,8 +165,6 @@ def with_dataset_deflated(content: bytes) -> bytes:
 
 def test_jpeg_baseline_cannot_hold_a_ct(tmp_path: Path) -> None:
     """Its 8 bits would make 16 HU of each step; written by libjpeg (Pillow)."""
-    import io
-
     from PIL import Image
 
     def file(image: Dataset) -> bytes:
@@ -252,6 +253,25 @@ def test_jpeg_of_16_bits_that_gdcm_writes(tmp_path: Path) -> None:
     volume, notes = volume_of(write_files(tmp_path, files))
     assert np.abs(volume.hu.astype(int) - ALL_HU).max() <= 2
     assert notes == [Code.LOSSY_COMPRESSION]
+
+
+@pytest.mark.parametrize("syntax", [f"{DICOM}.4.70", f"{DICOM}.4.51"])
+def test_remarks_inside_a_jpeg_do_no_harm(tmp_path: Path, syntax: str) -> None:
+    """GDCM ends the whole process if the image names an unknown version of JFIF."""
+    remark = bytes.fromhex("ffe0 0010 4a46494600 8101 00 0001 0001 0000")
+
+    def file(image: Dataset, index: int) -> bytes:
+        frame = bytes(get_frame(dcmread(io.BytesIO(ENCODERS[syntax](image, index))).PixelData, 0, number_of_frames=1))
+        return in_fragments(image, frame[:2] + remark + frame[2:], syntax)
+
+    folder = write_files(tmp_path, (file(image, index) for index, image in enumerate(ct_series(GRID))))
+    assert np.abs(volume_of(folder)[0].hu.astype(int) - ALL_HU).max() <= LOSS_HU.get(syntax, 0)
+
+
+def test_a_jpeg_that_ends_its_decoder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_files(tmp_path, (ENCODERS[f"{DICOM}.4.51"](image, i) for i, image in enumerate(ct_series(GRID))))
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert refusal_in(folder).reason.code is Code.PIXELS_UNREADABLE
 
 
 def test_nothing_is_printed_by_a_decoder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

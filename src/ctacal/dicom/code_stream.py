@@ -25,6 +25,8 @@ _FOREIGN = {
 _STANDALONE_MARKERS = {0x01, *range(0xD0, 0xD9)}
 _SOF_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7}
 """Frame headers of JPEG (ITU-T T.81 B.1) and of JPEG-LS (T.87)."""
+_REMARKS = {*range(0xE0, 0xF0), 0xFE}
+"""Application data and comments (T.81 B.2.4); JPEG-LS has its colour transform in one, which a CT does not need."""
 _HUFFMAN_TABLE, _START_OF_SCAN = 0xC4, 0xDA
 _JPEG_CODECS = {0xC0: Codec.JPEG, 0xC1: Codec.JPEG, 0xC3: Codec.JPEG_LOSSLESS, 0xF7: Codec.JPEG_LS}
 """The processes that are decoded: baseline, extended sequential and lossless with Huffman coding, and JPEG-LS."""
@@ -130,7 +132,14 @@ def _jpeg(frame: bytes) -> CodeStream | None:
     if codec is None or len(frame) < at + 10:
         return None
     bits, rows, columns, components = struct.unpack(">BHHB", frame[at + 4 : at + 10])
-    return CodeStream(codec, frame, rows, columns, components, bits)
+    return CodeStream(codec, _without_remarks(frame, segments), rows, columns, components, bits)
+
+
+def _without_remarks(frame: bytes, segments: list[tuple[int, int]]) -> bytes:
+    """Leave out application data and comments: GDCM ends the whole process if these name an unknown JFIF version."""
+    ends = [*(at for _, at in segments[1:]), len(frame)]
+    kept = [frame[at:end] for (marker, at), end in zip(segments, ends, strict=True) if marker not in _REMARKS]
+    return frame if len(kept) == len(segments) else _JPEG_START + b"".join(kept)
 
 
 def _jpeg_segments(frame: bytes) -> Iterator[tuple[int, int]]:

@@ -145,8 +145,8 @@ def _reading_of_high_bits(
         return f"Bits Stored is {slice_.bits_stored}, but bright pixels use more bits; all bits were read"
     raise Refusal(
         Code.HU_OUT_OF_RANGE,
-        f"pixels hold values beyond Bits Stored ({slice_.bits_stored}) that are no overlay; the header declares the "
-        f"bits or the sign of the pixels wrongly; export the series again from its source",
+        f"{slice_.source}: pixels hold values beyond Bits Stored ({slice_.bits_stored}) that are no overlay: the "
+        f"header declares the bits or the sign of the pixels wrongly; export the series again from its source",
     )
 
 
