@@ -265,6 +265,11 @@ def test_primary_images_are_taken_before_secondary_ones(tmp_path: Path) -> None:
     assert choice.series.uid == uid("series", "ctac")
 
 
+def test_a_palette_of_colours_is_refused(tmp_path: Path) -> None:
+    series = ct_series(PhotometricInterpretation="PALETTE COLOR")
+    assert refusal_of(write(tmp_path, series)) is Code.SECONDARY_CAPTURE
+
+
 def test_a_saved_screen_is_refused(tmp_path: Path) -> None:
     series = ct_series(SOPClassUID=MultiFrameGrayscaleWordSecondaryCaptureImageStorage)
     assert refusal_of(write(tmp_path, series)) is Code.SECONDARY_CAPTURE

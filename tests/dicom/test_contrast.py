@@ -173,6 +173,13 @@ OPEN: tuple[dict[str, Any], ...] = (
     {"StudyDescription": "PET/CT with contrast"},
     {"RequestedProcedureDescription": "CT chest w contrast"},
     {"PerformedProcedureStepDescription": "Thorax mit KM"},
+    {"RequestedContrastAgent": "IV"},
+    {"AcquisitionProtocolDescription": "Thorax_C+"},
+    {"RequestAttributesSequence": [profile(ScheduledProcedureStepDescription="CT thorax avec injection")]},
+    {"RequestAttributesSequence": [profile(RequestedProcedureDescription="PET/CT with IV contrast")]},
+    {"RequestAttributesSequence": [profile(RequestedProcedureCodeSequence=[code_item("CT chest with contrast")])]},
+    {"ProcedureCodeSequence": [code_item("CT of chest with contrast")]},
+    {"PerformedProtocolCodeSequence": [code_item("CECT thorax")]},
     {"SeriesDescription": "CTAC C+"},
     {"ProtocolName": "WB_PortalVenous"},
 )
@@ -191,6 +198,20 @@ def test_what_the_series_says_outweighs_the_study(tmp_path: Path, series: dict[s
     """A native CTAC in an examination with contrast medium."""
     folder = write(tmp_path, ct_series(StudyDescription="PET/CT with contrast", **series))
     assert codes(choose_series(study_of(folder))) == []
+
+
+@pytest.mark.parametrize(
+    "requested", [{"RequestedContrastAgent": "NONE"}, {"RequestedProcedureDescription": "CT chest wo contrast"}]
+)
+def test_a_request_without_contrast_is_no_reason(tmp_path: Path, requested: dict[str, Any]) -> None:
+    assert codes(choose_series(study_of(write(tmp_path, ct_series(**requested))))) == []
+
+
+def test_messages_do_not_quote_the_request(tmp_path: Path) -> None:
+    """It is free text, which may name the patient."""
+    series = ct_series(RequestedProcedureDescription="Mr Smith, CT with contrast")
+    (note,) = choose_series(study_of(write(tmp_path, series))).notes
+    assert "Smith" not in note.message
 
 
 def test_a_series_described_with_contrast_comes_after_one_that_is_not(tmp_path: Path) -> None:

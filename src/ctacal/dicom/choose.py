@@ -154,7 +154,8 @@ def _unfit_by_header(series: Series, *, allow_contrast: bool) -> Reason | None:
     if header.bits_allocated is None:
         return Reason(Code.PIXELS_UNREADABLE, "Bits Allocated is missing; send the images as the scanner made them")
     is_capture = f"{header.sop_class_uid}.".startswith(f"{SecondaryCaptureImageStorage}.")  # or of its multi-frame kin
-    if header.samples_per_pixel != 1 or header.bits_allocated < 12 or is_capture:
+    in_colour = header.samples_per_pixel != 1 or header.photometric == "PALETTE COLOR"
+    if in_colour or header.bits_allocated < 12 or is_capture:
         return Reason(Code.SECONDARY_CAPTURE, "colour or 8-bit images or saved screens, not CT values")
     headers = _headers(series)
     if computed := why_no_ct(headers):
@@ -206,8 +207,8 @@ def _notes(best: Candidate, fit: Sequence[Candidate], study: Study) -> tuple[Rea
         notes.append(
             Reason(Code.NOT_MARKED_CTAC, "nothing in the headers says that this CT is for attenuation correction")
         )
-    notes += [note for note in (doubt_about(best.series.header), _contrast_note(best.series)) if note]
-    return tuple(notes)
+    doubt = next(filter(None, map(doubt_about, _headers(best.series))), None)
+    return (*notes, *filter(None, (doubt, _contrast_note(best.series))))
 
 
 def _contrast_note(series: Series) -> Reason | None:
@@ -226,12 +227,11 @@ def _contrast_note(series: Series) -> Reason | None:
     header = headers[0]
     for name, texts in {
         "series": (header.series_description, header.protocol_name),
-        "study": (header.study_description, header.request),
+        "study or request": (header.study_description, *header.request.split(" | ")),
     }.items():
         said = said_of_series(*texts)
         if said is Said.GIVEN:
-            written = " | ".join(filter(None, texts))
-            message = f"the description of the {name} speaks of contrast medium ({written!r}), no contrast tag does"
+            message = f"the description of the {name} speaks of contrast medium, no contrast tag does"
             return Reason(Code.CONTRAST_MENTIONED, message)
         if said is Said.NOT_GIVEN:
             break

@@ -8,6 +8,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.tag import BaseTag, Tag
 
 from ctacal.dicom.contrast import CONTRAST_KEYWORDS
+from ctacal.dicom.request import REQUEST_KEYWORDS
 
 TAGS: dict[str, BaseTag] = {
     keyword: Tag(keyword)
@@ -22,7 +23,7 @@ TAGS: dict[str, BaseTag] = {
         "RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence", "SharedFunctionalGroupsSequence",
         "PerFrameFunctionalGroupsSequence", "StudyDate", "RevolutionTime",
         "PatientName", "PatientBirthDate", "StudyTime", "SeriesDate", "SeriesTime", "DerivationDescription",
-        "LossyImageCompression", "RequestedProcedureDescription", "PerformedProcedureStepDescription",
+        "LossyImageCompression", *REQUEST_KEYWORDS,
         "BodyPartExamined", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentTime",
         "ImagesInAcquisition", "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances",
         "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase", "TriggerTime", "SpacingBetweenSlices",

@@ -25,6 +25,7 @@ from ctacal.dicom.dataset import read_dataset
 from ctacal.dicom.elements import TAGS, Getter, Known, image_getter, is_written, same_bytes
 from ctacal.dicom.exposure import exposure_mas, rotation_s
 from ctacal.dicom.functional_groups import frame_getters
+from ctacal.dicom.request import request_texts
 from ctacal.dicom.source import ARCHIVE_ERRORS, Source, looks_like_dicom
 from ctacal.dicom.transfer_syntaxes import DEFLATED, GE_PRIVATE
 from ctacal.dicom.values import LARGEST, Numbers, integer, number, numbers, text, texts, within
@@ -59,7 +60,6 @@ _NUMBERS_OF_A_SCORE = {
 }  # fmt: skip
 """Attributes that every score depends on: the number of their values, and the size that none of them reaches."""
 
-_REQUEST = ("RequestedProcedureDescription", "PerformedProcedureStepDescription")
 _VOLUME_VALUES = ("VolumetricProperties", "VolumeBasedCalculationTechnique")
 _TEMPORAL_POSITION = (
     "TemporalPositionIdentifier", "TemporalPositionIndex", "NominalPercentageOfCardiacPhase", "TriggerTime",
@@ -91,7 +91,7 @@ class SeriesHeader:
     series_description: str
     protocol_name: str
     request: str
-    """Requested Procedure Description and Performed Procedure Step Description."""
+    """Descriptions of the requested, scheduled and performed procedure (``request_texts``)."""
     body_part: str
     derivation: str
     """Derivation Description: how the image was made from others, in free text."""
@@ -369,7 +369,7 @@ def _series_header(get: Getter) -> SeriesHeader:
         study_description=text(get("StudyDescription")),
         series_description=text(get("SeriesDescription")),
         protocol_name=text(get("ProtocolName")),
-        request=" | ".join(filter(None, (text(get(keyword)) for keyword in _REQUEST))),
+        request=" | ".join(request_texts(get)),
         body_part=text(get("BodyPartExamined")),
         derivation=text(get("DerivationDescription")),
         series_number=integer(get("SeriesNumber")),
