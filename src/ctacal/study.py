@@ -16,7 +16,7 @@ from ctacal import __version__
 from ctacal.blood import contrast_seen
 from ctacal.dicom.choose import Candidate, Choice, candidates, choose_among
 from ctacal.dicom.clues import is_sharp_kernel
-from ctacal.dicom.labels import read_label_map
+from ctacal.dicom.labels import labelled_slices, read_label_map
 from ctacal.dicom.series import Series, Study
 from ctacal.dicom.stack import Stack
 from ctacal.dicom.volume import decode_volume
@@ -175,6 +175,18 @@ def predict_from_file(path: Path) -> Predictor:
         return Prediction(read_label_map(path, volume), label_file_info(path))
 
     return predict
+
+
+def locate_labels(path: Path) -> Locate:
+    """Return what finds the slices that a reader's label map and the heart lie in; all slices if there are neither."""
+
+    def locate(view: Volume) -> slice:
+        heart = _heart_if_any(view)
+        spans = [labelled_slices(path, view), heart.bounding_box[0] if heart else slice(0, 0)]
+        held = [span for span in spans if span.start < span.stop] or [slice(0, len(view.hu))]
+        return slice(min(span.start for span in held), max(span.stop for span in held))
+
+    return locate
 
 
 def label_file_info(path: Path) -> ModelInfo:

@@ -26,6 +26,9 @@ Of a larger scan, the part with the heart is read (``ctacal.whole_body``)."""
 _MAX_ROUNDING_ERROR = 1e-9
 """In voxels; far above that of double precision, far below what interpolation shows."""
 
+MAX_NIFTI_BYTES = 2**31
+"""Largest size of a NIfTI file's voxels: labels of whole-body scans are read, 0.3 GB as uint8."""
+
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """NIfTI's patient frame points to the right and anterior, DICOM's to the left and posterior."""
 
@@ -132,7 +135,11 @@ def load_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
     try:
         image: Any = nib.load(path)
         kind = image.get_data_dtype()
-        if kind.kind not in "biuf" or kind.itemsize > 8 or not 0 < math.prod(image.shape) <= MAX_VOXELS:
+        if (
+            kind.kind not in "biuf"
+            or kind.itemsize > 8
+            or not 0 < math.prod(image.shape) * kind.itemsize <= MAX_NIFTI_BYTES
+        ):
             raise ValueError(f"claims {image.shape} voxels of {kind}")
         array = np.asarray(image.dataobj)
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, *_DAMAGED) as problem:

@@ -1,6 +1,6 @@
 """``read_label_map``: a reader's drawing (NIfTI or DICOM SEG) -> a ``LabelMap`` on the voxels of the scan."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctacal.arrays import Floats
 from ctacal.dicom.codes import SNOMED_CODES
 from ctacal.dicom.seg import SegmentationImage, is_dicom, read_segmentation
 from ctacal.errors import Code, Refusal
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
 from ctacal.labels import Calcium, LabelMap
-from ctacal.volume import Volume, load_nifti, reoriented, require_same_grid
+from ctacal.volume import Volume, load_nifti, reoriented, reoriented_view, require_same_grid
 
 SEGMENT_NAMES: Mapping[str, Calcium] = MappingProxyType(
     {
@@ -43,7 +44,8 @@ SEGMENT_NAMES: Mapping[str, Calcium] = MappingProxyType(
 def read_label_map(path: Path, volume: Volume) -> LabelMap:
     """Read a label map (NIfTI or DICOM SEG) onto the voxels of ``volume``; flips and axis order are undone exactly.
 
-    It is never interpolated. Raises ``Refusal`` (``LABELS_UNREADABLE``, ``LABELS_MISMATCH``) if it does not fit.
+    It is never interpolated. If the volume is a part of the scan, the file may hold the whole scan's slices, of which
+    those beyond the part are empty. Raises ``Refusal`` (``LABELS_UNREADABLE``, ``LABELS_MISMATCH``) if it does not fit.
     """
     try:
         if is_dicom(path):
@@ -52,9 +54,50 @@ def read_label_map(path: Path, volume: Volume) -> LabelMap:
             array, geometry = load_nifti(path)
     except ValueError as problem:
         raise Refusal(Code.LABELS_UNREADABLE, f"{problem}; give a NIfTI or a DICOM SEG file") from problem
-    array, geometry = reoriented(array, geometry, CANONICAL_DIRECTIONS)
+    array, geometry = _on_slices_of(volume, *reoriented_view(array, geometry, CANONICAL_DIRECTIONS))
     require_same_grid(volume, geometry, str(path))
     return LabelMap(_checked_values(array, path), volume.geometry)
+
+
+def labelled_slices(path: Path, volume: Volume) -> slice:
+    """Return the slices of a canonical volume, which may be coarse, that hold all labels of a file; empty if none.
+
+    Raises ``Refusal`` (``LABELS_UNREADABLE``).
+    """
+    try:
+        places_mm = np.reshape(list(_labelled_places_mm(path)), (-1, 3))
+    except ValueError as problem:
+        raise Refusal(Code.LABELS_UNREADABLE, f"{problem}; give a NIfTI or a DICOM SEG file") from problem
+    if not len(places_mm):
+        return slice(0, 0)
+    to_index = np.linalg.inv(volume.geometry.affine)
+    index = places_mm @ to_index[0, :3] + to_index[0, 3]
+    last = volume.geometry.shape[0] - 1
+    low, high = np.clip([np.floor(index.min()), np.ceil(index.max())], 0, last).astype(int)
+    return slice(int(low), int(high) + 1)
+
+
+def _labelled_places_mm(path: Path) -> Iterator[Floats]:
+    """Yield the position of a voxel of each slice that holds a label."""
+    if is_dicom(path):
+        for segment in read_segmentation(path).segments:
+            for frame in segment.frames:
+                yield frame.geometry.to_patient_mm((0, 0, 0))
+        return
+    array, geometry = reoriented_view(*load_nifti(path), CANONICAL_DIRECTIONS)
+    for index, plane in enumerate(array):
+        if plane.any():
+            yield geometry.to_patient_mm((index, 0, 0))
+
+
+def _on_slices_of(volume: Volume, array: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], Geometry]:
+    """Return the slices of a longer label map that are the volume's, unless others hold labels."""
+    first = round(float((np.linalg.inv(geometry.affine) @ volume.geometry.affine[:, 3])[0]))
+    stop = first + volume.geometry.shape[0]
+    if first >= 0 and stop <= len(array) and not array[:first].any() and not array[stop:].any():
+        part = (slice(first, stop), slice(None), slice(None))
+        return array[part], geometry.crop(part)
+    return array, geometry
 
 
 def _checked_values(array: NDArray[Any], path: Path) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from typing import Literal
 from ctacal.dicom.seg import referenced_series_uid
 from ctacal.errors import UsageError
 from ctacal.prediction import ModelInfo, Predictor
-from ctacal.study import label_file_info, model_without_file, predict_from_file, predict_threshold
+from ctacal.study import label_file_info, locate_labels, model_without_file, predict_from_file, predict_threshold
 from ctacal.whole_body import Locate, heart_slices
 
 Runtime = Literal["onnxruntime", "openvino"]
@@ -48,7 +48,7 @@ def reader_labels(path: Path) -> Finder:
     """Return a reader's label file (NIfTI or DICOM SEG). Raises ``UsageError`` if there is no such file."""
     if not path.is_file():
         raise UsageError(f"{path}: no such label file")
-    return Finder(predict_from_file(path), label_file_info(path), None, referenced_series_uid(path))
+    return Finder(predict_from_file(path), label_file_info(path), locate_labels(path), referenced_series_uid(path))
 
 
 def ships_weights() -> bool:
