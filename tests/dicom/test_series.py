@@ -11,6 +11,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from ctacal.dicom.choose import candidates, choose_series
 from ctacal.errors import Code, Refusal
+from ctacal.jobs.resume import input_digest
 from tests.dicom_series import (
     Grid,
     assert_truth,
@@ -129,6 +130,13 @@ def test_a_grid_with_several_frames_of_reference_is_one_scan_with_a_note(
 )
 def test_a_piece_of_a_scan_is_never_scored(tmp_path: Path, chosen: Choice, attributes: dict[str, Any]) -> None:
     assert refusal_of(write(tmp_path, differing(chosen, **attributes))) is Code.SCAN_IN_PARTS
+
+
+def test_a_turned_slice_between_the_others_is_named(tmp_path: Path) -> None:
+    """It is not missing, and must not be interpolated."""
+    folder = write(tmp_path, differing(lambda index: index == 6, ImageOrientationPatient=[1, 0, 0, 0, -1, 0]))
+    with pytest.raises(Refusal, match=r"Image Orientation"):
+        volume_of(folder, fill_gaps=True)
 
 
 def test_a_stray_slice_at_the_end_is_told(tmp_path: Path) -> None:
@@ -271,6 +279,17 @@ def with_lossy_copies(**attributes: Any) -> list[Dataset]:
 @pytest.mark.parametrize("attributes", [{}, {"ImageType": ["DERIVED", "PRIMARY", "AXIAL"]}, {"SliceThickness": None}])
 def test_lossy_copies_are_left_out(tmp_path: Path, attributes: dict[str, Any]) -> None:
     assert_whole(write(tmp_path, with_lossy_copies(**attributes)), Code.LOSSY_COPIES_DROPPED)
+
+
+def test_images_left_out_still_count(tmp_path: Path) -> None:
+    """The numbers that headers promise, and the digest for --resume, are of all images."""
+    copies = with_lossy_copies(ImageType=["DERIVED", "PRIMARY", "AXIAL"])
+    for image in copies:
+        image.NumberOfSeriesRelatedInstances = len(copies)
+    study = study_of(write(tmp_path / "copies", copies))
+    assert len(study.slices) == len(copies)
+    assert_whole(tmp_path / "copies", Code.LOSSY_COPIES_DROPPED)
+    assert len({input_digest(study), input_digest(study_of(write(tmp_path / "without", ct_series())))}) == 2
 
 
 def test_a_copy_by_a_lossy_transfer_syntax_is_left_out(tmp_path: Path) -> None:

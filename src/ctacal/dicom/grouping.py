@@ -68,6 +68,8 @@ class Part:
     """What tells it from the other parts of its UID, apart from matrix, pixel size and orientation."""
     notes: tuple[Reason, ...] = ()
     fault: Reason | None = None
+    left_out: tuple[Slice, ...] = ()
+    """Images of the same places that were left out: lossy copies, and those at the border of passes."""
 
 
 def kernel_word(slice_: Slice) -> str:
@@ -148,7 +150,7 @@ def _without_lossy_copies(slices: Sequence[Slice]) -> Part:
     if not (apart_mm.min(axis=1) < SAME_PLACE_MM).all():
         return Part(tuple(slices))
     message = f"{len(lossy)} copies that were compressed with loss were left out; the lossless images are scored"
-    return Part(tuple(lossless), notes=(Reason(Code.LOSSY_COPIES_DROPPED, message),))
+    return Part(tuple(lossless), notes=(Reason(Code.LOSSY_COPIES_DROPPED, message),), left_out=tuple(lossy))
 
 
 def _separated(part: Part, attributes: Sequence[Attribute]) -> list[Part]:
@@ -158,7 +160,7 @@ def _separated(part: Part, attributes: Sequence[Attribute]) -> list[Part]:
         if len(groups) == 1:
             continue
         if attribute.is_incidental and (joined := joined_passes(groups)):
-            return [replace(part, slices=tuple(joined), notes=(*part.notes, _passes_note(part, joined, attribute)))]
+            return [_of_passes(part, joined, attribute)]
         if _tells_apart(groups, attribute):
             if attribute.is_incidental and _are_of_two_scans(groups):
                 return [part]  # to be refused as they are
@@ -166,7 +168,7 @@ def _separated(part: Part, attributes: Sequence[Attribute]) -> list[Part]:
                 message = f"a multi-frame image of several phases (told apart by {attribute.name}); send one phase"
                 return [replace(part, fault=Reason(Code.SEVERAL_PHASES, message))]
             told_by = (*part.told_by, attribute)
-            parts = (replace(part, slices=tuple(group), told_by=told_by) for group in groups)
+            parts = [replace(part, slices=tuple(group), told_by=told_by) for group in groups]
             return [one for part in parts for one in _separated(part, attributes[number:])]
     return [_refused_if_numbers_alternate(part)]
 
@@ -268,10 +270,12 @@ def joined_passes(groups: Sequence[Sequence[Slice]], *, most_shared: int | None 
     return joined if shared and regular_spacing_mm(joined, normal) else None
 
 
-def _passes_note(part: Part, joined: Sequence[Slice], attribute: Attribute) -> Reason:
-    left_out = len(part.slices) - len(joined)
+def _of_passes(part: Part, joined: Sequence[Slice], attribute: Attribute) -> Part:
+    kept = {id(slice_) for slice_ in joined}
+    left_out = [slice_ for slice_ in part.slices if id(slice_) not in kept]
     message = f"passes that share slices at their borders (told apart by {attribute.name}) make one regular grid"
-    return Reason(Code.SCAN_JOINED, f"{message}; {left_out} of the images at the borders were left out")
+    note = Reason(Code.SCAN_JOINED, f"{message}; {len(left_out)} of the images at the borders were left out")
+    return replace(part, slices=tuple(joined), notes=(*part.notes, note), left_out=(*part.left_out, *left_out))
 
 
 _OWN_TO_A_PATIENT: tuple[Callable[[Slice], str], ...] = (
@@ -331,10 +335,16 @@ def _with_rest(part: Part, others: Sequence[Part]) -> Part:
         return part
     count = sum(len(other.slices) for other in rest)
     message = f"{len(part.slices)} images are only a part of the scan: {count} others under this series UID go on where"
-    message = f"{message} these end, but differ in {_differences(part, rest)}"
-    if count < MIN_SLICES:
+    message = f"{message} these end, or lie between them, but differ in {_differences(part, rest)}"
+    if count < MIN_SLICES and not any(_lies_within(other, part) for other in rest):
         return replace(part, notes=(*part.notes, Reason(Code.SCAN_GOES_ON, message)))
     return replace(part, fault=Reason(Code.SCAN_IN_PARTS, f"{message}; send one reconstruction of all of it"))
+
+
+def _lies_within(other: Part, part: Part) -> bool:
+    normal = normal_of(part.slices[0])
+    here, there = depths_mm(part.slices, normal), depths_mm(other.slices, normal)
+    return bool(here.min() < there.min() and there.max() < here.max())
 
 
 def _has_no_place(part: Part) -> bool:
@@ -355,8 +365,9 @@ def continues(slices: Sequence[Slice], others: Sequence[Slice]) -> bool:
     overlap_mm = min(here.max(), there.max()) - max(here.min(), there.min())
     if overlap_mm < 0:
         return bool(-overlap_mm <= GOES_ON_SPACINGS * np.median(np.diff(np.sort(here))))
-    if overlap_mm <= PASS_OVERLAP * min(np.ptp(here), np.ptp(there)):
-        return bool(there.max() > here.max() or there.min() < here.min())
+    beyond = there.max() > here.max() or there.min() < here.min()
+    if beyond and overlap_mm <= PASS_OVERLAP * min(np.ptp(here), np.ptp(there)):
+        return True
     return _fill_gaps(np.sort(np.concatenate([here, there])), median_thickness_mm(slices))
 
 

@@ -29,6 +29,8 @@ class Series:
     notes: tuple[Reason, ...] = ()
     fault: Reason | None = None
     """Why its images cannot be scored, if the images beside them tell: they are only a piece of a scan."""
+    left_out: tuple[Slice, ...] = ()
+    """Further images of the same places: lossy copies, and those at the border of two passes."""
 
     @property
     def header(self) -> SeriesHeader:
@@ -78,8 +80,8 @@ class Study:
 
     @property
     def slices(self) -> tuple[Slice, ...]:
-        """The images of all its series."""
-        return tuple(slice_ for series in self.series for slice_ in series.slices)
+        """The images of all its series, those that were left out among them."""
+        return tuple(slice_ for series in self.series for slice_ in (*series.slices, *series.left_out))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -150,7 +152,10 @@ def _with_scans_joined(series: Sequence[Series]) -> list[Series]:
 
 def _joined_series(scan: JoinedScan, pieces: Sequence[Series]) -> Series:
     notes = (note for index in scan.pieces for note in pieces[index].notes)
-    return Series(scan.slices, notes=tuple(dict.fromkeys((scan.note, *notes))), fault=scan.fault)
+    kept = {id(slice_) for slice_ in scan.slices}
+    found = (slice_ for index in scan.pieces for slice_ in (*pieces[index].slices, *pieces[index].left_out))
+    left_out = tuple(slice_ for slice_ in found if id(slice_) not in kept)
+    return Series(scan.slices, "", tuple(dict.fromkeys((scan.note, *notes))), scan.fault, left_out)
 
 
 def _told_where_scans_go_on(studies: Sequence[Study]) -> list[Study]:
@@ -178,7 +183,7 @@ def _told(one: Series, names: Sequence[str] | None) -> Series:
 def _series_of(slices: Sequence[Slice]) -> list[Series]:
     """Return a series per reconstruction under one UID; if there are several, each carries a note of the split."""
     parts = parts_of(slices)
-    series = [Series(part.slices, notes=part.notes, fault=part.fault) for part in parts]
+    series = [Series(part.slices, "", part.notes, part.fault, part.left_out) for part in parts]
     localizers = sum(len(one.slices) for one in series if one.is_localizer)
     images = [one for one in series if not one.is_localizer]
     if localizers and images:

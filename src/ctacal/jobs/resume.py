@@ -32,7 +32,7 @@ def _series_parts(series: Series) -> set[str]:
             for slice_ in series.slices
         }
     digests = set()
-    for source in {slice_.source for slice_ in series.slices}:
+    for source in {slice_.source for slice_ in (*series.slices, *series.left_out)}:
         digest = hashlib.sha256()
         with source.open() as file:
             while block := file.read(_READ_BYTES):
