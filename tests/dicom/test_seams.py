@@ -69,6 +69,21 @@ def test_a_body_drawn_of_copies_is_accepted() -> None:
     assert verdict(np.concatenate([legs, person()])) == []
 
 
+@pytest.mark.parametrize("away", [4, 8, -10])
+def test_a_slice_of_another_place_is_refused(away: int) -> None:
+    """Its file has the right header, and the pixels of a slice 20 to 50 mm away."""
+    wrong = person().copy()
+    wrong[24] = person()[24 + away]
+    assert verdict(wrong) == [Code.INCONSISTENT_SLICE]
+
+
+@pytest.mark.parametrize("place", [3, 20, 40])
+def test_a_slice_that_is_a_copy_of_its_neighbour_is_refused(place: int) -> None:
+    wrong = person().copy()
+    wrong[place] = wrong[place + 1]
+    assert verdict(wrong) == [Code.INCONSISTENT_SLICE]
+
+
 def test_few_slices_are_accepted() -> None:
     assert verdict(person()[:5]) == []
 
