@@ -235,6 +235,20 @@ def test_unfinished_outputs_are_left_alone(tmp_path: Path) -> None:
     assert_read(tmp_path, files=14)
 
 
+def test_unreadable_file_counts_for_the_study_that_it_names(tmp_path: Path) -> None:
+    """Not for the other one in its folder; and wherever it lies."""
+    for name, study_uid in (("a", "1.2.3"), ("b", "1.2.4")):
+        write(tmp_path, ct_series(StudyInstanceUID=study_uid), name=f"{name}{{}}".format)
+    broken = encoded(ct_series(StudyInstanceUID="1.2.4")[13])
+    (tmp_path / "elsewhere").mkdir()
+    for path in (tmp_path / "b13", tmp_path / "elsewhere" / "x"):
+        path.write_bytes(broken[: broken.index(b"\x28\x00\x10\x00US")])
+    notes = {study.uid: [note.message for note in study.notes] for study in intake_of(tmp_path).studies}
+    assert notes["1.2.3"] == []
+    (message,) = notes["1.2.4"]
+    assert message.startswith("2 files of this study, or in its folder, could not be read, the first: ")
+
+
 FAILED_COPIES = {
     "empty": b"",
     "zeros": bytes(4096),

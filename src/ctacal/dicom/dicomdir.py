@@ -50,12 +50,13 @@ def listed_images(directories: Iterable[Source], there: Container[str]) -> Liste
     return listed
 
 
-def missing_note(study_uid: str, slices: Iterable[Slice], listed: Listed) -> list[Reason]:
+def missing_note(slices: Sequence[Slice], listed: Listed) -> list[Reason]:
     """Return a note if a DICOMDIR lists CT images of the study that were not read."""
-    if study_uid not in listed:
+    if not listed:
         return []
+    studies = sorted({slice_.header.study_uid for slice_ in slices})
+    images = {image.sop_instance_uid: image.file for uid in studies for image in listed.get(uid, ())}
     there = {slice_.sop_instance_uid for slice_ in slices if slice_.header.modality == "CT"}
-    images = {image.sop_instance_uid: image.file for image in listed[study_uid]}
     lost = [file for uid, file in images.items() if uid not in there]
     if not lost or len(lost) == len(images) <= len(there):  # the images were given other UIDs since
         return []

@@ -1,8 +1,8 @@
 """``read_files``: every file under some paths -> the images, what could not be read, and what else lies there."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -11,7 +11,7 @@ from ctacal.dicom.dicomdir import Listed, listed_images, missing_note
 from ctacal.dicom.elements import Known
 from ctacal.dicom.header import SeriesHeader, Slice, quiet_pydicom, read_slices
 from ctacal.dicom.kinds import DICOMDIR, counted, kind_of
-from ctacal.dicom.lost_files import damaged_images, unreadable_note
+from ctacal.dicom.lost_files import damaged_images, named_study, unreadable_note
 from ctacal.dicom.search import OtherFile, Seen, find_sources, require_existing
 from ctacal.dicom.source import ARCHIVE_ERRORS, SkippedFile, Source, close_archives
 from ctacal.errors import Code, Reason, Refusal
@@ -40,10 +40,10 @@ class Files:
     listed: Listed
     """CT images that DICOMDIRs list."""
 
-    def notes(self, study_uid: str, slices: Sequence[Slice], *, alone: bool) -> tuple[Reason, ...]:
+    def notes(self, slices: Sequence[Slice], *, alone: bool) -> tuple[Reason, ...]:
         """Return notes on files of a study that could not be read or are not there; ``alone``: it is the only study."""
         unreadable = unreadable_note(slices, self.skipped, alone=alone)
-        return (*unreadable, *missing_note(study_uid, slices, self.listed))
+        return (*unreadable, *missing_note(slices, self.listed))
 
 
 def read_files(paths: Iterable[Path], on_file: Callable[[], object]) -> Files:
@@ -63,7 +63,8 @@ def read_files(paths: Iterable[Path], on_file: Callable[[], object]) -> Files:
     close_archives()
     slices = tuple(slice_ for content in found if isinstance(content, list) for slice_ in content)
     others = [content for content in found if isinstance(content, OtherFile)]
-    skipped = [content for content in found if isinstance(content, SkippedFile)]
+    studies = {slice_.header.study_uid for slice_ in slices}
+    skipped = [_of_known_study(content, studies) for content in found if isinstance(content, SkippedFile)]
     skipped += damaged_images(slices, [file for file in others if file.is_suspect])
     directories = [file.source for file in others if file.kind == DICOMDIR]
     listed = listed_images(directories, {slice_.sop_instance_uid for slice_ in slices}) if directories else {}
@@ -86,11 +87,16 @@ def _content(source: Source, known: Known) -> _Content:
     except Refusal as refusal:
         if source.name.upper() == DICOMDIR:  # the images count, not the list of them
             return OtherFile(source, DICOMDIR)
-        return SkippedFile(str(source), refusal.reason, source.folder)
+        return SkippedFile(str(source), refusal.reason, source.folder, named_study(source))
     except ARCHIVE_ERRORS:
         reason = Reason(Code.FILE_UNREADABLE, "it changed while it was read; run again")
         return SkippedFile(str(source), reason, source.folder)
     return slices
+
+
+def _of_known_study(file: SkippedFile, studies: Container[str]) -> SkippedFile:
+    """Return the file without the name of a study that was not found: it may be corrupted."""
+    return file if file.study_uid in studies else replace(file, study_uid="")
 
 
 def _is_drawn(header: SeriesHeader) -> bool:

@@ -126,9 +126,7 @@ def _studies(files: Files) -> tuple[Study, ...]:
     studies = [members for _, members in sorted(by_study.items())]
     joined = [[slice_ for index in group for slice_ in studies[index]] for group in joined_studies(studies)]
     ordered = sorted(joined, key=lambda slices: slices[0].header.study_uid)
-    found = [
-        _study(slices, files.notes(slices[0].header.study_uid, slices, alone=len(joined) == 1)) for slices in ordered
-    ]
+    found = [_study(slices, files.notes(slices, alone=len(joined) == 1)) for slices in ordered]
     return tuple(_told_where_scans_go_on(found))
 
 

@@ -80,6 +80,8 @@ class SkippedFile:
     reason: Reason
     folder: str = ""
     """The folder or archive that holds it."""
+    study_uid: str = ""
+    """StudyInstanceUID, if the part that could be read names that of a study that was found."""
 
 
 class _BoundedReader(io.BufferedReader):
