@@ -121,6 +121,13 @@ def test_on_request_it_is_scored_with_a_warning(tmp_path: Path) -> None:
     assert codes(result) == [Code.CONTRAST_GIVEN, Code.CONTRAST_SEEN]
 
 
+def test_the_refusal_names_the_other_series_that_fit(tmp_path: Path) -> None:
+    write(tmp_path / "a", ct_series(name="other", SeriesDescription="Thorax native", SeriesNumber=7))
+    write(tmp_path / "b", ct_series())
+    refused = score_study(study_of(tmp_path), seeing(129.0))
+    assert "--series (series 7 'Thorax native')" in refused.reasons[-1].message
+
+
 def test_labels_of_a_reader_are_refused_too(tmp_path: Path) -> None:
     """A reader's label map brings no heart."""
 

@@ -113,9 +113,8 @@ def _score_series(
         noise_sd_hu = blood_pool_noise_hu(volume, heart) if heart else None
         contrast = _contrast_seen(prediction, volume, heart, header.kvp)
     if contrast and not allow_contrast:
-        raise Refusal(
-            contrast.code, f"{contrast.message}; score another CT, or this one all the same: --allow-contrast"
-        )
+        instead = f"{_instead(choice)}, or this one all the same: --allow-contrast"
+        raise Refusal(contrast.code, f"{contrast.message}; {instead}")
     with timer.stage("score"):
         lesions, scores = score_label_map(volume, prediction.labels, rule, mass_calibration=mass_calibration)
     quality = _quality_notes(choice.series, rule, heart, noise_sd_hu)
@@ -222,6 +221,13 @@ def _contrast_seen(prediction: Prediction, volume: Volume, heart: HeartMask | No
     if prediction.figures:
         return contrast_seen(prediction.figures.blood_hu, kvp)
     return contrast_seen(blood_pool_hu(volume, heart) if heart else _enhanced_blood_hu(volume), kvp)
+
+
+def _instead(choice: Choice) -> str:
+    """Return what to score instead of the chosen series, by the names of the study's other series that fit."""
+    fit = [candidate.series for candidate in choice.candidates if candidate.stack]
+    others = [series.name for series in fit if series is not choice.series]
+    return f"score another CT with --series ({', '.join(others)})" if others else "score another CT"
 
 
 def _enhanced_blood_hu(volume: Volume) -> float | None:

@@ -162,6 +162,7 @@ def codes(choice: Choice) -> list[Code]:
 OPEN: tuple[dict[str, Any], ...] = (
     {"ContrastBolusRoute": "IV"},
     {"ContrastBolusAgent": "UNKNOWN"},
+    {"ContrastBolusAgent": "NONE", "ContrastBolusStartTime": "101112", "ContrastFlowRate": "4"},
     {"ContrastBolusAgent": "Iohexol", "ContrastBolusRoute": "ORAL", "ContrastBolusVolume": "900"},
     {"ContrastBolusAgent": "BARIUM"},
     {"ContrastBolusIngredient": "BARIUM"},

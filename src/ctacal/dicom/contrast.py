@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pydicom import Dataset
+
 from ctacal.dicom.contrast_words import Said, is_enteral, is_into_blood, said_of_agent
+from ctacal.dicom.values import items, text
 
 CONTRAST_KEYWORDS = (
     "ContrastBolusAgent", "ContrastBolusAgentSequence", "ContrastBolusRoute",
@@ -22,6 +25,7 @@ _DOSES = {
     "ContrastBolusVolume": "volume", "ContrastBolusTotalDose": "total dose", "ContrastBolusStartTime": "start time",
     "ContrastBolusStopTime": "stop time", "ContrastFlowRate": "flow rate", "ContrastFlowDuration": "flow duration",
 }  # fmt: skip
+_AMOUNTS = ("volume", "total dose")
 _SOME = re.compile(r"[1-9]")
 
 Get = Callable[[str], Any]
@@ -45,53 +49,62 @@ def read_agents(get: Get) -> tuple[Agent, ...]:
 
     An agent of Enhanced CT whose administration had not begun with this frame counts as none.
     """
-    administered = _text(get("ContrastBolusAgentAdministered")).upper()
+    administered = text(get("ContrastBolusAgentAdministered")).upper()
     if administered == "NO":
         return ()
-    items = list(get("ContrastBolusAgentSequence") or ())
-    written = [_agent(get), *(_agent(item.get, _code(item)) for item in items)]
+    listed = items(get("ContrastBolusAgentSequence"))
+    written = [_agent(get), *(_agent(_getter(item), _code(item)) for item in listed)]
     agents = tuple(agent for agent in written if agent.name or agent.route or agent.doses or agent.contents)
     return agents or ((Agent("", "", ("administered",), ()),) if administered == "YES" else ())
 
 
 def _agent(get: Get, name: str = "") -> Agent:
-    profiles = list(get("ContrastAdministrationProfileSequence") or ())
-    routes = [_code(item) for item in get("ContrastBolusAdministrationRouteSequence") or ()]
-    ingredients = [_code(item) for item in get("ContrastBolusIngredientCodeSequence") or ()]
-    ingredient, per_ml = _text(get("ContrastBolusIngredient")), _text(get("ContrastBolusIngredientConcentration"))
+    sources: list[Get] = [get, *(_getter(item) for item in items(get("ContrastAdministrationProfileSequence")))]
+    routes = [_code(item) for item in items(get("ContrastBolusAdministrationRouteSequence"))]
+    ingredients = [_code(item) for item in items(get("ContrastBolusIngredientCodeSequence"))]
+    ingredient, per_ml = text(get("ContrastBolusIngredient")), text(get("ContrastBolusIngredientConcentration"))
     if ingredient and said_of_agent(ingredient) is not Said.NOT_GIVEN:
         ingredients.append(ingredient)
     return Agent(
-        name=name or _text(get("ContrastBolusAgent")),
-        route=" ".join(filter(None, [_text(get("ContrastBolusRoute")), *routes])),
-        doses=tuple(
-            dict.fromkeys(dose for source in (get, *(item.get for item in profiles)) for dose in _doses(source))
-        ),
+        name=name or text(get("ContrastBolusAgent")),
+        route=" ".join(filter(None, [text(get("ContrastBolusRoute")), *routes])),
+        doses=tuple(dict.fromkeys(dose for source in sources for dose in _doses(source))),
         contents=(*ingredients, *([f"{per_ml} mg/ml"] if _SOME.search(per_ml) else [])),
     )
 
 
+def _getter(item: Dataset) -> Get:
+    """Return what gets the values of a sequence's item, as written where pydicom cannot convert them."""
+
+    def get(keyword: str) -> Any:
+        try:
+            return item.get(keyword)
+        except ValueError:
+            return str(item.get_item(keyword).value)
+
+    return get
+
+
 def _doses(get: Get) -> list[str]:
-    written = ((words, _text(get(keyword))) for keyword, words in _DOSES.items())
+    written = ((words, text(get(keyword))) for keyword, words in _DOSES.items())
     return [f"{words} {amount}" for words, amount in written if _SOME.search(amount)]
 
 
-def _code(item: Any) -> str:
+def _code(item: Dataset) -> str:
     """Return what a code sequence's item means (PS3.3 section 8.8)."""
-    return _text(item.get("CodeMeaning") or item.get("CodeValue") or item.get("LongCodeValue"))
-
-
-def _text(value: Any) -> str:
-    values = value if isinstance(value, list | tuple) else [value]
-    written = " ".join(str(v) for v in values if v is not None)
-    return "".join(c for c in written if c.isprintable()).strip()
+    return text(item.get("CodeMeaning") or item.get("CodeValue") or item.get("LongCodeValue"))
 
 
 def said_by(agent: Agent) -> Said:
-    """Return what all that is written of an agent comes to; a dose outweighs a name that says none."""
+    """Return what all that is written of an agent comes to.
+
+    An amount outweighs a name that says none; times and flows alone, which a protocol may hold, leave it open.
+    """
     named = said_of_agent(agent.name)
-    if not agent.doses and ((agent.name and named is Said.NOT_GIVEN) or not (agent.name or agent.contents)):
-        return Said.OPEN if not agent.name and is_into_blood(agent.route) else Said.NOT_GIVEN
+    if agent.name and named is Said.NOT_GIVEN and not any(dose.startswith(_AMOUNTS) for dose in agent.doses):
+        return Said.OPEN if agent.doses else Said.NOT_GIVEN
+    if not (agent.name or agent.doses or agent.contents):
+        return Said.OPEN if is_into_blood(agent.route) else Said.NOT_GIVEN
     content = {said_of_agent(content) for content in agent.contents}
     if is_enteral(agent.route) or named is Said.ENTERAL or (not agent.name and content == {Said.ENTERAL}):
         return Said.ENTERAL

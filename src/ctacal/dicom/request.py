@@ -6,7 +6,7 @@ PS3.3 C.4.11 (Requested Procedure), 10.6 (Request Attributes Macro), C.7.3.1 (Ge
 from collections.abc import Callable
 from typing import Any
 
-from ctacal.dicom.values import text
+from ctacal.dicom.values import items, text
 
 _TEXTS = (
     "RequestedProcedureDescription", "PerformedProcedureStepDescription", "ScheduledProcedureStepDescription",
@@ -23,7 +23,7 @@ def request_texts(get: Callable[[str], Any]) -> tuple[str, ...]:
     """Return the texts, each once; that of a requested contrast agent says so, because it may be a bare word."""
     found = [text(get(keyword)) for keyword in _TEXTS]
     found += [meaning for keyword in _CODES for meaning in _meanings(get(keyword))]
-    for item in get("RequestAttributesSequence") or ():
+    for item in items(get("RequestAttributesSequence")):
         for keyword in _OF_AN_ITEM:
             value = item.get(keyword)
             found += _meanings(value) if keyword.endswith("Sequence") else [text(value)]
@@ -33,4 +33,4 @@ def request_texts(get: Callable[[str], Any]) -> tuple[str, ...]:
 
 
 def _meanings(codes: Any) -> list[str]:
-    return [text(item.get("CodeMeaning")) for item in codes or ()]
+    return [text(item.get("CodeMeaning")) for item in items(codes)]

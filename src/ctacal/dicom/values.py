@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pydicom import Dataset
 from pydicom.valuerep import PersonName
 
 Numbers = tuple[float, ...]
@@ -22,6 +23,11 @@ LARGEST = 10_000.0
 """Numbers that describe a scan stay below this, in mm and in HU; so ``-250,000`` is no quarter of a million."""
 
 _LARGEST_FINITE = 1e10
+
+
+def items(sequence: Any) -> list[Dataset]:
+    """Return the items of a sequence; a value that is none, of an element whose VR is wrong, has none."""
+    return [item for item in sequence if isinstance(item, Dataset)] if isinstance(sequence, Sequence) else []
 
 
 def text(value: Any) -> str:

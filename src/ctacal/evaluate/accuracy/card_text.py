@@ -16,7 +16,7 @@ LIMITS = """## Limits
 - Motion and partial volume hide small plaques: even the true label map on a CTAC does not give the gated score. Its
   column in the gated table shows what perfect labelling would reach.
 - The thresholds hold for 120 kVp; the rule is SCCT 2016 unless another is chosen. Stents are not counted.
-- Scans with contrast agent are refused if the header says so.
+- Scans with contrast agent are refused if the header says so, or if blood reads more than unenhanced blood can.
 - Intervals of kappa come from resampling patients. All other intervals assume independent studies, although several
   studies share an anatomy: they are too narrow.
 """
