@@ -22,7 +22,7 @@ STEP_TOLERANCE = 0.15
 MIN_REGULAR_SHARE = 0.9
 """Share of neighbouring slices whose Instance Numbers must lie equally far apart."""
 
-MIN_STUDY_SHORTFALL = 0.1
+MIN_STUDY_SHORTFALL = 0.15
 """Smallest share of the promised images of a study whose lack is told: archives count reports and screens as well."""
 
 MAX_STUDY_SHORTFALL = 0.5
