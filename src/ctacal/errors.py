@@ -142,6 +142,8 @@ class Code(StrEnum):
     """Rescale Slope / Intercept are missing, but air and soft tissue show that the values are Hounsfield units."""
     LOSSY_COMPRESSION = "LOSSY_COMPRESSION"
     """The images are stored in a transfer syntax with loss: small lesions may have changed."""
+    HU_GAP = "HU_GAP"
+    """Values between soft tissue and bright bone are missing, which no scanner makes: the CT values were altered."""
     RESCALE_VARIES = "RESCALE_VARIES"
     """Rescale Slope or Intercept differ between slices, which is unusual in CT: one of them may be wrong."""
     PIXELS_UNLIKE_HEADER = "PIXELS_UNLIKE_HEADER"

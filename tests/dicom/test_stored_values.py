@@ -151,7 +151,7 @@ def test_jpeg_2000_with_sign_under_a_header_without(tmp_path: Path) -> None:
 def with_metal(brightest: int) -> NDArray[np.int16]:
     """The chest with a round piece of metal in every slice, brighter towards its middle."""
     row, column = np.indices(ALL_HU.shape[1:])
-    bright = brightest - 12 * ((row - 24.0) ** 2 + (column - 20.0) ** 2) ** 1.5
+    bright = brightest - 40 * ((row - 24.0) ** 2 + (column - 20.0) ** 2)
     return np.asarray(np.maximum(ALL_HU, np.maximum(bright, -2000).astype(np.int16)))
 
 
@@ -250,3 +250,16 @@ def test_rescale_that_varies_gives_a_note(tmp_path: Path) -> None:
     series[5].RescaleIntercept = "-1000"
     _, notes = volume_of(write(tmp_path, series))
     assert notes == [Code.RESCALE_VARIES]
+
+
+def test_values_that_no_scanner_leaves_out_give_a_note(tmp_path: Path) -> None:
+    """Bone and calcium 700 HU brighter than they were: nothing between, not even at their edges."""
+    row, column = np.indices(ALL_HU.shape[1:])
+    bone = np.clip(900 - 35 * np.hypot(row - 34.0, column - 20.5), -1000, 900).astype(np.int16)
+    truth = np.maximum(ALL_HU, bone)
+    for name, hu in (("true", truth), ("altered", np.where(truth > 200, truth + 700, truth))):
+        series = ct_series()
+        for image, plane in zip(series, hu, strict=True):
+            store_values(image, plane.astype(int) + 1024)
+        _, notes = volume_of(write(tmp_path / name, series))
+        assert notes == ([] if name == "true" else [Code.HU_GAP])

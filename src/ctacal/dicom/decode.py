@@ -47,6 +47,12 @@ _SAMPLE_STRIDE = 4
 _METAL_HU = 1000
 """Values are cut off here before slices are compared: metal in one slice alone is no corruption."""
 
+_BONE_HU, _GAP_BIN_HU, _MIN_GAP_HU = 130, 50, 300
+"""Gaps in the values of bone, up to ``_METAL_HU``, are searched for in bins, and told from this width (own choice)."""
+
+_MIN_BRIGHT_SHARE, _MIN_BRIGHT = 0.001, 300
+"""Smallest share and number of pixels brighter than a gap: a piece of metal alone has few at its edges (own choice)."""
+
 _MIN_SHARED_TISSUE = 0.05
 """Smallest share of a slice that must be soft tissue in both neighbours for their levels to be compared."""
 
@@ -72,7 +78,7 @@ def decode_hu(stack: Stack) -> tuple[HUArray, tuple[Reason, ...]]:
     thinned = np.minimum(hu[:, ::_SAMPLE_STRIDE, ::_SAMPLE_STRIDE], _METAL_HU).astype(np.float32)
     seams = require_one_scan(thinned, stack.slices, stack.geometry.slice_spacing_mm)
     _require_coherent(thinned.reshape(len(hu), -1), stack.slices)
-    return hu, (*_notes(remarks, present), *require_hounsfield(hu, present), *seams)
+    return hu, (*_notes(remarks, present), *require_hounsfield(hu, present), *_gap_note(thinned), *seams)
 
 
 def _notes(remarks: Mapping[str, int], slices: Sequence[Slice]) -> Iterator[Reason]:
@@ -81,6 +87,18 @@ def _notes(remarks: Mapping[str, int], slices: Sequence[Slice]) -> Iterator[Reas
         yield Reason(Code.PIXELS_UNLIKE_HEADER, remark + where)
     yield from _rescale_notes(slices)
     yield from _lossy_notes(slices)
+
+
+def _gap_note(sample: Floats32) -> Iterator[Reason]:
+    """Yield a note if values of bone are missing: at its edges some pixels always hold part of it (partial volume)."""
+    bright = sample[sample >= _BONE_HU]
+    counts = np.bincount(((bright - _BONE_HU) / _GAP_BIN_HU).astype(np.int64), minlength=1)
+    above = np.cumsum(counts[::-1])[::-1]
+    empty = (counts == 0) & (above >= max(_MIN_BRIGHT_SHARE * sample.size, _MIN_BRIGHT))
+    widest = max((len(run) for run in "".join(".#"[int(bin_)] for bin_ in empty).split(".")), default=0)
+    if widest * _GAP_BIN_HU >= _MIN_GAP_HU:
+        message = f"no pixel has one of {widest * _GAP_BIN_HU} HU in a row, but many are brighter: values were altered"
+        yield Reason(Code.HU_GAP, message)
 
 
 def _lossy_notes(slices: Sequence[Slice]) -> Iterator[Reason]:

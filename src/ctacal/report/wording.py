@@ -65,6 +65,7 @@ FLAG_TITLES: Mapping[Code, str] = MappingProxyType(
         Code.SERIES_SPLIT: "The series contained several reconstructions",
         Code.RESCALE_ASSUMED: "CT values were assumed",
         Code.LOSSY_COMPRESSION: "The images were compressed with loss",
+        Code.HU_GAP: "CT values were altered",
         Code.RESCALE_VARIES: "The scaling of CT values differs between slices",
         Code.PIXELS_UNLIKE_HEADER: "The pixels differ from what their header says",
         Code.KVP_NOT_120: "Tube voltage is not 120 kVp",
