@@ -245,9 +245,9 @@ def test_other_bits_allocated_are_named(tmp_path: Path, bits: int) -> None:
 
 
 def test_rescale_that_varies_gives_a_note(tmp_path: Path) -> None:
-    """24 HU in one slice are too little for the image to show."""
+    """4 HU in one slice are too little for the image to show."""
     series = ct_series()
-    series[5].RescaleIntercept = "-1000"
+    series[5].RescaleIntercept = "-1020"
     _, notes = volume_of(write(tmp_path, series))
     assert notes == [Code.RESCALE_VARIES]
 
