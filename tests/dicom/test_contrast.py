@@ -94,7 +94,7 @@ def test_descriptions_that_deny_contrast(words: str) -> None:
     "words",
     [
         "CTAC", "PET-CT STUDY", "1PETCT_WholeBody", "AC_CT 5.0 B08s", "C-spine", "Vitamin C", "Heart", "5 cm",
-        "CT for AC",
+        "CT for AC", "CTAC (enhanced conversion)", "Enhanced multi-frame CTAC", "Lung, edge enhanced",
         "Stage IV NSCLC", "60 min post injection", "PET+CT", "CT+CARDIAC", "LUNG BASES 5MM", "ICE", "rest/stress",
     ],
 )  # fmt: skip

@@ -19,7 +19,6 @@ from tests.dicom_series import (
     ct_series,
     encoded,
     enhanced_ct,
-    intake_of,
     legacy_converted_ct,
     refusal_of,
     store_hu,
@@ -199,9 +198,9 @@ def test_one_of_several_agents_that_was_administered_is_contrast(tmp_path: Path)
 def test_another_number_of_descriptions_than_of_frames_is_refused(tmp_path: Path, change: int) -> None:
     image = enhanced_ct(ct_series())
     image.NumberOfFrames += change
-    (skipped,) = intake_of(write(tmp_path, [image])).skipped
-    assert skipped.reason.code is Code.FILE_UNREADABLE
-    assert "describes 14 frames, but claims" in skipped.reason.message
+    with pytest.raises(Refusal, match=f"describes 14 frames, but Number of Frames is '{14 + change}'") as caught:
+        volume_of(write(tmp_path, [image]))
+    assert caught.value.reason.code is Code.NO_GEOMETRY
 
 
 def test_what_frames_share_may_stand_at_the_top_level(tmp_path: Path) -> None:

@@ -87,6 +87,10 @@ _DASH = "[-\u2212\u2013]"
 _PLUS = re.compile(rf"(?<![A-Za-z0-9]){_SIGNED}\s?\+|\+\s?{_SIGNED}(?![A-Za-z])", re.IGNORECASE)
 _MINUS_AFTER = re.compile(rf"(?<![A-Za-z0-9])(?:{_SIGNED}|^I)\s?{_DASH}(?=$|[\s,;/)\]_])", re.IGNORECASE)
 _MINUS_BEFORE = re.compile(rf"(?:^|(?<=[\s_(/])){_DASH}\s?{_SIGNED}(?![A-Za-z])", re.IGNORECASE)
+_ENHANCED_FORMAT = re.compile(
+    r"\benhanced (?=conversion|multi|legacy|sop|dicom|mf\b)|\b(?:edge|resolution|sharpness|legacy converted) enhanced\b"
+)
+"""Files in the form of Enhanced CT, and filters: not contrast medium."""
 _NON_IONIC = re.compile(r"\bnon? (?=ioni[ckqsz])")
 
 
@@ -154,4 +158,5 @@ def _prepared(text: str) -> str:
     signed = _PLUS.sub(" enhanced ", text)
     for minus in (_MINUS_AFTER, _MINUS_BEFORE):
         signed = minus.sub(" unenhanced ", signed)
-    return _NON_IONIC.sub("nonionic", plain(re.sub("[,;]", " comma ", signed)))
+    words = _ENHANCED_FORMAT.sub("", plain(re.sub("[,;]", " comma ", signed)))
+    return _NON_IONIC.sub("nonionic", words)

@@ -58,7 +58,7 @@ def frame_getters(image: Dataset, get: Getter, frames: int, known: Known) -> lis
     """
     if frames == 1 and not any(is_written(image, sequence) for sequence in _GROUPS):
         return [get]
-    per_frame = image.get("PerFrameFunctionalGroupsSequence") or [Dataset()] * frames
+    per_frame = image.get("PerFrameFunctionalGroupsSequence") or [Dataset()] * max(frames, 1)
     shared = list(image.get("SharedFunctionalGroupsSequence") or ())
     return [partial(_frame_value, [own], shared, get, known, frames > 1) for own in per_frame]
 

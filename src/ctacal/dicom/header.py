@@ -251,7 +251,7 @@ def _native_pixels(image: Dataset, get: Getter, file: BinaryIO) -> NativePixels 
         struct.unpack(order + "I", head[8:12] if explicit else head[4:8]),
     )
     content = head[12 if explicit else 8 :]
-    rows, columns, frames = (integer(get(k)) or 1 for k in ("Rows", "Columns", "NumberOfFrames"))
+    rows, columns, frames = (max(integer(get(k)) or 1, 1) for k in ("Rows", "Columns", "NumberOfFrames"))
     bits = integer(get("BitsAllocated")) or 8 * length // (rows * columns * frames)
     if tag != _PIXEL_DATA_TAG or length == _UNDEFINED_LENGTH or bits not in (8, 16, 32):
         return None
@@ -271,39 +271,39 @@ def _slices(source: Source, image: Dataset, get: Getter, native: NativePixels | 
     rows, columns = integer(get("Rows")), integer(get("Columns"))
     if rows is None or columns is None:
         raise Refusal(Code.FILE_UNREADABLE, "Rows or Columns is empty or no number; copy it again")
-    getters = [get]
+    getters, contradiction = [get], ""
     if _modality(get) == "CT":
         frames = _frame_count(get)
-        if not 0 < rows * columns <= MAX_FRAME_PIXELS or not 0 < frames <= MAX_FRAMES:
+        if not 0 < rows * columns <= MAX_FRAME_PIXELS or not 0 <= frames <= MAX_FRAMES:
             raise Refusal(Code.TOO_LARGE, f"claims {frames} frames of {rows} x {columns} pixels")
         getters = frame_getters(image, get, frames, known)
         if len(getters) != frames:
-            message = f"describes {len(getters)} frames, but claims to hold {frames}; copy it again"
-            raise Refusal(Code.FILE_UNREADABLE, message)
-    slices, syntax = [], str(image.file_meta.get("TransferSyntaxUID", ""))
+            contradiction = f"the header describes {len(getters)} frames, but Number of Frames is"
+            contradiction = f"{contradiction} '{text(get('NumberOfFrames'))}'; copy the file again"
+    syntax = str(image.file_meta.get("TransferSyntaxUID", ""))
     frames = len(getters)
     described = frames == 1 or is_written(image, "PerFrameFunctionalGroupsSequence")
+    slices = []
     for frame, get_frame in enumerate(getters):
         header = _header_of_image(image, get, known) if get_frame is get else _series_header(get_frame)
         slice_ = _slice(source, frame, known.setdefault(header, header), get_frame, native, syntax)
         rescale = slice_.rescale_slope, slice_.rescale_intercept
-        if None in (slice_.position_mm, slice_.orientation, slice_.pixel_spacing_mm, *rescale):
+        if contradiction:  # which frame lies where is not known
+            slice_ = replace(slice_, position_mm=None, faults=(contradiction,))
+        elif None in (slice_.position_mm, slice_.orientation, slice_.pixel_spacing_mm, *rescale):
             slice_ = replace(slice_, faults=_faults(get_frame, frame, frames, described=described))
         slices.append(slice_)
     return slices
 
 
 def _frame_count(get: Getter) -> int:
-    """Return Number of Frames, 1 if it is missing."""
+    """Return Number of Frames, 1 if it is missing, 0 if it is no number of frames."""
     if not text(get("NumberOfFrames")):
         return 1
-    frames = integer(get("NumberOfFrames"))
-    if frames:
-        return frames
-    if get("SOPClassUID") == CTImageStorage:  # which has a single frame by definition (PS3.3 A.3)
+    frames = max(integer(get("NumberOfFrames")) or 0, 0)
+    if not frames and get("SOPClassUID") == CTImageStorage:  # it has one frame by definition (PS3.3 A.3)
         return 1
-    written = text(get("NumberOfFrames"))
-    raise Refusal(Code.FILE_UNREADABLE, f"Number of Frames is '{written}', no number of frames; correct the header")
+    return frames
 
 
 def _numbers_of_a_score(get: Getter, keyword: str) -> Numbers | None:

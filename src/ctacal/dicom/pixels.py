@@ -137,7 +137,7 @@ def _check_length(image: Dataset) -> None:
 
     More bytes than needed are allowed if all of them are zero (PS3.5 section 8.1.1 needs one at most).
     """
-    frames, bits, content = int(image.get("NumberOfFrames") or 1), image.BitsAllocated, image.PixelData
+    frames, bits, content = max(int(image.get("NumberOfFrames") or 1), 1), image.BitsAllocated, image.PixelData
     if bits not in (8, 16, 32):
         raise Refusal(Code.PIXELS_UNREADABLE, f"Bits Allocated is {bits}; ctacal reads 8, 16 and 32; {_EXPORT}")
     size = frames * image.Rows * image.Columns * bits // 8
@@ -162,7 +162,7 @@ def _fragments(image: Dataset, index: int) -> bytes:
     return get_frame(
         image.PixelData,
         index,
-        number_of_frames=int(image.get("NumberOfFrames") or 1),
+        number_of_frames=max(int(image.get("NumberOfFrames") or 1), 1),
         extended_offsets=offsets if all(offsets) else None,
     )
 
