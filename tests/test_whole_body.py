@@ -114,6 +114,7 @@ def test_the_result_says_what_was_scored(result: ScoredStudy) -> None:
 
 
 @pytest.mark.parametrize("form", ["nifti", "seg"])
+@pytest.mark.slow
 def test_a_readers_labels_of_the_whole_scan_are_accepted(study: Study, tmp_path: Path, form: str) -> None:
     """Labels beyond the heart, here in a leg, are read too."""
     whole = scored(study, locate=None)
@@ -178,6 +179,19 @@ def test_two_patients_above_each_other_are_refused(body: Volume, tmp_path: Path)
     refused = score_study(read_studies([tmp_path / "two"]).studies[0], predict_threshold)
     assert refused.status == "refused"
     assert refused.reasons[-1].code is Code.TWO_SCANS
+
+
+def test_a_chest_in_much_air_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So much air that the whole scan would not pass for a CT in Hounsfield units; the chest does."""
+    monkeypatch.setattr("ctacal.whole_body.LARGE_VOXELS", 1)
+    hu = np.full((250, 33, 48), -1000, np.int16)
+    hu[100:106] = Thorax().hu[20:26, ::4, ::4][:, :33, :48]
+    write_series(Volume(hu, Geometry.from_spacing(hu.shape, (5.0, 8.0, 8.0))), tmp_path / "air")
+    stack = stack_of(read_studies([tmp_path / "air"]).studies[0])
+    part = part_to_read(stack, lambda volume: slice(100, 106))
+    assert (part.first, len(part.slices)) == (90, 26)
+    with pytest.raises(Refusal):
+        part_to_read(stack, heart_slices)
 
 
 def test_values_that_are_not_hu_are_refused_as_such(body: Volume, tmp_path: Path) -> None:

@@ -47,8 +47,12 @@ def part_to_read(stack: Stack, locate: Locate | None) -> Stack:
     if locate is None or math.prod(stack.geometry.shape) <= LARGE_VOXELS:
         return stack
     overview = decode_overview(stack)
-    found = locate(overview.volume)
-    margin = math.ceil(MARGIN_MM / stack.geometry.slice_spacing_mm)
+    try:
+        found = locate(overview.volume)
+    except Refusal:
+        overview.require_hounsfield()  # the truer reason; whole bodies between much air may not prove it
+        raise
+    margin = round(MARGIN_MM / stack.geometry.slice_spacing_mm)
     first = max(0, found.start * overview.every - margin)
     stop = min(len(stack.slices), (found.stop - 1) * overview.every + 1 + margin)
     return stack.part(first, stop)

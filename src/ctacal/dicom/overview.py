@@ -27,12 +27,18 @@ class Overview:
     volume: Volume
     every: int
     """Its slice k is slice k x ``every`` of the stack."""
+    slices: tuple[Slice, ...]
+    """Those of the stack."""
+
+    def require_hounsfield(self) -> None:
+        """Raise ``Refusal`` if the values are not HU, or hold hardly anything but air."""
+        require_hounsfield(self.volume.hu, self.slices)
 
 
 def decode_overview(stack: Stack) -> Overview:
     """Decode every n-th slice, averaged over blocks of pixels; one slice at a time is held at its full matrix.
 
-    Raises ``Refusal``: pixels unreadable, no rescale, not HU, out of range, or two scans above each other.
+    Raises ``Refusal``: pixels unreadable, no rescale, out of range, or two scans above each other.
     """
     slices, rows, columns = stack.geometry.shape
     slice_mm, row_mm, column_mm = stack.geometry.spacing_mm
@@ -47,9 +53,8 @@ def decode_overview(stack: Stack) -> Overview:
         hu[index] = block_sums(plane, block)
     hu /= block[0] * block[1]
     close_archives()
-    require_hounsfield(hu, seen)
     require_one_scan(hu, seen, slice_mm * every)
-    return Overview(Volume(hu, _coarse(stack.geometry, hu.shape, every, block)).canonical(), every)
+    return Overview(Volume(hu, _coarse(stack.geometry, hu.shape, every, block)).canonical(), every, tuple(seen))
 
 
 def _every(stack: Stack, step: int) -> list[Slice]:
