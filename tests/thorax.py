@@ -86,6 +86,7 @@ def whole_body(chest: Thorax, *, legs: int = 20, abdomen: int = 40, head: int = 
     above = [(chest.hu[-1], FADE), (_head(chest), head), (nothing, air)]
     hu = np.concatenate([_faded(parts), chest.hu, _faded(above)])
     hu[:, -3:] = BONE
+    hu += np.random.default_rng(2).integers(0, 3, hu.shape, np.int16)  # no slice is a copy of the next
     first_mm = -chest.spacing_mm[0] * (legs + abdomen)
     return Volume(hu, Geometry.from_spacing((len(hu), *chest.shape[1:]), chest.spacing_mm, (0.0, 0.0, first_mm)))
 
