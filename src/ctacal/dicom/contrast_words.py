@@ -66,8 +66,8 @@ _GIVEN = re.compile(rf"\b(?:{_CONTRAST}|{_BRAND_NAMES}|(?:with|w|mit|post|after)
 _PHASE = re.compile(
     r"\b"
     + any_of("""
-    arterial* arteriell* portal* portoven* venous venos* veineu* nephrogra* pyelogra* excretory parenchymal bolus
-    art_phase ven_phase pv_phase art_ph ven_ph pv_ph
+    arterial* arteriell* portal* portoven* venous venos* veineu* nephrogra* pyelogra* excretory parenchymal
+    bolus_tracking test_bolus timing_bolus art_phase ven_phase pv_phase art_ph ven_ph pv_ph
     """)
     + r"\b|动脉期|静脉期|動脈相|静脈相"
 )
