@@ -119,3 +119,25 @@ def test_a_value_that_some_images_lack_is_accepted(tmp_path: Path, attribute: st
     for image in images[:5]:
         delattr(image, attribute)
     assert volume_of(write(tmp_path, images))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values"),
+    [
+        ("KVP", ("119.4", "120.3")),
+        ("PatientWeight", ("72.5", "72.57")),
+        ("Manufacturer", ("GE", "GE MEDICAL SYSTEMS")),
+        ("Manufacturer", ("SIEMENS", "Siemens Healthineers")),
+    ],
+)
+def test_values_that_are_one_in_other_words_are_one_scan(tmp_path: Path, keyword: str, values: tuple[str, str]) -> None:
+    images = ct_series()
+    for index, image in enumerate(images):
+        setattr(image, keyword, values[index % 2])
+    assert volume_of(write(tmp_path, images))[1] == []
+
+
+def test_a_date_that_stands_for_none_makes_no_second_examination(tmp_path: Path) -> None:
+    write(tmp_path / "1", ct_series(name="rest"))
+    write(tmp_path / "2", ct_series(name="stress", AcquisitionDate="19000101", StudyDate="19000101"))
+    assert volume_of(tmp_path)[1] == [Code.SEVERAL_CANDIDATES]

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
+from ctacal.dicom.choose import choose_series
 from ctacal.errors import Code
-from tests.dicom_series import Grid, ct_series, emission_image, enhanced_ct, refusal_of, uid, volume_of, write
+from tests.dicom_series import Grid, ct_series, emission_image, enhanced_ct, refusal_of, study_of, uid, volume_of, write
 
 
 def renumbered(images: list[Dataset], first: int = 1, step: int = 1) -> list[Dataset]:
@@ -136,3 +137,15 @@ def test_half_of_the_frames_is_told_by_thickness(tmp_path: Path) -> None:
 @pytest.mark.parametrize("thickness", ["3", "2.5", "5", "0", None])
 def test_usual_thickness_is_no_loss(tmp_path: Path, thickness: str | None) -> None:
     assert codes(tmp_path, *ct_series(SliceThickness=thickness)) == []
+
+
+def test_images_with_one_instance_uid_are_counted_by_their_places(tmp_path: Path) -> None:
+    series = ct_series(ImagesInAcquisition=14, NumberOfSeriesRelatedInstances=14, SOPInstanceUID=uid("one"))
+    assert codes(tmp_path / "whole", *series) == []
+    assert codes(tmp_path / "short", *series[:-1]) == [Code.INCOMPLETE_SERIES]
+
+
+def test_a_promise_is_told_once(tmp_path: Path) -> None:
+    series = write(tmp_path, ct_series(ImagesInAcquisition=28, SliceThickness=None))
+    choice = choose_series(study_of(series))
+    assert [note.message.count("Images in Acquisition") for note in choice.stack.notes] == [1]

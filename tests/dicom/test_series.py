@@ -1,6 +1,7 @@
 """One scan stays one scan, whatever differs among its images' words; images that are no one scan are taken apart."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -325,3 +326,23 @@ def test_two_thicknesses_under_one_uid_are_two_series(tmp_path: Path) -> None:
 def test_the_reason_names_what_differs(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="kernel"):
         volume_of(write(tmp_path, differing(HALVES, ConvolutionKernel="B70f")))
+
+
+@pytest.mark.parametrize("orientation", [[1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1]], ids=["coronal", "sagittal"])
+def test_projections_that_nothing_calls_localizers_are_left_out(tmp_path: Path, orientation: list[int]) -> None:
+    images = ct_series()
+    for index in range(2):
+        scout = deepcopy(images[index])
+        scout.SOPInstanceUID, scout.ImageOrientationPatient = uid("scout", index), orientation
+        images.append(scout)
+    assert volume_of(write(tmp_path, images))[1] == [Code.LOCALIZERS_DROPPED]
+
+
+def test_an_image_without_place_is_told_as_such(tmp_path: Path) -> None:
+    images = ct_series()
+    stray = deepcopy(images[3])
+    stray.SOPInstanceUID = uid("stray")
+    del stray.ImageOrientationPatient, stray.ImagePositionPatient
+    choice = choose_series(study_of(write(tmp_path, [*images, stray])))
+    (note,) = (note for note in choice.series.notes if note.code is Code.SCAN_GOES_ON)
+    assert "have no position" in note.message

@@ -8,7 +8,6 @@ reference says.
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +17,7 @@ from ctacal.arrays import Floats
 from ctacal.dicom.header import Slice
 from ctacal.dicom.planes import SAME_PLACE_MM, by_plane, depths_mm, normal_of
 from ctacal.dicom.stack import MIN_SLICES, grid_spacing_mm
+from ctacal.dicom.times import LONGEST_PAUSE_S, seconds_of
 from ctacal.dicom.words import plain_texts
 from ctacal.errors import Code, Reason
 
@@ -30,9 +30,6 @@ CONTIGUOUS = 0.9
 
 MAX_GROUPS = 20
 """Largest number of phases between each other that are told apart; respiratory gating gives 10, cardiac gating 20."""
-
-LONGEST_PAUSE_S = 180.0
-"""Longest time between phases or passes of one scan (own choice); scans farther apart are never taken for phases."""
 
 PASS_OVERLAP = 0.5
 """Largest share of a pass that lies beside the next pass; two that share more are repeated scans."""
@@ -300,14 +297,6 @@ def _time_span(slices: Iterable[Slice]) -> tuple[float, float] | None:
     return (min(seconds), max(seconds)) if seconds else None
 
 
-def seconds_of(moment: str) -> float | None:
-    """Return the seconds since an arbitrary date of YYYYMMDDHHMMSS, the end of which may be missing, or None."""
-    try:
-        return datetime.strptime(moment[:14].ljust(14, "0"), "%Y%m%d%H%M%S").timestamp()
-    except ValueError:
-        return None
-
-
 def _with_faults(part: Part) -> Part:
     """Refuse a part whose reconstruction changes along the scan; note what else differs."""
     kernels = {kernel_word(slice_).partition("/")[0] for slice_ in part.slices} - {""}
@@ -334,11 +323,15 @@ def _with_rest(part: Part, others: Sequence[Part]) -> Part:
     if not rest or part.fault:
         return part
     count = sum(len(other.slices) for other in rest)
-    message = f"{len(part.slices)} images are only a part of the scan: {count} others under this series UID go on where"
-    message = f"{message} these end, or lie between them, but differ in {_differences(part, rest)}"
+    where, advice = "have no position or orientation and may lie anywhere", "send the images as the scanner made them"
+    if not all(map(_has_no_place, rest)):
+        where = f"go on where these end, or lie between them, but differ in {_differences(part, rest)}"
+        advice = "send one reconstruction of all of it"
+    message = f"{len(part.slices)} images may be only a part of the scan: the others under this series UID ({count})"
+    message = f"{message} {where}"
     if count < MIN_SLICES and not any(_lies_within(other, part) for other in rest):
         return replace(part, notes=(*part.notes, Reason(Code.SCAN_GOES_ON, message)))
-    return replace(part, fault=Reason(Code.SCAN_IN_PARTS, f"{message}; send one reconstruction of all of it"))
+    return replace(part, fault=Reason(Code.SCAN_IN_PARTS, f"{message}; {advice}"))
 
 
 def _lies_within(other: Part, part: Part) -> bool:
@@ -348,10 +341,11 @@ def _lies_within(other: Part, part: Part) -> bool:
 
 
 def _has_no_place(part: Part) -> bool:
-    """Whether images of the size of a CT lack orientation or position: they may lie anywhere in the scan."""
+    """Whether grey images of more than 8 bits lack orientation or position: they may lie anywhere in the scan."""
     first = part.slices[0]
     placed = first.orientation and first.position_mm
-    return first.header.modality == "CT" and first.header.samples_per_pixel == 1 and not placed
+    is_ct = first.header.modality == "CT" and first.header.samples_per_pixel == 1 and first.header.bits_allocated != 8
+    return is_ct and not placed
 
 
 def continues(slices: Sequence[Slice], others: Sequence[Slice]) -> bool:

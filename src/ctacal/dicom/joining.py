@@ -12,18 +12,17 @@ import numpy as np
 
 from ctacal.dicom.grouping import (
     CONTIGUOUS,
-    LONGEST_PAUSE_S,
     continues,
     is_lossy,
     joined_passes,
     kernel_word,
     median_thickness_mm,
     regular_spacing_mm,
-    seconds_of,
 )
 from ctacal.dicom.header import Slice
 from ctacal.dicom.planes import by_plane, centre_mm, depths_mm, normal_of
 from ctacal.dicom.stack import MIN_SLICES
+from ctacal.dicom.times import LONGEST_PAUSE_S, seconds_of
 from ctacal.errors import Code, Reason
 
 SAME_CENTRE_MM = 50.0

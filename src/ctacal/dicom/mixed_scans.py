@@ -6,20 +6,18 @@ are compared in ``ctacal.dicom.seams``.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date
 from itertools import pairwise
 
 from ctacal.dicom.header import SeriesHeader, Slice
 from ctacal.dicom.stack import SAME_POSITION_MM
+from ctacal.dicom.times import DAY_S, LONGEST_PAUSE_S, seconds_of
 from ctacal.errors import Code, Reason, Refusal
-
-LONGEST_PAUSE_S = 180.0
-"""Longest pause within a scan, between table positions or passes (own choice: tubes cool and breath is caught)."""
 
 LONGEST_STUDY_DAYS = 7.0
 """Longest time between the scans of a study: rest and stress may lie some days apart (own choice)."""
 
-DAY_S = 86400.0
+FIRST_CT_YEAR = "1971"
+"""Year of the first CT of a patient; an earlier date, such as 19000101, stands for one that was removed."""
 
 MAX_GROUPED_SHARE = 0.2
 """Largest share of distinct values among the images that tells scans apart; more were made up for each image."""
@@ -34,7 +32,11 @@ def mixed_scans(slices: Sequence[Slice], under_one_uid: Sequence[Slice]) -> Reas
     ``under_one_uid`` are all CT images of the series UID: parts of one scan were acquired on one day.
     """
     headers = list({id(slice_.header): slice_.header for slice_ in slices}.values())
-    differing = [words for words, value in _SHARED.items() if _are_several(set(map(value, headers)), len(slices))]
+    most = max(2, MAX_GROUPED_SHARE * len(slices))
+    differing = [words for words, value in _TEXTS.items() if 2 <= len(set(map(value, headers)) - {""}) <= most]
+    differing += [
+        words for words, (value, apart) in _NUMBERS.items() if 2 <= _groups(map(value, headers), apart) <= most
+    ]
     moments = {
         "acquisition time": {slice_.acquired_at for slice_ in slices},
         "study time": {_of_day(header.study_date, header.study_time) for header in headers},
@@ -48,15 +50,16 @@ def mixed_scans(slices: Sequence[Slice], under_one_uid: Sequence[Slice]) -> Reas
         return None
     return Reason(
         Code.TWO_SCANS,
-        f"the images under this series UID differ in {' and '.join(differing)}: they come from several scans; "
-        "separate them, and send one scan",
+        f"the images under this series UID differ in {' and '.join(differing)}: they seem to come from "
+        "several scans; separate them, and send one scan, or correct the headers if it is one",
     )
 
 
 def require_one_examination(series: Iterable[Sequence[Slice]]) -> None:
     """Raise ``Refusal`` (``TWO_SCANS``) if the scans of a study, each of which could be scored, lie weeks apart."""
     moments = (_acquired_or_studied(slices[0]) for slices in series)
-    days = [second / DAY_S for moment in moments if (second := _seconds(moment)) is not None]
+    seconds = (seconds_of(moment) for moment in moments if moment[:4] >= FIRST_CT_YEAR)
+    days = [second / DAY_S for second in seconds if second is not None]
     if days and max(days) - min(days) > LONGEST_STUDY_DAYS:
         raise Refusal(
             Code.TWO_SCANS,
@@ -73,22 +76,27 @@ def _plain(text: str) -> str:
     return re.sub(r"\W", "", text.casefold())
 
 
-_SHARED: dict[str, Callable[[SeriesHeader], object]] = {
-    "manufacturer": lambda header: _plain(header.manufacturer),
+_TEXTS: dict[str, Callable[[SeriesHeader], str]] = {
+    "manufacturer": lambda header: _plain(re.split(r"[\s_-]", header.manufacturer)[0]),  # GE, GE MEDICAL SYSTEMS
     "scanner model": lambda header: _plain(header.model),
     "device serial number": lambda header: _plain(header.device_serial_number),
-    "tube voltage": lambda header: header.kvp and round(header.kvp),
-    "patient weight": lambda header: header.patient_weight_kg,
 }
-"""What one scan has only one value of (PS3.3 C.7.5.1, C.8.2.1, C.7.2.2)."""
+_NUMBERS: dict[str, tuple[Callable[[SeriesHeader], float | None], float]] = {
+    "tube voltage": (lambda header: header.kvp, 5.0),  # measured values differ by 1 kV
+    "patient weight": (lambda header: header.patient_weight_kg, 1.0),  # pounds and kilograms are rounded
+}
+"""What one scan has only one value of (PS3.3 C.7.5.1, C.8.2.1, C.7.2.2); of numbers, with the largest difference of
+values that are one (own choice)."""
 
 
 def _of_day(day: str, time: str) -> str:
     return day.replace(".", "") + (time.replace(":", "") or "000000")
 
 
-def _are_several(values: set[object], images: int) -> bool:
-    return 2 <= len(values - {"", None, 0}) <= max(2, MAX_GROUPED_SHARE * images)
+def _groups(values: Iterable[float | None], apart: float) -> int:
+    """Return in how many groups the values fall; those within ``apart``, or linked so, are one."""
+    ordered = sorted({value for value in values if value})
+    return bool(ordered) + sum(above - below > apart for below, above in pairwise(ordered))
 
 
 def _is_interrupted(moments: set[str], images: int) -> bool:
@@ -99,21 +107,10 @@ def _is_interrupted(moments: set[str], images: int) -> bool:
 
 def _pauses_s(moments: set[str]) -> Iterator[float]:
     """Yield the seconds between successive moments; midnight is no pause, though some scanners keep the date."""
-    seconds = sorted({second for moment in moments if (second := _seconds(moment)) is not None})
+    seconds = sorted({second for moment in moments if (second := seconds_of(moment)) is not None})
     for before, after in pairwise(seconds):
         pause = after - before
         yield min(pause, DAY_S - pause) if DAY_S - LONGEST_PAUSE_S < pause < DAY_S else pause
-
-
-def _seconds(moment: str) -> float | None:
-    """Return the seconds of YYYYMMDDHHMMSS.FFFFFF, of which the end may be missing; None if it is no date and time."""
-    parts = [moment[start : start + 2] or "00" for start in (8, 10, 12)]
-    try:
-        day = date(int(moment[:4]), int(moment[4:6]), int(moment[6:8])).toordinal()
-        hour, minute, second = map(int, parts)
-    except ValueError:
-        return None
-    return day * DAY_S + hour * 3600.0 + minute * 60 + second
 
 
 def _days_apart(slices: Sequence[Slice]) -> bool:

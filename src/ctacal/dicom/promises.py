@@ -72,7 +72,8 @@ def require_every_slice(stack: Stack, study: Sequence[Slice]) -> tuple[Reason, .
     here = _Here.of(stack, study)
     steps = _steps(here)
     _require_no_step(steps, here.spacing_mm)
-    told = [f"{name} tells of slices between those that are here" for name in steps if not here.is_apart]
+    between = [name for name in steps if not here.is_apart and name != "Images in Acquisition"]  # which is told anyway
+    told = [f"{name} tells of slices between those that are here" for name in between]
     return (*_apart(here), *_incomplete([*_counts_short(here), *_first_numbers_lost(here), *told]))
 
 
@@ -180,7 +181,8 @@ def _most(counts: Iterable[int | None]) -> int:
 
 
 def _instances(slices: Iterable[Slice]) -> int:
-    return len({slice_.sop_instance_uid for slice_ in slices})
+    """Return the number of images but for copies; some writers give all of them one SOPInstanceUID."""
+    return len({(s.sop_instance_uid, s.position_mm) for s in slices if not s.frame})
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,4 +223,4 @@ def _acquisition(number: int | None, here: _Here) -> _Acquisition:
 
 
 def _images(slices: Iterable[Slice]) -> int:
-    return len({(slice_.sop_instance_uid, slice_.frame) for slice_ in slices})
+    return len({(slice_.sop_instance_uid, slice_.frame, slice_.position_mm) for slice_ in slices})

@@ -15,6 +15,8 @@ from ctacal.errors import Code, Reason
 FEWEST_AXIAL_IMAGES = 5
 """A series with this many axial images at different heights is no localizer, whatever its texts say: a localizer is one
 projection, rarely a few (own choice, the least that ``Stack`` accepts)."""
+MOST_PROJECTIONS = 2
+"""Largest number of images across the axial plane that are a localizer, though nothing calls them so (own choice)."""
 AXIAL_COSINE = 0.866
 """Cosine of the largest tilt of an axial image, 30 degrees, as in ``Stack``."""
 
@@ -56,9 +58,14 @@ class Series:
 
     @property
     def is_localizer(self) -> bool:
-        """Whether image type or description call it a localizer, and its geometry is not that of an axial scan."""
+        """Whether image type or description call it a localizer, and its geometry is not that of an axial scan.
+
+        So are one or two images that are not axial, as scanners make them from front and side.
+        """
         words = plain_texts(*self.header.image_type, self.header.series_description)
-        return bool(LOCALIZER_WORDS.search(words)) and not self._is_axial_scan
+        few = len(self.slices) <= MOST_PROJECTIONS and self.header.modality == "CT"
+        across = few and all(slice_.orientation and not _is_axial(slice_) for slice_ in self.slices)
+        return across or (bool(LOCALIZER_WORDS.search(words)) and not self._is_axial_scan)
 
     @property
     def _is_axial_scan(self) -> bool:
