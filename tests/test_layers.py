@@ -25,6 +25,7 @@ STAGES = (
     "components",
     "volume",
     "labels",
+    "anatomy",
     "dicom",
     "morphology",
     "heart",

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 import ctacal
+from ctacal.anatomy import Anatomy
 from ctacal.cli import samples
 from ctacal.errors import UsageError
 from ctacal.jobs import simulated_samples
-from ctacal.jobs.samples import HELD_OUT, KnownSet, Made, SampleSet, checked_protocols, make
+from ctacal.jobs.samples import HELD_OUT, KnownSet, Made, SampleSet, checked_protocols, make, network_of
 from ctacal.jobs.simulated_samples import make_samples, make_test_studies, sample_of
 from ctacal.labels import Calcium
 from ctacal.nn.classes import NOT_CORONARY
-from ctacal.nn.config import NetworkConfig
+from ctacal.nn.config import NetworkConfig, read_recipe
 from ctacal.nn.known_study import read_test_study
 from ctacal.nn.samples import read_sample
 from ctacal.scores import score_label_map
@@ -27,6 +28,7 @@ from ctacal.simulate.training import clinical
 from ctacal.simulate.training.anatomy_cache import AnatomyCache, Sampling
 from ctacal.simulate.training.crop import Crop, simulate_crop
 from ctacal.simulate.training.description import draw_heart_description
+from tests import places
 
 CRUDE = Sampling(slice_mm=5.0, pixel_mm=2.5, views=60, detector_mm=2.5, states=2, margin_mm=(20.0, 50.0))
 CALCIUM = CalciumDescription(
@@ -97,6 +99,25 @@ def test_samples_are_made_once(
     assert paths[0].read_bytes() == first and paths[1].exists()
     monkeypatch.setattr(simulated_samples, "draw_anatomy", None)  # would fail if anything were made
     assert list(make_samples(calcium_set(tmp_path))) == [""]
+
+
+@pytest.mark.slow
+def test_anatomy_samples_have_no_holes_in_the_heart(crop: Crop) -> None:
+    patient = draw_patient(3)
+    network = replace(NetworkConfig.anatomy(), slice_mm=crop.geometry.spacing_mm[0], pixel_mm=1.0)
+    sample = sample_of("a", crop, network, patient)
+    assert sample.anatomy is not None and sample.anatomy.shape == sample.hu.shape
+    assert {Anatomy.LEFT_VENTRICLE, Anatomy.ASCENDING_AORTA, Anatomy.LUNG} <= set(np.unique(sample.anatomy).tolist())
+    calcium = sample.labels == Calcium.LAD
+    assert calcium.any() and sample.heart[calcium].mean() > 0.7, "what its blur adds may lie in lung"
+    with_holes = sample_of("a", crop, network)
+    assert with_holes.anatomy is None and with_holes.heart[calcium].mean() < 0.1
+
+
+def test_anatomy_samples_follow_the_recipe_of_their_kind() -> None:
+    assert network_of(None, "anatomy") == read_recipe(places.RECIPES / "anatomy.toml").network
+    with pytest.raises(UsageError, match=r"anatomy\.toml is no recipe for heart samples"):
+        network_of(places.RECIPES / "anatomy.toml", "heart")
 
 
 def test_a_patient_that_fails_is_reported_and_the_next_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

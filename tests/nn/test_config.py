@@ -48,6 +48,7 @@ def test_toml_to_recipe(tmp_path: Path) -> None:
         ('name = "x"\n[network]\nwidths = [8, "a"]', "network.widths"),
         ('name = "x"\n[augmentation]\nscale = [1, 2, 3]', "augmentation.scale"),
         ('name = "x"\n[sampling]\nrows = 100', "sampling.rows"),
+        ('name = "x"\n[loss]\nanatomy_weights = [1, 2]', "loss.anatomy_weights: expected a weight for each of 14"),
         ("[train]\nsteps = 5", "name"),
         ("name = ", "Invalid value"),
     ],
@@ -63,7 +64,7 @@ def test_json_form_makes_the_same_recipe() -> None:
 
 
 def test_there_are_recipes() -> None:
-    assert {path.stem for path in RECIPES} >= {"heart", "calcium", "published"}
+    assert {path.stem for path in RECIPES} >= {"heart", "anatomy", "calcium", "published"}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

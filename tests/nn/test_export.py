@@ -11,17 +11,20 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from ctacal.anatomy import Anatomy
 from ctacal.errors import CtacalError, UsageError
+from ctacal.nn.anatomy_stage import find_anatomy
 from ctacal.nn.checkpoint import read_checkpoint
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
-from ctacal.nn.export import ForScoring, checkpoint_of_model, export, weights_of, write_onnx
+from ctacal.nn.export import ForScoring, checkpoint_of_model, export, export_stage, weights_of, write_onnx
 from ctacal.nn.inputs import channels_of
 from ctacal.nn.predict import load_model
 from ctacal.nn.published import DenseFeatures, PublishedSystem
-from ctacal.nn.runtime import Stage
+from ctacal.nn.runtime import RUNTIMES, Stage
+from tests.nn.model_by_hand import ball
 from tests.nn.random_networks import HEART, checkpoint, stirred
-from tests.nn.toys import TINY
+from tests.nn.toys import TINY, TINY_ANATOMY
 
 
 def networks(trained: Path) -> dict[str, nn.Module]:
@@ -121,6 +124,19 @@ def test_other_networks_export(tmp_path: Path, config: NetworkConfig) -> None:
         with torch.no_grad():
             expected = ForScoring(network).eval()(x)[0].numpy()
         np.testing.assert_allclose(session.run(None, {"x": x.numpy()})[0], expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_anatomy_network_exports_and_comes_back(tmp_path: Path) -> None:
+    """Export checks the parity with torch; the stage reads the file by its entry, and finds classes that sum to 1."""
+    made = read_checkpoint(checkpoint(TINY_ANATOMY, tmp_path / "anatomy.pt"))
+    entry = export_stage(made, tmp_path / "anatomy.onnx")
+    assert entry["classes"] == [int(structure) for structure in Anatomy]
+    run = RUNTIMES["onnxruntime"]((tmp_path / "anatomy.onnx").read_bytes(), 1)
+    volume, _ = ball((3.0, 1.0, 1.0))
+    found = find_anatomy(volume, Stage(run, TINY_ANATOMY, tuple(entry["classes"])))
+    assert found.probability.shape[1] == len(Anatomy)
+    np.testing.assert_allclose(found.probability.sum(axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.slow

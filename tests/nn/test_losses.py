@@ -6,8 +6,8 @@ import torch
 
 from ctacal.nn.batches import Batch
 from ctacal.nn.classes import BY_VESSEL, NOT_CORONARY, allowed
-from ctacal.nn.config import LossConfig
-from ctacal.nn.losses import Loss, focal_loss, hardest, mass_loss, tversky_loss, widened
+from ctacal.nn.config import LossConfig, NetworkConfig
+from ctacal.nn.losses import SMOOTH, Loss, anatomy_loss, focal_loss, hardest, mass_loss, tversky_loss, widened
 from ctacal.nn.output import Output
 
 ALLOWED = torch.from_numpy(allowed(BY_VESSEL))
@@ -50,6 +50,18 @@ def test_mass_loss_knows_what_is_not_known() -> None:
     assert mass_loss(half_log, torch.tensor([[1.0]])).item() == pytest.approx(0.125)
 
 
+def test_anatomy_loss() -> None:
+    """Two voxels of two classes: cross-entropy by hand, weighted, and the Dice loss of the second class."""
+    logits = torch.tensor([[2.0, 0.0], [0.0, 0.0]]).T.reshape(1, 2, 1, 2)  # p of class 1: 0.119, 0.5
+    truth = torch.tensor([[[0, 1]]])
+    p = 1 / (1 + np.exp(2.0))
+    dice = 1 - (2 * 0.5 + SMOOTH) / (p + 0.5 + 1 + SMOOTH)
+    plain = (-np.log(1 - p) - np.log(0.5)) / 2
+    assert anatomy_loss(logits, truth).item() == pytest.approx(plain + dice)
+    weighted = (-np.log(1 - p) - 3 * np.log(0.5)) / 4
+    assert anatomy_loss(logits, truth, (1.0, 3.0)).item() == pytest.approx(weighted + dice)
+
+
 def test_widened() -> None:
     mask = torch.zeros(1, 7, 7)
     mask[0, 3, 3] = 1
@@ -69,7 +81,7 @@ def loss_of(hu: float, heart: float, truth: int = 0) -> dict[str, float]:
     batch = Batch(
         torch.zeros(1, 6, 40, 40), image, labels, torch.full((1, 40, 40), heart), torch.full((1, 4), torch.nan)
     )
-    loss = Loss(LossConfig(), BY_VESSEL, only_heart=False, pixel_mm=1.0)
+    loss = Loss(LossConfig(), NetworkConfig())
     return loss(Output(logits, torch.ones(1, 4)), batch)[1]
 
 

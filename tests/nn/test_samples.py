@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ctacal.anatomy import Anatomy
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.series import read_studies
 from ctacal.dicom.volume import read_volume
@@ -29,7 +30,7 @@ from ctacal.nn.samples import (
 )
 from ctacal.volume import Volume
 from tests.dicom_series import MARKER_INDEX, Grid, ct_series, write
-from tests.nn.toys import NO_AUGMENTATION, SIDE, TINY, recipe, toy, toys
+from tests.nn.toys import NO_AUGMENTATION, SIDE, TINY, TINY_ANATOMY, recipe, toy, toys, with_anatomy
 
 SAMPLING = SamplingConfig(slices=6, rows=SIDE, columns=SIDE)
 
@@ -39,6 +40,37 @@ def test_what_a_sample_holds() -> None:
     assert contents.coronary == contents.other == (2, 3, 4)
     assert contents.category == "101-400", "3 slices of 16 mm2, density factor 3: 144"
     assert len(contents.bright) > 3
+
+
+def test_anatomy_is_kept_padded_and_turned_with_the_picture(tmp_path: Path) -> None:
+    sample = with_anatomy(toy(1))
+    assert sample.anatomy is not None
+    back = read_sample(write_sample(tmp_path, sample))
+    np.testing.assert_array_equal(back.anatomy, sample.anatomy)
+    assert read_sample(write_sample(tmp_path / "without", toy(1))).anatomy is None
+    padded = whole_clip(sample, 16).anatomy
+    assert padded is not None and padded.shape == (8, 48, 48) and not padded[:, SIDE:].any()
+    turning = replace(NO_AUGMENTATION, shift_mm=5.0, rotation_degrees=10.0)
+    clip = draw_clip(sample, 3, SAMPLING, turning, np.random.default_rng(1))
+    assert clip.anatomy is not None
+    inside = np.isin(clip.anatomy, (Anatomy.LEFT_VENTRICLE, Anatomy.LEFT_ATRIUM))
+    assert (inside != (clip.heart > 0.5)).mean() < 0.005, "the mask's corners are rounded, stage 1 errs too"
+    batch = collate([clip], TINY_ANATOMY)
+    np.testing.assert_array_equal(batch.truth.numpy(), clip.anatomy)
+    with pytest.raises(ValueError, match="anatomy"):
+        collate([replace(clip, anatomy=None)], TINY_ANATOMY)
+
+
+def test_thick_slices_are_blurred_along_the_patient() -> None:
+    """A bright slice is seen in its neighbours; the mean stays."""
+    sample = toy(1)
+    hu = np.zeros_like(sample.hu)
+    hu[4] = 100
+    blurred = replace(NO_AUGMENTATION, blur_slices=(0.6, 0.6))
+    clip = draw_clip(replace(sample, hu=hu), 4, replace(SAMPLING, slices=8), blurred, np.random.default_rng(1))
+    profile = clip.hu.mean(axis=(1, 2))
+    assert profile[4] == pytest.approx(66, abs=4) and profile[3] == pytest.approx(17, abs=3)
+    assert profile.sum() == pytest.approx(100, abs=1)
 
 
 def test_score_ignores_what_may_be_other() -> None:

@@ -19,7 +19,7 @@ from ctacal.nn.config import NetworkConfig, Recipe, TrainConfig
 from ctacal.nn.samples import digest_of, write_sample
 from ctacal.nn.train import Stopped, fit, learning_rate, train, write_guard
 from ctacal.nn.validate import predicted_labels, validate
-from tests.nn.toys import TINY, recipe, toy, toys
+from tests.nn.toys import TINY, TINY_ANATOMY, recipe, toy, toys, with_anatomy
 
 HEART = NetworkConfig(
     kind="heart",
@@ -195,6 +195,23 @@ def test_guard_holds_both_validations(tmp_path: Path) -> None:
 def test_heart_network_learns(tmp_path: Path) -> None:
     fit(recipe(HEART, steps=25), toys()[:2], toys()[:2], tmp_path)
     assert float(log_of(tmp_path)[-1]["dice"]) > 0.9
+
+
+def test_anatomy_network_learns_and_logs_each_structure(tmp_path: Path) -> None:
+    samples = [with_anatomy(sample) for sample in toys()[:2]]
+    plan = recipe(TINY_ANATOMY, steps=25)
+    plan = replace(plan, augmentation=replace(plan.augmentation, blur_slices=(0.0, 0.5)))
+    fit(plan, samples, samples, tmp_path)
+    row = log_of(tmp_path)[-1]
+    assert float(row["dice_left_ventricle"]) > 0.5
+    assert float(row["dice_lung"]) > 0.8
+    assert float(row["anatomy"]) == float(row["loss"])
+    assert row["dice_bone"] == row["kappa"].replace("nan", "") == ""
+
+
+def test_anatomy_network_needs_anatomy(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="toy-1 holds no anatomy"):
+        fit(recipe(TINY_ANATOMY, steps=1), toys()[:1], toys()[:1], tmp_path)
 
 
 @pytest.mark.slow

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from ctacal.anatomy import Anatomy
 from ctacal.labels import Calcium
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.output import Output
 from ctacal.nn.samples import Sample
 from ctacal.nn.validate import validate
 from ctacal.statistics.agreement import risk_categories, weighted_kappa
-from tests.nn.toys import TINY, toys
+from tests.nn.toys import TINY, TINY_ANATOMY, toys, with_anatomy
 
 
 class Says(torch.nn.Module):
@@ -74,6 +75,38 @@ def test_heart_network_has_no_categories() -> None:
     assert np.isnan([result.kappa, result.exact, result.sensitivity, result.specificity]).all()
     assert result.dice == result.quality == 1
     assert sum(map(sum, result.table)) == 0
+
+
+class SaysAnatomy(torch.nn.Module):
+    """A network that answers each sample in turn with these classes."""
+
+    def __init__(self, answers: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> None:
+        super().__init__()
+        self.number = torch.nn.Parameter(torch.zeros(1))
+        self.left = answers
+
+    def forward(self, x: torch.Tensor) -> Output:
+        classes = torch.from_numpy(self.left.pop(0).astype(np.int64))
+        return Output(torch.nn.functional.one_hot(classes, len(Anatomy)).movedim(-1, 1).float())
+
+
+def test_anatomy_network_has_a_dice_for_each_structure() -> None:
+    """In the second of two samples the atrium is taken for the ventricle."""
+    samples = [with_anatomy(sample) for sample in toys()[:2]]
+    true = [sample.anatomy for sample in samples]
+    assert true[0] is not None and true[1] is not None
+    wrong = np.where(true[1] == Anatomy.LEFT_ATRIUM, np.uint8(Anatomy.LEFT_VENTRICLE), true[1])
+    result = validate(SaysAnatomy([true[0], wrong]), samples, TINY_ANATOMY)
+    ventricle, atrium = ((true[0] == chamber).sum() for chamber in (Anatomy.LEFT_VENTRICLE, Anatomy.LEFT_ATRIUM))
+    assert set(result.by_structure) == {Anatomy.LEFT_VENTRICLE, Anatomy.LEFT_ATRIUM, Anatomy.LUNG}
+    assert result.by_structure[Anatomy.LUNG] == 1
+    assert result.by_structure[Anatomy.LEFT_ATRIUM] == pytest.approx(2 / 3, abs=1e-4)
+    assert result.by_structure[Anatomy.LEFT_VENTRICLE] == pytest.approx(
+        4 * ventricle / (4 * ventricle + atrium), abs=1e-4
+    )
+    assert result.quality == pytest.approx(np.mean(list(result.by_structure.values())))
+    assert result.to_row()["dice_lung"] == 1
+    assert np.isnan(result.kappa)
 
 
 def test_no_calcium_anywhere_is_no_agreement() -> None:

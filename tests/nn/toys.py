@@ -1,7 +1,10 @@
 """Small crops made by hand: bright blobs whose position determines the vessel, and noise of the same brightness."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from ctacal.anatomy import Anatomy
 from ctacal.labels import Calcium
 from ctacal.nn.config import (
     AugmentationConfig,
@@ -24,6 +27,11 @@ NO_AUGMENTATION = AugmentationConfig(
 )  # fmt: skip
 
 TINY = NetworkConfig(widths=(8, 16), lstm_channels=4)
+
+TINY_ANATOMY = NetworkConfig(
+    kind="anatomy", widths=(8, 16), lstm_channels=4, pixel_mm=1.0, slice_mm=3.0,
+    position=False, neighbours=False, mass_head=False,
+)  # fmt: skip
 
 
 def toy(seed: int, *vessels: Calcium, slices: int = 8) -> Sample:
@@ -58,6 +66,16 @@ def toys() -> list[Sample]:
         toy(5, Calcium.LAD, Calcium.RCA),
         toy(6, Calcium.RCA, Calcium.OTHER),
     ]
+
+
+def with_anatomy(sample: Sample) -> Sample:
+    """Return a sample with anatomy: the heart is the left ventricle in front and the left atrium behind, in lung."""
+    anatomy = np.full(sample.hu.shape, Anatomy.LUNG, np.uint8)
+    anatomy[sample.heart] = Anatomy.LEFT_ATRIUM
+    front = sample.heart.copy()
+    front[:, SIDE // 2 :] = False
+    anatomy[front] = Anatomy.LEFT_VENTRICLE
+    return replace(sample, anatomy=anatomy)
 
 
 def recipe(network: NetworkConfig = TINY, *, steps: int, **train: object) -> Recipe:

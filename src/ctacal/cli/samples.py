@@ -24,9 +24,9 @@ from ctacal.jobs.samples import (
 )
 from ctacal.nn.config import NetworkConfig, read_recipe
 
-What = Literal["heart", "calcium", "validation", "test", "inserted", "site"]
+What = Literal["heart", "anatomy", "calcium", "validation", "test", "inserted", "site"]
 
-EACH = {"heart": 6, "calcium": 14, "validation": 10, "test": 10}
+EACH = {"heart": 6, "anatomy": 3, "calcium": 14, "validation": 10, "test": 10}
 """Scans of each patient by default: another scan costs less than another patient (own choice)."""
 
 
@@ -77,7 +77,7 @@ def _simulated(options: Options) -> SampleSet | KnownSet:
             out=options.out, count=options.count, each=each, seed=options.seed, protocols=protocols,
             varied=options.what == "validation",
         )  # fmt: skip
-    network = network_of(options.recipe, heart=options.what == "heart")
+    network = network_of(options.recipe, options.what)
     return SampleSet(
         out=options.out, network=network, count=options.count, each=each, seed=options.seed, protocols=protocols
     )

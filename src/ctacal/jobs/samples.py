@@ -139,14 +139,15 @@ def checked_protocols(protocols: Sequence[str]) -> tuple[str, ...]:
     return tuple(protocols)
 
 
-def network_of(recipe: Path | None, *, heart: bool) -> NetworkConfig:
-    """Return the network whose pixels the samples get: a recipe's, or the default.
+def network_of(recipe: Path | None, what: str) -> NetworkConfig:
+    """Return the network whose pixels the samples get: a recipe's, or the default of heart, anatomy or calcium.
 
     Raises ``UsageError`` if the recipe is not of the right stage.
     """
     if recipe is None:
-        return NetworkConfig.heart() if heart else NetworkConfig()
+        return {"heart": NetworkConfig.heart, "anatomy": NetworkConfig.anatomy, "calcium": NetworkConfig}[what]()
     network = read_recipe(recipe).network
-    if (network.kind == "heart") != heart:
-        raise UsageError(f"{recipe} is no recipe for {'heart' if heart else 'calcium'} samples")
+    wanted = network.kind if network.sees_whole_scan else "calcium"
+    if wanted != what:
+        raise UsageError(f"{recipe} is no recipe for {what} samples")
     return network

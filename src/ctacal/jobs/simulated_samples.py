@@ -1,8 +1,8 @@
 """Training samples and test studies from the simulator: what ``jobs.samples`` does for ``simulate`` and ``nn``.
 
 A patient is projected once and scanned several times (``simulate.training``): whole scans in large voxels for the heart
-network, whole hearts for the calcium network, whole fields of view for the test cohort. Calcium inserted into real
-scans makes a test cohort of its own.
+and anatomy networks, whole hearts for the calcium network, whole fields of view for the test cohort. Calcium inserted
+into real scans makes a test cohort of its own.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from ctacal.anatomy import HEART
 from ctacal.arrays import Bytes
 from ctacal.atomic import sweep
 from ctacal.heart import HeartMask
@@ -21,9 +22,10 @@ from ctacal.nn.known_study import StudyFacts, write_test_study
 from ctacal.nn.samples import Sample, make_sample, write_sample
 from ctacal.scores import Scores
 from ctacal.simulate.anatomy.calcium import Kind, draw_calcium
-from ctacal.simulate.anatomy.description import draw_patient
+from ctacal.simulate.anatomy.description import Patient, draw_patient
 from ctacal.simulate.insert.study import insert_study
 from ctacal.simulate.training.anatomy_cache import COARSE, draw_anatomy
+from ctacal.simulate.training.anatomy_truth import anatomy_of
 from ctacal.simulate.training.clinical import describe_picture, draw_clinical_anatomy, reference_scores
 from ctacal.simulate.training.crop import Crop, draw_whole, simulate_crop
 from ctacal.simulate.training.description import draw_heart_description
@@ -48,13 +50,14 @@ def _make_patient(wanted: SampleSet, patient_seed: int) -> None:
     missing = [k for k, name in enumerate(names) if not (wanted.out / f"{name}.npz").exists()]
     if not missing:
         return
-    make = _heart_crops if wanted.network.kind == "heart" else _calcium_crops
+    make = _whole_scans if wanted.network.sees_whole_scan else _calcium_crops
     scanned = make(wanted, patient_seed)
+    patient = draw_patient(patient_seed) if wanted.network.kind == "anatomy" else None
     for k in missing:
-        write_sample(wanted.out, sample_of(names[k], scanned(k), wanted.network))
+        write_sample(wanted.out, sample_of(names[k], scanned(k), wanted.network, patient))
 
 
-def _heart_crops(_wanted: SampleSet, patient_seed: int) -> Callable[[int], Crop]:
+def _whole_scans(_wanted: SampleSet, patient_seed: int) -> Callable[[int], Crop]:
     cache = draw_anatomy(patient_seed, COARSE)
     return lambda k: draw_whole(cache, _scan_seed(patient_seed, k))
 
@@ -79,15 +82,20 @@ def _scan_seed(patient_seed: int, k: int) -> int:
     return patient_seed * 1000 + k
 
 
-def sample_of(name: str, crop: Crop, network: NetworkConfig) -> Sample:
-    """Return a crop as a training sample, without the slices that were not measured."""
+def sample_of(name: str, crop: Crop, network: NetworkConfig, patient: Patient | None = None) -> Sample:
+    """Return a crop as a training sample, without the slices that were not measured.
+
+    With the ``patient``, whose aorta tells where its ascending part ends, the sample holds the anatomy too, and its
+    heart has no holes where deposits lie.
+    """
     seen = np.flatnonzero(crop.measured)
     part = (slice(int(seen[0]), int(seen[-1]) + 1), slice(0, crop.hu.shape[1]), slice(0, crop.hu.shape[2]))
     geometry = crop.geometry.crop(part)
     columns = [int(vessel) - int(Calcium.LM) for vessel in MASS_VESSELS]
     mass_mg = crop.mass_mg[part[0]][:, columns].astype(np.float32)
-    heart = HeartMask(crop.heart[part], geometry)
-    return make_sample(name, Volume(crop.hu[part], geometry), crop.labels[part], heart, network, mass_mg)
+    anatomy = None if patient is None else anatomy_of(crop.structures[part], geometry, patient)
+    heart = HeartMask(crop.heart[part] if anatomy is None else np.isin(anatomy, HEART), geometry)
+    return make_sample(name, Volume(crop.hu[part], geometry), crop.labels[part], heart, network, mass_mg, anatomy)
 
 
 def make_test_studies(wanted: KnownSet, *, workers: int = 1) -> Iterator[str]:

@@ -32,6 +32,8 @@ class Clip:
     spacing_mm: tuple[float, float, float]
     centre: Floats
     """(slice, row, column) of the heart's centre on this clip; it may lie outside."""
+    anatomy: Bytes | None = None
+    """``Anatomy`` values; None if the sample has none."""
 
 
 def whole_clip(sample: Sample, multiple: int) -> Clip:
@@ -44,6 +46,7 @@ def whole_clip(sample: Sample, multiple: int) -> Clip:
         sample.mass_mg,
         sample.spacing_mm,
         heart_centre_index(sample.heart),
+        None if sample.anatomy is None else np.pad(sample.anatomy, padding),
     )
 
 
@@ -57,7 +60,7 @@ def draw_clip(
     )
     if thick == 2:
         clip = _thickened(clip)
-    hu = _resolution_changed(clip.hu, config, random)
+    hu = _resolution_changed(_blurred_along(clip.hu, config, random), config, random)
     hu = hu + _noise(hu.shape, _drawn(config.noise_sd_hu, random), _drawn(config.noise_grain_pixels, random), random)
     hu *= _drawn(config.contrast, random)
     hu += random.uniform(-config.offset_hu, config.offset_hu)
@@ -87,6 +90,7 @@ def _placed(sample: Sample, slices: Ints, random: Random, sampling: SamplingConf
         sample.mass_mg[slices] * np.float32(scale**2),
         sample.spacing_mm,
         np.array([centre[0] - slices[0], *middle]),
+        None if sample.anatomy is None else places.nearest(sample.anatomy[slices]),
     )
 
 
@@ -141,7 +145,16 @@ def _thickened(clip: Clip) -> Clip:
         clip.mass_mg.reshape(-1, 2, clip.mass_mg.shape[1]).sum(axis=1),
         (2 * clip.spacing_mm[0], *clip.spacing_mm[1:]),
         np.array([(clip.centre[0] - 0.5) / 2, *clip.centre[1:]]),
+        None if clip.anatomy is None else clip.anatomy[::2],
     )
+
+
+def _blurred_along(hu: Floats32, config: AugmentationConfig, random: Random) -> Floats32:
+    """Blur along the patient, as in thicker slices; the random numbers of other recipes stay as they were."""
+    if config.blur_slices[1] == 0:
+        return hu
+    sd = (_drawn(config.blur_slices, random), 0.0, 0.0)
+    return np.asarray(ndimage.gaussian_filter(hu, sd, mode="nearest", truncate=3.0), np.float32)
 
 
 def _resolution_changed(hu: Floats32, config: AugmentationConfig, random: Random) -> Floats32:

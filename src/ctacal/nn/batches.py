@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ctacal.arrays import Bytes
 from ctacal.categories import CATEGORIES
 from ctacal.nn.augment import Clip, Random, draw_clip
 from ctacal.nn.config import NetworkConfig, Recipe
@@ -25,7 +26,7 @@ class Batch(NamedTuple):
     hu: Tensor
     """(s, rows, columns)."""
     truth: Tensor
-    """(s, rows, columns), truth values of ``classes``."""
+    """(s, rows, columns), truth values of ``classes``; ``Anatomy`` values for an anatomy network."""
     heart: Tensor
     """(s, rows, columns), 0 or 1."""
     mass_mg: Tensor
@@ -41,12 +42,21 @@ def input_of(clip: Clip, network: NetworkConfig) -> Tensor:
     return torch.from_numpy(network_input(clip.hu, clip.heart, clip.centre, clip.spacing_mm, network))
 
 
+def truth_of(clip: Clip, network: NetworkConfig) -> Bytes:
+    """Return what the network learns, (slices, rows, columns). Raises ``ValueError`` if the clip does not hold it."""
+    if network.kind != "anatomy":
+        return clip.labels
+    if clip.anatomy is None:
+        raise ValueError("a clip without anatomy cannot train an anatomy network")
+    return clip.anatomy
+
+
 def collate(clips: list[Clip], network: NetworkConfig) -> Batch:
     """Return the clips as one batch."""
     return Batch(
         torch.cat([input_of(clip, network) for clip in clips]),
         torch.from_numpy(np.concatenate([clip.hu for clip in clips]).astype(np.float32)),
-        torch.from_numpy(np.concatenate([clip.labels for clip in clips]).astype(np.int64)),
+        torch.from_numpy(np.concatenate([truth_of(clip, network) for clip in clips]).astype(np.int64)),
         torch.from_numpy(np.concatenate([clip.heart for clip in clips]).astype(np.float32)),
         torch.from_numpy(np.concatenate([clip.mass_mg for clip in clips]).astype(np.float32)),
     )

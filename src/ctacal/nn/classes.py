@@ -6,7 +6,8 @@ from ctacal.arrays import Mask
 from ctacal.labels import NAMED_VESSELS, Calcium
 
 Classes = tuple[int, ...]
-"""The label value of each class; 0 is background. ``Calcium.CORONARY`` only if a network names no vessel."""
+"""The label value of each class; 0 is background. ``Calcium.CORONARY`` only if a network names no vessel. Of an
+anatomy network: ``Anatomy`` values."""
 
 BY_VESSEL: Classes = (0, *NAMED_VESSELS, Calcium.OTHER)
 """Classes of our networks: background, LM, LAD, LCX, RCA, other calcium."""

@@ -1,10 +1,11 @@
 """A recipe: all settings of a network and of its training, as frozen dataclasses with a TOML and a JSON form."""
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from ctacal.anatomy import Anatomy
 from ctacal.fields import read_toml
 
 UniformRange = tuple[float, float]
@@ -13,9 +14,10 @@ UniformRange = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
-    """The architecture of a network. The defaults are our calcium network; see also ``heart()`` and ``published()``."""
+    """The architecture of a network. The defaults are our calcium network; see also ``heart()``, ``anatomy()``
+    and ``published()``."""
 
-    kind: Literal["heart", "calcium", "published"] = "calcium"
+    kind: Literal["heart", "anatomy", "calcium", "published"] = "calcium"
     pixel_mm: float = 1.0
     """In-plane spacing of the network's input: close to that of 512 pixels over 500 mm (own choice)."""
     slice_mm: float = 0.0
@@ -49,8 +51,8 @@ class NetworkConfig:
         if self.kind != "calcium":
             named = "position, neighbours, mass_head"
             _require(not (self.position or self.neighbours or self.mass_head), named, True, f"false for {self.kind!r}")
-        if self.kind == "heart":
-            _require(self.slice_mm > 0, "slice_mm", self.slice_mm, "a positive number for kind = 'heart'")
+        if self.sees_whole_scan:
+            _require(self.slice_mm > 0, "slice_mm", self.slice_mm, f"a positive number for kind = {self.kind!r}")
 
     @classmethod
     def heart(cls) -> Self:
@@ -61,9 +63,19 @@ class NetworkConfig:
         )  # fmt: skip
 
     @classmethod
+    def anatomy(cls) -> Self:
+        """Return the anatomy network: it sees what the network of stage 1 sees, with a wider trunk."""
+        return replace(cls.heart(), kind="anatomy", widths=(32, 48, 72, 80), lstm_channels=48)
+
+    @classmethod
     def published(cls) -> Self:
         """Return the published system, on the same crops; its architecture is fixed (``published.py``)."""
         return cls(kind="published", position=False, neighbours=False, mass_head=False)
+
+    @property
+    def sees_whole_scan(self) -> bool:
+        """Whether the input is the whole scan on a coarse grid, not a crop around the heart."""
+        return self.kind in ("heart", "anatomy")
 
     @property
     def multiple(self) -> int:
@@ -103,6 +115,8 @@ class LossConfig:
     """Weight of the loss of the calcium mass."""
     heart_weight: float = 1.0
     """Weight of the heart's cross-entropy and Dice, in the published system."""
+    anatomy_weights: tuple[float, ...] = ()
+    """Weight of each ``Anatomy`` class in the cross-entropy of an anatomy network; empty: all weigh 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +153,8 @@ class AugmentationConfig:
     noise_grain_pixels: UniformRange = (0.0, 1.0)
     """SD of the Gaussian that gives the added noise its grain."""
     blur_pixels: UniformRange = (0.0, 0.7)
+    blur_slices: UniformRange = (0.0, 0.0)
+    """SD along the patient, in slices, of the Gaussian that stands for thicker slices."""
     sharpen: UniformRange = (0.0, 0.5)
     """Share of the unsharp mask that is added, as for a sharper kernel."""
     sharpen_share: float = 0.25
@@ -212,6 +228,8 @@ class Recipe:
         side = self.network.multiple
         crop = (self.sampling.rows, self.sampling.columns)
         _require(not any(n % side for n in crop), "sampling.rows, columns", crop, f"multiples of {side}")
+        weights, classes = len(self.loss.anatomy_weights), len(Anatomy)
+        _require(weights in (0, classes), "loss.anatomy_weights", weights, f"a weight for each of {classes} classes")
 
     def to_json(self) -> dict[str, Any]:
         """Return all settings, for checkpoints and model cards."""

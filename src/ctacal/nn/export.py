@@ -79,7 +79,7 @@ def export(
     card then.
     """
     checkpoints = {"heart": read_checkpoint(heart), "calcium": read_checkpoint(calcium)}
-    if checkpoints["heart"].recipe.network.kind != "heart" or checkpoints["calcium"].recipe.network.kind == "heart":
+    if checkpoints["heart"].recipe.network.kind != "heart" or checkpoints["calcium"].recipe.network.sees_whole_scan:
         raise UsageError(f"expected a heart network in {heart} and a calcium network in {calcium}")
     (out / CARD_NAME).unlink(missing_ok=True)  # of an earlier export, whose files are replaced
     stages = {stage: export_stage(checkpoint, out / f"{stage}.onnx") for stage, checkpoint in checkpoints.items()}

@@ -1,7 +1,8 @@
-"""The network of stage 1: it locates the heart on the whole scan at 5 x 4 x 4 mm (0.5 M parameters)."""
+"""The networks that see the whole scan at 5 x 4 x 4 mm: the heart alone (stage 1, 0.5 M parameters), or its anatomy."""
 
 from torch import Tensor, nn
 
+from ctacal.anatomy import Anatomy
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.inputs import channels_of
 from ctacal.nn.output import Output
@@ -18,4 +19,17 @@ class HeartNet(nn.Module):
 
     def forward(self, x: Tensor, sequences: int = 1) -> Output:
         """Return logits (slices, 1, rows, columns)."""
+        return Output(self.head(self.trunk(x, sequences)))
+
+
+class AnatomyNet(nn.Module):
+    """(slices, 1, rows, columns), ``inputs.heart_input`` -> the logit of each ``Anatomy`` class; the same trunk."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.trunk = SliceUNet(channels_of(config), config)
+        self.head = ToPixels(config.widths[0], len(Anatomy), config.unshuffle)
+
+    def forward(self, x: Tensor, sequences: int = 1) -> Output:
+        """Return logits (slices, ``Anatomy`` classes, rows, columns)."""
         return Output(self.head(self.trunk(x, sequences)))

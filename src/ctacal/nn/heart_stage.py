@@ -29,12 +29,24 @@ def locate_heart(volume: Volume, stage: Stage) -> HeartMask:
 
     Raises ``Refusal`` (``HEART_NOT_FOUND``) if that part is too small.
     """
+    probability, grid = probabilities(volume, stage)
+    return largest_heart(probability[:, 0], grid, volume.geometry)
+
+
+def probabilities(volume: Volume, stage: Stage) -> tuple[Floats32, Geometry]:
+    """Run a network that sees the whole scan; returns (slices, classes, rows, columns), and their grid: the body's."""
     config = stage.config
     grid = whole_grid(volume.geometry, (config.slice_mm, config.pixel_mm, config.pixel_mm), config.multiple)
     hu = network_view(volume, grid)
     body = body_part(hu, config.multiple)
-    hu, grid = hu[body], grid.crop(body)
-    probability = _probability(hu, stage)
+    return _in_windows(hu[body], stage), grid.crop(body)
+
+
+def largest_heart(probability: Floats32, grid: Geometry, scan: Geometry) -> HeartMask:
+    """Return the largest connected part at a probability of at least one half, on the scan's voxels.
+
+    Raises ``Refusal`` (``HEART_NOT_FOUND``) if that part is too small.
+    """
     found = parts(probability >= 0.5, neighbours=6)
     largest = found.mask_of(np.arange(found.count) == (found.sizes.argmax() if found.count else 0))
     size_ml = float(np.count_nonzero(largest)) * grid.voxel_volume_mm3 / 1000.0
@@ -42,19 +54,20 @@ def locate_heart(volume: Volume, stage: Stage) -> HeartMask:
         raise Refusal(
             Code.HEART_NOT_FOUND, f"the network finds {size_ml:.0f} mL of heart; score a CT that shows the heart"
         )
-    return _on_scan(np.where(_with_rim(largest), probability, 0.0), grid, volume.geometry)
+    return _on_scan(np.where(_with_rim(largest), probability, 0.0), grid, scan)
 
 
-def _probability(hu: Floats32, stage: Stage) -> Floats32:
-    """Return the probability of heart, (slices, rows, columns), by windows along the patient if the scan is long."""
+def _in_windows(hu: Floats32, stage: Stage) -> Floats32:
+    """Return the probabilities, (slices, classes, rows, columns), by windows along the patient if the scan is long."""
     slices = len(hu)
     window, rim = (slices, 0) if slices <= MAX_SLICES_AT_ONCE else (WINDOW_SLICES, WINDOW_RIM_SLICES)
-    probability = np.empty(hu.shape, np.float32)
+    classes = 1 if stage.config.kind == "heart" else len(stage.classes)
+    probability = np.empty((slices, classes, *hu.shape[1:]), np.float32)
     known = 0
     while known < slices:
         first = max(0, min(known - rim, slices - window))
         stop = first + window
-        probability[known:stop] = stage.run(heart_input(hu[first:stop]))[0][known - first :, 0]
+        probability[known:stop] = stage.run(heart_input(hu[first:stop]))[0][known - first :]
         known = stop if stop == slices else stop - rim
     return probability
 

@@ -17,7 +17,7 @@ MASS_VESSELS = NAMED_VESSELS
 """The columns of a mass table."""
 
 HEART_CENTRE_HU, HEART_HALF_WIDTH_HU, HEART_LIMIT = -150.0, 300.0, 2.5
-"""Window of the heart network, halfway between lung and soft tissue; lung, bone and metal saturate.
+"""Window of the networks that see the whole scan, halfway between lung and soft tissue; lung, bone and metal saturate.
 
 The feasibility study used the same."""
 
@@ -65,7 +65,7 @@ def network_input(
 
     ``centre`` is the (slice, row, column) of the heart's centre; only the calcium network uses heart and centre.
     """
-    if config.kind == "heart":
+    if config.sees_whole_scan:
         return heart_input(hu)
     if config.kind == "published":
         return published_input(hu)

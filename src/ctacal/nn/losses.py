@@ -6,9 +6,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from ctacal.labels import CORONARY_LABELS, NAMED_VESSELS, Calcium
 from ctacal.nn.batches import Batch
-from ctacal.nn.classes import Classes, allowed, is_coronary
-from ctacal.nn.config import LossConfig
+from ctacal.nn.classes import allowed, is_coronary
+from ctacal.nn.config import LossConfig, NetworkConfig
 from ctacal.nn.inputs import HEART_REACH_MM
+from ctacal.nn.networks import classes_of
 from ctacal.nn.output import Output
 
 SMOOTH = 10.0
@@ -19,10 +20,11 @@ little (own choice)."""
 class Loss:
     """The loss of one kind of network, with its parts for the log."""
 
-    def __init__(self, config: LossConfig, classes: Classes, *, only_heart: bool, pixel_mm: float) -> None:
-        self.config, self.classes, self.only_heart = config, classes, only_heart
-        self.reach = round(HEART_REACH_MM / pixel_mm)
-        self.allowed = torch.from_numpy(allowed(classes))  # (truths, classes)
+    def __init__(self, config: LossConfig, network: NetworkConfig) -> None:
+        self.config, self.kind = config, network.kind
+        self.classes = classes_of(network)
+        self.reach = round(HEART_REACH_MM / network.pixel_mm)
+        self.allowed = torch.from_numpy(allowed(self.classes))  # (truths, classes)
 
     def __call__(self, output: Output, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Return the loss to minimise, and each part of it by name."""
@@ -30,8 +32,10 @@ class Loss:
         return torch.stack(list(parts.values())).sum(), {name: float(part.detach()) for name, part in parts.items()}
 
     def _parts(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        if self.only_heart:
+        if self.kind == "heart":
             return {"heart": heart_loss(output.logits, batch.heart)}
+        if self.kind == "anatomy":
+            return {"anatomy": anatomy_loss(output.logits, batch.truth, self.config.anatomy_weights)}
         parts = self._calcium(output.logits, batch)
         if output.mass_mg is not None:
             parts["mass"] = self.config.mass_weight * mass_loss(output.mass_mg, batch.mass_mg)
@@ -120,6 +124,20 @@ def heart_loss(logit: Tensor, heart: Tensor) -> Tensor:
     p = logit.sigmoid()
     dice = 1 - (2 * (p * heart).sum() + 1) / (p.sum() + heart.sum() + 1)
     return F.binary_cross_entropy_with_logits(logit, heart) + dice
+
+
+def anatomy_loss(logits: Tensor, truth: Tensor, weights: tuple[float, ...] = ()) -> Tensor:
+    """Return cross-entropy, with a weight for each class, plus the mean Dice loss of all classes but the first.
+
+    (s, classes, r, c) logits, (s, r, c) class numbers. A class absent from clip and answer has a Dice loss of 0.
+    """
+    logits = logits.float()
+    p, n = logits.softmax(dim=1), logits.shape[1]
+    true = F.one_hot(truth, n).movedim(-1, 1).to(p.dtype)  # (s, classes, r, c)
+    both, sizes = (p * true).sum(dim=(0, 2, 3)), (p + true).sum(dim=(0, 2, 3))
+    dice = 1 - (2 * both + SMOOTH) / (sizes + SMOOTH)
+    weight = torch.tensor(weights, device=logits.device) if weights else None
+    return F.cross_entropy(logits, truth, weight=weight) + dice[1:].mean()
 
 
 def widened(mask: Tensor, pixels: int) -> Tensor:

@@ -2,22 +2,25 @@
 
 from torch import nn
 
+from ctacal.anatomy import Anatomy
 from ctacal.nn.calcium import CalciumNet
 from ctacal.nn.classes import BY_VESSEL, CORONARY_OR_OTHER, Classes
 from ctacal.nn.config import NetworkConfig
-from ctacal.nn.heart import HeartNet
+from ctacal.nn.heart import AnatomyNet, HeartNet
 from ctacal.nn.published import PublishedSystem
 
 
 def build(config: NetworkConfig) -> nn.Module:
     """Return the network, with random initial weights; it maps (x, sequences) to an ``Output``."""
-    if config.kind == "heart":
-        return HeartNet(config)
+    if config.sees_whole_scan:
+        return HeartNet(config) if config.kind == "heart" else AnatomyNet(config)
     return PublishedSystem() if config.kind == "published" else CalciumNet(config)
 
 
 def classes_of(config: NetworkConfig) -> Classes:
     """Return the label value of each class."""
+    if config.kind == "anatomy":
+        return tuple(Anatomy)
     return CORONARY_OR_OTHER if config.kind == "published" else BY_VESSEL
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ SPACING_TOLERANCE = 0.02
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sample:
-    """A crop around the heart (calcium) or a whole scan (heart), canonical, at the network's pixel spacing."""
+    """A crop around the heart (calcium) or a whole scan (heart, anatomy), canonical, at the network's pixel spacing."""
 
     name: str
     hu: NDArray[np.int16]
@@ -58,12 +58,16 @@ class Sample:
     """(slices, 4): true calcium mass of LM, LAD, LCX, RCA in each slice; NaN if not known."""
     spacing_mm: tuple[float, float, float]
     """Between slices, rows, columns."""
+    anatomy: Bytes | None = None
+    """``Anatomy`` values of the same shape, for an anatomy network; None if not known."""
 
     def __post_init__(self) -> None:
         if not self.hu.shape == self.labels.shape == self.heart.shape:
             raise ValueError(
                 f"{self.name}: hu, labels, heart differ: {self.hu.shape}, {self.labels.shape}, {self.heart.shape}"
             )
+        if self.anatomy is not None and self.anatomy.shape != self.hu.shape:
+            raise ValueError(f"{self.name}: hu, anatomy differ: {self.hu.shape}, {self.anatomy.shape}")
         if self.mass_mg.shape != (len(self.hu), len(MASS_VESSELS)):
             raise ValueError(
                 f"{self.name}: mass_mg must be {(len(self.hu), len(MASS_VESSELS))}, got {self.mass_mg.shape}"
@@ -121,8 +125,10 @@ def make_sample(
     heart: HeartMask,
     network: NetworkConfig,
     mass_mg: Floats32 | None = None,
+    anatomy: Bytes | None = None,
 ) -> Sample:
-    """Resample a scan and its truth to the network's grid; ``labels`` and ``mass_mg`` (slices, 4) are on the scan's.
+    """Resample a scan and its truth to the network's grid; ``labels``, ``anatomy`` and ``mass_mg`` (slices, 4) are on
+    the scan's.
 
     Labels come from the nearest voxel and are never interpolated. A heart network's grid has other slices, so no mass.
     """
@@ -139,6 +145,7 @@ def make_sample(
         inside,
         _mass_on(grid, volume.geometry, None if network.slice_mm else mass_mg),
         grid.spacing_mm,
+        None if anatomy is None else _nearest(anatomy, volume.geometry, grid),
     )
 
 
@@ -164,11 +171,14 @@ def _mass_on(grid: Geometry, scan: Geometry, mass_mg: Floats32 | None) -> Floats
 def write_sample(folder: Path, sample: Sample) -> Path:
     """Write ``NAME.npz``, whole or not at all."""
     path = folder / f"{sample.name}.npz"
+    arrays: dict[str, Any] = {
+        "hu": sample.hu, "labels": sample.labels, "heart": sample.heart, "mass_mg": sample.mass_mg,
+        "spacing_mm": np.asarray(sample.spacing_mm),
+    }  # fmt: skip
+    if sample.anatomy is not None:
+        arrays["anatomy"] = sample.anatomy
     with whole_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file, hu=sample.hu, labels=sample.labels, heart=sample.heart, mass_mg=sample.mass_mg,
-            spacing_mm=np.asarray(sample.spacing_mm),
-        )  # fmt: skip
+        np.savez_compressed(file, **arrays)
     return path
 
 
@@ -184,6 +194,7 @@ def read_sample(path: Path) -> Sample:
                 arrays["heart"].astype(bool, copy=False),
                 arrays["mass_mg"].astype(np.float32, copy=False),
                 (slices, rows, columns),
+                arrays["anatomy"].astype(np.uint8, copy=False) if "anatomy" in arrays else None,
             )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as problem:
         raise UsageError(f"{path}: not a training sample ({problem})") from problem
@@ -252,14 +263,20 @@ def digest_of(samples: Samples) -> str:
         return samples.digest
     digest = hashlib.sha256()
     for sample in samples:
-        for array in (sample.hu, sample.labels, sample.heart, sample.mass_mg):
+        for array in (sample.hu, sample.labels, sample.heart, sample.mass_mg, *_optional(sample)):
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
+def _optional(sample: Sample) -> tuple[Bytes, ...]:
+    return () if sample.anatomy is None else (sample.anatomy,)
+
+
 def require_pixels(samples: Samples, network: NetworkConfig) -> None:
-    """Raise ``UsageError`` if the first sample's pixels are not the network's."""
+    """Raise ``UsageError`` if the first sample's pixels are not the network's, or it lacks the anatomy to be learnt."""
     found = samples[0].spacing_mm
     wanted = (network.slice_mm or found[0], network.pixel_mm, network.pixel_mm)
     if not np.allclose(found, wanted, rtol=SPACING_TOLERANCE):
         raise UsageError(f"sample {samples[0].name} has a spacing of {found} mm, the network wants {wanted}")
+    if network.kind == "anatomy" and samples[0].anatomy is None:
+        raise UsageError(f"sample {samples[0].name} holds no anatomy; make it by `ctacal samples anatomy`")

@@ -15,21 +15,23 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 
+from ctacal.anatomy import Anatomy
 from ctacal.atomic import sweep, write_text
 from ctacal.errors import UsageError
 from ctacal.nn.batches import Batch, TrainingSteps
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import Recipe, TrainConfig, read_recipe
 from ctacal.nn.losses import Loss
-from ctacal.nn.networks import build, classes_of
+from ctacal.nn.networks import build
 from ctacal.nn.samples import SampleFolder, Samples, digest_of, require_pixels
 from ctacal.nn.validate import Validation, validate
 
 COLUMNS = (
     "step", "learning_rate", "loss", "focal", "top", "overlap", "vessel", "mass", "heart",
-    "kappa", "exact", "sensitivity", "specificity", "dice",
+    "kappa", "exact", "sensitivity", "specificity", "dice", "anatomy",
+    *(f"dice_{structure.name.lower()}" for structure in Anatomy),
 )  # fmt: skip
-"""Columns of log.csv."""
+"""Columns of log.csv; a network leaves empty what does not apply to it."""
 
 Metrics = Mapping[str, float]
 """Values of the log by column."""
@@ -214,12 +216,10 @@ class Run:
         shared = torch.distributed.is_available() and torch.distributed.is_initialized()
         config = recipe.train
         optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-        only_heart = recipe.network.kind == "heart"
         run = cls(
             recipe, data_digest, device, network, averaged,
             DistributedDataParallel(network) if shared else network,
-            optimiser,
-            Loss(recipe.loss, classes_of(recipe.network), only_heart=only_heart, pixel_mm=recipe.network.pixel_mm),
+            optimiser, Loss(recipe.loss, recipe.network),
         )  # fmt: skip
         if (out / "last.pt").exists():
             run._resume(read_checkpoint(out / "last.pt"), out)
@@ -283,8 +283,9 @@ class _Log:
     def __init__(self, path: Path, step: int) -> None:
         lines = [",".join(COLUMNS)]
         if step and path.exists():
+            stored = path.read_text(encoding="utf-8").splitlines()[1:]
             lines += [
-                line for line in path.read_text(encoding="utf-8").splitlines()[1:] if int(line.split(",")[0]) <= step
+                line + "," * (len(COLUMNS) - 1 - line.count(",")) for line in stored if int(line.split(",")[0]) <= step
             ]
         write_text(path, "\n".join(lines) + "\n")
         self.path = path

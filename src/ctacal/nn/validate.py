@@ -1,14 +1,16 @@
 """Validation of a network on whole samples: agreement in risk categories, and overlap."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import nn
 
+from ctacal.anatomy import Anatomy
 from ctacal.arrays import Bytes, Floats, Floats32, Mask
 from ctacal.nn.augment import Clip, whole_clip
-from ctacal.nn.batches import input_of
+from ctacal.nn.batches import input_of, truth_of
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.networks import classes_of
 from ctacal.nn.samples import BRIGHT_HU, Sample, Samples, agatston_of
@@ -33,9 +35,12 @@ class Validation:
     """Sensitivity for any calcium, CAC > 0."""
     specificity: float
     dice: float
-    """Dice of coronary voxels that can score; for a heart network, of the heart."""
+    """Dice of coronary voxels that can score; for a heart network, of the heart; for an anatomy network, the mean over
+    the structures, without ``OTHER``."""
     table: tuple[tuple[int, ...], ...]
     """(4, 4): samples by true (rows) and predicted category."""
+    by_structure: Mapping[Anatomy, float] = field(default_factory=dict)
+    """Dice of each structure that occurs, for an anatomy network."""
 
     @property
     def quality(self) -> float:
@@ -45,13 +50,16 @@ class Validation:
     def to_row(self) -> dict[str, float]:
         """Return the columns for the log."""
         names = ("kappa", "exact", "sensitivity", "specificity", "dice")
-        return {name: round(float(getattr(self, name)), 4) for name in names}
+        structures = {f"dice_{structure.name.lower()}": dice for structure, dice in self.by_structure.items()}
+        return {name: round(float(getattr(self, name)), 4) for name in names} | structures
 
 
 @torch.no_grad()
 def validate(network: nn.Module, samples: Samples, config: NetworkConfig) -> Validation:
     """Run the network on every whole sample."""
     network.eval()
+    if config.kind == "anatomy":
+        return _validated_anatomy(network, samples, config)
     found = [_validated(network, sample, config) for sample in samples]
     both, sizes = (sum(overlap[part] for _, _, overlap in found) for part in (0, 1))
     scores = [] if config.kind == "heart" else [(true, predicted) for true, predicted, _ in found]
@@ -72,6 +80,22 @@ def _validated(network: nn.Module, sample: Sample, config: NetworkConfig) -> tup
     true, found = (bright & (drawn >= 1) & (drawn <= 5) for drawn in (clip.labels, labels))
     score = agatston_of(hu, labels, clip.spacing_mm)
     return sample.agatston, score, _overlap(true, found)
+
+
+def _validated_anatomy(network: nn.Module, samples: Samples, config: NetworkConfig) -> Validation:
+    """Count the voxels of each structure over all samples."""
+    counts = np.zeros((len(Anatomy), len(Anatomy)), np.int64)  # true, found
+    for sample in samples:
+        clip = whole_clip(sample, config.multiple)
+        found = _logits(network, clip, config).argmax(axis=1)
+        pairs = truth_of(clip, config).astype(np.int64) * len(Anatomy) + found
+        counts += np.bincount(pairs.ravel(), minlength=counts.size).reshape(counts.shape)
+    sizes = counts.sum(axis=0) + counts.sum(axis=1)
+    dice = {structure: round(2 * int(counts[structure, structure]) / int(sizes[structure]), 4)
+            for structure in Anatomy if sizes[structure]}  # fmt: skip
+    mean = float(np.mean([value for structure, value in dice.items() if structure]))
+    nothing = np.zeros(0)
+    return replace(_measured(nothing, nothing, mean), by_structure=dice)
 
 
 def predicted_labels(network: nn.Module, clip: Clip, config: NetworkConfig) -> Bytes:

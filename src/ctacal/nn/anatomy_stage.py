@@ -1,0 +1,52 @@
+"""The anatomy of a scan at 5 x 4 x 4 mm, by a network that sees all of it. No torch. Scoring does not use it yet."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ctacal.anatomy import HEART, Anatomy
+from ctacal.arrays import Bytes, Floats32
+from ctacal.geometry import Geometry
+from ctacal.heart import HeartMask
+from ctacal.nn.heart_stage import largest_heart, probabilities
+from ctacal.nn.runtime import Stage
+from ctacal.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class AnatomyMap:
+    """How likely each structure is at each voxel of a coarse grid over the scan, cut to the body."""
+
+    probability: Floats32
+    """(slices, ``Anatomy`` classes, rows, columns); the classes sum to 1."""
+    geometry: Geometry
+    """Of the coarse grid."""
+
+    @cached_property
+    def likeliest(self) -> Bytes:
+        """(slices, rows, columns): the likeliest ``Anatomy`` of each voxel."""
+        return np.asarray(self.probability.argmax(axis=1), np.uint8)
+
+    @cached_property
+    def volumes_ml(self) -> dict[Anatomy, float]:
+        """Volume of each structure, as far as the scan shows it: of the voxels where it is the likeliest."""
+        counts = np.bincount(self.likeliest.ravel(), minlength=len(Anatomy))
+        voxel_ml = self.geometry.voxel_volume_mm3 / 1000.0
+        return {structure: float(counts[structure] * voxel_ml) for structure in Anatomy}
+
+    @property
+    def heart_probability(self) -> Floats32:
+        """(slices, rows, columns): probability of all that lies inside the pericardium, without great vessels."""
+        return np.asarray(self.probability[:, list(HEART)].sum(axis=1), np.float32)
+
+    def heart_on(self, scan: Geometry) -> HeartMask:
+        """Return the heart on the scan's voxels. Raises ``Refusal`` (``HEART_NOT_FOUND``) if it is too small."""
+        return largest_heart(self.heart_probability, self.geometry, scan)
+
+
+def find_anatomy(volume: Volume, stage: Stage) -> AnatomyMap:
+    """Return the anatomy of a scan. Raises ``ValueError`` if the network is no anatomy network."""
+    if stage.config.kind != "anatomy":
+        raise ValueError(f"expected an anatomy network, got {stage.config.kind!r}")
+    return AnatomyMap(*probabilities(volume, stage))

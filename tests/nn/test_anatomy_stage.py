@@ -1,0 +1,60 @@
+"""The anatomy of a scan, from a network that is a Python function: a ball of heart in lung."""
+
+import numpy as np
+import pytest
+
+from ctacal.anatomy import HEART, Anatomy
+from ctacal.arrays import Floats32
+from ctacal.errors import Code, Refusal
+from ctacal.nn.anatomy_stage import find_anatomy
+from ctacal.nn.config import NetworkConfig
+from ctacal.nn.runtime import Stage
+from ctacal.volume import Volume
+from tests.nn.model_by_hand import ball, by_hand, fake_heart
+
+
+def upper_half_atrium(x: Floats32) -> list[Floats32]:
+    """Return tissue as left ventricle, in the rows of the front half, or left atrium, behind; the rest is lung."""
+    tissue = fake_heart(x)[0][:, 0]
+    probability = np.zeros((len(x), len(Anatomy), *x.shape[2:]), np.float32)
+    front = np.arange(x.shape[2])[:, None] < x.shape[2] // 2
+    probability[:, Anatomy.LEFT_VENTRICLE] = tissue * front
+    probability[:, Anatomy.LEFT_ATRIUM] = tissue * ~front
+    probability[:, Anatomy.LUNG] = 1 - tissue
+    return [probability]
+
+
+STAGE = Stage(upper_half_atrium, NetworkConfig.anatomy(), tuple(Anatomy))
+
+
+def test_volumes_are_those_of_the_scan() -> None:
+    volume, _ = ball((3.0, 1.0, 1.0))
+    found = find_anatomy(volume, STAGE)
+    ml = found.volumes_ml
+    both = ml[Anatomy.LEFT_VENTRICLE] + ml[Anatomy.LEFT_ATRIUM]
+    assert both == pytest.approx(np.count_nonzero(volume.hu > -300) * 3 / 1000, rel=0.05)
+    assert ml[Anatomy.RIGHT_VENTRICLE] == 0
+    assert sum(ml.values()) == pytest.approx(found.likeliest.size * found.geometry.voxel_volume_mm3 / 1000)
+
+
+def test_the_heart_is_the_largest_part_of_all_that_lies_in_the_pericardium() -> None:
+    """Both chambers are one heart; the ball beside it is left out."""
+    volume, inside = ball((3.0, 1.0, 1.0))
+    heart = find_anatomy(volume, STAGE).heart_on(volume.geometry)
+    assert 2 * (heart.mask & inside).sum() / (heart.mask.sum() + inside.sum()) > 0.95
+
+
+def test_a_scan_without_a_heart_has_none() -> None:
+    volume, _ = ball((3.0, 1.0, 1.0))
+    empty = Volume(np.full_like(volume.hu, -800), volume.geometry)
+    found = find_anatomy(empty, STAGE)
+    assert all(found.volumes_ml[structure] == 0 for structure in HEART)
+    with pytest.raises(Refusal) as refusal:
+        found.heart_on(volume.geometry)
+    assert refusal.value.reason.code == Code.HEART_NOT_FOUND
+
+
+def test_another_network_is_refused() -> None:
+    volume, _ = ball((3.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match="expected an anatomy network, got 'heart'"):
+        find_anatomy(volume, by_hand().heart)
