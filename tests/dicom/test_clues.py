@@ -109,3 +109,8 @@ def test_a_diagnostic_ct_of_a_hybrid_scanner_is_not_marked(tmp_path: Path) -> No
 )
 def test_a_calcium_scan_joined_by_anything_is_noted(tmp_path: Path, words: str) -> None:
     assert codes(chosen(write(tmp_path, ct_series(SeriesDescription=words)))) == [Code.GATED_CALCIUM_SCAN]
+
+
+def test_a_ctac_made_by_the_protocol_of_a_calcium_scan_is_none(tmp_path: Path) -> None:
+    folder = write(tmp_path, ct_series(SeriesDescription="AC_CT 3.0", ProtocolName="Rb82_CaScore"))
+    assert codes(chosen(folder)) == []

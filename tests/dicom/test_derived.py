@@ -41,7 +41,7 @@ def test_another_unit_in_a_single_image_is_refused(tmp_path: Path) -> None:
     assert refusal_of(write(tmp_path, series)) is Code.DERIVED_IMAGE
 
 
-@pytest.mark.parametrize("unit", [None, "", "HU", "US", "HU ", "Hounsfield", "UNSPECIFIED"])
+@pytest.mark.parametrize("unit", [None, "", "HU", "US", "HU ", "Hounsfield", "UNSPECIFIED", "H.U.", "uH", "null"])
 def test_hounsfield_units_by_any_name_are_read(tmp_path: Path, unit: str | None) -> None:
     assert notes_of(write(tmp_path, ct_series(RescaleType=unit))) == []
 
@@ -66,6 +66,8 @@ def test_computed_images_are_refused_by_derivation(tmp_path: Path, words: str) -
         {"ImageType": ["DERIVED", "SECONDARY", "AXIAL", "CSA RESAMPLED"]},
         {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "HELIX"]},
         {"StudyDescription": "Myocardial perfusion SPECT/CT I-131 iodine"},
+        {"SeriesDescription": "CTAC average patient"},
+        {"SeriesDescription": "CTAC Avg Pt"},
     ],
 )
 def test_ordinary_images_have_no_note(tmp_path: Path, attributes: dict[str, Any]) -> None:

@@ -71,7 +71,10 @@ def has_emission_frame(series: Series, study: Study) -> bool:
 
 
 def is_calcium_scan(header: SeriesHeader) -> bool:
-    """Whether description or protocol name call it a dedicated calcium-score CT."""
+    """Whether the description, or the protocol of a series not described as CTAC, calls it a calcium-score CT."""
+    described = plain(header.series_description)
+    if _CTAC_WORDS.search(described) or (_AC.search(described) and _CT.search(described)):
+        return bool(_CALCIUM_WORDS.search(described))
     return bool(_CALCIUM_WORDS.search(plain_texts(header.series_description, header.protocol_name)))
 
 

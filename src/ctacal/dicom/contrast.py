@@ -27,6 +27,7 @@ _DOSES = {
 }  # fmt: skip
 _AMOUNTS = ("volume", "total dose")
 _SOME = re.compile(r"[1-9]")
+_ZERO = re.compile(r"[-+]?0+([.,]0*)?")
 
 Get = Callable[[str], Any]
 """The value of an element by its keyword, or None."""
@@ -65,12 +66,19 @@ def _agent(get: Get, name: str = "") -> Agent:
     ingredient, per_ml = text(get("ContrastBolusIngredient")), text(get("ContrastBolusIngredientConcentration"))
     if ingredient and said_of_agent(ingredient) is not Said.NOT_GIVEN:
         ingredients.append(ingredient)
+    contents = (*ingredients, *([f"{per_ml} mg/ml"] if _SOME.search(per_ml) else []))
+    doses = tuple(dict.fromkeys(dose for source in sources for dose in _doses(source)))
     return Agent(
         name=name or text(get("ContrastBolusAgent")),
         route=" ".join(filter(None, [text(get("ContrastBolusRoute")), *routes])),
-        doses=tuple(dict.fromkeys(dose for source in sources for dose in _doses(source))),
-        contents=(*ingredients, *([f"{per_ml} mg/ml"] if _SOME.search(per_ml) else [])),
+        doses=doses,
+        contents=contents if doses or not _says_zero(get) else (),
     )
+
+
+def _says_zero(get: Get) -> bool:
+    """Whether an amount is written and is zero: some consoles write the protocol's agent with it into every CT."""
+    return any(_ZERO.fullmatch(text(get(keyword))) for keyword in ("ContrastBolusVolume", "ContrastBolusTotalDose"))
 
 
 def _getter(item: Dataset) -> Get:

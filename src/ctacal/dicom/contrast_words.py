@@ -17,13 +17,14 @@ class Said(Enum):
 
 _NO = any_of("""
     no non not none nil null without wo w_o w_out o ohne kein* nicht sans pas sin sem senza zonder geen niet uden ikke
-    ingen utan inte uten ilman bez brak fara nincs aucun* ningun* nenhum* nessun* pre before avant vor без нет χωρις
+    ingen utan inte uten ilman bez brak fara nincs aucun* ningun* nenhum* nessun* zaden zadn* pre before avant vor без нет не χωρισ
+    tanpa tidak khong ללא بدون
 """)
 _NONE_OF_ITSELF = any_of("""
-    n na n_a nd n_d nein nao nei nej nie ne ei hayir yok yoktur false off nul zero empty declined refused cancelled
+    n na n_a nd n_d nein nao nei nej nie ne ei hayir hayır yok yoktur false off nul zero empty declined refused cancelled
     canceled disabled s_c s_km nc
 """)
-_NONE_IN_CHINESE_JAPANESE_KOREAN = "없음|무$|無|无|なし|ナシ|不用|未注射|未使用"
+_NONE_IN_CHINESE_JAPANESE_KOREAN = "없음|没有|무$|無|无|なし|ナシ|不用|未注射|未使用"
 _NONE = re.compile(rf"\b(?:{_NO}|{_NONE_OF_ITSELF})\b|^ø$|{_NONE_IN_CHINESE_JAPANESE_KOREAN}")
 _WITH = "(?:with|w|mit|avec|con|com|med|met)"
 _AND = "(?:and|und|et|y|e|og|och|en|or)"
@@ -36,9 +37,10 @@ _UNENHANCED = re.compile(
     + any_of("""
     unenhanced uncontrasted un_enhanced non_enhanced nonenhanced non_contrast* noncontrast* no_contrast* nocontrast*
     noncon pre_contrast* precontrast* ncct nect nativ* natif plain unkontrast* sans_injection non_injecte*
-    sem_injecao blank
+    sem_injecao blank natiivi нативн* contrast_free contrastfree kontrastfrei* kontrastmittelfrei* kontrastsiz* kontrastsız*
+    бесконтраст*
     """)
-    + r"\b|平[扫掃]|非造影|非增[强強]|[単單]純|单纯|비조영|조영 ?전|造影[剂剤]? ?[无無なナ]|[无無]造影|조영제? ?없음"
+    + r"\b|(?<!\d )\bs (?:km|contrast\w*|kontrast\w*)\b|平[扫掃]|[非未]造影|[非未]增[强強]|[単單]純|单纯|비조영|조영 ?전|造影[剂剤]? ?[无無なナ]|[无無]造影|조영제? ?없음"
 )
 _WITHOUT_C = re.compile(r"\b(?:wo|w o|without) c\b|\bs c\b")
 _BRAND_NAMES = any_of("""
@@ -47,6 +49,13 @@ _BRAND_NAMES = any_of("""
     imagopaque scanlux unilux urografin* renografin nonioni* gadovist magnevist dotarem gadolin*
 """)
 _BRANDS = re.compile(rf"\b{_BRAND_NAMES}\b")
+_TRACERS = any_of("""
+    fdg f_18 rb_82 rubidium n_13 nh_3 ammonia ammoniak tc_99_m? tc_99 technetium mibi sestamibi tetrofosmin myoview
+    cardiolite tl_201 thallium flurpiridaz regadenoson lexiscan rapiscan adenosin* dipyridamol* dobutamin* tracer
+    saline nacl flush
+""")
+"""What a study of the heart injects, but no contrast medium: tracers, drugs for stress, the flush."""
+_TRACERS_ALONE = re.compile(rf"(?:\d+ )*{_TRACERS}(?: (?:{_TRACERS}|\d+))*")
 _INTO_BLOOD = re.compile(
     r"\b" + any_of("iv i_v ia intraven* intra_ven* intraart* intra_art* parenteral vein") + r"\b|静脉|静脈|정맥"
 )
@@ -59,10 +68,12 @@ _ENTERAL = re.compile(
     + r"\b|口服|経口|경구"
 )
 _CONTRAST = any_of("""
-    contrast* postcontrast* kontrast* enhance enhanced enhancement cect ce c_e cta ccta ctpa angio* km mdc injecte*
-    avec_injection produit_de_c*
+    contrast* postcontrast* kontrast* enhance enhanced enhancement cect ce c_e cta ccta ctpa angio* km mdc civ pdc
+    injecte injectee injectes injectees avec_injection produit_de_c* контраст*
 """)
-_GIVEN = re.compile(rf"\b(?:{_CONTRAST}|{_BRAND_NAMES}|(?:with|w|mit|post|after) (?:cm|iv|dye))\b|造影|增[强強]|조영")
+_GIVEN = re.compile(
+    rf"\b(?:{_CONTRAST}|{_BRAND_NAMES}|(?:with|w|mit|post|after) (?:cm|iv|dye)(?! {_TRACERS}))\b|造影|增[强強]|조영"
+)
 _PHASE = re.compile(
     r"\b"
     + any_of("""
@@ -114,7 +125,7 @@ def said_of_agent(name: str) -> Said:
         return Said.ENTERAL
     if _GIVEN.search(rest):
         return Said.GIVEN
-    denied = rest != words or _NONE.search(rest)
+    denied = rest != words or _NONE.search(rest) or _TRACERS_ALONE.fullmatch(rest)
     return Said.NOT_GIVEN if denied else Said.GIVEN
 
 
@@ -155,7 +166,7 @@ def _without_denied(words: str, *also: re.Pattern[str]) -> str:
 
 def _prepared(text: str) -> str:
     """Return the plain words, with the signs that say with or without contrast medium as words."""
-    signed = _PLUS.sub(" enhanced ", text)
+    signed = _PLUS.sub(r" \g<0> enhanced ", text)
     for minus in (_MINUS_AFTER, _MINUS_BEFORE):
         signed = minus.sub(" unenhanced ", signed)
     words = _ENHANCED_FORMAT.sub("", plain(re.sub("[,;]", " comma ", signed)))

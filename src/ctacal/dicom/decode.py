@@ -97,8 +97,8 @@ def _gap_note(sample: Floats32) -> Iterator[Reason]:
     empty = (counts == 0) & (above >= max(_MIN_BRIGHT_SHARE * sample.size, _MIN_BRIGHT))
     widest = max((len(run) for run in "".join(".#"[int(bin_)] for bin_ in empty).split(".")), default=0)
     if widest * _GAP_BIN_HU >= _MIN_GAP_HU:
-        message = f"no pixel has one of {widest * _GAP_BIN_HU} HU in a row, but many are brighter: values were altered"
-        yield Reason(Code.HU_GAP, message)
+        gap = f"a range of {widest * _GAP_BIN_HU} HU between soft tissue and bright bone holds no pixel"
+        yield Reason(Code.HU_GAP, f"{gap}, but many are brighter, which no scanner makes: values were altered")
 
 
 def _lossy_notes(slices: Sequence[Slice]) -> Iterator[Reason]:

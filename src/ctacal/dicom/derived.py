@@ -51,9 +51,12 @@ _PATTERNS = {
     kind: re.compile(rf"\b{any_of(words)}\b|@{any_of(_WHOLE_VALUES.get(kind, '$'))}@{_ENERGIES.get(kind, '')}")
     for kind, words in _WORDS.items()
 }
-_BLENDS = re.compile(rf"\b{any_of('averag* mean avg mittelung mittelwert mixed de_mix* demix blend* aip ave_ip')}\b")
+_BLENDS = re.compile(
+    rf"\b{any_of('averag* mean avg mittelung mittelwert mixed de_mix* demix blend* aip ave_ip')}\b"
+    r"(?! (?:patient|pt|weight|size|adult|build|dose)\b)"
+)
 _BLENDED_TYPE = re.compile(r"@addition@|\benergy (prop|weighted)\w*|@mix@|\b[fm] 0 \d+@")
-_READ_AS_HU = re.compile(r"^$|hu|hounsf|^us$|unsp|unknown|none|^ct|^n a$")
+_READ_AS_HU = re.compile(r"^$|hu|^h u$|^uh\b|hounsf|^us$|unsp|unknown|none|null|^ct|^n a$")
 _ENERGY_KEV = re.compile(r"\b(?:mono ?e?(?:nergetic)?(?: plus)? ?(\d+)|(\d+) ?ke ?v)\b")
 LIKE_120_KVP_KEV = (65, 75)
 """Photon energies at which an image reads nearly as at 120 kVp (the mean energy behind a chest is about 70 keV: SpekPy,
