@@ -23,7 +23,8 @@ NONE_IN_WORDS = (
     "ningún",
     "sem contraste", "nenhum", "senza mezzo di contrasto", "zonder contrast", "geen", "uden", "ikke", "utan kontrast",
     "ilman", "bez kontrastu", "brak", "nincs", "yok", "нет", "без контраста", "없음", "無", "无", "なし",
-    "造影剤なし", "平扫", "Ø", "未增强", "没有", "не вводился", "нативно", "Χωρίς", "ללא", "hayır", "kontrastsız", "tanpa",
+    "造影剤なし", "平扫", "Ø", "未增强", "没有", "не вводился", "нативно", "Χωρίς", "ללא", "hayır", "kontrastsız",
+    "tanpa",
     "natiivi", "contrast-free", "Kontrastmittelfrei", "s. KM", "s/ contraste", "FDG", "F-18 FDG", "Rb-82",
     "Tc-99m MIBI", "Regadenoson", "Saline flush",
 )  # fmt: skip
@@ -72,7 +73,8 @@ def test_words_that_say_nothing(words: str) -> None:
         "arterial phase", "portal venous 5.0", "POSTCONTRAST", "CT ABDOMEN & PELVIS ENHANCED=AB", "Angio Thorax",
         "CT W CM",
         "w/wo contrast", "with and without contrast", "mit und ohne KM", "C-/C+", "pre and post contrast", "Iomeron",
-        "造影CT", "КТ с контрастом", "TDM avec PDC", "TAC con CIV", "PET/CT with IV FDG and CT with IV", "Thorax 60s KM",
+        "造影CT", "КТ с контрастом", "TDM avec PDC", "TAC con CIV", "PET/CT with IV FDG and CT with IV",
+        "Thorax 60s KM",
     ],
 )  # fmt: skip
 def test_descriptions_that_speak_of_contrast(words: str) -> None:
@@ -98,7 +100,8 @@ def test_descriptions_that_deny_contrast(words: str) -> None:
         "CTAC", "PET-CT STUDY", "1PETCT_WholeBody", "AC_CT 5.0 B08s", "C-spine", "Vitamin C", "Heart", "5 cm",
         "CT for AC", "CTAC (enhanced conversion)", "Enhanced multi-frame CTAC", "Lung, edge enhanced",
         "Stage IV NSCLC", "60 min post injection", "Rb-82 bolus", "PET+CT", "CT+CARDIAC", "LUNG BASES 5MM", "ICE",
-        "rest/stress", "Rubidium stress, injected", "Tc99m injected dose 370", "with IV adenosine", "post IV regadenoson",
+        "rest/stress", "Rubidium stress, injected", "Tc99m injected dose 370", "with IV adenosine", "post IV
+        regadenoson",
         "PET/CT with IV F-18 FDG", "MPI SPECT/CT", "Myokardszintigraphie", "心筋血流シンチ", "ОФЭКТ/КТ миокарда",
     ],
 )  # fmt: skip

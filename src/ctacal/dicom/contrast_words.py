@@ -17,11 +17,13 @@ class Said(Enum):
 
 _NO = any_of("""
     no non not none nil null without wo w_o w_out o ohne kein* nicht sans pas sin sem senza zonder geen niet uden ikke
-    ingen utan inte uten ilman bez brak fara nincs aucun* ningun* nenhum* nessun* zaden zadn* pre before avant vor без нет не χωρισ
+    ingen utan inte uten ilman bez brak fara nincs aucun* ningun* nenhum* nessun* zaden zadn* pre before
+    avant vor без нет не χωρισ
     tanpa tidak khong ללא بدون
 """)
 _NONE_OF_ITSELF = any_of("""
-    n na n_a nd n_d nein nao nei nej nie ne ei hayir hayır yok yoktur false off nul zero empty declined refused cancelled
+    n na n_a nd n_d nein nao nei nej nie ne ei hayir hayır yok yoktur false off nul zero empty declined
+    refused cancelled
     canceled disabled s_c s_km nc
 """)
 _NONE_IN_CHINESE_JAPANESE_KOREAN = "없음|没有|무$|無|无|なし|ナシ|不用|未注射|未使用"
@@ -37,10 +39,12 @@ _UNENHANCED = re.compile(
     + any_of("""
     unenhanced uncontrasted un_enhanced non_enhanced nonenhanced non_contrast* noncontrast* no_contrast* nocontrast*
     noncon pre_contrast* precontrast* ncct nect nativ* natif plain unkontrast* sans_injection non_injecte*
-    sem_injecao blank natiivi нативн* contrast_free contrastfree kontrastfrei* kontrastmittelfrei* kontrastsiz* kontrastsız*
+    sem_injecao blank natiivi нативн* contrast_free contrastfree kontrastfrei* kontrastmittelfrei*
+    kontrastsiz* kontrastsız*
     бесконтраст*
     """)
-    + r"\b|(?<!\d )\bs (?:km|contrast\w*|kontrast\w*)\b|平[扫掃]|[非未]造影|[非未]增[强強]|[単單]純|单纯|비조영|조영 ?전|造影[剂剤]? ?[无無なナ]|[无無]造影|조영제? ?없음"
+    + r"\b|(?<!\d )\bs (?:km|contrast\w*|kontrast\w*)\b"
+    + r"|平[扫掃]|[非未]造影|[非未]增[强強]|[単單]純|单纯|비조영|조영 ?전|造影[剂剤]? ?[无無なナ]|[无無]造影|조영제? ?없음"
 )
 _WITHOUT_C = re.compile(r"\b(?:wo|w o|without) c\b|\bs c\b")
 _BRAND_NAMES = any_of("""
