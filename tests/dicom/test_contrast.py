@@ -100,8 +100,8 @@ def test_descriptions_that_deny_contrast(words: str) -> None:
         "CTAC", "PET-CT STUDY", "1PETCT_WholeBody", "AC_CT 5.0 B08s", "C-spine", "Vitamin C", "Heart", "5 cm",
         "CT for AC", "CTAC (enhanced conversion)", "Enhanced multi-frame CTAC", "Lung, edge enhanced",
         "Stage IV NSCLC", "60 min post injection", "Rb-82 bolus", "PET+CT", "CT+CARDIAC", "LUNG BASES 5MM", "ICE",
-        "rest/stress", "Rubidium stress, injected", "Tc99m injected dose 370", "with IV adenosine", "post IV
-        regadenoson",
+        "rest/stress", "Rubidium stress, injected", "Tc99m injected dose 370", "with IV adenosine",
+        "post IV regadenoson",
         "PET/CT with IV F-18 FDG", "MPI SPECT/CT", "Myokardszintigraphie", "心筋血流シンチ", "ОФЭКТ/КТ миокарда",
     ],
 )  # fmt: skip
