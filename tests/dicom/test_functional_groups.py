@@ -296,7 +296,7 @@ def test_a_concatenation_without_its_first_or_last_part_is_refused(tmp_path: Pat
         del images[0].InConcatenationTotalNumber
     write(tmp_path, images)
     assert refusal_of(tmp_path) is Code.MISSING_SLICE
-    assert "1 of the 2 files of a multi-frame image are missing" in refusal_message(tmp_path)
+    assert "1 of the 2 files of a multi-frame image is missing" in refusal_message(tmp_path)
 
 
 def test_frames_that_are_no_part_of_the_volume_are_left_out(tmp_path: Path) -> None:
@@ -318,3 +318,20 @@ def test_frames_of_several_phases_are_refused(tmp_path: Path) -> None:
         group.FrameContentSequence = [item(TemporalPositionIndex=1 + number // 14)]
     with pytest.raises(Refusal):
         volume_of(write(tmp_path, [image]))
+
+
+@pytest.mark.parametrize(
+    ("macro", "attributes"),
+    [
+        ("PixelMeasuresSequence", {"SliceThickness": 3}),
+        ("PixelMeasuresSequence", {}),
+        ("PixelValueTransformationSequence", {"RescaleType": "HU"}),
+    ],
+)
+def test_an_attribute_that_the_frames_own_macro_lacks_is_read_from_the_shared_one(
+    tmp_path: Path, macro: str, attributes: dict[str, Any]
+) -> None:
+    image = enhanced_ct(ct_series())
+    for frame in image.PerFrameFunctionalGroupsSequence:
+        setattr(frame, macro, [item(**attributes)])
+    assert_truth(volume_of(write(tmp_path, [image]))[0])

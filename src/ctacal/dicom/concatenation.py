@@ -19,5 +19,7 @@ def missing_parts(slices: Iterable[Slice]) -> Reason | None:
     missing = sum(total[whole] - len(parts) for whole, parts in found.items())
     if missing <= 0:
         return None
-    message = f"{missing} of the {sum(total.values())} files of a multi-frame image are missing; send all of them"
-    return Reason(Code.MISSING_SLICE, message)
+    lack = (
+        f"{missing} of the {sum(total.values())} files of a multi-frame image {'is' if missing == 1 else 'are'} missing"
+    )
+    return Reason(Code.MISSING_SLICE, f"{lack}; send all of them")

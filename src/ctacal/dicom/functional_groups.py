@@ -32,6 +32,10 @@ _MACROS = {
 }  # fmt: skip
 """Attributes by the macro that owns them."""
 
+_RESCALE = ("RescaleIntercept", "RescaleSlope")
+_INSEPARABLE = dict.fromkeys(_RESCALE, _RESCALE)
+"""Attributes that mean something together only: they are never read from two macros."""
+
 _CONVERTED = (
     "AcquisitionNumber", "InstanceNumber", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentTime",
     "ImagesInAcquisition", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase", "TriggerTime",
@@ -53,19 +57,15 @@ _CONVERTED_SHARED = Tag("UnassignedSharedConvertedAttributesSequence")
 def frame_getters(image: Dataset, get: Getter, frames: int, known: Known) -> list[Getter]:
     """Return a getter for each frame described; fewer or more than ``frames`` if the header contradicts itself.
 
-    It looks in the frame's own macro, then in the shared one, then among converted attributes, then at the top level,
-    where some writers leave what all frames share. The position of one of several frames is only its own.
+    It looks for each attribute in the frame's own macro, then in the shared one, then among converted attributes, then
+    at the top level, where some writers leave what all frames share. The position of one of several frames is only its
+    own.
     """
     if frames == 1 and not any(is_written(image, sequence) for sequence in _GROUPS):
         return [get]
     per_frame = image.get("PerFrameFunctionalGroupsSequence") or [Dataset()] * max(frames, 1)
     shared = list(image.get("SharedFunctionalGroupsSequence") or ())
     return [partial(_frame_value, [own], shared, get, known, frames > 1) for own in per_frame]
-
-
-def macro_items(own: Iterable[Dataset], shared: Iterable[Dataset], macro: BaseTag) -> list[Dataset]:
-    """Return the items of a macro: those of the frame itself, else the shared ones."""
-    return _items(own, macro) or _items(shared, macro)
 
 
 def _items(groups: Iterable[Dataset], sequence: BaseTag) -> list[Dataset]:
@@ -77,8 +77,11 @@ def _frame_value(
 ) -> Any:
     if one_of_several and keyword == "ImagePositionPatient":
         return _agreed(_items(own, _MACRO_OF[keyword]), keyword, known)
-    if keyword in _MACRO_OF and (items := macro_items(own, shared, _MACRO_OF[keyword])):
-        return _agreed(items, keyword, known)
+    if keyword in _MACRO_OF:
+        for groups in (own, shared):
+            items = _items(groups, _MACRO_OF[keyword])
+            if any(_TAG_OF[name] in item for item in items for name in _INSEPARABLE.get(keyword, (keyword,))):
+                return _agreed(items, keyword, known)
     if keyword in _CONVERTED:
         for groups, sequence in ((own, _CONVERTED_PER_FRAME), (shared, _CONVERTED_SHARED)):
             if (value := _agreed(_items(groups, sequence), keyword, known)) is not None:

@@ -146,7 +146,7 @@ def _without_lossy_copies(slices: Sequence[Slice]) -> Part:
     apart_mm = np.abs(depths_mm(lossy, normal)[:, None] - depths_mm(lossless, normal))
     if not (apart_mm.min(axis=1) < SAME_PLACE_MM).all():
         return Part(tuple(slices))
-    message = f"{len(lossy)} copies that were compressed with loss were left out; the lossless images are scored"
+    message = f"copies that were compressed with loss were left out: {len(lossy)}; the lossless images are scored"
     return Part(tuple(lossless), notes=(Reason(Code.LOSSY_COPIES_DROPPED, message),), left_out=tuple(lossy))
 
 

@@ -192,7 +192,7 @@ def _series_of(slices: Sequence[Slice]) -> list[Series]:
     localizers = sum(len(one.slices) for one in series if one.is_localizer)
     images = [one for one in series if not one.is_localizer]
     if localizers and images:
-        note = Reason(Code.LOCALIZERS_DROPPED, f"{localizers} localizer images inside the series were left out")
+        note = Reason(Code.LOCALIZERS_DROPPED, f"localizer images inside the series were left out: {localizers}")
         series = [one if one.is_localizer else replace(one, notes=(*one.notes, note)) for one in series]
     return _numbered(series, split_note(parts)) if len(images) > 1 else series
 

@@ -75,7 +75,7 @@ class Stack:
         filled, rounded = _on_regular_positions(ordered, directions[2], fill_gaps=fill_gaps)
         gaps = len(filled) - len(ordered)
         if gaps:
-            notes.append(Reason(Code.SLICES_INTERPOLATED, f"{gaps} missing slices were interpolated"))
+            notes.append(Reason(Code.SLICES_INTERPOLATED, f"missing slices were interpolated: {gaps}"))
         geometry, tilt_deg = _geometry(filled, ordered, directions)
         notes += rounded
         tilted = tilt_deg > MAX_UNTREATED_TILT_DEG
@@ -160,7 +160,7 @@ def _without_duplicates(ordered: Sequence[Slice]) -> tuple[list[Slice], list[Rea
         else:
             kept[-1] = _readable_copy(kept[-1], slice_)
     dropped = len(ordered) - len(kept)
-    return kept, [Reason(Code.DUPLICATES_DROPPED, f"{dropped} copies of slices were dropped")] if dropped else []
+    return kept, [Reason(Code.DUPLICATES_DROPPED, f"copies of slices were dropped: {dropped}")] if dropped else []
 
 
 def _readable_copy(a: Slice, b: Slice) -> Slice:
