@@ -332,6 +332,9 @@ def test_an_attribute_that_the_frames_own_macro_lacks_is_read_from_the_shared_on
     tmp_path: Path, macro: str, attributes: dict[str, Any]
 ) -> None:
     image = enhanced_ct(ct_series())
+    shared = image.SharedFunctionalGroupsSequence[0]
     for frame in image.PerFrameFunctionalGroupsSequence:
+        if macro in frame:
+            setattr(shared, macro, frame[macro].value)
         setattr(frame, macro, [item(**attributes)])
     assert_truth(volume_of(write(tmp_path, [image]))[0])

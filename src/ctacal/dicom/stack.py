@@ -71,7 +71,7 @@ class Stack:
         directions = _common_directions(slices)
         ordered, notes = _without_duplicates(_sorted_along(slices, directions[2]))
         if len(ordered) < MIN_SLICES:
-            raise Refusal(Code.TOO_FEW_SLICES, f"{len(ordered)} slices; a heart needs at least {MIN_SLICES}")
+            raise Refusal(Code.TOO_FEW_SLICES, f"slices: {len(ordered)}; a heart needs at least {MIN_SLICES}")
         filled, rounded = _on_regular_positions(ordered, directions[2], fill_gaps=fill_gaps)
         gaps = len(filled) - len(ordered)
         if gaps:
