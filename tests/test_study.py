@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 
 from ctacal.dicom.choose import candidates
 from ctacal.dicom.series import Study
 from ctacal.dicom.stack import Stack
 from ctacal.errors import Code, Reason
+from ctacal.heart import HeartMask
 from ctacal.labels import Calcium
 from ctacal.prediction import Prediction, ScanFigures
 from ctacal.result import ScoredStudy, StudyResult
@@ -185,3 +187,19 @@ def test_table_keeps_refused_studies_and_disarms_formulas(tmp_path: Path) -> Non
     assert second[COLUMNS.index("status")] == "refused"
     assert second[COLUMNS.index("reason_codes")] == "KVP_UNKNOWN"
     assert second[COLUMNS.index("agatston")] == ""
+
+
+@pytest.mark.parametrize(("heart_slices", "told"), [(slice(7, 10), False), (slice(2, 6), True)])
+def test_a_scan_that_goes_on_matters_if_the_heart_lies_near_its_end(
+    tmp_path: Path, heart_slices: slice, *, told: bool
+) -> None:
+    def predict(volume: Volume, rule: ScoringRule) -> Prediction:
+        mask = np.zeros(volume.hu.shape, bool)
+        mask[heart_slices, 10:20, 10:20] = True
+        return replace(predict_marker(volume, rule), heart=HeartMask(mask, volume.geometry))
+
+    chest, abdomen = ct_series(replace(WIDE, slices=17)), ct_series(WIDE, name="abdomen", ConvolutionKernel="B70f")
+    for image in abdomen:
+        image.ImagePositionPatient[2] -= len(abdomen) * WIDE.slice_mm
+    result = score_study(study_of(write(tmp_path, [*chest, *abdomen])), predict)
+    assert (Code.SCAN_GOES_ON in codes(result)) is told

@@ -136,6 +136,12 @@ class HeartMask:
         return bool(self.mask[-1].any())
 
     @property
+    def mm_to_the_ends(self) -> float:
+        """Distance from the heart to the nearer end of the scan."""
+        slices, *_ = self.bounding_box
+        return min(slices.start, len(self.mask) - slices.stop) * self.geometry.slice_spacing_mm
+
+    @property
     def volume_ml(self) -> float:
         """Volume of the mask."""
         return float(np.count_nonzero(self.mask)) * self.geometry.voxel_volume_mm3 / 1000.0

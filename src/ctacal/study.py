@@ -40,6 +40,10 @@ THICK_SLICE_MM = 5.0
 HIGH_NOISE_HU = 130.0 / 3
 """Noise SD at which the calcium threshold is three SD away: one voxel of 700 exceeds it by chance (own choice)."""
 
+HEART_INSIDE_MM = 20.0
+"""Distance between heart and ends of the scan from which no part of it lies in a series that goes on there (own
+choice)."""
+
 _log = logging.getLogger("ctacal")
 
 
@@ -119,7 +123,8 @@ def _score_series(
         lesions, scores = score_label_map(volume, prediction.labels, rule, mass_calibration=mass_calibration)
     quality = _quality_notes(choice.series, rule, heart, noise_sd_hu)
     seen = (contrast,) if contrast else ()
-    reasons = (*study.notes, *choice.notes, *choice.series.notes, *notes, *quality, *seen, *prediction.reasons)
+    of_series = _series_notes(choice.series, heart)
+    reasons = (*study.notes, *choice.notes, *of_series, *notes, *quality, *seen, *prediction.reasons)
     return ScoredStudy(
         study_uid=study.uid,
         reasons=reasons,
@@ -236,6 +241,12 @@ def _enhanced_blood_hu(volume: Volume) -> float | None:
         return blood_pool_hu(volume, find_heart(volume, bone_above_hu=ENHANCED_BONE_ABOVE_HU))
     except Refusal:
         return None
+
+
+def _series_notes(series: Series, heart: HeartMask | None) -> tuple[Reason, ...]:
+    """Return the notes of the series, but for one that the scan goes on elsewhere where the heart lies inside it."""
+    inside = heart is not None and heart.mm_to_the_ends >= HEART_INSIDE_MM
+    return tuple(note for note in series.notes if not (inside and note.code is Code.SCAN_GOES_ON))
 
 
 def _quality_notes(
