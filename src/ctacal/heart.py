@@ -139,7 +139,7 @@ class HeartMask:
     def mm_to_the_ends(self) -> float:
         """Distance from the heart to the nearer end of the scan."""
         slices, *_ = self.bounding_box
-        return min(slices.start, len(self.mask) - slices.stop) * self.geometry.slice_spacing_mm
+        return float(min(slices.start, len(self.mask) - slices.stop) * self.geometry.slice_spacing_mm)
 
     @property
     def volume_ml(self) -> float:

@@ -128,6 +128,8 @@ def test_a_value_that_some_images_lack_is_accepted(tmp_path: Path, attribute: st
         ("PatientWeight", ("72.5", "72.57")),
         ("Manufacturer", ("GE", "GE MEDICAL SYSTEMS")),
         ("Manufacturer", ("SIEMENS", "Siemens Healthineers")),
+        ("DeviceSerialNumber", ("000123", "123")),
+        ("StudyTime", ("101000", "")),
     ],
 )
 def test_values_that_are_one_in_other_words_are_one_scan(tmp_path: Path, keyword: str, values: tuple[str, str]) -> None:

@@ -39,7 +39,7 @@ def mixed_scans(slices: Sequence[Slice], under_one_uid: Sequence[Slice]) -> Reas
     ]
     moments = {
         "acquisition time": {slice_.acquired_at for slice_ in slices},
-        "study time": {_of_day(header.study_date, header.study_time) for header in headers},
+        "study time": _study_moments(headers),
     }
     differing += [words for words, written in moments.items() if _is_interrupted(written, len(slices))]
     if not differing and _days_apart(under_one_uid):
@@ -79,7 +79,7 @@ def _plain(text: str) -> str:
 _TEXTS: dict[str, Callable[[SeriesHeader], str]] = {
     "manufacturer": lambda header: _plain(re.split(r"[\s_-]", header.manufacturer)[0]),  # GE, GE MEDICAL SYSTEMS
     "scanner model": lambda header: _plain(header.model),
-    "device serial number": lambda header: _plain(header.device_serial_number),
+    "device serial number": lambda header: _plain(header.device_serial_number).lstrip("0"),
 }
 _NUMBERS: dict[str, tuple[Callable[[SeriesHeader], float | None], float]] = {
     "tube voltage": (lambda header: header.kvp, 5.0),  # measured values differ by 1 kV
@@ -87,6 +87,12 @@ _NUMBERS: dict[str, tuple[Callable[[SeriesHeader], float | None], float]] = {
 }
 """What one scan has only one value of (PS3.3 C.7.5.1, C.8.2.1, C.7.2.2); of numbers, with the largest difference of
 values that are one (own choice)."""
+
+
+def _study_moments(headers: Sequence[SeriesHeader]) -> set[str]:
+    """Return the moments at which the study began; a time that some images of the day lack is no other one."""
+    timed = {header.study_date for header in headers if header.study_time}
+    return {_of_day(h.study_date, h.study_time) for h in headers if h.study_time or h.study_date not in timed}
 
 
 def _of_day(day: str, time: str) -> str:
