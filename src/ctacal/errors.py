@@ -141,7 +141,7 @@ class Code(StrEnum):
     RESCALE_ASSUMED = "RESCALE_ASSUMED"
     """Rescale Slope / Intercept are missing, but air and soft tissue show that the values are Hounsfield units."""
     LOSSY_COMPRESSION = "LOSSY_COMPRESSION"
-    """The images are stored in a transfer syntax with loss: small lesions may have changed."""
+    """The pixels are stored with loss, by transfer syntax or code stream: small lesions may have changed."""
     HU_GAP = "HU_GAP"
     """Values between soft tissue and bright bone are missing, which no scanner makes: the CT values were altered."""
     RESCALE_VARIES = "RESCALE_VARIES"

@@ -27,9 +27,12 @@ _SOF_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7}
 """Frame headers of JPEG (ITU-T T.81 B.1) and of JPEG-LS (T.87)."""
 _REMARKS = {*range(0xE0, 0xF0), 0xFE}
 """Application data and comments (T.81 B.2.4); JPEG-LS has its colour transform in one, which a CT does not need."""
-_HUFFMAN_TABLE, _START_OF_SCAN = 0xC4, 0xDA
+_HUFFMAN_TABLE, _START_OF_SCAN, _START_OF_TILE = 0xC4, 0xDA, 0x90
 _JPEG_CODECS = {0xC0: Codec.JPEG, 0xC1: Codec.JPEG, 0xC3: Codec.JPEG_LOSSLESS, 0xF7: Codec.JPEG_LS}
 """The processes that are decoded: baseline, extended sequential and lossless with Huffman coding, and JPEG-LS."""
+
+_CODING_STYLE = 0x52
+"""Marker of JPEG 2000's coding style (T.800 A.6.1)."""
 
 _RLE_HEADER_BYTES = 64
 
@@ -46,6 +49,8 @@ class CodeStream:
     components: int = 1
     bits: int | None = None
     """Sample precision."""
+    is_lossy: bool = False
+    """Whether the coding itself loses something; a lossless coding cut short is not told."""
 
 
 def code_stream_of(frame: bytes) -> CodeStream | None:
@@ -109,7 +114,19 @@ def _jpeg_2000(frame: bytes) -> CodeStream | None:
     right, bottom, left, top = struct.unpack(">4I", frame[8:24])
     (components,) = struct.unpack(">H", frame[40:42])
     bits = (frame[42] & 0x7F) + 1
-    return CodeStream(Codec.JPEG_2000, frame, bottom - top, right - left, components, bits)
+    return CodeStream(Codec.JPEG_2000, frame, bottom - top, right - left, components, bits, _is_irreversible(frame))
+
+
+def _is_irreversible(frame: bytes) -> bool:
+    """Whether the wavelets are the irreversible 9-7 ones (T.800 A.6.1: last byte of the coding style segment)."""
+    coding_style = next((at for marker, at in _jpeg_segments(frame) if marker == _CODING_STYLE), None)
+    return coding_style is not None and frame[coding_style + 13 : coding_style + 14] == b"\0"
+
+
+def _is_near_lossless(frame: bytes, scan: int) -> bool:
+    """Whether JPEG-LS allows errors: NEAR of the scan header is above 0 (T.87 C.2.3)."""
+    near = scan + 5 + 2 * frame[scan + 4]
+    return frame[near : near + 1] not in (b"", b"\0")
 
 
 def _process(frame: bytes) -> int | None:
@@ -132,7 +149,8 @@ def _jpeg(frame: bytes) -> CodeStream | None:
     if codec is None or len(frame) < at + 10:
         return None
     bits, rows, columns, components = struct.unpack(">BHHB", frame[at + 4 : at + 10])
-    return CodeStream(codec, _without_remarks(frame, segments), rows, columns, components, bits)
+    lossy = codec is Codec.JPEG or (codec is Codec.JPEG_LS and _is_near_lossless(frame, segments[-1][1]))
+    return CodeStream(codec, _without_remarks(frame, segments), rows, columns, components, bits, lossy)
 
 
 def _without_remarks(frame: bytes, segments: list[tuple[int, int]]) -> bytes:
@@ -143,7 +161,7 @@ def _without_remarks(frame: bytes, segments: list[tuple[int, int]]) -> bytes:
 
 
 def _jpeg_segments(frame: bytes) -> Iterator[tuple[int, int]]:
-    """Yield (marker, position) of each segment up to the scan; stop at the first gap between segments."""
+    """Yield (marker, position) of each segment up to the scan, or of JPEG 2000 up to its first tile; stop at a gap."""
     at = 2
     while at + 3 < len(frame) and frame[at] == 0xFF:
         marker = frame[at + 1]
@@ -151,6 +169,6 @@ def _jpeg_segments(frame: bytes) -> Iterator[tuple[int, int]]:
             at += 1
             continue
         yield marker, at
-        if marker == _START_OF_SCAN:
+        if marker in (_START_OF_SCAN, _START_OF_TILE):
             return
         at += 2 if marker in _STANDALONE_MARKERS else 2 + int.from_bytes(frame[at + 2 : at + 4], "big")

@@ -56,6 +56,9 @@ _MIN_BRIGHT_SHARE, _MIN_BRIGHT = 0.001, 300
 _MIN_SHARED_TISSUE = 0.05
 """Smallest share of a slice that must be soft tissue in both neighbours for their levels to be compared."""
 
+_LOSSY = "stored with loss"
+"""Remark on a slice whose transfer syntax or code stream says so."""
+
 _MAX_SHIFT_HU = 60
 """Largest shift that anatomy gives the median of the tissue that a slice shares with its neighbours (own choice)."""
 
@@ -83,10 +86,13 @@ def decode_hu(stack: Stack) -> tuple[HUArray, tuple[Reason, ...]]:
 
 def _notes(remarks: Mapping[str, int], slices: Sequence[Slice]) -> Iterator[Reason]:
     for remark, times in remarks.items():
+        if remark == _LOSSY:
+            message = f"{times} of {len(slices)} slices are stored with loss, which changes small lesions"
+            yield Reason(Code.LOSSY_COMPRESSION, message)
+            continue
         where = "" if times == len(slices) else f" (in {times} of {len(slices)} slices)"
         yield Reason(Code.PIXELS_UNLIKE_HEADER, remark + where)
     yield from _rescale_notes(slices)
-    yield from _lossy_notes(slices)
 
 
 def _gap_note(sample: Floats32) -> Iterator[Reason]:
@@ -99,13 +105,6 @@ def _gap_note(sample: Floats32) -> Iterator[Reason]:
     if widest * _GAP_BIN_HU >= _MIN_GAP_HU:
         gap = f"a range of {widest * _GAP_BIN_HU} HU between soft tissue and bright bone holds no pixel"
         yield Reason(Code.HU_GAP, f"{gap}, but many are brighter, which no scanner makes: values were altered")
-
-
-def _lossy_notes(slices: Sequence[Slice]) -> Iterator[Reason]:
-    lossy = sum(slice_.transfer_syntax in LOSSY for slice_ in slices)
-    if lossy:
-        message = f"{lossy} of {len(slices)} slices are stored with loss, which changes small lesions"
-        yield Reason(Code.LOSSY_COMPRESSION, message)
 
 
 def _rescale_notes(slices: Sequence[Slice]) -> Iterator[Reason]:
@@ -121,8 +120,8 @@ def hu_of_slices(
 ) -> Iterator[NDArray[Any]]:
     """Yield the Hounsfield units of each slice in turn, (rows, columns): integers if all rescales are whole numbers.
 
-    ``tell`` is called with remarks on pixels that differ from their header. Raises ``Refusal``: pixels unreadable, out
-    of range, or no rescale that gives HU.
+    ``tell`` is called with remarks on pixels that differ from their header, or were stored with loss. Raises
+    ``Refusal``: pixels unreadable, out of range, or no rescale that gives HU.
     """
     _require_rescale(slices)
     whole = _are_whole(slices)
@@ -130,7 +129,8 @@ def hu_of_slices(
         for frame, slice_ in zip(stored_frames(slices), slices, strict=True):
             stored = stored_values(frame, slice_)
             hu, remark = _slice_hu(stored.values, slice_, whole=whole)
-            tell((*stored.remarks, *filter(None, [remark])))
+            lossy = _LOSSY if frame.is_lossy or slice_.transfer_syntax in LOSSY else ""
+            tell((*stored.remarks, *filter(None, [remark, lossy])))
             yield hu
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from pydicom.uid import HTJ2K, JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+from pydicom.uid import HTJ2K, JPEG2000
 
 from ctacal.arrays import Floats
 from ctacal.dicom.header import Slice
 from ctacal.dicom.planes import SAME_PLACE_MM, by_plane, depths_mm, normal_of
 from ctacal.dicom.stack import MIN_SLICES, grid_spacing_mm
 from ctacal.dicom.times import LONGEST_PAUSE_S, seconds_of
+from ctacal.dicom.transfer_syntaxes import LOSSY
 from ctacal.dicom.words import plain_texts
 from ctacal.errors import Code, Reason
 
@@ -40,7 +41,6 @@ GOES_ON_SPACINGS = 2.5
 DIRECTION_LOSS = 1e-4
 """Parallel planes have normals whose cosine is 1 within this: an angle of 0.8 degrees."""
 
-_LOSSY_SYNTAXES = frozenset((JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless))
 _PERHAPS_LOSSY_SYNTAXES = frozenset((JPEG2000, HTJ2K))
 """With or without loss; of two copies of an image, the one in such a syntax is the lossy one, or equal to the other."""
 
@@ -76,7 +76,7 @@ def kernel_word(slice_: Slice) -> str:
 
 def is_lossy(slice_: Slice) -> bool:
     """Whether the pixels were compressed with loss, by header or transfer syntax."""
-    return slice_.header.is_lossy or slice_.transfer_syntax in _LOSSY_SYNTAXES
+    return slice_.header.is_lossy or slice_.transfer_syntax in LOSSY
 
 
 def _may_be_lossy(slice_: Slice) -> bool:

@@ -153,7 +153,8 @@ def _encapsulated_frame(image: Dataset, index: int) -> StoredFrame:
     stream = _recognised(_fragments(image, index), _syntax(image), matrix)
     _check_code_stream(stream, matrix)
     words: NDArray[Any] = decoded(stream, matrix)
-    return StoredFrame(words, stream.bits or 8 * words.dtype.itemsize, _remark(_syntax(image), stream.codec))
+    bits, remark = stream.bits or 8 * words.dtype.itemsize, _remark(_syntax(image), stream.codec)
+    return StoredFrame(words, bits, remark, stream.is_lossy)
 
 
 def _fragments(image: Dataset, index: int) -> bytes:

@@ -37,6 +37,8 @@ class StoredFrame(NamedTuple):
     """Number of bits that the code stream holds; the sign can lie no higher."""
     remark: str = ""
     """How the pixel data differ from what the header says, if they were read all the same; else empty."""
+    is_lossy: bool = False
+    """Whether the code stream is one that loses something."""
 
 
 class StoredValues(NamedTuple):
@@ -44,6 +46,7 @@ class StoredValues(NamedTuple):
 
     values: NDArray[Any]
     remarks: tuple[str, ...] = ()
+    """How the pixels differ from their header."""
 
 
 @dataclass(frozen=True, slots=True)
