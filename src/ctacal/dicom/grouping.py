@@ -224,7 +224,7 @@ def _lie_between(
     slices = [slice_ for group in groups for slice_ in group]
     together_mm = regular_spacing_mm(slices, normal)
     thickness_mm = median_thickness_mm(slices)
-    contiguous = together_mm >= CONTIGUOUS * thickness_mm if thickness_mm else attribute.name in ("image type",)
+    contiguous = together_mm >= CONTIGUOUS * thickness_mm if thickness_mm else attribute.name == "image type"
     if together_mm and contiguous:
         return False
     return all(len(group) >= MIN_SLICES and regular_spacing_mm(group, normal) for group in groups)
@@ -249,22 +249,28 @@ def joined_passes(groups: Sequence[Sequence[Slice]], *, most_shared: int | None 
     """
     normal = normal_of(groups[0][0])
     passes = sorted(((depths_mm(group, normal), group) for group in groups), key=lambda found: float(found[0].min()))
-    if any(above[0].min() <= below[0].max() for below, above in zip(passes, passes[2:], strict=False)):
+    depths = [depth for depth, _ in passes]
+    beside_another = any(above.min() <= below.max() for below, above in zip(depths, depths[2:], strict=False))
+    if beside_another or any(np.isnan(depth).any() for depth in depths):
         return None  # passes lie beside the next alone
-    shared, lowest_mm, joined = False, -np.inf, list[Slice]()
-    for (below, group), (above, upper) in pairwise([*passes, passes[-1]]):
-        last = group is upper
-        overlap = (
-            0 if last else max((below > above.min() - SAME_PLACE_MM).sum(), (above < below.max() + SAME_PLACE_MM).sum())
-        )
-        if np.isnan(below).any() or overlap > min(PASS_OVERLAP * min(len(below), len(above)), most_shared or np.inf):
-            return None
-        cut_mm = np.inf if last else (above.min() + below.max()) / 2
-        joined += [
-            s for s, mm in zip(group, below, strict=True) if lowest_mm + SAME_PLACE_MM < mm <= cut_mm + SAME_PLACE_MM
-        ]
-        shared, lowest_mm = shared or overlap > 0, cut_mm
-    return joined if shared and regular_spacing_mm(joined, normal) else None
+    borders = list(pairwise(depths))
+    shared = [_shared(below, above) for below, above in borders]
+    most = [min(PASS_OVERLAP * min(len(below), len(above)), most_shared or np.inf) for below, above in borders]
+    if not any(shared) or any(number > limit for number, limit in zip(shared, most, strict=True)):
+        return None
+    cuts_mm = [-np.inf, *((above.min() + below.max()) / 2 + SAME_PLACE_MM for below, above in borders), np.inf]
+    joined = [
+        slice_
+        for (depth, group), low_mm, high_mm in zip(passes, cuts_mm, cuts_mm[1:], strict=False)
+        for slice_, mm in zip(group, depth, strict=True)
+        if low_mm < mm <= high_mm
+    ]
+    return joined if regular_spacing_mm(joined, normal) else None
+
+
+def _shared(below: Floats, above: Floats) -> int:
+    """Return how many images of a pass lie beside the next, of the two the larger number."""
+    return int(max((below > above.min() - SAME_PLACE_MM).sum(), (above < below.max() + SAME_PLACE_MM).sum()))
 
 
 def _of_passes(part: Part, joined: Sequence[Slice], attribute: Attribute) -> Part:
