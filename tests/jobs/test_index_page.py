@@ -56,6 +56,12 @@ def test_every_row_is_there_with_its_numbers_and_reasons(tmp_path: Path) -> None
     assert "not a medical device" in text.lower()
 
 
+def test_rows_of_one_study_name_their_series(tmp_path: Path) -> None:
+    both = [row(1, series_description="AC CT"), row(1, series_uid="1.2.9", series_description="")]
+    found = data(index_html([*both, row(2, series_description="CTAC")], tmp_path))
+    assert [entry[-2] for entry in found] == ["AC CT", "1.2.9", ""]
+
+
 def test_it_links_what_is_there(tmp_path: Path) -> None:
     folder = tmp_path / "1.2.1" / "a b#c"
     folder.mkdir(parents=True)

@@ -5,9 +5,13 @@ const IDENTITY = [ /* shown if any row has them: with --phi, or the number alone
   { name: "Name", field: 15, width: "minmax(110px, 2fr)", text: true },
   { name: "Accession", field: 14, width: "110px", text: true },
 ].filter((column) => rows.some((row) => row[column.field] !== ""));
+const SERIES = [ /* shown if a study has several rows */
+  { name: "Series", field: 16, width: "minmax(110px, 1fr)", text: true },
+].filter((column) => rows.some((row) => row[column.field] !== ""));
 const COLUMNS = [
   ...IDENTITY,
   { name: "Study", field: 0, width: "200px", text: true },
+  ...SERIES,
   { name: "Date", field: 1, width: "92px", text: true },
   { name: "Status", field: 2, width: "105px", text: true },
   { name: "Agatston", field: 3, width: "82px" },
@@ -19,18 +23,18 @@ const COLUMNS = [
   { name: "mm³", field: 9, width: "66px" },
   { name: "Scanner", field: 10, width: "minmax(90px, 1fr)", text: true },
   { name: "Reasons", field: 11, width: "minmax(100px, 3fr)", text: true },
-  { name: "Open", field: 16, width: "172px", links: true },
+  { name: "Open", field: 17, width: "172px", links: true },
 ];
-document.documentElement.style.setProperty("--least", `${1320 + 130 * IDENTITY.length}px`);
+document.documentElement.style.setProperty("--least", `${1320 + 130 * (IDENTITY.length + SERIES.length)}px`);
 const NUMBER = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const ROW_PIXELS = 30, REASONS = 12, SPARE = 8, CATEGORY = 4, STATUS = 2;
 const TALLEST = 15e6; /* browsers cut off taller elements */
 
-const haystack = rows.map((row) => [0, 1, 2, 4, 10, 11, 12, 13, 14, 15].map((k) => row[k]).join(" ").toLowerCase());
+const haystack = rows.map((row) => [0, 1, 2, 4, 10, 11, 12, 13, 14, 15, 16].map((k) => row[k]).join(" ").toLowerCase());
 const [view, space, head] = ["view", "space", "head"].map((id) => document.getElementById(id));
 const search = document.getElementById("search");
 const template = COLUMNS.map((column) => column.width).join(" ");
-let shown = rows.map((_, k) => k), sorted = { column: IDENTITY.length + 3, down: true }, filter = "";
+let shown = rows.map((_, k) => k), sorted = { column: COLUMNS.findIndex((column) => column.name === "Agatston"), down: true }, filter = "";
 
 function element(tag, text, className) {
   const made = document.createElement(tag);

@@ -39,13 +39,14 @@ def write_index(out: Path, rows: Sequence[Row]) -> None:
 def index_html(rows: Sequence[Row], out: Path) -> str:
     """Return the page; it links to the files that exist in the studies' folders under ``out``."""
     refused = [row for row in rows if row["status"] == "refused"]
+    times = Counter(row["study_uid"] for row in rows)
     return render(
         "ctacal.jobs",
         "index.html.j2",
         title=TITLE,
         research_only=RESEARCH_ONLY,
         notice=NOTICE,
-        rows=[_entry(row, out) for row in rows],
+        rows=[_entry(row, out, names_series=times[row["study_uid"]] > 1) for row in rows],
         refused=len(refused),
         categories=_categories(rows),
         refusals=_refusals(refused),
@@ -71,8 +72,8 @@ def _bars(counts: Iterable[tuple[str, int]], total: int) -> list[Bar]:
     return [(name, count, share, f"{share:.0%}" if total else "–") for name, count, share in shares]
 
 
-def _entry(row: Row, out: Path) -> list[Any]:
-    """Return a row as index.js reads it: in the order of its ``COLUMNS``; without --phi it names nobody."""
+def _entry(row: Row, out: Path, *, names_series: bool) -> list[Any]:
+    """Return a row as index.js reads it, by the numbers of its fields; without --phi it names nobody."""
     folder = str(row["folder"])
     links = [
         [text, quote(f"{folder}/{WRITERS[kind].files[0]}")]
@@ -84,7 +85,8 @@ def _entry(row: Row, out: Path) -> list[Any]:
     return [
         row["study_uid"], row.get("study_date") or "", _status(row), _rounded(row["agatston"]), row["category"] or "",
         *vessels, _rounded(row["volume_mm3"]), scanner, row["reason_codes"], row["reasons"],
-        *(row.get(name) or "" for name in IDENTITY), links,
+        *(row.get(name) or "" for name in IDENTITY),
+        (row.get("series_description") or row.get("series_uid") or "") if names_series else "", links,
     ]  # fmt: skip
 
 
