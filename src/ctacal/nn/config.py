@@ -64,8 +64,8 @@ class NetworkConfig:
 
     @classmethod
     def anatomy(cls) -> Self:
-        """Return the anatomy network: it sees what the network of stage 1 sees, with a wider trunk."""
-        return replace(cls.heart(), kind="anatomy", widths=(32, 48, 72, 80), lstm_channels=48)
+        """Return the anatomy network: the network of stage 1 with a class for each structure."""
+        return replace(cls.heart(), kind="anatomy")
 
     @classmethod
     def published(cls) -> Self:
