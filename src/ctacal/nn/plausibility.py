@@ -1,0 +1,100 @@
+"""``implausible``: why what an anatomy network calls a heart can be none. No torch. Scoring does not use it yet.
+
+The limits lie far outside of what 100 simulated patients show (docs/log.md, 2026-11-29), since a real heart may be ill,
+cut off by the scan, or pushed aside by a collapsed lung; a rib or a shoulder fails several of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctacal.anatomy import HEART, Anatomy
+from ctacal.arrays import Floats
+from ctacal.nn.anatomy_stage import AnatomyMap
+
+MIN_VENTRICLE_ML = 30.0
+"""Smallest volume found of each ventricle (own choice; simulated: 71 to 561 mL with the walls)."""
+
+MAX_HEART_ML = 2500.0
+"""Largest volume inside the pericardium (own choice; simulated: below 1500 mL)."""
+
+PLACED_ML = 10.0
+"""Smallest volume of a chamber whose place is judged (own choice)."""
+
+MIN_LUNG_ML = 150.0
+"""Smallest volume of lung in the slices of the heart: one lung may be collapsed (own choice; simulated: 1.1 L)."""
+
+DEPTH, SIDE = (0.05, 0.75), (0.18, 0.82)
+"""Where the heart's centre may lie in the box of heart and lungs in its slices, from front to back, right to left
+(own choice; simulated: 0.26 to 0.35, and 0.48 to 0.71, in that of the lungs). A collapsed lung leaves the heart at the
+side of the box."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The first structure lies at least ``mm`` further along an axis than the second: to the head, back or left."""
+
+    first: Anatomy
+    second: Anatomy
+    axis: int
+    mm: float
+    words: str
+
+
+ORDERS = (
+    Order(Anatomy.LEFT_ATRIUM, Anatomy.LEFT_VENTRICLE, 0, 5.0, "the left atrium does not lie above the left ventricle"),
+    Order(Anatomy.LEFT_ATRIUM, Anatomy.RIGHT_VENTRICLE, 1, 10.0,
+          "the left atrium does not lie behind the right ventricle"),
+    Order(Anatomy.LEFT_VENTRICLE, Anatomy.RIGHT_ATRIUM, 2, 20.0,
+          "the left ventricle does not lie to the left of the right atrium"),
+)  # fmt: skip
+"""The order of the chambers, by their centres (own choice; simulated: at least 29, 33 and 57 mm)."""
+
+
+def implausible(anatomy: AnatomyMap) -> str | None:
+    """Return the first reason why the scan's anatomy is not that of a chest with a heart; None if there is none."""
+    checks: tuple[Callable[[AnatomyMap], str | None], ...] = (_volumes, _order, _place)
+    return next((reason for check in checks if (reason := check(anatomy))), None)
+
+
+def _volumes(anatomy: AnatomyMap) -> str | None:
+    ml = anatomy.volumes_ml
+    for ventricle in (Anatomy.LEFT_VENTRICLE, Anatomy.RIGHT_VENTRICLE):
+        if ml[ventricle] < MIN_VENTRICLE_ML:
+            return f"{ml[ventricle]:.0f} mL of {ventricle.title} found, expected at least {MIN_VENTRICLE_ML:.0f}"
+    heart_ml = sum(ml[structure] for structure in HEART)
+    if heart_ml > MAX_HEART_ML:
+        return f"{heart_ml:.0f} mL of heart found, expected at most {MAX_HEART_ML:.0f}"
+    return None
+
+
+def _order(anatomy: AnatomyMap) -> str | None:
+    for order in ORDERS:
+        if min(anatomy.volumes_ml[order.first], anatomy.volumes_ml[order.second]) < PLACED_ML:
+            continue  # a scan may cut off an atrium
+        apart_mm = (_centre_mm(anatomy, order.first) - _centre_mm(anatomy, order.second))[order.axis]
+        if apart_mm < order.mm:
+            return order.words
+    return None
+
+
+def _centre_mm(anatomy: AnatomyMap, structure: Anatomy) -> Floats:
+    """Return the median place of a structure, along slices, rows and columns: stray islands do not move it."""
+    found = np.argwhere(anatomy.likeliest == structure)
+    return np.asarray(np.median(found, axis=0) * anatomy.geometry.spacing_mm)
+
+
+def _place(anatomy: AnatomyMap) -> str | None:
+    heart = np.argwhere(np.isin(anatomy.likeliest, HEART))
+    rows, columns = np.median(heart[:, 1:], axis=0)
+    low, high = np.percentile(heart[:, 0], (5, 95)).astype(int)
+    part = anatomy.likeliest[low : high + 1]
+    if np.count_nonzero(part == Anatomy.LUNG) * anatomy.geometry.voxel_volume_mm3 / 1000 < MIN_LUNG_ML:
+        return "no lung beside the heart"
+    chest = np.argwhere(np.isin(part, (*HEART, Anatomy.LUNG)))
+    (top, right), (bottom, left) = np.percentile(chest[:, 1:], (1, 99), axis=0)
+    depth, side = (rows - top) / max(bottom - top, 1.0), (columns - right) / max(left - right, 1.0)
+    if not (DEPTH[0] <= depth <= DEPTH[1] and SIDE[0] <= side <= SIDE[1]):
+        return "what looks like a heart does not lie between the lungs"
+    return None

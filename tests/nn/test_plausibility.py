@@ -1,0 +1,84 @@
+"""A drawn heart between two lungs is plausible; shifted, mirrored, turned over or shrunk it is not."""
+
+import numpy as np
+import pytest
+
+from ctacal.anatomy import Anatomy
+from ctacal.arrays import Bytes
+from ctacal.geometry import Geometry
+from ctacal.nn.anatomy_stage import AnatomyMap
+from ctacal.nn.plausibility import implausible
+
+SHAPE = (40, 64, 96)
+CHAMBERS = (
+    (Anatomy.LEFT_VENTRICLE, (14, 30, 54), (5, 9, 9)),
+    (Anatomy.RIGHT_VENTRICLE, (14, 18, 42), (5, 6, 9)),
+    (Anatomy.LEFT_ATRIUM, (23, 36, 46), (4, 5, 7)),
+    (Anatomy.RIGHT_ATRIUM, (18, 28, 34), (4, 6, 5)),
+)
+"""Centre (slice, row, column) and half axes of each chamber."""
+
+
+def chest(*, lungs: tuple[Anatomy, Anatomy] = (Anatomy.LUNG, Anatomy.LUNG)) -> Bytes:
+    """Draw both lungs as boxes, right one first, and four chambers as ellipsoids between them."""
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[5:36, 10:56, 14:46], drawn[5:36, 10:56, 46:82] = lungs
+    drawn[5:36, 10:46, 28:64] = Anatomy.OTHER
+    places = np.indices(SHAPE)
+    for chamber, centre, half in CHAMBERS:
+        apart = sum(((at - c) / h) ** 2 for at, c, h in zip(places, centre, half, strict=True))
+        drawn[np.asarray(apart <= 1)] = chamber
+    return drawn
+
+
+def map_of(drawn: Bytes) -> AnatomyMap:
+    probability = np.moveaxis(np.eye(len(Anatomy), dtype=np.float32)[drawn], -1, 1)
+    return AnatomyMap(probability, Geometry.from_spacing(drawn.shape, (5.0, 4.0, 4.0)))
+
+
+def moved_aside(drawn: Bytes) -> Bytes:
+    """Put the heart where the left shoulder is."""
+    heart = np.where(np.isin(drawn, [chamber for chamber, *_ in CHAMBERS]), drawn, 0)
+    rest = np.where(heart > 0, np.uint8(Anatomy.OTHER), drawn)
+    shifted = np.roll(heart, 38, axis=2)
+    return np.where(shifted > 0, shifted, rest)
+
+
+def test_a_drawn_heart_is_plausible() -> None:
+    assert implausible(map_of(chest())) is None
+
+
+@pytest.mark.parametrize("collapsed", [0, 1])
+def test_one_collapsed_lung_is_allowed(collapsed: int) -> None:
+    right, left = (Anatomy.OTHER if side == collapsed else Anatomy.LUNG for side in (0, 1))
+    drawn = chest(lungs=(right, left))
+    assert implausible(map_of(drawn)) is None
+
+
+def test_a_heart_cut_off_above_the_ventricles_is_allowed() -> None:
+    assert implausible(map_of(chest()[:18])) is None
+
+
+@pytest.mark.parametrize(
+    ("drawn", "reason"),
+    [
+        (np.zeros(SHAPE, np.uint8), "0 mL of left ventricle found"),
+        (np.where(chest() == Anatomy.RIGHT_VENTRICLE, np.uint8(0), chest()), "0 mL of right ventricle found"),
+        (chest()[::-1].copy(), "the left atrium does not lie above the left ventricle"),
+        (chest()[:, ::-1].copy(), "the left atrium does not lie behind the right ventricle"),
+        (chest()[:, :, ::-1].copy(), "the left ventricle does not lie to the left of the right atrium"),
+        (chest(lungs=(Anatomy.OTHER, Anatomy.OTHER)), "no lung beside the heart"),
+        (moved_aside(chest()), "does not lie between the lungs"),
+        (np.full(SHAPE, Anatomy.LEFT_VENTRICLE, np.uint8), "mL of right ventricle found"),
+    ],
+    ids=["nothing", "one ventricle", "head for feet", "prone", "mirrored", "no lung", "in the shoulder", "all heart"],
+)
+def test_what_is_no_heart_is_told(drawn: Bytes, reason: str) -> None:
+    assert reason in str(implausible(map_of(drawn)))
+
+
+def test_a_heart_is_not_larger_than_a_chest() -> None:
+    drawn = chest()
+    drawn[:, :32] = Anatomy.RIGHT_VENTRICLE
+    drawn[:, 32:] = Anatomy.LEFT_VENTRICLE
+    assert "expected at most 2500" in str(implausible(map_of(drawn)))
