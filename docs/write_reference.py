@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import ctacal
 from ctacal import errors
 from ctacal.cli.app import app
-from ctacal.dicom.transfer_syntaxes import TRANSFER_SYNTAXES
+from ctacal.dicom.pixel_data.transfer_syntaxes import TRANSFER_SYNTAXES
 
 DOCS = Path(__file__).parent
 SOURCE = Path(ctacal.__file__).parent
@@ -44,8 +44,8 @@ Written by `docs/write_reference.py` from `ctacal.errors.Code`.
 """
 _SYNTAXES_HEAD = """# Transfer syntaxes
 
-Written by `docs/write_reference.py` from `ctacal.dicom.transfer_syntaxes`, and proven row by row by
-`tests/dicom/test_transfer_syntaxes.py`: a small CT series is made in each.
+Written by `docs/write_reference.py` from `ctacal.dicom.pixel_data.transfer_syntaxes`, and proven row by row by
+`tests/dicom/pixel_data/test_transfer_syntaxes.py`: a small CT series is made in each.
 
 A study in a transfer syntax that is not read is refused, with a line in `results.csv` that names it. Export such a
 study uncompressed (Explicit VR Little Endian).

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ctacal.dicom.choose import Choice, choose_series
-from ctacal.dicom.labels import read_label_map
+from ctacal.dicom.objects.labels import read_label_map
 from ctacal.dicom.series import read_studies
 from ctacal.dicom.volume import read_volume
 from ctacal.errors import Code

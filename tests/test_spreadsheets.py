@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ctacal.dicom.source import SkippedFile
+from ctacal.dicom.files.source import SkippedFile
 from ctacal.errors import Code, Reason
 from ctacal.results_table import COLUMNS, write_results_csv, write_skipped_csv
 from ctacal.spreadsheets import as_text, as_written

@@ -16,7 +16,7 @@ from ctacal.dicom import overview
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.decode import hu_of_slices
 from ctacal.dicom.header import Slice
-from ctacal.dicom.labels import labelled_slices, read_label_map
+from ctacal.dicom.objects.labels import labelled_slices, read_label_map
 from ctacal.dicom.overview import decode_overview
 from ctacal.dicom.series import Study, read_studies
 from ctacal.dicom.stack import Stack

@@ -8,7 +8,7 @@ from typing import Any
 
 from ctacal.atomic import write_text
 from ctacal.categories import CATEGORY_KEYS
-from ctacal.dicom.source import SkippedFile
+from ctacal.dicom.files.source import SkippedFile
 from ctacal.labels import CORONARY_LABELS
 from ctacal.result_json import MASS_KEY
 from ctacal.spreadsheets import as_text

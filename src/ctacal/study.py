@@ -16,7 +16,7 @@ from ctacal import __version__
 from ctacal.blood import contrast_seen
 from ctacal.dicom.choose import Candidate, Choice, candidates, choose_among
 from ctacal.dicom.clues import is_sharp_kernel
-from ctacal.dicom.labels import labelled_slices, read_label_map
+from ctacal.dicom.objects.labels import labelled_slices, read_label_map
 from ctacal.dicom.series import Series, Study
 from ctacal.dicom.stack import Stack
 from ctacal.dicom.volume import decode_volume

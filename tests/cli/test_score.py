@@ -16,7 +16,7 @@ from PIL import Image
 from ctacal.jobs.installation import SAMPLES
 from tests import places
 from tests.commands import LABELS, SAMPLE, results, run, table
-from tests.dicom.segmentations import seg, segment
+from tests.dicom.objects.segmentations import seg, segment
 from tests.dicom_series import MARKER_INDEX, ct_series, emission_image, uid, write
 from tests.marker_study import SCHEMA, WIDE
 

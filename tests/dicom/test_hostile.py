@@ -195,7 +195,7 @@ BOMBS = {
 def test_deflate_bomb_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disguise: Callable[..., Any], zipped: bool
 ) -> None:
-    monkeypatch.setattr("ctacal.dicom.archive.MAX_INFLATED_BYTES", 2 * MIB)
+    monkeypatch.setattr("ctacal.dicom.files.archive.MAX_INFLATED_BYTES", 2 * MIB)
     bomb = disguise(deflate_bomb(24))
     if zipped:
         with zipfile.ZipFile(tmp_path / "bomb.zip", "w") as archive:
@@ -216,7 +216,7 @@ def test_real_deflate_bomb_is_left_out(tmp_path: Path) -> None:
 
 
 def test_large_but_allowed_deflated_image_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctacal.dicom.archive.MAX_INFLATED_BYTES", MIB)
+    monkeypatch.setattr("ctacal.dicom.files.archive.MAX_INFLATED_BYTES", MIB)
     volume, _ = volume_of(write(tmp_path, ct_series(), syntax=DeflatedExplicitVRLittleEndian))
     assert_truth(volume)
 
@@ -241,7 +241,7 @@ def with_size(content: bytes, size: int) -> bytes:
 
 @pytest.mark.parametrize("declared_mib", [None, 1, 4000], ids=["honest", "says less", "says more"])
 def test_zip_bomb_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared_mib: int | None) -> None:
-    monkeypatch.setattr("ctacal.dicom.archive.MAX_INFLATED_BYTES", 2 * MIB)
+    monkeypatch.setattr("ctacal.dicom.files.archive.MAX_INFLATED_BYTES", 2 * MIB)
     bomb = zip_of({"image.dcm": [DICOM_HEAD, *[bytes(MIB)] * 40]})
     if declared_mib:
         bomb = with_size(bomb, declared_mib * MIB)
@@ -259,7 +259,7 @@ def test_real_zip_bomb_is_left_out(tmp_path: Path) -> None:
 
 
 def test_bombs_beside_a_series_do_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctacal.dicom.archive.MAX_INFLATED_BYTES", 2 * MIB)
+    monkeypatch.setattr("ctacal.dicom.files.archive.MAX_INFLATED_BYTES", 2 * MIB)
     write(tmp_path, ct_series(GRID))
     (tmp_path / "bomb.zip").write_bytes(zip_of({"image.dcm": [DICOM_HEAD, *[bytes(MIB)] * 4]}))
     volume, _ = volume_of(tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset
 
 from ctacal.dicom.header import quiet_pydicom
-from ctacal.dicom.origin import cleaned, read_patient_and_study
+from ctacal.dicom.objects.origin import cleaned, read_patient_and_study
 from ctacal.errors import Code
 from ctacal.labels import Calcium
 from ctacal.report.outputs import shared_by, write_outputs

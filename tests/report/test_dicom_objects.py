@@ -11,11 +11,11 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
-from ctacal.dicom.codes import REGIONS
-from ctacal.dicom.labels import read_label_map
-from ctacal.dicom.seg_writer import save
+from ctacal.dicom.objects.codes import REGIONS
+from ctacal.dicom.objects.labels import read_label_map
+from ctacal.dicom.objects.seg_writer import save
+from ctacal.dicom.objects.sr import MeasuredGroup, read_measurements
 from ctacal.dicom.series import read_studies
-from ctacal.dicom.sr import MeasuredGroup, read_measurements
 from ctacal.errors import Code, Refusal
 from ctacal.labels import Calcium
 from ctacal.report.filing import Filing

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from ctacal.dicom.clues import CLUES, is_calcium_scan, is_marked_ctac
-from ctacal.dicom.concatenation import missing_parts
-from ctacal.dicom.contrast import contrast_of
-from ctacal.dicom.contrast_words import Said, said_of_series
 from ctacal.dicom.derived import doubt_about, why_no_ct
-from ctacal.dicom.grouping import is_lossy
 from ctacal.dicom.header import SeriesHeader, Slice
-from ctacal.dicom.mixed_scans import mixed_scans, require_one_examination
-from ctacal.dicom.patient import patient_notes
-from ctacal.dicom.promises import require_every_slice
+from ctacal.dicom.headers.contrast import contrast_of
+from ctacal.dicom.headers.contrast_words import Said, said_of_series
+from ctacal.dicom.headers.words import plain_texts
+from ctacal.dicom.scans.concatenation import missing_parts
+from ctacal.dicom.scans.grouping import is_lossy
+from ctacal.dicom.scans.mixed_scans import mixed_scans, require_one_examination
+from ctacal.dicom.scans.patient import patient_notes
+from ctacal.dicom.scans.promises import require_every_slice
 from ctacal.dicom.series import Series, Study
 from ctacal.dicom.stack import Stack
-from ctacal.dicom.words import plain_texts
 from ctacal.errors import Code, Reason, Refusal
 
 _MU_MAP_WORDS = re.compile(r"\b(mu|u|μ) ?map|\batt?e?n(uation)? ?map|\bac ?map\b")

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ctacal.dicom.contrast import contrast_of
-from ctacal.dicom.contrast_words import Said, said_of_series
 from ctacal.dicom.derived import doubt_about
 from ctacal.dicom.header import SeriesHeader
+from ctacal.dicom.headers.contrast import contrast_of
+from ctacal.dicom.headers.contrast_words import Said, said_of_series
+from ctacal.dicom.headers.words import any_of, plain, plain_texts
 from ctacal.dicom.series import Series, Study
-from ctacal.dicom.words import any_of, plain, plain_texts
 
 _CTAC_WORDS = re.compile(
     r"\bctac|ctac\b|\bct ?attn|\battn|\batt?enu|\battencorr|\bla[gv]dos|absorptionskor|schwa(e)?chungskor|\b"

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.arrays import Floats32, HUArray, Mask
+from ctacal.dicom.files.source import close_archives
 from ctacal.dicom.header import Slice, quiet_pydicom
-from ctacal.dicom.padding import MAX_PLAUSIBLE_HU, blank_padding
-from ctacal.dicom.pixels import stored_frames
-from ctacal.dicom.seams import require_one_scan
-from ctacal.dicom.source import close_archives
+from ctacal.dicom.pixel_data.padding import MAX_PLAUSIBLE_HU, blank_padding
+from ctacal.dicom.pixel_data.pixels import stored_frames
+from ctacal.dicom.pixel_data.seams import require_one_scan
+from ctacal.dicom.pixel_data.stored_values import PADDING_HU, stored_values
+from ctacal.dicom.pixel_data.transfer_syntaxes import LOSSY
 from ctacal.dicom.stack import Stack
-from ctacal.dicom.stored_values import PADDING_HU, stored_values
-from ctacal.dicom.transfer_syntaxes import LOSSY
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.volume import MAX_VOXELS
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from ctacal.dicom.header import SeriesHeader
-from ctacal.dicom.words import any_of, plain, plain_texts
+from ctacal.dicom.headers.words import any_of, plain, plain_texts
 from ctacal.errors import Code, Reason
 
 _UNITS = {

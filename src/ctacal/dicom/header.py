@@ -20,15 +20,15 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from ctacal.dicom.contrast import Agent, read_agents
-from ctacal.dicom.dataset import read_dataset
-from ctacal.dicom.elements import TAGS, Getter, Known, image_getter, is_written, same_bytes
-from ctacal.dicom.exposure import exposure_mas, rotation_s
-from ctacal.dicom.functional_groups import frame_getters
-from ctacal.dicom.request import request_texts
-from ctacal.dicom.source import ARCHIVE_ERRORS, Source, looks_like_dicom
-from ctacal.dicom.transfer_syntaxes import DEFLATED, GE_PRIVATE
-from ctacal.dicom.values import LARGEST, Numbers, integer, number, numbers, text, texts, within
+from ctacal.dicom.files.source import ARCHIVE_ERRORS, Source, looks_like_dicom
+from ctacal.dicom.headers.contrast import Agent, read_agents
+from ctacal.dicom.headers.dataset import read_dataset
+from ctacal.dicom.headers.elements import TAGS, Getter, Known, image_getter, is_written, same_bytes
+from ctacal.dicom.headers.exposure import exposure_mas, rotation_s
+from ctacal.dicom.headers.functional_groups import frame_getters
+from ctacal.dicom.headers.request import request_texts
+from ctacal.dicom.headers.values import LARGEST, Numbers, integer, number, numbers, text, texts, within
+from ctacal.dicom.pixel_data.transfer_syntaxes import DEFLATED, GE_PRIVATE
 from ctacal.errors import Code, Refusal
 
 MAX_FRAME_PIXELS = 4096 * 4096

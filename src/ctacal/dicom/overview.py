@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctacal.dicom.decode import hu_of_slices, require_hounsfield
+from ctacal.dicom.files.source import close_archives
 from ctacal.dicom.header import Slice
-from ctacal.dicom.seams import require_one_scan
-from ctacal.dicom.source import close_archives
+from ctacal.dicom.pixel_data.seams import require_one_scan
 from ctacal.dicom.stack import Stack
 from ctacal.geometry import Geometry
 from ctacal.volume import Volume, block_sums

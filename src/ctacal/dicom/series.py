@@ -4,12 +4,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ctacal.dicom.files import Files, read_files
-from ctacal.dicom.grouping import LOCALIZER_WORDS, grouped, parts_of, split_note
+from ctacal.dicom.files.reading import Files, read_files
+from ctacal.dicom.files.source import SkippedFile
 from ctacal.dicom.header import SeriesHeader, Slice
-from ctacal.dicom.joining import JoinedScan, continued, joined_scans, joined_studies, same_patient_and_day
-from ctacal.dicom.source import SkippedFile
-from ctacal.dicom.words import plain_texts
+from ctacal.dicom.headers.words import plain_texts
+from ctacal.dicom.scans.grouping import LOCALIZER_WORDS, grouped, parts_of, split_note
+from ctacal.dicom.scans.joining import JoinedScan, continued, joined_scans, joined_studies, same_patient_and_day
 from ctacal.errors import Code, Reason
 
 FEWEST_AXIAL_IMAGES = 5

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ctacal.arrays import Floats, Ints
 from ctacal.dicom.header import Slice
-from ctacal.dicom.pixels import stored_frames
-from ctacal.dicom.stored_values import stored_values
+from ctacal.dicom.pixel_data.pixels import stored_frames
+from ctacal.dicom.pixel_data.stored_values import stored_values
 from ctacal.errors import Code, Reason, Refusal
 from ctacal.geometry import Geometry
 

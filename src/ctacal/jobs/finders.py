@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from ctacal.dicom.seg import referenced_series_uid
+from ctacal.dicom.objects.seg import referenced_series_uid
 from ctacal.errors import UsageError
 from ctacal.prediction import ModelInfo, Predictor
 from ctacal.study import label_file_info, locate_labels, model_without_file, predict_from_file, predict_threshold

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ctacal.dicom.files.source import ARCHIVE_ERRORS
 from ctacal.dicom.series import Series, Study
-from ctacal.dicom.source import ARCHIVE_ERRORS
 from ctacal.errors import Refusal
 
 _READ_BYTES = 2**20

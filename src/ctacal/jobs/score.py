@@ -11,10 +11,10 @@ from typing import Any
 
 from ctacal import __version__
 from ctacal.atomic import sweep
-from ctacal.dicom.archive import discard_unpacked
 from ctacal.dicom.choose import Candidate, candidates
+from ctacal.dicom.files.archive import discard_unpacked
+from ctacal.dicom.files.source import SkippedFile
 from ctacal.dicom.series import Intake, Study
-from ctacal.dicom.source import SkippedFile
 from ctacal.errors import UsageError
 from ctacal.jobs.finders import Finder
 from ctacal.jobs.index_page import PAGE, write_index

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ctacal.dicom.choose import choose_series
-from ctacal.dicom.labels import read_label_map
+from ctacal.dicom.objects.labels import read_label_map
 from ctacal.dicom.series import read_studies
 from ctacal.dicom.volume import decode_volume
 from ctacal.errors import CtacalError, UsageError

@@ -6,7 +6,7 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
-from ctacal.dicom.origin import Identity, derived_object, finish
+from ctacal.dicom.objects.origin import Identity, derived_object, finish
 from ctacal.report import wording
 from ctacal.report.filing import SOFTWARE, Filing
 

@@ -16,8 +16,15 @@ from pydicom.uid import UID
 
 from ctacal import __version__
 from ctacal.arrays import Bytes
-from ctacal.dicom.origin import cleaned, derived_uid, has_frames, read_patient_and_study, source_images, study_header
-from ctacal.dicom.seg_writer import Positions
+from ctacal.dicom.objects.origin import (
+    cleaned,
+    derived_uid,
+    has_frames,
+    read_patient_and_study,
+    source_images,
+    study_header,
+)
+from ctacal.dicom.objects.seg_writer import Positions
 from ctacal.dicom.series import Series
 from ctacal.dicom.stack import Stack
 from ctacal.labels import LabelMap

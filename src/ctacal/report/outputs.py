@@ -18,8 +18,8 @@ from pydicom import Dataset
 
 from ctacal.atomic import whole_file, write_text
 from ctacal.dicom.header import quiet_pydicom
-from ctacal.dicom.origin import cleaned, read_patient_and_study
-from ctacal.dicom.seg_writer import save
+from ctacal.dicom.objects.origin import cleaned, read_patient_and_study
+from ctacal.dicom.objects.seg_writer import save
 from ctacal.errors import Code, Reason, Refusal, UsageError
 from ctacal.report.filing import Filing
 from ctacal.report.montage import montage

@@ -17,9 +17,9 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from ctacal.dicom.choose import Candidate
+from ctacal.dicom.files.source import SkippedFile
 from ctacal.dicom.header import SeriesHeader, Slice, quiet_pydicom
 from ctacal.dicom.series import Series, Study
-from ctacal.dicom.source import SkippedFile
 from ctacal.dicom.stack import Stack
 from ctacal.errors import Reason, UsageError
 from ctacal.names import printable

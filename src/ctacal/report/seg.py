@@ -6,8 +6,8 @@ from types import MappingProxyType
 import numpy as np
 from pydicom import Dataset
 
-from ctacal.dicom.codes import ABNORMAL, CALCIFICATION, REGIONS, Concept
-from ctacal.dicom.seg_writer import Kind, Maker, SegmentOf, segmentation
+from ctacal.dicom.objects.codes import ABNORMAL, CALCIFICATION, REGIONS, Concept
+from ctacal.dicom.objects.seg_writer import Kind, Maker, SegmentOf, segmentation
 from ctacal.labels import Calcium
 from ctacal.report.filing import SOFTWARE, Filing
 from ctacal.report.vessels import SEGMENT_LABELS, VESSEL_COLOURS

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pydicom import Dataset
 
-from ctacal.dicom.codes import ABNORMAL, AGATSTON_SCORE, CALCIFICATION, REGIONS, Concept
-from ctacal.dicom.origin import finish
+from ctacal.dicom.objects.codes import ABNORMAL, AGATSTON_SCORE, CALCIFICATION, REGIONS, Concept
+from ctacal.dicom.objects.origin import finish
 from ctacal.errors import Code
 from ctacal.labels import Calcium
 from ctacal.report.filing import SOFTWARE, Filing

@@ -12,8 +12,8 @@ import pydicom
 import pytest
 
 from ctacal.dicom.choose import choose_series
-from ctacal.dicom.labels import read_label_map
-from ctacal.dicom.seg import referenced_series_uid
+from ctacal.dicom.objects.labels import read_label_map
+from ctacal.dicom.objects.seg import referenced_series_uid
 from ctacal.dicom.series import read_studies
 from ctacal.dicom.volume import read_volume
 from ctacal.labels import Calcium, LabelMap

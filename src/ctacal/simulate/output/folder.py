@@ -21,8 +21,8 @@ import numpy as np
 from ctacal import __version__
 from ctacal.arrays import Bytes
 from ctacal.atomic import whole_folder, write_text
-from ctacal.dicom.codes import Concept
-from ctacal.dicom.seg_writer import Maker, write_segmentation
+from ctacal.dicom.objects.codes import Concept
+from ctacal.dicom.objects.seg_writer import Maker, write_segmentation
 from ctacal.errors import UsageError
 from ctacal.labels import Calcium, LabelMap
 from ctacal.simulate.output.segments import segment

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ctacal.dicom import codes
-from ctacal.dicom.codes import Concept
-from ctacal.dicom.seg_writer import SegmentOf
+from ctacal.dicom.objects import codes
+from ctacal.dicom.objects.codes import Concept
+from ctacal.dicom.objects.seg_writer import SegmentOf
 from ctacal.simulate.anatomy.calcium import Kind
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS
 

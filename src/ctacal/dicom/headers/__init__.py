@@ -1,0 +1,1 @@
+"""Elements of headers: read, converted and understood."""

@@ -1,0 +1,1 @@
+"""Stored pixels: code streams, bits, padding, and whether they show one scan."""
