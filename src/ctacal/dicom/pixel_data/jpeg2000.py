@@ -52,12 +52,8 @@ def decoding_threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def _start_process() -> "subprocess.Popen[bytes] | None":
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "ctacal.dicom.pixel_data.jpeg2000_process",
-    ]  # -P: no module of the current folder
+    # -P: no module of the current folder
+    command = [sys.executable, "-P", "-m", f"{__package__}.jpeg2000_process"]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # numpy is imported, but calculates nothing
     pipe = subprocess.PIPE
     try:
