@@ -1,7 +1,7 @@
-"""Images that are stored as CT, but whose values are not those of a CT at its tube voltage: calcium reads otherwise.
+"""Images that are stored as CT, whose values are not those of a CT at its tube voltage: calcium differs in them.
 
-It is told by Image Type and Frame Type (PS3.3 C.8.2.1.1.1, C.8.15.2.1.1, C.8.16.1), Rescale Type (C.11.1.1.2),
-Derivation Description, Volumetric Properties and Volume Based Calculation Technique (C.8.16.2.1.2 and 3), and by words
+The evidence is Image Type and Frame Type (PS3.3 C.8.2.1.1.1, C.8.15.2.1.1, C.8.16.1), Rescale Type (C.11.1.1.2),
+Derivation Description, Volumetric Properties and Volume Based Calculation Technique (C.8.16.2.1.2 and 3), and words
 that vendors write.
 """
 
@@ -76,23 +76,25 @@ def why_no_ct(headers: Iterable[SeriesHeader]) -> Reason | None:
 
 
 def doubt_about(header: SeriesHeader) -> Reason | None:
-    """Return a warning that the images may read otherwise than a CT at one tube voltage; None if nothing says so."""
+    """Return a warning that values may differ from those of a CT at one tube voltage; None if nothing says so."""
     machine = [value for values in _written_by_machines(header).values() for value in values]
     if kind := _kind((*machine, header.series_description)):
-        message = f"the headers call this {kind}: calcium may read otherwise than on a CT at a tube voltage"
+        message = f"the headers call this {kind}: calcium may have other values than on a CT at a tube voltage"
     elif _BLENDS.search(plain_texts(*machine, header.series_description)) or _BLENDED_TYPE.search(_ended(machine)):
         message = "the headers call this an average or a blend of images: small or moving calcium may read lower"
     elif header.is_multi_energy:
-        message = "the images were acquired at several energies: calcium may read otherwise than at one tube voltage"
+        message = "the images were acquired at several energies: calcium may have other values than at one tube voltage"
     elif not _READ_AS_HU.search(plain(header.rescale_type)):
-        message = f"Rescale Type {header.rescale_type!r} is no unit of DICOM; the values were read as Hounsfield units"
+        message = (
+            f"Rescale Type {header.rescale_type!r} is not a unit of DICOM; the values were read as Hounsfield units"
+        )
     else:
         return None
     return Reason(Code.COMPUTED_IMAGE, message)
 
 
 def _refused(message: str) -> Reason:
-    return Reason(Code.DERIVED_IMAGE, f"{message}, no CT at a tube voltage; score the CT that it was made from")
+    return Reason(Code.DERIVED_IMAGE, f"{message}, not a CT at a tube voltage; score the CT that it was made from")
 
 
 def _written_by_machines(header: SeriesHeader) -> dict[str, tuple[str, ...]]:

@@ -152,7 +152,7 @@ class Slice:
     """Number of Study Related Instances, which some archives write into the images."""
     series_instances: int | None
     stack_id: str
-    """Of a frame of a multi-frame image: which of its stacks of parallel slices it belongs to; else empty."""
+    """Stack ID: the stack of parallel slices that a frame of a multi-frame image belongs to; else empty."""
     temporal_position: float | None
     """Temporal Position Identifier, else cardiac phase (percent), else Trigger Time (ms); mostly None."""
     concatenation: tuple[str, int | None, int | None] | None
@@ -178,7 +178,7 @@ class Slice:
     padding: tuple[int, int] | None
     """Lowest and highest stored value that stand for padding (PS3.3 C.7.5.1.1.2)."""
     exposure_mas: float | None
-    """Of a rotation; None if the header gives no plausible value."""
+    """Rotation time; None if the header gives no plausible value."""
     rotation_s: float | None
     """Revolution Time, else Exposure Time; None if implausible."""
     native: NativePixels | None
@@ -270,7 +270,7 @@ def pixels_fit(length: int, frames: int, rows: int, columns: int, bits: int) -> 
 def _slices(source: Source, image: Dataset, get: Getter, native: NativePixels | None, known: Known) -> list[Slice]:
     rows, columns = integer(get("Rows")), integer(get("Columns"))
     if rows is None or columns is None:
-        raise Refusal(Code.FILE_UNREADABLE, "Rows or Columns is empty or no number; copy it again")
+        raise Refusal(Code.FILE_UNREADABLE, "Rows or Columns is empty or not a number; copy it again")
     getters, contradiction = [get], ""
     if _modality(get) == "CT":
         frames = _frame_count(get)

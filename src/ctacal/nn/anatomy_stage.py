@@ -21,7 +21,7 @@ class AnatomyMap:
     probability: Floats32
     """(slices, ``Anatomy`` classes, rows, columns); the classes sum to 1."""
     geometry: Geometry
-    """Of the coarse grid."""
+    """Grid of ``probability``, coarser than the scan."""
 
     @cached_property
     def likeliest(self) -> Bytes:

@@ -75,8 +75,6 @@ FLAG_TITLES: Mapping[Code, str] = MappingProxyType(
         Code.HEART_CUT_OFF: "Part of the heart lies outside the scan",
         Code.CONTRAST_GIVEN: "Contrast medium",
         Code.CONTRAST_SEEN: "Contrast medium",
-        Code.CONTRAST_MENTIONED: "Perhaps contrast medium",
-        Code.COMPUTED_IMAGE: "Images computed from others",
         Code.METAL_SEEN: "Metal in or near the heart",
         Code.MOTION_SEEN: "Motion",
         Code.NOISE_UNLIKE_TRAINING: "Noise differs from the training scans",

@@ -277,7 +277,7 @@ def test_archive_that_is_empty_is_named(tmp_path: Path, name: str) -> None:
     write(tmp_path / "b", ct_series(StudyInstanceUID="1.2.3"))
     (tmp_path / name).write_bytes(b"")
     (skipped,) = intake_of(tmp_path).skipped
-    assert "but an empty file; copy it again" in skipped.reason.message
+    assert "but it is an empty file; copy it again" in skipped.reason.message
 
 
 def test_file_that_is_still_in_a_cloud(tmp_path: Path) -> None:

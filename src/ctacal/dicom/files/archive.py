@@ -39,7 +39,7 @@ ARCHIVE_ERRORS = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError,
 )  # fmt: skip
 """The exceptions that the archive modules and their decompressors were seen to raise on corrupted archives
-(NotImplementedError, UnicodeError and KeyError are subclasses of them)."""
+(among them subclasses such as UnicodeError and KeyError)."""
 
 _CHUNK_BYTES = 2**20
 _IN_MEMORY_BYTES = 32 * 2**20

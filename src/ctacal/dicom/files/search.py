@@ -164,7 +164,7 @@ def _expand(source: Source, depth: int) -> Iterator[Found]:
     except OSError as problem:
         yield _unreadable(source, system_message(problem))
     except ARCHIVE_ERRORS as problem:
-        yield _unreadable(source, f"{_said(problem)}; copy it again from its source")
+        yield _unreadable(source, f"damaged or cut off ({_said(problem)}); copy it again from its source")
 
 
 def _is_archive(source: Source, head: bytes) -> bool:
@@ -183,7 +183,7 @@ def _other(source: Source, head: bytes) -> Found:
         return _unreadable(source, "still in iCloud; download it first")
     kind = kind_of(head)
     if kind in SUSPECT and is_promising(source.name):
-        return _unreadable(source, f"by its name DICOM or an archive, but {_article(kind)}; copy it again")
+        return _unreadable(source, f"named like DICOM or an archive, but it is {_article(kind)}; copy it again")
     return OtherFile(source, kind)
 
 

@@ -1,6 +1,6 @@
 """``CodeStream``: what a compressed frame says of itself, read from its first bytes before any decoder sees it.
 
-The codec is told by these bytes: archives and converters were seen to keep the transfer syntax of another codec.
+These bytes decide which codec is used: archives and converters were seen to keep the transfer syntax of another codec.
 """
 
 import struct

@@ -1,7 +1,7 @@
-"""Padding (PS3.3 C.7.5.1.1.2): what surrounds the image. A padding value in the middle of the body is told.
+"""Padding (PS3.3 C.7.5.1.1.2): what surrounds the image. A padding value inside the body gives a note.
 
-Headers were seen whose padding value, or range, is a value of tissue or of calcium: taken at its word, it would blank
-the very pixels that are to be scored.
+Headers were seen whose padding value, or range, is a value of tissue or of calcium: applied as written, it would blank
+the pixels that are to be scored.
 """
 
 from typing import Any

@@ -63,7 +63,7 @@ def require_one_scan(sample: Floats32, slices: Sequence[Slice | None], spacing_m
     if _alternates(planes, change):
         raise Refusal(
             Code.TWO_SCANS,
-            "neighbouring slices differ more than slices farther apart: two scans or phases lie between each other; "
+            "neighbouring slices differ more than slices farther apart: two scans or phases are interleaved; "
             "separate them, and send one",
         )
     _require_places(planes, change, slices)
@@ -74,12 +74,12 @@ def require_one_scan(sample: Floats32, slices: Sequence[Slice | None], spacing_m
 
 
 def _require_places(planes: Floats32, change: Floats32, slices: Sequence[Slice | None]) -> None:
-    """Refuse a slice that does not lie between its neighbours, or that is a copy of one: a wrong file was stored."""
+    """Refuse a slice that does not resemble its neighbours, or that is a copy of one: a wrong file was stored."""
     times, least_hu = MISPLACED
     lonely = np.minimum(change[:-1], change[1:]) / (_change(planes, 2) + 1)
     worst = int(np.argmax(lonely))
     if lonely[worst] >= times and min(change[worst : worst + 2]) >= least_hu:
-        message = f"{_names(slices, worst + 1, 1)}: the image does not lie between its neighbours"
+        message = f"{_names(slices, worst + 1, 1)}: the image does not resemble its neighbours"
         raise Refusal(Code.INCONSISTENT_SLICE, f"{message}; it shows another place or scan; send the series again")
     copies = np.flatnonzero((change == 0) & _body(planes)[1:])
     if 0 < copies.size <= MAX_COPIES * len(change) and float(np.median(change)) > MIN_CHANGE_HU:
@@ -97,7 +97,7 @@ def _judged(measures: Floats32, slices: Sequence[Slice | None], below: int) -> t
     pair = _names(slices, below, 2)
     found = f"the image changes {measures[0]:.1f} times as much between {pair} as between the slices around them"
     if (measures >= SEAM).all():
-        raise Refusal(Code.TWO_SCANS, f"{found}: two scans lie above each other; separate them, and send one")
+        raise Refusal(Code.TWO_SCANS, f"{found}: two scans, one above the other; separate them, and send one")
     if (measures >= JUMP).all():
         return (Reason(Code.CONTENT_JUMP, f"{found}: the patient moved, or slices are missing; look at the images"),)
     return ()

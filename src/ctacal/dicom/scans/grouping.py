@@ -1,6 +1,6 @@
 """The images of one series UID as ``Part``s: each is one reconstruction of one scan.
 
-Geometry decides, not words. Images are separated where two lie at one place, or between each other. Images that
+Geometry decides, not words. Images are separated where two lie at one place, or where scans interleave. Images that
 continue each other on one regular grid are one scan, whatever their Image Type, acquisition number or frame of
 reference says.
 """
@@ -30,7 +30,7 @@ CONTIGUOUS = 0.9
 """Slices are contiguous, not overlapping, from this spacing on, as a share of their thickness (own choice)."""
 
 MAX_GROUPS = 20
-"""Largest number of phases between each other that are told apart; respiratory gating gives 10, cardiac gating 20."""
+"""Largest number of interleaved phases that are separated; respiratory gating gives 10, cardiac gating 20."""
 
 PASS_OVERLAP = 0.5
 """Largest share of a pass that lies beside the next pass; two that share more are repeated scans."""
@@ -47,7 +47,7 @@ _PERHAPS_LOSSY_SYNTAXES = frozenset((JPEG2000, HTJ2K))
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Attribute:
-    """A property by which images at one place, or between each other, are told apart."""
+    """A property that distinguishes images at one place, or of interleaved scans."""
 
     name: str
     value: Callable[[Slice], Hashable]
@@ -126,7 +126,7 @@ def split_note(parts: Sequence[Part]) -> Reason:
     told_by = dict.fromkeys(attribute for part in parts for attribute in part.told_by)
     kinds = {attribute.tells_phases or attribute.is_incidental for attribute in told_by}
     held = "phases or repeated scans" if kinds == {True} else "reconstructions"
-    told = f", told apart by {' and '.join(attribute.name for attribute in told_by)}" if told_by else ""
+    told = f", distinguished by {' and '.join(attribute.name for attribute in told_by)}" if told_by else ""
     message = f"the series UID holds several {held} ({sizes} images{told}), which were separated"
     return Reason(Code.SERIES_SPLIT, message)
 
@@ -151,7 +151,7 @@ def _without_lossy_copies(slices: Sequence[Slice]) -> Part:
 
 
 def _separated(part: Part, attributes: Sequence[Attribute]) -> list[Part]:
-    """Separate the images by the first of the attributes that tells apart those at one place or between each other."""
+    """Separate images at one place, or of interleaved scans, by the first attribute that distinguishes them."""
     for number, attribute in enumerate(attributes, 1):
         groups = list(grouped(part.slices, attribute.value).values())
         if len(groups) == 1:
@@ -162,7 +162,7 @@ def _separated(part: Part, attributes: Sequence[Attribute]) -> list[Part]:
             if attribute.is_incidental and _are_of_two_scans(groups):
                 return [part]  # to be refused as they are
             if attribute.tells_phases and any(slice_.frame for slice_ in part.slices):
-                message = f"a multi-frame image of several phases (told apart by {attribute.name}); send one phase"
+                message = f"a multi-frame image of several phases (distinguished by {attribute.name}); send one phase"
                 return [replace(part, fault=Reason(Code.SEVERAL_PHASES, message))]
             told_by = (*part.told_by, attribute)
             parts = [replace(part, slices=tuple(group), told_by=told_by) for group in groups]
@@ -171,7 +171,7 @@ def _separated(part: Part, attributes: Sequence[Attribute]) -> list[Part]:
 
 
 def _refused_if_numbers_alternate(part: Part) -> Part:
-    """Refuse overlapping slices whose numbers count several scans that lie between each other."""
+    """Refuse overlapping slices whose numbers count several interleaved scans."""
     normal = normal_of(part.slices[0])
     depth_mm = depths_mm(part.slices, normal)
     if np.isnan(depth_mm).any() or not normal.any():
@@ -183,7 +183,7 @@ def _refused_if_numbers_alternate(part: Part) -> Part:
     overlap = 0 < regular_spacing_mm(part.slices, normal) < CONTIGUOUS * median_thickness_mm(part.slices)
     if scans == 1 or not overlap:
         return part
-    message = f"{scans} phases or repeated scans lie between each other, as the numbers of their images tell; send one"
+    message = f"{scans} phases or repeated scans are interleaved, as their Instance Numbers show; send one"
     return replace(part, fault=Reason(Code.SEVERAL_PHASES, message))
 
 
@@ -198,7 +198,7 @@ def _interleaved(numbers: Sequence[int]) -> int:
 
 
 def _tells_apart(groups: Sequence[Sequence[Slice]], attribute: Attribute) -> bool:
-    """Whether the groups lie at the same places, or between each other, so that they cannot be one scan."""
+    """Whether the groups lie at the same places, or interleave, so that they cannot be one scan."""
     normal = normal_of(groups[0][0])
     depths = [depths_mm(group, normal) for group in groups]
     depth_mm = np.concatenate(depths)
@@ -217,7 +217,7 @@ def _tells_apart(groups: Sequence[Sequence[Slice]], attribute: Attribute) -> boo
 def _lie_between(
     groups: Sequence[Sequence[Slice]], depths: Sequence[Floats], normal: Floats, attribute: Attribute
 ) -> bool:
-    """Whether the groups are scans that lie between each other: each is regular, and together their slices overlap."""
+    """Whether the groups are interleaved scans: each is regular, and together their slices overlap."""
     spans = sorted((depth.min(), depth.max()) for depth in depths)
     if all(below[1] < above[0] for below, above in pairwise(spans)) or len(groups) > MAX_GROUPS:
         return False
@@ -276,7 +276,7 @@ def _shared(below: Floats, above: Floats) -> int:
 def _of_passes(part: Part, joined: Sequence[Slice], attribute: Attribute) -> Part:
     kept = {id(slice_) for slice_ in joined}
     left_out = [slice_ for slice_ in part.slices if id(slice_) not in kept]
-    message = f"passes that share slices at their borders (told apart by {attribute.name}) make one regular grid"
+    message = f"passes that share slices at their borders (distinguished by {attribute.name}) make one regular grid"
     note = Reason(Code.SCAN_JOINED, f"{message}; {len(left_out)} of the images at the borders were left out")
     return replace(part, slices=tuple(joined), notes=(*part.notes, note), left_out=(*part.left_out, *left_out))
 
@@ -372,7 +372,7 @@ def continues(slices: Sequence[Slice], others: Sequence[Slice]) -> bool:
 
 
 def _fill_gaps(depth_mm: Floats, thickness_mm: float) -> bool:
-    """Whether images between each other make one even grid of contiguous slices."""
+    """Whether interleaved images make one even grid of contiguous slices."""
     steps_mm = np.diff(depth_mm)
     even = np.ptp(steps_mm) <= 2 * SAME_PLACE_MM + 0.1 * np.median(steps_mm)
     return bool(even and np.median(steps_mm) >= max(CONTIGUOUS * thickness_mm, 2 * SAME_PLACE_MM))

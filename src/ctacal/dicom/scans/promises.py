@@ -23,18 +23,17 @@ MIN_REGULAR_SHARE = 0.9
 """Share of neighbouring slices whose Instance Numbers must lie equally far apart."""
 
 MIN_STUDY_SHORTFALL = 0.15
-"""Smallest share of the promised images of a study whose lack is told: archives count reports and screens as well."""
+"""Smallest missing share of a study's promised images that gives a warning: archives count reports and screens too."""
 
 MAX_STUDY_SHORTFALL = 0.5
-"""Largest share of the promised images of a study whose lack is told: of more, a part was exported on purpose."""
-
+"""Largest missing share of a study's promised images that gives a warning; beyond it, a part was sent on purpose."""
 
 MIN_LOST_NUMBERS = 4
-"""Least number of first images whose lack is told: localizers may be numbered with the scan (own choice)."""
+"""Fewest missing first images that give a warning: localizers may be counted with the scan (own choice)."""
 
 MAX_LOST_SHARE = 0.5
-"""Most first images, as a share of those that are here, whose lack is told: a scan that begins at 62 or 101 is numbered
-with others, or was cut out on purpose (own choice)."""
+"""Largest number of missing first images that gives a warning, as a share of those that are here: a scan that begins at
+62 or 101 is numbered with others, or was cut out on purpose (own choice)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,9 @@ def require_every_slice(stack: Stack, study: Sequence[Slice]) -> tuple[Reason, .
     here = _Here.of(stack, study)
     steps = _steps(here)
     _require_no_step(steps, here.spacing_mm)
-    between = [name for name in steps if not here.is_apart and name != "Images in Acquisition"]  # which is told anyway
+    between = [
+        name for name in steps if not here.is_apart and name != "Images in Acquisition"
+    ]  # it gives a warning of its own
     told = [f"{name} tells of slices between those that are here" for name in between]
     return (*_apart(here), *_incomplete([*_counts_short(here), *_first_numbers_lost(here), *told]))
 
