@@ -52,7 +52,7 @@ def _make_patient(wanted: SampleSet, patient_seed: int) -> None:
         return
     make = _whole_scans if wanted.network.sees_whole_scan else _calcium_crops
     scanned = make(wanted, patient_seed)
-    patient = draw_patient(patient_seed) if wanted.network.kind == "anatomy" else None
+    patient = draw_patient(patient_seed)
     for k in missing:
         write_sample(wanted.out, sample_of(names[k], scanned(k), wanted.network, patient))
 
