@@ -18,6 +18,7 @@ from ctacal.dicom.pixel_data.jpeg2000 import cores
 from ctacal.fields import from_fields
 from ctacal.heart import HeartMask
 from ctacal.labels import LabelMap
+from ctacal.nn.anatomy_stage import AnatomyMap
 from ctacal.nn.calcium_stage import Index, as_soft_kernel, candidates, classify
 from ctacal.nn.calibration import Calibration, LesionDoubts, category_probabilities, interval, lesion_doubts
 from ctacal.nn.card import STAGES, Measured, checked_bytes, read_card
@@ -48,6 +49,8 @@ class RawOutput:
     probability: Floats32
     """(candidates, classes)."""
     mass_mg: Mapping[str, float] | None
+    anatomy: AnatomyMap | None = None
+    """None: stage 1 is a network of the heart alone, which knows no structures."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
