@@ -9,7 +9,9 @@ from ctacal.anatomy import HEART, Anatomy
 from ctacal.arrays import Bytes, Floats32
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
+from ctacal.nn.grids import resampled
 from ctacal.nn.heart_stage import largest_heart, probabilities
+from ctacal.nn.inputs import STRUCTURE_PIXELS, STRUCTURES
 from ctacal.nn.runtime import Stage
 from ctacal.volume import Volume
 
@@ -43,6 +45,13 @@ class AnatomyMap:
     def heart_on(self, scan: Geometry) -> HeartMask:
         """Return the heart on the scan's voxels. Raises ``Refusal`` (``HEART_NOT_FOUND``) if it is too small."""
         return largest_heart(self.heart_probability, self.geometry, scan)
+
+    def structures_around(self, crop: Geometry) -> Floats32:
+        """Return (slices, ``STRUCTURES``, rows / 4, columns / 4): what the calcium network is told of its crop."""
+        slice_mm, *pixels_mm = crop.spacing_mm
+        grid = crop.with_spacing((slice_mm, *(STRUCTURE_PIXELS * mm for mm in pixels_mm)))
+        found = [self.probability[:, list(group)].sum(axis=1) for group in STRUCTURES]
+        return np.stack([resampled(share, self.geometry, grid, fill=0.0) for share in found], axis=1)
 
 
 def find_anatomy(volume: Volume, stage: Stage) -> AnatomyMap:

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ctacal.arrays import Bytes, Floats, Floats32, Ints, Mask
-from ctacal.nn.config import AugmentationConfig, SamplingConfig, UniformRange
-from ctacal.nn.inputs import heart_centre_index
+from ctacal.nn.config import AugmentationConfig, NetworkConfig, Recipe, SamplingConfig, UniformRange
+from ctacal.nn.inputs import STRUCTURE_PIXELS, STRUCTURES, heart_centre_index, true_structures
 from ctacal.nn.samples import Sample
 
 Random = np.random.Generator
+
+USUAL_BLUR_MM = 4.0
+"""SD of the Gaussian that makes true structures as soft as those of stage 1, in validation (own choice)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -34,11 +37,14 @@ class Clip:
     """(slice, row, column) of the heart's centre on this clip; it may lie outside."""
     anatomy: Bytes | None = None
     """``Anatomy`` values; None if the sample has none."""
+    structures: Floats32 | None = None
+    """(slices, ``inputs.STRUCTURES``, rows / 4, columns / 4): how likely each is, as stage 1 may see it."""
 
 
-def whole_clip(sample: Sample, multiple: int) -> Clip:
-    """Return the whole sample, padded to a multiple of ``multiple`` by its last rows and columns, unlabelled there."""
-    padding = ((0, 0), *((0, -n % multiple) for n in sample.hu.shape[1:]))
+def whole_clip(sample: Sample, network: NetworkConfig) -> Clip:
+    """Return the whole sample, padded by its last rows and columns to what the network takes, unlabelled there."""
+    padding = ((0, 0), *((0, -n % network.multiple) for n in sample.hu.shape[1:]))
+    anatomy = None if sample.anatomy is None else np.pad(sample.anatomy, padding)
     return Clip(
         np.pad(sample.hu, padding, mode="edge").astype(np.float32),
         np.pad(sample.labels, padding),
@@ -46,14 +52,16 @@ def whole_clip(sample: Sample, multiple: int) -> Clip:
         sample.mass_mg,
         sample.spacing_mm,
         heart_centre_index(sample.heart),
-        None if sample.anatomy is None else np.pad(sample.anatomy, padding),
+        anatomy,
+        _softened(anatomy, sample.spacing_mm, USUAL_BLUR_MM) if network.anatomy and anatomy is not None else None,
     )
 
 
 def draw_clip(
-    sample: Sample, near_slice: int, sampling: SamplingConfig, config: AugmentationConfig, random: Random
+    sample: Sample, near_slice: int, recipe: Recipe, random: Random
 ) -> Clip:
-    """Return a clip that holds the slice ``near_slice``, with every augmentation of ``config`` drawn at random."""
+    """Return a clip that holds the slice ``near_slice``, with every augmentation of the recipe drawn at random."""
+    sampling, config = recipe.sampling, recipe.augmentation
     thick = 2 if random.random() < config.thick_share and len(sample.hu) >= 2 * sampling.slices else 1
     clip = _placed(
         sample, _slices_around(near_slice, sampling.slices * thick, len(sample.hu), random), random, sampling, config
@@ -65,7 +73,9 @@ def draw_clip(
     hu *= _drawn(config.contrast, random)
     hu += random.uniform(-config.offset_hu, config.offset_hu)
     centre = clip.centre + random.uniform(-1, 1, 3) * config.heart_shift_mm / np.asarray(clip.spacing_mm)
-    return replace(clip, hu=hu, heart=_heart_erred(clip, config, random), centre=centre)
+    heart = _heart_erred(clip, config, random)
+    structures = _structures_erred(clip, config, random) if recipe.network.anatomy else None
+    return replace(clip, hu=hu, heart=heart, centre=centre, structures=structures)
 
 
 def _slices_around(near: int, count: int, available: int, random: Random) -> Ints:
@@ -181,6 +191,28 @@ def _heart_erred(clip: Clip, config: AugmentationConfig, random: Random) -> Floa
     width = max(1.0, abs(grow_pixels))  # an edge blurred by its own growth moves about as far at this level
     level = 0.5 - 0.34 * grow_pixels / width
     return (_smooth(heart, width) >= level).astype(np.float32)
+
+
+def _structures_erred(clip: Clip, config: AugmentationConfig, random: Random) -> Floats32 | None:
+    """Return the structures shifted, blurred, preferred or missed as stage 1 may err, or none of them."""
+    if clip.anatomy is None:
+        return None
+    shift = random.uniform(-1, 1, 3) * config.anatomy_shift_mm / np.asarray(clip.spacing_mm)
+    blur_mm, doubts = _drawn(config.anatomy_blur_mm, random), random.normal(0, config.anatomy_doubt, len(STRUCTURES))
+    hidden = random.random() < config.anatomy_hidden_share
+    moved = np.roll(clip.anatomy, np.rint(shift).astype(int), axis=(0, 1, 2))
+    share = _softened(moved, clip.spacing_mm, blur_mm)
+    odds = share * np.exp(doubts).astype(np.float32)[:, None, None]
+    rest = 1 - share.sum(axis=1, keepdims=True)
+    return np.asarray(odds / (odds.sum(axis=1, keepdims=True) + rest) * (not hidden), np.float32)
+
+
+def _softened(anatomy: Bytes, spacing_mm: tuple[float, float, float], sd_mm: float) -> Floats32:
+    """Return the share of each structure, blurred by a Gaussian along all three axes."""
+    slice_mm, *plane_mm = spacing_mm
+    slices, rows, columns = sd_mm / slice_mm, *(sd_mm / (STRUCTURE_PIXELS * mm) for mm in plane_mm)
+    blurred = ndimage.gaussian_filter(true_structures(anatomy), (slices, 0, rows, columns), mode="nearest", truncate=3.0)
+    return np.asarray(blurred, np.float32)
 
 
 def _smooth(array: Floats32, pixels: float) -> Floats32:

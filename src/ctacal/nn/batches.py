@@ -39,7 +39,7 @@ class Batch(NamedTuple):
 
 def input_of(clip: Clip, network: NetworkConfig) -> Tensor:
     """Return the network's input, (slices, channels, rows, columns)."""
-    return torch.from_numpy(network_input(clip.hu, clip.heart, clip.centre, clip.spacing_mm, network))
+    return torch.from_numpy(network_input(clip.hu, clip.heart, clip.centre, clip.spacing_mm, network, clip.structures))
 
 
 def truth_of(clip: Clip, network: NetworkConfig) -> Bytes:
@@ -80,7 +80,7 @@ class TrainingSteps(Dataset[Batch]):
     def _clip(self, random: Random) -> Clip:
         index, near = self.choice.draw(random)
         sample: Sample = self.samples[index]
-        return draw_clip(sample, near, self.recipe.sampling, self.recipe.augmentation, random)
+        return draw_clip(sample, near, self.recipe, random)
 
 
 class Choice:

@@ -7,7 +7,7 @@ from torch.nn import functional as F  # noqa: N812
 from ctacal.labels import NAMED_VESSELS
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
-from ctacal.nn.inputs import HEART_CHANNEL, HU_CHANNELS, channels_of
+from ctacal.nn.inputs import HEART_CHANNEL, HU_CHANNELS
 from ctacal.nn.output import Output
 from ctacal.nn.unet import SliceUNet
 
@@ -28,7 +28,7 @@ class CalciumNet(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         width, classes = config.widths[0], len(BY_VESSEL)
-        self.trunk = SliceUNet(channels_of(config), config)
+        self.trunk = SliceUNet(config)
         self.refine = config.refine_channels > 0
         if self.refine:
             self.to_pixels = _to_pixels(width, config.refine_channels, config.unshuffle)

@@ -6,6 +6,7 @@ from ctacal.arrays import Box, Floats32, Ints, Mask
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
 from ctacal.morphology import grown
+from ctacal.nn.anatomy_stage import AnatomyMap
 from ctacal.nn.grids import crop_grid, end_slices, index_map, resampled
 from ctacal.nn.inputs import HEART_REACH_MM, heart_centre_index, network_input
 from ctacal.nn.mass import excess_mass_mg
@@ -53,11 +54,16 @@ def as_soft_kernel(volume: Volume, figures: ScanFigures) -> Volume:
     return Volume(np.asarray(ndimage.gaussian_filter(volume.hu.astype(np.float32), sd), np.float32), volume.geometry)
 
 
-def classify(stage: Stage, volume: Volume, heart: HeartMask, at: Index) -> tuple[Floats32, dict[str, float] | None]:
+def classify(
+    stage: Stage, volume: Volume, heart: HeartMask, at: Index, anatomy: AnatomyMap | None = None
+) -> tuple[Floats32, dict[str, float] | None]:
     """Return class probabilities at voxels (candidates, classes), and the mass by vessel.
 
-    Without candidates the network does not run, and the mass is None.
+    Without candidates the network does not run, and the mass is None. Raises ``ValueError`` if the network needs the
+    ``anatomy`` and there is none.
     """
+    if stage.config.anatomy and anatomy is None:
+        raise ValueError("this calcium network needs the anatomy, but the first stage finds only the heart")
     if not at[0].size:
         return np.zeros((0, len(stage.classes)), np.float32), None
     grid = _slices_around(at, crop_grid(heart, stage.config.pixel_mm, stage.config.multiple), heart.geometry)
@@ -66,7 +72,8 @@ def classify(stage: Stage, volume: Volume, heart: HeartMask, at: Index) -> tuple
     box = heart.bounding_box
     centre = heart_centre_index(heart.mask[box]) + [part.start for part in box]  # of the whole heart, not of the crop
     start, step = index_map(volume.geometry, grid)
-    x = network_input(hu, inside, (centre - start) / step, grid.spacing_mm, stage.config)
+    structures = anatomy.structures_around(grid) if anatomy and stage.config.anatomy else None
+    x = network_input(hu, inside, (centre - start) / step, grid.spacing_mm, stage.config, structures)
     probability = stage.run(x)[0]
     near = along_slices(grown(inside, HEART_REACH_MM, grid.spacing_mm[1]), end_slices(heart.geometry))
     mass_mg = excess_mass_mg(hu, probability, near, stage.classes, grid.voxel_volume_mm3)

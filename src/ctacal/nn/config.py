@@ -38,6 +38,8 @@ class NetworkConfig:
     """Whether the input holds each voxel's position from the heart's centre: it distinguishes the vessels."""
     neighbours: bool = True
     """Whether the input holds the slices below and above at full resolution: lesions continue there, noise does not."""
+    anatomy: bool = False
+    """Whether the input also holds the structures that stage 1 finds (``inputs.STRUCTURES``): where calcium lies."""
     mass_head: bool = True
     """Whether the network also estimates the true calcium mass of each slice and vessel."""
 
@@ -49,8 +51,10 @@ class NetworkConfig:
         for name in ("mid_lstm_channels", "refine_channels"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or a positive number")
         if self.kind != "calcium":
-            named = "position, neighbours, mass_head"
-            _require(not (self.position or self.neighbours or self.mass_head), named, True, f"false for {self.kind!r}")
+            named = "position, neighbours, anatomy, mass_head"
+            extra = self.position or self.neighbours or self.anatomy or self.mass_head
+            _require(not extra, named, True, f"false for {self.kind!r}")
+        _require(self.unshuffle == 2 or not self.anatomy, "unshuffle", self.unshuffle, "2 for anatomy = true")
         if self.sees_whole_scan:
             _require(self.slice_mm > 0, "slice_mm", self.slice_mm, f"a positive number for kind = {self.kind!r}")
 
@@ -168,6 +172,14 @@ class AugmentationConfig:
     heart_shift_along_mm: float = 9.0
     """Shift of the heart mask along the patient: stage 1 errs most at the heart's ends."""
     heart_grow_mm: UniformRange = (-3.0, 5.0)
+    anatomy_shift_mm: float = 4.0
+    """Largest shift of the structures alone, along each axis: stage 1 errs by about one of its voxels."""
+    anatomy_blur_mm: UniformRange = (2.0, 6.0)
+    """SD of the Gaussian that makes true structures as soft as the probabilities of stage 1."""
+    anatomy_doubt: float = 0.7
+    """SD of the log odds by which stage 1 prefers or misses each structure."""
+    anatomy_hidden_share: float = 0.1
+    """Share of sequences without the structures, so that the network does not rely on them alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

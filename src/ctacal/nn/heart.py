@@ -4,7 +4,6 @@ from torch import Tensor, nn
 
 from ctacal.anatomy import Anatomy
 from ctacal.nn.config import NetworkConfig
-from ctacal.nn.inputs import channels_of
 from ctacal.nn.output import Output
 from ctacal.nn.unet import SliceUNet, ToPixels
 
@@ -14,7 +13,7 @@ class HeartNet(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.trunk = SliceUNet(channels_of(config), config)
+        self.trunk = SliceUNet(config)
         self.head = ToPixels(config.widths[0], 1, config.unshuffle)
 
     def forward(self, x: Tensor, sequences: int = 1) -> Output:
@@ -27,7 +26,7 @@ class AnatomyNet(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.trunk = SliceUNet(channels_of(config), config)
+        self.trunk = SliceUNet(config)
         self.head = ToPixels(config.widths[0], len(Anatomy), config.unshuffle)
 
     def forward(self, x: Tensor, sequences: int = 1) -> Output:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.arrays import Floats, Floats32, Ints
+from ctacal.anatomy import Anatomy
+from ctacal.arrays import Bytes, Floats, Floats32, Ints
 from ctacal.labels import NAMED_VESSELS
 from ctacal.nn.config import NetworkConfig
 
@@ -43,12 +44,30 @@ left main artery lies at the top (own choice)."""
 POSITION_UNIT_MM = 60.0
 """Unit of positions, half the width of a heart: positions range from about -1 to 1 (own choice)."""
 
+STRUCTURES: tuple[tuple[Anatomy, ...], ...] = (
+    (Anatomy.LEFT_VENTRICLE,), (Anatomy.RIGHT_VENTRICLE,), (Anatomy.LEFT_ATRIUM,), (Anatomy.RIGHT_ATRIUM,),
+    (Anatomy.PERICARDIAL_SPACE,), (Anatomy.ASCENDING_AORTA,), (Anatomy.PULMONARY_ARTERY,),
+    (Anatomy.AORTA, Anatomy.VEIN),
+)  # fmt: skip
+"""The structures that the calcium network is told of, each one channel: the grooves run between the chambers, and what
+is most often confused lies at the great vessels. Lung and bone it sees for itself (own choice)."""
+
+STRUCTURE_PIXELS = 4
+"""Pixels of the calcium network in a pixel of its structures, which stage 1 knows no better (4 mm)."""
+
 PUBLISHED_CENTRE_HU, PUBLISHED_HALF_WIDTH_HU, PUBLISHED_LIMITS = 100.0, 300.0, (-2.0, 3.0)
 """Window of the published system: -500 to 1000 HU. The published window is not known; this one is our choice."""
 
 
 def channels_of(config: NetworkConfig) -> int:
     """Return the number of channels of ``network_input``."""
+    if config.kind != "calcium":
+        return 1
+    return own_channels_of(config) + len(STRUCTURES) * config.anatomy
+
+
+def own_channels_of(config: NetworkConfig) -> int:
+    """Return the number of channels of ``network_input`` without the structures, which are the last."""
     if config.kind != "calcium":
         return 1
     return HU_CHANNELS + 1 + 3 * config.position + 2 * config.neighbours
@@ -60,16 +79,18 @@ def network_input(
     centre: Floats,
     spacing_mm: tuple[float, float, float],
     config: NetworkConfig,
+    structures: Floats32 | None = None,
 ) -> Floats32:
     """(slices, rows, columns) HU and heart (0 to 1) -> (slices, channels, rows, columns).
 
-    ``centre`` is the (slice, row, column) of the heart's centre; only the calcium network uses heart and centre.
+    ``centre`` is the (slice, row, column) of the heart's centre; only the calcium network uses heart, centre and
+    ``structures`` (slices, ``STRUCTURES``, rows / 4, columns / 4), whose channels are 0 if not known.
     """
     if config.sees_whole_scan:
         return heart_input(hu)
     if config.kind == "published":
         return published_input(hu)
-    return calcium_input(hu, heart, centre, spacing_mm, config)
+    return calcium_input(hu, heart, centre, spacing_mm, config, structures)
 
 
 def heart_input(hu: NDArray[Any]) -> Floats32:
@@ -84,9 +105,10 @@ def calcium_input(
     centre: Floats,
     spacing_mm: tuple[float, float, float],
     config: NetworkConfig,
+    structures: Floats32 | None = None,
 ) -> Floats32:
     """The channels: soft window, calcium window, heart; position to the head, to posterior, to the left of the heart's
-    centre; calcium window of the slice below and of the one above (at an end: the slice's own)."""
+    centre; calcium window of the slice below and of the one above (at an end: the slice's own); the structures."""
     slices, rows, columns = hu.shape
     made = np.empty((slices, channels_of(config), rows, columns), np.float32)
     made[:, 0] = np.clip((hu - SOFT_CENTRE_HU) / np.float32(SOFT_HALF_WIDTH_HU), -SOFT_LIMIT, SOFT_LIMIT)
@@ -95,10 +117,28 @@ def calcium_input(
     made[:, HEART_CHANNEL] = heart
     if config.position:
         _write_positions(made[:, HEART_CHANNEL + 1 : HEART_CHANNEL + 4], centre, spacing_mm)
+    own = own_channels_of(config)
     if config.neighbours:
-        made[1:, -2], made[0, -2] = calcium[:-1], calcium[0]
-        made[:-1, -1], made[-1, -1] = calcium[1:], calcium[-1]
+        made[1:, own - 2], made[0, own - 2] = calcium[:-1], calcium[0]
+        made[:-1, own - 1], made[-1, own - 1] = calcium[1:], calcium[-1]
+    if config.anatomy:
+        made[:, own:] = 0.0 if structures is None else _in_large_pixels(structures)
     return made
+
+
+def _in_large_pixels(structures: Floats32) -> Floats32:
+    """Return (slices, structures, rows, columns): each value in ``STRUCTURE_PIXELS`` squared pixels."""
+    return structures.repeat(STRUCTURE_PIXELS, axis=2).repeat(STRUCTURE_PIXELS, axis=3)
+
+
+def true_structures(anatomy: Bytes) -> Floats32:
+    """(slices, rows, columns) ``Anatomy`` -> (slices, ``STRUCTURES``, rows / 4, columns / 4): share of each pixel."""
+    slices, rows, columns = anatomy.shape
+    n = STRUCTURE_PIXELS
+    blocks = anatomy.reshape(slices, rows // n, n, columns // n, n)
+    return np.stack(
+        [np.isin(blocks, group).mean(axis=(2, 4), dtype=np.float32) for group in STRUCTURES], axis=1
+    )
 
 
 def _write_positions(into: Floats32, centre: Floats, spacing_mm: tuple[float, float, float]) -> None:

@@ -131,13 +131,15 @@ def anatomy_loss(logits: Tensor, truth: Tensor, weights: tuple[float, ...] = ())
 
     (s, classes, r, c) logits, (s, r, c) class numbers. A class absent from clip and answer has a Dice loss of 0.
     """
-    logits = logits.float()
-    p, n = logits.softmax(dim=1), logits.shape[1]
-    true = F.one_hot(truth, n).movedim(-1, 1).to(p.dtype)  # (s, classes, r, c)
-    both, sizes = (p * true).sum(dim=(0, 2, 3)), (p + true).sum(dim=(0, 2, 3))
+    classes = logits.shape[1]
+    truth = truth.reshape(-1)  # (voxels,)
+    log_p = logits.movedim(1, -1).reshape(-1, classes).float().log_softmax(dim=1)  # in rows: a fifth of the time
+    right = log_p.gather(1, truth[:, None])[:, 0]
+    both = logits.new_zeros(classes, dtype=log_p.dtype).index_add(0, truth, right.exp())
+    sizes = log_p.exp().sum(dim=0) + torch.bincount(truth, minlength=classes)
     dice = 1 - (2 * both + SMOOTH) / (sizes + SMOOTH)
-    weight = torch.tensor(weights, device=logits.device) if weights else None
-    return F.cross_entropy(logits, truth, weight=weight) + dice[1:].mean()
+    weight = torch.tensor(weights or (1.0,) * classes, device=logits.device)[truth]
+    return -(weight * right).sum() / weight.sum() + dice[1:].mean()
 
 
 def widened(mask: Tensor, pixels: int) -> Tensor:

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from ctacal.nn.config import NetworkConfig
+from ctacal.nn.inputs import STRUCTURE_PIXELS, STRUCTURES, own_channels_of
 from ctacal.nn.convlstm import BothWays
 
 
@@ -15,8 +16,9 @@ class SliceUNet(nn.Module):
     operations (docs/log.md, 2026-11-23).
     """
 
-    def __init__(self, channels: int, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
+        channels = own_channels_of(config)
         self.unshuffle, widths = config.unshuffle, config.widths
         self.down = nn.ModuleList(
             convolutions(before, after, count=2, stride=2)
@@ -25,6 +27,8 @@ class SliceUNet(nn.Module):
         n, first = self.unshuffle, self.down[0]
         assert isinstance(first, nn.Sequential)
         first[0] = nn.Conv2d(channels, widths[0], 3 * n, stride=n, padding=n, bias=False)
+        self.own_channels = channels
+        self.structures = _without_effect(len(STRUCTURES), widths[1]) if config.anatomy else None
         self.over_slices = BothWays(widths[-1], config.lstm_channels)
         self.over_slices_mid = BothWays(widths[-2], config.mid_lstm_channels) if config.mid_lstm_channels else None
         steps = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
@@ -33,9 +37,15 @@ class SliceUNet(nn.Module):
 
     def forward(self, x: Tensor, sequences: int = 1) -> Tensor:
         """Return the features; the batch holds ``sequences`` runs of neighbouring slices, one after another."""
+        coarse = None
+        if self.structures is not None:
+            coarse = self.structures(x[:, self.own_channels :, ::STRUCTURE_PIXELS, ::STRUCTURE_PIXELS])
+            x = x[:, : self.own_channels]
         levels = []
-        for down in self.down:
+        for level, down in enumerate(self.down):
             x = down(x)
+            if level == 1 and coarse is not None:
+                x = x + coarse  # (s, w1, r/4, c/4)
             levels.append(x)  # (s, w0, r/2, c/2), (s, w1, r/4, c/4), ...
         x = self.over_slices(levels.pop(), sequences)  # (s, w3, r/16, c/16)
         if self.over_slices_mid is not None:
@@ -43,6 +53,15 @@ class SliceUNet(nn.Module):
         for narrow, up in zip(self.narrow, self.up, strict=True):
             x = up(F.interpolate(narrow(x), scale_factor=2.0, mode="nearest") + levels.pop())
         return x
+
+
+def _without_effect(before: int, after: int) -> nn.Conv2d:
+    """Return a 3 x 3 convolution that gives 0 at first: a network trained without these channels starts as it was."""
+    layer = nn.Conv2d(before, after, 3, padding=1)
+    nn.init.zeros_(layer.weight)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def convolutions(before: int, after: int, *, count: int, stride: int = 1) -> nn.Sequential:
