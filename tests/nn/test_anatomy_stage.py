@@ -6,8 +6,11 @@ import pytest
 from ctacal.anatomy import HEART, Anatomy
 from ctacal.arrays import Floats32
 from ctacal.errors import Code, Refusal
+from ctacal.heart import HeartMask
 from ctacal.nn.anatomy_stage import find_anatomy
 from ctacal.nn.config import NetworkConfig
+from ctacal.nn.grids import crop_grid, resampled
+from ctacal.nn.inputs import STRUCTURES, true_structures
 from ctacal.nn.runtime import Stage
 from ctacal.volume import Volume
 from tests.nn.model_by_hand import ball, by_hand, fake_heart
@@ -42,6 +45,22 @@ def test_the_heart_is_the_largest_part_of_all_that_lies_in_the_pericardium() -> 
     volume, inside = ball((3.0, 1.0, 1.0))
     heart = find_anatomy(volume, STAGE).heart_on(volume.geometry)
     assert 2 * (heart.mask & inside).sum() / (heart.mask.sum() + inside.sum()) > 0.95
+
+
+def test_the_calcium_network_is_told_the_structures_where_they_lie() -> None:
+    """On a crop in pixels of 1 mm, the structures of 4 mm pixels lie where the coarse map has them."""
+    volume, inside = ball((3.0, 1.0, 1.0))
+    found = find_anatomy(volume, STAGE)
+    crop = crop_grid(HeartMask(inside, volume.geometry), 1.0, 16)
+    told = found.structures_around(crop)
+    assert told.shape == (crop.shape[0], len(STRUCTURES), crop.shape[1] // 4, crop.shape[2] // 4)
+    both = told[:, STRUCTURES.index((Anatomy.LEFT_VENTRICLE,))] + told[:, STRUCTURES.index((Anatomy.LEFT_ATRIUM,))]
+    true = true_structures(np.where(resampled(inside, volume.geometry, crop, fill=0.0) >= 0.5, 1, 0).astype(np.uint8))
+    assert np.abs(both - true[:, 0]).mean() < 0.03, "within the blur of the coarse grid"
+    apart = np.average(np.arange(both.shape[1]), weights=both.sum(axis=(0, 2))) - np.average(
+        np.arange(both.shape[1]), weights=true[:, 0].sum(axis=(0, 2))
+    )
+    assert abs(apart) < 0.15, "pixels of 4 mm: no shift"
 
 
 def test_a_scan_without_a_heart_has_none() -> None:

@@ -12,7 +12,7 @@ from ctacal.nn.classes import BY_VESSEL, CORONARY_OR_OTHER, NOT_CORONARY, allowe
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.convlstm import ConvLSTM
 from ctacal.nn.export import softmax_in_steps
-from ctacal.nn.inputs import HEART_CHANNEL, channels_of
+from ctacal.nn.inputs import HEART_CHANNEL, channels_of, own_channels_of
 from ctacal.nn.networks import build, parameters_of
 from ctacal.nn.published import DenseFeatures, PublishedSystem, neighbours
 
@@ -58,8 +58,9 @@ def test_sizes_of_ours() -> None:
         replace(TINY, refine_channels=4),
         replace(TINY, mid_lstm_channels=2, decoder_convolutions=2),
         replace(TINY, position=False, neighbours=False, mass_head=False),
+        replace(TINY, structures=True),
     ],
-    ids=["plain", "full resolution", "refined", "two ConvLSTMs", "no position"],
+    ids=["plain", "full resolution", "refined", "two ConvLSTMs", "no position", "structures"],
 )
 @pytest.mark.parametrize("slices", [1, 5])
 def test_calcium_network_answers(config: NetworkConfig, slices: int) -> None:
@@ -74,6 +75,17 @@ def test_calcium_network_answers(config: NetworkConfig, slices: int) -> None:
 def test_a_new_network_finds_calcium_rare() -> None:
     p = CalciumNet(TINY).eval()(torch.randn(2, 8, 16, 16)).logits.softmax(dim=1)
     assert p[:, 0].min() > 0.7
+
+
+def test_structures_have_no_effect_until_they_are_trained() -> None:
+    network = CalciumNet(replace(TINY, structures=True)).eval()
+    x = torch.randn(3, channels_of(NetworkConfig(structures=True)), 16, 24)
+    without = x.clone()
+    without[:, own_channels_of(TINY) :] = 0
+    torch.testing.assert_close(network(x).logits, network(without).logits, rtol=0, atol=0)
+    assert network.trunk.structures is not None
+    torch.nn.init.ones_(network.trunk.structures.weight)
+    assert (network(x).logits - network(without).logits).abs().max() > 1e-3
 
 
 def test_mass_lies_in_the_heart() -> None:

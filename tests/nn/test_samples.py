@@ -19,7 +19,7 @@ from ctacal.nn.augment import draw_clip, whole_clip
 from ctacal.nn.batches import Choice, TrainingSteps, collate
 from ctacal.nn.classes import NOT_CORONARY
 from ctacal.nn.config import AugmentationConfig, NetworkConfig, SamplingConfig
-from ctacal.nn.inputs import HEART_CHANNEL
+from ctacal.nn.inputs import HEART_CHANNEL, STRUCTURES, own_channels_of, true_structures
 from ctacal.nn.samples import (
     Contents,
     SampleFolder,
@@ -59,6 +59,45 @@ def test_anatomy_is_kept_padded_and_turned_with_the_picture(tmp_path: Path) -> N
     np.testing.assert_array_equal(batch.truth.numpy(), clip.anatomy)
     with pytest.raises(ValueError, match="anatomy"):
         collate([replace(clip, anatomy=None)], TINY_ANATOMY)
+
+
+def test_structures_are_shares_of_large_pixels_in_their_place() -> None:
+    """The front half of the heart is left ventricle, the back half left atrium; nothing is any other structure."""
+    sample = with_anatomy(toy(1))
+    assert sample.anatomy is not None
+    found = true_structures(sample.anatomy)
+    assert found.shape == (8, len(STRUCTURES), SIDE // 4, SIDE // 4)
+    ventricle, atrium = (STRUCTURES.index((part,)) for part in (Anatomy.LEFT_VENTRICLE, Anatomy.LEFT_ATRIUM))
+    assert found[:, ventricle, 2:5, 2:-2].min() == 1 and found[:, atrium, 5:8, 2:-2].min() == 1
+    assert found[:, ventricle, 1, 2:-2] == pytest.approx(0.5), "the heart begins at the seventh row"
+    others = [n for n in range(len(STRUCTURES)) if n not in (ventricle, atrium)]
+    assert not found[:, others].any()
+
+
+def test_structures_err_as_stage_1_may_or_are_hidden() -> None:
+    sample, random = with_anatomy(toy(1)), np.random.default_rng(3)
+    clips = [draw_clip(sample, 3, SAMPLING, AugmentationConfig(), random, structures=True) for _ in range(40)]
+    seen = [clip.structures for clip in clips if clip.structures is not None]
+    assert len(seen) == 40
+    sums = np.array([found.sum(axis=1).max() for found in seen])
+    assert sums.max() < 1 + 1e-5, "never more than the whole pixel"
+    assert 1 <= np.count_nonzero(sums == 0) <= 10, "a tenth is hidden"
+    shown = next(found for found in seen if found.any())
+    middle = [np.average(np.arange(SIDE // 4), weights=shown[:, n].sum(axis=(0, 2))) for n in (0, 2)]
+    assert middle[0] < middle[1], "ventricle in front of the atrium"
+    assert draw_clip(sample, 3, SAMPLING, AugmentationConfig(), random).structures is None
+
+
+def test_the_network_is_told_the_structures() -> None:
+    network = replace(NetworkConfig(), structures=True)
+    clip = whole_clip(with_anatomy(toy(1)), network.multiple, structures=True)
+    assert clip.structures is not None
+    told = collate([clip], network).x[:, own_channels_of(network) :].numpy()
+    assert told.shape[1] == len(STRUCTURES)
+    np.testing.assert_array_equal(told[:, :, ::4, ::4], clip.structures)
+    np.testing.assert_array_equal(told[:, :, 3::4, 3::4], clip.structures)
+    unknown = collate([whole_clip(toy(1), network.multiple, structures=True)], network)
+    assert not unknown.x[:, own_channels_of(network) :].any()
 
 
 def test_thick_slices_are_blurred_along_the_patient() -> None:

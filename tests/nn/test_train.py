@@ -17,7 +17,7 @@ from ctacal.nn.augment import whole_clip
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import NetworkConfig, Recipe, TrainConfig
 from ctacal.nn.samples import digest_of, write_sample
-from ctacal.nn.train import Stopped, fit, learning_rate, train, write_guard
+from ctacal.nn.train import Run, Stopped, fit, learning_rate, train, write_guard
 from ctacal.nn.validate import predicted_labels, validate
 from tests.nn.toys import TINY, TINY_ANATOMY, recipe, toy, toys, with_anatomy
 
@@ -171,6 +171,26 @@ def test_fine_tuning_begins_with_a_validation_of_what_was_known(tmp_path: Path) 
     torch.testing.assert_close(before.averaged[name], after.weights[name], atol=1e-7, rtol=0)
     with pytest.raises(UsageError, match="another network"):
         fit(replace(plan, network=replace(TINY, lstm_channels=5)), toys(), toys(), tmp_path / "third", initial=start)
+
+
+def test_a_network_that_sees_structures_starts_from_one_that_does_not(tmp_path: Path) -> None:
+    """It says the same until it has learnt to use them."""
+    fit(recipe(steps=2), toys(), toys(), tmp_path / "first")
+    start = tmp_path / "first" / "best.pt"
+    seeing = replace(TINY, structures=True)
+    run = Run.begun(recipe(seeing, steps=1), "", tmp_path / "second", initial=start)
+    known = validate(read_checkpoint(start).network(), toys(), TINY)
+    assert validate(run.averaged, [with_anatomy(sample) for sample in toys()], seeing) == known
+
+
+def test_an_anatomy_network_starts_from_the_trunk_of_a_heart_network(tmp_path: Path) -> None:
+    samples = [with_anatomy(sample) for sample in toys()]
+    fit(recipe(HEART, steps=1), samples, samples, tmp_path / "heart")
+    start = tmp_path / "heart" / "best.pt"
+    run = Run.begun(recipe(TINY_ANATOMY, steps=1), "", tmp_path / "anatomy", initial=start)
+    known, now = read_checkpoint(start).averaged, run.averaged.state_dict()
+    assert all(torch.equal(now[name], known[name]) for name in known if name.startswith("trunk."))
+    assert now["head.expand.weight"].shape != known["head.expand.weight"].shape
 
 
 @pytest.mark.slow

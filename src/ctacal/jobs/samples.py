@@ -110,12 +110,12 @@ def _results(wanted: SampleSet | KnownSet | InsertedSet, workers: int) -> Iterat
 
 def _make_from_site(wanted: SiteSet, complain: Callable[[str], object]) -> Made:
     from ctacal.nn.annotated import cache_annotated
-    from ctacal.nn.heart_stage import locate_heart
+    from ctacal.nn.locate import locate
     from ctacal.nn.predict import load_model
 
     heart = load_model().heart
     problems = cache_annotated(
-        wanted.table, wanted.out, wanted.network, locate_heart=lambda scan: locate_heart(scan, heart)
+        wanted.table, wanted.out, wanted.network, locate_heart=lambda scan: locate(scan, heart).heart
     )
     for problem in problems:
         complain(problem)

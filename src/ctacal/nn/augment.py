@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ctacal.arrays import Bytes, Floats, Floats32, Ints, Mask
-from ctacal.nn.config import AugmentationConfig, NetworkConfig, Recipe, SamplingConfig, UniformRange
+from ctacal.nn.config import AugmentationConfig, SamplingConfig, UniformRange
 from ctacal.nn.inputs import STRUCTURE_PIXELS, STRUCTURES, heart_centre_index, true_structures
 from ctacal.nn.samples import Sample
 
@@ -41,9 +41,12 @@ class Clip:
     """(slices, ``inputs.STRUCTURES``, rows / 4, columns / 4): how likely each is, as stage 1 may see it."""
 
 
-def whole_clip(sample: Sample, network: NetworkConfig) -> Clip:
-    """Return the whole sample, padded by its last rows and columns to what the network takes, unlabelled there."""
-    padding = ((0, 0), *((0, -n % network.multiple) for n in sample.hu.shape[1:]))
+def whole_clip(sample: Sample, multiple: int, *, structures: bool = False) -> Clip:
+    """Return the whole sample, padded to a multiple of ``multiple`` by its last rows and columns, unlabelled there.
+
+    With ``structures``, as for ``draw_clip``, if the sample knows its anatomy.
+    """
+    padding = ((0, 0), *((0, -n % multiple) for n in sample.hu.shape[1:]))
     anatomy = None if sample.anatomy is None else np.pad(sample.anatomy, padding)
     return Clip(
         np.pad(sample.hu, padding, mode="edge").astype(np.float32),
@@ -53,15 +56,23 @@ def whole_clip(sample: Sample, network: NetworkConfig) -> Clip:
         sample.spacing_mm,
         heart_centre_index(sample.heart),
         anatomy,
-        _softened(anatomy, sample.spacing_mm, USUAL_BLUR_MM) if network.anatomy and anatomy is not None else None,
+        _softened(anatomy, sample.spacing_mm, USUAL_BLUR_MM) if structures and anatomy is not None else None,
     )
 
 
 def draw_clip(
-    sample: Sample, near_slice: int, recipe: Recipe, random: Random
+    sample: Sample,
+    near_slice: int,
+    sampling: SamplingConfig,
+    config: AugmentationConfig,
+    random: Random,
+    *,
+    structures: bool = False,
 ) -> Clip:
-    """Return a clip that holds the slice ``near_slice``, with every augmentation of the recipe drawn at random."""
-    sampling, config = recipe.sampling, recipe.augmentation
+    """Return a clip that holds the slice ``near_slice``, with every augmentation of ``config`` drawn at random.
+
+    ``structures``: the clip also holds what stage 1 may tell the calcium network.
+    """
     thick = 2 if random.random() < config.thick_share and len(sample.hu) >= 2 * sampling.slices else 1
     clip = _placed(
         sample, _slices_around(near_slice, sampling.slices * thick, len(sample.hu), random), random, sampling, config
@@ -74,8 +85,8 @@ def draw_clip(
     hu += random.uniform(-config.offset_hu, config.offset_hu)
     centre = clip.centre + random.uniform(-1, 1, 3) * config.heart_shift_mm / np.asarray(clip.spacing_mm)
     heart = _heart_erred(clip, config, random)
-    structures = _structures_erred(clip, config, random) if recipe.network.anatomy else None
-    return replace(clip, hu=hu, heart=heart, centre=centre, structures=structures)
+    seen = _structures_erred(clip, config, random) if structures else None
+    return replace(clip, hu=hu, heart=heart, centre=centre, structures=seen)
 
 
 def _slices_around(near: int, count: int, available: int, random: Random) -> Ints:
@@ -211,7 +222,9 @@ def _softened(anatomy: Bytes, spacing_mm: tuple[float, float, float], sd_mm: flo
     """Return the share of each structure, blurred by a Gaussian along all three axes."""
     slice_mm, *plane_mm = spacing_mm
     slices, rows, columns = sd_mm / slice_mm, *(sd_mm / (STRUCTURE_PIXELS * mm) for mm in plane_mm)
-    blurred = ndimage.gaussian_filter(true_structures(anatomy), (slices, 0, rows, columns), mode="nearest", truncate=3.0)
+    blurred = ndimage.gaussian_filter(
+        true_structures(anatomy), (slices, 0, rows, columns), mode="nearest", truncate=3.0
+    )
     return np.asarray(blurred, np.float32)
 
 

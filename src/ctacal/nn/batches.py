@@ -80,7 +80,9 @@ class TrainingSteps(Dataset[Batch]):
     def _clip(self, random: Random) -> Clip:
         index, near = self.choice.draw(random)
         sample: Sample = self.samples[index]
-        return draw_clip(sample, near, self.recipe, random)
+        recipe = self.recipe
+        structures = recipe.network.structures
+        return draw_clip(sample, near, recipe.sampling, recipe.augmentation, random, structures=structures)
 
 
 class Choice:

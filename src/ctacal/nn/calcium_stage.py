@@ -62,7 +62,7 @@ def classify(
     Without candidates the network does not run, and the mass is None. Raises ``ValueError`` if the network needs the
     ``anatomy`` and there is none.
     """
-    if stage.config.anatomy and anatomy is None:
+    if stage.config.structures and anatomy is None:
         raise ValueError("this calcium network needs the anatomy, but the first stage finds only the heart")
     if not at[0].size:
         return np.zeros((0, len(stage.classes)), np.float32), None
@@ -72,7 +72,7 @@ def classify(
     box = heart.bounding_box
     centre = heart_centre_index(heart.mask[box]) + [part.start for part in box]  # of the whole heart, not of the crop
     start, step = index_map(volume.geometry, grid)
-    structures = anatomy.structures_around(grid) if anatomy and stage.config.anatomy else None
+    structures = anatomy.structures_around(grid) if anatomy and stage.config.structures else None
     x = network_input(hu, inside, (centre - start) / step, grid.spacing_mm, stage.config, structures)
     probability = stage.run(x)[0]
     near = along_slices(grown(inside, HEART_REACH_MM, grid.spacing_mm[1]), end_slices(heart.geometry))

@@ -38,7 +38,7 @@ class NetworkConfig:
     """Whether the input holds each voxel's position from the heart's centre: it distinguishes the vessels."""
     neighbours: bool = True
     """Whether the input holds the slices below and above at full resolution: lesions continue there, noise does not."""
-    anatomy: bool = False
+    structures: bool = False
     """Whether the input also holds the structures that stage 1 finds (``inputs.STRUCTURES``): where calcium lies."""
     mass_head: bool = True
     """Whether the network also estimates the true calcium mass of each slice and vessel."""
@@ -51,10 +51,10 @@ class NetworkConfig:
         for name in ("mid_lstm_channels", "refine_channels"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or a positive number")
         if self.kind != "calcium":
-            named = "position, neighbours, anatomy, mass_head"
-            extra = self.position or self.neighbours or self.anatomy or self.mass_head
+            named = "position, neighbours, structures, mass_head"
+            extra = self.position or self.neighbours or self.structures or self.mass_head
             _require(not extra, named, True, f"false for {self.kind!r}")
-        _require(self.unshuffle == 2 or not self.anatomy, "unshuffle", self.unshuffle, "2 for anatomy = true")
+        _require(self.unshuffle == 2 or not self.structures, "unshuffle", self.unshuffle, "2 for structures = true")
         if self.sees_whole_scan:
             _require(self.slice_mm > 0, "slice_mm", self.slice_mm, f"a positive number for kind = {self.kind!r}")
 
@@ -215,7 +215,8 @@ class TrainConfig:
     validate_every: int = 500
     checkpoint_every: int = 100
     initial: str = ""
-    """A checkpoint with whose averaged weights training starts (fine-tuning); it is validated first."""
+    """A checkpoint, or the folder of a model, with whose weights training starts; it is validated first. The trunk must
+    be the same; a head of other classes starts from random weights, and new layers without effect."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "sequences", "log_every", "validate_every", "checkpoint_every"):

@@ -79,8 +79,11 @@ def export(
     card then.
     """
     checkpoints = {"heart": read_checkpoint(heart), "calcium": read_checkpoint(calcium)}
-    if checkpoints["heart"].recipe.network.kind != "heart" or checkpoints["calcium"].recipe.network.sees_whole_scan:
-        raise UsageError(f"expected a heart network in {heart} and a calcium network in {calcium}")
+    first, second = (checkpoints[stage].recipe.network for stage in ("heart", "calcium"))
+    if not first.sees_whole_scan or second.sees_whole_scan:
+        raise UsageError(f"expected a heart or anatomy network in {heart} and a calcium network in {calcium}")
+    if second.structures and first.kind != "anatomy":
+        raise UsageError(f"the network in {calcium} needs the anatomy; {heart} holds a network of the heart alone")
     (out / CARD_NAME).unlink(missing_ok=True)  # of an earlier export, whose files are replaced
     stages = {stage: export_stage(checkpoint, out / f"{stage}.onnx") for stage, checkpoint in checkpoints.items()}
     return write_card(

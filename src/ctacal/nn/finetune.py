@@ -11,7 +11,7 @@ from ctacal.nn.card import write_card
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import DataConfig, Recipe
 from ctacal.nn.export import checkpoint_of_model, export_stage
-from ctacal.nn.heart_stage import locate_heart
+from ctacal.nn.locate import locate
 from ctacal.nn.predict import Model, load_model
 from ctacal.nn.samples import SampleFolder
 from ctacal.nn.train import Report, fit, write_guard
@@ -97,7 +97,7 @@ def _samples(source: Path, out: Path, model: Model, start: Checkpoint, complain:
         return source
     folder = out / "samples" / source.stem
     problems = cache_annotated(
-        source, folder, start.recipe.network, locate_heart=lambda scan: locate_heart(scan, model.heart)
+        source, folder, start.recipe.network, locate_heart=lambda scan: locate(scan, model.heart).heart
     )
     for problem in problems:
         complain(problem)

@@ -63,7 +63,7 @@ def channels_of(config: NetworkConfig) -> int:
     """Return the number of channels of ``network_input``."""
     if config.kind != "calcium":
         return 1
-    return own_channels_of(config) + len(STRUCTURES) * config.anatomy
+    return own_channels_of(config) + len(STRUCTURES) * config.structures
 
 
 def own_channels_of(config: NetworkConfig) -> int:
@@ -121,7 +121,7 @@ def calcium_input(
     if config.neighbours:
         made[1:, own - 2], made[0, own - 2] = calcium[:-1], calcium[0]
         made[:-1, own - 1], made[-1, own - 1] = calcium[1:], calcium[-1]
-    if config.anatomy:
+    if config.structures:
         made[:, own:] = 0.0 if structures is None else _in_large_pixels(structures)
     return made
 
@@ -136,9 +136,7 @@ def true_structures(anatomy: Bytes) -> Floats32:
     slices, rows, columns = anatomy.shape
     n = STRUCTURE_PIXELS
     blocks = anatomy.reshape(slices, rows // n, n, columns // n, n)
-    return np.stack(
-        [np.isin(blocks, group).mean(axis=(2, 4), dtype=np.float32) for group in STRUCTURES], axis=1
-    )
+    return np.stack([np.isin(blocks, group).mean(axis=(2, 4), dtype=np.float32) for group in STRUCTURES], axis=1)
 
 
 def _write_positions(into: Floats32, centre: Floats, spacing_mm: tuple[float, float, float]) -> None:

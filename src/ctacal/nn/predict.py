@@ -26,7 +26,7 @@ from ctacal.nn.classes import is_coronary
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.fitness import TrainingRange, doubts_about, figures_of
 from ctacal.nn.gated import GatedScale
-from ctacal.nn.heart_stage import locate_heart
+from ctacal.nn.locate import heart_anywhere, locate
 from ctacal.nn.runtime import RUNTIMES, Run, RuntimeName, Stage, when_ready
 from ctacal.prediction import Interval, ModelInfo, Prediction, ScanFigures, Uncertainty
 from ctacal.scores import SCCT_2016, ScoringRule
@@ -103,7 +103,7 @@ class Model:
 
         Raises ``Refusal`` (``HEART_NOT_FOUND``).
         """
-        return locate_heart(volume, self.heart).bounding_box[0]
+        return heart_anywhere(volume, self.heart).bounding_box[0]
 
     def _uncertainty(self, answer: Answer, rule: ScoringRule) -> Uncertainty | None:
         """Return how sure the answer is, without what was calibrated under a rule that scores differently."""
@@ -130,13 +130,13 @@ class Model:
 
     def raw_output(self, volume: Volume, rule: ScoringRule) -> RawOutput:
         """Run the networks on a canonical volume. Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
-        heart = locate_heart(volume, self.heart)
-        figures = figures_of(volume, heart)
+        located = locate(volume, self.heart)
+        heart, figures = located.heart, figures_of(volume, located.heart)
         seen = as_soft_kernel(volume, figures)
         at = candidates(seen, heart, rule.threshold_hu)
         at = tuple(index[volume.hu[at] >= rule.threshold_hu] for index in at)
-        probability, mass_mg = classify(self.calcium, seen, heart, at)
-        return RawOutput(volume, rule, heart, figures, at, probability, mass_mg)
+        probability, mass_mg = classify(self.calcium, seen, heart, at, located.anatomy)
+        return RawOutput(volume, rule, heart, figures, at, probability, mass_mg, located.anatomy)
 
     def decide(self, raw: RawOutput) -> Answer:
         """Label a voxel coronary if its probability reaches ``least_coronary``; it gets the likeliest such class."""

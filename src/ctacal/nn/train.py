@@ -21,6 +21,7 @@ from ctacal.errors import UsageError
 from ctacal.nn.batches import Batch, TrainingSteps
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import Recipe, TrainConfig, read_recipe
+from ctacal.nn.export import checkpoint_of_model
 from ctacal.nn.losses import Loss
 from ctacal.nn.networks import build
 from ctacal.nn.samples import SampleFolder, Samples, digest_of, require_pixels
@@ -38,6 +39,9 @@ Metrics = Mapping[str, float]
 
 Report = Callable[[int, Metrics], object]
 """Called after every step with the number of steps done and new metrics, if any. If it returns true, training stops."""
+
+NEW_LAYERS = {"trunk.structures.weight", "trunk.structures.bias"}
+"""What a network of an earlier version may lack: a new layer starts without effect."""
 
 VALIDATION_LIMIT = timedelta(hours=2)
 """How long the other processes wait for the process that validates (own choice)."""
@@ -271,10 +275,15 @@ class Run:
 
 
 def _initial_weights(path: Path, recipe: Recipe) -> dict[str, torch.Tensor]:
-    start = read_checkpoint(path)
-    if start.recipe.network != recipe.network:
+    stage = "heart" if recipe.network.sees_whole_scan else "calcium"
+    start = checkpoint_of_model(path, stage) if path.is_dir() else read_checkpoint(path)
+    weights: dict[str, torch.Tensor] = build(recipe.network).state_dict()
+    shared = {name: start.averaged[name] for name, new in weights.items()
+              if name in start.averaged and start.averaged[name].shape == new.shape}  # fmt: skip
+    lacking = {name for name in weights if name.startswith("trunk.")} - shared.keys() - NEW_LAYERS
+    if lacking or start.recipe.network.kind == "published" != recipe.network.kind:
         raise UsageError(f"{path} holds another network than the recipe's [network]")
-    return start.averaged
+    return weights | shared
 
 
 class _Log:

@@ -4,8 +4,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from ctacal.nn.config import NetworkConfig
-from ctacal.nn.inputs import STRUCTURE_PIXELS, STRUCTURES, own_channels_of
 from ctacal.nn.convlstm import BothWays
+from ctacal.nn.inputs import STRUCTURE_PIXELS, STRUCTURES, own_channels_of
 
 
 class SliceUNet(nn.Module):
@@ -28,7 +28,7 @@ class SliceUNet(nn.Module):
         assert isinstance(first, nn.Sequential)
         first[0] = nn.Conv2d(channels, widths[0], 3 * n, stride=n, padding=n, bias=False)
         self.own_channels = channels
-        self.structures = _without_effect(len(STRUCTURES), widths[1]) if config.anatomy else None
+        self.structures = _without_effect(len(STRUCTURES), widths[1]) if config.structures else None
         self.over_slices = BothWays(widths[-1], config.lstm_channels)
         self.over_slices_mid = BothWays(widths[-2], config.mid_lstm_channels) if config.mid_lstm_channels else None
         steps = list(zip(widths[:0:-1], widths[-2::-1], strict=True))

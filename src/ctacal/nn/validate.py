@@ -69,7 +69,7 @@ def validate(network: nn.Module, samples: Samples, config: NetworkConfig) -> Val
 
 def _validated(network: nn.Module, sample: Sample, config: NetworkConfig) -> tuple[float, float, tuple[int, int]]:
     """Return true and predicted Agatston score, and the overlap: voxels in common, and in sum."""
-    clip = whole_clip(sample, config)
+    clip = whole_clip(sample, config.multiple, structures=config.structures)
     if config.kind == "heart":
         found = _logits(network, clip, config)[:, 0] > 0
         true = clip.heart > 0.5
@@ -86,7 +86,7 @@ def _validated_anatomy(network: nn.Module, samples: Samples, config: NetworkConf
     """Count the voxels of each structure over all samples."""
     counts = np.zeros((len(Anatomy), len(Anatomy)), np.int64)  # true, found
     for sample in samples:
-        clip = whole_clip(sample, config)
+        clip = whole_clip(sample, config.multiple, structures=config.structures)
         found = _logits(network, clip, config).argmax(axis=1)
         pairs = truth_of(clip, config).astype(np.int64) * len(Anatomy) + found
         counts += np.bincount(pairs.ravel(), minlength=counts.size).reshape(counts.shape)
