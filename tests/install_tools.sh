@@ -1,11 +1,13 @@
 #!/bin/sh
-# Installs the validators and the PACS that test the DICOM outputs, as Debian packages, if apt-get runs without a
-# password. Otherwise it prints what is missing, and the tests that need it are skipped. It never fails.
+# Installs the validators and the PACS that test the DICOM outputs, and the browser that tests the pages, as Debian
+# packages, if apt-get runs without a password. Otherwise it prints what is missing, and the tests that need it are
+# skipped. It never fails.
 set -u
 mark=$1
 
 lacking() {
-    for pair in dcmtk:dsr2html dicom3tools:dciodvfy orthanc:Orthanc poppler-utils:pdftotext; do
+    for pair in dcmtk:dsr2html dicom3tools:dciodvfy orthanc:Orthanc poppler-utils:pdftotext \
+        chromium:chromium; do
         tool=${pair#*:}
         command -v "$tool" >/dev/null 2>&1 || [ -x "/usr/sbin/$tool" ] || printf '%s ' "${pair%:*}"
     done

@@ -11,7 +11,7 @@ def need(tool: str) -> str:
     """Return the path of a program; skips the test if it is not installed."""
     found = shutil.which(tool) or shutil.which(f"/usr/sbin/{tool}")
     if found is None:
-        pytest.skip(f"{tool} is not installed (make .tools; Debian: dcmtk dicom3tools orthanc poppler-utils)")
+        pytest.skip(f"{tool} is not installed (make .tools; Debian: dcmtk dicom3tools orthanc poppler-utils chromium)")
     return found
 
 
