@@ -149,7 +149,9 @@ def test_lasso_and_brush_take_the_voxels_whose_centres_lie_inside(page: "Page") 
       const odd = (index) => index % 2 === 1;
       const square = polygon([[1.5, 2.5], [6.5, 2.5], [6.5, 5.5], [1.5, 5.5]]);
       const disc = stroke([[8, 6]], 2, 2);
-      return [inside(grid, PLANES.axial, [1, 2], square, odd), inside(grid, PLANES.axial, [0, 0], disc, () => true)].map((found) => [...found]);
+      const lasso = inside(grid, PLANES.axial, [1, 2], square, odd);
+      const brush = inside(grid, PLANES.axial, [0, 0], disc, () => true);
+      return [[...lasso], [...brush]];
     }"""
     lasso, brush = page.evaluate(draw, {"shape": list(SHAPE)})
     slices, rows, columns = np.indices(SHAPE)
@@ -183,7 +185,8 @@ def test_what_is_loaded_of_the_scan_has_a_ct_value(page: "Page") -> None:
       const { Reading } = await import("/page/reading.js");
       const volume = { shape, spacing_mm: [1, 1, 1] };
       const heart = { data: new Int16Array(hu), shape: size, start: origin };
-      const reading = new Reading({ case: { id: "x", volume }, state: { labels: [], undo: 0, redo: 0 }, candidates: { items: [] } }, heart);
+      const state = { labels: [], undo: 0, redo: 0 };
+      const reading = new Reading({ case: { id: "x", volume }, state, candidates: { items: [] } }, heart);
       return Array.from({ length: shape[0] * shape[1] * shape[2] }, (_, index) => reading.hu(index));
     }"""
     hu = np.arange(np.prod(SHAPE)).reshape(SHAPE)
