@@ -53,7 +53,8 @@ def crop(cache: AnatomyCache) -> Crop:
 def one_patient(cache: AnatomyCache, monkeypatch: pytest.MonkeyPatch) -> AnatomyCache:
     """Make every patient the same, built coarsely."""
     monkeypatch.setattr(simulated_samples, "draw_anatomy", lambda _seed, _sampling=None: cache)
-    monkeypatch.setattr(simulated_samples, "draw_clinical_anatomy", lambda _seed, _draws: cache)
+    monkeypatch.setattr(simulated_samples, "draw_hard_anatomy", lambda _seed, _sampling=None: cache)
+    monkeypatch.setattr(simulated_samples, "draw_clinical_anatomy", lambda _seed, _draws, hard: cache)
     return cache
 
 
@@ -102,6 +103,22 @@ def test_samples_are_made_once(
 
 
 @pytest.mark.slow
+def test_hard_samples_have_names_of_their_own(
+    one_patient: AnatomyCache, crop: Crop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one folder with others of the same seed, nothing is taken for what is there already."""
+    drawn: list[bool] = []
+    monkeypatch.setattr(simulated_samples, "simulate_crop", lambda _cache, _description: crop)
+    monkeypatch.setattr(simulated_samples, "draw_heart_description", lambda *_, hard, protocols: drawn.append(hard))
+    for hard in (False, True):
+        assert list(make_samples(replace(calcium_set(tmp_path, 1), hard=hard))) == [""]
+    assert [path.name for path in sorted(tmp_path.glob("*.npz"))] == [
+        "hard-3000000-00.npz", "simulated-3000000-00.npz",
+    ]  # fmt: skip
+    assert drawn == [False, True]
+
+
+@pytest.mark.slow
 def test_anatomy_samples_have_no_holes_in_the_heart(crop: Crop) -> None:
     patient = draw_patient(3)
     network = replace(NetworkConfig.anatomy(), slice_mm=crop.geometry.spacing_mm[0], pixel_mm=1.0)
@@ -121,7 +138,7 @@ def test_anatomy_samples_follow_the_recipe_of_their_kind() -> None:
 
 
 def test_a_patient_that_fails_is_reported_and_the_next_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(seed: int) -> AnatomyCache:
+    def fails(seed: int, _sampling: Sampling) -> AnatomyCache:
         raise ValueError(f"no room in {seed}")
 
     monkeypatch.setattr(simulated_samples, "draw_anatomy", fails)
@@ -216,6 +233,7 @@ def test_a_sites_own_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (partial(samples.Options, what="inserted"), "--scan"),
         (partial(samples.Options, what="inserted", scans=[Path("no-such-scan")]), "no-such-scan"),
         (partial(samples.Options, what="site"), "--table"),
+        (partial(samples.Options, what="site", hard=True), "--hard holds for simulated patients, not for site"),
     ],
 )
 def test_wrong_usage(options: partial[samples.Options], message: str, tmp_path: Path) -> None:

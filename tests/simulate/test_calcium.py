@@ -1,5 +1,6 @@
 """Calcium drawn from a seed: its true mass and volume are those in the map, and the categories are as intended."""
 
+import hashlib
 from collections import Counter
 
 import numpy as np
@@ -13,8 +14,19 @@ from ctacal.geometry import Geometry
 from ctacal.labels import Calcium, LabelMap
 from ctacal.scores import score_label_map
 from ctacal.simulate.anatomy.body import build_body
-from ctacal.simulate.anatomy.calcium import CalciumDescription, Deposit, Kind, draw_calcium
+from ctacal.simulate.anatomy.calcium import (
+    BRANCHED,
+    CLINICAL,
+    CONFOUNDED,
+    CalciumDescription,
+    Deposit,
+    Kind,
+    Prevalence,
+    draw_calcium,
+)
 from ctacal.simulate.anatomy.description import draw_patient
+from ctacal.simulate.anatomy.sites import Anatomy
+from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.anatomy.truth import CalciumMaps, calcium_maps, with_calcium
 from ctacal.volume import Volume
 
@@ -135,6 +147,71 @@ def test_the_lad_is_calcified_most_and_near_its_origin() -> None:
     assert sites.most_common(1)[0][0] == "LAD"
     assert np.median([plaque.along for plaque in plaques if plaque.site == "LAD"]) < 0.35
     assert all(150 <= plaque.density_mg_cm3 <= 1300 for plaque in plaques)
+
+
+def test_clinical_draws_never_change() -> None:
+    """Test cohorts are named by their seeds: another order of draws would make them other cohorts."""
+    text = "".join(draw_calcium(draw_patient(seed), seed).to_json() for seed in range(40))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "0a661a9fa79e3815"
+
+
+def shares_of_kinds(prevalence: Prevalence) -> Counter[tuple[Kind, bool]]:
+    """Return in how many of 200 patients each kind occurs; of the aortic wall, whether beside the coronary arteries."""
+    found: Counter[tuple[Kind, bool]] = Counter()
+    for seed in range(200):
+        deposits = draw_calcium(draw_patient(seed), seed, prevalence).deposits
+        found.update({(deposit.kind, deposit.site in ("root", "ascending", "window")) for deposit in deposits})
+    return found
+
+
+def test_confounders_are_frequent_where_they_are_wanted() -> None:
+    usual, many = shares_of_kinds(CLINICAL), shares_of_kinds(CONFOUNDED)
+    assert many[Kind.AORTIC_WALL, True] > 80 and many[Kind.HILAR, False] > 70 and many[Kind.MITRAL_ANNULUS, False] > 60
+    assert many[Kind.MYOCARDIAL_SCAR, False] > 15 > usual[Kind.MYOCARDIAL_SCAR, False] == 0
+    assert many[Kind.LYMPH_NODE, True] > 25 > usual[Kind.LYMPH_NODE, True] == 0
+    for kind in (Kind.STENT, Kind.LEAD, Kind.STERNAL_WIRE, Kind.PERICARDIUM, Kind.PLEURA, Kind.CONTRAST):
+        assert many[kind, False] > 1.4 * usual[kind, False]
+
+
+def test_plaques_stay_clinical_unless_branches_are_wanted() -> None:
+    def plaques(prevalence: Prevalence) -> list[Deposit]:
+        drawn = [draw_calcium(draw_patient(seed), seed, prevalence) for seed in range(60)]
+        return [plaque for calcium in drawn for plaque in calcium.deposits if plaque.kind is Kind.CORONARY]
+
+    assert plaques(CONFOUNDED) == plaques(CLINICAL)
+    wanted = Counter(plaque.site for plaque in plaques(BRANCHED))
+    usual = Counter(plaque.site for plaque in plaques(CLINICAL))
+    for site in ("LM", "D1", "OM1"):
+        assert wanted[site] / wanted.total() > 1.3 * usual[site] / usual.total()
+    assert wanted["D2"] and wanted["OM2"]
+
+
+SMALL = Geometry.from_spacing((75, 110, 120), (2.0, 2.0, 2.0), (-90.0, -125.0, -135.0))
+
+
+@pytest.mark.slow
+def test_a_scar_lies_in_the_wall_of_the_left_ventricle() -> None:
+    structure = build_body(PATIENT, SMALL).structure
+    scars = [
+        deposit(kind=Kind.MYOCARDIAL_SCAR, site="", along=along, angle_deg=angle, length_mm=30.0, arc_deg=60.0)
+        for along in (0.1, 0.5, 0.9)
+        for angle in (60.0, 180.0, 300.0)
+    ]
+    for scar in scars:
+        index = np.argwhere(painted(scar, grid=SMALL).labels)
+        assert len(index) > 20
+        assert (structure[tuple(index.T)] == Structure.LV_WALL).mean() > 0.7
+
+
+def test_nodes_of_the_window_lie_below_the_arch() -> None:
+    anatomy = Anatomy.of(PATIENT)
+    aorta, radius_mm = anatomy.courses.aorta, anatomy.courses.aorta_radius_mm
+    for seed in range(12):
+        node = deposit(kind=Kind.LYMPH_NODE, site="window", along=seed / 12, thickness_mm=6.0, seed=seed)
+        centre = anatomy.balls(node).centres.mean(axis=0)
+        from_aorta_mm = np.linalg.norm(aorta - centre, axis=1) - radius_mm
+        assert 1 < from_aorta_mm.min() < 8
+        assert aorta[:, 2].max() - 45 < centre[2] < aorta[:, 2].max() - 10
 
 
 def reference_category(seed: int) -> str:

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from ctacal.labels import Calcium
 from ctacal.simulate.anatomy.body import build_body
-from ctacal.simulate.anatomy.calcium import CalciumDescription, Deposit, Kind
+from ctacal.simulate.anatomy.calcium import BRANCHED, CalciumDescription, Deposit, Kind
 from ctacal.simulate.anatomy.description import draw_patient
 from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.anatomy.truth import CalciumRow, with_calcium
@@ -20,7 +20,13 @@ from ctacal.simulate.scanner.attenuation import beam
 from ctacal.simulate.scanner.calcium import calcium_hu
 from ctacal.simulate.scanner.protocol import ScannerProtocol, protocol_names
 from ctacal.simulate.scanner.scan import scan
-from ctacal.simulate.training.anatomy_cache import AnatomyCache, Sampling, coronary_mm3, draw_variants
+from ctacal.simulate.training.anatomy_cache import (
+    HARD_WANTED,
+    AnatomyCache,
+    Sampling,
+    coronary_mm3,
+    draw_variants,
+)
 from ctacal.simulate.training.crop import METAL_MM, Crop, draw_crop, draw_whole, simulate_crop
 from ctacal.simulate.training.description import (
     CropDescription,
@@ -28,6 +34,7 @@ from ctacal.simulate.training.description import (
     draw_description,
     draw_heart_description,
     draw_protocol,
+    draw_whole_description,
 )
 from ctacal.simulate.training.projections import Projections
 from ctacal.simulate.training.stream import stream_crops
@@ -265,6 +272,35 @@ def test_only_the_centres_asked_for_are_drawn(beating: AnatomyCache) -> None:
 
 
 @pytest.mark.slow
+def test_hard_protocols_leave_the_usual_range_now_and_then(beating: AnatomyCache) -> None:
+    usual, hard = (
+        [draw_protocol(np.random.default_rng(seed), beating, hard=hard) for seed in range(400)]
+        for hard in (False, True)
+    )
+    pixels_mm, spacing_mm = (np.array([getattr(p, name) for p in hard]) for name in ("pixel_mm", "spacing_mm"))
+    assert 0.49 < pixels_mm.min() < 0.55 and 1.8 < pixels_mm.max() < 2.01
+    assert spacing_mm.min() == 1.5 and spacing_mm.max() == 10.0
+    assert np.mean((pixels_mm > 0.69) & (pixels_mm < 1.41)) > 0.6 and np.mean(spacing_mm < 2.5) > 0.05
+    kernels = {(p.kernel, p.mtf50_per_mm) for p in hard}
+    assert {kernel for kernel, _ in kernels} == {"hann", "cosine", "gauss", "enhanced", "lung", "body"}
+    assert min(mtf for _, mtf in kernels) < 0.15 and max(mtf for _, mtf in kernels) > 0.5
+    same = [a == b for a, b in zip(usual, hard, strict=True)]
+    assert 0.2 < np.mean(same) < 0.6
+    assert all(a.name == b.name and a.kvp == b.kvp for a, b in zip(usual, hard, strict=True))
+
+
+@pytest.mark.slow
+def test_a_sharp_kernel_makes_edges_overshoot(still: AnatomyCache) -> None:
+    """Beside the heart, fat is darker and blood brighter than without enhancement."""
+    smooth = description_of(still, QUIET, deposits=None)
+    sharp = replace(smooth, protocol=replace(smooth.protocol, kernel="lung", mtf50_per_mm=0.45))
+    plain, enhanced = (simulate_crop(still, description) for description in (smooth, sharp))
+    heart = plain.heart & plain.measured[:, None, None]
+    low, high = np.percentile(plain.hu[heart], (1, 99))
+    assert np.percentile(enhanced.hu[heart], 1) < low - 20 and np.percentile(enhanced.hu[heart], 99) > high + 5
+
+
+@pytest.mark.slow
 def test_a_whole_scan(beating: AnatomyCache) -> None:
     crop = draw_whole(beating, 1)
     assert crop.hu.shape[1:] == (128, 128)
@@ -280,6 +316,25 @@ def test_variants_hold_none_to_much() -> None:
     metal, root = {Kind.STENT, Kind.BYPASS_CLIP}, {Kind.AORTIC_WALL, Kind.AORTIC_VALVE}
     for number, kinds in ((4, metal), (5, root), (6, metal), (7, root)):
         assert kinds & {deposit.kind for deposit in drawn[number].deposits}
+
+
+@pytest.mark.slow
+def test_hard_whole_scans_hold_devices_and_are_cut(beating: AnatomyCache) -> None:
+    described = [draw_whole_description(beating, seed, hard=True) for seed in range(60)]
+    assert {description.deposits for description in described} == {None, 0, 1}
+    widths = {description.shape[1] for description in described}
+    assert min(widths) < 100 and max(widths) > 140 and all(width % 4 == 0 for width in widths)
+    narrow = min(described, key=lambda description: description.shape[1])
+    crop = simulate_crop(beating, replace(narrow, deposits=0))
+    assert crop.hu.shape == narrow.shape and crop.labels.any()
+
+
+def test_hard_variants_hold_what_is_confused() -> None:
+    drawn = draw_variants(PATIENT, 3, HARD_WANTED, BRANCHED)
+    assert [coronary_mm3(calcium) == 0 for calcium in drawn].count(True) == 4
+    assert all(condition(calcium) for calcium, (_, _, condition) in zip(drawn, HARD_WANTED, strict=True))
+    sites = {deposit.site for calcium in drawn for deposit in calcium.deposits if deposit.kind is Kind.CORONARY}
+    assert "LM" in sites and sites & {"D1", "D2"} and sites & {"OM1", "OM2"}
 
 
 @pytest.mark.slow

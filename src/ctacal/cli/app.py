@@ -289,13 +289,19 @@ def samples(
     allow_calcium: Annotated[
         bool, typer.Option("--allow-calcium", help="With inserted: accept a scan that shows calcium.")
     ] = False,
+    hard: Annotated[
+        bool,
+        typer.Option(
+            "--hard", help="Many confounders; for training and validation unusual patients and protocols too."
+        ),
+    ] = False,
 ) -> None:
     """Make samples for training, validation and testing. Makes only what OUT does not hold yet."""
     from ctacal.cli import samples as command
 
     options = command.Options(
         what=what, out=out, count=count, each=each, seed=seed, protocols=protocol or (), workers=workers,
-        recipe=recipe, table=table, scans=scan or (), allow_calcium=allow_calcium,
+        recipe=recipe, table=table, scans=scan or (), allow_calcium=allow_calcium, hard=hard,
     )  # fmt: skip
     raise typer.Exit(command.run(options))
 

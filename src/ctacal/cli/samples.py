@@ -45,10 +45,13 @@ class Options:
     table: Path | None = None
     scans: Sequence[Path] = ()
     allow_calcium: bool = False
+    hard: bool = False
 
 
 def run(options: Options) -> int:
     """Make the samples that are missing; returns the exit status: 0 all made, 1 some failed."""
+    if options.hard and options.what in ("inserted", "site"):
+        raise UsageError(f"--hard holds for simulated patients, not for {options.what}")
     if options.what == "site":
         return int(make(_site(options), complain=_complain).failed > 0)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
@@ -75,12 +78,13 @@ def _simulated(options: Options) -> SampleSet | KnownSet:
     if options.what in ("test", "validation"):
         return KnownSet(
             out=options.out, count=options.count, each=each, seed=options.seed, protocols=protocols,
-            varied=options.what == "validation",
+            varied=options.what == "validation", hard=options.hard,
         )  # fmt: skip
     network = network_of(options.recipe, options.what)
     return SampleSet(
-        out=options.out, network=network, count=options.count, each=each, seed=options.seed, protocols=protocols
-    )
+        out=options.out, network=network, count=options.count, each=each, seed=options.seed, protocols=protocols,
+        hard=options.hard,
+    )  # fmt: skip
 
 
 def _inserted(options: Options) -> InsertedSet:

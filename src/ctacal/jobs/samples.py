@@ -25,10 +25,12 @@ class SampleSet:
     each: int
     seed: int
     protocols: tuple[str, ...]
+    hard: bool = False
+    """Whether patients differ more than in a cohort, with many confounders, and protocols leave the usual range."""
 
     def names(self, patient_seed: int) -> list[str]:
         """Return the names of one patient's samples."""
-        return [f"simulated-{patient_seed}-{k:02d}" for k in range(self.each)]
+        return [f"{'hard' if self.hard else 'simulated'}-{patient_seed}-{k:02d}" for k in range(self.each)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,12 @@ class KnownSet:
     protocols: tuple[str, ...]
     varied: bool = False
     """Whether the protocols are varied as in training (validation); for a test they are used as they are."""
+    hard: bool = False
+    """Whether the patients, drawn as in a cohort, have many confounders; varied protocols leave the usual range."""
+
+    def path(self, patient_seed: int, k: int) -> Path:
+        """Return the file of one study."""
+        return self.out / f"{'hard' if self.hard else 'known'}-{patient_seed}-{k:02d}.npz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

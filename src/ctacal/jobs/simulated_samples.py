@@ -5,7 +5,7 @@ and anatomy networks, whole hearts for the calcium network, whole fields of view
 into real scans makes a test cohort of its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -24,7 +24,7 @@ from ctacal.scores import Scores
 from ctacal.simulate.anatomy.calcium import Kind, draw_calcium
 from ctacal.simulate.anatomy.description import Patient, draw_patient
 from ctacal.simulate.insert.study import insert_study
-from ctacal.simulate.training.anatomy_cache import COARSE, draw_anatomy
+from ctacal.simulate.training.anatomy_cache import COARSE, FINE, AnatomyCache, draw_anatomy, draw_hard_anatomy
 from ctacal.simulate.training.anatomy_truth import anatomy_of
 from ctacal.simulate.training.clinical import describe_picture, draw_clinical_anatomy, reference_scores
 from ctacal.simulate.training.crop import Crop, draw_whole, simulate_crop
@@ -50,32 +50,25 @@ def _make_patient(wanted: SampleSet, patient_seed: int) -> None:
     missing = [k for k, name in enumerate(names) if not (wanted.out / f"{name}.npz").exists()]
     if not missing:
         return
-    make = _whole_scans if wanted.network.sees_whole_scan else _calcium_crops
-    scanned = make(wanted, patient_seed)
-    patient = draw_patient(patient_seed)
+    whole = wanted.network.sees_whole_scan
+    draw = draw_hard_anatomy if wanted.hard else draw_anatomy
+    cache = draw(patient_seed, COARSE if whole else FINE)
     for k in missing:
-        write_sample(wanted.out, sample_of(names[k], scanned(k), wanted.network, patient))
+        crop = _whole_scan(wanted, cache, patient_seed, k) if whole else _heart_scan(wanted, cache, patient_seed, k)
+        write_sample(wanted.out, sample_of(names[k], crop, wanted.network, cache.patient))
 
 
-def _whole_scans(_wanted: SampleSet, patient_seed: int) -> Callable[[int], Crop]:
-    cache = draw_anatomy(patient_seed, COARSE)
-    return lambda k: draw_whole(cache, _scan_seed(patient_seed, k))
+def _whole_scan(wanted: SampleSet, cache: AnatomyCache, patient_seed: int, k: int) -> Crop:
+    return draw_whole(cache, _scan_seed(patient_seed, k), hard=wanted.hard)
 
 
-def _calcium_crops(wanted: SampleSet, patient_seed: int) -> Callable[[int], Crop]:
+def _heart_scan(wanted: SampleSet, cache: AnatomyCache, patient_seed: int, k: int) -> Crop:
     """Scan the draws of calcium in turn, each patient starting with another: four have none, little, some and much."""
-    cache = draw_anatomy(patient_seed)
-
-    def scanned(k: int) -> Crop:
-        seed, draws = _scan_seed(patient_seed, k), len(cache.deposits)
-        return simulate_crop(
-            cache,
-            draw_heart_description(
-                cache, seed, (patient_seed + k) % draws if draws else None, protocols=wanted.protocols
-            ),
-        )
-
-    return scanned
+    seed, draws = _scan_seed(patient_seed, k), len(cache.deposits)
+    number = (patient_seed + k) % draws if draws else None
+    return simulate_crop(
+        cache, draw_heart_description(cache, seed, number, protocols=wanted.protocols, hard=wanted.hard)
+    )
 
 
 def _scan_seed(patient_seed: int, k: int) -> int:
@@ -107,14 +100,16 @@ def make_test_studies(wanted: KnownSet, *, workers: int = 1) -> Iterator[str]:
 
 
 def _make_tests(wanted: KnownSet, patient_seed: int) -> None:
-    paths = [wanted.out / f"known-{patient_seed}-{k:02d}.npz" for k in range(wanted.each)]
+    paths = [wanted.path(patient_seed, k) for k in range(wanted.each)]
     missing = [k for k, path in enumerate(paths) if not path.exists()]
     if not missing:
         return
-    cache = draw_clinical_anatomy(patient_seed, wanted.each)
+    cache = draw_clinical_anatomy(patient_seed, wanted.each, hard=wanted.hard)
     reference = reference_scores(cache)
     for k in missing:
-        description = describe_picture(cache, _scan_seed(patient_seed, k), k, wanted.protocols, varied=wanted.varied)
+        description = describe_picture(
+            cache, _scan_seed(patient_seed, k), k, wanted.protocols, varied=wanted.varied, hard=wanted.hard
+        )
         crop = simulate_crop(cache, description)
         deposit_labels = np.where(crop.structures >= min(VESSEL_LABELS.values()), crop.structures, 0).astype(np.uint8)
         facts = _facts(patient_seed, deposit_labels, crop, reference[k])

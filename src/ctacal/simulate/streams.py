@@ -93,6 +93,9 @@ class Stream(IntEnum):
     """Other places for deposits that do not fit where they were drawn."""
     DEGRADING = 43
     """Noise that is added to a real scan; followed by the sample and the slice."""
+    VARIED_PATIENT = 46
+    """Build and organs of a patient who is drawn to differ from most."""
+
     INSERTION_HEART_RATE = 44
     """Heart rate for inserted calcium."""
 

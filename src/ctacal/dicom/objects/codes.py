@@ -51,6 +51,7 @@ AORTA = Concept("15825003", "Aorta")
 AORTIC_VALVE = Concept("34202007", "Aortic valve")
 MITRAL_ANNULUS = Concept("65197004", "Mitral annulus")
 PERICARDIUM = Concept("76848001", "Pericardium")
+LEFT_VENTRICLE_MYOCARDIUM = Concept("49848007", "Left Ventricle Myocardium")
 LYMPH_NODE = Concept("59441001", "Lymph node")
 HILUM_OF_LUNG = Concept("46750007", "Hilum of lung")
 PLEURA = Concept("3120008", "Pleura")
@@ -78,7 +79,8 @@ REGIONS: Mapping[Calcium, Concept] = MappingProxyType(
 """Anatomic region written for each label: a coronary artery (PS3.16 CID 3015), or the chest for other calcium."""
 
 _NOT_CORONARY = (
-    AORTA, AORTIC_VALVE, MITRAL_ANNULUS, PERICARDIUM, LYMPH_NODE, HILUM_OF_LUNG, PLEURA, STERNUM,
+    AORTA, AORTIC_VALVE, MITRAL_ANNULUS, PERICARDIUM, LEFT_VENTRICLE_MYOCARDIUM, LYMPH_NODE, HILUM_OF_LUNG, PLEURA,
+    STERNUM,
     STENT, PACEMAKER_LEAD, CLIP, PACEMAKER, DEFIBRILLATOR, CONTRAST_MEDIA,
 )  # fmt: skip
 

@@ -6,12 +6,13 @@ in the CAC Consortium and MESA; shares: own choice). Sizes and densities are own
 """
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.streams import Stream, generator
@@ -41,6 +42,8 @@ class Kind(StrEnum):
     SHOCK_COIL = "shock_coil"
     CONTRAST = "contrast"
     """Contrast from an earlier examination, in the gut, a vein or the heart muscle."""
+    MYOCARDIAL_SCAR = "myocardial_scar"
+    """A thin sheet in the scarred wall of the left ventricle, near the apex or below."""
 
 
 METAL = frozenset(
@@ -63,7 +66,8 @@ class Deposit:
     kind: Kind
     site: str
     """Plaques and stents: the coronary segment; clips: the grafted segment; aortic wall: root, ascending, arch or
-    descending; leads and coils: RV, RA or SVC; contrast: oesophagus, stomach, vein or myocardium."""
+    descending; nodes: window (below the arch of the aorta), or none (beside the airways); leads and coils: RV, RA or
+    SVC; contrast: oesophagus, stomach, vein or myocardium."""
     along: float
     """Position along the site, from 0 (origin) to 1, or share of a turn."""
     angle_deg: float
@@ -101,8 +105,15 @@ NONE_SHARE = 0.33
 BURDEN_MM3 = (45.0, 2.05)
 """Median and log SD of the true volume of coronary calcium in those who have any, chosen to give the categories."""
 
-SEGMENT_SHARES = {"LM": 0.07, "LAD": 0.44, "D1": 0.05, "LCX": 0.15, "OM1": 0.04, "RCA": 0.23, "PDA": 0.02}
+SEGMENT_SHARES: Mapping[str, float] = MappingProxyType(
+    {"LM": 0.07, "LAD": 0.44, "D1": 0.05, "LCX": 0.15, "OM1": 0.04, "RCA": 0.23, "PDA": 0.02}
+)
 """Mean share of the plaques in each segment (own choice)."""
+
+BRANCH_SHARES: Mapping[str, float] = MappingProxyType(
+    {"LM": 0.17, "LAD": 0.26, "D1": 0.10, "D2": 0.05, "LCX": 0.13, "OM1": 0.10, "OM2": 0.05, "RCA": 0.11, "PDA": 0.03}
+)
+"""The same where plaques of the left main, the diagonal and marginal branches are wanted more often (own choice)."""
 
 SPREAD = 3.0
 """Concentration of the shares among patients. Own choice: of those with calcium, some 9 in 10 have it in the LAD, half
@@ -174,10 +185,73 @@ CONTRAST = (
 """Iodine left from an earlier examination, or barium in the gut, which is much alike (own choice)."""
 
 
-def draw_calcium(patient: Patient, seed: int) -> CalciumDescription:
+OFTEN: Mapping[tuple[Kind, tuple[str, ...]], tuple[float, float]] = MappingProxyType({
+    (Kind.AORTIC_WALL, _DESCENDING): (0.8, 12),
+    (Kind.AORTIC_WALL, _ASCENDING): (0.55, 8),
+    (Kind.AORTIC_VALVE, _ANYWHERE): (0.4, 6),
+    (Kind.MITRAL_ANNULUS, _ANYWHERE): (0.4, 4),
+    (Kind.PERICARDIUM, _ANYWHERE): (0.15, 4),
+    (Kind.LYMPH_NODE, _ANYWHERE): (0.35, 4),
+    (Kind.HILAR, _ANYWHERE): (0.45, 6),
+    (Kind.PLEURA, _ANYWHERE): (0.12, 4),
+})  # fmt: skip
+"""Chance and largest number, at any age, of the rows of ``OTHER_CALCIUM`` where confounders are wanted (own choice)."""
+
+RARE_CALCIUM = tuple(OtherCalcium(*row) for row in (
+    # kind                 sites         chance most ages  number length    thickness   arc        density      source
+    (Kind.LYMPH_NODE,      ("window",),  0.25,  3,   False, False, (3, 12),  (3, 9),     (360, 360), (200, 900), _OWN),
+    (Kind.MYOCARDIAL_SCAR, _ANYWHERE,    0.15,  2,   False, False, (12, 50), (0.7, 3),   (25, 110), (200, 900),  _OWN),
+))  # fmt: skip
+"""Calcium that ``draw_calcium`` draws only where confounders are wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prevalence:
+    """How often a group of patients has plaques in each segment, other calcium, devices and contrast."""
+
+    segments: Mapping[str, float]
+    """Mean share of the plaques in each segment."""
+    others: tuple[OtherCalcium, ...]
+    surgery: float
+    """Share of patients with sternal wires, and clips or a prosthetic valve."""
+    pacemaker: float
+    stent: float
+    contrast: float
+    """Factor of the chances of ``CONTRAST``."""
+
+
+CLINICAL = Prevalence(
+    segments=SEGMENT_SHARES, others=OTHER_CALCIUM, surgery=0.07, pacemaker=0.05, stent=0.08, contrast=1.0
+)
+"""Patients as they are sent to perfusion imaging (devices: own choice)."""
+
+CONFOUNDED = replace(
+    CLINICAL,
+    others=(
+        *(
+            replace(row, chance=chance, most=most, ages=False, ages_in_number=False)
+            for row in OTHER_CALCIUM
+            for chance, most in (OFTEN[row.kind, row.sites],)
+        ),
+        *RARE_CALCIUM,
+    ),
+    surgery=0.2,
+    pacemaker=0.15,
+    stent=0.2,
+    contrast=3.0,
+)
+"""Patients with much of what is mistaken for coronary calcium, their plaques as in ``CLINICAL`` (own choice)."""
+
+BRANCHED = replace(CONFOUNDED, segments=BRANCH_SHARES)
+"""As ``CONFOUNDED``, with more plaques in the left main and the branches, for training."""
+
+
+def draw_calcium(patient: Patient, seed: int, prevalence: Prevalence = CLINICAL) -> CalciumDescription:
     """Draw a patient's coronary calcium, other calcium, metal and contrast; calcium increases with age."""
     rng = generator(seed, Stream.CALCIUM)
-    return CalciumDescription((*_plaques(rng, patient), *_others(rng, patient), *_devices(rng), *_contrast(rng)))
+    plaques, others = _plaques(rng, patient, prevalence.segments), _others(rng, patient, prevalence.others)
+    devices, contrast = _devices(rng, prevalence), _contrast(rng, prevalence.contrast)
+    return CalciumDescription((*plaques, *others, *devices, *contrast))
 
 
 def _shift(patient: Patient) -> float:
@@ -185,30 +259,31 @@ def _shift(patient: Patient) -> float:
     return 0.045 * (patient.age_years - 63) + (0.25 if patient.sex == "M" else -0.30)
 
 
-def _plaques(rng: np.random.Generator, patient: Patient) -> list[Deposit]:
+def _plaques(rng: np.random.Generator, patient: Patient, segments: Mapping[str, float]) -> list[Deposit]:
     shift = _shift(patient)
     if rng.random() < 1 / (1 + np.exp(1.5 * shift) * (1 / NONE_SHARE - 1)):
         return []
     target = min(float(np.exp(np.log(BURDEN_MM3[0]) + 0.5 * shift + BURDEN_MM3[1] * rng.normal())), 3500.0)
-    shares = rng.dirichlet(SPREAD * np.array(list(SEGMENT_SHARES.values())))
+    names = tuple(segments)
+    shares = rng.dirichlet(SPREAD * np.array([segments[name] for name in names]))
     usual_mm3 = PLAQUE_MM3[0] * (target / BURDEN_MM3[0]) ** 0.45
     plaques: list[Deposit] = []
     total = 0.0
     while total < target and len(plaques) < 80:
         volume = max(LEAST_MM3, float(usual_mm3 * np.exp(PLAQUE_MM3[1] * rng.normal())))
-        plaque = _plaque(rng, patient, shares, max(LEAST_MM3, min(target - total, volume)))
+        plaque = _plaque(
+            rng, patient, names[int(rng.choice(len(names), p=shares))], max(LEAST_MM3, min(target - total, volume))
+        )
         plaques.append(plaque)
         total += plaque.length_mm * plaque.thickness_mm * np.deg2rad(plaque.arc_deg) * RADIUS_MM
     return plaques
 
 
-def _plaque(rng: np.random.Generator, patient: Patient, shares: NDArray[np.float64], volume_mm3: float) -> Deposit:
-    """Draw a plaque of about this volume: length 1.5-35 mm, thickness 0.7-3 mm, 150-1300 mg/cm3.
+def _plaque(rng: np.random.Generator, patient: Patient, name: str, volume_mm3: float) -> Deposit:
+    """Draw a plaque of about this volume in a segment: length 1.5-35 mm, thickness 0.7-3 mm, 150-1300 mg/cm3.
 
     Larger plaques are thicker and denser (own choice).
     """
-    names = list(SEGMENT_SHARES)
-    name = names[int(rng.choice(len(names), p=shares))]
     if name == "PDA" and patient.dominance == "left":
         name = "RCA"
     thickness = float(np.clip(rng.lognormal(np.log(1.3), 0.3) * (volume_mm3 / PLAQUE_MM3[0]) ** 0.2, 0.7, 3.0))
@@ -227,11 +302,11 @@ def _rounded(value: float) -> float:
     return round(float(value), 4)
 
 
-def _others(rng: np.random.Generator, patient: Patient) -> list[Deposit]:
+def _others(rng: np.random.Generator, patient: Patient, rows: tuple[OtherCalcium, ...]) -> list[Deposit]:
     """Draw calcium outside of the coronary arteries."""
     old = float(np.clip((patient.age_years - 40) / 40, 0, 1.2))
     found = []
-    for row in OTHER_CALCIUM:
+    for row in rows:
         chance = row.chance * old if row.ages else row.chance
         most = row.most * old if row.ages_in_number else row.most
         number = int(rng.integers(1, max(2, round(most) + 1))) if rng.random() < chance else 0
@@ -247,14 +322,14 @@ def _other(rng: np.random.Generator, row: OtherCalcium) -> Deposit:
     return Deposit(row.kind, site, *values, int(rng.integers(2**31)))
 
 
-def _devices(rng: np.random.Generator) -> list[Deposit]:
-    """Draw metal devices (frequencies: own choice)."""
+def _devices(rng: np.random.Generator, prevalence: Prevalence) -> list[Deposit]:
+    """Draw metal devices."""
     found = []
-    if rng.random() < 0.07:
+    if rng.random() < prevalence.surgery:
         found += _surgery(rng)
-    if rng.random() < 0.05:
+    if rng.random() < prevalence.pacemaker:
         found += _pacemaker(rng)
-    if rng.random() < 0.08:
+    if rng.random() < prevalence.stent:
         site = ("LAD", "RCA", "LCX")[int(rng.choice(3, p=(0.5, 0.3, 0.2)))]
         values: dict[str, Any] = {
             "length_mm": _rounded(rng.uniform(12, 33)),
@@ -294,11 +369,11 @@ def _pacemaker(rng: np.random.Generator) -> list[Deposit]:
     return found + [_device(rng, Kind.LEAD, 0.1 * STEEL_MG_CM3, site=site, thickness_mm=2.0) for site in chambers]
 
 
-def _contrast(rng: np.random.Generator) -> list[Deposit]:
+def _contrast(rng: np.random.Generator, factor: float) -> list[Deposit]:
     """Draw contrast from an earlier examination."""
     found = []
     for site, chance, iodine_mg_cm3, wide_mm in CONTRAST:
-        if rng.random() < chance:
+        if rng.random() < factor * chance:
             density = _rounded(IODINE_MG_PER_MG * rng.uniform(*iodine_mg_cm3))
             values: dict[str, Any] = {"site": site, "thickness_mm": wide_mm, "length_mm": _rounded(rng.uniform(20, 60))}
             found.append(_device(rng, Kind.CONTRAST, density, **values))

@@ -13,6 +13,7 @@ from ctacal.simulate.anatomy.chest import Chest
 from ctacal.simulate.anatomy.coronaries import coronary_tree
 from ctacal.simulate.anatomy.description import Patient
 from ctacal.simulate.anatomy.heart import Heart
+from ctacal.simulate.anatomy.heart_kernels import LV_INSIDE, LV_OUTSIDE
 from ctacal.simulate.anatomy.structures import CoronarySegment, Points, Structure
 from ctacal.simulate.anatomy.vessels import Courses
 from ctacal.simulate.anatomy.wall import wall_layers
@@ -85,6 +86,8 @@ class Anatomy:
                 return self._housing(deposit)
             case Kind.CONTRAST:
                 return self._contrast(deposit)
+            case Kind.MYOCARDIAL_SCAR:
+                return self._in_scar(deposit, rng)
             case _:
                 return self._in_node(deposit, rng)
 
@@ -161,13 +164,46 @@ class Anatomy:
         return Balls(points, np.full(len(points), max(1.0, deposit.thickness_mm / 2)))
 
     def _in_node(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
+        size_mm = (deposit.length_mm, deposit.thickness_mm, deposit.thickness_mm)
+        if deposit.site == "window":
+            return _clump(self._below_arch(deposit, rng), size_mm, rng)
         if deposit.kind is Kind.HILAR:
             line = self.courses.bronchi[deposit.seed % 2][-12:]
         else:
             line = np.vstack([self.courses.trachea[-24:], *(path[:20] for path in self.courses.bronchi)])
         away = rng.normal(size=3) * (1, 1, 0.5)
         at = line[int(deposit.along * (len(line) - 1))] + _unit(away) * rng.uniform(11, 16)
-        return _clump(at, (deposit.length_mm, deposit.thickness_mm, deposit.thickness_mm), rng)
+        return _clump(at, size_mm, rng)
+
+    def _below_arch(self, deposit: Deposit, rng: np.random.Generator) -> Floats:
+        """Return a point in the aorto-pulmonary window: between the arch and the left pulmonary artery (own choice)."""
+        aorta, radius_mm = self.courses.aorta, self.courses.aorta_radius_mm
+        arteries = [path for path, _, what in self.courses.others if what is Structure.PULMONARY_ARTERY]
+        at = int(np.argmax(aorta[:, 2])) + round(4 * deposit.along)  # the points are 2 mm apart
+        way = arteries[2] - aorta[at]  # the left one
+        nearest = way[np.linalg.norm(way, axis=1).argmin()]
+        return np.asarray(aorta[at] + _unit(nearest) * (radius_mm[at] + deposit.thickness_mm / 2 + rng.uniform(0, 3)))
+
+    def _in_scar(self, deposit: Deposit, rng: np.random.Generator) -> Balls:
+        """Return an irregular sheet in the wall of the left ventricle, where the LAD or the RCA feeds it.
+
+        Own choice: its middle lies 15 to 70 degrees from the apex, within 70 degrees of straight below; a third to two
+        thirds deep.
+        """
+        from_apex, turn = np.deg2rad(15 + 55 * deposit.along), np.deg2rad(-90 + 0.39 * (deposit.angle_deg - 180))
+        outside, inside = self.heart.shapes[LV_OUTSIDE, :6], self.heart.shapes[LV_INSIDE, :6]
+        depth = rng.uniform(0.33, 0.67)
+        middle, radii = np.split(inside + (outside - inside) * (1 - depth), 2)
+        long_deg, wide_deg = np.rad2deg(deposit.length_mm / radii[0]), deposit.arc_deg
+        n = max(3, int(deposit.length_mm / 1.2))
+        u, v = np.meshgrid(np.linspace(-0.5, 0.5, n), np.linspace(-0.5, 0.5, n))
+        keep = u**2 + v**2 < 0.25 * (1 + 0.4 * np.sin(3 * np.arctan2(v, u) + rng.uniform(0, 6)))
+        t, angle = from_apex + np.deg2rad(long_deg) * u[keep], turn + np.deg2rad(wide_deg) * v[keep]
+        unit = np.stack([np.cos(t), np.sin(t) * np.cos(angle), np.sin(t) * np.sin(angle)], axis=1)
+        sheet = middle + unit[rng.random(len(unit)) < 0.85] * radii  # with holes
+        wall = self.heart.within_lv_wall(sheet)  # sternum and ribs flatten the apex
+        centres = self.heart.to_patient(wall if len(wall) else sheet)
+        return Balls(centres, deposit.thickness_mm / 2 * rng.uniform(0.7, 1.1, len(centres)))
 
     def _wire(self, deposit: Deposit) -> Balls:
         z = (-85 + 128 * deposit.along) * self.chest.scale

@@ -37,6 +37,7 @@ SEGMENTS: Mapping[int, SegmentWords] = MappingProxyType(
         KIND_LABELS[Kind.AORTIC_VALVE]: _calcium("Aortic valve", codes.AORTIC_VALVE),
         KIND_LABELS[Kind.MITRAL_ANNULUS]: _calcium("Mitral annulus", codes.MITRAL_ANNULUS),
         KIND_LABELS[Kind.PERICARDIUM]: _calcium("Pericardium", codes.PERICARDIUM),
+        KIND_LABELS[Kind.MYOCARDIAL_SCAR]: _calcium("Myocardial scar", codes.LEFT_VENTRICLE_MYOCARDIUM),
         KIND_LABELS[Kind.LYMPH_NODE]: _calcium("Lymph node", codes.LYMPH_NODE),
         KIND_LABELS[Kind.HILAR]: _calcium("Hilum", codes.HILUM_OF_LUNG),
         KIND_LABELS[Kind.PLEURA]: _calcium("Pleura", codes.PLEURA),

@@ -11,10 +11,20 @@ from numpy.typing import NDArray
 
 from ctacal.geometry import Geometry
 from ctacal.simulate.anatomy.body import build_body, coronaries_of, heart_region
-from ctacal.simulate.anatomy.calcium import RADIUS_MM, CalciumDescription, Kind, draw_calcium
+from ctacal.simulate.anatomy.calcium import (
+    BRANCHED,
+    CLINICAL,
+    CONFOUNDED,
+    RADIUS_MM,
+    CalciumDescription,
+    Kind,
+    Prevalence,
+    draw_calcium,
+)
 from ctacal.simulate.anatomy.description import Patient, draw_patient
 from ctacal.simulate.anatomy.heart import SYSTOLE
 from ctacal.simulate.anatomy.structures import HEART, AnatomyMaps
+from ctacal.simulate.anatomy.varied import draw_varied_patient
 from ctacal.simulate.materials import Tissue
 from ctacal.simulate.scanner.attenuation import beam
 from ctacal.simulate.streams import Stream, generator
@@ -139,6 +149,22 @@ def draw_anatomy(seed: int, sampling: Sampling = FINE) -> AnatomyCache:
     return AnatomyCache.of(patient, draw_variants(patient, seed) if sampling.states > 1 else (), sampling)
 
 
+def draw_hard_anatomy(seed: int, sampling: Sampling = FINE) -> AnatomyCache:
+    """Draw a patient who differs from most, and calcium and devices with many confounders, and build the cache.
+
+    Crops of the heart have the calcium of ``HARD_WANTED``; whole scans ``WHOLE_DRAWS`` draws without a condition.
+    """
+    patient = draw_varied_patient(seed)
+    if sampling.states > 1:
+        return AnatomyCache.of(patient, draw_variants(patient, seed, HARD_WANTED, BRANCHED), sampling)
+    drawn = [draw_calcium(patient, seed * 1000 + k, CONFOUNDED) for k in range(WHOLE_DRAWS)]
+    return AnatomyCache.of(patient, drawn, sampling)
+
+
+WHOLE_DRAWS = 2
+"""Draws of calcium and devices in an anatomy for whole scans (own choice)."""
+
+
 Condition = Callable[[CalciumDescription], bool]
 """A condition that a draw of calcium must meet."""
 
@@ -162,33 +188,75 @@ def _beside_left_main(calcium: CalciumDescription) -> bool:
     )
 
 
-def _left_main(calcium: CalciumDescription) -> bool:
-    return any(deposit.kind is Kind.CORONARY and deposit.site == "LM" for deposit in calcium.deposits)
+def _plaque_in(*sites: str) -> Condition:
+    return lambda calcium: any(deposit.kind is Kind.CORONARY and deposit.site in sites for deposit in calcium.deposits)
 
 
-WANTED: tuple[tuple[float, float, Condition], ...] = (
+_left_main, _branch = _plaque_in("LM"), _plaque_in("D1", "D2", "OM1", "OM2")
+
+
+def _ascending(calcium: CalciumDescription) -> bool:
+    """Tell whether the aorta is much calcified beside the left main: the sum of the deposits' lengths."""
+    beside = [deposit for deposit in calcium.deposits if deposit.site in ("root", "ascending")]
+    return sum(deposit.length_mm for deposit in beside if deposit.kind is Kind.AORTIC_WALL) > MUCH_MM
+
+
+MUCH_MM = 15.0
+"""Length of all deposits in the wall of root and ascending aorta that counts as much (own choice)."""
+
+
+def _has(*kinds: Kind) -> Condition:
+    return lambda calcium: any(deposit.kind in kinds for deposit in calcium.deposits)
+
+
+def _both(first: Condition, second: Condition) -> Condition:
+    return lambda calcium: first(calcium) and second(calcium)
+
+
+Wanted = tuple[tuple[float, float, Condition], ...]
+"""Draws of calcium: lowest and highest coronary volume (``coronary_mm3``), and a condition."""
+
+WANTED: Wanted = (
     (0, 0, _other), (0.1, 40, _anything), (40, 160, _left_main), (160, 5000, _anything),
     (0, 0, _coronary_metal), (0.1, 40, _beside_left_main), (40, 160, _coronary_metal), (160, 5000, _beside_left_main),
 )  # fmt: skip
 """The draws of calcium: lowest and highest coronary volume (``coronary_mm3``), and a condition. Two each have none,
 little, some and much; what is most often confused is more frequent than in patients (own choice, docs/log.md)."""
 
+_HILUM, _HEART = (Kind.HILAR, Kind.LYMPH_NODE), (Kind.MITRAL_ANNULUS, Kind.PERICARDIUM, Kind.MYOCARDIAL_SCAR)
 
-def draw_variants(patient: Patient, seed: int) -> tuple[CalciumDescription, ...]:
-    """Draw the calcium of ``WANTED``, without a condition that this patient hardly ever meets."""
+HARD_WANTED: Wanted = (
+    (0, 0, _both(_ascending, _has(Kind.AORTIC_VALVE))), (0.1, 40, _branch), (40, 160, _both(_ascending, _left_main)),
+    (0, 0, _both(_has(*_HILUM), _has(*_HEART))), (160, 5000, _both(_beside_left_main, _left_main)),
+    (0, 0, _has(Kind.PERICARDIUM, Kind.MYOCARDIAL_SCAR)), (0.1, 40, _both(_beside_left_main, _left_main)),
+    (0, 0, _coronary_metal), (40, 160, _both(_branch, _has(*_HEART))), (160, 5000, _both(_branch, _coronary_metal)),
+)  # fmt: skip
+"""The draws of calcium of ``draw_hard_anatomy``: four of ten have none (own choice)."""
+
+
+def draw_variants(
+    patient: Patient, seed: int, wanted: Wanted = WANTED, prevalence: Prevalence = CLINICAL
+) -> tuple[CalciumDescription, ...]:
+    """Draw the calcium that is wanted, without a condition that this patient hardly ever meets."""
     rng = generator(seed, Stream.CALCIUM_VARIANTS)
     found = [
-        _drawn(rng, patient, low, high, condition) or _drawn(rng, patient, low, high, _anything)
-        for low, high, condition in WANTED
+        _drawn(rng, patient, prevalence, (low, high), condition)
+        or _drawn(rng, patient, prevalence, (low, high), _anything)
+        for low, high, condition in wanted
     ]
     return tuple(drawn for drawn in found if drawn is not None)
 
 
 def _drawn(
-    rng: np.random.Generator, patient: Patient, low: float, high: float, condition: Condition
+    rng: np.random.Generator,
+    patient: Patient,
+    prevalence: Prevalence,
+    volume_mm3: tuple[float, float],
+    condition: Condition,
 ) -> CalciumDescription | None:
+    low, high = volume_mm3
     for _ in range(MOST_TRIES):
-        drawn = draw_calcium(patient, int(rng.integers(2**31)))
+        drawn = draw_calcium(patient, int(rng.integers(2**31)), prevalence)
         if low <= coronary_mm3(drawn) <= high and condition(drawn):
             return drawn
     return None

@@ -11,7 +11,7 @@ import numpy as np
 
 from ctacal.scores import Scores
 from ctacal.simulate.anatomy.body import build_body, heart_region
-from ctacal.simulate.anatomy.calcium import draw_calcium
+from ctacal.simulate.anatomy.calcium import CLINICAL, CONFOUNDED, draw_calcium
 from ctacal.simulate.anatomy.description import draw_patient
 from ctacal.simulate.reference import REFERENCE_PHASE, reference_score
 from ctacal.simulate.scanner.protocol import ScannerProtocol, load_protocol
@@ -21,10 +21,10 @@ from ctacal.simulate.training.description import CropDescription, Focus, draw_pr
 from ctacal.simulate.vital_signs import PATIENTS, draw_breath_s, draw_breathing_mm, draw_heart_rate, draw_irregularity
 
 
-def draw_clinical_anatomy(seed: int, draws: int) -> AnatomyCache:
-    """Draw a patient, and several draws of calcium and devices as in the cohort (``draw_calcium``)."""
-    patient = draw_patient(seed)
-    return AnatomyCache.of(patient, [draw_calcium(patient, seed * 1000 + k) for k in range(draws)])
+def draw_clinical_anatomy(seed: int, draws: int, *, hard: bool = False) -> AnatomyCache:
+    """Draw a patient, and several draws of calcium and devices as in the cohort; if ``hard`` with many confounders."""
+    patient, prevalence = draw_patient(seed), CONFOUNDED if hard else CLINICAL
+    return AnatomyCache.of(patient, [draw_calcium(patient, seed * 1000 + k, prevalence) for k in range(draws)])
 
 
 def reference_scores(cache: AnatomyCache) -> tuple[Scores, ...]:
@@ -35,15 +35,23 @@ def reference_scores(cache: AnatomyCache) -> tuple[Scores, ...]:
 
 
 def describe_picture(
-    cache: AnatomyCache, seed: int, deposits: int | None, protocols: Sequence[str], *, varied: bool = False
+    cache: AnatomyCache,
+    seed: int,
+    deposits: int | None,
+    protocols: Sequence[str],
+    *,
+    varied: bool = False,
+    hard: bool = False,
 ) -> CropDescription:
     """Draw a scan of the whole built range and field of view, with one of the presets, as it is or ``varied``.
+
+    ``hard`` varies it beyond the usual range (``draw_protocol``).
 
     Heart rate and breathing are drawn as in ``simulate.study.draw_study``. Views and detector are those of the
     projections.
     """
     rng = generator(seed, Stream.TEST_SCAN)
-    protocol = draw_protocol(rng, cache, protocols) if varied else _preset(rng, cache, protocols)
+    protocol = draw_protocol(rng, cache, protocols, hard=hard) if varied else _preset(rng, cache, protocols)
     rate_bpm, fibrillates = draw_heart_rate(rng, PATIENTS)
     breathing_mm = round(draw_breathing_mm(rng, PATIENTS), 1)
     low_mm, high_mm = (cache.geometry.to_patient_mm((edge, 0, 0))[2] for edge in (-0.5, cache.geometry.shape[0] - 0.5))

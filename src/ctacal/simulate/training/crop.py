@@ -66,9 +66,9 @@ def draw_crop(cache: AnatomyCache, seed: int, focus: Focus = Focus.CORONARY) -> 
     return simulate_crop(cache, draw_description(cache, seed, focus))
 
 
-def draw_whole(cache: AnatomyCache, seed: int) -> Crop:
-    """Draw a whole scan without calcium in large voxels, for heart masks, of an anatomy built with ``COARSE``."""
-    return simulate_crop(cache, draw_whole_description(cache, seed))
+def draw_whole(cache: AnatomyCache, seed: int, *, hard: bool = False) -> Crop:
+    """Draw a whole scan in large voxels, of an anatomy built with ``COARSE``; without calcium if it is not ``hard``."""
+    return simulate_crop(cache, draw_whole_description(cache, seed, hard=hard))
 
 
 def simulate_crop(cache: AnatomyCache, description: CropDescription) -> Crop:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.labels import Calcium
+from ctacal.simulate.scanner.kernel import ramp_response
 from ctacal.simulate.scanner.protocol import ScannerProtocol, load_protocol, protocol_names
 from ctacal.simulate.streams import Stream, generator
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
@@ -107,16 +108,18 @@ def draw_heart_description(
     deposits: int | None,
     protocols: Sequence[str] | None = None,
     margin_mm: float = 26.0,
+    *,
+    hard: bool = False,
 ) -> CropDescription:
     """Draw a scan of the whole heart, with or without one of the anatomy's draws of calcium.
 
     The crop extends ``margin_mm`` around the heart in plane and ``BEYOND_MM`` beyond it at both ends, as far as it was
-    built; ``protocols`` as for ``draw_protocol``. Raises ``ValueError`` if there is no such draw of calcium.
+    built; ``protocols`` and ``hard`` as for ``draw_protocol``. Raises ``ValueError`` if there is no such draw.
     """
     if deposits is not None and not 0 <= deposits < len(cache.deposits):
         raise ValueError(f"there are {len(cache.deposits)} draws of calcium, got number {deposits}")
     rng = generator(seed, Stream.HEART_SCAN)
-    protocol, motion = draw_protocol(rng, cache, protocols), _motion(rng)
+    protocol, motion = draw_protocol(rng, cache, protocols, hard=hard), _motion(rng)
     bottom_mm, slices = _heart_slices(cache, protocol, motion["breathing_mm"])
     left, posterior = cache.heart_mm[:, :2].mean(axis=0) - cache.projections.isocentre_mm
     wide_mm, deep_mm = np.ptp(cache.heart_mm[:, :2], axis=0) + 2 * margin_mm
@@ -144,26 +147,56 @@ def _focus_of(cache: AnatomyCache, deposits: int | None) -> Focus:
     return Focus.CORONARY if (cache.deposits[deposits].calcium != Calcium.OTHER).any() else Focus.NEGATIVE
 
 
-def draw_whole_description(cache: AnatomyCache, seed: int) -> CropDescription:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeRange:
+    """How whole scans lie about the heart, and how wide they are."""
+
+    length_mm: tuple[float, float]
+    heart_at: tuple[float, float]
+    """Where a slice of the heart lies in the scan, from 0 at its lower to 1 at its upper end."""
+    off_mm: float
+    """SD of the distance of the image's middle from the isocentre, along rows and columns."""
+    pixels: tuple[int, int]
+    """Fewest and most rows and columns."""
+
+
+USUAL_WHOLE = WholeRange(length_mm=(150, 450), heart_at=(0.2, 0.8), off_mm=12, pixels=(128, 128))
+HARD_WHOLE = WholeRange(length_mm=(90, 460), heart_at=(0.03, 0.97), off_mm=20, pixels=(76, 172))
+"""Whole scans for training, and those that are short, cut off in the heart, off centre, narrow (300 mm) or wide
+(690 mm) too (own choice)."""
+
+
+def draw_whole_description(cache: AnatomyCache, seed: int, *, hard: bool = False) -> CropDescription:
     """Draw a whole scan in voxels of 5 x 4 x 4 mm, of an anatomy built with ``COARSE``.
 
-    Its length is 150 mm to that of the built range, always with a part of the heart; 128 x 128 pixels.
+    It always holds a part of the heart. ``hard`` draws from ``HARD_WHOLE``, and one of the anatomy's draws of calcium,
+    or none.
     """
-    rng = generator(seed, Stream.WHOLE_SCAN)
+    rng, kept = generator(seed, Stream.WHOLE_SCAN), HARD_WHOLE if hard else USUAL_WHOLE
     protocol = replace(
-        draw_protocol(rng, cache), thickness_mm=WHOLE_MM[0], spacing_mm=WHOLE_MM[0], matrix=128,
+        draw_protocol(rng, cache, hard=hard), thickness_mm=WHOLE_MM[0], spacing_mm=WHOLE_MM[0], matrix=128,
         fov_mm=128 * WHOLE_MM[1],
         kernel="hann", mtf50_per_mm=0.1, blur_mm=0.0,
     )  # fmt: skip
     low, high = _range_mm(cache)
-    length_mm = min(float(rng.uniform(150, 450)), high - low - WHOLE_MM[0])
+    length_mm = min(float(rng.uniform(*kept.length_mm)), high - low - WHOLE_MM[0])
     heart = float(rng.uniform(*cache.heart_mm[:, 2]))
-    bottom_mm = float(np.clip(heart - rng.uniform(0.2, 0.8) * length_mm, low, high - length_mm)) + WHOLE_MM[0] / 2
+    bottom_mm = float(np.clip(heart - rng.uniform(*kept.heart_at) * length_mm, low, high - length_mm))
+    middle_mm = round(float(rng.normal(0, kept.off_mm)), 2), round(float(rng.normal(0, kept.off_mm)), 2)
+    motion, pixels, deposits = _motion(rng), 128, None
+    if hard:
+        pixels = _whole_pixels(rng, kept)
+        deposits = int(rng.integers(len(cache.deposits))) if cache.deposits and rng.random() < 0.8 else None
     return CropDescription(
-        seed=seed, focus=Focus.CLEAN, protocol=protocol, deposits=None, bottom_mm=round(bottom_mm, 2),
-        middle_mm=(round(float(rng.normal(0, 12)), 2), round(float(rng.normal(0, 12)), 2)),
-        shape=(int(length_mm / WHOLE_MM[0]), 128, 128), **_motion(rng),
+        seed=seed, focus=Focus.CLEAN, protocol=protocol, deposits=deposits,
+        bottom_mm=round(bottom_mm + WHOLE_MM[0] / 2, 2), middle_mm=middle_mm,
+        shape=(int(length_mm / WHOLE_MM[0]), pixels, pixels), **motion,
     )  # fmt: skip
+
+
+def _whole_pixels(rng: np.random.Generator, kept: WholeRange) -> int:
+    """Draw the number of rows and columns: that of 512 mm in six of ten scans, a multiple of four."""
+    return 128 if rng.random() < 0.6 else 4 * int(rng.integers(kept.pixels[0] // 4, kept.pixels[1] // 4 + 1))
 
 
 def _motion(rng: np.random.Generator) -> dict[str, Any]:
@@ -178,12 +211,13 @@ def _motion(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def draw_protocol(
-    rng: np.random.Generator, cache: AnatomyCache, protocols: Sequence[str] | None = None
+    rng: np.random.Generator, cache: AnatomyCache, protocols: Sequence[str] | None = None, *, hard: bool = False
 ) -> ScannerProtocol:
     """Draw a preset and vary voltage, dose, kernel, slices, pixels, rotation time and electronic noise (own choice).
 
-    ``protocols`` names the presets that may be drawn, by default all but ``PHANTOM_PROTOCOLS``. Raises
-    ``UsageError`` if there is no such preset. benchmarks/training_crops.py prints the resulting noise in the heart.
+    ``protocols`` names the presets that may be drawn, by default all but ``PHANTOM_PROTOCOLS``. ``hard`` lets some
+    draws leave the usual range (``_unusual``). Raises ``UsageError`` if there is no such preset.
+    benchmarks/training_crops.py prints the resulting noise in the heart.
     """
     names = (
         [name for name in protocol_names() if name not in PHANTOM_PROTOCOLS] if protocols is None else list(protocols)
@@ -195,7 +229,7 @@ def draw_protocol(
     if rng.random() < 0.2:
         spacing_mm *= rng.uniform(0.6, 1.0)
     brighter = (kvp / preset.kvp) ** -2.5  # dose at the detector rises with about that power of the voltage
-    return replace(
+    usual = replace(
         preset,
         kvp=kvp,
         tube_current_ma=preset.tube_current_ma * brighter * float(rng.lognormal(0, 0.4)),
@@ -211,6 +245,73 @@ def draw_protocol(
         views=cache.projections.views,
         detector_mm=cache.projections.detector_mm,
     )
+    return _unusual(rng, preset, usual) if hard else usual
+
+
+PIXELS_MM = (0.5, 2.0)
+"""Smallest and largest pixels: reconstructions of the heart alone, and wide ones of 256 x 256 pixels."""
+
+WIDEST_MM = 700.0
+"""Largest field of view of 512 x 512 pixels."""
+
+UNUSUAL_THICKNESS_MM = (1.5, 1.5, 2.0, 2.5, 7.0, 8.0, 10.0)
+"""Thin slices of diagnostic scans, no thinner than those of the projections, and thick ones."""
+
+Kernels = tuple[tuple[str, tuple[float, float]], ...]
+"""Families of kernels, each with its lowest and highest MTF50."""
+
+SHARP_KERNELS: Kernels = (("lung", (0.42, 0.55)), ("enhanced", (0.3, 0.45)), ("hann", (0.32, 0.5)))
+"""Kernels that enhance edges, such as Siemens B70f, Philips L, GE LUNG, and other sharp ones."""
+
+SMOOTH_KERNELS: Kernels = (("gauss", (0.11, 0.17)), ("body", (0.14, 0.28)))
+"""Kernels smoother than those of CTACs."""
+
+NOISE_HU = (5.0, 70.0)
+"""Smallest and largest noise in the centre of 320 mm of water, evenly over its logarithm."""
+
+
+def _unusual(rng: np.random.Generator, preset: ScannerProtocol, usual: ScannerProtocol) -> ScannerProtocol:
+    """Replace pixels, slices, kernel and noise by unusual ones, each in some of the draws (shares: own choice).
+
+    A sharp kernel and other slices always get a noise of ``NOISE_HU``: with the usual dose they would be beyond it.
+    """
+    drawn, drawn_as = usual, rng.random(4)
+    if drawn_as[0] < 0.35:
+        pixel_mm = float(np.exp(rng.uniform(*np.log(PIXELS_MM))))
+        matrix = 512 if 512 * pixel_mm <= WIDEST_MM else 256
+        drawn = replace(drawn, matrix=matrix, fov_mm=round(matrix * pixel_mm, 1))
+    if sliced := bool(drawn_as[1] < 0.25):
+        drawn = replace(drawn, **_unusual_slices(rng))
+    if sharp := bool(drawn_as[2] < 0.2):
+        drawn = replace(drawn, **_kernel(rng, SHARP_KERNELS))
+    elif drawn_as[2] < 0.28:
+        drawn = replace(drawn, **_kernel(rng, SMOOTH_KERNELS))
+    if sliced or sharp or drawn_as[3] < 0.15:
+        wanted_hu = float(np.exp(rng.uniform(*np.log(NOISE_HU))))
+        expected_hu = preset.noise_target_hu * _relative_noise(drawn) / _relative_noise(preset)
+        drawn = replace(drawn, tube_current_ma=drawn.tube_current_ma * (expected_hu / wanted_hu) ** 2)
+    return drawn
+
+
+def _unusual_slices(rng: np.random.Generator) -> dict[str, Any]:
+    """Draw thin or thick slices, which overlap in three of ten draws."""
+    thickness_mm = UNUSUAL_THICKNESS_MM[int(rng.integers(len(UNUSUAL_THICKNESS_MM)))]
+    overlap = rng.uniform(0.6, 1.0) if rng.random() < 0.3 else 1.0
+    spacing_mm = max(UNUSUAL_THICKNESS_MM[0], round(float(thickness_mm * overlap), 2))
+    return {"thickness_mm": thickness_mm, "spacing_mm": spacing_mm}
+
+
+def _kernel(rng: np.random.Generator, kernels: Kernels) -> dict[str, Any]:
+    family, mtf50_per_mm = kernels[int(rng.integers(len(kernels)))]
+    return {"kernel": family, "mtf50_per_mm": round(float(rng.uniform(*mtf50_per_mm)), 2)}
+
+
+def _relative_noise(protocol: ScannerProtocol) -> float:
+    """Return a figure in proportion to the quantum noise: from the dose, and the power that the kernel lets pass."""
+    detectors = int(protocol.scan_field_mm / protocol.detector_mm)
+    response = ramp_response(detectors, protocol.detector_mm, protocol.kernel, protocol.mtf50_per_mm, protocol.blur_mm)
+    passed = float(np.mean(response**2)) / protocol.detector_mm
+    return float(np.sqrt(passed / (protocol.mas * protocol.thickness_mm * protocol.kvp**2.5)))
 
 
 def _fits(cache: AnatomyCache, deposits: Deposits, focus: Focus) -> bool:
