@@ -27,6 +27,31 @@ def times_drawn(groups: int, seed: int) -> Iterator[Ints]:
         yield rng.multinomial(groups, shares, size=min(at_a_time, RESAMPLES - start))
 
 
+def numbered(patients: ArrayLike | None, n: int) -> tuple[Ints, int]:
+    """Return (n,): the patient of each study as a number from 0, and how many there are; without patients, studies.
+
+    Raises ``ValueError`` if ``patients`` has another length.
+    """
+    names, index = np.unique(np.arange(n) if patients is None else np.asarray(patients), return_inverse=True)
+    if len(index) != n:
+        raise ValueError(f"expected a patient for each of {n} studies, got {len(index)}")
+    return index.ravel(), len(names)
+
+
+def drawn_sums(values: Floats, patients: ArrayLike | None, seed: int) -> Floats:
+    """Return (resamples, ...): in each resample, the sum of ``values`` (n, ...) of the studies or patients drawn.
+
+    The same seed draws the same. With fewer than 2 to draw from there are no resamples. Errors as ``numbered``.
+    """
+    group, groups = numbered(patients, len(values))
+    if groups < 2:  # nothing varies
+        return np.zeros((0, *values.shape[1:]))
+    sums = np.zeros((groups, int(np.prod(values.shape[1:]))))
+    np.add.at(sums, group, values.reshape(len(values), -1))
+    drawn = np.vstack([times @ sums for times in times_drawn(groups, seed)])
+    return drawn.reshape(-1, *values.shape[1:])
+
+
 def resampling(groups: int, patients: ArrayLike | None) -> str:
     """Describe the bootstrap in words."""
     return f"percentile bootstrap of {groups} {'studies' if patients is None else 'patients'}, {RESAMPLES} resamples"

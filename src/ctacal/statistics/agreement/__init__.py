@@ -1,4 +1,4 @@
-"""Agreement of a model and a reader, or of two readers: each statistic a function from arrays to a frozen result.
+"""Agreement of readers and models, of two or of several: each statistic a function from arrays to a frozen result.
 
 If a statistic is not defined (no studies, all in one category, all scores equal), the result holds None and the reason;
 no function returns NaN. Scores are Agatston units, categories count from 0, and the reference comes first::
@@ -12,6 +12,8 @@ no function returns NaN. Scores are Agatston units, categories count from 0, and
 ``categories``: tables of counts, kappa, agreement, tests of the margins. ``detection``: sensitivity, specificity,
 predictive values. ``correlation``: ICC, Spearman, Pearson, Lin. ``bland_altman``: limits of agreement.
 ``method_comparison``: Passing-Bablok and Deming lines. ``difference``: two models against one reader.
+``several_readers``: kappa of Fleiss and Light, Krippendorff's alpha. ``spread``: of repeat readings, and the spread
+between readers. ``random_readers``: a model against readers who stand for all. ``lesions``: two label maps.
 """
 
 from ctacal.statistics.agreement.categories import (
@@ -29,7 +31,14 @@ from ctacal.statistics.agreement.categories import (
     weighted_kappa,
     within_one_agreement,
 )
-from ctacal.statistics.agreement.correlation import icc_agreement, icc_consistency, lin_concordance, pearson, spearman
+from ctacal.statistics.agreement.correlation import (
+    icc_agreement,
+    icc_consistency,
+    icc_one_way,
+    lin_concordance,
+    pearson,
+    spearman,
+)
 from ctacal.statistics.agreement.detection import (
     negative_predictive_value,
     positive_predictive_value,
@@ -37,6 +46,14 @@ from ctacal.statistics.agreement.detection import (
     specificity,
 )
 from ctacal.statistics.agreement.difference import Compared, above, compare_models
+from ctacal.statistics.agreement.lesions import (
+    LesionAgreement,
+    LesionMatch,
+    VesselLesions,
+    lesion_agreement,
+    match_lesions,
+    ratio_of_sums,
+)
 from ctacal.statistics.agreement.limits import (
     LimitsOfAgreement,
     RegressionLimits,
@@ -45,17 +62,41 @@ from ctacal.statistics.agreement.limits import (
     regression_limits,
 )
 from ctacal.statistics.agreement.method_comparison import Line, deming, passing_bablok
+from ctacal.statistics.agreement.random_readers import (
+    exact_agreement_of,
+    kappa_beyond_readers,
+    linear_kappa_of,
+    over_readers,
+    sensitivity_of,
+    specificity_of,
+)
+from ctacal.statistics.agreement.several_readers import (
+    UNREAD,
+    all_agree,
+    bootstrap_fleiss,
+    fleiss_kappa,
+    krippendorff_alpha,
+    light_kappa,
+)
+from ctacal.statistics.agreement.spread import Spread, repeatability, reproducibility
 
 __all__ = [
+    "UNREAD",
     "WEIGHTS",
     "Compared",
+    "LesionAgreement",
+    "LesionMatch",
     "LimitsOfAgreement",
     "Line",
     "RegressionLimits",
+    "Spread",
+    "VesselLesions",
     "Weights",
     "above",
+    "all_agree",
     "bland_altman",
     "bland_altman_ratio",
+    "bootstrap_fleiss",
     "bootstrap_kappa",
     "bootstrap_kappas",
     "bowker",
@@ -63,20 +104,35 @@ __all__ = [
     "cross_table",
     "deming",
     "exact_agreement",
+    "exact_agreement_of",
     "five_class_categories",
+    "fleiss_kappa",
     "icc_agreement",
     "icc_consistency",
+    "icc_one_way",
+    "kappa_beyond_readers",
     "kappa_difference",
+    "krippendorff_alpha",
+    "lesion_agreement",
+    "light_kappa",
     "lin_concordance",
+    "linear_kappa_of",
+    "match_lesions",
     "negative_predictive_value",
+    "over_readers",
     "passing_bablok",
     "pearson",
     "positive_predictive_value",
+    "ratio_of_sums",
     "regression_limits",
+    "repeatability",
+    "reproducibility",
     "risk_categories",
     "sensitivity",
+    "sensitivity_of",
     "spearman",
     "specificity",
+    "specificity_of",
     "stuart_maxwell",
     "weighted_kappa",
     "within_one_agreement",

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from ctacal.arrays import Floats, Ints
 from ctacal.categories import CATEGORIES, CATEGORY_EDGES, FIVE_CATEGORY_EDGES, category_indices
-from ctacal.statistics.bootstrap import percentile_interval, resampling, times_drawn
+from ctacal.statistics.bootstrap import drawn_sums, numbered, percentile_interval, resampling
 from ctacal.statistics.estimate import Estimate, Z, proportion
 from ctacal.statistics.hypothesis import HypothesisTest, chi_square, undefined
 
@@ -145,7 +145,7 @@ def bootstrap_kappas(
     seed: int = 0,
 ) -> dict[Weights, Estimate]:
     """Return ``bootstrap_kappa`` for each kind of weights, from the same resamples."""
-    tables = _tables_by_patient(reference, model, classes, patients)
+    tables = tables_by_patient(reference, model, classes, patients)
     whole, drawn = tables.sum(axis=0), _resampled(tables, seed)
     drawing, n = resampling(len(tables), patients), int(tables.sum())
 
@@ -170,7 +170,7 @@ def kappa_difference(
 
     The interval is from a paired bootstrap; all else is as in ``bootstrap_kappa``.
     """
-    both = [_tables_by_patient(reference, reading, classes, patients) for reading in (model, other)]
+    both = [tables_by_patient(reference, reading, classes, patients) for reading in (model, other)]
     first, second = (weighted_kappa(tables.sum(axis=0), weights).estimate for tables in both)
     apart = None if first is None or second is None else first - second
     drawn = [kappas(_resampled(tables, seed), weights) for tables in both]  # the same seed draws the same patients
@@ -178,13 +178,10 @@ def kappa_difference(
     return _kappa_interval(apart, drawn[0] - drawn[1], method, int(both[0].sum()))
 
 
-def _tables_by_patient(reference: ArrayLike, model: ArrayLike, classes: int, patients: ArrayLike | None) -> Ints:
+def tables_by_patient(reference: ArrayLike, model: ArrayLike, classes: int, patients: ArrayLike | None) -> Ints:
     """Return (patients, classes, classes): a table of counts for each patient, or for each study."""
-    n = np.size(reference)
-    names, index = np.unique(np.arange(n) if patients is None else np.asarray(patients), return_inverse=True)
-    if len(index) != n:
-        raise ValueError(f"expected a patient for each of {n} studies, got {len(index)}")
-    return _tables(*_class_pair(reference, model, classes), index, len(names), classes)
+    group, groups = numbered(patients, np.size(reference))
+    return _tables(*_class_pair(reference, model, classes), group, groups, classes)
 
 
 def _tables(reference: Ints, model: Ints, group: Ints, groups: int, classes: int) -> Ints:
@@ -195,12 +192,7 @@ def _tables(reference: Ints, model: Ints, group: Ints, groups: int, classes: int
 
 def _resampled(tables: Ints, seed: int) -> Floats:
     """Return (resamples, classes, classes): in each resample, the sum of the tables drawn with replacement."""
-    groups = len(tables)
-    if groups < 2:  # nothing varies
-        return np.zeros((0, *tables.shape[1:]))
-    flat = tables.reshape(groups, -1)
-    drawn = np.vstack([times @ flat for times in times_drawn(groups, seed)])
-    return drawn.reshape(-1, *tables.shape[1:]).astype(np.float64)
+    return drawn_sums(tables.astype(np.float64), None, seed)
 
 
 def _kappa_interval(kappa: float | None, drawn: Floats, method: str, n: int) -> Estimate:

@@ -32,8 +32,18 @@ def icc_consistency(ratings: ArrayLike) -> Estimate:
     return _icc(ratings, method, _consistency_interval)
 
 
+def icc_one_way(ratings: ArrayLike) -> Estimate:
+    """Return ICC(1,1): agreement of single ratings (n, repeats) whose columns mean nothing, such as repeat readings.
+
+    (MSB - MSW) / (MSB + (k-1) MSW), mean squares between and within studies; Shrout 1979, where F(n-1, n(k-1)) gives
+    the interval. Errors as for ``icc_agreement``.
+    """
+    method = "ICC(1,1), one-way random, single rating"
+    return _icc(ratings, method, _one_way_interval)
+
+
 @dataclass(frozen=True, slots=True)
-class _MeanSquares:
+class MeanSquares:
     """Mean squares of a two-way analysis of variance without replication."""
 
     studies: np.float64
@@ -42,9 +52,14 @@ class _MeanSquares:
     n: int
     k: int
 
+    @property
+    def within(self) -> np.float64:
+        """Mean square within studies, of raters and error together: that of a one-way analysis."""
+        return (self.raters + (self.n - 1) * self.error) / self.n
+
 
 def _icc(
-    ratings: ArrayLike, method: str, interval: Callable[[_MeanSquares], tuple[np.float64, np.float64, np.float64]]
+    ratings: ArrayLike, method: str, interval: Callable[[MeanSquares], tuple[np.float64, np.float64, np.float64]]
 ) -> Estimate:
     table = np.asarray(ratings, np.float64)
     if table.ndim != 2 or table.shape[1] < 2 or not np.isfinite(table).all():
@@ -55,7 +70,7 @@ def _icc(
     if not np.ptp(table, axis=0).any():
         return Estimate(None, None, None, method, n, "no study differs from another")
     with np.errstate(divide="ignore", invalid="ignore"):  # with 2 studies everything can cancel
-        icc, low, high = (float(value) for value in interval(_mean_squares(table)))
+        icc, low, high = (float(value) for value in interval(mean_squares(table)))
     if not np.isfinite(icc):
         return Estimate(None, None, None, method, n, "the studies' means do not differ")
     if not np.isfinite([low, high]).all():
@@ -63,11 +78,12 @@ def _icc(
     return Estimate(icc, low, high, method, n)
 
 
-def _mean_squares(table: Floats) -> _MeanSquares:
+def mean_squares(table: Floats) -> MeanSquares:
+    """Return the mean squares of ratings (n, raters), two of each or more."""
     n, k = table.shape
     mean, studies, raters = table.mean(), table.mean(axis=1), table.mean(axis=0)
     error = table - studies[:, None] - raters + mean
-    return _MeanSquares(
+    return MeanSquares(
         k * ((studies - mean) ** 2).sum() / (n - 1),
         n * ((raters - mean) ** 2).sum() / (k - 1),
         (error**2).sum() / ((n - 1) * (k - 1)),
@@ -76,15 +92,25 @@ def _mean_squares(table: Floats) -> _MeanSquares:
     )
 
 
-def _consistency_interval(ms: _MeanSquares) -> tuple[np.float64, np.float64, np.float64]:
+def _consistency_interval(ms: MeanSquares) -> tuple[np.float64, np.float64, np.float64]:
+    return _interval_of_two(ms.studies, ms.error, ms, (ms.n - 1) * (ms.k - 1))
+
+
+def _one_way_interval(ms: MeanSquares) -> tuple[np.float64, np.float64, np.float64]:
+    return _interval_of_two(ms.studies, ms.within, ms, ms.n * (ms.k - 1))
+
+
+def _interval_of_two(
+    studies: np.float64, error: np.float64, ms: MeanSquares, df: int
+) -> tuple[np.float64, np.float64, np.float64]:
     """Return estimate, low and high end; multiplied out, so that nothing is divided by an error of 0."""
-    tail, df = (1 + LEVEL) / 2, (ms.n - 1) * (ms.k - 1)
+    tail = (1 + LEVEL) / 2
     shrunk, grown = stats.f.ppf(tail, ms.n - 1, df), stats.f.ppf(tail, df, ms.n - 1)
 
     def icc(studies: np.float64, error: np.float64) -> np.float64:
         return np.float64(consistency(studies, error, ms.k))
 
-    return icc(ms.studies, ms.error), icc(ms.studies, ms.error * shrunk), icc(ms.studies * grown, ms.error)
+    return icc(studies, error), icc(studies, error * shrunk), icc(studies * grown, error)
 
 
 def consistency(studies: Any, error: Any, k: int) -> Any:
@@ -92,7 +118,7 @@ def consistency(studies: Any, error: Any, k: int) -> Any:
     return (studies - error) / (studies + (k - 1) * error)
 
 
-def _agreement_interval(ms: _MeanSquares) -> tuple[np.float64, np.float64, np.float64]:
+def _agreement_interval(ms: MeanSquares) -> tuple[np.float64, np.float64, np.float64]:
     """Return estimate, low and high end; degrees of freedom by Satterthwaite's approximation; multiplied out too."""
     n, k, studies, raters, error = ms.n, ms.k, ms.studies, ms.raters, ms.error
     icc = np.float64(absolute_agreement(studies, raters, error, n, k))
