@@ -226,5 +226,5 @@ def test_wrong_scores_are_refused() -> None:
                 spread(scores)
     with pytest.raises(ValueError, match="two readers or more"):
         over_readers(linear_kappa_of, [[0], [1]], [0, 1])
-    with pytest.raises(ValueError, match="two readers or more"):
+    with pytest.raises(ValueError, match="two raters or more"):
         icc_one_way([[1.0], [2.0]])
