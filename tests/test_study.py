@@ -16,13 +16,15 @@ from ctacal.dicom.series import Study
 from ctacal.dicom.stack import Stack
 from ctacal.errors import Code, Reason
 from ctacal.heart import HeartMask
-from ctacal.labels import Calcium
+from ctacal.islands import find_islands
+from ctacal.labels import Calcium, LabelMap
 from ctacal.prediction import Prediction, ScanFigures
 from ctacal.result import ScoredStudy, StudyResult
 from ctacal.result_json import result_json
 from ctacal.results_table import COLUMNS, result_row, write_results_csv
 from ctacal.scores import KVP_ADAPTED, ScoringRule
 from ctacal.study import score_study
+from ctacal.uncounted import TakenFor, Uncounted
 from ctacal.volume import Volume
 from tests.dicom_series import MARKER_HU, MARKER_INDEX, MARKER_MM, Grid, ct_series, emission_image, study_of, write
 from tests.marker_study import SCHEMA, WIDE, predict_marker
@@ -45,6 +47,27 @@ def codes(result: StudyResult) -> set[Code]:
 
 def test_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_what_was_weighed_and_not_counted_is_listed(tmp_path: Path) -> None:
+    """The marker, as bone that does not count; a predictor that weighs nothing says so."""
+
+    def not_counted(volume: Volume, rule: ScoringRule) -> Prediction:
+        islands = find_islands(volume, np.nonzero(volume.hu >= rule.threshold_hu))
+        counted = predict_marker(volume, rule)
+        nothing = LabelMap(np.zeros_like(counted.labels.labels), volume.geometry)
+        names = (TakenFor.BONE,) * islands.count
+        return replace(counted, labels=nothing, uncounted=Uncounted(islands, names, np.full(islands.count, 0.25)))
+
+    study = ctac(tmp_path)
+    content = checked(score_study(study, not_counted))
+    assert content["agatston"]["total"] == 0
+    (island,) = content["not_counted"]["islands"]
+    assert (island["taken_for"], island["coronary_probability"]) == ("bone", 0.25)
+    assert island["agatston_if_counted"] == pytest.approx(6.0)
+    assert island["centroid_mm"] == pytest.approx(MARKER_MM, abs=0.01)
+    assert content["not_counted"]["rest"]["islands"] == 0
+    assert checked(score_study(study, predict_marker))["not_counted"] is None
 
 
 def test_scored(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def parts(mask: Mask, neighbours: Literal[4, 6, 8]) -> Parts:
     return Parts(voxel, np.repeat(number, runs.pixels), int(number.max(initial=-1)) + 1, mask.shape)
 
 
-def cut_runs(voxel: Ints, shape: tuple[int, int, int], value: NDArray[np.uint8] | None = None) -> Runs:
+def cut_runs(voxel: Ints, shape: tuple[int, int, int], value: NDArray[np.integer] | None = None) -> Runs:
     """Cut voxels (flat indices in scan order) into runs, also between voxels of different ``value``."""
     starts = np.ones(len(voxel), bool)
     starts[1:] = (np.diff(voxel) != 1) | (voxel[1:] % shape[2] == 0)

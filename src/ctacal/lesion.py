@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctacal.arrays import Floats, Ints
 from ctacal.components import Edges, Runs, abutting, cut_runs, join, merged, touching
@@ -51,6 +52,11 @@ class Lesions:
         np.maximum.at(peak, self.lesion, self.peak_hu)
         return peak[self.lesion]
 
+    def summed(self, of_components: Floats) -> Floats:
+        """Return the sum over each lesion of what each of its components has."""
+        count = int(self.lesion.max(initial=-1)) + 1
+        return np.bincount(self.lesion, of_components, minlength=count).astype(np.float64)
+
 
 def find_lesions(
     volume: Volume,
@@ -77,11 +83,11 @@ def find_lesions(
     run_label = voxel_label[runs.begin].astype(np.int64)
     group = run_label if split_vessels else np.where(run_label == Calcium.OTHER, 2, 1)
     in_plane = merged(abutting(runs), touching(runs, (0, 1), reach=int(connectivity == 8)))
-    component = join(len(runs.first), _alike(in_plane, group))
+    component = join(len(runs.first), alike(in_plane, group))
     label = _majority(component, run_label, runs.pixels)
     across = merged(*(touching(runs, (1, row), reach=1) for row in (-1, 0, 1)))
-    lesion = join(len(label), _alike((component[across[0]], component[across[1]]), label))
-    return _measure(volume, voxel, runs, component, label, lesion)
+    lesion = join(len(label), alike((component[across[0]], component[across[1]]), label))
+    return measured(volume.hu.ravel()[voxel], volume.geometry, runs, component, label, lesion)
 
 
 def _calcium_voxels(volume: Volume, labels: LabelMap, threshold_hu: float) -> Ints:
@@ -96,7 +102,7 @@ def _calcium_voxels(volume: Volume, labels: LabelMap, threshold_hu: float) -> In
     return np.concatenate(found)
 
 
-def _alike(edges: Edges, group: Ints) -> Edges:
+def alike(edges: Edges, group: Ints) -> Edges:
     """Return the edges within a group: runs of different groups are never joined."""
     same = group[edges[0]] == group[edges[1]]
     return edges[0][same], edges[1][same]
@@ -110,10 +116,14 @@ def _majority(component: Ints, run_label: Ints, pixels: Ints) -> Ints:
     return np.asarray(votes.reshape(-1, n_labels).argmax(axis=1), np.int64)
 
 
-def _measure(volume: Volume, voxel: Ints, runs: Runs, component: Ints, label: Ints, lesion: Ints) -> Lesions:
-    """Measure each component by summing over its runs."""
+def measured(hu: NDArray[Any], geometry: Geometry, runs: Runs, component: Ints, label: Ints, lesion: Ints) -> Lesions:
+    """Measure each component by summing over its runs.
+
+    ``hu`` is of the voxels that the runs were cut from, ``component`` of each run, ``label`` and ``lesion`` of each
+    component.
+    """
     n = len(label)
-    hu = volume.hu.ravel()[voxel].astype(np.float64)
+    hu = hu.astype(np.float64)
     run_sum, run_peak = (ufunc.reduceat(hu, runs.begin) if runs.begin.size else hu for ufunc in (np.add, np.maximum))
     pixels = np.bincount(component, runs.pixels, minlength=n)
     peak_hu = np.full(n, -np.inf)
@@ -129,5 +139,5 @@ def _measure(volume: Volume, voxel: Ints, runs: Runs, component: Ints, label: In
         peak_hu=peak_hu,
         mean_hu=np.bincount(component, run_sum, minlength=n) / pixels,
         centroid=centroid,
-        geometry=volume.geometry,
+        geometry=geometry,
     )

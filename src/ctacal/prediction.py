@@ -7,6 +7,7 @@ from ctacal.errors import Reason
 from ctacal.heart import HeartMask
 from ctacal.labels import LabelMap
 from ctacal.scores import ScoringRule
+from ctacal.uncounted import Uncounted
 from ctacal.volume import Volume
 
 
@@ -84,6 +85,8 @@ class Prediction:
     reasons: tuple[Reason, ...] = ()
     """Warnings: how the scan differs from the predictor's training scans."""
     figures: ScanFigures | None = None
+    uncounted: Uncounted | None = None
+    """What was weighed and not counted; None if the predictor weighs no islands."""
 
 
 Predictor = Callable[[Volume, ScoringRule], Prediction]

@@ -18,6 +18,7 @@ from ctacal.lesion import Lesions
 from ctacal.prediction import ModelInfo, ScanFigures, Uncertainty
 from ctacal.scores import ScoredLesion, Scores, ScoringRule
 from ctacal.subject import Subject
+from ctacal.uncounted import Uncounted, UncountedList
 from ctacal.volume import Volume
 
 NOTICE = (
@@ -87,6 +88,8 @@ class Scan:
     labels: LabelMap
     heart: HeartMask | None
     lesions: Lesions
+    uncounted: Uncounted | None = None
+    """The islands that were weighed and not counted."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -108,6 +111,8 @@ class ScoredStudy:
     figures: ScanFigures | None
     timing_s: Mapping[str, float]
     scan: Scan
+    uncounted: UncountedList | None = None
+    """What was weighed and not counted; None if the predictor weighs no islands."""
     subject: Subject | None = None
     """The patient as outputs may show them; None before outputs are written."""
     input_digest: str | None = None

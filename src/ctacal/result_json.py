@@ -18,8 +18,9 @@ from ctacal.prediction import Uncertainty
 from ctacal.result import NOTICE, Acquisition, ScoredStudy, StudyResult
 from ctacal.scores import ScoredLesion, Tally
 from ctacal.subject import Subject
+from ctacal.uncounted import UncountedIsland, UncountedList
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 
 MASS_KEY = "excess_mass_mg_"
 """Start of the names of the estimated masses in ``uncertainty``; the vessel's name follows."""
@@ -74,6 +75,7 @@ def _scores_json(result: ScoredStudy) -> dict[str, Any]:
         "cac_drs": scores.cac_drs,
         "percentile": _percentile_json(result),
         "lesions": [_lesion_json(lesion) for lesion in result.lesions],
+        "not_counted": _uncounted_json(result.uncounted) if result.uncounted else None,
         "uncertainty": (uncertainty_json(uncertainty) or None) if uncertainty else None,
         "uncertainty_rule": uncertainty.rule.name if uncertainty and uncertainty.rule else None,
         "quality": {
@@ -91,6 +93,7 @@ def _no_scores() -> dict[str, Any]:
     return {
         **dict.fromkeys(names),
         "lesions": [],
+        "not_counted": None,
         "uncertainty": None,
         "uncertainty_rule": None,
         "quality": {"noise_sd_hu": None, "heart_found": False, "figures": None},
@@ -164,6 +167,31 @@ def _lesion_json(lesion: ScoredLesion) -> dict[str, Any]:
         "mean_hu": lesion.mean_hu,
         "slices": list(lesion.slices),
         "centroid_mm": list(lesion.centroid_mm),
+    }
+
+
+def _uncounted_json(uncounted: UncountedList) -> dict[str, Any]:
+    return {
+        "islands": [_island_json(island) for island in uncounted.islands],
+        "rest": {
+            "islands": uncounted.rest,
+            "volume_mm3": uncounted.rest_volume_mm3,
+            "agatston_if_counted": uncounted.rest_agatston,
+        },
+    }
+
+
+def _island_json(uncounted: UncountedIsland) -> dict[str, Any]:
+    island = uncounted.island
+    return {
+        "taken_for": str(uncounted.taken_for),
+        "coronary_probability": round(uncounted.probability, 4),
+        "agatston_if_counted": island.agatston,
+        "volume_mm3": island.volume_mm3,
+        "peak_hu": island.peak_hu,
+        "mean_hu": island.mean_hu,
+        "slices": list(island.slices),
+        "centroid_mm": list(island.centroid_mm),
     }
 
 

@@ -243,12 +243,13 @@ def scored_lesions(lesions: Lesions, rule: ScoringRule, *, first_slice: int = 0)
     """The lesions that score, highest first; ``first_slice`` is the number of the volume's first slice in the scan."""
     agatston = component_agatston(lesions, rule)
     found = [
-        _scored_lesion(lesions, agatston, number, first_slice) for number in np.unique(lesions.lesion[agatston > 0])
+        scored_lesion(lesions, agatston, number, first_slice) for number in np.unique(lesions.lesion[agatston > 0])
     ]
     return tuple(sorted(found, key=lambda lesion: -lesion.agatston))
 
 
-def _scored_lesion(lesions: Lesions, agatston: Floats, number: int, first_slice: int) -> ScoredLesion:
+def scored_lesion(lesions: Lesions, agatston: Floats, number: int, first_slice: int) -> ScoredLesion:
+    """Return the lesion of that number; ``agatston`` is of each component (``component_agatston``)."""
     own = lesions.lesion == number
     pixels = lesions.pixels[own]
     slices = lesions.slice_index[own] + first_slice

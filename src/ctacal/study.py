@@ -28,6 +28,7 @@ from ctacal.prediction import ModelInfo, Prediction, Predictor
 from ctacal.result import Acquisition, ChosenSeries, RefusedStudy, Scan, ScoredStudy, StudyResult
 from ctacal.scores import KVP_TOLERANCE, SCCT_2016, ScoringRule, score_label_map, scored_lesions
 from ctacal.threshold import threshold_labels
+from ctacal.uncounted import listed
 from ctacal.volume import Volume
 from ctacal.whole_body import Locate, heart_slices, part_to_read
 
@@ -138,7 +139,8 @@ def _score_series(
         uncertainty=prediction.uncertainty,
         figures=prediction.figures,
         timing_s=timer.seconds,
-        scan=Scan(stack, volume, prediction.labels, heart, lesions),
+        scan=Scan(stack, volume, prediction.labels, heart, lesions, prediction.uncounted),
+        uncounted=listed(prediction.uncounted, rule, first_slice=stack.first) if prediction.uncounted else None,
     )
 
 

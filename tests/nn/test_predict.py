@@ -26,6 +26,7 @@ from ctacal.nn.predict import load_model
 from ctacal.nn.runtime import RUNTIMES
 from ctacal.prediction import ScanFigures
 from ctacal.scores import SCCT_2016, score_label_map
+from ctacal.uncounted import TakenFor
 from ctacal.volume import Volume
 from tests.nn.model_by_hand import ball, by_hand
 
@@ -120,7 +121,7 @@ def test_the_doubts_are_about_the_score_that_is_given(two_lesions: Volume) -> No
     answer = by_hand(nearly_lad).answer(two_lesions, SCCT_2016)
     scored = score_label_map(two_lesions, answer.labels, SCCT_2016)[1].agatston.total
     assert answer.doubts.score == pytest.approx(scored) == pytest.approx(54.0)
-    np.testing.assert_allclose(answer.doubts.probability, [0.7, 0.4], atol=1e-6)
+    np.testing.assert_allclose(answer.doubts.probability, [0.4, 0.7], atol=1e-6)  # from the right to the left
 
 
 def test_a_scan_without_a_bright_voxel_is_surely_0() -> None:
@@ -170,8 +171,8 @@ def test_the_card_holds_calibration_and_range(tmp_path: Path) -> None:
     scale = GatedScale(scale=5.0, power=1.0, least_mg=1.0)
     rule = replace(SCCT_2016, name="mine", min_area_mm2=2.0, kvp_factors=((100.0, 1.14), (120.0, 1.0)))
     measured = Measured(
-        least_coronary=0.6, calibration=calibration, training_range={"pixel_mm": (0.6, 2.0)}, gated_scale=scale,
-        rule=rule,
+        least_coronary=0.6, least_small=0.8, calibration=calibration, training_range={"pixel_mm": (0.6, 2.0)},
+        gated_scale=scale, rule=rule,
     )  # fmt: skip
     add_to_card(folder, measured)
     model = load_model(folder)
@@ -179,7 +180,7 @@ def test_the_card_holds_calibration_and_range(tmp_path: Path) -> None:
     assert model.info.digest == digest
     assert model.card["facts"] == {"licence": "Apache-2.0"}
     assert model.calibration == calibration
-    assert (model.gated_scale, model.least_coronary) == (scale, 0.6)
+    assert (model.gated_scale, model.least_coronary, model.least_small) == (scale, 0.6, 0.8)
     assert model.training_range == {"pixel_mm": (0.6, 2.0)}
 
 
@@ -187,13 +188,20 @@ def test_the_card_holds_calibration_and_range(tmp_path: Path) -> None:
 def test_a_card_without_them(tmp_path: Path) -> None:
     model = load_model(model_folder(tmp_path))
     assert model.calibration is None
+    assert model.least_small is None
     assert model.training_range == {}
     assert model.rule == SCCT_2016
 
 
 @pytest.mark.usefixtures("no_runtime")
 @pytest.mark.parametrize(
-    "wrong", [{"calibration": {"slope": "steep"}}, {"training_range": {"pixel_mm": 1.0}}, {"rule": {"name": "mine"}}]
+    "wrong",
+    [
+        {"calibration": {"slope": "steep"}},
+        {"training_range": {"pixel_mm": 1.0}},
+        {"rule": {"name": "mine"}},
+        {"least_small": 1.5},
+    ],
 )
 def test_a_card_that_is_wrong(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
@@ -256,12 +264,12 @@ def test_nothing_bright_needs_no_second_network() -> None:
 
 
 def test_probabilities_are_interpolated_between_pixels() -> None:
-    """Class borders fall where the network's probabilities cross, not on its pixels: LAD begins at -0.3 mm."""
+    """An island of two vessels is cut where their probabilities cross, not at the network's pixels: at -0.3 mm."""
 
     def sloping(x: Floats32) -> list[Floats32]:
         to_left_mm = x[:, 5] * 60.0
         probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
-        probability[:, 2] = np.clip(0.5 + (to_left_mm + 0.3) / 200, 0, 1)
+        probability[:, 2] = np.clip(0.5 + (to_left_mm + 0.3) / 6, 0, 1)
         probability[:, 4] = 1 - probability[:, 2]
         return [probability, np.ones((len(x), 4), np.float32)]
 
@@ -273,6 +281,36 @@ def test_probabilities_are_interpolated_between_pixels() -> None:
     assert (labels[first_left : middle[2] + 20] == Calcium.LAD).all()
     assert (labels[middle[2] - 20 : first_left] == Calcium.RCA).all()
     assert abs((first_left - (volume.hu.shape[2] - 1) / 2) * 0.4 + 0.3) < 1.0
+
+
+def test_one_plaque_gets_one_decision() -> None:
+    """The network changes its mind every few columns; the plaque is LAD as a whole, and nothing of it is left out."""
+
+    def wavering(x: Floats32) -> list[Floats32]:
+        probability = np.zeros((len(x), len(BY_VESSEL), *x.shape[2:]), np.float32)
+        other = np.arange(x.shape[3]) % 4 == 0
+        probability[:, BY_VESSEL.index(Calcium.LAD)] = np.where(other, 0.2, 0.8)
+        probability[:, BY_VESSEL.index(Calcium.OTHER)] = np.where(other, 0.8, 0.2)
+        return [probability, np.ones((len(x), 4), np.float32)]
+
+    volume, _ = ball((3.0, 1.0, 1.0))
+    middle = tuple(n // 2 for n in volume.hu.shape)
+    plaque = (slice(middle[0], middle[0] + 2), slice(middle[1], middle[1] + 4), slice(middle[2], middle[2] + 16))
+    volume.hu[plaque] = 300
+    prediction = by_hand(wavering)(volume, SCCT_2016)
+    assert (prediction.labels.labels[plaque] == Calcium.LAD).all()
+    assert prediction.uncounted is not None and prediction.uncounted.islands.count == 0
+
+
+def test_every_bright_voxel_is_counted_or_shown(two_lesions: Volume) -> None:
+    """In the heart and just beside it; the lesion at 0.4 is possible coronary calcium that does not count."""
+    prediction = by_hand(nearly_lad)(two_lesions, SCCT_2016)
+    assert prediction.uncounted is not None
+    shown = prediction.labels.labels.ravel() != 0
+    shown[prediction.uncounted.islands.voxel] = True
+    assert np.array_equal(shown.reshape(two_lesions.hu.shape), two_lesions.hu >= 130)
+    assert prediction.uncounted.taken_for == (TakenFor.NO_CALCIUM,)
+    assert prediction.uncounted.probability == pytest.approx([0.4])
 
 
 def test_prediction_imports_no_torch() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
+from ctacal.labels import LabelMap
 from ctacal.nn.calibration import (
     MIN_STUDIES,
     Calibration,
@@ -16,7 +17,9 @@ from ctacal.nn.calibration import (
     lesion_doubts,
     score_distribution,
 )
-from ctacal.scores import SCCT_2016
+from ctacal.nn.classes import BY_VESSEL, CORONARY_OR_OTHER
+from ctacal.nn.islands import Weighed, weigh
+from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.volume import Volume
 
 PLAIN = Calibration()
@@ -61,8 +64,9 @@ def test_many_lesions_as_drawn_by_chance() -> None:
     np.testing.assert_allclose(found, expected, atol=0.012)
 
 
-def lesion_volume() -> tuple[Volume, np.ndarray, np.ndarray]:
-    """A lesion of 2 x 3 pixels in two slices at 250 HU is counted; a pixel of 131 HU and four of 450 HU are not."""
+def lesion_islands() -> tuple[Weighed, np.ndarray]:
+    """Three islands, and whether they count: 2 x 3 pixels in two slices at 250 HU do, a pixel of 131 HU and four of 450
+    HU do not."""
     hu = np.full((4, 20, 20), 40, np.int16)
     hu[1:3, 4:6, 4:7] = 250
     hu[1, 15, 15] = 131
@@ -70,13 +74,15 @@ def lesion_volume() -> tuple[Volume, np.ndarray, np.ndarray]:
     chance = np.zeros(hu.shape, np.float32)
     chance[1, 4:6, 4:7], chance[2, 4:6, 4:7], chance[1, 15, 15] = 0.9, 0.7, 0.3
     chance[3, 10:12, 10:12] = 0.001
-    counted = np.zeros(hu.shape, bool)
-    counted[1:3, 4:6, 4:7] = True
-    return Volume(hu, Geometry.from_spacing((4, 20, 20), (3.0, 1.0, 1.0))), counted, chance
+    at = np.nonzero(hu >= 130)
+    probability = np.stack([1 - chance[at], chance[at], 0 * chance[at]], axis=1)
+    volume = Volume(hu, Geometry.from_spacing((4, 20, 20), (3.0, 1.0, 1.0)))
+    weighed = weigh(volume, at, probability, CORONARY_OR_OTHER, SCCT_2016)
+    return weighed, weighed.counted(0.5, 0.5)
 
 
 def test_lesions_of_a_scan() -> None:
-    found = lesion_doubts(*lesion_volume(), SCCT_2016, noise_sd_hu=20.0)
+    found = lesion_doubts(*lesion_islands(), SCCT_2016, noise_sd_hu=20.0)
     assert found.score == pytest.approx(2 * 6 * 2)
     np.testing.assert_allclose(found.probability, [0.8, 0.3], atol=1e-6)
     np.testing.assert_allclose(found.agatston[:, 1], [24.0, 1.0])
@@ -85,15 +91,32 @@ def test_lesions_of_a_scan() -> None:
 
 
 def test_without_noise_a_lesion_scores_the_same() -> None:
-    found = lesion_doubts(*lesion_volume(), SCCT_2016, noise_sd_hu=0.0)
+    found = lesion_doubts(*lesion_islands(), SCCT_2016, noise_sd_hu=0.0)
     np.testing.assert_allclose(found.agatston, [[24.0] * 3, [1.0] * 3])
 
 
 def test_nothing_bright() -> None:
-    volume, counted, chance = lesion_volume()
-    found = lesion_doubts(volume, counted & False, chance * 0, SCCT_2016, noise_sd_hu=20.0)
-    assert (found.score, len(found.probability)) == (0.0, 0)
+    volume = Volume(np.full((4, 20, 20), 40, np.int16), Geometry.from_spacing((4, 20, 20), (3.0, 1.0, 1.0)))
+    nothing = np.nonzero(volume.hu >= 130)
+    weighed = weigh(volume, nothing, np.zeros((0, 3), np.float32), CORONARY_OR_OTHER, SCCT_2016)
+    found = lesion_doubts(weighed, weighed.counted(0.5, 0.5), SCCT_2016, noise_sd_hu=20.0)
+    assert (found.score, found.highest, len(found.probability)) == (0.0, 0.0, 0)
     np.testing.assert_allclose(category_probabilities(found, PLAIN), (1, 0, 0, 0), atol=4e-3)
+
+
+def test_two_vessels_of_one_island_score_as_the_label_map_does() -> None:
+    """LM and LAD meet: two decisions, but one component in each slice, whose peak gives all of it the weight."""
+    hu = np.full((1, 20, 40), 40, np.int16)
+    hu[0, 8:12, 4:20], hu[0, 8:12, 20:36] = 250, 450
+    at = np.nonzero(hu >= 130)
+    probability = np.zeros((len(at[0]), len(BY_VESSEL)), np.float32)
+    probability[at[2] < 20, 1] = probability[at[2] >= 20, 2] = 1.0
+    volume = Volume(hu, Geometry.from_spacing((1, 20, 40), (3.0, 1.0, 1.0)))
+    weighed = weigh(volume, at, probability, BY_VESSEL, SCCT_2016)
+    found = lesion_doubts(weighed, weighed.counted(0.5, 0.5), SCCT_2016, noise_sd_hu=0.0)
+    assert weighed.agatston == pytest.approx([64 * 2.0, 64 * 4.0])
+    labels = LabelMap(np.where(hu >= 130, np.uint8(1), np.uint8(0)), volume.geometry)
+    assert found.score == score_label_map(volume, labels)[1].agatston.total == pytest.approx(128 * 4.0)
 
 
 def studies(n: int, seed: int, slope: float) -> list[KnownScore]:
@@ -219,8 +242,7 @@ def test_certain_lesions_are_inside_the_interval_whatever_else_is_in_doubt() -> 
 def test_an_interval_ends_at_the_score_of_all_bright_voxels() -> None:
     sure = LesionDoubts(np.array([0.9999]), np.array([[500.0] * 3]), 500.0, highest=520.0)
     assert interval(sure, Calibration(interval_width=5.0))[1] == 520.0
-    volume, counted, chance = lesion_volume()
-    found = lesion_doubts(volume, counted, chance, SCCT_2016, noise_sd_hu=20.0)
+    found = lesion_doubts(*lesion_islands(), SCCT_2016, noise_sd_hu=20.0)
     assert found.highest == pytest.approx(2 * 6 * 2 + 1 + 4 * 4), "the improbable lesion of 450 HU too"
     assert interval(found, Calibration(interval_width=50.0))[1] <= found.highest
 

@@ -4,17 +4,19 @@ The results go to the model's card; the networks stay as they are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ctacal.arrays import Floats
 from ctacal.categories import category_indices
 from ctacal.errors import Refusal, UsageError
-from ctacal.nn.calibration import KnownScore, LesionDoubts, fit_calibration
+from ctacal.nn.calibration import KnownScore, fit_calibration, lesion_doubts
 from ctacal.nn.card import Measured, add_to_card, read_card
 from ctacal.nn.fitness import training_range
 from ctacal.nn.gated import GatedScale, fit_gated_scale
+from ctacal.nn.islands import Weighed, weigh
 from ctacal.nn.known_study import read_test_study
 from ctacal.nn.predict import Model, load_model
 from ctacal.prediction import ScanFigures
@@ -26,7 +28,10 @@ AGAINST = "the Agatston score of the true label map on the same scan ({rule})"
 """What the card calls the true score."""
 
 LEAST_CORONARY = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))
-"""Thresholds that are tried for the probability at which a voxel counts as coronary (own choice)."""
+"""Thresholds that are tried for the probability at which a large island counts, and the smallest (own choice)."""
+
+LEAST_SENSITIVITY, LEAST_SPECIFICITY = 0.93, 0.95
+"""Wanted for any coronary calcium. Each hundredth that is missing weighs as much as one of kappa (own choice)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +48,11 @@ class CalibrationJob:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ValidationStudy:
-    """One validation study: the model's output at each of ``LEAST_CORONARY``, and the truth."""
+    """One validation study: what the model weighed, and the truth."""
 
-    doubts: tuple[LesionDoubts, ...]
+    patient: int
+    """Studies of one patient share it."""
+    weighed: Weighed
     figures: ScanFigures
     excess_mg: float
     true_agatston: float
@@ -82,7 +89,8 @@ def _validation_study(model: Model, path: Path, rule: ScoringRule) -> Validation
     study = read_test_study(path)
     raw = model.raw_output(study.volume, rule)
     return ValidationStudy(
-        tuple(replace(model, least_coronary=least).decide(raw).doubts for least in LEAST_CORONARY),
+        study.facts.seed,
+        weigh(study.volume, raw.at, raw.probability, model.calcium.classes, rule),
         raw.figures,
         sum((raw.mass_mg or {}).values()),
         score_label_map(study.volume, study.labels, rule)[1].agatston.total,
@@ -95,10 +103,11 @@ def calibrate(job: CalibrationJob, studies: Sequence[ValidationStudy]) -> Measur
     recipe = read_card(job.model)["stages"]["calcium"]["recipe"]
     offset_hu = float(recipe["augmentation"]["offset_hu"])
     try:
-        chosen = best_threshold(studies)
-        known = [KnownScore(study.doubts[chosen], study.true_agatston) for study in studies]
+        least, small = best_thresholds(studies)
+        known = [_known_score(study, job.rule, least, small) for study in studies]
         measured = Measured(
-            least_coronary=LEAST_CORONARY[chosen],
+            least_coronary=least,
+            least_small=small,
             calibration=fit_calibration(known, against=AGAINST.format(rule=job.rule.name)),
             training_range=_with_augmentation(training_range(study.figures for study in studies), offset_hu),
             gated_scale=_gated_scale(studies),
@@ -118,18 +127,40 @@ def _with_augmentation(known: dict[str, tuple[float, float]], offset_hu: float) 
     return known | {"blood_hu": (round(low - offset_hu, 4), round(high + offset_hu, 4))}
 
 
-def best_threshold(studies: Sequence[ValidationStudy]) -> int:
-    """Return the index in ``LEAST_CORONARY`` of the best agreement with the truth: kappa, linear weights, 4 categories.
+def _known_score(study: ValidationStudy, rule: ScoringRule, large: float, small: float) -> KnownScore:
+    weighed = study.weighed
+    counted = weighed.counted(large, small)
+    return KnownScore(lesion_doubts(weighed, counted, rule, study.figures.noise_sd_hu or 0.0), study.true_agatston)
 
-    Kappa is averaged over each threshold and its neighbours, so that one lucky study does not decide; among equals,
-    the threshold nearest to one half wins.
+
+def best_thresholds(studies: Sequence[ValidationStudy]) -> tuple[float, float]:
+    """Return the least probability of large islands and of the smallest that agree best with the truth.
+
+    The figure of merit is kappa (linear weights, 4 categories) less what sensitivity and specificity lack of those
+    wanted. It is averaged over neighbouring thresholds, so that one lucky study does not decide; among equals, those
+    nearest to one half win.
     """
-    true = category_indices([study.true_agatston for study in studies])
-    predicted = [category_indices([study.doubts[k].score for study in studies]) for k in range(len(LEAST_CORONARY))]
-    kappas = np.array([weighted_kappa(cross_table(true, found), "linear").estimate or 0.0 for found in predicted])
-    smooth = np.array([kappas[max(0, k - 1) : k + 2].mean() for k in range(len(kappas))])
-    order = np.lexsort((np.abs(np.array(LEAST_CORONARY) - 0.5), -smooth.round(4)))
-    return int(order[0])
+    tried = [(large, small) for large in LEAST_CORONARY for small in LEAST_CORONARY if small >= large]
+    true = np.array([study.true_agatston for study in studies])
+    merits = np.array([_merit(true, scores_at(studies, *pair)) for pair in tried])
+    distance = np.array([[abs(a - c) + abs(b - d) for c, d in tried] for a, b in tried])
+    near = distance < 1.5 * (LEAST_CORONARY[1] - LEAST_CORONARY[0])
+    smooth = near @ merits / near.sum(axis=1)
+    from_half = [abs(large - 0.5) + abs(small - 0.5) for large, small in tried]
+    return tried[int(np.lexsort((from_half, -smooth.round(4)))[0])]
+
+
+def scores_at(studies: Sequence[ValidationStudy], large: float, small: float) -> Floats:
+    """Return (studies,): the score of the islands that count at these thresholds."""
+    return np.array([study.weighed.agatston[study.weighed.counted(large, small)].sum() for study in studies])
+
+
+def _merit(true: Floats, found: Floats) -> float:
+    kappa = weighted_kappa(cross_table(category_indices(true), category_indices(found)), "linear").estimate or 0.0
+    with_calcium, hit = true > 0, found > 0
+    sensitivity = hit[with_calcium].mean() if with_calcium.any() else 1.0
+    specificity = (~hit[~with_calcium]).mean() if not with_calcium.all() else 1.0
+    return float(kappa - max(0.0, LEAST_SENSITIVITY - sensitivity) - max(0.0, LEAST_SPECIFICITY - specificity))
 
 
 def _gated_scale(studies: Sequence[ValidationStudy]) -> GatedScale | None:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from ctacal.arrays import Floats, Mask
 from ctacal.categories import CATEGORY_EDGES, category_indices
 from ctacal.fields import from_fields
-from ctacal.labels import Calcium, LabelMap
-from ctacal.lesion import Lesions, find_lesions
+from ctacal.islands import Islands
+from ctacal.lesion import Lesions
+from ctacal.nn.islands import Weighed
 from ctacal.scores import ScoringRule, component_agatston
-from ctacal.volume import Volume
 
 MIN_PROBABILITY = 0.01
 """A lesion with a lower probability of being coronary is certainly not coronary (own choice)."""
@@ -110,41 +110,20 @@ class KnownScore:
     true_agatston: float
 
 
-def lesion_doubts(
-    volume: Volume, counted: Mask, probability: NDArray[np.float32], rule: ScoringRule, noise_sd_hu: float
-) -> LesionDoubts:
-    """Return the lesions of a scan, or of a part of it: those that count, and others that may be coronary.
-
-    ``counted`` and ``probability`` (of being coronary) are (slices, rows, columns). Below the threshold of HU
-    ``counted`` is False and ``probability`` 0; counted voxels have at least ``MIN_PROBABILITY``.
-    """
-    left_out = ~counted & (probability >= MIN_PROBABILITY)
-    halves = [_of_mask(volume, mask, probability, rule, noise_sd_hu) for mask in (counted, left_out)]
-    chance, agatston = (np.concatenate(columns) for columns in zip(*halves, strict=True))
-    scoring = agatston.max(axis=1) > 0
-    highest = component_agatston(_lesions_of(volume, probability > 0, rule), rule).sum()
-    return LesionDoubts(chance[scoring], agatston[scoring], float(halves[0][1][:, 1].sum()), float(highest))
-
-
-def _of_mask(
-    volume: Volume, mask: Mask, probability: NDArray[np.float32], rule: ScoringRule, noise_sd_hu: float
-) -> tuple[Floats, Floats]:
-    """Return the mean probability of each three-dimensional lesion, and its score at each of ``_NODES``."""
-    lesions = _lesions_of(volume, mask, rule)
-    chances = Volume(probability, volume.geometry)  # the same components, measured in probability
-    of_voxels = _lesions_of(chances, mask, replace(rule, threshold_hu=MIN_PROBABILITY / 2))
+def lesion_doubts(weighed: Weighed, counted: Mask, rule: ScoringRule, noise_sd_hu: float) -> LesionDoubts:
+    """Return the islands of a scan that score: those that are ``counted``, and others that may be coronary."""
+    lesions, chance = weighed.lesions, weighed.chance
     sd_hu = noise_sd_hu / np.sqrt(np.maximum(1.0, lesions.area_mm2 / GRAIN_MM2))
-    at_nodes = [component_agatston(_moved(lesions, node * sd_hu, rule.threshold_hu), rule) for node in _NODES]
-    n = int(lesions.lesion.max(initial=-1)) + 1
-    sums = [np.bincount(lesions.lesion, weights, minlength=n) for weights in (lesions.pixels, *at_nodes)]
-    chance = np.bincount(lesions.lesion, of_voxels.mean_hu * lesions.pixels, minlength=n) / np.maximum(sums[0], 1)
-    return chance, np.stack(sums[1:], axis=1).reshape(n, 3).astype(np.float64)
+    moved = (_moved(lesions, node * sd_hu, rule.threshold_hu) for node in _NODES)
+    agatston = np.stack([lesions.summed(component_agatston(of_node, rule)) for of_node in moved], axis=1)
+    kept = (counted | (chance >= MIN_PROBABILITY)) & (agatston.max(axis=1) > 0)
+    score, highest = (_score(islands, rule) for islands in (weighed.islands.of(counted), weighed.islands))
+    return LesionDoubts(chance[kept], agatston[kept], score, highest)
 
 
-def _lesions_of(volume: Volume, mask: Mask, rule: ScoringRule) -> Lesions:
-    """Return the lesions of the mask's voxels at or above the rule's threshold, taken as coronary."""
-    labels = LabelMap(mask.astype(np.uint8) * np.uint8(Calcium.CORONARY), volume.geometry)
-    return find_lesions(volume, labels, threshold_hu=rule.threshold_hu, connectivity=rule.connectivity)
+def _score(islands: Islands, rule: ScoringRule) -> float:
+    """Return the score of all islands; those that touch count as one lesion, as in the score of the label map."""
+    return float(component_agatston(islands.uncut(rule.connectivity).lesions(rule.connectivity), rule).sum())
 
 
 def _moved(lesions: Lesions, by_hu: Floats, threshold_hu: float) -> Lesions:

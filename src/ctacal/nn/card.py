@@ -33,7 +33,9 @@ class Measured:
     """What was measured on validation studies after export."""
 
     least_coronary: float = 0.5
-    """A voxel counts if its probability of being coronary is at least this."""
+    """An island of bright voxels counts if its probability of being coronary is at least this."""
+    least_small: float | None = None
+    """The same for the smallest islands (``islands.least_probability``); None: as for large ones."""
     calibration: Calibration | None = None
     """None: results hold no probabilities of the categories."""
     training_range: TrainingRange = field(default_factory=dict)
@@ -46,6 +48,7 @@ class Measured:
         """Return the entries of the card; what was not measured is left out."""
         known = {name: list(ends) for name, ends in self.training_range.items()}
         entries: dict[str, Any] = {"least_coronary": self.least_coronary}
+        entries |= {} if self.least_small is None else {"least_small": self.least_small}
         entries |= {"calibration": self.calibration.to_json()} if self.calibration else {}
         entries |= {"training_range": known}
         entries |= {"gated_scale": self.gated_scale.to_json()} if self.gated_scale else {}
@@ -55,8 +58,10 @@ class Measured:
     def from_card(cls, card: Mapping[str, Any], where: str = "") -> "Measured":
         """Read the entries of a card, each of which may be missing. Raises ``UsageError`` naming a wrong one."""
         calibration, scale, rule = card.get("calibration"), card.get("gated_scale"), card.get("rule")
+        small = card.get("least_small")
         return cls(
             least_coronary=_share(card.get("least_coronary", 0.5), f"{where}least_coronary"),
+            least_small=None if small is None else _share(small, f"{where}least_small"),
             calibration=None if calibration is None else Calibration.from_json(calibration, f"{where}calibration: "),
             training_range=_training_range(card.get("training_range", {}), where),
             gated_scale=None if scale is None else GatedScale.from_json(scale, f"{where}gated_scale: "),

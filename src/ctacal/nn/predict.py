@@ -1,7 +1,7 @@
 """Score a scan by the networks: ``load_model`` gives a ``Model``, which is a ``prediction.Predictor``. No torch.
 
 The way: whole scan at 5 x 4 x 4 mm -> heart (``heart_stage``) -> crop at the network's pixels -> class probabilities
-(``calcium_stage``) -> a label for each voxel of the scan that can be calcium.
+(``calcium_stage``) -> a decision for each island of voxels that can be calcium (``islands``).
 """
 
 import hashlib
@@ -22,14 +22,17 @@ from ctacal.nn.anatomy_stage import AnatomyMap
 from ctacal.nn.calcium_stage import Index, as_soft_kernel, candidates, classify
 from ctacal.nn.calibration import Calibration, LesionDoubts, category_probabilities, interval, lesion_doubts
 from ctacal.nn.card import STAGES, Measured, checked_bytes, read_card
-from ctacal.nn.classes import is_coronary
+from ctacal.nn.classes import Classes
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.fitness import TrainingRange, doubts_about, figures_of
 from ctacal.nn.gated import GatedScale
+from ctacal.nn.islands import Weighed, weigh
 from ctacal.nn.locate import heart_anywhere, locate
+from ctacal.nn.naming import taken_for
 from ctacal.nn.runtime import RUNTIMES, Run, RuntimeName, Stage, when_ready
 from ctacal.prediction import Interval, ModelInfo, Prediction, ScanFigures, Uncertainty
 from ctacal.scores import SCCT_2016, ScoringRule
+from ctacal.uncounted import Uncounted
 from ctacal.volume import Volume
 
 WEIGHTS = Path(__file__).with_name("weights")
@@ -65,6 +68,8 @@ class Answer:
     certainty: float | None
     """Mean probability of being coronary, over the voxels labelled coronary; None if there are none."""
     doubts: LesionDoubts
+    uncounted: Uncounted
+    """The islands that were weighed and not counted."""
     figures: ScanFigures
 
 
@@ -82,7 +87,9 @@ class Model:
     """None: results hold no equivalent of a gated scan's score."""
     training_range: TrainingRange = field(default_factory=dict)
     least_coronary: float = 0.5
-    """A voxel counts if its probability of being coronary is at least this."""
+    """An island counts if its probability of being coronary is at least this."""
+    least_small: float | None = None
+    """The same for the smallest islands (``islands.least_probability``); None: as for large ones."""
     rule: ScoringRule = SCCT_2016
     """The scoring rule under which calibration and gated scale were fitted: they hold for no other."""
 
@@ -96,7 +103,9 @@ class Model:
         answer = self.answer(volume, rule)
         reasons = tuple(doubts_about(answer.figures, self.training_range))
         uncertainty = self._uncertainty(answer, rule)
-        return Prediction(answer.labels, self.info, answer.heart, uncertainty, reasons, answer.figures)
+        return Prediction(
+            answer.labels, self.info, answer.heart, uncertainty, reasons, answer.figures, answer.uncounted
+        )
 
     def heart_slices(self, volume: Volume) -> slice:
         """Return the slices of a canonical volume, coarse or not, that hold the heart: a ``whole_body.Locate``.
@@ -139,21 +148,21 @@ class Model:
         return RawOutput(volume, rule, heart, figures, at, probability, mass_mg, located.anatomy)
 
     def decide(self, raw: RawOutput) -> Answer:
-        """Label a voxel coronary if its probability reaches ``least_coronary``; it gets the likeliest such class."""
-        values = np.asarray(self.calcium.classes, np.uint8)
-        is_coronary_class = np.array([is_coronary(int(label)) for label in values])
-        chance = raw.probability[:, is_coronary_class].sum(axis=1)  # (candidates,)
-        coronary = chance >= self.least_coronary
-        allowed = is_coronary_class == coronary[:, None]  # (candidates, classes)
-        likeliest = np.where(allowed, raw.probability, -1.0).argmax(axis=1)
+        """Count an island if its probability of being coronary suffices; all its voxels get one vessel."""
+        classes = self.calcium.classes
+        weighed = weigh(raw.volume, raw.at, raw.probability, classes, raw.rule)
+        small = self.least_coronary if self.least_small is None else self.least_small
+        counted = weighed.counted(self.least_coronary, small)
+        values = np.asarray(classes, np.uint8)[weighed.likeliest(counted)]
         labels = np.zeros(raw.volume.geometry.shape, np.uint8)
-        labels[raw.at] = values[likeliest]
+        labels[raw.at] = values[weighed.islands.number]
         return Answer(
             labels=LabelMap(labels, raw.volume.geometry),
             heart=raw.heart,
             mass_mg=raw.mass_mg,
-            certainty=float(chance[coronary].mean()) if coronary.any() else None,
-            doubts=_doubts(raw, coronary, chance),
+            certainty=_mean_chance(weighed, counted),
+            doubts=lesion_doubts(weighed, counted, raw.rule, raw.figures.noise_sd_hu or 0.0),
+            uncounted=_uncounted(weighed, ~counted, classes, raw.anatomy),
             figures=raw.figures,
         )
 
@@ -187,17 +196,17 @@ def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: R
         gated_scale=measured.gated_scale,
         training_range=measured.training_range,
         least_coronary=measured.least_coronary,
+        least_small=measured.least_small,
         rule=measured.rule,
     )
 
 
-def _doubts(raw: RawOutput, coronary: Mask, chance: Floats32) -> LesionDoubts:
-    """Return the doubts about the candidates, of which ``coronary`` count, on the part of the scan that holds them."""
-    at, shape = raw.at, raw.volume.hu.shape
-    starts = [int(index.min(initial=n - 1)) for index, n in zip(at, shape, strict=True)]
-    stops = [int(index.max(initial=start)) + 1 for index, start in zip(at, starts, strict=True)]
-    part = raw.volume.crop((slice(starts[0], stops[0]), slice(starts[1], stops[1]), slice(starts[2], stops[2])))
-    inside = tuple(index - start for index, start in zip(at, starts, strict=True))
-    counted, chances = np.zeros(part.hu.shape, bool), np.zeros(part.hu.shape, np.float32)
-    counted[inside], chances[inside] = coronary, chance
-    return lesion_doubts(part, counted, chances, raw.rule, raw.figures.noise_sd_hu or 0.0)
+def _mean_chance(weighed: Weighed, counted: Mask) -> float | None:
+    """Return the mean probability of being coronary, over the voxels of the islands that count; None if none does."""
+    voxels = weighed.islands.voxels[counted]
+    return float(np.average(weighed.chance[counted], weights=voxels)) if voxels.size else None
+
+
+def _uncounted(weighed: Weighed, left: Mask, classes: Classes, anatomy: AnatomyMap | None) -> Uncounted:
+    islands = weighed.islands.of(left)
+    return Uncounted(islands, taken_for(islands, weighed.probability[left], classes, anatomy), weighed.chance[left])
