@@ -1,5 +1,8 @@
 """Accuracy on test studies: toy predictors on drawn scans whose truth is known; the command ``ctacal accuracy``."""
 
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +10,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import ctacal
 from ctacal.cli import accuracy as command
 from ctacal.cli.accuracy import Options
 from ctacal.cli.app import app
+from ctacal.dicom.series import read_studies
 from ctacal.errors import Code, Refusal, UsageError
 from ctacal.evaluate.accuracy.results import COLUMNS, NO_DEPOSIT, counted_kinds, read_results
 from ctacal.geometry import Geometry
@@ -22,6 +27,11 @@ from ctacal.scores import SCCT_2016, ScoringRule
 from ctacal.simulate.anatomy.calcium import Kind
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS
 from ctacal.volume import Volume
+
+SAMPLE = Path(ctacal.__file__).parent / "sample" / "simulated_ctac.zip"
+
+TOY_CARD: dict[str, Any] = {"stages": {"calcium": {"recipe": {"name": "toy", "network": {"kind": "calcium"}},
+                            "parameters": 1, "step": 1, "data_sha256": "d", "trained_with": "0"}}}  # fmt: skip
 
 GRID = Geometry.from_spacing((4, 30, 30), (3.0, 1.0, 1.0))
 PLAQUE, WALL, WIRE, FAINT, NOISE = (np.s_[1, 2:4, 2:5], np.s_[2, 10:14, 10:12], np.s_[1, 25, 20:23],
@@ -163,23 +173,26 @@ def cohort(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def toy_model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Make ``--model toy`` a predictor that records when it runs."""
+    """Make the model that ships a predictor that records when it runs."""
     runs: list[str] = []
 
     class Toy:
         info = ModelInfo("toy", "1", "toy-digest")
+        card = TOY_CARD
+        heart_slices = None
 
         def __call__(self, volume: Volume, rule: ScoringRule) -> Prediction:
             runs.append("run")
-            return says(PLAQUE)(volume, rule)
+            return replace(says(PLAQUE)(volume, rule), model=self.info)
 
     monkeypatch.setattr(command, "load_model", lambda folder: Toy())
+    monkeypatch.setattr(command, "ships_weights", lambda: True)
     return runs
 
 
 def test_a_cohort_by_the_command(tmp_path: Path, cohort: Path, toy_model: list[str]) -> None:
     """One file is broken, the baseline finds no heart: lines with reasons; a second run scores nothing again."""
-    typed = ["accuracy", str(cohort), "-o", str(tmp_path / "out"), "--model", "toy"]
+    typed = ["accuracy", str(cohort), "-o", str(tmp_path / "out")]
     done = CliRunner().invoke(app, typed)
     assert done.exit_code == 1, done.output
     assert "3 scored, 5 not" in done.output
@@ -208,7 +221,7 @@ def test_a_cut_leaves_what_was_done(
         return refuses(volume, rule)
 
     monkeypatch.setattr(accuracy, "predict_threshold", cut)
-    options = Options(cohort=cohort, out=tmp_path, models=[Path("toy")])
+    options = Options(cohorts=[cohort], out=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         command.run(options)
     assert [row["study"] for row in read_results(tmp_path / "results.csv")] == ["study-0", "study-0"]
@@ -219,23 +232,71 @@ def test_a_cut_leaves_what_was_done(
 
 
 def test_other_cohorts_in_the_same_folder_are_kept(tmp_path: Path, cohort: Path, toy_model: list[str]) -> None:
-    command.run(Options(cohort=cohort, out=tmp_path / "out", models=[Path("toy")]))
+    command.run(Options(cohorts=[cohort], out=tmp_path / "out"))
     other = cohort.rename(tmp_path / "other")
-    command.run(Options(cohort=other, out=tmp_path / "out", models=[Path("toy")], kind="inserted"))
+    command.run(Options(cohorts=[], inserted=[other], out=tmp_path / "out"))
     rows = read_results(tmp_path / "out" / "results.csv")
     assert [(row["cohort"], row["cohort_kind"]) for row in rows] == [("cohort", "simulated")] * 8 + [
         ("other", "inserted")
     ] * 8
 
 
-def test_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="give a COHORT"):
-        command.run(Options(cohort=None, out=tmp_path))
-    with pytest.raises(UsageError, match="no test studies"):
-        command.run(Options(cohort=tmp_path, out=tmp_path))
-    drawn(tmp_path / "one.npz")
-    with pytest.raises(UsageError, match="--kind drawn: known are simulated, inserted"):
-        command.run(Options(cohort=tmp_path, out=tmp_path, kind="drawn"))
+def test_another_calibration_or_version_is_scored_again(
+    tmp_path: Path, cohort: Path, toy_model: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights are the same, but another threshold of probability, or another program, may score otherwise."""
+    options = Options(cohorts=[cohort], out=tmp_path / "out")
+    command.run(options)
+    monkeypatch.setitem(TOY_CARD, "least_coronary", 0.7)
+    command.run(options)
+    assert len(toy_model) == 6
+    command.run(options)
+    assert len(toy_model) == 6
+    monkeypatch.setattr(accuracy, "__version__", "9.9")
+    command.run(options)
+    assert len(toy_model) == 9
+
+
+def test_one_command_writes_the_card_of_the_cohorts_it_names(
+    tmp_path: Path, cohort: Path, toy_model: list[str]
+) -> None:
+    """Three cohorts apart, and real scans, here the sample that ships; an older cohort of OUT is not on the card."""
+    folders = [cohort, *(shutil.copytree(cohort, tmp_path / name) for name in ("rich", "drawn", "older"))]
+    card, real = tmp_path / "card.md", tmp_path / "real.toml"
+    (sample,) = read_studies([SAMPLE]).studies
+    real.write_text(
+        f'[[scan]]\nseries_uid="{sample.series[0].uid}"\nname="the sample"\nsource="s"\nlicence="l"\n'
+        'patient="p"\nexpected=">400"\n'
+    )
+    command.run(Options(cohorts=folders[3:], out=tmp_path / "out"))
+    command.run(
+        Options(cohorts=folders[:1], hard=folders[1:2], inserted=folders[2:3], out=tmp_path / "out", card=card,
+                real=real, scans=[SAMPLE])
+    )  # fmt: skip
+    text = card.read_text(encoding="utf-8")
+    assert re.findall(r"## Cohort (.*)", text) == ["`cohort`", "`rich` (hard)", "`drawn` (inserted)"]
+    (line,) = [line for line in text.splitlines() if line.startswith("| the sample |")]
+    toy, threshold = line.strip("| ").split(" | ")[-2:]
+    assert toy.startswith("0 (Agatston 0.0"), "the toy labels a corner of every scan, of air here"
+    assert toy.endswith("**differs**")
+    assert threshold.startswith(">400 (Agatston ") and "differs" not in threshold
+    assert (tmp_path / "out" / "real" / "toy" / "results.csv").exists()
+
+
+def test_wrong_usage(tmp_path: Path, cohort: Path, toy_model: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(match: str, **options: Any) -> None:
+        with pytest.raises(UsageError, match=match):
+            command.run(Options(**{"cohorts": [], "out": tmp_path, **options}))
+
+    refused("give a COHORT")
+    refused("no test studies", cohorts=[tmp_path])
+    refused("different names, got: cohort, cohort", cohorts=[cohort], hard=[cohort])
+    refused("different names, got: toy, toy", cohorts=[cohort], compare=[Path("toy")])
+    refused("--real is for --card", cohorts=[cohort], real=tmp_path / "real.toml")
+    refused("--scans needs --real", cohorts=[cohort], card=tmp_path / "card.md", scans=[tmp_path])
+    refused("there is no .*nowhere", card=tmp_path / "card.md", real=tmp_path / "r", scans=[tmp_path / "nowhere"])
     (tmp_path / "results.csv").write_text("study,agatston\na,1\n")
-    with pytest.raises(UsageError, match="choose another folder"):
-        command.run(Options(cohort=tmp_path, out=tmp_path))
+    refused("choose another folder", cohorts=[cohort])
+    monkeypatch.setattr(command, "ships_weights", lambda: False)
+    refused("ships no weights", cohorts=[cohort])
+    assert not toy_model

@@ -169,21 +169,41 @@ def simulate(
 @app.command()
 def accuracy(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of results.csv.", show_default=False)],
-    cohort: Annotated[Path | None, typer.Argument(help="Folder of test studies (.npz).", show_default=False)] = None,
-    model: Annotated[
-        list[Path] | None,
-        typer.Option(help="Model folder. The card describes the first; the baseline always runs too."),
+    cohort: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of test studies (.npz).", show_default=False)
     ] = None,
-    kind: Annotated[str, typer.Option(help="Kind of cohort: simulated, or inserted (into real scans).")] = "simulated",
-    card: Annotated[Path | None, typer.Option(help="Write the model card for the results in OUT to this file.")] = None,
-    real: Annotated[
-        Path | None, typer.Option(help="With --card: TOML that lists real scans and their results.csv.")
+    hard: Annotated[
+        list[Path] | None, typer.Option(help="Folder of test studies that are hard; reported apart, own goal.")
+    ] = None,
+    inserted: Annotated[
+        list[Path] | None, typer.Option(help="Folder of calcium inserted into real scans; reported apart, no goals.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Model folder to judge. Default: the model that ships with ctacal.")
+    ] = None,
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="Model folder to compare with; the threshold baseline always runs too.")
+    ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(help="Write the model card to this file: of the cohorts given, or of all that OUT holds."),
+    ] = None,
+    real: Annotated[Path | None, typer.Option(help="With --card: TOML that says what is known of real scans.")] = None,
+    scans: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --real: folder of these scans (DICOM), scored by each model into OUT/real."),
     ] = None,
 ) -> None:
-    """Score test studies with known truth by each model and the baseline. Writes one row each to OUT/results.csv."""
+    """Score test studies with known truth by a model and the baseline. Writes one row each to OUT/results.csv.
+
+    The same command goes on after an interruption.
+    """
     from ctacal.cli import accuracy as command
 
-    options = command.Options(cohort=cohort, out=out, models=model or (), kind=kind, card=card, real=real)
+    options = command.Options(
+        cohorts=cohort or (), out=out, hard=hard or (), inserted=inserted or (), model=model, compare=compare or (),
+        card=card, real=real, scans=scans or (),
+    )  # fmt: skip
     raise typer.Exit(command.run(options))
 
 

@@ -1,6 +1,7 @@
-"""Accuracy of predictors on test studies whose truth is known: a table of results, and the model card made of it."""
+"""Accuracy of predictors on test studies whose truth is known: a table of results. ``jobs.model_card`` shows it."""
 
 import hashlib
+import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,19 +15,16 @@ from ctacal import __version__
 from ctacal.arrays import Mask
 from ctacal.categories import CATEGORY_KEYS
 from ctacal.errors import Refusal, UsageError
-from ctacal.evaluate.accuracy.contenders import Contender
-from ctacal.evaluate.accuracy.model_card import write_card
-from ctacal.evaluate.accuracy.real_scans import read_real_scans
+from ctacal.evaluate.accuracy.contenders import COHORT_KINDS, SIMULATED
 from ctacal.evaluate.accuracy.results import NO_DEPOSIT, VESSELS, Row, read_results, write_results
 from ctacal.labels import CORONARY_LABELS, LabelMap
+from ctacal.nn.card import Measured
 from ctacal.nn.known_study import KnownStudy, read_test_study
 from ctacal.nn.predict import Model
 from ctacal.prediction import ModelInfo, Prediction, Predictor, Uncertainty
 from ctacal.progress import Progress, no_progress
 from ctacal.scores import SCCT_2016, Scores, ScoringRule, score_label_map
 from ctacal.study import model_without_file, predict_threshold
-
-COHORT_KINDS = ("simulated", "inserted")
 
 RULE = SCCT_2016
 
@@ -44,6 +42,8 @@ class NamedPredictor:
 
     info: ModelInfo
     predict: Predictor
+    settings_digest: str = ""
+    """Of what decides its scores beside the weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,29 +51,34 @@ class AccuracyJob:
     """A cohort of test studies to score by some models and the baseline."""
 
     cohort: Path
-    """Folder of test studies (.npz)."""
+    """Folder of test studies (.npz); its name is that of the cohort."""
     table: Path
     """The table of results (CSV); rows of other cohorts and models in it stay."""
     models: Sequence[Model] = ()
-    kind: str = "simulated"
+    kind: str = SIMULATED
     """Kind of the cohort, one of ``COHORT_KINDS``."""
+
+    @property
+    def name(self) -> str:
+        """Name of the cohort in the table."""
+        return self.cohort.resolve().name
 
 
 def score_cohort(job: AccuracyJob, *, progress: Progress = no_progress) -> list[Row]:
     """Score the test studies and return their rows; the table is written after each study.
 
-    Rows that the table holds already, of the same file and weights, are kept unless they failed. Raises ``UsageError``
-    if the folder holds no test study, or the kind is not known.
+    Rows that the table holds already, of the same file, weights, settings and version of ctacal, are kept unless they
+    failed. Raises ``UsageError`` if the folder holds no test study, and ``ValueError`` if the kind is not known.
     """
     paths = sorted(job.cohort.glob("[!.]*.npz"))  # without files that are being written
     if not paths:
         raise UsageError(f"{job.cohort} holds no test studies (.npz)")
     if job.kind not in COHORT_KINDS:
-        raise UsageError(f"--kind {job.kind}: known are {', '.join(COHORT_KINDS)}")
-    predictors = [NamedPredictor(model.info, model) for model in job.models]
-    predictors.append(NamedPredictor(BASELINE, predict_threshold))
+        raise ValueError(f"expected a kind of {', '.join(COHORT_KINDS)}, got {job.kind!r}")
+    predictors = [NamedPredictor(model.info, model, _settings_digest(model.card)) for model in job.models]
+    predictors.append(NamedPredictor(BASELINE, predict_threshold, _settings_digest({})))
     rows = {_key(row): row for row in read_results(job.table)}
-    cohort = {"cohort": job.cohort.resolve().name, "cohort_kind": job.kind, "ctacal": __version__}
+    cohort = {"cohort": job.name, "cohort_kind": job.kind, "ctacal": __version__}
     keys = []
     progress(0, len(paths))
     for number, path in enumerate(paths, start=1):
@@ -86,6 +91,12 @@ def score_cohort(job: AccuracyJob, *, progress: Progress = no_progress) -> list[
     return [rows[key] for key in keys]
 
 
+def _settings_digest(card: Mapping[str, Any]) -> str:
+    """Return the digest of the rule, and of what was measured of the model after export."""
+    settings = [RULE.to_json(), Measured.from_card(card).to_json()]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def _key(row: Row) -> Key:
     return row["cohort"], row["study"], row["model_digest"]
 
@@ -93,7 +104,7 @@ def _key(row: Row) -> Key:
 def score_file(
     path: Path, predictors: Sequence[NamedPredictor], *, known: Mapping[Key, Row], cohort: Mapping[str, str]
 ) -> Iterator[Row]:
-    """Yield a row for each predictor; rows in ``known`` of the same file and weights are kept, unless they failed.
+    """Yield a row for each predictor; rows in ``known`` that begin in the same way are kept, unless they failed.
 
     A file that cannot be read gives rows of status ``failed``. The cells of ``cohort`` are the same in every row.
     """
@@ -103,9 +114,10 @@ def score_file(
         start = {
             **cohort, "study": path.stem, "study_digest": digest, "predictor": predictor.info.name,
             "model_version": predictor.info.version, "model_digest": predictor.info.digest,
+            "settings_digest": predictor.settings_digest,
         }  # fmt: skip
         earlier = known.get(_key(start))
-        if earlier and earlier["study_digest"] == digest and earlier["status"] != "failed":
+        if earlier and start.items() <= earlier.items() and earlier["status"] != "failed":
             yield earlier
             continue
         study = study or _read(path)  # once for all predictors, and only if one has to run
@@ -214,23 +226,3 @@ def _deposit_kinds(study: KnownStudy, rule: ScoringRule) -> Iterator[tuple[str, 
         if value == 0:
             mask &= study.labels.labels == 0
         yield (names.get(value, f"kind_{value}") if value else NO_DEPOSIT), mask
-
-
-def write_model_card(card: Path, table: Path, models: Sequence[Model], *, real_scans: Path | None = None) -> None:
-    """Write the model card of the first model, compared with the others and the baseline, from a table of results.
-
-    ``real_scans`` (TOML) names scans without truth that were scored by ``ctacal score``. Raises ``UsageError`` if two
-    models have the same name.
-    """
-    contenders = [Contender(_title(model), model.info, model.card) for model in models]
-    contenders.append(Contender("threshold baseline", BASELINE, None))
-    titles = [contender.title for contender in contenders]
-    if len(set(titles)) < len(titles):
-        raise UsageError(f"the models need different names, got: {', '.join(titles)}")
-    scans = read_real_scans(real_scans) if real_scans else []
-    write_card(card, contenders, read_results(table), scans)
-
-
-def _title(model: Model) -> str:
-    published = model.card["stages"]["calcium"]["recipe"]["network"]["kind"] == "published"
-    return f"published network, rebuilt ({model.info.name})" if published else model.info.name

@@ -30,8 +30,10 @@ used are named above with their licences.
 COMMANDS = """## How this page was made
 
 ```sh
-ctacal accuracy COHORT -o OUT --model MODEL --model PUBLISHED    # for each cohort; --kind inserted for inserted plaques
-ctacal score SCANS -o REAL --series each                         # the real scans, for each model
-ctacal accuracy -o OUT --model MODEL --model PUBLISHED --real recipes/real_scans.toml --card docs/model-card.md
+ctacal accuracy TEST --hard HARD --inserted INSERTED -o OUT --compare PUBLISHED \\
+    --real recipes/real_scans.toml --scans SCANS --card docs/model-card.md
 ```
+
+TEST, HARD and INSERTED are folders of `ctacal samples`, SCANS holds the real scans as DICOM. The same command goes on
+after an interruption.
 """

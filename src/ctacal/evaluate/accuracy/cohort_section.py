@@ -1,30 +1,23 @@
 """The section of the model card on one cohort: tables of figures, categories, centres and other calcium."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ctacal.categories import CATEGORIES
-from ctacal.evaluate.accuracy.contenders import Cohort
-from ctacal.evaluate.accuracy.figures import (
-    FIGURES,
-    Figure,
-    KindFound,
-    Reference,
-    Scored,
-    difference,
-    kind_found,
-    scored,
-)
-from ctacal.evaluate.accuracy.goals import GOAL_KINDS, KIND_GOAL, REFERENCE_WORDS, own_answer
+from ctacal.evaluate.accuracy.columns import TRUE_LABELS, Column, columns_of
+from ctacal.evaluate.accuracy.contenders import HARD, INSERTED, SIMULATED, Cohort
+from ctacal.evaluate.accuracy.figures import FIGURES, Figure, KindFound, Reference, difference, kind_found, scored
+from ctacal.evaluate.accuracy.goals import GOAL_KINDS, KIND_GOAL, REFERENCE_WORDS, has_goals
 from ctacal.evaluate.accuracy.markdown import estimate_cell, kind_name, table
 from ctacal.evaluate.accuracy.results import NO_DEPOSIT, Row
 from ctacal.statistics.agreement import bootstrap_kappa
 from ctacal.statistics.bootstrap import RESAMPLES
 
-KNOWN_DISEASE = {"stent", "bypass_clip"}
-"""Signs of known coronary disease; patients with it were not in the published cohorts (Miller 2023)."""
-
-TRUE_LABELS = "true label map"
-"""Title of the column that shows what perfect labelling of the CTAC would reach."""
+KIND_WORDS: Mapping[str, str] = {
+    SIMULATED: "**Simulated** scans with simulated calcium, as frequent as in patients.",
+    HARD: "**Simulated** scans, rich in what is confused with coronary calcium; reported separately, own goal.",
+    INSERTED: "**Artificial plaques inserted into real scans**; reported separately, without goals.",
+}
+"""What a cohort of each kind is."""
 
 
 def cohort_section(cohort: Cohort) -> str:
@@ -41,47 +34,40 @@ def cohort_section(cohort: Cohort) -> str:
 def _described(cohort: Cohort) -> str:
     rows = cohort.studies
     patients, centres = ({row[name] for row in rows if row[name]} for name in ("patient", "centre"))
-    kind = {
-        "simulated": "**Simulated** scans with simulated calcium.",
-        "inserted": "**Artificial plaques inserted into real scans**; reported separately, without goals.",
-    }[cohort.kind]
     return (
-        f"## Cohort `{cohort.name}`\n\n{kind} {len(rows)} studies of {len(patients)} patients. Studies that share a "
-        f"patient's anatomy are not independent, so the interval of kappa comes from resampling patients "
-        f"({RESAMPLES:,} resamples). Centres: {', '.join(sorted(centres))}.\n"
+        f"## Cohort {cohort.title}\n\n{KIND_WORDS[cohort.kind]} {len(rows)} studies of {len(patients)} patients. "
+        f"Studies that share a patient's anatomy are not independent, so the interval of kappa comes from resampling "
+        f"patients ({RESAMPLES:,} resamples). Centres: {', '.join(sorted(centres))}.\n"
     )
 
 
 def _side_by_side(cohort: Cohort, reference: Reference) -> Iterator[str]:
     """Yield the table of all figures, a column for each contender, and the paired differences."""
-    found = {title: scored(rows, reference) for title, rows in cohort.lines.items() if rows}
-    addition, own = own_answer(cohort.studies, reference)
-    ours = next(iter(found)) + addition
-    found = {ours: own} | found
-    if reference == "gated":
-        found[TRUE_LABELS] = scored(cohort.studies, "gated", "true")
-    goals = cohort.has_goals
-    head = ("figure (95 % interval)", *(["goal"] if goals else []), *found, "others, on other data")
-    rows = [_figure_line(figure, reference, found, ours, goals=goals) for figure in FIGURES]
-    counts = [("studies scored", [str(answer.model.size) for answer in found.values()])]
-    counts += [("refused or failed", [str(answer.missed) for answer in found.values()])]
+    columns, goals = columns_of(cohort, reference), has_goals(cohort)
+    head = ("figure (95 % interval)", *(["goal"] if goals else []), *(column.title for column in columns))
+    everybody = [column.scored(cohort, reference, lambda row: True) for column in columns]
+    counts = [("studies scored", [str(answer.model.size) for answer in everybody])]
+    counts += [("refused or failed", [str(answer.missed) for answer in everybody])]
+    rows = [_figure_line(figure, cohort, reference, columns, goals=goals) for figure in FIGURES]
     yield f"### {REFERENCE_WORDS[reference].capitalize()}\n"
-    yield from table(head, [(name, *([""] if goals else []), *cells, "") for name, cells in counts] + rows)
+    yield from table(
+        (*head, "others, on other data"),
+        [(name, *([""] if goals else []), *cells, "") for name, cells in counts] + rows,
+    )
     yield ""
     for title, rows_of_other in list(cohort.lines.items())[1:]:
-        if rows_of_other:
-            yield _compared(cohort.studies, title, rows_of_other, reference)
+        yield _compared(cohort.studies, title, rows_of_other, reference)
     yield ""
 
 
 def _figure_line(
-    figure: Figure, reference: Reference, found: Mapping[str, Scored], ours: str, *, goals: bool
+    figure: Figure, cohort: Cohort, reference: Reference, columns: Sequence[Column], *, goals: bool
 ) -> tuple[str, ...]:
-    goal = figure.goals.get(reference)
-    estimates = {title: figure.of(answer) for title, answer in found.items()}
-    cells = [estimate_cell(estimate) for estimate in estimates.values()]
-    if goals and goal is not None:
-        reached = estimates[ours].estimate
+    goal = figure.goals.get((cohort.kind, reference))
+    estimates = [figure.of(column.scored(cohort, reference, figure.among)) for column in columns]
+    cells = [estimate_cell(estimate) for estimate in estimates]
+    if goal is not None:
+        reached = estimates[0].estimate
         cells[0] += " met" if reached is not None and reached >= goal else " **missed**"
     goal_cell = [f"≥ {goal:.2f}" if goal is not None else ""] if goals else []
     return (figure.name, *goal_cell, *cells, figure.elsewhere.get(reference, ""))
@@ -114,38 +100,24 @@ def _four_by_four(cohort: Cohort, reference: Reference) -> Iterator[str]:
 
 
 def _by_centre(cohort: Cohort, reference: Reference) -> Iterator[str]:
-    """Yield the table of kappa at each centre, and in all patients without known coronary disease."""
+    """Yield the table of kappa at each centre."""
+    columns = columns_of(cohort, reference)
     yield f"### By centre: linear weighted kappa {REFERENCE_WORDS[reference]}\n"
-    lines = [_kappa_line(cohort, reference, name, belongs) for name, belongs in _groups(cohort).items()]
-    added = (TRUE_LABELS,) if reference == "gated" else ()
-    yield from table(("centre", "studies", *cohort.lines, *added), lines)
+    centres = sorted({row["centre"] for row in cohort.studies if row["centre"]})
+    yield from table(
+        ("centre", "studies", *(column.title for column in columns)),
+        [_centre_line(cohort, reference, columns, centre) for centre in centres],
+    )
     yield ""
 
 
-def _groups(cohort: Cohort) -> dict[str, Callable[[Row], bool]]:
-    """Return whether a row belongs to each group: the centres, and patients without known coronary disease."""
+def _centre_line(cohort: Cohort, reference: Reference, columns: Sequence[Column], centre: str) -> tuple[str, ...]:
+    def is_here(row: Row) -> bool:
+        return bool(row["centre"] == centre)
 
-    def is_from(centre: str) -> Callable[[Row], bool]:
-        return lambda row: bool(row["centre"] == centre)
-
-    groups = {centre: is_from(centre) for centre in sorted({row["centre"] for row in cohort.studies if row["centre"]})}
-    if not all(map(_is_untreated, cohort.studies)):
-        groups["all, without stents and bypass clips (no known coronary disease, as in Miller 2023)"] = _is_untreated
-    return groups
-
-
-def _is_untreated(row: Row) -> bool:
-    return not KNOWN_DISEASE & set(row["kinds_present"].split())
-
-
-def _kappa_line(cohort: Cohort, reference: Reference, name: str, belongs: Callable[[Row], bool]) -> tuple[str, ...]:
-    here = {title: [row for row in rows if belongs(row)] for title, rows in cohort.lines.items()}
-    ours = next(iter(here.values()))
-    found = {title: scored(rows, reference) for title, rows in here.items()}
-    if reference == "gated":
-        found[TRUE_LABELS] = scored(ours, "gated", "true")
-    kappas = [estimate_cell(bootstrap_kappa(*answer.classes, patients=answer.patients)) for answer in found.values()]
-    return (name, str(len(ours)), *kappas)
+    found = [column.scored(cohort, reference, is_here) for column in columns]
+    kappas = [estimate_cell(bootstrap_kappa(*answer.classes, patients=answer.patients)) for answer in found]
+    return (centre, str(sum(map(is_here, cohort.studies))), *kappas)
 
 
 def _other_calcium(cohort: Cohort) -> Iterator[str]:
@@ -170,7 +142,7 @@ def _other_calcium(cohort: Cohort) -> Iterator[str]:
 def _kind_line(cohort: Cohort, kind: str) -> tuple[str, ...]:
     found = [kind_found(rows, kind) for rows in cohort.lines.values()]
     cells = [_kind_cell(answer) for answer in found]
-    goal = kind in GOAL_KINDS and cohort.has_goals
+    goal = kind in GOAL_KINDS and cohort.kind == SIMULATED
     share = found[0].share.estimate
     if goal and share is not None:
         cells[0] += " met" if share < KIND_GOAL else " **missed**"

@@ -7,6 +7,12 @@ from typing import Any
 from ctacal.evaluate.accuracy.results import Row
 from ctacal.prediction import ModelInfo
 
+SIMULATED, HARD, INSERTED = "simulated", "hard", "inserted"
+
+COHORT_KINDS = (SIMULATED, HARD, INSERTED)
+"""Kinds of cohorts, in the order of the card: simulated scans of patients as they come, simulated scans rich in what is
+confused with coronary calcium, artificial plaques in real scans."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Contender:
@@ -24,9 +30,10 @@ class Cohort:
 
     name: str
     kind: str
-    """``simulated``, or ``inserted`` for artificial plaques in real scans."""
+    """One of ``COHORT_KINDS``."""
     lines: Mapping[str, Sequence[Row]]
-    """Rows of results by the title of the contender; that of the card's own model comes first."""
+    """Rows of results by the title of the contender; that of the card's own model comes first. Contenders without rows
+    are left out."""
 
     @property
     def studies(self) -> Sequence[Row]:
@@ -34,19 +41,20 @@ class Cohort:
         return next(iter(self.lines.values()))
 
     @property
-    def has_goals(self) -> bool:
-        """Whether goals apply: inserted plaques are reported without goals."""
-        return self.kind == "simulated"
+    def title(self) -> str:
+        """Return the cohort's name as the card shows it."""
+        return f"`{self.name}`" if self.kind == SIMULATED else f"`{self.name}` ({self.kind})"
 
 
 def cohorts_of(contenders: Sequence[Contender], rows: Sequence[Row]) -> Iterator[Cohort]:
-    """Yield the cohorts for which the first contender has results, simulated ones first."""
-    names = sorted({(row["cohort_kind"] != "simulated", row["cohort"], row["cohort_kind"]) for row in rows})
-    for _, name, kind in names:
-        here = [row for row in rows if (row["cohort"], row["cohort_kind"]) == (name, kind)]
-        lines = {
+    """Yield the cohorts for which the first contender has results, in the order of ``COHORT_KINDS``, then by name."""
+    names = {(COHORT_KINDS.index(row["cohort_kind"]), row["cohort"]) for row in rows}
+    for kind, name in sorted(names):
+        here = [row for row in rows if (row["cohort"], row["cohort_kind"]) == (name, COHORT_KINDS[kind])]
+        by_title = {
             contender.title: [row for row in here if row["model_digest"] == contender.info.digest]
             for contender in contenders
         }
-        if lines[contenders[0].title]:
-            yield Cohort(name, kind, lines)
+        lines = {title: found for title, found in by_title.items() if found}
+        if contenders[0].title in lines:
+            yield Cohort(name, COHORT_KINDS[kind], lines)

@@ -10,10 +10,10 @@ from ctacal.atomic import write_text
 from ctacal.errors import UsageError
 from ctacal.evaluate.accuracy.card_text import COMMANDS, INTENDED_USE, LICENCE, LIMITS
 from ctacal.evaluate.accuracy.cohort_section import cohort_section
-from ctacal.evaluate.accuracy.contenders import Cohort, Contender, cohorts_of
+from ctacal.evaluate.accuracy.contenders import SIMULATED, Cohort, Contender, cohorts_of
 from ctacal.evaluate.accuracy.goals import verdicts
 from ctacal.evaluate.accuracy.markdown import table
-from ctacal.evaluate.accuracy.real_scans import RealScan
+from ctacal.evaluate.accuracy.real_scans import REFUSED, RealScan
 from ctacal.evaluate.accuracy.reliability_diagram import FEWEST, draw_reliability, reliability
 from ctacal.evaluate.accuracy.results import Row
 
@@ -32,7 +32,7 @@ def write_card(path: Path, contenders: Sequence[Contender], rows: Sequence[Row],
         raise UsageError(f"the results hold no line of {ours.name} ({ours.digest[:12]}); score a COHORT with it first")
     parts = [
         _head(contenders[0], cohorts),
-        _summary(contenders, cohorts),
+        _summary(cohorts),
         INTENDED_USE,
         _training(contenders),
         *(cohort_section(cohort) for cohort in cohorts),
@@ -54,12 +54,15 @@ def _head(ours: Contender, cohorts: Sequence[Cohort]) -> str:
     )
 
 
-def _summary(contenders: Sequence[Contender], cohorts: Sequence[Cohort]) -> str:
+def _summary(cohorts: Sequence[Cohort]) -> str:
     """Return how many goals are met, and each goal that is missed."""
-    reached = [verdict for cohort in cohorts for verdict in verdicts(cohort, contenders[0].title)]
-    missed = [verdict for verdict in reached if not verdict.met]
-    lines = [f"- **missed**: {verdict.figure}: {verdict.reached}, goal {verdict.goal}" for verdict in missed]
-    met = f"{len(reached) - len(missed)} of {len(reached)} goals met" if reached else "No goal could be measured"
+    judged = [(cohort, verdict) for cohort in cohorts for verdict in verdicts(cohort)]
+    missed = [(cohort, verdict) for cohort, verdict in judged if not verdict.met]
+    lines = [
+        f"- **missed** in {cohort.title}: {verdict.figure}: {verdict.reached}, goal {verdict.goal}"
+        for cohort, verdict in missed
+    ]
+    met = f"{len(judged) - len(missed)} of {len(judged)} goals met" if judged else "No goal could be measured"
     studies = [row for cohort in cohorts for row in cohort.studies]
     unscored = sum(row["status"] != "scored" for row in studies)
     text = (
@@ -99,7 +102,7 @@ def _plain(value: Any) -> str:
 def _probabilities(cohorts: Sequence[Cohort], path: Path) -> str:
     """Return the section on the probabilities of the categories, and draw the reliability diagram."""
     head = "## Probability of each category\n"
-    found = reliability([row for cohort in cohorts if cohort.kind == "simulated" for row in cohort.studies])
+    found = reliability([row for cohort in cohorts if cohort.kind == SIMULATED for row in cohort.studies])
     if found is None:
         return f"{head}\nThis model gives no probabilities.\n"
     draw_reliability(found, path.parent / DIAGRAM)
@@ -131,9 +134,11 @@ def _real_cell(scan: RealScan, contender: Contender) -> str:
     result = scan.results.get(contender.info.digest)
     if result is None:
         return "not run"
-    if result["status"] == "refused":
-        return f"refused: {result['reason_codes']}"
-    wrong = " **differs**" if scan.expected and result["category"] != scan.expected else ""
+    refused = result["status"] == "refused"
+    found = REFUSED if refused else result["category"]
+    wrong = " **differs**" if scan.expected and found != scan.expected else ""
+    if refused:
+        return f"refused: {result['reason_codes']}{wrong}"
     reasons = f"; {result['reason_codes']}" if result["reason_codes"] else ""
     return f"{result['category']} (Agatston {float(result['agatston']):.1f}{reasons}){wrong}"
 

@@ -1,12 +1,15 @@
 """Real scans of the model card: what is known about them, and their results from ``ctacal score``."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ctacal.errors import UsageError
 from ctacal.fields import read_toml
+
+REFUSED = "refused"
+"""What is expected of a scan that must not be scored, such as one without a heart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +23,7 @@ class RealScan:
     patient: str
     """Identifier of the patient: all series of a patient should have the same category."""
     expected: str
-    """The risk category according to ``known_by``; empty if it is not known."""
+    """The risk category according to ``known_by``, or ``refused``; empty if it is not known."""
     known_by: str = ""
     """Source of the expected category."""
     used_for: str = "nothing but this table"
@@ -33,19 +36,20 @@ class RealScan:
 class _Description:
     """The content of the TOML file."""
 
-    results: tuple[str, ...]
-    """Paths of results.csv files, relative to the TOML file."""
     scan: tuple[RealScan, ...]
+    results: tuple[str, ...] = ()
+    """Paths of results.csv files, relative to the TOML file."""
 
 
-def read_real_scans(path: Path) -> list[RealScan]:
-    """Read a TOML file of [[scan]] tables (fields of ``RealScan``) and the results.csv files listed in ``results``.
+def read_real_scans(path: Path, results: Sequence[Path] = ()) -> list[RealScan]:
+    """Read a TOML file of [[scan]] tables (fields of ``RealScan``), with what ``ctacal score --series each`` found.
 
-    ``ctacal score --series each`` writes those; paths are relative to the TOML file.
+    That stands in ``results``, paths of results.csv files, and in those that the file itself lists, relative to it.
     Raises ``UsageError`` if a file or a field is missing, unknown or of another form.
     """
     described = read_toml(_Description, path)
-    lines = [line for name in described.results for line in _lines(path.parent / name)]
+    tables = [*(path.parent / name for name in described.results), *results]
+    lines = [line for table in tables for line in _lines(table)]
     return [replace(scan, results=_results_of(scan, lines)) for scan in described.scan]
 
 

@@ -31,6 +31,7 @@ TEXT = (
     "predictor",
     "model_version",
     "model_digest",
+    "settings_digest",
     "ctacal",
     "status",
     "reason",
@@ -38,9 +39,10 @@ TEXT = (
     "kinds_visible",
     "kinds_counted",
 )
-"""Columns of text. ``status`` is scored, refused (with a reason code) or failed (a defect). ``kinds_present``: calcium
-and metal in the scan that is not coronary; ``kinds_visible``: those of these kinds that reach the threshold;
-``kinds_counted``: those that were counted as coronary, as ``kind:Agatston``."""
+"""Columns of text. ``settings_digest``: of the scoring rule, and of what was measured of a model after export, such as
+its threshold of probability. ``status`` is scored, refused (with a reason code) or failed (a defect).
+``kinds_present``: calcium and metal in the scan that is not coronary; ``kinds_visible``: those of these kinds that
+reach the threshold; ``kinds_counted``: those that were counted as coronary, as ``kind:Agatston``."""
 
 NUMBERS = (
     "true_agatston",
