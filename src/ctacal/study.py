@@ -122,7 +122,8 @@ def _score_series(
         raise Refusal(contrast.code, f"{contrast.message}; {instead}")
     with timer.stage("score"):
         lesions, scores = score_label_map(volume, prediction.labels, rule, mass_calibration=mass_calibration)
-    quality = _quality_notes(choice.series, rule, heart, noise_sd_hu)
+    told = {reason.code for reason in prediction.reasons}  # the predictor may know more exactly what is cut off
+    quality = [note for note in _quality_notes(choice.series, rule, heart, noise_sd_hu) if note.code not in told]
     seen = (contrast,) if contrast else ()
     of_series = _series_notes(choice.series, heart)
     reasons = (*study.notes, *choice.notes, *of_series, *notes, *quality, *seen, *prediction.reasons)

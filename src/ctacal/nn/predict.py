@@ -24,6 +24,7 @@ from ctacal.nn.calibration import Calibration, LesionDoubts, category_probabilit
 from ctacal.nn.card import STAGES, Measured, checked_bytes, read_card
 from ctacal.nn.classes import Classes
 from ctacal.nn.config import NetworkConfig
+from ctacal.nn.coverage import cut_off
 from ctacal.nn.fitness import TrainingRange, doubts_about, figures_of
 from ctacal.nn.gated import GatedScale
 from ctacal.nn.islands import Weighed, weigh
@@ -100,8 +101,11 @@ class Model:
 
     def __call__(self, volume: Volume, rule: ScoringRule) -> Prediction:
         """Label a canonical volume. Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
-        answer = self.answer(volume, rule)
+        raw = self.raw_output(volume, rule)
+        answer = self.decide(raw)
         reasons = tuple(doubts_about(answer.figures, self.training_range))
+        if raw.anatomy and (lacks := cut_off(raw.anatomy)):
+            reasons = (*reasons, lacks)
         uncertainty = self._uncertainty(answer, rule)
         return Prediction(
             answer.labels, self.info, answer.heart, uncertainty, reasons, answer.figures, answer.uncounted

@@ -1,0 +1,61 @@
+"""``cut_off``: what of the heart lies outside of a scan, by what its ends cut through or lack. No torch."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ctacal.anatomy import HEART, Anatomy
+from ctacal.errors import Code, Reason
+from ctacal.nn.anatomy_stage import AnatomyMap
+
+CUT_CM2 = 2.0
+"""Smallest area of a structure in the first or last slice that means that the scan cuts it off: a dozen voxels (own
+choice)."""
+
+SEEN_ML = 5.0
+"""Smallest volume of a structure that a scan of the whole heart shows (own choice; simulated: at least 12 mL)."""
+
+ENDS = {"lowest": 0, "highest": -1}
+SOUGHT = (
+    Anatomy.LEFT_VENTRICLE, Anatomy.RIGHT_VENTRICLE, Anatomy.LEFT_ATRIUM, Anatomy.RIGHT_ATRIUM, Anatomy.ASCENDING_AORTA,
+)  # fmt: skip
+"""What a scan of the whole heart shows: the arteries run in the grooves between the chambers, from the root."""
+
+
+def cut_off(anatomy: AnatomyMap) -> Reason | None:
+    """Return the warning that the scan does not show the whole heart; None if it does."""
+    lacks = missing(anatomy)
+    return Reason(Code.HEART_CUT_OFF, f"{lacks}; calcium there is not counted") if lacks else None
+
+
+def missing(anatomy: AnatomyMap) -> str | None:
+    """Return what of the heart lies outside of the scan, in words; None if the scan shows all of it.
+
+    >>> from ctacal.geometry import Geometry
+    >>> probability = np.zeros((3, len(Anatomy), 8, 8), np.float32)
+    >>> probability[:, Anatomy.LEFT_VENTRICLE] = 1
+    >>> missing(AnatomyMap(probability, Geometry.from_spacing((3, 8, 8), (5.0, 4.0, 4.0)))).split("; ")[0]
+    'the lowest slice cuts through the left ventricle'
+    """
+    found = [*_cut_through(anatomy), *_not_seen(anatomy)]
+    return "; ".join(found) or None
+
+
+def _cut_through(anatomy: AnatomyMap) -> Iterator[str]:
+    _, row_mm, column_mm = anatomy.geometry.spacing_mm
+    for end, index in ENDS.items():
+        counts = np.bincount(anatomy.likeliest[index].ravel(), minlength=len(Anatomy))
+        cut = [part for part in HEART if counts[part] * row_mm * column_mm / 100 >= CUT_CM2]
+        if cut:
+            yield f"the {end} slice cuts through the {_listed(cut)}"
+
+
+def _not_seen(anatomy: AnatomyMap) -> Iterator[str]:
+    lacking = [part for part in SOUGHT if anatomy.volumes_ml[part] < SEEN_ML]
+    if lacking:
+        yield f"the scan does not show the {_listed(lacking)}"
+
+
+def _listed(parts: Iterable[Anatomy]) -> str:
+    *most, last = [part.title for part in parts]
+    return f"{', '.join(most)} and {last}" if most else last
