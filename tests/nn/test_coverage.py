@@ -3,21 +3,27 @@
 import numpy as np
 import pytest
 
-from ctacal.anatomy import Anatomy
+from ctacal.anatomy import HEART
+from ctacal.arrays import Bytes
 from ctacal.errors import Code
+from ctacal.heart import HeartMask
 from ctacal.nn.coverage import cut_off, missing
 from tests.nn.test_plausibility import chest, map_of
 
 
-def with_root(drawn: np.ndarray) -> np.ndarray:
-    """Return the drawn chest with the root of the aorta between the chambers."""
-    drawn[19:27, 27:30, 44:48] = Anatomy.ASCENDING_AORTA
-    return drawn
-
-
 def test_a_whole_heart_lacks_nothing() -> None:
-    assert missing(map_of(with_root(chest()))) is None
-    assert cut_off(map_of(with_root(chest()))) is None
+    assert missing(map_of(chest())) is None
+    assert cut_off(map_of(chest()), heart_of(chest())) is None
+
+
+def test_a_field_of_view_within_the_heart_is_told() -> None:
+    drawn = chest()[:, :, :50]
+    found = cut_off(map_of(drawn), heart_of(drawn))
+    assert found is not None and found.message.startswith("the field of view cuts the heart off at its left")
+
+
+def heart_of(drawn: Bytes) -> HeartMask:
+    return HeartMask(np.isin(drawn, HEART), map_of(drawn).geometry)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +40,7 @@ def test_a_whole_heart_lacks_nothing() -> None:
     ids=["apex", "atrium", "upper half"],
 )
 def test_what_is_cut_off_is_named(part: slice, named: str) -> None:
-    found = cut_off(map_of(with_root(chest())[part]))
+    drawn = chest()[part]
+    found = cut_off(map_of(drawn), heart_of(drawn))
     assert found is not None and found.code is Code.HEART_CUT_OFF
     assert found.message.startswith(named), found.message

@@ -20,7 +20,7 @@ CHAMBERS = (
 
 
 def chest(*, lungs: tuple[Anatomy, Anatomy] = (Anatomy.LUNG, Anatomy.LUNG)) -> Bytes:
-    """Draw both lungs as boxes, right one first, and four chambers as ellipsoids between them."""
+    """Draw both lungs as boxes, right one first; four chambers, ellipsoids, and the root of the aorta between them."""
     drawn = np.zeros(SHAPE, np.uint8)
     drawn[5:36, 10:56, 14:46], drawn[5:36, 10:56, 46:82] = lungs
     drawn[5:36, 10:46, 28:64] = Anatomy.OTHER
@@ -28,6 +28,7 @@ def chest(*, lungs: tuple[Anatomy, Anatomy] = (Anatomy.LUNG, Anatomy.LUNG)) -> B
     for chamber, centre, half in CHAMBERS:
         apart = sum(((at - c) / h) ** 2 for at, c, h in zip(places, centre, half, strict=True))
         drawn[np.asarray(apart <= 1)] = chamber
+    drawn[19:27, 27:30, 44:48] = Anatomy.ASCENDING_AORTA
     return drawn
 
 
@@ -67,11 +68,25 @@ def test_a_heart_cut_off_above_the_ventricles_is_allowed() -> None:
         (chest()[::-1].copy(), "the left atrium does not lie above the left ventricle"),
         (chest()[:, ::-1].copy(), "the left atrium does not lie behind the right ventricle"),
         (chest()[:, :, ::-1].copy(), "the left ventricle does not lie to the left of the right atrium"),
+        (
+            np.where(chest() == Anatomy.LEFT_ATRIUM, np.uint8(0), chest()),
+            "no left atrium found, though the scan reaches 100 mm above the ventricles",
+        ),
         (chest(lungs=(Anatomy.OTHER, Anatomy.OTHER)), "no lung beside the heart"),
         (moved_aside(chest()), "does not lie between the lungs"),
         (np.full(SHAPE, Anatomy.LEFT_VENTRICLE, np.uint8), "mL of right ventricle found"),
     ],
-    ids=["nothing", "one ventricle", "head for feet", "prone", "mirrored", "no lung", "in the shoulder", "all heart"],
+    ids=[
+        "nothing",
+        "one ventricle",
+        "head for feet",
+        "prone",
+        "mirrored",
+        "no atrium",
+        "no lung",
+        "in the shoulder",
+        "all heart",
+    ],
 )
 def test_what_is_no_heart_is_told(drawn: Bytes, reason: str) -> None:
     assert reason in str(implausible(map_of(drawn)))

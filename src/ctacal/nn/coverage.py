@@ -6,25 +6,25 @@ import numpy as np
 
 from ctacal.anatomy import HEART, Anatomy
 from ctacal.errors import Code, Reason
+from ctacal.heart import HeartMask
 from ctacal.nn.anatomy_stage import AnatomyMap
+from ctacal.nn.plausibility import SEEN_ML
 
 CUT_CM2 = 2.0
 """Smallest area of a structure in the first or last slice that means that the scan cuts it off: a dozen voxels (own
 choice)."""
 
-SEEN_ML = 5.0
-"""Smallest volume of a structure that a scan of the whole heart shows (own choice; simulated: at least 12 mL)."""
-
 ENDS = {"lowest": 0, "highest": -1}
+
 SOUGHT = (
     Anatomy.LEFT_VENTRICLE, Anatomy.RIGHT_VENTRICLE, Anatomy.LEFT_ATRIUM, Anatomy.RIGHT_ATRIUM, Anatomy.ASCENDING_AORTA,
 )  # fmt: skip
 """What a scan of the whole heart shows: the arteries run in the grooves between the chambers, from the root."""
 
 
-def cut_off(anatomy: AnatomyMap) -> Reason | None:
+def cut_off(anatomy: AnatomyMap, heart: HeartMask) -> Reason | None:
     """Return the warning that the scan does not show the whole heart; None if it does."""
-    lacks = missing(anatomy)
+    lacks = "; ".join(filter(None, (missing(anatomy), _beyond_the_sides(heart))))
     return Reason(Code.HEART_CUT_OFF, f"{lacks}; calcium there is not counted") if lacks else None
 
 
@@ -54,6 +54,15 @@ def _not_seen(anatomy: AnatomyMap) -> Iterator[str]:
     lacking = [part for part in SOUGHT if anatomy.volumes_ml[part] < SEEN_ML]
     if lacking:
         yield f"the scan does not show the {_listed(lacking)}"
+
+
+def _beyond_the_sides(heart: HeartMask) -> str | None:
+    """Return at which sides a field of view smaller than the heart cuts it off."""
+    mask, (slice_mm, row_mm, column_mm) = heart.mask, heart.geometry.spacing_mm
+    faces = {"front": (mask[:, 0], column_mm), "back": (mask[:, -1], column_mm),
+             "right": (mask[:, :, 0], row_mm), "left": (mask[:, :, -1], row_mm)}  # fmt: skip
+    cut = [side for side, (face, mm) in faces.items() if np.count_nonzero(face) * slice_mm * mm / 100 >= CUT_CM2]
+    return f"the field of view cuts the heart off at its {' and '.join(cut)}" if cut else None
 
 
 def _listed(parts: Iterable[Anatomy]) -> str:

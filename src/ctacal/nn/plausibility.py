@@ -1,4 +1,4 @@
-"""``implausible``: why what an anatomy network calls a heart can be none. No torch. Scoring does not use it yet.
+"""``implausible``: why what an anatomy network calls a heart can be none. No torch.
 
 The limits lie far outside of what 100 simulated patients show (docs/log.md, 2026-11-29), since a real heart may be ill,
 cut off by the scan, or pushed aside by a collapsed lung; a rib or a shoulder fails several of them.
@@ -24,6 +24,17 @@ PLACED_ML = 10.0
 
 MIN_LUNG_ML = 150.0
 """Smallest volume of lung in the slices of the heart: one lung may be collapsed (own choice; simulated: 1.1 L)."""
+
+VENTRICLES = (Anatomy.LEFT_VENTRICLE, Anatomy.RIGHT_VENTRICLE)
+
+ABOVE_VENTRICLES = (Anatomy.LEFT_ATRIUM, Anatomy.ASCENDING_AORTA)
+"""What lies at the height of the ventricles' top and above."""
+
+SEEN_ML = 5.0
+"""Smallest volume of a structure that counts as seen (own choice; simulated: at least 12 mL)."""
+
+BEYOND_MM = 50.0
+"""A scan that reaches this far above the ventricles shows left atrium and ascending aorta (own choice)."""
 
 DEPTH, SIDE = (0.05, 0.75), (0.18, 0.82)
 """Where the heart's centre may lie in the box of heart and lungs in its slices, from front to back, right to left
@@ -54,13 +65,13 @@ ORDERS = (
 
 def implausible(anatomy: AnatomyMap) -> str | None:
     """Return the first reason why the scan's anatomy is not that of a chest with a heart; None if there is none."""
-    checks: tuple[Callable[[AnatomyMap], str | None], ...] = (_volumes, _order, _place)
+    checks: tuple[Callable[[AnatomyMap], str | None], ...] = (_volumes, _order, _complete, _place)
     return next((reason for check in checks if (reason := check(anatomy))), None)
 
 
 def _volumes(anatomy: AnatomyMap) -> str | None:
     ml = anatomy.volumes_ml
-    for ventricle in (Anatomy.LEFT_VENTRICLE, Anatomy.RIGHT_VENTRICLE):
+    for ventricle in VENTRICLES:
         if ml[ventricle] < MIN_VENTRICLE_ML:
             return f"{ml[ventricle]:.0f} mL of {ventricle.title} found, expected at least {MIN_VENTRICLE_ML:.0f}"
     heart_ml = sum(ml[structure] for structure in HEART)
@@ -76,6 +87,16 @@ def _order(anatomy: AnatomyMap) -> str | None:
         apart_mm = (_centre_mm(anatomy, order.first) - _centre_mm(anatomy, order.second))[order.axis]
         if apart_mm < order.mm:
             return order.words
+    return None
+
+
+def _complete(anatomy: AnatomyMap) -> str | None:
+    """Ventricles alone are no heart if the scan shows what lies above them."""
+    slices = np.flatnonzero(np.isin(anatomy.likeliest, VENTRICLES).any(axis=(1, 2)))
+    beyond_mm = (len(anatomy.likeliest) - 1 - slices[-1]) * anatomy.geometry.slice_spacing_mm
+    lacking = [part for part in ABOVE_VENTRICLES if anatomy.volumes_ml[part] < SEEN_ML]
+    if beyond_mm >= BEYOND_MM and lacking:
+        return f"no {lacking[0].title} found, though the scan reaches {beyond_mm:.0f} mm above the ventricles"
     return None
 
 

@@ -104,7 +104,7 @@ class Model:
         raw = self.raw_output(volume, rule)
         answer = self.decide(raw)
         reasons = tuple(doubts_about(answer.figures, self.training_range))
-        if raw.anatomy and (lacks := cut_off(raw.anatomy)):
+        if raw.anatomy and (lacks := cut_off(raw.anatomy, raw.heart)):
             reasons = (*reasons, lacks)
         uncertainty = self._uncertainty(answer, rule)
         return Prediction(
