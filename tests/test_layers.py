@@ -44,6 +44,7 @@ STAGES = (
     "result_json",
     "study",
     "results_table",
+    "readings",
     "statistics",
 )
 """The modules in the order of the data flow: each imports only from those before it."""
@@ -53,7 +54,7 @@ ABOVE = ("evaluate", "jobs")
 """Parts that use the stages. ``jobs`` also combines ``BESIDE``; ``evaluate`` makes reports from tables."""
 FACES = ("web", "node", "batch", "cli")
 """Interfaces, which are thin: they use ``jobs`` and the stages, never each other."""
-MAY_BE_HEAVY = {"statistics", "evaluate", "nn", "simulate", "workers"}
+MAY_BE_HEAVY = {"statistics", "evaluate", "nn", "simulate", "workers", "web"}
 """Parts with heavy imports; scoring uses only those of their modules that import nothing heavy."""
 HEAVY = {
     "torch",

@@ -5,6 +5,7 @@ The exception tree::
     CtacalError
      +- UsageError          the caller's request is impossible (exit status 2)
      +- Refusal             this study, series or file cannot be scored; carries a Reason (exit status 1)
+     +- NotPossible         a reader's request that cannot be done as things stand; carries a Problem
 
 A refused study is a *result with a reason*, never a crash: :func:`ctacal.study.score_study` turns a ``Refusal`` into a
 ``StudyResult`` of status ``refused``.
@@ -215,6 +216,35 @@ class Refusal(CtacalError):
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.reason = Reason(code, message)
+
+
+class Problem(StrEnum):
+    """Why a reader's request cannot be done; the page acts on it, and shows the message."""
+
+    NOT_FOUND = "NOT_FOUND"
+    """There is no such reading for this reader."""
+    INVALID = "INVALID"
+    """A field of the request is missing or impossible."""
+    STALE = "STALE"
+    """The reading has gone on in another tab or program."""
+    LOCKED = "LOCKED"
+    """The reading is signed."""
+    WASHOUT = "WASHOUT"
+    """The plan does not let this reader read the study yet."""
+    FORBIDDEN = "FORBIDDEN"
+    """The reader's role does not allow it."""
+    DISK = "DISK"
+    """The event could not be stored; nothing has changed."""
+    DAMAGED = "DAMAGED"
+    """The file of the reading was altered or damaged."""
+
+
+class NotPossible(CtacalError):
+    """A reader's request that cannot be done as things stand."""
+
+    def __init__(self, problem: Problem, message: str) -> None:
+        super().__init__(message)
+        self.problem = problem
 
 
 _SYSTEM_ADVICE = {

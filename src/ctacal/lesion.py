@@ -82,12 +82,21 @@ def find_lesions(
     runs = cut_runs(voxel, volume.geometry.shape, voxel_label)
     run_label = voxel_label[runs.begin].astype(np.int64)
     group = run_label if split_vessels else np.where(run_label == Calcium.OTHER, 2, 1)
-    in_plane = merged(abutting(runs), touching(runs, (0, 1), reach=int(connectivity == 8)))
-    component = join(len(runs.first), alike(in_plane, group))
+    component = join(len(runs.first), alike(in_plane(runs, connectivity), group))
     label = _majority(component, run_label, runs.pixels)
-    across = merged(*(touching(runs, (1, row), reach=1) for row in (-1, 0, 1)))
+    across = across_slices(runs)
     lesion = join(len(label), alike((component[across[0]], component[across[1]]), label))
     return measured(volume.hu.ravel()[voxel], volume.geometry, runs, component, label, lesion)
+
+
+def in_plane(runs: Runs, connectivity: int) -> Edges:
+    """Return the pairs of runs that touch within a slice, by 4 or 8 neighbours."""
+    return merged(abutting(runs), touching(runs, (0, 1), reach=int(connectivity == 8)))
+
+
+def across_slices(runs: Runs) -> Edges:
+    """Return the pairs of runs that touch from one slice to the next, by all 9 neighbours there."""
+    return merged(*(touching(runs, (1, row), reach=1) for row in (-1, 0, 1)))
 
 
 def _calcium_voxels(volume: Volume, labels: LabelMap, threshold_hu: float) -> Ints:

@@ -6,6 +6,8 @@ to every result, and has a test.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -282,7 +284,8 @@ def _reaches_floor(lesions: Lesions, rule: ScoringRule) -> Mask:
 def _tally(lesions: Lesions, quantity: Floats) -> Tally:
     sums = np.bincount(lesions.label, quantity, minlength=int(max(Calcium)) + 1)
     per_vessel = {label.name: float(sums[label]) for label in CORONARY_LABELS}
-    return Tally(sum(per_vessel.values()), MappingProxyType(per_vessel), float(sums[Calcium.OTHER]))
+    total = reduce(add, per_vessel.values())  # from left to right: sum() rounds otherwise from Python 3.12 on
+    return Tally(total, MappingProxyType(per_vessel), float(sums[Calcium.OTHER]))
 
 
 def cac_drs(agatston: Tally) -> str:

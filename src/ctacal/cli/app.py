@@ -433,6 +433,117 @@ def paper(
     raise typer.Exit(command.run(recipe, out))
 
 
+ReadingsFolder = Annotated[
+    Path | None, typer.Option("--readings", help="Folder for the readings; back it up.", show_default=False)
+]
+Reader = Annotated[
+    list[str] | None, typer.Option("--reader", help="Name of a reader, once for each. Default: the computer's user.")
+]
+Adjudicator = Annotated[list[str] | None, typer.Option("--adjudicator", help="Who settles readings that disagree.")]
+Administrator = Annotated[list[str] | None, typer.Option("--administrator", help="Who sees everybody's progress.")]
+StudyPlan = Annotated[
+    Path | None, typer.Option("--plan", help="TOML of a reader study: readers, sessions, blinding.", show_default=False)
+]
+Database = Annotated[
+    str, typer.Option("--database", help="PostgreSQL URL for the list of studies. Default: a file beside the readings.")
+]
+NamePatients = Annotated[bool, typer.Option("--phi", help="Name the patients on the page, unless the plan is blind.")]
+Host = Annotated[str, typer.Option("--host", help="Address to listen at; others than loopback need TLS or a proxy.")]
+Port = Annotated[int, typer.Option("--port", help="Port. Default: any free one.", min=0, max=65535)]
+HostName = Annotated[
+    list[str] | None, typer.Option("--host-name", help="Name by which browsers call the server, with its port.")
+]
+Certificate = Annotated[Path | None, typer.Option("--tls-certificate", help="TLS certificate (PEM).")]
+Key = Annotated[Path | None, typer.Option("--tls-key", help="Its private key (PEM).")]
+ProxyAddress = Annotated[
+    list[str] | None, typer.Option("--proxy", help="IP address of a reverse proxy that signs readers in.")
+]
+ProxySecret = Annotated[
+    Path | None, typer.Option("--proxy-secret", help="File with the secret that the proxy sends with each request.")
+]
+UserHeader = Annotated[str, typer.Option("--user-header", help="Header in which the proxy names the reader.")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the link, and open no browser.")]
+
+
+@app.command()
+def review(
+    out: Annotated[Path, typer.Argument(help="Folder that ctacal score wrote.", show_default=False)],
+    images: Annotated[
+        list[Path] | None, typer.Option("--images", help="Where the images lie. Default: where they were scored.")
+    ] = None,
+    readings: ReadingsFolder = None,
+    reader: Reader = None,
+    adjudicator: Adjudicator = None,
+    administrator: Administrator = None,
+    plan: StudyPlan = None,
+    database: Database = "",
+    phi: NamePatients = False,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    host_name: HostName = None,
+    tls_certificate: Certificate = None,
+    tls_key: Key = None,
+    proxy: ProxyAddress = None,
+    proxy_secret: ProxySecret = None,
+    user_header: UserHeader = "x-remote-user",
+    no_browser: NoBrowser = False,
+) -> None:
+    """Correct and sign the results of a run by hand, in the browser. Readings go to OUT/readings."""
+    from ctacal.cli import review as command
+
+    options = command.Options(
+        readings=readings, readers=reader or (), adjudicators=adjudicator or (), administrators=administrator or (),
+        plan=plan, database=database, phi=phi, host=host, port=port, host_names=host_name or (),
+        certificate=tls_certificate, key=tls_key, proxies=proxy or (), proxy_secret=proxy_secret,
+        user_header=user_header, no_browser=no_browser,
+    )  # fmt: skip
+    raise typer.Exit(command.review(out, images or (), options))
+
+
+@app.command()
+def annotate(
+    paths: Paths,
+    readings: ReadingsFolder = None,
+    reader: Reader = None,
+    adjudicator: Adjudicator = None,
+    administrator: Administrator = None,
+    plan: StudyPlan = None,
+    database: Database = "",
+    phi: NamePatients = False,
+    rule: Annotated[
+        str, typer.Option(help="Scoring rule: scct2016, agatston1990, kvp_adapted, or a TOML file.")
+    ] = "scct2016",
+    mass_calibration: Annotated[
+        float | None, typer.Option(help="Calibration factor in mg/cm3 of hydroxyapatite per HU; adds the calcium mass.")
+    ] = None,
+    fill_gaps: Annotated[
+        bool, typer.Option("--fill-gaps", help="Interpolate single missing slices, with a warning.")
+    ] = False,
+    untilt: Annotated[
+        bool, typer.Option("--untilt", help="Correct a gantry tilt by resampling, with a warning.")
+    ] = False,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    host_name: HostName = None,
+    tls_certificate: Certificate = None,
+    tls_key: Key = None,
+    proxy: ProxyAddress = None,
+    proxy_secret: ProxySecret = None,
+    user_header: UserHeader = "x-remote-user",
+    no_browser: NoBrowser = False,
+) -> None:
+    """Score studies by hand from scratch, in the browser. Readings go to ./ctacal-readings."""
+    from ctacal.cli import review as command
+
+    options = command.Options(
+        readings=readings, readers=reader or (), adjudicators=adjudicator or (), administrators=administrator or (),
+        plan=plan, database=database, phi=phi, rule=rule, mass_calibration=mass_calibration, fill_gaps=fill_gaps,
+        untilt=untilt, host=host, port=port, host_names=host_name or (), certificate=tls_certificate, key=tls_key,
+        proxies=proxy or (), proxy_secret=proxy_secret, user_header=user_header, no_browser=no_browser,
+    )  # fmt: skip
+    raise typer.Exit(command.annotate(paths, options))
+
+
 def main() -> None:
     """Run the program. Wrong usage, or a file or folder that fails, ends in one line and exit status 2.
 

@@ -11,6 +11,7 @@ from ctacal.cli.progress import progress, progress_bar
 from ctacal.dicom.series import Intake, read_studies
 from ctacal.errors import UsageError
 from ctacal.jobs.finders import Finder, Runtime, baseline, networks, reader_labels, ships_weights
+from ctacal.jobs.inputs import note_inputs
 from ctacal.jobs.score import RESULTS, SKIPPED, Limits, Outcome, Privacy, ScoreJob, ScoreRun, score_intake
 from ctacal.names import printable
 from ctacal.report.outputs import DEFAULT_WRITERS, known_writers
@@ -48,6 +49,8 @@ def run(paths: Sequence[Path], out: Path, options: Options) -> int:
     job = _job(options)
     with progress("reading", None) as file_read:
         intake = read_studies(paths, on_file=file_read)
+    if options.pseudonymise is None:
+        note_inputs(out, paths)  # ctacal review finds the images by it
     with progress_bar("scoring") as study_scored:
         done = score_intake(
             intake,

@@ -1,0 +1,339 @@
+"""``ReadingIndex``: the list of cases and readings as a database, to page through ten thousand of them.
+
+The files are the truth: this database is made from them, may be deleted at any time, and is made again. It is SQLite
+with a rollback journal, never with a write-ahead log: versions 3.7.0 to 3.51.2 can damage a database in that mode when
+two connections write at the same instant (fixed in 3.51.3, 3.44.6 and 3.50.7), and most systems have one of them. A
+team may keep it in PostgreSQL, by a URL.
+"""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol
+
+from ctacal.errors import UsageError
+from ctacal.jobs.reading_cases import Case, case_from, stored
+
+SCHEMA = "2"
+"""Version of the tables; another one is made anew."""
+
+TABLES = ("facts", "cases", "assignments", "readings")
+
+_CREATE = (
+    "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS cases (id TEXT PRIMARY KEY, place INTEGER NOT NULL, title TEXT NOT NULL, "
+    "date TEXT NOT NULL, patient TEXT NOT NULL, study_uid TEXT NOT NULL, warnings INTEGER NOT NULL, "
+    "refusal TEXT NOT NULL, model_agatston DOUBLE PRECISION, model_category TEXT, content {blob} NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS assignments (reader TEXT NOT NULL, case_id TEXT NOT NULL, session TEXT NOT NULL, "
+    "place INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (reader, case_id, session))",
+    "CREATE INDEX IF NOT EXISTS assignments_in_order ON assignments (reader, place)",
+    "CREATE TABLE IF NOT EXISTS readings (reader TEXT NOT NULL, case_id TEXT NOT NULL, session TEXT NOT NULL, "
+    "state TEXT NOT NULL, version INTEGER NOT NULL, events INTEGER NOT NULL, edits INTEGER NOT NULL, "
+    "active_s DOUBLE PRECISION NOT NULL, signed_s DOUBLE PRECISION NOT NULL, "
+    "signed_edits INTEGER NOT NULL, agatston DOUBLE PRECISION, category TEXT, per_vessel TEXT NOT NULL, "
+    "verdict TEXT NOT NULL, began TEXT NOT NULL, ended TEXT NOT NULL, head TEXT NOT NULL, size INTEGER NOT NULL, "
+    "PRIMARY KEY (reader, case_id, session))",
+)
+
+STATES = ("open", "started", "signed", "refused")
+"""States of an assignment: nothing done, begun, signed, or a scan that cannot be read."""
+
+_STATE = "CASE WHEN c.refusal <> '' THEN 'refused' WHEN r.state IS NULL THEN 'open' ELSE r.state END"
+_LISTED = (
+    "FROM assignments a JOIN cases c ON c.id = a.case_id "
+    "LEFT JOIN readings r ON r.reader = a.reader AND r.case_id = a.case_id AND r.session = a.session "
+    "WHERE a.reader = ?"
+)
+_COLUMNS = (
+    "a.case_id, a.session, a.place, a.number, c.title, c.date, c.patient, c.warnings, c.refusal, c.model_agatston, "
+    f"c.model_category, {_STATE} AS state, r.agatston, r.category, r.active_s, r.version"
+)
+_BATCH = 500
+
+
+class Connection(Protocol):
+    """What SQLite's and PostgreSQL's connections have in common."""
+
+    def cursor(self) -> Any:
+        """Return a cursor."""
+
+    def commit(self) -> None:
+        """Make the changes last."""
+
+    def rollback(self) -> None:
+        """Forget the changes."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which part of a reader's list is asked for."""
+
+    offset: int = 0
+    limit: int = 100
+    state: str = "all"
+    text: str = ""
+    session: str = ""
+    search_texts: bool = True
+    """Whether the text may be looked for in titles and dates, which a blind reader does not see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A reading as the list shows it."""
+
+    reader: str
+    case_id: str
+    session: str
+    state: str
+    version: int
+    events: int
+    edits: int
+    active_s: float
+    signed_s: float
+    """Active seconds, and ``signed_edits``, until the first signature; 0 before it."""
+    signed_edits: int
+    agatston: float | None
+    category: str | None
+    per_vessel: dict[str, float]
+    verdict: str
+    """Empty until it is signed."""
+    began: str
+    ended: str
+    """Time of the newest event."""
+    head: str
+    """Digest of the newest event."""
+    size: int
+    """Bytes of its file."""
+
+
+class ReadingIndex:
+    """A database of cases, assignments and readings; safe to use from several threads."""
+
+    def __init__(self, where: Path | str) -> None:
+        """Open or make the database: a file for SQLite, or a URL such as ``postgresql://host/name``.
+
+        Raises ``UsageError`` if it cannot be opened.
+        """
+        self._lock = Lock()
+        self._postgres = isinstance(where, str) and where.startswith(("postgres://", "postgresql://"))
+        self._connection: Connection = _postgres(str(where)) if self._postgres else _sqlite(Path(where))
+        with self._changes() as cursor:
+            for statement in _CREATE:
+                cursor.execute(statement.format(blob="BYTEA" if self._postgres else "BLOB"))
+        if self.fact("schema") != SCHEMA:
+            self._make_anew()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def fact(self, name: str) -> str | None:
+        """Return what is noted under a name."""
+        rows = self._rows("SELECT value FROM facts WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def note(self, name: str, value: str) -> None:
+        """Note something about the whole list."""
+        with self._changes() as cursor:
+            self._run(cursor, "DELETE FROM facts WHERE name = ?", (name,))
+            self._run(cursor, "INSERT INTO facts VALUES (?, ?)", (name, value))
+
+    def put_cases(self, cases: Iterable[Case]) -> None:
+        """Replace all cases; their order is that in which they are read."""
+        rows = [_case_row(place, case) for place, case in enumerate(cases)]
+        with self._changes() as cursor:
+            self._run(cursor, "DELETE FROM cases", ())
+            self._run(cursor, "DELETE FROM assignments", ())
+            for start in range(0, len(rows), _BATCH):
+                self._run_many(cursor, "INSERT INTO cases VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows[start : start + _BATCH])
+
+    def case(self, case_id: str) -> Case | None:
+        """Return a case; None if there is none of that name."""
+        rows = self._rows("SELECT content FROM cases WHERE id = ?", (case_id,))
+        return _case_of(rows[0][0]) if rows else None
+
+    def case_ids(self) -> list[tuple[str, str, str]]:
+        """Return name, study UID and refusal of each case, in order."""
+        rows = self._rows("SELECT id, study_uid, refusal FROM cases ORDER BY place", ())
+        return [(str(name), str(uid), str(refusal)) for name, uid, refusal in rows]
+
+    def model_scores(self) -> dict[str, float]:
+        """Return the model's score of each case that has one."""
+        rows = self._rows("SELECT id, model_agatston FROM cases WHERE model_agatston IS NOT NULL", ())
+        return {str(name): float(score) for name, score in rows}
+
+    def assign(self, reader: str, rows: Sequence[tuple[str, str, int, int]]) -> None:
+        """Give cases to a reader: case, session, place in the reader's order, and number that the reader sees."""
+        with self._changes() as cursor:
+            statement = "INSERT INTO assignments VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING"
+            self._run_many(cursor, statement, [(reader, *row) for row in rows])
+
+    def assigned(self, reader: str) -> bool:
+        """Whether a reader has any case."""
+        return bool(self._rows("SELECT 1 FROM assignments WHERE reader = ? LIMIT 1", (reader,)))
+
+    def put_reading(self, summary: Summary) -> None:
+        """Replace what the list says of a reading."""
+        row = (
+            summary.reader, summary.case_id, summary.session, summary.state, summary.version, summary.events,
+            summary.edits, summary.active_s, summary.signed_s, summary.signed_edits, summary.agatston, summary.category,
+            json.dumps(summary.per_vessel),
+            summary.verdict, summary.began, summary.ended, summary.head, summary.size,
+        )  # fmt: skip
+        key = (summary.reader, summary.case_id, summary.session)
+        with self._changes() as cursor:
+            self._run(cursor, "DELETE FROM readings WHERE reader = ? AND case_id = ? AND session = ?", key)
+            self._run(cursor, f"INSERT INTO readings VALUES ({','.join('?' * len(row))})", row)
+
+    def forget_reading(self, reader: str, case_id: str, session: str) -> None:
+        """Take a reading whose file is gone from the list."""
+        with self._changes() as cursor:
+            statement = "DELETE FROM readings WHERE reader = ? AND case_id = ? AND session = ?"
+            self._run(cursor, statement, (reader, case_id, session))
+
+    def readings(self, **wanted: str) -> list[Summary]:
+        """Return the readings whose columns (reader, case_id, session, state) have these values."""
+        where = " AND ".join(f"{name} = ?" for name in wanted) or "1 = 1"
+        rows = self._rows(f"SELECT * FROM readings WHERE {where} ORDER BY case_id, session, reader", [*wanted.values()])
+        return [_summary(row) for row in rows]
+
+    def item(self, reader: str, case_id: str, session: str) -> dict[str, Any] | None:
+        """Return one line of a reader's list; None if it is not the reader's."""
+        statement = f"SELECT {_COLUMNS} {_LISTED} AND a.case_id = ? AND a.session = ?"
+        rows = self._rows(statement, (reader, case_id, session))
+        return _item(rows[0]) if rows else None
+
+    def items(self, reader: str, query: Query) -> tuple[int, list[dict[str, Any]]]:
+        """Return how many lines of a reader's list match, and the part of them that is asked for."""
+        where, values = _where(query)
+        total = self._rows(f"SELECT COUNT(*) {_LISTED}{where}", (reader, *values))[0][0]
+        statement = f"SELECT {_COLUMNS} {_LISTED}{where} ORDER BY a.place LIMIT ? OFFSET ?"
+        rows = self._rows(statement, (reader, *values, query.limit, query.offset))
+        return int(total), [_item(row) for row in rows]
+
+    def counts(self, reader: str) -> dict[str, int]:
+        """Return the number of lines in each state."""
+        rows = self._rows(f"SELECT {_STATE}, COUNT(*) {_LISTED} GROUP BY 1", (reader,))
+        return dict.fromkeys(STATES, 0) | {str(state): int(number) for state, number in rows}
+
+    def neighbour(self, reader: str, place: int, *, forward: bool) -> tuple[str, str] | None:
+        """Return case and session of the next one that is not done, or of the one before in any state."""
+        if forward:
+            rest = f"AND a.place > ? AND {_STATE} IN ('open', 'started') ORDER BY a.place"
+        else:
+            rest = "AND a.place < ? ORDER BY a.place DESC"
+        rows = self._rows(f"SELECT a.case_id, a.session {_LISTED} {rest} LIMIT 1", (reader, place))
+        return (str(rows[0][0]), str(rows[0][1])) if rows else None
+
+    def _make_anew(self) -> None:
+        with self._changes() as cursor:
+            for table in TABLES:
+                self._run(cursor, f"DROP TABLE {table}", ())
+            for statement in _CREATE:
+                cursor.execute(statement.format(blob="BYTEA" if self._postgres else "BLOB"))
+        self.note("schema", SCHEMA)
+
+    @contextmanager
+    def _changes(self) -> Iterator[Any]:
+        with self._lock:
+            try:
+                with closing(self._connection.cursor()) as cursor:
+                    yield cursor
+                self._connection.commit()
+            except BaseException:
+                self._connection.rollback()
+                raise
+
+    def _rows(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        with self._changes() as cursor:  # ends the transaction that PostgreSQL begins even for reading
+            self._run(cursor, statement, values)
+            return list(cursor.fetchall())
+
+    def _run(self, cursor: Any, statement: str, values: Sequence[Any]) -> None:
+        cursor.execute(self._dialect(statement), tuple(values))
+
+    def _run_many(self, cursor: Any, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        if rows:
+            cursor.executemany(self._dialect(statement), rows)
+
+    def _dialect(self, statement: str) -> str:
+        return statement.replace("?", "%s") if self._postgres else statement
+
+
+def _sqlite(path: Path) -> Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
+        connection.execute("PRAGMA journal_mode = DELETE")  # never WAL: see above
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cache_size = -8000")  # KiB: the list must stay small in memory
+        return connection
+    except sqlite3.DatabaseError as problem:
+        message = f"{path}: {problem}; delete this file, it is made again from the readings"
+        raise UsageError(message) from problem
+
+
+def _postgres(url: str) -> Connection:
+    try:
+        import psycopg
+    except ImportError as problem:
+        raise UsageError("PostgreSQL needs psycopg: pip install 'ctacal[web-team]'") from problem
+    try:
+        connection: Connection = psycopg.connect(url)
+        return connection
+    except psycopg.Error as problem:
+        raise UsageError(f"the database cannot be opened: {' '.join(str(problem).split())}") from problem
+
+
+def _case_row(place: int, case: Case) -> tuple[Any, ...]:
+    content = zlib.compress(json.dumps(stored(case)).encode())
+    model = case.model
+    return (
+        case.id, place, case.title, case.date, case.patient, case.study_uid, len(case.warnings), case.refusal,
+        model.agatston if model else None, model.category if model else None, content,
+    )  # fmt: skip
+
+
+def _case_of(content: bytes) -> Case:
+    fields: Mapping[str, Any] = json.loads(zlib.decompress(content))
+    return case_from(fields)
+
+
+def _summary(row: Sequence[Any]) -> Summary:
+    names = Summary.__dataclass_fields__
+    fields = dict(zip(names, row, strict=True))
+    return Summary(**fields | {"per_vessel": json.loads(fields["per_vessel"])})
+
+
+def _item(row: Sequence[Any]) -> dict[str, Any]:
+    names = (
+        "case_id", "session", "place", "number", "title", "date", "patient", "warnings", "refusal", "model_agatston",
+        "model_category", "state", "agatston", "category", "active_s", "version",
+    )  # fmt: skip
+    return dict(zip(names, row, strict=True))
+
+
+def _where(query: Query) -> tuple[str, list[Any]]:
+    """Return the conditions of a query after those of the list, and their values."""
+    where, values = "", []
+    if query.state != "all":
+        where += f" AND {_STATE} = ?"
+        values.append(query.state)
+    if query.session:
+        where += " AND a.session = ?"
+        values.append(query.session)
+    if query.text:
+        like = "%" + query.text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        columns = ("c.title", "c.date", "c.patient", "r.category") if query.search_texts else ("r.category",)
+        said = [f"LOWER(COALESCE({column}, '')) LIKE ? ESCAPE '\\'" for column in columns]
+        where += f" AND ({' OR '.join(said)} OR CAST(a.number AS TEXT) = ?)"
+        values += [like] * len(columns) + [query.text]
+    return where, values
