@@ -1,18 +1,22 @@
 """The montage shows the calcium that was scored, at its place."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ctacal.islands import find_islands
 from ctacal.labels import Calcium, LabelMap
 from ctacal.prediction import Prediction
-from ctacal.report.montage import HEADER_PIXELS, MIN_TILES, TILE_PIXELS, montage
-from ctacal.report.vessels import VESSEL_COLOURS
+from ctacal.report.montage import HEADER_PIXELS, MIN_TILES, TILE_PIXELS, montage, shown_labels, slices_shown
+from ctacal.report.vessels import UNCOUNTED, UNCOUNTED_COLOUR, VESSEL_COLOURS
+from ctacal.report.wording import uncounted_lines
 from ctacal.result import ScoredStudy
 from ctacal.scores import ScoringRule
 from ctacal.study import model_without_file, score_study
+from ctacal.uncounted import TakenFor, Uncounted
 from ctacal.volume import Volume
 from tests.dicom_series import MARKER_INDEX, ct_series, study_of, write
 from tests.marker_study import WIDE, predict_marker
@@ -37,6 +41,34 @@ def test_calcium_is_drawn_in_its_vessels_colour(tmp_path: Path, label: Calcium) 
     picture = montage(result(tmp_path, label))
     assert len(places(picture, label)) > 10
     assert not [other for other in Calcium if other is not label and len(places(picture, other))]
+
+
+def test_what_was_weighed_is_outlined_and_counted_in_the_legend(tmp_path: Path) -> None:
+    """A block of 6 x 6 pixels that is no calcium: only its outline has the neutral colour; the marker is calcium."""
+    study = study_of(write(tmp_path, ct_series(WIDE)))
+
+    def weighed(volume: Volume, rule: ScoringRule) -> Prediction:
+        volume.hu[1, 10:16, 10:16] = 300
+        block = np.zeros(volume.hu.shape, bool)
+        block[1, 10:16, 10:16] = True
+        islands = find_islands(volume, np.nonzero(block))
+        return replace(
+            predict_marker(volume, rule), uncounted=Uncounted(islands, (TakenFor.DOUBTFUL,), np.array([0.4]))
+        )
+
+    drawn = as_scored(score_study(study, weighed))
+    picture = np.asarray(montage(drawn))
+    grey = (picture == UNCOUNTED_COLOUR).all(axis=2)
+    rows, columns = np.nonzero(grey[HEADER_PIXELS:])
+    assert rows.size and not grey[HEADER_PIXELS:][(rows.min() + rows.max()) // 2, (columns.min() + columns.max()) // 2]
+    assert grey[:HEADER_PIXELS].any(), "the legend"
+    labels = shown_labels(drawn.scan, drawn.rule, 1)
+    assert (labels[10:16, 10:16] == UNCOUNTED).all() and np.count_nonzero(labels == UNCOUNTED) == 36
+    assert uncounted_lines(drawn) == [
+        "Taken for, with the score if it counted: 1 possible coronary calcium (162). result.json lists the places."
+    ]
+    assert 1 in slices_shown(drawn.scan, drawn.rule)
+    assert uncounted_lines(result(tmp_path / "unweighed")) == []
 
 
 def test_calcium_lies_where_it_is_in_the_slice(tmp_path: Path) -> None:

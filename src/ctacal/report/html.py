@@ -42,6 +42,7 @@ def _scored(result: ScoredStudy, subject: Subject, pictures: Pictures) -> dict[s
         "pictures": [*pictures.key_slices, *pictures.locators],
         "montage_title": wording.montage_title(result),
         "montage": pictures.montage,
+        "uncounted": wording.uncounted_lines(result),
         "acquisition": wording.acquisition(result),
         "method": wording.method(result),
     }

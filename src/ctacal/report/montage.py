@@ -13,9 +13,17 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ctacal.arrays import Bytes, Floats
 from ctacal.labels import Calcium
-from ctacal.report.vessels import VESSEL_COLOURS, VESSEL_NAMES, Colour
+from ctacal.report.vessels import (
+    UNCOUNTED,
+    UNCOUNTED_COLOUR,
+    UNCOUNTED_NAME,
+    VESSEL_COLOURS,
+    VESSEL_NAMES,
+    Colour,
+)
 from ctacal.result import NOTICE, Scan, ScoredStudy
 from ctacal.scores import ScoringRule, component_agatston
+from ctacal.uncounted import TakenFor
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -76,18 +84,29 @@ def _slice_agatston(scan: Scan, rule: ScoringRule, *, coronary: bool = True) -> 
 
 
 def slices_shown(scan: Scan, rule: ScoringRule) -> list[int]:
-    """Return the slices shown, from head to feet: highest scores first, then other calcium, then through the heart."""
+    """Return the slices shown, from head to feet: highest scores first, then other calcium, then what may be coronary
+    and was not counted, then through the heart."""
     shown: dict[int, None] = {}
     for coronary in (True, False):
         weights = _slice_agatston(scan, rule, coronary=coronary)
         by_weight = np.argsort(-weights, kind="stable")
         shown |= dict.fromkeys(int(index) for index in by_weight[: np.count_nonzero(weights)])
+    shown |= dict.fromkeys(_doubtful_slices(scan))
     span = scan.heart.bounding_box[0] if scan.heart else slice(0, scan.volume.geometry.shape[0])
     spread = np.linspace(span.start, span.stop - 1, MIN_TILES).round().astype(int)
     missing = max(MIN_TILES - len(shown), 0)
     context = [int(index) for index in np.unique(spread) if int(index) not in shown]
     shown |= dict.fromkeys(context[:: max(1, len(context) // missing)][:missing] if missing else [])
     return sorted(list(shown)[:MAX_TILES], reverse=True)
+
+
+def _doubtful_slices(scan: Scan) -> list[int]:
+    """Return the slices with possible coronary calcium that was not counted, those with most of it first."""
+    if scan.uncounted is None:
+        return []
+    doubtful = np.array([name is TakenFor.DOUBTFUL for name in scan.uncounted.taken_for], bool)
+    counts = np.bincount(scan.uncounted.islands.of(doubtful).voxel // scan.volume.hu[0].size)
+    return [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
 
 
 def _window(scan: Scan) -> _Window:
@@ -121,8 +140,8 @@ def _tile(scan: Scan, result: ScoredStudy, window: _Window, index: int, height: 
     grey = np.clip((hu - low) / (high - low) * 255, 0, 255).astype(np.uint8)
     size = (TILE_PIXELS, height)
     tile = Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC).convert("RGB")
-    labels = np.where(hu >= result.rule.threshold_hu, scan.labels.labels[part], 0)
-    enlarged = np.asarray(Image.fromarray(labels.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
+    labels = shown_labels(scan, result.rule, index)[part[1:]]
+    enlarged = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
     tile = Image.fromarray(tinted(np.array(tile), enlarged))
     number = f"{scan.stack.first + index + 1}/{result.chosen.acquisition.slices}"
     pixels_per_mm = TILE_PIXELS / (np.ptp(window.columns) * scan.volume.geometry.spacing_mm[2])
@@ -130,12 +149,26 @@ def _tile(scan: Scan, result: ScoredStudy, window: _Window, index: int, height: 
     return tile
 
 
+def shown_labels(scan: Scan, rule: ScoringRule, index: int) -> Bytes:
+    """Return (rows, columns): what is drawn on a slice: labels that reach the threshold, and what was not counted."""
+    hu = scan.volume.hu[index]
+    shown = np.where(hu >= rule.threshold_hu, scan.labels.labels[index], np.uint8(0))
+    if scan.uncounted:
+        voxel = scan.uncounted.islands.voxel
+        first, stop = np.searchsorted(voxel, [index * hu.size, (index + 1) * hu.size])
+        place = voxel[first:stop] - index * hu.size
+        unnamed = place[shown.ravel()[place] == 0]
+        shown.reshape(-1)[unnamed] = UNCOUNTED
+    return shown
+
+
 def tinted(picture: Bytes, labels: Bytes) -> Bytes:
-    """Fill each label with its colour, half transparent, and draw its outline solid."""
+    """Fill each label with its colour, half transparent, and draw its outline; of what is not counted, only that."""
     inner = labels.copy()
     for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
         inner[labels != np.roll(labels, step, axis)] = 0
-    for label in (Calcium(value) for value in np.unique(labels[labels > 0])):
+    picture[(labels == UNCOUNTED) & (inner == 0)] = UNCOUNTED_COLOUR
+    for label in (Calcium(value) for value in np.unique(labels[labels > 0]) if value != UNCOUNTED):
         colour = np.array(VESSEL_COLOURS[label])
         body, edge = inner == label, (labels == label) & (inner == 0)
         picture[body] = (picture[body] * (1 - FILL_OPACITY) + colour * FILL_OPACITY).astype(np.uint8)
@@ -188,7 +221,11 @@ def _write_legend(draw: ImageDraw.ImageDraw, result: ScoredStudy, top: int) -> N
         draw.text((at + 16, top), text, INK, font(13))
         at += 34 + draw.textlength(text, font(13))
     if not named:
-        draw.text((10, top), "no calcium found", FAINT, font(13))
+        draw.text((at, top), "no calcium found", FAINT, font(13))
+        at += 18 + draw.textlength("no calcium found", font(13))
+    if result.uncounted and (count := len(result.uncounted.islands) + result.uncounted.rest):
+        draw.rectangle((at, top + 2, at + 11, top + 13), outline=UNCOUNTED_COLOUR)
+        draw.text((at + 16, top), f"{UNCOUNTED_NAME}: {count}", INK, font(13))
 
 
 @cache

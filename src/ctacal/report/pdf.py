@@ -141,6 +141,7 @@ def _story(result: ScoredStudy, subject: Subject, pictures: Pictures) -> list[Fl
         PageBreak(),
         _heading(wording.montage_title(result)),
         _Strip([pictures.montage], most=128 * mm),
+        *_uncounted(result),
         _beside([_heading(wording.SCAN_TITLE), _pairs(wording.acquisition(result))],
                 [_heading(wording.METHOD_TITLE), _pairs(wording.method(result))]),
         _heading(wording.MEANING_TITLE),
@@ -331,6 +332,11 @@ def _uncertainty(result: ScoredStudy) -> list[Flowable]:
     shares, lines = wording.probabilities(result), wording.uncertainty_lines(result)
     bars = [_paragraph(wording.probabilities_title(result)), _Bars(shares)] if shares else []
     return [*bars, *_paragraphs(lines)]
+
+
+def _uncounted(result: ScoredStudy) -> list[Flowable]:
+    lines = wording.uncounted_lines(result)
+    return [_heading(wording.UNCOUNTED_TITLE), *_paragraphs(lines)] if lines else []
 
 
 def _flags(result: StudyResult) -> list[Flowable]:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from ctacal.arrays import Bytes
 from ctacal.labels import Calcium
-from ctacal.report.montage import BACKGROUND, CALCIUM_WINDOW_HU, INK, MAX_ASPECT, font, tile_sheet, tinted
+from ctacal.report.montage import BACKGROUND, CALCIUM_WINDOW_HU, INK, MAX_ASPECT, font, shown_labels, tile_sheet, tinted
 from ctacal.report.vessels import VESSEL_NAMES
 from ctacal.result import Scan, ScoredStudy
 from ctacal.scores import component_agatston
@@ -64,15 +64,16 @@ class Pictures:
         """The slices of the montage and their caption."""
         return Picture(
             self.tiles,
-            "The patient's right is on the left. Number at the top right: the slice's part of the Agatston score.",
+            "The patient's right is on the left. Number at the top right: the slice's part of the Agatston score."
+            + (" Grey outline: weighed, not counted." if self.result.uncounted else ""),
         )
 
     @cached_property
     def key_slices(self) -> list[Picture]:
         """The slice with the highest score in each vessel; without calcium, the middle of the heart."""
         scan = self.result.scan
-        found = [_key_slice(self.result, scan, self.counted, label) for label in Calcium]
-        return [picture for picture in found if picture] or [_middle(scan, self.counted)]
+        found = [_key_slice(self.result, scan, label) for label in Calcium]
+        return [picture for picture in found if picture] or [_middle(self.result, scan)]
 
     @cached_property
     def counted(self) -> Bytes:
@@ -98,22 +99,22 @@ def _best_component(scan: Scan, result: ScoredStudy, label: Calcium) -> int | No
     return int(agatston.argmax()) if agatston.any() else None
 
 
-def _key_slice(result: ScoredStudy, scan: Scan, counted: Bytes, label: Calcium) -> Picture | None:
+def _key_slice(result: ScoredStudy, scan: Scan, label: Calcium) -> Picture | None:
     best = _best_component(scan, result, label)
     if best is None:
         return None
     lesions = scan.lesions
     index, row, column = (int(n) for n in np.rint(lesions.centroid[best]))
-    picture = _square(scan, counted, (index, row, column))
+    picture = _square(scan, shown_labels(scan, result.rule, index), (index, row, column))
     name = VESSEL_NAMES[label]
     caption = f"{name[0].upper()}{name[1:]}: slice {scan.stack.first + index + 1}, peak {lesions.peak_hu[best]:.0f} HU"
     return Picture(picture, caption)
 
 
-def _middle(scan: Scan, counted: Bytes) -> Picture:
+def _middle(result: ScoredStudy, scan: Scan) -> Picture:
     index, row, column = _centre(scan)
     return Picture(
-        _square(scan, counted, (index, row, column), HEART_MM),
+        _square(scan, shown_labels(scan, result.rule, index), (index, row, column), HEART_MM),
         f"No calcium scored: slice {scan.stack.first + index + 1}",
     )
 
@@ -131,13 +132,13 @@ def _centre(scan: Scan) -> tuple[int, int, int]:
     return index, row, column
 
 
-def _square(scan: Scan, counted: Bytes, centre: tuple[int, int, int], side_mm: float = KEY_MM) -> Image.Image:
-    """Draw a square around a voxel, black outside the scan."""
+def _square(scan: Scan, shown: Bytes, centre: tuple[int, int, int], side_mm: float = KEY_MM) -> Image.Image:
+    """Draw a square around a voxel, black outside the scan; ``shown`` are the labels of its slice."""
     index, *middle = centre
     spacing_mm = scan.volume.geometry.spacing_mm[1:]
     half = [max(2, round(side_mm / 2 / mm)) for mm in spacing_mm]
     hu = _cut(scan.volume.hu[index], middle, half, CALCIUM_WINDOW_HU[0])
-    labels = _cut(counted[index], middle, half, 0)
+    labels = _cut(shown, middle, half, 0)
     picture = _drawn(hu, labels, (KEY_PIXELS, KEY_PIXELS))
     draw = ImageDraw.Draw(picture)
     _write(draw, (8, KEY_PIXELS / 2), "R", 15, "lm")

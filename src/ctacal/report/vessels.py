@@ -19,6 +19,12 @@ VESSEL_COLOURS: Mapping[Calcium, Colour] = MappingProxyType(
 )
 """Based on Okabe and Ito's palette for colour-blind readers, brightened for a dark background."""
 
+UNCOUNTED = max(Calcium) + 1
+"""Value, in the labels that are drawn, of what was weighed and is neither coronary nor other calcium."""
+
+UNCOUNTED_COLOUR: Colour = (170, 170, 170)
+UNCOUNTED_NAME = "weighed, not counted"
+
 VESSEL_NAMES: Mapping[Calcium, str] = MappingProxyType(
     {
         Calcium.LM: "LM",

@@ -15,6 +15,7 @@ from ctacal.report.vessels import FULL_NAMES
 from ctacal.result import Acquisition, ScoredStudy, StudyResult
 from ctacal.scores import Scores, Tally
 from ctacal.subject import Subject
+from ctacal.uncounted import TakenFor, UncountedIsland
 
 TITLE = "Coronary artery calcium"
 SUBTITLE = "measured on CT for attenuation correction (CTAC)"
@@ -25,6 +26,7 @@ NOT_GIVEN = "not recorded"
 
 PERCENTILE_TITLE = "Compared with people of the same age and sex"
 UNCERTAINTY_TITLE = "Uncertainty"
+UNCOUNTED_TITLE = "Weighed and not counted"
 FLAGS_TITLE = "Before you rely on this score"
 SCAN_TITLE = "Scan"
 METHOD_TITLE = "Method"
@@ -252,6 +254,25 @@ def probabilities(result: ScoredStudy) -> list[tuple[str, float]]:
 def probabilities_title(result: ScoredStudy) -> str:
     """Return the line above the probabilities."""
     return f"Probability of each category on this scan ({_calibrated_rule(result)}):"
+
+
+def uncounted_lines(result: ScoredStudy) -> list[str]:
+    """Return what was weighed and not counted, by what it is taken for; empty if the predictor weighs no islands."""
+    found = result.uncounted
+    if found is None:
+        return []
+    shares = [_uncounted_kind(name, found.islands) for name in TakenFor]
+    rest = f"{found.rest} more, small ({number(found.rest_agatston)})" if found.rest else ""
+    listed = ", ".join(filter(None, (*shares, rest)))
+    if not listed:
+        return ["Nothing else in or beside the heart reaches the threshold."]
+    return [f"Taken for, with the score if it counted: {listed}. result.json lists the places."]
+
+
+def _uncounted_kind(name: TakenFor, islands: Sequence[UncountedIsland]) -> str:
+    """Return the number of islands taken for something, and their score if they counted; empty if there are none."""
+    own = [island for island in islands if island.taken_for is name]
+    return f"{len(own)} {name} ({number(sum(each.island.agatston for each in own))})" if own else ""
 
 
 def uncertainty_lines(result: ScoredStudy) -> list[str]:
