@@ -19,6 +19,8 @@ class Options:
     results: Sequence[Path] = ()
     identifier: str | None = None
     patient: str | None = None
+    labels: Path | None = None
+    incomplete: bool = False
     drop: str = ""
     seed: int = 0
     example: bool = False
@@ -37,7 +39,7 @@ def run(table: Path, out: Path | None, options: Options) -> int:
         raise UsageError("name the folder for the report: -o OUT")
     config = AgreeConfig(
         table=table, readers=options.readers, models=options.models, results=options.results,
-        identifier=options.identifier, patient=options.patient,
+        identifier=options.identifier, patient=options.patient, labels=options.labels, incomplete=options.incomplete,
         drop=[kind.strip() for kind in options.drop.split(",") if kind.strip()],
     )  # fmt: skip
     publication = write_agreement(config, out, seed=options.seed, bar=progress_bar)

@@ -227,6 +227,13 @@ def agree(
     patient: Annotated[
         str | None, typer.Option(help="Column of the patient, if patients have several studies: resampled together.")
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Label maps: folder (READER/STUDY.nii.gz or .dcm), or table with a column for each reader."),
+    ] = None,
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="Readers may have read a part of the studies only.")
+    ] = False,
     drop: Annotated[
         str, typer.Option(help="Drop and count these rows: missing,not-a-number,out-of-range,duplicated.")
     ] = "",
@@ -240,7 +247,7 @@ def agree(
 
     options = command.Options(
         readers=reader or (), models=model or (), results=results or (), identifier=identifier, patient=patient,
-        drop=drop, seed=seed, example=example,
+        labels=labels, incomplete=incomplete, drop=drop, seed=seed, example=example,
     )  # fmt: skip
     raise typer.Exit(command.run(table, out, options))
 

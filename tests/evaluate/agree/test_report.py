@@ -200,10 +200,12 @@ def test_readers_models_vessels_patients(example: Path, tmp_path: Path) -> None:
     numbers = agree(tmp_path / "OUT", str(example), "--patient", "patient_id")["numbers"]
     pairs = [(pair["reference"], pair["other"]) for pair in numbers["comparisons"]]
     assert pairs == [
-        ("reader_1", "model_a"), ("reader_1", "model_b"), ("reader_2", "model_a"), ("reader_2", "model_b"),
-        ("reader_1", "reader_2"),
+        *((f"reader_{number}", f"model_{model}") for number in (1, 2, 3) for model in "ab"),
+        ("reader_1", "reader_2"), ("reader_1", "reader_3"), ("reader_2", "reader_3"),
     ]  # fmt: skip
-    assert [list(pair["vessels"]) for pair in numbers["comparisons"]] == [["LM", "LAD", "LCX", "RCA"], [], [], [], []]
+    assert [list(pair["vessels"]) for pair in numbers["comparisons"]] == [["LM", "LAD", "LCX", "RCA"], *[[]] * 8]
+    assert [model["model"] for model in numbers["readers_together"]["models"]] == ["model_a", "model_b"]
+    assert [own["comparison"]["n"] for own in numbers["repeats"]] == [134]
     assert numbers["patients"] < numbers["studies"] == 400
     kappa = numbers["comparisons"][0]["four"]["kappas"]["linear"]["bootstrap"]
     assert f"{numbers['patients']} patients" in kappa["method"]
@@ -213,8 +215,8 @@ def test_readers_models_vessels_patients(example: Path, tmp_path: Path) -> None:
     assert linear["model"] == pytest.approx(kappa["estimate"], rel=1e-12)
     assert linear["difference"]["low"] > 0  # the second was drawn with more noise
     page = (tmp_path / "OUT" / "report.html").read_text(encoding="utf-8")
-    assert "Comparison of 2 readers in this report." in page
-    assert page.count("<svg") == 15
+    assert "Comparison of 3 readers in this report. Repeat readings by reader_1." in page
+    assert page.count("<svg") == 29
 
 
 HEAD = (

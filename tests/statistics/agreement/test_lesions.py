@@ -89,3 +89,10 @@ def test_ratio_of_sums() -> None:
     found = ratio_of_sums([1, 0, 2], [2, 0, 2], "share")
     assert found.estimate == pytest.approx(3 / 4)
     assert found.reason.endswith("resamples hold no lesion and are left out")
+
+
+def test_no_interval_where_resamples_do_not_differ() -> None:
+    """Three of three lesions found do not prove that all are."""
+    found = ratio_of_sums([1, 1, 1], [1, 1, 1], "share")
+    assert (found.estimate, found.low, found.high) == (1, None, None)
+    assert found.reason == "all resamples are equal"

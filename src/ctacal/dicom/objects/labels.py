@@ -1,6 +1,9 @@
-"""``read_label_map``: a reader's drawing (NIfTI or DICOM SEG) -> a ``LabelMap`` on the voxels of the scan."""
+"""``read_label_map``: a reader's drawing (NIfTI or DICOM SEG) -> a ``LabelMap`` on the voxels of the scan.
 
-from collections.abc import Iterator, Mapping
+``read_label_maps`` reads several drawings of one scan without the scan, to compare them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +15,7 @@ from ctacal.arrays import Floats
 from ctacal.dicom.objects.codes import SNOMED_CODES
 from ctacal.dicom.objects.seg import SegmentationImage, is_dicom, read_segmentation
 from ctacal.errors import Code, Refusal
-from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
+from ctacal.geometry import CANONICAL_DIRECTIONS, GRID_TOLERANCE_MM, Geometry
 from ctacal.labels import Calcium, LabelMap
 from ctacal.volume import Volume, load_nifti, reoriented, reoriented_view, require_same_grid
 
@@ -54,9 +57,65 @@ def read_label_map(path: Path, volume: Volume) -> LabelMap:
             array, geometry = load_nifti(path)
     except ValueError as problem:
         raise Refusal(Code.LABELS_UNREADABLE, f"{problem}; give a NIfTI or a DICOM SEG file") from problem
-    array, geometry = _on_slices_of(volume, *reoriented_view(array, geometry, CANONICAL_DIRECTIONS))
+    array, geometry = _on_slices_of(volume.geometry, *reoriented_view(array, geometry, CANONICAL_DIRECTIONS))
     require_same_grid(volume, geometry, str(path))
     return LabelMap(_checked_values(array, path), volume.geometry)
+
+
+_Read = SegmentationImage | tuple[NDArray[Any], Geometry]
+"""A label file: the segments of a SEG, or the canonical array of a NIfTI with its grid."""
+
+
+def read_label_maps(paths: Sequence[Path]) -> list[LabelMap]:
+    """Read label files (NIfTI or DICOM SEG, also mixed) of one scan onto one grid, without the scan.
+
+    The grid is that of the NIfTI with the fewest slices, else of the slices between the first and the last frame of the
+    SEGs. Nothing is interpolated. Raises ``Refusal`` (``LABELS_UNREADABLE``, ``LABELS_MISMATCH``) if the files do not
+    show the same voxels.
+    """
+    try:
+        read = [_read(path) for path in paths]
+        grids = [part[1] for part in read if isinstance(part, tuple)]
+        grid = min(grids, key=lambda grid: grid.shape[0]) if grids else _grid_of(read)
+        return [LabelMap(_on_grid(part, grid, path), grid) for part, path in zip(read, paths, strict=True)]
+    except ValueError as problem:
+        raise Refusal(Code.LABELS_UNREADABLE, f"{problem}; give a NIfTI or a DICOM SEG file") from problem
+
+
+def _read(path: Path) -> _Read:
+    return read_segmentation(path) if is_dicom(path) else reoriented_view(*load_nifti(path), CANONICAL_DIRECTIONS)
+
+
+def _on_grid(read: _Read, grid: Geometry, path: Path) -> NDArray[np.uint8]:
+    if isinstance(read, SegmentationImage):
+        return _from_segmentation(read, grid)[0]
+    array, geometry = _on_slices_of(grid, *read)
+    if not grid.same_grid(geometry):
+        raise Refusal(
+            Code.LABELS_MISMATCH,
+            f"{path}: its grid {geometry.shape} is not that of the other label maps of the study {grid.shape}, or lies "
+            "elsewhere; draw all of them on one series",
+        )
+    return _checked_values(array, path)
+
+
+def _grid_of(images: Sequence[_Read]) -> Geometry:
+    """Return the grid of all slices between the first and the last frame of SEGs; one voxel if none has a frame."""
+    held = [image for image in images if isinstance(image, SegmentationImage)]
+    frames = [frame for image in held for segment in image.segments for frame in segment.frames]
+    planes = [reoriented_view(frame.mask, frame.geometry, CANONICAL_DIRECTIONS)[1] for frame in frames]
+    if not planes:
+        return Geometry.from_spacing((1, 1, 1), (1.0, 1.0, 1.0))
+    spacing_mm = next((image.slice_spacing_mm for image in held if image.slice_spacing_mm), None)
+    affine = planes[0].affine.copy()
+    normal = affine[:3, 0] / np.linalg.norm(affine[:3, 0])
+    heights_mm = np.array([(plane.affine - affine)[:3, 3] @ normal for plane in planes])
+    if spacing_mm is None and np.ptp(heights_mm) > GRID_TOLERANCE_MM:
+        raise ValueError(f"{held[0].name}: no SpacingBetweenSlices, so that its slices have no place")
+    step = normal * (spacing_mm or 1.0)
+    low, high = np.rint(np.array([heights_mm.min(), heights_mm.max()]) / (spacing_mm or 1.0)).astype(int)
+    affine[:3, 0], affine[:3, 3] = step, affine[:3, 3] + low * step
+    return Geometry((int(high - low) + 1, *planes[0].shape[1:]), affine)
 
 
 def labelled_slices(path: Path, volume: Volume) -> slice:
@@ -90,10 +149,10 @@ def _labelled_places_mm(path: Path) -> Iterator[Floats]:
             yield geometry.to_patient_mm((index, 0, 0))
 
 
-def _on_slices_of(volume: Volume, array: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], Geometry]:
-    """Return the slices of a longer label map that are the volume's, unless others hold labels."""
-    first = round(float((np.linalg.inv(geometry.affine) @ volume.geometry.affine[:, 3])[0]))
-    stop = first + volume.geometry.shape[0]
+def _on_slices_of(grid: Geometry, array: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], Geometry]:
+    """Return the slices of a longer label map that are the grid's, unless others hold labels."""
+    first = round(float((np.linalg.inv(geometry.affine) @ grid.affine[:, 3])[0]))
+    stop = first + grid.shape[0]
     if first >= 0 and stop <= len(array) and not array[:first].any() and not array[stop:].any():
         part = (slice(first, stop), slice(None), slice(None))
         return array[part], geometry.crop(part)

@@ -47,6 +47,8 @@ class SegmentationImage:
 
     name: str
     segments: tuple[Segment, ...]
+    slice_spacing_mm: float | None = None
+    """SpacingBetweenSlices (PS3.3 C.7.6.16.2.1); None if the SEG does not tell it."""
 
 
 def is_dicom(path: Path) -> bool:
@@ -99,7 +101,8 @@ def _segmentation(image: Dataset, name: str) -> SegmentationImage:
         masks = (_mask(image, pixels, index, number) for index in range(frames))
         held = tuple(SegmentFrame(mask, plane) for mask, plane in zip(masks, planes, strict=True) if mask.any())
         segments.append(Segment(number, str(described.get("SegmentLabel", "")), _anatomic_code(described), held))
-    return SegmentationImage(name, tuple(segments))
+    spacing = _macro(image, 0, "PixelMeasuresSequence").get("SpacingBetweenSlices")
+    return SegmentationImage(name, tuple(segments), float(spacing) if spacing else None)
 
 
 def _mask(image: Dataset, pixels: NDArray[Any], index: int, number: int) -> NDArray[np.bool_]:

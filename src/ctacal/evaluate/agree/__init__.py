@@ -1,8 +1,9 @@
 """Agreement of readers and models: a table of readings -> statistics of every pair -> a ``Publication``.
 
 ``config`` says what is compared, ``read`` reads the table, ``raters`` holds who scored what, ``comparison`` has all
-statistics of two raters, ``tables`` and ``figures`` show them, ``report`` puts the publication together, and
-``example`` makes a table to try it on::
+statistics of two raters, ``several`` those of all readers and of repeat readings, ``lesions`` those of label maps,
+``tables``, ``reader_tables`` and ``figures`` show them, ``report`` puts the publication together, and ``example`` makes
+a table to try it on::
 
     config = AgreeConfig(table=Path("readings.csv"), readers=("expert",), models=("dl",))
     write_publication(agreement_report(read_raters(config), config), Path("OUT"))

@@ -20,5 +20,9 @@ class AgreeConfig:
     """Column of the study's identifier."""
     patient: str | None = None
     """Column of the patient, if a patient has several studies: the bootstrap draws whole patients."""
+    labels: Path | None = None
+    """Label maps: a folder (``RATER/STUDY.nii.gz``, .nii or .dcm), or a table with a column of files for each rater."""
+    incomplete: bool = False
+    """Whether a reader may have read only a part of the studies; each pair is then compared on those that both did."""
     drop: Collection[str] = ()
     """Kinds of faulty rows (``readings.KINDS``) to leave out and count."""

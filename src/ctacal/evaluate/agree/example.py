@@ -19,14 +19,15 @@ READERS_AND_MODELS = {
     "reader_2": (0.22, 0.05),
     "model_a": (0.35, 0.08),
     "model_b": (0.60, 0.16),
+    "reader_3": (0.28, 0.06),
 }
 """Standard deviation of the log score, and proportion of small scores missed or invented, by column (own choice)."""
 
 
 def example_csv(seed: int = 0) -> str:
-    """Return the text of a CSV: study, patient, two readers, two models.
+    """Return the text of a CSV: study, patient, three readers, two models.
 
-    ``reader_1`` and ``model_a`` also have scores by vessel.
+    ``reader_1`` and ``model_a`` also have scores by vessel; ``reader_1`` read every third study twice.
     """
     rng = np.random.default_rng(seed)
     patients = np.sort(rng.integers(0, int(0.9 * STUDIES), STUDIES))
@@ -45,6 +46,8 @@ def example_csv(seed: int = 0) -> str:
                 f"{name}_{vessel.lower()}": [f"{score:.1f}" for score in by_vessel[:, k]]
                 for k, vessel in enumerate(VESSELS)
             }
+    again = _scored(truth, *READERS_AND_MODELS["reader_1"], rng)
+    columns["reader_1_second"] = [f"{score:.1f}" if row % 3 == 0 else "" for row, score in enumerate(again)]
     lines = [",".join(columns), *(",".join(row) for row in zip(*columns.values(), strict=True))]
     return "\n".join(lines) + "\n"
 

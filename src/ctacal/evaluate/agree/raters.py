@@ -1,10 +1,13 @@
 """The readers and models of one table, with their scores of the same studies."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
-from ctacal.arrays import Floats
+import numpy as np
+
+from ctacal.arrays import Floats, Mask
 from ctacal.evaluate.readings import Readings
 
 VESSELS = ("LM", "LAD", "LCX", "RCA")
@@ -18,9 +21,37 @@ class Rater:
     name: str
     kind: Literal["reader", "model"]
     scores: Floats
-    """(n,) Agatston scores."""
+    """(n,) Agatston scores; NaN of studies that a reader has not read, which are allowed only where asked for."""
     vessels: Mapping[str, Floats]
     """(n,) Agatston scores by vessel; NaN if a study has none."""
+    second: Floats | None = None
+    """(n,) Agatston scores of the second reading; NaN of studies that were read once. None if there are none."""
+    labels: tuple[Path | None, ...] = ()
+    """(n,) file of the label map; empty if no study has one."""
+
+    def at(self, rows: Mask) -> "Rater":
+        """Return the rater with some of the studies (n,)."""
+        return replace(
+            self,
+            scores=self.scores[rows],
+            vessels={name: scores[rows] for name, scores in self.vessels.items()},
+            second=None if self.second is None else self.second[rows],
+            labels=tuple(file for file, kept in zip(self.labels, rows, strict=True) if kept) if self.labels else (),
+        )
+
+    @property
+    def read_twice(self) -> Mask:
+        """(n,): whether the study was read twice."""
+        known = np.isfinite(self.scores)
+        return np.zeros(len(known), bool) if self.second is None else known & np.isfinite(self.second)
+
+    def readings(self) -> tuple["Rater", "Rater"]:
+        """Return the first and the second reading of the studies that were read twice, each as a rater."""
+        twice, second = self.read_twice, self.scores if self.second is None else self.second
+        return (
+            Rater(f"{self.name} (first)", self.kind, self.scores[twice], {}),
+            Rater(f"{self.name} (second)", self.kind, second[twice], {}),
+        )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -44,9 +75,21 @@ class Raters:
         return [rater for rater in self.all if rater.kind == kind]
 
     def pairs(self) -> Iterator[tuple[Rater, Rater]]:
-        """Yield reference and other: each model against each reader, then each reader against those before it."""
+        """Yield reference and other: each model against each reader, then each reader against those before it.
+
+        Pairs without a study that both scored are left out.
+        """
         readers = self.of("reader")
-        for reader in readers:
-            yield from ((reader, model) for model in self.of("model"))
-        for number, reader in enumerate(readers):
-            yield from ((earlier, reader) for earlier in readers[:number])
+        models = [(reader, model) for reader in readers for model in self.of("model")]
+        among = [(earlier, reader) for number, reader in enumerate(readers) for earlier in readers[:number]]
+        yield from (pair for pair in (*models, *among) if self.scored_by(pair).any())
+
+    def scored_by(self, raters: Sequence[Rater]) -> Mask:
+        """Return (n,): whether each of the raters scored the study."""
+        return np.asarray(np.isfinite([rater.scores for rater in raters]).all(axis=0), bool)
+
+    def patients_of(self, rows: Mask) -> tuple[str, ...] | None:
+        """Return the patients of some of the studies (n,); None if patients are not known."""
+        if self.patients is None:
+            return None
+        return tuple(name for name, kept in zip(self.patients, rows, strict=True) if kept)

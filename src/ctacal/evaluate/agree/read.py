@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,12 +10,16 @@ import numpy as np
 
 from ctacal.errors import UsageError
 from ctacal.evaluate.agree.config import AgreeConfig
+from ctacal.evaluate.agree.label_files import IDENTIFIER_NAMES, Files, find_label_files, result_label_file
 from ctacal.evaluate.agree.raters import VESSELS, Rater, Raters
-from ctacal.evaluate.linkage import NOT_SCORED, PATIENT_NAMES, STUDY_NAMES, Rules, link, read_results
+from ctacal.evaluate.linkage import NOT_SCORED, Rules, link, read_results
 from ctacal.evaluate.readings import KINDS, Column, Readings, check, find_column, need, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SECOND = "second"
+"""Ending of the column of a second reading: SCORE_second."""
 
 UNNAMED = "CORONARY"
 """Name of coronary calcium without a vessel: if a study has any, its scores by vessel are not known."""
@@ -22,9 +27,6 @@ UNNAMED = "CORONARY"
 READER_COLUMN = re.compile(r"(reader|expert|observer|radiologist|manual|reference|truth)(?![a-z])", re.IGNORECASE)
 MODEL_COLUMN = re.compile(r"(model|dl|ai|agatston|ctacal)(?![a-z])", re.IGNORECASE)
 """How the names of score columns begin, for tables whose columns are not named."""
-
-IDENTIFIER_NAMES = (*STUDY_NAMES, "study", "scan", "case", *PATIENT_NAMES)
-"""Usual names of the identifier's column, most specific first."""
 
 
 def read_raters(config: AgreeConfig) -> Raters:
@@ -34,22 +36,29 @@ def read_raters(config: AgreeConfig) -> Raters:
     names = _names(config)
     raw = read_table(config.table, text=[name for name in names if name])
     identifier, patient = names
-    scored = [(*_results_columns(raw, config, path, identifier),) for path in config.results]
-    models = [*_columns(raw, config.models, MODEL_COLUMN, "model", not scored, names), *(name for name, _ in scored)]
+    scored = [_add_results(raw, config, path, identifier) for path in config.results]
+    models = [
+        *_columns(raw, config.models, MODEL_COLUMN, "model", not scored, names),
+        *(added.name for added in scored),
+    ]
     readers = _columns(raw, config.readers, READER_COLUMN, "reader", True, names)
-    refused = {name: len(rows) for name, rows in scored}
-    raw = raw.drop(index=list({row for _, rows in scored for row in rows}))
+    raw = raw.drop(index=list({row for added in scored for row in added.refused}))
     if len(readers) + len(models) < 2 or not readers:
         raise UsageError(_nothing_to_compare(raw, config, readers, models))
     if twice := [name for name in [*readers, *models] if [*readers, *models].count(name) > 1]:
         raise UsageError(f"{twice[0]} is named twice: give each column once")
-    readings = _checked(raw, config, [*readers, *models], identifier, patient)
+    readings = _checked(raw, config, readers, models, names)
+    files = _label_files(config, [*readers, *models], identifier, scored)
     raters = [
-        *(_rater(readings, name, "reader") for name in readers),
-        *(_rater(readings, name, "model") for name in models),
+        *(_rater(readings, name, "reader", identifier, files) for name in readers),
+        *(_rater(readings, name, "model", identifier, files) for name in models),
     ]
     patients = None if patient is None else tuple(map(str, readings.table[patient]))
-    return Raters(tuple(raters), patients, readings, identifier, refused)
+    refused = {added.name: len(added.refused) for added in scored}
+    found = Raters(tuple(raters), patients, readings, identifier, refused)
+    if not any(True for _ in found.pairs()):
+        raise UsageError(f"{config.table}: no study was scored by two raters")
+    return found
 
 
 def _names(config: AgreeConfig) -> tuple[str | None, str | None]:
@@ -98,12 +107,21 @@ def _nothing_to_compare(raw: "pd.DataFrame", config: AgreeConfig, readers: Seque
     )
 
 
-def _results_columns(
-    raw: "pd.DataFrame", config: AgreeConfig, path: Path, identifier: str | None
-) -> tuple[str, list[int]]:
-    """Add the scores of a results.csv to the table; return the model's name and the rows of studies that it refused."""
-    results = read_results([path])
-    linked = link(results, config.table, Rules(study=identifier, by_patient=False))
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """What was added to the table from results of ``ctacal score``."""
+
+    name: str
+    """Of the model, and of its column."""
+    refused: list[int]
+    """Rows of studies that it refused."""
+    files: dict[str, Path]
+    """Label file of each study, by the study's identifier."""
+
+
+def _add_results(raw: "pd.DataFrame", config: AgreeConfig, path: Path, identifier: str | None) -> _Added:
+    """Add the scores of a results.csv to the table."""
+    linked = link(read_results([path]), config.table, Rules(study=identifier, by_patient=False))
     name = _model_name(linked.table, path, raw)
     rows = list(linked.rows)
     raw[name] = np.nan
@@ -113,7 +131,28 @@ def _results_columns(
         if column in linked.table.columns:
             raw[f"{name}_{vessel.lower()}"] = np.nan
             raw.loc[rows, f"{name}_{vessel.lower()}"] = linked.table[column].to_numpy(np.float64)
-    return name, [left.row - 2 for left in linked.left_out if left.side == "table" and left.why == NOT_SCORED]
+    refused = [left.row - 2 for left in linked.left_out if left.side == "table" and left.why == NOT_SCORED]
+    return _Added(name, refused, _result_files(linked.table, path))
+
+
+def _result_files(table: "pd.DataFrame", path: Path) -> dict[str, Path]:
+    """Return the label files that the run wrote, by the StudyInstanceUID."""
+    place, folder, study = path if path.is_dir() else path.parent, _last(table, "folder"), _last(table, "study_uid")
+    if folder not in table.columns:
+        return {}
+    pairs = zip(table[study], table[folder], strict=True)
+    files = {str(uid): result_label_file(place / str(name)) for uid, name in pairs if name is not None}
+    return {uid: file for uid, file in files.items() if file}
+
+
+def _label_files(config: AgreeConfig, raters: Sequence[str], identifier: str | None, scored: Sequence[_Added]) -> Files:
+    """Return the label files of each rater, also of ``ctacal score``; none if no label maps are named."""
+    if config.labels is None:
+        return {}
+    if identifier is None:
+        raise UsageError(f"{config.table}: label maps need a column that names the study; name it with --id")
+    own = {added.name: added.files for added in scored}
+    return own | dict(find_label_files(config.labels, raters, identifier))
 
 
 def _last(table: "pd.DataFrame", name: str) -> str:
@@ -132,11 +171,21 @@ def _model_name(table: "pd.DataFrame", path: Path, raw: "pd.DataFrame") -> str:
 
 
 def _checked(
-    raw: "pd.DataFrame", config: AgreeConfig, scores: Sequence[str], identifier: str | None, patient: str | None
+    raw: "pd.DataFrame",
+    config: AgreeConfig,
+    readers: Sequence[str],
+    models: Sequence[str],
+    names: tuple[str | None, str | None],
 ) -> Readings:
+    scores, (identifier, patient) = [*readers, *models], names
     need(raw, scores, config.table)
-    vessels = [name for score in scores for name in _vessel_columns(raw, score, (*VESSELS, UNNAMED)).values()]
-    columns = [*(Column(name) for name in scores), *(Column(name, may_be_missing=True) for name in vessels)]
+    parts = (*VESSELS, UNNAMED, SECOND)
+    others = [name for score in scores for name in _part_columns(raw, score, parts).values()]
+    columns = [
+        *(Column(name, may_be_missing=config.incomplete) for name in readers),
+        *(Column(name) for name in models),
+        *(Column(name, may_be_missing=True) for name in others),
+    ]
     kept = [
         *([identifier] if identifier else []),
         *([patient] if patient else []),
@@ -146,23 +195,40 @@ def _checked(
     if patient is not None and table[patient].isna().any():
         row = table.index[table[patient].isna()][0] + 2
         raise UsageError(f"{config.table}: row {row}: {patient} is missing")
-    return check(table, columns, config.table, identifier=identifier, drop=config.drop)
+    try:
+        return check(table, columns, config.table, identifier=identifier, drop=config.drop)
+    except UsageError as problem:
+        if not any(f"{reader} is missing" in str(problem) for reader in readers):
+            raise
+        hint = "or, if no reader had to read every study, allow for it with --incomplete"
+        raise UsageError(f"{problem}; {hint}") from None
 
 
-def _vessel_columns(table: "pd.DataFrame", score: str, vessels: Sequence[str] = VESSELS) -> dict[str, str]:
-    """Return the column of each vessel."""
+def _part_columns(table: "pd.DataFrame", score: str, parts: Sequence[str] = VESSELS) -> dict[str, str]:
+    """Return the columns SCORE_PART that exist, by vessel (or by what else is looked for)."""
     by_lower = {str(name).lower(): str(name) for name in table.columns}
-    found = {vessel: by_lower.get(f"{score}_{vessel}".lower()) for vessel in vessels}
-    return {vessel: name for vessel, name in found.items() if name is not None}
+    found = {part: by_lower.get(f"{score}_{part}".lower()) for part in parts}
+    return {part: name for part, name in found.items() if name is not None}
 
 
-def _rater(readings: Readings, score: str, kind: Literal["reader", "model"]) -> Rater:
+def _rater(
+    readings: Readings, score: str, kind: Literal["reader", "model"], identifier: str | None, files: Files
+) -> Rater:
     table = readings.table
-    unnamed = _vessel_columns(table, score, (UNNAMED,)).get(UNNAMED)
+    unnamed = _part_columns(table, score, (UNNAMED,)).get(UNNAMED)
     known = np.ones(len(table), bool) if unnamed is None else ~(table[unnamed].to_numpy(np.float64) > 0)
     vessels = {
         vessel: np.where(known, table[name].to_numpy(np.float64), np.nan)
-        for vessel, name in _vessel_columns(table, score).items()
+        for vessel, name in _part_columns(table, score).items()
     }
     vessels = {vessel: scores for vessel, scores in vessels.items() if np.isfinite(scores).any()}
-    return Rater(score, kind, table[score].to_numpy(np.float64), vessels)
+    second = _part_columns(table, score, (SECOND,)).get(SECOND)
+    own = files.get(score, {})
+    return Rater(
+        score,
+        kind,
+        table[score].to_numpy(np.float64),
+        vessels,
+        None if second is None else table[second].to_numpy(np.float64),
+        tuple(own.get(str(name)) for name in table[identifier]) if own and identifier else (),
+    )

@@ -1,6 +1,7 @@
 """The whole publication of ``ctacal agree``."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations, count
 from typing import Any
 
@@ -8,7 +9,10 @@ from ctacal.categories import CATEGORIES, CUTS, FIVE_CATEGORIES
 from ctacal.evaluate.agree.comparison import Comparison, compare
 from ctacal.evaluate.agree.config import AgreeConfig
 from ctacal.evaluate.agree.figures import pair_charts
-from ctacal.evaluate.agree.raters import Raters
+from ctacal.evaluate.agree.lesions import PairLesions, compare_lesions, studies_with_labels
+from ctacal.evaluate.agree.raters import Rater, Raters
+from ctacal.evaluate.agree.reader_tables import lesion_tables, repeats_table, several_tables
+from ctacal.evaluate.agree.several import Repeats, SeveralReaders, compare_readers, compare_repeats
 from ctacal.evaluate.agree.tables import cell, models_table, pair_tables, summary_table, with_signs
 from ctacal.evaluate.publication import (
     CLAIM_2024,
@@ -43,6 +47,28 @@ METHODS = (
 )
 
 
+METHODS_SEVERAL = (
+    "All readers were compared together by ICC(1,1), ICC(2,1) and ICC(3,1) (Shrout 1979, McGraw 1996); by the "
+    "reproducibility coefficient, 1.96 √2 standard deviations of different readers' readings of one study, with an "
+    "interval by chi-square with Satterthwaite's degrees of freedom; by Fleiss' kappa (Fleiss 1971; interval by Gwet "
+    "2008), Light's kappa, the mean of Cohen's kappa of all pairs of readers (Light 1971), and Krippendorff's ordinal "
+    "alpha, with intervals from the same bootstrap."
+)
+METHODS_MODELS = (
+    " Means of a model's agreement with each reader have intervals for readers and studies both taken as random "
+    "(Obuchowski and Rockette 1995, Hillis 2014), with covariances by the jackknife."
+)
+METHODS_REPEATS = (
+    "Repeat readings were compared by kappa, ICC(1,1) and Bland-Altman limits, and by the repeatability coefficient, "
+    "1.96 √2 standard deviations within a study (Bland 1999), with an interval by chi-square (Barnhart 2009)."
+)
+METHODS_LESIONS = (
+    "Label maps were compared lesion by lesion: a lesion is coronary calcium connected by 26 neighbours, of the vessel "
+    "of most of its voxels, and is found if the other marks one of its voxels as coronary calcium. Intervals are from "
+    "a bootstrap of studies, so that lesions of one study stay together. No threshold was applied to the label maps."
+)
+
+
 def agreement_report(raters: Raters, config: AgreeConfig, *, seed: int = 0, bar: Bar = no_bar) -> Publication:
     """Compare all raters and return the whole publication of ``ctacal agree``."""
     total = _steps(raters)
@@ -52,35 +78,92 @@ def agreement_report(raters: Raters, config: AgreeConfig, *, seed: int = 0, bar:
 
 
 def _steps(raters: Raters) -> int:
-    """Return the steps of the progress bar: comparisons, and resamples in hundreds."""
-    return sum(1 for _ in raters.pairs()) + len(_model_pairs(raters)) * (RESAMPLES // 100)
+    """Return the steps of the progress bar: comparisons, label maps read, and resamples in hundreds."""
+    pairs = sum(1 for _ in raters.pairs())
+    return pairs + len(studies_with_labels(raters)) + len(_model_pairs(raters)) * (RESAMPLES // 100)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Beyond:
+    """What goes beyond pairs; each part is empty if the table has no data for it."""
+
+    several: SeveralReaders | None
+    repeats: tuple[Repeats, ...]
+    lesions: tuple[PairLesions, ...]
 
 
 def _report(raters: Raters, config: AgreeConfig, seed: int, advance: Callable[[], None]) -> Publication:
     comparisons: list[Comparison] = []
     sections: list[Section] = []
     for (reference, other), stem in zip(raters.pairs(), _stems(raters), strict=True):
-        found = compare(reference, other, patients=raters.patients, seed=seed)
+        rows = raters.scored_by((reference, other))
+        both = reference.at(rows), other.at(rows)
+        found = compare(*both, patients=raters.patients_of(rows), seed=seed)
         comparisons.append(found)
-        sections.append(_section(found, pair_tables(found, stem), pair_charts(found, reference, other, stem)))
+        sections.append(_section(found, pair_tables(found, stem), pair_charts(found, *both, stem)))
         advance()
     contests = [(names, _contest(raters, *names, seed, advance)) for names in _model_pairs(raters)]
+    beyond = _Beyond(
+        compare_readers(raters, seed=seed),
+        compare_repeats(raters, seed=seed),
+        compare_lesions(raters, seed=seed, advance=advance),
+    )
     return Publication(
         title=f"Agreement: {_title(raters)}",
         lead=tuple(_lead(raters)),
         sections=(
             Section("Summary", (summary_table(comparisons), *_with_refused(raters, comparisons))),
+            *_several_section(beyond),
+            *_repeats_section(raters, beyond),
+            *_lesions_section(beyond),
             *sections,
             *_models_section(raters, contests),
-            Section("Statistical methods", (METHODS.format(resamples=RESAMPLES, drawn=_drawn(raters)),)),
+            Section("Statistical methods", tuple(_methods(raters, beyond))),
         ),
-        numbers=_numbers(raters, comparisons, contests),
+        numbers=_numbers(raters, comparisons, contests) | _beyond_numbers(beyond),
         command="ctacal agree",
         seed=seed,
         options=_options(raters, config),
         packages=("numpy", "scipy", "pandas", "matplotlib"),
-        checklists=_checklists(raters),
+        checklists=_checklists(raters, beyond),
     )
+
+
+def _several_section(beyond: _Beyond) -> tuple[Section, ...]:
+    return (Section("All readers together", tuple(several_tables(beyond.several))),) if beyond.several else ()
+
+
+def _repeats_section(raters: Raters, beyond: _Beyond) -> tuple[Section, ...]:
+    if not beyond.repeats:
+        return ()
+    charts: list[Chart] = []
+    for rater, own in zip((rater for rater in raters.all if rater.read_twice.any()), beyond.repeats, strict=True):
+        drawn = pair_charts(own.comparison, *rater.readings(), file_stem(f"{own.reader} repeat"))
+        charts += [drawn["matrix"], drawn["bland_altman"]]
+    return (Section("Repeat readings", (repeats_table(beyond.repeats), *charts)),)
+
+
+def _lesions_section(beyond: _Beyond) -> tuple[Section, ...]:
+    tables: list[Table] = []
+    for own in beyond.lesions:
+        tables += lesion_tables(own, file_stem(f"{own.other} against {own.reference}"))
+    return (Section("Lesions", tuple(tables)),) if tables else ()
+
+
+def _methods(raters: Raters, beyond: _Beyond) -> Iterator[str]:
+    """Yield the paragraphs on statistical methods."""
+    yield METHODS.format(resamples=RESAMPLES, drawn=_drawn(raters))
+    if beyond.several:
+        yield METHODS_SEVERAL + (METHODS_MODELS if beyond.several.models else "")
+    if beyond.repeats:
+        yield METHODS_REPEATS
+    if beyond.lesions:
+        yield METHODS_LESIONS
+
+
+def _beyond_numbers(beyond: _Beyond) -> dict[str, Any]:
+    parts = {"readers_together": beyond.several, "repeats": list(beyond.repeats), "lesions": list(beyond.lesions)}
+    return {name: found for name, found in parts.items() if found}
 
 
 def _section(found: Comparison, tables: dict[str, Table], charts: dict[str, Chart]) -> Section:
@@ -128,9 +211,11 @@ def _contest(raters: Raters, model: str, other: str, seed: int, advance: Callabl
             advance()
         done += resamples
 
-    scores = {rater.name: rater.scores for rater in raters.all}
-    reader = raters.of("reader")[0].scores
-    return compare_models(reader, scores[model], scores[other], patients=raters.patients, seed=seed, advance=report)
+    named = {rater.name: rater for rater in raters.all}
+    three: list[Rater] = [raters.of("reader")[0], named[model], named[other]]
+    rows = raters.scored_by(three)
+    scores = (rater.scores[rows] for rater in three)
+    return compare_models(*scores, patients=raters.patients_of(rows), seed=seed, advance=report)
 
 
 def _title(raters: Raters) -> str:
@@ -143,6 +228,11 @@ def _lead(raters: Raters) -> Iterator[str]:
     patients = f" of {len(set(raters.patients)):,} patients" if raters.patients else ""
     names = f"readers: {readers}" + (f"; models: {models}" if models else "")
     yield f"{raters.n:,} studies{patients} ({names}). {raters.readings.summary}"
+    if parts := list(_read_in_part(raters)):
+        yield (
+            f"Not every reader scored every study: {listed(parts)}. Each pair is compared on the studies that both "
+            "scored."
+        )
     for name, number in raters.refused.items():
         if number:
             yield f"{name} refused {_studies(number, 'further ')}, which this report leaves out."
@@ -162,6 +252,13 @@ def _lead(raters: Raters) -> Iterator[str]:
         "Agreement on the same scan and agreement with a gated scan are two different things. The authors must state "
         "which of them this report shows."
     )
+
+
+def _read_in_part(raters: Raters) -> Iterator[str]:
+    """Yield the readers with their numbers of studies, if any reader scored only a part."""
+    counts = {rater.name: int(raters.scored_by([rater]).sum()) for rater in raters.of("reader")}
+    if min(counts.values()) < raters.n:
+        yield from (f"{name} {number:,}" for name, number in counts.items())
 
 
 def _studies(number: int, which: str = "") -> str:
@@ -206,10 +303,12 @@ def _options(raters: Raters, config: AgreeConfig) -> dict[str, Any]:
         "identifier": raters.identifier,
         "patient": config.patient,
         "drop": sorted(config.drop),
+        **({"labels": config.labels.name} if config.labels else {}),
+        **({"incomplete": True} if config.incomplete else {}),
     }
 
 
-def _checklists(raters: Raters) -> tuple[Checklist, ...]:
+def _checklists(raters: Raters, beyond: _Beyond) -> tuple[Checklist, ...]:
     """Return the guidelines' items, with those answered that the data answer."""
     rows = raters.readings.summary
     missing = f"Rows with missing, non-numeric or negative scores: {rows}"
@@ -223,7 +322,9 @@ def _checklists(raters: Raters) -> tuple[Checklist, ...]:
     )
     size = f"n = {raters.n:,}; the authors must say how it was arrived at."
     readers = len(raters.of("reader"))
-    variability = {"18": f"Comparison of {readers} readers in this report."} if readers > 1 else {}
+    shown = [f"Comparison of {readers} readers in this report."] if readers > 1 else []
+    shown += [f"Repeat readings by {listed([own.reader for own in beyond.repeats])}."] if beyond.repeats else []
+    variability = {"18": " ".join(shown)} if shown else {}
     refused = sum(raters.refused.values())
     flow = f"{rows} Refused by a model: {refused:,}. The authors must describe the flow before the table."
     stard = {"12a": cuts, "12b": cuts, "14": methods, "16": missing, "19": flow, "23": tables, "24": precision}

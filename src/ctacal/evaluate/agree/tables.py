@@ -144,8 +144,8 @@ def _scores(found: Comparison, title: str, name: str) -> Table:
 
 def _limits(found: Comparison, title: str, name: str) -> Table:
     rows: list[tuple[str, ...]] = [
-        ("Difference of scores (Agatston)", *_limit_cells(found.limits, 1)),
-        ("Ratio of (score + 1)", *_limit_cells(found.ratio_limits, 2)),
+        ("Difference of scores (Agatston)", *limit_cells(found.limits, 1)),
+        ("Ratio of (score + 1)", *limit_cells(found.ratio_limits, 2)),
     ]
     growing = found.regression_limits
     if growing.reason:
@@ -174,7 +174,8 @@ def _equation(found: Comparison) -> str:
     return f"Regression limits at a mean score A: {at_0} + {slope} A ± 1.96 ({sd_at_0} + {sd_slope} A)."
 
 
-def _limit_cells(limits: LimitsOfAgreement, places: int) -> tuple[str, str, str]:
+def limit_cells(limits: LimitsOfAgreement, places: int) -> tuple[str, str, str]:
+    """Return bias, lower and upper limit, each with its interval."""
     if limits.reason:
         return f"not defined: {limits.reason}", "–", "–"
     return cell(limits.bias, places), cell(limits.lower, places), cell(limits.upper, places)

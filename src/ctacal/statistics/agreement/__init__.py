@@ -63,6 +63,7 @@ from ctacal.statistics.agreement.limits import (
 )
 from ctacal.statistics.agreement.method_comparison import Line, deming, passing_bablok
 from ctacal.statistics.agreement.random_readers import (
+    OfTables,
     exact_agreement_of,
     kappa_beyond_readers,
     linear_kappa_of,
@@ -88,6 +89,7 @@ __all__ = [
     "LesionMatch",
     "LimitsOfAgreement",
     "Line",
+    "OfTables",
     "RegressionLimits",
     "Spread",
     "VesselLesions",

@@ -172,6 +172,7 @@ def ratio_of_sums(
 ) -> Estimate:
     """Return sum(part) / sum(whole) of values (n,) of each study, with a percentile interval of resampled studies.
 
+    There is no interval if all resamples are equal, as if every lesion is found: its width of 0 would say too much.
     Raises ``ValueError`` if the number of ``patients`` is not n.
     """
     pairs = np.column_stack([np.asarray(part, np.float64), np.asarray(whole, np.float64)])
@@ -181,4 +182,6 @@ def ratio_of_sums(
     if not bottom:
         return Estimate(None, None, None, method, len(pairs), "no lesion is marked" if len(pairs) else "no studies")
     ratios = np.divide(drawn[:, 0], drawn[:, 1], out=np.full(len(drawn), np.nan), where=drawn[:, 1] > 0)
+    if len(drawn) and not np.nanstd(ratios):
+        return Estimate(float(top / bottom), None, None, method, len(pairs), "all resamples are equal")
     return percentile_interval(float(top / bottom), ratios, method, len(pairs), lack="hold no lesion")
