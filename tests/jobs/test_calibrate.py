@@ -26,7 +26,8 @@ def validation_study(true: float, *islands: tuple[float, int]) -> ValidationStud
     volume = Volume(hu, Geometry.from_spacing((1, 40, 160), (3.0, 1.0, 1.0)))
     weighed = weigh(volume, at, probability, CORONARY_OR_OTHER, SCCT_2016)
     unknown: dict[str, Any] = dict.fromkeys(ScanFigures.__slots__)
-    return ValidationStudy(0, weighed, ScanFigures(**unknown), 0.0, true, None)
+    figures = ScanFigures(**unknown)
+    return ValidationStudy(0, weighed, figures, figures, 0.0, true, None)
 
 
 def test_the_threshold_separates_false_from_true_islands() -> None:

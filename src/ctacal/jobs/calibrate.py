@@ -54,6 +54,9 @@ class ValidationStudy:
     """Studies of one patient share it."""
     weighed: Weighed
     figures: ScanFigures
+    """Image quality of the scan."""
+    seen: ScanFigures
+    """Image quality of what the calcium network saw."""
     excess_mg: float
     true_agatston: float
     gated_agatston: float | None
@@ -92,6 +95,7 @@ def _validation_study(model: Model, path: Path, rule: ScoringRule) -> Validation
         study.facts.seed,
         weigh(study.volume, raw.at, raw.probability, model.calcium.classes, rule),
         raw.figures,
+        raw.seen,
         sum((raw.mass_mg or {}).values()),
         score_label_map(study.volume, study.labels, rule)[1].agatston.total,
         study.facts.reference_agatston,
@@ -109,7 +113,7 @@ def calibrate(job: CalibrationJob, studies: Sequence[ValidationStudy]) -> Measur
             least_coronary=least,
             least_small=small,
             calibration=fit_calibration(known, against=AGAINST.format(rule=job.rule.name)),
-            training_range=_with_augmentation(training_range(study.figures for study in studies), offset_hu),
+            training_range=_with_augmentation(training_range(study.seen for study in studies), offset_hu),
             gated_scale=_gated_scale(studies),
             rule=job.rule,
         )

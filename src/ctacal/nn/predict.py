@@ -1,7 +1,8 @@
 """Score a scan by the networks: ``load_model`` gives a ``Model``, which is a ``prediction.Predictor``. No torch.
 
-The way: whole scan at 5 x 4 x 4 mm -> heart (``heart_stage``) -> crop at the network's pixels -> class probabilities
-(``calcium_stage``) -> a decision for each island of voxels that can be calcium (``islands``).
+The way: whole scan at 5 x 4 x 4 mm -> heart (``heart_stage``) -> thin slices averaged, sharp kernels smoothed
+(``view``) -> crop at the network's pixels -> class probabilities (``calcium_stage``) -> a decision for each island of
+voxels that can be calcium (``islands``).
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from ctacal.fields import from_fields
 from ctacal.heart import HeartMask
 from ctacal.labels import LabelMap
 from ctacal.nn.anatomy_stage import AnatomyMap
-from ctacal.nn.calcium_stage import Index, as_soft_kernel, candidates, classify
+from ctacal.nn.calcium_stage import Index, classify
 from ctacal.nn.calibration import Calibration, LesionDoubts, category_probabilities, interval, lesion_doubts
 from ctacal.nn.card import STAGES, Measured, checked_bytes, read_card
 from ctacal.nn.classes import Classes
@@ -31,6 +32,7 @@ from ctacal.nn.islands import Weighed, weigh
 from ctacal.nn.locate import heart_anywhere, locate
 from ctacal.nn.naming import taken_for
 from ctacal.nn.runtime import RUNTIMES, Run, RuntimeName, Stage, when_ready
+from ctacal.nn.view import bright_voxels, view_of
 from ctacal.prediction import Interval, ModelInfo, Prediction, ScanFigures, Uncertainty
 from ctacal.scores import SCCT_2016, ScoringRule
 from ctacal.uncounted import Uncounted
@@ -48,6 +50,9 @@ class RawOutput:
     rule: ScoringRule
     heart: HeartMask
     figures: ScanFigures
+    """Image quality of the scan."""
+    seen: ScanFigures
+    """Image quality of what the calcium network saw (``view``): what resembles the training scans, or not."""
     at: Index
     """(slice, row, column) of the candidates: voxels that can score."""
     probability: Floats32
@@ -103,7 +108,7 @@ class Model:
         """Label a canonical volume. Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
         raw = self.raw_output(volume, rule)
         answer = self.decide(raw)
-        reasons = tuple(doubts_about(answer.figures, self.training_range))
+        reasons = tuple(doubts_about(raw.seen, self.training_range))
         if raw.anatomy and (lacks := cut_off(raw.anatomy, raw.heart)):
             reasons = (*reasons, lacks)
         uncertainty = self._uncertainty(answer, rule)
@@ -145,11 +150,10 @@ class Model:
         """Run the networks on a canonical volume. Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
         located = locate(volume, self.heart)
         heart, figures = located.heart, figures_of(volume, located.heart)
-        seen = as_soft_kernel(volume, figures)
-        at = candidates(seen, heart, rule.threshold_hu)
-        at = tuple(index[volume.hu[at] >= rule.threshold_hu] for index in at)
-        probability, mass_mg = classify(self.calcium, seen, heart, at, located.anatomy)
-        return RawOutput(volume, rule, heart, figures, at, probability, mass_mg, located.anatomy)
+        view = view_of(volume, heart, figures)
+        at = bright_voxels(volume, view, rule.threshold_hu)
+        probability, mass_mg = classify(self.calcium, view.volume, view.heart, view.of(at), located.anatomy)
+        return RawOutput(volume, rule, heart, figures, view.figures, at, probability, mass_mg, located.anatomy)
 
     def decide(self, raw: RawOutput) -> Answer:
         """Count an island if its probability of being coronary suffices; all its voxels get one vessel."""
