@@ -31,7 +31,7 @@ def thin_of(volume: Volume, times: int = 3) -> Volume:
     affine = volume.geometry.affine.copy()
     affine[:3, 3] = volume.geometry.to_patient_mm(((1 / times - 1) / 2, 0, 0))
     affine[:3, 0] /= times
-    hu = np.repeat(volume.hu, times, axis=0)
+    hu = np.asarray(np.repeat(volume.hu, times, axis=0), np.int16)
     return Volume(hu, Geometry((hu.shape[0], *hu.shape[1:]), affine))
 
 
