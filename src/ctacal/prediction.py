@@ -48,7 +48,8 @@ class Uncertainty:
     coronary_certainty: float | None = None
     """Mean probability of being coronary, over the voxels labelled so."""
     excess_mass_mg: Mapping[str, float] = field(default_factory=dict)
-    """Calcium mass by vessel (``Calcium`` name), from what calcium adds to each voxel; empty if not estimated."""
+    """Calcium mass by vessel (``Calcium`` name), from what calcium adds to each voxel, corrected for blur where the
+    predictor can; empty if not estimated."""
 
 
 @dataclass(frozen=True, slots=True)

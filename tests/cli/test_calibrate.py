@@ -11,6 +11,7 @@ from ctacal.categories import CATEGORIES
 from ctacal.cli.app import app
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium
+from ctacal.nn.card import Measured
 from ctacal.nn.known_study import StudyFacts, read_test_study, write_test_study
 from ctacal.nn.predict import load_model
 from ctacal.scores import SCCT_2016
@@ -32,7 +33,12 @@ def write_cohort(folder: Path, count: int) -> Path:
         if k % 2:
             hu[3, 20 : 20 + side, 20 : 20 + side], labels[3, 20 : 20 + side, 20 : 20 + side] = 300 + k, Calcium.LAD
         volume = Volume(hu.astype(np.float32), GRID)
-        facts = StudyFacts(k, "drawn", reference_agatston=20.0 * side**2 if k % 2 else 0.0)
+        facts = StudyFacts(
+            k,
+            "drawn",
+            reference_agatston=20.0 * side**2 if k % 2 else 0.0,
+            mass_mg={"LAD": 5.0 * side if k % 2 else 0.0},
+        )
         write_test_study(folder / f"known-{k:02d}.npz", volume, labels, None, facts)
     return folder
 
@@ -47,9 +53,12 @@ def test_a_calibrated_model_gives_probabilities(tmp_path: Path, monkeypatch: pyt
     """Three thresholds are tried, for speed."""
     monkeypatch.setattr("ctacal.jobs.calibrate.LEAST_CORONARY", (0.45, 0.5, 0.55))
     model, cohort = write_hand_model(tmp_path / "model"), write_cohort(tmp_path / "validation", 42)
-    assert calibrate(model, cohort) == (0, f"{model / 'model.json'}: calibrated on 42 studies, 0 not scored\n")
+    status, printed = calibrate(model, cohort)
+    assert status == 0 and f"{model / 'model.json'}: calibrated on 42 studies, 0 not scored\n" in printed
+    assert printed.startswith("an island counts from 0.5 on, the smallest from 0.5\n")
     loaded = load_model(model)
     assert loaded.calibration is not None and loaded.calibration.studies == 42
+    assert loaded.mass_scale is not None and loaded.mass_scale.studies == 21
     assert loaded.training_range["noise_sd_hu"][0] == pytest.approx(5, abs=1)
     study = read_test_study(cohort / "known-05.npz")  # 45 by the rule
     found = loaded(study.volume, SCCT_2016).uncertainty
@@ -71,7 +80,12 @@ def test_too_few_studies_are_refused_and_the_model_stays(tmp_path: Path) -> None
 def test_a_broken_study_is_reported_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fit itself, which needs more studies, is tested above."""
     fitted: list[int] = []
-    monkeypatch.setattr("ctacal.cli.calibrate.calibrate", lambda _, studies: fitted.append(len(studies)))
+
+    def fit(_: object, studies: list[object]) -> Measured:
+        fitted.append(len(studies))
+        return Measured(least_small=0.75)
+
+    monkeypatch.setattr("ctacal.cli.calibrate.calibrate", fit)
     model, cohort = write_hand_model(tmp_path / "model"), write_cohort(tmp_path / "validation", 2)
     (cohort / "known-2.npz").write_bytes(b"no study")
     (cohort / ".writing-x.npz").write_bytes(b"half a study")  # another run is writing it

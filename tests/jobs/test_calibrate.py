@@ -1,12 +1,13 @@
 """Calibration of a model: the thresholds of probability that agree best with the truth."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from ctacal.geometry import Geometry
-from ctacal.jobs.calibrate import ValidationStudy, best_thresholds, scores_at
+from ctacal.jobs.calibrate import ValidationStudy, best_thresholds, left_out, scores_at
 from ctacal.nn.classes import CORONARY_OR_OTHER
 from ctacal.nn.islands import weigh
 from ctacal.prediction import ScanFigures
@@ -28,6 +29,33 @@ def validation_study(true: float, *islands: tuple[float, int]) -> ValidationStud
     unknown: dict[str, Any] = dict.fromkeys(ScanFigures.__slots__)
     figures = ScanFigures(**unknown)
     return ValidationStudy(0, weighed, figures, figures, 0.0, true, None)
+
+
+def test_figures_of_patients_who_were_left_out() -> None:
+    """True mass goes with the square root of what the scan shows, the gated score with the mass: the fit mends it."""
+    studies = []
+    for k in range(80):
+        pixels = 3 * (1 + k // 2) + 2 if k % 2 else 0
+        mg = 2.0 * pixels**0.5
+        study = validation_study(float(pixels), (0.9, pixels)) if pixels else validation_study(0.0, (0.1, 5))
+        studies.append(replace(study, patient=k // 4, true_mg=mg, gated_agatston=8 * mg if pixels else 0.0))
+    found = left_out(studies)
+    assert found is not None
+    np.testing.assert_allclose(found.found, found.true)
+    np.testing.assert_allclose(found.found_mg, found.true_mg, rtol=0.1, atol=0.1)
+    np.testing.assert_allclose(found.equivalent, np.maximum(found.gated, found.true), rtol=0.15, atol=1.0)
+    agreement, gated, mass = found.lines()
+    assert agreement == (
+        "left out by patient, 80 studies: kappa 1.000, sensitivity 1.000 of 40, specificity 1.000 of 40"
+    )
+    assert "kappa" in gated and mass.startswith("mass, where calcium is found: mean error of log(1 + mg) 0.0")
+
+
+def test_too_few_studies_to_leave_any_out() -> None:
+    studies = [
+        replace(validation_study(50.0, (0.9, 50)), gated_agatston=100.0, excess_mg=10.0, patient=k) for k in range(9)
+    ]
+    assert left_out(studies) is None
 
 
 def test_the_threshold_separates_false_from_true_islands() -> None:

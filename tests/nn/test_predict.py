@@ -21,7 +21,7 @@ from ctacal.nn.card import Measured, add_to_card
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.gated import GatedScale
-from ctacal.nn.mass import excess_mass_mg
+from ctacal.nn.mass import MassScale, excess_mass_mg
 from ctacal.nn.predict import load_model
 from ctacal.nn.runtime import RUNTIMES
 from ctacal.prediction import ScanFigures
@@ -172,7 +172,7 @@ def test_the_card_holds_calibration_and_range(tmp_path: Path) -> None:
     rule = replace(SCCT_2016, name="mine", min_area_mm2=2.0, kvp_factors=((100.0, 1.14), (120.0, 1.0)))
     measured = Measured(
         least_coronary=0.6, least_small=0.8, calibration=calibration, training_range={"pixel_mm": (0.6, 2.0)},
-        gated_scale=scale, rule=rule,
+        gated_scale=scale, mass_scale=MassScale(scale=3.0, power=0.7), rule=rule,
     )  # fmt: skip
     add_to_card(folder, measured)
     model = load_model(folder)
@@ -181,7 +181,10 @@ def test_the_card_holds_calibration_and_range(tmp_path: Path) -> None:
     assert model.card["facts"] == {"licence": "Apache-2.0"}
     assert model.calibration == calibration
     assert (model.gated_scale, model.least_coronary, model.least_small) == (scale, 0.6, 0.8)
+    assert model.mass_scale == MassScale(scale=3.0, power=0.7)
     assert model.training_range == {"pixel_mm": (0.6, 2.0)}
+    add_to_card(folder, Measured())
+    assert load_model(folder).mass_scale is None, "a new calibration leaves nothing of the old one"
 
 
 @pytest.mark.usefixtures("no_runtime")

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from ctacal.cli.progress import progress_bar
-from ctacal.jobs.calibrate import CalibrationJob, calibrate, run_on_cohort
+from ctacal.jobs.calibrate import CalibrationJob, calibrate, left_out, run_on_cohort
 
 
 def run(model_folder: Path, cohort: Path) -> int:
@@ -16,6 +16,9 @@ def run(model_folder: Path, cohort: Path) -> int:
     studies, problems = validation.studies, validation.problems
     for problem in problems:
         typer.echo(problem, err=True)
-    calibrate(job, studies)
+    measured = calibrate(job, studies)
+    typer.echo(f"an island counts from {measured.least_coronary:g} on, the smallest from {measured.least_small:g}")
+    for line in agreement.lines() if (agreement := left_out(studies)) else ():
+        typer.echo(line)
     typer.echo(f"{model_folder / 'model.json'}: calibrated on {len(studies)} studies, {len(problems)} not scored")
     return int(bool(problems))

@@ -4,7 +4,7 @@ The results go to the model's card; the networks stay as they are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from ctacal.nn.fitness import training_range
 from ctacal.nn.gated import GatedScale, fit_gated_scale
 from ctacal.nn.islands import Weighed, weigh
 from ctacal.nn.known_study import read_test_study
+from ctacal.nn.mass import KnownMass, MassScale, fit_mass_scale, island_excess_mg
 from ctacal.nn.predict import Model, load_model
 from ctacal.prediction import ScanFigures
 from ctacal.progress import Progress, no_progress
@@ -32,6 +33,10 @@ LEAST_CORONARY = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))
 
 LEAST_SENSITIVITY, LEAST_SPECIFICITY = 0.93, 0.95
 """Wanted for any coronary calcium. Each hundredth that is missing weighs as much as one of kappa (own choice)."""
+
+
+FOLDS = 5
+"""Number of groups of patients that are left out in turn (own choice)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +63,11 @@ class ValidationStudy:
     seen: ScanFigures
     """Image quality of what the calcium network saw."""
     excess_mg: float
+    """Mass of all voxels that the network calls coronary (``mass.excess_mass_mg``)."""
     true_agatston: float
     gated_agatston: float | None
+    true_mg: float | None = None
+    """True mass of the coronary calcium."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -99,6 +107,7 @@ def _validation_study(model: Model, path: Path, rule: ScoringRule) -> Validation
         sum((raw.mass_mg or {}).values()),
         score_label_map(study.volume, study.labels, rule)[1].agatston.total,
         study.facts.reference_agatston,
+        None if study.facts.mass_mg is None else sum(study.facts.mass_mg.values()),
     )
 
 
@@ -107,14 +116,17 @@ def calibrate(job: CalibrationJob, studies: Sequence[ValidationStudy]) -> Measur
     recipe = read_card(job.model)["stages"]["calcium"]["recipe"]
     offset_hu = float(recipe["augmentation"]["offset_hu"])
     try:
-        least, small = best_thresholds(studies)
-        known = [_known_score(study, job.rule, least, small) for study in studies]
+        large, small = best_thresholds(studies)
+        known = [_known_score(study, job.rule, large, small) for study in studies]
+        calibration = fit_calibration(known, against=AGAINST.format(rule=job.rule.name))
+        fitted = with_scales(large, small, studies)
         measured = Measured(
-            least_coronary=least,
+            least_coronary=large,
             least_small=small,
-            calibration=fit_calibration(known, against=AGAINST.format(rule=job.rule.name)),
+            calibration=calibration,
             training_range=_with_augmentation(training_range(study.seen for study in studies), offset_hu),
-            gated_scale=_gated_scale(studies),
+            gated_scale=fitted.gated_scale,
+            mass_scale=fitted.mass_scale,
             rule=job.rule,
         )
     except ValueError as problem:
@@ -159,17 +171,130 @@ def scores_at(studies: Sequence[ValidationStudy], large: float, small: float) ->
     return np.array([study.weighed.agatston[study.weighed.counted(large, small)].sum() for study in studies])
 
 
+def _kappa(true: Floats, found: Floats) -> float:
+    return weighted_kappa(cross_table(category_indices(true), category_indices(found)), "linear").estimate or 0.0
+
+
 def _merit(true: Floats, found: Floats) -> float:
-    kappa = weighted_kappa(cross_table(category_indices(true), category_indices(found)), "linear").estimate or 0.0
+    kappa = _kappa(true, found)
     with_calcium, hit = true > 0, found > 0
     sensitivity = hit[with_calcium].mean() if with_calcium.any() else 1.0
     specificity = (~hit[~with_calcium]).mean() if not with_calcium.all() else 1.0
     return float(kappa - max(0.0, LEAST_SENSITIVITY - sensitivity) - max(0.0, LEAST_SPECIFICITY - specificity))
 
 
-def _gated_scale(studies: Sequence[ValidationStudy]) -> GatedScale | None:
-    """Return None if the network finds no mass in any study, or no gated score is known."""
-    known = [(study.excess_mg, study.gated_agatston) for study in studies if study.gated_agatston is not None]
+@dataclass(frozen=True, eq=False, slots=True)
+class FittedDecision:
+    """What decides which islands count, and what they weigh."""
+
+    large: float
+    small: float
+    mass_scale: MassScale | None
+    """None: too few studies with known mass and found calcium."""
+    gated_scale: GatedScale | None
+
+    def mass_mg(self, study: ValidationStudy) -> float:
+        """Return the coronary mass of a study."""
+        if self.mass_scale is None:
+            return study.excess_mg
+        return float(self.mass_scale.mass_mg(self.excess_mg(study), study.figures).sum())
+
+    def excess_mg(self, study: ValidationStudy) -> Floats:
+        """Return the excess of each island that counts."""
+        counted = study.weighed.counted(self.large, self.small)
+        return island_excess_mg(study.weighed.islands.of(counted))
+
+    def gated(self, study: ValidationStudy) -> float | None:
+        """Return the equivalent of the gated score."""
+        score = float(scores_at([study], self.large, self.small)[0])
+        return self.gated_scale.agatston(self.mass_mg(study), score) if self.gated_scale else None
+
+
+def with_scales(large: float, small: float, studies: Sequence[ValidationStudy]) -> FittedDecision:
+    """Fit the mass of the islands that count at these thresholds, and then the gated score to the mass.
+
+    Raises ``ValueError`` if there are too few studies for a gated scale.
+    """
+    thresholds = FittedDecision(large, small, None, None)
+    with_mass = replace(thresholds, mass_scale=_mass_scale(thresholds, studies))
+    return replace(with_mass, gated_scale=_gated_scale(with_mass, studies))
+
+
+def _mass_scale(decision: FittedDecision, studies: Sequence[ValidationStudy]) -> MassScale | None:
+    """Return None if too few studies with calcium know its mass."""
+    known = [
+        KnownMass(decision.excess_mg(study), study.figures, study.true_mg)
+        for study in studies
+        if study.true_mg is not None
+    ]
+    try:
+        return fit_mass_scale(known)
+    except ValueError:
+        return None
+
+
+def _gated_scale(decision: FittedDecision, studies: Sequence[ValidationStudy]) -> GatedScale | None:
+    """Return None if no mass is found in any study, or no gated score is known."""
+    known = [(decision.mass_mg(study), study.gated_agatston) for study in studies if study.gated_agatston is not None]
     if not any(mass for mass, _ in known):
         return None
-    return fit_gated_scale([mass for mass, _ in known], [score for _, score in known])
+    least_mg = None if decision.mass_scale is None else 0.0
+    return fit_gated_scale([mass for mass, _ in known], [score for _, score in known], least_mg=least_mg)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LeftOut:
+    """Agreement with the truth on studies of patients who had no part in the fit."""
+
+    true: Floats
+    """(studies,): score of the true labels."""
+    found: Floats
+    gated: Floats
+    """Score on the gated scan; NaN if it is not known."""
+    equivalent: Floats
+    """The gated equivalent; NaN if there is none."""
+    true_mg: Floats
+    """NaN if it is not known."""
+    found_mg: Floats
+
+    def lines(self) -> list[str]:
+        """Return the figures in words."""
+        positive = self.true > 0
+        words = [
+            f"left out by patient, {len(self.true)} studies: kappa {_kappa(self.true, self.found):.3f}, "
+            f"sensitivity {np.mean(self.found[positive] > 0):.3f} of {positive.sum()}, "
+            f"specificity {np.mean(self.found[~positive] == 0):.3f} of {(~positive).sum()}"
+        ]
+        known = ~np.isnan(self.equivalent) & ~np.isnan(self.gated)
+        if known.any():
+            own, equal = (_kappa(self.gated[known], score[known]) for score in (self.found, self.equivalent))
+            words.append(f"category of the gated scan: kappa {own:.3f} by the score, {equal:.3f} by the equivalent")
+        weighed = (self.true_mg > 0) & (self.found_mg > 0)
+        if weighed.any():
+            error = np.abs(np.log1p(self.found_mg[weighed]) - np.log1p(self.true_mg[weighed])).mean()
+            words.append(f"mass, where calcium is found: mean error of log(1 + mg) {error:.3f}")
+        return words
+
+
+def left_out(studies: Sequence[ValidationStudy]) -> LeftOut | None:
+    """Fit without one group of patients after another, and apply it to them; None if too few studies are left."""
+    fold = np.unique([study.patient for study in studies], return_inverse=True)[1] % FOLDS
+    rows: dict[int, tuple[float, float, float]] = {}
+    for held in np.unique(fold):
+        try:
+            others = [study for study, own in zip(studies, fold, strict=True) if own != held]
+            fitted = with_scales(*best_thresholds(others), others)
+        except ValueError:
+            return None
+        for number in np.flatnonzero(fold == held).tolist():
+            study = studies[number]
+            score = float(scores_at([study], fitted.large, fitted.small)[0])
+            gated = fitted.gated(study)
+            rows[number] = score, np.nan if gated is None else gated, fitted.mass_mg(study)
+    found, equivalent, found_mg = np.array([rows[number] for number in range(len(studies))]).T
+    gated_score, true_mg = (
+        np.array([np.nan if value is None else value for value in values], np.float64)
+        for values in ([s.gated_agatston for s in studies], [s.true_mg for s in studies])
+    )
+    true = np.array([study.true_agatston for study in studies])
+    return LeftOut(true, found, gated_score, equivalent, true_mg, found_mg)

@@ -17,6 +17,7 @@ from ctacal.fields import from_fields
 from ctacal.nn.calibration import Calibration
 from ctacal.nn.fitness import TrainingRange
 from ctacal.nn.gated import GatedScale
+from ctacal.nn.mass import MassScale
 from ctacal.scores import SCCT_2016, ScoringRule
 
 CARD_NAME = "model.json"
@@ -41,8 +42,10 @@ class Measured:
     training_range: TrainingRange = field(default_factory=dict)
     gated_scale: GatedScale | None = None
     """None: results hold no equivalent of a gated scan's score."""
+    mass_scale: MassScale | None = None
+    """None: mass is what voxels add (``mass.excess_mass_mg``)."""
     rule: ScoringRule = SCCT_2016
-    """The scoring rule under which calibration and gated scale were fitted: they hold for no other."""
+    """The scoring rule under which calibration and scales were fitted: they hold for no other."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries of the card; what was not measured is left out."""
@@ -52,19 +55,21 @@ class Measured:
         entries |= {"calibration": self.calibration.to_json()} if self.calibration else {}
         entries |= {"training_range": known}
         entries |= {"gated_scale": self.gated_scale.to_json()} if self.gated_scale else {}
+        entries |= {"mass_scale": self.mass_scale.to_json()} if self.mass_scale else {}
         return entries | {"rule": self.rule.to_json()}
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any], where: str = "") -> "Measured":
         """Read the entries of a card, each of which may be missing. Raises ``UsageError`` naming a wrong one."""
         calibration, scale, rule = card.get("calibration"), card.get("gated_scale"), card.get("rule")
-        small = card.get("least_small")
+        small, mass = card.get("least_small"), card.get("mass_scale")
         return cls(
             least_coronary=_share(card.get("least_coronary", 0.5), f"{where}least_coronary"),
             least_small=None if small is None else _share(small, f"{where}least_small"),
             calibration=None if calibration is None else Calibration.from_json(calibration, f"{where}calibration: "),
             training_range=_training_range(card.get("training_range", {}), where),
             gated_scale=None if scale is None else GatedScale.from_json(scale, f"{where}gated_scale: "),
+            mass_scale=None if mass is None else MassScale.from_json(mass, f"{where}mass_scale: "),
             rule=SCCT_2016 if rule is None else from_fields(ScoringRule, rule, f"{where}rule: "),
         )
 
@@ -87,8 +92,12 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> Path:
 
 
 def add_to_card(folder: Path, measured: Measured) -> None:
-    """Write what was measured after export to a model's card; the networks and their digest stay as they are."""
-    write_card(folder, read_card(folder) | measured.to_json())
+    """Write what was measured after export to a model's card, in place of all that was measured before.
+
+    The networks and their digest stay as they are.
+    """
+    kept = {name: entry for name, entry in read_card(folder).items() if name not in Measured.__slots__}
+    write_card(folder, kept | measured.to_json())
 
 
 def checked_bytes(path: Path, sha256: str) -> bytes:

@@ -46,17 +46,20 @@ class GatedScale:
         return from_fields(cls, fields, where)
 
 
-def fit_gated_scale(mass_mg: Sequence[float], gated_agatston: Sequence[float]) -> GatedScale:
+def fit_gated_scale(
+    mass_mg: Sequence[float], gated_agatston: Sequence[float], *, least_mg: float | None = None
+) -> GatedScale:
     """Fit on validation studies: mass (all vessels), and the score of a gated scan of the same calcium.
 
-    ``least_mg`` has the highest sum of sensitivity and specificity for any calcium (Youden WJ, Cancer 1950;3:32-35);
-    the power law has the least absolute error of log(1 + score) among studies with calcium and more mass than that.
+    If ``least_mg`` is not given, it has the highest sum of sensitivity and specificity for any calcium (Youden WJ,
+    Cancer 1950;3:32-35). The mass of islands that count needs none: 0, because noise adds nothing to it. The power law
+    has the least absolute error of log(1 + score) among studies with calcium and more mass than that.
     Raises ``ValueError`` if there are fewer than ``MIN_STUDIES``, none with or none without calcium, or none above it.
     """
     mass, gated = np.asarray(mass_mg, np.float64), np.asarray(gated_agatston, np.float64)
     if len(mass) < MIN_STUDIES or not (gated > 0).any() or (gated > 0).all():
         raise ValueError(f"expected {MIN_STUDIES} studies or more, with and without calcium, got {len(mass)}")
-    least = _least_mg(mass, gated > 0)
+    least = _least_mg(mass, gated > 0) if least_mg is None else least_mg
     both = (mass > least) & (gated > 0)
     if not both.any():
         raise ValueError("no study with calcium shows more mass than those without")

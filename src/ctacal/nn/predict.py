@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ctacal.arrays import Floats32, Mask
+from ctacal.arrays import Bytes, Floats32, Mask
 from ctacal.dicom.pixel_data.jpeg2000 import cores
 from ctacal.fields import from_fields
 from ctacal.heart import HeartMask
@@ -28,8 +28,10 @@ from ctacal.nn.config import NetworkConfig
 from ctacal.nn.coverage import cut_off
 from ctacal.nn.fitness import TrainingRange, doubts_about, figures_of
 from ctacal.nn.gated import GatedScale
+from ctacal.nn.inputs import MASS_VESSELS
 from ctacal.nn.islands import Weighed, weigh
 from ctacal.nn.locate import heart_anywhere, locate
+from ctacal.nn.mass import MassScale, island_excess_mg
 from ctacal.nn.naming import taken_for
 from ctacal.nn.runtime import RUNTIMES, Run, RuntimeName, Stage, when_ready
 from ctacal.nn.view import bright_voxels, view_of
@@ -70,7 +72,7 @@ class Answer:
     """Only voxels at or above the rule's threshold are labelled."""
     heart: HeartMask
     mass_mg: Mapping[str, float] | None
-    """Mass by vessel (``excess_mass_mg``); None if the calcium network did not run, or names no vessel."""
+    """Mass by vessel (``mass``); None if the calcium network did not run, or names no vessel."""
     certainty: float | None
     """Mean probability of being coronary, over the voxels labelled coronary; None if there are none."""
     doubts: LesionDoubts
@@ -91,13 +93,15 @@ class Model:
     """None: results hold no probabilities of the categories."""
     gated_scale: GatedScale | None = None
     """None: results hold no equivalent of a gated scan's score."""
+    mass_scale: MassScale | None = None
+    """None: mass is what voxels add (``mass.excess_mass_mg``)."""
     training_range: TrainingRange = field(default_factory=dict)
     least_coronary: float = 0.5
     """An island counts if its probability of being coronary is at least this."""
     least_small: float | None = None
     """The same for the smallest islands (``islands.least_probability``); None: as for large ones."""
     rule: ScoringRule = SCCT_2016
-    """The scoring rule under which calibration and gated scale were fitted: they hold for no other."""
+    """The scoring rule under which calibration and scales were fitted: they hold for no other."""
 
     def watched(self, by: Callable[[Run], Run]) -> "Model":
         """Return the same model with each network wrapped by ``by``, to time it or to see its input."""
@@ -167,12 +171,19 @@ class Model:
         return Answer(
             labels=LabelMap(labels, raw.volume.geometry),
             heart=raw.heart,
-            mass_mg=raw.mass_mg,
+            mass_mg=self._mass_mg(raw, weighed, counted, values),
             certainty=_mean_chance(weighed, counted),
             doubts=lesion_doubts(weighed, counted, raw.rule, raw.figures.noise_sd_hu or 0.0),
             uncounted=_uncounted(weighed, ~counted, classes, raw.anatomy),
             figures=raw.figures,
         )
+
+    def _mass_mg(self, raw: RawOutput, weighed: Weighed, counted: Mask, values: Bytes) -> Mapping[str, float] | None:
+        """Return the mass by vessel: of the islands that count, whose labels are ``values``, if the scale is known."""
+        if self.mass_scale is None or raw.mass_mg is None or not self.rule.scores_like(raw.rule):
+            return raw.mass_mg
+        mg = self.mass_scale.mass_mg(island_excess_mg(weighed.islands), raw.figures)
+        return {vessel.name: round(float(mg[counted & (values == vessel)].sum()), 2) for vessel in MASS_VESSELS}
 
 
 def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: RuntimeName = "onnxruntime") -> Model:
@@ -202,6 +213,7 @@ def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: R
         card,
         calibration=measured.calibration,
         gated_scale=measured.gated_scale,
+        mass_scale=measured.mass_scale,
         training_range=measured.training_range,
         least_coronary=measured.least_coronary,
         least_small=measured.least_small,
