@@ -11,7 +11,9 @@ from ctacal.islands import find_islands
 from ctacal.labels import Calcium
 from ctacal.nn.gated import GatedScale
 from ctacal.nn.mass import (
+    BLUR_MM,
     MIN_STUDIES,
+    NOISE_HU,
     USUAL_BLUR_MM,
     USUAL_NOISE_HU,
     KnownMass,
@@ -61,6 +63,12 @@ def test_a_figure_that_was_not_measured_is_taken_as_usual() -> None:
     scale = MassScale(scale=5.0, power=0.7, blur_per_mm=0.3, noise_per_hu=0.1)
     assert scale.mass_mg(np.array([3.0]), figures(None, None)) == scale.mass_mg(np.array([3.0]), figures())
     assert scale.mass_mg(np.array([3.0]), figures(USUAL_NOISE_HU + 1)) > scale.mass_mg(np.array([3.0]), figures())
+
+
+def test_an_unheard_of_noise_does_not_multiply_the_mass() -> None:
+    scale = MassScale(scale=5.0, power=0.7, blur_per_mm=0.3, noise_per_hu=0.1)
+    loudest = figures(NOISE_HU[1], BLUR_MM[1])
+    assert scale.mass_mg(np.array([3.0]), figures(120.0, 30.0)) == scale.mass_mg(np.array([3.0]), loudest)
 
 
 def test_too_few_studies_with_calcium_are_refused() -> None:

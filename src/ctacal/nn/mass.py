@@ -34,6 +34,10 @@ USUAL_BLUR_MM, USUAL_NOISE_HU = 2.0, 13.0
 """Blur of the heart's border and noise of a usual scan (medians of validation studies, docs/log.md); assumed where they
 could not be measured."""
 
+BLUR_MM, NOISE_HU = (0.5, 6.0), (4.0, 30.0)
+"""Beyond these ends, which few validation studies reach, blur and noise have no further effect on the mass (own
+choice)."""
+
 MIN_STUDIES = 20
 """Smallest number of validation studies in which calcium is found for a fit of four numbers (own choice)."""
 
@@ -144,6 +148,8 @@ def _mass_scale(values: NDArray[Any], studies: int) -> MassScale:
 
 def _unusual(figures: ScanFigures) -> tuple[float, float]:
     """Return by how much blur (mm) and noise (HU) are above the usual; 0 if not measured."""
-    blur = 0.0 if figures.border_blur_mm is None else figures.border_blur_mm - USUAL_BLUR_MM
-    noise = 0.0 if figures.noise_sd_hu is None else figures.noise_sd_hu - USUAL_NOISE_HU
-    return blur, noise
+    blur, noise = figures.border_blur_mm, figures.noise_sd_hu
+    return (
+        0.0 if blur is None else float(np.clip(blur, *BLUR_MM)) - USUAL_BLUR_MM,
+        0.0 if noise is None else float(np.clip(noise, *NOISE_HU)) - USUAL_NOISE_HU,
+    )
