@@ -19,8 +19,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from ctacal.jobs.samples import HELD_OUT
 from ctacal.simulate.anatomy.structures import Structure
 from ctacal.simulate.training.anatomy_cache import COARSE, AnatomyCache, draw_anatomy
+from ctacal.simulate.training.clinical import describe_picture, draw_clinical_anatomy, reference_scores
 from ctacal.simulate.training.crop import Crop, draw_crop, draw_whole, simulate_crop
 from ctacal.simulate.training.description import FOCUS_SHARES, Focus, draw_heart_description
 
@@ -89,10 +91,29 @@ def report_whole(seed: int, count: int) -> None:
     print(f"| whole scan of 5 x 4 x 4 mm, CPU s | {each:.2f} |")
 
 
+def report_tests(seed: int, draws: int) -> None:
+    """Print what a patient of the hard test cohort costs, with one study of each draw of calcium."""
+    seconds, cache = cpu_s(draw_hard_tests, seed, draws)
+    print(f"| body and projections of a test patient, {draws} draws of calcium, CPU s | {seconds:.1f} |")
+    print(f"| gated reference scores, CPU s | {cpu_s(reference_scores, cache)[0]:.1f} |")
+    for preset in HELD_OUT:
+        described = [describe_picture(cache, seed + k, k, [preset]) for k in range(min(draws, 3))]
+        simulate_crop(cache, described[0])  # tables
+        scanned = [cpu_s(simulate_crop, cache, description) for description in described]
+        mean, shape = np.mean([seconds for seconds, _ in scanned]), scanned[0][1].hu.shape
+        print(f"| test study of {' x '.join(map(str, shape))} ({preset}): CPU s | {mean:.2f} |")
+
+
+def draw_hard_tests(seed: int, draws: int) -> AnatomyCache:
+    """Draw a patient of the hard test cohort."""
+    return draw_clinical_anatomy(seed, draws, hard=True)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--crops", type=int, default=12)
+    parser.add_argument("--studies", type=int, default=10)
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--keep", type=Path, help="where to leave the stored anatomy")
     arguments = parser.parse_args()
@@ -102,6 +123,7 @@ def main() -> None:
     report_crops(cache, arguments.crops)
     report_hearts(cache, arguments.crops)
     report_whole(arguments.seed, arguments.crops)
+    report_tests(arguments.seed, arguments.studies)
     print(f"| peak memory, GB | {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.2f} |")
 
 

@@ -18,6 +18,7 @@ STAGES = (
     "progress",
     "fields",
     "atomic",
+    "npz",
     "templates",
     "workers",
     "categories",

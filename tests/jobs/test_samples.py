@@ -170,6 +170,35 @@ def test_a_test_study_knows_its_truth(one_patient: AnatomyCache, tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_the_hard_test_cohort_has_names_and_calcium_of_its_own(
+    cache: AnatomyCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its patients are clinical and its protocols those never trained on; only calcium and devices differ."""
+    drawn: list[bool] = []
+
+    def draw(_seed: int, _draws: int, *, hard: bool) -> AnatomyCache:
+        drawn.append(hard)
+        return cache
+
+    monkeypatch.setattr(simulated_samples, "draw_clinical_anatomy", draw)
+    wanted = KnownSet(out=tmp_path, count=1, each=1, seed=9, protocols=("hawkeye_slow",), hard=True)
+    assert list(make_test_studies(wanted)) == list(make_test_studies(wanted)) == [""]
+    assert drawn == [True], "the second run makes nothing again"
+    assert read_test_study(tmp_path / "hard-9000000-00.npz").facts.centre == "hawkeye_slow"
+
+
+def test_hard_test_patients_have_more_that_is_confused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted before a body is built."""
+    monkeypatch.setattr(clinical.AnatomyCache, "of", lambda _patient, calcium: calcium)
+
+    def others(hard: bool) -> float:
+        drawn = [d for seed in range(20) for d in clinical.draw_clinical_anatomy(seed, 4, hard=hard)]  # type: ignore[attr-defined]
+        return float(np.mean([sum(d.kind is not Kind.CORONARY for d in calcium.deposits) for calcium in drawn]))
+
+    assert others(True) > 2 * others(False)
+
+
+@pytest.mark.slow
 def test_pictures_lie_within_what_was_built(cache: AnatomyCache) -> None:
     for seed in range(20):
         for varied in (False, True):

@@ -186,7 +186,7 @@ def test_plaques_stay_clinical_unless_branches_are_wanted() -> None:
     assert wanted["D2"] and wanted["OM2"]
 
 
-SMALL = Geometry.from_spacing((75, 110, 120), (2.0, 2.0, 2.0), (-90.0, -125.0, -135.0))
+SMALL = Geometry.from_spacing((80, 110, 120), (2.0, 2.0, 2.0), (-90.0, -125.0, -185.0))
 
 
 @pytest.mark.slow

@@ -11,14 +11,16 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctacal.arrays import Bytes
-from ctacal.atomic import whole_file
 from ctacal.errors import UsageError
 from ctacal.geometry import CANONICAL_DIRECTIONS, Geometry
 from ctacal.labels import LabelMap
+from ctacal.npz import write_npz
 from ctacal.volume import Volume
 
 
@@ -60,7 +62,7 @@ def write_test_study(
     Raises ``ValueError`` if the volume is not canonical or a map has another shape.
     """
     _check(volume.geometry, labels, deposit_labels)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "hu": np.clip(np.rint(volume.hu), -32768, 32767).astype(np.int16),
         "labels": labels,
         "affine": volume.geometry.affine,
@@ -68,8 +70,7 @@ def write_test_study(
     }
     if deposit_labels is not None:
         arrays["deposit_labels"] = deposit_labels
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    write_npz(path, arrays)
 
 
 def read_test_study(path: Path) -> KnownStudy:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctacal.arrays import Bytes, Floats32, Mask
-from ctacal.atomic import whole_file, write_text
+from ctacal.atomic import write_text
 from ctacal.categories import risk_category
 from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
@@ -27,6 +27,7 @@ from ctacal.nn.classes import NOT_CORONARY
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.grids import crop_grid, index_map, network_view, resampled, whole_grid
 from ctacal.nn.inputs import MASS_VESSELS
+from ctacal.npz import write_npz
 from ctacal.scores import score_label_map
 from ctacal.volume import Volume
 
@@ -177,8 +178,7 @@ def write_sample(folder: Path, sample: Sample) -> Path:
     }  # fmt: skip
     if sample.anatomy is not None:
         arrays["anatomy"] = sample.anatomy
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+    write_npz(path, arrays)
     return path
 
 

@@ -115,9 +115,8 @@ class Anatomy:
         low, high = AORTIC_PARTS_MM[deposit.site]
         middle = low + deposit.along * (high - low)
         towards = self.chest.spine_x_mm(0.0) * np.array([1.0, 0, 0])
-        at_rest = _along_mm(
-            Courses.of(self.chest, Heart.of(self.chest)).aorta
-        )  # the same spot of the wall at any phase
+        resting = Anatomy.of(self.chest.patient, breath_mm=self.chest.breath_mm)
+        at_rest = _along_mm(resting.courses.aorta)  # the same spot of the wall at any phase
         courses = self.courses
         return _along_wall(courses.aorta, at_rest, courses.aorta_radius_mm, middle, deposit, towards, rng)
 

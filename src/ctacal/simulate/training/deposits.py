@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,14 +55,13 @@ class Deposits:
         """Find the voxels; ``rest`` is the body at the first phase, ``states`` its heart region at ``phases``."""
         if not calcium.deposits:
             return cls.joined([])
-        whole = with_calcium(rest, patient, calcium, phase=phases[0])[0]
         heart = _corner(rest.body.geometry, states[0].body.geometry)
-        outside = np.ones(rest.body.geometry.shape, np.bool_)
-        outside[tuple(slice(a, a + n) for a, n in zip(heart, states[0].body.geometry.shape, strict=True))] = False
-        parts = [_changed(rest, whole, basis, ALWAYS, outside, np.zeros(3, int))]
+        still = _changed(rest, with_calcium(rest, patient, calcium, phase=phases[0])[0], basis, ALWAYS)
+        inside = (still.place >= heart) & (still.place < heart + states[0].body.geometry.shape)
+        parts = [still.rows(~inside.all(axis=1))]
         for state, (maps, phase) in enumerate(zip(states, phases, strict=True)):
-            filled = with_calcium(maps, patient, calcium, phase=phase)[0]
-            parts.append(_changed(maps, filled, basis, state, None, heart))
+            beating = _changed(maps, with_calcium(maps, patient, calcium, phase=phase)[0], basis, state)
+            parts.append(replace(beating, place=(beating.place + heart).astype(np.int16)))
         found = cls.joined(parts)
         finder = DepositFinder.of(patient, calcium, phases)
         if finder is not None and len(found.state):
@@ -143,28 +142,19 @@ def _corner(body: Geometry, region: Geometry) -> NDArray[np.int64]:
     return np.rint((region.affine[:3, 3] - body.affine[:3, 3])[::-1] / body.spacing_mm).astype(int)
 
 
-def _changed(
-    plain: AnatomyMaps,
-    filled: AnatomyMaps,
-    basis: Floats,
-    state: int,
-    where: NDArray[np.bool_] | None,
-    corner: NDArray[np.int64],
-) -> Deposits:
-    """Return the voxels that differ, in the basis materials of ``slabs.basis_maps``."""
+def _changed(plain: AnatomyMaps, filled: AnatomyMaps, basis: Floats, state: int) -> Deposits:
+    """Return the voxels that deposits fill, in the basis materials of ``slabs.basis_maps``."""
     mg = filled.body.hydroxyapatite_mg_cm3
-    changed = (filled.body.tissue != plain.body.tissue) | (mg > 0)
-    index = np.argwhere(changed if where is None else changed & where)
-    at = tuple(index.T)
+    at = np.unravel_index(np.flatnonzero(mg > 0), mg.shape)  # many times faster than np.argwhere
     displaced = (1 - mg[at] / HYDROXYAPATITE_MG_PER_CM3)[:, None]
     added = basis[filled.body.tissue[at]] * displaced - basis[plain.body.tissue[at]]
     added[:, 1] += mg[at] * 1e-3
     return Deposits(
-        place=(index + corner).astype(np.int16),
-        state=np.full(len(index), state, np.uint8),
+        place=np.stack(at, axis=1).astype(np.int16),
+        state=np.full(len(at[0]), state, np.uint8),
         added=added.astype(np.float32),
         mg_cm3=mg[at],
-        label=np.zeros(len(index), np.uint8),
+        label=np.zeros(len(at[0]), np.uint8),
     )
 
 
