@@ -21,7 +21,7 @@ import numpy as np
 
 from ctacal.jobs.samples import HELD_OUT
 from ctacal.simulate.anatomy.structures import Structure
-from ctacal.simulate.training.anatomy_cache import COARSE, AnatomyCache, draw_anatomy
+from ctacal.simulate.training.anatomy_cache import COARSE, AnatomyCache, draw_anatomy, draw_hard_anatomy
 from ctacal.simulate.training.clinical import describe_picture, draw_clinical_anatomy, reference_scores
 from ctacal.simulate.training.crop import Crop, draw_crop, draw_whole, simulate_crop
 from ctacal.simulate.training.description import FOCUS_SHARES, Focus, draw_heart_description
@@ -91,6 +91,20 @@ def report_whole(seed: int, count: int) -> None:
     print(f"| whole scan of 5 x 4 x 4 mm, CPU s | {each:.2f} |")
 
 
+def report_hard(seed: int, count: int) -> None:
+    """Print speed and noise of hard scans of the heart, one line each, with what is unusual about the protocol."""
+    seconds, cache = cpu_s(draw_hard_anatomy, seed)
+    print(f"| hard anatomy with {len(cache.deposits)} draws of calcium, CPU s | {seconds:.1f} |")
+    for number in range(count):
+        description = draw_heart_description(cache, number, number % len(cache.deposits), hard=True)
+        seconds, crop = cpu_s(simulate_crop, cache, description)
+        like = description.protocol
+        named = (
+            f"{like.kernel} {like.mtf50_per_mm}, pixels {like.pixel_mm:.2f} mm, slices every {like.spacing_mm:.2f} mm"
+        )
+        print(f"| {named}: noise HU, CPU s | {noise_hu(cache, crop):.1f}, {seconds:.1f} |")
+
+
 def report_tests(seed: int, draws: int) -> None:
     """Print what a patient of the hard test cohort costs, with one study of each draw of calcium."""
     seconds, cache = cpu_s(draw_hard_tests, seed, draws)
@@ -123,6 +137,7 @@ def main() -> None:
     report_crops(cache, arguments.crops)
     report_hearts(cache, arguments.crops)
     report_whole(arguments.seed, arguments.crops)
+    report_hard(arguments.seed, arguments.crops)
     report_tests(arguments.seed, arguments.studies)
     print(f"| peak memory, GB | {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.2f} |")
 

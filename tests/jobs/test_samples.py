@@ -189,7 +189,7 @@ def test_the_hard_test_cohort_has_names_and_calcium_of_its_own(
 
 def test_hard_test_patients_have_more_that_is_confused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted before a body is built."""
-    monkeypatch.setattr(clinical.AnatomyCache, "of", lambda _patient, calcium: calcium)
+    monkeypatch.setattr(AnatomyCache, "of", lambda _patient, calcium: calcium)
 
     def others(hard: bool) -> float:
         drawn = [d for seed in range(20) for d in clinical.draw_clinical_anatomy(seed, 4, hard=hard)]  # type: ignore[attr-defined]

@@ -57,8 +57,8 @@ class Deposits:
             return cls.joined([])
         heart = _corner(rest.body.geometry, states[0].body.geometry)
         still = _changed(rest, with_calcium(rest, patient, calcium, phase=phases[0])[0], basis, ALWAYS)
-        inside = (still.place >= heart) & (still.place < heart + states[0].body.geometry.shape)
-        parts = [still.rows(~inside.all(axis=1))]
+        outside = (still.place < heart) | (still.place >= heart + states[0].body.geometry.shape)
+        parts = [still.rows(np.asarray(outside.any(axis=1), np.bool_))]
         for state, (maps, phase) in enumerate(zip(states, phases, strict=True)):
             beating = _changed(maps, with_calcium(maps, patient, calcium, phase=phase)[0], basis, state)
             parts.append(replace(beating, place=(beating.place + heart).astype(np.int16)))
