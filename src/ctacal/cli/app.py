@@ -551,6 +551,53 @@ def annotate(
     raise typer.Exit(command.annotate(paths, options))
 
 
+readings_app = typer.Typer(
+    help="Readings by people: check them, write them as files, report on them.", no_args_is_help=True
+)
+app.add_typer(readings_app, name="readings")
+
+Folder = Annotated[Path, typer.Argument(help="Folder of readings.", show_default=False)]
+
+
+@readings_app.command("verify")
+def readings_verify(folder: Folder) -> None:
+    """Check that nothing in the readings was altered: every chain of events, every signature."""
+    from ctacal.cli import readings as command
+
+    raise typer.Exit(command.run_verify(folder))
+
+
+@readings_app.command("export")
+def readings_export(
+    folder: Folder,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the files.", show_default=False)],
+    write: Annotated[str, typer.Option(help="Files to write for each reading: seg, sr, nifti.")] = "seg,sr,nifti",
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Export readings that nobody has signed too; their SR is preliminary.")
+    ] = False,
+    organisation: Annotated[str, typer.Option(help="Organisation of the readers, for the SR.")] = "not stated",
+    database: Database = "",
+) -> None:
+    """Write signed readings as DICOM SEG and SR, NIfTI, and as tables for agree, samples site and finetune."""
+    from ctacal.cli import readings as command
+
+    raise typer.Exit(
+        command.run_export(folder, out, write, unsigned=unsigned, organisation=organisation, database=database)
+    )
+
+
+@readings_app.command("report")
+def readings_report(
+    folder: Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    database: Database = "",
+) -> None:
+    """Report on the reading itself: median time with quartiles, edits, agreement with the model."""
+    from ctacal.cli import readings as command
+
+    raise typer.Exit(command.run_report(folder, database, as_json=as_json))
+
+
 def main() -> None:
     """Run the program. Wrong usage, or a file or folder that fails, ends in one line and exit status 2.
 

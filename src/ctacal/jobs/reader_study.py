@@ -33,8 +33,8 @@ _AIDED_STAGE = "~aided"
 ADJUDICATION = "adjudication-"
 """Beginning of the session's name of an adjudicator's reading; the session that is settled follows."""
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-"""Names of readers and sessions: they become names of files and of columns."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
+"""Names of readers and sessions: they become names of files, and of columns, in which _ comes before a vessel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Session:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise ValueError(f"sessions.name: {self.name!r}; use letters, digits, - and _")
+            raise ValueError(f"sessions.name: {self.name!r}; use letters, digits and -")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Plan:
     def __post_init__(self) -> None:
         people = (*self.readers, *self.adjudicators, *self.administrators)
         if wrong := [name for name in people if not NAME.fullmatch(name)]:
-            raise ValueError(f"readers: {wrong[0]!r}; use letters, digits, - and _")
+            raise ValueError(f"readers: {wrong[0]!r}; use letters, digits and -")
         if self.washout_days < WASHOUT_DAYS and not self.washout_reason.strip():
             raise ValueError(f"washout_reason: missing; a washout below {WASHOUT_DAYS} days needs a reason")
         if unknown := {reader for session in self.sessions for reader in session.readers} - set(self.readers):

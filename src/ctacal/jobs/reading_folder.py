@@ -24,7 +24,7 @@ from ctacal.readings.reading import Reading, replayed, replayed_on
 
 INDEX = "index.sqlite"
 
-_SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(~aided)?")
+_SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}(~aided)?")
 """Names of sessions: those of the plan, of their second stage, and of their adjudication."""
 
 _README = """Readings of ctacal: who marked what on which scan, when, and with which score.
@@ -88,8 +88,8 @@ class ReadingFolder:
         """Note the plan at the first start. Raises ``UsageError`` if the folder belongs to another plan."""
         journal = Journal.read(self.path / "plan.jsonl")
         if journal.last is None:
-            journal.append(lambda _: {"kind": "plan", "when": when, "digest": plan.digest, "plan": repr(plan)})
-        elif journal.last.content["digest"] != plan.digest:
+            journal.append(lambda _: {"kind": "plan", "when": when, "plan_digest": plan.digest, "plan": repr(plan)})
+        elif journal.last.content["plan_digest"] != plan.digest:
             raise UsageError(
                 f"{self.path}: its readings began under another plan, noted in plan.jsonl; "
                 "go on with that plan, or choose another folder (--readings)"

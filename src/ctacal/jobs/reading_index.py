@@ -33,7 +33,8 @@ _CREATE = (
     "place INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (reader, case_id, session))",
     "CREATE INDEX IF NOT EXISTS assignments_in_order ON assignments (reader, place)",
     "CREATE TABLE IF NOT EXISTS readings (reader TEXT NOT NULL, case_id TEXT NOT NULL, session TEXT NOT NULL, "
-    "state TEXT NOT NULL, version INTEGER NOT NULL, events INTEGER NOT NULL, edits INTEGER NOT NULL, "
+    "mode TEXT NOT NULL, state TEXT NOT NULL, version INTEGER NOT NULL, events INTEGER NOT NULL, "
+    "edits INTEGER NOT NULL, "
     "active_s DOUBLE PRECISION NOT NULL, signed_s DOUBLE PRECISION NOT NULL, "
     "signed_edits INTEGER NOT NULL, agatston DOUBLE PRECISION, category TEXT, per_vessel TEXT NOT NULL, "
     "verdict TEXT NOT NULL, began TEXT NOT NULL, ended TEXT NOT NULL, head TEXT NOT NULL, size INTEGER NOT NULL, "
@@ -92,6 +93,8 @@ class Summary:
     reader: str
     case_id: str
     session: str
+    mode: str
+    """What the reader saw (``reader_study.Mode``); with its stage in a sequential session."""
     state: str
     version: int
     events: int
@@ -182,12 +185,8 @@ class ReadingIndex:
 
     def put_reading(self, summary: Summary) -> None:
         """Replace what the list says of a reading."""
-        row = (
-            summary.reader, summary.case_id, summary.session, summary.state, summary.version, summary.events,
-            summary.edits, summary.active_s, summary.signed_s, summary.signed_edits, summary.agatston, summary.category,
-            json.dumps(summary.per_vessel),
-            summary.verdict, summary.began, summary.ended, summary.head, summary.size,
-        )  # fmt: skip
+        fields = {name: getattr(summary, name) for name in Summary.__dataclass_fields__}
+        row = tuple((fields | {"per_vessel": json.dumps(summary.per_vessel)}).values())
         key = (summary.reader, summary.case_id, summary.session)
         with self._changes() as cursor:
             self._run(cursor, "DELETE FROM readings WHERE reader = ? AND case_id = ? AND session = ?", key)

@@ -5,30 +5,22 @@ between it and HTTP.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from ctacal import __version__
 from ctacal.errors import NotPossible, Problem
+from ctacal.jobs import adjudication
+from ctacal.jobs.adjudication import disagreement, disagreements, marks_of
+from ctacal.jobs.assignments import ROLES, Assignments, RoomSettings
 from ctacal.jobs.open_cases import OpenCases
-from ctacal.jobs.reader_study import (
-    ADJUDICATION,
-    AIDED,
-    Plan,
-    Session,
-    aided_stage,
-    free_from,
-    moment,
-    sessions_in_order,
-    stage_of,
-    written,
-)
+from ctacal.jobs.reader_study import AIDED, stage_of, written
 from ctacal.jobs.reading_cases import OpenCase
+from ctacal.jobs.reading_events import Scene, event_content, scored
 from ctacal.jobs.reading_folder import ReadingFolder, ReadingKey, note_signature, unnoted
 from ctacal.jobs.reading_index import Query, ReadingIndex, Summary
 from ctacal.jobs.reading_json import (
@@ -43,36 +35,18 @@ from ctacal.jobs.reading_json import (
     progress_json,
     state_json,
 )
-from ctacal.jobs.reading_requests import Amend, Asked, Click, CutLine, Mismatch, Paint, Sent, Sign, Take, parsed
-from ctacal.readings.candidates import Candidates, Cut, after_cuts
+from ctacal.jobs.reading_requests import Asked, Sent, parsed
+from ctacal.readings.candidates import Candidates, after_cuts
 from ctacal.readings.chain import Record
-from ctacal.readings.edits import changed, click, divide, paint, take
+from ctacal.readings.edits import changed
 from ctacal.readings.journal import Journal
 from ctacal.readings.marks import Marks, triples
-from ctacal.readings.reading import Edit, Reading, cut_json, edited, replayed, replayed_on
-from ctacal.readings.scored import score_json, score_marks
-
-Role = Literal["reader", "adjudicator", "administrator"]
-ROLES: tuple[Role, ...] = ("reader", "adjudicator", "administrator")
-
-Kind = Literal["review", "annotate"]
+from ctacal.readings.reading import Reading, replayed, replayed_on
 
 LIVE = 64
 """Largest number of readings that are kept in memory; others are read from their files again."""
 
 _log = logging.getLogger("ctacal")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoomSettings:
-    """Who reads what, and how."""
-
-    kind: Kind
-    roles: Mapping[str, frozenset[Role]]
-    """Of each reader."""
-    plan: Plan | None = None
-    phi: bool = False
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 @dataclass(eq=False, slots=True)
@@ -102,6 +76,7 @@ class ReadingRoom:
         """Open the room: what the files hold is brought into the list. Raises ``UsageError`` for another plan."""
         self.folder, self.index, self.settings = folder, index, settings
         self.cases = cases or OpenCases()
+        self.assignments = Assignments(index, settings)
         self._live: dict[ReadingKey, _Live] = {}
         self._lock = Lock()
         folder.prepare()
@@ -123,7 +98,7 @@ class ReadingRoom:
 
     def session(self, reader: str) -> dict[str, Any]:
         """Return who the reader is and what this server is for."""
-        roles, plan = self._roles(reader), self.settings.plan
+        roles, plan = self.assignments.roles(reader), self.settings.plan
         own = plan.sessions_of(reader) if plan else []
         return {
             "reader": reader,
@@ -144,7 +119,7 @@ class ReadingRoom:
 
     def worklist(self, reader: str, query: Query) -> dict[str, Any]:
         """Return a part of the reader's list."""
-        self._assign(reader)
+        self.assignments.give(reader)
         self._note_open_readings(reader)
         query = replace(query, search_texts=self.settings.plan is None)
         total, items = self.index.items(reader, query)
@@ -165,9 +140,9 @@ class ReadingRoom:
         return self._neighbour(reader, before, forward=False)
 
     def _neighbour(self, reader: str, name: str, *, forward: bool) -> str | None:
-        self._assign(reader)
+        self.assignments.give(reader)
         self._note_open_readings(reader)
-        place = self._item(reader, name)["place"] if name else -1
+        place = self.assignments.item(reader, name)["place"] if name else -1
         found = self.index.neighbour(reader, place, forward=forward)
         if found is None and forward and place >= 0:
             found = self.index.neighbour(reader, -1, forward=True)
@@ -200,7 +175,7 @@ class ReadingRoom:
 
     def prefetch(self, reader: str, name: str) -> None:
         """Decode the scan of a reading in the background."""
-        case = self.index.case(self._assignment(reader, name).case_id)
+        case = self.index.case(self.assignments.assignment(reader, name).case_id)
         if case and not case.refusal:
             self.cases.prefetch(case)
 
@@ -211,7 +186,7 @@ class ReadingRoom:
         """
         if part not in ("heart", "all"):
             raise NotPossible(Problem.INVALID, f"part: expected heart or all, got {part!r}")
-        opened = self._case(self._assignment(reader, name))
+        opened = self._case(self.assignments.assignment(reader, name))
         hu = opened.volume.hu[opened.box] if part == "heart" else opened.volume.hu
         order = hu.dtype.newbyteorder("<")
         return hu.size * hu.dtype.itemsize, (np.ascontiguousarray(plane, order).tobytes() for plane in hu)
@@ -234,166 +209,21 @@ class ReadingRoom:
             self._after(live, record)
             return self._answer(live, before, candidates)
 
-    # Adjudication and report
+    # Adjudication
 
     def adjudications(self, reader: str) -> dict[str, Any]:
         """Return the cases whose readers disagree. Raises ``NotPossible`` for anyone but adjudicators."""
-        self._require("adjudicator", reader)
-        return {"items": [self._adjudication_item(reader, *found) for found in self._disagreements()]}
+        self.assignments.require("adjudicator", reader)
+        return {"items": [adjudication.item_json(self.index, reader, found) for found in disagreements(self.index)]}
 
     def adjudication(self, reader: str, case_id: str, session: str) -> dict[str, Any]:
         """Return the readings of a case that disagree, side by side. Raises as ``adjudications``."""
-        self._require("adjudicator", reader)
-        for found, of, readings in self._disagreements():
-            if (found, of) == (case_id, session):
-                sides = [self._side(letter, summary) for letter, summary in readings.items()]
-                return {"readings": sides, "id": f"{case_id}.{ADJUDICATION}{session}"}
-        raise NotPossible(Problem.NOT_FOUND, "the readers of this case agree, or have not all signed")
+        self.assignments.require("adjudicator", reader)
+        return adjudication.sides_json(self.folder, disagreement(self.index, case_id, session))
 
-    def _disagreements(self) -> list[tuple[str, str, dict[str, Summary]]]:
-        """Return case, session and readings, by letters that stand for the readers, of each disagreement."""
-        groups: dict[tuple[str, str], list[Summary]] = {}
-        for summary in self.index.readings(state="signed"):
-            if not summary.session.startswith(ADJUDICATION):
-                groups.setdefault((summary.case_id, summary.session), []).append(summary)
-        found = []
-        for (case_id, session), readings in groups.items():
-            if len({(summary.verdict, summary.category) for summary in readings}) > 1:
-                letters = {chr(ord("A") + n): summary for n, summary in enumerate(readings)}
-                found.append((case_id, session, letters))
-        return found
-
-    def _adjudication_item(
-        self, reader: str, case_id: str, session: str, readings: Mapping[str, Summary]
-    ) -> dict[str, Any]:
-        own = ADJUDICATION + session
-        known = self.index.readings(case_id=case_id, session=own, reader=reader)
-        place = next(n for n, (name, *_) in enumerate(self.index.case_ids(), 1) if name == case_id)
-        says = [one.category if one.verdict == "read" else "unreadable" for one in readings.values()]
-        return {
-            "case": case_id,
-            "number": place,
-            "session": session,
-            "why": "category " + " against ".join(str(word) for word in dict.fromkeys(says)),
-            "readings": [
-                {"reader": letter, "agatston": one.agatston, "category": one.category, "verdict": one.verdict}
-                for letter, one in readings.items()
-            ],
-            "id": f"{case_id}.{own}",
-            "state": known[0].state if known else "open",
-        }
-
-    def _side(self, letter: str, summary: Summary) -> dict[str, Any]:
-        reading = self.folder.reading(ReadingKey(summary.case_id, summary.reader, summary.session))
-        return {
-            "reader": letter,
-            "labels": marks_json(reading.marks, reading.shape),
-            "score": dict(reading.score),
-            "all_marked": bool(reading.signature and reading.signature.all_marked),
-            "verdict": summary.verdict,
-        }
-
-    # What a reader may do
-
-    def _roles(self, reader: str) -> frozenset[Role]:
-        roles = self.settings.roles.get(reader)
-        if not roles:
-            raise NotPossible(Problem.FORBIDDEN, f"{reader} has no role here; ask the administrator for one")
-        return roles
-
-    def _require(self, role: Role, reader: str) -> None:
-        if role not in self._roles(reader):
-            raise NotPossible(Problem.FORBIDDEN, f"this is for the {role}")
-
-    def require_reader_or_administrator(self, reader: str) -> bool:
-        """Return whether the reader is an administrator. Raises ``NotPossible`` (``FORBIDDEN``) without any role."""
-        return "administrator" in self._roles(reader)
-
-    def _assignment(self, reader: str, name: str) -> Assignment:
-        """Return what a reading is. Raises ``NotPossible`` (``NOT_FOUND``) if it is not this reader's."""
-        case_id, _, session = name.partition(".")
-        if session.startswith(ADJUDICATION):
-            return self._adjudication(reader, case_id, session)
-        self._assign(reader)
-        item = self._item(reader, name)
-        return self._what(reader, case_id, session, item["number"], has_model=item["model_category"] is not None)
-
-    def _item(self, reader: str, name: str) -> dict[str, Any]:
-        case_id, _, session = name.partition(".")
-        item = self.index.item(reader, case_id, session)
-        if item is None:
-            raise NotPossible(Problem.NOT_FOUND, "there is no such reading in your list")
-        return item
-
-    def _adjudication(self, reader: str, case_id: str, session: str) -> Assignment:
-        self._require("adjudicator", reader)
-        settled = session.removeprefix(ADJUDICATION)
-        if not any((case_id, settled) == found[:2] for found in self._disagreements()):
-            raise NotPossible(Problem.NOT_FOUND, "the readers of this case agree, or have not all signed")
-        number = next(n for n, (name, *_) in enumerate(self.index.case_ids(), 1) if name == case_id)
-        return Assignment(
-            case_id=case_id, session=session, mode="adjudication", stage=None, number=number,
-            hides_identity=self.settings.plan is not None, shows_model=False,
-        )  # fmt: skip
-
-    def _what(self, reader: str, case_id: str, session: str, number: int, *, has_model: bool) -> Assignment:
-        plan = self.settings.plan
-        if plan is None:
-            aided = self.settings.kind == "review" and has_model
-            return Assignment(
-                case_id=case_id, session=session, mode="aided" if aided else "scratch", stage=None, number=number,
-                hides_identity=False, shows_model=aided,
-            )  # fmt: skip
-        name, stage = stage_of(session)
-        mode = self._planned(plan, reader, name).mode
-        sequential = mode == "sequential"
-        return Assignment(
-            case_id=case_id, session=session, mode=mode, stage=stage if sequential else None, number=number,
-            hides_identity=True, shows_model=mode == "aided" or (sequential and stage == AIDED),
-        )  # fmt: skip
-
-    def _planned(self, plan: Plan, reader: str, name: str) -> Session:
-        for session in plan.sessions_of(reader):
-            if session.name == name:
-                return session
-        raise NotPossible(Problem.NOT_FOUND, "there is no such session in your plan")
-
-    def _assign(self, reader: str) -> None:
-        """Give a reader the cases of the plan, or all cases, when first seen."""
-        if "reader" not in self._roles(reader) or self.index.assigned(reader):
-            return
-        cases = [(name, uid) for name, uid, _ in self.index.case_ids()]
-        plan = self.settings.plan
-        order = sessions_in_order(plan, reader, cases) if plan else [(name, self.settings.kind) for name, _ in cases]
-        numbers: dict[str, int] = {}
-        rows = []
-        for place, (case_id, session) in enumerate(order):
-            numbers[session] = numbers.get(session, 0) + 1
-            rows.append((case_id, session, 2 * place, numbers[session]))
-        self.index.assign(reader, rows)
-        for summary in self.index.readings(reader=reader, state="signed"):
-            self._give_second_stage(reader, summary.case_id, summary.session)
-
-    def _give_second_stage(self, reader: str, case_id: str, session: str) -> str | None:
-        """Give the second stage of a sequential session, once the first is signed; return the reading's name."""
-        plan, (name, stage) = self.settings.plan, stage_of(session)
-        item = self.index.item(reader, case_id, session)
-        if not plan or not item or stage == AIDED or self._planned(plan, reader, name).mode != "sequential":
-            return None
-        second = aided_stage(session)
-        self.index.assign(reader, [(case_id, second, item["place"] + 1, item["number"])])
-        return f"{case_id}.{second}"
-
-    def _available_from(self, key: ReadingKey) -> datetime | None:
-        """Return when a reading that nobody has begun may begin, if that is in the future."""
-        plan = self.settings.plan
-        if not plan:
-            return None
-        own = stage_of(key.session)[0]
-        earlier = self.index.readings(reader=key.reader, case_id=key.case_id)
-        ended = [moment(one.ended) for one in earlier if stage_of(one.session)[0] != own]
-        free = free_from(plan, ended)
-        return free if free and free > self.settings.now() else None
+    def sees_everybody(self, reader: str) -> bool:
+        """Whether the reader is an administrator. Raises ``NotPossible`` (``FORBIDDEN``) without any role."""
+        return "administrator" in self.assignments.roles(reader)
 
     # Opening and events
 
@@ -408,7 +238,7 @@ class ReadingRoom:
 
     def _opened(self, reader: str, name: str, *, begin: bool = False) -> _Live:
         """Return a reading as it is open in this program; ``begin`` it if it has no file yet."""
-        what = self._assignment(reader, name)
+        what = self.assignments.assignment(reader, name)
         key = ReadingKey(what.case_id, reader, what.session)
         with self._lock:
             live = self._live.pop(key, None)
@@ -443,7 +273,7 @@ class ReadingRoom:
 
     def _begin(self, key: ReadingKey, what: Assignment, opened: OpenCase, journal: Journal) -> None:
         """Store the first event of a reading. Raises ``NotPossible`` (``WASHOUT``) if it is too early."""
-        if free := self._available_from(key):
+        if free := self.assignments.available_from(key):
             message = f"you read this case before; the plan lets you read it again from {free.date().isoformat()} on"
             raise NotPossible(Problem.WASHOUT, message)
         origin, start = self._start(key, what, opened)
@@ -468,7 +298,7 @@ class ReadingRoom:
             "model_shown": _model_named(opened) if what.shows_model else None,
             "start": {"from": origin, "labels": marks_json(start, opened.volume.geometry.shape)},
             "plan": self._plan_json(),
-            **self._scored(opened, start),
+            **scored(opened, start),
         }
 
         def first(last: Record | None) -> Mapping[str, Any]:
@@ -502,10 +332,6 @@ class ReadingRoom:
             "washout_reason": plan.washout_reason,
         }
 
-    def _scored(self, opened: OpenCase, marks: Marks) -> dict[str, Any]:
-        scored = score_marks(opened.volume, marks, opened.rule, opened.case.mass_calibration)
-        return {"marks": marks.digest, "score": score_json(scored)}
-
     def _catch_up(self, live: _Live) -> None:
         """Take in what another program stored."""
         fresh = Journal.read(live.journal.path)
@@ -529,81 +355,15 @@ class ReadingRoom:
     def _content(self, live: _Live, sent: Sent, asked: Asked) -> dict[str, Any]:
         """Return the event to store. Raises ``NotPossible`` if the reading as it stands does not allow it."""
         self._take_in(live)
-        reading = live.reading
-        if sent.event_id == reading.last_id:
+        if sent.event_id == live.reading.last_id:
             raise _AlreadyStored
-        if sent.seq != reading.seq:
-            raise NotPossible(Problem.STALE, "the reading has gone on in another tab; what it shows now is the newest")
-        self._require_open(reading, sent.kind)
-        common = {
-            "kind": sent.kind,
-            "when": self._time(),
-            "who": live.key.reader,
-            "event_id": sent.event_id,
-            "active_s": sent.active_s,
-        }
-        return {**common, **self._details(live, sent.kind, asked)}
-
-    def _require_open(self, reading: Reading, kind: str) -> None:
-        if kind == "amend" and not reading.locked:
-            raise NotPossible(Problem.INVALID, "kind: only a signed reading is amended; go on with this one")
-        if reading.locked and kind not in ("amend", "time", "mismatch"):
-            raise NotPossible(Problem.LOCKED, "this reading is signed; amend it to change it")
-        if (kind == "undo" and not reading.done) or (kind == "redo" and not reading.undone):
-            raise NotPossible(Problem.INVALID, f"kind: there is nothing to {kind}")
-
-    def _details(self, live: _Live, kind: str, asked: Asked) -> dict[str, Any]:
-        reading, opened = live.reading, live.opened
-        match asked:
-            case Sign():
-                return {"all_marked": asked.all_marked, "verdict": asked.verdict, "comment": asked.comment,
-                        "marks": reading.marks.digest, "score": dict(reading.score)}  # fmt: skip
-            case Amend():
-                return {"reason": asked.reason}
-            case Mismatch():
-                _log.error("reading %s: the page counts otherwise: %s", live.key, asked.page)
-                return {"page": asked.page, "server": dict(reading.score), "marks": reading.marks.digest}
-        if kind == "time":
-            return {}
-        if kind in ("undo", "redo"):
-            stack = reading.done if kind == "undo" else reading.undone
-            change = stack[-1].change.back if kind == "undo" else stack[-1].change
-            return self._scored(opened, reading.marks.with_change(change))
-        try:
-            edit, gesture = self._edit(live, asked)
-        except ValueError as problem:
-            raise NotPossible(Problem.INVALID, str(problem)) from problem
-        return {
-            **gesture,
-            "changes": triples(edit.change.voxel, edit.change.after, reading.shape),
-            **({"cut": cut_json(edit.cut)} if edit.cut else {}),
-            **self._scored(opened, edited(reading, edit).marks),
-        }
-
-    def _edit(self, live: _Live, asked: Asked) -> tuple[Edit, dict[str, Any]]:
-        """Return what a gesture changes, and the gesture as it is stored. Raises ``ValueError`` naming the field."""
-        volume, rule, marks = live.opened.volume, live.opened.rule, live.reading.marks
-        match asked:
-            case Click():
-                edit = click(volume, rule, live.candidates, marks, asked.voxel, asked.label, asked.depth)
-                return edit, {"voxel": list(asked.voxel), "label": asked.label, "depth": asked.depth}
-            case Paint():
-                return paint(volume, rule, marks, asked.runs, asked.label), {"tool": asked.tool, "label": asked.label}
-            case CutLine():
-                return divide(volume, rule, live.candidates, _cut(asked, volume.geometry.shape[0])), {}
-            case Take():
-                return take(marks, self._marks_of(live, asked.reader)), {"reader": asked.reader}
-        raise ValueError("kind: unknown")
-
-    def _marks_of(self, live: _Live, letter: str) -> Marks:
-        if live.what.mode != "adjudication":
-            raise ValueError("kind: only an adjudicator takes over marks")
-        session = live.key.session.removeprefix(ADJUDICATION)
-        for case_id, of, readings in self._disagreements():
-            if (case_id, of) == (live.key.case_id, session) and letter in readings:
-                summary = readings[letter]
-                return self.folder.reading(ReadingKey(case_id, summary.reader, session)).marks
-        raise ValueError(f"reader: {letter!r} is none of the readers of this case")
+        scene = Scene(
+            live.opened,
+            live.reading,
+            live.candidates,
+            lambda letter: marks_of(self.folder, self.index, live.key, letter),
+        )
+        return event_content(scene, sent, asked, when=self._time(), who=live.key.reader)
 
     def _after(self, live: _Live, record: Record) -> None:
         """Do what follows from an event that is stored already; what fails here is made good at the next start."""
@@ -619,7 +379,9 @@ class ReadingRoom:
     def _answer(self, live: _Live, before: Reading, candidates: Candidates, *, again: bool = False) -> dict[str, Any]:
         voxel, label = changed(before, live.reading)
         signed = live.reading.locked and live.reading.version == 1
-        following = self._give_second_stage(live.key.reader, live.key.case_id, live.key.session) if signed else None
+        following = (
+            self.assignments.give_second_stage(live.key.reader, live.key.case_id, live.key.session) if signed else None
+        )
         differ = again or candidates is not live.candidates
         return {
             **progress_json(live.reading),
@@ -642,10 +404,9 @@ class ReadingRoom:
     # The list
 
     def _item_json(self, reader: str, item: Mapping[str, Any]) -> dict[str, Any]:
-        has_model = item["model_category"] is not None
-        what = self._what(reader, item["case_id"], item["session"], item["number"], has_model=has_model)
+        what = self.assignments.of_item(reader, item)
         key = ReadingKey(what.case_id, reader, what.session)
-        free = self._available_from(key) if item["state"] == "open" else None
+        free = self.assignments.available_from(key) if item["state"] == "open" else None
         return item_json(item, what, free.date().isoformat() if free else None)
 
     def _note_open_readings(self, reader: str) -> None:
@@ -683,6 +444,7 @@ def summary_of(key: ReadingKey, reading: Reading, size: int) -> Summary:
         reader=key.reader,
         case_id=key.case_id,
         session=key.session,
+        mode=reading.opening["stage"] or reading.opening["mode"],
         state="signed" if reading.locked else "started",
         version=reading.version,
         events=reading.seq,
@@ -699,19 +461,6 @@ def summary_of(key: ReadingKey, reading: Reading, size: int) -> Summary:
         head=reading.head,
         size=size,
     )
-
-
-def _cut(asked: CutLine, slices: int) -> Cut:
-    """Return the cut that a line asks for. Raises ``ValueError`` if its slice is not in the scan."""
-    if not 0 <= asked.slice < slices:
-        raise ValueError(f"slice: expected 0..{slices - 1}, got {asked.slice}")
-    if asked.depth is not None and asked.depth < 0:
-        raise ValueError(f"depth: expected 0 or more slices, got {asked.depth}")
-    if asked.start == asked.end or not all(map(np.isfinite, (*asked.start, *asked.end))):
-        raise ValueError("to: a line needs two different points")
-    depth = slices if asked.depth is None else asked.depth
-    first, last = max(0, asked.slice - depth), min(slices - 1, asked.slice + depth)
-    return Cut(asked.candidate, asked.start, asked.end, first, last)
 
 
 def _model_named(opened: OpenCase) -> dict[str, str] | None:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctacal.errors import UsageError
+from ctacal.jobs.assignments import Kind, Role, RoomSettings
 from ctacal.jobs.inputs import noted_inputs
 from ctacal.jobs.reader_study import NAME, Plan
 from ctacal.jobs.reading_cases import Accepted, Case, cases_of_run, cases_under
 from ctacal.jobs.reading_folder import INDEX, ReadingFolder
 from ctacal.jobs.reading_index import ReadingIndex
-from ctacal.jobs.reading_room import Kind, ReadingRoom, Role, RoomSettings
+from ctacal.jobs.reading_room import ReadingRoom
 
 READINGS = "readings"
 """Folder of the readings of a run, in the run's own folder."""
@@ -71,7 +72,7 @@ def roles_of(job: RoomJob) -> dict[str, frozenset[Role]]:
     }
     people = list(dict.fromkeys(name for names in named.values() for name in names))
     if wrong := [name for name in people if not NAME.fullmatch(name)]:
-        raise UsageError(f"--reader {wrong[0]}: use up to 32 letters, digits, - and _")
+        raise UsageError(f"--reader {wrong[0]}: use up to 32 letters, digits and -")
     if len(people) == 1 and plan is None:
         return {people[0]: frozenset(named)}
     return {name: frozenset(role for role, names in named.items() if name in names) for name in people}
@@ -83,7 +84,7 @@ def user() -> str:
         name = getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
         name = "reader"
-    return re.sub(r"[^A-Za-z0-9_-]", "-", name).strip("-_")[:32] or "reader"
+    return re.sub(r"[^A-Za-z0-9-]", "-", name).strip("-")[:32] or "reader"
 
 
 def _cases(job: RoomJob, paths: Sequence[Path]) -> list[Case]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ctacal.dicom.choose import choose_series
 from ctacal.dicom.objects.labels import read_label_map
-from ctacal.dicom.series import read_studies
+from ctacal.dicom.series import Study, read_studies
 from ctacal.dicom.volume import decode_volume
 from ctacal.errors import CtacalError, UsageError
 from ctacal.heart import HeartMask, find_heart
@@ -27,12 +27,17 @@ class AnnotatedStudy:
     study: Path
     labels: Path
     split: str
+    series: str = ""
+    """SeriesInstanceUID that the labels were drawn on; empty: the likeliest CTAC of the one study there."""
+    all_marked: bool = False
+    """Whether all other calcium was marked too: if not, an unmarked voxel may be such calcium."""
 
 
 def read_table(path: Path) -> list[AnnotatedStudy]:
     """Read a CSV with the columns study (DICOM folder, file or zip), labels (NIfTI or SEG) and split.
 
-    Paths are relative to its folder. Raises ``UsageError`` if a column is missing.
+    It may have the columns series (SeriesInstanceUID) and all_marked (yes or no; no if there is no such column). Paths
+    are relative to its folder. Raises ``UsageError`` if a column is missing, or all_marked says something else.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
@@ -40,9 +45,20 @@ def read_table(path: Path) -> list[AnnotatedStudy]:
         raise UsageError(
             f"{path}: expected rows with the columns study, labels, split; missing {missing if rows else ''}"
         )
-    return [
-        AnnotatedStudy(path.parent / row["study"], path.parent / row["labels"], row["split"].strip()) for row in rows
-    ]
+    return [_annotated_study(path, number, row) for number, row in enumerate(rows, 2)]
+
+
+def _annotated_study(path: Path, number: int, row: dict[str, str]) -> AnnotatedStudy:
+    said = (row.get("all_marked") or "no").strip().lower()
+    if said not in ("yes", "no"):
+        raise UsageError(f"{path}: row {number}: all_marked is {said!r}, expected yes or no")
+    return AnnotatedStudy(
+        study=path.parent / row["study"],
+        labels=path.parent / row["labels"],
+        split=row["split"].strip(),
+        series=(row.get("series") or "").strip(),
+        all_marked=said == "yes",
+    )
 
 
 def cache_annotated(
@@ -50,19 +66,18 @@ def cache_annotated(
     out: Path,
     network: NetworkConfig,
     *,
-    only_coronary_drawn: bool = True,
     locate_heart: Callable[[Volume], HeartMask] = find_heart,
 ) -> list[str]:
     """Write a site's annotated studies as samples to ``out/SPLIT``; returns the problems, one line per study.
 
-    ``only_coronary_drawn``: readers marked no other calcium, so unmarked voxels may be such. A label of
-    ``Calcium.CORONARY`` trains "some vessel". Existing samples are kept. ``locate_heart`` should be stage 1 of the
-    model that will be used. Raises ``UsageError`` if the table is wrong.
+    Where a study's readers did not mark all other calcium, its unmarked voxels train "not coronary", not "background".
+    A label of ``Calcium.CORONARY`` trains "some vessel". Existing samples are kept. ``locate_heart`` should be stage 1
+    of the model that will be used. Raises ``UsageError`` if the table is wrong.
     """
     problems = []
     for row in read_table(table):
         try:
-            _cache_one(row, out / row.split, network, only_coronary_drawn, locate_heart)
+            _cache_one(row, out / row.split, network, locate_heart)
         except (CtacalError, OSError) as problem:
             problems.append(f"{row.study}: {problem}")
     return problems
@@ -72,17 +87,24 @@ def _cache_one(
     row: AnnotatedStudy,
     folder: Path,
     network: NetworkConfig,
-    only_coronary_drawn: bool,
     locate_heart: Callable[[Volume], HeartMask],
 ) -> None:
-    studies = read_studies([row.study]).studies
-    if len(studies) != 1:
-        raise UsageError(f"expected one study, found {len(studies)}")
-    name = "study-" + hashlib.sha256(studies[0].uid.encode()).hexdigest()[:16]  # no patient's identity in file names
+    study = _study_of(row)
+    name = "study-" + hashlib.sha256(study.uid.encode()).hexdigest()[:16]  # no patient's identity in file names
     if (folder / f"{name}.npz").exists():
         return
-    volume, _ = decode_volume(choose_series(studies[0]).stack)
+    volume, _ = decode_volume(choose_series(study, row.series or None).stack)
     labels = read_label_map(row.labels, volume).labels
-    if only_coronary_drawn:
+    if not row.all_marked:
         labels = np.where(labels == 0, np.uint8(NOT_CORONARY), labels)
     write_sample(folder, make_sample(name, volume, labels, locate_heart(volume), network))
+
+
+def _study_of(row: AnnotatedStudy) -> Study:
+    """Return the study of the labelled series; without its UID, the only one there. Raises ``UsageError``."""
+    studies = read_studies([row.study]).studies
+    if row.series:
+        studies = tuple(study for study in studies if any(row.series in series.uids for series in study.series))
+    if len(studies) != 1:
+        raise UsageError(f"expected one study, found {len(studies)}")
+    return studies[0]

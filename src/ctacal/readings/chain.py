@@ -40,7 +40,12 @@ class Record:
 
 
 def chained(content: Mapping[str, Any], before: Record | None) -> Record:
-    """Return the record that follows ``before``; the first one for None."""
+    """Return the record that follows ``before``; the first one for None.
+
+    Raises ``ValueError`` if the content uses a name of the chain itself.
+    """
+    if own := set(_OWN) & set(content):
+        raise ValueError(f"{min(own)} belongs to the chain; give the field another name")
     n, previous = (before.n + 1, before.digest) if before else (0, FIRST)
     digest = hashlib.sha256(_canonical(_chained(n, previous, content))).hexdigest()
     return Record(n, previous, MappingProxyType(dict(content)), digest)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from pydicom import Dataset
@@ -10,6 +11,7 @@ from ctacal.dicom.objects.codes import ABNORMAL, CALCIFICATION, REGIONS, Concept
 from ctacal.dicom.objects.seg_writer import Kind, Maker, SegmentOf, segmentation
 from ctacal.labels import Calcium
 from ctacal.report.filing import SOFTWARE, Filing
+from ctacal.report.readers import ReaderOf
 from ctacal.report.vessels import SEGMENT_LABELS, VESSEL_COLOURS
 
 SERIES_NUMBERS: Mapping[Kind, int] = MappingProxyType({"BINARY": 7001, "LABELMAP": 7005})
@@ -29,8 +31,8 @@ def labels_held(filing: Filing) -> list[Calcium]:
     return [Calcium(value) for value in sorted(values - {0})] or [Calcium.CORONARY]
 
 
-def result_segmentation(filing: Filing, kind: Kind = "BINARY") -> Dataset:
-    """Return the SEG; without calcium it has one empty frame."""
+def result_segmentation(filing: Filing, kind: Kind = "BINARY", reader: ReaderOf | None = None) -> Dataset:
+    """Return the SEG; without calcium it has one empty frame. ``reader`` is who drew it, if a person did."""
     result = filing.result
     held = labels_held(filing)
     number = np.zeros(max(Calcium) + 1, np.uint8)
@@ -43,14 +45,21 @@ def result_segmentation(filing: Filing, kind: Kind = "BINARY") -> Dataset:
         algorithm=result.model.name,
         version=result.model.version[:64],
         family=_FAMILIES.get(result.model.name, _NETWORKS),
-        automatic=result.model.name != "labels",
-        description="Coronary calcium, non-gated low-dose CTAC",
-        series_number=SERIES_NUMBERS[kind],
+        how=_how(result.model.name, reader),
+        creator=reader.name if reader else "",
+        description=f"Coronary calcium, non-gated low-dose CTAC{reader.suffix if reader else ''}"[:64],
+        series_number=reader.series_number if reader else SERIES_NUMBERS[kind],
         software=SOFTWARE,
         identity=filing.identity,
     )
     segments = [_segment(filing, label) for label in held]
     return segmentation(numbers, segments, filing.images, maker, positions=positions, kind=kind)
+
+
+def _how(model: str, reader: ReaderOf | None) -> Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]:
+    if reader:
+        return "SEMIAUTOMATIC" if reader.from_model else "MANUAL"
+    return "SEMIAUTOMATIC" if model == "labels" else "AUTOMATIC"
 
 
 def _segment(filing: Filing, label: Calcium) -> SegmentOf:

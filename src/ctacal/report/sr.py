@@ -2,10 +2,11 @@
 
 Each vessel with calcium has a group that refers to its segment in the SEG (TID 1411); one more group has the total
 (TID 1501). Every group names the kind of scan that its numbers come from. The report is unverified and preliminary: a
-reader signs it in the PACS.
+reader signs it in the PACS. The report of a reader who signed in the reading room is verified and final.
 """
 
-from typing import TYPE_CHECKING
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
 
 from pydicom import Dataset
 
@@ -15,6 +16,7 @@ from ctacal.errors import Code
 from ctacal.labels import Calcium
 from ctacal.report.filing import SOFTWARE, Filing
 from ctacal.report.montage import slices_shown
+from ctacal.report.readers import SR_NUMBER, ReaderOf
 from ctacal.report.seg import labels_held
 from ctacal.result import NOTICE, ScoredStudy
 from ctacal.scores import Tally
@@ -50,6 +52,7 @@ _REPORT = _dcm("126000", "Imaging Measurement Report")
 _PROCEDURE = Concept("25045-6", "CT unspecified body region", "LN")
 _ANALYSIS = _dcm("122603", "Calcium Scoring Analysis")
 _DEVICE = _dcm("121007", "Device")
+_PERSON = _dcm("121006", "Person")
 _COMMENT = _dcm("121106", "Comment")
 _PURPOSE = Concept("PURPOSE", "Purpose of the CT", PRIVATE_SCHEME)
 _FOR_CORRECTION = _dcm("122403", "For Attenuation Correction")
@@ -63,8 +66,8 @@ MAX_COMMENT = 1024
 """Longest comment, in characters."""
 
 
-def measurement_report(filing: Filing, segmentation: Dataset) -> Dataset:
-    """Return the SR of a scored study whose SEG is ``segmentation``."""
+def measurement_report(filing: Filing, segmentation: Dataset, reader: ReaderOf | None = None) -> Dataset:
+    """Return the SR of a scored study whose SEG is ``segmentation``; ``reader`` is who drew it, if a person did."""
     from highdicom import sr
     from highdicom.coding_schemes import CodingSchemeIdentificationItem
 
@@ -73,32 +76,50 @@ def measurement_report(filing: Filing, segmentation: Dataset) -> Dataset:
     )
     report = sr.Comprehensive3DSR(
         evidence=[*filing.images, segmentation],
-        content=_content(filing, segmentation),
+        content=_content(filing, segmentation, reader),
         series_instance_uid=filing.uid("sr", "series"),
-        series_number=SERIES_NUMBER,
+        series_number=SR_NUMBER if reader else SERIES_NUMBER,
         sop_instance_uid=filing.uid("sr", "instance"),
         instance_number=1,
         manufacturer="ctacal",
         manufacturer_model_name="ctacal",
         software_versions=SOFTWARE,
         device_serial_number="0",
-        series_description="Coronary calcium score, non-gated low-dose CTAC",
+        series_description=f"Coronary calcium score, non-gated low-dose CTAC{reader.suffix if reader else ''}"[:64],
         is_complete=True,
+        **_verification(reader),
         performed_procedure_codes=[_ANALYSIS.coded()],
         coding_schemes=[scheme],
     )
     finish(report, filing.first)
+    if reader and reader.signed:
+        observer = report.VerifyingObserverSequence[0]
+        observer.VerificationDateTime = reader.signed.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000")
     return report
 
 
-def _content(filing: Filing, segmentation: Dataset) -> "sr.MeasurementReport":
+def _verification(reader: ReaderOf | None) -> dict[str, Any]:
+    """Return what says that a person stands by the report (PS3.3 C.17.2); nothing if nobody signed."""
+    if reader is None or reader.signed is None:
+        return {}
+    return {
+        "is_verified": True,
+        "is_final": True,
+        "verifying_observer_name": reader.name,
+        "verifying_organization": reader.organisation,
+    }
+
+
+def _content(filing: Filing, segmentation: Dataset, reader: ReaderOf | None) -> "sr.MeasurementReport":
     """Return the content tree (TID 1500)."""
     from highdicom import sr
 
     vessels = list(enumerate(labels_held(filing), 1)) if holds_calcium(filing) else []
     groups = [_vessel_group(filing, segmentation, number, label) for number, label in vessels]
     return sr.MeasurementReport(
-        observation_context=sr.ObservationContext(observer_device_context=_observer(filing)),
+        observation_context=sr.ObservationContext(
+            observer_person_context=_person(reader) if reader else None, observer_device_context=_observer(filing)
+        ),
         procedure_reported=[_PROCEDURE.coded()],
         imaging_measurements=[*groups, _total_group(filing)],
         title=_REPORT.coded(),
@@ -124,6 +145,16 @@ def _observer(filing: Filing) -> "sr.ObserverContext":
             model_name=f"{model.name} {model.version}"[:64],
             serial_number=model.digest,
         ),
+    )
+
+
+def _person(reader: ReaderOf) -> "sr.ObserverContext":
+    """Return the reader as a person (TID 1003)."""
+    from highdicom import sr
+
+    return sr.ObserverContext(
+        observer_type=sr.CodedConcept.from_code(_PERSON.coded()),
+        observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(name=reader.name),
     )
 
 

@@ -53,8 +53,10 @@ class Maker:
     version: str
     family: Concept
     """Family of the algorithm (CID 7162)."""
-    automatic: bool = True
-    """False if a person drew or edited the segments."""
+    how: Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"] = "AUTOMATIC"
+    """Segment Algorithm Type (PS3.3 C.8.20.2): by the program alone, by a person from its answer, by a person alone."""
+    creator: str = ""
+    """The person; empty if none had a part in it."""
     name: str = "CALCIUM"
     description: str
     series_number: int = 100
@@ -119,6 +121,7 @@ def _by_highdicom(
         device_serial_number="0",
         content_label=maker.name,
         content_description=maker.description,
+        content_creator_name=maker.creator or None,
         series_description=maker.description,
         pixel_measures=_measures(images[0], positions),
         plane_positions=[_place(positions[plane]) for plane in planes],
@@ -249,15 +252,16 @@ def _description(segment: SegmentOf, number: int, maker: Maker) -> "SegmentDescr
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
 
+    algorithm = AlgorithmIdentificationSequence(
+        name=maker.algorithm, family=maker.family.coded(), version=maker.version
+    )
     return SegmentDescription(
         segment_number=number,
         segment_label=segment.name,
         segmented_property_category=segment.category.coded(),
         segmented_property_type=segment.kind.coded(),
-        algorithm_type="AUTOMATIC" if maker.automatic else "SEMIAUTOMATIC",
-        algorithm_identification=AlgorithmIdentificationSequence(
-            name=maker.algorithm, family=maker.family.coded(), version=maker.version
-        ),
+        algorithm_type=maker.how,
+        algorithm_identification=None if maker.how == "MANUAL" else algorithm,
         tracking_uid=segment.tracking_uid or None,
         tracking_id=segment.name if segment.tracking_uid else None,
         anatomic_regions=[segment.region.coded()] if segment.region else None,
