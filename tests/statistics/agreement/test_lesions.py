@@ -32,7 +32,7 @@ def test_found_missed_false_and_other_vessels() -> None:
     found = lesion_agreement([match])
     assert found.all.lesions == 3
     assert found.all.found.estimate == pytest.approx(2 / 3)
-    assert found.all.same_vessel.estimate == pytest.approx(1 / 3)
+    assert found.all.same_vessel.estimate == pytest.approx(1 / 2)
     assert found.all.false_per_scan.estimate == 1
     assert found.all.dice.estimate == pytest.approx(2 * 2 / (8 + 6))  # voxels: one in the LAD, one named LCX and RCA
     assert found.vessels["LAD"].dice.estimate == pytest.approx(2 / 7)
@@ -86,13 +86,31 @@ def test_nothing_to_compare_ends_in_words() -> None:
 
 
 def test_ratio_of_sums() -> None:
-    found = ratio_of_sums([1, 0, 2], [2, 0, 2], "share")
+    found = ratio_of_sums([1, 0, 2], [2, 0, 2], "share", "none")
     assert found.estimate == pytest.approx(3 / 4)
-    assert found.reason.endswith("resamples hold no lesion and are left out")
+    assert found.reason.endswith("resamples hold none and are left out")
 
 
 def test_no_interval_where_resamples_do_not_differ() -> None:
     """Three of three lesions found do not prove that all are."""
-    found = ratio_of_sums([1, 1, 1], [1, 1, 1], "share")
+    found = ratio_of_sums([1, 1, 1], [1, 1, 1], "share", "none")
     assert (found.estimate, found.low, found.high) == (1, None, None)
     assert found.reason == "all resamples are equal"
+
+
+def test_calcium_without_a_name_is_not_a_vessels_0() -> None:
+    """A model that names no vessel finds lesions of each, but its vessels are unknown."""
+    a, b = empty(), empty()
+    a[0, 0, 0:2], b[0, 0, 0:2] = LAD, CORONARY
+    a[3, 5, 5], b[3, 5, 5] = RCA, RCA
+    unnamed = match_lesions(a, b)
+    found = lesion_agreement([unnamed] * 4)
+    assert found.all.found.estimate == found.all.dice.estimate == found.all.same_vessel.estimate == 1
+    lad, rca = found.vessels["LAD"], found.vessels["RCA"]
+    assert (lad.found.estimate, lad.same_vessel.estimate, lad.dice.estimate) == (1, None, None)
+    assert lad.same_vessel.reason == "no lesion of which both name the vessel"
+    assert (rca.dice.estimate, rca.false_per_scan.estimate) == (None, None)
+    assert rca.dice.reason == "no study in which both name every vessel"
+    same = match_lesions(a, a)
+    more = lesion_agreement([unnamed, same, same]).vessels["LAD"]
+    assert (more.dice.estimate, more.false_per_scan.estimate, more.found.n) == (1, 0, 3)

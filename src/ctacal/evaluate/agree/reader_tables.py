@@ -133,13 +133,14 @@ def lesion_tables(lesions: PairLesions, stem: str) -> tuple[Table, Table]:
 
 def _detection(lesions: PairLesions, stem: str) -> Table:
     found = lesions.found
-    columns = ("", "Lesions", "Found", "Found in the same vessel", "False per scan", "Dice")
+    columns = ("", "Lesions", "Found", "In the same vessel", "False per scan", "Dice")
     rows = (_lesion_row("All coronary", found.all), *(_lesion_row(name, own) for name, own in found.vessels.items()))
     note = (
         f"{found.studies:,} studies with label maps of both. Lesions of {lesions.reference}, found by {lesions.other}; "
         "a lesion is calcium that is connected (26 neighbours), found if one of its voxels is marked, and false if the "
-        "reference marks none of it. Its vessel is that of most voxels. Dice: twice the volume that both mark, divided "
-        f"by the sum of their volumes, of all studies together. Mean Dice of the studies with calcium: "
+        "reference marks none of it. Its vessel is that of most voxels. In the same vessel: of the lesions that both "
+        "mark and name. Dice: twice the volume that both mark, divided by the sum of their volumes, of all studies "
+        "together. False lesions and Dice of a vessel: of the studies without calcium of unknown vessel. Mean Dice of the studies with calcium: "
         f"{cell(found.mean_dice)}. Value (95 % interval) by "
         f"{found.all.false_per_scan.method.split(', ', 1)[-1]}: lesions of one study are drawn together."
     )

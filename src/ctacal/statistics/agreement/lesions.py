@@ -6,15 +6,16 @@ It is found if the other marks one of its voxels as coronary calcium (own choice
 differ in its edge, not in its place).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ctacal.arrays import Bytes, Floats, Ints
+from ctacal.arrays import Bytes, Floats, Ints, Mask
 from ctacal.components import cut_runs, join, merged, touching
-from ctacal.labels import CORONARY_LABELS, Calcium
+from ctacal.labels import CORONARY_LABELS, NAMED_VESSELS, Calcium
 from ctacal.statistics.bootstrap import drawn_sums, numbered, percentile_interval, resampling
 from ctacal.statistics.estimate import Estimate
 
@@ -42,11 +43,14 @@ class VesselLesions:
     found: Estimate
     """Share that the other marks: sensitivity per lesion."""
     same_vessel: Estimate
-    """Share that the other marks in the same vessel."""
+    """Share in the same vessel, of the lesions that both mark and name a vessel of."""
     false_per_scan: Estimate
     """Lesions of the other that the reference does not mark, per scan."""
     dice: Estimate
-    """2 (volume both mark) / (sum of their volumes), of all studies together."""
+    """2 (volume both mark) / (sum of their volumes), of all studies together.
+
+    This and the false lesions of a vessel are of the studies in which neither leaves calcium without a name: such
+    calcium must not count as a vessel's 0."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,7 +62,7 @@ class LesionAgreement:
     """(6, 6): sum of ``LesionMatch.lesions``."""
     all: VesselLesions
     vessels: Mapping[str, VesselLesions]
-    """By the names of ``Calcium``, of the vessels that either marks."""
+    """By the names of ``NAMED_VESSELS``, of those that either marks."""
     mean_dice: Estimate
     """Mean of the studies' Dice, of those in which either marks calcium."""
 
@@ -123,41 +127,45 @@ def lesion_agreement(
     n = len(matches)
     lesions = np.array([match.lesions for match in matches]).reshape(n, VALUES, VALUES)
     volumes = np.array([match.volume_mm3 for match in matches]).reshape(n, VALUES, VALUES)
-    coronary = slice(1, None)
-    named = {label.name: slice(int(label), int(label) + 1) for label in CORONARY_LABELS}
-    held = {
-        name: place
-        for name, place in named.items()
-        if lesions[:, place].any() or lesions[:, :, place].any() or volumes[:, place].any()
-    }
-    overlaps, sizes = _overlap_and_size(volumes, coronary)
+    everything, held = slice(1, None), lesions.sum(axis=0) + volumes.sum(axis=0)
+    vessels = [vessel for vessel in NAMED_VESSELS if held[vessel].any() or held[:, vessel].any()]
+    unnamed = volumes[:, Calcium.CORONARY].sum(axis=1) + volumes[:, :, Calcium.CORONARY].sum(axis=1)
+    overlaps, sizes = _overlap_and_size(volumes, everything)
     marked = sizes > 0
     each = np.divide(2 * overlaps, sizes, out=np.zeros(n), where=marked)
+
+    def of(place: slice, counted: Mask) -> VesselLesions:
+        return _of_vessel(lesions, volumes, place, counted, partial(ratio_of_sums, patients=patients, seed=seed))
+
     return LesionAgreement(
         n,
         lesions.sum(axis=0),
-        _of_vessel(lesions, volumes, coronary, patients, seed),
-        {name: _of_vessel(lesions, volumes, place, patients, seed) for name, place in held.items()},
-        ratio_of_sums(each, marked, "mean Dice of the studies with calcium", patients=patients, seed=seed),
+        of(everything, np.ones(n, bool)),
+        {vessel.name: of(slice(vessel, vessel + 1), unnamed == 0) for vessel in vessels},
+        ratio_of_sums(each, marked, "mean Dice of the studies with calcium", "no lesion is marked", patients, seed),
     )
 
 
-def _of_vessel(lesions: Ints, volumes: Floats, place: slice, patients: ArrayLike | None, seed: int) -> VesselLesions:
+_Ratio = Callable[[ArrayLike, ArrayLike, str, str], Estimate]
+"""``ratio_of_sums`` with the patients and the seed given."""
+
+
+def _of_vessel(lesions: Ints, volumes: Floats, place: slice, counted: Mask, ratio: _Ratio) -> VesselLesions:
+    """Return the lesions of the labels ``place``; false lesions and Dice of the studies ``counted`` (n,)."""
     own = lesions[:, place].sum(axis=(1, 2))
-    same = (
-        np.trace(lesions[:, 1:, 1:], axis1=1, axis2=2) if place.stop is None else lesions[:, place, place].sum((1, 2))
-    )
-    overlaps, sizes = _overlap_and_size(volumes, place)
-
-    def ratio(part: ArrayLike, whole: ArrayLike, what: str) -> Estimate:
-        return ratio_of_sums(part, whole, what, patients=patients, seed=seed)
-
+    names = slice(1, int(max(NAMED_VESSELS)) + 1)
+    named = slice(max(place.start, names.start), min(place.stop or VALUES, names.stop))
+    same = np.trace(lesions[:, named, named], axis1=1, axis2=2)
+    overlaps, sizes = _overlap_and_size(volumes * counted[:, None, None], place)
+    unnamed = "no study in which both name every vessel"
     return VesselLesions(
         int(own.sum()),
-        ratio(lesions[:, place, 1:].sum(axis=(1, 2)), own, "lesions found"),
-        ratio(same, own, "lesions found in the same vessel"),
-        ratio(lesions[:, 0, place].sum(axis=1), np.ones(len(lesions)), "false lesions per scan"),
-        ratio(2 * overlaps, sizes, "Dice of all studies together"),
+        ratio(lesions[:, place, 1:].sum(axis=(1, 2)), own, "lesions found", "no lesion is marked"),
+        ratio(
+            same, lesions[:, named, names].sum(axis=(1, 2)), "same vessel", "no lesion of which both name the vessel"
+        ),
+        ratio(lesions[:, 0, place].sum(axis=1) * counted, counted, "false lesions per scan", unnamed),
+        ratio(2 * overlaps, sizes, "Dice of all studies together", "no calcium" if counted.any() else unnamed),
     )
 
 
@@ -168,20 +176,26 @@ def _overlap_and_size(volumes: Floats, place: slice) -> tuple[Floats, Floats]:
 
 
 def ratio_of_sums(
-    part: ArrayLike, whole: ArrayLike, what: str, *, patients: ArrayLike | None = None, seed: int = 0
+    part: ArrayLike,
+    whole: ArrayLike,
+    what: str,
+    why_none: str,
+    patients: ArrayLike | None = None,
+    seed: int = 0,
 ) -> Estimate:
     """Return sum(part) / sum(whole) of values (n,) of each study, with a percentile interval of resampled studies.
 
-    There is no interval if all resamples are equal, as if every lesion is found: its width of 0 would say too much.
-    Raises ``ValueError`` if the number of ``patients`` is not n.
+    ``why_none`` is the reason if the sum of ``whole`` is 0. There is no interval if all resamples are equal, as if
+    every lesion is found: its width of 0 would say too much. Raises ``ValueError`` if the number of ``patients`` is
+    not n.
     """
     pairs = np.column_stack([np.asarray(part, np.float64), np.asarray(whole, np.float64)])
-    drawn = drawn_sums(pairs, patients, seed)
-    method = f"{what}, {resampling(numbered(patients, len(pairs))[1], patients)}"
+    method, n = f"{what}, {resampling(numbered(patients, len(pairs))[1], patients)}", len(pairs)
     top, bottom = pairs.sum(axis=0)
     if not bottom:
-        return Estimate(None, None, None, method, len(pairs), "no lesion is marked" if len(pairs) else "no studies")
+        return Estimate(None, None, None, method, n, why_none if n else "no studies")
+    drawn = drawn_sums(pairs, patients, seed)
     ratios = np.divide(drawn[:, 0], drawn[:, 1], out=np.full(len(drawn), np.nan), where=drawn[:, 1] > 0)
-    if len(drawn) and not np.nanstd(ratios):
-        return Estimate(float(top / bottom), None, None, method, len(pairs), "all resamples are equal")
-    return percentile_interval(float(top / bottom), ratios, method, len(pairs), lack="hold no lesion")
+    if len(drawn) and np.nanmin(ratios) == np.nanmax(ratios):
+        return Estimate(float(top / bottom), None, None, method, n, "all resamples are equal")
+    return percentile_interval(float(top / bottom), ratios, method, n, lack="hold none")
