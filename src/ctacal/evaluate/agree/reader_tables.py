@@ -140,8 +140,8 @@ def _detection(lesions: PairLesions, stem: str) -> Table:
         "a lesion is calcium that is connected (26 neighbours), found if one of its voxels is marked, and false if the "
         "reference marks none of it. Its vessel is that of most voxels. In the same vessel: of the lesions that both "
         "mark and name. Dice: twice the volume that both mark, divided by the sum of their volumes, of all studies "
-        "together. False lesions and Dice of a vessel: of the studies without calcium of unknown vessel. Mean Dice of the studies with calcium: "
-        f"{cell(found.mean_dice)}. Value (95 % interval) by "
+        "together. False lesions and Dice of a vessel: of the studies without calcium of unknown vessel. Mean Dice of "
+        f"the studies with calcium: {cell(found.mean_dice)}. Value (95 % interval) by "
         f"{found.all.false_per_scan.method.split(', ', 1)[-1]}: lesions of one study are drawn together."
     )
     return Table(
