@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ctacal.anatomy import HEART
+from ctacal.anatomy import HEART, Anatomy
 from ctacal.arrays import Bytes
 from ctacal.errors import Code
 from ctacal.heart import HeartMask
@@ -22,6 +22,12 @@ def test_a_field_of_view_within_the_heart_is_told() -> None:
     assert found is not None and found.message.startswith("the field of view cuts the heart off at its left")
 
 
+def test_a_stray_island_is_no_heart() -> None:
+    drawn = chest()
+    drawn[-2:, 20:26, 44:50] = Anatomy.PERICARDIAL_SPACE
+    assert missing(map_of(drawn)) is None
+
+
 def heart_of(drawn: Bytes) -> HeartMask:
     return HeartMask(np.isin(drawn, HEART), map_of(drawn).geometry)
 
@@ -33,7 +39,7 @@ def heart_of(drawn: Bytes) -> HeartMask:
         (slice(None, 24), "the highest slice cuts through the left atrium"),
         (
             slice(None, 17),
-            "the highest slice cuts through the left ventricle, right ventricle and right atrium; "
+            "the highest slice cuts through the left ventricle and right ventricle; "
             "the scan does not show the left atrium and ascending aorta",
         ),
     ],

@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from ctacal.anatomy import HEART, Anatomy
-from ctacal.arrays import Bytes, Floats32
+from ctacal.arrays import Bytes, Floats32, Mask
+from ctacal.components import parts
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
 from ctacal.nn.grids import resampled
@@ -14,6 +15,10 @@ from ctacal.nn.heart_stage import largest_heart, probabilities
 from ctacal.nn.inputs import STRUCTURE_PIXELS, STRUCTURES
 from ctacal.nn.runtime import Stage
 from ctacal.volume import Volume
+
+
+STRAY_ML = 10.0
+"""Parts of the heart that are smaller, and apart from all others, are stray islands (own choice)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +34,12 @@ class AnatomyMap:
     def likeliest(self) -> Bytes:
         """(slices, rows, columns): the likeliest ``Anatomy`` of each voxel."""
         return np.asarray(self.probability.argmax(axis=1), np.uint8)
+
+    @cached_property
+    def in_heart(self) -> Mask:
+        """(slices, rows, columns): the inside of the pericardium, without stray islands."""
+        found = parts(np.isin(self.likeliest, HEART), neighbours=6)
+        return found.mask_of(found.sizes * self.geometry.voxel_volume_mm3 / 1000 >= STRAY_ML)
 
     @cached_property
     def volumes_ml(self) -> dict[Anatomy, float]:

@@ -44,7 +44,8 @@ def missing(anatomy: AnatomyMap) -> str | None:
 def _cut_through(anatomy: AnatomyMap) -> Iterator[str]:
     _, row_mm, column_mm = anatomy.geometry.spacing_mm
     for end, index in ENDS.items():
-        counts = np.bincount(anatomy.likeliest[index].ravel(), minlength=len(Anatomy))
+        inside = anatomy.likeliest[index][anatomy.in_heart[index]]
+        counts = np.bincount(inside, minlength=len(Anatomy))
         cut = [part for part in HEART if counts[part] * row_mm * column_mm / 100 >= CUT_CM2]
         if cut:
             yield f"the {end} slice cuts through the {_listed(cut)}"
