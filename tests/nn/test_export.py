@@ -172,5 +172,5 @@ def test_another_file_than_the_card_names(exported: Path, tmp_path: Path) -> Non
 
 def test_stages_are_not_mixed_up(tmp_path: Path) -> None:
     calcium = checkpoint(TINY, tmp_path / "calcium.pt")
-    with pytest.raises(UsageError, match="expected a heart network"):
+    with pytest.raises(UsageError, match="expected a heart or anatomy network"):
         export(calcium, calcium, tmp_path / "out", name="x")
