@@ -1,4 +1,4 @@
-"""The anatomy of a scan at 5 x 4 x 4 mm, by a network that sees all of it. No torch. Scoring does not use it yet."""
+"""The anatomy of a scan at 5 x 4 x 4 mm, by a network that sees all of it. No torch."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,6 @@ from ctacal.nn.heart_stage import largest_heart, probabilities
 from ctacal.nn.inputs import STRUCTURE_PIXELS, STRUCTURES
 from ctacal.nn.runtime import Stage
 from ctacal.volume import Volume
-
 
 STRAY_ML = 10.0
 """Parts of the heart that are smaller, and apart from all others, are stray islands (own choice)."""
