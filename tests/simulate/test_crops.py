@@ -29,6 +29,7 @@ from ctacal.simulate.training.anatomy_cache import (
 )
 from ctacal.simulate.training.crop import METAL_MM, Crop, draw_crop, draw_whole, simulate_crop
 from ctacal.simulate.training.description import (
+    SHARP_NOISE_HU,
     CropDescription,
     Focus,
     draw_description,
@@ -287,6 +288,22 @@ def test_hard_protocols_leave_the_usual_range_now_and_then(beating: AnatomyCache
     same = [a == b for a, b in zip(usual, hard, strict=True)]
     assert 0.2 < np.mean(same) < 0.6
     assert all(a.name == b.name and a.kvp == b.kvp for a, b in zip(usual, hard, strict=True))
+
+
+@pytest.mark.slow
+def test_sharp_kernels_are_as_noisy_in_the_heart_as_drawn(still: AnatomyCache) -> None:
+    drawn = (draw_protocol(np.random.default_rng(seed), still, hard=True) for seed in range(400))
+    sharp = next(p for p in drawn if p.kernel == "lung" and p.spacing_mm >= 3.0)
+    description = replace(
+        description_of(still, PROTOCOL, deposits=None), protocol=replace(sharp, matrix=256, fov_mm=256.0),
+        bottom_mm=float(still.heart_mm[:, 2].mean()), shape=(2, 160, 160),
+    )  # fmt: skip
+    quiet = replace(sharp, matrix=256, fov_mm=256.0, tube_current_ma=1e7, electronic_noise_kev=0.0, gain_error=0.0)
+    crop, still_crop = (simulate_crop(still, replace(description, protocol=p)) for p in (description.protocol, quiet))
+    blood = crop.structures == Structure.LV_BLOOD
+    assert blood.sum() > 100
+    noise = (crop.hu.astype(float) - still_crop.hu)[blood].std()
+    assert SHARP_NOISE_HU[0] / 1.6 < noise < SHARP_NOISE_HU[1] * 1.6
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from ctacal.simulate.scanner.protocol import ScannerProtocol, load_protocol, pro
 from ctacal.simulate.streams import Stream, generator
 from ctacal.simulate.training.anatomy_cache import AnatomyCache
 from ctacal.simulate.training.deposits import Deposits
+from ctacal.simulate.training.projections import STEP_MM
 from ctacal.simulate.vital_signs import TRAINING, draw_breath_s, draw_breathing_mm, draw_heart_rate, draw_irregularity
 
 SHAPE = (36, 160, 160)
@@ -245,7 +246,7 @@ def draw_protocol(
         views=cache.projections.views,
         detector_mm=cache.projections.detector_mm,
     )
-    return _unusual(rng, preset, usual) if hard else usual
+    return _unusual(rng, preset, usual, _heart_over_water(cache)) if hard else usual
 
 
 PIXELS_MM = (0.5, 2.0)
@@ -267,13 +268,21 @@ SMOOTH_KERNELS: Kernels = (("gauss", (0.11, 0.17)), ("body", (0.14, 0.28)))
 """Kernels smoother than those of CTACs."""
 
 NOISE_HU = (5.0, 70.0)
-"""Smallest and largest noise in the centre of 320 mm of water, evenly over its logarithm."""
+"""Smallest and largest noise in the heart, about, evenly over its logarithm."""
+
+SHARP_NOISE_HU = (20.0, 75.0)
+"""The same with ``SHARP_KERNELS``, which make any usual dose noisy."""
+
+WATER_MM, WATER_PER_MM = 320.0, 0.0193
+"""Diameter of the water in which presets state their noise, and attenuation of water at 70 keV (NIST XCOM)."""
 
 
-def _unusual(rng: np.random.Generator, preset: ScannerProtocol, usual: ScannerProtocol) -> ScannerProtocol:
+def _unusual(
+    rng: np.random.Generator, preset: ScannerProtocol, usual: ScannerProtocol, heart_over_water: float
+) -> ScannerProtocol:
     """Replace pixels, slices, kernel and noise by unusual ones, each in some of the draws (shares: own choice).
 
-    A sharp kernel and other slices always get a noise of ``NOISE_HU``: with the usual dose they would be beyond it.
+    A sharp kernel and other slices always get a noise of their own: with the usual dose it would be beyond any scan.
     """
     drawn, drawn_as = usual, rng.random(4)
     if drawn_as[0] < 0.35:
@@ -287,10 +296,22 @@ def _unusual(rng: np.random.Generator, preset: ScannerProtocol, usual: ScannerPr
     elif drawn_as[2] < 0.28:
         drawn = replace(drawn, **_kernel(rng, SMOOTH_KERNELS))
     if sliced or sharp or drawn_as[3] < 0.15:
-        wanted_hu = float(np.exp(rng.uniform(*np.log(NOISE_HU))))
-        expected_hu = preset.noise_target_hu * _relative_noise(drawn) / _relative_noise(preset)
+        wanted_hu = float(np.exp(rng.uniform(*np.log(SHARP_NOISE_HU if sharp else NOISE_HU))))
+        expected_hu = preset.noise_target_hu * heart_over_water * _relative_noise(drawn) / _relative_noise(preset)
         drawn = replace(drawn, tube_current_ma=drawn.tube_current_ma * (expected_hu / wanted_hu) ** 2)
     return drawn
+
+
+def _heart_over_water(cache: AnatomyCache) -> float:
+    """Return the quantum noise in the middle of the heart over that of ``WATER_MM``: by the rays' attenuation alone."""
+    kept = cache.projections
+    above_mm = cache.heart_mm[:, 2].mean() - cache.geometry.to_patient_mm((0, 0, 0))[2]
+    middle = round(float(above_mm / cache.geometry.slice_spacing_mm))
+    near = slice(kept.detectors // 2 - kept.detectors // 20, kept.detectors // 2 + kept.detectors // 20)
+    path_mm = (
+        kept.rest[:, :, middle, near].sum(axis=0) * STEP_MM
+    )  # of water and hydroxyapatite, which differ little here
+    return float(np.sqrt(np.mean(np.exp(WATER_PER_MM * (path_mm - WATER_MM)))))
 
 
 def _unusual_slices(rng: np.random.Generator) -> dict[str, Any]:
