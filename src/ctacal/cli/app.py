@@ -232,7 +232,7 @@ def agree(
         typer.Option(help="Label maps: folder (READER/STUDY.nii.gz or .dcm), or table with a column for each reader."),
     ] = None,
     incomplete: Annotated[
-        bool, typer.Option("--incomplete", help="Readers may have read a part of the studies only.")
+        bool, typer.Option("--incomplete", help="Readers and models may have scored a part of the studies only.")
     ] = False,
     drop: Annotated[
         str, typer.Option(help="Drop and count these rows: missing,not-a-number,out-of-range,duplicated.")

@@ -4,6 +4,7 @@
 
     OUT/
       readings.csv      a row for each study, for ctacal agree: reader_ID, reader_ID_lm ..., reader_ID_second, model
+      labels.csv        the label map of each of them, for ctacal agree --labels
       studies.csv       a row for each study, for ctacal samples site and ctacal finetune
       adjudicated.csv   a row for each reading that settles a disagreement
       CASE/READER.SESSION/  seg.dcm, sr.dcm, labels.nii.gz, reading.json
@@ -12,7 +13,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -42,7 +43,7 @@ from ctacal.spreadsheets import as_text
 WRITERS = ("seg", "sr", "nifti")
 """Kinds of files for each reading."""
 
-READINGS, STUDIES, ADJUDICATED = "readings.csv", "studies.csv", "adjudicated.csv"
+READINGS, LABELS, STUDIES, ADJUDICATED = "readings.csv", "labels.csv", "studies.csv", "adjudicated.csv"
 
 VALIDATION_EVERY = 5
 """Every so many patients, one goes to the validation split (own choice: a fifth)."""
@@ -87,6 +88,7 @@ def export_readings(job: ExportJob, *, progress: Progress = no_progress) -> Expo
     exported = [one for one in wanted if one.case_id in patients]
     read = [one for one in exported if one.verdict != "unreadable"]
     _write_table(job.out / READINGS, readings_rows(job.index, read))
+    _write_table(job.out / LABELS, labels_rows(job.index, read, _label_file(job.writers)))
     _write_table(job.out / STUDIES, _studies_rows(job, read, patients))
     _write_table(job.out / ADJUDICATED, _adjudicated_rows(job.index, read))
     return Exported(len(exported), tuple(problems))
@@ -183,17 +185,36 @@ def readings_rows(index: ReadingIndex, read: Sequence[Summary]) -> list[dict[str
     The second reading of a reader in the same mode is ``reader_ID_second``; one in another mode is a reader of its own,
     ``reader_ID-aided``.
     """
+    rows = _rows(index, read, lambda one, column: _scores(column, one.agatston, one.per_vessel))
+    for row in rows:
+        case = index.case(row["case"])
+        if case and case.model:
+            row |= _scores("model", case.model.agatston, case.model.per_vessel)
+    return rows
+
+
+def labels_rows(index: ReadingIndex, read: Sequence[Summary], file: str) -> list[dict[str, Any]]:
+    """Return a row for each study: the label map of each reader, in the columns of ``readings_rows``; none without a
+    ``file``, the name of a label map in a reading's folder."""
+    return _rows(index, read, lambda one, column: {column: f"{reading_files(one)}/{file}"}) if file else []
+
+
+def _rows(
+    index: ReadingIndex, read: Sequence[Summary], cells: Callable[[Summary, str], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return a row for each study, with the cells of each reading that is no adjudicator's, by its column."""
     uids = {name: uid for name, uid, _ in index.case_ids()}
     own = [one for one in read if not one.session.startswith(ADJUDICATION)]
     rows: dict[str, dict[str, Any]] = {}
     for summary, column in _columns(own):
         row = rows.setdefault(summary.case_id, {"study_uid": uids.get(summary.case_id, ""), "case": summary.case_id})
-        row |= _scores(column, summary.agatston, summary.per_vessel)
-    for case_id, row in rows.items():
-        case = index.case(case_id)
-        if case and case.model:
-            row |= _scores("model", case.model.agatston, case.model.per_vessel)
+        row |= cells(summary, column)
     return [rows[name] for name in uids if name in rows]
+
+
+def _label_file(writers: Sequence[str]) -> str:
+    """Return the label map to name in tables, of those that are written; empty if none is."""
+    return next((name for kind, name in (("seg", "seg.dcm"), ("nifti", "labels.nii.gz")) if kind in writers), "")
 
 
 def _columns(readings: Sequence[Summary]) -> Iterator[tuple[Summary, str]]:
@@ -225,12 +246,9 @@ def _scores(column: str, total: float | None, per_vessel: Mapping[str, float]) -
 def _studies_rows(job: ExportJob, read: Sequence[Summary], patients: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return a row for each study: its images, the labels of its last word, and whether all calcium was marked."""
     splits = _splits(patients)
-    rows = []
+    rows, labels = [], _label_file(job.writers)
     for case_id, summary in _last_words(read).items():
         case = job.index.case(case_id)
-        labels = next(
-            (name for kind, name in (("seg", "seg.dcm"), ("nifti", "labels.nii.gz")) if kind in job.writers), ""
-        )
         if case is None or not labels:
             continue
         reading = job.folder.reading(ReadingKey(case_id, summary.reader, summary.session))

@@ -23,6 +23,6 @@ class AgreeConfig:
     labels: Path | None = None
     """Label maps: a folder (``RATER/STUDY.nii.gz``, .nii or .dcm), or a table with a column of files for each rater."""
     incomplete: bool = False
-    """Whether a reader may have read only a part of the studies; each pair is then compared on those that both did."""
+    """Whether a rater may have scored only a part of the studies; each pair is then compared on those that both did."""
     drop: Collection[str] = ()
     """Kinds of faulty rows (``readings.KINDS``) to leave out and count."""

@@ -21,7 +21,7 @@ class Rater:
     name: str
     kind: Literal["reader", "model"]
     scores: Floats
-    """(n,) Agatston scores; NaN of studies that a reader has not read, which are allowed only where asked for."""
+    """(n,) Agatston scores; NaN of studies without a score, which are allowed only where asked for."""
     vessels: Mapping[str, Floats]
     """(n,) Agatston scores by vessel; NaN if a study has none."""
     second: Floats | None = None

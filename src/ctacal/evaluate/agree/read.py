@@ -47,7 +47,7 @@ def read_raters(config: AgreeConfig) -> Raters:
         raise UsageError(_nothing_to_compare(raw, config, readers, models))
     if twice := [name for name in [*readers, *models] if [*readers, *models].count(name) > 1]:
         raise UsageError(f"{twice[0]} is named twice: give each column once")
-    readings = _checked(raw, config, readers, models, names)
+    readings = _checked(raw, config, [*readers, *models], names)
     files = _label_files(config, [*readers, *models], identifier, scored)
     raters = [
         *(_rater(readings, name, "reader", identifier, files) for name in readers),
@@ -173,17 +173,15 @@ def _model_name(table: "pd.DataFrame", path: Path, raw: "pd.DataFrame") -> str:
 def _checked(
     raw: "pd.DataFrame",
     config: AgreeConfig,
-    readers: Sequence[str],
-    models: Sequence[str],
+    scores: Sequence[str],
     names: tuple[str | None, str | None],
 ) -> Readings:
-    scores, (identifier, patient) = [*readers, *models], names
+    identifier, patient = names
     need(raw, scores, config.table)
     parts = (*VESSELS, UNNAMED, SECOND)
     others = [name for score in scores for name in _part_columns(raw, score, parts).values()]
     columns = [
-        *(Column(name, may_be_missing=config.incomplete) for name in readers),
-        *(Column(name) for name in models),
+        *(Column(name, may_be_missing=config.incomplete) for name in scores),
         *(Column(name, may_be_missing=True) for name in others),
     ]
     kept = [
@@ -198,9 +196,9 @@ def _checked(
     try:
         return check(table, columns, config.table, identifier=identifier, drop=config.drop)
     except UsageError as problem:
-        if not any(f"{reader} is missing" in str(problem) for reader in readers):
+        if not any(f"{score} is missing" in str(problem) for score in scores):
             raise
-        hint = "or, if no reader had to read every study, allow for it with --incomplete"
+        hint = "or, if not everybody had to score every study, allow for it with --incomplete"
         raise UsageError(f"{problem}; {hint}") from None
 
 

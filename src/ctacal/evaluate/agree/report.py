@@ -198,7 +198,9 @@ def _stems(raters: Raters) -> list[str]:
 
 
 def _model_pairs(raters: Raters) -> list[tuple[str, str]]:
-    return list(combinations([rater.name for rater in raters.of("model")], 2))
+    """Return the pairs of models that scored studies of the first reader."""
+    first, pairs = raters.of("reader")[0], combinations(raters.of("model"), 2)
+    return [(one.name, other.name) for one, other in pairs if raters.scored_by((first, one, other)).any()]
 
 
 def _contest(raters: Raters, model: str, other: str, seed: int, advance: Callable[[], None]) -> tuple[Compared, ...]:
@@ -230,8 +232,7 @@ def _lead(raters: Raters) -> Iterator[str]:
     yield f"{raters.n:,} studies{patients} ({names}). {raters.readings.summary}"
     if parts := list(_read_in_part(raters)):
         yield (
-            f"Not every reader scored every study: {listed(parts)}. Each pair is compared on the studies that both "
-            "scored."
+            f"Not everybody scored every study: {listed(parts)}. Each pair is compared on the studies that both scored."
         )
     for name, number in raters.refused.items():
         if number:
@@ -255,8 +256,8 @@ def _lead(raters: Raters) -> Iterator[str]:
 
 
 def _read_in_part(raters: Raters) -> Iterator[str]:
-    """Yield the readers with their numbers of studies, if any reader scored only a part."""
-    counts = {rater.name: int(raters.scored_by([rater]).sum()) for rater in raters.of("reader")}
+    """Yield all raters with their numbers of studies, if one of them scored only a part."""
+    counts = {rater.name: int(raters.scored_by([rater]).sum()) for rater in raters.all}
     if min(counts.values()) < raters.n:
         yield from (f"{name} {number:,}" for name, number in counts.items())
 
