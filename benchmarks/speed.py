@@ -143,7 +143,7 @@ def main() -> None:
     """Draw the phantom, time each step, print the table."""
     parser = argparse.ArgumentParser(description="How fast, how large")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--runtime", choices=("onnxruntime", "openvino"), default="onnxruntime")
+    parser.add_argument("--runtime", choices=("onnxruntime", "openvino", "openvino-bf16"), default="onnxruntime")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         rows, peaks_mb = measured(Path(temporary), options.runs, options.runtime)
@@ -157,7 +157,7 @@ def main() -> None:
 
 
 def measured(
-    folder: Path, runs: int, runtime: Literal["onnxruntime", "openvino"]
+    folder: Path, runs: int, runtime: Literal["onnxruntime", "openvino", "openvino-bf16"]
 ) -> tuple[list[Row], list[tuple[str, float, int]]]:
     """Every line of the table, in order; and peak memory."""
     with_bytecode(folder / "bytecode")

@@ -19,6 +19,8 @@ class ModelInfo:
     version: str
     digest: str
     """SHA-256 of the weights or of the label file; of the name and version if there is no file."""
+    runtime: str = "none"
+    """What ran the networks (``nn.runtime.RuntimeName``); none if there were no networks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ctacal.labels import Calcium
+from ctacal.nn.runtime import RUNTIMES
 from tests.commands import SAMPLE, results, run, table
 from tests.nn.hand_model import write_hand_model
 
@@ -98,11 +99,21 @@ def test_a_runtime_that_is_not_there(
 
 def test_openvino_scores_alike(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino", reason="OpenVINO is optional")
-    for runtime in ("onnxruntime", "openvino"):
+    found = []
+    for runtime in RUNTIMES:
         arguments = ("score", SAMPLE, "-o", tmp_path / runtime, "--model", model, "--runtime", runtime)
         assert run(*arguments, monkeypatch=monkeypatch) == 0
-    first, second = (results(tmp_path / runtime)[0] for runtime in ("onnxruntime", "openvino"))
-    assert first["agatston"] == second["agatston"]
+        (result,) = results(tmp_path / runtime)
+        assert result["model"]["runtime"] == runtime
+        found.append(result["agatston"])
+    assert found[0] == found[1] == found[2]
+
+
+def test_the_result_says_what_ran(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctacal.nn.predict.fastest_runtime", lambda: "onnxruntime")
+    assert run("score", SAMPLE, "-o", tmp_path / "a", "--model", model, monkeypatch=monkeypatch) == 0
+    assert run("score", SAMPLE, "-o", tmp_path / "b", "--predictor", "threshold", monkeypatch=monkeypatch) == 0
+    assert [results(tmp_path / name)[0]["model"]["runtime"] for name in "ab"] == ["onnxruntime", "none"]
 
 
 @pytest.mark.slow

@@ -29,8 +29,9 @@ def score(
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")] = None,
     runtime: Annotated[
-        Literal["onnxruntime", "openvino"], typer.Option(help="What runs the networks.")
-    ] = "onnxruntime",
+        Literal["onnxruntime", "openvino", "openvino-bf16"] | None,
+        typer.Option(help="What runs the networks. Default: the fastest (docs/speed.md)."),
+    ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Score this label map (NIfTI or DICOM SEG) instead of predicting one.")
     ] = None,

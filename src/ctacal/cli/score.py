@@ -29,7 +29,7 @@ class Options:
 
     predictor: str | None = None
     model: Path | None = None
-    runtime: Runtime = "onnxruntime"
+    runtime: Runtime | None = None
     labels: Path | None = None
     rule: str = "scct2016"
     mass_calibration: float | None = None

@@ -75,8 +75,8 @@ def score_cohort(job: AccuracyJob, *, progress: Progress = no_progress) -> list[
         raise UsageError(f"{job.cohort} holds no test studies (.npz)")
     if job.kind not in COHORT_KINDS:
         raise ValueError(f"expected a kind of {', '.join(COHORT_KINDS)}, got {job.kind!r}")
-    predictors = [NamedPredictor(model.info, model, _settings_digest(model.card)) for model in job.models]
-    predictors.append(NamedPredictor(BASELINE, predict_threshold, _settings_digest({})))
+    predictors = [NamedPredictor(model.info, model, _settings_digest(model.info, model.card)) for model in job.models]
+    predictors.append(NamedPredictor(BASELINE, predict_threshold, _settings_digest(BASELINE, {})))
     rows = {_key(row): row for row in read_results(job.table)}
     cohort = {"cohort": job.name, "cohort_kind": job.kind, "ctacal": __version__}
     keys = []
@@ -91,9 +91,9 @@ def score_cohort(job: AccuracyJob, *, progress: Progress = no_progress) -> list[
     return [rows[key] for key in keys]
 
 
-def _settings_digest(card: Mapping[str, Any]) -> str:
-    """Return the digest of the rule, and of what was measured of the model after export."""
-    settings = [RULE.to_json(), Measured.from_card(card).to_json()]
+def _settings_digest(info: ModelInfo, card: Mapping[str, Any]) -> str:
+    """Return the digest of the rule, of what was measured of the model after export, and of what runs it."""
+    settings = [RULE.to_json(), Measured.from_card(card).to_json(), info.runtime]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 

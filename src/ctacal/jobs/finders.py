@@ -11,7 +11,7 @@ from ctacal.prediction import ModelInfo, Predictor
 from ctacal.study import label_file_info, locate_labels, model_without_file, predict_from_file, predict_threshold
 from ctacal.whole_body import Locate, heart_slices
 
-Runtime = Literal["onnxruntime", "openvino"]
+Runtime = Literal["onnxruntime", "openvino", "openvino-bf16"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -26,13 +26,13 @@ class Finder:
     """The series that a reader's DICOM SEG was drawn on; None if any series will do."""
 
 
-def networks(folder: Path | None = None, runtime: Runtime = "onnxruntime") -> Finder:
-    """Return the networks of a model folder, by default the model that ships with ctacal.
+def networks(folder: Path | None = None, runtime: Runtime | None = None) -> Finder:
+    """Return the networks of a model folder, by default the model that ships with ctacal, and the fastest runtime.
 
     Raises ``UsageError`` if the runtime is not installed or the folder holds no model.
     """
-    if find_spec(runtime) is None:
-        raise UsageError(f"--runtime {runtime} is not installed: pip install {runtime}")
+    if runtime and find_spec(package := runtime.partition("-")[0]) is None:
+        raise UsageError(f"--runtime {runtime} is not installed: pip install {package}")
     from ctacal.nn.predict import WEIGHTS, load_model
 
     model = load_model(folder or WEIGHTS, runtime=runtime)

@@ -80,12 +80,14 @@ def _model() -> dict[str, Any] | str:
 
 
 def _runtimes() -> dict[str, str]:
-    """Return ONNX Runtime's providers, and the version of OpenVINO if it is installed."""
+    """Return ONNX Runtime's providers, the version of OpenVINO if it is installed, and what is used by default."""
     import onnxruntime
 
+    from ctacal.nn.runtime import fastest_runtime
+
     providers = ", ".join(onnxruntime.get_available_providers())
-    openvino = version("openvino") if _is_installed("openvino") else "not installed (ctacal score --runtime openvino)"
-    return {"onnxruntime": providers, "openvino": openvino}
+    openvino = version("openvino") if _is_installed("openvino") else "not installed"
+    return {"onnxruntime": providers, "openvino": openvino, "default": fastest_runtime()}
 
 
 def licences() -> dict[str, str]:

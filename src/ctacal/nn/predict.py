@@ -33,7 +33,7 @@ from ctacal.nn.islands import Weighed, weigh
 from ctacal.nn.locate import heart_anywhere, locate
 from ctacal.nn.mass import MassScale, island_excess_mg
 from ctacal.nn.naming import taken_for
-from ctacal.nn.runtime import RUNTIMES, Run, RuntimeName, Stage, when_ready
+from ctacal.nn.runtime import RUNTIMES, Run, RuntimeName, Stage, fastest_runtime, runtime_of, when_ready
 from ctacal.nn.view import bright_voxels, view_of
 from ctacal.prediction import Interval, ModelInfo, Prediction, ScanFigures, Uncertainty
 from ctacal.scores import SCCT_2016, ScoringRule
@@ -186,13 +186,14 @@ class Model:
         return {vessel.name: round(float(mg[counted & (values == vessel)].sum()), 2) for vessel in MASS_VESSELS}
 
 
-def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: RuntimeName = "onnxruntime") -> Model:
-    """Read a model folder (``export.export``) and check its digests; ``threads`` defaults to the number of cores.
+def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: RuntimeName | None = None) -> Model:
+    """Read a model folder (``export.export``) and check its digests.
 
-    Raises ``UsageError`` if a file is missing, or is not the one that the card names.
+    ``threads`` defaults to the number of cores, ``runtime`` to ``fastest_runtime``. Raises ``UsageError`` if a file is
+    missing, or is not the one that the card names.
     """
     card = read_card(folder)
-    start = RUNTIMES[runtime]
+    runtime = runtime or fastest_runtime()
     threads = threads or cores()
     stages = {}
     digest = hashlib.sha256()
@@ -202,12 +203,13 @@ def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: R
         content = checked_bytes(folder / entry["file"], entry["sha256"])
         digest.update(content)
         config = from_fields(NetworkConfig, entry["recipe"]["network"], f"{folder}: {name} network: ")
+        start = RUNTIMES[runtime_of(name, runtime)]
         run = when_ready(background.submit(start, content, threads))
         stages[name] = Stage(run, config, tuple(entry["classes"]))
     background.shutdown(wait=False)
     measured = Measured.from_card(card, f"{folder}/model.json: ")
     return Model(
-        ModelInfo(card["name"], card["version"], digest.hexdigest()),
+        ModelInfo(card["name"], card["version"], digest.hexdigest(), runtime),
         stages["heart"],
         stages["calcium"],
         card,

@@ -3,7 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
 from typing import Literal
+
+import numpy as np
 
 from ctacal.arrays import Floats32
 from ctacal.nn.config import NetworkConfig
@@ -11,8 +17,14 @@ from ctacal.nn.config import NetworkConfig
 Run = Callable[[Floats32], list[Floats32]]
 """A network that is ready to run: (slices, channels, rows, columns) -> its outputs."""
 
-RuntimeName = Literal["onnxruntime", "openvino"]
+RuntimeName = Literal["onnxruntime", "openvino", "openvino-bf16"]
+"""What runs the networks; the last multiplies in bfloat16, the calcium network alone (docs/log.md)."""
 
+BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+"""Names that Linux gives to the instructions that multiply bfloat16."""
+
+PROCESSOR = Path("/proc/cpuinfo")
+"""Where Linux describes the processor."""
 
 MAX_KEPT_SLICES = 40
 """Number of slices above which ONNX Runtime gives the memory of a run back. For no more than that, as in most CTACs, it
@@ -48,14 +60,54 @@ def _onnxruntime(content: bytes, threads: int) -> Run:
     return lambda x: session.run(None, {"x": x}, giving_back if len(x) > MAX_KEPT_SLICES else None)
 
 
-def _openvino(content: bytes, threads: int) -> Run:
+def _openvino(content: bytes, threads: int, precision: Literal["f32", "bf16"] = "f32") -> Run:
     import openvino
 
     core = openvino.Core()
-    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": precision,
+        "ENABLE_CPU_PINNING": False,  # several processes would be pinned to the same cores
+    }
     network = core.compile_model(core.read_model(content), "CPU", settings)
-    return lambda x: list(network(x).values())
+
+    alone = Lock()
+
+    def run(x: Floats32) -> list[Floats32]:
+        with alone:  # two threads would share one request, and its memory. Never release_memory(): after it, bfloat16
+            return [np.array(output, np.float32) for output in network(x).values()]  # gave wrong answers (2026.4.1)
+
+    return run
 
 
-RUNTIMES: dict[str, Callable[[bytes, int], Run]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+RUNTIMES: dict[str, Callable[[bytes, int], Run]] = {
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    "openvino-bf16": partial(_openvino, precision="bf16"),
+}
 """For each runtime, the function that starts a network from the bytes of its ONNX file and a number of threads."""
+
+
+def fastest_runtime() -> RuntimeName:
+    """Return the fastest runtime: in bfloat16 if OpenVINO is installed and the processor has it (docs/speed.md)."""
+    return "openvino-bf16" if find_spec("openvino") and multiplies_bf16() else "onnxruntime"
+
+
+def multiplies_bf16() -> bool:
+    """Whether the processor multiplies bfloat16. False if that is not known: on systems other than Linux."""
+    try:
+        lines = PROCESSOR.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return not BF16_FLAGS.isdisjoint(flags.split())
+
+
+def runtime_of(stage: str, runtime: RuntimeName) -> RuntimeName:
+    """Return what runs a stage: where bfloat16 is asked for, the heart is still located in float32.
+
+    >>> runtime_of("heart", "openvino-bf16"), runtime_of("calcium", "openvino-bf16"), runtime_of("heart", "openvino")
+    ('onnxruntime', 'openvino-bf16', 'openvino')
+    """
+    return "onnxruntime" if runtime == "openvino-bf16" and stage != "calcium" else runtime

@@ -39,8 +39,8 @@ TEXT = (
     "kinds_visible",
     "kinds_counted",
 )
-"""Columns of text. ``settings_digest``: of the scoring rule, and of what was measured of a model after export, such as
-its threshold of probability. ``status`` is scored, refused (with a reason code) or failed (a defect).
+"""Columns of text. ``settings_digest``: of the scoring rule, of what was measured of a model after export, such as its
+threshold of probability, and of its runtime. ``status`` is scored, refused (with a reason code) or failed (a defect).
 ``kinds_present``: calcium and metal in the scan that is not coronary; ``kinds_visible``: those of these kinds that
 reach the threshold; ``kinds_counted``: those that were counted as coronary, as ``kind:Agatston``."""
 
