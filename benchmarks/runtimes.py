@@ -78,7 +78,7 @@ def main() -> None:
         scores = agatston(one, scan), agatston(other, scan)
         same = category(scores[0]) == category(scores[1])
         changed += [] if same else [scan.name]
-        moved += [abs(scores[0] - scores[1])] if None not in scores else []
+        moved += [abs(scores[0] - scores[1])] if scores[0] is not None and scores[1] is not None else []
         print(line(scan.name, scores, apart(first, second), same=same), flush=True)
     print(f"categories changed: {len(changed)} {' '.join(changed)}; largest change of a score: {max(moved):.2f}")
     print_times({options.against: first, options.runtime: second})

@@ -58,12 +58,12 @@ def score_real_scans(
     """
     read_real_scans(listed)  # it should fail before an hour of scoring
     finders = [*(Finder(model, model.info, model.heart_slices) for model in models), baseline()]
-    tables = []
+    tables = {}
     progress(0, len(finders))
     for number, finder in enumerate(finders if scans else (), start=1):
         folder = out / finder.model.name
         job = ScoreJob(finder=finder, outputs=("json",), series=EACH, resume=True)
         score_intake(read_studies(scans), folder, job)
-        tables.append(folder / RESULTS)
+        tables[finder.model.digest] = folder / RESULTS
         progress(number, len(finders))
     return read_real_scans(listed, tables)

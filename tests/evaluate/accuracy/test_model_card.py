@@ -368,6 +368,11 @@ def test_real_scans_are_read(tmp_path: Path) -> None:
     (tmp_path / "scans.toml").write_text(f'results = ["results.csv"]\n[[scan]]\n{scan}')
     (found,) = read_real_scans(tmp_path / "scans.toml")
     assert found.results["a" * 64]["category"] == "0"
+    refused = tmp_path / "refused.csv"
+    refused.write_text("series_uid,model_digest,status,reason_codes\n1.2,,refused,HEART_NOT_FOUND\n")
+    (found,) = read_real_scans(tmp_path / "scans.toml", {"b" * 64: refused})
+    assert found.results["b" * 64]["reason_codes"] == "HEART_NOT_FOUND", "a refused study names no model"
+    assert found.results["a" * 64]["category"] == "0"
     (tmp_path / "scans.toml").write_text(f'results = ["results.csv"]\n[[scan]]\n{scan}colour="red"\n')
     with pytest.raises(UsageError, match="colour"):
         read_real_scans(tmp_path / "scans.toml")

@@ -1,7 +1,7 @@
 """Real scans of the model card: what is known about them, and their results from ``ctacal score``."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,15 +41,16 @@ class _Description:
     """Paths of results.csv files, relative to the TOML file."""
 
 
-def read_real_scans(path: Path, results: Sequence[Path] = ()) -> list[RealScan]:
+def read_real_scans(path: Path, results: Mapping[str, Path] | None = None) -> list[RealScan]:
     """Read a TOML file of [[scan]] tables (fields of ``RealScan``), with what ``ctacal score --series each`` found.
 
-    That stands in ``results``, paths of results.csv files, and in those that the file itself lists, relative to it.
-    Raises ``UsageError`` if a file or a field is missing, unknown or of another form.
+    That stands in ``results``, the results.csv of each model by its digest, and in those that the file itself lists,
+    relative to it. A refused study names no model in its table, so the latter tell only of those scored. Raises
+    ``UsageError`` if a file or a field is missing, unknown or of another form.
     """
     described = read_toml(_Description, path)
-    tables = [*(path.parent / name for name in described.results), *results]
-    lines = [line for table in tables for line in _lines(table)]
+    lines = [line for name in described.results for line in _lines(path.parent / name)]
+    lines += [line | {"model_digest": digest} for digest, table in (results or {}).items() for line in _lines(table)]
     return [replace(scan, results=_results_of(scan, lines)) for scan in described.scan]
 
 
