@@ -60,7 +60,7 @@ def heart(volume: Volume) -> HeartMask:
 def case(number: int = 1, *, model: bool = False) -> Case:
     uid = f"1.2.3.{number}"
     answer = ModelAnswer(
-        name=f"{CANARY} net", version="1", digest="d" * 64, agatston=123.25, category="101-400",
+        name=f"{CANARY} net", version="1", digest="d" * 64, agatston=123.25, category=f"{CANARY}-category",
         per_vessel={"LAD": 123.25}, labels="labels.nii.gz",
     )  # fmt: skip
     return Case(
@@ -152,19 +152,16 @@ class Page:
     def send(self, kind: str, **fields: Any) -> dict[str, Any]:
         body = {"kind": kind, "seq": self.state["seq"], "event_id": uuid4().hex, "active_s": 1.0, **fields}
         answer = self.room.event(self.reader, self.name, json.loads(json.dumps(body)))
-        changes = Change(*_with_no_before(answer["changes"]))
-        marks = Marks(*from_triples(self.state["labels"], SHAPE)).with_change(changes)
+        shape: tuple[int, int, int] = tuple(self.case["volume"]["shape"])
+        voxel, label = from_triples(answer["changes"], shape)
+        change = Change(voxel, np.zeros_like(label), label)
+        marks = Marks(*from_triples(self.state["labels"], shape)).with_change(change)
         known = {name: answer[name] for name in self.state if name in answer}
-        self.state = {**self.state, **known, "labels": triples(marks.voxel, marks.label, SHAPE)}
+        self.state = {**self.state, **known, "labels": triples(marks.voxel, marks.label, shape)}
         return answer
 
     def click(self, number: int, label: int, depth: int | None = None) -> dict[str, Any]:
         return self.send("click", voxel=self.candidates[number]["peak_voxel"], label=label, depth=depth)
-
-
-def _with_no_before(changes: list[int]) -> tuple[Any, Any, Any]:
-    voxel, label = from_triples(changes, SHAPE)
-    return voxel, np.zeros_like(label), label
 
 
 def names(where: ReadingRoom, reader: str = "anna") -> list[str]:

@@ -105,8 +105,8 @@ def test_no_answer_to_a_blind_reader_holds_a_canary(tmp_path: Path) -> None:
         *(
             browser.get(path)
             for path in (
-                "/", "/api/session", "/api/report", "/api/worklist?session=first",
-                "/api/worklist?text=canary&session=first",
+                "/", "/api/session", "/api/report", "/api/worklist",
+                "/api/worklist?text=canary",
                 f"/api/worklist/next?after={name}", f"/api/worklist/previous?before={name}", f"/api/readings/{name}",
                 f"/api/readings/{name}/candidates", f"/api/readings/{name}/volume?part=heart",
                 f"/api/readings/{name}/volume", "/api/adjudications", f"/api/adjudications/{case}?session=first",

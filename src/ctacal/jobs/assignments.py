@@ -130,6 +130,43 @@ class Assignments:
         free = free_from(plan, [moment(one.ended) for one in earlier if stage_of(one.session)[0] != own])
         return free if free and free > self.settings.now() else None
 
+    def require_turn(self, key: ReadingKey) -> None:
+        """Raise ``NotPossible`` (``WASHOUT``) if a reading may not begin yet.
+
+        The sessions on a case come in the order of the plan: an aided one before a blind one would spoil that. Between
+        them lies the washout.
+        """
+        plan = self.settings.plan
+        if plan is None or key.session.startswith(ADJUDICATION):
+            return
+        done = {one.session for one in self.index.readings(reader=key.reader, case_id=key.case_id, state="signed")}
+        for session in plan.sessions_of(key.reader):
+            if session.name == stage_of(key.session)[0]:
+                break
+            last = aided_stage(session.name) if session.mode == "sequential" else session.name
+            if self.index.item(key.reader, key.case_id, session.name) and last not in done:
+                message = f"sign this case in session {session.name} first: the plan has the sessions in that order"
+                raise NotPossible(Problem.WASHOUT, message)
+        if free := self.available_from(key):
+            message = f"you read this case before; the plan lets you read it again from {free.date().isoformat()} on"
+            raise NotPossible(Problem.WASHOUT, message)
+
+    def require_unspoiled(self, key: ReadingKey) -> None:
+        """Raise ``NotPossible`` (``LOCKED``) if a signed reading may no longer be amended.
+
+        In a study that is so once the reader has begun a later session on the case, which may show the model's marks,
+        or once the reading has come to an adjudicator.
+        """
+        if self.settings.plan is None or key.session.startswith(ADJUDICATION):
+            return
+        own = self.index.readings(reader=key.reader, case_id=key.case_id, session=key.session)
+        others = self.index.readings(reader=key.reader, case_id=key.case_id)
+        later = [one for one in others if own and one.began > own[0].began]
+        settled = self.index.readings(case_id=key.case_id, session=ADJUDICATION + key.session)
+        if later or settled:
+            what = "adjudicated" if settled else f"read again in session {later[0].session}"
+            raise NotPossible(Problem.LOCKED, f"this reading can no longer be amended: the case was {what}")
+
     def _adjudication(self, reader: str, case_id: str, session: str) -> Assignment:
         self.require("adjudicator", reader)
         disagreement(self.index, case_id, session.removeprefix(ADJUDICATION))

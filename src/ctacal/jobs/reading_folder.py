@@ -11,7 +11,7 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,13 +80,18 @@ class ReadingFolder:
         return replayed(Journal.read(self.file(key)).records)
 
     @property
+    def plan(self) -> Path:
+        """The file that holds the plan of the reader study."""
+        return self.path / "plan.jsonl"
+
+    @property
     def signatures(self) -> Path:
         """The file of all signatures."""
         return self.path / "signatures.jsonl"
 
     def keep_plan(self, plan: Plan, when: str) -> None:
         """Note the plan at the first start. Raises ``UsageError`` if the folder belongs to another plan."""
-        journal = Journal.read(self.path / "plan.jsonl")
+        journal = Journal.read(self.plan)
         if journal.last is None:
             journal.append(lambda _: {"kind": "plan", "when": when, "plan_digest": plan.digest, "plan": repr(plan)})
         elif journal.last.content["plan_digest"] != plan.digest:
@@ -131,7 +136,8 @@ def verify(folder: Path) -> Verified:
             events += len(records)
         except NotPossible as problem:
             faults.append(str(problem))
-    ledger = _ledger(place, faults)
+    ledger = _chain(place.signatures, faults)
+    _chain(place.plan, faults)
     noted = {str(record.content["signature"]): record for record in ledger}
     faults += [
         f"signatures.jsonl: line {record.n + 1} names a signature of {record.content['case']} by "
@@ -147,9 +153,9 @@ def verify(folder: Path) -> Verified:
     return Verified(files, events, len(ledger), tuple(faults), notes, ledger[-1].digest if ledger else "")
 
 
-def _ledger(place: ReadingFolder, faults: list[str]) -> tuple[Record, ...]:
+def _chain(file: Path, faults: list[str]) -> tuple[Record, ...]:
     try:
-        return Journal.read(place.signatures).records
+        return Journal.read(file).records
     except NotPossible as problem:
         faults.append(str(problem))
         return ()
@@ -167,13 +173,15 @@ def _faults_of(key: ReadingKey, records: tuple[Record, ...]) -> Iterator[str]:
             yield f"{key}: event {record.n} names other marks than the events give"
 
 
-def unnoted(place: ReadingFolder, ledger: Journal) -> Iterator[tuple[ReadingKey, Record]]:
-    """Yield the signatures that are not in the chain of all signatures: the program was killed between the two."""
+def note_signatures(ledger: Journal, key: ReadingKey, records: Iterable[Record]) -> None:
+    """Note a reading's signatures in the chain of all signatures, but for those that are there already.
+
+    Raises ``NotPossible`` (``DISK``).
+    """
     noted = {str(entry.content["signature"]) for entry in ledger.records}
-    for key, file in place.files():
-        for record in Journal.read(file).records:
-            if record.content["kind"] == "sign" and record.digest not in noted:
-                yield key, record
+    for record in records:
+        if record.content["kind"] == "sign" and record.digest not in noted:
+            note_signature(ledger, key, record)
 
 
 def note_signature(ledger: Journal, key: ReadingKey, record: Record) -> None:

@@ -238,9 +238,14 @@ def notice() -> str:
 
 
 def item_json(item: Mapping[str, Any], what: Assignment, available_from: str | None) -> dict[str, Any]:
-    """Return a line of the work list."""
+    """Return a line of the work list.
+
+    In a study the model's score appears only once the reading that may show it has begun: the same case may stand in
+    the list as a blind reading too.
+    """
     open_to_all = not what.hides_identity
-    known = what.shows_model and item["model_category"] is not None
+    begun = open_to_all or item["state"] in ("started", "signed")
+    known = what.shows_model and begun and item["model_category"] is not None
     return {
         "id": what.id,
         "number": what.number,

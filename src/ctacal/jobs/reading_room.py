@@ -5,7 +5,8 @@ between it and HTTP.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ctacal import __version__
-from ctacal.errors import NotPossible, Problem
+from ctacal.errors import NotPossible, Problem, Refusal
 from ctacal.jobs import adjudication
 from ctacal.jobs.adjudication import disagreement, disagreements, marks_of
 from ctacal.jobs.assignments import ROLES, Assignments, RoomSettings
@@ -21,7 +22,7 @@ from ctacal.jobs.open_cases import OpenCases
 from ctacal.jobs.reader_study import AIDED, stage_of, written
 from ctacal.jobs.reading_cases import OpenCase
 from ctacal.jobs.reading_events import Scene, event_content, scored
-from ctacal.jobs.reading_folder import ReadingFolder, ReadingKey, note_signature, unnoted
+from ctacal.jobs.reading_folder import ReadingFolder, ReadingKey, note_signature, note_signatures
 from ctacal.jobs.reading_index import Query, ReadingIndex, Summary
 from ctacal.jobs.reading_json import (
     Assignment,
@@ -83,9 +84,14 @@ class ReadingRoom:
         if settings.plan:
             folder.keep_plan(settings.plan, self._time())
         self._signatures = Journal.read(folder.signatures)
-        for key, record in [*unnoted(folder, self._signatures)]:
-            note_signature(self._signatures, key, record)
         self._bring_list_up_to_date()
+
+    def warm(self, readers: Iterable[str]) -> None:
+        """Decode what some readers will read first; what cannot be read says so when it is opened."""
+        for reader in readers:
+            if "reader" in self.assignments.roles(reader) and (name := self.next_reading(reader, "")):
+                with suppress(Refusal, NotPossible):
+                    self._case(self.assignments.assignment(reader, name))
 
     def close(self) -> None:
         """Note in the list where each reading stands, and close the database."""
@@ -273,9 +279,7 @@ class ReadingRoom:
 
     def _begin(self, key: ReadingKey, what: Assignment, opened: OpenCase, journal: Journal) -> None:
         """Store the first event of a reading. Raises ``NotPossible`` (``WASHOUT``) if it is too early."""
-        if free := self.assignments.available_from(key):
-            message = f"you read this case before; the plan lets you read it again from {free.date().isoformat()} on"
-            raise NotPossible(Problem.WASHOUT, message)
+        self.assignments.require_turn(key)
         origin, start = self._start(key, what, opened)
         content = {
             "kind": "open",
@@ -357,6 +361,8 @@ class ReadingRoom:
         self._take_in(live)
         if sent.event_id == live.reading.last_id:
             raise _AlreadyStored
+        if sent.kind == "amend":
+            self.assignments.require_unspoiled(live.key)
         scene = Scene(
             live.opened,
             live.reading,
@@ -373,6 +379,7 @@ class ReadingRoom:
                 note_signature(self._signatures, live.key, record)
             except NotPossible:
                 _log.exception("signature of %s", live.key)
+                return  # the list keeps the older size, so that the next start reads the file again
         if kind in ("sign", "amend", "time"):
             self._list(live.key, live.reading, live.journal.size)
 
@@ -427,6 +434,7 @@ class ReadingRoom:
             if listed.pop(key, None) != file.stat().st_size:
                 try:
                     journal = Journal.read(file)
+                    note_signatures(self._signatures, key, journal.records)  # the program may have been killed between
                     self.index.put_reading(summary_of(key, replayed(journal.records), journal.size))
                 except NotPossible:
                     _log.exception("reading %s", key)

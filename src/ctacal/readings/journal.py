@@ -23,6 +23,9 @@ TORN = ".torn"
 """Ending of the file that holds the bytes of lines that were never finished."""
 
 
+_MODE = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)  # Windows would write two bytes at the end of a line
+
+
 @dataclass(slots=True)
 class Journal:
     """A file of records, and what this program knows of it; several programs and threads may append to one file."""
@@ -81,10 +84,10 @@ class Journal:
     def _opened(self) -> int:
         """Open the file for appending; a new one gets its name on the disk before anything is written to it."""
         try:
-            return os.open(self.path, os.O_RDWR | os.O_APPEND)
+            return os.open(self.path, _MODE)
         except FileNotFoundError:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            handle = os.open(self.path, _MODE | os.O_CREAT, 0o644)
             for folder in (self.path.parent, self.path.parent.parent):
                 _flush_folder(folder)
             return handle

@@ -55,6 +55,8 @@ class Site:
     proxy: Proxy | None = None
     secure: bool = False
     """Whether the cookie is sent over TLS only."""
+    cookie: str = COOKIE
+    """Name of the cookie: two servers on one computer share the cookies of their ports."""
 
 
 class _Unknown(Exception):
@@ -98,7 +100,7 @@ class _Calls:
             address = request.client.host if request.client else ""
             reader = site.proxy.reader(address, request.headers)
         else:
-            reader = site.signin.reader(request.cookies.get(COOKIE, ""))
+            reader = site.signin.reader(request.cookies.get(site.cookie, ""))
         if not reader:
             raise _Unknown
         return reader
@@ -131,7 +133,9 @@ class _Calls:
         if secret is None:
             return Response("This link was used or is too old. Start ctacal again for a new one.", 403)
         response = RedirectResponse("/", 303)
-        response.set_cookie(COOKIE, secret, httponly=True, samesite="strict", secure=self.site.secure, path="/")
+        response.set_cookie(
+            self.site.cookie, secret, httponly=True, samesite="strict", secure=self.site.secure, path="/"
+        )
         return response
 
     async def volume(self, request: Request) -> Response:

@@ -4,6 +4,7 @@ import logging
 import socket
 import webbrowser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,7 +16,7 @@ from ctacal.errors import UsageError
 from ctacal.jobs.reading_room import ReadingRoom
 from ctacal.web.app import Site, page_app
 from ctacal.web.guard import Guard
-from ctacal.web.signin import Proxy, SignIn
+from ctacal.web.signin import COOKIE, Proxy, SignIn
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
@@ -94,8 +95,10 @@ def serve(
     listening = _listening(address)
     port = int(listening.getsockname()[1])
     signin = SignIn()
-    site = Site(room=room, signin=signin, proxy=address.proxy, secure=address.certificate is not None)
+    secure, cookie = address.certificate is not None, f"{COOKIE}_{port}"
+    site = Site(room=room, signin=signin, proxy=address.proxy, secure=secure, cookie=cookie)
     app = Guard(page_app(site), accepted_hosts(address, port))
+    room.warm(readers[:1])  # the first slice is there when the page asks for it
     if not address.proxy:
         links = [(reader, f"{_origin(address, port)}/start?token={signin.link(reader)}") for reader in readers]
         for reader, link in links:
@@ -108,7 +111,8 @@ def serve(
         timeout_graceful_shutdown=5,
     )  # fmt: skip
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again when all is closed
+            uvicorn.Server(config).run(sockets=[listening])
     finally:
         listening.close()
         room.close()
@@ -120,6 +124,7 @@ def _listening(address: Address) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((address.host, address.port))
+        listening.listen(128)  # a browser that is faster than the server waits for it
     except OSError as problem:
         listening.close()
         raise UsageError(f"--host {address.host} --port {address.port}: {problem.strerror}") from problem
