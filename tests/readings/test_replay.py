@@ -176,6 +176,7 @@ def test_an_amendment_keeps_the_marks_and_undo_stops_at_it() -> None:
     live.take({"kind": "sign", "all_marked": False})
     assert live.reading.signature is not None
     assert not live.reading.signature.all_marked
+    assert [(one.number, one.reason) for one in live.reading.versions] == [(1, ""), (2, "the wrong vessel")]
     assert live.reading.signed_active_s == 4.0  # the report counts the first reading, not the amendment
 
 

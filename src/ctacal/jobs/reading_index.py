@@ -52,7 +52,7 @@ _LISTED = (
 )
 _COLUMNS = (
     "a.case_id, a.session, a.place, a.number, c.title, c.date, c.patient, c.warnings, c.refusal, c.model_agatston, "
-    f"c.model_category, {_STATE} AS state, r.agatston, r.category, r.active_s, r.version"
+    f"c.model_category, {_STATE} AS state, r.agatston, r.category, r.active_s, r.version, r.edits"
 )
 _BATCH = 500
 
@@ -315,7 +315,7 @@ def _summary(row: Sequence[Any]) -> Summary:
 def _item(row: Sequence[Any]) -> dict[str, Any]:
     names = (
         "case_id", "session", "place", "number", "title", "date", "patient", "warnings", "refusal", "model_agatston",
-        "model_category", "state", "agatston", "category", "active_s", "version",
+        "model_category", "state", "agatston", "category", "active_s", "version", "edits",
     )  # fmt: skip
     return dict(zip(names, row, strict=True))
 

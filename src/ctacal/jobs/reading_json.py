@@ -15,6 +15,7 @@ from ctacal.readings.candidates import Candidate, Candidates, in_order
 from ctacal.readings.marks import Marks, Shape, runs_of, triples
 from ctacal.readings.reading import Reading, cut_json
 from ctacal.report.vessels import FULL_NAMES, VESSEL_COLOURS
+from ctacal.report.wording import FLAG_TITLES
 from ctacal.result import NOTICE
 from ctacal.scores import REFERENCE_SLICE_MM
 
@@ -117,7 +118,7 @@ def _warnings_json(warnings: Sequence[Reason], what: Assignment) -> list[dict[st
     if not what.hides_identity:
         return [{"code": str(reason.code), "message": reason.message} for reason in warnings]
     codes = dict.fromkeys(reason.code for reason in warnings if reason.code in _OF_THE_SCAN)
-    return [{"code": str(code), "message": str(code).replace("_", " ").lower()} for code in codes]
+    return [{"code": str(code), "message": FLAG_TITLES[code]} for code in codes]
 
 
 def _volume_json(opened: OpenCase) -> dict[str, Any]:
@@ -207,6 +208,10 @@ def progress_json(reading: Reading) -> dict[str, Any]:
         "signed": {"when": signature.when, "all_marked": signature.all_marked, "verdict": signature.verdict}
         if signature
         else None,
+        "versions": [
+            {"version": one.number, "when": one.when, "reason": one.reason, "agatston": one.agatston}
+            for one in reading.versions
+        ],
         "undo": len(reading.done),
         "redo": len(reading.undone),
         "score": dict(reading.score),
@@ -263,6 +268,7 @@ def item_json(item: Mapping[str, Any], what: Assignment, available_from: str | N
         "refusal": _refusal(item["refusal"], open_to_all=open_to_all),
         "available_from": available_from,
         "active_s": item["active_s"] or 0.0,
+        "edits": item["edits"] or 0,
     }
 
 

@@ -41,6 +41,17 @@ class Signature:
     """Digest of the record that signs."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A version that was signed, for the history."""
+
+    number: int
+    when: str
+    agatston: float
+    reason: str
+    """Why it was made; empty for the first."""
+
+
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Reading:
     """A reading after ``seq`` events."""
@@ -55,6 +66,10 @@ class Reading:
     """Edits of this version that can be undone, the newest last."""
     undone: tuple[Edit, ...] = ()
     signature: Signature | None = None
+    versions: tuple[Version, ...] = ()
+    """All signed versions, this one too if it is signed."""
+    reason: str = ""
+    """Why this version was made; empty for the first."""
     active_s: float = 0.0
     edits: int = 0
     """Number of edits in all versions, undo and redo among them."""
@@ -125,7 +140,7 @@ def after(reading: Reading | None, record: Record) -> Reading:
     if content["kind"] == "sign":
         step = _signed(step, record)
     if content["kind"] == "amend":
-        step = replace(step, signature=None, version=step.version + 1, done=(), undone=())
+        step = replace(step, signature=None, version=step.version + 1, reason=content["reason"], done=(), undone=())
     return step
 
 
@@ -195,9 +210,16 @@ def _signed(reading: Reading, record: Record) -> Reading:
         digest=record.digest,
     )
     first = reading.version == 1
+    version = Version(
+        number=reading.version,
+        when=content["when"],
+        agatston=reading.score["agatston"]["total"],
+        reason=reading.reason,
+    )
     return replace(
         reading,
         signature=signature,
+        versions=(*reading.versions, version),
         signed_active_s=reading.active_s if first else reading.signed_active_s,
         signed_edits=reading.edits if first else reading.signed_edits,
     )
