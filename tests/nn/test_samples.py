@@ -14,12 +14,14 @@ from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
 from ctacal.labels import Calcium, LabelMap
+from ctacal.nn.anatomy_stage import AnatomyMap
 from ctacal.nn.annotated import cache_annotated, read_table
 from ctacal.nn.augment import draw_clip, whole_clip
 from ctacal.nn.batches import Choice, TrainingSteps, collate
 from ctacal.nn.classes import NOT_CORONARY
 from ctacal.nn.config import AugmentationConfig, NetworkConfig, SamplingConfig
 from ctacal.nn.inputs import HEART_CHANNEL, STRUCTURES, own_channels_of, true_structures
+from ctacal.nn.locate import Located
 from ctacal.nn.samples import (
     Contents,
     SampleFolder,
@@ -295,15 +297,20 @@ def test_a_sites_own_studies(tmp_path: Path) -> None:
     table = tmp_path / "studies.csv"
     table.write_text("study,labels,split\nct,drawn.nii.gz,training\nct,none.nii.gz,validation\n")
 
-    def all_of_it(volume: Volume) -> HeartMask:
-        return HeartMask(np.ones(volume.geometry.shape, bool), volume.geometry)
+    def all_of_it(volume: Volume) -> Located:
+        found = np.zeros((volume.geometry.shape[0], len(Anatomy), *volume.geometry.shape[1:]), np.float32)
+        found[:, Anatomy.LEFT_ATRIUM] = 1
+        heart = HeartMask(np.ones(volume.geometry.shape, bool), volume.geometry)
+        return Located(heart, AnatomyMap(found, volume.geometry))
 
-    problems = cache_annotated(table, tmp_path / "out", TINY, locate_heart=all_of_it)
+    problems = cache_annotated(table, tmp_path / "out", TINY, locate=all_of_it)
     assert len(problems) == 1
     assert "none.nii.gz" in problems[0]
     folder = SampleFolder([tmp_path / "out" / "training"])
     assert set(np.unique(folder[0].labels).tolist()) <= {0, Calcium.RCA, NOT_CORONARY}
     assert (folder[0].labels == Calcium.RCA).any()
+    anatomy = folder[0].anatomy
+    assert anatomy is not None and (anatomy == Anatomy.LEFT_ATRIUM).any(), "stage 2 trains on what stage 1 finds there"
 
 
 def test_table_without_a_column(tmp_path: Path) -> None:

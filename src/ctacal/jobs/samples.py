@@ -122,9 +122,7 @@ def _make_from_site(wanted: SiteSet, complain: Callable[[str], object]) -> Made:
     from ctacal.nn.predict import load_model
 
     heart = load_model().heart
-    problems = cache_annotated(
-        wanted.table, wanted.out, wanted.network, locate_heart=lambda scan: locate(scan, heart).heart
-    )
+    problems = cache_annotated(wanted.table, wanted.out, wanted.network, locate=lambda scan: locate(scan, heart))
     for problem in problems:
         complain(problem)
     return Made(sum(1 for _ in wanted.out.rglob("[!.]*.npz")), len(problems))

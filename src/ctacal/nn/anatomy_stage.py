@@ -10,7 +10,7 @@ from ctacal.arrays import Bytes, Floats32, Mask
 from ctacal.components import parts
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
-from ctacal.nn.grids import resampled
+from ctacal.nn.grids import nearest, resampled
 from ctacal.nn.heart_stage import largest_heart, probabilities
 from ctacal.nn.inputs import STRUCTURE_PIXELS, STRUCTURES
 from ctacal.nn.runtime import Stage
@@ -55,6 +55,10 @@ class AnatomyMap:
     def heart_on(self, scan: Geometry) -> HeartMask:
         """Return the heart on the scan's voxels. Raises ``Refusal`` (``HEART_NOT_FOUND``) if it is too small."""
         return largest_heart(self.heart_probability, self.geometry, scan)
+
+    def on(self, scan: Geometry) -> Bytes:
+        """Return the likeliest ``Anatomy`` on the scan's voxels, ``OTHER`` beyond the body."""
+        return nearest(self.likeliest, self.geometry, scan)
 
     def structures_around(self, crop: Geometry) -> Floats32:
         """Return (slices, ``STRUCTURES``, rows / 4, columns / 4): what the calcium network is told of its crop."""

@@ -13,9 +13,10 @@ from ctacal.dicom.objects.labels import read_label_map
 from ctacal.dicom.series import Study, read_studies
 from ctacal.dicom.volume import decode_volume
 from ctacal.errors import CtacalError, UsageError
-from ctacal.heart import HeartMask, find_heart
+from ctacal.heart import find_heart
 from ctacal.nn.classes import NOT_CORONARY
 from ctacal.nn.config import NetworkConfig
+from ctacal.nn.locate import Located
 from ctacal.nn.samples import make_sample, write_sample
 from ctacal.volume import Volume
 
@@ -66,18 +67,18 @@ def cache_annotated(
     out: Path,
     network: NetworkConfig,
     *,
-    locate_heart: Callable[[Volume], HeartMask] = find_heart,
+    locate: Callable[[Volume], Located] = lambda scan: Located(find_heart(scan)),
 ) -> list[str]:
     """Write a site's annotated studies as samples to ``out/SPLIT``; returns the problems, one line per study.
 
     Where a study's readers did not mark all other calcium, its unmarked voxels train "not coronary", not "background".
-    A label of ``Calcium.CORONARY`` trains "some vessel". Existing samples are kept. ``locate_heart`` should be stage 1
-    of the model that will be used. Raises ``UsageError`` if the table is wrong.
+    A label of ``Calcium.CORONARY`` trains "some vessel". Existing samples are kept. ``locate`` should be stage 1 of
+    the model that will be used. Raises ``UsageError`` if the table is wrong.
     """
     problems = []
     for row in read_table(table):
         try:
-            _cache_one(row, out / row.split, network, locate_heart)
+            _cache_one(row, out / row.split, network, locate)
         except (CtacalError, OSError) as problem:
             problems.append(f"{row.study}: {problem}")
     return problems
@@ -87,7 +88,7 @@ def _cache_one(
     row: AnnotatedStudy,
     folder: Path,
     network: NetworkConfig,
-    locate_heart: Callable[[Volume], HeartMask],
+    locate: Callable[[Volume], Located],
 ) -> None:
     study = _study_of(row)
     name = "study-" + hashlib.sha256(study.uid.encode()).hexdigest()[:16]  # no patient's identity in file names
@@ -97,7 +98,9 @@ def _cache_one(
     labels = read_label_map(row.labels, volume).labels
     if not row.all_marked:
         labels = np.where(labels == 0, np.uint8(NOT_CORONARY), labels)
-    write_sample(folder, make_sample(name, volume, labels, locate_heart(volume), network))
+    located = locate(volume)
+    anatomy = located.anatomy.on(volume.geometry) if located.anatomy else None
+    write_sample(folder, make_sample(name, volume, labels, located.heart, network, anatomy=anatomy))
 
 
 def _study_of(row: AnnotatedStudy) -> Study:

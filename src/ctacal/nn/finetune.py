@@ -96,9 +96,7 @@ def _samples(source: Path, out: Path, model: Model, start: Checkpoint, complain:
     if source.is_dir():
         return source
     folder = out / "samples" / source.stem
-    problems = cache_annotated(
-        source, folder, start.recipe.network, locate_heart=lambda scan: locate(scan, model.heart).heart
-    )
+    problems = cache_annotated(source, folder, start.recipe.network, locate=lambda scan: locate(scan, model.heart))
     for problem in problems:
         complain(problem)
     return folder

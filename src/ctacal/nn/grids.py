@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.arrays import Floats, Floats32
+from ctacal.arrays import Bytes, Floats, Floats32
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask, coarsened
 from ctacal.nn.inputs import END_REACH_MM
@@ -115,6 +115,19 @@ def resampled(array: NDArray[Any], source: Geometry, grid: Geometry, *, fill: fl
     for axis, at in enumerate(places):
         result = _along(result, axis, at, fill)
     return np.ascontiguousarray(result, np.float32)
+
+
+def nearest(labels: Bytes, source: Geometry, grid: Geometry) -> Bytes:
+    """Return the label of the nearest voxel at each voxel of ``grid``, 0 beyond the sides."""
+    start, step = index_map(source, grid)
+    places = [
+        np.rint(first + by * np.arange(n)).astype(np.int64)
+        for first, by, n in zip(start, step, grid.shape, strict=True)
+    ]
+    found = labels[np.ix_(*(np.clip(at, 0, n - 1) for at, n in zip(places, labels.shape, strict=True)))]
+    for axis, (at, n) in enumerate(zip(places, labels.shape, strict=True)):
+        np.moveaxis(found, axis, 0)[(at < 0) | (at >= n)] = 0
+    return found
 
 
 def _along(array: NDArray[Any], axis: int, at: Floats, fill: float | None) -> Floats32:

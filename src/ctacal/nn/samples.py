@@ -25,7 +25,7 @@ from ctacal.heart import HeartMask
 from ctacal.labels import CORONARY_LABELS, Calcium, LabelMap
 from ctacal.nn.classes import NOT_CORONARY
 from ctacal.nn.config import NetworkConfig
-from ctacal.nn.grids import crop_grid, index_map, network_view, resampled, whole_grid
+from ctacal.nn.grids import crop_grid, index_map, nearest, network_view, resampled, whole_grid
 from ctacal.nn.inputs import MASS_VESSELS
 from ctacal.npz import write_npz
 from ctacal.scores import score_label_map
@@ -142,24 +142,12 @@ def make_sample(
     return Sample(
         name,
         np.rint(hu).astype(np.int16),
-        _nearest(labels, volume.geometry, grid),
+        nearest(labels, volume.geometry, grid),
         inside,
         _mass_on(grid, volume.geometry, None if network.slice_mm else mass_mg),
         grid.spacing_mm,
-        None if anatomy is None else _nearest(anatomy, volume.geometry, grid),
+        None if anatomy is None else nearest(anatomy, volume.geometry, grid),
     )
-
-
-def _nearest(labels: Bytes, source: Geometry, grid: Geometry) -> Bytes:
-    start, step = index_map(source, grid)
-    places = [
-        np.rint(first + by * np.arange(n)).astype(np.int64)
-        for first, by, n in zip(start, step, grid.shape, strict=True)
-    ]
-    found = labels[np.ix_(*(np.clip(at, 0, n - 1) for at, n in zip(places, labels.shape, strict=True)))]
-    for axis, (at, n) in enumerate(zip(places, labels.shape, strict=True)):
-        np.moveaxis(found, axis, 0)[(at < 0) | (at >= n)] = 0
-    return found
 
 
 def _mass_on(grid: Geometry, scan: Geometry, mass_mg: Floats32 | None) -> Floats32:
