@@ -14,17 +14,17 @@ from torch import nn
 from ctacal.anatomy import Anatomy
 from ctacal.errors import CtacalError, UsageError
 from ctacal.nn.anatomy_stage import find_anatomy
-from ctacal.nn.checkpoint import read_checkpoint
+from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
-from ctacal.nn.export import ForScoring, checkpoint_of_model, export, export_stage, weights_of, write_onnx
+from ctacal.nn.export import ForScoring, checkpoint_of_model, export, export_stage, mixed, weights_of, write_onnx
 from ctacal.nn.inputs import channels_of
 from ctacal.nn.predict import load_model
 from ctacal.nn.published import DenseFeatures, PublishedSystem
 from ctacal.nn.runtime import RUNTIMES, Stage
 from tests.nn.model_by_hand import ball
 from tests.nn.random_networks import HEART, checkpoint, stirred
-from tests.nn.toys import TINY, TINY_ANATOMY
+from tests.nn.toys import TINY, TINY_ANATOMY, recipe
 
 
 def networks(trained: Path) -> dict[str, nn.Module]:
@@ -174,3 +174,19 @@ def test_stages_are_not_mixed_up(tmp_path: Path) -> None:
     calcium = checkpoint(TINY, tmp_path / "calcium.pt")
     with pytest.raises(UsageError, match="expected a heart or anatomy network"):
         export(calcium, calcium, tmp_path / "out", name="x")
+
+
+def test_weights_between_the_start_and_what_was_learnt() -> None:
+    """New layers stay as trained; a share outside of 0 to 1 is refused."""
+    begun, gone = (checkpoint_with(value) for value in (1.0, 3.0))
+    new = replace(gone, averaged=gone.averaged | {"added": torch.tensor([7.0])})
+    between = mixed(new, begun, 0.25).averaged
+    assert between["weight"].tolist() == [2.5] and between["added"].tolist() == [7.0]
+    assert between["count"].tolist() == [3], "counters are not mixed"
+    with pytest.raises(UsageError, match="expected 0 to 1"):
+        mixed(new, begun, 1.5)
+
+
+def checkpoint_with(value: float) -> Checkpoint:
+    weights = {"weight": torch.tensor([value]), "count": torch.tensor([int(value)])}
+    return Checkpoint(recipe(steps=1), "", 0, weights, weights, {}, torch.get_rng_state(), 0.0)

@@ -354,11 +354,15 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the model.", show_default=False)],
     name: Annotated[str, typer.Option(help="Name of the model in results.")] = "ctacal-networks",
     version: Annotated[str | None, typer.Option(help="Version of the model. Default: the version of ctacal.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Model folder from which the calcium network was trained on.")
+    ] = None,
+    keep: Annotated[float, typer.Option(help="Share of the weights of --start to keep, 0 to 1.")] = 0.0,
 ) -> None:
     """Export two checkpoints as a model for scoring (ONNX) and check that both give the same output."""
     from ctacal.cli import export as command
 
-    raise typer.Exit(command.run(heart, calcium, out, name=name, version=version))
+    raise typer.Exit(command.run(heart, calcium, out, name=name, version=version, start=start, keep=keep))
 
 
 @app.command()
@@ -367,11 +371,15 @@ def calibrate(
         Path, typer.Argument(help="Folder of validation studies (ctacal samples validation).", show_default=False)
     ],
     model: Annotated[Path, typer.Option(help="Model folder made by export.", show_default=False)],
+    thresholds: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Probability from which a large island counts, and the smallest. Default: fitted."),
+    ] = None,
 ) -> None:
     """Calibrate a model's uncertainty and training range on validation studies. Updates its model.json."""
     from ctacal.cli import calibrate as command
 
-    raise typer.Exit(command.run(model, cohort))
+    raise typer.Exit(command.run(model, cohort, thresholds))
 
 
 @app.command()

@@ -10,10 +10,20 @@ from ctacal.jobs.export import ExportedModel, ExportedNetwork, ExportJob, export
 from ctacal.jobs.train import require_training
 
 
-def run(heart: Path, calcium: Path, out: Path, *, name: str, version: str | None) -> int:
+def run(
+    heart: Path,
+    calcium: Path,
+    out: Path,
+    *,
+    name: str,
+    version: str | None,
+    start: Path | None = None,
+    keep: float = 0.0,
+) -> int:
     """Export and print the model; returns the exit status: 0 exported, 1 the exported networks differ from torch's."""
     require_training()
-    job = ExportJob(heart=heart, calcium=calcium, out=out, name=name, version=version or __version__)
+    version = version or __version__
+    job = ExportJob(heart=heart, calcium=calcium, out=out, name=name, version=version, start=start, keep=keep)
     try:
         model = export_model(job)
     except UsageError:

@@ -49,6 +49,8 @@ class CalibrationJob:
     """Folder of validation studies (.npz) that the networks were not trained on."""
     rule: ScoringRule = SCCT_2016
     """The scoring rule: what is fitted holds for no other."""
+    thresholds: tuple[float, float] | None = None
+    """Probability from which a large island counts, and the smallest; None: fitted."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -116,7 +118,7 @@ def calibrate(job: CalibrationJob, studies: Sequence[ValidationStudy]) -> Measur
     recipe = read_card(job.model)["stages"]["calcium"]["recipe"]
     offset_hu = float(recipe["augmentation"]["offset_hu"])
     try:
-        large, small = best_thresholds(studies)
+        large, small = job.thresholds or best_thresholds(studies)
         known = [_known_score(study, job.rule, large, small) for study in studies]
         calibration = fit_calibration(known, against=AGAINST.format(rule=job.rule.name))
         fitted = with_scales(large, small, studies)
@@ -276,14 +278,17 @@ class LeftOut:
         return words
 
 
-def left_out(studies: Sequence[ValidationStudy]) -> LeftOut | None:
-    """Fit without one group of patients after another, and apply it to them; None if too few studies are left."""
+def left_out(studies: Sequence[ValidationStudy], thresholds: tuple[float, float] | None = None) -> LeftOut | None:
+    """Fit without one group of patients after another, and apply it to them; None if too few studies are left.
+
+    Thresholds that are given are not fitted.
+    """
     fold = np.unique([study.patient for study in studies], return_inverse=True)[1] % FOLDS
     rows: dict[int, tuple[float, float, float]] = {}
     for held in np.unique(fold):
         try:
             others = [study for study, own in zip(studies, fold, strict=True) if own != held]
-            fitted = with_scales(*best_thresholds(others), others)
+            fitted = with_scales(*(thresholds or best_thresholds(others)), others)
         except ValueError:
             return None
         for number in np.flatnonzero(fold == held).tolist():

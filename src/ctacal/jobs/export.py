@@ -18,6 +18,9 @@ class ExportJob:
     out: Path
     name: str
     version: str = __version__
+    start: Path | None = None
+    """The model folder from which the calcium network was trained on; ``keep`` is the share of its weights kept."""
+    keep: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,10 @@ def export_model(job: ExportJob) -> ExportedModel:
     """
     from ctacal.nn.export import export  # torch takes seconds
 
-    return exported_model(export(job.heart, job.calcium, job.out, name=job.name, version=job.version).parent)
+    card = export(
+        job.heart, job.calcium, job.out, name=job.name, version=job.version, start=job.start, keep=job.keep
+    )  # fmt: skip
+    return exported_model(card.parent)
 
 
 def exported_model(folder: Path) -> ExportedModel:

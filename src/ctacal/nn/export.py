@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +72,19 @@ def export(
     name: str,
     version: str = __version__,
     facts: Mapping[str, Any] | None = None,
+    start: Path | None = None,
+    keep: float = 0.0,
 ) -> Path:
     """Write the checkpoints' averaged weights as a model folder; returns its card, ``model.json``.
 
+    With ``start``, the model folder from which the calcium network was trained on, its weights ``keep`` that share.
     ``facts`` (figures, limits, licence) go to the card as they are. Raises ``UsageError`` if a checkpoint is not of
     the stage it is given for, ``CtacalError`` if the output of ONNX Runtime differs from that of torch; there is no
     card then.
     """
     checkpoints = {"heart": read_checkpoint(heart), "calcium": read_checkpoint(calcium)}
+    if start:
+        checkpoints["calcium"] = mixed(checkpoints["calcium"], checkpoint_of_model(start), keep)
     first, second = (checkpoints[stage].recipe.network for stage in ("heart", "calcium"))
     if not first.sees_whole_scan or second.sees_whole_scan:
         raise UsageError(f"expected a heart or anatomy network in {heart} and a calcium network in {calcium}")
@@ -89,6 +95,23 @@ def export(
     return write_card(
         out, {"format": 1, "name": name, "version": version, "stages": stages, "facts": dict(facts or {})}
     )
+
+
+def mixed(checkpoint: Checkpoint, start: Checkpoint, keep: float) -> Checkpoint:
+    """Return the checkpoint with averaged weights between those that training started from and its own.
+
+    ``keep`` is the share of the former, 0 to 1 (Wortsman M et al., CVPR 2022: Robust fine-tuning of zero-shot models):
+    what was learnt from much data is not lost to little. Layers that are new stay as they were trained. Raises
+    ``UsageError`` for another share.
+    """
+    if not 0 <= keep <= 1:
+        raise UsageError(f"the share of the weights to keep is {keep:g}, expected 0 to 1")
+    known = start.averaged
+    between = {
+        name: now.lerp(known[name], keep) if name in known and now.dtype.is_floating_point else now
+        for name, now in checkpoint.averaged.items()
+    }
+    return replace(checkpoint, averaged=between)
 
 
 def export_stage(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
