@@ -31,7 +31,7 @@ def fleiss_kappa(ratings: ArrayLike, *, classes: int = len(CATEGORIES)) -> Estim
     only. Raises ``ValueError`` if there are fewer than two readers, or a category is out of range or ``UNREAD``.
 
     >>> str(fleiss_kappa([[0, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0]], classes=2))
-    '0.657 (-0.085 to 1.399)'
+    '0.657 (-0.387 to 1.701)'
     """
     rated = _checked(ratings, classes)
     n, method = len(rated), "Fleiss' kappa, asymptotic interval (Gwet 2008)"
