@@ -141,4 +141,4 @@ def test_export_prints_size_and_parity(
     assert "mine 7 in" in message
     assert json.loads((tmp_path / "out" / "model.json").read_text())["version"] == "7"
     assert run(*arguments, heart, monkeypatch=monkeypatch) == 2
-    assert "expected a heart network" in capsys.readouterr().err
+    assert "expected a heart or anatomy network" in capsys.readouterr().err
