@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import page_reader
 import pytest
 
 from tests.tools import need
@@ -13,21 +14,15 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
 PAGE_FOLDER = Path(__file__).parents[2] / "src" / "ctacal" / "web" / "page"
-FLAGS = ["--disable-gpu", "--disable-software-rasterizer", "--disable-3d-apis", "--no-sandbox"]
-"""As on a remote desktop without a graphics card: WebGL is absent."""
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 
 
 @contextmanager
-def chromium(*more_flags: str) -> Iterator["Browser"]:
+def chromium() -> Iterator["Browser"]:
     """A browser that is closed afterwards; skips the test if Playwright or Chromium is missing."""
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=need("chromium"), args=[*FLAGS, *more_flags])
-        try:
-            yield browser
-        finally:
-            browser.close()
+    pytest.importorskip("playwright.sync_api")
+    with page_reader.chromium(need("chromium")) as browser:
+        yield browser
 
 
 def page_of_modules(browser: "Browser") -> "Page":

@@ -93,6 +93,7 @@ def serve(
     Raises ``UsageError`` if the port cannot be had.
     """
     listening = _listening(address)
+    listening.listen()  # a browser that is faster than the server waits instead of being refused
     port = int(listening.getsockname()[1])
     signin = SignIn()
     secure, cookie = address.certificate is not None, f"{COOKIE}_{port}"

@@ -24,7 +24,9 @@ export async function showReadings(station) {
   if (!item) return [];
   const { readings } = await get(`/api/adjudications/${item.case}?session=${encodeURIComponent(item.session)}`);
   const columns = readings.map((/** @type {Json} */ other) => columnOf(other.reader, other.labels, reading));
-  station.small = readings.map((/** @type {Json} */ other, /** @type {number} */ i) => readerView(station, other, columns[i].labels));
+  station.small = readings.map((/** @type {Json} */ other, /** @type {number} */ i) =>
+    readerView(station, other, columns[i].labels),
+  );
   byId("views").classList.add("adjudicating");
   station.resized();
   return columns;
@@ -40,7 +42,10 @@ function readerView(station, other, labels) {
   const canvas = /** @type {HTMLCanvasElement} */ (make("canvas", { "aria-label": `Reading ${other.reader}` }));
   const { agatston, category } = other.score;
   const take = make("button", { click: () => void station.takeOver(other.reader) }, `Take over ${other.reader}`);
-  const title = make("div.corner.top.left", {}, [make("b", {}, `Reading ${other.reader}`), ` ${scoreWords(agatston.total)} (${category})`]);
+  const title = make("div.corner.top.left", {}, [
+    make("b", {}, `Reading ${other.reader}`),
+    ` ${scoreWords(agatston.total)} (${category})`,
+  ]);
   byId("views").append(make("div.view.reader", {}, [canvas, title, make("div.corner.bottom.right", {}, take)]));
   const view = new Viewport(canvas, PLANES.axial, station.scene);
   view.otherLabels = labels;

@@ -49,11 +49,7 @@ export function flatIndex(block, at) {
 export function position(block, index) {
   const [, rows, columns] = block.shape;
   const row = Math.floor(index / columns);
-  return [
-    Math.floor(row / rows) + block.start[0],
-    (row % rows) + block.start[1],
-    (index % columns) + block.start[2],
-  ];
+  return [Math.floor(row / rows) + block.start[0], (row % rows) + block.start[1], (index % columns) + block.start[2]];
 }
 
 /**
@@ -133,4 +129,13 @@ export function paint(pixels, hu, from, table) {
       pixels[i] = table[entry < 0 ? 0 : entry > last ? last : entry];
     }
   }
+}
+
+/**
+ * CT values as the server sends them: little-endian, as this and nearly every computer holds them.
+ * @param {ArrayBuffer} buffer
+ * @param {string} dtype
+ */
+export function voxelsFrom(buffer, dtype) {
+  return dtype === "float32" ? new Float32Array(buffer) : new Int16Array(buffer);
 }

@@ -21,11 +21,26 @@ export function toggleHelp() {
 }
 
 function helpParts() {
-  const row = (/** @type {string} */ keys, /** @type {string} */ words) => make("tr", {}, [make("th", {}, make("kbd", {}, keys)), make("td", {}, words)]);
+  const row = (/** @type {string} */ keys, /** @type {string} */ words) =>
+    make("tr", {}, [make("th", {}, make("kbd", {}, keys)), make("td", {}, words)]);
   const groups = GROUPS.map(({ title, keys }) =>
-    make("section", {}, [make("h2", {}, title), make("table", {}, keys.map((key) => row(key.shown, key.does)))]),
+    make("section", {}, [
+      make("h2", {}, title),
+      make(
+        "table",
+        {},
+        keys.map((key) => row(key.shown, key.does)),
+      ),
+    ]),
   );
-  const mouse = make("section", {}, [make("h2", {}, "Mouse"), make("table", {}, MOUSE.map(([button, does]) => row(button, does)))]);
+  const mouse = make("section", {}, [
+    make("h2", {}, "Mouse"),
+    make(
+      "table",
+      {},
+      MOUSE.map(([button, does]) => row(button, does)),
+    ),
+  ]);
   groups[1].append(...mouse.childNodes);
   const close = make("button", { click: () => dialog("help").close() }, ["Close", make("kbd", {}, "Esc")]);
   return [make("header", {}, [make("h1", {}, "Keys and mouse"), close]), make("div.columns", {}, groups)];
@@ -44,7 +59,10 @@ export function askReason({ title, words, action }) {
       if (text.value.trim()) [box.returnValue] = [text.value.trim()];
       if (text.value.trim()) box.close(text.value.trim());
     };
-    const buttons = [make("button", { click: () => box.close("") }, "Cancel"), make("button.primary", { click: answer }, action)];
+    const buttons = [
+      make("button", { click: () => box.close("") }, "Cancel"),
+      make("button.primary", { click: answer }, action),
+    ];
     box.replaceChildren(make("h1", {}, title), make("p", {}, words), text, make("div.pair.right", {}, buttons));
     box.returnValue = "";
     box.addEventListener("close", () => resolve(box.returnValue || null), { once: true });
@@ -87,8 +105,14 @@ export function showSaved({ status, waiting }) {
   const marks = counted(waiting, "mark");
   const banner = byId("banner");
   if (status === "away") {
-    showBanner(`The server does not answer. Nothing is lost: ${marks} ${waiting === 1 ? "waits" : "wait"} in this browser and will be stored as soon as it answers. You can go on marking.`, "waiting");
+    showBanner(
+      `The server does not answer. Nothing is lost: ${marks} ${waiting === 1 ? "waits" : "wait"} in this browser and will be stored as soon as it answers. You can go on marking.`,
+      "waiting",
+    );
   } else if (status === "full") {
-    showBanner(`The server could not store ${marks}: its disk may be full, or your link has run out. Nothing is lost: they wait in this browser, and the page tries again. If it lasts, free space on the server or open the link again.`, "waiting");
+    showBanner(
+      `The server could not store ${marks}: its disk may be full, or your link has run out. Nothing is lost: they wait in this browser, and the page tries again. If it lasts, free space on the server or open the link again.`,
+      "waiting",
+    );
   } else if (status === "saved" && banner.className === "waiting") hideBanner();
 }

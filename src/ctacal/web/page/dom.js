@@ -21,7 +21,12 @@ export function make(tag, properties = {}, children = []) {
     else if (key in element && typeof value !== "string") /** @type {any} */ (element)[key] = value;
     else if (value !== null && value !== undefined) element.setAttribute(key, String(value));
   }
-  element.append(...[children].flat().filter(isShown).map((child) => (child instanceof Node ? child : String(child))));
+  element.append(
+    ...[children]
+      .flat()
+      .filter(isShown)
+      .map((child) => (child instanceof Node ? child : String(child))),
+  );
   return element;
 }
 

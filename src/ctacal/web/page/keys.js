@@ -10,13 +10,23 @@ export const GROUPS = [
   {
     title: "Marking",
     keys: [
-      { keys: ["0", "1", "2", "3", "4", "5", "6"], shown: "1 – 6, 0", does: "label of the next click; a candidate chosen with N or P gets it at once", action: "label" },
+      {
+        keys: ["0", "1", "2", "3", "4", "5", "6"],
+        shown: "1 – 6, 0",
+        does: "label of the next click; a candidate chosen with N or P gets it at once",
+        action: "label",
+      },
       { keys: ["v"], shown: "V", does: "click: label a whole candidate", action: "tool:click" },
       { keys: ["a"], shown: "A", does: "lasso: label what lies inside", action: "tool:lasso" },
       { keys: ["b"], shown: "B", does: "brush, bound to the threshold", action: "tool:brush" },
       { keys: ["e"], shown: "E", does: "eraser", action: "tool:eraser" },
       { keys: ["x"], shown: "X", does: "cut: a line parts a plaque from what it touches", action: "tool:cut" },
-      { keys: ["["], shown: "[", does: "depth limit of click, lasso, brush and cut: fewer slices", action: "shallower" },
+      {
+        keys: ["["],
+        shown: "[",
+        does: "depth limit of click, lasso, brush and cut: fewer slices",
+        action: "shallower",
+      },
       { keys: ["]"], shown: "]", does: "more slices, at last without limit", action: "deeper" },
       { keys: ["-", "_"], shown: "−", does: "smaller brush", action: "smaller" },
       { keys: ["+", "="], shown: "+", does: "larger brush", action: "larger" },
@@ -35,7 +45,12 @@ export const GROUPS = [
       { keys: ["P"], shown: "Shift + P", does: "previous case", action: "previousCase" },
       { keys: ["l"], shown: "L", does: "work list", action: "list" },
       { keys: ["?"], shown: "?", does: "this help", action: "help" },
-      { keys: ["Escape"], shown: "Esc", does: "drop the line being drawn, the chosen candidate, a measurement", action: "escape" },
+      {
+        keys: ["Escape"],
+        shown: "Esc",
+        does: "drop the line being drawn, the chosen candidate, a measurement",
+        action: "escape",
+      },
     ],
   },
   {
@@ -66,7 +81,9 @@ export const MOUSE = [
   ["Double click", "fit a small view"],
 ];
 
-const BY_KEY = new Map(GROUPS.flatMap(({ keys }) => keys).flatMap((entry) => entry.keys.map((key) => [key, entry.action])));
+const BY_KEY = new Map(
+  GROUPS.flatMap(({ keys }) => keys).flatMap((entry) => entry.keys.map((key) => [key, entry.action])),
+);
 
 /**
  * The action of a pressed key; undefined if it has none.

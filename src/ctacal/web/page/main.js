@@ -4,6 +4,7 @@
  */
 
 import { hideReadings, showReadings } from "./adjudication.js";
+import { toDecide } from "./cases.js";
 import { askReason, hideBanner, isDialogOpen, showBanner, showSaved, toggleHelp } from "./dialogs.js";
 import { byId, chip, make } from "./dom.js";
 import { actionOf } from "./keys.js";
@@ -36,7 +37,11 @@ class Page {
     this.station = new Workstation(session);
     this.usualViews = this.station.small;
     this.mouse = new Mouse(this.station);
-    this.panel = new Panel(this.station, { sign: () => this.sign("read"), amend: () => this.amend(), unreadable: () => this.sign("unreadable") });
+    this.panel = new Panel(this.station, {
+      sign: () => this.sign("read"),
+      amend: () => this.amend(),
+      unreadable: () => this.sign("unreadable"),
+    });
     this.list = new WorkList(session, (id) => void this.open(id));
     this.actions = this.actionTable();
     this.buildTools();
@@ -47,7 +52,8 @@ class Page {
 
   listen() {
     const { station } = this;
-    const on = (/** @type {string} */ what, /** @type {(detail: any) => void} */ does) => station.addEventListener(what, (event) => does(/** @type {CustomEvent} */ (event).detail));
+    const on = (/** @type {string} */ what, /** @type {(detail: any) => void} */ does) =>
+      station.addEventListener(what, (event) => does(/** @type {CustomEvent} */ (event).detail));
     on("case", () => void this.caseShown());
     on("marks", () => this.panel.showMarks());
     on("view", () => this.showCorners());
@@ -56,14 +62,19 @@ class Page {
     on("saved", showSaved);
     on("problem", ({ words }) => showBanner(words, "error"));
     on("signed", () => void this.list.refresh());
-    on("finished", () => this.finished());
+    on("finished", () => void this.finished());
     addEventListener("keydown", (event) => this.pressed(event));
     addEventListener("keyup", (event) => event.key === "h" && station.toggle("areMarksShown", true));
     addEventListener("blur", () => station.scene.areMarksShown || station.toggle("areMarksShown", true));
     document.addEventListener("visibilitychange", () => document.hidden && station.storeTime());
     addEventListener("hashchange", () => this.openFromAddress());
     setInterval(() => showClock(station.clock.seconds), 250);
-    for (const [id, action] of [["list-button", "list"], ["previous-case", "previousCase"], ["next-case", "nextCase"], ["help-button", "help"]]) {
+    for (const [id, action] of [
+      ["list-button", "list"],
+      ["previous-case", "previousCase"],
+      ["next-case", "nextCase"],
+      ["help-button", "help"],
+    ]) {
       byId(id).addEventListener("click", () => this.actions[action]());
     }
   }
@@ -97,7 +108,8 @@ class Page {
       escape: () => this.escape(),
     };
     for (const [tool] of TOOLS) table[`tool:${tool}`] = () => station.chooseTool(tool);
-    for (const [name, { level, width }] of Object.entries(WINDOWS)) table[`window:${name}`] = () => station.setWindow(level, width);
+    for (const [name, { level, width }] of Object.entries(WINDOWS))
+      table[`window:${name}`] = () => station.setWindow(level, width);
     return table;
   }
 
@@ -131,7 +143,10 @@ class Page {
       if (byId("banner").className === "waiting") hideBanner();
     } catch (problem) {
       if (problem instanceof Away) {
-        showBanner("The server does not answer. Nothing is lost: what you marked is stored. This page tries again by itself.", "waiting");
+        showBanner(
+          "The server does not answer. Nothing is lost: what you marked is stored. This page tries again by itself.",
+          "waiting",
+        );
         setTimeout(() => void this.tried(action), RETRY_MS);
       } else showBanner(problemWords(problem), "error");
     }
@@ -144,11 +159,17 @@ class Page {
 
   /** Open the case of the address, else the first that is to be read. */
   async start() {
-    const id = decodeURIComponent(location.hash.slice(1)) || (await get("/api/worklist/next?after=")).id;
+    const id = decodeURIComponent(location.hash.slice(1)) || (await this.firstCase());
     void this.tried(() => this.list.refresh());
     if (id) await this.open(id);
-    else this.finished();
+    else await this.finished();
     void this.list.showReport().catch(() => undefined);
+  }
+
+  /** @returns {Promise<string | null>} */
+  async firstCase() {
+    const { id } = await get("/api/worklist/next?after=");
+    return id ?? (this.list.mayDecide ? toDecide("", "next") : null);
   }
 
   async caseShown() {
@@ -156,7 +177,6 @@ class Page {
     const reading = /** @type {import("./reading.js").Reading} */ (station.reading);
     hideReadings(station, this.usualViews);
     byId("empty").hidden = true;
-    byId("room").classList.remove("finished");
     history.replaceState(null, "", `#${encodeURIComponent(reading.id)}`);
     this.showTitle(reading.case);
     this.panel.showCase();
@@ -172,25 +192,41 @@ class Page {
 
   /** @param {Json} shown */
   showTitle(shown) {
-    const modes = { blind: "blind", aided: "model shown", sequential: shown.stage ?? "sequential", adjudication: "adjudication" };
+    const modes = {
+      blind: "blind",
+      aided: "model shown",
+      sequential: shown.stage ?? "sequential",
+      scratch: "from scratch",
+    };
     const mode = modes[/** @type {keyof typeof modes} */ (shown.mode)] ?? shown.mode;
-    const session = this.station.session.study ? `${shown.session}, ` : "";
-    byId("case-title").replaceChildren(make("b", {}, `Case ${shown.number}`), make("span.tag", {}, `${session}${mode}`));
+    const session = this.station.session.study && shown.mode !== "adjudication" ? `session ${shown.session}, ` : "";
+    byId("case-title").replaceChildren(
+      make("b", {}, `Case ${shown.number}`),
+      make("span.tag", {}, `${session}${mode}`),
+    );
     document.title = `Case ${shown.number} – ctacal`;
   }
 
-  finished() {
+  async finished() {
     this.station.clock.stop();
+    await this.tried(() => this.list.refresh());
     const { counts } = this.list;
     const left = counts ? counts.open + counts.started : 0;
     byId("empty").replaceChildren(
-      make("h1", {}, left ? "No further case to read now" : "All cases are signed"),
-      make("p", {}, "Readings lie in the folder that the command named when it started. Choose a case of the work list to look at it again."),
+      make(
+        "h1",
+        {},
+        left ? "No further case to read now" : counts?.all === 0 ? "Nothing to decide now" : "All cases are signed",
+      ),
+      make(
+        "p",
+        {},
+        "Readings lie in the folder that the command named when it started. Choose a case of the work list to look at it again.",
+      ),
       make("button.primary", { click: () => this.toggleList(true) }, "Work list"),
     );
     byId("empty").hidden = false;
-    void this.list.refresh();
-    void this.list.showReport();
+    void this.list.showReport().catch(() => undefined);
   }
 
   /** @param {"read" | "unreadable"} verdict */
@@ -204,7 +240,11 @@ class Page {
   }
 
   async amend() {
-    const question = { title: "Amend this reading", words: "The signed version is kept. Why is it changed?", action: "Amend" };
+    const question = {
+      title: "Amend this reading",
+      words: "The signed version is kept. Why is it changed?",
+      action: "Amend",
+    };
     const reason = await askReason(question);
     if (reason) await this.tried(() => this.station.amend(reason));
   }
@@ -239,24 +279,51 @@ class Page {
   buildTools() {
     const { station } = this;
     const button = (/** @type {Json} */ { group, value, name, key, title, does, mark }) =>
-      make("button", { "data-group": group, "data-value": value, title: `${title} (${key})`, click: does }, [mark, name, make("kbd", {}, key)]);
-    const labels = [...station.session.labels, { value: 0, key: "0", name: "None", title: "no calcium: take the label away" }];
+      make("button", { "data-group": group, "data-value": value, title: `${title} (${key})`, click: does }, [
+        mark,
+        name,
+        make("kbd", {}, key),
+      ]);
+    const labels = [
+      ...station.session.labels,
+      { value: 0, key: "0", name: "None", title: "no calcium: take the label away" },
+    ];
     byId("labels").append(
       ...labels.map(({ value, key, name, title, colour }) =>
-        button({ group: "label", value, key, title, mark: chip(colour), name: shortName(value, name), does: () => station.chooseLabel(value) }),
+        button({
+          group: "label",
+          value,
+          key,
+          title,
+          mark: chip(colour),
+          name: shortName(value, name),
+          does: () => station.chooseLabel(value),
+        }),
       ),
     );
-    byId("modes").append(...TOOLS.map(([tool, name, key, title]) => button({ group: "tool", value: tool, name, key, title, does: () => station.chooseTool(tool) })));
+    byId("modes").append(
+      ...TOOLS.map(([tool, name, key, title]) =>
+        button({ group: "tool", value: tool, name, key, title, does: () => station.chooseTool(tool) }),
+      ),
+    );
     byId("windows").append(
       ...Object.entries(WINDOWS).map(([value, { name, level, width }], i) =>
-        button({ group: "window", value, name, key: String(7 + i), title: `${name} window: level ${level}, width ${width} HU`, does: this.actions[`window:${value}`] }),
+        button({
+          group: "window",
+          value,
+          name,
+          key: String(7 + i),
+          title: `${name} window: level ${level}, width ${width} HU`,
+          does: this.actions[`window:${value}`],
+        }),
       ),
     );
     this.buildLimits();
   }
 
   buildLimits() {
-    const step = (/** @type {string} */ words, /** @type {string} */ action, /** @type {string} */ title) => make("button.step", { click: () => this.actions[action](), title }, words);
+    const step = (/** @type {string} */ words, /** @type {string} */ action, /** @type {string} */ title) =>
+      make("button.step", { click: () => this.actions[action](), title }, words);
     byId("limits").append(
       make("span.faint", {}, "Depth"),
       step("[", "shallower", "Fewer slices for a click ( [ )"),
@@ -264,7 +331,10 @@ class Page {
       step("]", "deeper", "More slices ( ] )"),
     );
     byId("history").append(
-      make("button", { id: "undo", click: () => this.actions.undo(), title: "Undo, as far back as you like" }, ["Undo", make("kbd", {}, "Z")]),
+      make("button", { id: "undo", click: () => this.actions.undo(), title: "Undo, as far back as you like" }, [
+        "Undo",
+        make("kbd", {}, "Z"),
+      ]),
       make("button", { id: "redo", click: () => this.actions.redo(), title: "Redo" }, ["Redo", make("kbd", {}, "⇧ Z")]),
     );
   }
@@ -272,15 +342,22 @@ class Page {
   showTools() {
     const { station } = this;
     const { level, width } = station.scene;
-    const [shown] = Object.entries(WINDOWS).find(([, preset]) => preset.level === level && preset.width === width) ?? [""];
-    const chosen = /** @type {Record<string, string>} */ ({ label: String(station.label), tool: station.tool, window: shown });
+    const [shown] = Object.entries(WINDOWS).find(([, preset]) => preset.level === level && preset.width === width) ?? [
+      "",
+    ];
+    const chosen = /** @type {Record<string, string>} */ ({
+      label: String(station.label),
+      tool: station.tool,
+      window: shown,
+    });
     for (const button of document.querySelectorAll("#tools button[data-group]")) {
       const { group, value } = /** @type {HTMLElement} */ (button).dataset;
       button.classList.toggle("on", chosen[group ?? ""] === value);
     }
     const painted = station.tool === "lasso" || station.tool === "brush" || station.tool === "eraser";
     const every = painted ? "this slice" : "all slices";
-    byId("depth").textContent = station.depth === null ? every : station.depth === 0 ? "this slice" : `± ${station.depth}`;
+    byId("depth").textContent =
+      station.depth === null ? every : station.depth === 0 ? "this slice" : `± ${station.depth}`;
     this.showUndo();
     this.showCorners();
   }
@@ -296,9 +373,24 @@ class Page {
     const { reading, scene, axial } = this.station;
     if (!reading) return;
     const { title, date, patient, acquisition: scan } = reading.case;
-    lines("axial-name", [patient?.name, patient && [patient.id, patient.sex, patient.age].filter(Boolean).join(" · "), title, date]);
-    const tube = [scan.kvp && measure(scan.kvp, 0, "kVp"), scan.exposure_mas && measure(scan.exposure_mas, 0, "mAs"), scan.kernel].filter(Boolean).join(" · ");
-    lines("axial-scan", [scan.model || scan.manufacturer, tube, `${measure(scan.slice_thickness_mm, 1, "mm")} / ${measure(scan.slice_spacing_mm, 1, "mm")}`]);
+    lines("axial-name", [
+      patient?.name,
+      patient && [patient.id, patient.sex, patient.age].filter(Boolean).join(" · "),
+      title,
+      date,
+    ]);
+    const tube = [
+      scan.kvp && measure(scan.kvp, 0, "kVp"),
+      scan.exposure_mas && measure(scan.exposure_mas, 0, "mAs"),
+      scan.kernel,
+    ]
+      .filter(Boolean)
+      .join(" · ");
+    lines("axial-scan", [
+      scan.model || scan.manufacturer,
+      tube,
+      `${measure(scan.slice_thickness_mm, 1, "mm")} / ${measure(scan.slice_spacing_mm, 1, "mm")}`,
+    ]);
     lines("axial-place", [this.underCursor ?? "", `Slice ${scene.position[0] + 1} / ${reading.shape[0]}`]);
     lines("axial-window", [`Zoom ${axial.pixelsPerMm.toFixed(1)} px/mm`, `W ${scene.width}  L ${scene.level}`]);
     ["Coronal", "Sagittal", "Maximum"].forEach((name, i) => lines([["coronal", "sagittal", "projection"][i]], [name]));
@@ -323,7 +415,8 @@ class Page {
  * @param {(string | null | undefined | false)[]} words
  */
 function lines(where, words) {
-  const corner = typeof where === "string" ? byId(where) : /** @type {HTMLElement} */ (byId(where[0]).querySelector(".corner"));
+  const corner =
+    typeof where === "string" ? byId(where) : /** @type {HTMLElement} */ (byId(where[0]).querySelector(".corner"));
   const text = words.filter(Boolean).join("\n");
   if (corner.textContent !== text) corner.textContent = text;
 }
@@ -332,11 +425,17 @@ function lines(where, words) {
 async function begin() {
   try {
     const page = new Page(await get("/api/session"));
+    Object.assign(window, { ctacal: page }); // for the console and the tests
     await page.start();
   } catch (problem) {
     const isUnknown = problem instanceof Declined && problem.status === 401;
     if (problem instanceof Away) return void setTimeout(begin, RETRY_MS);
-    showBanner(isUnknown ? "This page is open only with the link that the command printed. Copy the newest link into the address bar, or start the command again." : problemWords(problem), "error");
+    showBanner(
+      isUnknown
+        ? "This page is open only with the link that the command printed. Copy the newest link into the address bar, or start the command again."
+        : problemWords(problem),
+      "error",
+    );
   }
   return undefined;
 }

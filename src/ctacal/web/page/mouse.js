@@ -17,8 +17,9 @@ import { inside, nearest, polygon, stroke } from "./regions.js";
 
 /** A click this far from a candidate, in CSS pixels, still means it. */
 const REACH = 6;
-/** Pixels of the wheel that make a step: touchpads send many small ones. */
-const WHEEL_STEP = 50;
+/** A turn of the wheel by a notch is at least this many pixels; touchpads send many smaller ones, which add up. */
+const NOTCH = 80;
+const LINE = 40;
 const ZOOM_PER_STEP = 1.15;
 /** HU per pixel of a drag. */
 const WINDOW_SPEED = 2;
@@ -30,6 +31,8 @@ export class Mouse {
     this.station = station;
     /** @type {Drawing | null} */
     this.drawing = null;
+    /** Pixels of the wheel that make no step yet. */
+    this.turned = 0;
     /** Where the mouse is over the axial view, in the plane. @type {number[] | null} */
     this.at = null;
     station.axial.layer = (context) => this.drawAxial(context);
@@ -67,12 +70,14 @@ export class Mouse {
    */
   wheel(view, event) {
     event.preventDefault();
-    if (event.ctrlKey) return view.zoom(event.deltaY < 0 ? ZOOM_PER_STEP : 1 / ZOOM_PER_STEP, [event.offsetX, event.offsetY]);
-    this.turned = (this.turned ?? 0) + event.deltaY * (event.deltaMode === 1 ? WHEEL_STEP : 1);
-    const steps = Math.trunc(this.turned / WHEEL_STEP);
-    this.turned -= steps * WHEEL_STEP;
-    const bounded = Math.max(-3, Math.min(3, steps));
-    if (bounded) this.station.move(view.plane.through, -bounded);
+    if (event.ctrlKey)
+      return view.zoom(event.deltaY < 0 ? ZOOM_PER_STEP : 1 / ZOOM_PER_STEP, [event.offsetX, event.offsetY]);
+    const pixels = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE : 1);
+    if (Math.abs(pixels) >= NOTCH) this.turned = Math.sign(pixels) * NOTCH;
+    else this.turned += pixels;
+    const steps = Math.trunc(this.turned / NOTCH);
+    this.turned -= steps * NOTCH;
+    if (steps) this.station.move(view.plane.through, -steps);
     return undefined;
   }
 
@@ -122,7 +127,12 @@ export class Mouse {
     const [first, last] = [drawing.line[0], drawing.line[drawing.line.length - 1]];
     if (drawing.tool === "measure") this.keepMeasurement(first, last);
     else if (drawing.tool === "cut") void station.cut([first[1], first[0]], [last[1], last[0]]);
-    else void station.paint(/** @type {any} */ (drawing.tool), this.drawn(drawing), drawing.tool === "eraser" ? 0 : station.label);
+    else
+      void station.paint(
+        /** @type {any} */ (drawing.tool),
+        this.drawn(drawing),
+        drawing.tool === "eraser" ? 0 : station.label,
+      );
     station.axial.invalidate();
   }
 
@@ -141,9 +151,20 @@ export class Mouse {
     const aspect = station.axial.spacing[1] / station.axial.spacing[0];
     const isLasso = drawing.tool === "lasso";
     const outline = isLasso ? polygon(drawing.line) : stroke(drawing.line, this.brushRadius, aspect);
-    const passes = drawing.tool === "eraser" ? (/** @type {number} */ i) => reading.labels[i] > 0 : isLasso ? this.isVisible(reading) : this.isBright(reading);
+    const passes =
+      drawing.tool === "eraser"
+        ? (/** @type {number} */ i) => reading.labels[i] > 0
+        : isLasso
+          ? this.isVisible(reading)
+          : this.isBright(reading);
     const [slice, depth, last] = [station.scene.position[0], station.depth ?? 0, reading.shape[0] - 1];
-    return inside(reading.grid, station.axial.plane, [Math.max(0, slice - depth), Math.min(last, slice + depth)], outline, passes);
+    return inside(
+      reading.grid,
+      station.axial.plane,
+      [Math.max(0, slice - depth), Math.min(last, slice + depth)],
+      outline,
+      passes,
+    );
   }
 
   /** In voxels across. */
@@ -164,7 +185,8 @@ export class Mouse {
     const isBright = this.isBright(reading);
     const { scene } = this.station;
     return (/** @type {number} */ index) =>
-      isBright(index) && (scene.isNoiseShown || !reading.candidates.get(reading.pieces[index])?.hidden || reading.labels[index] > 0);
+      isBright(index) &&
+      (scene.isNoiseShown || !reading.candidates.get(reading.pieces[index])?.hidden || reading.labels[index] > 0);
   }
 
   /**
@@ -224,7 +246,8 @@ export class Mouse {
     station.axial.drawRuler();
     if (station.scene.areMarksShown) this.drawCandidate(context);
     for (const { slice, from, to } of station.measurements) {
-      if (slice === station.scene.position[0]) drawMeasurement(context, station.axial, [from[1], from[0]], [to[1], to[0]]);
+      if (slice === station.scene.position[0])
+        drawMeasurement(context, station.axial, [from[1], from[0]], [to[1], to[0]]);
     }
     if (this.drawing) this.drawLine(context, this.drawing);
     else if (this.at && ["brush", "eraser"].includes(station.tool)) this.drawBrush(context, this.at);
@@ -244,7 +267,8 @@ export class Mouse {
     context.strokeStyle = WHITE;
     context.lineWidth = scene.focus ? 1.5 : 1;
     drawTicks(context, x0 - 6, y0 - 6, x1 + 6, y1 + 6);
-    const volume = Number(candidate.volume_mm3) < 10 ? Number(candidate.volume_mm3).toFixed(1) : Math.round(candidate.volume_mm3);
+    const volume =
+      Number(candidate.volume_mm3) < 10 ? Number(candidate.volume_mm3).toFixed(1) : Math.round(candidate.volume_mm3);
     axial.text(`${Math.round(candidate.peak_hu)} HU   ${volume} mm³`, x1 + 12, y0 - 2, { size: 12 });
   }
 
@@ -262,7 +286,9 @@ export class Mouse {
     [context.lineCap, context.lineJoin] = ["round", "round"];
     context.setLineDash(tool === "cut" ? [6, 4] : []);
     context.beginPath();
-    line.forEach((point, i) => (i ? context.lineTo(...pair(axial.toCanvas(point))) : context.moveTo(...pair(axial.toCanvas(point)))));
+    line.forEach((point, i) =>
+      i ? context.lineTo(...pair(axial.toCanvas(point))) : context.moveTo(...pair(axial.toCanvas(point))),
+    );
     if (line.length === 1) context.lineTo(...pair(axial.toCanvas(line[0])));
     if (tool === "lasso") context.closePath();
     context.stroke();
@@ -296,7 +322,10 @@ function windowing(station, start) {
   const { level, width } = station.scene;
   const speed = (WINDOW_SPEED * width) / 600;
   return (event) =>
-    station.setWindow(level + (event.clientY - start.clientY) * speed, Math.max(10, width + (event.clientX - start.clientX) * speed));
+    station.setWindow(
+      level + (event.clientY - start.clientY) * speed,
+      Math.max(10, width + (event.clientX - start.clientX) * speed),
+    );
 }
 
 /**
@@ -356,7 +385,11 @@ function drawMeasurement(context, view, first, last) {
   context.strokeStyle = "#ffe58a";
   context.lineWidth = 1.25;
   context.beginPath();
-  for (const [a, b, c, d] of [[x0, y0, x1, y1], [x0 - nx, y0 - ny, x0 + nx, y0 + ny], [x1 - nx, y1 - ny, x1 + nx, y1 + ny]]) {
+  for (const [a, b, c, d] of [
+    [x0, y0, x1, y1],
+    [x0 - nx, y0 - ny, x0 + nx, y0 + ny],
+    [x1 - nx, y1 - ny, x1 + nx, y1 + ny],
+  ]) {
     context.moveTo(a, b);
     context.lineTo(c, d);
   }
@@ -375,7 +408,12 @@ function drawMeasurement(context, view, first, last) {
 function drawTicks(context, x0, y0, x1, y1) {
   const tick = Math.min(9, (x1 - x0) / 3, (y1 - y0) / 3);
   context.beginPath();
-  for (const [x, y, dx, dy] of [[x0, y0, tick, tick], [x1, y0, -tick, tick], [x0, y1, tick, -tick], [x1, y1, -tick, -tick]]) {
+  for (const [x, y, dx, dy] of [
+    [x0, y0, tick, tick],
+    [x1, y0, -tick, tick],
+    [x0, y1, tick, -tick],
+    [x1, y1, -tick, -tick],
+  ]) {
     context.moveTo(x + dx, y);
     context.lineTo(x, y);
     context.lineTo(x, y + dy);

@@ -8,10 +8,12 @@
 import { Away, Declined, post } from "./server.js";
 
 /** @typedef {Record<string, any>} Json */
-/** @typedef {{event: Json, expected: {score: import("./scoring.js").Score, digest: Promise<string>} | null, done: (answer: Json) => void}} Item */
+/** @typedef {"saved" | "saving" | "away" | "full"} Status full: the server answers, and cannot store */
+/** @typedef {{event: Json, expected: {score: import("./scoring.js").Score, digest: Promise<string>} | null, done: (answer: Json | null) => void}} Item */
 /**
- * @typedef {{answered: (item: Item, answer: Json) => void, declined: (problem: Declined, dropped: Item[]) => void,
- *   status: (status: "saved" | "saving" | "away" | "full", waiting: number) => void}} Listener
+ * What is told about events. `isNext`: the answer is about this event; false: the server had it already, and more since.
+ * @typedef {{answered: (item: Item, answer: Json, isNext: boolean) => void, declined: (problem: Declined, dropped: Item[]) => void,
+ *   status: (status: Status, waiting: number) => void}} Listener
  */
 
 /** Waiting times between attempts, in ms. */
@@ -34,18 +36,27 @@ export class Outbox {
     this.queue = [];
     this.isSending = false;
     this.isClosed = false;
+    /** @type {Status} */
+    this.status = "saved";
+  }
+
+  /** @param {Status} status */
+  say(status) {
+    this.status = status;
+    this.listener.status(status, this.queue.length);
   }
 
   /**
-   * Send an event after those before it; the promise brings the server's answer.
+   * Send an event after those before it; the promise brings the server's answer, or null if it will not take the event.
    * @param {Json} event
    * @param {Item["expected"]} [expected] what this page computed for it
-   * @returns {Promise<Json>}
+   * @returns {Promise<Json | null>}
    */
   send(event, expected = null) {
     return new Promise((done) => {
       this.queue.push({ event: { event_id: uuid(), ...event }, expected, done });
       this.keep();
+      if (this.status === "away" || this.status === "full") this.say(this.status);
       void this.pump();
     });
   }
@@ -58,13 +69,14 @@ export class Outbox {
   async pump() {
     if (this.isSending) return;
     this.isSending = true;
-    for (let attempt = 0; this.queue.length && !this.isClosed; ) {
-      if (attempt === 0) this.listener.status("saving", this.queue.length);
+    for (let attempt = 0; this.queue.length && !this.isClosed;) {
+      if (attempt === 0) this.say("saving");
       attempt = (await this.attempt(this.queue[0])) ? 0 : attempt + 1;
-      if (attempt) await new Promise((resolve) => setTimeout(resolve, PAUSES_MS[Math.min(attempt, PAUSES_MS.length) - 1]));
+      if (attempt)
+        await new Promise((resolve) => setTimeout(resolve, PAUSES_MS[Math.min(attempt, PAUSES_MS.length) - 1]));
     }
     this.isSending = false;
-    if (!this.queue.length) this.listener.status("saved", 0);
+    if (!this.queue.length) this.say("saved");
   }
 
   /**
@@ -74,11 +86,14 @@ export class Outbox {
   async attempt(item) {
     try {
       const event = { ...item.event, seq: this.seq };
-      this.answered(item, await post(`/api/readings/${this.id}/events`, event, { keepalive: item.event.kind === "time" }));
+      this.answered(
+        item,
+        await post(`/api/readings/${this.id}/events`, event, { keepalive: item.event.kind === "time" }),
+      );
       return true;
     } catch (problem) {
-      if (problem instanceof Away) this.listener.status("away", this.queue.length);
-      else if (problem instanceof Declined && LATER.includes(problem.code)) this.listener.status("full", this.queue.length);
+      if (problem instanceof Away) this.say("away");
+      else if (problem instanceof Declined && LATER.includes(problem.code)) this.say("full");
       else if (problem instanceof Declined) return this.drop(problem);
       else throw problem;
       return false;
@@ -90,10 +105,11 @@ export class Outbox {
    * @param {Json} answer
    */
   answered(item, answer) {
+    const isNext = answer.seq === this.seq + 1;
     this.seq = answer.seq;
     this.queue.shift();
     this.keep();
-    this.listener.answered(item, answer);
+    this.listener.answered(item, answer, isNext);
     item.done(answer);
   }
 
@@ -105,6 +121,7 @@ export class Outbox {
     const dropped = this.queue.splice(0);
     this.keep();
     this.listener.declined(problem, dropped);
+    dropped.forEach((item) => item.done(null));
     return true;
   }
 
@@ -152,6 +169,8 @@ function storageKey(id) {
 /** A random identifier; `crypto.randomUUID` exists in secure contexts only. */
 function uuid() {
   if (crypto.randomUUID) return crypto.randomUUID();
-  const hex = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }

@@ -131,13 +131,18 @@ export class Reading {
    */
   hu(index) {
     const { data, shape, start } = this.image;
-    if (data.length === this.labels.length) return data[index];
+    if (this.isWhole) return data[index];
     const row = Math.floor(index / this.shape[2]);
     const r = (row % this.shape[1]) - start[1];
     const s = Math.floor(row / this.shape[1]) - start[0];
     const c = (index % this.shape[2]) - start[2];
     const inside = s >= 0 && r >= 0 && c >= 0 && s < shape[0] && r < shape[1] && c < shape[2];
     return inside ? data[(s * shape[1] + r) * shape[2] + c] : NaN;
+  }
+
+  /** Whether the surroundings of the heart are loaded too. */
+  get isWhole() {
+    return this.image.data.length === this.labels.length;
   }
 
   /** Whether the CT value of every labelled voxel is known, so that the page can score by itself. */
@@ -179,7 +184,10 @@ export class Reading {
     const number = this.pieces[index];
     const slice = this.slice(index);
     /** @type {[number, number]} */
-    const range = depth === null ? [0, this.shape[0] - 1] : [Math.max(0, slice - depth), Math.min(this.shape[0] - 1, slice + depth)];
+    const range =
+      depth === null
+        ? [0, this.shape[0] - 1]
+        : [Math.max(0, slice - depth), Math.min(this.shape[0] - 1, slice + depth)];
     return grown(this.shape, index, range, (next) => this.pieces[next] === number);
   }
 
@@ -267,4 +275,15 @@ export class Reading {
     for (const index of voxelsOf(candidate.runs)) if (labels[index]) votes[labels[index]] += 1;
     return Math.max(...votes) ? votes.indexOf(Math.max(...votes)) : 0;
   }
+}
+
+/**
+ * Where reading begins: at the candidate that matters most if a model has spoken, else at the top of the heart.
+ * @param {Reading} reading
+ */
+export function firstPosition(reading) {
+  const [first] = reading.inOrder;
+  const { start, shape } = reading.heart;
+  if (reading.labelled.size && first && !first.hidden) return [...first.peak_voxel];
+  return [start[0] + shape[0] - 1, ...[1, 2].map((axis) => start[axis] + Math.floor(shape[axis] / 2))];
 }

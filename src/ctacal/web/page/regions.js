@@ -90,10 +90,7 @@ export function nearest(block, plane, at, [u0, v0], { reach, wanted, aspect }) {
   });
   const visit = (/** @type {number} */ index, /** @type {number} */ u, /** @type {number} */ v) => {
     if (!wanted(index)) return;
-    const distance = Math.hypot(
-      Math.max(0, Math.abs(u - u0) - 0.5),
-      Math.max(0, Math.abs(v - v0) - 0.5) * aspect,
-    );
+    const distance = Math.hypot(Math.max(0, Math.abs(u - u0) - 0.5), Math.max(0, Math.abs(v - v0) - 0.5) * aspect);
     if (distance <= reach && distance < least) [best, least] = [index, distance];
   };
   eachPixel(block, plane, at, visit, part);

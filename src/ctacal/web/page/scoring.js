@@ -234,3 +234,19 @@ function cacDrs(agatston) {
   if (total <= 0 || per_vessel.CORONARY > 0) return grade;
   return `${grade}/N${NAMED.filter((label) => per_vessel[LABELS[label]] > 0).length}`;
 }
+
+/**
+ * What differs between two scores, in words; null if nothing does.
+ * @param {Record<string, any>} own
+ * @param {Record<string, any>} other
+ */
+export function difference(own, other) {
+  for (const quantity of ["agatston", "volume_mm3"]) {
+    for (const part of ["total", "other"])
+      if (own[quantity][part] !== other[quantity][part]) return `${quantity} (${part})`;
+    for (const [vessel, value] of Object.entries(own[quantity].per_vessel)) {
+      if (value !== other[quantity].per_vessel[vessel]) return `${quantity} of ${vessel}`;
+    }
+  }
+  return ["category", "cac_drs"].find((name) => own[name] !== other[name]) ?? null;
+}

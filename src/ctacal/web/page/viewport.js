@@ -185,7 +185,8 @@ export class Viewport {
   draw() {
     const ratio = window.devicePixelRatio || 1;
     const [width, height] = this.size.map((side) => Math.max(1, Math.round(side * ratio)));
-    if (this.canvas.width !== width || this.canvas.height !== height) [this.canvas.width, this.canvas.height] = [width, height];
+    if (this.canvas.width !== width || this.canvas.height !== height)
+      [this.canvas.width, this.canvas.height] = [width, height];
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.context.fillStyle = "#000";
     this.context.fillRect(0, 0, this.canvas.clientWidth, this.canvas.clientHeight);
@@ -256,7 +257,9 @@ export class Viewport {
    * @param {Reading} reading
    */
   drawMarks(reading) {
-    const { classes, left, top, width, height } = this.projects ? this.projectedMarks(reading) : this.planeMarks(reading);
+    const { classes, left, top, width, height } = this.projects
+      ? this.projectedMarks(reading)
+      : this.planeMarks(reading);
     const paths = outlines(classes, width, height);
     const sign = this.plane.flipped ? -1 : 1;
     const [x, y] = this.toCanvas([left - 0.5, top - sign * 0.5]);
@@ -264,7 +267,8 @@ export class Viewport {
     this.context.save();
     this.context.translate(x, y);
     const scaling = new DOMMatrix([stepX, 0, 0, stepY, 0, 0]);
-    for (const [mark, { edges, body }] of paths) this.drawClass(mark, scaledPath(edges, scaling), scaledPath(body, scaling));
+    for (const [mark, { edges, body }] of paths)
+      this.drawClass(mark, scaledPath(edges, scaling), scaledPath(body, scaling));
     this.context.restore();
   }
 
@@ -346,8 +350,16 @@ export class Viewport {
     this.context.strokeStyle = isMain ? "rgba(120, 170, 220, 0.28)" : "rgba(120, 170, 220, 0.55)";
     this.context.lineWidth = 1;
     this.context.beginPath();
-    for (const [from, to] of [[0, x - gap], [x + gap, width]]) this.line(from, crisp(y), to, crisp(y));
-    for (const [from, to] of [[0, y - gap], [y + gap, height]]) this.line(crisp(x), from, crisp(x), to);
+    for (const [from, to] of [
+      [0, x - gap],
+      [x + gap, width],
+    ])
+      this.line(from, crisp(y), to, crisp(y));
+    for (const [from, to] of [
+      [0, y - gap],
+      [y + gap, height],
+    ])
+      this.line(crisp(x), from, crisp(x), to);
     this.context.stroke();
   }
 

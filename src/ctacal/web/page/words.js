@@ -52,5 +52,5 @@ export function problemWords(problem) {
  * @param {string} name
  */
 export function shortName(value, name) {
-  return { 5: "Coronary", 6: "Other" }[value] ?? name;
+  return { 3: "LCx", 5: "Coronary", 6: "Other" }[value] ?? name;
 }

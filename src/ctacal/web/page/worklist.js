@@ -21,7 +21,8 @@ export class WorkList {
   constructor(session, open) {
     this.session = session;
     this.open = open;
-    this.state = "all";
+    /** Which cases are listed: a state, or "decide". */
+    this.state = session.study && !session.roles.includes("reader") ? "decide" : "all";
     this.search = "";
     this.current = "";
     /** @type {Json[]} */
@@ -33,7 +34,12 @@ export class WorkList {
 
   build() {
     this.tabs = make("div.tabs", { role: "tablist" });
-    this.input = make("input", { type: "search", placeholder: "Search", "aria-label": "Search", input: () => this.searched() });
+    this.input = make("input", {
+      type: "search",
+      placeholder: "Search",
+      "aria-label": "Search",
+      input: () => this.searched(),
+    });
     this.rows = make("ol.rows");
     this.more = make("div.scroll", { scroll: () => void this.loadMore() }, this.rows);
     this.report = make("p.faint");
@@ -48,12 +54,23 @@ export class WorkList {
     if (mine !== this.asked) return;
     [this.items, this.total] = [page.items, page.total];
     if (page.counts) this.showProgress(page.counts);
+    this.showTabs();
     this.showRows();
+  }
+
+  /** Whether this reader settles disagreements of others. */
+  get mayDecide() {
+    return this.session.study !== null && this.session.roles.includes("adjudicator");
   }
 
   /** @param {number} offset @returns {Promise<Json>} */
   page(offset) {
-    const query = new URLSearchParams({ offset: String(offset), limit: String(PAGE), state: this.state, text: this.search });
+    const query = new URLSearchParams({
+      offset: String(offset),
+      limit: String(PAGE),
+      state: this.state,
+      text: this.search,
+    });
     return get(`/api/worklist?${query}`);
   }
 
@@ -80,9 +97,15 @@ export class WorkList {
     this.counts = counts;
     const done = counts.signed + counts.refused;
     byId("progress-done").style.width = `${counts.all ? (100 * done) / counts.all : 0}%`;
-    byId("progress-words").textContent = `${counts.signed.toLocaleString("en")} of ${counts.all.toLocaleString("en")} signed`;
-    const tabs = Object.entries(STATES).map(([state, name]) => this.tab(state, `${name} ${counts[state].toLocaleString("en")}`));
-    if (this.session.roles.includes("adjudicator") && this.session.study) tabs.push(this.tab("decide", "To decide"));
+    byId("progress-words").textContent =
+      `${counts.signed.toLocaleString("en")} of ${counts.all.toLocaleString("en")} signed`;
+    byId("progress").hidden = counts.all === 0;
+  }
+
+  showTabs() {
+    const number = (/** @type {string} */ state) => (this.counts ? ` ${this.counts[state].toLocaleString("en")}` : "");
+    const tabs = Object.entries(STATES).map(([state, name]) => this.tab(state, `${name}${number(state)}`));
+    if (this.mayDecide) tabs.push(this.tab("decide", "To decide"));
     this.tabs?.replaceChildren(...tabs);
   }
 
@@ -116,8 +139,19 @@ export class WorkList {
     const title = item.title || (item.why ?? "CT");
     const parts = [
       make("b", {}, `${item.number}`),
-      make("span.name", { title: item.refusal ?? title }, [item.patient ?? title, item.date ? make("small", {}, item.date) : null]),
-      make("span.result", {}, item.category ? `${scoreWords(item.agatston)}` : item.model ? make("i", { title: "model" }, scoreWords(item.model.agatston)) : ""),
+      make("span.name", { title: item.refusal ?? title }, [
+        item.patient ?? title,
+        item.date ? make("small", {}, item.date) : null,
+      ]),
+      make(
+        "span.result",
+        {},
+        item.category
+          ? `${scoreWords(item.agatston)}`
+          : item.model
+            ? make("i", { title: "model" }, scoreWords(item.model.agatston))
+            : "",
+      ),
       make(`span.state.${item.state}`, {}, rowState(item)),
     ];
     const classes = `${item.id === this.current ? ".current" : ""}${isOpenable ? "" : ".closed"}`;

@@ -5,12 +5,14 @@
  * @module
  */
 
-import { PLANES } from "./blocks.js";
+import { PLANES, voxelsFrom } from "./blocks.js";
+import { Ahead, neighbour } from "./cases.js";
 import { Clock } from "./clock.js";
 import { byId } from "./dom.js";
 import { Outbox, sendLeftOver } from "./outbox.js";
-import { Reading } from "./reading.js";
+import { Reading, firstPosition } from "./reading.js";
 import { runsOf } from "./runs.js";
+import { difference } from "./scoring.js";
 import { Declined, bytes, get, post } from "./server.js";
 import { Viewport } from "./viewport.js";
 
@@ -52,9 +54,9 @@ export class Workstation extends EventTarget {
     this.measurements = [];
     /** The last action that must not overtake another. @type {Promise<any>} */
     this.turn = Promise.resolve();
-    /** The next case, loaded ahead. @type {{id: string, heart: Promise<ArrayBuffer | null>} | null} */
-    this.ahead = null;
-    this.nextId = null;
+    this.ahead = new Ahead();
+    /** Comparisons with the server that go on. @type {Set<Promise<void>>} */
+    this.comparisons = new Set();
     /** @type {import("./viewport.js").Scene} */
     this.scene = {
       reading: null,
@@ -74,6 +76,11 @@ export class Workstation extends EventTarget {
       new Viewport(canvasOf("projection"), PLANES.axial, this.scene, { projects: true }),
     ];
     new ResizeObserver(() => this.resized()).observe(byId("views"));
+    /** When the reader pressed the key or the button that is being answered, for the measures of speed. */
+    this.pressedAt = 0;
+    const note = (/** @type {Event} */ event) => (this.pressedAt = event.timeStamp);
+    for (const sign of ["pointerdown", "pointerup", "keydown", "wheel"])
+      addEventListener(sign, note, { capture: true, passive: true });
   }
 
   get viewports() {
@@ -93,17 +100,14 @@ export class Workstation extends EventTarget {
    * @param {string} id
    */
   async open(id) {
-    const begin = performance.now();
+    const begin = this.pressedAt;
     await this.leave();
     await sendLeftOver(id);
-    const ready = this.ahead?.id === id ? this.ahead.heart : Promise.resolve(null);
-    const [opened, heart] = await Promise.all([post(`/api/readings/${id}/open`, {}), ready]);
-    const buffer = heart ?? (await bytes(`/api/readings/${id}/volume?part=heart`));
-    this.show(opened, buffer);
-    await nextFrame();
-    performance.measure("ctacal:case", { start: begin });
-    this.loadScan();
-    void this.lookAhead(id);
+    const [opened, heart] = await Promise.all([post(`/api/readings/${id}/open`, {}), this.ahead.take(id)]);
+    const reading = this.show(opened, heart);
+    await measured("case", begin);
+    void this.loadScan(reading);
+    void this.ahead.look(reading);
   }
 
   /** Store what is open, before another case is shown. */
@@ -121,7 +125,7 @@ export class Workstation extends EventTarget {
    */
   show(opened, buffer) {
     const { heart, dtype } = opened.case.volume;
-    const block = { data: voxels(buffer, dtype), shape: heart.shape, start: heart.origin };
+    const block = { data: voxelsFrom(buffer, dtype), shape: heart.shape, start: heart.origin };
     const reading = new Reading(opened, block);
     this.reading = reading;
     this.outbox = new Outbox(reading.id, opened.state.seq, this.listener(reading));
@@ -131,22 +135,18 @@ export class Workstation extends EventTarget {
     this.clock.start(opened.state.active_s);
     this.resized();
     this.tell("case");
-    this.checkFirst(opened.state);
+    if (reading.isScorable) this.check(reading, { score: reading.score(), digest: reading.digest() }, opened.state);
+    return reading;
   }
 
-  /** Compare the page's score with the server's when a case is opened. @param {Json} state */
-  checkFirst(state) {
-    const reading = /** @type {Reading} */ (this.reading);
-    if (!reading.isScorable) return;
-    void this.compare(reading, { score: reading.score(), digest: reading.digest() }, state);
-  }
-
-  /** Load the whole scan, the surroundings of the heart. */
-  async loadScan() {
-    const reading = /** @type {Reading} */ (this.reading);
+  /**
+   * Load the whole scan, the surroundings of the heart.
+   * @param {Reading} reading
+   */
+  async loadScan(reading) {
     try {
       const buffer = await bytes(`/api/readings/${reading.id}/volume?part=all`);
-      reading.image = { data: voxels(buffer, reading.case.volume.dtype), shape: reading.shape, start: [0, 0, 0] };
+      reading.image = { data: voxelsFrom(buffer, reading.case.volume.dtype), shape: reading.shape, start: [0, 0, 0] };
       if (reading === this.reading) this.draw();
     } catch (problem) {
       // The heart is shown already; the surroundings come with the next case or the next opening.
@@ -154,32 +154,14 @@ export class Workstation extends EventTarget {
     }
   }
 
-  /**
-   * Find the next case and load it while this one is read.
-   * @param {string} id
-   */
-  async lookAhead(id) {
-    try {
-      const { id: next } = await get(`/api/worklist/next?after=${id}`);
-      this.nextId = next;
-      this.tell("tool");
-      if (!next) return;
-      await post(`/api/readings/${next}/prefetch`, {});
-      const heart = bytes(`/api/readings/${next}/volume?part=heart`).catch(() => null);
-      this.ahead = { id: next, heart };
-    } catch (problem) {
-      console.info("the next case is not loaded ahead", problem);
-    }
-  }
-
   async nextCase() {
-    const { id } = await get(`/api/worklist/next?after=${this.reading?.id ?? ""}`);
+    const id = await neighbour(this.reading, "next");
     if (id) await this.open(id);
     else this.tell("finished");
   }
 
   async previousCase() {
-    const { id } = await get(`/api/worklist/previous?before=${this.reading?.id ?? ""}`);
+    const id = await neighbour(this.reading, "previous");
     if (id) await this.open(id);
   }
 
@@ -198,13 +180,26 @@ export class Workstation extends EventTarget {
    */
   listener(reading) {
     return {
-      answered: (item, answer) => {
+      answered: (item, answer, isNext) => {
         reading.state = { ...reading.state, ...answer };
-        if (item.expected) void this.compare(reading, item.expected, answer);
+        if (isNext && item.expected) this.check(reading, item.expected, answer);
+        // another tab of this reader has sent it, and perhaps more
+        if (!isNext && !this.outbox?.queue.length) void this.inTurn(() => this.reload(reading));
       },
-      declined: (problem, dropped) => void this.declined(reading, problem, dropped.length),
+      declined: (problem, dropped) => void this.inTurn(() => this.declined(reading, problem, dropped.length)),
       status: (status, waiting) => this.tell("saved", { status, waiting }),
     };
+  }
+
+  /**
+   * Compare in the background.
+   * @param {Reading} reading
+   * @param {{score: Json, digest: Promise<string>}} own
+   * @param {Json} answer
+   */
+  check(reading, own, answer) {
+    const comparison = this.compare(reading, own, answer).finally(() => this.comparisons.delete(comparison));
+    this.comparisons.add(comparison);
   }
 
   /**
@@ -220,8 +215,12 @@ export class Workstation extends EventTarget {
     this.tell("problem", {
       words: `This page and the server disagree about ${differs}. The server's result is shown, and the error is in its log; please report it.`,
     });
-    void this.outbox?.send({ kind: "mismatch", active_s: 0, page: { differs, score: own.score, digest, at_seq: answer.seq } });
-    await this.reload(reading);
+    void this.outbox?.send({
+      kind: "mismatch",
+      active_s: 0,
+      page: { differs, score: own.score, digest, at_seq: answer.seq },
+    });
+    void this.inTurn(() => this.reload(reading));
   }
 
   /**
@@ -255,7 +254,9 @@ export class Workstation extends EventTarget {
   get mayMark() {
     if (!this.reading) return false;
     if (!this.reading.state.locked) return true;
-    this.tell("problem", { words: "This reading is signed. To change it, amend it first (button on the right): a new version with a reason." });
+    this.tell("problem", {
+      words: "This reading is signed. To change it, amend it first (button on the right): a new version with a reason.",
+    });
     return false;
   }
 
@@ -264,7 +265,9 @@ export class Workstation extends EventTarget {
    * @param {() => any} action
    */
   inTurn(action) {
-    this.turn = this.turn.then(action).catch((problem) => this.tell("problem", { words: String(problem.message ?? problem) }));
+    this.turn = this.turn
+      .then(action)
+      .catch((problem) => this.tell("problem", { words: String(problem.message ?? problem) }));
     return this.turn;
   }
 
@@ -313,8 +316,9 @@ export class Workstation extends EventTarget {
     const expected = reading.isScorable ? { score: reading.score(), digest: reading.digest() } : null;
     const sent = /** @type {Outbox} */ (this.outbox).send({ ...event, active_s: this.clock.take() }, expected);
     if (expected) this.score = expected.score;
-    else void sent.then((answer) => this.showScore(reading, answer));
+    else void sent.then((answer) => answer && this.showScore(reading, answer));
     this.changed();
+    void measured("score", this.pressedAt);
   }
 
   /**
@@ -324,10 +328,10 @@ export class Workstation extends EventTarget {
   async ask(event) {
     const reading = /** @type {Reading} */ (this.reading);
     const answer = await /** @type {Outbox} */ (this.outbox).send({ ...event, active_s: this.clock.take() });
+    if (!answer) return;
     reading.accept(answer);
     this.showScore(reading, answer);
     this.changed();
-    return answer;
   }
 
   /**
@@ -363,8 +367,18 @@ export class Workstation extends EventTarget {
       const reading = this.reading;
       if (!reading || !this.mayMark) return undefined;
       const candidate = this.candidateUnder(from, to);
-      if (!candidate) return this.tell("problem", { words: "The line crosses no candidate in this slice. Draw it across the plaque." });
-      return this.ask({ kind: "cut", candidate: candidate.id, slice: this.scene.position[0], from, to, depth: this.depth });
+      if (!candidate)
+        return this.tell("problem", {
+          words: "The line crosses no candidate in this slice. Draw it across the plaque.",
+        });
+      return this.ask({
+        kind: "cut",
+        candidate: candidate.id,
+        slice: this.scene.position[0],
+        from,
+        to,
+        depth: this.depth,
+      });
     });
   }
 
@@ -411,29 +425,29 @@ export class Workstation extends EventTarget {
   sign(statement) {
     return this.inTurn(async () => {
       if (!this.reading || !this.mayMark) return;
-      const begin = performance.now();
       const answer = await this.settle({ kind: "sign", ...statement });
       if (!answer) return;
       this.tell("signed", answer);
-      const next = answer.next_id ?? this.nextId;
+      const next = answer.next_id ?? this.ahead.id;
       this.clock.stop();
       if (next) await this.open(next);
       else this.tell("finished");
-      performance.measure("ctacal:sign-to-next", { start: begin });
     });
   }
 
   /** @param {string} reason */
   amend(reason) {
     return this.inTurn(async () => {
-      if (!this.reading) return;
-      await this.settle({ kind: "amend", reason });
+      if (!this.reading || !(await this.settle({ kind: "amend", reason }))) return;
       await this.reload(this.reading);
       this.tell("case");
     });
   }
 
-  /** @param {Json} event @returns {Promise<Json | undefined>} */
+  /**
+   * Send an event that changes no mark; null if the server will not take it.
+   * @param {Json} event
+   */
   async settle(event) {
     return /** @type {Outbox} */ (this.outbox).send({ ...event, active_s: this.clock.take() });
   }
@@ -459,7 +473,8 @@ export class Workstation extends EventTarget {
   choose(candidate) {
     this.scene.focus = candidate.number;
     this.scene.position = [...candidate.peak_voxel];
-    for (const view of this.viewports) view.reveal([this.scene.position[view.plane.across], this.scene.position[view.plane.down]]);
+    for (const view of this.viewports)
+      view.reveal([this.scene.position[view.plane.across], this.scene.position[view.plane.down]]);
     this.draw();
     this.tell("marks");
   }
@@ -477,17 +492,18 @@ export class Workstation extends EventTarget {
    */
   move(axis, steps) {
     if (!this.reading) return;
-    const begin = performance.now();
     const last = this.reading.shape[axis] - 1;
     this.scene.position[axis] = Math.max(0, Math.min(last, this.scene.position[axis] + steps));
     this.draw();
-    requestAnimationFrame(() => performance.measure("ctacal:slice", { start: begin }));
+    void measured("slice", this.pressedAt);
   }
 
   /** @param {number[]} at [slice, row, column] */
   goTo(at) {
     if (!this.reading) return;
-    this.scene.position = at.map((value, axis) => Math.max(0, Math.min(/** @type {Reading} */ (this.reading).shape[axis] - 1, value)));
+    this.scene.position = at.map((value, axis) =>
+      Math.max(0, Math.min(/** @type {Reading} */ (this.reading).shape[axis] - 1, value)),
+    );
     this.draw();
   }
 
@@ -558,14 +574,6 @@ function canvasOf(id) {
   return /** @type {HTMLCanvasElement} */ (byId(id).querySelector("canvas"));
 }
 
-/**
- * @param {ArrayBuffer} buffer
- * @param {string} dtype
- */
-function voxels(buffer, dtype) {
-  return dtype === "float32" ? new Float32Array(buffer) : new Int16Array(buffer);
-}
-
 /** @param {Json[]} labels */
 function coloursOf(labels) {
   /** @type {string[]} */
@@ -575,31 +583,11 @@ function coloursOf(labels) {
 }
 
 /**
- * Where reading begins: at the candidate that matters most if a model has spoken, else at the top of the heart.
- * @param {Reading} reading
+ * Note how long it took from a key or a button to the frame that answers it; `performance.getEntriesByName` tells.
+ * @param {string} what
+ * @param {number} start
  */
-function firstPosition(reading) {
-  const [first] = reading.inOrder;
-  const { start, shape } = reading.heart;
-  if (reading.labelled.size && first && !first.hidden) return [...first.peak_voxel];
-  return [start[0] + shape[0] - 1, ...[1, 2].map((axis) => start[axis] + Math.floor(shape[axis] / 2))];
-}
-
-/**
- * What differs between two scores, in words; null if nothing does.
- * @param {Json} own
- * @param {Json} other
- */
-function difference(own, other) {
-  for (const quantity of ["agatston", "volume_mm3"]) {
-    for (const part of ["total", "other"]) if (own[quantity][part] !== other[quantity][part]) return `${quantity} (${part})`;
-    for (const [vessel, value] of Object.entries(own[quantity].per_vessel)) {
-      if (value !== other[quantity].per_vessel[vessel]) return `${quantity} of ${vessel}`;
-    }
-  }
-  return ["category", "cac_drs"].find((name) => own[name] !== other[name]) ?? null;
-}
-
-function nextFrame() {
-  return new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+async function measured(what, start) {
+  await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  performance.measure(`ctacal:${what}`, { start });
 }
