@@ -114,7 +114,7 @@ def _score_series(
     with timer.stage("predict"):
         prediction = _predicted(predict, volume, rule, header.kvp)
     with timer.stage("quality"):
-        heart = prediction.heart or _heart_if_any(volume)
+        heart = prediction.heart or heart_if_any(volume)
         noise_sd_hu = blood_pool_noise_hu(volume, heart) if heart else None
         contrast = _contrast_seen(prediction, volume, heart, header.kvp)
     if contrast and not allow_contrast:
@@ -188,7 +188,7 @@ def locate_labels(path: Path) -> Locate:
     """Return what finds the slices that a reader's label map and the heart lie in; all slices if there are neither."""
 
     def locate(view: Volume) -> slice:
-        heart = _heart_if_any(view)
+        heart = heart_if_any(view)
         spans = [labelled_slices(path, view), heart.bounding_box[0] if heart else slice(0, 0)]
         held = [span for span in spans if span.start < span.stop] or [slice(0, len(view.hu))]
         return slice(min(span.start for span in held), max(span.stop for span in held))
@@ -217,7 +217,8 @@ def folder_name(uid: str) -> str:
     return "uid-" + hashlib.sha256(uid.encode()).hexdigest()[:16]
 
 
-def _heart_if_any(volume: Volume) -> HeartMask | None:
+def heart_if_any(volume: Volume) -> HeartMask | None:
+    """Return the heart that ``find_heart`` finds, None if it refuses."""
     try:
         return find_heart(volume)
     except Refusal:

@@ -8,7 +8,7 @@ from ctacal.arrays import Bytes
 from ctacal.errors import Code
 from ctacal.heart import HeartMask
 from ctacal.nn.coverage import cut_off, missing
-from tests.nn.test_plausibility import chest, map_of
+from tests.nn.drawn_chest import chest, map_of
 
 
 def test_a_whole_heart_lacks_nothing() -> None:

@@ -1,14 +1,25 @@
 """What finds the calcium in a job: the networks, the baseline without training, or a reader's label file."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from ctacal.dicom.objects.seg import referenced_series_uid
-from ctacal.errors import UsageError
+from ctacal.errors import Refusal, UsageError
+from ctacal.heart import HeartMask
 from ctacal.prediction import ModelInfo, Predictor
-from ctacal.study import label_file_info, locate_labels, model_without_file, predict_from_file, predict_threshold
+from ctacal.study import (
+    heart_if_any,
+    label_file_info,
+    locate_labels,
+    model_without_file,
+    predict_from_file,
+    predict_threshold,
+)
+from ctacal.volume import Volume
 from ctacal.whole_body import Locate, heart_slices
 
 Runtime = Literal["onnxruntime", "openvino", "openvino-bf16"]
@@ -49,6 +60,26 @@ def reader_labels(path: Path) -> Finder:
     if not path.is_file():
         raise UsageError(f"{path}: no such label file")
     return Finder(predict_from_file(path), label_file_info(path), locate_labels(path), referenced_series_uid(path))
+
+
+@cache
+def heart_finder() -> Callable[[Volume], HeartMask | None]:
+    """Return what finds the heart for a reader, None if there is none: stage 1 of the model that ships, or without a
+    model the classical way."""
+    if not ships_weights():
+        return heart_if_any
+    from ctacal.nn.locate import heart_anywhere
+    from ctacal.nn.predict import load_locator
+
+    stage = load_locator()
+
+    def find(volume: Volume) -> HeartMask | None:
+        try:
+            return heart_anywhere(volume, stage)
+        except Refusal:
+            return None
+
+    return find
 
 
 def ships_weights() -> bool:

@@ -22,6 +22,7 @@ from ctacal.dicom.objects.origin import cleaned, read_patient_and_study
 from ctacal.dicom.series import Series, Study, read_studies
 from ctacal.errors import Code, Reason, Refusal, UsageError
 from ctacal.fields import from_fields
+from ctacal.jobs.finders import heart_finder
 from ctacal.labels import LabelMap
 from ctacal.prediction import ModelInfo, Prediction, Predictor
 from ctacal.readings.candidates import Candidates, find_candidates, reading_box
@@ -329,9 +330,9 @@ def _answered_by(case: Case) -> Predictor:
     def predict(volume: Volume, _: ScoringRule) -> Prediction:
         if not case.model or not case.model.labels:
             empty = LabelMap(np.zeros(volume.geometry.shape, np.uint8), volume.geometry)
-            return Prediction(empty, model_without_file("reader"))
+            return Prediction(empty, model_without_file("reader"), heart_finder()(volume))
         info = ModelInfo(case.model.name, case.model.version, case.model.digest)
-        return Prediction(read_label_map(Path(case.model.labels), volume), info)
+        return Prediction(read_label_map(Path(case.model.labels), volume), info, heart_finder()(volume))
 
     return predict
 

@@ -195,17 +195,14 @@ def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: R
     card = read_card(folder)
     runtime = runtime or fastest_runtime()
     threads = threads or cores()
-    stages = {}
     digest = hashlib.sha256()
     background = ThreadPoolExecutor(1)  # the networks start while the scan is read
+    stages = {}
     for name in STAGES:
-        entry = card["stages"][name]
-        content = checked_bytes(folder / entry["file"], entry["sha256"])
+        content = checked_bytes(folder / card["stages"][name]["file"], card["stages"][name]["sha256"])
         digest.update(content)
-        config = from_fields(NetworkConfig, entry["recipe"]["network"], f"{folder}: {name} network: ")
-        start = RUNTIMES[runtime_of(name, runtime)]
-        run = when_ready(background.submit(start, content, threads))
-        stages[name] = Stage(run, config, tuple(entry["classes"]))
+        run = when_ready(background.submit(RUNTIMES[runtime_of(name, runtime)], content, threads))
+        stages[name] = _stage(run, card, name, folder)
     background.shutdown(wait=False)
     measured = Measured.from_card(card, f"{folder}/model.json: ")
     return Model(
@@ -221,6 +218,22 @@ def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: R
         least_small=measured.least_small,
         rule=measured.rule,
     )
+
+
+def load_locator(folder: Path = WEIGHTS, *, threads: int | None = None) -> Stage:
+    """Read stage 1 of a model folder alone, for those who only want to know where the heart lies.
+
+    Raises ``UsageError`` as ``load_model`` does.
+    """
+    card = read_card(folder)
+    content = checked_bytes(folder / card["stages"]["heart"]["file"], card["stages"]["heart"]["sha256"])
+    return _stage(RUNTIMES["onnxruntime"](content, threads or cores()), card, "heart", folder)
+
+
+def _stage(run: Run, card: Mapping[str, Any], name: str, folder: Path) -> Stage:
+    entry = card["stages"][name]
+    config = from_fields(NetworkConfig, entry["recipe"]["network"], f"{folder}: {name} network: ")
+    return Stage(run, config, tuple(entry["classes"]))
 
 
 def _mean_chance(weighed: Weighed, counted: Mask) -> float | None:

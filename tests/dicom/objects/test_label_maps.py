@@ -10,8 +10,7 @@ from ctacal.dicom.objects.labels import read_label_map, read_label_maps
 from ctacal.dicom.objects.seg_writer import write_segmentation
 from ctacal.errors import Code, Refusal
 from ctacal.labels import Calcium
-from tests.dicom.objects.test_labels import canonical, lesions, stored, vessel_seg
-from tests.dicom.objects.test_seg_writer import MAKER, SEGMENTS
+from tests.dicom.objects.drawn_lesions import MAKER, SEGMENTS, canonical, lesions, stored, vessel_seg
 from tests.dicom_series import Grid, ct_series, in_file_format, volume_of, write
 
 GRIDS = {"supine": Grid(), "prone": Grid(orientation=(-1, 0, 0, 0, -1, 0))}

@@ -7,8 +7,6 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from pydicom import Dataset, dcmwrite
 from pydicom.uid import UID, JPEG2000Lossless, RLELossless
 
 from ctacal.dicom.objects.labels import read_label_map
@@ -16,57 +14,18 @@ from ctacal.errors import Code, Refusal
 from ctacal.geometry import Geometry
 from ctacal.labels import Calcium, LabelMap
 from ctacal.volume import Volume, save_nifti
+from tests.dicom.objects.drawn_lesions import VESSELS, canonical, lesions, stored, vessel_seg
 from tests.dicom.objects.segmentations import seg, segment
 from tests.dicom_series import Grid, ct_series, encoded, volume_of, write
 
 nib: Any = nibabel
 
-VESSELS = {
-    Calcium.LM: ("Left main", "3227004"),
-    Calcium.LAD: ("LAD", "59438005"),
-    Calcium.LCX: ("LCx", "57396003"),
-    Calcium.RCA: ("RCA", "13647002"),
-    Calcium.CORONARY: ("Coronary", "41801008"),
-}
 SHUFFLED = np.random.default_rng(11).permutation(14)
 GRIDS = {
     "supine": Grid(),
     "prone": Grid(orientation=(-1, 0, 0, 0, -1, 0)),
     "turned": Grid(orientation=(0, 1, 0, -1, 0, 0)),
 }
-
-
-def lesions(values: tuple[Calcium, ...] = tuple(VESSELS)) -> NDArray[np.uint8]:
-    """(14, 48, 40): for each label a lesion of its own shape, on a few slices."""
-    labels = np.zeros((14, 48, 40), np.uint8)
-    for value in values:
-        labels[2 * value : 2 * value + 2, 10 + value, 5 : 7 + value] = value
-        labels[2 * value, 30, 3 * value] = value
-    return labels
-
-
-def stored(path: Path, image: Any) -> Path:
-    dcmwrite(path, image, enforce_file_format=True)
-    return path
-
-
-VESSEL_SEGMENTS = [(name, code) for name, code in VESSELS.values()]
-
-
-def vessel_seg(series: list[Dataset], labels: NDArray[np.uint8], **options: Any) -> Any:
-    described = [segment(number, name, code) for number, (name, code) in enumerate(VESSEL_SEGMENTS, 1)]
-    return seg(series, labels, described, **options)
-
-
-def canonical(labels: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
-    """Labels drawn on the series' own rows and columns, as they lie on the canonical volume."""
-    from ctacal.geometry import CANONICAL_DIRECTIONS
-    from ctacal.volume import reoriented
-
-    affine = np.eye(4)
-    affine[:3, :3], affine[:3, 3] = grid.axes_mm.T, grid.position_mm(0)
-    turned: NDArray[np.uint8] = reoriented(labels, Geometry(labels.shape, affine), CANONICAL_DIRECTIONS)[0]
-    return turned
 
 
 @pytest.fixture(params=GRIDS.values(), ids=list(GRIDS))

@@ -10,23 +10,10 @@ from numpy.typing import NDArray
 
 from ctacal.dicom.objects.codes import Concept
 from ctacal.dicom.objects.seg import read_segmentation
-from ctacal.dicom.objects.seg_writer import Maker, SegmentOf, segmentation, write_segmentation
+from ctacal.dicom.objects.seg_writer import SegmentOf, segmentation, write_segmentation
+from tests.dicom.objects.drawn_lesions import CALCIFIED, LAD, MAKER, SEGMENTS
 from tests.dicom_series import Grid, ct_series, enhanced_ct, in_file_format
 from tests.tools import dciodvfy_errors
-
-LAD = Concept("59438005", "Anterior descending branch of left coronary artery")
-ALTERED, CALCIFIED = (
-    Concept("49755003", "Morphologically Abnormal Structure"),
-    Concept("18115005", "Calcified structure"),
-)
-SEGMENTS = [
-    SegmentOf(name="LAD", category=ALTERED, kind=CALCIFIED, region=LAD),
-    SegmentOf(name="Odd", category=ALTERED, kind=CALCIFIED),
-]
-MAKER = Maker(
-    algorithm="drawn", version="1", family=Concept("123109", "Manual Processing", "DCM"), description="Drawn",
-    software="1",
-)  # fmt: skip
 
 
 def images(step: int = 1) -> list[Any]:
