@@ -133,6 +133,9 @@ def test_a_stale_tab_is_refused_and_an_event_sent_again_is_stored_once(tmp_path:
     assert again["seq"] == first["seq"]
     assert again["changes"] == first["changes"]
     assert again["score"] == first["score"]
+    later = where.event("anna", one.name, {"kind": "undo", "seq": first["seq"], "event_id": "f"})
+    assert where.event("anna", one.name, body)["seq"] == later["seq"], "stored once, though another followed"
+    assert where.state("anna", one.name)["digest"] == later["digest"]
 
 
 def test_two_programs_on_one_folder(tmp_path: Path) -> None:

@@ -375,5 +375,6 @@ def test_a_signed_reading_is_locked_until_it_is_amended_with_a_reason(
     assert_agree(reader, truth)
     state = reader.server_state()
     assert (state["version"], state["locked"]) == (2, False)
+    assert "Version 1: " in reader.page.locator(".versions").inner_text()
     assert state["score"]["agatston"]["per_vessel"]["RCA"] == signed["score"]["agatston"]["per_vessel"]["LAD"] > 0
     reader.leave()

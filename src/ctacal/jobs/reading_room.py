@@ -359,8 +359,8 @@ class ReadingRoom:
     def _content(self, live: _Live, sent: Sent, asked: Asked) -> dict[str, Any]:
         """Return the event to store. Raises ``NotPossible`` if the reading as it stands does not allow it."""
         self._take_in(live)
-        if sent.event_id == live.reading.last_id:
-            raise _AlreadyStored
+        if any(sent.event_id == record.content.get("event_id") for record in live.journal.records):
+            raise _AlreadyStored  # after an outage, two tabs may send what the browser kept
         if sent.kind == "amend":
             self.assignments.require_unspoiled(live.key)
         scene = Scene(

@@ -80,8 +80,6 @@ class Reading:
     """As the newest event that changed it holds it (``readings.scored.score_json``)."""
     ended: str = ""
     """Time of the newest event."""
-    last_id: str = ""
-    """Identifier that the page gave to the newest event."""
     head: str = ""
     """Digest of the newest record."""
 
@@ -134,7 +132,6 @@ def after(reading: Reading | None, record: Record) -> Reading:
         active_s=active_s,
         score=content.get("score", reading.score),
         ended=content["when"],
-        last_id=str(content.get("event_id", "")),
         head=record.digest,
     )
     if content["kind"] == "sign":

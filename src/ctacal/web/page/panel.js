@@ -204,6 +204,7 @@ export class Panel {
     /** @type {any} */ (box).checked = this.allMarked;
     const asks = reading.case.sign?.ask_all_marked;
     return [
+      ...versionParts(reading, 0),
       asks
         ? make(
             "label.check",
@@ -225,16 +226,42 @@ export class Panel {
   /** @param {Reading} reading */
   signedParts(reading) {
     const { signed, version } = reading.state;
-    const when = signed?.when ? new Date(signed.when).toLocaleString() : "";
-    const verdict = signed?.verdict === "unreadable" ? "as unreadable" : "";
+    const verdict = signed?.verdict === "unreadable" ? " as unreadable" : "";
     return [
-      make("p.signed", {}, [make("b", {}, `Signed ${verdict}`), ` version ${version}${when ? `, ${when}` : ""}`]),
+      make("p.signed", {}, [make("b", {}, `Signed${verdict}`), `, version ${version}, ${whenWords(signed?.when)}`]),
+      ...versionParts(reading, 1),
       make("div.pair", {}, [
         make("button", { id: "amend", click: this.actions.amend }, "Amend"),
         make("button.primary", { click: () => void this.station.nextCase() }, "Next case"),
       ]),
     ];
   }
+}
+
+/**
+ * The signed versions of an amended reading.
+ * @param {Reading} reading
+ * @param {number} known how many the panel names anyway
+ */
+function versionParts(reading, known) {
+  const { versions } = reading.state;
+  if (!versions || versions.length <= known) return [];
+  const words = (/** @type {Json} */ one) => [
+    make("b", {}, `Version ${one.version}: ${scoreWords(one.agatston)}`),
+    ` ${whenWords(one.when)}${one.reason ? `: ${one.reason}` : ""}`,
+  ];
+  return [
+    make(
+      "ul.versions",
+      {},
+      versions.map((/** @type {Json} */ one) => make("li", {}, words(one))),
+    ),
+  ];
+}
+
+/** @param {string | undefined} when */
+function whenWords(when) {
+  return when ? new Date(when).toLocaleString() : "";
 }
 
 /** @param {Json} score */

@@ -172,7 +172,10 @@ export class WorkList {
 function rowState(item) {
   if (item.available_from) return `from ${item.available_from}`;
   if (item.readings) return item.readings.map((/** @type {Json} */ reading) => reading.category).join(" | ");
-  const time = item.state === "signed" || item.state === "started" ? ` ${timeWords(item.active_s ?? 0)}` : "";
+  const time =
+    item.state === "signed" || item.state === "started"
+      ? ` ${timeWords(item.active_s ?? 0)}, ${counted(item.edits ?? 0, "edit")}`
+      : "";
   return `${STATE_WORDS[/** @type {keyof typeof STATE_WORDS} */ (item.state)] ?? item.state}${time}${item.warnings ? `, ${counted(item.warnings, "warning")}` : ""}`;
 }
 
