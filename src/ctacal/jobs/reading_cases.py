@@ -315,8 +315,11 @@ def _case_of_result(result: Mapping[str, Any], studies: Mapping[str, Study], acc
 def _model_answer(result: Mapping[str, Any]) -> ModelAnswer:
     folder = Path(result["folder"])
     labels = next((str(folder / name) for name in LABEL_FILES if (folder / name).is_file()), "")
+    model = result["model"]
     return ModelAnswer(
-        **result["model"],
+        name=model["name"],
+        version=model["version"],
+        digest=model["digest"],
         agatston=result["agatston"]["total"],
         category=result["category"],
         per_vessel=result["agatston"]["per_vessel"],
