@@ -28,7 +28,7 @@ from page_reader import SAMPLES, Reader, Room, chromium, new_reader, room
 
 from ctacal.geometry import CANONICAL_DIRECTIONS
 from ctacal.labels import LabelMap
-from ctacal.simulate.output.series import write_series
+from ctacal.simulate.output.series import SeriesDescription, write_series
 from ctacal.simulate.phantom.thorax import draw_thorax
 from ctacal.volume import load_nifti, reoriented
 
@@ -64,7 +64,8 @@ def main() -> None:
 def large_scans(folder: Path) -> list[Path]:
     """Two drawn phantoms of the size of a CTAC with fine pixels."""
     for seed in (1, 2):
-        write_series(draw_thorax(LARGE_SHAPE, LARGE_SPACING_MM, seed=seed).volume, folder / str(seed))
+        thorax = draw_thorax(LARGE_SHAPE, LARGE_SPACING_MM, seed=seed)
+        write_series(thorax.volume, folder / str(seed), header=SeriesDescription(seed=seed))
     return [folder]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from ctacal.geometry import Geometry
 from ctacal.labels import LabelMap
 from ctacal.scores import AGATSTON_1990, KVP_ADAPTED, SCCT_2016, ScoringRule, score_label_map
 from ctacal.volume import Volume
-from tests.web.browser import chromium, page_of_modules
+from tests.web.browser import PAGE_FOLDER, chromium, page_of_modules
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -196,3 +197,10 @@ def test_what_is_loaded_of_the_scan_has_a_ct_value(page: "Page") -> None:
     expected = np.full(SHAPE, np.nan)
     expected[box] = hu[box]
     np.testing.assert_array_equal(found, expected)
+
+
+def test_the_page_asks_for_all_its_modules_at_once() -> None:
+    """A module that is found only when another has arrived costs a journey to the server."""
+    index = (PAGE_FOLDER / "index.html").read_text(encoding="utf-8")
+    modules = {file.name for file in PAGE_FOLDER.glob("*.js")} - {"main.js"}
+    assert set(re.findall(r'rel="modulepreload" href="/page/(\w+\.js)"', index)) == modules

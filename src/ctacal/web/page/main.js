@@ -153,23 +153,20 @@ class Page {
   }
 
   async openFromAddress() {
-    const id = decodeURIComponent(location.hash.slice(1));
+    const id = caseOfAddress();
     if (id && id !== this.station.reading?.id) await this.open(id);
   }
 
-  /** Open the case of the address, else the first that is to be read. */
-  async start() {
-    const id = decodeURIComponent(location.hash.slice(1)) || (await this.firstCase());
-    void this.tried(() => this.list.refresh());
+  /**
+   * Open the case of the address, else the first that is to be read.
+   * @param {string | null} first
+   */
+  async start(first) {
+    const id = caseOfAddress() || first || (this.list.mayDecide ? await toDecide("", "next") : null);
     if (id) await this.open(id);
     else await this.finished();
+    void this.tried(() => this.list.refresh());
     void this.list.showReport().catch(() => undefined);
-  }
-
-  /** @returns {Promise<string | null>} */
-  async firstCase() {
-    const { id } = await get("/api/worklist/next?after=");
-    return id ?? (this.list.mayDecide ? toDecide("", "next") : null);
   }
 
   async caseShown() {
@@ -421,12 +418,18 @@ function lines(where, words) {
   if (corner.textContent !== text) corner.textContent = text;
 }
 
+/** The case that the address names. */
+function caseOfAddress() {
+  return decodeURIComponent(location.hash.slice(1));
+}
+
 /** Start the page; without a valid link, say what to do. */
 async function begin() {
   try {
-    const page = new Page(await get("/api/session"));
+    const [session, first] = await Promise.all([get("/api/session"), get("/api/worklist/next?after=")]);
+    const page = new Page(session);
     Object.assign(window, { ctacal: page }); // for the console and the tests
-    await page.start();
+    await page.start(first.id);
   } catch (problem) {
     const isUnknown = problem instanceof Declined && problem.status === 401;
     if (problem instanceof Away) return void setTimeout(begin, RETRY_MS);
