@@ -64,7 +64,9 @@ def test_the_seg_of_a_study_scores_as_the_study(tmp_path: Path, monkeypatch: pyt
     assert {file.name for file in folder.iterdir()} == {
         "result.json", "report.html", "report.pdf", "montage.png", "seg.dcm", "sr.dcm",
     }  # fmt: skip
-    assert {file.name for file in (tmp_path / "a").iterdir()} == {folder.name, "results.csv", "index.html"}
+    assert {file.name for file in (tmp_path / "a").iterdir()} == {
+        folder.name, "results.csv", "index.html", "inputs.json"
+    }  # fmt: skip
     again = ("--labels", folder / "seg.dcm", "--write", "json")
     assert run("score", SAMPLE, "-o", tmp_path / "b", *again, monkeypatch=monkeypatch) == 0
     (scored,) = results(tmp_path / "b")

@@ -137,5 +137,6 @@ def test_blind_readers_disagree_and_an_adjudicator_settles_it(browser: "Browser"
     assert not chief.labels().any()
     chief.press("Shift+Z", "Enter")
     chief.wait(f"window.ctacal.station.reading.id !== '{one}' && window.ctacal.station.reading.isWhole")
+    chief.page.locator(".view.reader").nth(1).wait_for()  # the case opens again
     assert chief.page.locator(".view.reader").count() == 2
     chief.leave()
