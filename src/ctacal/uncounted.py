@@ -57,7 +57,7 @@ class UncountedIsland:
     """Its place and size, and what it would score; as ``OTHER``."""
     taken_for: TakenFor
     probability: float
-    """Of being coronary calcium."""
+    """Probability that it is coronary calcium."""
 
 
 @dataclass(frozen=True, slots=True)

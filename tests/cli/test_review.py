@@ -56,6 +56,15 @@ def test_wrong_usage(words: list[str], message: str, tmp_path: Path, monkeypatch
     assert done.exit_code != 0
 
 
+def test_what_cannot_be_read_is_told_and_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cut.zip").write_bytes((places.SAMPLE / "thorax_phantom.zip").read_bytes()[:3000])
+    done = CliRunner().invoke(app, ["annotate", "cut.zip", "--no-browser"])
+    assert "FILE_UNREADABLE: damaged or cut off" in done.output
+    assert "no study was found under" in f"{done.output}{done.exception}"
+    assert not (tmp_path / "ctacal-readings").exists()
+
+
 def test_an_empty_folder_holds_nothing_to_read(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     words = ["annotate", str(tmp_path / "images"), "--readings", str(tmp_path / "r"), "--no-browser"]

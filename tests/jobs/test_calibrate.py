@@ -1,13 +1,15 @@
 """Calibration of a model: the thresholds of probability that agree best with the truth."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
-from ctacal.jobs.calibrate import ValidationStudy, best_thresholds, left_out, scores_at
+from ctacal.jobs.calibrate import CalibrationJob, ValidationStudy, best_thresholds, left_out, scores_at
 from ctacal.nn.classes import CORONARY_OR_OTHER
 from ctacal.nn.islands import weigh
 from ctacal.prediction import ScanFigures
@@ -80,3 +82,9 @@ def test_small_islands_get_their_own_threshold() -> None:
 def test_if_all_thresholds_agree_it_is_one_half() -> None:
     studies = [validation_study(0.0) for _ in range(5)] + [validation_study(50.0, (0.99, 50)) for _ in range(5)]
     assert best_thresholds(studies) == (pytest.approx(0.5), pytest.approx(0.5))
+
+
+@pytest.mark.parametrize("thresholds", [(2.0, 0.5), (0.5, 0.0), (0.5, float("nan"))])
+def test_thresholds_are_checked_before_an_hour_of_work(thresholds: tuple[float, float]) -> None:
+    with pytest.raises(UsageError, match="must lie between 0 and 1"):
+        CalibrationJob(model=Path("model"), cohort=Path("studies"), thresholds=thresholds)

@@ -170,6 +170,12 @@ def test_another_file_than_the_card_names(exported: Path, tmp_path: Path) -> Non
         load_model(tmp_path)
 
 
+def test_a_share_to_keep_needs_where_training_started(tmp_path: Path) -> None:
+    both = checkpoint(HEART, tmp_path / "heart.pt"), checkpoint(TINY, tmp_path / "calcium.pt")
+    with pytest.raises(UsageError, match="go together"):
+        export(*both, tmp_path / "model", name="x", keep=0.4)
+
+
 def test_stages_are_not_mixed_up(tmp_path: Path) -> None:
     calcium = checkpoint(TINY, tmp_path / "calcium.pt")
     with pytest.raises(UsageError, match="expected a heart or anatomy network"):

@@ -65,7 +65,8 @@ def test_what_was_weighed_is_outlined_and_counted_in_the_legend(tmp_path: Path) 
     labels = shown_labels(drawn.scan, drawn.rule, 1)
     assert (labels[10:16, 10:16] == UNCOUNTED).all() and np.count_nonzero(labels == UNCOUNTED) == 36
     assert uncounted_lines(drawn) == [
-        "Taken for, with the score if it counted: 1 possible coronary calcium (162). result.json lists the places."
+        "By what it was taken for, with the score that it would have added: "
+        "1 × possible coronary calcium (162). result.json gives the places."
     ]
     assert 1 in slices_shown(drawn.scan, drawn.rule)
     assert uncounted_lines(result(tmp_path / "unweighed")) == []

@@ -87,7 +87,7 @@ def _serve(job: RoomJob, options: Options) -> int:
         key=options.key, proxy=proxy,
     )  # fmt: skip
     typer.echo("looking for studies ...", err=True)
-    room = open_room(job)
+    room = open_room(job, complain=lambda problem: typer.echo(problem, err=True))
     typer.echo(f"readings: {job.readings.absolute()} (back up this folder; its README.txt says how)", err=True)
     typer.echo(NOTICE, err=True)
     serve(room, [*room.settings.roles], address, browser=not options.no_browser, say=typer.echo)

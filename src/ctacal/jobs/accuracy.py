@@ -43,7 +43,7 @@ class NamedPredictor:
     info: ModelInfo
     predict: Predictor
     settings_digest: str = ""
-    """Of what decides its scores beside the weights."""
+    """Digest of the settings that change its scores: calibration, thresholds and rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

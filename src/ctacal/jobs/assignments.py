@@ -34,7 +34,7 @@ class RoomSettings:
 
     kind: Kind
     roles: Mapping[str, frozenset[Role]]
-    """Of each reader."""
+    """The roles of each reader, by name."""
     plan: Plan | None = None
     phi: bool = False
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))

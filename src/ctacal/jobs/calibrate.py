@@ -52,6 +52,10 @@ class CalibrationJob:
     thresholds: tuple[float, float] | None = None
     """Probability from which a large island counts, and the smallest; None: fitted."""
 
+    def __post_init__(self) -> None:
+        if self.thresholds and not all(0 < share < 1 for share in self.thresholds):
+            raise UsageError(f"the thresholds must lie between 0 and 1, got {' and '.join(map(str, self.thresholds))}")
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ValidationStudy:

@@ -5,7 +5,7 @@ A case remembers the files of its scan, so that ten thousand of them take no mem
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -129,14 +129,19 @@ class OpenCase:
         return self.volume.hu.nbytes
 
 
-def cases_under(paths: Sequence[Path], accepted: Accepted) -> list[Case]:
+def cases_under(
+    paths: Sequence[Path], accepted: Accepted, *, complain: Callable[[str], object] = lambda _: None
+) -> list[Case]:
     """Return a case for each study under some paths: its likeliest CTAC, or why it has none.
 
-    The headers are read in a process of their own, whose memory goes with it. Raises ``UsageError`` if a path does not
-    exist.
+    The headers are read in a process of their own, whose memory goes with it. ``complain`` is called with each file
+    that could not be read, and with each path that holds no image. Raises ``UsageError`` if a path does not exist.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(_found_cases, [Path(path) for path in paths], accepted).result()
+        cases, problems = process.submit(_found_cases, [Path(path) for path in paths], accepted).result()
+    for problem in problems:
+        complain(problem)
+    return cases
 
 
 def cases_of_run(out: Path, paths: Sequence[Path], accepted: Accepted) -> list[Case]:
@@ -219,8 +224,11 @@ def case_id(series_uid: str) -> str:
     return hashlib.sha256(f"case {series_uid}".encode()).hexdigest()[:16]
 
 
-def _found_cases(paths: Sequence[Path], accepted: Accepted) -> list[Case]:
-    return [_case_of(study, accepted) for study in read_studies(paths).studies]
+def _found_cases(paths: Sequence[Path], accepted: Accepted) -> tuple[list[Case], list[str]]:
+    """Return the cases, and in words what gave none."""
+    intake = read_studies(paths)
+    problems = [f"skipped {file.name}: {file.reason}" for file in intake.skipped]
+    return [_case_of(study, accepted) for study in intake.studies], [*problems, *intake.empty]
 
 
 def _case_of(study: Study, accepted: Accepted) -> Case:

@@ -62,7 +62,7 @@ class ExportJob:
     unsigned: bool = False
     """Whether readings that nobody has signed are exported too, as preliminary ones."""
     organisation: str = "not stated"
-    """Of the readers, for the SR."""
+    """The readers' organisation, as the SR names it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Assignment:
     session: str
     mode: Mode
     stage: str | None
-    """Of a sequential session."""
+    """Stage of a sequential session; None in all others."""
     number: int
     """The case's number in the reader's order."""
     hides_identity: bool

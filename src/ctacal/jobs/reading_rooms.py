@@ -4,7 +4,7 @@ import getpass
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,25 +41,34 @@ class RoomJob:
     """URL of a PostgreSQL database for the list; empty: a file beside the readings."""
 
 
-def open_room(job: RoomJob) -> ReadingRoom:
+def open_room(job: RoomJob, *, complain: Callable[[str], object] = lambda _: None) -> ReadingRoom:
     """Find the cases, unless the list holds them already, and open the room.
 
+    ``complain`` is called with what could not be read.
     Raises ``UsageError`` if there is nothing to read, a path or a name is wrong, or the readings belong to another
     plan.
     """
     roles = roles_of(job)
     folder = ReadingFolder(job.readings)
+    paths = job.paths or (noted_inputs(job.out) if job.out else ())
+    is_new = not job.readings.exists()
+    cases = _cases(job, paths, complain) if is_new else []
+    if is_new and not cases:
+        raise UsageError(_nothing(paths))  # before a folder is made
     folder.prepare()
     index = ReadingIndex(job.database or job.readings / INDEX)
-    paths = job.paths or (noted_inputs(job.out) if job.out else ())
     found = _fingerprint(job, paths)
     if index.fact("cases") != found:
-        index.put_cases(_cases(job, paths))
+        index.put_cases(cases or _cases(job, paths, complain))
         index.note("cases", found)
     if not index.case_ids():
-        raise UsageError(f"no study was found under {', '.join(map(str, paths))}")
+        raise UsageError(_nothing(paths))
     settings = RoomSettings(kind=job.kind, roles=roles, plan=job.plan, phi=job.accepted.phi)
     return ReadingRoom(folder, index, settings)
+
+
+def _nothing(paths: Sequence[Path]) -> str:
+    return f"no study was found under {', '.join(map(str, paths))}"
 
 
 def roles_of(job: RoomJob) -> dict[str, frozenset[Role]]:
@@ -87,9 +96,9 @@ def user() -> str:
     return re.sub(r"[^A-Za-z0-9-]", "-", name).strip("-")[:32] or "reader"
 
 
-def _cases(job: RoomJob, paths: Sequence[Path]) -> list[Case]:
+def _cases(job: RoomJob, paths: Sequence[Path], complain: Callable[[str], object]) -> list[Case]:
     if job.out is None:
-        return cases_under(paths, job.accepted)
+        return cases_under(paths, job.accepted, complain=complain)
     return cases_of_run(job.out, paths, job.accepted)
 
 

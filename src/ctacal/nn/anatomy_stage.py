@@ -61,7 +61,8 @@ class AnatomyMap:
         return nearest(self.likeliest, self.geometry, scan)
 
     def structures_around(self, crop: Geometry) -> Floats32:
-        """Return (slices, ``STRUCTURES``, rows / 4, columns / 4): what the calcium network is told of its crop."""
+        """Return (slices, ``STRUCTURES``, rows / 4, columns / 4): the input of the calcium network that
+        says where the structures lie."""
         slice_mm, *pixels_mm = crop.spacing_mm
         grid = crop.with_spacing((slice_mm, *(STRUCTURE_PIXELS * mm for mm in pixels_mm)))
         found = [self.probability[:, list(group)].sum(axis=1) for group in STRUCTURES]

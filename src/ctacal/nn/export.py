@@ -83,6 +83,8 @@ def export(
     card then.
     """
     checkpoints = {"heart": read_checkpoint(heart), "calcium": read_checkpoint(calcium)}
+    if bool(start) != (keep > 0):
+        raise UsageError("a share of weights to keep and the model folder that they come from go together")
     if start:
         checkpoints["calcium"] = mixed(checkpoints["calcium"], checkpoint_of_model(start), keep)
     first, second = (checkpoints[stage].recipe.network for stage in ("heart", "calcium"))

@@ -49,8 +49,9 @@ STRUCTURES: tuple[tuple[Anatomy, ...], ...] = (
     (Anatomy.PERICARDIAL_SPACE,), (Anatomy.ASCENDING_AORTA,), (Anatomy.PULMONARY_ARTERY,),
     (Anatomy.AORTA, Anatomy.VEIN),
 )  # fmt: skip
-"""The structures that the calcium network is told of, each one channel: the grooves run between the chambers, and what
-is most often confused lies at the great vessels. Lung and bone it sees for itself (own choice)."""
+"""The structures that are channels of the calcium network's input. The coronary arteries run in the grooves between the
+chambers, and the calcium that is most often confused lies at the great vessels. The network sees lung and bone for
+itself (own choice)."""
 
 STRUCTURE_PIXELS = 4
 """Pixels of the calcium network in a pixel of its structures, which stage 1 knows no better (4 mm)."""

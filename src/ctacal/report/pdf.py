@@ -20,7 +20,17 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageBreak, PageTemplate, Paragraph, Table, TableStyle
+from reportlab.platypus import (
+    BaseDocTemplate,
+    Flowable,
+    Frame,
+    PageBreak,
+    PageTemplate,
+    Paragraph,
+    Spacer,
+    Table,
+    TableStyle,
+)
 
 from ctacal import __version__
 from ctacal.categories import CATEGORIES
@@ -336,7 +346,7 @@ def _uncertainty(result: ScoredStudy) -> list[Flowable]:
 
 def _uncounted(result: ScoredStudy) -> list[Flowable]:
     lines = wording.uncounted_lines(result)
-    return [_heading(wording.UNCOUNTED_TITLE), *_paragraphs(lines)] if lines else []
+    return [_heading(wording.UNCOUNTED_TITLE), *_paragraphs(lines), Spacer(0, 6)] if lines else []
 
 
 def _flags(result: StudyResult) -> list[Flowable]:

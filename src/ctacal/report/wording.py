@@ -266,13 +266,15 @@ def uncounted_lines(result: ScoredStudy) -> list[str]:
     listed = ", ".join(filter(None, (*shares, rest)))
     if not listed:
         return ["Nothing else in or beside the heart reaches the threshold."]
-    return [f"Taken for, with the score if it counted: {listed}. result.json lists the places."]
+    return [
+        f"By what it was taken for, with the score that it would have added: {listed}. result.json gives the places."
+    ]
 
 
 def _uncounted_kind(name: TakenFor, islands: Sequence[UncountedIsland]) -> str:
     """Return the number of islands taken for something, and their score if they counted; empty if there are none."""
     own = [island for island in islands if island.taken_for is name]
-    return f"{len(own)} {name} ({number(sum(each.island.agatston for each in own))})" if own else ""
+    return f"{len(own)} × {name} ({number(sum(each.island.agatston for each in own))})" if own else ""
 
 
 def uncertainty_lines(result: ScoredStudy) -> list[str]:

@@ -112,7 +112,7 @@ class _Added:
     """What was added to the table from results of ``ctacal score``."""
 
     name: str
-    """Of the model, and of its column."""
+    """Name of the model, which is also that of its column."""
     refused: list[int]
     """Rows of studies that it refused."""
     files: dict[str, Path]

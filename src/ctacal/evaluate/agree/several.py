@@ -86,7 +86,7 @@ class SeveralReaders:
     n: int
     raw: SeveralIcc
     logarithmic: SeveralIcc
-    """Of log(score + 1)."""
+    """The same figures for log(score + 1)."""
     spread: Spread
     four: SeveralCategories
     five: SeveralCategories

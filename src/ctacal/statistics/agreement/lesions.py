@@ -39,7 +39,7 @@ class VesselLesions:
     """Lesions of one vessel, or of all."""
 
     lesions: int
-    """Of the reference."""
+    """Number of lesions that the reference marks."""
     found: Estimate
     """Share that the other marks: sensitivity per lesion."""
     same_vessel: Estimate
