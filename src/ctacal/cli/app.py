@@ -18,6 +18,12 @@ app = typer.Typer(
 )
 
 Paths = Annotated[list[Path], typer.Argument(help="DICOM files, folders and archives, in any mix.", show_default=False)]
+Rule = Annotated[str, typer.Option(help="Scoring rule: scct2016, agatston1990, kvp_adapted, or a TOML file.")]
+MassCalibration = Annotated[
+    float | None, typer.Option(help="Calibration factor in mg/cm3 of hydroxyapatite per HU; adds the calcium mass.")
+]
+FillGaps = Annotated[bool, typer.Option("--fill-gaps", help="Interpolate single missing slices, with a warning.")]
+Untilt = Annotated[bool, typer.Option("--untilt", help="Correct a gantry tilt by resampling, with a warning.")]
 
 
 @app.command()
@@ -35,21 +41,13 @@ def score(
     labels: Annotated[
         Path | None, typer.Option(help="Score this label map (NIfTI or DICOM SEG) instead of predicting one.")
     ] = None,
-    rule: Annotated[
-        str, typer.Option(help="Scoring rule: scct2016, agatston1990, kvp_adapted, or a TOML file.")
-    ] = "scct2016",
-    mass_calibration: Annotated[
-        float | None, typer.Option(help="Calibration factor in mg/cm3 of hydroxyapatite per HU; adds the calcium mass.")
-    ] = None,
+    rule: Rule = "scct2016",
+    mass_calibration: MassCalibration = None,
     series: Annotated[
         str, typer.Option(help="Series to score: best, each (every suitable series), or a SeriesInstanceUID.")
     ] = "best",
-    fill_gaps: Annotated[
-        bool, typer.Option("--fill-gaps", help="Interpolate single missing slices, with a warning.")
-    ] = False,
-    untilt: Annotated[
-        bool, typer.Option("--untilt", help="Correct a gantry tilt by resampling, with a warning.")
-    ] = False,
+    fill_gaps: FillGaps = False,
+    untilt: Untilt = False,
     allow_contrast: Annotated[
         bool,
         typer.Option(
@@ -526,18 +524,10 @@ def annotate(
     plan: StudyPlan = None,
     database: Database = "",
     phi: NamePatients = False,
-    rule: Annotated[
-        str, typer.Option(help="Scoring rule: scct2016, agatston1990, kvp_adapted, or a TOML file.")
-    ] = "scct2016",
-    mass_calibration: Annotated[
-        float | None, typer.Option(help="Calibration factor in mg/cm3 of hydroxyapatite per HU; adds the calcium mass.")
-    ] = None,
-    fill_gaps: Annotated[
-        bool, typer.Option("--fill-gaps", help="Interpolate single missing slices, with a warning.")
-    ] = False,
-    untilt: Annotated[
-        bool, typer.Option("--untilt", help="Correct a gantry tilt by resampling, with a warning.")
-    ] = False,
+    rule: Rule = "scct2016",
+    mass_calibration: MassCalibration = None,
+    fill_gaps: FillGaps = False,
+    untilt: Untilt = False,
     host: Host = "127.0.0.1",
     port: Port = 0,
     host_name: HostName = None,
