@@ -49,15 +49,25 @@ def whole_file(path: Path) -> Iterator[Path]:
     After a crash there is the old file or the new one, never a part. The temporary name keeps the suffixes, because
     some writers choose the format by them.
     """
-    _make_folder(path.parent)
     _sweep_once(path.parent)
-    temporary, lock = _new_file(path.parent, "".join(path.suffixes[-2:]))
-    try:
+    with unfinished_file(path.parent, "".join(path.suffixes[-2:])) as temporary:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         temporary.chmod(0o644)
         temporary.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
+
+
+@contextmanager
+def unfinished_file(folder: Path, suffix: str = "") -> Iterator[Path]:
+    """Yield the path of a new empty file that only this user may read; what is still under that name at the end goes.
+
+    While the block runs, no ``sweep`` takes the file; after a crash the next one does.
+    """
+    make_folder(folder)
+    temporary, lock = _new_file(folder, suffix)
+    try:
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
         _unlock(lock)
@@ -76,7 +86,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     On Linux the old and the new folder change places in one step. Elsewhere there is a moment without either; a program
     that is killed in that moment leaves both aside, and the next call or ``sweep`` puts the new one in place.
     """
-    _make_folder(folder.parent)
+    make_folder(folder.parent)
     _sweep_once(folder.parent)
     staging, lock = _new_staging(folder.parent)
     new = staging / _NEW / folder.name
@@ -85,7 +95,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         yield new
         _flush_all(new)
         _put(new, folder)
-        _flush(folder.parent)
+        flush(folder.parent)
     finally:
         _unlock(lock)
         _finish(staging)
@@ -135,7 +145,7 @@ def _finish(staging: Path) -> None:
         new, folder = staging / _NEW / old.name, staging.parent / old.name
         if new.exists() and not folder.exists():
             new.rename(folder)
-            _flush(folder.parent)
+            flush(folder.parent)
     shutil.rmtree(staging, ignore_errors=True)
 
 
@@ -230,21 +240,22 @@ def _unlock(handle: int) -> None:
         os.close(handle)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing; their names are on the disk when this returns."""
     missing = [part for part in (folder, *folder.parents) if not part.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for part in missing:
-        _flush(part.parent)
+        flush(part.parent)
 
 
 def _flush_all(folder: Path) -> None:
     """Flush every file and folder below, and the folder."""
     paths = [folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
     with ThreadPoolExecutor(_FLUSHES_AT_ONCE) as threads:
-        list(threads.map(_flush, paths))
+        list(threads.map(flush, paths))
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Wait until the content of a file, or the names in a folder, are on the disk."""
     is_folder = path.is_dir()
     if is_folder and sys.platform == "win32":

@@ -54,7 +54,7 @@ _PATTERNS = {
 _SEXES = {"FEMALE": "F", "MALE": "M", "OTHER": "O"}
 """Words for the sex that some converters write in full."""
 
-_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", re.ASCII)  # \d is any digit of Unicode otherwise
 
 
 def is_uid(text: str) -> bool:

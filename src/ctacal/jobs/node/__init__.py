@@ -1,0 +1,1 @@
+"""What the DICOM node does apart from networks and processes: store, ledger, settling, scoring, deliveries."""

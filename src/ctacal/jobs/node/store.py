@@ -1,0 +1,167 @@
+"""``Store``: the files of the node on disk. What lies under its final name is whole, and stays through a power failure.
+
+    STORE/id                                             names this store in a ledger that several nodes share
+    STORE/incoming/                                      unfinished files
+    STORE/received/<StudyInstanceUID>/<SOPInstanceUID>.dcm
+    STORE/aside/<StudyInstanceUID>/<SOPInstanceUID>.<digest>.dcm    other bytes under a UID that is known
+    STORE/results/<StudyInstanceUID>/<revision>/         what scoring wrote
+
+Several processes may write to one store, and any of them may be killed at any instant.
+"""
+
+import filecmp
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, suppress
+from enum import StrEnum
+from hashlib import file_digest
+from pathlib import Path
+from secrets import token_hex
+
+from ctacal.atomic import flush, make_folder, sweep, unfinished_file
+from ctacal.dicom.objects.origin import is_uid
+from ctacal.errors import UsageError, system_message
+
+_SUFFIX = ".dcm"
+_DIGEST_CHARACTERS = 16
+_MB = 10**6
+
+
+class Placed(StrEnum):
+    """What became of an object."""
+
+    KEPT = "kept"
+    """It is new, and on the disk under its final name."""
+    KNOWN = "known"
+    """The same bytes are already there."""
+    ASIDE = "aside"
+    """Other bytes are already there under its UID; they stay, and the new ones lie in ``aside``."""
+
+
+class Store:
+    """The files of one node. All calls may run in several threads and processes at once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the store in a folder, or make it.
+
+        Raises ``UsageError`` if the folder cannot be used.
+        """
+        self.folder = folder
+        self._incoming, self._received = folder / "incoming", folder / "received"
+        self._aside, self._results = folder / "aside", folder / "results"
+        try:
+            for part in (self._incoming, self._received, self._aside, self._results):
+                make_folder(part)
+            self.id = self._identity()
+        except OSError as problem:
+            raise UsageError(f"{folder}: cannot hold the store of the node: {system_message(problem)}") from problem
+
+    def sweep(self) -> None:
+        """Remove what killed processes left unfinished; what living ones are writing stays."""
+        sweep(self._incoming, depth=0)
+
+    def incoming(self) -> AbstractContextManager[Path]:
+        """Return a context with the path of a new empty file, for ``keep``; if it is not kept, it goes at the end."""
+        return unfinished_file(self._incoming, _SUFFIX)
+
+    def keep(self, incoming: Path, study_uid: str, sop_uid: str) -> Placed:
+        """Give a finished file from ``incoming`` its final name, unless there is one already.
+
+        When this returns, the file and its name are on the disk. Raises ``ValueError`` for a UID that is not valid, and
+        ``OSError`` if the disk fails or is full; then nothing has changed.
+        """
+        final = self.path(study_uid, sop_uid)
+        flush(incoming)
+        if _place(incoming, final):
+            return Placed.KEPT
+        if filecmp.cmp(incoming, final, shallow=False):
+            _flush_names(final)  # the process that put it there may not have come to that
+            return Placed.KNOWN
+        digest = _digest(incoming)
+        if not _place(incoming, aside := self._aside / study_uid / f"{sop_uid}.{digest}{_SUFFIX}"):
+            _flush_names(aside)
+        return Placed.ASIDE
+
+    def path(self, study_uid: str, sop_uid: str) -> Path:
+        """Return where an object lies, or would lie. Raises ``ValueError`` for a UID that is not valid."""
+        for name, uid in (("Study Instance UID", study_uid), ("SOP Instance UID", sop_uid)):
+            if not is_uid(uid):
+                raise ValueError(f"{name} {uid[:80]!r} is not a valid UID (PS3.5 section 9.1)")
+        return self._received / study_uid / f"{sop_uid}{_SUFFIX}"
+
+    def studies(self) -> tuple[str, ...]:
+        """Return the Study Instance UIDs of which objects are here."""
+        return tuple(sorted(entry.name for entry in os.scandir(self._received) if is_uid(entry.name)))
+
+    def received(self, study_uid: str) -> tuple[Path, ...]:
+        """Return the files of a study, in the order of their names; none if the study is not here."""
+        return tuple(sorted((self._received / study_uid).glob(f"*{_SUFFIX}"))) if is_uid(study_uid) else ()
+
+    def find(self, sop_uid: str) -> tuple[Path, ...]:
+        """Return where an object lies: one file, none, or one for each study that it was sent with."""
+        if not is_uid(sop_uid):
+            return ()
+        paths = (self._received / study_uid / f"{sop_uid}{_SUFFIX}" for study_uid in self.studies())
+        return tuple(path for path in paths if path.exists())
+
+    def results(self, study_uid: str, revision: int) -> Path:
+        """Return the folder of the results of a study at a revision of the ledger; it need not exist."""
+        return self._results / study_uid / str(revision)
+
+    def discard_received(self, study_uid: str, files: Iterable[Path]) -> None:
+        """Remove originals of a study, for good.
+
+        ``files`` is what ``received`` listed *before* the ledger said that the study may go, and the ledger must know
+        of that many objects. What arrives in between is then never removed.
+        """
+        for file in files:
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: something arrived, and stays
+            (self._received / study_uid).rmdir()
+
+    def free_bytes(self) -> int:
+        """Return how much more the disk can take."""
+        return shutil.disk_usage(self.folder).free
+
+    def has_room(self, *, reserve_mb: float, reserve_percent: float, more_bytes: int = 0) -> bool:
+        """Whether the larger reserve stays free when so much more is written; MB are millions of bytes."""
+        disk = shutil.disk_usage(self.folder)
+        reserve = max(reserve_mb * _MB, reserve_percent / 100 * disk.total)
+        return disk.free - more_bytes >= reserve
+
+    def _identity(self) -> str:
+        """Return the random name of this store, written once; also proves that the disk can do what ``keep`` needs."""
+        path = self.folder / "id"
+        with self.incoming() as incoming:
+            incoming.write_text(f"{token_hex(16)}\n", encoding="ascii")
+            flush(incoming)
+            _place(incoming, path)
+        return path.read_text(encoding="ascii").strip()
+
+
+def _place(incoming: Path, final: Path) -> bool:
+    """Give a flushed file its final name for good; returns False, and changes nothing, if that name is taken."""
+    while True:
+        final.parent.mkdir(exist_ok=True)
+        try:
+            os.link(incoming, final)  # unlike rename, it never replaces; the other name goes with ``incoming``
+        except FileExistsError:
+            return False
+        except FileNotFoundError:  # the empty folder has just been discarded
+            if not incoming.exists():
+                raise
+            continue
+        _flush_names(final)
+        return True
+
+
+def _flush_names(path: Path) -> None:
+    """Wait until the name of a file, and that of its folder, are on the disk; costs nothing where they are."""
+    flush(path.parent)
+    flush(path.parent.parent)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()[:_DIGEST_CHARACTERS]
