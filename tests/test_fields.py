@@ -30,6 +30,7 @@ class Outer:
     limit: float | None = None
     count: int = 0
     shown: bool = True
+    place: Path | None = None
 
 
 WHOLE: dict[str, Any] = {"name": "a", "inner": {"size_mm": 2}}
@@ -58,6 +59,8 @@ def test_nested_values_take_their_types() -> None:
         ({"count": 1.5}, "count: expected a whole number, got 1.5"),
         ({"shown": 1}, "shown: expected true or false, got 1"),
         ({"name": 1}, "name: expected text, got 1"),
+        ({"place": ""}, "place: expected a path, got ''"),
+        ({"place": 1}, "place: expected a path, got 1"),
     ],
 )
 def test_an_error_names_the_field(changed: dict[str, Any], message: str) -> None:

@@ -55,9 +55,9 @@ ABOVE = ("evaluate", "jobs")
 """Parts that use the stages. ``jobs`` also combines ``BESIDE``; ``evaluate`` makes reports from tables."""
 FACES = ("web", "node", "batch", "cli")
 """Interfaces, which are thin: they use ``jobs`` and the stages, never each other."""
-STARTED_BY_CLI = ("web",)
+STARTED_BY_CLI = ("web", "node")
 """Servers that a command starts: ``cli`` alone may import them."""
-MAY_BE_HEAVY = {"statistics", "evaluate", "nn", "simulate", "workers", "web"}
+MAY_BE_HEAVY = {"statistics", "evaluate", "nn", "simulate", "workers", "web", "node"}
 """Parts with heavy imports; scoring uses only those of their modules that import nothing heavy."""
 HEAVY = {
     "torch",

@@ -64,6 +64,8 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         return {str(key): _value(get_args(hint)[1], part, f"{name}.{key}") for key, part in value.items()}
     elif get_origin(hint) is Literal and value in get_args(hint):
         return value
+    elif hint is Path and isinstance(value, str) and value:
+        return Path(value)
     elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     elif isinstance(hint, type) and type(value) is hint:
@@ -71,7 +73,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     raise UsageError(f"{name}: expected {_in_words(hint)}, got {value!r}")
 
 
-_WORDS = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
+_WORDS = {Path: "a path", float: "a number", int: "a whole number", str: "text", bool: "true or false"}
 
 
 def _in_words(hint: Any) -> str:

@@ -1,0 +1,1 @@
+"""The DICOM node: the processes that ``ctacal node`` starts, and the networks that they speak to."""
