@@ -18,9 +18,9 @@ from ctacal.prediction import Uncertainty
 from ctacal.result import NOTICE, Acquisition, ScoredStudy, StudyResult
 from ctacal.scores import ScoredLesion, Tally
 from ctacal.subject import Subject
-from ctacal.uncounted import UncountedIsland, UncountedList
+from ctacal.uncounted import Rest, UncountedIsland, UncountedList
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 
 MASS_KEY = "excess_mass_mg_"
 """Start of the names of the estimated masses in ``uncertainty``; the vessel's name follows."""
@@ -173,19 +173,20 @@ def _lesion_json(lesion: ScoredLesion) -> dict[str, Any]:
 def _uncounted_json(uncounted: UncountedList) -> dict[str, Any]:
     return {
         "islands": [_island_json(island) for island in uncounted.islands],
-        "rest": {
-            "islands": uncounted.rest,
-            "volume_mm3": uncounted.rest_volume_mm3,
-            "agatston_if_counted": uncounted.rest_agatston,
-        },
+        "rest": _rest_json(uncounted.rest),
+        "faded": _rest_json(uncounted.faded),
     }
+
+
+def _rest_json(rest: Rest) -> dict[str, Any]:
+    return {"islands": rest.islands, "volume_mm3": rest.volume_mm3, "agatston_if_counted": rest.agatston}
 
 
 def _island_json(uncounted: UncountedIsland) -> dict[str, Any]:
     island = uncounted.island
     return {
         "taken_for": str(uncounted.taken_for),
-        "coronary_probability": round(uncounted.probability, 4),
+        "coronary_probability": None if uncounted.probability is None else round(uncounted.probability, 4),
         "agatston_if_counted": island.agatston,
         "volume_mm3": island.volume_mm3,
         "peak_hu": island.peak_hu,

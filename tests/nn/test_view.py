@@ -14,7 +14,7 @@ from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
 from ctacal.nn.fitness import figures_of
 from ctacal.nn.predict import load_model
-from ctacal.nn.view import View, bright_voxels, slices_together, view_of
+from ctacal.nn.view import View, bright_voxels, faded, slices_together, view_of
 from ctacal.scores import SCCT_2016, score_label_map
 from ctacal.volume import Volume
 from tests.nn.model_by_hand import ball, by_hand
@@ -92,6 +92,29 @@ def test_a_bright_voxel_counts_only_where_the_average_is_bright(plaque: tuple[Vo
     assert (np.diff(flat) > 0).all()
     assert (thin.hu[at] == 300).all()
     assert (view.volume.hu[view.of(at)] == 300).all()
+    hidden = faded(thin, HeartMask(np.repeat(heart.mask, 3, axis=0), thin.geometry), view, at, SCCT_2016)
+    assert hidden is not None and hidden.islands.hu.tolist() == [200] and not hidden.rim.any()
+    assert hidden.smoothed_hu == pytest.approx([(200 + 2 * 40) / 3], abs=0.5)
+    found = by_hand()(thin, SCCT_2016).uncounted
+    assert found is not None and found.faded is not None and found.faded.islands.count == 1
+
+
+def test_the_rim_of_what_is_weighed_is_told_from_a_speck_of_its_own(plaque: tuple[Volume, HeartMask]) -> None:
+    volume, heart = plaque
+    thin = thin_of(volume)
+    mask = HeartMask(np.repeat(heart.mask, 3, axis=0), thin.geometry)
+    middle = [n // 2 for n in volume.hu.shape]
+    thin.hu[3 * middle[0] - 1, middle[1], middle[2] + 20] = 200  # below the plaque, in the group of slices before
+    thin.hu[3 * middle[0] - 1, middle[1], middle[2] - 20] = 200
+    view = seen(thin, mask)
+    hidden = faded(thin, mask, view, bright_voxels(thin, view, 130.0), SCCT_2016)
+    assert hidden is not None and hidden.rim.tolist() == [False, True]
+
+
+def test_a_scan_that_is_seen_as_it_is_hides_nothing(plaque: tuple[Volume, HeartMask]) -> None:
+    volume, mask = plaque
+    view = seen(volume, mask)
+    assert faded(volume, mask, view, bright_voxels(volume, view, 130.0), SCCT_2016) is None
 
 
 def test_slices_left_over_make_a_group_of_their_own(plaque: tuple[Volume, HeartMask]) -> None:

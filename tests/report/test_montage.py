@@ -11,12 +11,12 @@ from ctacal.islands import find_islands
 from ctacal.labels import Calcium, LabelMap
 from ctacal.prediction import Prediction
 from ctacal.report.montage import HEADER_PIXELS, MIN_TILES, TILE_PIXELS, montage, shown_labels, slices_shown
-from ctacal.report.vessels import UNCOUNTED, UNCOUNTED_COLOUR, VESSEL_COLOURS
+from ctacal.report.vessels import FADED, FADED_COLOUR, UNCOUNTED, UNCOUNTED_COLOUR, VESSEL_COLOURS
 from ctacal.report.wording import uncounted_lines
 from ctacal.result import ScoredStudy
 from ctacal.scores import ScoringRule
 from ctacal.study import model_without_file, score_study
-from ctacal.uncounted import TakenFor, Uncounted
+from ctacal.uncounted import Faded, TakenFor, Uncounted
 from ctacal.volume import Volume
 from tests.dicom_series import MARKER_INDEX, ct_series, study_of, write
 from tests.marker_study import WIDE, predict_marker
@@ -70,6 +70,26 @@ def test_what_was_weighed_is_outlined_and_counted_in_the_legend(tmp_path: Path) 
     ]
     assert 1 in slices_shown(drawn.scan, drawn.rule)
     assert uncounted_lines(result(tmp_path / "unweighed")) == []
+
+
+def test_what_fades_is_drawn_in_a_colour_of_its_own_and_told(tmp_path: Path) -> None:
+    study = study_of(write(tmp_path, ct_series(WIDE)))
+
+    def smoothed(volume: Volume, rule: ScoringRule) -> Prediction:
+        volume.hu[1, 10:13, 10:16:2] = 200
+        bright = np.zeros(volume.hu.shape, bool)
+        bright[1, 10:13, 10:16:2] = True
+        specks, none = find_islands(volume, np.nonzero(bright)), find_islands(volume, np.nonzero(bright & False))
+        faded = Faded(specks, np.full(3, 90.0), np.array([True, False, True]))
+        return replace(predict_marker(volume, rule), uncounted=Uncounted(none, (), np.zeros(0), faded))
+
+    drawn = as_scored(score_study(study, smoothed))
+    brown = (np.asarray(montage(drawn)) == FADED_COLOUR).all(axis=2)
+    assert brown[HEADER_PIXELS:].any() and brown[:HEADER_PIXELS].any(), "slices and legend"
+    assert np.count_nonzero(shown_labels(drawn.scan, drawn.rule, 1) == FADED) == 9
+    lines = uncounted_lines(drawn)
+    assert lines[0].startswith("By what it was taken for, with the score that it would have added: 1 × too faint")
+    assert lines[1].startswith("Never weighed: 2 islands")
 
 
 def test_calcium_lies_where_it_is_in_the_slice(tmp_path: Path) -> None:

@@ -34,10 +34,10 @@ from ctacal.nn.locate import heart_anywhere, locate
 from ctacal.nn.mass import MassScale, island_excess_mg
 from ctacal.nn.naming import taken_for
 from ctacal.nn.runtime import RUNTIMES, Run, RuntimeName, Stage, fastest_runtime, runtime_of, when_ready
-from ctacal.nn.view import bright_voxels, view_of
+from ctacal.nn.view import bright_voxels, faded, view_of
 from ctacal.prediction import Interval, ModelInfo, Prediction, ScanFigures, Uncertainty
 from ctacal.scores import SCCT_2016, ScoringRule
-from ctacal.uncounted import Uncounted
+from ctacal.uncounted import Faded, Uncounted
 from ctacal.volume import Volume
 
 WEIGHTS = Path(__file__).with_name("weights")
@@ -62,6 +62,8 @@ class RawOutput:
     mass_mg: Mapping[str, float] | None
     anatomy: AnatomyMap | None = None
     """None: stage 1 is a network of the heart alone, which knows no structures."""
+    faded: Faded | None = None
+    """What only the scan shows, and not the view; None: they are the same."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -157,7 +159,8 @@ class Model:
         view = view_of(volume, heart, figures)
         at = bright_voxels(volume, view, rule.threshold_hu)
         probability, mass_mg = classify(self.calcium, view.volume, view.heart, view.of(at), located.anatomy)
-        return RawOutput(volume, rule, heart, figures, view.figures, at, probability, mass_mg, located.anatomy)
+        hidden = faded(volume, heart, view, at, rule)
+        return RawOutput(volume, rule, heart, figures, view.figures, at, probability, mass_mg, located.anatomy, hidden)
 
     def decide(self, raw: RawOutput) -> Answer:
         """Count an island if its probability of being coronary suffices; all its voxels get one vessel."""
@@ -174,7 +177,7 @@ class Model:
             mass_mg=self._mass_mg(raw, weighed, counted, values),
             certainty=_mean_chance(weighed, counted),
             doubts=lesion_doubts(weighed, counted, raw.rule, raw.figures.noise_sd_hu or 0.0),
-            uncounted=_uncounted(weighed, ~counted, classes, raw.anatomy),
+            uncounted=_uncounted(weighed, ~counted, classes, raw),
             figures=raw.figures,
         )
 
@@ -242,6 +245,7 @@ def _mean_chance(weighed: Weighed, counted: Mask) -> float | None:
     return float(np.average(weighed.chance[counted], weights=voxels)) if voxels.size else None
 
 
-def _uncounted(weighed: Weighed, left: Mask, classes: Classes, anatomy: AnatomyMap | None) -> Uncounted:
+def _uncounted(weighed: Weighed, left: Mask, classes: Classes, raw: RawOutput) -> Uncounted:
     islands = weighed.islands.of(left)
-    return Uncounted(islands, taken_for(islands, weighed.probability[left], classes, anatomy), weighed.chance[left])
+    names = taken_for(islands, weighed.probability[left], classes, raw.anatomy)
+    return Uncounted(islands, names, weighed.chance[left], raw.faded)

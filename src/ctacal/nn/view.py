@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.arrays import Floats32
+from ctacal.arrays import Floats32, Ints, Mask
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
+from ctacal.islands import Islands, find_islands
 from ctacal.nn.calcium_stage import Index, as_soft_kernel, candidates
 from ctacal.nn.fitness import figures_of
 from ctacal.nn.grids import end_slices
 from ctacal.prediction import ScanFigures
+from ctacal.scores import ScoringRule
+from ctacal.uncounted import Faded
 from ctacal.volume import Volume
 
 THIN_MM, AVERAGED_MM = 2.0, 3.0
@@ -71,6 +74,33 @@ def bright_voxels(volume: Volume, view: View, threshold_hu: float) -> Index:
         at = tuple(index[order] for index in at)
     bright = volume.hu[at] >= threshold_hu
     return tuple(index[bright] for index in at)
+
+
+def faded(volume: Volume, heart: HeartMask, view: View, seen: Index, rule: ScoringRule) -> Faded | None:
+    """Return the islands in or beside the heart that only the scan shows, not its view; None if they are the same.
+
+    ``seen`` are the ``bright_voxels``.
+    """
+    if view.volume is volume:
+        return None
+    shape = volume.geometry.shape
+    known = np.ravel_multi_index(seen, shape)
+    bright = np.ravel_multi_index(candidates(volume, heart, rule.threshold_hu), shape)
+    at = np.unravel_index(np.setdiff1d(bright, known, assume_unique=True), shape)
+    islands = find_islands(volume, at, connectivity=rule.connectivity)
+    smoothed_hu = np.full(islands.count, -np.inf)
+    np.maximum.at(smoothed_hu, islands.number, view.volume.hu[view.of(at)])
+    return Faded(islands, smoothed_hu, _touching(islands, known, volume, rule.connectivity))
+
+
+def _touching(islands: Islands, known: Ints, volume: Volume, connectivity: int) -> Mask:
+    """Return (islands,): whether each touches one of the voxels ``known`` (flat indices), which are none of its own."""
+    voxel = np.union1d(known, islands.voxel)
+    joined = find_islands(volume, np.unravel_index(voxel, volume.geometry.shape), connectivity=connectivity)
+    holds_known, touching = np.zeros(joined.count, bool), np.zeros(islands.count, bool)
+    holds_known[joined.number[np.isin(voxel, known)]] = True
+    touching[islands.number[holds_known[joined.number[np.searchsorted(voxel, islands.voxel)]]]] = True
+    return touching
 
 
 def _thick(volume: Volume, heart: HeartMask, figures: ScanFigures, slices: int) -> View:

@@ -12,8 +12,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ctacal.arrays import Bytes, Floats
+from ctacal.islands import Islands
 from ctacal.labels import Calcium
 from ctacal.report.vessels import (
+    FADED,
+    FADED_COLOUR,
+    FADED_NAME,
     UNCOUNTED,
     UNCOUNTED_COLOUR,
     UNCOUNTED_NAME,
@@ -154,12 +158,17 @@ def shown_labels(scan: Scan, rule: ScoringRule, index: int) -> Bytes:
     hu = scan.volume.hu[index]
     shown = np.where(hu >= rule.threshold_hu, scan.labels.labels[index], np.uint8(0))
     if scan.uncounted:
-        voxel = scan.uncounted.islands.voxel
-        first, stop = np.searchsorted(voxel, [index * hu.size, (index + 1) * hu.size])
-        place = voxel[first:stop] - index * hu.size
-        unnamed = place[shown.ravel()[place] == 0]
-        shown.reshape(-1)[unnamed] = UNCOUNTED
+        _mark(shown, scan.uncounted.islands, index, UNCOUNTED)
+        if scan.uncounted.faded:
+            _mark(shown, scan.uncounted.faded.islands, index, FADED)
     return shown
+
+
+def _mark(shown: Bytes, islands: Islands, index: int, value: int) -> None:
+    """Write the value where islands lie in a slice and nothing is drawn yet."""
+    first, stop = np.searchsorted(islands.voxel, [index * shown.size, (index + 1) * shown.size])
+    place = islands.voxel[first:stop] - index * shown.size
+    shown.reshape(-1)[place[shown.ravel()[place] == 0]] = value
 
 
 def tinted(picture: Bytes, labels: Bytes) -> Bytes:
@@ -167,8 +176,9 @@ def tinted(picture: Bytes, labels: Bytes) -> Bytes:
     inner = labels.copy()
     for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
         inner[labels != np.roll(labels, step, axis)] = 0
-    picture[(labels == UNCOUNTED) & (inner == 0)] = UNCOUNTED_COLOUR
-    for label in (Calcium(value) for value in np.unique(labels[labels > 0]) if value != UNCOUNTED):
+    for value, colour_of in ((FADED, FADED_COLOUR), (UNCOUNTED, UNCOUNTED_COLOUR)):
+        picture[(labels == value) & (inner == 0)] = colour_of
+    for label in (Calcium(value) for value in np.unique(labels[(labels > 0) & (labels < UNCOUNTED)])):
         colour = np.array(VESSEL_COLOURS[label])
         body, edge = inner == label, (labels == label) & (inner == 0)
         picture[body] = (picture[body] * (1 - FILL_OPACITY) + colour * FILL_OPACITY).astype(np.uint8)
@@ -223,9 +233,14 @@ def _write_legend(draw: ImageDraw.ImageDraw, result: ScoredStudy, top: int) -> N
     if not named:
         draw.text((at, top), "no calcium found", FAINT, font(13))
         at += 18 + draw.textlength("no calcium found", font(13))
-    if result.uncounted and (count := len(result.uncounted.islands) + result.uncounted.rest):
-        draw.rectangle((at, top + 2, at + 11, top + 13), outline=UNCOUNTED_COLOUR)
-        draw.text((at + 16, top), f"{UNCOUNTED_NAME}: {count}", INK, font(13))
+    found = result.uncounted
+    for count, name, colour in () if found is None else (
+        (found.weighed_count, UNCOUNTED_NAME, UNCOUNTED_COLOUR), (found.faded_count, FADED_NAME, FADED_COLOUR),
+    ):  # fmt: skip
+        if count:
+            draw.rectangle((at, top + 2, at + 11, top + 13), outline=colour)
+            draw.text((at + 16, top), text := f"{name}: {count}", INK, font(13))
+            at += 34 + draw.textlength(text, font(13))
 
 
 @cache

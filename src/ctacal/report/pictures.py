@@ -62,10 +62,12 @@ class Pictures:
     @cached_property
     def montage(self) -> Picture:
         """The slices of the montage and their caption."""
+        found = self.result.uncounted
         return Picture(
             self.tiles,
             "The patient's right is on the left. Number at the top right: the slice's part of the Agatston score."
-            + (" Grey outline: weighed, not counted." if self.result.uncounted else ""),
+            + (" Grey outline: weighed, not counted." if found else "")
+            + (" Brown: bright in the scan, too faint once smoothed." if found and found.faded_count else ""),
         )
 
     @cached_property

@@ -22,8 +22,13 @@ VESSEL_COLOURS: Mapping[Calcium, Colour] = MappingProxyType(
 UNCOUNTED = max(Calcium) + 1
 """Value, in the labels that are drawn, of what was weighed and is neither coronary nor other calcium."""
 
+FADED = UNCOUNTED + 1
+"""The same of what was never weighed, because it fades once the scan is smoothed."""
+
 UNCOUNTED_COLOUR: Colour = (170, 170, 170)
+FADED_COLOUR: Colour = (150, 130, 70)
 UNCOUNTED_NAME = "weighed, not counted"
+FADED_NAME = "too faint once smoothed"
 
 VESSEL_NAMES: Mapping[Calcium, str] = MappingProxyType(
     {

@@ -15,7 +15,7 @@ from ctacal.report.vessels import FULL_NAMES
 from ctacal.result import Acquisition, ScoredStudy, StudyResult
 from ctacal.scores import Scores, Tally
 from ctacal.subject import Subject
-from ctacal.uncounted import TakenFor, UncountedIsland
+from ctacal.uncounted import Rest, TakenFor, UncountedIsland
 
 TITLE = "Coronary artery calcium"
 SUBTITLE = "measured on CT for attenuation correction (CTAC)"
@@ -257,17 +257,28 @@ def probabilities_title(result: ScoredStudy) -> str:
 
 
 def uncounted_lines(result: ScoredStudy) -> list[str]:
-    """Return what was weighed and not counted, by what it is taken for; empty if the predictor weighs no islands."""
+    """Return what was not counted, by what it is taken for; empty if the predictor weighs no islands."""
     found = result.uncounted
     if found is None:
         return []
     shares = [_uncounted_kind(name, found.islands) for name in TakenFor]
-    rest = f"{found.rest} more, small ({number(found.rest_agatston)})" if found.rest else ""
+    rest = f"{found.rest.islands} more, small ({number(found.rest.agatston)})" if found.rest.islands else ""
     listed = ", ".join(filter(None, (*shares, rest)))
-    if not listed:
-        return ["Nothing else in or beside the heart reaches the threshold."]
-    return [
+    lines = [
         f"By what it was taken for, with the score that it would have added: {listed}. result.json gives the places."
+    ]
+    if not listed:
+        lines = [] if found.faded.islands else ["Nothing else in or beside the heart reaches the threshold."]
+    return [*lines, *_faded_line(found.faded)]
+
+
+def _faded_line(faded: Rest) -> list[str]:
+    if not faded.islands:
+        return []
+    return [
+        f"Never weighed: {faded.islands} islands that are bright in the scan, but not once thin slices are averaged or "
+        f"a sharp kernel is smoothed: noise and rims of bone (they would add {number(faded.agatston)}). A speck of "
+        f"calcium can be among them; those nearest to the threshold stand above as {TakenFor.FADED}."
     ]
 
 
