@@ -22,6 +22,7 @@ from ctacal.jobs.resume import earlier_result, input_digest, settings_digest
 from ctacal.prediction import Prediction
 from ctacal.progress import Progress, no_progress
 from ctacal.report.outputs import DEFAULT_WRITERS, are_written, prepare, write_outputs
+from ctacal.report.predecessor import Predecessor
 from ctacal.report.pseudonyms import Pseudonymiser
 from ctacal.result import StudyResult
 from ctacal.result_json import SCHEMA_VERSION, result_json
@@ -107,6 +108,8 @@ class Task:
     """None: the study's likeliest CTAC."""
     ranked: tuple[Candidate, ...] | None = None
     """The study's candidates, if they are known already."""
+    predecessor: Predecessor | None = None
+    """SR of the study that was sent last, which the new SR names as the one that it replaces."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -140,12 +143,15 @@ class ScoreRun:
         return sum(row["status"] == "refused" for row in self.rows)
 
 
-def tasks_of(study: Study, job: ScoreJob) -> list[Task]:
-    """Return the series of a study that the job scores; candidates are ranked once."""
+def tasks_of(study: Study, job: ScoreJob, *, predecessor: Predecessor | None = None) -> list[Task]:
+    """Return the series of a study that the job scores; candidates are ranked once.
+
+    ``predecessor`` is the SR of the study that was sent last, which the new SR names as the one that it replaces.
+    """
     if job.series == BEST:
-        return [Task(study, job.finder.series_uid)]
+        return [Task(study, job.finder.series_uid, predecessor=predecessor)]
     if job.series != EACH:
-        return [Task(study, job.series)]
+        return [Task(study, job.series, predecessor=predecessor)]
     try:
         ranked = candidates(study, **asdict(job.limits))
     except Exception:  # one bad study must never stop the rest: score_study meets the same fault, and refuses
@@ -171,7 +177,14 @@ def score_and_write(task: Task, out: Path, job: ScoreJob) -> Outcome:
         result = replace(result, input_digest=digest.result(), settings_digest=settings)
     if job.privacy.pseudonymiser:
         result = job.privacy.pseudonymiser.result(result, task.study)
-    written = write_outputs(result, folder, job.outputs, phi=job.privacy.phi, pseudonymiser=job.privacy.pseudonymiser)
+    written = write_outputs(
+        result,
+        folder,
+        job.outputs,
+        phi=job.privacy.phi,
+        pseudonymiser=job.privacy.pseudonymiser,
+        predecessor=task.predecessor,
+    )
     return Outcome(result_json(written), str(folder.relative_to(out)))
 
 

@@ -1,5 +1,5 @@
 """The report as an encapsulated PDF (PS3.3 A.45.1) and the montage as a secondary capture (PS3.3 A.8), for a PACS that
-shows nothing else. highdicom makes the capture; it has no encapsulated PDF."""
+shows nothing else, and for a study that was refused. highdicom makes the capture; it has no encapsulated PDF."""
 
 import numpy as np
 from PIL import Image
@@ -8,12 +8,13 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from ctacal.dicom.objects.origin import Identity, derived_object, finish
 from ctacal.report import wording
-from ctacal.report.filing import SOFTWARE, Filing
+from ctacal.report.filing import SOFTWARE, StudyFiling
+from ctacal.result import ScoredStudy
 
 PDF_SERIES_NUMBER, CAPTURE_SERIES_NUMBER = 7003, 7004
 
 
-def encapsulated_pdf(filing: Filing, content: bytes, *, names_patient: bool) -> Dataset:
+def encapsulated_pdf(filing: StudyFiling, content: bytes, *, names_patient: bool) -> Dataset:
     """Return the PDF as a DICOM object; ``names_patient`` if the pages identify the patient."""
     identity = Identity(
         sop_class=EncapsulatedPDFStorage,
@@ -21,7 +22,7 @@ def encapsulated_pdf(filing: Filing, content: bytes, *, names_patient: bool) -> 
         instance_uid=filing.uid("dicompdf", "instance", str(names_patient)),
         series_uid=filing.uid("dicompdf", "series", str(names_patient)),
         series_number=PDF_SERIES_NUMBER,
-        description="Coronary calcium report",
+        description=_described(filing, "report"),
         software=SOFTWARE,
     )
     document = derived_object(filing.study, identity)
@@ -34,8 +35,8 @@ def encapsulated_pdf(filing: Filing, content: bytes, *, names_patient: bool) -> 
     return document
 
 
-def secondary_capture(filing: Filing, picture: Image.Image) -> Dataset:
-    """Return the montage as a colour image without the patient's name in it."""
+def secondary_capture(filing: StudyFiling, picture: Image.Image) -> Dataset:
+    """Return a picture of the result as a colour image without the patient's name in it."""
     from highdicom.sc import SCImage
 
     image = SCImage.from_ref_dataset(
@@ -53,10 +54,14 @@ def secondary_capture(filing: Filing, picture: Image.Image) -> Dataset:
         manufacturer_model_name="ctacal",
         software_versions=SOFTWARE,
         device_serial_number="0",
-        series_description="Coronary calcium montage",
+        series_description=_described(filing, "montage"),
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     image.copy_patient_and_study_information(filing.study)
     image.Laterality, image.BurnedInAnnotation = "", "NO"
     finish(image, filing.study)
     return image
+
+
+def _described(filing: StudyFiling, what: str) -> str:
+    return f"Coronary calcium {what}" if isinstance(filing.result, ScoredStudy) else "Coronary calcium: not scored"

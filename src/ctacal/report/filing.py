@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydicom import Dataset
@@ -27,8 +27,9 @@ from ctacal.dicom.objects.origin import (
 from ctacal.dicom.objects.seg_writer import Positions
 from ctacal.dicom.series import Series
 from ctacal.dicom.stack import Stack
+from ctacal.errors import Code, Refusal
 from ctacal.labels import LabelMap
-from ctacal.result import ScoredStudy
+from ctacal.result import ScoredStudy, StudyResult
 from ctacal.result_json import result_json
 from ctacal.volume import reoriented_view
 
@@ -44,20 +45,53 @@ _FIRST_SCHEMA = "1.0"
 
 
 @dataclass(frozen=True, eq=False)
-class Filing:
-    """A scored study, and what its scan's headers say."""
+class StudyFiling:
+    """A study's result, scored or refused, and what its headers say: enough for objects that refer to no image."""
 
-    result: ScoredStudy
+    result: StudyResult
     about: Dataset
     """Patient and study, cleaned."""
     identity: str
 
     @classmethod
-    def of(cls, result: ScoredStudy, about: Dataset | None = None) -> "Filing":
-        """Read the first image's header; ``about`` replaces patient and study. Raises ``Refusal``."""
-        series = result.chosen.series
+    def of(cls, result: StudyResult, about: Dataset | None = None) -> Self:
+        """Read the first image's header; ``about`` replaces patient and study.
+
+        Raises ``Refusal``, also if the images seem to show several patients.
+        """
+        series = named_series(result)
+        if any(reason.code is Code.MIXED_PATIENTS for reason in result.reasons):
+            raise Refusal(Code.OUTPUT_NOT_WRITTEN, "nobody knows which of the patients it would have to be filed with")
         about = cleaned(read_patient_and_study(series.slices[0])) if about is None else about
         return cls(result, about, _identity(result, series))
+
+    @cached_property
+    def study(self) -> Dataset:
+        """Patient and study, for an object that refers to no image. Raises ``Refusal`` if its UID is invalid."""
+        return study_header(named_series(self.result).slices[0], self.about)
+
+    def uid(self, *what: str) -> UID:
+        """Return the UID of a part of this result, always the same."""
+        return derived_uid(self.identity, *what)
+
+
+def named_series(result: StudyResult) -> Series:
+    """Return the series whose first image names the patient: the chosen one, or else the likeliest CTAC.
+
+    Raises ``Refusal`` if none was ranked, as in a study of several patients.
+    """
+    ranked = [candidate.series for candidate in result.candidates]
+    series = [result.chosen.series] if result.chosen else ranked
+    if not series:
+        raise Refusal(Code.OUTPUT_NOT_WRITTEN, "no series was chosen, so no header names the patient")
+    return series[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Filing(StudyFiling):
+    """A scored study, and what its scan's headers say."""
+
+    result: ScoredStudy
 
     @property
     def stack(self) -> Stack:
@@ -80,15 +114,6 @@ class Filing:
         """The image that gives SEG and SR their patient and study. Raises ``Refusal`` as ``images``."""
         return self.images[0]
 
-    @cached_property
-    def study(self) -> Dataset:
-        """Patient and study, for an object that refers to no image. Raises ``Refusal`` if its UID is invalid."""
-        return study_header(self.result.chosen.series.slices[0], self.about)
-
-    def uid(self, *what: str) -> UID:
-        """Return the UID of a part of this result, always the same."""
-        return derived_uid(self.identity, *what)
-
     def tracking_uid(self, label: str) -> UID:
         """Return the UID that links a label's segment to its measurements."""
         return self.uid("tracking", label)
@@ -105,7 +130,7 @@ class Filing:
         return array, positions
 
 
-def _identity(result: ScoredStudy, series: Series) -> str:
+def _identity(result: StudyResult, series: Series) -> str:
     """Return a digest of everything that the objects' content depends on."""
     content: dict[str, Any] = result_json(result)
     for name in _NOT_IDENTIFYING:

@@ -21,10 +21,12 @@ from ctacal.dicom.header import quiet_pydicom
 from ctacal.dicom.objects.origin import cleaned, read_patient_and_study
 from ctacal.dicom.objects.seg_writer import save
 from ctacal.errors import Code, Reason, Refusal, UsageError
-from ctacal.report.filing import Filing
+from ctacal.report.filing import Filing, StudyFiling, named_series
 from ctacal.report.montage import montage
 from ctacal.report.pictures import Pictures
+from ctacal.report.predecessor import Predecessor
 from ctacal.report.pseudonyms import Pseudonymiser
+from ctacal.report.refusal_picture import refusal_picture
 from ctacal.result import ScoredStudy, StudyResult
 from ctacal.result_json import write_result
 from ctacal.subject import Subject, subject_from
@@ -47,11 +49,7 @@ class Shared:
 
         Raises ``Refusal`` if no series was ranked, as in a study of several patients, or its file is gone.
         """
-        ranked = [candidate.series for candidate in self.result.candidates]
-        series = [self.result.chosen.series] if self.result.chosen else ranked
-        if not series:
-            raise Refusal(Code.NO_CT_SERIES, "no series was chosen, so no header names the patient")
-        raw = read_patient_and_study(series[0].slices[0])
+        raw = read_patient_and_study(named_series(self.result).slices[0])
         return cleaned(self.pseudonymiser.dataset(raw) if self.pseudonymiser else raw)
 
     @cached_property
@@ -67,15 +65,33 @@ class Shared:
             _log.exception("study %s: header of the patient", self.result.study_uid)
             return Subject()
 
+    @cached_property
+    def filing(self) -> StudyFiling:
+        """What the DICOM objects share. Raises ``Refusal`` as ``about``."""
+        return StudyFiling.of(self.result, self.about)
+
+    @cached_property
+    def sheet(self) -> Image.Image:
+        """The result as one picture: why the study was refused."""
+        return refusal_picture(self.result)
+
 
 class ScoredShared(Shared):
     """What the outputs of a scored study share: pictures and DICOM objects too."""
 
     result: ScoredStudy
 
-    def __init__(self, result: ScoredStudy, *, phi: bool, pseudonymiser: Pseudonymiser | None = None) -> None:
+    def __init__(
+        self,
+        result: ScoredStudy,
+        *,
+        phi: bool,
+        pseudonymiser: Pseudonymiser | None = None,
+        predecessor: Predecessor | None = None,
+    ) -> None:
         super().__init__(result, phi=phi, pseudonymiser=pseudonymiser)
         self.pictures: Pictures = Pictures(result)
+        self.predecessor = predecessor
 
     @cached_property
     def filing(self) -> Filing:
@@ -90,15 +106,21 @@ class ScoredShared(Shared):
         return result_segmentation(self.filing)
 
     @cached_property
-    def montage(self) -> Image.Image:
-        """The montage, with its header."""
+    def sheet(self) -> Image.Image:
+        """The result as one picture: the montage, with its header."""
         return montage(self.result, self.pictures.tiles)
 
 
-def shared_by(result: StudyResult, *, phi: bool = False, pseudonymiser: Pseudonymiser | None = None) -> Shared:
+def shared_by(
+    result: StudyResult,
+    *,
+    phi: bool = False,
+    pseudonymiser: Pseudonymiser | None = None,
+    predecessor: Predecessor | None = None,
+) -> Shared:
     """Return what the outputs of a result share: a ``ScoredShared`` if it is scored."""
     if isinstance(result, ScoredStudy):
-        return ScoredShared(result, phi=phi, pseudonymiser=pseudonymiser)
+        return ScoredShared(result, phi=phi, pseudonymiser=pseudonymiser, predecessor=predecessor)
     return Shared(result, phi=phi, pseudonymiser=pseudonymiser)
 
 
@@ -142,18 +164,19 @@ def _write_labelmap(shared: ScoredShared, folder: Path) -> None:
 def _write_sr(shared: ScoredShared, folder: Path) -> None:
     from ctacal.report.sr import measurement_report
 
-    save(measurement_report(shared.filing, shared.segmentation), folder / "sr.dcm")
+    report = measurement_report(shared.filing, shared.segmentation, predecessor=shared.predecessor)
+    save(report, folder / "sr.dcm")
 
 
 def _write_png(shared: ScoredShared, folder: Path) -> None:
     with whole_file(folder / "montage.png") as temporary:
-        shared.montage.save(temporary, format="PNG", compress_level=1)
+        shared.sheet.save(temporary, format="PNG", compress_level=1)
 
 
-def _write_sc(shared: ScoredShared, folder: Path) -> None:
+def _write_sc(shared: Shared, _: StudyResult, folder: Path) -> None:
     from ctacal.report.captures import secondary_capture
 
-    save(secondary_capture(shared.filing, shared.montage), folder / "montage.dcm")
+    save(secondary_capture(shared.filing, shared.sheet), folder / "montage.dcm")
 
 
 def _write_nifti(shared: ScoredShared, folder: Path) -> None:
@@ -163,7 +186,7 @@ def _write_nifti(shared: ScoredShared, folder: Path) -> None:
             write(temporary)
 
 
-def _write_dicompdf(shared: ScoredShared, folder: Path) -> None:
+def _write_dicompdf(shared: Shared, _: StudyResult, folder: Path) -> None:
     from ctacal.report.captures import encapsulated_pdf
 
     document = encapsulated_pdf(shared.filing, _pdf(shared, shared.result), names_patient=shared.phi)
@@ -197,9 +220,9 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "labelmap": ScoredWriter(files=("labelmap.dcm",), write=_write_labelmap, libraries=("highdicom.seg",)),
         "sr": ScoredWriter(files=("sr.dcm",), write=_write_sr, libraries=("highdicom.sr",)),
         "png": ScoredWriter(files=("montage.png",), write=_write_png),
-        "sc": ScoredWriter(files=("montage.dcm",), write=_write_sc, libraries=("highdicom.sc",)),
+        "sc": AnyWriter(files=("montage.dcm",), write=_write_sc, libraries=("highdicom.sc",)),
         "nifti": ScoredWriter(files=("ct.nii.gz", "labels.nii.gz"), write=_write_nifti),
-        "dicompdf": ScoredWriter(files=("report_pdf.dcm",), write=_write_dicompdf, libraries=("ctacal.report.pdf",)),
+        "dicompdf": AnyWriter(files=("report_pdf.dcm",), write=_write_dicompdf, libraries=("ctacal.report.pdf",)),
         "html": AnyWriter(files=("report.html",), write=_write_html, libraries=("jinja2",)),
         "pdf": AnyWriter(files=("report.pdf",), write=_write_pdf, libraries=("ctacal.report.pdf",)),
         "json": AnyWriter(files=("result.json",), write=_write_json),
@@ -259,23 +282,30 @@ def write_outputs(
     *,
     phi: bool = False,
     pseudonymiser: Pseudonymiser | None = None,
+    predecessor: Predecessor | None = None,
 ) -> StudyResult:
     """Write the files of one study; return the result with its subject, and a reason for each output that failed.
 
     Files of an earlier run are removed first: a picture of another score must not lie beside a refusal. If an output
     fails, only that output is missing; the score stays, and later studies are not affected. ``phi`` lets pages and
     result.json name the patient. ``pseudonymiser`` is the one that made the result; it is needed for headers that are
-    read again. Each file appears whole or not at all. Raises ``OSError`` if the disk fails.
+    read again. ``predecessor`` is an earlier SR of the study that the new one replaces. Each file appears whole or not at
+    all. Raises ``OSError`` if the disk fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("result.json", *(name for writer in WRITERS.values() for name in writer.files)):
         (folder / name).unlink(missing_ok=True)
-    shared = shared_by(result, phi=phi, pseudonymiser=pseudonymiser)
+    shared = shared_by(result, phi=phi, pseudonymiser=pseudonymiser, predecessor=predecessor)
     result = replace(result, subject=shared.subject)
     for name in _in_order(writers):
         if reason := _problem_with(name, shared, result, folder):
-            result = replace(result, reasons=(*result.reasons, reason))
+            result = replace(result, reasons=_with(reason, result))
     return result
+
+
+def _with(reason: Reason, result: StudyResult) -> tuple[Reason, ...]:
+    """Return all reasons; the last one of a refused study stays why it was refused."""
+    return (*result.reasons, reason) if isinstance(result, ScoredStudy) else (reason, *result.reasons)
 
 
 def _problem_with(name: str, shared: Shared, result: StudyResult, folder: Path) -> Reason | None:

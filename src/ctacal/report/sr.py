@@ -9,6 +9,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from pydicom import Dataset
+from pydicom.uid import UID
 
 from ctacal.dicom.objects.codes import ABNORMAL, AGATSTON_SCORE, CALCIFICATION, REGIONS, Concept
 from ctacal.dicom.objects.origin import finish
@@ -16,6 +17,7 @@ from ctacal.errors import Code
 from ctacal.labels import Calcium
 from ctacal.report.filing import SOFTWARE, Filing
 from ctacal.report.montage import slices_shown
+from ctacal.report.predecessor import Predecessor
 from ctacal.report.readers import SR_NUMBER, ReaderOf
 from ctacal.report.seg import labels_held
 from ctacal.result import NOTICE, ScoredStudy
@@ -66,20 +68,28 @@ MAX_COMMENT = 1024
 """Longest comment, in characters."""
 
 
-def measurement_report(filing: Filing, segmentation: Dataset, reader: ReaderOf | None = None) -> Dataset:
-    """Return the SR of a scored study whose SEG is ``segmentation``; ``reader`` is who drew it, if a person did."""
+def measurement_report(
+    filing: Filing, segmentation: Dataset, reader: ReaderOf | None = None, *, predecessor: Predecessor | None = None
+) -> Dataset:
+    """Return the SR of a scored study whose SEG is ``segmentation``; ``reader`` is who drew it, if a person did.
+
+    ``predecessor`` is the SR of this study that was sent last. If the new one would be equal to it, it is that one
+    again, under the same UID.
+    """
     from highdicom import sr
     from highdicom.coding_schemes import CodingSchemeIdentificationItem
 
+    if predecessor and _uid(filing, "instance", predecessor.before) == predecessor.sop_instance_uid:
+        predecessor = predecessor.before
     scheme = CodingSchemeIdentificationItem(
         PRIVATE_SCHEME, name="Private codes of ctacal", responsible_organization="ctacal"
     )
     report = sr.Comprehensive3DSR(
         evidence=[*filing.images, segmentation],
         content=_content(filing, segmentation, reader),
-        series_instance_uid=filing.uid("sr", "series"),
+        series_instance_uid=_uid(filing, "series", predecessor),
         series_number=SR_NUMBER if reader else SERIES_NUMBER,
-        sop_instance_uid=filing.uid("sr", "instance"),
+        sop_instance_uid=_uid(filing, "instance", predecessor),
         instance_number=1,
         manufacturer="ctacal",
         manufacturer_model_name="ctacal",
@@ -90,12 +100,18 @@ def measurement_report(filing: Filing, segmentation: Dataset, reader: ReaderOf |
         **_verification(reader),
         performed_procedure_codes=[_ANALYSIS.coded()],
         coding_schemes=[scheme],
+        previous_versions=[predecessor.reference()] if predecessor else None,
     )
     finish(report, filing.first)
     if reader and reader.signed:
         observer = report.VerifyingObserverSequence[0]
         observer.VerificationDateTime = reader.signed.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000")
     return report
+
+
+def _uid(filing: Filing, what: str, predecessor: Predecessor | None) -> UID:
+    """Return the UID of the SR or of its series; a report that names another predecessor is another report."""
+    return filing.uid("sr", what, *([predecessor.sop_instance_uid] if predecessor else []))
 
 
 def _verification(reader: ReaderOf | None) -> dict[str, Any]:
