@@ -1,4 +1,4 @@
-"""A refused study in the PACS: the reasons as an encapsulated PDF and as a secondary capture, filed with its patient."""
+"""A refused study in the PACS: its reasons as encapsulated PDF and as secondary capture, filed with its patient."""
 
 from pathlib import Path
 

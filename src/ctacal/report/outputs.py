@@ -289,8 +289,8 @@ def write_outputs(
     Files of an earlier run are removed first: a picture of another score must not lie beside a refusal. If an output
     fails, only that output is missing; the score stays, and later studies are not affected. ``phi`` lets pages and
     result.json name the patient. ``pseudonymiser`` is the one that made the result; it is needed for headers that are
-    read again. ``predecessor`` is an earlier SR of the study that the new one replaces. Each file appears whole or not at
-    all. Raises ``OSError`` if the disk fails.
+    read again. ``predecessor`` is an earlier SR of the study that the new one replaces. Each file appears whole or not
+    at all. Raises ``OSError`` if the disk fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("result.json", *(name for writer in WRITERS.values() for name in writer.files)):

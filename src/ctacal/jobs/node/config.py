@@ -13,7 +13,7 @@ from ctacal.report.outputs import WRITERS
 DICOM_KINDS = ("seg", "sr", "dicompdf", "sc", "labelmap")
 """Kinds of output that are DICOM objects, and so can be sent to a PACS."""
 
-REFUSAL_KINDS = ("dicompdf", "pdf", "html", "json")
+REFUSAL_KINDS = ("dicompdf", "sc", "pdf", "html", "json")
 """Kinds of output that a study without a score has."""
 
 Kinds: TypeAlias = tuple[str, ...]
