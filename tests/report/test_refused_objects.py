@@ -1,6 +1,7 @@
 """A refused study in the PACS: its reasons as encapsulated PDF and as secondary capture, filed with its patient."""
 
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom import Dataset
@@ -18,7 +19,7 @@ KINDS = ("dicompdf", "sc", "seg", "sr", "json")
 FILES = ("report_pdf.dcm", "montage.dcm")
 
 
-def with_a_gap(**attributes: str) -> list[Dataset]:
+def with_a_gap(**attributes: Any) -> list[Dataset]:
     series = ct_series(**attributes)
     del series[6]
     return series
