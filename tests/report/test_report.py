@@ -143,12 +143,13 @@ def test_headers_cannot_write_into_the_page(tmp_path: Path) -> None:
     assert '<script>alert("x")</script>' in text_of(report_pdf(wicked, shared.subject, shared.pictures))
 
 
-def test_a_refused_study_has_its_reasons_and_no_picture(tmp_path: Path) -> None:
+def test_a_refused_study_has_its_reasons_and_no_scan(tmp_path: Path) -> None:
     series = ct_series()
     del series[6]
     refused = score_study(study_of(write(tmp_path / "in", series)), drawing())
     assert write_outputs(refused, tmp_path / "out", WRITERS).status == "refused"
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {"report.html", "report.pdf", "result.json"}
+    names = {file.name for file in (tmp_path / "out").iterdir()}
+    assert names == {"report.html", "report.pdf", "report_pdf.dcm", "montage.dcm", "result.json"}
     for page in pages(refused).values():
         assert "Not scored" in page
         assert "slices missing: 1" in page
