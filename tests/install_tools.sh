@@ -1,15 +1,19 @@
 #!/bin/sh
-# Installs the validators and the PACS that test the DICOM outputs, and the browser that tests the pages, as Debian
-# packages, if apt-get runs without a password. Otherwise it prints what is missing, and the tests that need it are
-# skipped. It never fails.
+# Installs the validators and the PACS that test the DICOM outputs, the browser that tests the pages, and the database
+# server that teams and nodes may use, as Debian packages, if apt-get runs without a password. Otherwise it prints what
+# is missing, and the tests that need it are skipped. It never fails.
 set -u
 mark=$1
 
+# Debian keeps the programs of PostgreSQL's server out of the path.
+installed_elsewhere() { ls /usr/lib/postgresql/*/bin/"$1" >/dev/null 2>&1; }
+
 lacking() {
     for pair in dcmtk:dsr2html dicom3tools:dciodvfy orthanc:Orthanc poppler-utils:pdftotext \
-        chromium:chromium; do
+        chromium:chromium postgresql:initdb; do
         tool=${pair#*:}
-        command -v "$tool" >/dev/null 2>&1 || [ -x "/usr/sbin/$tool" ] || printf '%s ' "${pair%:*}"
+        command -v "$tool" >/dev/null 2>&1 || [ -x "/usr/sbin/$tool" ] || installed_elsewhere "$tool" ||
+            printf '%s ' "${pair%:*}"
     done
 }
 

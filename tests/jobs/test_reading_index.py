@@ -1,13 +1,9 @@
 """The list of cases and readings: the same in SQLite and in PostgreSQL, paged, small, never in WAL mode."""
 
-import os
-import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,45 +19,6 @@ SUMMARY = Summary(
     signed_s=11.0, signed_edits=2, agatston=12.25, category="1-100", per_vessel={"LAD": 12.25}, verdict="read",
     began="2026-01-01T00:00:00+00:00", ended="2026-01-01T00:01:00+00:00", head="h", size=99,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of its own, reached by a socket in a folder; skipped where there is none."""
-    pytest.importorskip("psycopg")
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    found = shutil.which("initdb") or next((str(folder / "initdb") for folder in reversed(programs)), None)
-    if found is None or not Path(found).exists():
-        pytest.skip("PostgreSQL is not installed")
-    binaries, folder = Path(found).parent, tmp_path_factory.mktemp("pg")
-    user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL does not run as root
-    if user:
-        shutil.chown(folder, user)
-        for parent in list(folder.parents)[:3]:
-            parent.chmod(0o755)
-    init = [str(binaries / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "reader"]
-    made = subprocess.run(init, user=user, cwd=folder, capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"PostgreSQL cannot be set up here: {made.stderr.strip()[-200:]}")
-    options = ["-D", str(folder / "data"), "-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off"]
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen([str(binaries / "postgres"), *options], user=user, cwd=folder, stdout=log, stderr=log)
-    try:
-        yield _url_when_ready(folder)
-    finally:
-        server.send_signal(signal.SIGINT)  # its fast way to stop
-        server.wait(60)
-
-
-def _url_when_ready(folder: Path) -> str:
-    url = f"postgresql://reader@/postgres?host={folder}"
-    for _ in range(600):
-        try:
-            ReadingIndex(url).close()
-            return url
-        except UsageError:
-            time.sleep(0.1)
-    raise AssertionError((folder / "log").read_text())
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
@@ -143,7 +100,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 def test_a_database_that_is_not_there() -> None:
     pytest.importorskip("psycopg")
     with pytest.raises(UsageError, match="cannot be opened"):
-        ReadingIndex("postgresql://nobody@/none?host=/nowhere&connect_timeout=1")
+        ReadingIndex("postgresql://nobody@/none?host=/nowhere&connect_timeout=1", wait_s=0)
 
 
 MEMORY = """

@@ -1,22 +1,17 @@
 """``ReadingIndex``: the list of cases and readings as a database, to page through ten thousand of them.
 
-The files are the truth: this database is made from them, may be deleted at any time, and is made again. It is SQLite
-with a rollback journal, never with a write-ahead log: versions 3.7.0 to 3.51.2 can damage a database in that mode when
-two connections write at the same instant (fixed in 3.51.3, 3.44.6 and 3.50.7), and most systems have one of them. A
-team may keep it in PostgreSQL, by a URL.
+The files are the truth: this database is made from them, may be deleted at any time, and is made again. It is a SQLite
+file; a team may keep it in PostgreSQL, by a URL.
 """
 
 import json
-import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
-from ctacal.errors import UsageError
+from ctacal.jobs.database import Database, Transaction
 from ctacal.jobs.reading_cases import Case, case_from, stored
 
 SCHEMA = "2"
@@ -54,23 +49,8 @@ _COLUMNS = (
     "a.case_id, a.session, a.place, a.number, c.title, c.date, c.patient, c.warnings, c.refusal, c.model_agatston, "
     f"c.model_category, {_STATE} AS state, r.agatston, r.category, r.active_s, r.version, r.edits"
 )
+_FORGET = "DELETE FROM readings WHERE reader = ? AND case_id = ? AND session = ?"
 _BATCH = 500
-
-
-class Connection(Protocol):
-    """What SQLite's and PostgreSQL's connections have in common."""
-
-    def cursor(self) -> Any:
-        """Return a cursor."""
-
-    def commit(self) -> None:
-        """Make the changes last."""
-
-    def rollback(self) -> None:
-        """Forget the changes."""
-
-    def close(self) -> None:
-        """Close the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,23 +100,21 @@ class Summary:
 class ReadingIndex:
     """A database of cases, assignments and readings; safe to use from several threads."""
 
-    def __init__(self, where: Path | str) -> None:
+    def __init__(self, where: Path | str, *, wait_s: float = 10.0) -> None:
         """Open or make the database: a file for SQLite, or a URL such as ``postgresql://host/name``.
 
-        Raises ``UsageError`` if it cannot be opened.
+        ``wait_s`` is how long a call waits for a database that is busy or away. Raises ``UsageError`` if it cannot be
+        opened.
         """
-        self._lock = Lock()
-        self._postgres = isinstance(where, str) and where.startswith(("postgres://", "postgresql://"))
-        self._connection: Connection = _postgres(str(where)) if self._postgres else _sqlite(Path(where))
-        with self._changes() as cursor:
-            for statement in _CREATE:
-                cursor.execute(statement.format(blob="BYTEA" if self._postgres else "BLOB"))
+        advice = "delete this file, it is made again from the readings"
+        self._database = Database(where, wait_s=wait_s, if_damaged=advice)
+        self._database.write(self._create)
         if self.fact("schema") != SCHEMA:
-            self._make_anew()
+            self._database.write(self._make_anew)
 
     def close(self) -> None:
         """Close the database."""
-        self._connection.close()
+        self._database.close()
 
     def fact(self, name: str) -> str | None:
         """Return what is noted under a name."""
@@ -145,18 +123,20 @@ class ReadingIndex:
 
     def note(self, name: str, value: str) -> None:
         """Note something about the whole list."""
-        with self._changes() as cursor:
-            self._run(cursor, "DELETE FROM facts WHERE name = ?", (name,))
-            self._run(cursor, "INSERT INTO facts VALUES (?, ?)", (name, value))
+        self._database.write(lambda rows: _note(rows, name, value))
 
     def put_cases(self, cases: Iterable[Case]) -> None:
         """Replace all cases; their order is that in which they are read."""
-        rows = [_case_row(place, case) for place, case in enumerate(cases)]
-        with self._changes() as cursor:
-            self._run(cursor, "DELETE FROM cases", ())
-            self._run(cursor, "DELETE FROM assignments", ())
-            for start in range(0, len(rows), _BATCH):
-                self._run_many(cursor, "INSERT INTO cases VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows[start : start + _BATCH])
+        stored_cases = [_case_row(place, case) for place, case in enumerate(cases)]
+
+        def put(rows: Transaction) -> None:
+            rows.run("DELETE FROM cases")
+            rows.run("DELETE FROM assignments")
+            for start in range(0, len(stored_cases), _BATCH):
+                batch = stored_cases[start : start + _BATCH]
+                rows.run_many("INSERT INTO cases VALUES (?,?,?,?,?,?,?,?,?,?,?)", batch)
+
+        self._database.write(put)
 
     def case(self, case_id: str) -> Case | None:
         """Return a case; None if there is none of that name."""
@@ -175,9 +155,9 @@ class ReadingIndex:
 
     def assign(self, reader: str, rows: Sequence[tuple[str, str, int, int]]) -> None:
         """Give cases to a reader: case, session, place in the reader's order, and number that the reader sees."""
-        with self._changes() as cursor:
-            statement = "INSERT INTO assignments VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING"
-            self._run_many(cursor, statement, [(reader, *row) for row in rows])
+        statement = "INSERT INTO assignments VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING"
+        given = [(reader, *row) for row in rows]
+        self._database.write(lambda rows: rows.run_many(statement, given))
 
     def assigned(self, reader: str) -> bool:
         """Whether a reader has any case."""
@@ -187,16 +167,16 @@ class ReadingIndex:
         """Replace what the list says of a reading."""
         fields = {name: getattr(summary, name) for name in Summary.__dataclass_fields__}
         row = tuple((fields | {"per_vessel": json.dumps(summary.per_vessel)}).values())
-        key = (summary.reader, summary.case_id, summary.session)
-        with self._changes() as cursor:
-            self._run(cursor, "DELETE FROM readings WHERE reader = ? AND case_id = ? AND session = ?", key)
-            self._run(cursor, f"INSERT INTO readings VALUES ({','.join('?' * len(row))})", row)
+
+        def put(rows: Transaction) -> None:
+            rows.run(_FORGET, summary.reader, summary.case_id, summary.session)
+            rows.run(f"INSERT INTO readings VALUES ({','.join('?' * len(row))})", *row)
+
+        self._database.write(put)
 
     def forget_reading(self, reader: str, case_id: str, session: str) -> None:
         """Take a reading whose file is gone from the list."""
-        with self._changes() as cursor:
-            statement = "DELETE FROM readings WHERE reader = ? AND case_id = ? AND session = ?"
-            self._run(cursor, statement, (reader, case_id, session))
+        self._database.write(lambda rows: rows.run(_FORGET, reader, case_id, session))
 
     def readings(self, **wanted: str) -> list[Summary]:
         """Return the readings whose columns (reader, case_id, session, state) have these values."""
@@ -232,64 +212,23 @@ class ReadingIndex:
         rows = self._rows(f"SELECT a.case_id, a.session {_LISTED} {rest} LIMIT 1", (reader, place))
         return (str(rows[0][0]), str(rows[0][1])) if rows else None
 
-    def _make_anew(self) -> None:
-        with self._changes() as cursor:
-            for table in TABLES:
-                self._run(cursor, f"DROP TABLE {table}", ())
-            for statement in _CREATE:
-                cursor.execute(statement.format(blob="BYTEA" if self._postgres else "BLOB"))
-        self.note("schema", SCHEMA)
+    def _create(self, rows: Transaction) -> None:
+        for statement in _CREATE:
+            rows.run(statement.format(blob="BYTEA" if rows.postgres else "BLOB"))
 
-    @contextmanager
-    def _changes(self) -> Iterator[Any]:
-        with self._lock:
-            try:
-                with closing(self._connection.cursor()) as cursor:
-                    yield cursor
-                self._connection.commit()
-            except BaseException:
-                self._connection.rollback()
-                raise
+    def _make_anew(self, rows: Transaction) -> None:
+        for table in TABLES:
+            rows.run(f"DROP TABLE {table}")
+        self._create(rows)
+        _note(rows, "schema", SCHEMA)
 
     def _rows(self, statement: str, values: Sequence[Any]) -> list[Any]:
-        with self._changes() as cursor:  # ends the transaction that PostgreSQL begins even for reading
-            self._run(cursor, statement, values)
-            return list(cursor.fetchall())
-
-    def _run(self, cursor: Any, statement: str, values: Sequence[Any]) -> None:
-        cursor.execute(self._dialect(statement), tuple(values))
-
-    def _run_many(self, cursor: Any, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        if rows:
-            cursor.executemany(self._dialect(statement), rows)
-
-    def _dialect(self, statement: str) -> str:
-        return statement.replace("?", "%s") if self._postgres else statement
+        return self._database.read(lambda rows: rows.all(statement, *values))
 
 
-def _sqlite(path: Path) -> Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
-        connection.execute("PRAGMA journal_mode = DELETE")  # never WAL: see above
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA cache_size = -8000")  # KiB: the list must stay small in memory
-        return connection
-    except sqlite3.DatabaseError as problem:
-        message = f"{path}: {problem}; delete this file, it is made again from the readings"
-        raise UsageError(message) from problem
-
-
-def _postgres(url: str) -> Connection:
-    try:
-        import psycopg
-    except ImportError as problem:
-        raise UsageError("PostgreSQL needs psycopg: pip install 'ctacal[web-team]'") from problem
-    try:
-        connection: Connection = psycopg.connect(url)
-        return connection
-    except psycopg.Error as problem:
-        raise UsageError(f"the database cannot be opened: {' '.join(str(problem).split())}") from problem
+def _note(rows: Transaction, name: str, value: str) -> None:
+    rows.run("DELETE FROM facts WHERE name = ?", name)
+    rows.run("INSERT INTO facts VALUES (?, ?)", name, value)
 
 
 def _case_row(place: int, case: Case) -> tuple[Any, ...]:

@@ -1,0 +1,82 @@
+"""``Ledger``: one row per study and per delivery, and the audit trail; each call is one transaction.
+
+What was received lies in the store, which is the truth; the ledger says what is to be done with it, and can be made
+again from the store (``ledger_rebuild``). No clocks are compared: whoever watches whether a study is quiet or a worker
+is dead remembers the counter that it saw (``activity``, ``beat``) and how long ago by its own monotonic clock, and acts
+by a call that does nothing if the counter has changed (``settle``, ``free``). Times of the wall clock are for people;
+only the next try of a delivery has one, which counts as due if the clock was set back.
+
+The audit events of studies and deliveries are written here, in the transaction of the change itself.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ctacal.errors import UsageError
+from ctacal.jobs.database import WAIT_S, Database, is_postgres, network_file_system
+from ctacal.jobs.node.ledger_deliveries import DeliveryLedger
+from ctacal.jobs.node.ledger_overview import OverviewLedger
+from ctacal.jobs.node.ledger_tables import make_tables
+from ctacal.jobs.node.ledger_values import (
+    Arriving,
+    Claimed,
+    DeliveryClaim,
+    DeliveryRow,
+    DeliveryState,
+    NewDelivery,
+    Removable,
+    ScoredOutcome,
+    StudyClaim,
+    StudyRow,
+    StudyState,
+)
+
+__all__ = [
+    "Arriving",
+    "Claimed",
+    "DeliveryClaim",
+    "DeliveryRow",
+    "DeliveryState",
+    "Ledger",
+    "NewDelivery",
+    "Removable",
+    "ScoredOutcome",
+    "StudyClaim",
+    "StudyRow",
+    "StudyState",
+    "open_ledger",
+]
+
+_IF_DAMAGED = (
+    "stop the node, move this file away and start the node again: the ledger is made again from the store, what lies "
+    "there is scored again, and its results are sent again under the same UIDs"
+)
+
+
+class Ledger(DeliveryLedger, OverviewLedger):
+    """The ledger of one store, safe to use from several threads; each process opens its own."""
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
+def open_ledger(
+    where: Path | str, store_id: str, *, wait_s: float = WAIT_S, complain: Callable[[str], object] = lambda _: None
+) -> Ledger:
+    """Open or make a ledger: a file for SQLite, or a URL such as ``postgresql://host/name``.
+
+    A call waits up to ``wait_s`` for a database that is busy or away, then raises ``DatabaseAway``; ``complain`` is
+    told when it begins to wait. Raises ``UsageError`` if the ledger cannot be opened, lies on a network file system
+    or was made by a newer version; ``DatabaseDamaged`` says what to do.
+    """
+    if not is_postgres(where) and (kind := network_file_system(Path(where).parent)):
+        message = f"{where}: SQLite cannot be used on a network file system ({kind}); name a local file, or PostgreSQL"
+        raise UsageError(message)
+    ledger = Ledger(Database(where, wait_s=wait_s, if_damaged=_IF_DAMAGED, complain=complain), store_id)
+    try:
+        ledger.database.write(make_tables)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger

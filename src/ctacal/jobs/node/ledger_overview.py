@@ -1,0 +1,151 @@
+"""``OverviewLedger``: what pages, metrics and ``ctacal node status`` ask the ledger. Nothing here changes anything."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ctacal.jobs.database import Transaction
+from ctacal.jobs.node.ledger_part import LedgerPart, reads
+from ctacal.jobs.node.ledger_values import DeliveryRow, DeliveryState, StudyRow, StudyState
+
+_STUDY_COLUMNS = tuple(StudyRow.__dataclass_fields__)
+_DELIVERY_COLUMNS = tuple(DeliveryRow.__dataclass_fields__)
+_STUDIES = f"SELECT {', '.join(_STUDY_COLUMNS)} FROM node_studies WHERE store_id = ?"
+_DELIVERIES = f"SELECT {', '.join(_DELIVERY_COLUMNS)} FROM node_deliveries WHERE store_id = ?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What happened since a time, by the wall clock."""
+
+    received: int
+    """Studies whose newest object came since then."""
+    scored: int
+    """Studies scored or refused."""
+    delivered: int
+    """Objects that destinations took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Oldest:
+    """What has waited longest, as times (UTC, ISO 8601); empty if nothing waits."""
+
+    to_score: str
+    """When the newest object of the study came."""
+    to_send: str
+    """When the result was there."""
+
+
+class OverviewLedger(LedgerPart):
+    """Counts, pages and rows."""
+
+    @reads
+    def study_counts(self, rows: Transaction) -> dict[StudyState, int]:
+        """Return the number of studies in each state."""
+        found = rows.all("SELECT state, COUNT(*) FROM node_studies WHERE store_id = ? GROUP BY state", self.store_id)
+        return dict.fromkeys(StudyState, 0) | {StudyState(state): int(number) for state, number in found}
+
+    @reads
+    def being_scored(self, rows: Transaction) -> list[StudyRow]:
+        """Return the studies that a worker has claimed."""
+        return [_study(row) for row in rows.all(f"{_STUDIES} AND claim <> '' ORDER BY number", self.store_id)]
+
+    @reads
+    def delivery_counts(self, rows: Transaction) -> dict[str, dict[DeliveryState, int]]:
+        """Return the number of deliveries in each state, by destination."""
+        query = (
+            "SELECT destination, state, COUNT(*) FROM node_deliveries WHERE store_id = ? GROUP BY state, destination"
+        )
+        counts: dict[str, dict[DeliveryState, int]] = {}
+        for destination, state, number in rows.all(query, self.store_id):
+            counts.setdefault(destination, dict.fromkeys(DeliveryState, 0))[DeliveryState(state)] = int(number)
+        return dict(sorted(counts.items()))
+
+    @reads
+    def oldest(self, rows: Transaction) -> Oldest:
+        """Return since when the first in each queue waits."""
+        to_score = "SELECT last_at FROM node_studies WHERE store_id = ? AND state = 'SETTLED' ORDER BY number LIMIT 1"
+        to_send = "SELECT MIN(created_at) FROM node_deliveries WHERE store_id = ? AND state IN ('WAITING', 'HELD')"
+        first = rows.one(to_score, self.store_id)
+        (created,) = rows.one(to_send, self.store_id)
+        return Oldest(to_score=str(first[0]) if first else "", to_send=str(created or ""))
+
+    @reads
+    def rates(self, rows: Transaction, since: str) -> Rates:
+        """Return what happened since a time (UTC, ISO 8601)."""
+        received = "SELECT COUNT(*) FROM node_studies WHERE store_id = ? AND last_at >= ?"
+        scored = "SELECT COUNT(*) FROM node_studies WHERE store_id = ? AND scored_at >= ?"
+        delivered = "SELECT COUNT(*) FROM node_deliveries WHERE store_id = ? AND done_at >= ? AND state = 'DONE'"
+        counts = [int(rows.one(query, self.store_id, since)[0]) for query in (received, scored, delivered)]
+        return Rates(received=counts[0], scored=counts[1], delivered=counts[2])
+
+    @reads
+    def study(self, rows: Transaction, study_uid: str) -> StudyRow | None:
+        """Return a study; None if the ledger does not know it."""
+        found = rows.one(f"{_STUDIES} AND study_uid = ?", self.store_id, study_uid)
+        return None if found is None else _study(found)
+
+    @reads
+    def studies(
+        self,
+        rows: Transaction,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+        states: Sequence[StudyState] = (),
+        uid_begins: str = "",
+    ) -> list[StudyRow]:
+        """Return a page of studies, the newest first; ``before`` is the ``number`` of the last row that was shown."""
+        where, values = "", list[Any]()
+        if before is not None:
+            where, values = " AND number < ?", [before]
+        if states:
+            where += f" AND state IN ({', '.join('?' * len(states))})"
+            values += [state.value for state in states]
+        if uid_begins:
+            where += " AND study_uid >= ? AND study_uid < ?"
+            values += [uid_begins, uid_begins + "\U0010ffff"]
+        query = f"{_STUDIES}{where} ORDER BY number DESC LIMIT ?"
+        return [_study(row) for row in rows.all(query, self.store_id, *values, limit)]
+
+    @reads
+    def delivery(self, rows: Transaction, delivery_id: int) -> DeliveryRow | None:
+        """Return a delivery; None if there is none of that number."""
+        found = rows.one(f"{_DELIVERIES} AND id = ?", self.store_id, delivery_id)
+        return None if found is None else _delivery(found)
+
+    @reads
+    def deliveries(self, rows: Transaction, study_uid: str) -> list[DeliveryRow]:
+        """Return all deliveries of a study, in the order in which they were made."""
+        return [
+            _delivery(row) for row in rows.all(f"{_DELIVERIES} AND study_uid = ? ORDER BY id", self.store_id, study_uid)
+        ]
+
+    @reads
+    def held(self, rows: Transaction, *, limit: int = 100) -> list[DeliveryRow]:
+        """Return what is held, the oldest study first."""
+        query = f"{_DELIVERIES} AND state = 'HELD' ORDER BY destination, study_number, id LIMIT ?"
+        return [_delivery(row) for row in rows.all(query, self.store_id, limit)]
+
+    @reads
+    def waiting(self, rows: Transaction, destination: str, *, limit: int = 100) -> list[DeliveryRow]:
+        """Return what waits for a destination, in the order in which it is sent."""
+        query = f"{_DELIVERIES} AND destination = ? AND state = 'WAITING' ORDER BY study_number, id LIMIT ?"
+        return [_delivery(row) for row in rows.all(query, self.store_id, destination, limit)]
+
+
+def _study(row: Sequence[Any]) -> StudyRow:
+    fields = dict(zip(_STUDY_COLUMNS, row, strict=True))
+    fields |= {
+        "state": StudyState(fields["state"]),
+        "sources": tuple(json.loads(fields["sources"])),
+        "asked_now": bool(fields["asked_now"]),
+        "facts": json.loads(fields["facts"]),
+    }
+    return StudyRow(**fields)
+
+
+def _delivery(row: Sequence[Any]) -> DeliveryRow:
+    fields = dict(zip(_DELIVERY_COLUMNS, row, strict=True))
+    return DeliveryRow(**fields | {"state": DeliveryState(fields["state"])})

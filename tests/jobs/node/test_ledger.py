@@ -1,0 +1,274 @@
+"""The ledger: studies from their first object to their result, deliveries to the answer, the same in both databases."""
+
+import pytest
+
+from ctacal.errors import UsageError
+from ctacal.jobs.database import Database
+from ctacal.jobs.node.ledger import DeliveryState, StudyState, open_ledger
+from tests.jobs.node.ledgers import Ledgers, claimed, outcome, report, scored, settled
+
+
+def test_a_study_from_its_first_object_to_the_destination(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    ledger.arrived("1.2", objects=40, source="CAM@10.0.0.1")
+    ledger.arrived("1.2", objects=24, source="PACS@10.0.0.2")
+    (arriving,) = ledger.receiving()
+    assert (arriving.study_uid, arriving.objects, arriving.asked_now) == ("1.2", 64, False)
+    ledger.still_arriving("1.2")
+    assert not ledger.settle("1.2", arriving.activity)
+    (arriving,) = ledger.receiving()
+    assert ledger.settle("1.2", arriving.activity)
+    assert ledger.receiving() == []
+    claim = claimed(ledger, "scorer-1")
+    assert (claim.study_uid, claim.revision, claim.attempts, claim.predecessor) == ("1.2", 1, 1, "")
+    assert ledger.claim_study("scorer-2") is None
+    assert ledger.beat(claim)
+    came_to = outcome(category="1-100", agatston=12.5, facts={"slices": 64})
+    assert ledger.scored(claim, came_to, [report("sr"), report("seg", kind="seg")])
+    assert not ledger.beat(claim)
+    study = ledger.study("1.2")
+    assert study is not None
+    assert (study.state, study.agatston, study.category, study.facts) == ("SCORED", 12.5, "1-100", {"slices": 64})
+    assert study.sources == ("CAM@10.0.0.1", "PACS@10.0.0.2")
+    assert study.settled_at == study.scored_at == "2027-01-15T08:00:00.000+00:00"
+    first = ledger.claim_delivery("sender", "pacs")
+    second = ledger.claim_delivery("sender", "pacs")
+    assert first and second and {first.kind, second.kind} == {"sr", "seg"}
+    assert ledger.claim_delivery("sender", "pacs") is None
+    assert ledger.done(first) and not ledger.done(first)
+    assert ledger.sent(second, "9.9")
+    assert ledger.committed("9.9", [second.sop_instance_uid, "1.1"]) == 1
+    assert ledger.committed("9.9", [second.sop_instance_uid]) == 0
+    assert ledger.delivery_counts()["pacs"][DeliveryState.DONE] == 2
+    events = [record.content["what"] for record in ledger.audit.records(study_uid="1.2")]
+    assert events == ["delivered", "sent", "delivered", "scored", "settled"]
+    assert ledger.audit.verify() == ledger.audit.head()
+
+
+def test_new_objects_open_a_study_again_and_take_the_claim_away(ledgers: Ledgers) -> None:
+    ledger, other = ledgers(), ledgers()
+    settled(ledger)
+    claim = claimed(ledger)
+    other.arrived("1.2", objects=1, source="CAM@10.0.0.1")
+    assert not ledger.beat(claim)
+    assert not ledger.scored(claim, outcome(), [report("sr")])
+    assert not ledger.scoring_failed(claim, "too slow", most_attempts=1)
+    (arriving,) = ledger.receiving()
+    assert (arriving.objects, ledger.objects("1.2"), ledger.objects("1.9")) == (4, 4, 0)
+    assert ledger.settle("1.2", arriving.activity)
+    again = claimed(ledger)
+    assert (again.revision, again.attempts) == (2, 1)
+    assert ledger.deliveries("1.2") == []
+
+
+def test_a_newer_result_supersedes_what_was_not_sent_and_names_what_was(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr1"), report("sr1", "archive"), report("seg1", kind="seg"))
+    first = ledger.claim_delivery("sender", "pacs")
+    assert first is not None and first.kind == "sr"
+    ledger.arrived("1.2", objects=1, source="")
+    assert ledger.claim_delivery("sender", "archive") is None  # a newer result is coming
+    assert ledger.done(first)  # what was on its way goes on
+    (arriving,) = ledger.receiving()
+    ledger.settle("1.2", arriving.activity)
+    claim = claimed(ledger)
+    assert claim.predecessor == "results/sr1"
+    assert ledger.scored(claim, outcome(), [report("sr2"), report("sr2", "archive")])
+    states = {(row.path, row.destination): row.state for row in ledger.deliveries("1.2")}
+    assert states == {
+        ("results/sr1", "pacs"): DeliveryState.DONE,
+        ("results/sr1", "archive"): DeliveryState.SUPERSEDED,
+        ("results/seg1", "pacs"): DeliveryState.SUPERSEDED,
+        ("results/sr2", "pacs"): DeliveryState.WAITING,
+        ("results/sr2", "archive"): DeliveryState.WAITING,
+    }
+
+
+def test_the_same_object_is_never_sent_twice(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr"), report("seg", kind="seg"))
+    sent = ledger.claim_delivery("sender", "pacs")
+    assert sent is not None and ledger.done(sent)
+    assert ledger.rescore("1.2")
+    claim = claimed(ledger)
+    assert claim.revision == 2
+    assert ledger.scored(claim, outcome(), [report("sr"), report("seg", kind="seg")])
+    states = {row.kind: (row.state, row.revision) for row in ledger.deliveries("1.2")}
+    assert states == {"sr": (DeliveryState.DONE, 2), "seg": (DeliveryState.WAITING, 2)}
+    assert ledger.send_again("1.2") == 1
+    assert {row.state for row in ledger.deliveries("1.2")} == {DeliveryState.WAITING}
+
+
+def test_an_old_result_that_is_on_its_way_is_given_up_when_it_comes_back(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr1"))
+    flying = ledger.claim_delivery("sender", "pacs")
+    assert flying is not None
+    assert ledger.rescore("1.2")
+    assert ledger.scored(claimed(ledger), outcome(), [report("sr2")])
+    assert ledger.retry(flying, "no answer", 30)
+    assert [row.state for row in ledger.deliveries("1.2")] == [DeliveryState.SUPERSEDED, DeliveryState.WAITING]
+
+
+def test_a_study_that_fails_too_often_is_put_in_quarantine(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    settled(ledger)
+    assert ledger.scoring_failed(claimed(ledger), "memory", most_attempts=2)
+    (dead,) = ledger.claims() if ledger.claim_study("w") else []
+    assert ledger.free(dead)
+    claim = claimed(ledger)
+    assert claim.attempts == 3  # a death counts
+    assert ledger.scoring_failed(claim, "memory again\0", most_attempts=2)
+    assert ledger.claim_study("w") is None
+    study = ledger.study("1.2")
+    assert study is not None and (study.state, study.reason) == (StudyState.QUARANTINED, "memory again")
+    assert ledger.rescore("1.2")
+    assert claimed(ledger).attempts == 1
+
+
+def test_only_a_claim_that_does_not_beat_is_taken_away(ledgers: Ledgers) -> None:
+    ledger, keeper = ledgers(), ledgers()
+    scored(ledger, "1.2", report("sr"))
+    settled(ledger, "1.3")
+    study, delivery = claimed(ledger, "scorer"), ledger.claim_delivery("sender", "pacs")
+    assert delivery is not None
+    seen = {claim.what: claim for claim in keeper.claims()}
+    assert {what: claim.worker for what, claim in seen.items()} == {"study": "scorer", "delivery": "sender"}
+    assert ledger.beat(study) and ledger.beat(delivery)
+    assert not keeper.free(seen["study"]) and not keeper.free(seen["delivery"])
+    seen = {claim.what: claim for claim in keeper.claims()}
+    assert keeper.free(seen["study"], counts=False) and keeper.free(seen["delivery"])
+    assert not keeper.free(seen["study"])
+    assert not ledger.beat(study) and not ledger.done(delivery)
+    assert claimed(ledger).attempts == 1
+    again = ledger.claim_delivery("sender", "pacs")
+    assert again is not None and again.attempts == 2
+
+
+def test_deliveries_wait_for_their_time_oldest_study_first(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    for study_uid in ("1.2", "1.3"):
+        scored(ledger, study_uid, report(f"sr{study_uid}"))
+    first = ledger.claim_delivery("sender", "pacs")
+    assert first is not None and first.study_uid == "1.2" and ledger.retry(first, "no answer", 30)
+    second = ledger.claim_delivery("sender", "pacs")
+    assert second is not None and second.study_uid == "1.3" and ledger.retry(second, "no answer", 60)
+    assert ledger.claim_delivery("sender", "pacs") is None
+    assert ledger.next_due_s("pacs") == 30
+    ledgers.now += 31
+    again = ledger.claim_delivery("sender", "pacs")
+    assert again is not None and (again.study_uid, again.attempts) == ("1.2", 2)
+    assert ledger.claim_delivery("sender", "pacs") is None
+    ledgers.now += 30
+    assert ledger.next_due_s("pacs") == 0
+    assert ledger.next_due_s("archive") is None
+
+
+def test_a_clock_that_was_set_back_delays_nothing(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr"))
+    claim = ledger.claim_delivery("sender", "pacs")
+    assert claim is not None and ledger.retry(claim, "no answer", 3600)
+    ledgers.now -= 1800
+    assert ledger.claim_delivery("sender", "pacs") is None
+    ledgers.now -= 86400
+    assert ledger.claim_delivery("sender", "pacs") is not None
+
+
+def test_what_is_held_waits_for_a_person(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr"), report("sr", "archive"))
+    for destination in ("pacs", "archive"):
+        claim = ledger.claim_delivery("sender", destination)
+        assert claim is not None and ledger.hold(claim, "SOP class not supported")
+    assert [(row.destination, row.reason) for row in ledger.held()] == [
+        ("archive", "SOP class not supported"), ("pacs", "SOP class not supported"),
+    ]  # fmt: skip
+    ledgers.now += 10 * 86400
+    assert ledger.claim_delivery("sender", "pacs") is None
+    assert ledger.retry_held(destination="archive") == 1
+    assert ledger.claim_delivery("sender", "archive") is not None
+    assert ledger.retry_held(delivery_id=ledger.held()[0].id) == 1
+    assert ledger.retry_held() == 0
+
+
+def test_another_kind_takes_the_place_of_one_that_is_not_taken(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("seg", kind="seg"))
+    claim = ledger.claim_delivery("sender", "pacs")
+    assert claim is not None and ledger.replace(claim, report("sc", kind="sc"), "no SEG")
+    assert not ledger.replace(claim, report("sc", kind="sc"), "no SEG")
+    assert [(row.kind, row.state) for row in ledger.deliveries("1.2")] == [("seg", "SUPERSEDED"), ("sc", "WAITING")]
+
+
+def test_commitment_is_asked_for_again_and_may_fail(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr"))
+    claim = ledger.claim_delivery("sender", "pacs")
+    assert claim is not None and ledger.sent(claim, "9.1", ask_again_in_s=600)
+    assert ledger.claim_uncommitted("sender", "pacs") is None
+    ledgers.now += 601
+    again = ledger.claim_uncommitted("sender", "pacs")
+    assert again is not None and again.transaction_uid == "9.1" and ledger.sent(again, "9.2")
+    assert ledger.committed("9.1", [claim.sop_instance_uid]) == 0
+    assert ledger.commitment_failed("9.2", claim.sop_instance_uid, "0112: no such object", due_in_s=30)
+    assert ledger.deliveries("1.2")[0].state == DeliveryState.WAITING
+    ledgers.now += 31
+    third = ledger.claim_delivery("sender", "pacs")
+    assert third is not None and ledger.sent(third, "9.3")
+    assert ledger.commitment_failed("9.3", claim.sop_instance_uid, "0122: class not supported", due_in_s=None)
+    assert [row.reason for row in ledger.held()] == ["0122: class not supported"]
+    assert ledger.committed("", [claim.sop_instance_uid]) == 0
+
+
+def test_originals_go_only_when_everything_was_delivered(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr"))
+    settled(ledger, "1.3")
+    later = "2028"
+    assert ledger.removable(last_before=later) == []
+    claim = ledger.claim_delivery("sender", "pacs")
+    assert claim is not None and ledger.done(claim)
+    assert ledger.removable(last_before="2026") == []
+    (study,) = ledger.removable(last_before=later)
+    assert (study.study_uid, study.objects) == ("1.2", 3)
+    ledger.arrived("1.2", objects=1, source="")
+    assert not ledger.originals_deleted(study)
+    (arriving,) = ledger.receiving()
+    ledger.settle("1.2", arriving.activity)
+    assert ledger.scored(claimed(ledger), outcome(), [])
+    (study,) = ledger.removable(last_before=later)
+    assert ledger.originals_deleted(study)
+    assert ledger.removable(last_before=later) == []
+    with pytest.raises(UsageError, match="originals were deleted"):
+        ledger.rescore("1.2")
+
+
+def test_somebody_asks_to_score_now(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    assert not ledger.score_now("1.2") and not ledger.rescore("1.2")
+    ledger.arrived("1.2", objects=1, source="")
+    assert ledger.score_now("1.2") and not ledger.rescore("1.2")
+    (arriving,) = ledger.receiving()
+    assert arriving.asked_now
+    assert ledger.settle("1.2", arriving.activity)
+    study = ledger.study("1.2")
+    assert study is not None and not study.asked_now
+
+
+def test_two_stores_in_one_database_know_nothing_of_each_other(ledgers: Ledgers) -> None:
+    one, other = ledgers("one"), ledgers("other")
+    scored(one, "1.2", report("sr"))
+    assert other.study("1.2") is None and other.claims() == [] and other.audit.head() is None
+    assert other.claim_delivery("sender", "pacs") is None
+    scored(other, "1.2", report("sr"))
+    assert one.study_counts()[StudyState.SCORED] == other.study_counts()[StudyState.SCORED] == 1
+
+
+def test_a_ledger_of_a_newer_version_is_refused(ledgers: Ledgers) -> None:
+    ledgers().close()
+    database = Database(ledgers.where)
+    database.write(lambda rows: rows.run("UPDATE node_facts SET value = '2' WHERE name = 'schema'"))
+    database.close()
+    with pytest.raises(UsageError, match=r"version 2.*update ctacal"):
+        open_ledger(ledgers.where, "store")
