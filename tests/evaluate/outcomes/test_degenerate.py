@@ -127,3 +127,10 @@ def test_the_check_sees_a_nan() -> None:
 
     with pytest.raises(ValueError, match="nan"):
         Table("T", ("", "x"), (("row", float("nan")),))
+
+
+def test_cross_validation_where_it_is_chosen(tmp_path: Path) -> None:
+    analysis = {"resamples": 50, "imputations": 3, "horizon_years": 2.0, "validation": "cross-validation"}
+    publication = published(tmp_path, table(150, seed=8), {**FULL, "analysis": analysis})
+    assert "Corrected by cross-validation" in words(publication)
+    assert "10-fold" in drawn(publication)["validation"]["Defect"]["method"]

@@ -17,6 +17,7 @@ from ctacal.statistics.survival.cox_model import CoxModel, compare, cox, predict
 from ctacal.statistics.survival.discrimination import harrell_c
 from ctacal.statistics.survival.nri import bootstrap_reclassification
 from ctacal.statistics.survival.survival_curve import at_risk, kaplan_meier
+from ctacal.statistics.survival.validation import validate
 from tests.evaluate.outcomes.tables import FULL, config, patients, table
 
 TOML = """
@@ -95,7 +96,7 @@ def test_all_files_are_there(out: Path) -> None:
         assert (out / "figures" / f"{name}.png").stat().st_size > 5_000
     for name in (
         "cohort_and_follow_up", "baseline", "rates", "hazard_ratios", "proportional_hazards", "imputed", "performance",
-        "additions", "reclassification", "cumulative_incidence", "fine_gray", "subgroups",
+        "validation", "additions", "reclassification", "cumulative_incidence", "fine_gray", "subgroups",
     ):  # fmt: skip
         assert len(rows(out, name)) > 2
         assert (out / "tables" / f"{name}.tex").exists()
@@ -211,3 +212,18 @@ def test_baseline_counts_and_tests(numbers: dict[str, Any], cohort: Patients, ou
     assert first[1] == "500"
     sex = next(row for row in rows(out, "baseline") if row[0] == "M")
     assert sex[1].startswith(str(int((frame()["sex"] == "M").sum())))
+
+
+@pytest.mark.slow
+def test_performance_is_corrected_for_optimism(numbers: dict[str, Any], cohort: Patients, out: Path) -> None:
+    known = cohort.take(cohort.complete)
+    _, base = known.adjusted(("defect",))
+    model, reader = (np.column_stack([reading.by_category()[1], base]) for reading in known.readings)
+    models = {"Defect": base, "with Model": model, "with Reader": reader}
+    expected = validate(known.data, models, horizon=2.0, resamples=60, seed=7).models["with Model"][0]
+    reported = numbers["numbers"]["validation"]["Defect"]["models"]["with Model"][0]
+    assert reported["corrected"]["estimate"] == pytest.approx(expected.corrected.estimate, rel=1e-9)
+    assert reported["optimism"] == pytest.approx(expected.optimism, rel=1e-9)
+    assert [row[0].strip() for row in rows(out, "validation")[1:8]] == [
+        "Defect", "alone", "with Model", "with Reader", "gain with Model", "gain with Reader", "Model less Reader",
+    ]  # fmt: skip

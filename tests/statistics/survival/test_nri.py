@@ -9,9 +9,9 @@ from ctacal.statistics.survival.cox_model import CoxModel, cox, predicted_risk
 from ctacal.statistics.survival.movement import MOVES, moves
 from ctacal.statistics.survival.nri import (
     ReclassificationStudy,
-    _influence,
     approach,
     bootstrap_reclassification,
+    influence_on_fit,
     refit,
 )
 from ctacal.statistics.survival.reclassification import (
@@ -96,14 +96,16 @@ def test_a_resample_is_fitted_as_the_weighted_model() -> None:
     full, weighted = cox(PBC, NEW), cox(PBC, NEW, weights=weight)
     assert isinstance(full, CoxModel) and isinstance(weighted, CoxModel)
     d, risk = full.design, np.empty(312)
-    chosen, expected = weight[d.order] > 0, predicted_risk(weighted, NEW, 2000)[d.order]
+    expected = predicted_risk(weighted, NEW, 2000)[d.order]
     moved = full.beta.copy()
-    approach(moved, _influence(full), weight[d.order] / weight.mean())
+    approach(moved, influence_on_fit(full), weight[d.order] / weight.mean())
     goal = weighted.coefficient * d.scale
     assert np.abs(moved - goal).max() < 0.6 * np.abs(full.beta - goal).max()
     for near in (full.beta, np.zeros(4), moved):
-        refit(d.x, d.start, d.time, d.event, weight[d.order], True, near, 2000.0, risk)
-        np.testing.assert_allclose(risk[chosen], expected[chosen], rtol=1e-4)
+        fitted = near.copy()
+        refit(d.x, d.start, d.time, d.event, weight[d.order], True, fitted, 2000.0, risk)
+        np.testing.assert_allclose(risk, expected, rtol=1e-4)
+        np.testing.assert_allclose(fitted, goal, atol=1e-4)
 
 
 @pytest.fixture(scope="module")

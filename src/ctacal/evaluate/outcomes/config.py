@@ -118,6 +118,10 @@ class AnalysisConfig:
     """Number of imputed data sets."""
     missing: Literal["impute", "complete"] = "impute"
     """How missing covariates are handled: multiple imputation beside complete cases, or complete cases alone."""
+    validation: Literal["bootstrap", "cross-validation"] = "bootstrap"
+    """How performance is corrected for optimism: by resamples in which models are fitted again, or by 10 folds."""
+    validation_resamples: int = 200
+    """Resamples of that bootstrap, at most ``resamples``; fewer in very large cohorts."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -128,6 +132,7 @@ class AnalysisConfig:
         _require(all(0 < cut < 1 for cut in cuts), "nri_cutoffs", "expected risks between 0 and 1")
         _require(0 < self.thresholds[0] < self.thresholds[1] < 1, "thresholds", "expected 0 < low < high < 1")
         _require(self.resamples >= 50, "resamples", "expected 50 or more")
+        _require(self.validation_resamples >= 10, "validation_resamples", "expected 10 or more")
         _require(self.imputations >= 2, "imputations", "expected 2 or more")
 
 

@@ -46,7 +46,7 @@ THRESHOLDS = 20
 
 APPARENT = (
     "Models are evaluated in the patients to whom they were fitted. This apparent performance is somewhat better than "
-    "performance in new patients."
+    "performance in new patients; section Internal validation corrects it."
 )
 """The caveat above all measures of performance."""
 

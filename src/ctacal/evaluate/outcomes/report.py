@@ -12,6 +12,7 @@ from ctacal.evaluate.outcomes.performance import families, performance_part
 from ctacal.evaluate.outcomes.reclassification import reclassification_part
 from ctacal.evaluate.outcomes.subgroups import subgroups_part
 from ctacal.evaluate.outcomes.survival import curves_part, rates_part
+from ctacal.evaluate.outcomes.validation import validation_part
 from ctacal.evaluate.publication import TRIPOD_AI, Checklist, Publication, fill, listed
 from ctacal.progress import Bar, no_bar
 
@@ -55,6 +56,8 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
     with bar("performance", 1):
         found = families(complete) if complete.data.n else ["No patient has all covariates."]
         yield "performance", performance_part(complete, found)
+    with bar("validating", analysis.validation_resamples) as progress:
+        yield "validation", validation_part(complete, found, progress)
     with bar("resampling", analysis.resamples) as progress:
         yield "reclassification", reclassification_part(complete, found[0], progress)
     for name, part in {"competing": competing_part, "subgroups": subgroups_part}.items():
@@ -93,7 +96,8 @@ def _answers(patients: Patients, complete: Patients) -> Mapping[str, str]:
         f"{fitted} coefficients. Rationale: OPEN.",
         "11": _missing_answer(patients),
         "12b": "Calcium as four categories, as log(CAC + 1) and as its restricted cubic spline; others linearly.",
-        "12c": "Cox models, Efron's method for ties, no selection of covariates; performance is apparent.",
+        "12c": "Cox models, Efron's method for ties, no selection of covariates; performance apparent, and corrected "
+        f"for optimism by {'the bootstrap' if analysis.validation == 'bootstrap' else 'cross-validation'}.",
         "12e": "C (Harrell, Uno), time-dependent AUC, Brier score and IPA, calibration, decision curve, NRI, IDI.",
         "15": f"Risk at {analysis.horizon_years:g} years; cut-offs {', '.join(map(str, analysis.nri_cutoffs))}.",
         "18f": "All results come from the open-source program ctacal; see its version and options.",

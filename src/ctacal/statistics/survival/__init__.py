@@ -17,8 +17,9 @@ shapes or values::
 ``log_rank``: log-rank tests. ``cox_model``: Cox model, predictions, residuals. ``proportional_hazards``: test of that
 assumption. ``splines``: restricted cubic splines. ``discrimination``: C-index, time-dependent AUC, DeLong.
 ``calibration``: Brier score, observed / expected, intercept, slope, groups. ``decision``: net benefit.
-``reclassification``: NRI and IDI of given risks; ``nri``: their bootstrap, which refits the models. ``competing``:
-cumulative incidence, Fine-Gray. ``imputation``: chained equations, Rubin's rules.
+``validation``: performance corrected for optimism. ``reclassification``: NRI and IDI of given risks; ``nri``: their
+bootstrap, which refits the models. ``competing``: cumulative incidence, Fine-Gray. ``imputation``: chained equations,
+Rubin's rules.
 
 Formulas, sources and tolerances: ``docs/prognosis.md``. Needs numba (``pip install 'ctacal[evaluate]'``), imported when
 a name is first used. Research use, not a medical device.
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
         restricted_mean,
     )
     from ctacal.statistics.survival.survival_data import SurvivalData
+    from ctacal.statistics.survival.validation import Validated, Validation, cross_validate, validate
 
 _NAMES = {
     "survival_data": ("SurvivalData",),
@@ -163,6 +165,7 @@ _NAMES = {
     "decision": ("DecisionPoint", "decision_curve", "net_benefit", "net_benefit_difference"),
     "competing": ("CumulativeIncidence", "FineGray", "cumulative_incidence", "fine_gray"),
     "imputation": ("Covariate", "Pooled", "impute", "pool"),
+    "validation": ("Validated", "Validation", "cross_validate", "validate"),
 }
 """Public names of each module."""
 
@@ -190,6 +193,8 @@ __all__ = [
     "SurvivalData",
     "Ties",
     "Transform",
+    "Validated",
+    "Validation",
     "at_risk",
     "auc_at",
     "auc_difference",
@@ -202,6 +207,7 @@ __all__ = [
     "calibration_slope",
     "compare",
     "cox",
+    "cross_validate",
     "cumulative_incidence",
     "decision_curve",
     "delong",
@@ -240,6 +246,7 @@ __all__ = [
     "spline_knots",
     "uno_c",
     "uno_c_difference",
+    "validate",
 ]
 
 __getattr__ = imported_on_use(__name__, _NAMES)

@@ -49,12 +49,14 @@ def brier_score(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate
     n (Graf E et al., Stat Med 1999;18:2529-2545; Gerds TA, Schumacher M, Biom J 2006;48:1029-1040). The interval allows
     for the estimation of G; as R's riskRegression. Raises ``ValueError`` if a risk is no probability.
     """
-    return with_interval(_brier(data, checked_risk(data, risk), horizon), f"{BRIER} at {horizon:g} {data.unit}", data.n)
+    return with_interval(
+        brier_influence(data, checked_risk(data, risk), horizon), f"{BRIER} at {horizon:g} {data.unit}", data.n
+    )
 
 
 def brier_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float) -> Estimate:
     """Return the Brier score of ``risk`` minus that of ``other``, on the same patients (paired): below 0 is better."""
-    both = [_brier(data, checked_risk(data, each), horizon) for each in (risk, other)]
+    both = [brier_influence(data, checked_risk(data, each), horizon) for each in (risk, other)]
     return paired_difference(both[0], both[1], f"{BRIER} at {horizon:g} {data.unit}", data.n)
 
 
@@ -65,7 +67,7 @@ def prediction_accuracy(data: SurvivalData, risk: ArrayLike, horizon: float) -> 
     influence of each patient on the ratio.
     """
     method = f"{ACCURACY}, at {horizon:g} {data.unit}"
-    own = _brier(data, checked_risk(data, risk), horizon)
+    own = brier_influence(data, checked_risk(data, risk), horizon)
     if own.reason:
         return with_interval(own, method, data.n)
     null = null_brier(data, horizon)
@@ -81,11 +83,14 @@ def null_brier(data: SurvivalData, horizon: float) -> Influenced:
     """
     reason = why_undefined(data, horizon)
     return (
-        without_estimate(reason) if reason else _brier(data, np.full(data.n, last_known_risk(data, horizon)), horizon)
+        without_estimate(reason)
+        if reason
+        else brier_influence(data, np.full(data.n, last_known_risk(data, horizon)), horizon)
     )
 
 
-def _brier(data: SurvivalData, risk: Floats, horizon: float) -> Influenced:
+def brier_influence(data: SurvivalData, risk: Floats, horizon: float) -> Influenced:
+    """Return the Brier score with each patient's influence."""
     reason = why_undefined(data, horizon)
     if reason:
         return without_estimate(reason)

@@ -1,4 +1,4 @@
-"""Compiled count of concordant pairs, by a tree of sums over the ranks of risk, in n log n."""
+"""Compiled counts of concordant pairs, by a tree of sums over the ranks of risk, in n log n."""
 
 import numpy as np
 from numba import njit
@@ -85,3 +85,43 @@ def pair_sums(
     """
     _count_as_first(time, event, rank, weight, ranks, as_first)
     _count_as_later(time, event, rank, weight, ranks, as_later)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def ranks_of(risk: Floats, order: Ints, rank: Ints) -> int:
+    """Fill ``rank`` (n,), from 0, equal for equal risks; return how many there are. ``order`` sorts the risks."""
+    ranks = 0
+    for place in range(len(order)):
+        if place and risk[order[place]] > risk[order[place - 1]]:
+            ranks += 1
+        rank[order[place]] = ranks
+    return ranks + 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def concordance(time: Floats, event: Mask, weight: Floats, rank: Ints, ranks: int) -> float:
+    """Return Harrell's C; a pair has the product of both patients' weights. Pairs and order of rows: ``pair_sums``.
+
+    Copies of a patient are no pair, since they have one time and one event.
+    """
+    n = len(time)
+    tree, inside, concordant, pairs = np.zeros(ranks + 1), 0.0, 0.0, 0.0
+    i = 0
+    while i < n:
+        last = i
+        while last < n and time[last] == time[i]:
+            if not event[last] and weight[last] > 0.0:
+                _insert(tree, rank[last], weight[last])
+                inside += weight[last]
+            last += 1
+        for row in range(i, last):
+            if event[row] and weight[row] > 0.0:
+                below, until = _below(tree, rank[row]), _below(tree, rank[row] + 1)
+                concordant += weight[row] * (below + until) / 2
+                pairs += weight[row] * inside
+        for row in range(i, last):
+            if event[row] and weight[row] > 0.0:
+                _insert(tree, rank[row], weight[row])
+                inside += weight[row]
+        i = last
+    return concordant / pairs

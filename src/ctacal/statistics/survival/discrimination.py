@@ -44,12 +44,12 @@ def harrell_c(data: SurvivalData, risk: ArrayLike) -> Estimate:
     >>> harrell_c(SurvivalData([1, 2, 3, 4], [1, 1, 0, 1]), [4, 2, 3, 1]).estimate
     0.8
     """
-    return with_interval(_concordance(data, checked_score(data.n, risk), None, None), HARRELL, data.n)
+    return with_interval(concordance_influence(data, checked_score(data.n, risk)), HARRELL, data.n)
 
 
 def harrell_c_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike) -> Estimate:
     """Return Harrell's C of ``risk`` minus that of ``other``, on the same patients (paired)."""
-    both = [_concordance(data, checked_score(data.n, score), None, None) for score in (risk, other)]
+    both = [concordance_influence(data, checked_score(data.n, score)) for score in (risk, other)]
     return paired_difference(both[0], both[1], HARRELL, data.n)
 
 
@@ -60,13 +60,13 @@ def uno_c(data: SurvivalData, risk: ArrayLike, tau: float | None = None) -> Esti
     estimation of G. Raises as ``harrell_c``.
     """
     own = censoring(data)
-    return with_interval(_concordance(data, checked_score(data.n, risk), own, tau), _uno(tau), data.n)
+    return with_interval(concordance_influence(data, checked_score(data.n, risk), own, tau), _uno(tau), data.n)
 
 
 def uno_c_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, tau: float | None = None) -> Estimate:
     """Return Uno's C of ``risk`` minus that of ``other``, on the same patients (paired)."""
     own = censoring(data)
-    both = [_concordance(data, checked_score(data.n, score), own, tau) for score in (risk, other)]
+    both = [concordance_influence(data, checked_score(data.n, score), own, tau) for score in (risk, other)]
     return paired_difference(both[0], both[1], _uno(tau), data.n)
 
 
@@ -74,8 +74,10 @@ def _uno(tau: float | None) -> str:
     return UNO if tau is None else f"{UNO}, events before {tau:g}"
 
 
-def _concordance(data: SurvivalData, score: Floats, own: Censoring | None, tau: float | None) -> Influenced:
-    """Return Harrell's C, or Uno's if the censoring is given."""
+def concordance_influence(
+    data: SurvivalData, score: Floats, own: Censoring | None = None, tau: float | None = None
+) -> Influenced:
+    """Return Harrell's C with each patient's influence, or Uno's if the censoring is given."""
     weight = np.ones(data.n)
     if own is not None:
         weight = own.survival[own.ticks_before(data.time)] ** -2 * (data.time < (np.inf if tau is None else tau))
@@ -105,16 +107,19 @@ def auc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
     al., J Am Stat Assoc 2007;102:527-537; Blanche P et al., Stat Med 2013;32:5381-5397, whose variance, with the
     estimated G, is used). Raises as ``harrell_c``.
     """
-    return with_interval(_auc(data, checked_score(data.n, risk), horizon), f"{AUC} at {horizon:g} {data.unit}", data.n)
+    return with_interval(
+        auc_influence(data, checked_score(data.n, risk), horizon), f"{AUC} at {horizon:g} {data.unit}", data.n
+    )
 
 
 def auc_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float) -> Estimate:
     """Return the time-dependent AUC of ``risk`` minus that of ``other``, on the same patients (paired)."""
-    both = [_auc(data, checked_score(data.n, score), horizon) for score in (risk, other)]
+    both = [auc_influence(data, checked_score(data.n, score), horizon) for score in (risk, other)]
     return paired_difference(both[0], both[1], f"{AUC} at {horizon:g} {data.unit}", data.n)
 
 
-def _auc(data: SurvivalData, score: Floats, horizon: float) -> Influenced:
+def auc_influence(data: SurvivalData, score: Floats, horizon: float) -> Influenced:
+    """Return the time-dependent AUC with each patient's influence."""
     reason = why_undefined(data, horizon)
     if reason:
         return without_estimate(reason)

@@ -139,7 +139,7 @@ def _draw(
     progress: Progress,
 ) -> Iterator[Floats]:
     """Yield (comparisons, moves) of each resample, in order."""
-    fits = [(model, _influence(model)) for model in models.values()]
+    fits = [(model, influence_on_fit(model)) for model in models.values()]
     limits, n = np.array(cutoffs), fits[0][0].n
 
     def draw(resample: int) -> Floats:
@@ -154,7 +154,7 @@ def _draw(
             yield values
 
 
-def _influence(model: CoxModel) -> Floats:
+def influence_on_fit(model: CoxModel) -> Floats:
     """Return (n, p), sorted: how far each patient, counted once more, moves the coefficients (to first order)."""
     moved_by: Floats = (score_residuals(model) @ model.covariance * model.design.scale)[model.design.order]
     return moved_by
@@ -196,14 +196,15 @@ def refit(
     horizon: float,
     risk: Floats,
 ) -> None:
-    """Fit with these weights, starting from the coefficients ``near``; fill ``risk`` (n,) at the horizon.
+    """Fit with these weights, starting from the coefficients ``near``, which become those of the fit.
 
-    A covariate that is constant in the resample has no effect. A covariate that separates keeps the large coefficient
-    at which the likelihood no longer grows. Without events all risks are 0. Rows are sorted by falling time.
+    Fills ``risk`` (n,) at the horizon, also of rows without weight. A covariate that is constant in the resample has no
+    effect. A covariate that separates keeps the large coefficient at which the likelihood no longer grows. Without
+    events all risks are 0. Rows are sorted by falling time.
     """
     n = len(time)
     p = len(near)
-    beta, step, gradient, information = near.copy(), np.zeros(p), np.zeros(p), np.zeros((p, p))
+    step, gradient, information = np.zeros(p), np.zeros(p), np.zeros((p, p))
     newton(
         x,
         start,
@@ -212,7 +213,7 @@ def refit(
         np.ones(len(start) - 1),
         efron,
         _CLOSE,
-        beta,
+        near,
         step,
         gradient,
         information,
@@ -220,10 +221,13 @@ def refit(
         -np.inf,
     )
     predictor, hazard = np.zeros(n), np.empty(n)
-    hazard_ratios(x, weight, beta, predictor, hazard)
+    hazard_ratios(x, weight, near, predictor, hazard)
     cumulative = _hazard_until(start, time, event, weight, hazard, efron, horizon)
     for i in range(n):
-        risk[i] = 1 - np.exp(-cumulative * np.exp(predictor[i])) if weight[i] > 0.0 else 0.0
+        if weight[i] == 0.0:
+            for j in range(p):
+                predictor[i] += x[i, j] * near[j]
+        risk[i] = 1 - np.exp(-cumulative * np.exp(predictor[i]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

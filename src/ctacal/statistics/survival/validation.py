@@ -1,0 +1,298 @@
+"""Validation within the patients to whom models were fitted: performance corrected for its optimism.
+
+A model looks better in the patients to whom it was fitted than in new ones. ``validate`` estimates how much better by
+the bootstrap (as R's ``rms::validate``), ``cross_validate`` by predicting each patient from models fitted to others.
+Neither replaces a validation in patients of another centre.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ctacal.arrays import Floats, Ints
+from ctacal.progress import Progress, no_progress
+from ctacal.statistics.estimate import Estimate
+from ctacal.statistics.survival.calibration import BRIER, brier_influence
+from ctacal.statistics.survival.cox_model import CoxModel, NoModel, Ties, cox, score_residuals, steps
+from ctacal.statistics.survival.discrimination import AUC, HARRELL, auc_influence, concordance_influence
+from ctacal.statistics.survival.influence import Influenced, paired_difference, with_interval, without_estimate
+from ctacal.statistics.survival.nri import approach, influence_on_fit, refit
+from ctacal.statistics.survival.risks import why_undefined
+from ctacal.statistics.survival.survival_data import SurvivalData
+from ctacal.statistics.survival.weighted_measures import measure, slope
+
+Measure = Literal["harrell_c", "auc", "brier", "slope"]
+
+MEASURES: tuple[Measure, ...] = ("harrell_c", "auc", "brier", "slope")
+"""Harrell's C, time-dependent AUC, Brier score, and the slope."""
+
+SLOPE = "slope: Cox coefficient of the model's own log hazard, whole follow-up; below 1 its effects are exaggerated"
+
+METHODS: Mapping[Measure, str] = {"harrell_c": HARRELL, "auc": AUC, "brier": BRIER, "slope": SLOPE}
+
+DRAWS = 20_000_000
+"""Most patients drawn in all resamples together: optimism falls with n, so large cohorts need few resamples."""
+
+FEWEST = 10
+"""Fewest resamples, whatever the number of patients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """One measure of a model, or of a model minus another."""
+
+    measure: Measure
+    apparent: Estimate
+    """In the patients to whom the models were fitted."""
+    optimism: float | None
+    """Apparent minus corrected."""
+    corrected: Estimate
+    """Expected in new patients of the same kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Validated measures of several models, and of their differences."""
+
+    models: Mapping[str, tuple[Validated, ...]]
+    """By name of the model, its measures in the order of ``MEASURES``."""
+    differences: Mapping[tuple[str, str], tuple[Validated, ...]]
+    """By names of a model and of the model it is compared with: the same, without the slope."""
+    method: str
+    reason: str = ""
+    """Why there are none, or a remark on the resamples; else empty."""
+
+
+def validate(
+    data: SurvivalData,
+    models: Mapping[str, ArrayLike],
+    *,
+    horizon: float,
+    resamples: int = 200,
+    seed: int = 0,
+    ties: Ties = "efron",
+    progress: Progress = no_progress,
+) -> Validation:
+    """Return the performance of Cox models, by name their covariates (n, p), corrected for optimism by the bootstrap.
+
+    Patients are drawn with replacement; all models are fitted to each resample and measured in it and in the original
+    patients. The mean difference is the optimism: it is subtracted from the apparent measure and from the ends of its
+    interval (Harrell FE et al., Stat Med 1996;15:361-387; intervals shifted as in Noma H et al., Stat Med
+    2021;40:5691-5701). Differences are paired: each model minus the first, and the second minus the third. At most
+    ``DRAWS`` / n resamples are drawn, but at least ``FEWEST``. The same seed gives the same result on any number of
+    cores. Raises ``ValueError`` for wrong shapes, fewer than 1 resample, or no model.
+    """
+    if resamples < 1 or not models:
+        raise ValueError(f"expected a model and 1 resample or more, got {len(models)} and {resamples}")
+    number = min(resamples, max(FEWEST, DRAWS // max(data.n, 1)))
+    method = f"bootstrap, {number} resamples in which the models are fitted again"
+    fits, reason = _fitted(data, models, horizon, ties)
+    if reason:
+        return Validation({}, {}, method, reason)
+    drawn = np.stack(list(_draw(fits, horizon, number, seed, progress)))
+    whole = np.isfinite(drawn).all(axis=(1, 2, 3))
+    if not whole.any():
+        return Validation({}, {}, method, "no resample has patients both with and without the event by the horizon")
+    optimism = (drawn[whole, :, 0] - drawn[whole, :, 1]).mean(axis=0)
+    apparent = [_influences(data, log_hazard(model, model.covariates, horizon), horizon, ties) for model in fits]
+    corrected = [_less(found, own) for found, own in zip(apparent, optimism, strict=True)]
+    left_out = int((~whole).sum())
+    remark = f"{left_out} of {number} resamples give no value and are left out" if left_out else ""
+    return _described(data, list(models), apparent, corrected, method, remark)
+
+
+def cross_validate(
+    data: SurvivalData,
+    models: Mapping[str, ArrayLike],
+    *,
+    horizon: float,
+    folds: int = 10,
+    repeats: int = 10,
+    seed: int = 0,
+    ties: Ties = "efron",
+    progress: Progress = no_progress,
+) -> Validation:
+    """Return the performance of Cox models, by name their covariates (n, p), by repeated cross-validation.
+
+    Patients are split at random into ``folds`` with equal shares of the events. The risk of a patient is that of models
+    fitted to the other folds; all risks together are then measured. Measures, and the influences from which their
+    intervals come, are averaged over the ``repeats`` (in large cohorts ``DRAWS`` / 10 n of them, at least 1).
+    Differences as in ``validate``. Raises ``ValueError`` for wrong shapes, fewer than 2 folds or 1 repeat, or no model.
+    """
+    if folds < 2 or repeats < 1 or not models:
+        raise ValueError(f"expected a model, 2 folds and 1 repeat or more, got {len(models)}, {folds} and {repeats}")
+    number = min(repeats, max(1, DRAWS // (10 * max(data.n, 1))))
+    method = (
+        f"{folds}-fold cross-validation, repeated {number} times" if number > 1 else f"{folds}-fold cross-validation"
+    )
+    fits, reason = _fitted(data, models, horizon, ties)
+    if reason:
+        return Validation({}, {}, method, reason)
+    apparent = [_influences(data, log_hazard(model, model.covariates, horizon), horizon, ties) for model in fits]
+    found: list[list[tuple[Influenced, ...]]] = []
+    for repeat in range(number):
+        fold = _folds(data, folds, np.random.default_rng([seed, repeat]))
+        try:
+            held_out = [_held_out(data, model.covariates, fold, horizon, ties) for model in fits]
+        except _NoFold as lack:
+            return Validation({}, {}, method, str(lack))
+        found.append([_influences(data, own, horizon, ties) for own in held_out])
+        progress(repeat + 1, number)
+    corrected = [tuple(map(_mean, zip(*own, strict=True))) for own in zip(*found, strict=True)]
+    return _described(data, list(models), apparent, corrected, method, "")
+
+
+def _fitted(
+    data: SurvivalData, models: Mapping[str, ArrayLike], horizon: float, ties: Ties
+) -> tuple[list[CoxModel], str]:
+    """Return the models, and the reason why they cannot be validated or an empty text."""
+    fits = {name: cox(data, covariates, ties=ties) for name, covariates in models.items()}
+    reason = why_undefined(data, horizon) or "; ".join(
+        f"{name} cannot be fitted: {fit.reason}" for name, fit in fits.items() if isinstance(fit, NoModel)
+    )
+    return [fit for fit in fits.values() if isinstance(fit, CoxModel)], reason
+
+
+def log_hazard(model: CoxModel, covariates: Floats, horizon: float) -> Floats:
+    """Return (m,): the log of the cumulative hazard at the horizon, log(-log(1 - risk)), exact for risks near 1 too.
+
+    Minus infinity without events by then.
+    """
+    own = steps(model)
+    until = own.hazard[own.times <= horizon].sum()
+    found: Floats = model.linear_predictor(covariates) + (np.log(until) if until > 0 else -np.inf)
+    return found
+
+
+def _influences(data: SurvivalData, log_hazards: Floats, horizon: float, ties: Ties) -> tuple[Influenced, ...]:
+    """Return the measures of a model, with the influence of each patient, in the order of ``MEASURES``."""
+    risk = -np.expm1(-np.exp(log_hazards))
+    return (
+        concordance_influence(data, risk),
+        auc_influence(data, risk, horizon),
+        brier_influence(data, risk, horizon),
+        _slope(data, log_hazards, ties),
+    )
+
+
+def _slope(data: SurvivalData, log_hazards: Floats, ties: Ties) -> Influenced:
+    model = cox(data, log_hazards, ties=ties)
+    if isinstance(model, NoModel):
+        return without_estimate(model.reason)
+    return Influenced(float(model.coefficient[0]), (score_residuals(model) @ model.covariance)[:, 0])
+
+
+def _less(found: Sequence[Influenced], optimism: Floats) -> tuple[Influenced, ...]:
+    """Return the measures less their optimism; their influences, and so the widths of the intervals, stay."""
+    return tuple(
+        own if own.reason else Influenced(own.estimate - float(excess), own.influence)
+        for own, excess in zip(found, optimism, strict=True)
+    )
+
+
+def _mean(found: Sequence[Influenced]) -> Influenced:
+    if reason := next((one.reason for one in found if one.reason), ""):
+        return without_estimate(reason)
+    return Influenced(
+        float(np.mean([one.estimate for one in found])), np.mean([one.influence for one in found], axis=0)
+    )
+
+
+class _NoFold(Exception):
+    """A model cannot be fitted without one of the folds."""
+
+
+def _folds(data: SurvivalData, folds: int, rng: np.random.Generator) -> Ints:
+    """Return (n,) the fold of each patient: random, with equal shares of the patients with the event."""
+    fold = np.empty(data.n, np.int64)
+    order = np.concatenate([rng.permutation(np.flatnonzero(data.event == happened)) for happened in (True, False)])
+    fold[order] = np.arange(data.n) % folds
+    return fold
+
+
+def _held_out(data: SurvivalData, covariates: Floats, fold: Ints, horizon: float, ties: Ties) -> Floats:
+    """Return (n,) the log hazard of each patient by the model of the other folds; raise ``_NoFold`` without a model."""
+    found = np.empty(data.n)
+    for one in np.unique(fold):
+        own = fold == one
+        model = cox(data.take(~own), covariates[~own], ties=ties)
+        if isinstance(model, NoModel):
+            raise _NoFold(f"without one fold no model can be fitted: {model.reason}")
+        found[own] = log_hazard(model, covariates[own], horizon)
+    if not np.isfinite(found).all():
+        raise _NoFold("without one fold nobody has the event by the horizon")
+    return found
+
+
+def _draw(
+    models: Sequence[CoxModel], horizon: float, resamples: int, seed: int, progress: Progress
+) -> Iterator[Floats]:
+    """Yield (models, 2, measures) of each resample, in order: in the resample, and in the original patients."""
+    fits = [(model, influence_on_fit(model)) for model in models]
+    n = models[0].n
+
+    def draw(resample: int) -> Floats:
+        rng = np.random.default_rng([seed, resample])
+        weight = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
+        return np.stack([resampled(model, influence, weight, horizon) for model, influence in fits])
+
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        for done, values in enumerate(pool.map(draw, range(resamples)), start=1):
+            progress(done, resamples)
+            yield values
+
+
+def resampled(model: CoxModel, influence: Floats, weight: Floats, horizon: float) -> Floats:
+    """Return (2, measures) of the model fitted with these weights: with the weights, and with every patient once."""
+    d, beta, risk, efron = model.design, model.beta.copy(), np.empty(model.n), model.ties == "efron"
+    approach(beta, influence, weight)
+    refit(d.x, d.start, d.time, d.event, weight, efron, beta, horizon, risk)
+    once = np.ones(model.n)
+    out = np.ones((2, len(MEASURES)))  # the slope of a model in its own patients is 1
+    measure(d.time, d.event, weight, risk, horizon, out[0])
+    measure(d.time, d.event, once, risk, horizon, out[1])
+    out[1, 3] = slope(d.start, d.event, once, d.x @ beta, efron)
+    return out
+
+
+def _described(
+    data: SurvivalData,
+    names: Sequence[str],
+    apparent: Sequence[tuple[Influenced, ...]],
+    corrected: Sequence[tuple[Influenced, ...]],
+    method: str,
+    remark: str,
+) -> Validation:
+    """Return the measures of all models, and of their differences without the slope."""
+
+    def alone(place: int, k: int) -> Validated:
+        bounds = (-np.inf, np.inf) if MEASURES[k] == "slope" else (0.0, 1.0)
+        before, after = (
+            with_interval(found[place][k], f"{METHODS[MEASURES[k]]}{how}", data.n, low=bounds[0], high=bounds[1])
+            for found, how in ((apparent, ""), (corrected, f", {method}"))
+        )
+        return Validated(MEASURES[k], before, _apart(before, after), after)
+
+    def paired(first: int, second: int, k: int) -> Validated:
+        before, after = (
+            paired_difference(found[first][k], found[second][k], f"{METHODS[MEASURES[k]]}{how}", data.n)
+            for found, how in ((apparent, ""), (corrected, f", {method}"))
+        )
+        return Validated(MEASURES[k], before, _apart(before, after), after)
+
+    pairs = [(place, 0) for place in range(1, len(names))] + ([(1, 2)] if len(names) > 2 else [])
+    models = {name: tuple(alone(place, k) for k in range(len(MEASURES))) for place, name in enumerate(names)}
+    differences = {(names[a], names[b]): tuple(paired(a, b, k) for k in range(len(MEASURES) - 1)) for a, b in pairs}
+    return Validation(models, differences, method, remark)
+
+
+def _apart(apparent: Estimate, corrected: Estimate) -> float | None:
+    if apparent.estimate is None or corrected.estimate is None:
+        return None
+    return apparent.estimate - corrected.estimate
