@@ -141,7 +141,7 @@ class _Pool(Generic[Task, Result]):
 def _work(pipe: Connection, function: Callable[[Any], Any], threads: int) -> None:
     """Run in the worker: receive tasks and send results until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     _share_cores(threads)
     while True:
         try:
@@ -151,7 +151,7 @@ def _work(pipe: Connection, function: Callable[[Any], Any], threads: int) -> Non
         pipe.send(_attempt(function, task))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this worker with its parent; a killed parent cannot end it, and its task would run on beside the next run."""
     parent = parent_process()
     if parent is not None:
