@@ -30,15 +30,6 @@ from ctacal.workers import end_with_parent
 if sys.platform != "win32":
     import fcntl
 
-PARTS: Mapping[str, str] = {
-    "receiver": "ctacal.node.receiver",
-    "keeper": "ctacal.node.keeper",
-    "scorer": "ctacal.node.scorers",
-    "sender": "ctacal.node.sender",
-    "alarms": "ctacal.node.alarms",
-}
-"""Module of each part but the pages, which ``cli`` adds."""
-
 PROCESSES = "processes.json"
 """File in the store: the process number of each part."""
 
@@ -69,7 +60,10 @@ class _Part:
 
 
 def supervise(config: NodeConfig, parts: Mapping[str, str]) -> None:
-    """Run a node until SIGTERM or SIGINT comes. Raises ``UsageError`` if another node uses the store."""
+    """Run a node until SIGTERM or SIGINT comes; ``parts`` gives the module of each part, imported in its own process.
+
+    Raises ``UsageError`` if another node uses the store.
+    """
     start_logging(config.log, "supervisor")
     with only_node(config.store):
         _Supervisor(config, parts).run(stop_signal())
@@ -143,9 +137,7 @@ class _Supervisor:
         """Wait until a process ends, but no longer than ``most_s`` or than a part waits to be started."""
         now = time.monotonic()
         waits = [part.due_at - now for part in self.parts if part.process is None]
-        connection.wait(
-            [part.process.sentinel for part in self.parts if part.process], max(0.0, min([most_s, *waits]))
-        )
+        connection.wait([part.process.sentinel for part in self.parts if part.process], max(0.0, min([most_s, *waits])))
         if not any(part.process for part in self.parts):  # nothing to wait for: the line above returned at once
             time.sleep(max(0.0, min([most_s, *waits])))
 
