@@ -1,6 +1,7 @@
 """``NodeConfig``: everything that the owner of a DICOM node decides, from one TOML file."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
@@ -219,6 +220,7 @@ class Destination:
         _check_kinds("send", self.send, known)
         _check_kinds("refusals", self.refusals, tuple(kind for kind in REFUSAL_KINDS if kind in known))
         _check_kinds("fallback", (*self.fallback, *self.fallback.values()), known)
+        _check_ends("fallback", self.fallback)
         _check_positive(
             commitment_s=self.commitment_s,
             timeout_s=self.timeout_s,
@@ -464,6 +466,15 @@ def _check_kinds(name: str, kinds: Kinds, known: Kinds) -> None:
     for kind in kinds:
         if kind not in known:
             raise ValueError(f"{name}: {kind!r} is unknown here; known are {', '.join(known)}")
+
+
+def _check_ends(name: str, instead: Mapping[str, str]) -> None:
+    for first in instead:
+        kind, seen = first, {first}
+        while kind := instead.get(kind, ""):
+            if kind in seen:
+                raise ValueError(f"{name}: {first!r} leads back to {kind!r}, so nothing would ever be sent")
+            seen.add(kind)
 
 
 def _check_different(name: str, values: list[str]) -> None:
