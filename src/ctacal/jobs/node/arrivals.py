@@ -1,0 +1,215 @@
+"""``Arrivals``: tells the ledger what the store has taken, in a thread of its own, so that no sender waits for it.
+
+The store is the truth: what was kept and not told when the process was killed is found when the next one starts. While
+the ledger is away, objects are kept all the same, and told once it is back.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from ctacal.errors import CtacalError
+from ctacal.jobs.node import audit
+from ctacal.jobs.node.events import tell
+from ctacal.jobs.node.intake import Refused, Taken
+from ctacal.jobs.node.ledger import Ledger
+from ctacal.jobs.node.store import Placed, Store
+
+TELL_S = 0.5
+"""Objects of a study are told to the ledger together, at most this often and when their sender has finished."""
+OFTEN_S = 30.0
+"""Events that anybody on the network can cause are told at most this often, with their number."""
+_MOST_NOTES = 10_000
+"""Audit records that wait for a ledger that is away; what is beyond is in the log only."""
+_MOST_DISTINCT = 100
+"""Different senders whose frequent events are counted apart."""
+
+
+@dataclass(eq=False, slots=True)
+class Sending:
+    """One sender at work: an association, or a request of STOW-RS."""
+
+    source: str
+    _arrivals: "Arrivals"
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many objects were kept, known, set aside and refused, by these words."""
+    studies: set[str] = field(default_factory=set)
+
+    def note(self, outcome: Taken | Refused) -> None:
+        """Note what became of an object; a new one of other bytes is an alarm."""
+        if isinstance(outcome, Refused):
+            self.counts[f"refused: {outcome.why}"] += 1
+            return
+        self.counts[outcome.placed] += 1
+        if outcome.placed is Placed.ASIDE:
+            self._arrivals.note("object set aside", study_uid=outcome.study_uid, source=self.source,
+                                sop_instance_uid=outcome.sop_instance_uid)  # fmt: skip
+        self.studies.add(outcome.study_uid)
+        if outcome.placed is Placed.KEPT:
+            self._arrivals.kept(outcome.study_uid, self.source)
+
+
+class Arrivals:
+    """What came in since the ledger was last told. To be used in a ``with`` block; all calls are safe from any thread."""
+
+    def __init__(
+        self, store: Store, connect: Callable[[], Ledger], *, quiet_s: float, tell_s: float = TELL_S
+    ) -> None:
+        """``connect`` opens the ledger; ``quiet_s`` is the shortest silence after which a study counts as whole."""
+        self._store, self._connect = store, connect
+        self._tell_s, self._still_s = tell_s, max(tell_s, quiet_s / 4)
+        self._lock, self._wake, self._stopping = threading.Lock(), threading.Event(), threading.Event()
+        self._kept: Counter[tuple[str, str]] = Counter()  # by study and source
+        self._notes: list[tuple[str, str, dict[str, Any]]] = []
+        self._often: dict[tuple[str, str], _Often] = {}
+        self._sending: set[Sending] = set()
+        self._told_at: dict[str, float] = {}  # by study: when its activity was last moved from here
+        self._missing: dict[str, int] | None = None
+        self._reconciled = False
+        self._ledger: Ledger | None = None
+        self._away = False
+        self._thread = threading.Thread(target=self._run, name="arrivals", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+        if self._ledger is not None:
+            self._ledger.close()
+
+    @contextmanager
+    def sending(self, source: str) -> Iterator[Sending]:
+        """Announce a sender, such as ``CAMERA@10.1.2.3``: while the block runs, more of its studies may come."""
+        sending = Sending(source, self)
+        with self._lock:
+            self._sending.add(sending)
+        try:
+            yield sending
+        finally:
+            with self._lock:
+                self._sending.discard(sending)
+            self._wake.set()
+
+    def kept(self, study_uid: str, source: str) -> None:
+        """Note a new object in the store."""
+        with self._lock:
+            self._kept[study_uid, source] += 1
+
+    def note(self, what: str, *, study_uid: str = "", level: int = logging.INFO, **facts: Any) -> None:
+        """Write an event to the log now, and to the audit trail soon. No fact may identify a patient."""
+        known = {"study_uid": study_uid} if study_uid else {}
+        tell(what, level=level, **known, **facts)
+        with self._lock:
+            if len(self._notes) < _MOST_NOTES:
+                self._notes.append((what, study_uid, facts))
+
+    def note_often(self, what: str, whose: str, **facts: Any) -> None:
+        """Note an event that strangers can cause as often as they like: the first at once, later ones together."""
+        with self._lock:
+            key = (what, whose if len(self._often) < _MOST_DISTINCT else "others")
+            often = self._often.setdefault(key, _Often())
+            often.times, often.facts = often.times + 1, facts
+        self._note_due()
+
+    def _note_due(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            due = [
+                (key, often.times, often.facts)
+                for key, often in self._often.items()
+                if often.times and now - often.told_at >= OFTEN_S
+            ]
+            for key, *_ in due:
+                self._often[key].times, self._often[key].told_at = 0, now
+            for key in [key for key, often in self._often.items() if now - often.told_at > 10 * OFTEN_S]:
+                del self._often[key]
+        for (what, whose), times, facts in due:
+            self.note(what, level=logging.WARNING, source=whose, times=times, **facts)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait(self._tell_s)
+            self._wake.clear()
+            self._note_due()
+            self._attempt()
+        self._attempt()
+
+    def _attempt(self) -> None:
+        """Tell what is to be told; what cannot be told now is told later."""
+        try:
+            if self._ledger is None:
+                self._ledger = self._connect()
+            self._tell_kept(self._ledger)
+            self._tell_still(self._ledger)
+            self._tell_notes(self._ledger)
+            self._reconcile(self._ledger)
+        except CtacalError as problem:
+            if not self._away:
+                tell("ledger is away; objects are kept all the same", level=logging.ERROR, reason=problem)
+            self._away = True
+            self._stopping.wait(self._tell_s)
+        else:
+            if self._away:
+                tell("ledger is back")
+            self._away = False
+
+    def _tell_kept(self, ledger: Ledger) -> None:
+        with self._lock:
+            kept = list(self._kept.items())
+        for (study_uid, source), objects in kept:
+            ledger.arrived(study_uid, objects=objects, source=source)
+            self._told_at[study_uid] = time.monotonic()
+            with self._lock:
+                self._kept[study_uid, source] -= objects
+                self._kept = +self._kept
+
+    def _tell_still(self, ledger: Ledger) -> None:
+        with self._lock:
+            open_studies = {study_uid for sending in self._sending for study_uid in sending.studies}
+        now = time.monotonic()
+        for study_uid in sorted(open_studies):
+            if now - self._told_at.get(study_uid, float("-inf")) >= self._still_s:
+                ledger.still_arriving(study_uid)
+                self._told_at[study_uid] = now
+        self._told_at = {uid: at for uid, at in self._told_at.items() if uid in open_studies or now - at < self._still_s}
+
+    def _tell_notes(self, ledger: Ledger) -> None:
+        with self._lock:
+            notes = self._notes[:]
+        if not notes:
+            return
+
+        def append_all(rows: Any) -> None:
+            for what, study_uid, facts in notes:
+                audit.append(rows, self._store.id, what, study_uid, facts)
+
+        ledger.database.write(append_all)
+        with self._lock:
+            del self._notes[: len(notes)]
+
+    def _reconcile(self, ledger: Ledger) -> None:
+        """Once, tell the ledger of objects that were kept by a process that was killed before it told them.
+
+        Another process may be about to tell some of them. So only what is missing twice, with time enough in between,
+        is told.
+        """
+        if self._reconciled:
+            return
+        missing = {uid: n for uid in self._store.studies() if (n := self._untold(ledger, uid)) > 0}
+        if self._missing is None:
+            self._missing, self._look_again_at = missing, time.monotonic() + 4 * self._tell_s
+        elif time.monotonic() >= self._look_again_at:
+            for study_uid in missing.keys() & self._missing.keys():
+                objects = min(missing[study_uid], self._missing[study_uid])
+                ledger.arrived(study_uid, objects=objects, source="")
+                self.note("objects found that the ledger did not know", study_uid=study_uid, objects=objects)
+            self._reconciled = True

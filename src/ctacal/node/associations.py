@@ -1,0 +1,241 @@
+"""An association of pynetdicom that takes no more of the machine than it needs, however the peer behaves.
+
+What pynetdicom 3.0.4 leaves open is closed here:
+
+- a PDU of any length is read into memory: one longer than was agreed ends the connection;
+- a data set is collected in memory: that of a C-STORE goes to the store piece by piece, the others are bounded;
+- requests are read while others wait to be served: the next is read when the last was answered;
+- both threads of an association look every millisecond whether there is something to do: they wait for it.
+"""
+
+import os
+import queue
+import select
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
+from typing import Any
+
+from pydicom.uid import UID
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.service_class import StorageServiceClass
+from pynetdicom.transport import AddressInformation, AssociationSocket
+
+from ctacal.jobs.node.intake import IncomingObject
+from ctacal.node.connections import Connection
+
+_config.LOG_HANDLER_LEVEL = "none"  # the details of every message, for nobody
+
+LARGEST_PDU_BYTES = 2**18
+"""What peers may send at once. Larger than usual: fewer pieces take less time."""
+_LONGEST_PDU_BYTES = 4 * LARGEST_PDU_BYTES
+"""What is read at all, because some peers do not count exactly."""
+_LONGEST_COMMAND_BYTES = 2**16
+_LONGEST_OTHER_BYTES = 2**24
+"""Largest data set of a message that is no C-STORE: a request for the storage commitment of 100,000 objects."""
+_WAIT_S = 0.25
+"""Longest wait of a thread before it looks around."""
+
+Begin = Callable[[str, str, str], IncomingObject]
+"""Begins to receive an object, from its SOP class, its SOP instance and its transfer syntax."""
+
+
+class IncomingData(BytesIO):
+    """Where pynetdicom writes the data set of a C-STORE: the store."""
+
+    def __init__(self, incoming: IncomingObject | None) -> None:
+        super().__init__()
+        self.incoming = incoming
+        """None: the request is for no context that was agreed."""
+
+    def write(self, content: Any, /) -> int:
+        """Pass a piece on."""
+        return self.incoming.write(content) if self.incoming else len(content)
+
+
+class _Signalling(queue.Queue[Any]):
+    """A queue that wakes whoever waits for more than the queue."""
+
+    def __init__(self, *signals: Callable[[], None]) -> None:
+        super().__init__()
+        self._signals = signals
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        for signal in self._signals[:-1]:
+            signal()
+        super().put(item, block, timeout)
+        self._signals[-1]()
+
+
+class _Dimse(DIMSEServiceProvider):
+    """Reads messages, the data sets of C-STORE into the store."""
+
+    def __init__(self, assoc: "NodeAssociation", connection: Connection, begin: Begin) -> None:
+        super().__init__(assoc)
+        self._connection, self._begin = connection, begin
+        self.news = threading.Event()
+        self.msg_queue = _Signalling(self._take_turn, self.news.set)
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Read one presentation data value after another, so that a data set has its place before it begins."""
+        for value in primitive.presentation_data_value_list:
+            single = P_DATA()
+            single.presentation_data_value_list = [list(value)]
+            super().receive_primitive(single)
+            if self.message is not None:
+                self._look_at(self.message)
+        self._connection.in_message = self.message is not None
+
+    def get_msg(self, block: bool = False) -> Any:
+        """Return the next message; where pynetdicom would look again and again, wait for news instead."""
+        if block:
+            answer = super().get_msg(block=True)
+            self.served()
+            return answer
+        self.news.wait(_WAIT_S)
+        self.news.clear()
+        return super().get_msg(block=False)
+
+    def served(self) -> None:
+        """Let the peer go on."""
+        self._connection.turn()
+        self._connection.busy = False
+
+    def close(self) -> None:
+        """Drop what came only in part, or too late to be served."""
+        messages = [self.message] if self.message else []
+        with suppress(queue.Empty):
+            while True:
+                messages.append(self.msg_queue.get(block=False)[1])
+        for message in messages:
+            data = getattr(message, "data_set", None) or getattr(message, "DataSet", None)
+            if isinstance(data, IncomingData) and data.incoming:
+                data.incoming.close()
+
+    def _take_turn(self) -> None:
+        self._connection.busy = True
+
+    def _look_at(self, message: DIMSEMessage) -> None:
+        """Give the data set of a C-STORE its place. Raises ``ValueError``, which ends the association, if there is too much."""
+        if isinstance(message, C_STORE_RQ):
+            if not isinstance(message.data_set, IncomingData):
+                message.data_set = IncomingData(self._begun(message))
+        elif message.encoded_command_set.tell() > _LONGEST_COMMAND_BYTES:
+            raise ValueError("a command is too long")
+        elif message.data_set and message.data_set.tell() > _LONGEST_OTHER_BYTES:
+            raise ValueError("a data set of no object is too long")
+
+    def _begun(self, message: DIMSEMessage) -> IncomingObject | None:
+        context = self.assoc._accepted_cx.get(message.context_id or 0)
+        if context is None:
+            return None
+        command = message.command_set
+        uids = (str(command.get(name, "")) for name in ("AffectedSOPClassUID", "AffectedSOPInstanceUID"))
+        return self._begin(*uids, str(context.transfer_syntax[0]))
+
+
+class _Transport(AssociationSocket):
+    """The connection, as pynetdicom uses it; what was read already comes first."""
+
+    def __init__(self, assoc: "NodeAssociation", connection: Connection, ahead: bytes) -> None:
+        super().__init__(assoc, client_socket=connection.socket)
+        self._connection, self._ahead = connection, ahead
+        self._awake, self._wake = os.pipe()
+
+    def wake(self) -> None:
+        """Let ``ready`` return at once, because there is something to send."""
+        with suppress(BlockingIOError, OSError):
+            os.write(self._wake, b"x")
+
+    @property
+    def ready(self) -> bool:
+        """Whether the peer sent something that is to be read now; waits for a moment if there is nothing else to do."""
+        if self._ahead:
+            return True
+        if self.socket is None or not self._is_connected:
+            return False
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() and not self._connection.busy:
+            return True
+        wanted = [self._awake] if self._connection.busy else [self._awake, self.socket]
+        try:
+            found, _, _ = select.select(wanted, [], [], _WAIT_S)
+        except (OSError, ValueError):
+            self.event_queue.put("Evt17")  # the connection is closed
+            return False
+        if self._awake in found:
+            os.read(self._awake, 4096)
+        return self.socket in found
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Return so many bytes from the peer. Raises ``OSError``, which ends the association."""
+        if nr_bytes > _LONGEST_PDU_BYTES:
+            raise ConnectionAbortedError("a PDU is longer than was agreed")
+        self._connection.in_message = True
+        if self._ahead:
+            content, self._ahead = self._ahead[:nr_bytes], self._ahead[nr_bytes:]
+            return bytearray(content)
+        return self._connection.receive(nr_bytes)
+
+    def close_pipe(self) -> None:
+        """Give back what ``wake`` needs."""
+        os.close(self._awake)
+        os.close(self._wake)
+
+
+class NodeAssociation(Association):
+    """An association that a peer asked for."""
+
+    def __init__(self, ae: AE, connection: Connection, request: bytes, begin: Begin) -> None:
+        """``request`` is the A-ASSOCIATE-RQ that was read from the connection."""
+        super().__init__(ae, "acceptor")
+        self.dimse = self._dimse = _Dimse(self, connection, begin)
+        self._transport = _Transport(self, connection, request)
+        self.set_socket(self._transport)
+        self.dul.to_provider_queue = _Signalling(self._transport.wake)
+        self.dul.to_user_queue = _Signalling(self._dimse.news.set)
+        self.acceptor.maximum_length = ae.maximum_pdu_size
+        self.acceptor.ae_title = ae.ae_title
+        self.acceptor.implementation_class_uid = ae.implementation_class_uid
+        self.acceptor.implementation_version_name = ae.implementation_version_name
+        self.acceptor.address_info = AddressInformation.from_tuple(connection.socket.getsockname())
+        self.requestor.address_info = AddressInformation.from_tuple(connection.socket.getpeername())
+
+    def serve(self) -> None:
+        """Run until the association has ended."""
+        try:
+            self.start()
+            self.join()
+            self.dul.join()
+        finally:
+            self._dimse.close()
+            self._transport.close_pipe()
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        """Serve a request; every class whose context was accepted is stored, also those that pynetdicom does not know."""
+        try:
+            if not msg.is_valid_request:
+                self.abort()
+            elif isinstance(msg, C_STORE) and context_id in self._accepted_cx:
+                self._is_paused = True
+                StorageServiceClass(self).SCP(msg, self._accepted_cx[context_id])
+                self._is_paused = False
+            else:
+                super()._serve_request(msg, context_id)
+        finally:
+            self._dimse.served()
+
+
+def presentation_context(abstract_syntax: str, transfer_syntaxes: tuple[str, ...]) -> PresentationContext:
+    """Return a context that is supported."""
+    context = PresentationContext()
+    context.abstract_syntax = UID(abstract_syntax)
+    context.transfer_syntax = [UID(syntax) for syntax in transfer_syntaxes]
+    return context
