@@ -47,7 +47,10 @@ STOPPING = Rejection("the node stops", 2, 3, 1)
 def objection(
     request: A_ASSOCIATE_RQ, address: str, certificate: Mapping[str, Any], config: NodeConfig
 ) -> Rejection | None:
-    """Return why this peer may not associate; None if it may. ``certificate`` is as ``SSLSocket.getpeercert`` gives it."""
+    """Return why this peer may not associate; None if it may.
+
+    ``certificate`` is as ``SSLSocket.getpeercert`` gives it.
+    """
     if not request.protocol_version & 1:
         return NO_VERSION
     if str(request.application_context_name) != _APPLICATION_CONTEXT:
@@ -95,7 +98,9 @@ def _context(protocol: int, tls: Tls) -> ssl.SSLContext:
             context.load_default_certs()
     except ssl.SSLError as problem:
         names = ", ".join(str(path) for path in (tls.certificate, tls.key, tls.authority) if path)
-        raise UsageError(f"receive.tls: {names}: not usable as certificate, key or authority (PEM): {problem}") from problem
+        raise UsageError(
+            f"receive.tls: {names}: not usable as certificate, key or authority (PEM): {problem}"
+        ) from problem
     except OSError as problem:
         raise UsageError(f"receive.tls: {problem.filename or tls.certificate}: {system_message(problem)}") from problem
     return context

@@ -8,9 +8,9 @@ What pynetdicom 3.0.4 leaves open is closed here:
 - both threads of an association look every millisecond whether there is something to do: they wait for it.
 """
 
-import os
 import queue
 import select
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from io import BytesIO
 from typing import Any
 
 from pydicom.uid import UID
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
@@ -88,7 +88,7 @@ class _Dimse(DIMSEServiceProvider):
         """Read one presentation data value after another, so that a data set has its place before it begins."""
         for value in primitive.presentation_data_value_list:
             single = P_DATA()
-            single.presentation_data_value_list = [list(value)]
+            single.presentation_data_value_list.append(value)
             super().receive_primitive(single)
             if self.message is not None:
                 self._look_at(self.message)
@@ -111,7 +111,7 @@ class _Dimse(DIMSEServiceProvider):
 
     def close(self) -> None:
         """Drop what came only in part, or too late to be served."""
-        messages = [self.message] if self.message else []
+        messages: list[Any] = [self.message] if self.message else []
         with suppress(queue.Empty):
             while True:
                 messages.append(self.msg_queue.get(block=False)[1])
@@ -124,7 +124,7 @@ class _Dimse(DIMSEServiceProvider):
         self._connection.busy = True
 
     def _look_at(self, message: DIMSEMessage) -> None:
-        """Give the data set of a C-STORE its place. Raises ``ValueError``, which ends the association, if there is too much."""
+        """Give the data set of a C-STORE its place; too much of anything else raises ``ValueError``: the end."""
         if isinstance(message, C_STORE_RQ):
             if not isinstance(message.data_set, IncomingData):
                 message.data_set = IncomingData(self._begun(message))
@@ -138,8 +138,8 @@ class _Dimse(DIMSEServiceProvider):
         if context is None:
             return None
         command = message.command_set
-        uids = (str(command.get(name, "")) for name in ("AffectedSOPClassUID", "AffectedSOPInstanceUID"))
-        return self._begin(*uids, str(context.transfer_syntax[0]))
+        sop_class_uid, sop_instance_uid = command.get("AffectedSOPClassUID"), command.get("AffectedSOPInstanceUID")
+        return self._begin(str(sop_class_uid), str(sop_instance_uid), str(context.transfer_syntax[0]))
 
 
 class _Transport(AssociationSocket):
@@ -148,12 +148,13 @@ class _Transport(AssociationSocket):
     def __init__(self, assoc: "NodeAssociation", connection: Connection, ahead: bytes) -> None:
         super().__init__(assoc, client_socket=connection.socket)
         self._connection, self._ahead = connection, ahead
-        self._awake, self._wake = os.pipe()
+        self._awake, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
 
     def wake(self) -> None:
         """Let ``ready`` return at once, because there is something to send."""
-        with suppress(BlockingIOError, OSError):
-            os.write(self._wake, b"x")
+        with suppress(OSError):  # it is full: enough to wake
+            self._wake.send(b"x")
 
     @property
     def ready(self) -> bool:
@@ -166,12 +167,12 @@ class _Transport(AssociationSocket):
             return True
         wanted = [self._awake] if self._connection.busy else [self._awake, self.socket]
         try:
-            found, _, _ = select.select(wanted, [], [], _WAIT_S)
+            found, _, _ = select.select(wanted, [], [], _WAIT_S if self.event_queue.empty() else 0)
         except (OSError, ValueError):
             self.event_queue.put("Evt17")  # the connection is closed
             return False
         if self._awake in found:
-            os.read(self._awake, 4096)
+            self._awake.recv(4096)
         return self.socket in found
 
     def recv(self, nr_bytes: int) -> bytearray:
@@ -184,10 +185,10 @@ class _Transport(AssociationSocket):
             return bytearray(content)
         return self._connection.receive(nr_bytes)
 
-    def close_pipe(self) -> None:
+    def release(self) -> None:
         """Give back what ``wake`` needs."""
-        os.close(self._awake)
-        os.close(self._wake)
+        self._awake.close()
+        self._wake.close()
 
 
 class NodeAssociation(Association):
@@ -196,6 +197,8 @@ class NodeAssociation(Association):
     def __init__(self, ae: AE, connection: Connection, request: bytes, begin: Begin) -> None:
         """``request`` is the A-ASSOCIATE-RQ that was read from the connection."""
         super().__init__(ae, "acceptor")
+        self.afterwards: Callable[[], None] | None = None
+        """What to do once the request that is being served was answered, in the thread of the association."""
         self.dimse = self._dimse = _Dimse(self, connection, begin)
         self._transport = _Transport(self, connection, request)
         self.set_socket(self._transport)
@@ -213,13 +216,14 @@ class NodeAssociation(Association):
         try:
             self.start()
             self.join()
+            self.dul.kill_dul()
             self.dul.join()
         finally:
             self._dimse.close()
-            self._transport.close_pipe()
+            self._transport.release()
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
-        """Serve a request; every class whose context was accepted is stored, also those that pynetdicom does not know."""
+        """Serve a request; every class whose context was accepted is stored, also one that pynetdicom does not know."""
         try:
             if not msg.is_valid_request:
                 self.abort()
@@ -231,6 +235,16 @@ class NodeAssociation(Association):
                 super()._serve_request(msg, context_id)
         finally:
             self._dimse.served()
+        afterwards, self.afterwards = self.afterwards, None
+        if afterwards is not None and self.is_established:
+            self._is_paused = True
+            afterwards()
+            self._is_paused = False
+
+    def peer_leaves(self) -> bool:
+        """Whether the peer releases or aborts the association; waits for a moment."""
+        self._dimse.news.wait(_WAIT_S)
+        return self.dul.peek_next_pdu() is not None
 
 
 def presentation_context(abstract_syntax: str, transfer_syntaxes: tuple[str, ...]) -> PresentationContext:

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
@@ -114,9 +114,7 @@ class Connection:
 class Listener:
     """The listening socket and its connections. To be used in a ``with`` block, at whose end all are cut off."""
 
-    def __init__(
-        self, limits: Receive, serve: Callable[[Connection], None], note: Callable[[str, str], None]
-    ) -> None:
+    def __init__(self, limits: Receive, serve: Callable[[Connection], None], note: Callable[[str, str], None]) -> None:
         """``serve`` runs in the thread of each connection; ``note`` is told why which address was cut off.
 
         Raises ``OSError`` if the address cannot be listened at.
@@ -188,7 +186,7 @@ class Listener:
         thread.start()
 
     def _make_room(self, address: str) -> None:
-        """Cut off the connections that have waited longest without a request: first of the same address, then of all."""
+        """Cut off the connection that has waited longest without a request: of the same address, or of the crowd."""
         waiting = [other for other in self._threads if not other.associated and not other.cut_because]
         here = [other for other in waiting if other.address == address]
         if len(here) >= _WAITING_PER_ASSOCIATION * self._limits.most_per_address:

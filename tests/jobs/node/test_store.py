@@ -49,7 +49,7 @@ def test_an_object_lies_under_its_uids(store: Store) -> None:
     assert everything(store) == {"id": b"", "received/1.2.3/1.2.3.4.dcm": b"whole"}
     assert store.studies() == (STUDY,)
     assert store.received(STUDY) == (store.path(STUDY, OBJECT),)
-    assert store.find(OBJECT) == (store.path(STUDY, OBJECT),)
+    assert store.find({OBJECT, "1.2.9"}) == {OBJECT: (store.path(STUDY, OBJECT),)}
 
 
 def test_the_same_bytes_again_change_nothing(store: Store) -> None:
@@ -69,12 +69,13 @@ def test_other_bytes_under_a_known_uid_are_set_aside(store: Store) -> None:
     assert store.path(STUDY, OBJECT).read_bytes() == b"whole"
     aside = {path: content for path, content in everything(store).items() if path.startswith("aside/1.2.3/1.2.3.4.")}
     assert sorted(aside.values()) == [b"other", b"third"]
+    assert store.aside() == {OBJECT}
     assert len(everything(store)) == 4
 
 
 def test_one_object_may_belong_to_two_studies(store: Store) -> None:
     assert keep(store, b"a") is keep(store, b"b", "1.2.9") is Placed.KEPT
-    assert store.find(OBJECT) == (store.path(STUDY, OBJECT), store.path("1.2.9", OBJECT))
+    assert store.find({OBJECT}) == {OBJECT: (store.path(STUDY, OBJECT), store.path("1.2.9", OBJECT))}
 
 
 @pytest.mark.parametrize("uid", HOSTILE)
@@ -86,7 +87,8 @@ def test_a_uid_that_is_none_leads_nowhere(store: Store, uid: str) -> None:
     with pytest.raises(ValueError, match=r"SOP Instance UID .* is not a valid UID"):
         keep(store, b"x", sop_uid=uid)
     assert everything(store) == before
-    assert store.received(uid) == store.find(uid) == ()
+    assert store.received(uid) == ()
+    assert store.find({uid}) == {}
 
 
 def test_many_senders_of_one_object_at_once(store: Store) -> None:

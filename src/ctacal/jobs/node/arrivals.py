@@ -43,9 +43,9 @@ class Sending:
     def note(self, outcome: Taken | Refused) -> None:
         """Note what became of an object; a new one of other bytes is an alarm."""
         if isinstance(outcome, Refused):
-            self.counts[f"refused: {outcome.why}"] += 1
+            self.counts[f"refused: {outcome.why.value}"] += 1
             return
-        self.counts[outcome.placed] += 1
+        self.counts[outcome.placed.value] += 1
         if outcome.placed is Placed.ASIDE:
             self._arrivals.note("object set aside", study_uid=outcome.study_uid, source=self.source,
                                 sop_instance_uid=outcome.sop_instance_uid)  # fmt: skip
@@ -55,11 +55,9 @@ class Sending:
 
 
 class Arrivals:
-    """What came in since the ledger was last told. To be used in a ``with`` block; all calls are safe from any thread."""
+    """What came in since the ledger was last told; safe to use from any thread, in a ``with`` block."""
 
-    def __init__(
-        self, store: Store, connect: Callable[[], Ledger], *, quiet_s: float, tell_s: float = TELL_S
-    ) -> None:
+    def __init__(self, store: Store, connect: Callable[[], Ledger], *, quiet_s: float, tell_s: float = TELL_S) -> None:
         """``connect`` opens the ledger; ``quiet_s`` is the shortest silence after which a study counts as whole."""
         self._store, self._connect = store, connect
         self._tell_s, self._still_s = tell_s, max(tell_s, quiet_s / 4)
@@ -69,8 +67,8 @@ class Arrivals:
         self._often: dict[tuple[str, str], _Often] = {}
         self._sending: set[Sending] = set()
         self._told_at: dict[str, float] = {}  # by study: when its activity was last moved from here
-        self._missing: dict[str, int] | None = None
-        self._reconciled = False
+        self._missing: dict[str, int] = {}
+        self._look_again_at = 0.0
         self._ledger: Ledger | None = None
         self._away = False
         self._thread = threading.Thread(target=self._run, name="arrivals", daemon=True)
@@ -152,9 +150,11 @@ class Arrivals:
             self._tell_still(self._ledger)
             self._tell_notes(self._ledger)
             self._reconcile(self._ledger)
-        except CtacalError as problem:
+        except Exception as problem:  # a defect must not end this thread either: objects go on to arrive
             if not self._away:
                 tell("ledger is away; objects are kept all the same", level=logging.ERROR, reason=problem)
+            if not isinstance(problem, CtacalError):
+                logging.getLogger("ctacal").exception("failed")
             self._away = True
             self._stopping.wait(self._tell_s)
         else:
@@ -180,7 +180,9 @@ class Arrivals:
             if now - self._told_at.get(study_uid, float("-inf")) >= self._still_s:
                 ledger.still_arriving(study_uid)
                 self._told_at[study_uid] = now
-        self._told_at = {uid: at for uid, at in self._told_at.items() if uid in open_studies or now - at < self._still_s}
+        self._told_at = {
+            uid: at for uid, at in self._told_at.items() if uid in open_studies or now - at < self._still_s
+        }
 
     def _tell_notes(self, ledger: Ledger) -> None:
         with self._lock:
@@ -202,14 +204,30 @@ class Arrivals:
         Another process may be about to tell some of them. So only what is missing twice, with time enough in between,
         is told.
         """
-        if self._reconciled:
+        if time.monotonic() < self._look_again_at:
             return
         missing = {uid: n for uid in self._store.studies() if (n := self._untold(ledger, uid)) > 0}
-        if self._missing is None:
-            self._missing, self._look_again_at = missing, time.monotonic() + 4 * self._tell_s
-        elif time.monotonic() >= self._look_again_at:
-            for study_uid in missing.keys() & self._missing.keys():
-                objects = min(missing[study_uid], self._missing[study_uid])
+        twice = {uid: min(objects, self._missing.get(uid, 0)) for uid, objects in missing.items()}
+        for study_uid, objects in twice.items():
+            if objects:
                 ledger.arrived(study_uid, objects=objects, source="")
                 self.note("objects found that the ledger did not know", study_uid=study_uid, objects=objects)
-            self._reconciled = True
+        is_second = self._look_again_at > 0
+        self._missing = missing
+        self._look_again_at = float("inf") if is_second else time.monotonic() + 4 * self._tell_s
+
+    def _untold(self, ledger: Ledger, study_uid: str) -> int:
+        """Return how many objects of a study neither the ledger knows nor this process is about to tell."""
+        in_store = len(self._store.received(study_uid))
+        with self._lock:
+            kept = sum(objects for (uid, _), objects in self._kept.items() if uid == study_uid)
+        return in_store - kept - ledger.objects(study_uid)
+
+
+@dataclass(slots=True)
+class _Often:
+    """How often an event happened that was not told yet."""
+
+    times: int = 0
+    told_at: float = float("-inf")
+    facts: dict[str, Any] = field(default_factory=dict)

@@ -5,6 +5,7 @@
     STORE/received/<StudyInstanceUID>/<SOPInstanceUID>.dcm
     STORE/aside/<StudyInstanceUID>/<SOPInstanceUID>.<digest>.dcm    other bytes under a UID that is known
     STORE/results/<StudyInstanceUID>/<revision>/         what scoring wrote
+    STORE/commitments/                                   see ``commitments``
 
 Several processes may write to one store, and any of them may be killed at any instant.
 """
@@ -12,7 +13,7 @@ Several processes may write to one store, and any of them may be killed at any i
 import filecmp
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager, suppress
 from enum import StrEnum
 from hashlib import file_digest
@@ -26,6 +27,7 @@ from ctacal.errors import UsageError, system_message
 _SUFFIX = ".dcm"
 _DIGEST_CHARACTERS = 16
 _MB = 10**6
+_MOST_LASTING = 10_000
 
 
 class Placed(StrEnum):
@@ -50,6 +52,7 @@ class Store:
         self.folder = folder
         self._incoming, self._received = folder / "incoming", folder / "received"
         self._aside, self._results = folder / "aside", folder / "results"
+        self._lasting: set[int] = set()  # folders whose names are on the disk, by inode
         try:
             for part in (self._incoming, self._received, self._aside, self._results):
                 make_folder(part)
@@ -72,15 +75,14 @@ class Store:
         ``OSError`` if the disk fails or is full; then nothing has changed.
         """
         final = self.path(study_uid, sop_uid)
-        flush(incoming)
-        if _place(incoming, final):
+        if not final.exists() and self._place(incoming, final):
             return Placed.KEPT
         if filecmp.cmp(incoming, final, shallow=False):
-            _flush_names(final)  # the process that put it there may not have come to that
+            self._flush_names(final)  # the process that put it there may not have come to that
             return Placed.KNOWN
-        digest = _digest(incoming)
-        if not _place(incoming, aside := self._aside / study_uid / f"{sop_uid}.{digest}{_SUFFIX}"):
-            _flush_names(aside)
+        aside = self._aside / study_uid / f"{sop_uid}.{_digest(incoming)}{_SUFFIX}"
+        if not self._place(incoming, aside):
+            self._flush_names(aside)
         return Placed.ASIDE
 
     def path(self, study_uid: str, sop_uid: str) -> Path:
@@ -98,12 +100,21 @@ class Store:
         """Return the files of a study, in the order of their names; none if the study is not here."""
         return tuple(sorted((self._received / study_uid).glob(f"*{_SUFFIX}"))) if is_uid(study_uid) else ()
 
-    def find(self, sop_uid: str) -> tuple[Path, ...]:
-        """Return where an object lies: one file, none, or one for each study that it was sent with."""
-        if not is_uid(sop_uid):
-            return ()
-        paths = (self._received / study_uid / f"{sop_uid}{_SUFFIX}" for study_uid in self.studies())
-        return tuple(path for path in paths if path.exists())
+    def find(self, sop_uids: Collection[str]) -> dict[str, tuple[Path, ...]]:
+        """Return where objects lie, by their SOP Instance UIDs; in one file for each study that they were sent with.
+
+        An object that is not here has no entry.
+        """
+        found: dict[str, tuple[Path, ...]] = {}
+        for study_uid in self.studies():
+            for path in self.received(study_uid):
+                if path.stem in sop_uids:
+                    found[path.stem] = (*found.get(path.stem, ()), path)
+        return found
+
+    def aside(self) -> frozenset[str]:
+        """Return the SOP Instance UIDs under which other bytes came than are stored."""
+        return frozenset(path.name.rsplit(".", 2)[0] for path in self._aside.glob(f"*/*{_SUFFIX}"))
 
     def results(self, study_uid: str, revision: int) -> Path:
         """Return the folder of the results of a study at a revision of the ledger; it need not exist."""
@@ -135,31 +146,34 @@ class Store:
         path = self.folder / "id"
         with self.incoming() as incoming:
             incoming.write_text(f"{token_hex(16)}\n", encoding="ascii")
-            flush(incoming)
-            _place(incoming, path)
+            self._place(incoming, path)
         return path.read_text(encoding="ascii").strip()
 
+    def _place(self, incoming: Path, final: Path) -> bool:
+        """Give a file its final name for good; returns False, and changes nothing, if that name is taken."""
+        flush(incoming)
+        while True:
+            final.parent.mkdir(exist_ok=True)
+            try:
+                os.link(incoming, final)  # unlike rename, it never replaces; the other name goes with ``incoming``
+            except FileExistsError:
+                return False
+            except FileNotFoundError:  # the empty folder has just been discarded
+                if not incoming.exists():
+                    raise
+                continue
+            self._flush_names(final)
+            return True
 
-def _place(incoming: Path, final: Path) -> bool:
-    """Give a flushed file its final name for good; returns False, and changes nothing, if that name is taken."""
-    while True:
-        final.parent.mkdir(exist_ok=True)
-        try:
-            os.link(incoming, final)  # unlike rename, it never replaces; the other name goes with ``incoming``
-        except FileExistsError:
-            return False
-        except FileNotFoundError:  # the empty folder has just been discarded
-            if not incoming.exists():
-                raise
-            continue
-        _flush_names(final)
-        return True
-
-
-def _flush_names(path: Path) -> None:
-    """Wait until the name of a file, and that of its folder, are on the disk; costs nothing where they are."""
-    flush(path.parent)
-    flush(path.parent.parent)
+    def _flush_names(self, path: Path) -> None:
+        """Wait until the name of a file is on the disk, and that of its folder; each flush takes milliseconds."""
+        flush(path.parent)
+        folder = path.parent.stat().st_ino
+        if folder not in self._lasting:
+            flush(path.parent.parent)
+            if len(self._lasting) >= _MOST_LASTING:
+                self._lasting.clear()
+            self._lasting.add(folder)
 
 
 def _digest(path: Path) -> str:
