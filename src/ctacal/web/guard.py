@@ -49,6 +49,8 @@ class Guard:
     app: App
     hosts: frozenset[str]
     """Values of the Host header that are accepted, in lower case, with the port if it is not the usual one."""
+    csp: str = CSP
+    """Content-Security-Policy of the answers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is refused; pass on the rest."""
@@ -59,24 +61,25 @@ class Guard:
             return  # no web sockets here
         refused = self._refused(scope)
         if refused:
-            await _answer(send, *refused)
+            await answer(send, *refused)
             return
-        await self.app(scope, _limited(receive), _with_headers(send))
+        await self.app(scope, limited(receive), with_headers(send, self.csp))
 
     def _refused(self, scope: Scope) -> tuple[int, str, str] | None:
         headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
-        if _one(headers, b"host").decode("latin-1").lower() not in self.hosts:
-            return 403, "FORBIDDEN", "this server is not called so; use the link that it printed (or --host-name)"
+        if one(headers, b"host").decode("latin-1").lower() not in self.hosts:
+            message = "this server is not called so; use the link that it printed, or tell it this name (--host-name; "
+            return 403, "FORBIDDEN", f"{message}names in [http] of a node)"
         if scope["method"] not in _KNOWN:
             return 405, "INVALID", f"{scope['method']} is not used here"
-        length = _one(headers, b"content-length")
+        length = one(headers, b"content-length")
         if length and (not length.isdigit() or int(length) > MAX_BODY):
             return 413, "TOO_LARGE", f"the request is larger than {MAX_BODY} bytes"
         if scope["method"] in _SAFE:
             return None
-        if OWN_HEADER not in headers or _one(headers, b"sec-fetch-site") != b"same-origin":
+        if OWN_HEADER not in headers or one(headers, b"sec-fetch-site") != b"same-origin":
             return 403, "FORBIDDEN", "the request does not come from this server's own page"
-        if _one(headers, b"content-type").split(b";")[0].strip() != b"application/json":
+        if one(headers, b"content-type").split(b";")[0].strip() != b"application/json":
             return 415, "INVALID", "expected application/json"
         return None
 
@@ -85,41 +88,45 @@ class TooLarge(Exception):
     """The body of a request goes on beyond the limit."""
 
 
-def _limited(receive: Receive) -> Receive:
-    """Count the bytes of a body that comes in pieces without its length."""
+def limited(receive: Receive, most_bytes: int = MAX_BODY) -> Receive:
+    """Count the bytes of a body that comes in pieces without its length; raises ``TooLarge``."""
     seen = 0
 
     async def counted() -> Message:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
-        if seen > MAX_BODY:
+        if seen > most_bytes:
             raise TooLarge
         return message
 
     return counted
 
 
-def _one(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
+def one(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
     """Return the value of a header; empty if it is missing or stands twice, so that no one reads another of them."""
     values = [value for known, value in headers if known == name]
     return values[0] if len(values) == 1 else b""
 
 
-def _with_headers(send: Send) -> Send:
+def with_headers(send: Send, csp: str = CSP) -> Send:
+    """Add the headers of every answer; those of the same name that the application gave go."""
+    fixed = tuple((name, csp.encode() if name == b"content-security-policy" else value) for name, value in _HEADERS)
+
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             names = {name for name, _ in _HEADERS}
             own = [pair for pair in message.get("headers", ()) if pair[0].lower() not in names]
-            message = {**message, "headers": [*own, *_HEADERS]}
+            message = {**message, "headers": [*own, *fixed]}
         await send(message)
 
     return sent
 
 
-async def _answer(send: Send, status: int, code: str, text: str) -> None:
+async def answer(send: Send, status: int, code: str, text: str, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Answer with an error in JSON."""
     body = json.dumps({"error": {"code": code, "message": text}}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    answer = _with_headers(send)
-    await answer({"type": "http.response.start", "status": status, "headers": headers})
-    await answer({"type": "http.response.body", "body": body})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
+    sent = with_headers(send)
+    await sent({"type": "http.response.start", "status": status, "headers": headers})
+    await sent({"type": "http.response.body", "body": body})

@@ -119,17 +119,25 @@ def serve(
         room.close()
 
 
-def _listening(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket on which browsers that are faster than the server wait. Raises ``OSError``."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((address.host, address.port))
-        listening.listen(128)  # a browser that is faster than the server waits for it
-    except OSError as problem:
+        listening.bind((host, port))
+        listening.listen(128)
+    except OSError:
         listening.close()
-        raise UsageError(f"--host {address.host} --port {address.port}: {problem.strerror}") from problem
+        raise
     return listening
+
+
+def _listening(address: Address) -> socket.socket:
+    try:
+        return listening_socket(address.host, address.port)
+    except OSError as problem:
+        raise UsageError(f"--host {address.host} --port {address.port}: {problem.strerror}") from problem
 
 
 def _origin(address: Address, port: int) -> str:

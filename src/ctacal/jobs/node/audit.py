@@ -46,6 +46,12 @@ class Audit:
         found = self.database.read(lambda rows: rows.all(statement, self.store_id, *values, limit))
         return [_record(str(line)) for (line,) in found]
 
+    def since(self, number: int, *, limit: int = 1000) -> list[Record]:
+        """Return the records after the one of a number, the oldest first."""
+        statement = "SELECT line FROM node_audit WHERE store_id = ? AND number > ? ORDER BY number LIMIT ?"
+        found = self.database.read(lambda rows: rows.all(statement, self.store_id, number, limit))
+        return [_record(str(line)) for (line,) in found]
+
     def verify(self) -> Record | None:
         """Check the whole chain, and return its newest record; None if there is none.
 

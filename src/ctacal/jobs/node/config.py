@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -268,11 +268,38 @@ class Http:
     """Whether objects are taken by STOW-RS."""
     largest_request_mb: int = 2048
     """Larger requests are refused."""
+    patients: bool = False
+    """Whether the pages may name patients and show reports that do. By default they show UIDs and scores only."""
+    proxy: tuple[str, ...] = ()
+    """IP addresses of a reverse proxy that signs users in; then the pages believe its ``user_header``."""
+    proxy_secret_file: Path | None = None
+    """File that holds the secret that the proxy sends with each request, as ``X-Ctacal-Proxy-Secret``."""
+    user_header: str = "x-remote-user"
+    """Header in which the proxy names the user."""
 
     def __post_init__(self) -> None:
         if self.port:
             _check_port("port", self.port)
         _check_positive(largest_request_mb=self.largest_request_mb)
+        if self.proxy and self.proxy_secret_file is None:
+            raise ValueError("proxy_secret_file: missing; the proxy must prove that it is the proxy")
+        if self.is_loopback:
+            return
+        if not self.tls.used and not self.proxy:
+            raise ValueError(
+                f"host {self.host}: away from this machine the pages need TLS (tls.certificate, tls.key) or a reverse "
+                "proxy that signs users in (proxy)"
+            )
+        if not self.names:
+            raise ValueError(f"names: missing; say by which names browsers call {self.host}")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine reach the pages."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -368,20 +395,30 @@ class Mail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """Who is told when a person must act: results held, studies quarantined, disk low, queue too old."""
+    """Who is told when a person must act: results held, studies quarantined, disk low, queues that stand still."""
 
     webhook: str = ""
     """URL that gets a POST with JSON."""
     mail: Mail | None = None
     """E-mail."""
     held: bool = True
-    """Whether held results and quarantined studies raise an alarm."""
+    """Whether held results, quarantined studies and objects set aside raise an alarm."""
     low_disk: bool = True
     """Whether too little free space raises an alarm."""
     after_s: float = 3600.0
-    """Age of the oldest study not yet scored, or result not yet delivered, that raises an alarm; 0: none does."""
+    """Time without a study scored while studies wait, or without a delivery while results wait for a destination, that
+    raises an alarm; 0: none does."""
     again_s: float = 86400.0
     """Time after which an alarm that still holds is sent again."""
+    most_per_hour: int = 6
+    """Messages in any hour, by each way; what comes later is told in one message."""
+
+    def __post_init__(self) -> None:
+        _check_positive(again_s=self.again_s, most_per_hour=self.most_per_hour)
+        if self.after_s < 0:
+            raise ValueError(f"after_s must not be negative, got {self.after_s:g}")
+        if self.webhook and not self.webhook.startswith(("http://", "https://")):
+            raise ValueError("webhook must begin with https:// or http://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ known by its bytes.
 import io
 import zlib
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache, lru_cache
 from pathlib import Path
@@ -89,6 +89,8 @@ class Why(StrEnum):
     """The data set is of another SOP class than the request says."""
     OTHER_INSTANCE = "other instance"
     """The data set has another SOP Instance UID than the request says."""
+    OTHER_STUDY = "other study"
+    """The data set has another Study Instance UID than the request says."""
     NOT_STORED = "not stored"
     """Objects of its SOP class do not belong to studies."""
     SYNTAX = "transfer syntax"
@@ -115,6 +117,12 @@ class Refused:
     why: Why
     message: str
     """For people; it names no patient."""
+    sop_class_uid: str = ""
+    """UIDs of the object, where they are known; else empty."""
+    sop_instance_uid: str = ""
+
+
+_OF_OTHER_STUDY = Refused(Why.OTHER_STUDY, "the data set has another Study Instance UID than the request says")
 
 
 class _Refuse(Exception):
@@ -204,15 +212,26 @@ class IncomingObject:
         self.close()
 
 
-def keep_object(store: Store, limits: Limits, file: BinaryIO) -> Taken | Refused:
-    """Keep an object from a DICOM file (PS3.10), which is read once from where it stands. See ``IncomingObject``."""
+def keep_object(store: Store, limits: Limits, file: BinaryIO, *, study_uid: str = "") -> Taken | Refused:
+    """Keep an object from a DICOM file (PS3.10), which is read once from where it stands. See ``IncomingObject``.
+
+    With ``study_uid``, an object of another study is refused.
+    """
     try:
         syntax, begin = _transfer_syntax(file)
         head = begin + file.read(_HEAD_BYTES - len(begin))
-        _, sop_class_uid, sop_instance_uid = _identity(head, syntax)
+        own_study_uid, sop_class_uid, sop_instance_uid = _identity(head, syntax)
     except _Refuse as problem:
         return problem.refused
     request = Request(sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid, transfer_syntax_uid=syntax)
+    outcome = _kept(store, limits, file, request, head) if study_uid in ("", own_study_uid) else _OF_OTHER_STUDY
+    if isinstance(outcome, Refused):
+        return replace(outcome, sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid)
+    return outcome
+
+
+def _kept(store: Store, limits: Limits, file: BinaryIO, request: Request, head: bytes) -> Taken | Refused:
+    """Keep an object whose first bytes are ``head``, and the rest of which lies in ``file``."""
     with IncomingObject(store, limits, request) as incoming:
         incoming.write(head)
         while incoming.refused is None and (chunk := file.read(_CHUNK_BYTES)):

@@ -28,13 +28,14 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Oldest:
-    """What has waited longest, as times (UTC, ISO 8601); empty if nothing waits."""
+class HeldGroup:
+    """Deliveries to one destination that are held for the same reason."""
 
-    to_score: str
-    """When the newest object of the study came."""
-    to_send: str
-    """When the result was there."""
+    destination: str
+    reason: str
+    items: int
+    since: str
+    """When the oldest of these results was there."""
 
 
 class OverviewLedger(LedgerPart):
@@ -63,13 +64,14 @@ class OverviewLedger(LedgerPart):
         return dict(sorted(counts.items()))
 
     @reads
-    def oldest(self, rows: Transaction) -> Oldest:
-        """Return since when the first in each queue waits."""
-        to_score = "SELECT last_at FROM node_studies WHERE store_id = ? AND state = 'SETTLED' ORDER BY number LIMIT 1"
-        to_send = "SELECT MIN(created_at) FROM node_deliveries WHERE store_id = ? AND state IN ('WAITING', 'HELD')"
-        first = rows.one(to_score, self.store_id)
-        (created,) = rows.one(to_send, self.store_id)
-        return Oldest(to_score=str(first[0]) if first else "", to_send=str(created or ""))
+    def to_score_since(self, rows: Transaction) -> str:
+        """Return when the newest object came of the study that has waited longest to be scored; empty if none waits."""
+        query = (
+            "SELECT last_at FROM node_studies WHERE store_id = ? AND state = 'SETTLED' AND claim = '' "
+            "ORDER BY number LIMIT 1"
+        )
+        first = rows.one(query, self.store_id)
+        return str(first[0]) if first else ""
 
     @reads
     def rates(self, rows: Transaction, since: str) -> Rates:
@@ -79,6 +81,47 @@ class OverviewLedger(LedgerPart):
         delivered = "SELECT COUNT(*) FROM node_deliveries WHERE store_id = ? AND done_at >= ? AND state = 'DONE'"
         counts = [int(rows.one(query, self.store_id, since)[0]) for query in (received, scored, delivered)]
         return Rates(received=counts[0], scored=counts[1], delivered=counts[2])
+
+    @reads
+    def newest_scored(self, rows: Transaction) -> str:
+        """Return when a study was last scored or refused; empty if none was."""
+        (at,) = rows.one("SELECT MAX(scored_at) FROM node_studies WHERE store_id = ?", self.store_id)
+        return str(at or "")
+
+    @reads
+    def scored_by_hour(self, rows: Transaction, since: str) -> dict[str, int]:
+        """Return how many studies were scored or refused in each hour since a time; as in ``2026-03-01T14`` (UTC)."""
+        query = (
+            "SELECT SUBSTR(scored_at, 1, 13), COUNT(*) FROM node_studies "
+            "WHERE store_id = ? AND scored_at >= ? GROUP BY 1"
+        )
+        return {str(hour): int(number) for hour, number in rows.all(query, self.store_id, since)}
+
+    @reads
+    def delivery_states(self, rows: Transaction, study_uids: Sequence[str]) -> dict[str, dict[DeliveryState, int]]:
+        """Return how many deliveries of each of these studies are in each state."""
+        if not study_uids:
+            return {}
+        query = (
+            "SELECT study_uid, state, COUNT(*) FROM node_deliveries WHERE store_id = ? "
+            f"AND study_uid IN ({', '.join('?' * len(study_uids))}) GROUP BY 1, 2"
+        )
+        found: dict[str, dict[DeliveryState, int]] = {}
+        for study_uid, state, number in rows.all(query, self.store_id, *study_uids):
+            found.setdefault(study_uid, {})[DeliveryState(state)] = int(number)
+        return found
+
+    @reads
+    def held_groups(self, rows: Transaction, *, limit: int = 100) -> list[HeldGroup]:
+        """Return what is held by destination and reason, the largest groups first."""
+        query = (
+            "SELECT destination, reason, COUNT(*), MIN(created_at) FROM node_deliveries "
+            "WHERE store_id = ? AND state = 'HELD' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT ?"
+        )
+        return [
+            HeldGroup(destination=destination, reason=reason, items=int(items), since=since)
+            for destination, reason, items, since in rows.all(query, self.store_id, limit)
+        ]
 
     @reads
     def study(self, rows: Transaction, study_uid: str) -> StudyRow | None:

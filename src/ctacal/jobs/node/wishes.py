@@ -1,0 +1,53 @@
+"""What people and programs ask of a node: to score a study now or again, to try again what is held.
+
+Who asked stands in the audit trail, before what was done about it.
+"""
+
+from ctacal.errors import NotPossible, Problem, UsageError
+from ctacal.jobs.node.ledger import DeliveryState, Ledger, StudyState
+
+
+def score(ledger: Ledger, study_uid: str, *, by: str) -> str:
+    """Score a study now, with what has arrived, or again; returns what happens, for people.
+
+    Raises ``NotPossible`` if the study is unknown, or its originals were deleted.
+    """
+    study = ledger.study(study_uid)
+    if study is None:
+        raise _no_study(study_uid)
+    if study.state is StudyState.SETTLED:
+        return "It is being scored." if study.claimed_by else "It waits to be scored."
+    if not study.objects:
+        raise _no_originals()
+    ledger.audit.append("asked", study_uid=study_uid, wish="score", by=by)
+    if study.state is StudyState.RECEIVING:
+        ledger.score_now(study_uid)
+        return "It is scored now, with the objects that have arrived."
+    try:
+        ledger.rescore(study_uid)
+    except UsageError as problem:  # deleted in between
+        raise _no_originals() from problem
+    return "It is scored again."
+
+
+def retry(ledger: Ledger, *, delivery_id: int | None = None, destination: str | None = None, by: str) -> int:
+    """Try again what is held: one item, all items of a destination, or all; returns how many.
+
+    Raises ``NotPossible`` if the item is unknown, or is not held.
+    """
+    if delivery_id is not None:
+        delivery = ledger.delivery(delivery_id)
+        if delivery is None:
+            raise NotPossible(Problem.NOT_FOUND, f"there is no delivery {delivery_id}")
+        if delivery.state is not DeliveryState.HELD:
+            raise NotPossible(Problem.STALE, f"delivery {delivery_id} is not held any more: it is {delivery.state}")
+    ledger.audit.append("asked", wish="retry", by=by, delivery=str(delivery_id or ""), destination=destination or "")
+    return ledger.retry_held(delivery_id, destination)
+
+
+def _no_study(study_uid: str) -> NotPossible:
+    return NotPossible(Problem.NOT_FOUND, f"the node does not know the study {study_uid[:64]}")
+
+
+def _no_originals() -> NotPossible:
+    return NotPossible(Problem.LOCKED, "its images were deleted after delivery; send the study again to score it again")
