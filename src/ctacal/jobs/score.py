@@ -166,13 +166,21 @@ def score_and_write(task: Task, out: Path, job: ScoreJob) -> Outcome:
     Never raises for what is wrong with the study. Raises ``OSError`` if the disk fails.
     """
     folder = out / _folder_of(task, job)
+    return Outcome(score_into(folder, task, job), str(folder.relative_to(out)))
+
+
+def score_into(folder: Path, task: Task, job: ScoreJob) -> dict[str, Any]:
+    """Score one series and write its files to ``folder``, or keep those that are there; returns what result.json holds.
+
+    Raises as ``score_and_write`` does.
+    """
     settings = settings_digest(_settings(task, job))
     with ThreadPoolExecutor(1) as beside:  # hashing takes a core for some hundredths of a second, and no Python lock
         digest = beside.submit(_input_digest, task.study, job)
         if job.resume:
             earlier = earlier_result(folder, {"input_digest": digest.result(), "settings_digest": settings})
             if earlier and _is_complete(earlier, folder, job):
-                return Outcome(earlier, str(folder.relative_to(out)))
+                return earlier
         result = _score(task, job)
         result = replace(result, input_digest=digest.result(), settings_digest=settings)
     if job.privacy.pseudonymiser:
@@ -185,7 +193,7 @@ def score_and_write(task: Task, out: Path, job: ScoreJob) -> Outcome:
         pseudonymiser=job.privacy.pseudonymiser,
         predecessor=task.predecessor,
     )
-    return Outcome(result_json(written), str(folder.relative_to(out)))
+    return result_json(written)
 
 
 def _is_complete(earlier: dict[str, Any], folder: Path, job: ScoreJob) -> bool:

@@ -258,6 +258,15 @@ def _no(name: str) -> str:
     return f"no {name}: "
 
 
+def is_about_output(message: str) -> bool:
+    """Whether the message of a reason says that an output is missing, and nothing about the study itself.
+
+    >>> is_about_output("no seg: the header holds no date"), is_about_output("no slice between 1 and 2 mm")
+    (True, False)
+    """
+    return any(message.startswith((_no(name), f"no {name} could be written")) for name in WRITERS)
+
+
 def prepare(writers: Iterable[str] = DEFAULT_WRITERS) -> Thread:
     """Start to import the libraries that these kinds of output need, in the background, and return the thread.
 

@@ -331,6 +331,8 @@ class Orthanc:
     """File that holds the password only."""
     poll_s: float = 10.0
     """Time between two questions."""
+    backlog: bool = False
+    """Whether at the first start all studies are fetched that it has; by default only those that come later."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w-]{1,64}", self.name):

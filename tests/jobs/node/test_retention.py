@@ -1,0 +1,89 @@
+"""Originals and results go when they are old and all is delivered, and never before."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ctacal.jobs.node.config import Retention
+from ctacal.jobs.node.ledger import Ledger, open_ledger
+from ctacal.jobs.node.retention import discard
+from ctacal.jobs.node.store import Store
+from tests.dicom_series import ct_series
+from tests.jobs.node.ledgers import claimed, outcome, report, settled
+from tests.node.studies import keep, write
+
+NOW = datetime.now(UTC)
+LATER = NOW + timedelta(days=8)
+WEEK = Retention(originals_days=7)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def ledger(store: Store) -> Iterator[Ledger]:
+    ledger = open_ledger(store.folder / "ledger.sqlite", store.id)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def study_uid(store: Store, ledger: Ledger, tmp_path: Path) -> str:
+    """A scored study of three objects, of which one result is to be sent."""
+    images = ct_series()[:3]
+    study_uid = keep(store, [write(image, tmp_path / f"{number}.dcm") for number, image in enumerate(images)])
+    settled(ledger, study_uid, objects=3)
+    folder = store.results(study_uid, 1)
+    folder.mkdir(parents=True)
+    (folder / "sr.dcm").touch()
+    assert ledger.scored(claimed(ledger), outcome(), [report("sr")])
+    return study_uid
+
+
+def deliver(ledger: Ledger) -> None:
+    claim = ledger.claim_delivery("w", "pacs")
+    assert claim is not None
+    assert ledger.done(claim)
+
+
+def test_originals_go_when_they_are_delivered_and_old(store: Store, ledger: Ledger, study_uid: str) -> None:
+    assert discard(store, ledger, WEEK, LATER) == 0  # not delivered
+    deliver(ledger)
+    assert discard(store, ledger, WEEK, NOW) == 0  # not old
+    assert discard(store, ledger, Retention(originals_days=0), LATER) == 0  # never
+    assert len(store.received(study_uid)) == 3
+    assert discard(store, ledger, WEEK, LATER) == 1
+    assert store.received(study_uid) == ()
+    assert store.results(study_uid, 1).is_dir()
+    assert ledger.audit.records(study_uid=study_uid)[0].content["what"] == "originals deleted"
+    assert discard(store, ledger, WEEK, LATER) == 0
+
+
+def test_an_object_that_the_ledger_does_not_know_keeps_all_originals(
+    store: Store, ledger: Ledger, study_uid: str, tmp_path: Path
+) -> None:
+    deliver(ledger)
+    keep(store, [write(ct_series()[3], tmp_path / "late.dcm")])
+    assert discard(store, ledger, WEEK, LATER) == 0
+    assert len(store.received(study_uid)) == 4
+
+
+def test_results_go_when_they_are_delivered_and_old(store: Store, ledger: Ledger, study_uid: str) -> None:
+    year = Retention(originals_days=0, results_days=365)
+    assert discard(store, ledger, year, NOW + timedelta(days=400)) == 0
+    deliver(ledger)
+    assert discard(store, ledger, year, NOW + timedelta(days=300)) == 0
+    assert discard(store, ledger, year, NOW + timedelta(days=400)) == 1
+    assert not (store.folder / "results" / study_uid).exists()
+    assert len(store.received(study_uid)) == 3
+    assert ledger.audit.records(study_uid=study_uid)[0].content["what"] == "results deleted"
+
+
+def test_a_folder_that_the_ledger_does_not_know_stays(store: Store, ledger: Ledger) -> None:
+    store.results("1.2.3", 1).mkdir(parents=True)
+    assert discard(store, ledger, Retention(results_days=1), LATER) == 0
+    assert store.results("1.2.3", 1).is_dir()

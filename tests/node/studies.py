@@ -1,0 +1,70 @@
+"""Studies that a node is sent, and stores that have them already."""
+
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian
+
+from ctacal.jobs.node.intake import Limits, Taken, keep_object
+from ctacal.jobs.node.store import Store
+from tests import places
+from tests.dicom_series import encoded
+
+NO_LIMITS = Limits(largest_object_mb=1000, reserve_mb=0, reserve_percent=0)
+PHANTOM_AGATSTON = 314.027
+
+
+def phantom(folder: Path, study_uid: str = "", patient: str = "") -> list[Path]:
+    """Unpack the drawn thorax of the package, 48 slices that the threshold predictor scores; returns its files.
+
+    With ``study_uid`` it is another study: all its UIDs change, and the patient's name and ID are ``patient``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(places.SAMPLE / "thorax_phantom.zip") as packed:
+        files = [folder / f"{Path(name).name}.dcm" for name in sorted(packed.namelist())]
+        for name, file in zip(sorted(packed.namelist()), files, strict=True):
+            file.write_bytes(packed.read(name))
+    if study_uid:
+        for number, file in enumerate(files):
+            _rename(file, study_uid, number, patient or "Other")
+    return files
+
+
+def _rename(file: Path, study_uid: str, number: int, patient: str) -> None:
+    image = dcmread(file)
+    image.StudyInstanceUID, image.SeriesInstanceUID = study_uid, f"{study_uid}.1"
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"{study_uid}.1.{number + 1}"
+    image.FrameOfReferenceUID = f"{study_uid}.2"
+    image.PatientName, image.PatientID = f"{patient}^Test", patient
+    image.save_as(file)
+
+
+def study_uid_of(files: Iterable[Path]) -> str:
+    """Return the Study Instance UID of the first file."""
+    return str(dcmread(next(iter(files)), stop_before_pixels=True).StudyInstanceUID)
+
+
+def by_height(files: Iterable[Path]) -> list[Path]:
+    """Return the files from the lowest slice to the highest."""
+    heights = {file: float(dcmread(file, stop_before_pixels=True).ImagePositionPatient[2]) for file in files}
+    return sorted(heights, key=lambda file: heights[file])
+
+
+def keep(store: Store, files: Iterable[Path]) -> str:
+    """Put files into a store as if they had been received; returns the Study Instance UID of the last."""
+    study_uid = ""
+    for file in files:
+        with file.open("rb") as content:
+            taken = keep_object(store, NO_LIMITS, content)
+        assert isinstance(taken, Taken), taken
+        study_uid = taken.study_uid
+    return study_uid
+
+
+def write(image: Dataset, path: Path) -> Path:
+    """Write a dataset as a file; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded(image, ExplicitVRLittleEndian))
+    return path
