@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from ctacal.jobs.node.intake import Limits, Taken, keep_object
 from ctacal.jobs.node.store import Store
@@ -35,7 +35,7 @@ def phantom(folder: Path, study_uid: str = "", patient: str = "") -> list[Path]:
 def _rename(file: Path, study_uid: str, number: int, patient: str) -> None:
     image = dcmread(file)
     image.StudyInstanceUID, image.SeriesInstanceUID = study_uid, f"{study_uid}.1"
-    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"{study_uid}.1.{number + 1}"
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID(f"{study_uid}.1.{number + 1}")
     image.FrameOfReferenceUID = f"{study_uid}.2"
     image.PatientName, image.PatientID = f"{patient}^Test", patient
     image.save_as(file)

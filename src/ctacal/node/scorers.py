@@ -7,6 +7,7 @@ study that ends its process again and again is put in quarantine. What ends *thi
 
 import logging
 import os
+import platform
 import signal
 import time
 import traceback
@@ -107,7 +108,7 @@ class _Slot:
         worker = self._ready_worker()
         if worker is None:
             return
-        claim = ledger.claim_study(f"scorer {self.number} of process {os.getpid()}")
+        claim = ledger.claim_study(f"scorer-{self.number + 1} {os.getpid()} on {platform.node()}")
         if claim is None:
             self._seen()
             self.stopping.wait(LOOK_S)

@@ -1,0 +1,159 @@
+"""The keeper of the node: settles studies, frees the claims of dead workers, deletes what is old, looks into folders.
+
+It does what no request asks for. If it is killed, the next keeper looks at everything anew; nothing is settled or freed
+early by that, because it then waits the full time again.
+"""
+
+import logging
+import os
+import platform
+import re
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from threading import Event, Thread
+
+from ctacal.errors import CtacalError
+from ctacal.jobs.node.arrivals import Arrivals
+from ctacal.jobs.node.config import NodeConfig
+from ctacal.jobs.node.events import tell
+from ctacal.jobs.node.intake import Limits
+from ctacal.jobs.node.ledger import Claimed, Ledger, open_ledger
+from ctacal.jobs.node.life import Pulse, alive_folder
+from ctacal.jobs.node.retention import discard
+from ctacal.jobs.node.settling import Settling, ctac_is_whole
+from ctacal.jobs.node.store import Store
+
+_LOOK_S = 0.3
+_CLAIMS_S = 2.0
+"""How often claims are looked at."""
+DEAD_S = 30.0
+"""A worker whose claim did not beat for so long is dead: workers beat every few seconds (own choice)."""
+_RETENTION_S = 600.0
+_PAUSE_S = 2.0
+
+
+def run(config: NodeConfig, stopping: Event) -> None:
+    """Keep the node in order until ``stopping`` is set."""
+    store = Store(config.store)
+    pulse = Pulse(alive_folder(config.store, config.receive.port), "keeper")
+    with ExitStack() as stack:
+        _start_looking(config, store, stopping, stack)
+        keeper: Keeper | None = None
+        while not stopping.is_set():
+            try:
+                keeper = keeper or Keeper(config, store, open_ledger(config.ledger, store.id))
+                keeper.look()
+                pulse.beat()
+                stopping.wait(_LOOK_S)
+            except CtacalError as problem:
+                tell("keeper waits", level=logging.ERROR, reason=problem)
+                stopping.wait(_PAUSE_S)
+        if keeper:
+            keeper.ledger.close()
+
+
+def _start_looking(config: NodeConfig, store: Store, stopping: Event, stack: ExitStack) -> None:
+    """Start a thread for each watched folder and each Orthanc; the end of ``stack`` waits for them."""
+    if not (config.watch or config.orthanc):
+        return
+    from ctacal.node.orthanc import PolledOrthanc
+    from ctacal.node.watch import WatchedFolder
+
+    arrivals = stack.enter_context(
+        Arrivals(store, lambda: open_ledger(config.ledger, store.id), quiet_s=config.settle.quiet_s)
+    )
+    limits = Limits(
+        largest_object_mb=config.receive.largest_object_mb,
+        reserve_mb=config.disk.reserve_mb,
+        reserve_percent=config.disk.reserve_percent,
+    )
+    lookers: list[WatchedFolder | PolledOrthanc] = [
+        *(WatchedFolder(watch, store, limits, arrivals) for watch in config.watch),
+        *(PolledOrthanc(orthanc, store, limits, arrivals) for orthanc in config.orthanc),
+    ]
+    for looker in lookers:
+        thread = Thread(target=_looking, args=(looker.run, stopping), daemon=True)
+        thread.start()
+        stack.callback(thread.join, 10.0)
+
+
+def _looking(run_looker: Callable[[Event], None], stopping: Event) -> None:
+    """Run until the node stops; a defect is told, and the work goes on."""
+    while not stopping.is_set():
+        try:
+            run_looker(stopping)
+        except Exception:
+            logging.getLogger("ctacal").exception("looking for files failed")
+            stopping.wait(_PAUSE_S)
+
+
+@dataclass(eq=False)
+class Keeper:
+    """What the keeper remembers from one look to the next."""
+
+    config: NodeConfig
+    store: Store
+    ledger: Ledger
+    clock: Callable[[], float] = time.monotonic
+    _claims_at: float = field(default=float("-inf"), init=False)
+    _retention_at: float = field(default=float("-inf"), init=False)
+
+    def __post_init__(self) -> None:
+        self.settling = Settling(self.config.settle, self._is_whole, self.clock)
+        self.dead_claims = DeadClaims(self.clock)
+
+    def look(self) -> None:
+        """Do what is due now. Raises ``DatabaseAway`` if the ledger is away for long."""
+        for study in self.settling.due(self.ledger.receiving()):
+            if self.ledger.settle(study.study_uid, study.activity):
+                tell("settled", study_uid=study.study_uid, objects=study.objects, asked_now=study.asked_now)
+        now = self.clock()
+        if now - self._claims_at >= _CLAIMS_S:
+            self._claims_at = now
+            self._free_dead()
+        if now - self._retention_at >= _RETENTION_S:
+            self._retention_at = now
+            discard(self.store, self.ledger, self.config.retention)
+
+    def _is_whole(self, study_uid: str) -> bool:
+        return ctac_is_whole(self.store.received(study_uid), self.config.score)
+
+    def _free_dead(self) -> None:
+        for claimed in self.dead_claims.among(self.ledger.claims()):
+            if self.ledger.free(claimed, counts=False):
+                tell("claim freed, because its worker is dead", level=logging.WARNING, worker=claimed.worker,
+                     key=claimed.key)  # fmt: skip
+
+
+@dataclass(eq=False)
+class DeadClaims:
+    """Claims of workers that are dead: their process is gone, or their counter did not move for ``DEAD_S``."""
+
+    clock: Callable[[], float] = time.monotonic
+    _seen: dict[tuple[str, int], float] = field(default_factory=dict, init=False)
+    """Since when this claim has been seen with this beat."""
+
+    def among(self, claims: list[Claimed]) -> list[Claimed]:
+        """Return the claims that may be freed, of all that are open."""
+        now = self.clock()
+        self._seen = {(one.token, one.beat): self._seen.get((one.token, one.beat), now) for one in claims}
+        return [one for one in claims if _is_gone(one.worker) or now - self._seen[one.token, one.beat] >= DEAD_S]
+
+
+def _is_gone(worker: str) -> bool:
+    """Whether a worker of this machine (``sender 123 on NAME``) runs no more.
+
+    A process number that another process has by now hides a death, for ``DEAD_S``.
+    """
+    named = re.search(r" (\d+) on (.*)$", worker)
+    if named is None or named[2] != platform.node():
+        return False
+    try:
+        os.kill(int(named[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

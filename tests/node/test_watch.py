@@ -1,0 +1,132 @@
+"""A watched folder: files that lie still are taken once, whatever else lies there."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ctacal.jobs.node.arrivals import Arrivals
+from ctacal.jobs.node.config import NodeConfig, Watch
+from ctacal.jobs.node.intake import Limits
+from ctacal.jobs.node.ledger import open_ledger
+from ctacal.jobs.node.store import Store
+from ctacal.node.watch import WatchedFolder
+from tests.dicom_series import ct_series
+from tests.node.running import wait_until
+from tests.node.studies import NO_LIMITS, write
+
+IMAGES = ct_series()[:4]
+STUDY = str(IMAGES[0].StudyInstanceUID)
+
+
+class Scene:
+    """A folder that is looked at with a clock that the test moves."""
+
+    def __init__(self, folder: Path, then: str = "keep", limits: Limits = NO_LIMITS) -> None:
+        self.now = 1000.0
+        self.folder = folder / "export"
+        self.folder.mkdir(exist_ok=True)
+        self.config = NodeConfig(store=folder / "store")
+        self.store = Store(self.config.store)
+        self.arrivals = Arrivals(self.store, lambda: open_ledger(self.config.ledger, self.store.id), quiet_s=10)
+        watch = Watch(folder=self.folder, quiet_s=10, then=then)  # type: ignore[arg-type]
+        self.watched = WatchedFolder(watch, self.store, limits, self.arrivals, lambda: self.now)
+
+    def after(self, seconds: float) -> int:
+        """Look; returns how many objects the store has then."""
+        self.now += seconds
+        self.watched.look()
+        return len(self.store.received(STUDY))
+
+    def put(self, number: int, name: str) -> Path:
+        return write(IMAGES[number], self.folder / name)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    scene = Scene(tmp_path)
+    with scene.arrivals:
+        yield scene
+
+
+def test_files_are_taken_when_they_lie_still_at_any_depth(scene: Scene) -> None:
+    scene.put(0, "a.dcm")
+    scene.put(1, "deep/er/IM0001")
+    assert scene.after(0) == 0
+    growing = scene.put(2, "growing.dcm")
+    growing.write_bytes(growing.read_bytes()[:500])
+    assert scene.after(9.9) == 0
+    assert scene.after(0.1) == 2
+    scene.put(2, "growing.dcm")
+    assert scene.after(9) == 2
+    assert scene.after(10) == 3
+    ledger = open_ledger(scene.config.ledger, scene.store.id)
+    wait_until(lambda: ledger.objects(STUDY) == 3, "the ledger's count")
+    study = ledger.study(STUDY)
+    assert study and study.sources == (f"folder {scene.folder}",)
+    ledger.close()
+
+
+def test_taken_files_are_not_read_again_by_the_next_process(scene: Scene, tmp_path: Path) -> None:
+    file = scene.put(0, "a.dcm")
+    scene.after(0)
+    assert scene.after(10) == 1
+    scene.store.discard_received(STUDY, scene.store.received(STUDY))  # delivered, and old
+    second = Scene(tmp_path)
+    second.after(0)
+    assert second.after(10) == 0
+    os.utime(file, ns=(1, 1))  # it was written anew
+    second.after(0)
+    assert second.after(10) == 1
+
+
+def test_files_that_are_safe_are_removed_if_that_is_wanted(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, then="remove")
+    with scene.arrivals:
+        file, text = scene.put(0, "a.dcm"), scene.folder / "notes.txt"
+        text.write_text("no DICOM")
+        scene.after(0)
+        assert scene.after(10) == 1
+        assert not file.exists()
+        assert text.exists()
+        scene.put(0, "again.dcm")
+        scene.after(0)
+        assert scene.after(10) == 1
+        assert sorted(scene.folder.iterdir()) == [text]
+
+
+def test_what_is_no_dicom_is_told_once_and_links_and_pipes_are_left_alone(
+    scene: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (scene.folder / "notes.txt").write_text("no DICOM")
+    outside = write(IMAGES[0], tmp_path / "outside.dcm")
+    (scene.folder / "link.dcm").symlink_to(outside)
+    (scene.folder / "links").symlink_to(tmp_path)
+    os.mkfifo(scene.folder / "pipe")
+    for _ in range(3):
+        assert scene.after(10) == 0
+    assert caplog.messages.count("file is not taken") == 1
+
+
+def test_without_room_a_file_waits(tmp_path: Path) -> None:
+    full = Limits(largest_object_mb=10, reserve_mb=10**9, reserve_percent=0)
+    scene = Scene(tmp_path, then="remove", limits=full)
+    with scene.arrivals:
+        file = scene.put(0, "a.dcm")
+        scene.after(0)
+        assert scene.after(10) == 0
+        assert file.exists()
+        scene.watched.limits = NO_LIMITS
+        assert scene.after(0) == 1
+        assert not file.exists()
+
+
+def test_a_folder_that_is_away_is_told(scene: Scene) -> None:
+    scene.folder.rmdir()
+    with pytest.raises(FileNotFoundError):
+        scene.watched.look()
+    scene.folder.mkdir()
+    scene.put(0, "a.dcm")
+    scene.after(0)
+    assert scene.after(10) == 1
