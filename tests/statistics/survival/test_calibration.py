@@ -9,6 +9,7 @@ import pytest
 from ctacal.arrays import Ints
 from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.survival.calibration import (
+    Recalibration,
     brier_difference,
     brier_score,
     calibration_groups,
@@ -18,6 +19,7 @@ from ctacal.statistics.survival.calibration import (
     observed_expected,
     observed_risk,
     prediction_accuracy,
+    recalibrate,
 )
 from ctacal.statistics.survival.decision import decision_curve, net_benefit, net_benefit_difference
 from ctacal.statistics.survival.discrimination import auc_at, delong
@@ -174,3 +176,32 @@ def test_follow_up_that_ends_on_the_horizon_is_known() -> None:
     up, died = columns("rossi")["prio"] > 2, data.event
     nri = net_reclassification(data, np.full(432, 0.1), np.where(up, 0.2, 0.05), week, estimator="ipw").total.estimate
     assert nri == pytest.approx(2 * (up[died].mean() - up[~died].mean()), rel=1e-12)
+
+
+def test_recalibration_as_r() -> None:
+    rows = OLD < 0.999
+    data, risk = PBC.take(rows), OLD[rows]
+    found, expected = recalibrate(data, risk, 2000), numbers("evidence")["recalibrated"]
+    assert isinstance(found, Recalibration)
+    assert found.slope.estimate == pytest.approx(expected["slope"], rel=1e-9)
+    assert found.intercept == pytest.approx(expected["intercept"], rel=1e-8)
+    again = found.intercept + expected["slope"] * np.log(-np.log1p(-risk))
+    np.testing.assert_allclose(found.risk, -np.expm1(-np.exp(again)), rtol=1e-9)
+
+
+def test_recalibration_mends_level_and_spread() -> None:
+    """Risks that are halved and pulled together: afterwards observed / expected and slope are 1."""
+    rows = OLD < 0.999
+    data, risk = PBC.take(rows), 0.5 * OLD[rows] ** 0.5
+    assert abs((calibration_slope(data, risk, 2000).estimate or 0) - 1) > 0.2
+    found = recalibrate(data, risk, 2000)
+    assert isinstance(found, Recalibration)
+    assert calibration_slope(data, found.risk, 2000).estimate == pytest.approx(1, abs=1e-9)
+    assert observed_expected(data, found.risk, 2000).estimate == pytest.approx(1, abs=1e-9)
+    assert (brier_score(data, found.risk, 2000).estimate or 1) < (brier_score(data, risk, 2000).estimate or 0)
+
+
+def test_no_recalibration_without_events_or_of_risks_upside_down() -> None:
+    assert recalibrate(PBC, NEW * 0.9, 1) == "no event by 1 days"
+    assert "higher risks did not mean more events" in str(recalibrate(PBC, 0.01 + 0.5 * (1 - NEW), 2000))
+    assert "exactly 0 or 1" in str(recalibrate(THREE, [0.2, 0.0, 0.1], 2))

@@ -17,9 +17,10 @@ shapes or values::
 ``log_rank``: log-rank tests. ``cox_model``: Cox model, predictions, residuals. ``proportional_hazards``: test of that
 assumption. ``splines``: restricted cubic splines. ``discrimination``: C-index, time-dependent AUC, DeLong.
 ``calibration``: Brier score, observed / expected, intercept, slope, groups. ``decision``: net benefit.
-``validation``: performance corrected for optimism. ``reclassification``: NRI and IDI of given risks; ``nri``: their
-bootstrap, which refits the models. ``competing``: cumulative incidence, Fine-Gray. ``imputation``: chained equations,
-Rubin's rules.
+``stratified``: Cox model with strata, such as centres. ``validation``: performance corrected for optimism.
+``held_out``: models measured in other patients, centre by centre. ``reclassification``: NRI and IDI of given risks;
+``nri``: their bootstrap, which refits the models. ``competing``: cumulative incidence, Fine-Gray. ``imputation``:
+chained equations, Rubin's rules.
 
 Formulas, sources and tolerances: ``docs/prognosis.md``. Needs numba (``pip install 'ctacal[evaluate]'``), imported when
 a name is first used. Research use, not a medical device.
@@ -32,6 +33,7 @@ from ctacal.public_names import imported_on_use
 if TYPE_CHECKING:
     from ctacal.statistics.survival.calibration import (
         CalibrationGroup,
+        Recalibration,
         brier_difference,
         brier_score,
         calibration_groups,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         calibration_slope,
         observed_expected,
         prediction_accuracy,
+        recalibrate,
     )
     from ctacal.statistics.survival.competing import CumulativeIncidence, FineGray, cumulative_incidence, fine_gray
     from ctacal.statistics.survival.cox_model import (
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
         NoModel,
         Ties,
         baseline_hazard,
+        clustered_ratio,
         compare,
         cox,
         joint_wald,
@@ -71,6 +75,7 @@ if TYPE_CHECKING:
         uno_c,
         uno_c_difference,
     )
+    from ctacal.statistics.survival.held_out import HeldOut, internal_external, measure_held_out
     from ctacal.statistics.survival.imputation import Covariate, Pooled, impute, pool
     from ctacal.statistics.survival.log_rank import LogRank, PairTest, logrank, logrank_pairs, logrank_trend
     from ctacal.statistics.survival.nri import ReclassificationStudy, bootstrap_reclassification
@@ -85,6 +90,7 @@ if TYPE_CHECKING:
         reclassification_table,
     )
     from ctacal.statistics.survival.splines import spline_basis, spline_knots
+    from ctacal.statistics.survival.stratified import StratifiedModel, stratified_cox
     from ctacal.statistics.survival.survival_curve import (
         Interval,
         SurvivalCurve,
@@ -117,6 +123,7 @@ _NAMES = {
         "NoModel",
         "Ties",
         "baseline_hazard",
+        "clustered_ratio",
         "compare",
         "cox",
         "joint_wald",
@@ -154,6 +161,7 @@ _NAMES = {
     ),
     "calibration": (
         "CalibrationGroup",
+        "Recalibration",
         "brier_difference",
         "brier_score",
         "calibration_groups",
@@ -161,7 +169,10 @@ _NAMES = {
         "calibration_slope",
         "observed_expected",
         "prediction_accuracy",
+        "recalibrate",
     ),
+    "stratified": ("StratifiedModel", "stratified_cox"),
+    "held_out": ("HeldOut", "internal_external", "measure_held_out"),
     "decision": ("DecisionPoint", "decision_curve", "net_benefit", "net_benefit_difference"),
     "competing": ("CumulativeIncidence", "FineGray", "cumulative_incidence", "fine_gray"),
     "imputation": ("Covariate", "Pooled", "impute", "pool"),
@@ -178,6 +189,7 @@ __all__ = [
     "DecisionPoint",
     "Estimator",
     "FineGray",
+    "HeldOut",
     "Interval",
     "Kind",
     "LogRank",
@@ -185,10 +197,12 @@ __all__ = [
     "PairTest",
     "Pooled",
     "ProportionalHazards",
+    "Recalibration",
     "Reclassification",
     "ReclassificationStudy",
     "ReclassificationTable",
     "RocCurve",
+    "StratifiedModel",
     "SurvivalCurve",
     "SurvivalData",
     "Ties",
@@ -205,6 +219,7 @@ __all__ = [
     "calibration_groups",
     "calibration_intercept",
     "calibration_slope",
+    "clustered_ratio",
     "compare",
     "cox",
     "cross_validate",
@@ -219,11 +234,13 @@ __all__ = [
     "harrell_c",
     "harrell_c_difference",
     "impute",
+    "internal_external",
     "joint_wald",
     "kaplan_meier",
     "logrank",
     "logrank_pairs",
     "logrank_trend",
+    "measure_held_out",
     "median_follow_up",
     "net_benefit",
     "net_benefit_difference",
@@ -235,6 +252,7 @@ __all__ = [
     "predicted_risk",
     "predicted_survival",
     "prediction_accuracy",
+    "recalibrate",
     "reclassification_table",
     "relative_hazard",
     "restricted_mean",
@@ -244,6 +262,7 @@ __all__ = [
     "score_residuals",
     "spline_basis",
     "spline_knots",
+    "stratified_cox",
     "uno_c",
     "uno_c_difference",
     "validate",

@@ -161,6 +161,36 @@ def calibration_intercept(data: SurvivalData, risk: ArrayLike, horizon: float) -
     return with_interval(Influenced(shift, influence), method, data.n, low=-np.inf, high=np.inf)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Recalibration:
+    """Risks fitted to the patients at hand: log(-log(1 - new)) = intercept + slope log(-log(1 - risk))."""
+
+    intercept: float
+    slope: Estimate
+    risk: Floats
+    """(n,) the recalibrated risks."""
+
+
+def recalibrate(data: SurvivalData, risk: ArrayLike, horizon: float) -> Recalibration | str:
+    """Return the risks with level and spread fitted to these patients, or why they cannot be.
+
+    The slope is ``calibration_slope``; the intercept then makes the mean risk that of Kaplan-Meier, as
+    ``calibration_intercept`` does (van Houwelingen HC, Stat Med 2000;19:3401-3415). The order of the patients, and with
+    it C and AUC, does not change. Raises as ``brier_score``.
+    """
+    values = checked_risk(data, risk)
+    slope = calibration_slope(data, values, horizon)
+    if slope.estimate is None:
+        return slope.reason
+    if slope.estimate <= 0:
+        return "higher risks did not mean more events, so that recalibration does not help"
+    log_hazard = slope.estimate * np.log(-np.log1p(-values))
+    level = calibration_intercept(data, -np.expm1(-np.exp(log_hazard)), horizon)
+    if level.estimate is None:
+        return level.reason
+    return Recalibration(level.estimate, slope, -np.expm1(-np.exp(level.estimate + log_hazard)))
+
+
 def calibration_slope(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
     """Return the coefficient of log(-log(1 - risk)) in a Cox model of follow-up to the horizon, with Wald's interval.
 
