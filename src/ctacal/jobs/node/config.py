@@ -183,6 +183,8 @@ class Destination:
     """dicom: port."""
     use_tls: bool = False
     """dicom: whether the connection is TLS."""
+    tls_name: str = ""
+    """dicom, stow: name in the destination's certificate; empty: ``host``, or the host of ``url``."""
     url: str = ""
     """stow: address of the DICOMweb service, such as ``https://pacs/dicom-web``."""
     user: str = ""

@@ -105,6 +105,10 @@ class Answer:
 
 DONE = Answer(Means.DONE)
 
+LEAST_BYTES_PER_S = 50_000.0
+"""A destination that takes an object more slowly than this does not answer in time (own choice)."""
+ITS_LOG = "see why in the log of the destination, mend it there, then retry"
+
 _WARNINGS = {0x0001, 0x0107, 0x0116}
 """General statuses of success with a warning (PS3.7 annex C)."""
 _DUPLICATE = 0x0111
@@ -141,9 +145,6 @@ def status_answer(status: int) -> Answer:
     else:
         said = _MEANINGS.get(status, "the object is refused")
     return Answer(Means.HELD, f"{code}: {said}; {ITS_LOG}")
-
-
-ITS_LOG = "see why in the log of the destination, mend it there, then retry"
 
 
 def unsuitable_is_held(answer: Answer, kind: str) -> Answer:

@@ -26,17 +26,20 @@ class DeliveryLedger(StudyLedger):
     """What happens to deliveries."""
 
     @writes
-    def claim_delivery(self, rows: Transaction, worker: str, destination: str) -> DeliveryClaim | None:
-        """Claim what is due for a destination, the oldest study first; None if nothing is.
+    def claim_delivery(
+        self, rows: Transaction, worker: str, destination: str, *, study_uid: str = ""
+    ) -> DeliveryClaim | None:
+        """Claim what is due for a destination, the oldest study first, or of one study; None if nothing is.
 
         Nothing is sent while the study is open again: a newer result is coming. So it is while it is in quarantine.
         """
         query = (
             f"SELECT {_COLUMNS} FROM node_deliveries d JOIN node_studies s ON s.store_id = d.store_id "
             "AND s.study_uid = d.study_uid WHERE d.store_id = ? AND d.destination = ? AND d.state = 'WAITING' "
-            f"AND d.claim = '' AND {_DUE} AND s.state IN ('SCORED', 'REFUSED') ORDER BY d.study_number, d.id LIMIT 1"
+            f"AND d.claim = '' AND {_DUE} AND s.state IN ('SCORED', 'REFUSED') AND ? IN ('', d.study_uid) "
+            "ORDER BY d.study_number, d.id LIMIT 1"
         )
-        return self._claim(rows, worker, query, destination)
+        return self._claim(rows, worker, query, destination, study_uid)
 
     @writes
     def claim_uncommitted(self, rows: Transaction, worker: str, destination: str) -> DeliveryClaim | None:
@@ -175,10 +178,12 @@ class DeliveryLedger(StudyLedger):
         (due_at,) = rows.one(query, self.store_id, destination)
         return None if due_at is None else max(0.0, float(due_at) - self._clock())
 
-    def _claim(self, rows: Transaction, worker: str, query: str, destination: str) -> DeliveryClaim | None:
+    def _claim(
+        self, rows: Transaction, worker: str, query: str, destination: str, *values: str
+    ) -> DeliveryClaim | None:
         now = self._clock()
         skip = " FOR UPDATE OF d SKIP LOCKED" if rows.postgres else ""
-        found = rows.one(query + skip, self.store_id, destination, now, now)
+        found = rows.one(query + skip, self.store_id, destination, now, now, *values)
         if found is None:
             return None
         names = ("id", "study_uid", "revision", "destination", "kind", "path", "sop_class_uid", "sop_instance_uid",
