@@ -89,9 +89,15 @@ class _Dimse(DIMSEServiceProvider):
         for value in primitive.presentation_data_value_list:
             single = P_DATA()
             single.presentation_data_value_list.append(value)
-            super().receive_primitive(single)
-            if self.message is not None:
-                self._look_at(self.message)
+            try:
+                super().receive_primitive(single)
+                if self.message is not None:
+                    self._look_at(self.message)
+            except (
+                Exception
+            ):  # whatever a message made of noise leads to; pynetdicom would leave the association as it is
+                self.dul.event_queue.put("Evt19")  # an invalid PDU: A-ABORT
+                return
         self._connection.in_message = self.message is not None
 
     def get_msg(self, block: bool = False) -> Any:
