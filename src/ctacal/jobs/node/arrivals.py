@@ -24,6 +24,8 @@ TELL_S = 0.5
 """Objects of a study are told to the ledger together, at most this often and when their sender has finished."""
 OFTEN_S = 30.0
 """Events that anybody on the network can cause are told at most this often, with their number."""
+_OTHERS_TELL = 4
+"""So many times that long a process that lives certainly tells what it has kept."""
 _MOST_NOTES = 10_000
 """Audit records that wait for a ledger that is away; what is beyond is in the log only."""
 _MOST_DISTINCT = 100
@@ -67,13 +69,15 @@ class Arrivals:
         self._often: dict[tuple[str, str], _Often] = {}
         self._sending: set[Sending] = set()
         self._told_at: dict[str, float] = {}  # by study: when its activity was last moved from here
-        self._missing: dict[str, int] = {}
-        self._look_again_at = 0.0
+        self._found: dict[str, int] = {}  # by study: the objects that were there before anything came in here
+        self._told: Counter[str] = Counter()  # by study: the objects that were told from here since
+        self._reconcile_at: float | None = None
         self._ledger: Ledger | None = None
         self._away = False
         self._thread = threading.Thread(target=self._run, name="arrivals", daemon=True)
 
     def __enter__(self) -> Self:
+        self._found = {study_uid: len(self._store.received(study_uid)) for study_uid in self._store.studies()}
         self._thread.start()
         return self
 
@@ -168,6 +172,8 @@ class Arrivals:
         for (study_uid, source), objects in kept:
             ledger.arrived(study_uid, objects=objects, source=source)
             self._told_at[study_uid] = time.monotonic()
+            if self._found:
+                self._told[study_uid] += objects
             with self._lock:
                 self._kept[study_uid, source] -= objects
                 self._kept = +self._kept
@@ -201,27 +207,21 @@ class Arrivals:
     def _reconcile(self, ledger: Ledger) -> None:
         """Once, tell the ledger of objects that were kept by a process that was killed before it told them.
 
-        Another process may be about to tell some of them. So only what is missing twice, with time enough in between,
-        is told.
+        Another process may be about to tell some of them: it gets time for that, from when the ledger is there.
         """
-        if time.monotonic() < self._look_again_at:
+        now = time.monotonic()
+        if self._reconcile_at is None:
+            self._reconcile_at = now + _OTHERS_TELL * self._tell_s
+        if now < self._reconcile_at:
             return
-        missing = {uid: n for uid in self._store.studies() if (n := self._untold(ledger, uid)) > 0}
-        twice = {uid: min(objects, self._missing.get(uid, 0)) for uid, objects in missing.items()}
-        for study_uid, objects in twice.items():
-            if objects:
+        for study_uid, found in self._found.items():
+            in_store = min(found, len(self._store.received(study_uid)))  # its originals may have been deleted since
+            objects = in_store - (ledger.objects(study_uid) - self._told[study_uid])
+            if objects > 0:
                 ledger.arrived(study_uid, objects=objects, source="")
                 self.note("objects found that the ledger did not know", study_uid=study_uid, objects=objects)
-        is_second = self._look_again_at > 0
-        self._missing = missing
-        self._look_again_at = float("inf") if is_second else time.monotonic() + 4 * self._tell_s
-
-    def _untold(self, ledger: Ledger, study_uid: str) -> int:
-        """Return how many objects of a study neither the ledger knows nor this process is about to tell."""
-        in_store = len(self._store.received(study_uid))
-        with self._lock:
-            kept = sum(objects for (uid, _), objects in self._kept.items() if uid == study_uid)
-        return in_store - kept - ledger.objects(study_uid)
+        self._found.clear()
+        self._told.clear()
 
 
 @dataclass(slots=True)
