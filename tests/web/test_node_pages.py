@@ -203,17 +203,17 @@ def test_the_list_is_paged_filtered_and_searched(node: Scene, anna: Visitor) -> 
         node.arrive(number)
     node.refuse(200)
     page = anna.get("/list").text
-    assert page.count('data-name="Study"') == 50
+    assert page.count('class="uid-cell"') == 50
     assert node.uid(200) in page
     older = re.search(r'href="(/list\?before=\d+)">Older', page)
     assert older
     second = anna.get(older[1]).text
-    assert (second.count('data-name="Study"'), "Newest" in second) == (50, True)
+    assert (second.count('class="uid-cell"'), "Newest" in second) == (50, True)
     assert (node.uid(71) in second, node.uid(72) in second, node.uid(21) in second) == (True, False, False)
     refused = anna.get("/list?state=REFUSED").text
-    assert refused.count('data-name="Study"') == 1
+    assert refused.count('class="uid-cell"') == 1
     found = anna.get(f"/list?uid={node.uid(7)}").text
-    assert found.count('data-name="Study"') == 1
+    assert found.count('class="uid-cell"') == 1
     assert "No study has a UID that begins so." in texts(anna.get("/list?uid=9.9").text)
 
 

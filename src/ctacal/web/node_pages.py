@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from ctacal import __version__
 from ctacal.errors import CtacalError, NotPossible, Problem
 from ctacal.jobs.node import wishes
+from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.ledger import DeliveryState, StudyRow, StudyState
 from ctacal.jobs.node.overview import MOST_HELD, way_of
 from ctacal.jobs.node.shown_result import shown_file, shown_result
@@ -35,8 +36,6 @@ _TABS = (
     ("Refused", StudyState.REFUSED),
     ("In quarantine", StudyState.QUARANTINED),
 )
-
-_log = logging.getLogger("ctacal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +218,7 @@ class Pages:
                 return self._page("message", title, "", status=status, message=str(problem))
             except CtacalError as further:
                 problem = further
-        _log.error("a page failed: %s", problem)
+        tell("page failed", level=logging.ERROR, reason=problem)
         return bare_page(503, f"The node cannot show this now: {problem}")
 
     def _name(self, study: StudyRow) -> str:

@@ -1,4 +1,4 @@
-"""``Rest``: what programs ask a node for, in JSON; ``docs/node.md`` describes it."""
+"""``Rest``: what programs ask a node for, in JSON; ``docs/node-http.md`` describes it."""
 
 import json
 from collections.abc import Callable

@@ -91,6 +91,11 @@ def test_a_counter_that_is_being_written_is_no_change(tmp_path: Path) -> None:
     assert (lives(watch)["keeper"].alive, lives(watch)["keeper"].restarts) == (True, 0)
 
 
+def test_a_part_that_the_configuration_no_longer_has_is_not_waited_for(tmp_path: Path) -> None:
+    Pulse(tmp_path, "http").beat()
+    assert lives(Watch(tmp_path, ["sender"])).keys() == {"sender"}
+
+
 def test_parts_of_an_earlier_run_are_forgotten(tmp_path: Path) -> None:
     watch = Watch(tmp_path, ["scorer"])
     Pulse(tmp_path, "scorer-1").beat()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ctacal.errors import NotPossible, Problem
+from ctacal.jobs.database import DatabaseAway
 from ctacal.jobs.node import wishes
 from ctacal.jobs.node.ledger import DeliveryState, StudyState
 from ctacal.jobs.node.overview import (
@@ -109,8 +110,28 @@ def test_an_overview_is_kept_for_a_moment_until_something_is_done(node: Scene) -
     overviews.forget()
     assert overviews.now().total == 1
     node.arrive(2)
-    now[0] += 1.5
+    now[0] += 2.5
     assert overviews.now().total == 2
+
+
+def test_a_ledger_that_is_away_is_waited_for_once_not_by_everybody(
+    node: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, asked = [0.0], [0]
+
+    def away(*_: object) -> None:
+        asked[0] += 1
+        raise DatabaseAway("no answer")
+
+    overviews = Overviews(node.ledger, node.config, lambda: (), clock=lambda: now[0])
+    with monkeypatch.context() as patched:
+        patched.setattr(node.ledger, "study_counts", away)
+        for _ in range(5):
+            with pytest.raises(DatabaseAway):
+                overviews.now()
+    assert asked == [1]
+    now[0] += 2.5
+    assert overviews.now().total == 0
 
 
 def test_the_way_of_a_study(node: Scene) -> None:

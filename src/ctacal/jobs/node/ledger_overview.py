@@ -76,7 +76,7 @@ class OverviewLedger(LedgerPart):
     @reads
     def rates(self, rows: Transaction, since: str) -> Rates:
         """Return what happened since a time (UTC, ISO 8601)."""
-        received = "SELECT COUNT(*) FROM node_studies WHERE store_id = ? AND last_at >= ?"
+        received = "SELECT COUNT(*) FROM node_studies WHERE store_id = ? AND last_at >= ? AND objects > 0"
         scored = "SELECT COUNT(*) FROM node_studies WHERE store_id = ? AND scored_at >= ?"
         delivered = "SELECT COUNT(*) FROM node_deliveries WHERE store_id = ? AND done_at >= ? AND state = 'DONE'"
         counts = [int(rows.one(query, self.store_id, since)[0]) for query in (received, scored, delivered)]

@@ -109,13 +109,17 @@ class Watch:
         A part is alive if its counter moved before the eyes of this watch within ``SILENT_S``.
         """
         now = self._clock()
-        contents = _contents(self._folder)
+        contents = {name: content for name, content in _contents(self._folder).items() if self._expects(name)}
         for name, content in contents.items():
             self._note(name, content, now)
         for name in self._seen.keys() - contents.keys():
             del self._seen[name]
         absent = [part for part in self._expected if not any(_is(name, part) for name in contents)]
         return tuple(self._life(name, now) for name in sorted([*contents, *absent], key=_place))
+
+    def _expects(self, name: str) -> bool:
+        """Whether it is a part of this node: a counter may be left from another configuration."""
+        return any(_is(name, part) for part in self._expected)
 
     def _note(self, name: str, content: str, now: float) -> None:
         seen = self._seen.setdefault(name, _Seen(content, now))

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ctacal.errors import CtacalError
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.ledger import DeliveryRow, DeliveryState, Ledger, StudyRow, StudyState
 from ctacal.jobs.node.ledger_overview import HeldGroup, Rates
@@ -25,7 +26,7 @@ MOST_HELD = 100
 MOST_ASIDE = 1000
 """Objects set aside are counted up to here."""
 
-KEPT_S = 1.0
+KEPT_S = 2.0
 """Time for which an overview is shown again instead of asking the ledger anew."""
 
 _HOURS = 24
@@ -168,7 +169,7 @@ def aside_objects(store: Path, limit: int = MOST_ASIDE) -> tuple[tuple[str, str]
 
 
 class Overviews:
-    """The newest overview, made at most once a second however many ask for it; safe to use from several threads."""
+    """The newest overview, made at most every two seconds however many ask for it; safe to use from several threads."""
 
     def __init__(
         self,
@@ -179,16 +180,24 @@ class Overviews:
     ) -> None:
         self._ledger, self._config, self._parts, self._clock = ledger, config, parts, clock
         self._lock = Lock()
-        self._last: Overview | None = None
+        self._last: Overview | CtacalError | None = None
         self._made_at = 0.0
 
     def now(self) -> Overview:
-        """Return how things stand. Raises ``DatabaseAway``."""
+        """Return how things stand. Raises ``DatabaseAway``: at once to all who wait, if one has just waited for it."""
         with self._lock:
             if self._last is None or self._clock() - self._made_at > KEPT_S:
-                self._last = overview(self._ledger, self._config, self._parts())
+                self._last = self._look()
                 self._made_at = self._clock()
+            if isinstance(self._last, CtacalError):
+                raise self._last
             return self._last
+
+    def _look(self) -> Overview | CtacalError:
+        try:
+            return overview(self._ledger, self._config, self._parts())
+        except CtacalError as problem:
+            return problem
 
     def forget(self) -> None:
         """Ask the ledger at the next call: something was changed."""
