@@ -130,8 +130,8 @@ async def _serve(app: App, config: NodeConfig, port: socket.socket, stopping: Ev
     tls = config.http.tls
     server = _Server(uvicorn.Config(
         app, log_config=None, log_level=logging.ERROR, access_log=False, server_header=False, date_header=False,
-        lifespan="off", proxy_headers=False, ssl_certfile=tls.certificate, ssl_keyfile=tls.key, http=_PromptConnection, ws="none",
-        limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=_STOP_S,
+        lifespan="off", proxy_headers=False, ssl_certfile=tls.certificate, ssl_keyfile=tls.key, http=_PromptConnection,
+        ws="none", limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=_STOP_S,
     ))  # fmt: skip
     pulse = Pulse(alive_folder(config.store, config.receive.port), "http")
     serving = asyncio.create_task(server.serve(sockets=[port]))
