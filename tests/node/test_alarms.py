@@ -186,7 +186,7 @@ def test_no_message_names_a_patient_or_a_study(tmp_path: Path, webhook: Webhook)
     alarms = Alarms(node.config, channels(node.config), Watch(tmp_path / "alive", ("sender",)))
     alarms.tell(alarms.look())
     (content,) = webhook.posted
-    assert len(content["new"]) == 4
+    assert len(content["new"]) == 3
     assert "Canary" not in str(content)
     assert "1.2.826" not in str(content)
     alarms.close()

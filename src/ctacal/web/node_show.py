@@ -51,10 +51,10 @@ class Show:
 
     @staticmethod
     def when_due(due_at: float, now: datetime) -> str:
-        """Return when something is tried next; ``due_at`` is in seconds since 1970."""
+        """Return when something is tried next, if it has to wait; ``due_at`` is in seconds since 1970."""
         left_s = due_at - now.timestamp()
         if left_s <= 0 or left_s > _FAR_S:
-            return "now"
+            return ""
         return (now + timedelta(seconds=left_s)).astimezone().strftime("%H:%M:%S" if left_s < 43200 else "%d %b %H:%M")
 
     @staticmethod

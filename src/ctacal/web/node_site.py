@@ -6,7 +6,6 @@ from ctacal.errors import CtacalError
 from ctacal.jobs.node.alarm import Alarm, Stillness, alarms_of, ledger_alarm
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.ledger import Ledger
-from ctacal.jobs.node.life import SILENT_S
 from ctacal.jobs.node.overview import Overview, Overviews
 from ctacal.jobs.node.sign_in import Seal
 from ctacal.web.health import Health
@@ -42,6 +41,4 @@ def alarms_now(site: NodeSite, seen: Overview | None = None) -> list[Alarm]:
         seen = seen or site.overviews.now()
     except CtacalError as problem:
         return [ledger_alarm(str(problem))]
-    starting = {part.name for part in seen.parts if not part.alive and part.silent_s < SILENT_S}
-    found = alarms_of(seen, site.config, site.stillness.look(seen))
-    return [alarm for alarm in found if alarm.about not in starting]
+    return alarms_of(seen, site.config, site.stillness.look(seen))

@@ -143,7 +143,8 @@ def test_what_is_wrong_with_a_node(node: Scene) -> None:
     node.quarantine(3)
     node.set_aside(4)
     seen = overview(node.ledger, node.config, (
-        PartLife(name="sender", alive=False, silent_s=30, restarts=0),
+        PartLife(name="sender", alive=False, silent_s=61, restarts=0),
+        PartLife(name="receiver", alive=False, silent_s=30, restarts=0),
         PartLife(name="scorer-1", alive=True, silent_s=0, restarts=4),
         PartLife(name="keeper", alive=True, silent_s=0, restarts=1),
     ))  # fmt: skip

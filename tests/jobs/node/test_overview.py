@@ -67,6 +67,15 @@ def test_every_state_is_counted(node: Scene) -> None:
     assert json.loads(json.dumps(overview_json(seen)))["studies"]["SCORED"] == 2
 
 
+def test_why_results_wait(node: Scene) -> None:
+    node.score(1)
+    claim = node.ledger.claim_delivery("sender", "PACS")
+    assert claim
+    assert overview(node.ledger, node.config).to_send_problem == {"PACS": ""}
+    assert node.ledger.retry(claim, "no connection: Connection refused", 30)
+    assert overview(node.ledger, node.config).to_send_problem == {"PACS": "no connection: Connection refused"}
+
+
 def test_a_destination_that_left_the_configuration_is_still_shown(node: Scene, tmp_path: Path) -> None:
     node.score(1)
     without = scene(tmp_path, destination=[])
@@ -140,11 +149,12 @@ def test_the_way_of_a_study(node: Scene) -> None:
     node.deliver()
     way = way_of(node.ledger, uid)
     assert way
-    assert [step.what for step in way.steps] == ["settled", "scored", "held", "delivered"]
+    assert [step.what for step in way.steps] == ["first object came", "settled", "scored", "held", "delivered"]
     assert [step.at for step in way.steps] == sorted(step.at for step in way.steps)
     assert [delivery.state for delivery in way.deliveries] == [DeliveryState.HELD, DeliveryState.DONE]
     content = json.loads(json.dumps(way_json(way)))
-    assert content["steps"][2]["reason"] == "refused: A900"
+    assert content["steps"][0]["from"] == "CAMERA@10.1.2.3"
+    assert content["steps"][3]["reason"] == "refused: A900"
     assert way_of(node.ledger, "1.2.3") is None
 
 

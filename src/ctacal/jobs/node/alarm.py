@@ -16,6 +16,9 @@ from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.ledger import DeliveryState, StudyState
 from ctacal.jobs.node.overview import MOST_ASIDE, Overview
 
+DEAD_S = 60.0
+"""A process is an alarm after so long without a sign of life (own choice): to start takes it some seconds."""
+
 OVER_S = 300.0
 """A cause that is absent for so long is over (own choice): one that comes and goes is told once."""
 
@@ -183,12 +186,8 @@ def memory_from(content: Mapping[str, Any]) -> Memory:
 
 
 def _of_parts(seen: Overview) -> list[Alarm]:
-    return [
-        alarm
-        for part in seen.parts
-        for alarm in (_dead(part.name) if not part.alive else None, _dying(part.name, part.restarts, part.keeps_dying))
-        if alarm
-    ]
+    dead = [_dead(part.name) for part in seen.parts if part.silent_s >= DEAD_S]
+    return [*dead, *(_dying(part.name, part.restarts) for part in seen.parts if part.keeps_dying)]
 
 
 def _dead(name: str) -> Alarm:
@@ -196,9 +195,7 @@ def _dead(name: str) -> Alarm:
     return Alarm(cause=Cause.DEAD, about=name, text=text)
 
 
-def _dying(name: str, restarts: int, keeps_dying: bool) -> Alarm | None:
-    if not keeps_dying:
-        return None
+def _dying(name: str, restarts: int) -> Alarm:
     text = f"The process {name} was started again {restarts} times in ten minutes. Look into the log of the node."
     return Alarm(cause=Cause.DYING, about=name, text=text)
 

@@ -30,6 +30,7 @@ KEPT_S = 2.0
 """Time for which an overview is shown again instead of asking the ledger anew."""
 
 _HOURS = 24
+_FIRST_WAITING = 20
 _MB = 10**6
 
 
@@ -66,6 +67,8 @@ class Overview:
     """When the newest object of the study came that has waited longest to be scored; empty if none waits."""
     to_send_since: Mapping[str, str]
     """By destination: when the first result in its queue was there; empty if none waits."""
+    to_send_problem: Mapping[str, str]
+    """By destination: why the last attempt failed of something that waits; empty if none did."""
     newest_scored: str
     """When a study was last scored or refused."""
     hour: Rates
@@ -119,13 +122,17 @@ def overview(ledger: Ledger, config: NodeConfig, parts: Sequence[PartLife] = ())
     counts = ledger.delivery_counts()
     names = dict.fromkeys([*(destination.name for destination in config.destination), *counts])
     nothing = dict.fromkeys(DeliveryState, 0)
+    waiting = {name: ledger.waiting(name, limit=_FIRST_WAITING) for name in names}
     return Overview(
         at=_text(now),
         studies=ledger.study_counts(),
         being_scored=tuple(ledger.being_scored()),
         deliveries={name: counts.get(name, nothing) for name in names},
         to_score_since=ledger.to_score_since(),
-        to_send_since={name: _first_waiting(ledger, name) for name in names},
+        to_send_since={name: first[0].created_at if first else "" for name, first in waiting.items()},
+        to_send_problem={
+            name: next((one.reason for one in first if one.reason), "") for name, first in waiting.items()
+        },
         newest_scored=ledger.newest_scored(),
         hour=ledger.rates(_text(now - timedelta(hours=1))),
         scored_by_hour=_by_hour(ledger, now),
@@ -142,11 +149,11 @@ def way_of(ledger: Ledger, study_uid: str, *, steps: int = 200) -> Way | None:
     study = ledger.study(study_uid)
     if study is None:
         return None
-    records = ledger.audit.records(study_uid=study_uid, limit=steps)
+    noted = [_step(record.content) for record in reversed(ledger.audit.records(study_uid=study_uid, limit=steps))]
     return Way(
         study=study,
         deliveries=tuple(ledger.deliveries(study_uid)),
-        steps=tuple(_step(record.content) for record in reversed(records)),
+        steps=tuple(sorted([*_arrivals(study), *noted], key=lambda step: step.at)),
     )
 
 
@@ -226,6 +233,7 @@ def overview_json(seen: Overview) -> dict[str, Any]:
         },
         "to_score_since": seen.to_score_since,
         "to_send_since": dict(seen.to_send_since),
+        "to_send_problem": dict(seen.to_send_problem),
         "newest_scored": seen.newest_scored,
         "last_hour": asdict(seen.hour),
         "scored_by_hour": list(seen.scored_by_hour),
@@ -252,8 +260,11 @@ def _by_hour(ledger: Ledger, now: datetime) -> tuple[int, ...]:
     return tuple(counts.get(hour.strftime("%Y-%m-%dT%H"), 0) for hour in hours)
 
 
-def _first_waiting(ledger: Ledger, destination: str) -> str:
-    return next((delivery.created_at for delivery in ledger.waiting(destination, limit=1)), "")
+def _arrivals(study: StudyRow) -> list[Step]:
+    """Return the first and the newest arrival, which the audit trail has by sender and not by study."""
+    first = Step(study.first_at, "first object came", {"from": ", ".join(study.sources)})
+    newest = Step(study.last_at, "newest object came", {"objects": study.objects} if study.objects else {})
+    return [first] if study.first_at == study.last_at else [first, newest]
 
 
 def _step(content: Mapping[str, Any]) -> Step:

@@ -15,6 +15,9 @@ IDENTITY = ("name", "patient_id", "accession_number")
 SHOWN_KINDS = {"html": "Report", "pdf": "Report as PDF", "png": "Pictures"}
 """Kinds of output that a page links to, each with the text of its link."""
 
+_VESSELS = ("LM", "LAD", "LCX", "RCA")
+_VESSEL_WORDS = {"LCX": "LCx", "CORONARY": "vessel not known"}
+
 NAMES_PATIENT = ("html", "pdf")
 """Kinds that name the patient where result.json does."""
 
@@ -55,7 +58,7 @@ def shown_result(store: Path, study: StudyRow, *, patients: bool) -> ShownResult
         agatston=tally.get("total"),
         category=content.get("category") or "",
         cac_drs=content.get("cac_drs") or "",
-        vessels={vessel: float(score) for vessel, score in (tally.get("per_vessel") or {}).items()},
+        vessels=_vessels(tally),
         reasons=tuple((reason["code"], reason["message"]) for reason in content.get("reasons", ())),
         facts=_facts(content),
         patient=_patient(content) if patients else {},
@@ -90,6 +93,12 @@ def _patient(content: Mapping[str, Any]) -> dict[str, str]:
     return {word: str(patient[field]) for field, word in words.items() if patient.get(field)}
 
 
+def _vessels(tally: Mapping[str, Any]) -> dict[str, float]:
+    """Return the score of each vessel; that of calcium whose vessel is not known only where there is some."""
+    scores = {str(vessel): float(score) for vessel, score in (tally.get("per_vessel") or {}).items()}
+    return {_VESSEL_WORDS.get(vessel, vessel): score for vessel, score in scores.items() if score or vessel in _VESSELS}
+
+
 def _facts(content: Mapping[str, Any]) -> dict[str, str]:
     patient, study = content.get("patient") or {}, content.get("study") or {}
     scan, model = study.get("acquisition") or {}, content.get("model") or {}
@@ -100,7 +109,7 @@ def _facts(content: Mapping[str, Any]) -> dict[str, str]:
         "Sex": patient.get("sex") or "",
         "Scanner": scanner,
         "Scan": f"{scan['slices']} slices" if scan.get("slices") else "",
-        "Series": study.get("why") or "",
+        "Chosen because it": study.get("why") or "",
         "Predictor": " ".join(str(part) for part in (model.get("name"), model.get("version")) if part),
     }
     return {name: value for name, value in facts.items() if value}
