@@ -50,7 +50,7 @@ class Peer:
     def uids(self) -> list[str]:
         return [str(made.SOPInstanceUID) for made in self.received]
 
-    def destination(self, name: str = "PACS", **fields: object) -> dict[str, object]:
+    def destination(self, name: str = "PACS", **fields: Any) -> dict[str, object]:
         """Its entry in a configuration."""
         return {
             "name": name, "kind": "dicom", "ae_title": "PACS", "host": "127.0.0.1", "port": self.port,
