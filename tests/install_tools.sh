@@ -10,9 +10,10 @@ installed_elsewhere() { ls /usr/lib/postgresql/*/bin/"$1" >/dev/null 2>&1; }
 
 lacking() {
     for pair in dcmtk:dsr2html dicom3tools:dciodvfy orthanc:Orthanc poppler-utils:pdftotext \
-        chromium:chromium postgresql:initdb; do
+        orthanc-dicomweb:/usr/share/orthanc/plugins/libOrthancDicomWeb.so chromium:chromium postgresql:initdb; do
         tool=${pair#*:}
-        command -v "$tool" >/dev/null 2>&1 || [ -x "/usr/sbin/$tool" ] || installed_elsewhere "$tool" ||
+        command -v "$tool" >/dev/null 2>&1 || [ -x "/usr/sbin/$tool" ] || [ -e "$tool" ] ||
+            installed_elsewhere "$tool" ||
             printf '%s ' "${pair%:*}"
     done
 }

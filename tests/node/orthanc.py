@@ -28,6 +28,11 @@ class Pacs:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
 
+    def destination(self, name: str = "PACS", **fields: Any) -> dict[str, object]:
+        """Return its entry in a configuration, by C-STORE."""
+        address = {"kind": "dicom", "ae_title": "PACS", "host": "127.0.0.1", "port": self.dicom_port}
+        return {"name": name, **address, **fields}
+
     def json(self, path: str) -> Any:
         return self.client.get(path).raise_for_status().json()
 

@@ -70,7 +70,9 @@ def report_to(port: int, report: Dataset, event_type: int = 1) -> int:
     return int(status.Status)
 
 
-def test_what_the_pacs_has_not_is_sent_again_under_the_same_uid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_pacs_has_not_is_sent_again_under_the_same_uid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ctacal.jobs.node.committed.SEND_AGAIN_S", 0.0)
 
     def lost_at_first(peer: Peer, event: evt.Event) -> None:

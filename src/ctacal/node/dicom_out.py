@@ -30,7 +30,7 @@ NO_COMMITMENT = (
     "the destination took it, but offers no storage commitment; "
     "enable that there, or set commitment = false in the configuration, then retry"
 )
-_REPORT_S = 2.0
+_REPORT_S = 1.0
 """How long an association stays open for the report of storage commitment, which else comes on one of its own."""
 
 
@@ -89,8 +89,8 @@ class DicomOut:
         if image.SOPInstanceUID != claim.sop_instance_uid:
             return Answer(Means.HELD, f"{claim.path} holds another object; score the study again")
         if not outgoing.accepts(claim.sop_class_uid):
-            name = UID(claim.sop_class_uid).name
-            return Answer(Means.UNSUITABLE, f"the destination accepts no presentation context for {name}")
+            reason = f"the destination accepts no presentation context for {UID(claim.sop_class_uid).name}"
+            return Answer(Means.UNSUITABLE, reason)
         with outgoing.within(limit_s), suppress(RuntimeError):  # the connection was lost just before
             status = outgoing.association.send_c_store(image, msg_id=number, priority=0)
             if "Status" in status:

@@ -7,7 +7,7 @@ import logging
 import ssl
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import Self
 
 from pydicom import Dataset
@@ -19,6 +19,7 @@ from pynetdicom.presentation import PresentationContext
 from ctacal import __version__
 from ctacal.errors import UsageError, system_message
 from ctacal.jobs.node.arrivals import Arrivals, Sending
+from ctacal.jobs.node.committed import take_report
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.intake import (
@@ -92,6 +93,7 @@ class Receiver:
         self._tls = admission.server_context(config.receive.tls)
         self._arrivals = Arrivals(self._store, self._connect_ledger, quiet_s=config.settle.quiet_s)
         self._commitments = Commitments(config, self._store, self._arrivals)
+        self._knows_commitment = config.receive.commitment or any(to.commitment for to in config.destination)
         self._ae = _application_entity(config)
         self._stopping = False
         self._stack = ExitStack()
@@ -184,12 +186,24 @@ class Receiver:
             association.acceptor.supported_contexts = self._contexts(request)
             association.bind(evt.EVT_C_STORE, _on_store, [sending])
             association.bind(evt.EVT_C_ECHO, _on_echo, [sending])
-            association.bind(evt.EVT_N_ACTION, self._commitments.on_action, [sending])
+            if self._config.receive.commitment:
+                association.bind(evt.EVT_N_ACTION, self._commitments.on_action, [sending])
+            association.bind(evt.EVT_N_EVENT_REPORT, self._on_report, [sending])
             tell("association accepted", source=caller)
             association.serve()
         counts = dict(sorted(sending.counts.items()))
         self._arrivals.note("association", source=caller, outcome=_outcome(association, connection), objects=counts,
                             studies=sorted(sending.studies), seconds=round(time.monotonic() - began_at, 3))  # fmt: skip
+
+    def _on_report(self, event: evt.Event, sending: Sending) -> tuple[int, None]:
+        """Take what a destination says about the storage commitment of results that it was sent."""
+        sending.counts["commitment report"] += 1
+        try:
+            with closing(self._connect_ledger()) as ledger:
+                return take_report(ledger, event.event_information), None
+        except Exception as problem:  # the destination reports again
+            tell("storage commitment report not taken", level=logging.ERROR, reason=problem)
+            return 0x0110, None
 
     def _begin(self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> IncomingObject:
         request = Request(
@@ -204,9 +218,17 @@ class Receiver:
         for uid in proposed:
             if is_storage(uid):
                 contexts.append(presentation_context(uid, transfer_syntaxes(uid)))
-            elif uid == _VERIFICATION or (uid == COMMITMENT and self._config.receive.commitment):
+            elif uid == _VERIFICATION:
                 contexts.append(presentation_context(uid, SYNTAXES))
+            elif uid == COMMITMENT and self._knows_commitment:
+                contexts.append(_in_both_roles(presentation_context(uid, SYNTAXES)))
         return contexts
+
+
+def _in_both_roles(context: PresentationContext) -> PresentationContext:
+    """Let a peer ask us (as SCU), or answer what we asked (as SCP; PS3.4 annex J.3.3)."""
+    context.scu_role = context.scp_role = True
+    return context
 
 
 def limits_of(config: NodeConfig) -> Limits:
