@@ -50,7 +50,7 @@ def test_by_a_key_one_row_a_patient(files: Path) -> None:
         ["007", "60", "1.1"],
         ["012", "1.50", "1.7"],
     ]
-    assert found.table["agatston"].tolist() == [0.0, 32.0]
+    assert found.table["agatston"].tolist() == ["0", "32"]
     assert found.rows == (0, 6)
     assert reasons(found.left_out) == {
         ("results", 3): "another study of 007 was chosen (earliest)",
@@ -110,8 +110,8 @@ def test_by_the_study_itself(files: Path) -> None:
     )
     found = link(read_results([files]), files / "direct.csv", Rules())
     assert found.table[["study_uid", "status", "agatston", "status_ctacal", "agatston_ctacal"]].to_numpy().tolist() == [
-        ["1.1", "alive", "0", "scored", 0.0],
-        ["1.5", "dead", "20", "scored", 30.0],
+        ["1.1", "alive", "0", "scored", "0"],
+        ["1.5", "dead", "20", "scored", "30"],
     ]
     why = reasons(found.left_out)
     assert why["results", 3] == "the table has more than one row for this study"
@@ -154,8 +154,8 @@ def test_refusals(files: Path) -> None:
     (files / "key.csv").write_text(KEY)
     with pytest.raises(UsageError, match="name the date column of the table with --date"):
         link(results, files / "clinical.csv", Rules(key=files / "key.csv", choose="nearest"))
-    (files / "clinical.csv").write_text(CLINICAL.replace("2020-01-05", "05.01.2020"))
-    with pytest.raises(UsageError, match=r"index_date is '05.01.2020', expected YYYY-MM-DD"):
+    (files / "clinical.csv").write_text(CLINICAL.replace("2020-01-05", "05/01/2020"))
+    with pytest.raises(UsageError, match=r"row 2: index_date is '05/01/2020', and no date .* shows which is the day"):
         link(results, files / "clinical.csv", Rules(key=files / "key.csv", choose="nearest", date="index_date"))
 
 
@@ -167,8 +167,9 @@ def test_the_command(ending: str, files: Path) -> None:
     assert (done.exit_code, done.exception is None or isinstance(done.exception, SystemExit)) == (1, True)
     assert "5 scored studies or series, 5 rows of the clinical table" in done.output
     read = read_table(out, text=["PatientID"])
-    assert read["age"].tolist() == [60.0, 1.5]
-    assert read["agatston"].tolist() == [120.5, 32.0]
+    as_numbers = ending in ("xlsx", "parquet")
+    assert read["age"].tolist() == ([60.0, 1.5] if as_numbers else ["60", "1.50"])
+    assert read["agatston"].tolist() == ([120.5, 32.0] if as_numbers else ["120.5", "32"])
     assert len(pd.read_csv(files / "cohort.left_out.csv")) == 10
     assert read["PatientID"].tolist() == ["007", "012"]
     if ending == "csv":

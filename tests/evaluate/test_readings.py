@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ctacal.errors import UsageError
-from ctacal.evaluate.readings import KINDS, Column, read_readings, read_table
+from ctacal.evaluate.readings import KINDS, Coding, Column, read_readings, read_table
 
 SCORES = [Column("reader"), Column("model")]
 
@@ -30,7 +30,8 @@ def test_every_fault_is_named_with_its_row(tmp_path: Path) -> None:
         "row 4 (008): model is 'x', not a number",
         "row 5 (009): reader is missing",
         "row 6 (007): id 007 occurs more than once (the rows are equal)",
-        "--drop missing,not-a-number,out-of-range,duplicated",
+        "Column reader holds -3 to 5",
+        "--missing 'model=x'",
     ):
         assert line in message
 
@@ -41,7 +42,9 @@ def test_what_is_dropped_is_counted(tmp_path: Path) -> None:
     assert found.table["model"].tolist() == [2.0, 6.0]
     assert found.dropped_by_kind == {"out-of-range": 1, "missing": 1, "duplicated": 1}
     assert found.summary == "2 of 5 rows were used; 3 dropped on request: 1 out of range, 1 missing, 1 duplicated."
-    with pytest.raises(UsageError, match=r"row 5 \(009\): reader is missing\. Correct"):
+    with pytest.raises(
+        UsageError, match=r"row 5 \(009\): reader is missing\. Correct the table, or leave out .*missing"
+    ):
         read_readings(tmp_path / "t.csv", SCORES, identifier="id", drop=[kind for kind in KINDS if kind != "missing"])
 
 
@@ -89,15 +92,14 @@ def test_numbers_of_a_spreadsheet_as_identifiers(tmp_path: Path) -> None:
 
 
 def test_limits_of_columns(tmp_path: Path) -> None:
-    path = table(tmp_path / "t.csv", "id,time,event,age\na,0,1,50\nb,2,2,\nc,3,0,130\n")
+    path = table(tmp_path / "t.csv", "id,time,event,age\na,0,1,50\nb,2,0,\nc,3,0,130\n")
     columns = [
-        Column("time", above_least=True), Column("event", one_of=(0, 1)), Column("age", most=120, may_be_missing=True)
+        Column("time", above_least=True), Column("event", coding=Coding()), Column("age", most=120, may_be_missing=True)
     ]  # fmt: skip
     with pytest.raises(UsageError) as refused:
         read_readings(path, columns, identifier="id")
     message = str(refused.value)
     assert "time is 0, expected more than 0" in message
-    assert "event is 2, expected 0 or 1" in message
     assert "age is 130, expected 0 or more and at most 120" in message
     assert "missing" not in message
     kept = read_readings(table(path, "id,time,event,age\na,1,1,\n"), columns, identifier="id").table
@@ -114,9 +116,9 @@ def test_limits_of_columns(tmp_path: Path) -> None:
         ("t.csv", "id,reader\na,1\n", "has no column model; it has: id, reader"),
         ("t.csv", "id,reader,reader\na,1,2\n", "column reader occurs 2 times"),
         ("t.csv", "id,,model\na,1,2\n", "column 2 has no name"),
-        ("t.csv", "id,reader,model\na,1,5,2\n", "a row has more cells than the header"),
-        ("t.csv", "id,reader,model\na,inf,2\n", "reader is 'inf', not a number"),
-        ("t.csv", 'id,reader,model\na,"1,234",2\n', "reader is '1,234', not a number"),
+        ("t.csv", "id,reader,model\na,1,5,2\n", "row 2 has more cells than the header in row 1"),
+        ("t.csv", "id,reader,model\na,inf,2\n", "column reader holds 'inf' in row 2: a bound, not a number"),
+        ("t.csv", 'id,reader,model\na,"1,234",2\n', "reader holds '1,234' in row 2, which may be 1,234 or 1.234"),
         ("t.xlsx", "no workbook", "cannot be read"),
         ("t.parquet", "no parquet", "cannot be read"),
         ("t.doc", "x", "expected a file of one of these kinds: .csv"),
@@ -135,9 +137,6 @@ def test_other_refusals(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UsageError, match="is not a file"):
         read_table(tmp_path / "folder.csv")
-    (tmp_path / "latin.csv").write_bytes("id,größe\n".encode("latin-1"))
-    with pytest.raises(UsageError, match="not in UTF-8"):
-        read_table(tmp_path / "latin.csv")
     with pytest.raises(UsageError, match="cannot drop bad"):
         read_readings(table(tmp_path / "t.csv", FAULTY), SCORES, drop={"bad"})
     with pytest.raises(UsageError, match="none of 1 rows is left"):

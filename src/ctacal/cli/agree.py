@@ -8,6 +8,7 @@ import typer
 
 from ctacal.cli.progress import progress_bar
 from ctacal.errors import UsageError
+from ctacal.evaluate.readings.form import NO_OPTIONS, FormOptions, form_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,11 +18,12 @@ class Options:
     readers: Sequence[str] = ()
     models: Sequence[str] = ()
     results: Sequence[Path] = ()
-    identifier: str | None = None
+    identifier: Sequence[str] = ()
     patient: str | None = None
     labels: Path | None = None
     incomplete: bool = False
     drop: str = ""
+    form: FormOptions = NO_OPTIONS
     seed: int = 0
     example: bool = False
 
@@ -40,7 +42,7 @@ def run(table: Path, out: Path | None, options: Options) -> int:
     config = AgreeConfig(
         table=table, readers=options.readers, models=options.models, results=options.results,
         identifier=options.identifier, patient=options.patient, labels=options.labels, incomplete=options.incomplete,
-        drop=[kind.strip() for kind in options.drop.split(",") if kind.strip()],
+        form=form_of(options.form), drop=[kind.strip() for kind in options.drop.split(",") if kind.strip()],
     )  # fmt: skip
     publication = write_agreement(config, out, seed=options.seed, bar=progress_bar)
     typer.echo(f"{publication.lead[0]}\n{out / 'report.html'}", err=True)

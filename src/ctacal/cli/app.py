@@ -4,9 +4,12 @@ import gc
 import io
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from ctacal.evaluate.readings.form import FormOptions
 
 app = typer.Typer(
     name="ctacal",
@@ -24,6 +27,18 @@ MassCalibration = Annotated[
 ]
 FillGaps = Annotated[bool, typer.Option("--fill-gaps", help="Interpolate single missing slices, with a warning.")]
 Untilt = Annotated[bool, typer.Option("--untilt", help="Correct a gantry tilt by resampling, with a warning.")]
+
+Sheet = Annotated[str, typer.Option(help="Sheet of a workbook. Default: the one that has the columns.")]
+Decimal = Annotated[str, typer.Option(help="Decimal mark of the table, where 1.695 may be 1695: a point or a comma.")]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(help="Word that means no value: NA, or age=999 in one column. Empty cells always do."),
+]
+Range = Annotated[
+    list[str] | None, typer.Option("--range", help="Possible values of a column that seem wrong: age=18:105.")
+]
+Dates = Annotated[str, typer.Option(help="Order in dates such as 03/04/2020: DMY or MDY.")]
+Encoding = Annotated[str, typer.Option(help="Encoding of the table, if it is text but not in UTF-8.")]
 
 
 @app.command()
@@ -206,6 +221,16 @@ def accuracy(
     raise typer.Exit(command.run(options))
 
 
+def _form(
+    sheet: str, decimal: str, missing: list[str] | None, ranges: list[str] | None, dates: str, encoding: str
+) -> "FormOptions":
+    from ctacal.evaluate.readings.form import FormOptions
+
+    return FormOptions(
+        sheet=sheet, decimal=decimal, missing=missing or (), ranges=ranges or (), dates=dates, encoding=encoding
+    )
+
+
 @app.command()
 def agree(
     table: Annotated[
@@ -221,7 +246,8 @@ def agree(
         list[Path] | None, typer.Option(help="results.csv of ctacal score, or its folder; joined by study.")
     ] = None,
     identifier: Annotated[
-        str | None, typer.Option("--id", help="Column of the study identifier. Default: found by name.")
+        list[str] | None,
+        typer.Option("--id", help="Column of the study identifier, or several columns. Default: found by name."),
     ] = None,
     patient: Annotated[
         str | None, typer.Option(help="Column of the patient, if patients have several studies: resampled together.")
@@ -236,6 +262,12 @@ def agree(
     drop: Annotated[
         str, typer.Option(help="Drop and count these rows: missing,not-a-number,out-of-range,duplicated.")
     ] = "",
+    sheet: Sheet = "",
+    decimal: Decimal = "",
+    missing: Missing = None,
+    ranges: Range = None,
+    dates: Dates = "",
+    encoding: Encoding = "",
     seed: Annotated[int, typer.Option(help="Random seed of the resampling, or of the example.")] = 0,
     example: Annotated[
         bool, typer.Option("--example", help="Write a simulated example to TABLE (CSV) instead.")
@@ -245,8 +277,9 @@ def agree(
     from ctacal.cli import agree as command
 
     options = command.Options(
-        readers=reader or (), models=model or (), results=results or (), identifier=identifier, patient=patient,
+        readers=reader or (), models=model or (), results=results or (), identifier=identifier or (), patient=patient,
         labels=labels, incomplete=incomplete, drop=drop, seed=seed, example=example,
+        form=_form(sheet, decimal, missing, ranges, dates, encoding),
     )  # fmt: skip
     raise typer.Exit(command.run(table, out, options))
 
@@ -280,11 +313,19 @@ def cohort(
         str | None, typer.Option(help="Column of CLINICAL with the date that the study should be nearest to.")
     ] = None,
     within: Annotated[float | None, typer.Option(help="Largest distance from that date, in days.")] = None,
+    sheet: Sheet = "",
+    decimal: Decimal = "",
+    missing: Missing = None,
+    dates: Dates = "",
+    encoding: Encoding = "",
 ) -> None:
     """Join scored studies with the clinical table, one row per patient. Lists what is left out beside OUT."""
     from ctacal.cli import cohort as command
 
-    options = command.Options(key=key, study=study, patient=patient, choose=choose, date=date, within_days=within)
+    options = command.Options(
+        key=key, study=study, patient=patient, choose=choose, date=date, within_days=within,
+        form=_form(sheet, decimal, missing, None, dates, encoding),
+    )  # fmt: skip
     raise typer.Exit(command.run(results, clinical, out, options))
 
 
@@ -428,12 +469,19 @@ def outcomes(
     drop: Annotated[
         str, typer.Option(help="Drop and count these rows: missing, not-a-number, out-of-range, duplicated.")
     ] = "",
+    sheet: Sheet = "",
+    decimal: Decimal = "",
+    missing: Missing = None,
+    ranges: Range = None,
+    dates: Dates = "",
+    encoding: Encoding = "",
     example: Annotated[bool, typer.Option("--example", help="Write a simulated TABLE and its TOML instead.")] = False,
 ) -> None:
     """Analyse prognosis: Kaplan-Meier, Cox, reclassification, calibration and more, as tables, figures and a report."""
     from ctacal.cli import outcomes as command
 
-    raise typer.Exit(command.run(table, config, out, drop=drop, example=example))
+    form = _form(sheet, decimal, missing, ranges, dates, encoding)
+    raise typer.Exit(command.run(table, config, out, drop=drop, form=form, example=example))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import typer
 
 from ctacal.errors import UsageError
+from ctacal.evaluate.readings.form import NO_OPTIONS, FormOptions, form_of
 
 if TYPE_CHECKING:
     from ctacal.jobs.cohort import JoinedCohort
@@ -24,6 +25,7 @@ class Options:
     choose: str = "refuse"
     date: str | None = None
     within_days: float | None = None
+    form: FormOptions = NO_OPTIONS
 
 
 def run(results: Sequence[Path], clinical: Path, out: Path, options: Options) -> int:
@@ -35,7 +37,7 @@ def run(results: Sequence[Path], clinical: Path, out: Path, options: Options) ->
         raise UsageError(f"--choose {options.choose}: known are {', '.join(get_args(Choice))}")
     rules = Rules(
         study=options.study, patient=options.patient, key=options.key, choose=options.choose,  # type: ignore[arg-type]
-        date=options.date, within_days=options.within_days,
+        date=options.date, within_days=options.within_days, form=form_of(options.form),
     )  # fmt: skip
     joined = join_cohort(results, clinical, out, rules)
     _report(joined)
@@ -44,6 +46,8 @@ def run(results: Sequence[Path], clinical: Path, out: Path, options: Options) ->
 
 def _report(joined: "JoinedCohort") -> None:
     sides = Counter(left.side for left in joined.left_out)
+    for sentence in joined.told:
+        typer.echo(sentence, err=True)
     typer.echo(f"patients with their score: {joined.patients}, in {joined.table}", err=True)
     if joined.left_out:
         typer.echo(

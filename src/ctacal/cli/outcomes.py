@@ -6,9 +6,18 @@ import typer
 
 from ctacal.cli.progress import progress_bar
 from ctacal.errors import UsageError
+from ctacal.evaluate.readings.form import NO_OPTIONS, FormOptions
 
 
-def run(table: Path, config: Path | None, out: Path | None, *, drop: str = "", example: bool = False) -> int:
+def run(
+    table: Path,
+    config: Path | None,
+    out: Path | None,
+    *,
+    drop: str = "",
+    form: FormOptions = NO_OPTIONS,
+    example: bool = False,
+) -> int:
     """Analyse and write; returns the exit status 0. Raises ``UsageError`` if the table or the TOML has a fault."""
     from ctacal.jobs.outcomes import write_example, write_outcomes
 
@@ -18,8 +27,8 @@ def run(table: Path, config: Path | None, out: Path | None, *, drop: str = "", e
         return 0
     if out is None:
         raise UsageError("name the folder for the report: -o OUT")
-    write_outcomes(
-        table, config, out, drop=[kind.strip() for kind in drop.split(",") if kind.strip()], bar=progress_bar
-    )
+    kinds = [kind.strip() for kind in drop.split(",") if kind.strip()]
+    publication = write_outcomes(table, config, out, drop=kinds, form=form, bar=progress_bar)
+    typer.echo("\n".join(publication.lead), err=True)
     typer.echo(out / "report.html")
     return 0

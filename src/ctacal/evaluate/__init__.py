@@ -15,30 +15,38 @@ from ctacal.public_names import imported_on_use
 if TYPE_CHECKING:
     from ctacal.evaluate.linkage import LeftOut, Linked, Rules, link, read_results
     from ctacal.evaluate.readings import (
+        Coding,
         Column,
         Fault,
+        RawTable,
         Readings,
+        TableForm,
         check,
         column_names,
         find_column,
         need,
+        open_table,
         read_readings,
         read_table,
         save_table,
     )
 
 __all__ = [
+    "Coding",
     "Column",
     "Fault",
     "LeftOut",
     "Linked",
+    "RawTable",
     "Readings",
     "Rules",
+    "TableForm",
     "check",
     "column_names",
     "find_column",
     "link",
     "need",
+    "open_table",
     "read_readings",
     "read_results",
     "read_table",
@@ -47,13 +55,17 @@ __all__ = [
 
 _NAMES = {
     "readings": (
+        "Coding",
         "Column",
         "Fault",
+        "RawTable",
         "Readings",
+        "TableForm",
         "check",
         "column_names",
         "find_column",
         "need",
+        "open_table",
         "read_readings",
         "read_table",
         "save_table",

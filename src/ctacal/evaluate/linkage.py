@@ -14,8 +14,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ctacal.errors import UsageError
-from ctacal.evaluate.readings import column_names, find_column, need, read_table
-from ctacal.results_table import IDENTITY, TEXT_COLUMNS
+from ctacal.evaluate.readings import (
+    ANY_FORM,
+    RawTable,
+    TableForm,
+    as_text,
+    column_names,
+    find_column,
+    need,
+    open_table,
+    read_table,
+    without_unknown,
+)
+from ctacal.evaluate.readings.dates import days
+from ctacal.evaluate.readings.identifiers import alike, damage
+from ctacal.results_table import IDENTITY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +72,8 @@ class Linked:
     rows: tuple[int, ...]
     """The label of each row in the other table: its row in the file minus 2."""
     left_out: tuple[LeftOut, ...]
+    raw: RawTable
+    """The other table as it was opened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +93,12 @@ class Rules:
     """Column of the date in the other table, for ``nearest``."""
     within_days: float | None = None
     """Studies further from that date are left out."""
+    form: TableForm = ANY_FORM
+    """How the other table is written."""
 
 
 def read_results(paths: Sequence[Path]) -> "pd.DataFrame":
-    """Read the results.csv of one or several runs of ``ctacal score`` (files or their folders), identifiers as text.
+    """Read the results.csv of one or several runs of ``ctacal score`` (files or their folders), every cell as text.
 
     Columns that name the patient are left out. Equal rows count once. Raises ``UsageError`` if a file is not a
     results.csv.
@@ -91,7 +108,7 @@ def read_results(paths: Sequence[Path]) -> "pd.DataFrame":
     tables = []
     for path in paths:
         file = path / "results.csv" if path.is_dir() else path
-        table = read_table(file, text=TEXT_COLUMNS)
+        table = read_table(file)
         need(table, ("study_uid", "status", "agatston"), file)
         if (missing := table["study_uid"].isna()).any():
             raise UsageError(f"{file}: row {table.index[missing][0] + 2}: study_uid is missing")
@@ -107,9 +124,8 @@ def link(results: "pd.DataFrame", source: Path, rules: Rules) -> Linked:
 
     Raises ``UsageError`` if a file cannot be read, a column is missing, or no study matches a row.
     """
-    table, patients, pairs, left_out = (
-        _with_key(results, source, rules) if rules.key else _direct(results, source, rules)
-    )
+    raw = open_table(source, rules.form)
+    table, patients, pairs, left_out = _with_key(results, raw, rules) if rules.key else _direct(results, raw, rules)
     pairs = pairs.assign(patient=patients.loc[pairs["table"]].to_numpy())
     scored, refused = _scored(pairs, results)
     left_out += refused
@@ -119,7 +135,7 @@ def link(results: "pd.DataFrame", source: Path, rules: Rules) -> Linked:
         raise UsageError(_no_match(results, source, left_out))
     chosen = chosen.sort_values("table")
     in_order = tuple(sorted(left_out, key=lambda left: (left.side, left.row)))
-    return Linked(_joined(table, results, chosen), tuple(int(row) for row in chosen["table"]), in_order)
+    return Linked(_joined(table, results, chosen), tuple(int(row) for row in chosen["table"]), in_order, raw)
 
 
 # --- pairs of study and row -------------------------------------------------------------------------------------------
@@ -128,49 +144,44 @@ _Parts = tuple["pd.DataFrame", "pd.Series[Any]", "pd.DataFrame", list[LeftOut]]
 """The table, the patient of each row, the pairs (``result``, ``table``: labels of their rows), and what has no pair."""
 
 
-def _direct(results: "pd.DataFrame", source: Path, rules: Rules) -> _Parts:
+def _direct(results: "pd.DataFrame", raw: RawTable, rules: Rules) -> _Parts:
     """Link by the StudyInstanceUID in the table itself."""
-    names = column_names(source)
-    study = find_column(
-        names,
-        rules.study,
-        STUDY_NAMES,
-        "the StudyInstanceUID (name it with --study, or give a key file with --key)",
-        source,
-    )
-    patient = _patient_column(names, rules, source, other=study)
-    table = _as_written(source, names, [study, *([patient] if patient else [])])
-    own = table[patient or study]
-    patients = _or_row(own)
+    names = list(raw.cells.columns)
+    what = "the StudyInstanceUID (name it with --study, or give a key file with --key)"
+    study = find_column(names, rules.study, STUDY_NAMES, what, raw.source)
+    patient = _patient_column(names, rules, raw.source, other=study)
+    table = _with_identifiers(raw, [study, *([patient] if patient else [])])
     left_out = [_row(table, row, None, f"{study} is missing") for row in table.index[table[study].isna()]]
-    twice = table[study].notna() & table[study].duplicated(keep=False)
+    twice = _occurs_twice(table[study])
     left_out += [_row(table, row, table[study][row], f"{study} occurs more than once") for row in table.index[twice]]
     rows = table.loc[table[study].notna() & ~twice, study]
     pairs = _matched(results["study_uid"], rows)
-    paired = {*pairs["result"]}
-    ambiguous = set(table.loc[twice, study])
+    paired, ambiguous = {*pairs["result"]}, set(table.loc[twice, study].map(alike))
+    near = _Near(rows)
     for place, uid in results["study_uid"].items():
         if place not in paired:
-            rows_held = "more than one row" if uid in ambiguous else "no row"
+            rows_held = "more than one row" if alike(uid) in ambiguous else "no row"
             why = f"the table has {rows_held} for this study"
-            left_out.append(_result(results, place, why))
-    return table, patients, pairs, left_out
+            left_out.append(_result(results, place, why + (near.of(uid) if rows_held == "no row" else "")))
+    return table, _or_row(table[patient or study]), pairs, left_out
 
 
-def _with_key(results: "pd.DataFrame", source: Path, rules: Rules) -> _Parts:
+def _with_key(results: "pd.DataFrame", raw: RawTable, rules: Rules) -> _Parts:
     """Link through a key file of studies and patients."""
     assert rules.key is not None
     key_names = column_names(rules.key)
     study = find_column(key_names, rules.study, STUDY_NAMES, "the StudyInstanceUID (name it with --study)", rules.key)
-    names = column_names(source)
+    names = list(raw.cells.columns)
     patient = find_column(
-        names, rules.patient, PATIENT_NAMES, "the identifier of the patient (name it with --patient)", source
+        names, rules.patient, PATIENT_NAMES, "the identifier of the patient (name it with --patient)", raw.source
     )
     usual = (patient, *PATIENT_NAMES)
     in_key = find_column(key_names, None, usual, "the identifier of the patient, named as in the table", rules.key)
-    table, key = _as_written(source, names, [patient]), read_table(rules.key, text=[study, in_key])
+    table, key = _with_identifiers(raw, [patient]), read_table(rules.key, text=[study, in_key])
+    if problem := damage(key[in_key]):
+        raise UsageError(f"{rules.key}: column {in_key} {problem}")
     left_out = [_row(table, row, None, f"{patient} is missing") for row in table.index[table[patient].isna()]]
-    twice = table[patient].notna() & table[patient].duplicated(keep=False)
+    twice = _occurs_twice(table[patient])
     left_out += [
         _row(table, row, table[patient][row], f"{patient} occurs more than once") for row in table.index[twice]
     ]
@@ -178,9 +189,29 @@ def _with_key(results: "pd.DataFrame", source: Path, rules: Rules) -> _Parts:
     contradictory = set(key_rows.loc[key_rows[study].duplicated(keep=False), study])
     owner = key_rows[~key_rows[study].isin(contradictory)].set_index(study)[in_key]
     patients_of_results = results["study_uid"].map(owner)
-    pairs = _matched(patients_of_results, table.loc[table[patient].notna() & ~twice, patient])
-    left_out += list(_unkeyed(results, patients_of_results, pairs, contradictory, set(table.loc[twice, patient])))
+    rows = table.loc[table[patient].notna() & ~twice, patient]
+    pairs = _matched(patients_of_results, rows)
+    doubled = set(table.loc[twice, patient].map(alike))
+    left_out += list(_unkeyed(results, patients_of_results, pairs, contradictory, doubled, _Near(rows)))
     return table, _or_row(table[patient]), pairs, left_out
+
+
+class _Near:
+    """Identifiers of the table that another spelling of an identifier may mean. Nothing is linked by them."""
+
+    def __init__(self, rows: "pd.Series[Any]") -> None:
+        self._rows = {alike(name): f"row {int(row) + 2} has {name}" for row, name in zip(rows.index, rows, strict=True)}
+
+    def of(self, identifier: str) -> str:
+        """Return what to add to a reason."""
+        found = self._rows.get(alike(identifier))
+        return f"; {found}: other capitals, blanks, or zeros lost in a spreadsheet?" if found else ""
+
+
+def _occurs_twice(identifiers: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return which identifiers occur again, also in another spelling."""
+    spelled = identifiers.map(lambda name: None if name is None else alike(name))
+    return spelled.notna() & spelled.duplicated(keep=False)
 
 
 def _or_row(identifier: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -188,13 +219,23 @@ def _or_row(identifier: "pd.Series[Any]") -> "pd.Series[Any]":
     return identifier.where(identifier.notna(), identifier.index.map(str).to_series(identifier.index))
 
 
-def _as_written(source: Path, names: Sequence[str], identifiers: Sequence[str]) -> "pd.DataFrame":
-    """Read text files as text, so that 007 and 1.50 stay as they are; in other files cells keep their type."""
-    return read_table(source, text=identifiers if source.suffix.lower() in (".parquet", ".xlsx") else names)
+def _with_identifiers(raw: RawTable, identifiers: Sequence[str]) -> "pd.DataFrame":
+    """Return the cells as they are, but for identifiers, which become text."""
+    table = raw.cells.copy()
+    for name in identifiers:
+        table[name] = as_text(table[name])
+        if problem := damage(table[name]):
+            raise UsageError(f"{raw.source}: column {name} {problem}")
+    return table
 
 
 def _unkeyed(
-    results: "pd.DataFrame", owners: "pd.Series[Any]", pairs: "pd.DataFrame", contradictory: set[str], twice: set[str]
+    results: "pd.DataFrame",
+    owners: "pd.Series[Any]",
+    pairs: "pd.DataFrame",
+    contradictory: set[str],
+    twice: set[str],
+    near: _Near,
 ) -> Iterator[LeftOut]:
     """Yield why results have no pair."""
     paired = {*pairs["result"]}
@@ -205,10 +246,10 @@ def _unkeyed(
             yield _result(results, place, "the key names more than one patient for this study")
         elif not isinstance(owner, str):
             yield _result(results, place, "the key has no row for this study")
-        elif owner in twice:
+        elif alike(owner) in twice:
             yield _result(results, place, f"patient {owner} has more than one row in the table")
         else:
-            yield _result(results, place, f"patient {owner} has no row in the table")
+            yield _result(results, place, f"patient {owner} has no row in the table{near.of(owner)}")
 
 
 def _patient_column(names: Sequence[str], rules: Rules, source: Path, other: str) -> str | None:
@@ -307,30 +348,22 @@ def _distance(
         return pd.Series(0.0, index=pairs.index)
     if "study_date" not in results.columns:
         raise UsageError("the results have no column study_date, so no study can be chosen by its date")
-    scanned = pd.Series(_days(results["study_date"], "study_date", "the results")).loc[pairs["result"]].to_numpy()
+    scanned = _days(results["study_date"], "study_date", "the results").loc[pairs["result"]].to_numpy()
     if rules.choose in ("earliest", "latest"):
         return pd.Series(scanned if rules.choose == "earliest" else -scanned, index=pairs.index)
     if rules.date is None:
         raise UsageError("to choose the nearest study, name the date column of the table with --date")
     need(table, [rules.date], source)
-    wanted = _days(table[rules.date], rules.date, str(source)).loc[pairs["table"]].to_numpy()
+    wanted = _days(table[rules.date], rules.date, source, rules.form).loc[pairs["table"]].to_numpy()
     return pd.Series(np.abs(scanned - wanted), index=pairs.index)
 
 
-def _days(dates: "pd.Series[Any]", name: str, where: str) -> "pd.Series[Any]":
-    """Return days since 1970, NaN if missing. Raises ``UsageError`` if a date is neither YYYYMMDD nor YYYY-MM-DD."""
+def _days(dates: "pd.Series[Any]", name: str, source: object, form: TableForm = ANY_FORM) -> "pd.Series[Any]":
+    """Return days since 1970, NaN if missing. Raises ``UsageError`` if a cell is no date."""
     import pandas as pd
 
-    text = dates.map(
-        lambda date: None if date is None or date != date else str(date).split(".")[0].split(" ")[0].split("T")[0]
-    )
-    plain = text.astype("string").str.replace("-", "", regex=False)
-    days = pd.to_datetime(plain, format="%Y%m%d", errors="coerce")
-    wrong = text.notna() & (text != "") & days.isna()
-    if wrong.any():
-        row = dates.index[wrong][0]
-        raise UsageError(f"{where}: {name} is {dates[row]!r}, expected YYYY-MM-DD or YYYYMMDD")
-    return (days - pd.Timestamp(1970, 1, 1)).dt.days.astype("float64")
+    known = without_unknown(dates, form.unknown(name))
+    return pd.Series(days(known, name, source, form.dates), index=dates.index)
 
 
 # --- the joined table -------------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctacal.errors import UsageError
-from ctacal.evaluate.linkage import LeftOut, Rules, link, read_results
+from ctacal.evaluate.linkage import LeftOut, Linked, Rules, link, read_results
 from ctacal.evaluate.readings import ENDINGS_WRITTEN, save_table
+from ctacal.evaluate.readings.locale import in_locale_of
 from ctacal.results_table import write_table
 
 
@@ -20,6 +21,8 @@ class JoinedCohort:
     left_out: tuple[LeftOut, ...]
     left_out_table: Path
     """Lists each that is left out, with the reason."""
+    told: tuple[str, ...]
+    """Sentences on how the clinical table was read and the new one is written."""
 
 
 def join_cohort(results: Sequence[Path], clinical: Path, out: Path, rules: Rules) -> JoinedCohort:
@@ -30,8 +33,22 @@ def join_cohort(results: Sequence[Path], clinical: Path, out: Path, rules: Rules
     if out.suffix.lower() not in ENDINGS_WRITTEN:
         raise UsageError(f"{out}: name a table of {', '.join(ENDINGS_WRITTEN)}")
     linked = link(read_results(results), clinical, rules)
-    save_table(linked.table, out)
+    told = _save(linked, out, rules)
     beside = out.with_name(f"{out.stem}.left_out.csv")
     columns = ("side", "identifier", "row", "why")
     write_table(beside, columns, ({name: getattr(left, name) for name in columns} for left in linked.left_out))
-    return JoinedCohort(out, len(linked.table), tuple(linked.left_out), beside)
+    return JoinedCohort(out, len(linked.table), tuple(linked.left_out), beside, told)
+
+
+def _save(linked: Linked, out: Path, rules: Rules) -> tuple[str, ...]:
+    """Write the table with the cells of the clinical table unchanged, and numbers of the results as these are written.
+
+    Returns what to tell.
+    """
+    theirs = set(linked.raw.cells.columns)
+    ours = [name for name in linked.table.columns if name not in theirs]
+    table, decimal = in_locale_of(linked.raw, linked.table, ours, rules.form)
+    separator = ";" if decimal == "," or linked.raw.separator == ";" else ","
+    save_table(table, out, separator=separator)
+    how = "Numbers of the results were written with decimal commas, like those of the clinical table."
+    return (*linked.raw.told, *((how,) if decimal == "," else ()))

@@ -6,6 +6,7 @@ from pathlib import Path
 from ctacal.atomic import write_text
 from ctacal.errors import UsageError
 from ctacal.evaluate.publication import Publication, check_replaceable, require, write_publication
+from ctacal.evaluate.readings.form import NO_OPTIONS, FormOptions, form_of
 from ctacal.progress import Bar, no_bar
 
 PACKAGES = {"pandas": "pandas", "numba": "numba"}
@@ -13,20 +14,27 @@ PACKAGES = {"pandas": "pandas", "numba": "numba"}
 
 
 def write_outcomes(
-    table: Path, config: Path | None, out: Path, *, drop: Collection[str] = (), bar: Bar = no_bar
+    table: Path,
+    config: Path | None,
+    out: Path,
+    *,
+    drop: Collection[str] = (),
+    form: FormOptions = NO_OPTIONS,
+    bar: Bar = no_bar,
 ) -> Publication:
     """Analyse a table and write the report to ``out``; returns what was written.
 
     Without ``config`` the TOML is the one beside the table that has the table's name. ``drop`` names the kinds of
-    faulty rows to leave out. Raises ``UsageError`` if the table or the TOML has a fault, ``out`` holds other files, or
-    a package is missing.
+    faulty rows to leave out; ``form`` says how the table is written where the TOML does not. Raises ``UsageError`` if
+    the table or the TOML has a fault, ``out`` holds other files, or a package is missing.
     """
     require(**PACKAGES)
     from ctacal.evaluate.outcomes import outcomes_report, read_config, read_patients
 
     chosen = read_config(config or _beside(table))
     check_replaceable(out)
-    publication = outcomes_report(read_patients(table, chosen, drop=drop), bar)
+    patients = read_patients(table, chosen, drop=drop, form=form_of(form, chosen.table))
+    publication = outcomes_report(patients, bar)
     write_publication(publication, out)
     return publication
 

@@ -42,7 +42,7 @@ def _agreement(table: Path, recipe: "PaperRecipe", bar: Bar) -> Publication:
     reader = recipe.outcomes.reader.score if recipe.outcomes.reader else ""
     config = AgreeConfig(
         table=table, readers=(reader,), models=(recipe.outcomes.model.score,),
-        identifier=recipe.outcomes.identifier or None,
+        identifier=[recipe.outcomes.identifier] if recipe.outcomes.identifier else (),
     )  # fmt: skip
     found = agreement_report(read_raters(config), config, seed=recipe.seed, bar=bar)
     return replace(found, lead=(SIMULATED, *found.lead))

@@ -106,7 +106,7 @@ def test_two_readers_without_repeats_have_no_new_part(tmp_path: Path) -> None:
     numbers = run(tmp_path / "OUT", str(path))
     assert not {"readers_together", "repeats", "lesions"} & set(numbers)
     titles = re.findall(r"<h2[^>]*>(.*?)</h2>", (tmp_path / "OUT" / "report.html").read_text(encoding="utf-8"))
-    assert titles[:3] == ["Summary", "reader_b against reader_a", "Statistical methods"]
+    assert titles[:4] == ["Summary", "reader_b against reader_a", "What was read", "Statistical methods"]
 
 
 def test_readers_of_a_part(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_label_files_at_fault_are_named(drawn: Path, tmp_path: Path) -> None:
         str(drawn), "-o", out, "--labels", str(table)
     )
     nameless = tmp_path / "n.csv"
-    nameless.write_text("reader_a,model\n1,2\n3,4\n")
+    nameless.write_text("reader_a,model\n1,2\n30,40\n")
     assert "name it with --id" in refused(str(nameless), "-o", out, "--labels", str(tmp_path / "labels"))
 
 

@@ -262,7 +262,7 @@ def test_results_of_ctacal_score_are_joined(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_reading_without_a_result_is_missing(tmp_path: Path) -> None:
-    readings = table(tmp_path / "t.csv", [(5, 5)] * 12, head="study_uid,expert,x")
+    readings = table(tmp_path / "t.csv", [(5 + number, 5) for number in range(12)], head="study_uid,expert,x")
     scored = results(tmp_path / "first", {f"s{number}": 5.0 for number in range(11)})
     message = refused(str(readings), "--results", str(scored), "-o", str(tmp_path / "OUT"))
     assert "row 13 (s11): net 0.1.0 is missing" in message

@@ -60,7 +60,7 @@ def test_mistakes_are_named(tmp_path: Path, added: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("outcome", "message"),
     [
-        ({"event": "mace"}, "outcome.time: missing"),
+        ({"event": "mace"}, "outcome.time: give either time, or start and end (dates)"),
         ({"time": "days"}, "outcome.event: give either event or one or more component"),
         ({"time": "days", "event": "mace", "component": [{"name": "death", "event": "death"}]}, "outcome.event"),
         ({"time": "days", "event": "mace", "unit": "hours"}, "outcome.unit: expected"),

@@ -30,9 +30,9 @@ COMPONENTS = [
 ]
 
 
-def followed(folder: Path, frame: pd.DataFrame = FRAME, **changes: Any) -> Any:
+def followed(folder: Path, frame: pd.DataFrame = FRAME, table: dict[str, Any] | None = None, **changes: Any) -> Any:
     outcome = {"time": "end", "component": COMPONENTS, "revascularisation": "revascularisation", **changes}
-    return patients(folder, frame, config(PLAIN, identifier="id", outcome=outcome))
+    return patients(folder, frame, config(PLAIN, identifier="id", outcome=outcome, table=table or {}))
 
 
 def days(found: Any) -> list[float]:
@@ -63,32 +63,39 @@ def test_early_revascularisation_excluded(tmp_path: Path) -> None:
     assert days(found) == [1000, 500, 60]
     assert found.model.score is not None
     assert found.model.score.tolist() == [0, 50, 200]
-    assert found.notes[1] == "1 patient with revascularisation within 45 days was excluded."
+    assert found.notes[1] == "1 patient was excluded because of revascularisation within 45 days."
 
 
 def test_competing_event_within_the_outcome(tmp_path: Path) -> None:
     found = followed(tmp_path, early="ignore", competing="death")
-    assert found.cause.tolist() == [0, 1, 0, 2]
+    assert found.cause.tolist() == [0, 1, 0, 1]  # of infarction and death on one day, the infarction
     assert found.data.event.tolist() == [False, True, False, True]
+    assert found.kinds == {"death": 0, "infarction": 2, "revascularisation": 0}
 
 
 def test_competing_event_outside_the_outcome_ends_follow_up(tmp_path: Path) -> None:
     parts = [{**COMPONENTS[0], "in_outcome": False}, *COMPONENTS[1:]]
     found = followed(tmp_path, component=parts, competing="death", early="ignore")
-    assert found.cause.tolist() == [0, 1, 0, 2]
+    assert found.cause.tolist() == [0, 1, 0, 1]
     assert days(found) == [1000, 500, 1000, 300]
-    assert found.data.event.tolist() == [False, True, False, False]
+    assert found.data.event.tolist() == [False, True, False, True]
+    frame = FRAME.assign(mi=[0, 1, 0, 0])
+    alone = followed(tmp_path, frame, component=parts, competing="death", early="ignore")
+    assert alone.cause.tolist() == [0, 1, 0, 2]
+    assert alone.data.event.tolist() == [False, True, False, False]
 
 
 @pytest.mark.parametrize(
     ("unit", "years"), [("days", 1000 / 365.25), ("weeks", 7000 / 365.25), ("months", 1000 / 12), ("years", 1000)]
 )
 def test_units(tmp_path: Path, unit: str, years: float) -> None:
-    assert followed(tmp_path, unit=unit).data.time[0] == pytest.approx(years)
+    found = followed(tmp_path, unit=unit, table={"range": {"end": [0, 1000]}})
+    assert found.data.time[0] == pytest.approx(years)
 
 
 def test_equal_days_stay_tied(tmp_path: Path) -> None:
-    found = followed(tmp_path, unit="months", early="ignore", early_days=3000.0)
+    free = {"range": {"end": [0, 1000]}}
+    found = followed(tmp_path, unit="months", early="ignore", early_days=3000.0, table=free)
     assert len(np.unique(found.data.time)) == 3
 
 

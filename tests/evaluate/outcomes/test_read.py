@@ -33,7 +33,7 @@ def test_categories_may_be_given(tmp_path: Path, cells: list[object]) -> None:
 
 def test_an_unknown_category_is_named(tmp_path: Path) -> None:
     chosen = config(model={"name": "Model", "category": "kind"})
-    with pytest.raises(UsageError, match="column kind holds 'severe', expected 0, 1-100, 101-400, >400, or 0 to 3"):
+    with pytest.raises(UsageError, match="row 3: kind is 'severe', expected 0, 1-100, 101-400, >400, or 0 to 3"):
         patients(tmp_path, table(4, kind=["0", "severe", "0", "0"]), chosen)
 
 
@@ -46,9 +46,9 @@ def test_subgroups_by_cut_and_by_value(tmp_path: Path) -> None:
 
 
 def test_too_many_groups_are_refused(tmp_path: Path) -> None:
-    chosen = config(subgroup=[{"name": "Age", "column": "age"}])
-    with pytest.raises(UsageError, match="subgroup Age: column age has 7 values, expected at most 6; give a cut"):
-        patients(tmp_path, table(7, age=range(7)), chosen)
+    chosen = config(subgroup=[{"name": "Defect", "column": "defect"}])
+    with pytest.raises(UsageError, match="subgroup Defect: column defect has 7 values, expected at most 6; give a"):
+        patients(tmp_path, table(7, defect=range(7)), chosen)
 
 
 def test_a_missing_column_is_named_with_those_that_exist(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_missing_column_is_named_with_those_that_exist(tmp_path: Path) -> None
 
 
 def test_text_in_a_covariate_tells_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"sex is '[MF]', not a number"):
+    with pytest.raises(UsageError, match=r'sex holds words: .*say categorical = \["sex"\] in the TOML'):
         patients(tmp_path, table(4), config(categorical=[], sex=""))
 
 

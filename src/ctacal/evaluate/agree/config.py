@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ctacal.evaluate.readings import ANY_FORM, TableForm
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreeConfig:
@@ -16,13 +18,15 @@ class AgreeConfig:
     """Columns of models' scores."""
     results: Sequence[Path] = ()
     """Results of ``ctacal score`` (files or their folders) to join with the table; each adds a model."""
-    identifier: str | None = None
-    """Column of the study's identifier."""
+    identifier: Sequence[str] = ()
+    """Columns that together name the study: usually one."""
     patient: str | None = None
     """Column of the patient, if a patient has several studies: the bootstrap draws whole patients."""
     labels: Path | None = None
     """Label maps: a folder (``RATER/STUDY.nii.gz``, .nii or .dcm), or a table with a column of files for each rater."""
     incomplete: bool = False
     """Whether a rater may have scored only a part of the studies; each pair is then compared on those that both did."""
+    form: TableForm = ANY_FORM
+    """How the table is written."""
     drop: Collection[str] = ()
     """Kinds of faulty rows (``readings.KINDS``) to leave out and count."""

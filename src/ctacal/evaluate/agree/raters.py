@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ctacal.arrays import Floats, Mask
+from ctacal.evaluate.columns_read import ColumnRead
 from ctacal.evaluate.readings import Readings
 
 VESSELS = ("LM", "LAD", "LCX", "RCA")
@@ -64,6 +65,8 @@ class Raters:
     identifier: str | None
     refused: dict[str, int]
     """Number of read studies that a model refused to score, by model."""
+    columns: tuple[ColumnRead, ...] = ()
+    """The raters' columns with their ranges."""
 
     @property
     def n(self) -> int:

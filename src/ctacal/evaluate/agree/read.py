@@ -1,19 +1,32 @@
 """A table of readings, joined with results of ``ctacal score`` -> the scores of each rater on the same studies."""
 
-import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ctacal.errors import UsageError
 from ctacal.evaluate.agree.config import AgreeConfig
 from ctacal.evaluate.agree.label_files import IDENTIFIER_NAMES, Files, find_label_files, result_label_file
+from ctacal.evaluate.agree.rater_columns import find_raters
 from ctacal.evaluate.agree.raters import VESSELS, Rater, Raters
-from ctacal.evaluate.linkage import NOT_SCORED, Rules, link, read_results
-from ctacal.evaluate.readings import KINDS, Column, Readings, check, find_column, need, read_table
+from ctacal.evaluate.columns_read import numbers_read
+from ctacal.evaluate.linkage import NOT_SCORED, PATIENT_NAMES, Rules, link, read_results
+from ctacal.evaluate.readings import (
+    KINDS,
+    Column,
+    RawTable,
+    Readings,
+    as_text,
+    check,
+    find_column,
+    need,
+    open_table,
+)
+from ctacal.evaluate.readings.identifiers import alike
+from ctacal.evaluate.readings.plausible import MOST_AGATSTON
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,86 +37,87 @@ SECOND = "second"
 UNNAMED = "CORONARY"
 """Name of coronary calcium without a vessel: if a study has any, its scores by vessel are not known."""
 
-READER_COLUMN = re.compile(r"(reader|expert|observer|radiologist|manual|reference|truth)(?![a-z])", re.IGNORECASE)
-MODEL_COLUMN = re.compile(r"(model|dl|ai|agatston|ctacal)(?![a-z])", re.IGNORECASE)
-"""How the names of score columns begin, for tables whose columns are not named."""
-
 
 def read_raters(config: AgreeConfig) -> Raters:
     """Read and check the table. Raises ``UsageError`` if there is nothing to compare or a row has a fault."""
     if unknown := set(config.drop) - set(KINDS):
         raise UsageError(f"cannot drop {', '.join(sorted(unknown))}: known are {', '.join(KINDS)}")
-    names = _names(config)
-    raw = read_table(config.table, text=[name for name in names if name])
-    identifier, patient = names
-    scored = [_add_results(raw, config, path, identifier) for path in config.results]
-    models = [
-        *_columns(raw, config.models, MODEL_COLUMN, "model", not scored, names),
-        *(added.name for added in scored),
-    ]
-    readers = _columns(raw, config.readers, READER_COLUMN, "reader", True, names)
-    raw = raw.drop(index=list({row for added in scored for row in added.refused}))
+    opened = open_table(config.table, config.form, wanted=[*config.readers, *config.models])
+    raw, names = _with_identifier(opened, config)
+    scored = [_add_results(raw, config, path, names.study) for path in config.results]
+    found = find_raters(raw, config, (names.study, names.patient), bool(scored))
+    models, readers = [*found.models, *(added.name for added in scored)], list(found.readers)
+    raw.cells.drop(index=list({row for added in scored for row in added.refused}), inplace=True)
     if len(readers) + len(models) < 2 or not readers:
-        raise UsageError(_nothing_to_compare(raw, config, readers, models))
+        raise UsageError(" ".join([_nothing_to_compare(raw, readers, models), *found.told]))
     if twice := [name for name in [*readers, *models] if [*readers, *models].count(name) > 1]:
         raise UsageError(f"{twice[0]} is named twice: give each column once")
     readings = _checked(raw, config, [*readers, *models], names)
-    files = _label_files(config, [*readers, *models], identifier, scored)
+    files = _label_files(config, [*readers, *models], names.study, scored)
     raters = [
-        *(_rater(readings, name, "reader", identifier, files) for name in readers),
-        *(_rater(readings, name, "model", identifier, files) for name in models),
+        *(_rater(readings, name, "reader", names.study, files) for name in readers),
+        *(_rater(readings, name, "model", names.study, files) for name in models),
     ]
-    patients = None if patient is None else tuple(map(str, readings.table[patient]))
+    patients = None if names.patient is None else tuple(map(str, readings.table[names.patient]))
     refused = {added.name: len(added.refused) for added in scored}
-    found = Raters(tuple(raters), patients, readings, identifier, refused)
-    if not any(True for _ in found.pairs()):
+    readings = replace(readings, told=(*readings.told, *names.told, *found.told))
+    columns = tuple(
+        numbers_read(readings, column, "reader" if column.name in readers else "model")
+        for column in readings.columns
+        if column.name in (*readers, *models)
+    )
+    whole = Raters(tuple(raters), patients, readings, names.study, refused, columns)
+    if not any(True for _ in whole.pairs()):
         raise UsageError(f"{config.table}: no study was scored by two raters")
-    return found
+    return whole
 
 
-def _names(config: AgreeConfig) -> tuple[str | None, str | None]:
-    """Return the columns of the study's and of the patient's identifier."""
-    names = [str(name) for name in read_table(config.table).columns]
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The columns that name a study and its patient."""
+
+    study: str | None
+    patient: str | None
+    told: tuple[str, ...] = ()
+
+
+def _with_identifier(raw: RawTable, config: AgreeConfig) -> tuple[RawTable, _Names]:
+    """Return the table, with a column for an identifier of several columns, and the names of the identifiers."""
+    names = list(raw.cells.columns)
     if config.patient is not None and config.patient not in names:
-        raise UsageError(f"{config.table} has no column {config.patient}; it has: {', '.join(names)}")
-    known = {name.lower() for name in IDENTIFIER_NAMES}
-    if config.identifier is None and not any(name.lower() in known for name in names):
-        return None, config.patient
-    return find_column(names, config.identifier, IDENTIFIER_NAMES, "the study", config.table), config.patient
+        raise UsageError(f"{raw.source} has no column {config.patient}; it has: {', '.join(names)}")
+    if len(config.identifier) > 1:
+        need(raw.cells, config.identifier, raw.source)
+        joined, parts = ", ".join(config.identifier), [as_text(raw.cells[name]) for name in config.identifier]
+        whole = raw.cells.copy()
+        whole[joined] = [None if None in row else ", ".join(row) for row in zip(*parts, strict=True)]
+        return replace(raw, cells=whole), _Names(joined, config.patient)
+    if config.identifier or any(name.lower() in {usual.lower() for usual in IDENTIFIER_NAMES} for name in names):
+        given = config.identifier[0] if config.identifier else None
+        study = find_column(names, given, IDENTIFIER_NAMES, "the study", raw.source)
+        return raw, _of_patients(raw, config, study) if given is None else _Names(study, config.patient)
+    return raw, _Names(None, config.patient)
 
 
-def _columns(
-    raw: "pd.DataFrame",
-    named: Sequence[str],
-    usual: re.Pattern[str],
-    kind: str,
-    wanted: bool,
-    taken: Collection[str | None],
-) -> list[str]:
-    """Return the columns that are named, or else the columns of scores with a usual name."""
-    if named:
-        return list(named)
-    if not wanted:
-        return []
-    found = [
-        name for name in map(str, raw.columns) if usual.match(name) and name not in taken and _holds_scores(raw[name])
-    ]
-    return [name for name in found if not any(name.startswith(f"{other}_") for other in found)]
+def _of_patients(raw: RawTable, config: AgreeConfig, study: str) -> _Names:
+    """Take a column of patients who occur more than once for the patient, not for the study."""
+    if study.lower() not in {name.lower() for name in PATIENT_NAMES}:
+        return _Names(study, config.patient)
+    known = as_text(raw.cells[study]).dropna().map(alike)
+    if not known.duplicated().any():
+        return _Names(study, config.patient)
+    told = (
+        f"No column names the study, and {study} occurs more than once: each row was taken for a study of its own, and "
+        "studies that occur twice are not noticed. Name what makes a study with --id, also several columns."
+    )
+    return _Names(None, config.patient or study, (told,))
 
 
-def _holds_scores(cells: "pd.Series[Any]") -> bool:
-    """Whether more than half of the cells are numbers; those of names and dates are not."""
-    import pandas as pd
-
-    filled = cells.dropna()
-    return bool(len(filled)) and bool(pd.to_numeric(filled, errors="coerce").notna().mean() > 0.5)
-
-
-def _nothing_to_compare(raw: "pd.DataFrame", config: AgreeConfig, readers: Sequence[str], models: Sequence[str]) -> str:
+def _nothing_to_compare(raw: RawTable, readers: Sequence[str], models: Sequence[str]) -> str:
     found = ", ".join([*(f"reader {name}" for name in readers), *(f"model {name}" for name in models)]) or "none"
     return (
-        f"{config.table}: expected a reader and a model, or two readers; found: {found}. Name the columns with "
-        f"--reader and --model; the table has: {', '.join(map(str, raw.columns))}"
+        f"{raw.source}: expected a reader and a model, or two readers; found: {found}. Name the columns with "
+        f"--reader and --model; the table has: {', '.join(map(str, raw.cells.columns))}"
     )
 
 
@@ -119,18 +133,24 @@ class _Added:
     """Label file of each study, by the study's identifier."""
 
 
-def _add_results(raw: "pd.DataFrame", config: AgreeConfig, path: Path, identifier: str | None) -> _Added:
+def _add_results(raw: RawTable, config: AgreeConfig, path: Path, identifier: str | None) -> _Added:
     """Add the scores of a results.csv to the table."""
-    linked = link(read_results([path]), config.table, Rules(study=identifier, by_patient=False))
-    name = _model_name(linked.table, path, raw)
+    import pandas as pd
+
+    rules = Rules(study=identifier, by_patient=False, form=config.form)
+    linked = link(read_results([path]), config.table, rules)
+    name, cells = _model_name(linked.table, path, raw.cells), raw.cells
     rows = list(linked.rows)
-    raw[name] = np.nan
-    raw.loc[rows, name] = linked.table[_last(linked.table, "agatston")].to_numpy(np.float64)
+
+    def add(column: str, theirs: str) -> None:
+        cells[column] = np.nan
+        cells.loc[rows, column] = pd.to_numeric(linked.table[theirs]).to_numpy(np.float64)
+
+    add(name, _last(linked.table, "agatston"))
     for vessel in (*VESSELS, UNNAMED):
         column = _last(linked.table, f"agatston_{vessel.lower()}")
         if column in linked.table.columns:
-            raw[f"{name}_{vessel.lower()}"] = np.nan
-            raw.loc[rows, f"{name}_{vessel.lower()}"] = linked.table[column].to_numpy(np.float64)
+            add(f"{name}_{vessel.lower()}", column)
     refused = [left.row - 2 for left in linked.left_out if left.side == "table" and left.why == NOT_SCORED]
     return _Added(name, refused, _result_files(linked.table, path))
 
@@ -170,36 +190,28 @@ def _model_name(table: "pd.DataFrame", path: Path, raw: "pd.DataFrame") -> str:
     return name
 
 
-def _checked(
-    raw: "pd.DataFrame",
-    config: AgreeConfig,
-    scores: Sequence[str],
-    names: tuple[str | None, str | None],
-) -> Readings:
-    identifier, patient = names
-    need(raw, scores, config.table)
+def _checked(raw: RawTable, config: AgreeConfig, scores: Sequence[str], names: _Names) -> Readings:
+    need(raw.cells, scores, config.table)
     parts = (*VESSELS, UNNAMED, SECOND)
-    others = [name for score in scores for name in _part_columns(raw, score, parts).values()]
+    others = [name for score in scores for name in _part_columns(raw.cells, score, parts).values()]
     columns = [
-        *(Column(name, may_be_missing=config.incomplete) for name in scores),
-        *(Column(name, may_be_missing=True) for name in others),
+        *(_score(name, may_be_missing=config.incomplete) for name in scores),
+        *(Column(name, most=MOST_AGATSTON, may_be_missing=True) for name in others),
     ]
-    kept = [
-        *([identifier] if identifier else []),
-        *([patient] if patient else []),
-        *(column.name for column in columns),
-    ]
-    table = raw[list(dict.fromkeys(kept))]
-    if patient is not None and table[patient].isna().any():
-        row = table.index[table[patient].isna()][0] + 2
-        raise UsageError(f"{config.table}: row {row}: {patient} is missing")
+    if names.patient is not None and (gaps := as_text(raw.cells[names.patient]).isna()).any():
+        raise UsageError(f"{config.table}: row {raw.cells.index[gaps][0] + 2}: {names.patient} is missing")
+    text = [names.patient] if names.patient else []
     try:
-        return check(table, columns, config.table, identifier=identifier, drop=config.drop)
+        return check(raw, columns, identifier=names.study, text=text, drop=config.drop, form=config.form)
     except UsageError as problem:
         if not any(f"{score} is missing" in str(problem) for score in scores):
             raise
         hint = "or, if not everybody had to score every study, allow for it with --incomplete"
         raise UsageError(f"{problem}; {hint}") from None
+
+
+def _score(name: str, *, may_be_missing: bool) -> Column:
+    return Column(name, most=MOST_AGATSTON, may_be_missing=may_be_missing, meaning="score")
 
 
 def _part_columns(table: "pd.DataFrame", score: str, parts: Sequence[str] = VESSELS) -> dict[str, str]:

@@ -14,6 +14,7 @@ from ctacal.evaluate.agree.raters import Rater, Raters
 from ctacal.evaluate.agree.reader_tables import lesion_tables, repeats_table, several_tables
 from ctacal.evaluate.agree.several import Repeats, SeveralReaders, compare_readers, compare_repeats
 from ctacal.evaluate.agree.tables import cell, models_table, pair_tables, summary_table, with_signs
+from ctacal.evaluate.columns_read import columns_table
 from ctacal.evaluate.publication import (
     CLAIM_2024,
     STARD_AI,
@@ -118,6 +119,7 @@ def _report(raters: Raters, config: AgreeConfig, seed: int, advance: Callable[[]
             *_lesions_section(beyond),
             *sections,
             *_models_section(raters, contests),
+            Section("What was read", (columns_table(raters.columns),)),
             Section("Statistical methods", tuple(_methods(raters, beyond))),
         ),
         numbers=_numbers(raters, comparisons, contests) | _beyond_numbers(beyond),
@@ -237,7 +239,8 @@ def _lead(raters: Raters) -> Iterator[str]:
     for name, number in raters.refused.items():
         if number:
             yield f"{name} refused {_studies(number, 'further ')}, which this report leaves out."
-    if raters.identifier is None:
+    yield from raters.readings.told
+    if raters.identifier is None and raters.patients is None:
         yield "No identifier column was found, so duplicate studies could not be detected."
     if raters.patients is None:
         yield (
@@ -288,6 +291,7 @@ def _numbers(raters: Raters, comparisons: Sequence[Comparison], contests: _Conte
         "rows_read": raters.readings.rows_read,
         "rows_dropped": raters.readings.dropped_by_kind,
         "refused_by_model": raters.refused,
+        "told": raters.readings.told,
         "level": LEVEL,
         "resamples": RESAMPLES,
         "comparisons": list(comparisons),

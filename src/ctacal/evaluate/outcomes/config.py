@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ctacal.evaluate.readings.form import TableForm
+from ctacal.evaluate.readings.plausible import unit_in
 from ctacal.fields import read_toml
 
-DAYS_PER = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
-"""Days in each unit of time; a year has 365.25 days."""
+FOLLOW_UP, EVENT_TIME = "follow-up from two dates (days)", "{} from two dates (days)"
+"""Names of columns that are computed from dates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,9 +19,15 @@ class Component:
 
     name: str
     event: str
-    """Column: 1 if it happened, 0 if it did not."""
+    """Column: 1 if it happened, 0 if it did not, or words that ``yes`` and ``no`` explain."""
     time: str = ""
     """Column: time from the scan to this event; by default the time of the outcome."""
+    date: str = ""
+    """Column: date of this event, instead of ``time``; needs the outcome's ``start``."""
+    yes: tuple[str, ...] = ()
+    """Cells that mean that it happened; by default those of the outcome."""
+    no: tuple[str, ...] = ()
+    """Cells that mean that it did not."""
     in_outcome: bool = True
     """false: not part of the outcome, only competes with it."""
 
@@ -28,13 +36,21 @@ class Component:
 class OutcomeConfig:
     """The event and the follow-up of each patient."""
 
-    time: str
+    time: str = ""
     """Column: from the scan to the event, or to the end of follow-up."""
+    start: str = ""
+    """Column: date of the scan; follow-up is then computed from dates, and ``end`` takes the place of ``time``."""
+    end: str = ""
+    """Column: date of the event, or of the end of follow-up."""
     name: str = "MACE"
     unit: Literal["days", "weeks", "months", "years"] = "days"
     """Unit of every time column."""
     event: str = ""
     """Column: 1 or 0. Or give ``component``s, of which the first event counts."""
+    yes: tuple[str, ...] = ()
+    """Cells of event columns that mean that the event happened; by default 1 and TRUE. "" is the empty cell."""
+    no: tuple[str, ...] = ()
+    """Cells that mean that it did not; by default 0 and FALSE."""
     component: tuple[Component, ...] = ()
     competing: str = ""
     """The component that competes with the others (usually death)."""
@@ -42,12 +58,22 @@ class OutcomeConfig:
     """The component to which the early window applies."""
     early_days: float = 90.0
     """Length of the early window after the scan, in days."""
-    early: Literal["count", "ignore", "exclude"] = "count"
-    """What a revascularisation within ``early_days`` does: it counts like any other; it does not count and follow-up
-    continues; or the patient is excluded, because the scan itself may have led to it. The published rule is not
-    known."""
+    early: Literal["count", "ignore", "exclude", "landmark"] = "count"
+    """What a revascularisation within ``early_days`` does: it counts like any other; it does not count, and follow-up
+    continues as far as the table has it; the patient is excluded, because the scan itself may have led to it; or the
+    analysis starts for everybody at the end of the window, with those who are then still followed and without an event.
+    The published rule is not known."""
 
     def __post_init__(self) -> None:
+        _require(bool(self.time) != bool(self.start and self.end), "time", "give either time, or start and end (dates)")
+        for part in self.component:
+            _require(not part.date or bool(self.start), "component.date", "also name outcome.start, a date")
+            _require(not (part.date and part.time), "component", f"{part.name}: give time or date, not both")
+            _require(bool(part.yes) == bool(part.no), "component", f"{part.name}: yes and no go together")
+        _require(bool(self.yes) == bool(self.no), "yes", "give yes and no together")
+        said = unit_in(self.time)
+        _require(said in ("", self.unit), "unit", f"is {self.unit}, but the column is called {self.time}")
+        _require(not (self.start and self.unit != "days"), "unit", "is days if follow-up is computed from dates")
         names = [component.name for component in self.component]
         _require(bool(self.event) != bool(names), "event", "give either event or one or more component")
         _require(len(set(names)) == len(names), "component.name", "two components have the same name")
@@ -57,8 +83,18 @@ class OutcomeConfig:
         idle = [part.name for part in self.component if not part.in_outcome and part.name != self.competing]
         _require(not idle, "component", f"{', '.join(idle)} is neither in_outcome nor competing")
         _require(not names or any(part.in_outcome for part in self.component), "component", "none is in_outcome")
-        _require(self.early == "count" or bool(self.revascularisation), "early", "also name revascularisation")
+        needs_name = self.early in ("ignore", "exclude")
+        _require(not needs_name or bool(self.revascularisation), "early", "also name revascularisation")
         _require(self.early_days > 0, "early_days", "expected a positive number")
+
+    @property
+    def follow_up(self) -> str:
+        """Column of follow-up, in the table or computed from dates."""
+        return self.time or FOLLOW_UP
+
+    def event_time(self, part: Component) -> str:
+        """Return the column of a component's own time, in the table or computed from dates; "" if it has none."""
+        return EVENT_TIME.format(part.name) if part.date else part.time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +105,13 @@ class ReadingConfig:
     score: str = ""
     """Column: Agatston score."""
     category: str = ""
-    """Column: 0, 1-100, 101-400, >400, or 0 to 3; by default derived from the score."""
+    """Column: 0, 1-100, 101-400, >400, or 0 to 3, or scores and bounds such as >1000; by default from the score."""
+    words: tuple[str, ...] = ()
+    """The column's own words for the four categories, lowest first, such as none, mild, moderate, severe."""
 
     def __post_init__(self) -> None:
         _require(bool(self.score or self.category), "score", f"name the column of {self.name}: score or category")
+        _require(len(self.words) in (0, 4, 5), "words", "expected the words of four categories, or of five")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +121,16 @@ class MeasureConfig:
     column: str
     abnormal_from: float
     """The smallest abnormal value; 1 if the column holds 0 and 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgeConfig:
+    """Age computed from two dates."""
+
+    birth: str
+    """Column: date of birth."""
+    at: str
+    """Column: the date at which the age is meant, usually that of the scan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +203,14 @@ class OutcomesConfig:
     """Covariates that are categories: all columns of text, and numbers that are codes."""
     labels: dict[str, str] = field(default_factory=dict)
     """Names of columns in tables and figures."""
+    levels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Levels of a categorical column in order, the reference first. By default numbers by size, words by letters."""
+    recode: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Words of a categorical column that mean another of its levels: ``recode.sex = { m = "M" }``."""
+    age_from: AgeConfig | None = None
+    """Dates from which the column ``age`` is computed, which the table then does not have."""
+    table: TableForm = field(default_factory=TableForm)
+    """How the table is written."""
     per: dict[str, float] = field(default_factory=dict)
     """Difference in a column for which its hazard ratio is reported; 1 by default."""
     perfusion: MeasureConfig | None = None
@@ -174,6 +231,11 @@ class OutcomesConfig:
         _require(all(size > 0 for size in self.per.values()), "per", "expected positive numbers")
         strange = set(self.categorical) - set(self.adjusted)
         _require(not strange, "categorical", f"{', '.join(sorted(strange))}: not among the covariates")
+        words = {*self.categorical, *(split.column for split in self.subgroups() if split.cut is None)}
+        for key, columns in (("levels", self.levels), ("recode", self.recode)):
+            unknown = set(columns) - words
+            _require(not unknown, key, f"{', '.join(sorted(unknown))}: not among the categorical columns")
+        _require(not self.age_from or bool(self.age), "age_from", 'also name the column to make: age = "age"')
 
     @property
     def adjusted(self) -> tuple[str, ...]:
@@ -210,12 +272,13 @@ class OutcomesConfig:
 
     def columns(self) -> dict[str, str]:
         """Return every column that is needed, with the field that names it."""
-        named = {self.outcome.time: "outcome.time", self.outcome.event: "outcome.event"}
+        named = {
+            self.outcome.time: "outcome.time", self.outcome.start: "outcome.start", self.outcome.end: "outcome.end",
+            self.outcome.event: "outcome.event",
+        }  # fmt: skip
         for part in self.outcome.component:
-            named |= {
-                part.event: f"outcome.component {part.name}: event",
-                part.time: f"outcome.component {part.name}: time",
-            }
+            for key in ("event", "time", "date"):
+                named |= {getattr(part, key): f"outcome.component {part.name}: {key}"}
         for place, reading in (("model", self.model), ("reader", self.reader)):
             if reading:
                 named |= {reading.score: f"{place}.score", reading.category: f"{place}.category"}
@@ -224,6 +287,9 @@ class OutcomesConfig:
         named |= {self.ejection_fraction: "ejection_fraction", self.sex: "sex", self.age: "age"}
         named |= {split.column: f"subgroup {split.name}: column" for split in self.subgroup}
         named |= {self.identifier: "identifier"}
+        if self.age_from:
+            named |= {self.age_from.birth: "age_from.birth", self.age_from.at: "age_from.at"}
+            named.pop(self.age, None)
         return {column: field_name for column, field_name in named.items() if column}
 
     def to_json(self) -> dict[str, Any]:

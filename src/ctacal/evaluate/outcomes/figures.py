@@ -50,9 +50,14 @@ def thinned(times: Floats) -> NDArray[np.int64]:
 
 
 def year_ticks(years: Floats) -> list[float]:
-    """Return 4 to 8 ticks, from 0 to the last multiple of their distance that follow-up reaches."""
+    """Return 3 to 8 ticks, from 0 to the last multiple of their distance that follow-up reaches, however long it is.
+
+    >>> year_ticks(np.array([4.9])), year_ticks(np.array([27000.0]))
+    ([0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 5000.0, 10000.0, 15000.0, 20000.0, 25000.0])
+    """
     longest = float(years.max()) if len(years) else 1.0
-    step = next((step for step in (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10) if longest / step <= 7.5), 20.0)
+    size = float(10.0 ** np.floor(np.log10(max(longest, 0.01))))
+    step = next(own * size for own in (0.1, 0.2, 0.25, 0.5, 1, 2) if longest / (own * size) <= 7.5)
     return [round(step * place, 6) for place in range(int(longest / step + 1e-9) + 1)]
 
 

@@ -1,6 +1,7 @@
 """Time and event of each patient, from one event column or from the first of several components."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from ctacal.arrays import Floats, Ints, Mask
 from ctacal.errors import UsageError
-from ctacal.evaluate.outcomes.config import DAYS_PER, Component, OutcomeConfig, OutcomesConfig
+from ctacal.evaluate.outcomes.config import Component, OutcomeConfig, OutcomesConfig
+from ctacal.evaluate.readings.plausible import DAYS_PER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,12 +25,20 @@ class FollowUp:
     event: Mask
     cause: Ints
     """The first event: 0 none, 1 of interest, 2 competing."""
-    kinds: dict[str, int]
-    """Number of first events by component; of two on one day the component named first counts."""
+    which: Ints
+    """The component that came first: index into ``names``; meaningless without an event."""
+    names: tuple[str, ...]
+    """The components that count, in the order of the TOML; or the outcome."""
     kept: Mask
     """False if the early window excludes the patient."""
     notes: tuple[str, ...]
     """Sentences on what was excluded or not counted."""
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """Number of first events by component, of the patients kept."""
+        own = self.which[self.event & self.kept]
+        return {name: int((own == place).sum()) for place, name in enumerate(self.names)}
 
 
 def follow_up(table: "pd.DataFrame", config: OutcomesConfig, source: Path) -> FollowUp:
@@ -37,62 +47,110 @@ def follow_up(table: "pd.DataFrame", config: OutcomesConfig, source: Path) -> Fo
     Raises ``UsageError`` if an event has no time, or a time after the end of follow-up.
     """
     outcome = config.outcome
-    end = table[outcome.time].to_numpy(np.float64)
+    end = table[outcome.follow_up].to_numpy(np.float64)
     if not outcome.component:
         event = table[outcome.event].to_numpy() == 1
         years = end / (DAYS_PER["years"] / DAYS_PER[outcome.unit])
-        kinds = {outcome.name: int(event.sum())}
-        return FollowUp(years, event, event.astype(np.int64), kinds, np.ones(len(end), np.bool_), ())
+        which, kept = np.zeros(len(end), np.int64), np.ones(len(end), np.bool_)
+        return _landmark(FollowUp(years, event, event.astype(np.int64), which, (outcome.name,), kept, ()), outcome)
     patient = np.asarray(table[config.identifier] if config.identifier else table.index + 1)
-    when = {part.name: _when(table, part, end, patient, source) for part in outcome.component}
+    when = {part.name: _when(table, part, end, patient, outcome, source) for part in outcome.component}
     kept, notes = _early(when, end, outcome)
-    return _first(when, end, outcome, kept, notes)
+    return _landmark(_first(when, end, outcome, kept, notes), outcome)
 
 
-def _when(table: "pd.DataFrame", component: Component, end: Floats, patient: NDArray[Any], source: Path) -> Floats:
+def _when(
+    table: "pd.DataFrame",
+    component: Component,
+    end: Floats,
+    patient: NDArray[Any],
+    outcome: OutcomeConfig,
+    source: Path,
+) -> Floats:
     """Return (n,): the time of the event, infinite if it did not happen."""
-    happened = table[component.event].to_numpy() == 1
-    time = table[component.time].to_numpy(np.float64) if component.time else end
+    happened, own = table[component.event].to_numpy() == 1, outcome.event_time(component)
+    time = table[own].to_numpy(np.float64) if own else end
     for wrong, problem in ((np.isnan(time), "has no time"), (time > end, "is later than the end of follow-up")):
         if (rows := np.flatnonzero(happened & wrong)).size:
-            who = patient[rows[0]]
-            raise UsageError(
-                f"{source}, patient {who}: {component.name} {problem} (column {component.time or component.event})"
-            )
+            who, column = patient[rows[0]], component.date or component.time or component.event
+            raise UsageError(f"{source}, patient {who}: {component.name} {problem} (column {column})")
     return np.where(happened, time, np.inf)
 
 
 def _early(when: dict[str, Floats], end: Floats, outcome: OutcomeConfig) -> tuple[Mask, tuple[str, ...]]:
     """Return the patients to keep, and notes; removes early revascularisations that do not count from ``when``."""
     everybody = np.ones(len(end), np.bool_)
-    if outcome.early == "count":
+    if outcome.early in ("count", "landmark"):
         return everybody, ()
     name = outcome.revascularisation
     early = when[name] <= outcome.early_days / DAYS_PER[outcome.unit]
     number, window = int(early.sum()), f"{name} within {outcome.early_days:g} days"
-    patients, was = ("patient", "was") if number == 1 else ("patients", "were")
     if outcome.early == "exclude":
-        return ~early, (f"{number:,} {patients} with {window} {was} excluded.",)
+        return ~early, (f"{_patients(number, 'was', 'were')} excluded because of {window}.",)
+    ends = int((early & (end <= when[name])).sum())
     when[name] = np.where(early, np.inf, when[name])
-    own_time = next(part.time for part in outcome.component if part.name == name)
-    continues = "continues" if own_time else f"ends there: {name} has no time column of its own"
-    return everybody, (f"{number:,} {patients} had {window}, which does not count; their follow-up {continues}.",)
+    note = f"{_patients(number, 'had', 'had')} {window}, which does not count."
+    if ends:
+        note += (
+            f" The follow-up of {ends:,} of them ends on that day in the table, so that later events are not known: "
+            'they are censored there. early = "landmark" starts everybody at the end of the window instead.'
+        )
+    elif number:
+        note += " Their follow-up continues."
+    return everybody, (note,)
+
+
+def _patients(number: int, one: str, many: str) -> str:
+    return f"{number:,} patient {one}" if number == 1 else f"{number:,} patients {many}"
 
 
 def _first(
     when: dict[str, Floats], end: Floats, outcome: OutcomeConfig, kept: Mask, notes: tuple[str, ...]
 ) -> FollowUp:
-    times, counts = np.column_stack(list(when.values())), np.array([part.in_outcome for part in outcome.component])
-    competes = np.array([part.name == outcome.competing for part in outcome.component])
+    """Take the first event of each patient; of two at one time the one of interest goes before the competing one."""
+    parts = sorted(outcome.component, key=lambda part: part.name == outcome.competing)
+    times = np.column_stack([when[part.name] for part in parts])
+    counts = np.array([part.in_outcome for part in parts])
+    competes = np.array([part.name == outcome.competing for part in parts])
     which = times.argmin(axis=1)
     earliest = times[np.arange(len(end)), which]
     happened = np.isfinite(earliest)
     event = happened & counts[which]
     cause = np.where(happened, np.where(competes[which], 2, 1), 0)
-    kinds = {
-        part.name: int((event & kept & (which == place)).sum())
-        for place, part in enumerate(outcome.component)
-        if part.in_outcome
-    }
+    names = tuple(part.name for part in outcome.component if part.in_outcome)
+    place = np.array([names.index(part.name) if part.in_outcome else -1 for part in parts], np.int64)
     years = np.minimum(earliest, end) / (DAYS_PER["years"] / DAYS_PER[outcome.unit])
-    return FollowUp(years, event, cause.astype(np.int64), kinds, kept, notes)
+    tied = happened[:, None] & (times == earliest[:, None])
+    told = (*notes, *_ties([part.name for part in parts], tied & kept[:, None], outcome))
+    return FollowUp(years, event, cause.astype(np.int64), place[which], names, kept, told)
+
+
+def _ties(names: list[str], tied: NDArray[np.bool_], outcome: OutcomeConfig) -> tuple[str, ...]:
+    """Return a sentence on patients with two first events at one time; ``names`` in the order in which they count."""
+    rows = tied[tied.sum(axis=1) > 1]
+    if not len(rows):
+        return ()
+    pairs = Counter(" and ".join(name for name, own in zip(names, row, strict=True) if own) for row in rows)
+    listed = "; ".join(f"{pair} in {number:,}" for pair, number in pairs.most_common(5))
+    order = ", ".join(names)
+    untimed = [part.name for part in outcome.component if not outcome.event_time(part)]
+    why = f" (without a time of their own: {', '.join(untimed)})" if len(untimed) > 1 else ""
+    return (
+        f"{_patients(len(rows), 'has', 'have')} several first events at one time{why}: {listed}. The first of these "
+        f"counts: {order}.",
+    )
+
+
+def _landmark(found: FollowUp, outcome: OutcomeConfig) -> FollowUp:
+    """Start everybody at the end of the early window, if that is asked for."""
+    if outcome.early != "landmark":
+        return found
+    start = outcome.early_days / DAYS_PER["years"]
+    kept = found.kept & (found.years > start)
+    left = int((found.kept & ~kept).sum())
+    note = (
+        f"Landmark analysis: follow-up starts {outcome.early_days:g} days after the scan. "
+        f"{_patients(left, 'was', 'were')} left out whose event or end of follow-up came before."
+    )
+    years = np.where(kept, found.years - start, 0.0)
+    return replace(found, years=years, kept=kept, notes=(*found.notes, note))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ctacal.arrays import Floats, Ints, Mask
 from ctacal.categories import CATEGORIES
+from ctacal.evaluate.columns_read import ColumnRead
 from ctacal.evaluate.outcomes.config import OutcomesConfig
 from ctacal.statistics.survival.survival_data import SurvivalData
 
@@ -93,6 +94,8 @@ class Patients:
     subgroups: tuple[Subgroup, ...]
     notes: tuple[str, ...]
     """Sentences on what was dropped, excluded or not counted."""
+    columns: tuple[ColumnRead, ...] = ()
+    """The columns of the table with their ranges, of all rows that were read."""
 
     @property
     def readings(self) -> tuple[Reading, ...]:

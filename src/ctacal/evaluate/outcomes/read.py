@@ -1,18 +1,42 @@
 """A table and its ``OutcomesConfig`` -> ``Patients``."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctacal.arrays import Floats, Ints
-from ctacal.categories import CATEGORIES, category_indices
+from ctacal.categories import category_indices
 from ctacal.errors import UsageError
+from ctacal.evaluate.linkage import PATIENT_NAMES
+from ctacal.evaluate.outcomes.columns import column_rows
 from ctacal.evaluate.outcomes.config import OutcomesConfig, ReadingConfig, SubgroupConfig
 from ctacal.evaluate.outcomes.follow_up import follow_up
+from ctacal.evaluate.outcomes.levels import levels_of, rare_levels
 from ctacal.evaluate.outcomes.patients import Covariate, Patients, Reading, Subgroup
-from ctacal.evaluate.readings import Column, Readings, read_readings
+from ctacal.evaluate.readings import (
+    Coding,
+    Column,
+    RawTable,
+    Readings,
+    TableForm,
+    as_text,
+    check,
+    need,
+    open_table,
+    without_unknown,
+)
+from ctacal.evaluate.readings.dates import days
+from ctacal.evaluate.readings.identifiers import alike
+from ctacal.evaluate.readings.plausible import (
+    DAYS_PER,
+    MOST_AGATSTON,
+    MOST_AGE_YEARS,
+    MOST_FOLLOW_UP_YEARS,
+    meaning_of,
+)
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 if TYPE_CHECKING:
@@ -22,30 +46,123 @@ MOST_GROUPS = 6
 """Most values that a subgroup's column may have without a cut."""
 
 
-def read_patients(path: Path, config: OutcomesConfig, *, drop: Collection[str] = ()) -> Patients:
-    """Read the table. Raises ``UsageError`` naming a missing column or a row with a fault."""
+def read_patients(
+    path: Path, config: OutcomesConfig, *, drop: Collection[str] = (), form: TableForm | None = None
+) -> Patients:
+    """Read the table; ``form`` takes the place of ``config.table``.
+
+    Raises ``UsageError`` naming a missing column, a column that cannot be what it should be, or a row with a fault.
+    """
+    form = form or config.table
+    raw = _with_computed(open_table(path, form, wanted=_wanted(config)), config, form)
     numbers, text = _columns(config)
-    readings = read_readings(path, numbers, identifier=config.identifier or None, text=text, drop=drop)
-    return patients_of(readings, config)
+    readings = check(raw, numbers, identifier=config.identifier or None, text=text, drop=drop, form=form)
+    found = patients_of(readings, config)
+    return replace(found, notes=(*found.notes, *([] if config.identifier else _without_identifier(raw))))
+
+
+def _wanted(config: OutcomesConfig) -> list[str]:
+    """Return the columns that the table must have; the others are computed from dates."""
+    return [name for name in config.columns() if not (config.age_from and name == config.age)]
+
+
+def _with_computed(raw: RawTable, config: OutcomesConfig, form: TableForm) -> RawTable:
+    """Add the columns that are computed from dates: follow-up, times of events, age."""
+    outcome, cells = config.outcome, raw.cells
+    need(cells, _wanted(config), raw.source)
+
+    def day(column: str) -> Floats:
+        known = without_unknown(cells[column], form.unknown(column))
+        return days(known, column, raw.source, form.dates)
+
+    added: dict[str, Floats] = {}
+    if outcome.start:
+        added[outcome.follow_up] = day(outcome.end) - day(outcome.start)
+        added |= {
+            outcome.event_time(part): day(part.date) - day(outcome.start) for part in outcome.component if part.date
+        }
+    if config.age_from:
+        if config.age in cells.columns:
+            raise UsageError(f"{raw.source} has a column {config.age}; remove age_from, or give age another name")
+        birth, at = day(config.age_from.birth), day(config.age_from.at)
+        added[config.age] = np.floor((at - birth) / DAYS_PER["years"] * 10) / 10
+    return replace(raw, cells=cells.assign(**added)) if added else raw
 
 
 def _columns(config: OutcomesConfig) -> tuple[list[Column], list[str]]:
-    """Return the columns to read as numbers, and those to read as text."""
-    outcome = config.outcome
-    times = {outcome.time, *(part.time for part in outcome.component)} - {""}
-    events = {outcome.event, *(part.event for part in outcome.component)} - {""}
+    """Return the columns to read as numbers, events and categories, and those to read as text."""
     readings = [reading for reading in (config.model, config.reader) if reading]
-    text = {*config.categorical, *(reading.category for reading in readings)} - {""}
+    text = {*config.categorical} - {""}
     split = {subgroup.column for subgroup in config.subgroups()} - text
     measured = {column for column in config.adjusted if column not in text}
     words = {subgroup.column for subgroup in config.subgroups() if subgroup.cut is None} - measured - text
-    numbers = [Column(outcome.time)]
-    numbers += [Column(name, may_be_missing=True) for name in sorted(times - {outcome.time})]
-    numbers += [Column(name, one_of=(0, 1)) for name in sorted(events)]
-    numbers += [Column(reading.score) for reading in readings if reading.score]
-    numbers += [Column(name, least=None, may_be_missing=True) for name in sorted(measured | (split - words))]
+    numbers = [*_outcome_columns(config)]
+    numbers += [_score(reading.score) for reading in readings if reading.score]
+    numbers += [
+        Column(reading.category, is_category=True, words=reading.words) for reading in readings if reading.category
+    ]
+    numbers += [_covariate_column(name, config) for name in sorted(measured | (split - words))]
     seen = {column.name: column for column in reversed(numbers)}
     return list(seen.values()), sorted((text | words) - {config.identifier})
+
+
+def _outcome_columns(config: OutcomesConfig) -> Iterator[Column]:
+    outcome = config.outcome
+    longest = round(MOST_FOLLOW_UP_YEARS * DAYS_PER["years"] / DAYS_PER[outcome.unit])
+    dates = "Follow-up can be computed from two dates: outcome.start and outcome.end in place of outcome.time"
+    yield Column(
+        outcome.follow_up, most=longest, meaning="follow-up", unit=outcome.unit, is_outcome=True, if_dates=dates
+    )
+    for part in outcome.component:
+        coding = Coding(part.yes or outcome.yes, part.no or outcome.no)
+        yield Column(part.event, coding=coding, is_outcome=True)
+        if own := outcome.event_time(part):
+            yield Column(own, unit=outcome.unit, may_be_missing=True, is_outcome=True)
+    if outcome.event:
+        yield Column(outcome.event, coding=Coding(outcome.yes, outcome.no), is_outcome=True)
+
+
+def _score(name: str) -> Column:
+    instead = f'To analyse the categories alone, write category = "{name}" in place of score'
+    return Column(
+        name, most=MOST_AGATSTON, meaning="score", unit="Agatston", if_bounds=instead, if_words=instead,
+        if_implausible=instead,
+    )  # fmt: skip
+
+
+def _covariate_column(name: str, config: OutcomesConfig) -> Column:
+    hint = f'If these are categories, say categorical = ["{name}"] in the TOML'
+    meaning = meaning_of(name)
+    if name == config.age:
+        meaning = "age"
+    elif name == config.ejection_fraction:
+        meaning = "ejection fraction"
+    elif config.perfusion and name == config.perfusion.column and config.perfusion.abnormal_from > 1:
+        meaning = "percent"
+    if meaning == "age":
+        dates = 'Age can be computed: age = "age" and age_from = { birth = "...", at = "..." } in the TOML'
+        return Column(
+            name, most=MOST_AGE_YEARS, may_be_missing=True, meaning=meaning, unit="years", if_words=hint, if_dates=dates
+        )
+    if meaning == "ejection fraction":
+        return Column(name, most=100.0, may_be_missing=True, meaning=meaning, unit="%", if_words=hint)
+    return Column(name, least=None, may_be_missing=True, meaning=meaning, if_words=hint)
+
+
+def _without_identifier(raw: RawTable) -> Iterator[str]:
+    """Yield what speaks for patients who occur twice, if the TOML names no identifier."""
+    cells = raw.cells
+    usual = {name.lower() for name in PATIENT_NAMES}
+    for name in cells.columns:
+        if name.lower() in usual:
+            own = as_text(cells[name]).dropna().map(alike)
+            again = int(own.duplicated().sum())
+            repeats = f": {again:,} of its cells repeat another" if again else ""
+            yield f'No identifier is named. Column {name} may be one{repeats}; name it with identifier = "{name}".'
+            return
+    equal = int(cells.duplicated().sum())
+    repeats = f"; {equal:,} rows equal another in every column" if equal else ""
+    yield f"No identifier is named, so patients who occur twice are not noticed{repeats}."
 
 
 def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
@@ -53,67 +170,51 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
     table = readings.table
     followed = follow_up(table, config, readings.source)
     if not followed.kept.any():
-        raise UsageError(f"{readings.source}: outcome.early = 'exclude' leaves no patient")
+        raise UsageError(f"{readings.source}: outcome.early = {config.outcome.early!r} leaves no patient")
+    covariates = tuple(_covariate(table, column, config, readings.source) for column in config.adjusted)
+    rare = [rare_levels(own.label, own.levels, _codes(own)) for own in covariates if own.levels]
     whole = Patients(
         config,
         SurvivalData(followed.years, followed.event),
         followed.cause,
         followed.kinds,
-        _reading(table, config.model, readings.source, "model"),
-        _reading(table, config.reader, readings.source, "reader") if config.reader else None,
-        tuple(_covariate(table, column, config) for column in config.adjusted),
-        tuple(_subgroup(table, split, readings.source) for split in config.subgroups()),
-        (readings.summary, *followed.notes),
+        _reading(table, config.model),
+        _reading(table, config.reader) if config.reader else None,
+        covariates,
+        tuple(_subgroup(table, split, config, readings.source) for split in config.subgroups()),
+        (readings.summary, *readings.told, *followed.notes, *filter(None, rare)),
+        column_rows(readings, config, covariates),
     )
     return whole if followed.kept.all() else whole.take(followed.kept)
 
 
-def _reading(table: "pd.DataFrame", reading: ReadingConfig, source: Path, place: str) -> Reading:
+def _codes(covariate: Covariate) -> Ints:
+    return np.where(np.isnan(covariate.values), -1, covariate.values).astype(np.int64)
+
+
+def _reading(table: "pd.DataFrame", reading: ReadingConfig) -> Reading:
     score = table[reading.score].to_numpy(np.float64) if reading.score else None
     if reading.category:
-        names = {name: index for index, name in enumerate(CATEGORIES)}
-        known = names | {str(index): index for index in range(1, len(CATEGORIES))}
-        cells = table[reading.category].map(lambda cell: known.get("".join(str(cell).split())))
-        if cells.isna().any():
-            strange = table[reading.category][cells.isna()].iloc[0]
-            expected = f"expected {', '.join(CATEGORIES)}, or 0 to 3"
-            raise UsageError(f"{source}, {place}.category: column {reading.category} holds {strange!r}, {expected}")
-        return Reading(reading.name, cells.to_numpy(np.int64), score)
-    return Reading(reading.name, _categories(score), score)
-
-
-def _categories(score: Floats | None) -> Ints:
-    """(n,): the risk category of each score."""
+        return Reading(reading.name, table[reading.category].to_numpy(np.int64), score)
     assert score is not None  # ReadingConfig requires a score or a category
-    return category_indices(score)
+    return Reading(reading.name, category_indices(score), score)
 
 
-def _covariate(table: "pd.DataFrame", column: str, config: OutcomesConfig) -> Covariate:
+def _covariate(table: "pd.DataFrame", column: str, config: OutcomesConfig, source: Path) -> Covariate:
     if column not in config.categorical:
         values = table[column].to_numpy(np.float64)
         return Covariate(column, config.label(column), values, per=config.per.get(column, 1.0))
-    levels, codes = _levels(table[column])
+    levels, codes = _levels(table[column], config, source)
     return Covariate(column, config.label(column), np.where(codes < 0, np.nan, codes).astype(np.float64), levels)
 
 
-def _levels(cells: "pd.Series") -> tuple[tuple[str, ...], Ints]:
-    """Return the values as text, in order (numbers by size), and (n,) the index of each, -1 if missing."""
-    codes, distinct = cells.factorize()
-    words = [f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in distinct]
-    order = sorted(range(len(words)), key=lambda index: (_number(words[index]), words[index]))
-    place = np.empty(len(words) + 1, np.int64)
-    place[order], place[-1] = np.arange(len(words)), -1
-    return tuple(words[index] for index in order), place[codes]
+def _levels(cells: "pd.Series", config: OutcomesConfig, source: Path) -> tuple[tuple[str, ...], Ints]:
+    name = str(cells.name)
+    text = as_text(cells) if cells.dtype != object else cells
+    return levels_of(text, source, config.levels.get(name, ()), config.recode.get(name))
 
 
-def _number(word: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        return float("inf")
-
-
-def _subgroup(table: "pd.DataFrame", split: SubgroupConfig, source: Path) -> Subgroup:
+def _subgroup(table: "pd.DataFrame", split: SubgroupConfig, config: OutcomesConfig, source: Path) -> Subgroup:
     cells = table[split.column]
     if split.cut is not None:
         values = cells.to_numpy(np.float64)
@@ -121,7 +222,7 @@ def _subgroup(table: "pd.DataFrame", split: SubgroupConfig, source: Path) -> Sub
         words = (f"< {split.cut:g}", f"≥ {split.cut:g}")
         labels = tuple(split.labels.get(key, word) for key, word in zip(("below", "from"), words, strict=True))
         return Subgroup(split.name, group, labels)
-    levels, group = _levels(cells)
+    levels, group = _levels(cells, config, source)
     if len(levels) > MOST_GROUPS:
         problem = f"column {split.column} has {len(levels)} values, expected at most {MOST_GROUPS}; give a cut"
         raise UsageError(f"{source}, subgroup {split.name}: {problem}")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from ctacal.evaluate.outcomes.baseline import baseline_part, cohort_part
+from ctacal.evaluate.outcomes.columns import columns_part
 from ctacal.evaluate.outcomes.competing import competing_part
 from ctacal.evaluate.outcomes.hazards import hazards_part
 from ctacal.evaluate.outcomes.missing import missing_part
@@ -18,6 +19,10 @@ from ctacal.progress import Bar, no_bar
 
 PACKAGES = ("numpy", "scipy", "pandas", "numba", "matplotlib")
 """Packages whose versions the report lists."""
+
+
+MANY_EVENTS = 0.5
+"""Share of patients with the event from which on the report asks whether that is right (own choice)."""
 
 
 def outcomes_report(given: Patients, bar: Bar = no_bar, title: str = "", first: tuple[str, ...] = ()) -> Publication:
@@ -45,8 +50,8 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
     """Yield the parts in the order of the report."""
     analysis = patients.config.analysis
     simple: dict[str, Callable[[Patients], Part]] = {
-        "cohort": cohort_part, "baseline": baseline_part, "rates": rates_part, "kaplan_meier": curves_part,
-        "cox": hazards_part,
+        "cohort": cohort_part, "columns": columns_part, "baseline": baseline_part, "rates": rates_part,
+        "kaplan_meier": curves_part, "cox": hazards_part,
     }  # fmt: skip
     for name, part in simple.items():
         with bar(name, 1):
@@ -75,7 +80,16 @@ def _lead(patients: Patients, complete: Patients) -> tuple[str, ...]:
         "reclassification and subgroups."
     )
     imputed = " Section Missing covariates reports multiple imputation." if config.analysis.missing == "impute" else ""
-    return (*own, size, *((f"{missing}{imputed}",) if number else ()))
+    return (*own, size, *((f"{missing}{imputed}",) if number else ()), *_doubtful_events(patients))
+
+
+def _doubtful_events(patients: Patients) -> Iterator[str]:
+    """Yield a warning if so many patients have the event that its coding may be the other way round."""
+    name, share = patients.config.outcome.name, patients.data.events / max(patients.data.n, 1)
+    if share == 1:
+        yield f"Every patient has {name}. If that is not so, the coding of the event is wrong, or rows were lost."
+    elif share > MANY_EVENTS:
+        yield f"{share:.0%} of the patients have {name}: check that the coding of the event is not the other way round."
 
 
 def _tripod(patients: Patients, complete: Patients) -> Checklist:

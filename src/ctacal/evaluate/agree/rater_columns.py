@@ -1,0 +1,103 @@
+"""Which columns of a table hold the scores of a reader or a model, if they are not named."""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ctacal.evaluate.agree.config import AgreeConfig
+from ctacal.evaluate.readings import RawTable
+from ctacal.evaluate.readings.dates import is_date_cell
+from ctacal.evaluate.readings.numbers import number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+READER_COLUMN = re.compile(r"(reader|expert|observer|radiologist|manual|reference|truth)(?![a-z])", re.IGNORECASE)
+MODEL_COLUMN = re.compile(r"(model|dl|ai|agatston|ctacal)(?![a-z])", re.IGNORECASE)
+"""How the names of score columns begin, for tables whose columns are not named."""
+
+_OTHER_WORDS = frozenset((
+    "age", "category", "cat", "class", "comment", "comments", "confidence", "count", "certainty", "centre",
+    "center", "cohort", "coverage", "date", "day", "days", "digest", "dose", "error", "experience", "group", "high",
+    "hu", "hour", "hours", "id", "identifier", "index", "initials", "institution", "kernel", "kv", "kvp", "lesions",
+    "location", "low", "mas", "mass", "mg", "minute", "minutes", "ms", "name", "note", "notes", "number", "percent",
+    "percentile", "prob", "probability", "quality", "sec", "seconds", "session", "sex", "site", "size", "software",
+    "study", "thickness", "threshold", "time", "uid", "version", "volume", "vol", "mm3", "mm", "weight", "year",
+    "years",
+))  # fmt: skip
+"""Words in a column's name that say that it holds something other than Agatston scores."""
+
+CONSTANT, WORDS = "one and the same number everywhere", "words"
+
+_SHARE = 0.5
+"""Share of numbers among the cells of a column of scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Columns of scores."""
+
+    readers: tuple[str, ...]
+    models: tuple[str, ...]
+    told: tuple[str, ...]
+    """Sentences on columns that were passed over."""
+
+
+def find_raters(raw: RawTable, config: AgreeConfig, taken: Collection[str | None], has_model: bool) -> Found:
+    """Return the columns that are named, or else the columns of scores with a usual name."""
+    passed: dict[str, str] = {}
+    readers = list(config.readers) or list(_usual(raw.cells, READER_COLUMN, taken, passed))
+    models = list(config.models) or ([] if has_model else list(_usual(raw.cells, MODEL_COLUMN, taken, passed)))
+    if not passed:
+        return Found(tuple(readers), tuple(models), ())
+    listed = ", ".join(f"{name} ({why})" for name, why in passed.items())
+    told = f"Not taken for raters: {listed}. If one of them is, name all raters with --reader and --model."
+    return Found(tuple(readers), tuple(models), (told,))
+
+
+def _usual(
+    cells: "pd.DataFrame", usual: re.Pattern[str], taken: Collection[str | None], passed: dict[str, str]
+) -> Iterator[str]:
+    """Yield the columns of scores whose names begin as usual, without their vessels; add the others to ``passed``.
+
+    A column that holds one number only is passed over if others are left.
+    """
+    named = [name for name in map(str, cells.columns) if usual.match(name) and name not in taken]
+    reasons = {name: _why_not(name, cells[name]) for name in named}
+    scores = {name for name, why in reasons.items() if not why}
+    if not scores:
+        reasons = {name: "" if why == CONSTANT else why for name, why in reasons.items()}
+    found: list[str] = []
+    for name, why in reasons.items():
+        if any(name.startswith(f"{other}_") for other in found):
+            continue
+        if why:
+            passed |= {name: why} if why != WORDS else {}
+            continue
+        found.append(name)
+        yield name
+
+
+def _why_not(name: str, column: "pd.Series[Any]") -> str:
+    """Return why a column cannot hold scores, "" if it can."""
+    words = set(re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
+    if words & _OTHER_WORDS:
+        return "its name says something else"
+    filled = column.dropna()
+    numbers = [own for own in map(_number, filled) if own is not None]
+    if not len(filled) or len(numbers) <= _SHARE * len(filled):
+        return WORDS
+    if len(set(numbers)) == 1 and numbers[0] > 0 and len(numbers) > 1:
+        return CONSTANT
+    if max(numbers) <= 1 and any(0 < own < 1 for own in numbers):
+        return "numbers from 0 to 1"
+    whole = all(own == round(own) for own in numbers)
+    return "years" if whole and min(numbers) > 1900 and max(numbers) < 2100 else ""
+
+
+def _number(cell: object) -> float | None:
+    if isinstance(cell, str):
+        known = number(cell)
+        return None if known is None else known.if_comma if known.decimal == "," else known.if_point
+    return None if is_date_cell(cell) else float(cell)  # type: ignore[arg-type]

@@ -1,0 +1,137 @@
+"""Dates in cells and in text. What may be another date in another country is refused, not guessed."""
+
+import datetime
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ctacal.arrays import Floats
+from ctacal.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Order = Literal["", "DMY", "MDY"]
+"""Order of day and month in dates such as 03/04/2020; "" if the dates themselves must show it."""
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_TIME = r"(?:[T ]\d{1,2}[:.]\d{2}.*)?"
+_ISO = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}")
+_COMPACT = re.compile(r"((?:18|19|20)\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+_PARTS = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){_TIME}")
+_NAMED = re.compile(rf"(\d{{1,2}})[-. /]*([A-Za-z]{{3,9}})[-., /]*(\d{{4}}){_TIME}")
+_SHORT_YEAR = re.compile(rf"\d{{1,2}}([-/.])\d{{1,2}}\1\d{{2}}{_TIME}")
+_PART = re.compile(
+    r"\d{1,2}[-. /]*(jan|feb|mär|mar|mrz|apr|mai|may|jun|jul|aug|sep|okt|oct|nov|dez|dec)[a-zä]*[-. /]*(\d{2}|\d{4})?"
+    r"|(jan|feb|mär|mar|mrz|apr|mai|may|jun|jul|aug|sep|okt|oct|nov|dez|dec)[a-zä]*[-. /]+\d{1,4}(, ?\d{4})?",
+    re.IGNORECASE,
+)
+_DATE_CELLS = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+EPOCH = datetime.date(1970, 1, 1)
+
+
+def looks_like_a_date(text: str) -> bool:
+    """Return whether a text is a date, or what a spreadsheet makes of numbers that it takes for dates.
+
+    >>> [looks_like_a_date(text) for text in ("2020-01-31", "31.01.20", "01JAN2020", "Jan-10", "1. Mai", "1.5", "mar")]
+    [True, True, True, True, True, False, False]
+    """
+    return any(pattern.fullmatch(text) for pattern in (_ISO, _PARTS, _NAMED, _SHORT_YEAR, _PART))
+
+
+def is_date_cell(cell: object) -> bool:
+    """Return whether a cell of a typed table holds a date, a time of day or a duration."""
+    return isinstance(cell, _DATE_CELLS)
+
+
+def are_compact_dates(values: Floats) -> bool:
+    """Return whether all numbers read as YYYYMMDD."""
+    known = values[np.isfinite(values)]
+    if not len(known) or ((known < 18000101) | (known > 20991231)).any():
+        return False
+    return all(_compact(f"{value:.0f}") is not None for value in np.unique(known)[:1000])
+
+
+def days(cells: "pd.Series[Any]", column: str, source: object, order: Order = "") -> Floats:
+    """Return (n,) days since 1970 of a column of dates, NaN where it is empty.
+
+    Raises ``UsageError`` naming the row of a cell that is no date, whose year has two digits, or whose day and month
+    cannot be told apart in the whole column.
+    """
+    import pandas as pd
+
+    if np.issubdtype(np.asarray(cells).dtype, np.datetime64):
+        known = cells.notna().to_numpy()
+        return np.where(known, np.asarray(cells, "datetime64[D]").astype(np.int64), np.nan)
+    codes, distinct = pd.factorize(cells.astype(object))
+    found: list[float] = []
+    order = order or _order(distinct)
+    for place, cell in enumerate(distinct):
+        day = _day(cell, order)
+        if isinstance(day, str):
+            row = int(cells.index[np.flatnonzero(codes == place)[0]]) + 2
+            raise UsageError(f"{source}: row {row}: {column} is {_shown(cell)}, {day}")
+        found.append(day)
+    return np.array([*found, np.nan])[codes]
+
+
+def _shown(cell: object) -> str:
+    return repr(cell) if isinstance(cell, str) else str(cell)
+
+
+def _order(distinct: Any) -> Order:
+    """Return the order of day and month that some date of the column proves."""
+    firsts, seconds = [], []
+    for cell in distinct:
+        if isinstance(cell, str) and (parts := _PARTS.fullmatch(cell)) and parts[2] != ".":
+            firsts.append(int(parts[1]))
+            seconds.append(int(parts[3]))
+    if max(firsts, default=0) > 12 >= max(seconds, default=0):
+        return "DMY"
+    return "MDY" if max(seconds, default=0) > 12 >= max(firsts, default=0) else ""
+
+
+def _day(cell: object, order: Order) -> float | str:
+    """Return the day since 1970, or what is wrong."""
+    if isinstance(cell, datetime.datetime):
+        cell = cell.date()
+    if isinstance(cell, datetime.date):
+        return float((cell - EPOCH).days)
+    if not isinstance(cell, str):
+        compact = _compact(f"{cell:.0f}") if isinstance(cell, (int, float)) else None
+        return float((compact - EPOCH).days) if compact else "not a date (a serial number? store it as a date)"
+    date = _date(cell.removesuffix(".0"), order)
+    return date if isinstance(date, str) else float((date - EPOCH).days)
+
+
+def _date(text: str, order: Order) -> datetime.date | str:
+    if compact := _compact(text):
+        return compact
+    if found := _ISO.fullmatch(text):
+        return _made(found[1], found[3], found[4])
+    if found := _NAMED.fullmatch(text):
+        month = found[2][:3].lower()
+        return _made(found[3], _MONTHS.index(month) + 1, found[1]) if month in _MONTHS else "not a date in English"
+    if found := _PARTS.fullmatch(text):
+        known = "DMY" if found[2] == "." else order
+        if not known:
+            return "and no date of the column shows which is the day: say --dates DMY or --dates MDY"
+        day, month = (found[1], found[3]) if known == "DMY" else (found[3], found[1])
+        return _made(found[4], month, day)
+    if _SHORT_YEAR.fullmatch(text):
+        return "a date whose year has two digits: write four"
+    return "not a date; expected YYYY-MM-DD"
+
+
+def _compact(text: str) -> datetime.date | None:
+    found = _COMPACT.fullmatch(text)
+    made = _made(*found.groups()) if found else None
+    return made if isinstance(made, datetime.date) else None
+
+
+def _made(year: Any, month: Any, day: Any) -> datetime.date | str:
+    try:
+        return datetime.date(int(year), int(month), int(day))
+    except ValueError:
+        return "not a day of the calendar (another order of day and month?)"

@@ -1,0 +1,61 @@
+"""Identifiers of rows: which of them are missing, damaged, or those of another row."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SCIENTIFIC = re.compile(r"\d([.,]\d+)?[eE]\+\d{1,2}")
+_LONG = re.compile(r"\d{15}0+")
+
+
+def alike(identifier: str) -> str:
+    """Return what two spellings of one identifier have in common: no case, blanks, leading zeros or ``.0``.
+
+    >>> alike("P 007"), alike("p007"), alike("007"), alike("7.0"), alike("1.20")
+    ('p007', 'p007', '7', '7', '1.20')
+    """
+    text = "".join(unicodedata.normalize("NFKC", identifier).casefold().split())
+    if re.fullmatch(r"\d+(\.0)?", text):
+        return text.removesuffix(".0").lstrip("0") or "0"
+    return text
+
+
+def damage(identifiers: "pd.Series[Any]") -> str:
+    """Return how a spreadsheet has damaged the identifiers, "" if it has not."""
+    known = identifiers.dropna()
+    short = known[known.map(lambda text: bool(_SCIENTIFIC.fullmatch(text)))]
+    if len(short):
+        return f"holds {short.iloc[0]!r} (row {short.index[0] + 2}): its digits are lost; store identifiers as text"
+    cut = known[known.map(lambda text: bool(_LONG.fullmatch(text)))]
+    if len(cut) > len(known) / 2:
+        return f"holds {cut.iloc[0]!r}: a spreadsheet keeps 15 digits, the others are lost; store identifiers as text"
+    return ""
+
+
+def repeated(table: "pd.DataFrame", identifier: str, checked: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """Yield row, identifier and comparison of each row whose identifier is not its own, also in another spelling.
+
+    Of rows that are equal in the ``checked`` columns the first is passed over; if they differ, none is.
+    """
+    names = table[identifier].dropna()
+    spelled = names.map(alike)
+    twice = spelled.duplicated(keep=False)
+    if not twice.any():
+        return
+    known = table.loc[names.index[twice]].assign(**{identifier: spelled[twice]})
+    repeats = known.duplicated([identifier, *checked], keep="first")
+    same = known.groupby([identifier, *checked], dropna=False)[identifier].transform("size")
+    differs = known.groupby(identifier)[identifier].transform("size") > same
+    first = known[~known[identifier].duplicated()].reset_index().set_index(identifier)["index"]
+    for row in known.index[np.asarray(differs | repeats)]:
+        other = int(first[known.at[row, identifier]])
+        comparison = "the rows differ" if differs[row] else "the rows are equal"
+        if names[row] != names[other]:
+            comparison = f"row {other + 2} has {names[other]}; {comparison}"
+        yield int(row), str(names[row]), comparison

@@ -1,0 +1,154 @@
+"""Tables of users opened: text, workbooks and Parquet, every cell as it was written."""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ctacal.errors import UsageError
+from ctacal.evaluate.readings.cells import RawTable, cleaned, named_columns
+from ctacal.evaluate.readings.form import TableForm
+from ctacal.evaluate.readings.text_file import read_text_file
+from ctacal.evaluate.readings.workbook import read_workbook
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ANY_FORM = TableForm()
+"""Nothing is said of how a table is written."""
+
+
+def open_table(path: Path, form: TableForm = ANY_FORM, *, wanted: Collection[str] = ()) -> RawTable:
+    """Open a table without its empty rows; no cell is interpreted.
+
+    The ending of the file decides: .csv, .tsv, .txt (comma, semicolon, tab or bar between the cells), .parquet, .xlsx
+    (the sheet that has the ``wanted`` columns). Raises ``UsageError`` if the file cannot be read or has no rows, if the
+    name of a column is missing or occurs twice, or if a row has more or fewer cells than the header.
+    """
+    readers: dict[str, Callable[[], RawTable]] = {
+        **dict.fromkeys((".csv", ".tsv", ".txt"), lambda: read_text_file(path, form)),
+        ".parquet": lambda: _read_parquet(path),
+        **dict.fromkeys((".xlsx", ".xlsm"), lambda: read_workbook(path, form.sheet, wanted)),
+    }
+    _require(path)
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise UsageError(f"{path}: expected a file of one of these kinds: {', '.join(readers)}")
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
+    if form.sheet and path.suffix.lower() not in (".xlsx", ".xlsm"):
+        raise UsageError(f"{path}: only workbooks have sheets, so that --sheet {form.sheet} means nothing here")
+    try:
+        return reader()
+    except UsageError:
+        raise
+    except Exception as problem:  # the readers raise many kinds of error on a damaged file
+        raise UsageError(f"{path} cannot be read: {' '.join(str(problem).split()) or type(problem).__name__}") from None
+
+
+def read_table(path: Path, form: TableForm = ANY_FORM, *, text: Collection[str] = ()) -> "pd.DataFrame":
+    """Return the cells of a table as written, None if empty; ``text`` columns of typed tables become text.
+
+    The index + 2 is the row in the file. Raises ``UsageError`` as ``open_table``.
+    """
+    table = open_table(path, form, wanted=text).cells
+    for name in set(text) & set(table.columns):
+        table[name] = as_text(table[name])
+    return table
+
+
+def column_names(path: Path, form: TableForm = ANY_FORM) -> list[str]:
+    """Return the names of the columns of a table; errors as ``open_table``."""
+    return list(open_table(path, form).cells.columns)
+
+
+def need(table: "pd.DataFrame", names: Sequence[str], source: Path) -> None:
+    """Raise ``UsageError`` if a column is missing, naming the columns that exist."""
+    if absent := [name for name in names if name not in table.columns]:
+        raise UsageError(f"{source} has no column {', '.join(absent)}; it has: {', '.join(map(str, table.columns))}")
+
+
+def find_column(names: Sequence[str], named: str | None, usual: Sequence[str], what: str, source: Path) -> str:
+    """Return the column that was named, or the first of the usual names.
+
+    ``what`` describes the column in the message. Raises ``UsageError`` if there is none.
+    """
+    if named is not None:
+        if named not in names:
+            raise UsageError(f"{source} has no column {named}; it has: {', '.join(names)}")
+        return named
+    by_lower = {name.lower(): name for name in names}
+    for name in usual:
+        if name.lower() in by_lower:
+            return by_lower[name.lower()]
+    raise UsageError(f"{source}: no column found for {what}; it has: {', '.join(names)}")
+
+
+def as_text(cells: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return text, None if empty; 7.0 from a spreadsheet becomes 7."""
+    import pandas as pd
+
+    places, distinct = pd.factorize(cells.astype(object))
+    texts = np.array([*map(text_of, distinct), None], dtype=object)  # place -1, the last, stands for missing
+    return pd.Series(texts[places], index=cells.index, dtype=object)
+
+
+def without_unknown(cells: "pd.Series[Any]", unknown: Collection[str]) -> "pd.Series[Any]":
+    """Return the cells with None for those that hold a word of ``unknown``."""
+    if not unknown:
+        return cells
+    known = cells.astype(object)
+    known[as_text(cells).isin(list(unknown))] = None
+    return known
+
+
+def text_of(cell: object) -> str:
+    """Return a cell as text: a whole number without its ``.0``, a date as YYYY-MM-DD."""
+    if isinstance(cell, float):
+        return f"{cell:.0f}" if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    return str(cell)
+
+
+def _require(path: Path) -> None:
+    from importlib.util import find_spec
+
+    kinds = {".parquet": ["pyarrow"], ".xlsx": ["openpyxl"], ".xlsm": ["openpyxl"]}
+    needed = ["pandas", *kinds.get(path.suffix.lower(), [])]
+    if missing := [name for name in needed if find_spec(name) is None]:
+        raise UsageError(f"reading {path.name} needs {', '.join(missing)}: pip install 'ctacal[evaluate]'")
+
+
+def _read_parquet(path: Path) -> RawTable:
+    """Read Parquet; the index that pandas stored is a column like the others if it has a name."""
+    import pandas as pd
+    import pyarrow.parquet as parquet
+
+    stored = parquet.read_table(path)
+    stored = stored.drop_columns([name for name in stored.column_names if name.startswith("__index_level_")])
+    table = stored.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    if not len(table):
+        raise UsageError(f"{path} has no rows below its header")
+    head = [cleaned(str(name)) for name in stored.column_names]
+    names, places, _ = named_columns(head, [True] * len(head), path)
+    cells = {name: _typed(table.iloc[:, place]) for name, place in zip(names, places, strict=True)}
+    return RawTable(pd.DataFrame(cells).dropna(how="all"), path)
+
+
+def _typed(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return numbers and dates with their type, all else as the cells of a workbook."""
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return column.map({True: "TRUE", False: "FALSE"})
+    if column.dtype == object or isinstance(column.dtype, pd.CategoricalDtype):
+        cells = column.astype(object).map(_cell)
+        cells[column.isna()] = None
+        return cells
+    return column
+
+
+def _cell(cell: object) -> object:
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    return cleaned(cell) if isinstance(cell, str) else cell

@@ -1,0 +1,174 @@
+"""What values of a column can be, by its meaning: impossible ranges, other units, and codes for values not known."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+
+from ctacal.arrays import Floats
+
+Meaning = Literal["", "score", "age", "follow-up", "ejection fraction", "percent"]
+"""What a column of numbers holds, as far as it decides which values are plausible."""
+
+MOST_AGATSTON = 30_000.0
+"""Above every score that was published (own choice)."""
+
+MOST_AGE_YEARS = 120.0
+MOST_FOLLOW_UP_YEARS = 30.0
+"""Scanners that join CT with SPECT or PET exist since about 2000."""
+
+LEAST_FOLLOW_UP_YEARS = 0.25
+"""A longest follow-up below this is rather one in another unit (own choice)."""
+
+YOUNG_YEARS = 15.0
+"""A median age below this is rather one in another unit (own choice)."""
+
+DAYS_PER = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
+"""Days in each unit of time; a year has 365.25 days."""
+
+_UNIT_WORDS = {
+    "days": ("day", "days", "tage", "jours", "dias", "giorni", "dagen"),
+    "weeks": ("week", "weeks", "wochen", "semaines", "semanas", "settimane", "weken"),
+    "months": ("month", "months", "mo", "monate", "mois", "meses", "mesi", "maanden"),
+    "years": ("year", "years", "yr", "yrs", "jahre", "ans", "annees", "anos", "anni", "jaren"),
+}
+
+_AGE = re.compile(
+    r"(age|alter|edad|leeftijd|eta|età|âge)(?![a-z])(?!.*(group|cat|class|decade|gruppe|band))", re.IGNORECASE
+)
+_FRACTION_EJECTED = re.compile(r"(lv)?_?ef(?![a-z])|.*ejection.?fraction", re.IGNORECASE)
+
+
+def meaning_of(name: str) -> Meaning:
+    """Return what the name of a covariate says of its values.
+
+    >>> meaning_of("Age_at_scan"), meaning_of("age_group"), meaning_of("LVEF"), meaning_of("bmi")
+    ('age', '', 'ejection fraction', '')
+    """
+    if _AGE.match(name):
+        return "age"
+    return "ejection fraction" if _FRACTION_EJECTED.match(name) else ""
+
+
+def unit_in(name: str) -> str:
+    """Return the unit of time that the name of a column says, "" if none or several.
+
+    >>> unit_in("follow_up_days"), unit_in("FU (years)"), unit_in("time"), unit_in("monday")
+    ('days', 'years', '', '')
+    """
+    words = set(re.split(r"[^a-z]+", name.lower()))
+    found = [unit for unit, known in _UNIT_WORDS.items() if words & set(known)]
+    return found[0] if len(found) == 1 else ""
+
+
+def shown(value: float) -> str:
+    """Return a value as a message shows it.
+
+    >>> shown(9999999), shown(0.5), shown(65.25)
+    ('9,999,999', '0.5', '65.25')
+    """
+    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:,.6g}"
+
+
+def range_found(values: Floats) -> str:
+    """Return the range of values in words."""
+    known = values[np.isfinite(values)]
+    return f"{shown(float(known.min()))} to {shown(float(known.max()))} (median {shown(float(np.median(known)))})"
+
+
+# --- whole columns ----------------------------------------------------------------------------------------------------
+
+
+def problem_of(values: Floats, meaning: Meaning, unit: str = "") -> str:
+    """Return what speaks against a whole column having this meaning, "" if nothing does.
+
+    ``unit`` is that of a follow-up. The text follows the name of the column.
+    """
+    known = values[np.isfinite(values)]
+    judge = _JUDGES.get(meaning)
+    if not len(known) or judge is None:
+        return ""
+    problem = judge(known, unit)
+    return f"holds {range_found(values)}, {problem}" if problem else ""
+
+
+def _score(known: Floats, _: str) -> str:
+    most = float(known.max())
+    if 0 < most <= 4 and (known == np.round(known)).all():
+        return "whole numbers of at most 4: categories, not Agatston scores"
+    return "expected Agatston scores: are these probabilities?" if 0 < most <= 1 else ""
+
+
+def _age(known: Floats, _: str) -> str:
+    middle = float(np.median(known))
+    if middle > MOST_AGE_YEARS:
+        return "expected an age in years: months, days, or years of birth?"
+    return "expected an age of adults in years" if middle < YOUNG_YEARS else ""
+
+
+def _follow_up(known: Floats, unit: str) -> str:
+    years = known * DAYS_PER[unit] / DAYS_PER["years"]
+    if float(np.median(years)) > MOST_FOLLOW_UP_YEARS:
+        return f"which in {unit} is a median of {shown(round(float(np.median(years)), 1))} years: in another unit?"
+    if float(years.max()) < LEAST_FOLLOW_UP_YEARS:
+        return f"which in {unit} is at most {float(years.max()):.2g} years: in another unit?"
+    return ""
+
+
+def _percent(known: Floats, _: str) -> str:
+    return "expected percent: are these fractions of 1, or 0 and 1?" if 0 < float(known.max()) <= 1 else ""
+
+
+_JUDGES: Mapping[str, Callable[[Floats, str], str]] = {
+    "score": _score,
+    "age": _age,
+    "follow-up": _follow_up,
+    "ejection fraction": _percent,
+    "percent": _percent,
+}
+
+
+# --- codes for values that are not known ------------------------------------------------------------------------------
+
+FEW = 5
+"""Times that a code must occur among values like it, to be taken for one (own choice)."""
+
+
+def codes_for_unknown(values: Floats) -> list[float]:
+    """Return the numbers that rather stand for "not known", such as 999, -9 or 99.
+
+    A negative code among values of 0 and more; a code farther from all others than these are from each other; a code
+    that is far more frequent than the values around it.
+    """
+    numbers, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    found: list[float] = []
+    codes = [float(number) for number in numbers if is_code(float(number))]
+    for code in sorted(codes, key=abs, reverse=True):
+        others = numbers[~np.isin(numbers, [code, *found])]
+        times = int(counts[numbers == code][0])
+        if len(others) and (_stands_apart(code, times, others) or _is_frequent(code, times, numbers, counts)):
+            found.append(code)
+    return found
+
+
+def is_code(number: float) -> bool:
+    """Return whether a number is of those that stand for "not known": 99, 999, 88, -9, -1 ..."""
+    digits = f"{abs(number):.0f}"
+    return number == round(number) and len(set(digits)) == 1 and (digits[0] in "789" or number == -1)
+
+
+def _stands_apart(code: float, times: int, others: Floats) -> bool:
+    low, high = float(others[0]), float(others[-1])
+    if code < 0:
+        return low >= 0 or (low - code > high - low)
+    if code < 10:
+        return bool(np.isin(others, (0, 1, 2)).all())
+    return code - high > high - low > 0 and (times > 1 or code >= 100)
+
+
+def _is_frequent(
+    code: float, times: int, numbers: Floats, counts: "np.ndarray[tuple[int], np.dtype[np.int64]]"
+) -> bool:
+    around = (numbers > code / 2) & (numbers < code * 2) & (numbers != code)
+    return code >= 99 and times >= FEW and bool(around.any()) and times > 3 * int(counts[around].max())

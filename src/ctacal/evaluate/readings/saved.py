@@ -1,0 +1,54 @@
+"""Tables written whole or not at all, in a form that a spreadsheet and ``opened`` read the same."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctacal.atomic import whole_file
+from ctacal.spreadsheets import as_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENDINGS_WRITTEN = (".csv", ".tsv", ".parquet", ".xlsx")
+"""Endings of the kinds of table that ``save_table`` can write."""
+
+
+def save_table(table: "pd.DataFrame", path: Path, *, separator: str = ",") -> None:
+    """Write a table, whole or not at all; the ending of the path, one of ``ENDINGS_WRITTEN``, decides the kind.
+
+    ``separator`` is that of a CSV file. A CSV file begins with a byte order mark if it has other letters than ASCII,
+    without which Excel does not know its encoding.
+    """
+    ending = path.suffix.lower()
+    with whole_file(path) as temporary:
+        if ending == ".parquet":
+            _with_numbers(table).to_parquet(temporary, index=False)
+        elif ending == ".xlsx":
+            _without_formulas(_with_numbers(table)).to_excel(temporary, index=False)
+        else:
+            text = _without_formulas(table).to_csv(
+                sep="\t" if ending == ".tsv" else separator, index=False, lineterminator="\n"
+            )
+            temporary.write_text(text, encoding="ascii" if text.isascii() else "utf-8-sig", newline="")
+
+
+def _without_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the table with text that no spreadsheet takes for a formula; ``opened`` undoes it."""
+    safe = table.copy()
+    safe.columns = [as_text(str(name)) for name in table.columns]
+    for name in safe.select_dtypes("object").columns:
+        safe[name] = safe[name].map(lambda cell: as_text(cell) if isinstance(cell, str) else cell)
+    return safe
+
+
+def _with_numbers(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Convert text columns that hold only numbers; identifiers such as 007 and 1.2.840 stay text."""
+    import pandas as pd
+
+    number = r"-?(0|[1-9]\d{0,14})(\.\d+)?"
+    found = table.copy()
+    for name in table.select_dtypes("object").columns:
+        cells = table[name].dropna()
+        if len(cells) and cells.map(lambda cell: isinstance(cell, str)).all() and cells.str.fullmatch(number).all():
+            found[name] = pd.to_numeric(table[name])
+    return found

@@ -1,0 +1,149 @@
+"""Words that stand for values: events that happened or not, and categories of calcium."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ctacal.categories import CATEGORIES, CATEGORY_EDGES, FIVE_CATEGORIES, FIVE_CATEGORY_EDGES, category_indices
+from ctacal.evaluate.readings.numbers import bounds, number
+
+MOST_LISTED = 6
+"""Number of values that a message lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """Which cells mean that an event happened, and which that it did not; "" is the empty cell."""
+
+    yes: tuple[str, ...] = ()
+    no: tuple[str, ...] = ()
+
+    def of(self, text: str) -> float | None:
+        """Return 1, 0, or None for another word. Without words of its own: 1 and 0, TRUE and FALSE.
+
+        >>> Coding().of("1.0"), Coding().of("false"), Coding(("2",), ("1",)).of("1"), Coding().of("2")
+        (1.0, 0.0, 0.0, None)
+        """
+        word = as_code(text)
+        for value, words, usual in ((1.0, self.yes, ("1", "true")), (0.0, self.no, ("0", "false"))):
+            if word in {as_code(own) for own in (words or (() if self.yes or self.no else usual))}:
+                return value
+        return None
+
+
+def as_code(text: str) -> str:
+    """Return a word in small letters, and a whole number without point and zeros.
+
+    >>> as_code("Yes"), as_code("2.0"), as_code("1,0"), as_code("01")
+    ('yes', '2', '1', '1')
+    """
+    known = number(text)
+    if known is None or known.doubtful:
+        return text.casefold()
+    value = known.if_comma if known.decimal == "," else known.if_point
+    return f"{value:.0f}" if value == round(value) else text.casefold()
+
+
+def listed_values(counts: Mapping[str, int]) -> str:
+    """Return values with their number of rows, most frequent first.
+
+    >>> listed_values({"1": 475, "2": 125})
+    "'1' (475), '2' (125)"
+    """
+    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    more = f" and {len(order) - MOST_LISTED} more" if len(order) > MOST_LISTED else ""
+    return ", ".join(f"{text!r} ({count:,})" for text, count in order[:MOST_LISTED]) + more
+
+
+# --- categories -------------------------------------------------------------------------------------------------------
+
+_DASHES = re.compile(r"\s*(?:[-‐‑‒–—−]|to|bis)\s*")
+_PREFIX = re.compile(r"^cacs?\s*", re.IGNORECASE)
+
+NAMES, CODES, SCORES = "names", "codes 0 to 3", "scores"
+"""What a column of categories can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """How the cells of a column name categories."""
+
+    kind: str
+    """``NAMES``, ``CODES``, ``SCORES`` (and bounds such as >1000, of which the category is taken), or the own words."""
+    of: Mapping[str, int | None]
+    """The index of each distinct cell into the four categories; None if it names none."""
+    five: Mapping[str, int | None]
+    """The index into the five categories; None if the cell does not say."""
+
+
+def category_name(text: str) -> str:
+    """Return the name of a category as ctacal writes it.
+
+    >>> category_name("101 – 400"), category_name("CAC > 400"), category_name("1 to 100")
+    ('101-400', '>400', '1-100')
+    """
+    return "".join(_DASHES.sub("-", _PREFIX.sub("", text.strip())).split())
+
+
+def categories_of(texts: Sequence[str], words: Sequence[str] = ()) -> Categories:
+    """Return what the distinct cells of a column mean as categories of calcium.
+
+    ``words`` are the column's own words for the four categories (or the five), lowest first. Otherwise the cells are
+    names (0, 1-100, 101-400, >400; 1-10 and 11-100 for the five), or codes 0 to 3, or scores and bounds of them. Raises
+    ``ValueError`` if codes and names are mixed.
+    """
+    if words:
+        return _by_words(texts, words)
+    names = {text: category_name(text) for text in texts}
+    if any(name in (*CATEGORIES[1:3], *FIVE_CATEGORIES[1:3]) for name in names.values()):
+        return _by_names(names)
+    scores = {text: _edges(text) for text in texts}
+    if all(name in ("0", CATEGORIES[-1]) or as_code(text) in ("0", "1", "2", "3") for text, name in names.items()):
+        if CATEGORIES[-1] in names.values() and any(as_code(text) in ("1", "2", "3") for text in texts):
+            raise ValueError(f"holds {CATEGORIES[-1]} beside codes such as 1 to 3: use one of the two")
+        codes = {text: 3 if names[text] == CATEGORIES[-1] else int(as_code(text)) for text in texts}
+        return Categories(CODES, codes, {text: _five_of_code(code) for text, code in codes.items()})
+    four = {text: _index(ends, CATEGORY_EDGES) for text, ends in scores.items()}
+    return Categories(SCORES, four, {text: _index(ends, FIVE_CATEGORY_EDGES) for text, ends in scores.items()})
+
+
+def _five_of_code(code: int) -> int | None:
+    return {0: 0, 2: 3, 3: 4}.get(code)
+
+
+def _by_names(names: Mapping[str, str]) -> Categories:
+    four = {name: place for place, name in enumerate(CATEGORIES)} | {FIVE_CATEGORIES[1]: 1, FIVE_CATEGORIES[2]: 1}
+    five = {name: place for place, name in enumerate(FIVE_CATEGORIES)}
+    return Categories(
+        NAMES,
+        {text: four.get(name) for text, name in names.items()},
+        {text: five.get(name) for text, name in names.items()},
+    )
+
+
+def _by_words(texts: Sequence[str], words: Sequence[str]) -> Categories:
+    places = {as_code(word): place for place, word in enumerate(words)}
+    own = {text: places.get(as_code(text)) for text in texts}
+    if len(words) == len(FIVE_CATEGORIES):
+        four = {text: None if place is None else max(0, place - (place > 1)) for text, place in own.items()}
+        return Categories("own words", four, own)
+    five = {text: None if place is None else _five_of_code(place) for text, place in own.items()}
+    return Categories("own words", own, five)
+
+
+def _edges(text: str) -> tuple[float, float] | None:
+    """Return lowest and highest score that a cell allows; None if it is no score and no bound of one."""
+    if known := number(text):
+        if known.doubtful:
+            return None
+        value = known.if_comma if known.decimal == "," else known.if_point
+        return (value, value) if value >= 0 else None
+    return bounds(text)
+
+
+def _index(ends: tuple[float, float] | None, edges: Sequence[float]) -> int | None:
+    """Return the category that holds the whole range of scores, None if none does."""
+    if ends is None:
+        return None
+    low, high = (int(place) for place in category_indices([max(ends[0], 0.0), max(ends[1], 0.0)], edges))
+    return low if low == high else None
