@@ -148,7 +148,7 @@ def test_readers_who_share_no_study(tmp_path: Path) -> None:
 
 
 DEGENERATE = {
-    "one study": [(0, 5, 7, 1, 0)],
+    "one study": [(0, 5, 7, 11, 0)],
     "no calcium": [(0, 0, 0, 0, 0)] * 12,
     "all alike": [(50, 50, 50, 50, 50), (500, 500, 500, 500, 500)] * 6,
 }

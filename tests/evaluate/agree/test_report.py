@@ -150,7 +150,7 @@ DEGENERATE = {
     "n = 3": [(0, 5), (10, 20), (500, 300)],
     "all 0": [(0, 0)] * 12,
     "all equal": [(50, 50)] * 12,
-    "no positives": [(0, 3)] * 4 + [(0, 0)] * 8,
+    "no positives": [(0, 13)] * 4 + [(0, 0)] * 8,
     "one category empty": [(0, 0), (0, 1), (5, 7), (50, 30), (700, 600), (900, 1000), (500, 390)] * 2,
     "one side constant": [(50, number) for number in range(12)],
 }

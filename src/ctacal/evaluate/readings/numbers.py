@@ -13,10 +13,10 @@ from math import inf, isfinite, nan
 from ctacal.evaluate.readings.dates import looks_like_a_date
 
 _PLAIN_SIGNS = str.maketrans(dict.fromkeys("\u00a0\u2007\u2009\u202f", " ") | {"’": "'", "−": "-"})
-_WHOLE = re.compile(r"[-+]?\d+([eE][-+]?\d{1,3})?")
-_ONE_MARK = re.compile(r"[-+]?(\d*)([.,])(\d*)([eE][-+]?\d{1,3})?")
-_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}([.,' ])\d{3}(?:\1\d{3})*(?:([.,])(\d+))?")
-_INDIAN = re.compile(r"[-+]?[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?")
+_WHOLE = re.compile(r"[-+]?\d+([eE][-+]?\d{1,3})?", re.ASCII)
+_ONE_MARK = re.compile(r"[-+]?(\d*)([.,])(\d*)([eE][-+]?\d{1,3})?", re.ASCII)
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}([.,' ])\d{3}(?:\1\d{3})*(?:([.,])(\d+))?", re.ASCII)
+_INDIAN = re.compile(r"[-+]?[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?", re.ASCII)
 
 BOTH, UNCLEAR = "both", "unclear"
 """What ``decimal_mark`` returns beside a mark: both marks are decimal, or none can be proven to be."""
@@ -140,9 +140,11 @@ _PLUS = re.compile(rf"({_COUNT})\s*\+|[-+]?inf(inity)?", re.IGNORECASE)
 _PERCENT = re.compile(rf"{_COUNT}\s*[%‰]")
 _CURRENCY = r"[$€£¥₹₽]|usd|eur|gbp|chf|jpy|kr|zł"
 _MONEY = re.compile(rf"({_CURRENCY})\s*{_COUNT}|{_COUNT}\s*({_CURRENCY})", re.IGNORECASE)
-_UNIT = re.compile(rf"{_COUNT}\s*[^\W\d].*")
+_UNIT = re.compile(rf"{_COUNT}\s*[^\W\d_].*")
 _ERROR = re.compile(r"#(N/A|DIV/0!|REF!|VALUE!|NAME\?|NUM!|NULL!|SPILL!|CALC!|N/V|BEZUG!|WERT!|ZAHL!)", re.IGNORECASE)
 _RANGE = re.compile(rf"{_COUNT}\s*([-–—]|to|bis)\s*{_COUNT}", re.IGNORECASE)
+
+UNREADABLE = "no number that can be read"
 
 _KINDS: tuple[tuple[Callable[[str], object], str], ...] = (
     (_ERROR.fullmatch, "an error of the spreadsheet"),
@@ -153,7 +155,7 @@ _KINDS: tuple[tuple[Callable[[str], object], str], ...] = (
     (_MONEY.fullmatch, "an amount of money"),
     (_RANGE.fullmatch, "a range"),
     (_UNIT.fullmatch, "a number with a unit"),
-    (partial(re.search, r"\d"), "no number that can be read"),
+    (partial(re.search, r"\d"), UNREADABLE),
 )
 
 

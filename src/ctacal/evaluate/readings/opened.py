@@ -140,11 +140,11 @@ def _typed(column: "pd.Series[Any]") -> "pd.Series[Any]":
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(column.dtype):
-        return column.map({True: "TRUE", False: "FALSE"})
+        return column.map({True: "TRUE", False: "FALSE"}).astype(object)
     if column.dtype == object or isinstance(column.dtype, pd.CategoricalDtype):
-        cells = column.astype(object).map(_cell)
-        cells[column.isna()] = None
-        return cells
+        empty = column.isna()
+        cells = [None if gap else _cell(cell) for cell, gap in zip(column.astype(object), empty, strict=True)]
+        return pd.Series(cells, index=column.index, dtype=object)
     return column
 
 

@@ -147,7 +147,7 @@ def _number(cell: object) -> numbers.Number | None:
 
 def _strange(cell: object) -> str:
     what = numbers.what_it_is(cell) if isinstance(cell, str) else ""
-    return f"{what}, not a number" if what else "not a number"
+    return f"{what}, not a number" if what and what != numbers.UNREADABLE else "not a number"
 
 
 def _other_than_numbers(cells: _Cells, others: Sequence[int], column: "Column") -> str:
@@ -164,8 +164,9 @@ def _other_than_numbers(cells: _Cells, others: Sequence[int], column: "Column") 
         return f"holds dates ({_example(cells, kinds['a date'][0])}), expected {_unit(column)}{offer}"
     for kind, places in kinds.items():
         rows = sum(int(counts[place]) for place in places)
+        said = kind if kind == numbers.UNREADABLE else f"{kind}, not a number"
         often = f" and in {rows - 1:,} other rows" if rows > 1 else ""
-        return f"holds {_example(cells, places[0])}{often}: {kind}, not a number{_instead(kind, column)}"
+        return f"holds {_example(cells, places[0])}{often}: {said}{_instead(kind, column)}"
     if words > MOST_WORDS * counts.sum():
         listed = listed_values({text_of(cells.distinct[place]): int(counts[place]) for place in others})
         return f"holds words: {listed}; expected {_unit(column)}{column.if_words and f'. {column.if_words}'}"

@@ -11,7 +11,7 @@ from ctacal.arrays import Floats
 Meaning = Literal["", "score", "age", "follow-up", "ejection fraction", "percent"]
 """What a column of numbers holds, as far as it decides which values are plausible."""
 
-MOST_AGATSTON = 30_000.0
+MOST_AGATSTON = 50_000.0
 """Above every score that was published (own choice)."""
 
 MOST_AGE_YEARS = 120.0
@@ -131,6 +131,9 @@ _JUDGES: Mapping[str, Callable[[Floats, str], str]] = {
 
 # --- codes for values that are not known ------------------------------------------------------------------------------
 
+ROWS = 10
+"""Rows below which a number of one or two digits is not taken for a code (own choice)."""
+
 FEW = 5
 """Times that a code must occur among values like it, to be taken for one (own choice)."""
 
@@ -145,6 +148,8 @@ def codes_for_unknown(values: Floats) -> list[float]:
     found: list[float] = []
     codes = [float(number) for number in numbers if is_code(float(number))]
     for code in sorted(codes, key=abs, reverse=True):
+        if 0 < code < 100 and counts.sum() < ROWS:
+            continue
         others = numbers[~np.isin(numbers, [code, *found])]
         times = int(counts[numbers == code][0])
         if len(others) and (_stands_apart(code, times, others) or _is_frequent(code, times, numbers, counts)):
