@@ -10,6 +10,7 @@ from ctacal.errors import UsageError
 from ctacal.evaluate.readings.cells import RawTable, cleaned, named_columns
 from ctacal.evaluate.readings.form import TableForm
 from ctacal.evaluate.readings.text_file import read_text_file
+from ctacal.evaluate.readings.words import means_unknown
 from ctacal.evaluate.readings.workbook import read_workbook
 
 if TYPE_CHECKING:
@@ -98,8 +99,9 @@ def without_unknown(cells: "pd.Series[Any]", unknown: Collection[str]) -> "pd.Se
     """Return the cells with None for those that hold a word of ``unknown``."""
     if not unknown:
         return cells
-    known = cells.astype(object)
-    known[as_text(cells).isin(list(unknown))] = None
+    known, texts = cells.astype(object), as_text(cells)
+    words = [text for text in texts.dropna().unique() if means_unknown(text, unknown)]
+    known[texts.isin(words)] = None
     return known
 
 

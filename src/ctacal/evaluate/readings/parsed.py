@@ -14,7 +14,7 @@ from ctacal.evaluate.readings.cells import RawTable
 from ctacal.evaluate.readings.dates import are_compact_dates, is_date_cell
 from ctacal.evaluate.readings.form import TableForm
 from ctacal.evaluate.readings.opened import text_of
-from ctacal.evaluate.readings.words import CODES, SCORES, Coding, categories_of, listed_values
+from ctacal.evaluate.readings.words import CODES, SCORES, Coding, categories_of, listed_values, means_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,8 @@ class _Cells:
 
         codes, distinct = pd.factorize(cells if cells.dtype != object else cells.astype(object))
         codes = codes.astype(np.int64)
-        codes[np.isin(codes, [place for place, cell in enumerate(distinct) if _is_unknown(cell, unknown)])] = -1
+        words = [place for place, cell in enumerate(distinct) if unknown and means_unknown(text_of(cell), unknown)]
+        codes[np.isin(codes, words)] = -1
         return cls(cells.index, codes, tuple(distinct))
 
     @property
@@ -90,22 +91,6 @@ class _Cells:
     def row(self, place: int) -> int:
         """Return the first row of a distinct cell, as a spreadsheet numbers it."""
         return int(self.index[self.rows_of(place)[0]]) + 2
-
-
-def _is_unknown(cell: object, unknown: frozenset[str]) -> bool:
-    if not unknown:
-        return False
-    text = text_of(cell)
-    if text in unknown:
-        return True
-    known = numbers.number(text)
-    return known is not None and any(
-        own is not None
-        and not own.doubtful
-        and not known.doubtful
-        and (own.if_point, own.if_comma) == (known.if_point, known.if_comma)
-        for own in map(numbers.number, unknown)
-    )
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

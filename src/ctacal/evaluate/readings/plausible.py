@@ -21,6 +21,9 @@ MOST_FOLLOW_UP_YEARS = 30.0
 LEAST_FOLLOW_UP_YEARS = 0.25
 """A longest follow-up below this is rather one in another unit (own choice)."""
 
+FEW_OUTSIDE = 0.05
+"""Share of follow-up above the most from which on its unit is wrong rather than single cells (own choice)."""
+
 YOUNG_YEARS = 15.0
 """A median age below this is rather one in another unit (own choice)."""
 
@@ -109,7 +112,7 @@ def _age(known: Floats, _: str) -> str:
 
 def _follow_up(known: Floats, unit: str) -> str:
     years = known * DAYS_PER[unit] / DAYS_PER["years"]
-    if float(np.median(years)) > MOST_FOLLOW_UP_YEARS:
+    if float((years > MOST_FOLLOW_UP_YEARS).mean()) > FEW_OUTSIDE:
         return f"which in {unit} is a median of {shown(round(float(np.median(years)), 1))} years: in another unit?"
     if float(years.max()) < LEAST_FOLLOW_UP_YEARS:
         return f"which in {unit} is at most {float(years.max()):.2g} years: in another unit?"
@@ -132,7 +135,7 @@ _JUDGES: Mapping[str, Callable[[Floats, str], str]] = {
 # --- codes for values that are not known ------------------------------------------------------------------------------
 
 ROWS = 10
-"""Rows below which a number of one or two digits is not taken for a code (own choice)."""
+"""Rows below which no number above 0 is taken for a code (own choice)."""
 
 FEW = 5
 """Times that a code must occur among values like it, to be taken for one (own choice)."""
@@ -145,16 +148,17 @@ def codes_for_unknown(values: Floats) -> list[float]:
     that is far more frequent than the values around it.
     """
     numbers, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    coded = np.array([is_code(float(number)) for number in numbers], bool)
+    others = numbers[~coded]
+    if not len(others):
+        return []
     found: list[float] = []
-    codes = [float(number) for number in numbers if is_code(float(number))]
-    for code in sorted(codes, key=abs, reverse=True):
-        if 0 < code < 100 and counts.sum() < ROWS:
+    for code, times in zip(numbers[coded].tolist(), counts[coded].tolist(), strict=True):
+        if code > 0 and counts.sum() < ROWS:
             continue
-        others = numbers[~np.isin(numbers, [code, *found])]
-        times = int(counts[numbers == code][0])
-        if len(others) and (_stands_apart(code, times, others) or _is_frequent(code, times, numbers, counts)):
+        if _stands_apart(code, times, others) or _is_frequent(code, times, numbers, counts):
             found.append(code)
-    return found
+    return sorted(found, key=abs, reverse=True)
 
 
 def is_code(number: float) -> bool:

@@ -1,7 +1,7 @@
 """Words that stand for values: events that happened or not, and categories of calcium."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ctacal.categories import CATEGORIES, CATEGORY_EDGES, FIVE_CATEGORIES, FIVE_CATEGORY_EDGES, category_indices
@@ -42,6 +42,15 @@ def as_code(text: str) -> str:
         return text.casefold()
     value = known.if_comma if known.decimal == "," else known.if_point
     return f"{value:.0f}" if value == round(value) else text.casefold()
+
+
+def means_unknown(text: str, unknown: Collection[str]) -> bool:
+    """Return whether a cell is one of the words that mean that the value is not known; 999.0 is 999.
+
+    >>> means_unknown("999.0", ["999"]), means_unknown("na", ["NA"])
+    (True, False)
+    """
+    return text in unknown or (number(text) is not None and as_code(text) in {as_code(word) for word in unknown})
 
 
 def listed_values(counts: Mapping[str, int]) -> str:
