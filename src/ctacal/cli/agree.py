@@ -17,6 +17,10 @@ class Options:
 
     readers: Sequence[str] = ()
     models: Sequence[str] = ()
+    categories: Sequence[str] = ()
+    words: str = ""
+    names: Sequence[str] = ()
+    """``COLUMN=NAME``."""
     results: Sequence[Path] = ()
     identifier: Sequence[str] = ()
     patient: str | None = None
@@ -41,9 +45,21 @@ def run(table: Path, out: Path | None, options: Options) -> int:
         raise UsageError("name the folder for the report: -o OUT")
     config = AgreeConfig(
         table=table, readers=options.readers, models=options.models, results=options.results,
+        categories=options.categories, names=dict(map(_name, options.names)), words=_parts(options.words),
         identifier=options.identifier, patient=options.patient, labels=options.labels, incomplete=options.incomplete,
-        form=form_of(options.form), drop=[kind.strip() for kind in options.drop.split(",") if kind.strip()],
+        form=form_of(options.form), drop=_parts(options.drop),
     )  # fmt: skip
     publication = write_agreement(config, out, seed=options.seed, bar=progress_bar)
     typer.echo(f"{publication.lead[0]}\n{out / 'report.html'}", err=True)
     return 0
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _name(text: str) -> tuple[str, str]:
+    column, _, name = text.partition("=")
+    if not column or not name:
+        raise UsageError(f"--name {text}: expected COLUMN=NAME, such as reader_1='Reader 1'")
+    return column, name

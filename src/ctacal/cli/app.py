@@ -242,6 +242,16 @@ def agree(
         typer.Option(help="Column of a reader's scores; the first is the reference. Default: found by name."),
     ] = None,
     model: Annotated[list[str] | None, typer.Option(help="Column of a model's scores. Default: found by name.")] = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a reader or model that holds categories (0 to 3, 1-100 ..), not scores."),
+    ] = None,
+    words: Annotated[
+        str, typer.Option(help="Words of the table for the categories, lowest first: none,mild,moderate,severe.")
+    ] = "",
+    name: Annotated[
+        list[str] | None, typer.Option(help="Name in tables and figures: reader_1='Reader 1'.", show_default=False)
+    ] = None,
     results: Annotated[
         list[Path] | None, typer.Option(help="results.csv of ctacal score, or its folder; joined by study.")
     ] = None,
@@ -279,6 +289,7 @@ def agree(
     options = command.Options(
         readers=reader or (), models=model or (), results=results or (), identifier=identifier or (), patient=patient,
         labels=labels, incomplete=incomplete, drop=drop, seed=seed, example=example,
+        categories=category or (), words=words, names=name or (),
         form=_form(sheet, decimal, missing, ranges, dates, encoding),
     )  # fmt: skip
     raise typer.Exit(command.run(table, out, options))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ctacal.arrays import Floats, Ints
 from ctacal.categories import CATEGORIES, CUTS, FIVE_CATEGORIES
-from ctacal.evaluate.agree.raters import Rater
+from ctacal.evaluate.agree.raters import Rater, shared_grade
 from ctacal.statistics.agreement import (
     WEIGHTS,
     LimitsOfAgreement,
@@ -43,6 +43,9 @@ from ctacal.statistics.agreement import (
 )
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest
+
+CATEGORY_CUTS = tuple(cut for cut in CUTS if not cut.inclusive)
+"""The cuts that are edges of the categories: above 0 and above 400, but not 100 and above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,41 @@ class Comparison:
     deming: Line
     weighted_deming: Line
     vessels: Mapping[str, VesselAgreement]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OnlyCategories:
+    """A reader or a model against the reference, where of one of them only categories are known."""
+
+    reference: str
+    other: str
+    kind: Literal["reader", "model"]
+    """Kind of the other rater."""
+    n: int
+    four: CategoryAgreement
+    five: CategoryAgreement | None
+    """None if the categories do not say which of five it is."""
+    detection: tuple[Detection, ...]
+    """At the cuts that are edges of the categories."""
+
+
+Pair = Comparison | OnlyCategories
+
+
+def compare_pair(reference: Rater, other: Rater, *, patients: Sequence[str] | None = None, seed: int = 0) -> Pair:
+    """Return all statistics of ``other`` against ``reference`` that their scores or categories allow."""
+    grade = shared_grade((reference, other))
+    if grade == "scores":
+        return compare(reference, other, patients=patients, seed=seed)
+    a, b = reference.scores, other.scores
+    five = None
+    if grade == "five":
+        five = _categories(FIVE_CATEGORIES, five_class_categories(a), five_class_categories(b), patients, seed)
+    return OnlyCategories(
+        reference.name, other.name, other.kind, len(a),
+        _categories(CATEGORIES, risk_categories(a), risk_categories(b), patients, seed), five,
+        tuple(own for own, cut in zip(_detections(a, b), CUTS, strict=True) if cut in CATEGORY_CUTS),
+    )  # fmt: skip
 
 
 def compare(reference: Rater, other: Rater, *, patients: Sequence[str] | None = None, seed: int = 0) -> Comparison:

@@ -1,7 +1,7 @@
 """The choices of ``ctacal agree``: the table, its columns, and the rows to leave out."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ctacal.evaluate.readings import ANY_FORM, TableForm
@@ -16,6 +16,12 @@ class AgreeConfig:
     """Columns of readers' scores; the first is the reference when two models are compared."""
     models: Sequence[str] = ()
     """Columns of models' scores."""
+    categories: Sequence[str] = ()
+    """Those of the readers' and models' columns that hold categories, not scores."""
+    words: Sequence[str] = ()
+    """Their own words for the four categories (or the five), lowest first."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Names of readers and models in tables and figures, by column."""
     results: Sequence[Path] = ()
     """Results of ``ctacal score`` (files or their folders) to join with the table; each adds a model."""
     identifier: Sequence[str] = ()

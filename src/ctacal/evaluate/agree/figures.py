@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ctacal.arrays import Floats
 from ctacal.categories import CATEGORY_EDGES
-from ctacal.evaluate.agree.comparison import Comparison
+from ctacal.evaluate.agree.comparison import Comparison, Pair
 from ctacal.evaluate.agree.raters import Rater
 from ctacal.evaluate.publication import COLOURS, GREY, Chart
 
@@ -23,17 +23,20 @@ SCORE_TICKS, HIGH_SCORE_TICKS = (0, 1, 10, 100, 400, 1000, 4000), (0, 1, 10, 100
 """Ticks whose labels do not touch; the second set is for scores up to 8,000 and more."""
 
 
-def pair_charts(found: Comparison, reference: Rater, other: Rater, stem: str) -> dict[str, Chart]:
+def pair_charts(found: Pair, reference: Rater, other: Rater, stem: str) -> dict[str, Chart]:
     """Return all charts of one comparison, by what they show."""
     pair = f"{found.other} against {found.reference}"
+    matrix = Chart(
+        f"Categories, {pair}",
+        "Number of studies and percentage of the row; darker means a larger percentage.",
+        lambda figure: _matrix(figure, found),
+        height_mm=82,
+        name=f"{stem}_matrix",
+    )
+    if not isinstance(found, Comparison):
+        return {"matrix": matrix}
     return {
-        "matrix": Chart(
-            f"Categories, {pair}",
-            "Number of studies and percentage of the row; darker means a larger percentage.",
-            lambda figure: _matrix(figure, found),
-            height_mm=82,
-            name=f"{stem}_matrix",
-        ),
+        "matrix": matrix,
         "scatter": Chart(
             f"Scores, {pair}",
             "Axes of log(score + 1). Dashed: identity. "
@@ -69,7 +72,7 @@ def _line_caption(found: Comparison) -> str:
     return f"Line: Passing-Bablok{band}, for the studies that both score above 0."
 
 
-def _matrix(figure: "Figure", found: Comparison) -> None:
+def _matrix(figure: "Figure", found: Pair) -> None:
     counts, names = found.four.table, found.four.categories
     rows = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)

@@ -5,10 +5,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ctacal.categories import CATEGORIES, FIVE_CATEGORIES
+from ctacal.errors import UsageError
 from ctacal.evaluate.agree.config import AgreeConfig
-from ctacal.evaluate.readings import RawTable
+from ctacal.evaluate.readings import RawTable, need
 from ctacal.evaluate.readings.dates import is_date_cell
 from ctacal.evaluate.readings.numbers import number
+from ctacal.evaluate.readings.words import category_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +21,7 @@ MODEL_COLUMN = re.compile(r"(model|dl|ai|agatston|ctacal)(?![a-z])", re.IGNORECA
 """How the names of score columns begin, for tables whose columns are not named."""
 
 _OTHER_WORDS = frozenset((
-    "age", "category", "cat", "class", "comment", "comments", "confidence", "count", "certainty", "centre",
+    "age", "comment", "comments", "confidence", "count", "certainty", "centre",
     "center", "cohort", "coverage", "date", "day", "days", "digest", "dose", "error", "experience", "group", "high",
     "hu", "hour", "hours", "id", "identifier", "index", "initials", "institution", "kernel", "kv", "kvp", "lesions",
     "location", "low", "mas", "mass", "mg", "minute", "minutes", "ms", "name", "note", "notes", "number", "percent",
@@ -40,37 +43,48 @@ class Found:
 
     readers: tuple[str, ...]
     models: tuple[str, ...]
+    categories: tuple[str, ...]
+    """Those of them that hold categories."""
     told: tuple[str, ...]
     """Sentences on columns that were passed over."""
 
 
 def find_raters(raw: RawTable, config: AgreeConfig, taken: Collection[str | None], has_model: bool) -> Found:
     """Return the columns that are named, or else the columns of scores with a usual name."""
+    need(raw.cells, [*config.readers, *config.models, *config.categories, *config.names], raw.source)
     passed: dict[str, str] = {}
-    readers = list(config.readers) or list(_usual(raw.cells, READER_COLUMN, taken, passed))
-    models = list(config.models) or ([] if has_model else list(_usual(raw.cells, MODEL_COLUMN, taken, passed)))
-    if not passed:
-        return Found(tuple(readers), tuple(models), ())
-    listed = ", ".join(f"{name} ({why})" for name, why in passed.items())
-    told = f"Not taken for raters: {listed}. If one of them is, name all raters with --reader and --model."
-    return Found(tuple(readers), tuple(models), (told,))
+    readers = list(config.readers) or list(_usual(raw.cells, READER_COLUMN, taken, config.categories, passed))
+    models = list(config.models)
+    if not models and not has_model:
+        models = list(_usual(raw.cells, MODEL_COLUMN, taken, config.categories, passed))
+    if strange := [name for name in config.categories if name not in (*readers, *models)]:
+        raise UsageError(f"{raw.source}: name {strange[0]} also with --reader or --model")
+    categories = [name for name in (*readers, *models) if name in config.categories or _has_names(raw.cells[name])]
+    told = ""
+    if passed:
+        listed = ", ".join(f"{name} ({why})" for name, why in passed.items())
+        told = f"Not taken for raters: {listed}. If one of them is, name all raters with --reader and --model."
+    return Found(tuple(readers), tuple(models), tuple(categories), (told,) if told else ())
 
 
 def _usual(
-    cells: "pd.DataFrame", usual: re.Pattern[str], taken: Collection[str | None], passed: dict[str, str]
+    cells: "pd.DataFrame",
+    usual: re.Pattern[str],
+    taken: Collection[str | None],
+    categories: Collection[str],
+    passed: dict[str, str],
 ) -> Iterator[str]:
     """Yield the columns of scores whose names begin as usual, without their vessels; add the others to ``passed``.
 
     A column that holds one number only is passed over if others are left.
     """
     named = [name for name in map(str, cells.columns) if usual.match(name) and name not in taken]
-    reasons = {name: _why_not(name, cells[name]) for name in named}
-    scores = {name for name, why in reasons.items() if not why}
-    if not scores:
+    reasons = {name: "" if name in categories else _why_not(name, cells[name]) for name in named}
+    if all(reasons.values()):
         reasons = {name: "" if why == CONSTANT else why for name, why in reasons.items()}
     found: list[str] = []
     for name, why in reasons.items():
-        if any(name.startswith(f"{other}_") for other in found):
+        if any(name.startswith(f"{other}_") for other in found) and name not in categories:
             continue
         if why:
             passed |= {name: why} if why != WORDS else {}
@@ -80,8 +94,12 @@ def _usual(
 
 
 def _why_not(name: str, column: "pd.Series[Any]") -> str:
-    """Return why a column cannot hold scores, "" if it can."""
+    """Return why a column cannot hold scores or names of categories, "" if it can."""
+    if _has_names(column):
+        return ""
     words = set(re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
+    if words & {"category", "cat", "class"}:
+        return "categories? then name it with --category"
     if words & _OTHER_WORDS:
         return "its name says something else"
     filled = column.dropna()
@@ -94,6 +112,12 @@ def _why_not(name: str, column: "pd.Series[Any]") -> str:
         return "numbers from 0 to 1"
     whole = all(own == round(own) for own in numbers)
     return "years" if whole and min(numbers) > 1900 and max(numbers) < 2100 else ""
+
+
+def _has_names(column: "pd.Series[Any]") -> bool:
+    """Whether cells are names such as 1-100, which only categories have."""
+    middle = (*CATEGORIES[1:-1], *FIVE_CATEGORIES[1:-1])
+    return any(isinstance(cell, str) and category_name(cell) in middle for cell in column.dropna().unique()[:50])
 
 
 def _number(cell: object) -> float | None:

@@ -11,6 +11,12 @@ from ctacal.arrays import Floats, Mask
 from ctacal.evaluate.columns_read import ColumnRead
 from ctacal.evaluate.readings import Readings
 
+Grade = Literal["scores", "five", "four"]
+"""What is known of a rater's studies: scores, or only one of five categories, or of four."""
+
+STANDING_FOR = {"four": (0.0, 50.0, 200.0, 900.0), "five": (0.0, 5.0, 50.0, 200.0, 900.0)}
+"""A score in each category, which stands for it where only categories are known."""
+
 VESSELS = ("LM", "LAD", "LCX", "RCA")
 """Vessels whose scores are compared: the column SCORE_lad holds the part of the column SCORE in the LAD."""
 
@@ -22,13 +28,15 @@ class Rater:
     name: str
     kind: Literal["reader", "model"]
     scores: Floats
-    """(n,) Agatston scores; NaN of studies without a score, which are allowed only where asked for."""
+    """(n,) Agatston scores, or ``STANDING_FOR`` the category; NaN of studies without a score, which are allowed only
+    where asked for."""
     vessels: Mapping[str, Floats]
     """(n,) Agatston scores by vessel; NaN if a study has none."""
     second: Floats | None = None
     """(n,) Agatston scores of the second reading; NaN of studies that were read once. None if there are none."""
     labels: tuple[Path | None, ...] = ()
     """(n,) file of the label map; empty if no study has one."""
+    grade: Grade = "scores"
 
     def at(self, rows: Mask) -> "Rater":
         """Return the rater with some of the studies (n,)."""
@@ -50,9 +58,15 @@ class Rater:
         """Return the first and the second reading of the studies that were read twice, each as a rater."""
         twice, second = self.read_twice, self.scores if self.second is None else self.second
         return (
-            Rater(f"{self.name} (first)", self.kind, self.scores[twice], {}),
-            Rater(f"{self.name} (second)", self.kind, second[twice], {}),
+            Rater(f"{self.name} (first)", self.kind, self.scores[twice], {}, grade=self.grade),
+            Rater(f"{self.name} (second)", self.kind, second[twice], {}, grade=self.grade),
         )
+
+
+def shared_grade(raters: Sequence[Rater]) -> Grade:
+    """Return what is known of all of them."""
+    order: tuple[Grade, ...] = ("scores", "five", "four")
+    return max((rater.grade for rater in raters), key=order.index)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

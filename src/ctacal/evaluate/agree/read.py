@@ -11,7 +11,7 @@ from ctacal.errors import UsageError
 from ctacal.evaluate.agree.config import AgreeConfig
 from ctacal.evaluate.agree.label_files import IDENTIFIER_NAMES, Files, find_label_files, result_label_file
 from ctacal.evaluate.agree.rater_columns import find_raters
-from ctacal.evaluate.agree.raters import VESSELS, Rater, Raters
+from ctacal.evaluate.agree.raters import STANDING_FOR, VESSELS, Grade, Rater, Raters
 from ctacal.evaluate.columns_read import numbers_read
 from ctacal.evaluate.linkage import NOT_SCORED, PATIENT_NAMES, Rules, link, read_results
 from ctacal.evaluate.readings import (
@@ -22,6 +22,7 @@ from ctacal.evaluate.readings import (
     as_text,
     check,
     find_column,
+    five_column,
     need,
     open_table,
 )
@@ -52,7 +53,7 @@ def read_raters(config: AgreeConfig) -> Raters:
         raise UsageError(" ".join([_nothing_to_compare(raw, readers, models), *found.told]))
     if twice := [name for name in [*readers, *models] if [*readers, *models].count(name) > 1]:
         raise UsageError(f"{twice[0]} is named twice: give each column once")
-    readings = _checked(raw, config, [*readers, *models], names)
+    readings = _checked(raw, config, [*readers, *models], found.categories, names)
     files = _label_files(config, [*readers, *models], names.study, scored)
     raters = [
         *(_rater(readings, name, "reader", names.study, files) for name in readers),
@@ -66,7 +67,7 @@ def read_raters(config: AgreeConfig) -> Raters:
         for column in readings.columns
         if column.name in (*readers, *models)
     )
-    whole = Raters(tuple(raters), patients, readings, names.study, refused, columns)
+    whole = _named(Raters(tuple(raters), patients, readings, names.study, refused, columns), config)
     if not any(True for _ in whole.pairs()):
         raise UsageError(f"{config.table}: no study was scored by two raters")
     return whole
@@ -190,13 +191,24 @@ def _model_name(table: "pd.DataFrame", path: Path, raw: "pd.DataFrame") -> str:
     return name
 
 
-def _checked(raw: RawTable, config: AgreeConfig, scores: Sequence[str], names: _Names) -> Readings:
+def _named(raters: Raters, config: AgreeConfig) -> Raters:
+    """Return the raters with the names that the user gave them."""
+    names = {rater.name: config.names.get(rater.name, rater.name) for rater in raters.all}
+    if len(set(names.values())) < len(names):
+        raise UsageError(f"two readers or models would have one name: {', '.join(names.values())}")
+    named = tuple(replace(rater, name=names[rater.name]) for rater in raters.all)
+    return replace(raters, all=named, refused={names[name]: number for name, number in raters.refused.items()})
+
+
+def _checked(
+    raw: RawTable, config: AgreeConfig, scores: Sequence[str], categories: Sequence[str], names: _Names
+) -> Readings:
     need(raw.cells, scores, config.table)
     parts = (*VESSELS, UNNAMED, SECOND)
-    others = [name for score in scores for name in _part_columns(raw.cells, score, parts).values()]
+    others = [(score, name) for score in scores for name in _part_columns(raw.cells, score, parts).values()]
     columns = [
-        *(_score(name, may_be_missing=config.incomplete) for name in scores),
-        *(Column(name, most=MOST_AGATSTON, may_be_missing=True) for name in others),
+        *(_rated(name, config, name in categories, may_be_missing=config.incomplete) for name in scores),
+        *(_rated(name, config, score in categories, may_be_missing=True, judged=False) for score, name in others),
     ]
     if names.patient is not None and (gaps := as_text(raw.cells[names.patient]).isna()).any():
         raise UsageError(f"{config.table}: row {raw.cells.index[gaps][0] + 2}: {names.patient} is missing")
@@ -210,8 +222,14 @@ def _checked(raw: RawTable, config: AgreeConfig, scores: Sequence[str], names: _
         raise UsageError(f"{problem}; {hint}") from None
 
 
-def _score(name: str, *, may_be_missing: bool) -> Column:
-    return Column(name, most=MOST_AGATSTON, may_be_missing=may_be_missing, meaning="score")
+def _rated(name: str, config: AgreeConfig, is_category: bool, *, may_be_missing: bool, judged: bool = True) -> Column:
+    if is_category:
+        return Column(name, is_category=True, words=tuple(config.words), may_be_missing=may_be_missing)
+    instead = f"To compare categories alone, say --category {name}"
+    return Column(
+        name, most=MOST_AGATSTON, may_be_missing=may_be_missing, meaning="score" if judged else "", unit="Agatston",
+        if_bounds=instead, if_words=instead, if_implausible=instead,
+    )  # fmt: skip
 
 
 def _part_columns(table: "pd.DataFrame", score: str, parts: Sequence[str] = VESSELS) -> dict[str, str]:
@@ -225,6 +243,8 @@ def _rater(
     readings: Readings, score: str, kind: Literal["reader", "model"], identifier: str | None, files: Files
 ) -> Rater:
     table = readings.table
+    if any(column.name == score and column.is_category for column in readings.columns):
+        return _category_rater(readings, score, kind)
     unnamed = _part_columns(table, score, (UNNAMED,)).get(UNNAMED)
     known = np.ones(len(table), bool) if unnamed is None else ~(table[unnamed].to_numpy(np.float64) > 0)
     vessels = {
@@ -242,3 +262,18 @@ def _rater(
         None if second is None else table[second].to_numpy(np.float64),
         tuple(own.get(str(name)) for name in table[identifier]) if own and identifier else (),
     )
+
+
+def _category_rater(readings: Readings, name: str, kind: Literal["reader", "model"]) -> Rater:
+    """Return a rater of whom only categories are known."""
+    second = _part_columns(readings.table, name, (SECOND,)).get(SECOND)
+    columns = [name] if second is None else [name, second]
+    known = [np.isfinite(readings.table[column].to_numpy(np.float64)) for column in columns]
+    five = [readings.table[five_column(column)].to_numpy(np.float64) for column in columns]
+    grade: Grade = (
+        "five" if all(np.isfinite(own[there]).all() for own, there in zip(five, known, strict=True)) else "four"
+    )
+    indices = five if grade == "five" else [readings.table[column].to_numpy(np.float64) for column in columns]
+    standing = np.array([*STANDING_FOR[grade], np.nan])
+    scores = [standing[np.where(np.isnan(own), -1, own).astype(np.int64)] for own in indices]
+    return Rater(name, kind, scores[0], {}, scores[1] if second else None, grade=grade)

@@ -2,30 +2,31 @@
 
 from collections.abc import Iterator, Sequence
 
+from ctacal.evaluate.agree.comparison import Comparison
 from ctacal.evaluate.agree.lesions import PairLesions
-from ctacal.evaluate.agree.several import ModelAndReaders, Repeats, SeveralCategories, SeveralReaders
-from ctacal.evaluate.agree.tables import cell, limit_cells
+from ctacal.evaluate.agree.several import ModelAndReaders, Repeats, SeveralCategories, SeveralIcc, SeveralReaders
+from ctacal.evaluate.agree.tables import ONLY_CATEGORIES, cell, limit_cells
 from ctacal.evaluate.publication import Cell, Table, listed
 from ctacal.labels import CORONARY_LABELS
-from ctacal.statistics.agreement import LimitsOfAgreement, VesselLesions
+from ctacal.statistics.agreement import LimitsOfAgreement, Spread, VesselLesions
 from ctacal.statistics.estimate import Estimate
 
 
 def several_tables(found: SeveralReaders) -> Iterator[Table]:
     """Yield the tables of all readers together, and of the models against them."""
-    yield _scores(found)
+    if found.raw and found.logarithmic and found.spread:
+        yield _scores(found, (found.raw, found.logarithmic), found.spread)
     yield _kappas(found)
     if found.models:
         yield _models(found)
 
 
-def _scores(found: SeveralReaders) -> Table:
-    scales = (found.raw, found.logarithmic)
+def _scores(found: SeveralReaders, scales: tuple[SeveralIcc, SeveralIcc], spread: Spread) -> Table:
     rows = (
         ("ICC(2,1), absolute agreement", *(cell(scale.agreement) for scale in scales)),
         ("ICC(3,1), consistency", *(cell(scale.consistency) for scale in scales)),
         ("ICC(1,1), one-way", *(cell(scale.one_way) for scale in scales)),
-        ("Reproducibility coefficient", cell(found.spread.coefficient, 1), cell(found.spread.factor, 2)),
+        ("Reproducibility coefficient", cell(spread.coefficient, 1), cell(spread.factor, 2)),
     )
     notes = (
         f"{found.n:,} studies that all of {listed(found.readers)} scored. Value (95 % interval). ICC(2,1) and the "
@@ -44,7 +45,7 @@ def _below() -> str:
 
 
 def _kappas(found: SeveralReaders) -> Table:
-    both = (found.four, found.five)
+    both = (found.four, *([found.five] if found.five else []))
 
     def row(text: str, figures: Iterator[Estimate]) -> tuple[str, ...]:
         return (text, *(cell(figure) for figure in figures))
@@ -68,7 +69,8 @@ def _kappas(found: SeveralReaders) -> Table:
     if more:
         notes.append(f"Alpha also has the {more:,} studies that two readers or more scored, but not all.")
     title = f"Categories of {len(found.readers)} readers"
-    return Table(title, ("", "Four categories", "Five categories"), tuple(rows), tuple(notes), name="readers_kappa")
+    columns = ("", "Four categories", "Five categories")[: 1 + len(both)]
+    return Table(title, columns, tuple(rows), tuple(notes), name="readers_kappa")
 
 
 def _lights(both: Sequence[SeveralCategories]) -> Iterator[tuple[str, ...]]:
@@ -103,14 +105,14 @@ def repeats_table(repeats: Sequence[Repeats]) -> Table:
         ("Kappa, linear weights", *(cell(own.four.kappas["linear"].bootstrap) for own in found)),
         ("Kappa, unweighted", *(cell(own.four.kappas["unweighted"].bootstrap) for own in found)),
         ("Same category", *(cell(own.four.exact) for own in found)),
-        ("ICC(1,1), Agatston score", *(cell(own.raw) for own in repeats)),
-        ("ICC(1,1), log(score + 1)", *(cell(own.logarithmic) for own in repeats)),
-        ("Repeatability coefficient", *(cell(own.spread.coefficient, 1) for own in repeats)),
-        ("  as a factor of (score + 1)", *(cell(own.spread.factor, 2) for own in repeats)),
+        ("ICC(1,1), Agatston score", *(_scored(own.raw) for own in repeats)),
+        ("ICC(1,1), log(score + 1)", *(_scored(own.logarithmic) for own in repeats)),
+        ("Repeatability coefficient", *(_scored(own.spread.coefficient if own.spread else None, 1) for own in repeats)),
+        ("  as a factor of (score + 1)", *(_scored(own.spread.factor if own.spread else None, 2) for own in repeats)),
         ("Bland-Altman, difference of scores",),
-        *_limit_rows([own.limits for own in found], 1),
+        *_limit_rows([own.limits if isinstance(own, Comparison) else None for own in found], 1),
         ("Bland-Altman, ratio of (score + 1)",),
-        *_limit_rows([own.ratio_limits for own in found], 2),
+        *_limit_rows([own.ratio_limits if isinstance(own, Comparison) else None for own in found], 2),
     ]
     note = (
         "Second reading against the first, four categories. Value (95 % interval): kappa by bootstrap, proportions by "
@@ -120,8 +122,12 @@ def repeats_table(repeats: Sequence[Repeats]) -> Table:
     return Table("Repeat readings", ("", *(own.reader for own in repeats)), tuple(rows), (note,), name="repeats")
 
 
-def _limit_rows(limits: Sequence[LimitsOfAgreement], places: int) -> Iterator[tuple[str, ...]]:
-    cells = [limit_cells(own, places) for own in limits]
+def _scored(estimate: Estimate | None, places: int = 3) -> str:
+    return ONLY_CATEGORIES if estimate is None else cell(estimate, places)
+
+
+def _limit_rows(limits: Sequence[LimitsOfAgreement | None], places: int) -> Iterator[tuple[str, ...]]:
+    cells = [limit_cells(own, places) if own else (ONLY_CATEGORIES, "–", "–") for own in limits]
     for text, row in zip(("bias", "lower limit", "upper limit"), zip(*cells, strict=True), strict=True):
         yield (f"  {text}", *row)
 

@@ -6,11 +6,11 @@ from itertools import combinations, count
 from typing import Any
 
 from ctacal.categories import CATEGORIES, CUTS, FIVE_CATEGORIES
-from ctacal.evaluate.agree.comparison import Comparison, compare
+from ctacal.evaluate.agree.comparison import CATEGORY_CUTS, Comparison, Pair, compare_pair
 from ctacal.evaluate.agree.config import AgreeConfig
 from ctacal.evaluate.agree.figures import pair_charts
 from ctacal.evaluate.agree.lesions import PairLesions, compare_lesions, studies_with_labels
-from ctacal.evaluate.agree.raters import Rater, Raters
+from ctacal.evaluate.agree.raters import Rater, Raters, shared_grade
 from ctacal.evaluate.agree.reader_tables import lesion_tables, repeats_table, several_tables
 from ctacal.evaluate.agree.several import Repeats, SeveralReaders, compare_readers, compare_repeats
 from ctacal.evaluate.agree.tables import cell, models_table, pair_tables, summary_table, with_signs
@@ -41,11 +41,15 @@ METHODS = (
     "rounding. Agreement of categories was measured by Cohen's kappa with linear, quadratic and no weights, with "
     "asymptotic intervals (Fleiss 1969) and intervals from a percentile bootstrap of {resamples:,} resamples{drawn}. "
     "Proportions have Wilson intervals. Differences between the marginal distributions were tested by Stuart-Maxwell "
-    "and Bowker. Scores were compared by Spearman's and Pearson's correlation, Lin's concordance correlation, ICC(2,1) "
+    "and Bowker."
+)
+METHODS_SCORES = (
+    "Scores were compared by Spearman's and Pearson's correlation, Lin's concordance correlation, ICC(2,1) "
     "and ICC(3,1), of the score and of log(score + 1); by Bland-Altman limits of agreement of the difference, of the "
     "ratio of (score + 1), and by regression because the spread grows with the score; and by Passing-Bablok, Deming "
-    "and weighted Deming regression. All intervals are 95 % intervals. No p value was corrected for multiple testing."
+    "and weighted Deming regression. "
 )
+METHODS_INTERVALS = "All intervals are 95 % intervals. No p value was corrected for multiple testing."
 
 
 METHODS_SEVERAL = (
@@ -94,12 +98,12 @@ class _Beyond:
 
 
 def _report(raters: Raters, config: AgreeConfig, seed: int, advance: Callable[[], None]) -> Publication:
-    comparisons: list[Comparison] = []
+    comparisons: list[Pair] = []
     sections: list[Section] = []
     for (reference, other), stem in zip(raters.pairs(), _stems(raters), strict=True):
         rows = raters.scored_by((reference, other))
         both = reference.at(rows), other.at(rows)
-        found = compare(*both, patients=raters.patients_of(rows), seed=seed)
+        found = compare_pair(*both, patients=raters.patients_of(rows), seed=seed)
         comparisons.append(found)
         sections.append(_section(found, pair_tables(found, stem), pair_charts(found, *both, stem)))
         advance()
@@ -141,7 +145,7 @@ def _repeats_section(raters: Raters, beyond: _Beyond) -> tuple[Section, ...]:
     charts: list[Chart] = []
     for rater, own in zip((rater for rater in raters.all if rater.read_twice.any()), beyond.repeats, strict=True):
         drawn = pair_charts(own.comparison, *rater.readings(), file_stem(f"{own.reader} repeat"))
-        charts += [drawn["matrix"], drawn["bland_altman"]]
+        charts += [drawn[name] for name in ("matrix", "bland_altman") if name in drawn]
     return (Section("Repeat readings", (repeats_table(beyond.repeats), *charts)),)
 
 
@@ -154,7 +158,9 @@ def _lesions_section(beyond: _Beyond) -> tuple[Section, ...]:
 
 def _methods(raters: Raters, beyond: _Beyond) -> Iterator[str]:
     """Yield the paragraphs on statistical methods."""
-    yield METHODS.format(resamples=RESAMPLES, drawn=_drawn(raters))
+    scored = any(shared_grade(pair) == "scores" for pair in raters.pairs())
+    methods = METHODS.format(resamples=RESAMPLES, drawn=_drawn(raters))
+    yield f"{methods} {METHODS_SCORES if scored else ''}{METHODS_INTERVALS}"
     if beyond.several:
         yield METHODS_SEVERAL + (METHODS_MODELS if beyond.several.models else "")
     if beyond.repeats:
@@ -168,13 +174,21 @@ def _beyond_numbers(beyond: _Beyond) -> dict[str, Any]:
     return {name: found for name, found in parts.items() if found}
 
 
-def _section(found: Comparison, tables: dict[str, Table], charts: dict[str, Chart]) -> Section:
-    content = (
-        tables["four"], tables["five"], charts["matrix"], tables["kappa"], tables["detection"], tables["scores"],
-        charts["scatter"], tables["lines"], charts["bland_altman"], tables["limits"],
-    )  # fmt: skip
-    vessels = (tables["vessels"],) if "vessels" in tables else ()
-    return Section(f"{found.other} against {found.reference}", (*content, *vessels))
+SHOWN = (
+    "four", "five", "matrix", "kappa", "detection", "scores", "scatter", "lines", "bland_altman", "limits", "vessels",
+)  # fmt: skip
+"""Tables and charts of a comparison, in order."""
+
+
+def _section(found: Pair, tables: dict[str, Table], charts: dict[str, Chart]) -> Section:
+    content: dict[str, Table | Chart] = {**tables, **charts}
+    only = (
+        "Of one of the two only categories are known, so that nothing is said of scores."
+        if not isinstance(found, Comparison)
+        else ""
+    )
+    parts = tuple(content[name] for name in SHOWN if name in content)
+    return Section(f"{found.other} against {found.reference}", (*((only,) if only else ()), *parts))
 
 
 _Contests = Sequence[tuple[tuple[str, str], tuple[Compared, ...]]]
@@ -219,7 +233,11 @@ def _contest(raters: Raters, model: str, other: str, seed: int, advance: Callabl
     three: list[Rater] = [raters.of("reader")[0], named[model], named[other]]
     rows = raters.scored_by(three)
     scores = (rater.scores[rows] for rater in three)
-    return compare_models(*scores, patients=raters.patients_of(rows), seed=seed, advance=report)
+    found = compare_models(*scores, patients=raters.patients_of(rows), seed=seed, advance=report)
+    if shared_grade(three) == "scores":
+        return found
+    known = ("kappa", "exact", "within", *(cut.name for cut in CATEGORY_CUTS))
+    return tuple(compared for compared in found if compared.name.startswith(known))
 
 
 def _title(raters: Raters) -> str:
@@ -269,7 +287,7 @@ def _studies(number: int, which: str = "") -> str:
     return f"{number:,} {which}stud{'y' if number == 1 else 'ies'}"
 
 
-def _with_refused(raters: Raters, comparisons: Sequence[Comparison]) -> Iterator[str]:
+def _with_refused(raters: Raters, comparisons: Sequence[Pair]) -> Iterator[str]:
     """Yield the exact agreement of each model that refused studies, with these counted as wrong."""
     for found in comparisons:
         if refused := raters.refused.get(found.other, 0):
@@ -284,7 +302,7 @@ def _drawn(raters: Raters) -> str:
     return ", in which whole patients are drawn" if raters.patients else ""
 
 
-def _numbers(raters: Raters, comparisons: Sequence[Comparison], contests: _Contests) -> dict[str, Any]:
+def _numbers(raters: Raters, comparisons: Sequence[Pair], contests: _Contests) -> dict[str, Any]:
     return {
         "studies": raters.n,
         "patients": len(set(raters.patients)) if raters.patients else None,
@@ -310,6 +328,7 @@ def _options(raters: Raters, config: AgreeConfig) -> dict[str, Any]:
         "drop": sorted(config.drop),
         **({"labels": config.labels.name} if config.labels else {}),
         **({"incomplete": True} if config.incomplete else {}),
+        **({"categories": list(config.categories)} if config.categories else {}),
     }
 
 

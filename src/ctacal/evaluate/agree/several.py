@@ -7,8 +7,8 @@ import numpy as np
 
 from ctacal.arrays import Floats, Ints
 from ctacal.categories import CATEGORIES, FIVE_CATEGORIES
-from ctacal.evaluate.agree.comparison import Comparison, compare
-from ctacal.evaluate.agree.raters import Rater, Raters
+from ctacal.evaluate.agree.comparison import Pair, compare_pair
+from ctacal.evaluate.agree.raters import Rater, Raters, shared_grade
 from ctacal.statistics.agreement import (
     UNREAD,
     WEIGHTS,
@@ -84,12 +84,13 @@ class SeveralReaders:
 
     readers: tuple[str, ...]
     n: int
-    raw: SeveralIcc
-    logarithmic: SeveralIcc
+    raw: SeveralIcc | None
+    """This, its logarithm and the spread are None if of a reader only categories are known."""
+    logarithmic: SeveralIcc | None
     """The same figures for log(score + 1)."""
-    spread: Spread
+    spread: Spread | None
     four: SeveralCategories
-    five: SeveralCategories
+    five: SeveralCategories | None
     models: tuple[ModelAndReaders, ...]
 
 
@@ -98,13 +99,13 @@ class Repeats:
     """The two readings of one rater."""
 
     reader: str
-    comparison: Comparison
+    comparison: Pair
     """The second reading against the first."""
-    raw: Estimate
-    """ICC(1,1) of the scores."""
-    logarithmic: Estimate
+    raw: Estimate | None
+    """ICC(1,1) of the scores; this, the next and the spread are None if only categories are known."""
+    logarithmic: Estimate | None
     """ICC(1,1) of log(score + 1)."""
-    spread: Spread
+    spread: Spread | None
 
 
 def compare_readers(raters: Raters, *, seed: int = 0) -> SeveralReaders | None:
@@ -115,11 +116,13 @@ def compare_readers(raters: Raters, *, seed: int = 0) -> SeveralReaders | None:
     if len(readers) < SEVERAL or not rows.any():
         return None
     scores = np.column_stack([reader.scores for reader in readers])
-    common = scores[rows]
+    common, grade = scores[rows], shared_grade(readers)
+    scored = grade == "scores"
     return SeveralReaders(
         tuple(reader.name for reader in readers), len(common),
-        _icc(common), _icc(np.log1p(common)), reproducibility(common),
-        _categories(CATEGORIES, scores, raters, seed), _categories(FIVE_CATEGORIES, scores, raters, seed),
+        _icc(common) if scored else None, _icc(np.log1p(common)) if scored else None,
+        reproducibility(common) if scored else None, _categories(CATEGORIES, scores, raters, seed),
+        None if grade == "four" else _categories(FIVE_CATEGORIES, scores, raters, seed),
         tuple(_model(raters, model, seed) for model in raters.of("model")),
     )  # fmt: skip
 
@@ -175,5 +178,7 @@ def _model(raters: Raters, model: Rater, seed: int) -> ModelAndReaders:
 def _repeats(raters: Raters, rater: Rater, seed: int) -> Repeats:
     first, second = rater.readings()
     both = np.column_stack([first.scores, second.scores])
-    found = compare(first, second, patients=raters.patients_of(rater.read_twice), seed=seed)
+    found = compare_pair(first, second, patients=raters.patients_of(rater.read_twice), seed=seed)
+    if rater.grade != "scores":
+        return Repeats(rater.name, found, None, None, None)
     return Repeats(rater.name, found, icc_one_way(both), icc_one_way(np.log1p(both)), repeatability(both))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ctacal.categories import CATEGORIES, CUTS
-from ctacal.evaluate.agree.comparison import CategoryAgreement, Comparison, Correlations, Detection
+from ctacal.evaluate.agree.comparison import CategoryAgreement, Comparison, Correlations, Detection, Pair
 from ctacal.evaluate.publication import Cell, Table, count_percent, interval, p_value, shown
 from ctacal.evaluate.publication.wording import number
 from ctacal.statistics.agreement import Compared, LimitsOfAgreement, Line
@@ -35,14 +35,23 @@ def with_signs(text: str) -> str:
     return text.replace(">=", "≥")
 
 
-def pair_tables(found: Comparison, stem: str) -> dict[str, Table]:
+ONLY_CATEGORIES = "categories only"
+"""In a cell whose figure needs scores."""
+
+
+def pair_tables(found: Pair, stem: str) -> dict[str, Table]:
     """Return all tables of one comparison, by what they show."""
     pair = f"{found.other} against {found.reference}"
-    tables = {
-        "four": _cross(found, found.four, f"Four categories, {pair}", f"{stem}_four_categories"),
-        "five": _cross(found, found.five, f"Five categories, {pair}", f"{stem}_five_categories"),
+    tables = {"four": _cross(found, found.four, f"Four categories, {pair}", f"{stem}_four_categories")}
+    if found.five:
+        tables["five"] = _cross(found, found.five, f"Five categories, {pair}", f"{stem}_five_categories")
+    tables |= {
         "kappa": _kappas(found, f"Agreement of categories, {pair}", f"{stem}_kappa"),
         "detection": _detections(found, f"Detection, {pair}", f"{stem}_detection"),
+    }
+    if not isinstance(found, Comparison):
+        return tables
+    tables |= {
         "scores": _scores(found, f"Correlation and concordance of scores, {pair}", f"{stem}_correlation"),
         "limits": _limits(found, f"Bland-Altman, {pair}", f"{stem}_bland_altman"),
         "lines": _lines(found, f"Method comparison, {pair}", f"{stem}_lines"),
@@ -50,7 +59,7 @@ def pair_tables(found: Comparison, stem: str) -> dict[str, Table]:
     return tables | ({"vessels": _vessels(found, f"By vessel, {pair}", f"{stem}_vessels")} if found.vessels else {})
 
 
-def _cross(found: Comparison, agreement: CategoryAgreement, title: str, name: str) -> Table:
+def _cross(found: Pair, agreement: CategoryAgreement, title: str, name: str) -> Table:
     counts, names = agreement.table, agreement.categories
     rows: list[tuple[Cell, ...]] = [
         (category, *(count_percent(int(count), int(line.sum())) for count in line), int(line.sum()))
@@ -68,8 +77,8 @@ def _cross(found: Comparison, agreement: CategoryAgreement, title: str, name: st
     )
 
 
-def _kappas(found: Comparison, title: str, name: str) -> Table:
-    both = (found.four, found.five)
+def _kappas(found: Pair, title: str, name: str) -> Table:
+    both = (found.four, *([found.five] if found.five else []))
     rows: list[tuple[str, ...]] = []
     for weights in found.four.kappas:
         kappas = [agreement.kappas[weights] for agreement in both]
@@ -85,7 +94,8 @@ def _kappas(found: Comparison, title: str, name: str) -> Table:
         f"{found.four.kappas['linear'].bootstrap.method.split(', ', 2)[-1]}; agreement: Wilson. Both tests: chi-square "
         "(degrees of freedom), p; a small p means that the two distribute studies over the categories differently."
     )
-    return Table(title, ("", "Four categories", "Five categories"), tuple(rows), footnotes=(note,), name=name)
+    columns = ("", "Four categories", "Five categories")[: 1 + len(both)]
+    return Table(title, columns, tuple(rows), footnotes=(note,), name=name)
 
 
 def _test(test: HypothesisTest) -> str:
@@ -98,7 +108,7 @@ def _with_sign(p: str) -> str:
     return p if p.startswith("<") else f"= {p}"
 
 
-def _detections(found: Comparison, title: str, name: str) -> Table:
+def _detections(found: Pair, title: str, name: str) -> Table:
     rows = tuple(_detection_row(detection, found.n) for detection in found.detection)
     columns = ("", "Present", "Found", "Sensitivity", "Specificity", "PPV", "NPV")
     note = (
@@ -224,7 +234,7 @@ def _three(scores: Correlations) -> Iterator[str]:
     yield from (cell(estimate) for estimate in (scores.spearman, scores.lin_concordance, scores.icc_agreement))
 
 
-def summary_table(comparisons: Sequence[Comparison]) -> Table:
+def summary_table(comparisons: Sequence[Pair]) -> Table:
     """Return the most important statistics, one row for each comparison."""
     columns = (
         "", "n", "Kappa, linear", "Exact", "Within one", f"{CUTS[0].name}: sensitivity",
@@ -234,7 +244,8 @@ def summary_table(comparisons: Sequence[Comparison]) -> Table:
         (
             f"{found.other} against {found.reference}", found.n, cell(found.four.kappas["linear"].bootstrap),
             cell(found.four.exact), cell(found.four.within_one), cell(found.detection[0].sensitivity),
-            cell(found.detection[0].specificity), cell(found.raw.icc_agreement),
+            cell(found.detection[0].specificity),
+            cell(found.raw.icc_agreement) if isinstance(found, Comparison) else ONLY_CATEGORIES,
         )
         for found in comparisons
     )  # fmt: skip

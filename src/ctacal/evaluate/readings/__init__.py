@@ -7,7 +7,17 @@ one, and ``locale`` knows the decimal mark of a whole table.
 """
 
 from ctacal.evaluate.readings.cells import RawTable
-from ctacal.evaluate.readings.columns import KINDS, SHOWN, Column, Fault, Kind, Readings, check, read_readings
+from ctacal.evaluate.readings.columns import (
+    KINDS,
+    SHOWN,
+    Column,
+    Fault,
+    Kind,
+    Readings,
+    check,
+    five_column,
+    read_readings,
+)
 from ctacal.evaluate.readings.form import FormOptions, TableForm, form_of
 from ctacal.evaluate.readings.opened import (
     ANY_FORM,
@@ -40,6 +50,7 @@ __all__ = [
     "check",
     "column_names",
     "find_column",
+    "five_column",
     "form_of",
     "need",
     "open_table",

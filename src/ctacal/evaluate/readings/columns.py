@@ -205,6 +205,8 @@ def _columns(
         own = _with_range(column, form)
         parsed = parse(raw, own, form)
         table[column.name] = parsed.values
+        if parsed.five is not None:
+            table[five_column(column.name)] = parsed.five
         problem = parsed.problem or _implausible(parsed.values, column, form)
         if problem:
             problems.append(f"column {column.name} {problem}")
@@ -216,6 +218,11 @@ def _columns(
     if problems:
         raise UsageError(f"{raw.source}: {'; '.join(problems)}")
     return faults, told
+
+
+def five_column(name: str) -> str:
+    """Return the column of a table that was read with the index into the five categories, of one of categories."""
+    return f"{name} (five categories)"
 
 
 def _with_range(column: Column, form: TableForm) -> Column:
