@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,10 @@ from ctacal.evaluate.publication import (
 )
 from ctacal.evaluate.publication.latex import table_latex
 from ctacal.evaluate.publication.numbers import plain
-from ctacal.evaluate.publication.sheets import table_csv
+from ctacal.evaluate.publication.sheets import csv_bytes, table_csv
 from ctacal.evaluate.publication.word import tables_docx
 from ctacal.evaluate.publication.write import NOTICE, require
+from tests.tools import need
 
 TABLE = Table(
     "Hazard ratios & more",
@@ -127,13 +129,34 @@ def test_csv_is_what_was_given(written: Path) -> None:
     rows = list(csv.reader(io.StringIO(text)))
     assert rows[0] == ["", "Model #1: n", "Model #1: HR (95 % CI)", "Model #1: p"]
     assert rows[1:] == [["Category", "", "", ""], [">400", "2271", "5.92 (4.27 to 8.22)", "0.25"],
-                        ["Other", "", "−0.5", "1234.5678"]]  # fmt: skip
+                        ["Other", "", "-0.5", "1234.5678"]]  # fmt: skip
 
 
 def test_csv_starts_no_formula() -> None:
     table = Table("t", ("=cmd()", "+1"), (("@SUM(A1)", "-cmd"), ("-0.3 (−1 to 2)", "- text"), ("−2", "-5")))
     rows = list(csv.reader(io.StringIO(table_csv(table))))
-    assert rows == [["'=cmd()", "'+1"], ["'@SUM(A1)", "'-cmd"], ["-0.3 (−1 to 2)", "'- text"], ["−2", "-5"]]
+    assert rows == [["'=cmd()", "'+1"], ["'@SUM(A1)", "'-cmd"], ["-0.3 (-1 to 2)", "'- text"], ["-2", "-5"]]
+
+
+def test_csv_has_signs_that_r_and_spreadsheets_know() -> None:
+    rows = (("  1-10", "−2.7 (−9.8 to 4.3)"), ("101-400", "– [a]"), ("CAC ≥ 100", "–"), ("Größe ± SD", "5\u00a0%"))
+    text = table_csv(Table("t", ("", "Bias − reader"), rows))
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["", "Bias - reader"], ["1 to 10", "-2.7 (-9.8 to 4.3)"], ["101 to 400", "not defined [a]"], ["CAC >= 100", ""],
+        ["Größe +/- SD", "5 %"],
+    ]  # fmt: skip
+    assert csv_bytes(text).startswith(b"\xef\xbb\xbf")
+    assert csv_bytes(table_csv(TABLE)).startswith(b",")
+
+
+def test_r_reads_a_table(written: Path) -> None:
+    """With no option: the first name, which a byte order mark would spoil, and the numbers."""
+    table = Table("t", ("name", "difference"), (("a", "−2.5"), ("b", -1.25), ("1-10", 3)))
+    (written.parent / "t.csv").write_bytes(csv_bytes(table_csv(table)))
+    shown_by_r = "names(t)[1], class(t$difference), sum(t$difference), t$name[3]"
+    code = f"t <- read.csv('{written.parent / 't.csv'}'); cat({shown_by_r})"
+    done = subprocess.run([need("Rscript"), "-e", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "name numeric -0.75 1 to 10"
 
 
 def test_latex_is_balanced_and_escaped() -> None:

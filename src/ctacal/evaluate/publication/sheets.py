@@ -1,11 +1,24 @@
-"""Tables as CSV."""
+"""Tables as CSV that R, Excel and other spreadsheets read the same: plain signs, and no text that passes for a date."""
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from ctacal.evaluate.publication.content import Cell, Table
 from ctacal.spreadsheets import as_text
+
+_PLAIN = str.maketrans({
+    "−": "-", "–": "-", "—": "-", "‑": "-", "≥": ">=", "≤": "<=", "±": "+/-", "×": "x", "·": "*", "≈": "~", "≠": "!=",
+    "√": "sqrt ", "²": "2", "³": "3", "κ": "kappa", "ρ": "rho", "χ": "chi", "’": "'", "…": "...",
+    "\u00a0": " ", "\u202f": " ", "\u2009": " ",
+})  # fmt: skip
+"""Signs of print, which R takes for text and Excel for letters of another alphabet, as a keyboard has them."""
+
+_RANGE = re.compile(r"(\d+)-(\d+)")
+"""A category such as 1-10, which a spreadsheet turns into a date."""
+
+_NOT_DEFINED = re.compile(r"- (?=\[)")
 
 
 def table_csv(table: Table) -> str:
@@ -32,4 +45,12 @@ def _safe(cell: Cell) -> str:
         return ""
     if not isinstance(cell, str):
         return repr(cell)
-    return as_text(cell.strip())
+    text = _NOT_DEFINED.sub("not defined ", cell.strip().translate(_PLAIN))
+    if found := _RANGE.fullmatch(text):
+        return f"{found[1]} to {found[2]}"
+    return "" if text == "-" else as_text(text)
+
+
+def csv_bytes(text: str) -> bytes:
+    """Return the bytes of a CSV file: ASCII, or else UTF-8 with the mark without which Excel does not recognise it."""
+    return text.encode("ascii" if text.isascii() else "utf-8-sig")

@@ -18,7 +18,7 @@ from ctacal.evaluate.publication.figures import draw_chart
 from ctacal.evaluate.publication.latex import table_latex
 from ctacal.evaluate.publication.numbers import plain
 from ctacal.evaluate.publication.page import report_page
-from ctacal.evaluate.publication.sheets import as_csv, table_csv
+from ctacal.evaluate.publication.sheets import as_csv, csv_bytes, table_csv
 from ctacal.evaluate.publication.word import tables_docx
 
 NOTICE = "Research use only: not a medical device. No figure here may guide the care of a patient."
@@ -83,20 +83,16 @@ def _write(publication: Publication, folder: Path) -> None:
         drawn[chart.stem], png = draw_chart(chart)
         contents |= {f"figures/{chart.stem}.svg": drawn[chart.stem], f"figures/{chart.stem}.png": png}
     for table in publication.tables:
-        contents[f"tables/{table.stem}.csv"] = _spreadsheet(table_csv(table))
+        contents[f"tables/{table.stem}.csv"] = csv_bytes(table_csv(table))
         contents[f"tables/{table.stem}.tex"] = table_latex(table).encode()
     contents["tables.docx"] = tables_docx(publication.tables, publication.title, NOTICE)
     if publication.checklists:
-        contents["checklist.csv"] = _spreadsheet(_checklist_csv(publication.checklists))
+        contents["checklist.csv"] = csv_bytes(_checklist_csv(publication.checklists))
     contents["report.html"] = report_page(publication, drawn, NOTICE, made_by(publication)).encode()
     contents[NUMBERS] = _numbers(publication, sorted([*contents, NUMBERS]))
     for name, content in contents.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
-
-
-def _spreadsheet(text: str) -> bytes:
-    return text.encode("utf-8-sig")  # without the byte order mark, Excel does not recognise UTF-8
 
 
 def _checklist_csv(checklists: Sequence[Checklist]) -> str:
