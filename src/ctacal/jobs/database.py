@@ -145,6 +145,14 @@ class Database:
         """Return what ``work`` finds; it may change nothing. Raises as ``write`` does."""
         return self._patiently(lambda: self._once(work, writing=False))
 
+    def check(self) -> None:
+        """Read the whole file of SQLite, which takes seconds when it is large. Raises ``DatabaseDamaged``."""
+        if self.postgres:
+            return
+        found = self.read(lambda rows: rows.one("PRAGMA quick_check(1)"))[0]
+        if found != "ok":
+            raise self._damaged(found)
+
     def _patiently(self, attempt: Callable[[], Result]) -> Result:
         until = time.monotonic() + self.wait_s
         with self._my_turn():
@@ -235,7 +243,7 @@ class Database:
         """The database as messages name it: without a password."""
         return _without_password(str(self.where), self.where)
 
-    def _damaged(self, problem: Exception) -> DatabaseDamaged:
+    def _damaged(self, problem: object) -> DatabaseDamaged:
         return DatabaseDamaged(f"{self.where}: {problem}; {self._if_damaged}")
 
 
@@ -268,7 +276,7 @@ def mounted_as(path: Path, mounts: str) -> str:
     return found[1]
 
 
-def _make_sqlite(path: Path, damaged: Callable[[Exception], DatabaseDamaged]) -> None:
+def _make_sqlite(path: Path, damaged: Callable[[object], DatabaseDamaged]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as connection:

@@ -30,6 +30,7 @@ from ctacal.jobs.node.ledger_values import (
     StudyRow,
     StudyState,
 )
+from ctacal.readings.chain import Record
 
 __all__ = [
     "Arriving",
@@ -60,6 +61,14 @@ class Ledger(DeliveryLedger, OverviewLedger):
         """Close the database."""
         self.database.close()
 
+    def check(self) -> Record | None:
+        """Check the file and the whole audit trail, and return the newest record of it; takes seconds when it is large.
+
+        Raises ``DatabaseDamaged``, and ``NotPossible`` (``DAMAGED``) if the audit trail was altered.
+        """
+        self.database.check()
+        return self.audit.verify()
+
 
 def open_ledger(
     where: Path | str, store_id: str, *, wait_s: float = WAIT_S, complain: Callable[[str], object] = lambda _: None
@@ -70,7 +79,7 @@ def open_ledger(
     told when it begins to wait. Raises ``UsageError`` if the ledger cannot be opened, lies on a network file system
     or was made by a newer version; ``DatabaseDamaged`` says what to do.
     """
-    if not is_postgres(where) and (kind := network_file_system(Path(where).parent)):
+    if not is_postgres(where) and (kind := network_file_system(Path(where))):
         message = f"{where}: SQLite cannot be used on a network file system ({kind}); name a local file, or PostgreSQL"
         raise UsageError(message)
     ledger = Ledger(Database(where, wait_s=wait_s, if_damaged=_IF_DAMAGED, complain=complain), store_id)

@@ -70,7 +70,7 @@ class DeliveryLedger(StudyLedger):
     def done(self, rows: Transaction, claim: DeliveryClaim) -> bool:
         """Note that the destination has it; False if the claim was lost."""
         statement = f"UPDATE node_deliveries SET state = 'DONE', reason = '', done_at = ?, {_FREE} WHERE {_CLAIM}"
-        done = rows.run(statement, self._now(), self.store_id, claim.id, claim.token) == 1
+        done = rows.run(statement, self.now(), self.store_id, claim.id, claim.token) == 1
         if done:
             self._note_delivery(rows, "delivered", claim)
         return done
@@ -101,7 +101,7 @@ class DeliveryLedger(StudyLedger):
         """Send another kind instead, which the destination may take; False if the claim was lost."""
         change = "state = 'SUPERSEDED', reason = ?, done_at = ?"
         statement = f"UPDATE node_deliveries SET {change}, {_FREE} WHERE {_CLAIM}"
-        done = rows.run(statement, plain(reason), self._now(), self.store_id, claim.id, claim.token) == 1
+        done = rows.run(statement, plain(reason), self.now(), self.store_id, claim.id, claim.token) == 1
         if done:
             self._deliver(rows, claim.study_uid, claim.revision, by)
             self._supersede(rows, claim.study_uid)
@@ -114,7 +114,7 @@ class DeliveryLedger(StudyLedger):
         found = [self._awaited(rows, transaction_uid, uid) for uid in sorted(sop_instance_uids)]
         awaited = [one for one in found if one is not None]
         statement = f"UPDATE node_deliveries SET state = 'DONE', reason = '', done_at = ?, {_FREE} WHERE id = ?"
-        rows.run_many(statement, [(self._now(), delivery_id) for delivery_id, *_ in awaited])
+        rows.run_many(statement, [(self.now(), delivery_id) for delivery_id, *_ in awaited])
         for _, study_uid, destination, kind in awaited:
             self._note(rows, "delivered", study_uid, destination=destination, kind=kind, committed=True)
         return len(awaited)

@@ -50,7 +50,7 @@ class OverviewLedger(LedgerPart):
     @reads
     def being_scored(self, rows: Transaction) -> list[StudyRow]:
         """Return the studies that a worker has claimed."""
-        return [_study(row) for row in rows.all(f"{_STUDIES} AND claim <> '' ORDER BY number", self.store_id)]
+        return [_study(row) for row in rows.all(f"{_STUDIES} AND claim > '' ORDER BY number", self.store_id)]
 
     @reads
     def delivery_counts(self, rows: Transaction) -> dict[str, dict[DeliveryState, int]]:

@@ -24,7 +24,8 @@ class LedgerPart:
         self.audit = audit.Audit(database, store_id)
         self._clock = clock
 
-    def _now(self) -> str:
+    def now(self) -> str:
+        """Return the time as the rows of the ledger hold it: UTC, ISO 8601."""
         return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
 
     def _note(self, rows: Transaction, what: str, study_uid: str = "", **facts: Any) -> None:

@@ -34,13 +34,14 @@ class StudyLedger(LedgerPart):
 
         A study that was settled or finished is open again, under its next revision, and no claim holds any more.
         """
-        now = self._now()
-        insert = (
-            "INSERT INTO node_studies (store_id, study_uid, first_at, last_at) VALUES (?,?,?,?) ON CONFLICT DO NOTHING"
-        )
-        rows.run(insert, self.store_id, study_uid, now, now)
+        now = self.now()
         query = f"SELECT state, sources FROM node_studies WHERE {_STUDY}{locked(rows)}"
-        state, sources = rows.one(query, self.store_id, study_uid)
+        if (found := rows.one(query, self.store_id, study_uid)) is None:
+            columns = "store_id, study_uid, first_at, last_at"
+            insert = f"INSERT INTO node_studies ({columns}) VALUES (?,?,?,?) ON CONFLICT DO NOTHING"
+            rows.run(insert, self.store_id, study_uid, now, now)
+            found = rows.one(query, self.store_id, study_uid)
+        state, sources = found
         change = "activity = activity + 1, objects = objects + ?, sources = ?, last_at = ?"
         if state != StudyState.RECEIVING:
             change += ", state = 'RECEIVING', revision = revision + 1, attempts = 0, claim = '', claimed_by = ''"
@@ -78,7 +79,7 @@ class StudyLedger(LedgerPart):
             "UPDATE node_studies SET state = 'SETTLED', asked_now = 0, attempts = 0, settled_at = ? "
             f"WHERE {_STUDY} AND state = 'RECEIVING' AND activity = ?"
         )
-        done = rows.run(statement, self._now(), self.store_id, study_uid, activity) == 1
+        done = rows.run(statement, self.now(), self.store_id, study_uid, activity) == 1
         if done:
             self._note(rows, "settled", study_uid)
         return done
@@ -158,7 +159,7 @@ class StudyLedger(LedgerPart):
         )
         values = (
             outcome.state.value, outcome.reason_code, plain(outcome.reason), outcome.category, outcome.agatston,
-            outcome.result, json.dumps(plain(dict(outcome.facts))), self._now(),
+            outcome.result, json.dumps(plain(dict(outcome.facts))), self.now(),
         )  # fmt: skip
         if rows.run(statement, *values, self.store_id, claim.study_uid, claim.token) != 1:
             return False
@@ -188,8 +189,8 @@ class StudyLedger(LedgerPart):
     @reads
     def claims(self, rows: Transaction) -> list[Claimed]:
         """Return all open claims, of studies and of deliveries."""
-        studies = "SELECT study_uid, claim, beat, claimed_by FROM node_studies WHERE store_id = ? AND claim <> ''"
-        deliveries = "SELECT id, claim, beat, claimed_by FROM node_deliveries WHERE store_id = ? AND claim <> ''"
+        studies = "SELECT study_uid, claim, beat, claimed_by FROM node_studies WHERE store_id = ? AND claim > ''"
+        deliveries = "SELECT id, claim, beat, claimed_by FROM node_deliveries WHERE store_id = ? AND claim > ''"
         return [
             *(Claimed("study", *row) for row in rows.all(studies, self.store_id)),
             *(Claimed("delivery", str(key), *rest) for key, *rest in rows.all(deliveries, self.store_id)),
@@ -244,10 +245,11 @@ class StudyLedger(LedgerPart):
     def _predecessor(self, rows: Transaction, study_uid: str) -> str:
         query = (
             f"SELECT path FROM node_deliveries WHERE {_STUDY} AND kind = 'sr' "
-            "AND (state IN ('SENT', 'DONE') OR claim <> '') ORDER BY revision DESC, id DESC LIMIT 1"
+            "AND (state IN ('SENT', 'DONE') OR claim > '') ORDER BY revision DESC, id DESC LIMIT 1"
         )
-        found = rows.one(query, self.store_id, study_uid)
-        return "" if found is None else str(found[0])
+        known = f"SELECT earlier_report FROM node_studies WHERE {_STUDY}"
+        found = rows.one(query, self.store_id, study_uid) or rows.one(known, self.store_id, study_uid)
+        return str(found[0])
 
     def _deliver(self, rows: Transaction, study_uid: str, revision: int, new: NewDelivery) -> None:
         """Add a delivery; of an object that is known the row goes on, under the new revision."""
@@ -265,7 +267,7 @@ class StudyLedger(LedgerPart):
             "sop_class_uid, sop_instance_uid, created_at) VALUES (?,?,?,?,?,?,?,?,?,?)"
         )
         rows.run(insert, self.store_id, study_uid, number, revision, new.destination, new.kind, new.path,
-                 new.sop_class_uid, new.sop_instance_uid, self._now())  # fmt: skip
+                 new.sop_class_uid, new.sop_instance_uid, self.now())  # fmt: skip
 
     def _supersede(self, rows: Transaction, study_uid: str) -> None:
         """Give up what of an older result waits, once there is a newer one. What is being sent now goes on."""
@@ -275,7 +277,7 @@ class StudyLedger(LedgerPart):
             "AND state IN ('WAITING', 'HELD') AND claim = '' AND revision < "
             f"(SELECT revision FROM node_studies WHERE {_STUDY} AND state IN ('SCORED', 'REFUSED'))"
         )
-        rows.run(statement, self._now(), self.store_id, study_uid, self.store_id, study_uid)
+        rows.run(statement, self.now(), self.store_id, study_uid, self.store_id, study_uid)
 
 
 def _with(sources: str, source: str) -> str:

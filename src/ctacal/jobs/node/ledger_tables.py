@@ -23,7 +23,7 @@ CREATE TABLE node_studies (
     result {text} NOT NULL DEFAULT '', facts {text} NOT NULL DEFAULT '{{}}',
     first_at {text} NOT NULL, last_at {text} NOT NULL,
     settled_at {text} NOT NULL DEFAULT '', scored_at {text} NOT NULL DEFAULT '',
-    UNIQUE (store_id, study_uid)
+    earlier_report {text} NOT NULL DEFAULT '', UNIQUE (store_id, study_uid)
 )
 """
 _DELIVERIES = """
@@ -52,12 +52,13 @@ _CREATE = (
     "CREATE INDEX node_studies_by_state ON node_studies (store_id, state, number)",
     "CREATE INDEX node_studies_in_order ON node_studies (store_id, number)",
     "CREATE INDEX node_studies_to_score ON node_studies (store_id, number) WHERE state = 'SETTLED' AND claim = ''",
-    "CREATE INDEX node_studies_claimed ON node_studies (store_id) WHERE claim <> ''",
+    "CREATE INDEX node_studies_claimed ON node_studies (store_id, claim) WHERE claim > ''",
     "CREATE INDEX node_studies_scored ON node_studies (store_id, scored_at)",
+    "CREATE INDEX node_studies_by_arrival ON node_studies (store_id, last_at)",
     "CREATE INDEX node_studies_kept ON node_studies (store_id, last_at) WHERE objects > 0",
     "CREATE INDEX node_deliveries_to_send ON node_deliveries (store_id, destination, study_number, id) "
     "WHERE state = 'WAITING' AND claim = ''",
-    "CREATE INDEX node_deliveries_claimed ON node_deliveries (store_id) WHERE claim <> ''",
+    "CREATE INDEX node_deliveries_claimed ON node_deliveries (store_id, claim) WHERE claim > ''",
     "CREATE INDEX node_deliveries_of_study ON node_deliveries (store_id, study_uid)",
     "CREATE INDEX node_deliveries_by_state ON node_deliveries (store_id, state, destination, study_number, id)",
     "CREATE INDEX node_deliveries_sent ON node_deliveries (store_id, transaction_uid) WHERE state = 'SENT'",

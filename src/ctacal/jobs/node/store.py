@@ -120,6 +120,15 @@ class Store:
         """Return the folder of the results of a study at a revision of the ledger; it need not exist."""
         return self._results / study_uid / str(revision)
 
+    def scored_studies(self) -> dict[str, int]:
+        """Return the newest revision of each study that has results."""
+        found = {}
+        for study in os.scandir(self._results):
+            revisions = [int(entry.name) for entry in os.scandir(study) if entry.name.isdecimal()]
+            if revisions and is_uid(study.name):
+                found[study.name] = max(revisions)
+        return found
+
     def discard_received(self, study_uid: str, files: Iterable[Path]) -> None:
         """Remove originals of a study, for good.
 
