@@ -29,8 +29,8 @@ def test_counts_pages_and_rates(ledgers: Ledgers) -> None:
     assert [(row.study_uid, row.reason) for row in ledger.held()] == [("1.2.0", "not taken")]
     assert ledger.delivery(held.id) == ledger.held()[0]
     assert ledger.delivery(999) is None
-    oldest = ledger.oldest()
-    assert (oldest.to_send, oldest.to_score) == ("2027-01-15T08:00:00.000+00:00", "2027-01-15T08:04:00.000+00:00")
+    assert ledger.to_score_since() == "2027-01-15T08:04:00.000+00:00"
+    assert ledger.newest_scored() == "2027-01-15T08:03:00.000+00:00"
     rates = ledger.rates("2027-01-15T08:02")
     assert (rates.received, rates.scored, rates.delivered) == (4, 2, 1)
     assert claimed(ledger).study_uid == ledger.being_scored()[0].study_uid == "1.9.1"
@@ -44,7 +44,7 @@ def test_counts_pages_and_rates(ledgers: Ledgers) -> None:
 def test_an_empty_ledger(ledgers: Ledgers) -> None:
     ledger = ledgers()
     assert ledger.studies() == ledger.held() == ledger.being_scored() == ledger.waiting("pacs") == []
-    assert (ledger.oldest().to_score, ledger.oldest().to_send, ledger.delivery_counts()) == ("", "", {})
+    assert (ledger.to_score_since(), ledger.newest_scored(), ledger.delivery_counts()) == ("", "", {})
     assert ledger.claim_study("w") is None and ledger.claim_delivery("w", "pacs") is None
 
 
@@ -127,10 +127,14 @@ FEW = 20_000
         (FEW, lambda ledger: ledger.claim_uncommitted("w", "pacs")),
         (FEW, lambda ledger: ledger.removable(last_before="2027", limit=50)),
         (FEW, lambda ledger: ledger.rates("2026-08-20T00")),
+        (FEW, lambda ledger: ledger.scored_by_hour("2026-08-20T00")),
+        (FEW, lambda ledger: ledger.delivery_states([f"1.2.{number}" for number in range(50)])),
+        (FEW, lambda ledger: ledger.held_groups()),
+        (FEW, lambda ledger: ledger.to_score_since()),
+        (FEW, lambda ledger: ledger.newest_scored()),
         (FEW, lambda ledger: ledger.audit.records(study_uid="1.9")),
         (60 * MANY // 10, lambda ledger: ledger.claim_delivery("w", "archive")),  # looks at all that wait
         (20 * MANY // 10, lambda ledger: ledger.next_due_s("archive")),
-        (20 * MANY // 10, lambda ledger: ledger.oldest()),
         (10 * MANY, lambda ledger: ledger.study_counts()),  # a count has to count, but reads only the index
         (20 * MANY, lambda ledger: ledger.delivery_counts()),
     ],

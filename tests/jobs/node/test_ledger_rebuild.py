@@ -84,12 +84,24 @@ def test_the_newest_report_counts_as_sent(ledgers: Ledgers, store: Store) -> Non
     assert sent is None  # as long as a newer result is coming
 
 
+def test_objects_that_come_first_do_not_overwrite_results(ledgers: Ledgers, store: Store) -> None:
+    ledger = ledgers()
+    ledger.arrived("1.3", objects=2, source="CAM@10.0.0.1")
+    rebuild(ledger, store)
+    for arriving in ledger.receiving():
+        ledger.settle(arriving.study_uid, arriving.activity)
+    (claim,) = [claim for claim in (claimed(ledger), claimed(ledger)) if claim.study_uid == "1.3"]
+    assert (claim.revision, claim.predecessor) == (11, "results/1.3/10/sr.dcm")
+
+
 def test_what_the_ledger_knows_stays(ledgers: Ledgers, store: Store) -> None:
     ledger = ledgers()
     scored(ledger, "1.2", report("sr"))  # of three objects
     scored(ledger, "1.3")  # of three objects: there are two
     before = ledger.study("1.2")
     assert rebuild(ledger, store) == Rebuilt(to_score=0, finished=3)
+    write_result(store, "1.2", 1, SCORED)
+    assert rebuild(ledger, store) == Rebuilt(to_score=0, finished=0)
     assert ledger.study("1.2") == before
     assert (ledger.objects("1.2"), ledger.objects("1.3")) == (3, 2)
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ctacal.jobs.database import Transaction
 from ctacal.jobs.node import audit
@@ -25,6 +25,7 @@ _INSERT = (
     "category, agatston, result, earlier_report, first_at, last_at) VALUES (?,?,?,?,1,?,'[]',?,?,?,?,?,?,?,?) "
     "ON CONFLICT DO NOTHING"
 )
+_TOLD = "SELECT 1 FROM node_facts WHERE name = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +43,59 @@ class Rebuilt:
 
 
 def rebuild(ledger: Ledger, store: Store) -> Rebuilt:
-    """Add the studies of the store that the ledger does not know; to be called when the node starts.
+    """Add the studies of the store that the ledger does not know; to be called at each start, before a study settles.
 
-    Where the ledger knows of more objects than there are, it is put right, so that one that it misses is noticed.
+    A ledger that was told of this store before is only put right where it knows of more objects than there are, so that
+    an object that it misses is noticed.
     """
-    known, results = _known(ledger), store.scored_studies()
-    for study_uid, (objects, activity) in known.items():
-        if objects > (here := len(store.received(study_uid))):
-            _recount(ledger, study_uid, here, objects, activity)
+    known = _known(ledger)
+    for study_uid, row in known.items():
+        if row.objects > (here := len(store.received(study_uid))):
+            _recount(ledger, study_uid, here, row)
+    if ledger.database.read(lambda rows: rows.one(_TOLD, _told(ledger))):
+        return Rebuilt(0, 0)
+    results = store.scored_studies()
+    for study_uid in known.keys() & results.keys():  # objects came before this was called
+        _move_on(ledger, store, study_uid, results[study_uid])
     received = [study_uid for study_uid in store.studies() if study_uid not in known and store.received(study_uid)]
     finished = sorted(results.keys() - known.keys() - set(received))
     found = [_open_study(store, study_uid, results.get(study_uid, 0)) for study_uid in received]
     _add(ledger, found + [_finished_study(store, study_uid, results[study_uid]) for study_uid in finished])
+    tell = "INSERT INTO node_facts VALUES (?, ?) ON CONFLICT DO NOTHING"
+    ledger.database.write(lambda rows: rows.run(tell, _told(ledger), ledger.now()))
     return Rebuilt(len(received), len(finished))
 
 
-def _known(ledger: Ledger) -> dict[str, tuple[int, int]]:
+class _Known(NamedTuple):
+    objects: int
+    activity: int
+
+
+def _told(ledger: Ledger) -> str:
+    return f"made from store {ledger.store_id}"
+
+
+def _known(ledger: Ledger) -> dict[str, _Known]:
     query = "SELECT study_uid, objects, activity FROM node_studies WHERE store_id = ?"
     rows = ledger.database.read(lambda rows: rows.all(query, ledger.store_id))
-    return {study_uid: (objects, activity) for study_uid, objects, activity in rows}
+    return {study_uid: _Known(objects, activity) for study_uid, objects, activity in rows}
 
 
-def _recount(ledger: Ledger, study_uid: str, here: int, objects: int, activity: int) -> None:
+def _recount(ledger: Ledger, study_uid: str, here: int, known: _Known) -> None:
     statement = (
         "UPDATE node_studies SET objects = ? WHERE store_id = ? AND study_uid = ? AND objects = ? AND activity = ?"
     )
-    ledger.database.write(lambda rows: rows.run(statement, here, ledger.store_id, study_uid, objects, activity))
+    ledger.database.write(lambda rows: rows.run(statement, here, ledger.store_id, study_uid, *known))
+
+
+def _move_on(ledger: Ledger, store: Store, study_uid: str, revision: int) -> None:
+    """Give a study a revision after that of the results which lie in the store."""
+    statement = (
+        "UPDATE node_studies SET revision = ?, earlier_report = ? WHERE store_id = ? AND study_uid = ? "
+        "AND revision <= ? AND scored_at = ''"
+    )
+    values = (revision + 1, _report(store, study_uid, revision), ledger.store_id, study_uid, revision)
+    ledger.database.write(lambda rows: rows.run(statement, *values))
 
 
 def _add(ledger: Ledger, studies: list[tuple[Any, ...]]) -> None:
@@ -83,16 +111,13 @@ def _insert(rows: Transaction, *, store_id: str, studies: list[tuple[Any, ...]])
 
 
 def _open_study(store: Store, study_uid: str, revision: int) -> tuple[Any, ...]:
-    reports = sorted(store.results(study_uid, revision).rglob("sr.dcm"))
-    report = _relative(store, reports[0]) if reports else ""
-    objects = len(store.received(study_uid))
+    objects, report = len(store.received(study_uid)), _report(store, study_uid, revision)
     return (study_uid, StudyState.RECEIVING.value, revision + 1, objects, "", "", "", None, "", report)
 
 
 def _finished_study(store: Store, study_uid: str, revision: int) -> tuple[Any, ...]:
-    folder = store.results(study_uid, revision)
-    file = next(iter(sorted(folder.rglob("result.json"))), folder / "result.json")
-    result, report = _relative(store, file.parent), file.with_name("sr.dcm")
+    file = store.results(study_uid, revision) / "result.json"
+    result, report = _relative(store, file.parent), _report(store, study_uid, revision)
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         reasons = [(str(reason["code"]), str(reason["message"])) for reason in content["reasons"]]
@@ -103,8 +128,12 @@ def _finished_study(store: Store, study_uid: str, revision: int) -> tuple[Any, .
         said = "the ledger was made again from the store, and this result cannot be read; send the study again"
         return (study_uid, StudyState.QUARANTINED.value, revision, 0, "", said, "", None, result, "")
     code, reason = reasons[0] if reasons and state is StudyState.REFUSED else ("", "")
-    earlier = _relative(store, report) if report.is_file() else ""
-    return (study_uid, state.value, revision, 0, code, audit.plain(reason), category, agatston, result, earlier)
+    return (study_uid, state.value, revision, 0, code, audit.plain(reason), category, agatston, result, report)
+
+
+def _report(store: Store, study_uid: str, revision: int) -> str:
+    file = store.results(study_uid, revision) / "sr.dcm"
+    return _relative(store, file) if file.is_file() else ""
 
 
 def _relative(store: Store, path: Path) -> str:
