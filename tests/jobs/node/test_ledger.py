@@ -110,6 +110,18 @@ def test_an_old_result_that_is_on_its_way_is_given_up_when_it_comes_back(ledgers
     assert [row.state for row in ledger.deliveries("1.2")] == [DeliveryState.SUPERSEDED, DeliveryState.WAITING]
 
 
+def test_a_dead_sender_brings_no_old_result_back(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr1"))
+    assert ledger.claim_delivery("sender", "pacs") is not None
+    ledger.arrived("1.2", objects=1, source="")
+    scored(ledger, "1.2", report("sr2"))
+    assert [row.state for row in ledger.deliveries("1.2")] == [DeliveryState.WAITING, DeliveryState.WAITING]
+    (dead,) = ledger.claims()
+    assert ledger.free(dead)
+    assert [row.state for row in ledger.deliveries("1.2")] == [DeliveryState.SUPERSEDED, DeliveryState.WAITING]
+
+
 def test_a_study_that_fails_too_often_is_put_in_quarantine(ledgers: Ledgers) -> None:
     ledger = ledgers()
     settled(ledger)
