@@ -133,6 +133,7 @@ FEW = 20_000
         (FEW, lambda ledger: ledger.to_score_since()),
         (FEW, lambda ledger: ledger.newest_scored()),
         (FEW, lambda ledger: ledger.audit.records(study_uid="1.9")),
+        (FEW, lambda ledger: ledger.claim_delivery("w", "archive", study_uid="1.2.770")),
         (60 * MANY // 10, lambda ledger: ledger.claim_delivery("w", "archive")),  # looks at all that wait
         (20 * MANY // 10, lambda ledger: ledger.next_due_s("archive")),
         (10 * MANY, lambda ledger: ledger.study_counts()),  # a count has to count, but reads only the index

@@ -33,13 +33,17 @@ class DeliveryLedger(StudyLedger):
 
         Nothing is sent while the study is open again: a newer result is coming. So it is while it is in quarantine.
         """
+        of_study, values = "", list[str]()
+        if study_uid:  # by number, as in the index: thousands of other studies may be due
+            of_study = "AND d.study_number = (SELECT number FROM node_studies WHERE store_id = ? AND study_uid = ?) "
+            values = [self.store_id, study_uid]
         query = (
             f"SELECT {_COLUMNS} FROM node_deliveries d JOIN node_studies s ON s.store_id = d.store_id "
             "AND s.study_uid = d.study_uid WHERE d.store_id = ? AND d.destination = ? AND d.state = 'WAITING' "
-            f"AND d.claim = '' AND {_DUE} AND s.state IN ('SCORED', 'REFUSED') AND ? IN ('', d.study_uid) "
+            f"AND d.claim = '' AND {_DUE} AND s.state IN ('SCORED', 'REFUSED') {of_study}"
             "ORDER BY d.study_number, d.id LIMIT 1"
         )
-        return self._claim(rows, worker, query, destination, study_uid)
+        return self._claim(rows, worker, query, destination, *values)
 
     @writes
     def claim_uncommitted(self, rows: Transaction, worker: str, destination: str) -> DeliveryClaim | None:
