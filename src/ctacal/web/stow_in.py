@@ -7,8 +7,9 @@ few megabytes. An object is answered as stored when it lies on the disk under it
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
@@ -32,6 +33,7 @@ IN_MEMORY_BYTES = 4 * 2**20
 """Larger objects are written to the disk as they come; a CT image has half a megabyte."""
 
 _CHUNK_BYTES = 2**20
+_WRITERS = 4
 _MB = 10**6
 _RETRY_AFTER_S = 60
 
@@ -98,8 +100,11 @@ class StowIn:
 
     async def _stored(self, request: Request, sending: Sending) -> Response:
         body, study_uid = MultipartRelated(_boundary(request)), _study_uid(request)
-        with closing(_Reception(self, study_uid, sending)) as reception:
+        reception = _Reception(self, study_uid, sending)
+        try:
             await self._receive(request, body, reception)
+        finally:
+            await run_in_threadpool(reception.close)
         return reception.answer()
 
     async def _receive(self, request: Request, body: MultipartRelated, reception: "_Reception") -> None:
@@ -107,6 +112,7 @@ class StowIn:
             raise _Wrong(503, "the disk is below its reserve; send it again later")
         async for chunk in self._chunks(request):
             await run_in_threadpool(reception.take, body.feed(chunk))
+        await run_in_threadpool(reception.finish)
         if not body.finished:
             raise _Wrong(400, "the body ends before its last boundary; what came before the end was kept")
         if not reception.parts:
@@ -137,20 +143,32 @@ class StowIn:
 
 
 class _Reception:
-    """What has come of one request. Its methods run in threads, one at a time."""
+    """What has come of one request. Its methods run in threads, one at a time.
+
+    While parts come in, those before them are put on the disk: it serves several writers in the time of one.
+    """
 
     def __init__(self, stow: StowIn, study_uid: str, sending: Sending) -> None:
         self._stow, self._study_uid, self._sending = stow, study_uid, sending
         self._part: SpooledTemporaryFile[bytes] | None = None
         self._problem: Refused | None = None
         self.parts = 0
+        self._threads = ThreadPoolExecutor(_WRITERS)
+        self._being_kept: deque[Future[Taken | Refused]] = deque()
         self._taken: list[Taken] = []
         self._refused: list[Refused] = []
 
     def close(self) -> None:
-        """Forget a part that did not come to its end."""
+        """Forget a part that did not come to its end, and note what became of the others."""
         if self._part:
             self._part.close()
+        self.finish()
+        self._threads.shutdown()
+
+    def finish(self) -> None:
+        """Wait until every whole part is kept or refused."""
+        while self._being_kept:
+            self._note(self._being_kept.popleft().result())
 
     def take(self, events: Iterable[Event]) -> None:
         """Take what has come."""
@@ -203,11 +221,18 @@ class _Reception:
 
     def _end(self) -> None:
         assert self._part is not None
-        with self._part as part:
-            part.seek(0)
-            stow, file = self._stow, cast(BinaryIO, part)
-            outcome = self._problem or keep_object(stow.store, stow.limits, file, study_uid=self._study_uid)
+        self._being_kept.append(self._threads.submit(self._keep, self._part, self._problem))
         self._part = None
+        if len(self._being_kept) > 2 * _WRITERS:
+            self._note(self._being_kept.popleft().result())
+
+    def _keep(self, whole: "SpooledTemporaryFile[bytes]", problem: Refused | None) -> Taken | Refused:
+        stow = self._stow
+        with whole as part:
+            part.seek(0)
+            return problem or keep_object(stow.store, stow.limits, cast(BinaryIO, part), study_uid=self._study_uid)
+
+    def _note(self, outcome: Taken | Refused) -> None:
         self._sending.note(outcome)
         if isinstance(outcome, Refused):
             self._refused.append(outcome)
