@@ -147,6 +147,13 @@ def test_no_folder_of_the_trainer_is_in_the_graphs(exported: Path) -> None:
 
 
 @pytest.mark.slow
+def test_networks_of_a_model_folder_are_exported_again(exported: Path, tmp_path: Path) -> None:
+    export(exported, exported, tmp_path, name="again")
+    for stage in ("heart", "calcium"):
+        first, again = (onnx.load(folder / f"{stage}.onnx").graph for folder in (exported, tmp_path))
+        assert list(first.initializer) == list(again.initializer)
+
+
 def test_the_card_names_what_it_ships_with(exported: Path) -> None:
     card = json.loads((exported / "model.json").read_text())
     assert card["facts"] == {"licence": "Apache-2.0"}

@@ -399,8 +399,12 @@ def train(
 
 @app.command()
 def export(
-    heart: Annotated[Path, typer.Option(help="Checkpoint of the heart network.", show_default=False)],
-    calcium: Annotated[Path, typer.Option(help="Checkpoint of the calcium network.", show_default=False)],
+    heart: Annotated[
+        Path, typer.Option(help="Checkpoint of the heart network, or a model folder that holds it.", show_default=False)
+    ],
+    calcium: Annotated[
+        Path, typer.Option(help="Checkpoint of the calcium network, or a model folder.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the model.", show_default=False)],
     name: Annotated[str, typer.Option(help="Name of the model in results.")] = "ctacal-networks",
     version: Annotated[str | None, typer.Option(help="Version of the model. Default: the version of ctacal.")] = None,

@@ -77,12 +77,12 @@ def export(
 ) -> Path:
     """Write the checkpoints' averaged weights as a model folder; returns its card, ``model.json``.
 
-    With ``start``, the model folder from which the calcium network was trained on, its weights ``keep`` that share.
-    ``facts`` (figures, limits, licence) go to the card as they are. Raises ``UsageError`` if a checkpoint is not of
-    the stage it is given for, ``CtacalError`` if the output of ONNX Runtime differs from that of torch; there is no
-    card then.
+    ``heart`` and ``calcium`` are checkpoints, or folders of models that hold such a network. With ``start``, the model
+    folder from which the calcium network was trained on, its weights ``keep`` that share. ``facts`` (figures, limits,
+    licence) go to the card as they are. Raises ``UsageError`` if a network is not of the stage it is given for,
+    ``CtacalError`` if the output of ONNX Runtime differs from that of torch; there is no card then.
     """
-    checkpoints = {"heart": read_checkpoint(heart), "calcium": read_checkpoint(calcium)}
+    checkpoints = {stage: trained(path, stage) for stage, path in (("heart", heart), ("calcium", calcium))}
     if bool(start) != (keep > 0):
         raise UsageError("a share of weights to keep and the model folder that they come from go together")
     if start:
@@ -150,6 +150,14 @@ def difference(network: nn.Module, config: NetworkConfig, path: Path, slices: in
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     found, expected = session.run(None, {"x": x.numpy()})[0], ForScoring(network).eval()(x)[0]
     return float(np.abs(found - expected.numpy()).max())
+
+
+def trained(path: Path, stage: str) -> Checkpoint:
+    """Read a trained network, ``heart`` or ``calcium``, from a checkpoint or from the folder of a model.
+
+    Raises ``UsageError`` if it is neither.
+    """
+    return checkpoint_of_model(path, stage) if path.is_dir() else read_checkpoint(path)
 
 
 def checkpoint_of_model(folder: Path = WEIGHTS, stage: str = "calcium") -> Checkpoint:

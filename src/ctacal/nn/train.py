@@ -21,7 +21,7 @@ from ctacal.errors import UsageError
 from ctacal.nn.batches import Batch, TrainingSteps
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import Recipe, TrainConfig, read_recipe
-from ctacal.nn.export import checkpoint_of_model
+from ctacal.nn.export import trained
 from ctacal.nn.losses import Loss
 from ctacal.nn.networks import build
 from ctacal.nn.samples import SampleFolder, Samples, digest_of, require_pixels
@@ -276,7 +276,7 @@ class Run:
 
 def _initial_weights(path: Path, recipe: Recipe) -> dict[str, torch.Tensor]:
     stage = "heart" if recipe.network.sees_whole_scan else "calcium"
-    start = checkpoint_of_model(path, stage) if path.is_dir() else read_checkpoint(path)
+    start = trained(path, stage)
     weights: dict[str, torch.Tensor] = build(recipe.network).state_dict()
     shared = {name: start.averaged[name] for name, new in weights.items()
               if name in start.averaged and start.averaged[name].shape == new.shape}  # fmt: skip
