@@ -55,6 +55,8 @@ class Scene:
     receive: Mapping[str, object] = field(default_factory=dict)
     kinds: tuple[str, ...] = ("seg", "sr", "sc", "dicompdf")
     """What scoring writes."""
+    report: str = "report"
+    """Content of report.pdf."""
     studies: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -82,6 +84,7 @@ class Scene:
         assert claim.study_uid == study_uid
         folder = self.store.results(study_uid, claim.revision)
         folder.mkdir(parents=True)
+        (folder / "report.pdf").write_text(self.report)
         for kind in self.kinds:
             write_object(kind, study_uid, folder / WRITERS[kind].files[0], more)
         status = "refused" if refused else "scored"

@@ -189,6 +189,7 @@ class _Entity(AE):
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: tuple[SSLContext, str] | None
     ) -> AssociationSocket:
+        assoc.dul.daemon = True  # a connection that hangs must not keep the process from ending
         transport = _Transport(assoc, address=address)
         transport.tls_args = tls_args
         return transport

@@ -206,7 +206,7 @@ class Line:
             self._tell("sent", claim)
         elif answer.means is Means.DONE:
             self.ledger.done(claim)
-            self._tell("delivered", claim)
+            self._tell("delivered", claim, said=answer.reason)
         elif answer.means is Means.HELD:
             self.ledger.hold(claim, answer.reason)
             self._tell("held", claim, level=logging.ERROR, reason=answer.reason)

@@ -131,9 +131,13 @@ def status_answer(status: int) -> Answer:
     >>> status_answer(0xB006).means.name, status_answer(0xA700).means.name, status_answer(0xC123).means.name
     ('DONE', 'AGAIN', 'HELD')
     """
-    if status in (0, _DUPLICATE) or status in _WARNINGS or status >> 12 == 0xB:
-        return DONE  # our UIDs follow from the content: what it has under the same UID is the same
     code = f"status {status:04X}"
+    if status == 0:
+        return DONE
+    if status == _DUPLICATE:  # our UIDs follow from the content: what it has under the same UID is the same
+        return Answer(Means.DONE, f"{code}: it has the object already")
+    if status in _WARNINGS or status >> 12 == 0xB:
+        return Answer(Means.DONE, f"{code}: taken with a warning")
     if status >> 8 == 0xA7 or status in _PASSING:
         return Answer(Means.AGAIN, f"{code}: {_PASSING.get(status, 'it is out of resources')}")
     if status in _UNSUPPORTED or status >> 8 == 0xA8:
