@@ -133,6 +133,18 @@ def test_without_an_answer_it_is_tried_again(tmp_path: Path) -> None:
     assert len(set(peer.uids)) == 2
 
 
+def test_what_is_wrong_with_an_address_or_a_certificate_is_told(tmp_path: Path) -> None:
+    peer = Peer(port=104)
+    nobody = peer.destination() | {"host": "no.such.host.invalid"}
+    secure = peer.destination("secure", use_tls=True, tls={"authority": str(tmp_path / "authority.pem")})
+    scene = Scene(tmp_path / "store", (nobody, secure))
+    scene.scored()
+    scene.line().turn()
+    scene.line("secure").turn()
+    assert "no connection: " in scene.reasons()["seg"]
+    assert f"{tmp_path / 'authority.pem'}: No such file" in scene.reasons("secure")["seg"]
+
+
 def test_a_pacs_that_is_not_there_is_tried_with_the_oldest_only(tmp_path: Path) -> None:
     peer = Peer(port=free_port())
     scene = Scene(tmp_path, (peer.destination(retry_s=0.001, longest_retry_s=0.001),))

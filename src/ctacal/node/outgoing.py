@@ -16,9 +16,8 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
 from ctacal import __version__
-from ctacal.errors import system_message
 from ctacal.jobs.node.config import Destination
-from ctacal.jobs.node.deliveries import Answer, Means
+from ctacal.jobs.node.deliveries import Answer, Means, no_connection
 from ctacal.jobs.node.intake import IMPLEMENTATION_CLASS_UID
 from ctacal.node.outgoing_tls import tls_context
 
@@ -73,7 +72,7 @@ def opened(
     try:
         association = course.ask(calling_ae_title, contexts)
     except OSError as problem:  # no such host, or no such certificate
-        yield Answer(Means.DOWN, f"no connection: {system_message(problem)}")
+        yield no_connection(problem)
         return
     if not association.is_established:
         yield course.why_not(association)
@@ -125,7 +124,7 @@ class _Course:
         """Return why there is no association."""
         transport = association.dul.socket
         if not (isinstance(transport, _Transport) and transport.was_connected):
-            return Answer(Means.DOWN, f"no connection: {_tried(self.destination)}")
+            return _tried(self.destination)
         # pynetdicom does not see a rejection that is quicker than its own thread
         said = association.acceptor.primitive if association.is_rejected else association.dul.receive_pdu()
         if isinstance(said, A_ASSOCIATE) and said.result:
@@ -147,7 +146,7 @@ def _rejection(result: int, source: int, reason: int) -> Answer:
     return Answer(Means.HELD, f"the destination rejects our associations: {said}; then retry")
 
 
-def _tried(destination: Destination) -> str:
+def _tried(destination: Destination) -> Answer:
     """Return why no connection comes about: pynetdicom only logs it."""
     try:
         with socket.create_connection((destination.host, destination.port), destination.timeout_s) as connection:
@@ -155,8 +154,8 @@ def _tried(destination: Destination) -> str:
                 name = destination.tls_name or destination.host
                 tls_context(destination).wrap_socket(connection, server_hostname=name).close()
     except OSError as problem:
-        return system_message(problem)
-    return "the connection was lost"
+        return no_connection(problem)
+    return Answer(Means.DOWN, "the connection was lost before an association was asked for")
 
 
 def _cut(association: Association) -> None:

@@ -13,9 +13,8 @@ import httpx
 from pydicom.filereader import read_file_meta_info
 
 from ctacal.dicom.header import READING_ERRORS
-from ctacal.errors import system_message
 from ctacal.jobs.node.config import Destination, NodeConfig
-from ctacal.jobs.node.deliveries import DONE, ITS_LOG, LEAST_BYTES_PER_S, Answer, Means, status_answer
+from ctacal.jobs.node.deliveries import DONE, ITS_LOG, LEAST_BYTES_PER_S, Answer, Means, no_connection, status_answer
 from ctacal.jobs.node.ledger import DeliveryClaim
 from ctacal.node.outgoing_tls import tls_context
 
@@ -80,8 +79,7 @@ class StowOut:
         except httpx.HTTPError as problem:
             return Answer(Means.AGAIN, f"no answer, or the connection was lost: {type(problem).__name__}"), {}
         except OSError as problem:  # a file of a token, password or certificate
-            named = f"{problem.filename}: " if problem.filename else ""
-            return Answer(Means.DOWN, f"no connection: {named}{system_message(problem)}"), {}
+            return no_connection(problem), {}
         answer = http_answer(response.status_code, response.headers.get("Retry-After", ""))
         return answer, _named(body) if response.status_code in _WITH_DETAILS else {}
 
@@ -97,7 +95,8 @@ class StowOut:
             httpx.Client(
                 verify=tls_context(destination) if secure else True,
                 timeout=httpx.Timeout(destination.timeout_s, read=limit_s),
-                trust_env=False,
+                auth=self._auth(),
+                trust_env=False,  # no proxy of the environment gets to see patients
             ) as client,
             client.stream(
                 "POST",
@@ -122,10 +121,11 @@ class StowOut:
         }
         if destination.token_file:
             headers["Authorization"] = f"Bearer {destination.token_file.read_text(encoding='utf-8').strip()}"
-        elif destination.password_file:
-            password = destination.password_file.read_text(encoding="utf-8").strip("\r\n")
-            headers["Authorization"] = httpx.BasicAuth(destination.user, password)._auth_header
         return headers
+
+    def _auth(self) -> httpx.BasicAuth | None:
+        file = self.destination.password_file
+        return httpx.BasicAuth(self.destination.user, file.read_text(encoding="utf-8").strip("\r\n")) if file else None
 
 
 def http_answer(status: int, retry_after: str = "") -> Answer:

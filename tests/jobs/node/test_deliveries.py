@@ -25,6 +25,8 @@ from ctacal.jobs.node.ledger import DeliveryClaim, NewDelivery
 from ctacal.jobs.score import Outcome, ScoreJob, score_and_write, tasks_of
 from ctacal.study import model_without_file
 from tests.dicom_series import ct_series, study_of, write
+from tests.jobs.node.ledgers import Ledgers, report
+from tests.jobs.node.ledgers import scored as bring_to_its_result
 from tests.report.results import LOW_RULE, drawing
 
 KINDS = ("json", "seg", "sr", "sc", "dicompdf", "pdf", "nifti")
@@ -205,3 +207,20 @@ def test_a_destination_may_ask_for_more_patience() -> None:
     state.note(replace(DOWN, after_s=500))
     assert state.wait_s == 500
     assert state.due_in_s(replace(AGAIN, after_s=500), attempts=1) == 500
+
+
+def test_what_is_due_of_one_study_can_be_claimed_alone(ledgers: Ledgers) -> None:
+    """So that one association takes the objects of one study, in both databases."""
+    ledger = ledgers()
+    for name in ("1.2", "1.3"):
+        bring_to_its_result(ledger, name, report(f"seg {name}", kind="seg"), report(f"sr {name}"))
+    first = ledger.claim_delivery("sender", "pacs")
+    assert first is not None
+    assert first.study_uid == "1.2"
+    second = ledger.claim_delivery("sender", "pacs", study_uid="1.2")
+    assert second is not None
+    assert (second.study_uid, second.kind) == ("1.2", "sr")
+    assert ledger.claim_delivery("sender", "pacs", study_uid="1.2") is None
+    other = ledger.claim_delivery("sender", "pacs")
+    assert other is not None
+    assert other.study_uid == "1.3"

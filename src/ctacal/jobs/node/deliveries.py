@@ -14,6 +14,7 @@ from pathlib import Path
 from pydicom.filereader import read_file_meta_info
 
 from ctacal.dicom.objects.origin import derived_uid
+from ctacal.errors import system_message
 from ctacal.jobs.node.config import Destination, Kinds, NodeConfig
 from ctacal.jobs.node.ledger import DeliveryClaim, NewDelivery
 from ctacal.jobs.score import Outcome
@@ -149,6 +150,12 @@ def status_answer(status: int) -> Answer:
     else:
         said = _MEANINGS.get(status, "the object is refused")
     return Answer(Means.HELD, f"{code}: {said}; {ITS_LOG}")
+
+
+def no_connection(problem: OSError) -> Answer:
+    """Return the answer of a destination with which no connection came about, or for which a file is missing."""
+    named = f"{problem.filename}: " if problem.filename else ""
+    return Answer(Means.DOWN, f"no connection: {named}{system_message(problem)}")
 
 
 def unsuitable_is_held(answer: Answer, kind: str) -> Answer:
