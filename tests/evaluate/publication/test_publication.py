@@ -159,6 +159,30 @@ def test_r_reads_a_table(written: Path) -> None:
     assert done.stdout == "name numeric -0.75 1 to 10"
 
 
+@pytest.mark.slow
+def test_printed_pages_are_filled(tmp_path: Path) -> None:
+    """Tables go on over a page's end; only a figure may leave a part of a page empty."""
+    rows = tuple((f"row {row}", row, f"{row}.00 (1.00 to 2.00)", 0.5) for row in range(22))
+    content: list[str | Table | Chart] = []
+    for number in range(4):
+        content += [
+            "A paragraph.", Table(f"Table {number}", ("", "n", "HR (95 % CI)", "p"), rows, ("A note.",)),
+            Chart(f"Chart {number}", "Caption.", draw),
+        ]  # fmt: skip
+    write_publication(publication(sections=(Section("One", tuple(content)),)), tmp_path / "OUT")
+    page, pdf = tmp_path / "OUT" / "report.html", tmp_path / "report.pdf"
+    chromium = [need("chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+    subprocess.run([*chromium, f"--print-to-pdf={pdf}", page.as_uri()], check=True, capture_output=True, timeout=120)
+    subprocess.run([need("pdftoppm"), "-r", "20", "-gray", pdf, tmp_path / "page"], check=True)
+    used = []
+    for file in sorted(tmp_path.glob("page-*.pgm")):
+        with Image.open(file) as printed:
+            inked = np.flatnonzero((np.asarray(printed) < 200).any(axis=1))
+            used.append(inked[-1] / printed.height)
+    assert len(used) >= 5
+    assert min(used[:-1]) > 0.6
+
+
 def test_latex_is_balanced_and_escaped() -> None:
     latex = table_latex(TABLE)
     body = re.sub(r"\\[{}&%$#_]", "", latex)

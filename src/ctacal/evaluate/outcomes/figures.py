@@ -56,7 +56,7 @@ def year_ticks(years: Floats) -> list[float]:
     ([0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 5000.0, 10000.0, 15000.0, 20000.0, 25000.0])
     """
     longest = float(years.max()) if len(years) else 1.0
-    size = float(10.0 ** np.floor(np.log10(max(longest, 0.01))))
+    size = float(10.0 ** np.floor(np.log10(max(longest, 1e-6))))
     step = next(own * size for own in (0.1, 0.2, 0.25, 0.5, 1, 2) if longest / (own * size) <= 7.5)
     return [round(step * place, 6) for place in range(int(longest / step + 1e-9) + 1)]
 
