@@ -51,6 +51,7 @@ def test_the_documented_toml_is_right(tmp_path: Path) -> None:
     (tmp_path / "outcomes.toml").write_text(whole + subgroup, encoding="utf-8")
     (tmp_path / "cohort.csv").write_text(cohort_csv(simulate_cohort(0, 400)), encoding="utf-8")
     frame = pd.read_csv(tmp_path / "cohort.csv").rename(columns=RENAMED).assign(bmi=28.0)
+    frame["sex"] = frame["sex"].map({0: "F", 1: "M"})
     for event, time in (("died", "death"), ("infarction", "infarction"), ("revascularised", "revascularised")):
         frame[f"{time}_days"] = frame["days"].where(frame[event] == 1)
     frame.to_csv(tmp_path / "cohort.csv", index=False)

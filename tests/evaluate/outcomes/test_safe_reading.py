@@ -1,5 +1,6 @@
 """What ``ctacal outcomes`` makes of tables as registries export them: read as declared, told, or refused."""
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,16 @@ DATED: dict[str, Any] = {
 
 def dated(frame: pd.DataFrame, style: str = "%Y-%m-%d") -> pd.DataFrame:
     """The table with dates in place of follow-up and age."""
-    scan = pd.Timestamp(2015, 3, 1) + pd.to_timedelta(np.arange(len(frame)), "D")
-    born = scan - pd.to_timedelta(np.round(frame["age"] * 365.25), "D")
-    made = {"scan": scan, "last": scan + pd.to_timedelta(frame["days"], "D"), "born": born}
-    dates = {name: pd.DatetimeIndex(days).strftime(style) for name, days in made.items()}
-    return frame.drop(columns=["days", "age"]).assign(**dates)
+    first, rows = datetime.date(2015, 3, 1), range(len(frame))
+    scans = [first + datetime.timedelta(days=row) for row in rows]
+    ends = [scan + datetime.timedelta(days=float(days)) for scan, days in zip(scans, frame["days"], strict=True)]
+    births = [
+        scan - datetime.timedelta(days=round(age * 365.25)) for scan, age in zip(scans, frame["age"], strict=True)
+    ]
+    made = frame.drop(columns=["days", "age"])
+    for name, dates in (("scan", scans), ("last", ends), ("born", births)):
+        made[name] = [date.strftime(style) for date in dates]
+    return made
 
 
 @pytest.mark.parametrize("style", ["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y%m%d", "%d%b%Y"])
@@ -212,7 +218,8 @@ def test_impossible_columns_are_refused_with_what_to_do(
 ) -> None:
     for drop in ((), ("not-a-number", "missing", "duplicated")):
         with pytest.raises(UsageError, match=why) as refused:
-            patients(tmp_path, table(30, **{column: values}), config(), drop=drop)
+            changed: dict[str, Any] = {column: values}
+            patients(tmp_path, table(30, **changed), config(), drop=drop)
         assert "--drop" not in str(refused.value)
 
 
@@ -291,6 +298,7 @@ def test_ticks_and_patients_at_risk_are_few_however_long_follow_up_is(longest: f
     assert 3 <= len(ticks) <= 8
     assert ticks[-1] <= longest * (1 + 1e-9)
     figure = Figure()
-    step = Step("CAC 0", "#000000", *(np.zeros(1) for _ in range(4)))
+    nothing = np.zeros(1)
+    step = Step("CAC 0", "#000000", nothing, nothing, nothing, nothing)
     draw_steps(figure, [step], [RiskRow("CAC 0", "#000000", (3,) * len(ticks))], ticks, "Patients (%)")
     assert len(figure.axes[1].texts) == 1 + len(ticks)
