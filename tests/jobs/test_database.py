@@ -194,6 +194,33 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         Database(tmp_path)
 
 
+def test_any_name_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("a %20?#ä") / "x.sqlite"
+    with closing(Database(path)) as database:
+        monkeypatch.chdir("/")
+        database.write(lambda rows: rows.run("CREATE TABLE numbers (n INTEGER)"))
+    assert [file.relative_to(tmp_path) for file in tmp_path.rglob("*.sqlite")] == [path]
+
+
+@pytest.mark.slow
+def test_a_user_without_rights_is_told_what_to_ask_for(postgres: str) -> None:
+    with closing(Database(postgres)) as database:
+        database.write(lambda rows: rows.run("DROP ROLE IF EXISTS guest"))
+        database.write(lambda rows: rows.run("CREATE ROLE guest LOGIN"))
+    with (
+        closing(Database(postgres.replace("reader@", "guest@"))) as database,
+        pytest.raises(UsageError, match=r"guest.*permission denied for schema public; .*GRANT CREATE"),
+    ):
+        database.write(lambda rows: rows.run("CREATE TABLE public.guests (n INTEGER)"))
+
+
+def test_a_url_that_is_none() -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(UsageError, match=r"invalid.*nonsense.*; correct the URL"):
+        Database("postgresql://me@/none?nonsense=1", wait_s=0)
+
+
 class BrokenCommit:
     """A connection that breaks in its commit, before or after the server did it."""
 

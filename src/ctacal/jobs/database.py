@@ -40,6 +40,7 @@ _POSTGRES_DEFAULTS = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_i
 """A server that is cut off is noticed after half a minute; what the URL says of these goes before."""
 _POSTGRES_SETTINGS = "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'"
 """A program that is frozen in a transaction holds up the others for a minute."""
+_REFUSED = "let the owner of the database give this user the right to make tables (GRANT CREATE ON SCHEMA ...)"
 _NETWORK = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs",
             "ocfs2", "gfs2", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "davfs", "fuse.davfs2",
             "fuse.rclone", "ncpfs", "coda", "fuse.ceph", "pvfs2"}  # fmt: skip
@@ -118,12 +119,12 @@ class Database:
         ``UsageError`` if it cannot be opened within ``wait_s``, and ``DatabaseDamaged``.
         """
         self.postgres = is_postgres(where)
-        self.where = where
+        self.where = where if self.postgres else Path(where).absolute()
         self.wait_s, self._if_damaged, self._complain = wait_s, if_damaged, complain
         self._lock = Lock()
         self._connection: Connection | None = None
         if not self.postgres:
-            _make_sqlite(Path(where), self._damaged)
+            _make_sqlite(Path(self.where), self._damaged)
         try:
             self.read(lambda rows: rows.one("SELECT 1"))
         except DatabaseAway as problem:
@@ -201,7 +202,6 @@ class Database:
         """Whether a commit in which the connection broke was done: the server knows, once it answers."""
         self._passes(problem)
         until = time.monotonic() + self.wait_s
-        said: str | None = None
         while time.monotonic() < until:
             self._forget()
             with suppress(*_postgres_passes()), closing(self._connected().cursor()) as cursor:
@@ -209,7 +209,7 @@ class Database:
                 said = cursor.fetchone()[0]
                 if said in ("committed", "aborted"):
                     self._forget()
-                    return said == "committed"
+                    return bool(said == "committed")
             time.sleep(_PAUSES_S[0])
         message = f"{self.name}: the connection broke in a commit, and whether it was done is not known: {problem}"
         raise DatabaseAway(message) from problem
@@ -234,9 +234,11 @@ class Database:
                 raise self._damaged(problem) from problem
             if code not in _SQLITE_PASSES:
                 raise problem
+        elif self.postgres and isinstance(problem, _postgres_refuses()):
+            raise UsageError(f"{self.name}: {_said(problem, self.where)}; {_REFUSED}") from problem
         elif not (self.postgres and isinstance(problem, _postgres_passes())):
             raise problem
-        return f"{self.name}: {_without_password(' '.join(str(problem).split()), self.where)}"
+        return f"{self.name}: {_said(problem, self.where)}"
 
     @property
     def name(self) -> str:
@@ -309,9 +311,13 @@ def _postgres(url: str) -> Connection:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
     except ImportError as problem:
-        raise UsageError("PostgreSQL needs psycopg: pip install 'ctacal[web-team]'") from problem
-    settings: dict[str, Any] = {**_POSTGRES_DEFAULTS, **conninfo_to_dict(url)}
-    connection = psycopg.connect(**settings)
+        raise UsageError("PostgreSQL needs psycopg: pip install 'psycopg[binary]'") from problem
+    try:
+        settings: dict[str, Any] = {**_POSTGRES_DEFAULTS, **conninfo_to_dict(url)}
+        connection = psycopg.connect(**settings)
+    except psycopg.ProgrammingError as problem:
+        name = _without_password(url, url)
+        raise UsageError(f"{name}: {_said(problem, url)}; correct the URL of the database") from problem
     try:
         connection.execute(_POSTGRES_SETTINGS)
         connection.commit()
@@ -332,10 +338,24 @@ def _postgres_passes() -> tuple[type[Exception], ...]:
     return (psycopg.OperationalError, psycopg.InterfaceError, *ended)
 
 
+@cache
+def _postgres_refuses() -> tuple[type[Exception], ...]:
+    """What PostgreSQL's driver raises when the user may not do what the program must do."""
+    import psycopg
+
+    return (psycopg.errors.InsufficientPrivilege,)
+
+
 def _transaction_number(cursor: Any) -> str | None:
     cursor.execute("SELECT pg_current_xact_id_if_assigned()::text")
     number = cursor.fetchone()[0]
     return None if number is None else str(number)
+
+
+def _said(problem: Exception, where: Path | str) -> str:
+    """Return what a database says of a problem, on one line and without the statement or a password."""
+    said = getattr(getattr(problem, "diag", None), "message_primary", None) or str(problem)
+    return _without_password(" ".join(said.split()), where)
 
 
 def _without_password(text: str, where: Path | str) -> str:
