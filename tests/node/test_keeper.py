@@ -5,16 +5,19 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
 from ctacal.jobs.node.config import NodeConfig, Retention, Settle
-from ctacal.jobs.node.ledger import Ledger, open_ledger
+from ctacal.jobs.node.ledger import Ledger, StudyState, open_ledger
 from ctacal.jobs.node.store import Store
-from ctacal.node.keeper import DEAD_S, DeadClaims, Keeper
+from ctacal.node.keeper import DEAD_S, DeadClaims, Keeper, run
 from tests.dicom_series import ct_series
 from tests.jobs.node.ledgers import claimed, outcome, settled
+from tests.node.running import wait_until
 from tests.node.studies import keep, write
 
 
@@ -61,6 +64,22 @@ def test_a_whole_study_settles_soon_and_one_with_a_gap_late(scene: Scene, tmp_pa
     assert (scene.state(whole), scene.state("1.2.3")) == ("SETTLED", "RECEIVING")
     scene.after(90)
     assert scene.state("1.2.3") == "SETTLED"
+
+
+def test_a_ledger_that_was_lost_is_made_from_the_store(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    study_uid = keep(store, [write(image, tmp_path / f"{n}.dcm") for n, image in enumerate(ct_series())])
+    stopping = Event()
+    config = NodeConfig(store=store.folder, settle=Settle(quiet_s=0.01, wait_s=0.01))
+    part = Thread(target=run, args=(config, stopping))
+    part.start()
+    try:
+        with closing(open_ledger(config.ledger, store.id)) as ledger:
+            wait_until(lambda: ledger.study_counts()[StudyState.SETTLED], "the study settles")
+            assert ledger.objects(study_uid) == len(store.received(study_uid))
+    finally:
+        stopping.set()
+        part.join()
 
 
 def test_who_asks_for_a_study_gets_it_at_once(scene: Scene) -> None:

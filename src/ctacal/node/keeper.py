@@ -20,6 +20,7 @@ from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.intake import Limits
 from ctacal.jobs.node.ledger import Claimed, Ledger, open_ledger
+from ctacal.jobs.node.ledger_rebuild import rebuild
 from ctacal.jobs.node.life import Pulse, alive_folder
 from ctacal.jobs.node.retention import discard
 from ctacal.jobs.node.settling import Settling, ctac_is_whole
@@ -43,7 +44,7 @@ def run(config: NodeConfig, stopping: Event) -> None:
         keeper: Keeper | None = None
         while not stopping.is_set():
             try:
-                keeper = keeper or Keeper(config, store, open_ledger(config.ledger, store.id))
+                keeper = keeper or Keeper(config, store, _whole_ledger(config, store))
                 keeper.look()
                 pulse.beat()
                 stopping.wait(_LOOK_S)
@@ -52,6 +53,20 @@ def run(config: NodeConfig, stopping: Event) -> None:
                 stopping.wait(_PAUSE_S)
         if keeper:
             keeper.ledger.close()
+
+
+def _whole_ledger(config: NodeConfig, store: Store) -> Ledger:
+    """Open the ledger, and add what lies in the store and is not in it, before any study settles."""
+    ledger = open_ledger(config.ledger, store.id)
+    try:
+        found = rebuild(ledger, store)
+    except BaseException:
+        ledger.close()
+        raise
+    if found.to_score or found.finished:
+        tell("ledger made from the store: what is there is scored, and sent again under the same UIDs",
+             level=logging.WARNING, to_score=found.to_score, finished=found.finished)  # fmt: skip
+    return ledger
 
 
 def _start_looking(config: NodeConfig, store: Store, stopping: Event, stack: ExitStack) -> None:

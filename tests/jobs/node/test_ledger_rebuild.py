@@ -84,9 +84,20 @@ def test_the_newest_report_counts_as_sent(ledgers: Ledgers, store: Store) -> Non
     assert sent is None  # as long as a newer result is coming
 
 
-def test_objects_that_come_first_do_not_overwrite_results(ledgers: Ledgers, store: Store) -> None:
-    ledger = ledgers()
-    ledger.arrived("1.3", objects=2, source="CAM@10.0.0.1")
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_objects_that_come_first_do_not_overwrite_results(
+    ledgers: Ledgers, store: Store, monkeypatch: pytest.MonkeyPatch, meanwhile: bool
+) -> None:
+    ledger, listed = ledgers(), store.scored_studies()
+
+    def results() -> dict[str, int]:
+        if meanwhile:
+            ledger.arrived("1.3", objects=2, source="CAM@10.0.0.1")
+        return listed
+
+    monkeypatch.setattr(store, "scored_studies", results)
+    if not meanwhile:
+        ledger.arrived("1.3", objects=2, source="CAM@10.0.0.1")
     rebuild(ledger, store)
     for arriving in ledger.receiving():
         ledger.settle(arriving.study_uid, arriving.activity)

@@ -50,17 +50,17 @@ def rebuild(ledger: Ledger, store: Store) -> Rebuilt:
     """
     known = _known(ledger)
     for study_uid, row in known.items():
-        if row.objects > (here := len(store.received(study_uid))):
+        if row.objects and row.objects > (here := len(store.received(study_uid))):
             _recount(ledger, study_uid, here, row)
     if ledger.database.read(lambda rows: rows.one(_TOLD, _told(ledger))):
         return Rebuilt(0, 0)
     results = store.scored_studies()
-    for study_uid in known.keys() & results.keys():  # objects came before this was called
-        _move_on(ledger, store, study_uid, results[study_uid])
     received = [study_uid for study_uid in store.studies() if study_uid not in known and store.received(study_uid)]
     finished = sorted(results.keys() - known.keys() - set(received))
     found = [_open_study(store, study_uid, results.get(study_uid, 0)) for study_uid in received]
     _add(ledger, found + [_finished_study(store, study_uid, results[study_uid]) for study_uid in finished])
+    for study_uid in results.keys() - set(finished):  # objects may have come before, or in between
+        _move_on(ledger, store, study_uid, results[study_uid])
     tell = "INSERT INTO node_facts VALUES (?, ?) ON CONFLICT DO NOTHING"
     ledger.database.write(lambda rows: rows.run(tell, _told(ledger), ledger.now()))
     return Rebuilt(len(received), len(finished))
@@ -92,7 +92,7 @@ def _move_on(ledger: Ledger, store: Store, study_uid: str, revision: int) -> Non
     """Give a study a revision after that of the results which lie in the store."""
     statement = (
         "UPDATE node_studies SET revision = ?, earlier_report = ? WHERE store_id = ? AND study_uid = ? "
-        "AND revision <= ? AND scored_at = ''"
+        "AND revision <= ? AND state = 'RECEIVING' AND scored_at = ''"
     )
     values = (revision + 1, _report(store, study_uid, revision), ledger.store_id, study_uid, revision)
     ledger.database.write(lambda rows: rows.run(statement, *values))
