@@ -28,6 +28,14 @@ def test_a_stray_island_is_no_heart() -> None:
     assert missing(map_of(drawn)) is None
 
 
+def test_fat_of_the_mediastinum_taken_for_the_pericardial_space_is_not_cut_off() -> None:
+    """It goes on from the heart to the last slice, 6 cm above the chambers; a scan that ends beside them cuts it."""
+    drawn = chest()
+    drawn[24:, 30:36, 40:48] = Anatomy.PERICARDIAL_SPACE
+    assert missing(map_of(drawn)) is None
+    assert missing(map_of(drawn[:29])) == "the highest slice cuts through the pericardial space"
+
+
 def heart_of(drawn: Bytes) -> HeartMask:
     return HeartMask(np.isin(drawn, HEART), map_of(drawn).geometry)
 

@@ -37,8 +37,7 @@ class AnatomyMap:
     @cached_property
     def in_heart(self) -> Mask:
         """(slices, rows, columns): the inside of the pericardium, without stray islands."""
-        found = parts(np.isin(self.likeliest, HEART), neighbours=6)
-        return found.mask_of(found.sizes * self.geometry.voxel_volume_mm3 / 1000 >= STRAY_ML)
+        return without_stray(np.isin(self.likeliest, HEART), self.geometry)
 
     @cached_property
     def volumes_ml(self) -> dict[Anatomy, float]:
@@ -67,6 +66,12 @@ class AnatomyMap:
         grid = crop.with_spacing((slice_mm, *(STRUCTURE_PIXELS * mm for mm in pixels_mm)))
         found = [self.probability[:, list(group)].sum(axis=1) for group in STRUCTURES]
         return np.stack([resampled(share, self.geometry, grid, fill=0.0) for share in found], axis=1)
+
+
+def without_stray(mask: Mask, geometry: Geometry) -> Mask:
+    """Return the connected parts of a mask that have at least ``STRAY_ML``."""
+    found = parts(mask, neighbours=6)
+    return found.mask_of(found.sizes * geometry.voxel_volume_mm3 / 1000 >= STRAY_ML)
 
 
 def find_anatomy(volume: Volume, stage: Stage) -> AnatomyMap:

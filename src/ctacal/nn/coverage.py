@@ -7,7 +7,7 @@ import numpy as np
 from ctacal.anatomy import HEART, Anatomy
 from ctacal.errors import Code, Reason
 from ctacal.heart import HeartMask
-from ctacal.nn.anatomy_stage import AnatomyMap
+from ctacal.nn.anatomy_stage import AnatomyMap, without_stray
 from ctacal.nn.plausibility import SEEN_ML
 
 CUT_CM2 = 2.0
@@ -15,6 +15,12 @@ CUT_CM2 = 2.0
 choice)."""
 
 ENDS = {"lowest": 0, "highest": -1}
+
+CHAMBERS = tuple(part for part in HEART if part is not Anatomy.PERICARDIAL_SPACE)
+
+BEYOND_CHAMBERS_MM = 15.0
+"""An end of the scan that lies further from all chambers cuts nothing: what looks like the space in the pericardium
+there is fat of the mediastinum (own choice; simulated: the space reaches at most 10 mm beyond the chambers)."""
 
 SOUGHT = (
     Anatomy.LEFT_VENTRICLE, Anatomy.RIGHT_VENTRICLE, Anatomy.LEFT_ATRIUM, Anatomy.RIGHT_ATRIUM, Anatomy.ASCENDING_AORTA,
@@ -42,8 +48,12 @@ def missing(anatomy: AnatomyMap) -> str | None:
 
 
 def _cut_through(anatomy: AnatomyMap) -> Iterator[str]:
-    _, row_mm, column_mm = anatomy.geometry.spacing_mm
-    for end, index in ENDS.items():
+    slice_mm, row_mm, column_mm = anatomy.geometry.spacing_mm
+    reach = int(BEYOND_CHAMBERS_MM / slice_mm) + 1
+    chambers = without_stray(np.isin(anatomy.likeliest, CHAMBERS), anatomy.geometry).any(axis=(1, 2))
+    for (end, index), near in zip(ENDS.items(), (chambers[:reach], chambers[-reach:]), strict=True):
+        if not near.any():
+            continue
         inside = anatomy.likeliest[index][anatomy.in_heart[index]]
         counts = np.bincount(inside, minlength=len(Anatomy))
         cut = [part for part in HEART if counts[part] * row_mm * column_mm / 100 >= CUT_CM2]
