@@ -50,7 +50,7 @@ def missing(anatomy: AnatomyMap) -> str | None:
 def _cut_through(anatomy: AnatomyMap) -> Iterator[str]:
     slice_mm, row_mm, column_mm = anatomy.geometry.spacing_mm
     reach = int(BEYOND_CHAMBERS_MM / slice_mm) + 1
-    chambers = without_stray(np.isin(anatomy.likeliest, CHAMBERS), anatomy.geometry).any(axis=(1, 2))
+    chambers = without_stray(np.isin(anatomy.likeliest, CHAMBERS), anatomy.geometry)
     for (end, index), near in zip(ENDS.items(), (chambers[:reach], chambers[-reach:]), strict=True):
         if not near.any():
             continue
