@@ -1,10 +1,13 @@
 """A drawn heart between two lungs is plausible; shifted, mirrored, turned over or shrunk it is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ctacal.anatomy import Anatomy
 from ctacal.arrays import Bytes
+from ctacal.nn.anatomy_stage import AnatomyMap
 from ctacal.nn.plausibility import implausible
 from tests.nn.drawn_chest import CHAMBERS, SHAPE, chest, map_of
 
@@ -62,6 +65,33 @@ def test_a_heart_cut_off_above_the_ventricles_is_allowed() -> None:
 )
 def test_what_is_no_heart_is_told(drawn: Bytes, reason: str) -> None:
     assert reason in str(implausible(map_of(drawn)))
+
+
+def scan_of(drawn: Bytes, *, fat_rows: int) -> AnatomyMap:
+    """The drawn chest as a scan with noise: lung, soft tissue, and fat behind it; the table moves by two rows a slice, so
+    that the picture changes along the patient."""
+    hu = np.where(drawn == Anatomy.LUNG, -850.0, 40.0)
+    hu[:, 64 - fat_rows :] = -100
+    hu = np.stack([np.roll(plane, 2 * index, axis=0) for index, plane in enumerate(hu)])
+    hu += np.random.default_rng(0).normal(scale=20, size=drawn.shape)
+    return replace(map_of(drawn), hu=hu.astype(np.float32))
+
+
+def test_a_phantom_that_is_alike_in_all_slices_is_told() -> None:
+    """The network finds chambers one above the other in a cylinder; only noise changes in the picture."""
+    scan = scan_of(chest(), fat_rows=8)
+    assert implausible(scan) is None
+    assert scan.hu is not None
+    alike = np.broadcast_to(scan.hu[14], scan.hu.shape) + np.random.default_rng(1).normal(scale=15, size=SHAPE)
+    assert "a phantom: 0% of the picture changes over 30 mm" in str(implausible(replace(scan, hu=alike)))
+
+
+def test_a_torso_of_water_is_told_from_a_patient_with_fat_or_bone() -> None:
+    water = scan_of(chest(), fat_rows=0)
+    assert "a phantom: 0% fat, and 0 cm2 of bone" in str(implausible(water))
+    assert water.hu is not None
+    water.hu[:, 30:44, 40:50] = 600
+    assert implausible(water) is None
 
 
 def test_a_heart_is_not_larger_than_a_chest() -> None:

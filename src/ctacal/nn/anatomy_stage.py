@@ -28,6 +28,8 @@ class AnatomyMap:
     """(slices, ``Anatomy`` classes, rows, columns); the classes sum to 1."""
     geometry: Geometry
     """Grid of ``probability``, coarser than the scan."""
+    hu: Floats32 | None = None
+    """(slices, rows, columns): the scan on that grid; None if the anatomy comes from no scan."""
 
     @cached_property
     def likeliest(self) -> Bytes:

@@ -29,17 +29,18 @@ def locate_heart(volume: Volume, stage: Stage) -> HeartMask:
 
     Raises ``Refusal`` (``HEART_NOT_FOUND``) if that part is too small.
     """
-    probability, grid = probabilities(volume, stage)
+    probability, grid, _ = probabilities(volume, stage)
     return largest_heart(probability[:, 0], grid, volume.geometry)
 
 
-def probabilities(volume: Volume, stage: Stage) -> tuple[Floats32, Geometry]:
-    """Run a network that sees the whole scan; returns (slices, classes, rows, columns), and their grid: the body's."""
+def probabilities(volume: Volume, stage: Stage) -> tuple[Floats32, Geometry, Floats32]:
+    """Run a network that sees the whole scan; returns (slices, classes, rows, columns), their grid, the body's, and the
+    HU on it."""
     config = stage.config
     grid = whole_grid(volume.geometry, (config.slice_mm, config.pixel_mm, config.pixel_mm), config.multiple)
     hu = network_view(volume, grid)
     body = body_part(hu, config.multiple)
-    return _in_windows(hu[body], stage), grid.crop(body)
+    return _in_windows(hu[body], stage), grid.crop(body), hu[body]
 
 
 def largest_heart(probability: Floats32, grid: Geometry, scan: Geometry) -> HeartMask:

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctacal.anatomy import HEART, Anatomy
-from ctacal.arrays import Floats
+from ctacal.arrays import Floats, Floats32, Mask
+from ctacal.geometry import Geometry
+from ctacal.morphology import widened
 from ctacal.nn.anatomy_stage import AnatomyMap
+from ctacal.nn.grids import BODY_ABOVE_HU
 
 MIN_VENTRICLE_ML = 30.0
 """Smallest volume found of each ventricle (own choice; simulated: 71 to 561 mL with the walls)."""
@@ -42,6 +45,22 @@ DEPTH, SIDE = (0.05, 0.75), (0.18, 0.82)
 side of the box."""
 
 
+CHANGE_MM, CHANGED_HU = 30.0, 100.0
+"""Two places this far apart along the patient are different tissue if they differ by more HU (own choice): noise on the
+coarse grid is far less."""
+
+MIN_CHANGED = 0.1
+"""Smallest share of the chest, in the slices of the heart, that differs over ``CHANGE_MM``, or over less in a short
+scan (own choice; simulated and real scans: at least 0.17, and 0.14 over 10 mm; cylinders with a heart and lungs, laid
+slightly askew: at most 0.07). Heart, lungs and diaphragm are no cylinders."""
+
+FAT_HU, BONE_ABOVE_HU = (-140.0, -40.0), 150.0
+
+MIN_FAT, MIN_BONE_CM2 = 0.03, 15.0
+"""Share of the body that is fat, and area of bone in a slice, of which a chest shows at least one: a torso filled with
+water shows neither (own choice; simulated and real scans: at least 0.08 and 25 cm2)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """The first structure lies at least ``mm`` further along an axis than the second: to the head, back or left."""
@@ -65,7 +84,7 @@ ORDERS = (
 
 def implausible(anatomy: AnatomyMap) -> str | None:
     """Return the first reason why the scan's anatomy is not that of a chest with a heart; None if there is none."""
-    checks: tuple[Callable[[AnatomyMap], str | None], ...] = (_volumes, _order, _complete, _place)
+    checks: tuple[Callable[[AnatomyMap], str | None], ...] = (_volumes, _phantom, _order, _complete, _place)
     return next((reason for check in checks if (reason := check(anatomy))), None)
 
 
@@ -78,6 +97,37 @@ def _volumes(anatomy: AnatomyMap) -> str | None:
     if heart_ml > MAX_HEART_ML:
         return f"{heart_ml:.0f} mL of heart found, expected at most {MAX_HEART_ML:.0f}"
     return None
+
+
+def _phantom(anatomy: AnatomyMap) -> str | None:
+    """A picture that is alike in all slices, or of water without fat or ribs, shows no chest."""
+    if anatomy.hu is None:
+        return None
+    low, high = np.percentile(np.argwhere(np.isin(anatomy.likeliest, HEART))[:, 0], (5, 95)).astype(int)
+    hu, lung = anatomy.hu[low : high + 1], anatomy.likeliest[low : high + 1] == Anatomy.LUNG
+    return _alike(hu, lung, anatomy.geometry) or _without_fat_and_bone(hu, anatomy.geometry)
+
+
+def _alike(hu: Floats32, lung: Mask, grid: Geometry) -> str | None:
+    step = min(round(CHANGE_MM / grid.slice_spacing_mm), len(hu) - 1)
+    if step < 1:
+        return None
+    chest = (hu > BODY_ABOVE_HU) | lung
+    both = chest[step:] & chest[:-step]
+    differ = both & (np.abs(hu[step:] - hu[:-step]) > CHANGED_HU)
+    share = np.median(differ.sum(axis=(1, 2)) / np.maximum(both.sum(axis=(1, 2)), 1))  # one pair may lie at an end
+    if share >= MIN_CHANGED:
+        return None
+    return f"a phantom: {share:.0%} of the picture changes over {step * grid.slice_spacing_mm:.0f} mm along the table"
+
+
+def _without_fat_and_bone(hu: Floats32, grid: Geometry) -> str | None:
+    inside = ~widened(hu <= BODY_ABOVE_HU, diagonal=False)  # borders with lung and air read as fat
+    fat = np.count_nonzero(inside & (hu > FAT_HU[0]) & (hu < FAT_HU[1])) / max(np.count_nonzero(inside), 1)
+    bone_cm2 = np.count_nonzero(hu > BONE_ABOVE_HU) / len(hu) * grid.pixel_area_mm2 / 100
+    if fat >= MIN_FAT or bone_cm2 >= MIN_BONE_CM2:
+        return None
+    return f"a phantom: {fat:.0%} fat, and {bone_cm2:.0f} cm2 of bone in a slice"
 
 
 def _order(anatomy: AnatomyMap) -> str | None:
