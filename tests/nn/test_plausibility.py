@@ -68,8 +68,8 @@ def test_what_is_no_heart_is_told(drawn: Bytes, reason: str) -> None:
 
 
 def scan_of(drawn: Bytes, *, fat_rows: int) -> AnatomyMap:
-    """The drawn chest as a scan with noise: lung, soft tissue, and fat behind it; the table moves by two rows a slice, so
-    that the picture changes along the patient."""
+    """The drawn chest as a scan with noise: lung, soft tissue, and fat behind it; each slice lies two rows
+    further back than the one below, so that the picture changes along the patient."""
     hu = np.where(drawn == Anatomy.LUNG, -850.0, 40.0)
     hu[:, 64 - fat_rows :] = -100
     hu = np.stack([np.roll(plane, 2 * index, axis=0) for index, plane in enumerate(hu)])
