@@ -82,7 +82,8 @@ def test_a_phantom_that_is_alike_in_all_slices_is_told() -> None:
     scan = scan_of(chest(), fat_rows=8)
     assert implausible(scan) is None
     assert scan.hu is not None
-    alike = np.broadcast_to(scan.hu[14], scan.hu.shape) + np.random.default_rng(1).normal(scale=15, size=SHAPE)
+    noise = np.random.default_rng(1).normal(scale=15, size=SHAPE).astype(np.float32)
+    alike = np.broadcast_to(scan.hu[14], SHAPE) + noise
     assert "a phantom: 0% of the picture changes over 30 mm" in str(implausible(replace(scan, hu=alike)))
 
 

@@ -123,7 +123,7 @@ def _alike(hu: Floats32, lung: Mask, grid: Geometry) -> str | None:
 
 def _without_fat_and_bone(hu: Floats32, grid: Geometry) -> str | None:
     inside = ~widened(hu <= BODY_ABOVE_HU, diagonal=False)  # borders with lung and air read as fat
-    fat = np.count_nonzero(inside & (hu > FAT_HU[0]) & (hu < FAT_HU[1])) / max(np.count_nonzero(inside), 1)
+    fat = np.count_nonzero(inside & (hu > FAT_HU[0]) & (hu < FAT_HU[1])) / max(int(np.count_nonzero(inside)), 1)
     bone_cm2 = np.count_nonzero(hu > BONE_ABOVE_HU) / len(hu) * grid.pixel_area_mm2 / 100
     if fat >= MIN_FAT or bone_cm2 >= MIN_BONE_CM2:
         return None
