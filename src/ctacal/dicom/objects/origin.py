@@ -29,13 +29,13 @@ from ctacal.errors import Code, Refusal
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 _STUDY = ("StudyID", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName")
 _OPTIONAL = (
-    "PatientAge", "PatientSize", "PatientWeight", "StudyDescription", "PositionReferenceIndicator", "SeriesDate",
-    "SeriesTime", "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime", "PatientIdentityRemoved",
-    "DeidentificationMethod",
+    "IssuerOfPatientID", "PatientAge", "PatientSize", "PatientWeight", "StudyDescription", "PositionReferenceIndicator",
+    "SeriesDate", "SeriesTime", "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime",
+    "PatientIdentityRemoved", "DeidentificationMethod",
 )  # fmt: skip
 _TAKEN_OVER = (
-    *_PATIENT, *_STUDY, "SpecificCharacterSet", "PatientAge", "PatientSize", "PatientWeight", "PatientIdentityRemoved",
-    "DeidentificationMethod", "StudyInstanceUID", "StudyDescription",
+    *_PATIENT, *_STUDY, "SpecificCharacterSet", "IssuerOfPatientID", "PatientAge", "PatientSize", "PatientWeight",
+    "PatientIdentityRemoved", "DeidentificationMethod", "StudyInstanceUID", "StudyDescription",
 )  # fmt: skip
 """Attributes of an image that also hold for each object derived from it."""
 _READ = (*_PATIENT, *_STUDY, *_OPTIONAL, "SpecificCharacterSet")
