@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from ctacal.jobs.node.config import NodeConfig, read_config
+from ctacal.jobs.node.ledger import Ledger, StudyRow, StudyState, open_ledger
+from ctacal.jobs.node.store import Store
 from tests import places
+from tests.tools import need
 
 Found = TypeVar("Found")
 
@@ -28,7 +32,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(found: Callable[[], Found], what: str, wait_s: float = WAIT_S) -> Found:
+def wait_until(found: Callable[[], Found | None], what: str, wait_s: float = WAIT_S) -> Found:
     """Return what ``found`` returns once that is true; fails, saying what did not come, after ``wait_s``."""
     until = time.monotonic() + wait_s
     while not (answer := found()):
@@ -106,3 +110,96 @@ def is_running(number: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+NODE = """
+store = "{store}"
+[receive]
+host = "127.0.0.1"
+port = {port}
+[[peer]]
+ae_title = "CAM"
+[settle]
+quiet_s = 0.5
+wait_s = 60.0
+[score]
+predictor = "threshold"
+processes = 1
+write = ["json"]
+[http]
+port = 0
+[disk]
+reserve_mb = 1
+reserve_percent = 0.0
+"""
+"""A node that scores fast, and takes what the test's camera sends."""
+
+FOLDER = """
+[[destination]]
+name = "out"
+kind = "folder"
+folder = "{folder}"
+send = ["seg", "sr"]
+"""
+
+
+@dataclass
+class NodeFolder:
+    """The files of a node, of which it can be started again and again."""
+
+    folder: Path
+    config: NodeConfig
+
+    @classmethod
+    def made(cls, folder: Path, more: str = FOLDER, node: str = NODE) -> "NodeFolder":
+        """Write the configuration; ``{folder}`` in it becomes the folder of results, ``{port}`` a free port."""
+        out = folder / "out"
+        out.mkdir(parents=True, exist_ok=True)
+        text = (node + more).format(store=folder / "store", port=free_port(), folder=out)
+        (folder / "node.toml").write_text(text, encoding="utf-8")
+        return cls(folder, read_config(folder / "node.toml"))
+
+    @contextmanager
+    def started(self) -> Iterator[Running]:
+        """Run the node; it listens when the block begins."""
+        with running(self.config.store, "-m", "ctacal", "node", self.folder / "node.toml") as node:
+            self.wait_for_port()
+            yield node
+
+    def wait_for_port(self) -> None:
+        """Wait until it listens."""
+        wait_until(lambda: _listens(self.config.receive.port), "a node that listens")
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """Open the ledger beside the node."""
+        ledger = open_ledger(self.config.ledger, Store(self.config.store).id)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+    def send(self, files: Iterable[Path], ae_title: str = "CAM") -> "subprocess.CompletedProcess[str]":
+        """Send files as a camera does, each in the transfer syntax that it has."""
+        command = [need("dcmsend"), "--no-halt", "-aet", ae_title, "-aec", self.config.receive.ae_title]
+        target = ["127.0.0.1", str(self.config.receive.port)]
+        return subprocess.run([*command, *target, *files], capture_output=True, text=True, check=False)
+
+    def finished(self, study_uid: str, revision: int = 1) -> StudyRow:
+        """Return a study once it is scored or refused at this revision, and all its results are delivered or held."""
+        with self.ledger() as ledger:
+            return wait_until(lambda: _finished(ledger, study_uid, revision), f"results of {study_uid}")
+
+
+def _finished(ledger: Ledger, study_uid: str, revision: int) -> StudyRow | None:
+    study = ledger.study(study_uid)
+    closed = (StudyState.SCORED, StudyState.REFUSED, StudyState.QUARANTINED)
+    if study is None or study.state not in closed or study.revision < revision:
+        return None
+    moving = any(delivery.state in ("WAITING", "SENT") for delivery in ledger.deliveries(study_uid))
+    return None if moving else study
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

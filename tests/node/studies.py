@@ -46,10 +46,10 @@ def study_uid_of(files: Iterable[Path]) -> str:
     return str(dcmread(next(iter(files)), stop_before_pixels=True).StudyInstanceUID)
 
 
-def by_height(files: Iterable[Path]) -> list[Path]:
-    """Return the files from the lowest slice to the highest."""
-    heights = {file: float(dcmread(file, stop_before_pixels=True).ImagePositionPatient[2]) for file in files}
-    return sorted(heights, key=lambda file: heights[file])
+def in_order(files: Iterable[Path]) -> list[Path]:
+    """Return the files in the order of their Instance Numbers."""
+    numbers = {file: int(dcmread(file, stop_before_pixels=True).InstanceNumber) for file in files}
+    return sorted(numbers, key=lambda file: numbers[file])
 
 
 def keep(store: Store, files: Iterable[Path]) -> str:

@@ -4,9 +4,10 @@ import gc
 import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from ctacal.evaluate.readings.form import FormOptions
@@ -658,6 +659,68 @@ def readings_report(
     from ctacal.cli import readings as command
 
     raise typer.Exit(command.run_report(folder, database, as_json=as_json))
+
+
+class _NodeCommands(TyperGroup):
+    """``ctacal node CONFIG.toml`` is short for ``ctacal node run CONFIG.toml``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+node_app = typer.Typer(
+    cls=_NodeCommands,
+    help="The DICOM node: receives studies, scores them and sends the results. `ctacal node CONFIG.toml` runs it.",
+    no_args_is_help=True,
+)
+app.add_typer(node_app, name="node")
+
+NodeFile = Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Configuration of the node.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@node_app.command("run")
+def node_run(config: NodeFile) -> None:
+    """Run the node until it is stopped (SIGTERM, or Ctrl-C)."""
+    from ctacal.cli import node as command
+
+    raise typer.Exit(command.run(config))
+
+
+@node_app.command("check")
+def node_check(config: NodeFile, as_json: AsJson = False) -> None:
+    """Try everything that the node needs: store, database, ports, certificates, model, each destination."""
+    from ctacal.cli import node as command
+
+    raise typer.Exit(command.run_check(config, as_json=as_json))
+
+
+@node_app.command("status")
+def node_status(config: NodeFile, as_json: AsJson = False) -> None:
+    """Show how the node stands: queues, what is held, what a person must do."""
+    from ctacal.cli import node as command
+
+    raise typer.Exit(command.run_status(config, as_json=as_json))
+
+
+@node_app.command("link")
+def node_link(config: NodeFile) -> None:
+    """Print a link that signs a person in to the pages, once within ten minutes."""
+    from ctacal.cli import node as command
+
+    raise typer.Exit(command.run_link(config))
+
+
+@node_app.command("sample")
+def node_sample(
+    name: Annotated[str, typer.Argument(help="node.toml, or ctacal-node.service for systemd.")] = "node.toml",
+) -> None:
+    """Print a configuration with comments, or a unit for systemd, to begin with."""
+    from ctacal.cli import node as command
+
+    raise typer.Exit(command.run_sample(name))
 
 
 def main() -> None:

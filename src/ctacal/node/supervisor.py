@@ -5,33 +5,24 @@ is set and then returns as soon as what it has begun is finished or can be left.
 (spawn), which ends at once if the supervisor is killed: the next start then finds no stray process.
 """
 
-import json
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing import connection, get_context
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 
-from ctacal.atomic import make_folder, write_text
 from ctacal.errors import UsageError
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.events import start_logging, tell
+from ctacal.jobs.node.occupancy import forget_processes, only_node, write_processes
 from ctacal.workers import end_with_parent
-
-if sys.platform != "win32":
-    import fcntl
-
-PROCESSES = "processes.json"
-"""File in the store: the process number of each part."""
 
 STOP_S = 30.0
 """How long parts may take to stop, before they are killed (own choice; a longer stop annoys systemd)."""
@@ -67,22 +58,6 @@ def supervise(config: NodeConfig, parts: Mapping[str, str]) -> None:
     start_logging(config.log, "supervisor")
     with only_node(config.store):
         _Supervisor(config, parts).run(stop_signal())
-
-
-@contextmanager
-def only_node(store: Path) -> Iterator[None]:
-    """Hold the store for this process, so that no second node works on it. Raises ``UsageError`` if one does.
-
-    The lock goes with the process, however it ends.
-    """
-    make_folder(store)
-    with (store / "lock").open("a", encoding="ascii") as file:
-        try:
-            if sys.platform != "win32":
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as problem:
-            raise UsageError(f"{store}: another node uses this store; stop it first") from problem
-        yield
 
 
 def stop_signal() -> Event:
@@ -166,11 +141,11 @@ class _Supervisor:
                 tell("part killed, because it did not stop", level=logging.WARNING, killed=part.name)
                 part.process.kill()
                 part.process.join()
-        (self.config.store / PROCESSES).unlink(missing_ok=True)
+        forget_processes(self.config.store)
 
     def _write_processes(self) -> None:
-        numbers = {part.name: part.process.pid for part in self.parts if part.process}
-        write_text(self.config.store / PROCESSES, json.dumps({"supervisor": os.getpid(), **numbers}) + "\n")
+        numbers = {part.name: part.process.pid for part in self.parts if part.process and part.process.pid}
+        write_processes(self.config.store, {"supervisor": os.getpid(), **numbers})
 
 
 def _run_part(name: str, module: str, config: NodeConfig) -> None:

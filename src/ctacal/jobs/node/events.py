@@ -11,8 +11,6 @@ from ctacal.jobs.node.config import Log
 
 _log = logging.getLogger("ctacal")
 _FACTS = "facts"
-_QUIET = ("pydicom", "pynetdicom", "httpx", "httpcore", "uvicorn", "PIL")
-"""Libraries that print addresses, file names or values of headers: only their errors are shown."""
 
 
 def tell(what: str, *, level: int = logging.INFO, **facts: Any) -> None:
@@ -24,10 +22,9 @@ def start_logging(log: Log, part: str) -> None:
     """Let this process print its events to standard error; ``part`` is the name of the process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines(part) if log.format == "json" else _Text(part))
-    logging.basicConfig(handlers=[handler], level=log.level.upper(), force=True)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.simplefilter("ignore")  # libraries put values of headers into them
+    logging.basicConfig(handlers=[handler], level=logging.ERROR, force=True)  # libraries print values of headers
+    _log.setLevel(log.level.upper())
+    warnings.simplefilter("ignore")  # so do their warnings
 
 
 class _Text(logging.Formatter):
