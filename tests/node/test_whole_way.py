@@ -86,7 +86,10 @@ def test_a_study_with_a_gap_waits_unless_somebody_asks(node: NodeFolder, export:
         assert "refused" in running.text()
 
 
-@pytest.mark.parametrize("part", ["receiver", "keeper", "scorer", "sender", "supervisor"])
+@pytest.mark.parametrize(
+    "part",
+    ["receiver", "supervisor", *(pytest.param(part, marks=pytest.mark.ci) for part in ("keeper", "scorer", "sender"))],
+)
 def test_whatever_is_killed_the_study_comes_through_once(node: NodeFolder, export: list[Path], part: str) -> None:
     study_uid = study_uid_of(export)
     with node.started() as running:
