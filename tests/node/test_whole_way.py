@@ -46,6 +46,7 @@ def test_a_study_from_the_camera_to_a_folder(node: NodeFolder, export: list[Path
         assert not dciodvfy_errors(seg) and not dciodvfy_errors(report)
         assert running.stop() == 0
     assert "Traceback" not in running.text()
+    assert "alarm" not in running.text().replace("started=alarms", "")
     assert str(dcmread(export[0]).PatientName) not in running.text()
 
 

@@ -21,6 +21,7 @@ from threading import Event, Thread
 from ctacal.errors import UsageError
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.events import start_logging, tell
+from ctacal.jobs.node.life import alive_folder, forget
 from ctacal.jobs.node.occupancy import forget_processes, only_node, write_processes
 from ctacal.workers import end_with_parent
 
@@ -57,6 +58,7 @@ def supervise(config: NodeConfig, parts: Mapping[str, str]) -> None:
     """
     start_logging(config.log, "supervisor")
     with only_node(config.store):
+        forget(alive_folder(config.store, config.receive.port))
         _Supervisor(config, parts).run(stop_signal())
 
 
