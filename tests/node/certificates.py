@@ -21,14 +21,14 @@ class Authority:
     def certificate(self) -> Path:
         return self.folder / f"{self.name}.pem"
 
-    def issue(self, name: str) -> Tls:
+    def issue(self, name: str, days: int = 2) -> Tls:
         """Return a certificate for a name, its key, and this authority to know others by."""
         key, certificate, request = (self.folder / f"{name}.{suffix}" for suffix in ("key", "crt", "csr"))
         _openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", request)
         extensions = self.folder / f"{name}.ext"
         extensions.write_text(_EXTENSIONS.format(name=name))
         _openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.folder / f"{self.name}.key",
-                 "-CAcreateserial", "-days", "2", "-extfile", extensions, "-out", certificate)  # fmt: skip
+                 "-CAcreateserial", "-days", str(days), "-extfile", extensions, "-out", certificate)  # fmt: skip
         return Tls(certificate=certificate, key=key, authority=self.certificate)
 
 

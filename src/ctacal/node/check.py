@@ -194,8 +194,9 @@ def _dicom(config: NodeConfig, destination: Destination) -> str:
     with opened(destination, calling, [_VERIFICATION, *wanted.values(), *also], lambda _: 0) as outgoing:
         if isinstance(outgoing, Answer):
             raise UsageError(outgoing.reason)
-        with outgoing.within(destination.timeout_s), suppress(RuntimeError):
-            outgoing.association.send_c_echo()
+        if outgoing.accepts(_VERIFICATION):
+            with outgoing.within(destination.timeout_s), suppress(RuntimeError):
+                outgoing.association.send_c_echo()
         taken = {kind for kind, uid in wanted.items() if outgoing.accepts(uid)}
         if destination.commitment and not outgoing.accepts(_COMMITMENT):
             raise UsageError("it offers no storage commitment; enable that there, or set commitment = false")
@@ -210,13 +211,9 @@ def _dicom(config: NodeConfig, destination: Destination) -> str:
 
 
 def _gets_through(kind: str, taken: set[str], destination: Destination) -> bool:
-    tried = set()
-    while kind and kind not in tried:
-        if kind in taken:
-            return True
-        tried.add(kind)
+    while kind and kind not in taken:
         kind = destination.fallback.get(kind, "")
-    return False
+    return bool(kind)
 
 
 def _stow(destination: Destination) -> str:
