@@ -13,7 +13,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
-from ctacal.jobs.node.config import Disk, NodeConfig, Peer, Receive, Settle
+from ctacal.jobs.node.config import Destination, Disk, NodeConfig, Peer, Receive, Settle
 from ctacal.jobs.node.ledger import Ledger, open_ledger
 from ctacal.jobs.node.store import Store
 from ctacal.node.associations import presentation_context
@@ -57,23 +57,31 @@ class Receiving:
 
 
 @contextmanager
-def receiving(
-    folder: Path, *, peers: Sequence[Peer] = (), disk: Disk = NO_RESERVE, **receive: Any
-) -> Iterator[Receiving]:
-    """Receive into the store in ``folder``, at a free port of this machine."""
-    config = config_of(folder, peers=peers, disk=disk, **receive)
+def receiving(folder: Path, **settings: Any) -> Iterator[Receiving]:
+    """Receive into the store in ``folder``, at a free port of this machine; ``settings`` as for ``config_of``."""
+    config = config_of(folder, **settings)
     with Receiver(config) as receiver:
         store = Store(config.store)
         with closing(open_ledger(config.ledger, store.id)) as ledger:
             yield Receiving(receiver, config, store, ledger)
 
 
-def config_of(folder: Path, *, peers: Sequence[Peer] = (), disk: Disk = NO_RESERVE, **receive: Any) -> NodeConfig:
+def config_of(
+    folder: Path,
+    *,
+    peers: Sequence[Peer] = (),
+    destinations: Sequence[Destination] = (),
+    disk: Disk = NO_RESERVE,
+    **receive: Any,
+) -> NodeConfig:
     """Return the configuration of a receiver at a free port; without peers, anyone may send."""
     settings = Receive(**{"host": "127.0.0.1", "any_peer": not peers, **receive})
     if "port" not in receive:
         object.__setattr__(settings, "port", 0)  # the system chooses one
-    return NodeConfig(store=folder, receive=settings, peer=tuple(peers), disk=disk, settle=Settle(quiet_s=1, wait_s=2))
+    settle = Settle(quiet_s=1, wait_s=2)
+    return NodeConfig(
+        store=folder, receive=settings, peer=tuple(peers), destination=tuple(destinations), disk=disk, settle=settle
+    )
 
 
 def wait_until(found: Callable[[], Found], what: str, wait_s: float = WAIT_S) -> Found:

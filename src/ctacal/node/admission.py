@@ -59,7 +59,8 @@ def objection(
         return NOT_CALLED
     peer = peer_named(request.calling_ae_title, config)
     if peer is None:
-        return None if config.receive.any_peer else UNKNOWN_CALLER
+        is_known = config.receive.any_peer or reports_only(request.calling_ae_title, config)
+        return None if is_known else UNKNOWN_CALLER
     if peer.addresses and not any(_holds(network, address) for network in peer.addresses):
         return WRONG_ADDRESS
     if peer.tls_subject and peer.tls_subject.lower() not in _names(certificate):
@@ -72,35 +73,31 @@ def peer_named(ae_title: str, config: NodeConfig) -> Peer | None:
     return next((peer for peer in config.peer if peer.ae_title == ae_title.strip()), None)
 
 
+def reports_only(ae_title: str, config: NodeConfig) -> bool:
+    """Whether this is no peer, but a destination that calls to report on storage commitment, and may do only that."""
+    destinations = {destination.ae_title for destination in config.destination if destination.commitment}
+    is_free = config.receive.any_peer or peer_named(ae_title, config) is not None
+    return not is_free and ae_title.strip() in destinations
+
+
 def server_context(tls: Tls) -> ssl.SSLContext | None:
     """Return how the port speaks TLS (1.2 or newer, PS3.15 annex B); None if it does not.
 
     Raises ``UsageError`` if a certificate or key cannot be used.
     """
-    return _context(ssl.PROTOCOL_TLS_SERVER, tls) if tls.used else None
-
-
-def client_context(tls: Tls) -> ssl.SSLContext | None:
-    """Return how storage commitment is answered to a peer, with the same certificates; None without TLS."""
-    return _context(ssl.PROTOCOL_TLS_CLIENT, tls) if tls.used else None
-
-
-def _context(protocol: int, tls: Tls) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
+    if tls.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        if tls.certificate and tls.key:
-            context.load_cert_chain(tls.certificate, tls.key)
+        context.load_cert_chain(tls.certificate, tls.key)
         if tls.authority:
             context.load_verify_locations(tls.authority)
             context.verify_mode = ssl.CERT_REQUIRED
-        elif protocol == ssl.PROTOCOL_TLS_CLIENT:
-            context.load_default_certs()
     except ssl.SSLError as problem:
         names = ", ".join(str(path) for path in (tls.certificate, tls.key, tls.authority) if path)
-        raise UsageError(
-            f"receive.tls: {names}: not usable as certificate, key or authority (PEM): {problem}"
-        ) from problem
+        message = f"receive.tls: {names}: not usable as certificate, key or authority (PEM): {problem}"
+        raise UsageError(message) from problem
     except OSError as problem:
         raise UsageError(f"receive.tls: {problem.filename or tls.certificate}: {system_message(problem)}") from problem
     return context

@@ -253,9 +253,13 @@ class NodeAssociation(Association):
         return self.dul.peek_next_pdu() is not None
 
 
-def presentation_context(abstract_syntax: str, transfer_syntaxes: tuple[str, ...]) -> PresentationContext:
-    """Return a context that is supported."""
+def presentation_context(
+    abstract_syntax: str, transfer_syntaxes: tuple[str, ...], *, both_roles: bool = False
+) -> PresentationContext:
+    """Return a context; with ``both_roles``, the peer may be the one that serves, if it asks for that."""
     context = PresentationContext()
+    if both_roles:
+        context.scu_role = context.scp_role = True
     context.abstract_syntax = UID(abstract_syntax)
     context.transfer_syntax = [UID(syntax) for syntax in transfer_syntaxes]
     return context

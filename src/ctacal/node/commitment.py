@@ -1,4 +1,4 @@
-"""Storage commitment as SCP (PS3.4 annex J): N-ACTION asks whether objects are safe, N-EVENT-REPORT answers.
+"""Storage commitment (PS3.4 annex J): N-ACTION asks whether objects are safe, N-EVENT-REPORT answers.
 
 The answer goes to the host of the peer on a new association, again and again until it arrives. A peer whose host is not
 configured gets it on the association that asked, if that is still open.
@@ -12,9 +12,8 @@ from typing import Any, Self
 
 from pydicom import Dataset
 from pydicom.uid import UID
-from pynetdicom import AE, build_role, evt
+from pynetdicom import evt
 from pynetdicom.association import Association
-from pynetdicom.presentation import PresentationContext
 
 from ctacal.dicom.objects.origin import is_uid
 from ctacal.errors import system_message
@@ -27,11 +26,13 @@ from ctacal.jobs.node.commitments import (
     remember,
     remembered,
 )
-from ctacal.jobs.node.config import NodeConfig, Peer
+from ctacal.jobs.node.config import Destination, NodeConfig, Peer
+from ctacal.jobs.node.deliveries import Answer
 from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.store import Store
-from ctacal.node.admission import client_context, peer_named
-from ctacal.node.associations import NodeAssociation, presentation_context
+from ctacal.node.admission import peer_named
+from ctacal.node.associations import NodeAssociation
+from ctacal.node.outgoing import opened
 
 COMMITMENT = "1.2.840.10008.1.20.1"
 """Storage Commitment Push Model SOP Class."""
@@ -44,6 +45,7 @@ _REQUEST_COMMITMENT = 1
 _ALL_STORED, _SOME_FAILED = 1, 2
 """Event Type IDs (PS3.4 table J.3-2)."""
 _NO_SUCH_ACTION, _MISSING_ARGUMENT, _INVALID_ARGUMENT, _NO_RESOURCES = 0x0123, 0x0114, 0x0115, 0x0213
+_NOT_AUTHORISED = 0x0124
 _FIRST_S = 0.5
 """Pause before the answer, so that the peer has read that its request was taken."""
 _PAUSES_S = (5.0, 600.0)
@@ -66,9 +68,7 @@ class Commitments:
     """Takes requests and answers them. To be used in a ``with`` block."""
 
     def __init__(self, config: NodeConfig, store: Store, arrivals: Arrivals) -> None:
-        """Raises ``UsageError`` if the certificates cannot be used."""
         self._config, self._store, self._arrivals = config, store, arrivals
-        self._tls = client_context(config.receive.tls)
         self._due: list[_Due] = []
         self._changed, self._stopping = threading.Condition(), False
         self._thread = threading.Thread(target=self._run, name="commitments", daemon=True)
@@ -89,6 +89,8 @@ class Commitments:
         """Serve N-ACTION; what is answered with 0x0000 will be reported on, also after a restart."""
         if event.action_type != _REQUEST_COMMITMENT:
             return _NO_SUCH_ACTION, None
+        if not self._config.receive.commitment:
+            return _NOT_AUTHORISED, None
         peer, _, _ = sending.source.partition("@")
         try:
             request = _request(event.action_information, peer)
@@ -151,19 +153,16 @@ class Commitments:
 
     def _report(self, due: _Due, answer: CommitmentAnswer) -> str:
         """Answer on a new association; returns why that failed, empty if it did not."""
-        ae = AE(self._config.receive.ae_title)
-        ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _ANSWER_S
-        association = ae.associate(
-            due.peer.host, due.peer.port, contexts=[_context()], ae_title=due.peer.ae_title,
-            ext_neg=[build_role(COMMITMENT, scp_role=True)],
-            tls_args=(self._tls, due.peer.host) if self._tls else None,
+        own_title, tls = self._config.receive.ae_title, self._config.receive.tls
+        where = Destination(
+            name="commitment", kind="dicom", ae_title=due.peer.ae_title, host=due.peer.host, port=due.peer.port,
+            use_tls=tls.used, tls=tls, tls_name=due.peer.tls_subject, timeout_s=_ANSWER_S,
         )  # fmt: skip
-        if not association.is_established:
-            return "the association was rejected" if association.is_rejected else "no association"
-        try:
-            return _send(association, due.request, answer)
-        finally:
-            association.release()
+        with opened(where, own_title, [COMMITMENT], lambda _: 0x0000, served=[COMMITMENT]) as outgoing:
+            if isinstance(outgoing, Answer):
+                return outgoing.reason
+            with outgoing.within(_ANSWER_S):
+                return _send(outgoing.association, due.request, answer)
 
     def _answer_here(self, request: CommitmentRequest, association: NodeAssociation) -> None:
         """Answer on the association that asked, in its own thread."""
@@ -225,7 +224,3 @@ def _reference(sop_class_uid: Any, sop_instance_uid: Any, **others: int) -> Data
     for keyword, value in others.items():
         setattr(item, keyword, value)
     return item
-
-
-def _context() -> PresentationContext:
-    return presentation_context(COMMITMENT, SYNTAXES)

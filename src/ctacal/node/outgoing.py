@@ -1,7 +1,7 @@
 """Associations that the node asks for: with what they offer, for how long they wait, and in words why there is none."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ssl import SSLContext
@@ -9,7 +9,7 @@ from threading import Event, Timer
 from typing import Any
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, build_context, evt
+from pynetdicom import AE, _config, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
@@ -64,10 +64,18 @@ class Outgoing:
 
 @contextmanager
 def opened(
-    destination: Destination, calling_ae_title: str, sop_class_uids: list[str], report: Report
+    destination: Destination,
+    calling_ae_title: str,
+    sop_class_uids: list[str],
+    report: Report,
+    *,
+    served: Sequence[str] = (),
 ) -> Iterator[Outgoing | Answer]:
-    """Yield an association in which these classes are proposed, or why there is none; released at the end."""
-    course = _Course(destination, report)
+    """Yield an association in which these classes are proposed, or why there is none; released at the end.
+
+    ``served`` are those in which the node, though it calls, is the one that serves.
+    """
+    course = _Course(destination, report, served)
     contexts = [context for uid in sop_class_uids for context in _contexts(uid)]
     try:
         association = course.ask(calling_ae_title, contexts)
@@ -95,6 +103,7 @@ class _Course:
 
     destination: Destination
     report: Report
+    served: Sequence[str]
     reported: Event = field(default_factory=Event)
 
     def ask(self, calling_ae_title: str, contexts: list[PresentationContext]) -> Association:
@@ -111,6 +120,7 @@ class _Course:
             destination.port,
             contexts,
             ae_title=destination.ae_title,
+            ext_neg=[build_role(uid, scp_role=True) for uid in self.served],
             tls_args=(tls_context(destination), name) if destination.use_tls else None,
             evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._on_report)],
         )

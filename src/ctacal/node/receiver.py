@@ -186,8 +186,7 @@ class Receiver:
             association.acceptor.supported_contexts = self._contexts(request)
             association.bind(evt.EVT_C_STORE, _on_store, [sending])
             association.bind(evt.EVT_C_ECHO, _on_echo, [sending])
-            if self._config.receive.commitment:
-                association.bind(evt.EVT_N_ACTION, self._commitments.on_action, [sending])
+            association.bind(evt.EVT_N_ACTION, self._commitments.on_action, [sending])
             association.bind(evt.EVT_N_EVENT_REPORT, self._on_report, [sending])
             tell("association accepted", source=caller)
             association.serve()
@@ -214,21 +213,16 @@ class Receiver:
     def _contexts(self, request: A_ASSOCIATE_RQ) -> list[PresentationContext]:
         """Return what is supported of what a peer proposes."""
         proposed = sorted({str(context.abstract_syntax) for context in request.presentation_context})
+        may_send = not admission.reports_only(request.calling_ae_title, self._config)
         contexts = []
         for uid in proposed:
-            if is_storage(uid):
+            if is_storage(uid) and may_send:
                 contexts.append(presentation_context(uid, transfer_syntaxes(uid)))
             elif uid == _VERIFICATION:
                 contexts.append(presentation_context(uid, SYNTAXES))
             elif uid == COMMITMENT and self._knows_commitment:
-                contexts.append(_in_both_roles(presentation_context(uid, SYNTAXES)))
+                contexts.append(presentation_context(uid, SYNTAXES, both_roles=True))
         return contexts
-
-
-def _in_both_roles(context: PresentationContext) -> PresentationContext:
-    """Let a peer ask us (as SCU), or answer what we asked (as SCP; PS3.4 annex J.3.3)."""
-    context.scu_role = context.scp_role = True
-    return context
 
 
 def limits_of(config: NodeConfig) -> Limits:

@@ -95,7 +95,7 @@ class Peer:
     tls_subject: str = ""
     """Common name or DNS name that its certificate must hold; empty: any certificate of the authority."""
     host: str = ""
-    """Host to which storage commitment is answered if the association that asked is closed."""
+    """Host to which storage commitment is answered; empty: it is answered on the association that asked."""
     port: int = 0
     """Port of ``host``."""
 
