@@ -15,7 +15,9 @@ from ctacal.jobs.node.commitments import CommitmentRequest, remember, remembered
 from ctacal.jobs.node.config import Destination, Peer
 from ctacal.jobs.node.store import Store
 from ctacal.node import commitment
+from tests.node.orthanc import orthanc
 from tests.node.receiving import (
+    STUDY,
     WAIT_S,
     Receiving,
     associated,
@@ -223,3 +225,23 @@ def test_a_destination_may_report_and_nothing_else(tmp_path: Path, monkeypatch: 
         assert status.Status == 0x0000
         assert taken == [TRANSACTION]
         assert "Calling AE Title Not Recognized" in call("echoscu", node.port, "-aet", "STRANGER").stderr
+
+
+def test_orthanc_is_told_that_the_node_has_what_it_sent(tmp_path: Path) -> None:
+    """Orthanc sends, asks on an association of its own, and waits for the report at its own port."""
+    with orthanc(tmp_path / "pacs") as pacs:
+        peer = Peer(ae_title="PACS", host="127.0.0.1", port=pacs.dicom_port)
+        with receiving(tmp_path / "store", peers=[peer]) as node:
+            modality = {"AET": "CTACAL", "Host": "127.0.0.1", "Port": node.port, "AllowEventReport": True}
+            pacs.client.put("/modalities/node", json=modality).raise_for_status()
+            for file in study_folder(tmp_path / "sent", study(3)).iterdir():
+                pacs.store(file)
+            order = {"Resources": pacs.json("/instances"), "StorageCommitment": True, "Synchronous": True}
+            job = pacs.client.post("/modalities/node/store", json=order).raise_for_status().json()
+            transaction = job["StorageCommitmentTransactionUID"]
+            wait_until(
+                lambda: pacs.json(f"/storage-commitment/{transaction}")["Status"] != "Pending", "Orthanc's knowledge"
+            )
+            told = pacs.json(f"/storage-commitment/{transaction}")
+            assert (told["Status"], len(told["Success"]), told["Failures"]) == ("Success", 3, [])
+            assert len(node.store.received(STUDY)) == 3
