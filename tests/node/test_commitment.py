@@ -14,7 +14,7 @@ from pynetdicom.association import Association
 from ctacal.jobs.node.commitments import CommitmentRequest, remember, remembered
 from ctacal.jobs.node.config import Destination, Peer
 from ctacal.jobs.node.store import Store
-from ctacal.node import commitment
+from ctacal.node import commitment, receiver
 from tests.node.orthanc import orthanc
 from tests.node.receiving import (
     STUDY,
@@ -32,6 +32,7 @@ pytestmark = pytest.mark.slow
 CT, COMMITMENT, INSTANCE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 IMPLICIT = "1.2.840.10008.1.2"
 TRANSACTION = "1.2.3.99"
+PACS = Destination(name="PACS", kind="dicom", ae_title="PACS", host="127.0.0.1", port=104, commitment=True)
 
 
 @dataclass
@@ -195,7 +196,7 @@ def test_questions_that_cannot_be_answered(tmp_path: Path) -> None:
             assert ask(association, question("1.2.3"), action=2) == 0x0123
         assert remembered(node.store) == []
     with (
-        receiving(tmp_path / "store", commitment=False) as node,
+        receiving(tmp_path / "store", commitment=False, destinations=[PACS]) as node,
         associated(node.port, (COMMITMENT, IMPLICIT)) as association,
     ):
         assert ask(association, question("1.2.3")) == 0x0124
@@ -209,17 +210,15 @@ def test_a_destination_may_report_and_nothing_else(tmp_path: Path, monkeypatch: 
         taken.append(str(information.TransactionUID))
         return 0x0000
 
-    monkeypatch.setattr(commitment, "take_report", take_report)
-    pacs = Destination(name="PACS", kind="dicom", ae_title="PACS", host="127.0.0.1", port=104, commitment=True)
+    monkeypatch.setattr(receiver, "take_report", take_report)
     other = Peer(ae_title="CAMERA")
-    with receiving(tmp_path / "store", peers=[other], destinations=[pacs]) as node:
+    with receiving(tmp_path / "store", peers=[other], destinations=[PACS]) as node:
         ae = AE("PACS")
         ae.add_requested_context(COMMITMENT)
         ae.add_requested_context(CT)
         role = build_role(COMMITMENT, scp_role=True)
         association = ae.associate("127.0.0.1", node.port, ae_title="CTACAL", ext_neg=[role])
         assert [str(context.abstract_syntax) for context in association.accepted_contexts] == [COMMITMENT]
-        wait_until(lambda: node.receiver._arrivals.ledger, "the ledger")
         status, _ = association.send_n_event_report(question("1.2.3"), 1, COMMITMENT, INSTANCE)
         association.release()
         assert status.Status == 0x0000
