@@ -131,10 +131,13 @@ def associated(
     ae = AE(calling)
     proposed = [presentation_context(sop_class, (syntax,)) for sop_class, syntax in contexts]
     association = ae.associate("127.0.0.1", port, contexts=proposed, ae_title=called)
+    raw = association.dul.socket.socket if association.dul.socket else None
     try:
         yield association
     finally:
         association.release() if association.is_established else association.abort()
+        if raw is not None:
+            raw.close()  # pynetdicom leaves one open that the peer has closed
 
 
 def send(association: Association, request: C_STORE) -> int:

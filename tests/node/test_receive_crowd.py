@@ -9,9 +9,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import raw_peer
+from pydicom import Dataset
+from raw_peer import RawPeer, echo_request, store_request
 
 from ctacal.jobs.node import arrivals
 from ctacal.node import associations
+from tests.dicom_series import encoded
 from tests.node.receiving import (
     STUDY,
     WAIT_S,
@@ -222,28 +226,17 @@ def test_a_message_without_end_ends_the_association(
 
 def test_requests_that_do_not_wait_for_their_answers_are_served_one_after_another(tmp_path: Path) -> None:
     """The next is read only when the last was answered, so that none piles up."""
-    with receiving(tmp_path / "store") as node, associated(node.port, ECHO) as association:
-        raw = association.dul.socket
-        assert raw is not None
-        assert raw.socket is not None
-        association._reactor_checkpoint.clear()
-        wait_until(lambda: association._is_paused, "pause")
-        command = echo_command()
-        value = (len(command) + 2).to_bytes(4, "big") + b"\1\3" + command
-        raw.socket.sendall((b"\4\0" + len(value).to_bytes(4, "big") + value) * 200)
-        for _ in range(200):
-            _, answer = association.dimse.get_msg(block=True)
-            assert answer is not None
-        association._reactor_checkpoint.set()
+    image = study(1)[0]
+    request = store_request(3, CT[0], image.SOPInstanceUID, encoded_data_set(image))
+    with receiving(tmp_path / "store") as node, RawPeer(node.port, raw_peer.ECHO, CT[0]) as peer:
+        statuses = [peer.status((echo_request(1) + request) * 50), *(peer.status(b"") for _ in range(99))]
+        assert statuses == [0] * 100
+        assert len(node.store.received(STUDY)) == 1
 
 
-def echo_command() -> bytes:
-    """The command of a C-ECHO request (PS3.7 section 9.3.5.1)."""
-    uid = b"1.2.840.10008.1.1\0"
-    elements = b"\0\0\2\0" + len(uid).to_bytes(4, "little") + uid
-    for element, number in ((0x0100, 0x0030), (0x0110, 1), (0x0800, 0x0101)):
-        elements += b"\0\0" + element.to_bytes(2, "little") + b"\2\0\0\0" + number.to_bytes(2, "little")
-    return b"\0\0\0\0\4\0\0\0" + len(elements).to_bytes(4, "little") + elements
+def encoded_data_set(image: Dataset) -> bytes:
+    content = encoded(image)
+    return content[144 + int.from_bytes(content[140:144], "little") :]
 
 
 def test_associations_end_without_a_trace(tmp_path: Path) -> None:

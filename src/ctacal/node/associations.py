@@ -5,7 +5,8 @@ What pynetdicom 3.0.4 leaves open is closed here:
 - a PDU of any length is read into memory: one longer than was agreed ends the connection;
 - a data set is collected in memory: that of a C-STORE goes to the store piece by piece, the others are bounded;
 - requests are read while others wait to be served: the next is read when the last was answered;
-- both threads of an association look every millisecond whether there is something to do: they wait for it.
+- both threads of an association look every millisecond whether there is something to do: they wait for it;
+- an object passes from one thread to the other and back: the one that reads it stores it and answers.
 """
 
 import queue
@@ -43,6 +44,7 @@ _LONGEST_OTHER_BYTES = 2**24
 """Largest data set of a message that is no C-STORE: a request for the storage commitment of 100,000 objects."""
 _WAIT_S = 0.25
 """Longest wait of a thread before it looks around."""
+_PAUSE_S = 0.01
 
 Begin = Callable[[str, str, str], IncomingObject]
 """Begins to receive an object, from its SOP class, its SOP instance and its transfer syntax."""
@@ -64,15 +66,25 @@ class IncomingData(BytesIO):
 class _Signalling(queue.Queue[Any]):
     """A queue that wakes whoever waits for more than the queue."""
 
-    def __init__(self, *signals: Callable[[], None]) -> None:
+    def __init__(self, signal: Callable[[], None]) -> None:
         super().__init__()
-        self._signals = signals
+        self._signal = signal
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        for signal in self._signals[:-1]:
-            signal()
         super().put(item, block, timeout)
-        self._signals[-1]()
+        self._signal()
+
+
+class _Messages(_Signalling):
+    """What came, to be served by the association's thread, unless it is served at once."""
+
+    def __init__(self, serve: Callable[[int, Any], bool], signal: Callable[[], None]) -> None:
+        super().__init__(signal)
+        self._serve = serve
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if not self._serve(*item):
+            super().put(item, block, timeout)
 
 
 class _Dimse(DIMSEServiceProvider):
@@ -82,7 +94,7 @@ class _Dimse(DIMSEServiceProvider):
         super().__init__(assoc)
         self._connection, self._begin = connection, begin
         self.news = threading.Event()
-        self.msg_queue = _Signalling(self._take_turn, self.news.set)
+        self.msg_queue = _Messages(self._serve, self.news.set)
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Read one presentation data value after another, so that a data set has its place before it begins."""
@@ -126,8 +138,18 @@ class _Dimse(DIMSEServiceProvider):
             if isinstance(data, IncomingData) and data.incoming:
                 data.incoming.close()
 
-    def _take_turn(self) -> None:
+    def _serve(self, context_id: int, message: Any) -> bool:
+        """Store an object and answer, in the thread that reads; False for anything else. From now on the peer waits.
+
+        Every class whose context was accepted is stored, also one that pynetdicom does not know.
+        """
         self._connection.busy = True
+        context = self.assoc._accepted_cx.get(context_id)
+        if not isinstance(message, C_STORE) or context is None or not message.is_valid_request:
+            return False
+        StorageServiceClass(self.assoc).SCP(message, context)
+        self.served()
+        return True
 
     def _look_at(self, message: DIMSEMessage) -> None:
         """Give the data set of a C-STORE its place; too much of anything else raises ``ValueError``: the end."""
@@ -168,6 +190,7 @@ class _Transport(AssociationSocket):
         if self._ahead:
             return True
         if self.socket is None or not self._is_connected:
+            select.select([self._awake], [], [], _PAUSE_S)  # its thread has nothing to do any more
             return False
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() and not self._connection.busy:
             return True
@@ -210,6 +233,7 @@ class NodeAssociation(Association):
         self.set_socket(self._transport)
         self.dul.to_provider_queue = _Signalling(self._transport.wake)
         self.dul.to_user_queue = _Signalling(self._dimse.news.set)
+        self.dul._run_loop_delay = 0
         self.acceptor.maximum_length = ae.maximum_pdu_size
         self.acceptor.ae_title = ae.ae_title
         self.acceptor.implementation_class_uid = ae.implementation_class_uid
@@ -229,14 +253,10 @@ class NodeAssociation(Association):
             self._transport.release()
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
-        """Serve a request; every class whose context was accepted is stored, also one that pynetdicom does not know."""
+        """Serve a request other than C-STORE, and then do what is to be done ``afterwards``."""
         try:
             if not msg.is_valid_request:
                 self.abort()
-            elif isinstance(msg, C_STORE) and context_id in self._accepted_cx:
-                self._is_paused = True
-                StorageServiceClass(self).SCP(msg, self._accepted_cx[context_id])
-                self._is_paused = False
             else:
                 super()._serve_request(msg, context_id)
         finally:
