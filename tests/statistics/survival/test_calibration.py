@@ -24,6 +24,7 @@ from ctacal.statistics.survival.calibration import (
 from ctacal.statistics.survival.decision import decision_curve, net_benefit, net_benefit_difference
 from ctacal.statistics.survival.discrimination import auc_at, delong
 from ctacal.statistics.survival.reclassification import net_reclassification
+from ctacal.statistics.survival.smooth_calibration import CalibrationCurve, calibration_curve
 from ctacal.statistics.survival.survival_curve import kaplan_meier
 from ctacal.statistics.survival.survival_data import SurvivalData
 from tests.statistics.survival.oracle import columns, numbers, survival
@@ -205,3 +206,25 @@ def test_no_recalibration_without_events_or_of_risks_upside_down() -> None:
     assert recalibrate(PBC, NEW * 0.9, 1) == "no event by 1 days"
     assert "higher risks did not mean more events" in str(recalibrate(PBC, 0.01 + 0.5 * (1 - NEW), 2000))
     assert "exactly 0 or 1" in str(recalibrate(THREE, [0.2, 0.0, 0.1], 2))
+
+
+def test_smooth_curve_as_r() -> None:
+    rows = OLD < 0.999
+    found, expected = calibration_curve(PBC.take(rows), OLD[rows], 2000), numbers("evidence")["curve"]
+    assert isinstance(found, CalibrationCurve)
+    for name in ("predicted", "observed", "low", "high"):
+        np.testing.assert_allclose(getattr(found, name), expected[name], rtol=2e-8)
+    assert found.average_error == pytest.approx(expected["average_error"], rel=1e-8)
+    assert found.large_error == pytest.approx(expected["large_error"], rel=1e-8)
+
+
+def test_smooth_curve_of_few_different_risks_is_a_line_and_reasons() -> None:
+    two = np.where(OLD > 0.3, 0.5, 0.1)
+    line = calibration_curve(PBC, two, 2000)
+    assert isinstance(line, CalibrationCurve)
+    assert (np.diff(line.observed) > 0).all()
+    assert calibration_curve(PBC, two, 1) == "no event by 1 days"
+    assert calibration_curve(PBC, np.full(312, 0.2), 2000) == (
+        "spline 1: does not differ among patients at risk when events happen"
+    )
+    assert "exactly 0 or 1" in str(calibration_curve(PBC, np.where(OLD > 0.9, 1.0, OLD), 2000))

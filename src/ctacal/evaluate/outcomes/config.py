@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ctacal.evaluate.outcomes.formulas import RiskConfig
 from ctacal.evaluate.readings.form import TableForm
 from ctacal.evaluate.readings.plausible import unit_in
 from ctacal.fields import read_toml
@@ -134,6 +135,16 @@ class AgeConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CentreConfig:
+    """The centres at which the patients were scanned."""
+
+    column: str
+    """Column: the centre of each patient, as text."""
+    test: tuple[str, ...] = ()
+    """Centres whose patients are kept out of the models and test them; by default each centre in turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubgroupConfig:
     """A split of the patients by one column."""
 
@@ -215,6 +226,9 @@ class OutcomesConfig:
     """Difference in a column for which its hazard ratio is reported; 1 by default."""
     perfusion: MeasureConfig | None = None
     ejection_fraction: str = ""
+    centre: CentreConfig | None = None
+    risk: tuple[RiskConfig, ...] = ()
+    """Risks that are given, by a column or a published formula, to be validated without fitting."""
     subgroup: tuple[SubgroupConfig, ...] = ()
     """By default perfusion, sex and age, as far as they are named."""
     sex: str = ""
@@ -229,9 +243,12 @@ class OutcomesConfig:
         scaled = set(self.per) - set(self.adjusted)
         _require(not scaled, "per", f"{', '.join(sorted(scaled))}: not among the covariates")
         _require(all(size > 0 for size in self.per.values()), "per", "expected positive numbers")
+        names = [risk.name for risk in self.risk]
+        _require(len(set(names)) == len(names), "risk.name", "two risks have the same name")
         strange = set(self.categorical) - set(self.adjusted)
         _require(not strange, "categorical", f"{', '.join(sorted(strange))}: not among the covariates")
         words = {*self.categorical, *(split.column for split in self.subgroups() if split.cut is None)}
+        words |= {self.centre.column} if self.centre else set()
         for key, columns in (("levels", self.levels), ("recode", self.recode)):
             unknown = set(columns) - words
             _require(not unknown, key, f"{', '.join(sorted(unknown))}: not among the categorical columns")
@@ -286,6 +303,9 @@ class OutcomesConfig:
         named |= {self.perfusion.column: "perfusion.column"} if self.perfusion else {}
         named |= {self.ejection_fraction: "ejection_fraction", self.sex: "sex", self.age: "age"}
         named |= {split.column: f"subgroup {split.name}: column" for split in self.subgroup}
+        named |= {self.centre.column: "centre.column"} if self.centre else {}
+        for risk in self.risk:
+            named |= dict.fromkeys((*risk.numbers, *risk.words), f"risk {risk.name}")
         named |= {self.identifier: "identifier"}
         if self.age_from:
             named |= {self.age_from.birth: "age_from.birth", self.age_from.at: "age_from.at"}

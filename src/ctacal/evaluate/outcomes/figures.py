@@ -136,50 +136,75 @@ class ForestRow:
     reference: bool = False
 
 
-def draw_forest(figure: "Figure", rows: Sequence[ForestRow], series: Sequence[str], what: str) -> None:
-    """Draw ratios on a logarithmic axis, the series of a row one above the other; to the right their values."""
+def draw_forest(
+    figure: "Figure",
+    rows: Sequence[ForestRow],
+    series: Sequence[str],
+    what: str,
+    *,
+    ratios: bool = True,
+    colours: Sequence[str] = COLOURS,
+) -> None:
+    """Draw the series of a row one above the other; to the right their values.
+
+    Ratios are drawn on a logarithmic axis beside a line at 1, other estimates on a plain axis.
+    """
     axes, values = figure.subplots(1, 2, sharey=True, width_ratios=[1.0, 0.52 * len(series)])
-    ratios = _drawn_ratios(rows)
-    low, high = (min([0.8, *ratios]) / 1.15, max([1.25, *ratios]) * 1.15) if ratios else (0.5, 2.0)
-    axes.set_xscale("log")
-    axes.set(xlim=(low, high), ylim=(len(rows) - 0.4, -1.1), xlabel=what)
-    _log_ticks(axes, low, high)
-    axes.axvline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)))
+    low, high = _ratio_ends(rows) if ratios else _plain_ends(rows)
+    axes.set(ylim=(len(rows) - 0.4, -1.1), xlabel=what)
+    if ratios:
+        axes.set_xscale("log")
+        _log_ticks(axes, low, high)
+        axes.axvline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)))
+    axes.set_xlim(low, high)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.tick_params(axis="y", length=0)
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_fontweight("normal" if row.estimates or row.reference else "bold")
     for place, row in enumerate(rows):
-        _draw_row(axes, place, row, len(series), (low, high))
+        _draw_row(axes, place, row, colours[: len(series)], (low, high))
     handles = [
-        axes.plot([], [], _MARKS[k], color=COLOURS[k], markerfacecolor=_face(k), label=name)[0]
+        axes.plot([], [], _MARKS[k], color=colours[k], markerfacecolor=_face(k, colours), label=name)[0]
         for k, name in enumerate(series)
     ]
     if len(series) > 1:
         figure.legend(handles=handles, loc="outside upper center", ncols=len(series))
-    _write_values(values, rows, series)
+    _write_values(values, rows, series, 2 if ratios else 3)
 
 
 _MARKS = ("o", "s", "D", "^")
 
 
-def _face(series: int) -> str:
-    return "white" if series == 0 else COLOURS[series]
+def _face(series: int, colours: Sequence[str]) -> str:
+    return "white" if series == 0 else colours[series]
 
 
-def _drawn_ratios(rows: Sequence[ForestRow]) -> list[float]:
-    known = [ratio for row in rows for ratio in row.estimates if ratio is not None and ratio.estimate is not None]
-    ends = [end for ratio in known for end in (ratio.low, ratio.high, ratio.estimate) if end is not None]
-    return [min(max(end, 0.05), 50.0) for end in ends]
+def _ratio_ends(rows: Sequence[ForestRow]) -> tuple[float, float]:
+    """Return the ends of the logarithmic axis: all intervals, within 0.05 to 50."""
+    ratios = [min(max(end, 0.05), 50.0) for end in _all_ends(rows)]
+    return (min([0.8, *ratios]) / 1.15, max([1.25, *ratios]) * 1.15) if ratios else (0.5, 2.0)
 
 
-def _draw_row(axes: "Axes", place: int, row: ForestRow, count: int, ends: tuple[float, float]) -> None:
+def _plain_ends(rows: Sequence[ForestRow]) -> tuple[float, float]:
+    ends = _all_ends(rows)
+    if not ends:
+        return 0.0, 1.0
+    margin = 0.06 * max(max(ends) - min(ends), 0.02)
+    return min(ends) - margin, max(ends) + margin
+
+
+def _all_ends(rows: Sequence[ForestRow]) -> list[float]:
+    known = [one for row in rows for one in row.estimates if one is not None and one.estimate is not None]
+    return [end for one in known for end in (one.low, one.high, one.estimate) if end is not None]
+
+
+def _draw_row(axes: "Axes", place: int, row: ForestRow, colours: Sequence[str], ends: tuple[float, float]) -> None:
     for k, ratio in enumerate(row.estimates):
         if ratio is None or ratio.estimate is None or ratio.low is None or ratio.high is None:
             continue
-        y = place + (k - (count - 1) / 2) * 0.3
-        axes.plot([max(ratio.low, ends[0]), min(ratio.high, ends[1])], [y, y], color=COLOURS[k], linewidth=1.1)
-        axes.plot(ratio.estimate, y, _MARKS[k], color=COLOURS[k], markerfacecolor=_face(k), markersize=4)
+        y = place + (k - (len(colours) - 1) / 2) * min(0.3, 0.75 / len(colours))
+        axes.plot([max(ratio.low, ends[0]), min(ratio.high, ends[1])], [y, y], color=colours[k], linewidth=1.1)
+        axes.plot(ratio.estimate, y, _MARKS[k], color=colours[k], markerfacecolor=_face(k, colours), markersize=4)
 
 
 def _log_ticks(axes: "Axes", low: float, high: float) -> None:
@@ -193,7 +218,7 @@ def _log_ticks(axes: "Axes", low: float, high: float) -> None:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
 
 
-def _write_values(axes: "Axes", rows: Sequence[ForestRow], series: Sequence[str]) -> None:
+def _write_values(axes: "Axes", rows: Sequence[ForestRow], series: Sequence[str], places: int) -> None:
     from ctacal.evaluate.publication import interval
 
     axes.set_xlim(0, len(series))
@@ -205,7 +230,7 @@ def _write_values(axes: "Axes", rows: Sequence[ForestRow], series: Sequence[str]
             ratio = row.estimates[k] if k < len(row.estimates) else None
             text = "reference" if row.reference and k == 0 else ""
             if ratio is not None and ratio.estimate is not None:
-                text = interval(ratio.estimate, ratio.low, ratio.high, 2).replace(" to ", "–")
+                text = interval(ratio.estimate, ratio.low, ratio.high, places).replace(" to ", "–")
             elif row.estimates and ratio is not None:
                 text = "not defined"
             axes.text(k + 0.5, place, text, fontsize=7, ha="center", va="center")

@@ -79,6 +79,16 @@ class Subgroup:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class GivenRisk:
+    """A risk that the table or a published formula gives."""
+
+    name: str
+    values: Floats
+    """(n,): 0 to 1; NaN if it is not known."""
+    horizon_years: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Patients:
     """The patients of one table. Every array is (n,); times are in years."""
 
@@ -96,6 +106,9 @@ class Patients:
     """Sentences on what was dropped, excluded or not counted."""
     columns: tuple[ColumnRead, ...] = ()
     """The columns of the table with their ranges, of all rows that were read."""
+    centre: Subgroup | None = None
+    """The centre of each patient, if the table names it."""
+    risks: tuple[GivenRisk, ...] = ()
 
     @property
     def readings(self) -> tuple[Reading, ...]:
@@ -141,6 +154,8 @@ class Patients:
             reader=None if self.reader is None else _rows_of(self.reader, rows),
             covariates=tuple(replace(covariate, values=covariate.values[rows]) for covariate in self.covariates),
             subgroups=tuple(replace(subgroup, group=subgroup.group[rows]) for subgroup in self.subgroups),
+            centre=None if self.centre is None else replace(self.centre, group=self.centre.group[rows]),
+            risks=tuple(replace(risk, values=risk.values[rows]) for risk in self.risks),
         )
 
 

@@ -10,13 +10,12 @@ from ctacal.arrays import Floats
 from ctacal.evaluate.outcomes.models import Columns, Fit, coefficients, fit, gain, together
 from ctacal.evaluate.outcomes.part import Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients
+from ctacal.evaluate.outcomes.risk_figures import EXPLAINED, LINES, calibrated, draw_calibration, draw_decisions
 from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Section, Table, listed
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.calibration import (
-    CalibrationGroup,
     brier_difference,
     brier_score,
-    calibration_groups,
     calibration_intercept,
     calibration_slope,
     observed_expected,
@@ -35,11 +34,7 @@ from ctacal.statistics.survival.discrimination import (
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-LINES = ("--", "-", "-.")
-"""Line styles of the reference model, with the model's calcium and with the reader's; they differ in grey too."""
 
 THRESHOLDS = 20
 """Number of points of a decision curve: every 2 % between the default ends."""
@@ -249,45 +244,23 @@ def _colour(place: int) -> str:
 
 def _calibration_chart(patients: Patients, models: Family, numbers: dict[str, Any]) -> Chart:
     horizon = patients.config.analysis.horizon_years
-    groups = 10 if patients.data.events >= 100 else 5
-    found = {model.name: calibration_groups(patients.data, model.risk, horizon, groups) for model in models.all}
-    numbers["calibration_groups"] = {"reference": models.reference.name, "groups": found}
+    shown = [
+        calibrated(patients.data, model.name if k else "Covariates alone", model.risk, horizon, _colour(k))
+        for k, model in enumerate(models.all)
+    ]
+    found = {
+        model.name: {"groups": one.groups, "curve": one.curve} for model, one in zip(models.all, shown, strict=True)
+    }
+    numbers["calibration_groups"] = {"reference": models.reference.name, "models": found}
 
     def draw(figure: "Figure") -> None:
-        _draw_calibration(figure, found)
+        draw_calibration(figure, shown)
 
     caption = (
         f"Calibration at {horizon:g} years of the model with {models.reference.name}, alone and with calcium "
-        "categories: "
-        f"observed risk (1 - Kaplan-Meier, 95 % interval) in {groups} groups of predicted risk. Dashed: perfect "
-        "calibration."
+        f"categories. {EXPLAINED}"
     )
-    return Chart("Calibration", caption, draw, "double", 68)
-
-
-def _draw_calibration(figure: "Figure", found: Mapping[str, Sequence[CalibrationGroup]]) -> None:
-    panels = figure.subplots(1, len(found), sharex=True, sharey=True, squeeze=False)[0]
-    top = 100 * max([0.01, *(_top(group) for own in found.values() for group in own)])
-    for k, (axes, (name, own)) in enumerate(zip(panels, found.items(), strict=True)):
-        axes.plot([0, top], [0, top], color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), zorder=0)
-        for group in own:
-            _draw_group(axes, group, _colour(k))
-        axes.set_title(name if k else "Covariates alone", fontsize=8)
-        axes.set(xlabel="Predicted risk (%)", xlim=(0, 1.04 * top), ylim=(0, 1.04 * top), aspect="equal")
-    panels[0].set_ylabel("Observed risk (%)")
-
-
-def _top(group: CalibrationGroup) -> float:
-    return max(risk for risk in (group.predicted, group.observed.estimate, group.observed.high) if risk is not None)
-
-
-def _draw_group(axes: "Axes", group: CalibrationGroup, colour: str) -> None:
-    seen = group.observed
-    if seen.estimate is None:
-        return
-    if seen.low is not None and seen.high is not None:
-        axes.plot([100 * group.predicted] * 2, [100 * seen.low, 100 * seen.high], color=colour, linewidth=1)
-    axes.plot(100 * group.predicted, 100 * seen.estimate, "o", color=colour)
+    return Chart("Calibration", caption, draw, "double", 80)
 
 
 def _decision_chart(patients: Patients, models: Family, numbers: dict[str, Any]) -> Chart:
@@ -302,32 +275,11 @@ def _decision_chart(patients: Patients, models: Family, numbers: dict[str, Any])
     numbers["decision_curve"] = {"thresholds": thresholds, "treat_all": treat_all, "net_benefit": curves}
 
     def draw(figure: "Figure") -> None:
-        _draw_decisions(figure, curves, treat_all, 100 * thresholds)
+        draw_decisions(figure, curves, treat_all, 100 * thresholds, [_colour(k) for k in range(len(curves))])
 
     caption = (
-        f"Decision curves at {horizon:g} years: net benefit of treating patients whose predicted risk reaches the "
-        f"threshold, by the model with {models.reference.name}, alone and with calcium categories."
+        f"Decision curves at {horizon:g} years with 95 % bands: net benefit of treating patients whose predicted risk "
+        f"reaches the threshold, by the model with {models.reference.name}, alone and with calcium categories. Bands "
+        "that overlap do not mean that curves do not differ: the table gives the paired difference."
     )
     return Chart("Decision curve", caption, draw)
-
-
-def _draw_decisions(
-    figure: "Figure", curves: Mapping[str, Sequence[Estimate]], treat_all: Sequence[Estimate], percent: Floats
-) -> None:
-    axes = figure.subplots()
-    axes.plot(percent, _in_percent(treat_all), "k:", linewidth=0.9, label="Treat all")
-    axes.axhline(0, color="black", linewidth=0.9, label="Treat none")
-    top = 0.5
-    for k, (name, curve) in enumerate(curves.items()):
-        benefit = _in_percent(curve)
-        top = max(top, float(benefit[np.isfinite(benefit)].max(initial=0)))
-        axes.plot(percent, benefit, color=_colour(k), linestyle=LINES[k % 3], label=name)
-    axes.set(xlabel="Threshold risk (%)", ylabel="Net benefit (per 100 patients)", ylim=(-0.15 * top, 1.1 * top))
-    axes.set_xlim(float(percent[0]), float(percent[-1]))
-    axes.legend(loc="upper right")
-
-
-def _in_percent(estimates: Sequence[Estimate]) -> Floats:
-    """Return estimates in percent; those not defined are NaN, which leaves a gap in a line."""
-    values = [np.nan if estimate.estimate is None else 100 * estimate.estimate for estimate in estimates]
-    return np.array(values, np.float64)

@@ -41,6 +41,9 @@ EVENTS = 435.0
 KINDS = {"death": 0.35, "myocardial_infarction": 0.15, "unstable_angina": 0.10, "revascularisation": 0.40}
 """Proportion of first events of each kind; not published."""
 
+CENTRES = ("A", "B", "C")
+"""Centres of the patients, one half, three tenths and one fifth of them; not published."""
+
 EFFECTS = {
     "age": 0.035, "male": 0.15, "hypertension": 0.15, "diabetes": 0.35, "dyslipidaemia": 0.0, "smoking": 0.25,
     "family_history": 0.0, "perfusion_defect": 0.04, "ejection_fraction": -0.025,
@@ -67,6 +70,15 @@ class SimulatedCohort:
     """Time to the first event or the end of follow-up, in whole days, so that times are tied as in real tables."""
     first_event: Ints
     """0 for no event, otherwise the position in ``KINDS``, from 1."""
+    centre: NDArray[np.str_]
+    """One of ``CENTRES``, by chance: centres differ in nothing else."""
+
+    @property
+    def clinical_risk(self) -> Floats:
+        """Return (n,) a risk at 3 years of age, sex, diabetes and smoking alone, invented and half as high again."""
+        own = self.covariates
+        log_hazard = 0.04 * (own["age"] - 64) + 0.3 * own["male"] + 0.4 * own["diabetes"] + 0.3 * own["smoking"] - 1.5
+        return np.asarray((-np.expm1(-np.exp(log_hazard))).round(4))
 
     @property
     def event(self) -> NDArray[np.bool_]:
@@ -81,6 +93,8 @@ class SimulatedCohort:
             **self.covariates,
             "model_agatston": self.model_agatston,
             "reader_agatston": self.reader_agatston,
+            "centre": self.centre.tolist(),
+            "clinical_risk": self.clinical_risk,
             "follow_up_days": self.follow_up_days,
             **kinds,
         }
@@ -104,7 +118,7 @@ def simulate_cohort(seed: int, n: int = sum(MARGINS), *, events: float = EVENTS)
     kind = 1 + rng.choice(len(KINDS), size=n, p=list(KINDS.values()))
     return SimulatedCohort(
         np.arange(1, n + 1), covariates, model, reader, _agatston(read[0], model), _agatston(read[1], reader),
-        days, np.where(event, kind, 0),
+        days, np.where(event, kind, 0), np.random.default_rng([seed, 1]).choice(list(CENTRES), n, p=[0.5, 0.3, 0.2]),
     )  # fmt: skip
 
 

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from ctacal.evaluate.outcomes.baseline import baseline_part, cohort_part
+from ctacal.evaluate.outcomes.centres import centres_part
 from ctacal.evaluate.outcomes.columns import columns_part
 from ctacal.evaluate.outcomes.competing import competing_part
+from ctacal.evaluate.outcomes.elsewhere import elsewhere_part
+from ctacal.evaluate.outcomes.given_risks import given_risks_part
 from ctacal.evaluate.outcomes.hazards import hazards_part
 from ctacal.evaluate.outcomes.missing import missing_part
 from ctacal.evaluate.outcomes.part import Part
@@ -63,11 +66,19 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
         yield "performance", performance_part(complete, found)
     with bar("validating", analysis.validation_resamples) as progress:
         yield "validation", validation_part(complete, found, progress)
+    if patients.risks:
+        with bar("given risks", 1):
+            yield "given_risks", given_risks_part(patients)
     with bar("resampling", analysis.resamples) as progress:
         yield "reclassification", reclassification_part(complete, found[0], progress)
     for name, part in {"competing": competing_part, "subgroups": subgroups_part}.items():
         with bar(name, 1):
             yield name, part(patients)
+    if patients.centre is not None:
+        with bar("centres", 1):
+            yield "centres", centres_part(patients)
+        with bar("testing elsewhere", len(patients.centre.labels)) as progress:
+            yield "elsewhere", elsewhere_part(complete, found, progress)
 
 
 def _lead(patients: Patients, complete: Patients) -> tuple[str, ...]:

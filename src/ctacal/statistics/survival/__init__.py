@@ -16,11 +16,11 @@ shapes or values::
 ``survival_data``: the follow-up. ``survival_curve``: Kaplan-Meier, patients at risk, restricted mean, event rate.
 ``log_rank``: log-rank tests. ``cox_model``: Cox model, predictions, residuals. ``proportional_hazards``: test of that
 assumption. ``splines``: restricted cubic splines. ``discrimination``: C-index, time-dependent AUC, DeLong.
-``calibration``: Brier score, observed / expected, intercept, slope, groups. ``decision``: net benefit.
-``stratified``: Cox model with strata, such as centres. ``validation``: performance corrected for optimism.
-``held_out``: models measured in other patients, centre by centre. ``reclassification``: NRI and IDI of given risks;
-``nri``: their bootstrap, which refits the models. ``competing``: cumulative incidence, Fine-Gray. ``imputation``:
-chained equations, Rubin's rules.
+``calibration``: Brier score, observed / expected, intercept, slope, groups; ``smooth_calibration``: the curve.
+``decision``: net benefit. ``stratified``: Cox model with strata, such as centres. ``validation``: performance corrected
+for optimism. ``held_out``: models measured in other patients, centre by centre. ``reclassification``: NRI and IDI of
+given risks; ``nri``: their bootstrap, which refits the models. ``competing``: cumulative incidence, Fine-Gray.
+``imputation``: chained equations, Rubin's rules.
 
 Formulas, sources and tolerances: ``docs/prognosis.md``. Needs numba (``pip install 'ctacal[evaluate]'``), imported when
 a name is first used. Research use, not a medical device.
@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         net_reclassification,
         reclassification_table,
     )
+    from ctacal.statistics.survival.smooth_calibration import CalibrationCurve, calibration_curve
     from ctacal.statistics.survival.splines import spline_basis, spline_knots
     from ctacal.statistics.survival.stratified import StratifiedModel, stratified_cox
     from ctacal.statistics.survival.survival_curve import (
@@ -173,6 +174,7 @@ _NAMES = {
     ),
     "stratified": ("StratifiedModel", "stratified_cox"),
     "held_out": ("HeldOut", "internal_external", "measure_held_out"),
+    "smooth_calibration": ("CalibrationCurve", "calibration_curve"),
     "decision": ("DecisionPoint", "decision_curve", "net_benefit", "net_benefit_difference"),
     "competing": ("CumulativeIncidence", "FineGray", "cumulative_incidence", "fine_gray"),
     "imputation": ("Covariate", "Pooled", "impute", "pool"),
@@ -182,6 +184,7 @@ _NAMES = {
 
 __all__ = [
     "BaselineHazard",
+    "CalibrationCurve",
     "CalibrationGroup",
     "Covariate",
     "CoxModel",
@@ -216,6 +219,7 @@ __all__ = [
     "bootstrap_reclassification",
     "brier_difference",
     "brier_score",
+    "calibration_curve",
     "calibration_groups",
     "calibration_intercept",
     "calibration_slope",
