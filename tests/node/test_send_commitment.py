@@ -22,6 +22,13 @@ def committing(on_action: Callable[[Peer, evt.Event], None] = lambda peer, event
     return Peer(commitment=True, on_action=on_action, action_status=status)
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let associations wait for reports on a slow machine too; they end as soon as the report is there."""
+    monkeypatch.setattr("ctacal.node.dicom_out._REPORT_S", 30.0)
+
+
+@pytest.mark.usefixtures("patience")
 def test_reported_on_the_association_that_asked(tmp_path: Path) -> None:
     with committing(report_here()).running() as peer:
         scene = Scene(tmp_path, (peer.destination(commitment=True),))
@@ -70,6 +77,7 @@ def report_to(port: int, report: Dataset, event_type: int = 1) -> int:
     return int(status.Status)
 
 
+@pytest.mark.usefixtures("patience")
 def test_what_the_pacs_has_not_is_sent_again_under_the_same_uid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +133,7 @@ def test_a_pacs_without_commitment_is_told_to_a_person(tmp_path: Path, offered: 
     assert len(peer.received) == 2, "they are in the PACS all the same"
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_question_that_fails_for_the_moment_is_asked_again(tmp_path: Path) -> None:
     with committing(status=0x0213).running() as peer:
         scene = Scene(tmp_path, (peer.destination(commitment=True, commitment_s=0.001),))
