@@ -212,8 +212,8 @@ def _images_of(made: Dataset) -> frozenset[str]:
 
 def _children(number: int) -> list[int]:
     with suppress(OSError):
-        text = Path(f"/proc/{number}/task/{number}/children").read_text(encoding="ascii")
-        return [child for child in map(int, text.split()) if _is_scoring(child)]
+        texts = [file.read_text(encoding="ascii") for file in Path(f"/proc/{number}/task").glob("*/children")]
+        return [child for text in texts for child in map(int, text.split()) if _is_scoring(child)]
     return []
 
 
