@@ -108,6 +108,16 @@ def test_what_is_wrong_is_named_with_what_to_do(command: Command) -> None:
             '[[destination]]\nname = "web"\nkind = "stow"\nurl = "http://127.0.0.1:1/dicom-web"\n[[destination]]',
             "WRONG destination web: http://127.0.0.1:1/dicom-web/studies: no answer: ",
         ),
+        (
+            "port = 0",
+            'port = 8080\ntoken_file = "/none"',
+            "WRONG secrets of the pages: http.token_file: /none: No such",
+        ),
+        (
+            "[disk]",
+            '[alarm.mail]\nto = ["a@b"]\nsender = "c@d"\nhost = "127.0.0.1"\nport = 1\n[disk]',
+            "WRONG alarms: alarm.mail: 127.0.0.1:1: no connection: Connection refused",
+        ),
         ("[disk]", '[[watch]]\nfolder = "/none"\n[disk]', "WRONG folder /none: no such folder"),
         ("[disk]", '[[orthanc]]\nurl = "http://127.0.0.1:1"\n[disk]', "WRONG orthanc orthanc: http://127.0.0.1:1: "),
     ],

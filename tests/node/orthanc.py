@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.node.running import free_port, wait_until
 from tests.tools import need
 
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+"""Where Debian puts the plug-in for DICOMweb."""
 USER, PASSWORD = "node", "secret-of-the-test"
 
 
@@ -53,6 +56,13 @@ class Pacs:
 
     def content(self, instance: str) -> bytes:
         return self.client.get(f"/instances/{instance}/file").raise_for_status().content
+
+
+def need_dicomweb() -> str:
+    """Return the path of the plug-in for DICOMweb; skips the test if it is not installed."""
+    if not DICOMWEB.exists():
+        pytest.skip("the plug-in for DICOMweb is not installed (Debian: orthanc-dicomweb)")
+    return str(DICOMWEB)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The whole way: a camera sends, the node settles and scores, the results are there once, whatever dies between."""
 
 import json
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pytest
 from pydicom import dcmread
 
 from ctacal.jobs.node.ledger import DeliveryState
-from tests.node.orthanc import orthanc
-from tests.node.running import NodeFolder, wait_until
+from tests.node.orthanc import need_dicomweb, orthanc
+from tests.node.running import NODE, NodeFolder, wait_until
 from tests.node.studies import PHANTOM_AGATSTON, in_order, phantom, study_uid_of
+from tests.postgres import new_server
 from tests.tools import dciodvfy_errors
 
 pytestmark = pytest.mark.slow
@@ -138,6 +140,7 @@ def test_a_node_that_was_killed_while_it_scored_goes_on_where_it_was(node: NodeF
 
 def test_results_reach_a_pacs_that_was_away(tmp_path: Path, export: list[Path]) -> None:
     study_uid = study_uid_of(export)
+    web = need_dicomweb()
     with orthanc(tmp_path / "pacs") as pacs:
         port = pacs.dicom_port
     destination = f"""
@@ -155,15 +158,33 @@ timeout_s = 10.0
     with node.started() as running, node.ledger() as ledger:
         assert node.send(export).returncode == 0
         wait_until(lambda: "no connection" in str(ledger.deliveries(study_uid)), "a failed attempt")
-        with orthanc(tmp_path / "pacs") as pacs:
+        with orthanc(tmp_path / "pacs", Plugins=[web], DicomWeb={"Enable": True}) as pacs:
             assert node.finished(study_uid).state == "SCORED"
-            assert pacs.modalities(study_uid) == ["SEG", "SR"]
+            found = pacs.json(f"/dicom-web/studies/{study_uid}/series")  # QIDO-RS
+            assert sorted(series["00080060"]["Value"][0] for series in found) == ["SEG", "SR"]
             (report,) = pacs.instances(study_uid, "SR")
             stored = ledger.study(study_uid)
             assert stored is not None
             written = dcmread(node.config.store / stored.result / "sr.dcm")
             assert dcmread(BytesIO(pacs.content(report))) == written  # their file meta information differs
         assert running.stop() == 0
+
+
+def test_two_nodes_share_a_postgresql(tmp_path: Path, export: list[Path]) -> None:
+    with new_server() as server, ExitStack() as stack:
+        nodes = [
+            NodeFolder.made(tmp_path / name, node=f'database = "{server.url}"\n{NODE}') for name in ("first", "second")
+        ]
+        other = phantom(tmp_path / "other", "1.2.826.0.1.3680043.10.2")
+        started = [stack.enter_context(node.started()) for node in nodes]
+        for node, files in zip(nodes, (export, other), strict=True):
+            assert node.send(files).returncode == 0
+        for node, files in zip(nodes, (export, other), strict=True):
+            assert node.finished(study_uid_of(files)).state == "SCORED"
+            assert {dcmread(file).StudyInstanceUID for file in (node.folder / "out").rglob("*.dcm")} == {
+                study_uid_of(files)
+            }
+        assert [running.stop() for running in started] == [0, 0]
 
 
 def test_the_log_is_json_if_that_is_wanted(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from ctacal.jobs.node.deliveries import Answer
 from ctacal.jobs.node.ledger import open_ledger
 from ctacal.jobs.node.occupancy import only_node
 from ctacal.jobs.node.scoring import score_job
+from ctacal.jobs.node.sign_in import http_token, page_address, read_secret
 from ctacal.jobs.node.store import Store
 from ctacal.node.certificates import expiry, expiry_of_authorities
 from ctacal.node.orthanc import orthanc_client
@@ -44,6 +45,7 @@ SOP_CLASSES = {
 _VERIFICATION = "1.2.840.10008.1.1"
 _COMMITMENT = "1.2.840.10008.1.20.1"
 _EXPIRES_SOON = timedelta(days=30)
+_REACH_S = 10.0
 _FILES_BESIDE = 200
 """Open files that the receiver needs beside its connections."""
 
@@ -66,6 +68,7 @@ def checks(config: NodeConfig) -> Iterator[Check]:
     yield _checked("DICOM port", lambda: _port(config, config.receive.host, config.receive.port, "receive.port"))
     if config.http.port:
         yield _checked("HTTP port", lambda: _port(config, config.http.host, config.http.port, "http.port"))
+        yield _checked("secrets of the pages", lambda: _secrets(config))
     yield _checked("open files", lambda: _open_files(config))
     for name, tls, is_server in _all_tls(config):
         yield _checked(f"certificates of {name}", lambda tls=tls, is_server=is_server: _certificates(tls, is_server))  # type: ignore[misc]
@@ -77,6 +80,8 @@ def checks(config: NodeConfig) -> Iterator[Check]:
         yield _checked(f"folder {watch.folder}", lambda one=watch: _watched(one))  # type: ignore[misc]
     for orthanc in config.orthanc:
         yield _checked(f"orthanc {orthanc.name}", lambda one=orthanc: _orthanc(one))  # type: ignore[misc]
+    if config.alarm.webhook or config.alarm.mail:
+        yield _checked("alarms", lambda: _alarms(config))
     yield _checked("model", lambda: _model(config))
 
 
@@ -134,6 +139,29 @@ def _port(config: NodeConfig, host: str, port: int, name: str) -> str:
     except OSError as problem:
         raise UsageError(f"{name}: {host}:{port}: {problem.strerror}; another program may use it") from problem
     return f"{host}:{port} is free"
+
+
+def _secrets(config: NodeConfig) -> str:
+    http_token(config)
+    if config.http.proxy_secret_file:
+        read_secret(config.http.proxy_secret_file, "http.proxy_secret_file")
+    return f"they are there; the pages are at {page_address(config)}"
+
+
+def _alarms(config: NodeConfig) -> str:
+    """Reach the servers that alarms go to; nothing is sent."""
+    alarm, reached = config.alarm, []
+    if alarm.mail:
+        reached.append((alarm.mail.host, alarm.mail.port, "alarm.mail"))
+    if alarm.webhook:
+        url = httpx.URL(alarm.webhook)
+        reached.append((url.host, url.port or (443 if url.scheme == "https" else 80), "alarm.webhook"))
+    for host, port, name in reached:
+        try:
+            socket.create_connection((host, port), _REACH_S).close()
+        except OSError as problem:
+            raise UsageError(f"{name}: {host}:{port}: no connection: {system_message(problem)}") from problem
+    return f"{', '.join(f'{host}:{port}' for host, port, _ in reached)} can be reached"
 
 
 def _open_files(config: NodeConfig) -> str:
