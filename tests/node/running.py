@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -162,9 +162,13 @@ class NodeFolder:
     @contextmanager
     def started(self) -> Iterator[Running]:
         """Run the node; it listens when the block begins."""
-        with running(self.config.store, "-m", "ctacal", "node", self.folder / "node.toml") as node:
+        with self.starting() as node:
             self.wait_for_port()
             yield node
+
+    def starting(self) -> AbstractContextManager[Running]:
+        """Run the node; when the block begins it has just been started."""
+        return running(self.config.store, "-m", "ctacal", "node", self.folder / "node.toml")
 
     def wait_for_port(self) -> None:
         """Wait until it listens."""

@@ -2,7 +2,10 @@
 
 import zipfile
 from collections.abc import Iterable
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -68,3 +71,30 @@ def write(image: Dataset, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded(image, ExplicitVRLittleEndian))
     return path
+
+
+def small_study(study_uid: str, patient: str = "Small") -> list[Dataset]:
+    """Return the drawn thorax in 16 slices of 32 x 32, which the threshold predictor scores in 0.2 s; its score is 0."""
+    images = []
+    for number, template in enumerate(_small_slices()):
+        image = deepcopy(template)
+        image.StudyInstanceUID, image.SeriesInstanceUID = study_uid, f"{study_uid}.1"
+        image.SOPInstanceUID, image.FrameOfReferenceUID = f"{study_uid}.1.{number + 1}", f"{study_uid}.2"
+        image.PatientName, image.PatientID, image.InstanceNumber = f"{patient}^Test", patient, number + 1
+        image.file_meta.MediaStorageSOPInstanceUID = UID(image.SOPInstanceUID)
+        images.append(image)
+    return images
+
+
+@lru_cache(maxsize=1)
+def _small_slices(step: int = 8, slice_step: int = 3) -> tuple[Dataset, ...]:
+    with TemporaryDirectory() as folder:
+        images = [dcmread(file) for file in in_order(phantom(Path(folder)))[::slice_step]]
+    for image in images:
+        image.decompress(generate_instance_uid=False)
+        pixels = image.pixel_array[step // 2 :: step, step // 2 :: step]
+        image.Rows, image.Columns = pixels.shape
+        image.PixelData = pixels.tobytes()
+        image.PixelSpacing = [float(mm) * step for mm in image.PixelSpacing]
+        image.SliceThickness = float(image.SliceThickness) * slice_step
+    return tuple(images)
