@@ -161,14 +161,15 @@ class Got:
 
 
 @contextmanager
-def pacs(got: Got, slow_s: float = 0.0) -> Iterator[Peer]:
+def pacs(got: Got, *, port: int = 0, slow_s: float = 0.0) -> Iterator[Peer]:
     """Have a PACS that takes all, each object in ``slow_s`` seconds, so that senders are killed before the answer."""
 
     def note(_: Peer, event: evt.Event) -> int:
         time.sleep(slow_s)
-        got.note(str(event.dataset.StudyInstanceUID), event.request.AffectedSOPInstanceUID, event.encoded_dataset(False))
+        got.note(
+            str(event.dataset.StudyInstanceUID), event.request.AffectedSOPInstanceUID, event.encoded_dataset(False)
+        )
         return 0
 
-    with Peer(answer=note).running() as peer:
+    with Peer(answer=note, port=port).running() as peer:
         yield peer
-        peer.received.clear()

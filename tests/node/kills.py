@@ -20,6 +20,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydicom import Dataset, dcmread
+from pydicom.uid import CTImageStorage
+
 from ctacal.errors import CtacalError
 from ctacal.jobs.node.ledger import DeliveryRow, DeliveryState, Ledger, StudyRow, StudyState
 from ctacal.jobs.node.store import Store
@@ -172,7 +175,7 @@ def _victims(running: Running) -> Iterator[tuple[str, int]]:
         if _parent(number) == running.process.pid:
             yield name, number
             if name == "scorer":
-                yield from (("scoring", child) for child in _children(number))
+                yield from (("scoring", child) for child in _children(number) if _is_spawned(child))
 
 
 def _parent(number: int) -> int:
@@ -188,6 +191,13 @@ def _children(number: int) -> list[int]:
         return [int(child) for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
     except OSError:
         return []
+
+
+def _is_spawned(number: int) -> bool:
+    """Whether a process works; the other child of a process that spawns is Python's resource tracker."""
+    with suppress(OSError):
+        return b"spawn_main" in Path(f"/proc/{number}/cmdline").read_bytes()
+    return False
 
 
 def _few_open(ledger: Ledger) -> Callable[[], bool]:
@@ -282,8 +292,36 @@ def _delivered(store: Store, study: StudyRow, deliveries: list[DeliveryRow], got
             yield f"{one.kind} of revision {one.revision} is done; the destination has {len(contents)} contents of it"
         if one.state not in (DeliveryState.DONE, DeliveryState.SUPERSEDED):
             yield f"{one.kind} of revision {one.revision} is {one.state}: {one.reason}"
+    yield from _doubled(store, deliveries)
     for sop_uid in objects.keys() - {one.sop_instance_uid for one in deliveries}:
         yield f"got {sop_uid}, of which the ledger knows nothing"
+
+
+def _doubled(store: Store, deliveries: list[DeliveryRow]) -> Iterator[str]:
+    """Yield the results that show the same of the same images under different UIDs."""
+    shown: dict[tuple[str, frozenset[str]], str] = {}
+    for one in deliveries:
+        images = _images_of(dcmread(store.folder / one.path))
+        if shown.setdefault((one.kind, images), one.sop_instance_uid) != one.sop_instance_uid:
+            yield f"two {one.kind} of the same {len(images)} images, the second of revision {one.revision}"
+
+
+def _images_of(made: Dataset) -> frozenset[str]:
+    """Return the CT images that a result refers to, anywhere in it."""
+    return frozenset(
+        str(item.ReferencedSOPInstanceUID)
+        for item in _items(made)
+        if item.get("ReferencedSOPClassUID") == CTImageStorage
+    )
+
+
+def _items(made: Dataset) -> Iterator[Dataset]:
+    """Yield the items of all sequences, at any depth."""
+    for element in made:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield item
+                yield from _items(item)
 
 
 def main() -> int:

@@ -82,7 +82,8 @@ class Running:
 @contextmanager
 def running(store: Path, *command: str | Path) -> Iterator[Running]:
     """Run a command that supervises a node; at the end it is killed if it still runs, and its parts with it."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(places.ROOT / "src"), str(places.ROOT)])}
+    modules = [str(places.ROOT / "src"), str(places.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(modules)}
     log = store.parent / f"{store.name}.log"
     with log.open("ab") as file:
         process = subprocess.Popen([sys.executable, *command], stderr=file, stdout=file, env=environment)

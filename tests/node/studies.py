@@ -74,7 +74,7 @@ def write(image: Dataset, path: Path) -> Path:
 
 
 def small_study(study_uid: str, patient: str = "Small") -> list[Dataset]:
-    """Return the drawn thorax in 16 slices of 32 x 32, which the threshold predictor scores in 0.2 s; its score is 0."""
+    """Return the drawn thorax in 16 slices of 32 x 32, which "threshold" scores in 0.2 s; its score is 0."""
     images = []
     for number, template in enumerate(_small_slices()):
         image = deepcopy(template)

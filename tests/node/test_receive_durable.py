@@ -20,6 +20,7 @@ from ctacal.jobs.node.ledger import open_ledger
 from ctacal.jobs.node.store import Store
 from tests import places
 from tests.dicom_series import encoded
+from tests.node.disks import small_disk
 from tests.node.receiving import (
     EXPLICIT,
     STUDY,
@@ -168,14 +169,3 @@ def test_a_disk_that_is_full_below_any_reserve(tmp_path: Path) -> None:
             filling.unlink()
             assert association.send_c_store(image_in_file(second)).Status == 0x0000
         assert len(node.store.received(STUDY)) == 2
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=False).returncode:
-        pytest.skip("mounts are not allowed here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
