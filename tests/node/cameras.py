@@ -166,9 +166,7 @@ def pacs(got: Got, *, port: int = 0, slow_s: float = 0.0) -> Iterator[Peer]:
 
     def note(_: Peer, event: evt.Event) -> int:
         time.sleep(slow_s)
-        got.note(
-            str(event.dataset.StudyInstanceUID), event.request.AffectedSOPInstanceUID, event.encoded_dataset(False)
-        )
+        got.note(str(event.dataset.StudyInstanceUID), str(event.dataset.SOPInstanceUID), event.encoded_dataset(False))
         return 0
 
     with Peer(answer=note, port=port).running() as peer:
