@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from tests.node.orthanc import Pacs, orthanc
+from tests.node.orthanc import Pacs, need_dicomweb, orthanc
 from tests.node.running import NodeFolder
 from tests.node.studies import small_study, write
 from tests.tools import need
 
 pytestmark = pytest.mark.slow
 
-DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 STUDY = "1.2.826.0.1.3680043.8.498.10.1"
 PACS = """
 [[destination]]
@@ -34,10 +33,8 @@ def retrieved(pacs: Pacs, url: str) -> Dataset:
 
 
 def test_seg_and_sr_are_found_by_qido_and_fetched_by_wado(tmp_path: Path) -> None:
-    if not DICOMWEB.exists():
-        pytest.skip("orthanc-dicomweb is not installed (make .tools; Debian: orthanc-dicomweb)")
     files = [write(image, tmp_path / "export" / f"{image.InstanceNumber}.dcm") for image in small_study(STUDY, "Web")]
-    with orthanc(tmp_path / "pacs", Plugins=[str(DICOMWEB)]) as pacs:
+    with orthanc(tmp_path / "pacs", Plugins=[need_dicomweb()]) as pacs:
         for file in files:
             pacs.store(file)  # the camera sends to both
         node = NodeFolder.made(tmp_path / "node", more=PACS.replace("{pacs}", str(pacs.dicom_port)))

@@ -1,7 +1,6 @@
 """The whole way: a camera sends, the node settles and scores, the results are there once, whatever dies between."""
 
 import json
-from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 
@@ -10,9 +9,8 @@ from pydicom import dcmread
 
 from ctacal.jobs.node.ledger import DeliveryState
 from tests.node.orthanc import need_dicomweb, orthanc
-from tests.node.running import NODE, NodeFolder, wait_until
+from tests.node.running import NodeFolder, wait_until
 from tests.node.studies import PHANTOM_AGATSTON, in_order, phantom, study_uid_of
-from tests.postgres import new_server
 from tests.tools import dciodvfy_errors
 
 pytestmark = pytest.mark.slow
@@ -168,23 +166,6 @@ timeout_s = 10.0
             written = dcmread(node.config.store / stored.result / "sr.dcm")
             assert dcmread(BytesIO(pacs.content(report))) == written  # their file meta information differs
         assert running.stop() == 0
-
-
-def test_two_nodes_share_a_postgresql(tmp_path: Path, export: list[Path]) -> None:
-    with new_server() as server, ExitStack() as stack:
-        nodes = [
-            NodeFolder.made(tmp_path / name, node=f'database = "{server.url}"\n{NODE}') for name in ("first", "second")
-        ]
-        other = phantom(tmp_path / "other", "1.2.826.0.1.3680043.10.2")
-        started = [stack.enter_context(node.started()) for node in nodes]
-        for node, files in zip(nodes, (export, other), strict=True):
-            assert node.send(files).returncode == 0
-        for node, files in zip(nodes, (export, other), strict=True):
-            assert node.finished(study_uid_of(files)).state == "SCORED"
-            assert {dcmread(file).StudyInstanceUID for file in (node.folder / "out").rglob("*.dcm")} == {
-                study_uid_of(files)
-            }
-        assert [running.stop() for running in started] == [0, 0]
 
 
 def test_the_log_is_json_if_that_is_wanted(tmp_path: Path) -> None:
