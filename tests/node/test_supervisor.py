@@ -1,5 +1,6 @@
 """The supervisor: parts that end start again, all stop in good order, and nothing outlives a killed supervisor."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -64,8 +65,10 @@ def test_parts_stop_in_good_order(node: Running) -> None:
     assert "node stopped" in node.text()
 
 
-def test_a_terminal_stops_the_node_like_a_service(node: Running) -> None:
-    node.process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_terminal_stops_the_node_like_a_service(node: Running, number: signal.Signals) -> None:
+    for process in node.processes().values():  # a terminal sends it to all
+        os.kill(process, number)
     assert node.process.wait(60) == 0
     assert len(list(node.store.glob("ended-*"))) == 2
 

@@ -10,7 +10,6 @@ import os
 import platform
 import signal
 import time
-import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -22,7 +21,7 @@ from typing import Any
 
 from ctacal.errors import CtacalError, UsageError, system_message
 from ctacal.jobs.node.config import NodeConfig
-from ctacal.jobs.node.events import start_logging, tell
+from ctacal.jobs.node.events import start_logging, tell, trace
 from ctacal.jobs.node.ledger import Ledger, StudyClaim, open_ledger
 from ctacal.jobs.node.life import Pulse, alive_folder
 from ctacal.jobs.node.scoring import Scored, score_job, score_received
@@ -307,7 +306,7 @@ def score_claims(pipe: Connection, config: NodeConfig, cores: set[int]) -> None:
         store, job = Store(config.store), score_job(config)
         prepare(job.outputs)
     except Exception as problem:
-        pipe.send(_Failed(str(problem), is_of_study=False, traceback=traceback.format_exc()))
+        pipe.send(_Failed(str(problem), is_of_study=False))
         return
     pipe.send(_READY)
     while True:
@@ -322,5 +321,7 @@ def score_claims(pipe: Connection, config: NodeConfig, cores: set[int]) -> None:
         except MemoryError:
             answer = _Failed("the study does not fit into memory", is_of_study=True)
         except Exception as problem:
-            answer = _Failed(f"{type(problem).__name__}: {problem}", is_of_study=True, traceback=traceback.format_exc())
+            answer = _Failed(
+                f"a defect ({type(problem).__name__}); please report it", is_of_study=True, traceback=trace(problem)
+            )
         pipe.send(answer)

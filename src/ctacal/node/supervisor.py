@@ -32,6 +32,7 @@ HEALTHY_S = 10.0
 _PAUSES_S = (0.2, 10.0)
 """First and longest pause before a part starts again that ended sooner."""
 _LOOK_S = 0.5
+_STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 
 
 @dataclass(eq=False, slots=True)
@@ -63,7 +64,7 @@ def supervise(config: NodeConfig, parts: Mapping[str, str]) -> None:
 
 
 def stop_signal() -> Event:
-    """Return an event that SIGTERM and SIGINT set from now on; the second one ends the process at once."""
+    """Return an event that SIGTERM, SIGINT and SIGHUP set from now on; the second one ends the process at once."""
     stopping, asked = Event(), SimpleQueue[int]()
 
     def wait() -> None:
@@ -72,7 +73,7 @@ def stop_signal() -> Event:
         asked.get()
         os._exit(1)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP_SIGNALS:
         signal.signal(number, lambda sent, _: asked.put(sent))  # setting the event here could wait for its own lock
     Thread(target=wait, daemon=True, name="signals").start()
     return stopping
@@ -153,7 +154,9 @@ class _Supervisor:
 def _run_part(name: str, module: str, config: NodeConfig) -> None:
     """Run in the process of a part. A user's mistake ends it with one line, a defect with its traceback."""
     stopping = stop_signal()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the supervisor stops its parts
+    for number in _STOP_SIGNALS:  # a terminal sends SIGINT and SIGHUP to all processes; the supervisor stops its parts
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
     Thread(target=end_with_parent, daemon=True, name="parent").start()
     start_logging(config.log, name)
     try:

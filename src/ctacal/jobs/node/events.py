@@ -5,6 +5,7 @@ import logging
 import sys
 import warnings
 from datetime import UTC, datetime
+from traceback import format_tb
 from typing import Any
 
 from ctacal.jobs.node.config import Log
@@ -27,6 +28,11 @@ def start_logging(log: Log, part: str) -> None:
     warnings.simplefilter("ignore")  # so do their warnings
 
 
+def trace(problem: BaseException) -> str:
+    """Return where a defect lies, without its message: that may quote a header, and a header may name the patient."""
+    return f"{''.join(format_tb(problem.__traceback__))}{type(problem).__name__}"
+
+
 class _Text(logging.Formatter):
     """``2026-11-30T12:00:00.000+00:00 keeper INFO settled study_uid=1.2.3``."""
 
@@ -37,8 +43,7 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         words = [f"{_time(record)} {self._part} {record.levelname} {record.getMessage()}"]
         words += [f"{name}={_word(value)}" for name, value in _facts(record).items()]
-        traceback = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return " ".join(words) + traceback
+        return " ".join(words) + (f"\n{trace(problem)}" if (problem := _problem(record)) else "")
 
 
 class _Lines(logging.Formatter):
@@ -51,9 +56,13 @@ class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": _time(record), "part": self._part, "level": record.levelname.lower()}
         line |= {"event": record.getMessage(), **_facts(record)}
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+        if problem := _problem(record):
+            line["traceback"] = trace(problem)
         return json.dumps(line, default=str)
+
+
+def _problem(record: logging.LogRecord) -> BaseException | None:
+    return record.exc_info[1] if record.exc_info else None
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
