@@ -10,6 +10,9 @@ from ctacal.jobs.node.ledger import Ledger, NewDelivery, ScoredOutcome, StudyCla
 TABLES = ("node_studies", "node_deliveries", "node_audit", "node_facts")
 SR, SEG = "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.66.4"
 
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Where thousands of commits take no time; None: where temporary files lie."""
+
 
 def no_ledger(url: str) -> str:
     """Remove the ledger from a PostgreSQL database, and return its URL."""

@@ -26,7 +26,7 @@ from ctacal.jobs.node.ledger import (
     StudyState,
     open_ledger,
 )
-from tests.jobs.node.ledgers import Ledgers, no_ledger, outcome, report
+from tests.jobs.node.ledgers import IN_MEMORY, Ledgers, no_ledger, outcome, report
 
 STUDIES = st.sampled_from(["1.1", "1.2"])
 DESTINATIONS = st.sampled_from(["pacs", "archive"])
@@ -80,7 +80,7 @@ class Steps(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        self.folder = TemporaryDirectory(dir=IN_MEMORY)
         self.ledgers = Ledgers(self.where or Path(self.folder.name) / "ledger.sqlite")
         self.model = Model()
         self.scorers: list[StudyClaim] = []
