@@ -1,6 +1,7 @@
 """What ``ctacal node check`` finds out about destinations and certificates, asked of real ones."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from ctacal.errors import UsageError
 from ctacal.fields import from_fields
 from ctacal.jobs.node.config import NodeConfig
+from ctacal.jobs.node.ledger import open_ledger
+from ctacal.jobs.node.store import Store
 from ctacal.node.certificates import expiry, expiry_of_authorities
 from ctacal.node.check import SOP_CLASSES, Check, checks
 from tests.node.certificates import Authority, new_authority
@@ -43,6 +46,16 @@ def test_a_pacs_that_takes_all_is_well(tmp_path: Path) -> None:
     check = of_peer(tmp_path, Peer())
     assert check.is_ok
     assert check.found.endswith("answers, takes seg, sr")
+
+
+def test_an_audit_trail_that_was_altered_is_told(tmp_path: Path) -> None:
+    node = config(tmp_path)
+    with closing(open_ledger(node.ledger, Store(node.store).id)) as ledger:
+        digest = ledger.audit.append("association accepted", source="CAM@10.0.0.1").digest
+        assert found(node, "database").found.endswith(f"1 events, the newest {digest}")
+        ledger.database.write(lambda rows: rows.run("UPDATE node_audit SET line = REPLACE(line, 'CAM', 'MAC')"))
+    check = found(node, "database")
+    assert not check.is_ok and check.found.startswith("audit trail: record 0 was altered")
 
 
 def test_a_kind_that_a_pacs_does_not_take_needs_a_fallback(tmp_path: Path) -> None:

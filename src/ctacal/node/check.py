@@ -109,12 +109,12 @@ def _store(config: NodeConfig) -> str:
 def _database(config: NodeConfig) -> str:
     store = Store(config.store)
     with closing(open_ledger(config.ledger, store.id, wait_s=5.0)) as ledger:
-        newest = ledger.audit.head()
+        newest = ledger.check()
         where = ledger.database.name
     kind = network_file_system(config.store)
     if kind and not is_postgres(config.ledger):
         raise UsageError(f"{config.store} lies on a network file system ({kind}); use a local disk, or PostgreSQL")
-    return f"{where}, {newest.n + 1 if newest else 0} events"
+    return f"{where}, {newest.n + 1} events, the newest {newest.digest}" if newest else f"{where}, no events"
 
 
 def _peers(config: NodeConfig) -> str:
