@@ -7,19 +7,16 @@ import pytest
 
 from ctacal.statistics.survival.cox_model import CoxModel, cox, predicted_risk
 from ctacal.statistics.survival.movement import MOVES, moves
-from ctacal.statistics.survival.nri import (
-    ReclassificationStudy,
-    approach,
-    bootstrap_reclassification,
-    influence_on_fit,
-    refit,
-)
+from ctacal.statistics.survival.nri import ReclassificationStudy, bootstrap_reclassification
 from ctacal.statistics.survival.reclassification import (
     Estimator,
     discrimination_improvement,
     net_reclassification,
     reclassification_table,
 )
+from ctacal.statistics.survival.refitting import approach, influence_on_fit, refit
+from ctacal.statistics.survival.simulated_outcomes import outcome_source, shrunken_log_hazard
+from ctacal.statistics.survival.survival_curve import kaplan_meier
 from ctacal.statistics.survival.survival_data import SurvivalData
 from tests.statistics.survival.oracle import columns, numbers, survival
 
@@ -120,7 +117,7 @@ def test_bootstrap_as_r(study: ReclassificationStudy) -> None:
     assert nri.estimate == pytest.approx(R["nricens"]["diff0_km"]["NRI"], abs=1e-12)
     expected = R["nricens"]["diff0_km_boot200_refit_ci"]  # of 200 resamples: its ends vary by some 0.05
     assert [nri.low, nri.high] == pytest.approx([expected["lo"], expected["hi"]], abs=0.15)
-    assert "refits the models, 1000 resamples" in nri.method
+    assert nri.method.endswith("percentile bootstrap of 312 patients that refits the models, 1000 resamples")
 
 
 def test_the_same_model_as_reader_differs_by_nothing(study: ReclassificationStudy) -> None:
@@ -142,7 +139,7 @@ def test_same_seed_same_numbers_and_progress() -> None:
     first = run(1, progress=lambda done, total: calls.append((done, total)))
     assert first == run(1)
     assert first != run(2)
-    assert calls == [(done, 20) for done in range(1, 21)]
+    assert calls == [(done, 40) for done in range(1, 41)]  # resamples, and cohorts without effect
     assert {result.comparison for result in first.results} == {"model"}
     with pytest.raises(ValueError, match="no categorical measure"):
         first.find("model", "categorical", "ipw")
@@ -172,7 +169,7 @@ def test_reasons() -> None:
 
 def test_category_that_a_resample_lacks_or_separates_still_has_risks() -> None:
     """A score that only one patient has: absent from a third of the resamples."""
-    rare = np.column_stack([STANDARD, np.arange(312) == 2])
+    rare = np.column_stack([NEW, np.arange(312) == 2])
     study = bootstrap_reclassification(PBC, STANDARD, rare, horizon=2000, resamples=50)
     total = study.find("model", "IDI", "ipw").total
     assert total.estimate is not None and total.low is not None
@@ -192,12 +189,91 @@ def test_wrong_input_is_named() -> None:
 
 
 def test_resamples_without_events_are_left_out_and_counted() -> None:
-    """Two events among 40: one resample in eight has none."""
+    """Two events among 40: one resample in eight has none. Models that are not nested have no test and intervals."""
     rng = np.random.default_rng(1)
     time = np.arange(1.0, 41)
-    data, x = SurvivalData(time, (time == 5) | (time == 9)), rng.normal(size=40)
-    study = bootstrap_reclassification(data, x, np.column_stack([x, rng.normal(size=40)]), horizon=20, resamples=200)
-    total = study.find("model", "category-free", "kaplan-meier").total
-    assert "of 200 resamples give no value and are left out" in total.reason
-    assert total.low is not None and total.high is not None
-    assert np.isfinite([total.low, total.high]).all()
+    data = SurvivalData(time, (time == 5) | (time == 9))
+    study = bootstrap_reclassification(data, rng.normal(size=40), rng.normal(size=40), horizon=20, resamples=200)
+    total = study.find("model", "category-free", "kaplan-meier")
+    assert "of 200 resamples give no value and are left out" in total.total.reason
+    assert total.total.low is not None and total.total.high is not None
+    assert np.isfinite([total.total.low, total.total.high]).all()
+    assert total.if_useless is None
+
+
+def marked(effect: float, n: int = 500, seed: int = 0) -> tuple[SurvivalData, np.ndarray, np.ndarray, np.ndarray]:
+    """Patients with a covariate, a marker of this log hazard ratio, and a second reading of the marker."""
+    rng = np.random.default_rng(seed)
+    x, marker = rng.normal(size=n), rng.normal(size=n)
+    other = marker + rng.normal(0, 0.5, n)
+    event, end = rng.exponential(10 * np.exp(-0.5 * x - effect * marker)), rng.uniform(1, 5, n)
+    data = SurvivalData(np.minimum(event, end), event <= end)
+    return data, x[:, None], np.column_stack([x, marker]), np.column_stack([x, other])
+
+
+def test_a_marker_that_adds_nothing_has_no_interval_and_is_as_usual_without_effect() -> None:
+    data, x, model, reader = marked(0.0, seed=2)
+    study = bootstrap_reclassification(data, x, model, reader, horizon=3, cutoffs=(0.2, 0.4), resamples=200)
+    assert all((test.p or 0) > 0.05 for _, test in study.tests)
+    for result in study.results:
+        assert result.total.estimate is not None
+        assert result.total.low is None and result.event.low is None
+        if result.comparison != "model - reader":
+            assert "likelihood-ratio test does not show" in result.total.reason
+            assert result.if_useless is not None and result.if_useless.p > 0.01
+            assert result.if_useless.mean < result.if_useless.high
+    assert "neither likelihood-ratio test" in study.find("model - reader", "IDI", "ipw").total.reason
+    free = study.find("model", "category-free", "kaplan-meier").if_useless
+    assert free is not None and free.mean > 0.02  # positive, though nothing is added
+
+
+def test_a_marker_with_an_effect_is_unlike_those_without() -> None:
+    data, x, model, reader = marked(0.8)
+    study = bootstrap_reclassification(data, x, model, reader, horizon=3, resamples=200)
+    for kind, estimator in (("category-free", "kaplan-meier"), ("IDI", "ipw")):
+        result = study.find("model", kind, estimator)  # type: ignore[arg-type]
+        assert (result.total.low or 0) > 0
+        assert result.if_useless is not None
+        assert (result.if_useless.p, result.if_useless.cohorts) == (pytest.approx(1 / 201), 200)
+        assert result.if_useless.high < (result.total.estimate or 0)
+    assert "normal, bootstrap of 500 patients" in study.find("model", "IDI", "ipw").total.method
+    apart = study.find("model - reader", "IDI", "ipw").total
+    assert apart.low is not None and apart.high is not None
+    assert (apart.low + apart.high) / 2 == pytest.approx(apart.estimate)
+    assert "200 simulated cohorts with shrunken effects" in apart.method
+
+
+def test_drawn_outcomes_follow_the_model_and_the_censoring() -> None:
+    data, x, _, _ = marked(0.0, n=4000)
+    reference = cox(data, x)
+    assert isinstance(reference, CoxModel)
+    source = outcome_source(data, reference.linear_predictor(x))
+    time, event = source.draw(np.random.default_rng(5))
+    again = SurvivalData(time, event)
+    assert again.events == pytest.approx(data.events, rel=0.06)
+    model = cox(again, x)
+    assert isinstance(model, CoxModel)
+    assert abs(model.coefficient[0] - reference.coefficient[0]) < 3.5 * reference.error[0]
+    for year in (1.0, 2.0, 4.0):
+        drawn, given = kaplan_meier(again).at(year).estimate, kaplan_meier(data).at(year).estimate
+        assert drawn == pytest.approx(given, abs=0.03)
+        free = [kaplan_meier(SurvivalData(one.time, ~one.event)).at(year).estimate for one in (again, data)]
+        assert free[0] == pytest.approx(free[1], abs=0.04)
+
+
+def test_shrunken_effects() -> None:
+    """None is left of those that chance explains; strong ones stay, together over both readings."""
+    data, x, model, reader = marked(0.0, seed=2)
+    fits = [cox(data, one) for one in (x, model, reader)]
+    none = shrunken_log_hazard(data, fits[0], fits[1:], "efron")  # type: ignore[arg-type]
+    assert np.ptp(none - none.mean() - np.polyval(np.polyfit(x[:, 0], none - none.mean(), 1), x[:, 0])) < 1e-9
+    data, x, model, reader = marked(0.8)
+    fits = [cox(data, one) for one in (x, model, reader)]
+    found = shrunken_log_hazard(data, fits[0], fits[1:], "efron")  # type: ignore[arg-type]
+    whole = cox(data, np.column_stack([model, reader[:, 1]]))
+    assert isinstance(whole, CoxModel)
+    full = whole.linear_predictor(whole.covariates)
+    assert np.corrcoef(found, full)[0, 1] > 0.99
+    assert 0.95 < found.std() / full.std() < 1
+    same = shrunken_log_hazard(data, fits[0], [fits[1], cox(data, model[:, ::-1])], "efron")  # type: ignore[list-item, arg-type]
+    assert np.isfinite(same).all()

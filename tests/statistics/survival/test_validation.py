@@ -9,7 +9,7 @@ import pytest
 from ctacal.statistics.survival.calibration import brier_score
 from ctacal.statistics.survival.cox_model import CoxModel, cox, predicted_risk
 from ctacal.statistics.survival.discrimination import auc_at, auc_difference, harrell_c
-from ctacal.statistics.survival.nri import influence_on_fit
+from ctacal.statistics.survival.refitting import influence_on_fit
 from ctacal.statistics.survival.survival_data import SurvivalData
 from ctacal.statistics.survival.validation import (
     MEASURES,

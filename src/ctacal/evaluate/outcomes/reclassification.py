@@ -1,22 +1,30 @@
 """Net reclassification and integrated discrimination of the model, of the reader, and their difference."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
 from ctacal.evaluate.outcomes.part import Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.performance import Family, RiskModel
-from ctacal.evaluate.publication import Cell, Section, Table, percent
+from ctacal.evaluate.publication import Cell, Section, Table, p_value, percent
+from ctacal.evaluate.publication.wording import number
 from ctacal.progress import Progress, no_progress
+from ctacal.statistics.hypothesis import HypothesisTest
 from ctacal.statistics.survival.nri import bootstrap_reclassification
 from ctacal.statistics.survival.reclassification import Reclassification, ReclassificationTable, reclassification_table
+from ctacal.statistics.survival.reclassification_intervals import LEVEL_OF_TEST
 
 CAUTION = (
-    "The net reclassification index is positive for most useless markers too (in 75 % of our null cohorts). Never read "
-    "it alone: read it together with the likelihood-ratio test, the changes of C and of the Brier score, and the net "
-    "benefit (table “What calcium adds”)."
+    "NRI and IDI are positive for most useless markers too, because the models are fitted to the patients in whom they "
+    "are compared. So the likelihood-ratio test comes first: where it shows nothing (p of 0.05 or more), NRI and IDI "
+    "have no interval, because none is valid there. “Without effect” is what they are in cohorts of these patients "
+    "whose events were drawn anew as if calcium added nothing; p is the share of these cohorts in which the figure is "
+    "at least as large as here, and keeps its level. Where the test is significant but the effect small, NRI and IDI "
+    "tend to be too high. Never read them alone: read them together with the changes of C and of the Brier score, and "
+    "the net benefit (table “What calcium adds”)."
 )
-"""The caveat below the table."""
+"""What the table shows where calcium adds nothing."""
 
 
 def reclassification_part(patients: Patients, found: Family | str, progress: Progress = no_progress) -> Part:
@@ -36,13 +44,14 @@ def reclassification_part(patients: Patients, found: Family | str, progress: Pro
     table = _table(patients, found, study.results, names)
     cross = [_cross(patients, found, model) for model in found.calcium] if analysis.nri_cutoffs else []
     tables = [_counts(patients, found, model, table) for model, table in zip(found.calcium, cross, strict=False)]
+    first = _tests(dict(study.tests), names, found)
     numbers = {
         "study": study.results,
         "likelihood_ratio": dict(study.tests),
         "reference": found.reference.name,
         "tables": {model.name: table for model, table in zip(found.calcium, cross, strict=False)},
     }
-    return Part(Section("Reclassification", (_description(patients, found), table, CAUTION, *tables)), numbers)
+    return Part(Section("Reclassification", (first, _description(patients, found), table, CAUTION, *tables)), numbers)
 
 
 def _description(patients: Patients, found: Family) -> str:
@@ -51,9 +60,23 @@ def _description(patients: Patients, found: Family) -> str:
     categories = f"; categories of risk with cut-offs at {cuts}" if cuts else ""
     return (
         f"Reference model: Cox model with {found.reference.name}. Calcium is added as categories. Horizon: "
-        f"{analysis.horizon_years:g} years{categories}. Intervals: percentile bootstrap of {analysis.resamples:,} "
-        f"resamples, in each of which all models are refitted (seed {analysis.seed})."
+        f"{analysis.horizon_years:g} years{categories}. Intervals of model and reader: bootstrap of "
+        f"{analysis.resamples:,} resamples, in each of which all models are fitted again; NRI by percentiles, IDI "
+        "normal and less its bias. Interval of the difference: normal, with the spread in cohorts whose events are "
+        f"drawn from a model with both readings, their effects shrunken (seed {analysis.seed})."
     )
+
+
+def _tests(tests: Mapping[str, HypothesisTest], names: Mapping[str, str], found: Family) -> Table:
+    """Return the likelihood-ratio tests: the first question is whether calcium adds anything."""
+    notes = Footnotes("Likelihood-ratio test of nested Cox models.")
+    rows: list[tuple[Cell, ...]] = []
+    for comparison, test in tests.items():
+        shown = "" if test.statistic is None else f"{test.statistic:.1f} ({test.df} df)"
+        means = "not tested" if test.p is None else "yes" if test.p < LEVEL_OF_TEST else "not shown"
+        rows.append((names[comparison], shown, notes.p(test), means))
+    title = f"Does calcium add to {found.reference.name}?"
+    return Table(title, ("", "Chi-square", "p", "Adds"), tuple(rows), notes.all, name="reclassification_test")
 
 
 _KINDS = {"category-free": "category-free NRI", "categorical": "categorical NRI", "IDI": "IDI"}
@@ -69,13 +92,17 @@ def _table(patients: Patients, found: Family, results: Any, names: dict[str, str
     for comparison in dict.fromkeys(result.comparison for result in results):
         rows.append((f"{names[comparison]}, against {found.reference.name}",))
         rows += [_row(result, notes) for result in results if result.comparison == comparison]
-    columns = ("", "Estimator", "Total (95 % CI)", "Event part (95 % CI)", "Non-event part (95 % CI)")
-    return Table("Reclassification", columns, tuple(rows), notes.all, name="reclassification")
+    parts = ("Total (95 % CI)", "Event part (95 % CI)", "Non-event part (95 % CI)")
+    columns = ("", "Estimator", *parts, "Mean", "95 % below", "p")
+    groups = (("", 5), ("Without effect", 3))
+    return Table("Reclassification", columns, tuple(rows), notes.all, groups, "reclassification")
 
 
 def _row(result: Reclassification, notes: Footnotes) -> tuple[Cell, ...]:
     figures = (notes.figure(estimate, 3) for estimate in (result.total, result.event, result.nonevent))
-    return (f"  {_KINDS[result.kind]}", _ESTIMATORS[result.estimator], *figures)
+    own = result.if_useless
+    without = ("", "", "") if own is None else (number(own.mean, 3), number(own.high, 3), p_value(own.p))
+    return (f"  {_KINDS[result.kind]}", _ESTIMATORS[result.estimator], *figures, *without)
 
 
 def _cross(patients: Patients, found: Family, model: RiskModel) -> ReclassificationTable:

@@ -19,7 +19,7 @@ assumption. ``splines``: restricted cubic splines. ``discrimination``: C-index, 
 ``calibration``: Brier score, observed / expected, intercept, slope, groups; ``smooth_calibration``: the curve.
 ``decision``: net benefit. ``stratified``: Cox model with strata, such as centres. ``validation``: performance corrected
 for optimism. ``held_out``: models measured in other patients, centre by centre. ``reclassification``: NRI and IDI of
-given risks; ``nri``: their bootstrap, which refits the models. ``competing``: cumulative incidence, Fine-Gray.
+given risks; ``nri``: the same of models fitted here, with intervals. ``competing``: cumulative incidence, Fine-Gray.
 ``imputation``: chained equations, Rubin's rules.
 
 Formulas, sources and tolerances: ``docs/prognosis.md``. Needs numba (``pip install 'ctacal[evaluate]'``), imported when
@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from ctacal.statistics.survival.proportional_hazards import ProportionalHazards, Transform, schoenfeld_test
     from ctacal.statistics.survival.reclassification import (
         Estimator,
+        IfUseless,
         Kind,
         Reclassification,
         ReclassificationTable,
@@ -139,6 +140,7 @@ _NAMES = {
     "splines": ("spline_basis", "spline_knots"),
     "reclassification": (
         "Estimator",
+        "IfUseless",
         "Kind",
         "Reclassification",
         "ReclassificationTable",
@@ -193,6 +195,7 @@ __all__ = [
     "Estimator",
     "FineGray",
     "HeldOut",
+    "IfUseless",
     "Interval",
     "Kind",
     "LogRank",

@@ -1,45 +1,35 @@
-"""Net reclassification with intervals from a bootstrap that fits the Cox models again in every resample.
+"""Net reclassification of Cox models that are fitted to the patients at hand: intervals, and what is found by chance.
 
-A nominal 95 % interval from a bootstrap of given risks covers 79.5 %; with refitting it covers 95.0 %
-(``simulation_results.json`` of the project's reference, 200 simulated cohorts).
+Where a marker adds nothing, its NRI and IDI are not 0 but positive, and no bootstrap gives them a valid interval. So
+the likelihood-ratio test comes first: there is an interval only if its p value is below 0.05, and beside the measure
+stands what it is in cohorts simulated without any effect. ``docs/outcomes.md`` has the coverage of what is printed.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 
-from ctacal.arrays import Floats, Ints, Mask
+from ctacal.arrays import Floats
 from ctacal.progress import Progress, no_progress
 from ctacal.statistics.hypothesis import HypothesisTest, undefined
-from ctacal.statistics.survival.cox_model import CoxModel, NoModel, Ties, compare, cox, predicted_risk, score_residuals
+from ctacal.statistics.survival.cox_model import CoxModel, NoModel, Ties, compare, cox, predicted_risk
 from ctacal.statistics.survival.movement import MOVES, moves
-from ctacal.statistics.survival.reclassification import (
-    Estimator,
-    Kind,
-    Reclassification,
-    checked_cutoffs,
-    describe,
-    moved,
-)
-from ctacal.statistics.survival.risk_sets import hazard_ratios, newton
+from ctacal.statistics.survival.reclassification import Estimator, Kind, Reclassification, checked_cutoffs, moved
+from ctacal.statistics.survival.reclassification_intervals import DrawnMeasures
+from ctacal.statistics.survival.refitting import approach, influence_on_fit, refit
 from ctacal.statistics.survival.risks import why_undefined
+from ctacal.statistics.survival.simulated_outcomes import Redrawn, outcome_source, redrawn, shrunken_log_hazard
 from ctacal.statistics.survival.survival_data import SurvivalData
 
-_CLOSE = 1e-4
-"""Gain of log-likelihood before the last step of a resample's fit: coefficients are within 1e-5 standard errors."""
+DRAWS = 100_000_000
+"""Most patients in all simulated cohorts together: in large cohorts the measures vary so little that few suffice."""
 
-_MEASURES: tuple[tuple[Kind, Estimator], ...] = (
-    ("category-free", "kaplan-meier"),
-    ("category-free", "ipw"),
-    ("categorical", "kaplan-meier"),
-    ("categorical", "ipw"),
-    ("IDI", "ipw"),
-)
+FEWEST = 40
+"""Fewest simulated cohorts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +68,20 @@ def bootstrap_reclassification(
     """Return NRI (category-free; categorical with ``cutoffs``) and IDI of two Cox models against a reference model.
 
     ``reference``, ``model``, ``reader`` (n, p each) are the full covariates of the three models, and risks are theirs
-    at the ``horizon``. For percentile intervals, patients are drawn with replacement, the three models are fitted to
-    each resample, and model and reader are compared on the same resample. A resample enters the fit as weights of the
-    patients, so that copies of a patient are no ties. The same seed gives the same result on any number of cores.
-    Formulas: ``reclassification``. Raises ``ValueError`` for wrong shapes, cut-offs, or fewer than 1 resample.
+    at the ``horizon``. Three kinds of cohorts are drawn, ``resamples`` of each (in large cohorts fewer simulated ones):
+
+    - For the intervals of model and reader, patients with replacement; all models are fitted to each resample, which
+      enters the fit as weights, so that copies of a patient are no ties. NRI: percentiles. IDI: normal, less its bias.
+      There is no interval if the likelihood-ratio test against the reference model has a p value of 0.05 or more.
+    - For ``if_useless``, new outcomes of the same patients by the reference model, in which nothing that is added to it
+      has an effect.
+    - For the interval of model - reader, new outcomes by both readings together with shrunken effects: resamples of
+      patients spread too widely, since they add noise to effects that hold noise already. Normal interval with the
+      spread of these cohorts; none if neither test is below 0.05.
+
+    The same seed gives the same result on any number of cores. If the reference model is not nested in the others, all
+    intervals are percentiles of the resamples. Formulas: ``reclassification``. Raises ``ValueError`` for wrong shapes,
+    cut-offs, or fewer than 1 resample.
     """
     if resamples < 1:
         raise ValueError(f"expected 1 resample or more, got {resamples}")
@@ -92,14 +92,40 @@ def bootstrap_reclassification(
         f"{name} cannot be fitted: {fit.reason}" for name, fit in fits.items() if isinstance(fit, NoModel)
     )
     fitted = {name: fit for name, fit in fits.items() if isinstance(fit, CoxModel)}
-    tests = tuple((name, _nested(fits["reference"], fits[name])) for name in list(fits)[1:])
+    tests = {name: _nested(fits["reference"], fits[name]) for name in list(fits)[1:]}
     if reason:
-        return ReclassificationStudy((), tests, 0, reason)
+        return ReclassificationStudy((), tuple(tests.items()), 0, reason)
     risks = {name: predicted_risk(fit, fit.covariates, horizon) for name, fit in fitted.items()}
     values = np.stack([moved(data, risks["reference"], risks[name], horizon, limits) for name in list(risks)[1:]])
-    drawn = np.stack(list(_draw(fitted, horizon, limits, resamples, seed, progress)))
-    drawn[~np.isfinite(drawn)] = np.nan  # all or no patients of that resample have the event
-    return ReclassificationStudy(_results(data, horizon, limits, values, drawn), tests, resamples, "")
+    nested = all(test.p is not None for test in tests.values())
+    cohorts = min(resamples, max(FEWEST, DRAWS // data.n)) if nested else 0
+    spread = cohorts if len(fitted) > 2 else 0
+    steps = _Steps(progress, (resamples, cohorts, spread))
+    drawn = _finite(_draw(fitted, horizon, limits, resamples, seed, steps.part(0)))
+    simulate = _Simulation(data, list(fitted.values()), horizon, limits, seed)
+    null = _finite(simulate.without_effect(cohorts, steps.part(1))) if cohorts else None
+    effect = _finite(simulate.with_effect(spread, ties, steps.part(2))) if spread else None
+    measured = DrawnMeasures(data, horizon, limits, tests, drawn, null, effect)
+    return ReclassificationStudy(measured.all(values), tuple(tests.items()), resamples, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The progress of several parts as progress of the whole."""
+
+    progress: Progress
+    sizes: tuple[int, ...]
+
+    def part(self, place: int) -> Progress:
+        before, total = sum(self.sizes[:place]), sum(self.sizes)
+        return lambda done, _: self.progress(before + done, total)
+
+
+def _finite(cohorts: Iterator[Floats]) -> Floats:
+    """Return (cohorts, comparisons, moves); NaN where all or no patients of a cohort have the event."""
+    found = np.stack(list(cohorts))
+    found[~np.isfinite(found)] = np.nan
+    return found
 
 
 def _nested(reference: CoxModel | NoModel, larger: CoxModel | NoModel) -> HypothesisTest:
@@ -111,23 +137,47 @@ def _nested(reference: CoxModel | NoModel, larger: CoxModel | NoModel) -> Hypoth
     return compare(reference, larger)
 
 
-def _results(
-    data: SurvivalData, horizon: float, cutoffs: tuple[float, ...], values: Floats, drawn: Floats
-) -> tuple[Reclassification, ...]:
-    """Return all measures from ``values`` (comparisons, moves) and ``drawn`` (resamples, comparisons, moves)."""
-    named = [("model", values[0], drawn[:, 0])]
-    if len(values) == 2:
-        named += [
-            ("reader", values[1], drawn[:, 1]),
-            ("model - reader", values[0] - values[1], drawn[:, 0] - drawn[:, 1]),
-        ]
-    how = f", percentile bootstrap of {data.n} patients that refits the models, {len(drawn)} resamples"
-    return tuple(
-        describe(data, horizon, name, kind, estimator, cutoffs if kind == "categorical" else (), found, resampled, how)
-        for name, found, resampled in named
-        for kind, estimator in _MEASURES
-        if cutoffs or kind != "categorical"
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Simulation:
+    """New outcomes of the same patients, in which all models are fitted and compared again."""
+
+    data: SurvivalData
+    models: list[CoxModel]
+    """The reference model, the model, and the reader if there is one."""
+    horizon: float
+    cutoffs: tuple[float, ...]
+    seed: int
+
+    def without_effect(self, cohorts: int, progress: Progress) -> Iterator[Floats]:
+        """Yield (comparisons, moves) of cohorts in which only the reference model has an effect."""
+        reference = self.models[0]
+        source = outcome_source(self.data, reference.linear_predictor(reference.covariates))
+        return redrawn(source, self._measured(), cohorts, (self.seed, 1), progress)
+
+    def with_effect(self, cohorts: int, ties: Ties, progress: Progress) -> Iterator[Floats]:
+        """Yield (comparisons, moves) of cohorts in which model and reader have shrunken effects."""
+        source = outcome_source(self.data, shrunken_log_hazard(self.data, self.models[0], self.models[1:], ties))
+        return redrawn(source, self._measured(), cohorts, (self.seed, 2), progress)
+
+    def _measured(self) -> Callable[[Redrawn], Floats]:
+        standardised = [model.design.standardised(model.covariates) for model in self.models]
+        limits, once = np.array(self.cutoffs), np.ones(self.data.n)
+
+        def measured(cohort: Redrawn) -> Floats:
+            risks = []
+            for model, x in zip(self.models, standardised, strict=True):
+                near, risk = model.beta.copy(), np.empty(self.data.n)
+                own = np.ascontiguousarray(x[cohort.order])
+                refit(
+                    own, cohort.start, cohort.time, cohort.event, once, model.ties == "efron", near, self.horizon, risk
+                )
+                risks.append(risk)
+            out = np.zeros((len(self.models) - 1, len(MOVES)))
+            for values, risk in zip(out, risks[1:], strict=True):
+                moves(cohort.time, cohort.event, once, risks[0], risk, self.horizon, limits, values)
+            return out
+
+        return measured
 
 
 def _draw(
@@ -154,12 +204,6 @@ def _draw(
             yield values
 
 
-def influence_on_fit(model: CoxModel) -> Floats:
-    """Return (n, p), sorted: how far each patient, counted once more, moves the coefficients (to first order)."""
-    moved_by: Floats = (score_residuals(model) @ model.covariance * model.design.scale)[model.design.order]
-    return moved_by
-
-
 def _resampled(models: list[tuple[CoxModel, Floats]], weight: Floats, horizon: float, cutoffs: Floats) -> Floats:
     """Return (comparisons, moves) for these weights of the patients; NaN if all or no patients have the event."""
     risks = []
@@ -173,81 +217,3 @@ def _resampled(models: list[tuple[CoxModel, Floats]], weight: Floats, horizon: f
     for values, risk in zip(out, risks[1:], strict=True):
         moves(d.time, d.event, weight, risks[0], risk, horizon, cutoffs, values)
     return out
-
-
-@njit(cache=True, nogil=True)
-def approach(beta: Floats, influence: Floats, weight: Floats) -> None:
-    """Move the coefficients of all patients towards those for these weights, which saves two passes in five."""
-    for i in range(len(weight)):
-        if weight[i] != 1.0:
-            for j in range(len(beta)):
-                beta[j] += (weight[i] - 1) * influence[i, j]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def refit(
-    x: Floats,
-    start: Ints,
-    time: Floats,
-    event: Mask,
-    weight: Floats,
-    efron: bool,
-    near: Floats,
-    horizon: float,
-    risk: Floats,
-) -> None:
-    """Fit with these weights, starting from the coefficients ``near``, which become those of the fit.
-
-    Fills ``risk`` (n,) at the horizon, also of rows without weight. A covariate that is constant in the resample has no
-    effect. A covariate that separates keeps the large coefficient at which the likelihood no longer grows. Without
-    events all risks are 0. Rows are sorted by falling time.
-    """
-    n = len(time)
-    p = len(near)
-    step, gradient, information = np.zeros(p), np.zeros(p), np.zeros((p, p))
-    newton(
-        x,
-        start,
-        event,
-        weight,
-        np.ones(len(start) - 1),
-        efron,
-        _CLOSE,
-        near,
-        step,
-        gradient,
-        information,
-        near.copy(),
-        -np.inf,
-    )
-    predictor, hazard = np.zeros(n), np.empty(n)
-    hazard_ratios(x, weight, near, predictor, hazard)
-    cumulative = _hazard_until(start, time, event, weight, hazard, efron, horizon)
-    for i in range(n):
-        if weight[i] == 0.0:
-            for j in range(p):
-                predictor[i] += x[i, j] * near[j]
-        risk[i] = 1 - np.exp(-cumulative * np.exp(predictor[i]))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _hazard_until(
-    start: Ints, time: Floats, event: Mask, weight: Floats, hazard: Floats, efron: bool, horizon: float
-) -> float:
-    """Return the cumulative hazard at the horizon of a patient whose hazard ratio is 1."""
-    at_risk, cumulative = 0.0, 0.0
-    for tick in range(len(start) - 1):
-        deaths, died, dying = 0, 0.0, 0.0
-        for i in range(start[tick], start[tick + 1]):
-            at_risk += hazard[i]
-            if event[i] and weight[i] > 0.0:
-                deaths += 1
-                died += weight[i]
-                dying += hazard[i]
-        if deaths == 0 or time[start[tick]] > horizon:
-            continue
-        steps = deaths if efron else 1
-        for step in range(steps):
-            left = dying * step / steps if efron else 0.0
-            cumulative += died / steps / (at_risk - left)
-    return cumulative

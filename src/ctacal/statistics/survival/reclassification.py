@@ -5,7 +5,7 @@ These functions take the risks as given. Their intervals need models that are fi
 change of the C-index, Brier score, calibration and net benefit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ctacal.arrays import Floats, Ints
-from ctacal.statistics.bootstrap import percentile_interval
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.movement import MOVES, moves
 from ctacal.statistics.survival.risks import checked_risk, why_undefined
@@ -26,13 +25,28 @@ Estimator = Literal["kaplan-meier", "ipw"]
 
 NO_INTERVAL = "no interval with given risks: bootstrap_reclassification fits the models anew"
 
-TOO_FEW = "too few resamples give a value"
-
 SOURCE = {
     "category-free": "category-free NRI (Pencina 2011)",
     "categorical": "categorical NRI (Pencina 2011)",
     "IDI": "IDI (Pencina 2008; Uno 2013)",
 }
+
+
+Interval = Callable[[float, Floats, str, int], Estimate]
+"""Makes an estimate with its interval from its value, the weights (moves,) of ``movement.MOVES`` that give the value,
+the method and n."""
+
+
+@dataclass(frozen=True, slots=True)
+class IfUseless:
+    """A measure in cohorts that were simulated without any effect of what is added to the reference model."""
+
+    mean: float
+    high: float
+    """19 in 20 of these cohorts lie below."""
+    p: float
+    """Share of these cohorts, and the cohort at hand, in which the measure is at least as large as it is here."""
+    cohorts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,8 @@ class Reclassification:
     down_event: float | None
     up_nonevent: float | None
     down_nonevent: float | None
+    if_useless: IfUseless | None = None
+    """Of the total."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,32 +149,44 @@ def describe(
     estimator: Estimator,
     cutoffs: tuple[float, ...],
     values: Floats,
-    drawn: Floats | None = None,
-    interval_method: str = "",
+    interval: Interval | None = None,
+    if_useless: Callable[[float, Floats], IfUseless] | None = None,
 ) -> Reclassification:
-    """Return the measure from the output of ``moves`` for all patients (``values``) and for resamples (``drawn``)."""
+    """Return the measure from the output of ``moves`` for all patients (``values``), with intervals if they are made.
+
+    ``if_useless`` gets the total and its weights.
+    """
     reason = why_undefined(data, horizon)
     weighting = "Kaplan-Meier" if estimator == "kaplan-meier" else "inverse probability of censoring weights"
-    method = f"{SOURCE[kind]}, {weighting}{interval_method}"
+    method = f"{SOURCE[kind]}, {weighting}"
     columns = [MOVES.index(f"{kind}, {estimator}, {share}") for share in ("up", "down", "up without", "down without")]
-    up, down, up_non, down_non = values[columns]
 
-    def estimate(of: list[int], signs: list[int]) -> Estimate:
-        places = [columns[place] for place in of]
+    def weights(signs: Sequence[int]) -> Floats:
+        all_moves = np.zeros(len(MOVES))
+        all_moves[columns] = signs
+        return all_moves
+
+    def estimate(signs: Sequence[int]) -> Estimate:
         if reason:
             return Estimate(None, None, None, method, data.n, reason)
-        value = float(values[places] @ signs)
-        if drawn is None:
+        value = float(values @ weights(signs))
+        if interval is None:
             return Estimate(value, None, None, method, data.n, NO_INTERVAL)
-        return percentile_interval(
-            value, drawn[:, places] @ signs, method, data.n, percentiles=(2.5, 97.5), fewest=2, too_few=TOO_FEW
-        )
+        return interval(value, weights(signs), method, data.n)
 
-    total = estimate([0, 1, 2, 3], [1, -1, -1, 1])
-    event, nonevent = estimate([0, 1], [1, -1]), estimate([2, 3], [-1, 1])
+    total, event, nonevent = estimate(_TOTAL), estimate((1, -1, 0, 0)), estimate((0, 0, -1, 1))
     shown = not reason and kind != "IDI"
-    shares = [float(share) if shown else None for share in (up, down, up_non, down_non)]
-    return Reclassification(comparison, kind, estimator, horizon, data.unit, cutoffs, total, event, nonevent, *shares)
+    shares = [float(share) if shown else None for share in values[columns]]
+    behaviour = None if if_useless is None or total.estimate is None else if_useless(total.estimate, weights(_TOTAL))
+    up, down, up_non, down_non = shares
+    return Reclassification(
+        comparison, kind, estimator, horizon, data.unit, cutoffs, total, event, nonevent, up, down, up_non, down_non,
+        behaviour,
+    )  # fmt: skip
+
+
+_TOTAL = (1, -1, -1, 1)
+"""Signs of the four shares in the total."""
 
 
 def reclassification_table(

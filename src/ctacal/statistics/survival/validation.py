@@ -21,7 +21,7 @@ from ctacal.statistics.survival.calibration import BRIER, brier_influence
 from ctacal.statistics.survival.cox_model import CoxModel, NoModel, Ties, cox, score_residuals, steps
 from ctacal.statistics.survival.discrimination import AUC, HARRELL, auc_influence, concordance_influence
 from ctacal.statistics.survival.influence import Influenced, paired_difference, with_interval, without_estimate
-from ctacal.statistics.survival.nri import approach, influence_on_fit, refit
+from ctacal.statistics.survival.refitting import approach, influence_on_fit, refit
 from ctacal.statistics.survival.risks import why_undefined
 from ctacal.statistics.survival.survival_data import SurvivalData
 from ctacal.statistics.survival.weighted_measures import measure, slope

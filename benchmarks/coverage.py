@@ -1,0 +1,274 @@
+"""Whether the intervals that ``ctacal outcomes`` prints for what calcium adds hold 95 % of the truth.
+
+python benchmarks/coverage.py RESULTS.jsonl [--cohorts 200] [--minutes 10]
+
+Cohorts of 400 and 2,271 patients are simulated without, with a small and with a real effect of calcium; each is
+analysed as a report does, and its intervals are held against the truth. Every cohort is a line of RESULTS.jsonl: a run
+that was interrupted, or that stopped after ``--minutes``, goes on where it ended. The table is printed at the end.
+
+Truth of NRI and IDI: the value that the models have when they are fitted to very many patients. Truth of a corrected C,
+AUC or slope: the value that this cohort's own models have in very many new patients.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import optimize
+
+from ctacal.arrays import Floats, Ints
+from ctacal.statistics.estimate import Estimate
+from ctacal.statistics.survival.calibration import brier_score
+from ctacal.statistics.survival.cox_model import CoxModel, cox, predicted_risk
+from ctacal.statistics.survival.discrimination import auc_at, harrell_c
+from ctacal.statistics.survival.nri import bootstrap_reclassification
+from ctacal.statistics.survival.reclassification import Estimator, Kind
+from ctacal.statistics.survival.survival_data import SurvivalData
+from ctacal.statistics.survival.validation import validate
+
+EFFECTS = {"none": (1.0, 1.0, 1.0, 1.0), "small": (1.0, 1.15, 1.3, 1.5), "real": (1.0, 2.20, 4.58, 5.92)}
+"""Hazard ratios of the four categories of the true calcium; model and reader see it with noise."""
+
+SIZES = (400, 2271)
+HORIZON_YEARS, CUTOFFS, EVENTS = 3.0, (0.1, 0.2), 0.19
+EDGES = (-0.25, 0.42, 0.92)
+"""Categories of the latent calcium: about 40, 26, 16 and 18 % of the patients."""
+
+NOISE = 0.3
+"""Noise of each reading: linear weighted kappa of model and reader about 0.8."""
+
+RESAMPLES = 150
+MANY, NEW = 400_000, 60_000
+"""Patients for the truth of reclassification, and new patients for the truth of a corrected measure."""
+
+MEASURES: tuple[tuple[Kind, Estimator], ...] = (
+    ("category-free", "kaplan-meier"),
+    ("categorical", "kaplan-meier"),
+    ("IDI", "ipw"),
+)
+"""Measures of reclassification that are held against the truth."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Patients with a covariate, three readings of their calcium, the time of their event and the end of follow-up."""
+
+    covariate: Floats
+    model: Ints
+    reader: Ints
+    event_years: Floats
+    end_years: Floats
+
+    @property
+    def data(self) -> SurvivalData:
+        """Times in whole days, so that some are tied."""
+        days = np.ceil(np.minimum(self.event_years, self.end_years) * 365.25)
+        return SurvivalData(days / 365.25, self.event_years <= self.end_years)
+
+    def columns(self) -> dict[str, Floats]:
+        """Return the covariates of the three models."""
+        x = self.covariate[:, None]
+        flags = [np.asarray(one[:, None] == np.arange(1, 4), np.float64) for one in (self.model, self.reader)]
+        return {"reference": x, "model": np.hstack([flags[0], x]), "reader": np.hstack([flags[1], x])}
+
+
+def draw(rng: np.random.Generator, n: int, effect: str) -> Drawn:
+    x, true, readings = _patients(rng, n)
+    log_hazard = 0.5 * x + np.log(EFFECTS[effect])[true] + _level(effect)
+    event = rng.exponential(np.exp(-log_hazard))
+    return Drawn(x, readings[0], readings[1], event, np.minimum(rng.uniform(1, 5, n), rng.exponential(50, n)))
+
+
+def _patients(rng: np.random.Generator, n: int) -> tuple[Floats, Ints, list[Ints]]:
+    x = rng.normal(size=n)
+    latent = 0.4 * x + np.sqrt(0.84) * rng.normal(size=n)
+    seen = [(latent + NOISE * rng.normal(size=n)) / np.sqrt(1 + NOISE**2) for _ in range(3)]
+    true, *readings = (np.searchsorted(EDGES, one) for one in seen)
+    return x, true, readings
+
+
+@cache
+def _level(effect: str) -> float:
+    """Return the log hazard at which ``EVENTS`` of the patients have the event during follow-up."""
+    rng = np.random.default_rng(1)
+    x, true, _ = _patients(rng, 100_000)
+    end = np.minimum(rng.uniform(1, 5, len(x)), rng.exponential(50, len(x)))
+    exposure = np.exp(0.5 * x + np.log(EFFECTS[effect])[true]) * end
+    found = optimize.brentq(lambda level: -np.expm1(-np.exp(level) * exposure).mean() - EVENTS, -8, 2)
+    return float(found)
+
+
+@cache
+def many(effect: str) -> Drawn:
+    return draw(np.random.default_rng(2), MANY, effect)
+
+
+@cache
+def new_patients(effect: str) -> Drawn:
+    return draw(np.random.default_rng(5), NEW, effect)
+
+
+def fits(drawn: Drawn) -> dict[str, CoxModel]:
+    found = {name: cox(drawn.data, x) for name, x in drawn.columns().items()}
+    return {name: model for name, model in found.items() if isinstance(model, CoxModel)}
+
+
+def risks_of(models: dict[str, CoxModel], patients: Drawn) -> dict[str, Floats]:
+    columns = patients.columns()
+    return {name: predicted_risk(model, columns[name], HORIZON_YEARS) for name, model in models.items()}
+
+
+@cache
+def truth(effect: str) -> dict[str, list[float]]:
+    """Return NRI and IDI of model and reader, from models fitted to many other patients."""
+    if effect == "none":
+        return {kind: [0.0, 0.0] for kind, _ in MEASURES}
+    risks = risks_of(fits(draw(np.random.default_rng(3), MANY, effect)), many(effect))
+    died = many(effect).event_years <= HORIZON_YEARS
+    return {
+        kind: [_measure(kind, risks["reference"], risks[name], died) for name in ("model", "reader")]
+        for kind, _ in MEASURES
+    }
+
+
+def _measure(kind: str, old: Floats, new: Floats, died: Any) -> float:
+    move = new - old
+    if kind == "category-free":
+        move = np.sign(move)
+    elif kind == "categorical":
+        move = np.sign(np.searchsorted(CUTOFFS, new, side="right") - np.searchsorted(CUTOFFS, old, side="right"))
+    return float(move[died].mean() - move[~died].mean())
+
+
+def performance(risks: dict[str, Floats], effect: str) -> dict[str, dict[str, float]]:
+    """Return C, AUC and slope of given risks in many new patients, the C over the whole of their follow-up."""
+    data, found = new_patients(effect).data, {}
+    for name, risk in risks.items():
+        model = cox(data, np.log(-np.log1p(-risk)))
+        assert isinstance(model, CoxModel)
+        own = {"harrell_c": harrell_c(data, risk), "auc": auc_at(data, risk, HORIZON_YEARS)}
+        own["brier"] = brier_score(data, risk, HORIZON_YEARS)
+        found[name] = {key: one.estimate or 0.0 for key, one in own.items()} | {"slope": float(model.coefficient[0])}
+    return found
+
+
+def analysed(effect: str, n: int, seed: int) -> dict[str, Any] | None:
+    """Return what one cohort's intervals hold; None if a model cannot be fitted."""
+    drawn = draw(np.random.default_rng([4, seed, n]), n, effect)
+    models = fits(drawn)
+    if len(models) < 3:
+        return None
+    columns, expected = drawn.columns(), truth(effect)
+    study = bootstrap_reclassification(
+        drawn.data, *columns.values(), horizon=HORIZON_YEARS, cutoffs=CUTOFFS, resamples=RESAMPLES, seed=seed
+    )
+    line: dict[str, Any] = {"effect": effect, "n": n, "seed": seed, "p": [test.p for _, test in study.tests]}
+    for kind, estimator in MEASURES:
+        for comparison, true in zip(("model", "model - reader"), (expected[kind][0], None), strict=True):
+            result = study.find(comparison, kind, estimator)
+            value = expected[kind][0] - expected[kind][1] if true is None else true
+            line[f"{kind}, {comparison}"] = _held(result.total, value)
+        own = study.find("model", kind, estimator).if_useless
+        line[f"{kind}, p"] = None if own is None else own.p
+    line |= _validated(drawn, columns, risks_of(models, new_patients(effect)), effect, seed)
+    return line
+
+
+def _validated(
+    drawn: Drawn, columns: dict[str, Floats], risks: dict[str, Floats], effect: str, seed: int
+) -> dict[str, Any]:
+    true = performance(risks, effect)
+    found = validate(drawn.data, columns, horizon=HORIZON_YEARS, resamples=50, seed=seed)
+    held: dict[str, Any] = {}
+    for one in found.models["model"]:
+        held[f"corrected {one.measure}"] = _held(one.corrected, true["model"][one.measure])
+        held[f"apparent {one.measure}"] = _held(one.apparent, true["model"][one.measure])
+    for pair in (("model", "reference"), ("model", "reader")):
+        for one in found.differences[pair]:
+            value = true[pair[0]][one.measure] - true[pair[1]][one.measure]
+            held[f"corrected {one.measure}, {pair[0]} less {pair[1]}"] = _held(one.corrected, value)
+    return held
+
+
+def _held(estimate: Estimate, true: float) -> list[float | None]:
+    """Return estimate, truth, and whether the interval holds the truth and excludes 0 (None without an interval)."""
+    if estimate.low is None or estimate.high is None:
+        return [estimate.estimate, true, None, None]
+    return [
+        estimate.estimate,
+        true,
+        float(estimate.low <= true <= estimate.high),
+        float(not estimate.low <= 0 <= estimate.high),
+    ]
+
+
+def wanted(cohorts: int, known: set[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
+    """Yield what is still to be done; all scenarios grow together."""
+    for seed in range(cohorts):
+        for n in SIZES:
+            for effect in EFFECTS:
+                if (effect, n, seed) not in known:
+                    yield effect, n, seed
+
+
+def tables(lines: list[dict[str, Any]]) -> None:
+    groups = [(effect, n) for effect in EFFECTS for n in SIZES]
+    rows = {group: [one for one in lines if (one["effect"], one["n"]) == group] for group in groups}
+    heads = [f"{effect}, {n:,}" for effect, n in groups]
+    print("\n| | " + " | ".join(heads) + " |\n| --- |" + " ---: |" * len(heads))
+    print("| cohorts | " + " | ".join(str(len(rows[group])) for group in groups) + " |")
+    _row("likelihood-ratio test below 0.05", [[one["p"][0] < 0.05 for one in rows[group]] for group in groups])
+    for kind, _ in MEASURES:
+        _row(
+            f"{kind}: simulated p below 0.05", [[one[f"{kind}, p"] <= 0.05 for one in rows[group]] for group in groups]
+        )
+    for comparison in ("model", "model - reader"):
+        for kind, _ in MEASURES:
+            key = f"{kind}, {comparison}"
+            _row(f"{key}: interval printed", [[one[key][2] is not None for one in rows[group]] for group in groups])
+            _row(f"{key}: printed and excludes 0", [[one[key][3] == 1 for one in rows[group]] for group in groups])
+            _row(f"{key}: printed ones hold the truth", [_known(rows[group], key) for group in groups])
+    for key in [key for key in lines[0] if key.startswith(("apparent", "corrected"))]:
+        _row(f"{key}: holds the truth", [_known(rows[group], key) for group in groups])
+
+
+def _known(rows: list[dict[str, Any]], key: str) -> list[bool]:
+    return [one[key][2] == 1 for one in rows if one[key][2] is not None]
+
+
+def _row(name: str, shares: list[list[bool]]) -> None:
+    cells = [f"{100 * np.mean(share):.1f} % ({len(share)})" if share else "-" for share in shares]
+    print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--cohorts", type=int, default=200, help="cohorts of each scenario")
+    parser.add_argument("--minutes", type=float, default=10.0, help="processor time of this run")
+    options = parser.parse_args()
+    text = options.results.read_text(encoding="utf-8") if options.results.exists() else ""
+    lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    known = {(one["effect"], one["n"], one["seed"]) for one in lines}
+    with options.results.open("a", encoding="utf-8") as file:
+        if text and not text.endswith("\n"):
+            file.write("\n")  # the line that an interrupted run did not finish
+        for effect, n, seed in wanted(options.cohorts, known):
+            if time.process_time() > 60 * options.minutes:
+                break
+            found = analysed(effect, n, seed)
+            if found is not None:
+                lines.append(found)
+                file.write(json.dumps(found) + "\n")
+                file.flush()
+    tables(lines)
+
+
+if __name__ == "__main__":
+    main()
