@@ -14,6 +14,7 @@ from ctacal.cli.app import app
 from ctacal.errors import UsageError
 from ctacal.evaluate.linkage import Rules, link, read_results
 from ctacal.evaluate.outcomes.read import read_patients
+from ctacal.evaluate.readings import read_table
 from tests.evaluate.outcomes.tables import config
 
 N = 60
@@ -119,6 +120,17 @@ def test_cells_of_a_workbook_keep_their_value(results: Path, tmp_path: Path) -> 
     first, second = (tmp_path / "cohort.csv").read_text().splitlines()[1:]
     assert first.startswith('1.2.3.1,007,65.4,1955-01-31,None,"65,4",TRUE,')
     assert second.startswith("1.2.3.2,008,,,,1.50,FALSE,")
+
+
+def test_cells_of_several_kinds_in_one_column(results: Path, tmp_path: Path) -> None:
+    mixed = [65.5, "n/a", datetime.date(2020, 1, 31)]
+    pd.DataFrame({"study_uid": ["1.2.3.1", "1.2.3.2", "1.2.3.3"], "mixed": mixed}).to_excel(
+        tmp_path / "clinical.xlsx", index=False
+    )
+    for ending in ("parquet", "xlsx", "csv"):
+        run(results, tmp_path / "clinical.xlsx", "-o", tmp_path / f"cohort.{ending}")
+        found = read_table(tmp_path / f"cohort.{ending}", text=["mixed"])
+        assert found["mixed"].tolist() == ["65.5", "n/a", "2020-01-31"]
 
 
 @pytest.mark.parametrize(

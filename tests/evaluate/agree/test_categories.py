@@ -141,7 +141,8 @@ EXTRA = {
     "ai_probability": RNG.random(120).round(3), "model_version": [1.2] * 120,
     "model_confidence": RNG.integers(0, 100, 120), "reader_time_s": RNG.integers(10, 900, 120),
     "modelRuntime": RNG.random(120) * 90, "truth_date": [20200101] * 120, "dl_volume_mm3": MODEL * 0.8,
-    "ai": RNG.random(120).round(3), "expert": [40] * 120, "reader_name": ["Ann"] * 120,
+    "ai": RNG.random(120).round(3), "expert": [40] * 120, "model_runtime": RNG.random(120) * 9,
+    "truth_label": RNG.integers(0, 2, 120), "ai_flag": RNG.integers(0, 2, 120), "reader_name": ["Ann"] * 120,
 }  # fmt: skip
 
 

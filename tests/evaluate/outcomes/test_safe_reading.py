@@ -66,7 +66,7 @@ def test_dates_of_a_workbook_and_of_events(tmp_path: Path) -> None:
     [
         ({"last": "2014-01-01"}, "row 2: follow-up from two dates .days. is -4.., expected 0 or more"),
         ({"last": ""}, "row 2: follow-up from two dates .days. is missing"),
-        ({"born": "2030-01-01"}, "row 2: age is -1"),
+        ({"born": "2030-01-01"}, "row 2: age is -1.*expected 10 or more"),
         ({"scan": "soon"}, "row 2: scan is 'soon', not a date"),
         ({"scan": "01/02/20"}, "row 2: scan is '01/02/20', a date whose year has two digits"),
     ],
@@ -93,8 +93,6 @@ def test_dates_are_offered_where_numbers_were_expected(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("outcome", "why"),
     [
-        ({"time": "fu_days", "unit": "years"}, "outcome.unit: is years, but the column is called fu_days"),
-        ({"time": "months", "unit": "days"}, "outcome.unit: is days, but the column is called months"),
         ({"start": "scan"}, "outcome.time: give either time, or start and end"),
         ({"time": "t", "start": "a", "end": "b"}, "outcome.time: give either time, or start and end"),
         ({"start": "a", "end": "b", "unit": "months"}, "outcome.unit: is days if follow-up is computed from dates"),
@@ -104,6 +102,27 @@ def test_dates_are_offered_where_numbers_were_expected(tmp_path: Path) -> None:
 def test_what_a_toml_cannot_mean(outcome: dict[str, Any], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         config(PLAIN, outcome={"event": "mace", **outcome})
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("fu_days", "years"), ("follow_up_months", "days"), ("Nachbeobachtung Tage", "months"), ("t_years", "weeks")],
+)
+def test_a_unit_that_the_columns_name_contradicts(name: str, unit: str, tmp_path: Path) -> None:
+    frame = table(30).rename(columns={"days": name})
+    outcome = {"time": name, "event": "mace", "unit": unit}
+    with pytest.raises(UsageError, match=f"column {name} holds .* its name says .*, but the unit is said to be {unit}"):
+        patients(tmp_path, frame, config(PLAIN, outcome=outcome))
+    free = {"range": {name: [0, 100_000]}}
+    assert patients(tmp_path, frame, config(PLAIN, outcome=outcome, table=free)).data.n == 30
+
+
+def test_a_horizon_beyond_follow_up_asks_for_the_unit(tmp_path: Path) -> None:
+    """Months that were said to be weeks are plausible; the horizon is not."""
+    frame = table(40, seed=2).rename(columns={"days": "t"}).assign(t=lambda cells: cells["t"] / 30.4)
+    chosen = config(PLAIN, outcome={"time": "t", "event": "mace", "unit": "weeks"})
+    found = outcomes_report(patients(tmp_path, frame, chosen))
+    assert "shorter than the horizon of 2 years: check that t is in weeks." in " ".join(found.lead)
 
 
 # --- levels -----------------------------------------------------------------------------------------------------------
@@ -165,12 +184,12 @@ def test_rare_levels_are_told_and_identifiers_are_no_levels(tmp_path: Path) -> N
 def test_patients_without_an_identifier_are_told(tmp_path: Path) -> None:
     frame = table(30).drop(columns="id")
     twice = pd.concat([frame, frame[:2]])
-    assert patients(tmp_path, twice, config(PLAIN)).notes[-1] == (
-        "No identifier is named, so patients who occur twice are not noticed; 2 rows equal another in every column."
+    assert patients(tmp_path, twice, config(PLAIN)).doubts == (
+        "No identifier is named, so patients who occur twice are not noticed; 2 rows equal another in every column.",
     )
     named = twice.assign(patient=[f"P{row % 30}" if row < 30 else f"p{row % 30}" for row in range(32)])
     assert (
-        "Column patient may be one: 2 of its cells repeat another" in patients(tmp_path, named, config(PLAIN)).notes[-1]
+        "Column patient may be one: 2 of its cells repeat another" in patients(tmp_path, named, config(PLAIN)).doubts[0]
     )
     with pytest.raises(UsageError, match=r"row 32 .p0.: patient p0 occurs more than once .row 2 has P0"):
         patients(tmp_path, named, config(PLAIN, identifier="patient"))
@@ -201,6 +220,7 @@ def test_a_coding_that_may_be_the_other_way_round_is_asked_about(events: list[in
     ("column", "values", "why"),
     [
         ("days", [9999999] + [900] * 29, "row 2: days is 9,999,999, expected 0 or more and at most 10,958 days"),
+        ("age", [60] * 29 + [0], "row 31: age is 0, expected 10 or more and at most 120 years"),
         ("days", list(range(1, 31)), "column days holds 1 to 30 .*at most 0.082 years: in another unit"),
         ("model", [0, 1, 2] * 10, 'write category = "model" in place of score'),
         (

@@ -197,6 +197,13 @@ def test_large_numbers_in_a_workbook_are_no_identifiers(tmp_path: Path) -> None:
         read_readings(tmp_path / "t.xlsx", [Column("x")], identifier="id")
 
 
+@pytest.mark.parametrize("word", ["Total", "Mean", "Summe:", "n", "MEDIAN"])
+def test_a_line_of_totals_is_no_row(word: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"id,x\na,1\nb,2\n{word},3\n")
+    with pytest.raises(UsageError, match=r"ends with .* \(row 4\): a line of totals\?"):
+        read_readings(tmp_path / "t.csv", [Column("x")], identifier="id")
+
+
 # --- missing words ----------------------------------------------------------------------------------------------------
 
 WORDS = [

@@ -21,17 +21,18 @@ MODEL_COLUMN = re.compile(r"(model|dl|ai|agatston|ctacal)(?![a-z])", re.IGNORECA
 """How the names of score columns begin, for tables whose columns are not named."""
 
 _OTHER_WORDS = frozenset((
-    "age", "comment", "comments", "confidence", "count", "certainty", "centre",
-    "center", "cohort", "coverage", "date", "day", "days", "digest", "dose", "error", "experience", "group", "high",
-    "hu", "hour", "hours", "id", "identifier", "index", "initials", "institution", "kernel", "kv", "kvp", "lesions",
-    "location", "low", "mas", "mass", "mg", "minute", "minutes", "ms", "name", "note", "notes", "number", "percent",
-    "percentile", "prob", "probability", "quality", "sec", "seconds", "session", "sex", "site", "size", "software",
-    "study", "thickness", "threshold", "time", "uid", "version", "volume", "vol", "mm3", "mm", "weight", "year",
-    "years",
+    "accuracy", "age", "auc", "center", "centre", "certainty", "changes", "clicks", "cohort", "comment", "comments",
+    "confidence", "corrections", "count", "coverage", "date", "day", "days", "dice", "digest", "dose", "duration",
+    "edits", "error", "experience", "grade", "group", "high", "hour", "hours", "hu", "id", "identifier", "index",
+    "initials", "institution", "kappa", "kernel", "kv", "kvp", "label", "lesions", "likert", "location", "loss",
+    "low", "mas", "mass", "memory", "mg", "minute", "minutes", "mm", "mm3", "ms", "name", "note", "notes", "number",
+    "order", "pages", "percent", "percentile", "prob", "probability", "quality", "rate", "runtime", "sd", "sec",
+    "seconds", "session", "sex", "site", "size", "software", "speed", "std", "study", "thickness", "threshold",
+    "time", "uid", "version", "vol", "volume", "weight", "year", "years",
 ))  # fmt: skip
 """Words in a column's name that say that it holds something other than Agatston scores."""
 
-CONSTANT, WORDS = "one and the same number everywhere", "words"
+CONSTANT, FLAGS, WORDS = "one and the same number everywhere", "0 and 1 only", "words"
 
 _SHARE = 0.5
 """Share of numbers among the cells of a column of scores."""
@@ -76,12 +77,12 @@ def _usual(
 ) -> Iterator[str]:
     """Yield the columns of scores whose names begin as usual, without their vessels; add the others to ``passed``.
 
-    A column that holds one number only is passed over if others are left.
+    A column that holds one number only, or 0 and 1, is passed over if others are left.
     """
     named = [name for name in map(str, cells.columns) if usual.match(name) and name not in taken]
     reasons = {name: "" if name in categories else _why_not(name, cells[name]) for name in named}
     if all(reasons.values()):
-        reasons = {name: "" if why == CONSTANT else why for name, why in reasons.items()}
+        reasons = {name: "" if why in (CONSTANT, FLAGS) else why for name, why in reasons.items()}
     found: list[str] = []
     for name, why in reasons.items():
         if any(name.startswith(f"{other}_") for other in found) and name not in categories:
@@ -108,6 +109,8 @@ def _why_not(name: str, column: "pd.Series[Any]") -> str:
         return WORDS
     if len(set(numbers)) == 1 and numbers[0] > 0 and len(numbers) > 1:
         return CONSTANT
+    if set(numbers) == {0, 1}:
+        return FLAGS
     if max(numbers) <= 1 and any(0 < own < 1 for own in numbers):
         return "numbers from 0 to 1"
     whole = all(own == round(own) for own in numbers)

@@ -225,7 +225,9 @@ def _checked(
 def _rated(name: str, config: AgreeConfig, is_category: bool, *, may_be_missing: bool, judged: bool = True) -> Column:
     if is_category:
         return Column(name, is_category=True, words=tuple(config.words), may_be_missing=may_be_missing)
-    instead = f"To compare categories alone, say --category {name}"
+    instead = (
+        f"To compare categories alone, say --category {name}; if it is no rater, name all with --reader and --model"
+    )
     return Column(
         name, most=MOST_AGATSTON, may_be_missing=may_be_missing, meaning="score" if judged else "", unit="Agatston",
         if_bounds=instead, if_words=instead, if_implausible=instead,

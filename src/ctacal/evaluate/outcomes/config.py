@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from ctacal.evaluate.outcomes.formulas import RiskConfig
 from ctacal.evaluate.readings.form import TableForm
-from ctacal.evaluate.readings.plausible import unit_in
 from ctacal.fields import read_toml
 
 FOLLOW_UP, EVENT_TIME = "follow-up from two dates (days)", "{} from two dates (days)"
@@ -72,8 +71,6 @@ class OutcomeConfig:
             _require(not (part.date and part.time), "component", f"{part.name}: give time or date, not both")
             _require(bool(part.yes) == bool(part.no), "component", f"{part.name}: yes and no go together")
         _require(bool(self.yes) == bool(self.no), "yes", "give yes and no together")
-        said = unit_in(self.time)
-        _require(said in ("", self.unit), "unit", f"is {self.unit}, but the column is called {self.time}")
         _require(not (self.start and self.unit != "days"), "unit", "is days if follow-up is computed from dates")
         names = [component.name for component in self.component]
         _require(bool(self.event) != bool(names), "event", "give either event or one or more component")

@@ -104,6 +104,8 @@ class Patients:
     subgroups: tuple[Subgroup, ...]
     notes: tuple[str, ...]
     """Sentences on what was dropped, excluded or not counted."""
+    doubts: tuple[str, ...] = ()
+    """Sentences on what the reader of the report must check, for its first lines."""
     columns: tuple[ColumnRead, ...] = ()
     """The columns of the table with their ranges, of all rows that were read."""
     centre: Subgroup | None = None

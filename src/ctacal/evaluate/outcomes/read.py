@@ -12,11 +12,10 @@ from ctacal.categories import category_indices
 from ctacal.errors import UsageError
 from ctacal.evaluate.linkage import PATIENT_NAMES
 from ctacal.evaluate.outcomes.columns import column_rows
-from ctacal.evaluate.outcomes.config import CentreConfig, OutcomesConfig, ReadingConfig, SubgroupConfig
+from ctacal.evaluate.outcomes.config import OutcomesConfig, ReadingConfig, SubgroupConfig
 from ctacal.evaluate.outcomes.follow_up import follow_up
-from ctacal.evaluate.outcomes.formulas import given_risk
 from ctacal.evaluate.outcomes.levels import levels_of, rare_levels
-from ctacal.evaluate.outcomes.patients import Covariate, GivenRisk, Patients, Reading, Subgroup
+from ctacal.evaluate.outcomes.patients import Covariate, Patients, Reading, Subgroup
 from ctacal.evaluate.readings import (
     Coding,
     Column,
@@ -33,6 +32,7 @@ from ctacal.evaluate.readings.dates import days
 from ctacal.evaluate.readings.identifiers import alike
 from ctacal.evaluate.readings.plausible import (
     DAYS_PER,
+    LEAST_AGE_YEARS,
     MOST_AGATSTON,
     MOST_AGE_YEARS,
     MOST_FOLLOW_UP_YEARS,
@@ -59,7 +59,7 @@ def read_patients(
     numbers, text = _columns(config)
     readings = check(raw, numbers, identifier=config.identifier or None, text=text, drop=drop, form=form)
     found = patients_of(readings, config)
-    return replace(found, notes=(*found.notes, *([] if config.identifier else _without_identifier(raw))))
+    return replace(found, doubts=(*found.doubts, *([] if config.identifier else _without_identifier(raw))))
 
 
 def _wanted(config: OutcomesConfig) -> list[str]:
@@ -97,16 +97,13 @@ def _columns(config: OutcomesConfig) -> tuple[list[Column], list[str]]:
     split = {subgroup.column for subgroup in config.subgroups()} - text
     measured = {column for column in config.adjusted if column not in text}
     words = {subgroup.column for subgroup in config.subgroups() if subgroup.cut is None} - measured - text
-    formula = {column for risk in config.risk for column in risk.numbers} - text
     numbers = [*_outcome_columns(config)]
     numbers += [_score(reading.score) for reading in readings if reading.score]
     numbers += [
         Column(reading.category, is_category=True, words=reading.words) for reading in readings if reading.category
     ]
-    numbers += [_covariate_column(name, config) for name in sorted(measured | formula | (split - words))]
+    numbers += [_covariate_column(name, config) for name in sorted(measured | (split - words))]
     seen = {column.name: column for column in reversed(numbers)}
-    words |= {config.centre.column} if config.centre else set()
-    words |= {column for risk in config.risk for column in risk.words} - measured - split - text - formula
     return list(seen.values()), sorted((text | words) - {config.identifier})
 
 
@@ -146,10 +143,13 @@ def _covariate_column(name: str, config: OutcomesConfig) -> Column:
     if meaning == "age":
         dates = 'Age can be computed: age = "age" and age_from = { birth = "...", at = "..." } in the TOML'
         return Column(
-            name, most=MOST_AGE_YEARS, may_be_missing=True, meaning=meaning, unit="years", if_words=hint, if_dates=dates
-        )
+            name, least=LEAST_AGE_YEARS, most=MOST_AGE_YEARS, may_be_missing=True, meaning=meaning, unit="years",
+            if_words=hint, if_dates=dates,
+        )  # fmt: skip
     if meaning == "ejection fraction":
-        return Column(name, most=100.0, may_be_missing=True, meaning=meaning, unit="%", if_words=hint)
+        return Column(name, most=100.0, above_least=True, may_be_missing=True, meaning=meaning, unit="%", if_words=hint)
+    if config.perfusion and name == config.perfusion.column:
+        return Column(name, may_be_missing=True, meaning=meaning, if_words=hint)
     return Column(name, least=None, may_be_missing=True, meaning=meaning, if_words=hint)
 
 
@@ -187,14 +187,7 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
         covariates,
         tuple(_subgroup(table, split, config, readings.source) for split in config.subgroups()),
         (readings.summary, *readings.told, *followed.notes, *filter(None, rare)),
-        column_rows(readings, config, covariates),
-        _centre(table, config.centre, config, readings.source) if config.centre else None,
-        tuple(
-            GivenRisk(
-                risk.name, given_risk(table, risk, readings.source), risk.horizon_years or config.analysis.horizon_years
-            )
-            for risk in config.risk
-        ),
+        columns=column_rows(readings, config, covariates),
     )
     return whole if followed.kept.all() else whole.take(followed.kept)
 
@@ -223,19 +216,6 @@ def _levels(cells: "pd.Series", config: OutcomesConfig, source: Path) -> tuple[t
     name = str(cells.name)
     text = as_text(cells) if cells.dtype != object else cells
     return levels_of(text, source, config.levels.get(name, ()), config.recode.get(name))
-
-
-def _centre(table: "pd.DataFrame", centre: CentreConfig, config: OutcomesConfig, source: Path) -> Subgroup:
-    """Return the centre of each patient; raise ``UsageError`` if one has none, or the tests leave none to fit to."""
-    labels, group = _levels(table[centre.column], config, source)
-    where = f"{source}, centre.column: column {centre.column}"
-    if (unknown := int((group < 0).sum())) > 0:
-        raise UsageError(f"{where} is empty in {unknown:,} rows, the first is row {int((group < 0).argmax()) + 2}")
-    if strange := set(centre.test) - set(labels):
-        raise UsageError(f"{where} has no centre {', '.join(sorted(strange))} (centre.test), only {', '.join(labels)}")
-    if set(centre.test) == set(labels):
-        raise UsageError(f"{where}: centre.test names all centres, so that no patients are left to fit the models to")
-    return Subgroup("Centre", group, labels)
 
 
 def _subgroup(table: "pd.DataFrame", split: SubgroupConfig, config: OutcomesConfig, source: Path) -> Subgroup:

@@ -91,11 +91,18 @@ def _lead(patients: Patients, complete: Patients) -> tuple[str, ...]:
         "reclassification and subgroups."
     )
     imputed = " Section Missing covariates reports multiple imputation." if config.analysis.missing == "impute" else ""
-    return (*own, size, *((f"{missing}{imputed}",) if number else ()), *_doubtful_events(patients))
+    return (*own, size, *((f"{missing}{imputed}",) if number else ()), *_doubts(patients))
 
 
-def _doubtful_events(patients: Patients) -> Iterator[str]:
-    """Yield a warning if so many patients have the event that its coding may be the other way round."""
+def _doubts(patients: Patients) -> Iterator[str]:
+    """Yield what the reader must check: identifiers, the unit of follow-up, the coding of the event."""
+    yield from patients.doubts
+    outcome, horizon = patients.config.outcome, patients.config.analysis.horizon_years
+    if (longest := float(patients.data.time.max(initial=0))) < horizon:
+        yield (
+            f"The longest follow-up is {longest:.2g} years, shorter than the horizon of {horizon:g} years: check that "
+            f"{outcome.follow_up} is in {outcome.unit}."
+        )
     name, share = patients.config.outcome.name, patients.data.events / max(patients.data.n, 1)
     if share == 1:
         yield f"Every patient has {name}. If that is not so, the coding of the event is wrong, or rows were lost."

@@ -239,7 +239,7 @@ def _implausible(values: Floats, column: Column, form: TableForm) -> str:
     """Return why the column cannot be what it should be; nothing if the user gave its range."""
     if column.coding or column.is_category or column.name in form.range:
         return ""
-    if problem := problem_of(values, column.meaning, column.unit):
+    if problem := problem_of(values, column.meaning, column.unit, column.name):
         instead = f" {column.if_implausible}" if column.if_implausible else ""
         end, option = "" if problem.endswith("?") else ".", f"--range {column.name}=LOW:HIGH"
         return f"{problem}{end}{instead}{'.' if instead else ''} If it is right, say so with {option}"

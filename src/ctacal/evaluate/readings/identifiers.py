@@ -20,19 +20,29 @@ def alike(identifier: str) -> str:
     >>> alike("P 007"), alike("p007"), alike("007"), alike("7.0"), alike("1.20")
     ('p007', 'p007', '7', '7', '1.20')
     """
-    text = "".join(unicodedata.normalize("NFKC", identifier).casefold().split())
-    if re.fullmatch(r"\d+(\.0)?", text):
+    text = identifier if identifier.isascii() else unicodedata.normalize("NFKC", identifier)
+    text = "".join(text.casefold().split())
+    if text[:1].isdigit() and re.fullmatch(r"\d+(\.0)?", text):
         return text.removesuffix(".0").lstrip("0") or "0"
     return text
 
 
+_TOTALS = frozenset(
+    ("total", "totals", "sum", "mean", "average", "median", "sd", "count", "summe", "gesamt", "mittelwert", "anzahl",
+     "moyenne", "somme", "totale", "media", "n")
+)  # fmt: skip
+"""Words at the beginning of a line of totals below a table."""
+
+
 def damage(identifiers: "pd.Series[Any]") -> str:
-    """Return how a spreadsheet has damaged the identifiers, "" if it has not."""
+    """Return what is no identifier, or how a spreadsheet has damaged the identifiers; "" if all is well."""
     known = identifiers.dropna()
-    short = known[known.map(lambda text: bool(_SCIENTIFIC.fullmatch(text)))]
+    if len(known) > 1 and known.iloc[-1].strip(" :=").casefold() in _TOTALS:
+        return f"ends with {known.iloc[-1]!r} (row {known.index[-1] + 2}): a line of totals? Delete it"
+    short = known[["+" in text and bool(_SCIENTIFIC.fullmatch(text)) for text in known]]
     if len(short):
         return f"holds {short.iloc[0]!r} (row {short.index[0] + 2}): its digits are lost; store identifiers as text"
-    cut = known[known.map(lambda text: bool(_LONG.fullmatch(text)))]
+    cut = known[[text[-1:] == "0" and bool(_LONG.fullmatch(text)) for text in known]]
     if len(cut) > len(known) / 2:
         return f"holds {cut.iloc[0]!r}: a spreadsheet keeps 15 digits, the others are lost; store identifiers as text"
     return ""
@@ -43,8 +53,10 @@ def repeated(table: "pd.DataFrame", identifier: str, checked: Sequence[str]) -> 
 
     Of rows that are equal in the ``checked`` columns the first is passed over; if they differ, none is.
     """
+    import pandas as pd
+
     names = table[identifier].dropna()
-    spelled = names.map(alike)
+    spelled = pd.Series([*map(alike, names)], index=names.index, dtype=object)
     twice = spelled.duplicated(keep=False)
     if not twice.any():
         return

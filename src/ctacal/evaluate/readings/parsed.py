@@ -160,7 +160,7 @@ def _other_than_numbers(cells: _Cells, others: Sequence[int], column: "Column") 
 
 def _instead(kind: str, column: "Column") -> str:
     """Return what to do about cells that are nearly numbers."""
-    if kind == "a bound" and column.if_bounds:
+    if kind in ("a bound", "a range") and column.if_bounds:
         return f". {column.if_bounds}"
     if kind == "a percentage":
         return ". Write plain numbers: whether 5 % is 5 or 0.05 decides what cut-offs and hazard ratios mean"
@@ -257,7 +257,8 @@ def _events(cells: _Cells, coding: Coding) -> Parsed:
         )
         return Parsed(values, missing, problem=(
             f"holds {listed_values(counted)}; expected {yes} where the event happened and {no} where it did not. If "
-            'the table says it otherwise, give the words in the TOML: yes = ["..."], no = ["..."]'
+            'the table says it otherwise, give the words in the TOML: yes = ["..."], no = ["..."]; '
+            "a word for not known is said with --missing"
         ))  # fmt: skip
     if missing.sum() > len(missing) / 4 and len(set(values[~missing])) == 1:
         return Parsed(values, missing, problem=(

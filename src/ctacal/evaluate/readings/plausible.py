@@ -14,7 +14,8 @@ Meaning = Literal["", "score", "age", "follow-up", "ejection fraction", "percent
 MOST_AGATSTON = 50_000.0
 """Above every score that was published (own choice)."""
 
-MOST_AGE_YEARS = 120.0
+LEAST_AGE_YEARS, MOST_AGE_YEARS = 10.0, 120.0
+"""Patients whose coronary calcium is scored are adults: an age below 10 is rather a code or a typing error."""
 MOST_FOLLOW_UP_YEARS = 30.0
 """Scanners that join CT with SPECT or PET exist since about 2000."""
 
@@ -46,10 +47,10 @@ _FRACTION_EJECTED = re.compile(r"(lv)?_?ef(?![a-z])|.*ejection.?fraction", re.IG
 def meaning_of(name: str) -> Meaning:
     """Return what the name of a covariate says of its values.
 
-    >>> meaning_of("Age_at_scan"), meaning_of("age_group"), meaning_of("LVEF"), meaning_of("bmi")
-    ('age', '', 'ejection fraction', '')
+    >>> [meaning_of(name) for name in ("Age_at_scan", "age_group", "age_months", "LVEF", "bmi")]
+    ['age', '', '', 'ejection fraction', '']
     """
-    if _AGE.match(name):
+    if _AGE.match(name) and unit_in(name) in ("", "years"):
         return "age"
     return "ejection fraction" if _FRACTION_EJECTED.match(name) else ""
 
@@ -83,16 +84,18 @@ def range_found(values: Floats) -> str:
 # --- whole columns ----------------------------------------------------------------------------------------------------
 
 
-def problem_of(values: Floats, meaning: Meaning, unit: str = "") -> str:
+def problem_of(values: Floats, meaning: Meaning, unit: str = "", name: str = "") -> str:
     """Return what speaks against a whole column having this meaning, "" if nothing does.
 
-    ``unit`` is that of a follow-up. The text follows the name of the column.
+    ``unit`` and ``name`` are those of a follow-up. The text follows the name of the column.
     """
     known = values[np.isfinite(values)]
     judge = _JUDGES.get(meaning)
     if not len(known) or judge is None:
         return ""
     problem = judge(known, unit)
+    if meaning == "follow-up" and (said := unit_in(name)) not in ("", unit):
+        problem = f"and its name says {said}, but the unit is said to be {unit}"
     return f"holds {range_found(values)}, {problem}" if problem else ""
 
 

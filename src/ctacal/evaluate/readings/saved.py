@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctacal.atomic import whole_file
+from ctacal.evaluate.readings.opened import as_text as as_cells
 from ctacal.spreadsheets import as_text
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def save_table(table: "pd.DataFrame", path: Path, *, separator: str = ",") -> No
     ending = path.suffix.lower()
     with whole_file(path) as temporary:
         if ending == ".parquet":
-            _with_numbers(table).to_parquet(temporary, index=False)
+            _of_one_kind(_with_numbers(table)).to_parquet(temporary, index=False)
         elif ending == ".xlsx":
             _without_formulas(_with_numbers(table)).to_excel(temporary, index=False)
         else:
@@ -30,6 +31,15 @@ def save_table(table: "pd.DataFrame", path: Path, *, separator: str = ",") -> No
                 sep="\t" if ending == ".tsv" else separator, index=False, lineterminator="\n"
             )
             temporary.write_text(text, encoding="ascii" if text.isascii() else "utf-8-sig", newline="")
+
+
+def _of_one_kind(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the table with text in columns that mix numbers, text and dates, which Parquet cannot."""
+    found = table.copy()
+    for name in table.select_dtypes("object").columns:
+        if len({type(cell) for cell in table[name].dropna()}) > 1:
+            found[name] = as_cells(table[name])
+    return found
 
 
 def _without_formulas(table: "pd.DataFrame") -> "pd.DataFrame":

@@ -4,10 +4,15 @@ import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ctacal.arrays import Ints
 from ctacal.errors import UsageError
 from ctacal.evaluate.readings.cells import BLANK, RawTable, cleaned, named_columns
 from ctacal.evaluate.readings.form import TableForm
@@ -27,7 +32,10 @@ _OTHER_FILES = (
 _HTML = re.compile(rb"\s*<(!doctype|html|table|\?xml)", re.IGNORECASE)
 _SEPARATORS = (",", ";", "\t", "|")
 _SEP_LINE = re.compile(r'\ufeff?"?sep=(.)"?[\r\n]*', re.IGNORECASE)
-_CHUNK = 20_000
+Objects = NDArray[Any]
+"""(n,) text, or None."""
+
+_CHUNK = 5_000
 """Rows that are read at a time."""
 
 
@@ -69,26 +77,38 @@ def _is_utf_8(path: Path) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Header:
+    path: Path
+    row: int
+    """Its row in the file, counted from 1."""
+    cells: tuple[str, ...]
+
+    @property
+    def named(self) -> int:
+        """Number of columns up to the last that has a name."""
+        return max((place for place, name in enumerate(self.cells, start=1) if cleaned(name)), default=0)
+
+
 def _read(file: IO[str], path: Path, encoding: str) -> RawTable:
     separator = _separator(file)
-    rows = enumerate(csv.reader(file, delimiter=separator, skipinitialspace=separator != "\t", strict=True), start=1)
-    first, head = next(((row, line) for row, line in rows if any(map(cleaned, line))), (0, []))
-    if not first:
+    rows = csv.reader(file, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
+    found = next(((row, line) for row, line in enumerate(rows, start=1) if any(map(cleaned, line))), None)
+    if found is None:
         raise UsageError(f"{path} cannot be read: it is empty")
-    columns, index = _columns(rows, head, path, first)
-    if not index:
+    header = _Header(path, found[0], tuple(found[1]))
+    columns, index = _columns(rows, header)
+    if not len(index):
         raise UsageError(f"{path} has no rows below its header")
     filled = [any(cell is not None for cell in column) for column in columns]
-    names, places, told = named_columns([cleaned(name) for name in head], filled, path)
+    names, places, told = named_columns([cleaned(name) for name in header.cells], filled, path)
     import pandas as pd
 
-    cells = {
-        name: pd.Series(columns[place], index=index, dtype=object) for name, place in zip(names, places, strict=True)
-    }
+    cells = {name: columns[place] for name, place in zip(names, places, strict=True)}
     notes: tuple[str, ...] = (told,) if told else ()
     if encoding == "cp1252":
         notes += ("The file is not in UTF-8 and was read as Windows-1252; check letters with accents.",)
-    return RawTable(pd.DataFrame(cells), path, separator, told=notes)
+    return RawTable(pd.DataFrame(cells, index=index, dtype=object), path, separator, told=notes)
 
 
 def _separator(file: IO[str]) -> str:
@@ -110,34 +130,47 @@ class _Cleaned(dict[str, "str | None"]):
         return text
 
 
-def _columns(
-    rows: Iterator[tuple[int, list[str]]], head: Sequence[str], path: Path, first: int
-) -> tuple[list[list[str | None]], list[int]]:
-    """Return the cells of each column and the index of each row that is not empty."""
-    columns: list[list[str | None]] = [[] for _ in head]
-    index: list[int] = []
-    seen = _Cleaned()
+def _columns(rows: Iterator[list[str]], header: _Header) -> tuple[list[Objects], Ints]:
+    """Return the cells of each column, and the index of each row, of the rows that are not empty."""
+    parts: list[list[Objects]] = [[] for _ in header.cells]
+    index: list[Ints] = []
+    seen, last = _Cleaned(), header.row
     while chunk := list(islice(rows, _CHUNK)):
-        kept = [(row, _of_width(line, row, head, path, first)) for row, line in chunk if "".join(line).strip(BLANK)]
-        for column, cells in zip(columns, zip(*(line for _, line in kept), strict=True), strict=False):
-            column.extend(map(seen.__getitem__, cells))
-        index += [row - 2 for row, _ in kept]
-    return columns, index
+        numbers = np.arange(last + 1, last + 1 + len(chunk))
+        last += len(chunk)
+        if not _are_whole(chunk, len(header.cells)):
+            there = [place for place, line in enumerate(chunk) if "".join(line).strip(BLANK)]
+            chunk, numbers = [_of_width(chunk[place], int(numbers[place]), header) for place in there], numbers[there]
+        for part, cells in zip(parts, zip(*chunk, strict=True), strict=False):
+            part.append(np.fromiter(map(seen.__getitem__, cells), object, len(cells)))
+        index.append(numbers - 2)
+    if not index or not sum(map(len, index)):
+        return [np.empty(0, object) for _ in parts], np.empty(0, np.int64)
+    return [np.concatenate(part) for part in parts], np.concatenate(index)
 
 
-def _of_width(line: list[str], row: int, head: Sequence[str], path: Path, first: int) -> list[str]:
+def _are_whole(chunk: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether all rows have as many cells as the header, and none of them is empty."""
+    if set(map(len, chunk)) != {width}:
+        return False
+    firsts = [line[0] for line in chunk]
+    return all(firsts) and not any(map(str.isspace, firsts))
+
+
+def _of_width(line: list[str], row: int, header: _Header) -> list[str]:
     """Return as many cells as the header has; cells may lack or be too many only where they have no name."""
-    if len(line) == len(head):
+    width = len(header.cells)
+    if len(line) == width:
         return line
-    named = max(place for place, name in enumerate(head, start=1) if cleaned(name))
-    if len(line) < named:
+    where = f"{header.path}: row {row}"
+    if len(line) < header.named:
         raise UsageError(
-            f"{path}: row {row} has {len(line)} cells, and the header in row {first} has {named}: a line break within "
-            "a cell that is not quoted, or a file that was cut?"
+            f"{where} has {len(line)} cells, and the header in row {header.row} has {header.named}: a line break "
+            "within a cell that is not quoted, or a file that was cut?"
         )
-    if any(map(cleaned, line[len(head) :])):
+    if any(map(cleaned, line[width:])):
         raise UsageError(
-            f"{path}: row {row} has more cells than the header in row {first} ({len(line)} and {len(head)}); quote "
-            "cells that contain the separator, and delete what stands above the names of the columns"
+            f"{where} has more cells than the header in row {header.row} ({len(line)} and {width}); quote cells that "
+            "contain the separator, and delete what stands above the names of the columns"
         )
-    return (line + [""] * len(head))[: len(head)]
+    return (line + [""] * width)[:width]
