@@ -66,7 +66,7 @@ def test_dates_of_a_workbook_and_of_events(tmp_path: Path) -> None:
     [
         ({"last": "2014-01-01"}, "row 2: follow-up from two dates .days. is -4.., expected 0 or more"),
         ({"last": ""}, "row 2: follow-up from two dates .days. is missing"),
-        ({"born": "2030-01-01"}, "row 2: age is -1.*expected 10 or more"),
+        ({"born": "2030-01-01"}, "row 2: age is -1.*expected more than 0"),
         ({"scan": "soon"}, "row 2: scan is 'soon', not a date"),
         ({"scan": "01/02/20"}, "row 2: scan is '01/02/20', a date whose year has two digits"),
     ],
@@ -195,6 +195,11 @@ def test_patients_without_an_identifier_are_told(tmp_path: Path) -> None:
         patients(tmp_path, named, config(PLAIN, identifier="patient"))
 
 
+def test_children_are_told(tmp_path: Path) -> None:
+    found = patients(tmp_path, table(30, age=[60] * 28 + [1, 9]), config(PLAIN, covariates=["age"]))
+    assert "2 patients are younger than 18 years by column age: is that right?" in found.doubts
+
+
 def test_every_column_is_shown_with_its_range(tmp_path: Path) -> None:
     found = patients(tmp_path, table(40, seed=3, sex=["F"] * 25 + ["M"] * 15), config())
     shown = {row.name: row for row in found.columns}
@@ -220,7 +225,7 @@ def test_a_coding_that_may_be_the_other_way_round_is_asked_about(events: list[in
     ("column", "values", "why"),
     [
         ("days", [9999999] + [900] * 29, "row 2: days is 9,999,999, expected 0 or more and at most 10,958 days"),
-        ("age", [60] * 29 + [0], "row 31: age is 0, expected 10 or more and at most 120 years"),
+        ("age", [60] * 29 + [0], "row 31: age is 0, expected more than 0 and at most 120 years"),
         ("days", list(range(1, 31)), "column days holds 1 to 30 .*at most 0.082 years: in another unit"),
         ("model", [0, 1, 2] * 10, 'write category = "model" in place of score'),
         (

@@ -32,7 +32,7 @@ from ctacal.evaluate.readings.dates import days
 from ctacal.evaluate.readings.identifiers import alike
 from ctacal.evaluate.readings.plausible import (
     DAYS_PER,
-    LEAST_AGE_YEARS,
+    ADULT_YEARS,
     MOST_AGATSTON,
     MOST_AGE_YEARS,
     MOST_FOLLOW_UP_YEARS,
@@ -59,7 +59,8 @@ def read_patients(
     numbers, text = _columns(config)
     readings = check(raw, numbers, identifier=config.identifier or None, text=text, drop=drop, form=form)
     found = patients_of(readings, config)
-    return replace(found, doubts=(*found.doubts, *([] if config.identifier else _without_identifier(raw))))
+    repeated = () if config.identifier else _without_identifier(raw)
+    return replace(found, doubts=(*repeated, *_children(readings)))
 
 
 def _wanted(config: OutcomesConfig) -> list[str]:
@@ -143,7 +144,7 @@ def _covariate_column(name: str, config: OutcomesConfig) -> Column:
     if meaning == "age":
         dates = 'Age can be computed: age = "age" and age_from = { birth = "...", at = "..." } in the TOML'
         return Column(
-            name, least=LEAST_AGE_YEARS, most=MOST_AGE_YEARS, may_be_missing=True, meaning=meaning, unit="years",
+            name, above_least=True, most=MOST_AGE_YEARS, may_be_missing=True, meaning=meaning, unit="years",
             if_words=hint, if_dates=dates,
         )  # fmt: skip
     if meaning == "ejection fraction":
@@ -167,6 +168,13 @@ def _without_identifier(raw: RawTable) -> Iterator[str]:
     equal = int(cells.duplicated().sum())
     repeats = f"; {equal:,} rows equal another in every column" if equal else ""
     yield f"No identifier is named, so patients who occur twice are not noticed{repeats}."
+
+
+def _children(readings: Readings) -> Iterator[str]:
+    """Yield a sentence on ages that no adult has."""
+    for column in readings.columns:
+        if column.meaning == "age" and (young := int((readings.table[column.name] < ADULT_YEARS).sum())):
+            yield f"{young:,} patients are younger than {ADULT_YEARS:g} years by column {column.name}: is that right?"
 
 
 def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:

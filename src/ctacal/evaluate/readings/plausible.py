@@ -14,8 +14,7 @@ Meaning = Literal["", "score", "age", "follow-up", "ejection fraction", "percent
 MOST_AGATSTON = 50_000.0
 """Above every score that was published (own choice)."""
 
-LEAST_AGE_YEARS, MOST_AGE_YEARS = 10.0, 120.0
-"""Patients whose coronary calcium is scored are adults: an age below 10 is rather a code or a typing error."""
+ADULT_YEARS, MOST_AGE_YEARS = 18.0, 120.0
 MOST_FOLLOW_UP_YEARS = 30.0
 """Scanners that join CT with SPECT or PET exist since about 2000."""
 
