@@ -31,8 +31,8 @@ from ctacal.evaluate.readings import (
 from ctacal.evaluate.readings.dates import days
 from ctacal.evaluate.readings.identifiers import alike
 from ctacal.evaluate.readings.plausible import (
-    DAYS_PER,
     ADULT_YEARS,
+    DAYS_PER,
     MOST_AGATSTON,
     MOST_AGE_YEARS,
     MOST_FOLLOW_UP_YEARS,
