@@ -4,10 +4,12 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -103,6 +105,26 @@ def test_the_claim_of_a_worker_that_no_longer_beats_is_freed_and_the_attempt_doe
     scene.after(2.1)
     assert not scene.ledger.beat(claim)
     assert claimed(scene.ledger).attempts == 1
+
+
+def test_the_time_in_which_the_ledger_did_not_answer_counts_for_nobody(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(scene.ledger)
+    claim = claimed(scene.ledger, "scorer-1 1 on another-machine")
+    scene.ledger.arrived("1.3", objects=1, source="CAM@10.0.0.1")
+    scene.after(0)
+
+    def waiting(answer: Callable[[], Any]) -> Any:
+        scene.now += 1000
+        return answer()
+
+    for name in ("receiving", "claims"):
+        monkeypatch.setattr(scene.ledger, name, partial(waiting, getattr(scene.ledger, name)))
+    scene.after(DEAD_S - 1)
+    assert scene.ledger.beat(claim) and scene.state("1.3") == "RECEIVING"
+    scene.after(100 - DEAD_S + 1)
+    assert scene.state("1.3") == "SETTLED"  # the silence besides that was long enough
 
 
 def test_the_claim_of_a_process_that_is_gone_is_freed_at_once(scene: Scene) -> None:

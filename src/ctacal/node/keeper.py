@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import Event, Thread
+from typing import TypeVar
 
 from ctacal.errors import CtacalError
 from ctacal.jobs.node.arrivals import Arrivals
@@ -26,11 +27,15 @@ from ctacal.jobs.node.retention import discard
 from ctacal.jobs.node.settling import Settling, ctac_is_whole
 from ctacal.jobs.node.store import Store
 
+Row = TypeVar("Row")
+
 _LOOK_S = 0.3
 _CLAIMS_S = 2.0
 """How often claims are looked at."""
 DEAD_S = 30.0
 """A worker whose claim did not beat for so long is dead: workers beat every few seconds (own choice)."""
+_SLOW_S = 1.0
+"""A ledger that takes longer to answer was away."""
 _RETENTION_S = 600.0
 _PAUSE_S = 2.0
 
@@ -51,6 +56,8 @@ def run(config: NodeConfig, stopping: Event) -> None:
             except CtacalError as problem:
                 tell("keeper waits", level=logging.ERROR, reason=problem)
                 stopping.wait(_PAUSE_S)
+                if keeper:
+                    keeper.away_s += _PAUSE_S
         if keeper:
             keeper.ledger.close()
 
@@ -112,16 +119,18 @@ class Keeper:
     store: Store
     ledger: Ledger
     clock: Callable[[], float] = time.monotonic
+    away_s: float = field(default=0.0, init=False)
+    """For how long the ledger has not answered, in all: nobody could tell it of arrivals or heartbeats then."""
     _claims_at: float = field(default=float("-inf"), init=False)
     _retention_at: float = field(default=float("-inf"), init=False)
 
     def __post_init__(self) -> None:
-        self.settling = Settling(self.config.settle, self._is_whole, self.clock)
-        self.dead_claims = DeadClaims(self.clock)
+        self.settling = Settling(self.config.settle, self._is_whole, self._patience)
+        self.dead_claims = DeadClaims(self._patience)
 
     def look(self) -> None:
         """Do what is due now. Raises ``DatabaseAway`` if the ledger is away for long."""
-        for study in self.settling.due(self.ledger.receiving()):
+        for study in self.settling.due(self._answer(self.ledger.receiving)):
             if self.ledger.settle(study.study_uid, study.activity):
                 tell("settled", study_uid=study.study_uid, objects=study.objects, asked_now=study.asked_now)
         now = self.clock()
@@ -132,11 +141,24 @@ class Keeper:
             self._retention_at = now
             discard(self.store, self.ledger, self.config.retention)
 
+    def _patience(self) -> float:
+        """Return the clock by which silence counts, which stands still while the ledger does not answer."""
+        return self.clock() - self.away_s
+
+    def _answer(self, ask: Callable[[], list[Row]]) -> list[Row]:
+        """Return what the ledger answers; a long wait for it is no silence of those who work with it."""
+        asked_at = self.clock()
+        try:
+            return ask()
+        finally:
+            if (waited_s := self.clock() - asked_at) > _SLOW_S:
+                self.away_s += waited_s
+
     def _is_whole(self, study_uid: str) -> bool:
         return ctac_is_whole(self.store.received(study_uid), self.config.score)
 
     def _free_dead(self) -> None:
-        for claimed in self.dead_claims.among(self.ledger.claims()):
+        for claimed in self.dead_claims.among(self._answer(self.ledger.claims)):
             if self.ledger.free(claimed, counts=False):
                 tell("claim freed, because its worker is dead", level=logging.WARNING, worker=claimed.worker,
                      key=claimed.key)  # fmt: skip
