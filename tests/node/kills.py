@@ -1,6 +1,6 @@
 """Kills random processes of a node at random instants while cameras send, and checks that nothing was lost or doubled.
 
-    python -m tests.node.kills 1000 --seed 1 [--folder FOLDER] [--pause 1.0] [--delete]
+    python -m tests.node.kills 1000 --seed 1 [--folder FOLDER] [--pause 1.0] [--minutes 30] [--delete]
 
 Each kill is SIGKILL. The supervisor starts its parts again, and this program the supervisor. At the end everything must
 be done; the faults that were found are printed, and the status is 1. A pair of seed and number draws the same kills,
@@ -8,6 +8,7 @@ not the same instants.
 """
 
 import argparse
+import math
 import os
 import random
 import signal
@@ -75,6 +76,9 @@ MOST_OPEN = 10
 DELETED_AFTER_S = 20.0
 DONE_S = 600.0
 """How long the node may take to finish what was sent, once nothing is killed any more."""
+_VICTIMS = (*2 * ("receiver", "keeper", "scorer", "scoring", "sender", "http"), "alarms", "supervisor")
+"""What is killed, as often as it stands here; what does not run is left out. The death of the supervisor is
+that of the whole node, which then needs seconds to be of use again."""
 _CLOSED = (StudyState.SCORED, StudyState.REFUSED)
 
 
@@ -108,8 +112,13 @@ class Trial:
         ])  # fmt: skip
 
 
-def trial(folder: Path, *, kills: int, seed: int, pause_s: float = 1.0, delete: bool = False) -> Trial:
-    """Kill processes of a new node in ``folder``, on the average every ``pause_s`` seconds; return what came of it."""
+def trial(
+    folder: Path, *, kills: int, seed: int, pause_s: float = 1.0, most_s: float = math.inf, delete: bool = False
+) -> Trial:
+    """Kill processes of a new node in ``folder``, every ``pause_s`` seconds on the average; return what came of it.
+
+    After ``most_s`` seconds nothing more is killed.
+    """
     began = time.monotonic()
     with ExitStack() as stack:
         got = Got()
@@ -122,7 +131,7 @@ def trial(folder: Path, *, kills: int, seed: int, pause_s: float = 1.0, delete: 
         may_begin = _few_open(ledger)
         port = made.node.config.receive.port
         with cameras(CAMERAS, port=port, seed=seed, acknowledged=made.acknowledged, may_begin=may_begin):
-            _kill(node, made, random.Random(seed), kills, pause_s)
+            _kill(node, made, random.Random(seed), kills, pause_s, began + most_s)
         _await_end(ledger, made)
         if (status := node.running.stop()) != 0:
             made.faults.append(f"the node stopped with status {status}")
@@ -152,20 +161,23 @@ class Restarted:
         old.close()
 
 
-def _kill(node: Restarted, made: Trial, chance: random.Random, kills: int, pause_s: float) -> None:
-    while made.kills.total() < kills and not made.acknowledged.refused:
+def _kill(node: Restarted, made: Trial, chance: random.Random, kills: int, pause_s: float, until: float) -> None:
+    while made.kills.total() < kills and not made.acknowledged.refused and time.monotonic() < until:
         time.sleep(chance.expovariate(1 / pause_s))
         if node.running.process.poll() is not None:
             made.faults.append(f"the supervisor ended by itself with status {node.running.process.returncode}")
             return
-        victims = dict(_victims(node.running))
-        name = chance.choice(sorted(victims))
+        name = chance.choice(_VICTIMS)
+        if not (number := dict(_victims(node.running)).get(name, 0)):
+            continue
         with suppress(ProcessLookupError):
-            os.kill(victims[name], signal.SIGKILL)
+            os.kill(number, signal.SIGKILL)
             made.kills[name] += 1
         if name == "supervisor":
             node.running.process.wait()
             node.again()
+            if chance.random() < 0.7:  # otherwise kills go on while it starts
+                made.node.wait_for_port()
 
 
 def _victims(running: Running) -> Iterator[tuple[str, int]]:
@@ -330,11 +342,13 @@ def main() -> int:
     parser.add_argument("kills", type=int, help="how many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pause", type=float, default=1.0, help="seconds between two kills, on the average")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end the killing after so long, and check")
     parser.add_argument("--delete", action="store_true", help="originals are deleted soon after delivery")
     parser.add_argument("--folder", type=Path, help="where the node works, and stays after faults; default: temporary")
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="kills-"))
-    done = trial(folder, kills=given.kills, seed=given.seed, pause_s=given.pause, delete=given.delete)
+    most_s = 60 * given.minutes
+    done = trial(folder, kills=given.kills, seed=given.seed, pause_s=given.pause, most_s=most_s, delete=given.delete)
     print(done.summary(), f"files: {folder}", sep="\n")
     return 1 if done.faults else 0
 
