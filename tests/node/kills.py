@@ -71,8 +71,8 @@ retry_s = 0.2
 longest_retry_s = 1.0
 """
 CAMERAS = 2
-MOST_OPEN = 10
-"""Studies that are not finished, at which cameras wait."""
+MOST_OPEN = 6
+"""Studies that are not finished, at which cameras and kills wait."""
 DELETED_AFTER_S = 20.0
 DONE_S = 600.0
 """How long the node may take to finish what was sent, once nothing is killed any more."""
@@ -131,7 +131,8 @@ def trial(
         may_begin = _few_open(ledger)
         port = made.node.config.receive.port
         with cameras(CAMERAS, port=port, seed=seed, acknowledged=made.acknowledged, may_begin=may_begin):
-            _kill(node, made, random.Random(seed), kills, pause_s, began + most_s)
+            pause = _Pause(random.Random(seed), pause_s, may_begin)
+            _kill(node, made, pause, kills, began + most_s)
         _await_end(ledger, made)
         if (status := node.running.stop()) != 0:
             made.faults.append(f"the node stopped with status {status}")
@@ -161,13 +162,26 @@ class Restarted:
         old.close()
 
 
-def _kill(node: Restarted, made: Trial, chance: random.Random, kills: int, pause_s: float, until: float) -> None:
+@dataclass(frozen=True)
+class _Pause:
+    """How long the next kill waits: at random, and while too much is open, for a node that never works shows nothing."""
+
+    chance: random.Random
+    mean_s: float
+    may_go_on: Callable[[], bool]
+
+    def wait(self) -> None:
+        time.sleep(self.chance.expovariate(1 / self.mean_s))
+        wait_until(self.may_go_on, "a study that is finished", DONE_S)
+
+
+def _kill(node: Restarted, made: Trial, pause: _Pause, kills: int, until: float) -> None:
     while made.kills.total() < kills and not made.acknowledged.refused and time.monotonic() < until:
-        time.sleep(chance.expovariate(1 / pause_s))
+        pause.wait()
         if node.running.process.poll() is not None:
             made.faults.append(f"the supervisor ended by itself with status {node.running.process.returncode}")
             return
-        name = chance.choice(_VICTIMS)
+        name = pause.chance.choice(_VICTIMS)
         if not (number := dict(_victims(node.running)).get(name, 0)):
             continue
         with suppress(ProcessLookupError):
@@ -176,7 +190,7 @@ def _kill(node: Restarted, made: Trial, chance: random.Random, kills: int, pause
         if name == "supervisor":
             node.running.process.wait()
             node.again()
-            if chance.random() < 0.7:  # otherwise kills go on while it starts
+            if pause.chance.random() < 0.7:  # otherwise kills go on while it starts
                 made.node.wait_for_port()
 
 
