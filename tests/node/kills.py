@@ -164,7 +164,7 @@ class Restarted:
 
 @dataclass(frozen=True)
 class _Pause:
-    """How long the next kill waits: at random, and while too much is open, for a node that never works shows nothing."""
+    """How long a kill waits: at random, and while too much is open, for a node that never works shows nothing."""
 
     chance: random.Random
     mean_s: float
