@@ -90,6 +90,15 @@ def test_a_second_node_on_the_same_store_is_refused(node: Running) -> None:
     assert node.process.poll() is None
 
 
+def test_a_store_that_cannot_be_written_does_not_end_the_supervisor(store: Path) -> None:
+    (store / "processes.json").mkdir()  # no file can take its place, as on a full disk
+    with started(store) as node:
+        wait_until(lambda: len(list(store.glob("began-*"))) == 2, "begin of both parts")
+        assert node.stop() == 0
+        assert len(list(store.glob("ended-*"))) == 2
+        assert "list of processes cannot be written" in node.text()
+
+
 def test_a_part_that_does_not_stop_is_killed(store: Path) -> None:
     (store / "stubborn").touch()
     with started(store) as node:
@@ -106,6 +115,6 @@ def test_what_cannot_work_is_told_in_one_line_and_tried_again(store: Path) -> No
     with started(store) as node:
         wait_until(lambda: len(list(store.glob("began-*"))) >= 6, "third start of both parts")
         assert 'one ERROR cannot work reason="the port is taken"' in node.text()
-        assert "part ended ended=one exit_code=2 starts_again_in_s=0.4" in node.text()
+        assert 'part ended ended=one reason="exit code 2" starts_again_in_s=0.4' in node.text()
         assert "Traceback" not in node.text()
         assert node.stop() == 0

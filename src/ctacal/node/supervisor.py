@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing import connection, get_context
@@ -18,7 +19,7 @@ from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
 from threading import Event, Thread
 
-from ctacal.errors import UsageError
+from ctacal.errors import UsageError, system_message
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.events import start_logging, tell
 from ctacal.jobs.node.life import alive_folder, forget
@@ -102,14 +103,22 @@ class _Supervisor:
         now = time.monotonic()
         due = [part for part in self.parts if part.process is None and part.due_at <= now]
         for part in due:
-            part.process = get_context("spawn").Process(
-                target=_run_part, args=(part.name, part.module, self.config), name=part.name
-            )
-            part.process.start()
-            part.started_at = now
-            tell("part starts", started=part.name, process=part.process.pid)
+            self._start(part, now)
         if due:
             self._write_processes()
+
+    def _start(self, part: _Part, now: float) -> None:
+        process = get_context("spawn").Process(
+            target=_run_part, args=(part.name, part.module, self.config), name=part.name
+        )
+        part.started_at = now
+        try:
+            process.start()
+        except OSError as problem:  # no memory, no process number
+            self._failed(part, now, f"cannot be started: {system_message(problem)}")
+        else:
+            part.process = process
+            tell("part starts", started=part.name, process=process.pid)
 
     def _await(self, most_s: float) -> None:
         """Wait until a process ends, but no longer than ``most_s`` or than a part waits to be started."""
@@ -123,13 +132,15 @@ class _Supervisor:
         for part in self.parts:
             if part.process is None or part.process.is_alive():
                 continue
-            now = time.monotonic()
-            part.failures = 0 if now - part.started_at >= HEALTHY_S else part.failures + 1
-            part.due_at = now + part.pause_s
-            tell("part ended", level=logging.ERROR, ended=part.name, exit_code=part.process.exitcode,
-                 starts_again_in_s=round(part.pause_s, 1))  # fmt: skip
+            self._failed(part, time.monotonic(), f"exit code {part.process.exitcode}")
             part.process.close()
             part.process = None
+
+    def _failed(self, part: _Part, now: float, reason: str) -> None:
+        part.failures = 0 if now - part.started_at >= HEALTHY_S else part.failures + 1
+        part.due_at = now + part.pause_s
+        tell("part ended", level=logging.ERROR, ended=part.name, reason=reason,
+             starts_again_in_s=round(part.pause_s, 1))  # fmt: skip
 
     def _stop(self) -> None:
         """Ask all parts to stop, wait for them, and kill those that do not."""
@@ -144,11 +155,15 @@ class _Supervisor:
                 tell("part killed, because it did not stop", level=logging.WARNING, killed=part.name)
                 part.process.kill()
                 part.process.join()
-        forget_processes(self.config.store)
+        with suppress(OSError):
+            forget_processes(self.config.store)
 
     def _write_processes(self) -> None:
         numbers = {part.name: part.process.pid for part in self.parts if part.process and part.process.pid}
-        write_processes(self.config.store, {"supervisor": os.getpid(), **numbers})
+        try:
+            write_processes(self.config.store, {"supervisor": os.getpid(), **numbers})
+        except OSError as problem:  # a full disk must not end the node; people do without the list
+            tell("list of processes cannot be written", level=logging.WARNING, reason=system_message(problem))
 
 
 def _run_part(name: str, module: str, config: NodeConfig) -> None:
