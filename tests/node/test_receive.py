@@ -2,9 +2,12 @@
 
 import io
 import os
+import socket
+import time
 from pathlib import Path
 
 import pytest
+import raw_peer
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
     UID,
@@ -17,6 +20,7 @@ from pydicom.uid import (
     RLELossless,
 )
 from pynetdicom.dimse_primitives import C_STORE
+from raw_peer import RawPeer
 
 from ctacal.jobs.node.intake import transfer_syntaxes
 from ctacal.node.receiver import DUPLICATE
@@ -236,3 +240,23 @@ def assert_nothing_lies_in(node: Receiving, folder: Path) -> None:
     found = {path.name for path in folder.rglob("*") if path.is_file()}
     assert found <= {"id", "ledger.sqlite", "ledger.sqlite-journal"}
     assert list((node.store.folder / "incoming").iterdir()) == []
+
+
+def test_a_clock_that_jumps_ends_no_association(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither ours nor those of pynetdicom: all waiting is measured by the monotonic clock, or not at all."""
+    real, images = time.time, study(3)
+    with receiving(tmp_path / "store") as node:
+        with RawPeer(node.port, CT) as peer:
+            for image, hours in zip(images, (0, 100, -100), strict=True):
+                monkeypatch.setattr(time, "time", lambda hours=hours: real() + 3600 * hours)
+                time.sleep(0.6)  # two turns of whoever watches
+                assert peer.status(raw_peer.store_request(1, CT, image.SOPInstanceUID, data_set(image))) == 0x0000
+            monkeypatch.undo()
+        assert node.await_audit("association")[0]["outcome"] == "released"
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_all_addresses_of_both_families(tmp_path: Path) -> None:
+    with receiving(tmp_path / "store", host="::") as node:
+        assert call("echoscu", node.port).returncode == 0
+        assert node.await_audit("association")[0]["source"] == "ECHOSCU@127.0.0.1"

@@ -15,6 +15,7 @@ from raw_peer import RawPeer, echo_request, store_request
 
 from ctacal.jobs.node import arrivals
 from ctacal.node import associations
+from ctacal.node.receiver import Receiver
 from tests.dicom_series import encoded
 from tests.node.receiving import (
     STUDY,
@@ -22,6 +23,7 @@ from tests.node.receiving import (
     Receiving,
     associated,
     call,
+    config_of,
     receiving,
     said,
     same_data_sets,
@@ -237,6 +239,12 @@ def test_requests_that_do_not_wait_for_their_answers_are_served_one_after_anothe
 def encoded_data_set(image: Dataset) -> bytes:
     content = encoded(image)
     return content[144 + int.from_bytes(content[140:144], "little") :]
+
+
+def test_the_loop_that_accepts_says_that_it_is_alive(tmp_path: Path) -> None:
+    beats: list[float] = []
+    with Receiver(config_of(tmp_path / "store"), lambda: beats.append(time.monotonic())):
+        wait_until(lambda: len(beats) >= 3, "beats without a connection")
 
 
 def test_associations_end_without_a_trace(tmp_path: Path) -> None:

@@ -114,14 +114,24 @@ class Connection:
 class Listener:
     """The listening socket and its connections. To be used in a ``with`` block, at whose end all are cut off."""
 
-    def __init__(self, limits: Receive, serve: Callable[[Connection], None], note: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        limits: Receive,
+        serve: Callable[[Connection], None],
+        note: Callable[[str, str], None],
+        alive: Callable[[], None],
+    ) -> None:
         """``serve`` runs in the thread of each connection; ``note`` is told why which address was cut off.
+
+        ``alive`` is called at each turn of the loop that accepts.
 
         Raises ``OSError`` if the address cannot be listened at.
         """
-        self._limits, self._serve, self._note = limits, serve, note
+        self._limits, self._serve, self._note, self._alive = limits, serve, note, alive
         family = socket.AF_INET6 if ":" in limits.host else socket.AF_INET
-        self._socket = socket.create_server((limits.host, limits.port), family=family, backlog=_BACKLOG)
+        both = limits.host == "::" and socket.has_dualstack_ipv6()
+        where = (limits.host, limits.port)
+        self._socket = socket.create_server(where, family=family, backlog=_BACKLOG, dualstack_ipv6=both)
         self._socket.settimeout(_WATCH_S)
         self.port: int = self._socket.getsockname()[1]
         self._lock, self._stopping, self._closed = threading.Lock(), threading.Event(), threading.Event()
@@ -166,6 +176,7 @@ class Listener:
 
     def _accept(self) -> None:
         while not self._closed.is_set():
+            self._alive()
             try:
                 accepted, (host, *_) = self._socket.accept()
             except TimeoutError:

@@ -7,6 +7,7 @@ import logging
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from typing import Self
 
@@ -63,8 +64,8 @@ _VERIFICATION = "1.2.840.10008.1.1"
 _SOP_INSTANCE_UID = Tag("SOPInstanceUID")
 _MOST_COMMENT = 64
 """Characters of an Error Comment (LO)."""
-_LONGEST_REQUEST_BYTES = 2**20
-"""Longest A-ASSOCIATE-RQ that is read: 128 contexts with all transfer syntaxes need a tenth."""
+_LONGEST_REQUEST_BYTES = 2**18
+"""Longest A-ASSOCIATE-RQ that is read: 128 contexts with all transfer syntaxes of DICOM need 200,000 bytes."""
 _GOODBYE_S = 2.0
 """How long a rejected peer may take to close the connection, so that it can read why."""
 _FINISH_S = 5.0
@@ -77,16 +78,19 @@ def run(config: NodeConfig, stopping: threading.Event) -> None:
     Raises ``UsageError`` if the port, a certificate or the store cannot be used.
     """
     pulse = Pulse(alive_folder(config.store, config.receive.port), "receiver")
-    with Receiver(config) as receiver:
+    with Receiver(config, pulse.beat) as receiver:
         tell("receiver listens", ae_title=config.receive.ae_title, host=config.receive.host, port=receiver.port)
-        while not stopping.wait(1.0):
-            pulse.beat()
+        stopping.wait()
 
 
 class Receiver:
     """Listens while its ``with`` block runs. At the end, messages that are under way may finish."""
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(self, config: NodeConfig, alive: Callable[[], None] = lambda: None) -> None:
+        """``alive`` is called again and again while connections are accepted.
+
+        Raises ``UsageError`` if the port, a certificate or the store cannot be used.
+        """
         self._config = config
         self._store = Store(config.store)
         self._limits = limits_of(config)
@@ -98,7 +102,7 @@ class Receiver:
         self._stopping = False
         self._stack = ExitStack()
         try:
-            self._listener = Listener(config.receive, self._serve, self._note_cut)
+            self._listener = Listener(config.receive, self._serve, self._note_cut, alive)
         except OSError as problem:
             where = f"receive.port: {config.receive.host}:{config.receive.port}"
             raise UsageError(f"{where} cannot be listened at: {system_message(problem)}") from problem

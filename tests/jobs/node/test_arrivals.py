@@ -153,6 +153,14 @@ def test_what_a_killed_process_did_not_tell_is_found(store: Store, ledger: Ledge
     assert ledger.objects(STUDY) == 3
 
 
+def test_two_processes_that_start_at_once_find_it_once(store: Store, ledger: Ledger) -> None:
+    keep(store, STUDY, *(f"1.2.{number}" for number in range(50)))
+    with telling(store), telling(store), telling(store):
+        wait_until(lambda: ledger.objects(STUDY) > 0)
+        time.sleep(0.5)  # nothing more happens, which cannot be waited for
+    assert ledger.objects(STUDY) == 50
+
+
 def test_what_another_process_is_about_to_tell_is_left_to_it(store: Store, ledger: Ledger) -> None:
     keep(store, STUDY, "1.2.1", "1.2.2")
     with telling(store) as arrivals:

@@ -216,10 +216,8 @@ class Arrivals:
             return
         for study_uid, found in self._found.items():
             in_store = min(found, len(self._store.received(study_uid)))  # its originals may have been deleted since
-            objects = in_store - (ledger.objects(study_uid) - self._told[study_uid])
-            if objects > 0:
-                ledger.arrived(study_uid, objects=objects, source="")
-                self.note("objects found that the ledger did not know", study_uid=study_uid, objects=objects)
+            if in_store and (missing := ledger.found(study_uid, objects=in_store + self._told[study_uid])):
+                tell("objects found that the ledger did not know", study_uid=study_uid, objects=missing)
         self._found.clear()
         self._told.clear()
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ctacal.errors import UsageError
 from ctacal.jobs.database import Transaction
@@ -34,19 +34,37 @@ class StudyLedger(LedgerPart):
 
         A study that was settled or finished is open again, under its next revision, and no claim holds any more.
         """
-        now = self.now()
-        query = f"SELECT state, sources FROM node_studies WHERE {_STUDY}{locked(rows)}"
+        self._arrived(rows, study_uid, self._row(rows, study_uid), objects, source)
+
+    @writes
+    def found(self, rows: Transaction, study_uid: str, *, objects: int) -> int:
+        """Note that ``objects`` objects of a study lie in the store, and return how many of them were not known.
+
+        They arrived without a word, because the process that kept them was killed.
+        """
+        row = self._row(rows, study_uid)
+        missing = max(0, objects - row.objects)
+        if missing:
+            self._arrived(rows, study_uid, row, missing, "")
+            self._note(rows, "objects found that the ledger did not know", study_uid, objects=missing)
+        return missing
+
+    def _row(self, rows: Transaction, study_uid: str) -> "_Row":
+        """Return the row of a study, locked; it is made if it is new."""
+        query = f"SELECT state, sources, objects FROM node_studies WHERE {_STUDY}{locked(rows)}"
         if (found := rows.one(query, self.store_id, study_uid)) is None:
-            columns = "store_id, study_uid, first_at, last_at"
+            columns, now = "store_id, study_uid, first_at, last_at", self.now()
             insert = f"INSERT INTO node_studies ({columns}) VALUES (?,?,?,?) ON CONFLICT DO NOTHING"
             rows.run(insert, self.store_id, study_uid, now, now)
             found = rows.one(query, self.store_id, study_uid)
-        state, sources = found
+        return _Row(*found)
+
+    def _arrived(self, rows: Transaction, study_uid: str, row: "_Row", objects: int, source: str) -> None:
         change = "activity = activity + 1, objects = objects + ?, sources = ?, last_at = ?"
-        if state != StudyState.RECEIVING:
+        if row.state != StudyState.RECEIVING:
             change += ", state = 'RECEIVING', revision = revision + 1, attempts = 0, claim = '', claimed_by = ''"
         statement = f"UPDATE node_studies SET {change} WHERE {_STUDY}"
-        rows.run(statement, objects, _with(sources, source), now, self.store_id, study_uid)
+        rows.run(statement, objects, _with(row.sources, source), self.now(), self.store_id, study_uid)
 
     @writes
     def still_arriving(self, rows: Transaction, study_uid: str) -> None:
@@ -278,6 +296,14 @@ class StudyLedger(LedgerPart):
             f"(SELECT revision FROM node_studies WHERE {_STUDY} AND state IN ('SCORED', 'REFUSED'))"
         )
         rows.run(statement, self.now(), self.store_id, study_uid, self.store_id, study_uid)
+
+
+class _Row(NamedTuple):
+    """What an arrival needs to know of a study."""
+
+    state: str
+    sources: str
+    objects: int
 
 
 def _with(sources: str, source: str) -> str:
