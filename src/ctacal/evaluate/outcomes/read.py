@@ -12,10 +12,11 @@ from ctacal.categories import category_indices
 from ctacal.errors import UsageError
 from ctacal.evaluate.linkage import PATIENT_NAMES
 from ctacal.evaluate.outcomes.columns import column_rows
-from ctacal.evaluate.outcomes.config import OutcomesConfig, ReadingConfig, SubgroupConfig
+from ctacal.evaluate.outcomes.config import CentreConfig, OutcomesConfig, ReadingConfig, SubgroupConfig
 from ctacal.evaluate.outcomes.follow_up import follow_up
+from ctacal.evaluate.outcomes.formulas import given_risk
 from ctacal.evaluate.outcomes.levels import levels_of, rare_levels
-from ctacal.evaluate.outcomes.patients import Covariate, Patients, Reading, Subgroup
+from ctacal.evaluate.outcomes.patients import Covariate, GivenRisk, Patients, Reading, Subgroup
 from ctacal.evaluate.readings import (
     Coding,
     Column,
@@ -98,13 +99,16 @@ def _columns(config: OutcomesConfig) -> tuple[list[Column], list[str]]:
     split = {subgroup.column for subgroup in config.subgroups()} - text
     measured = {column for column in config.adjusted if column not in text}
     words = {subgroup.column for subgroup in config.subgroups() if subgroup.cut is None} - measured - text
+    formula = {column for risk in config.risk for column in risk.numbers} - text
     numbers = [*_outcome_columns(config)]
     numbers += [_score(reading.score) for reading in readings if reading.score]
     numbers += [
         Column(reading.category, is_category=True, words=reading.words) for reading in readings if reading.category
     ]
-    numbers += [_covariate_column(name, config) for name in sorted(measured | (split - words))]
+    numbers += [_covariate_column(name, config) for name in sorted(measured | formula | (split - words))]
     seen = {column.name: column for column in reversed(numbers)}
+    words |= {config.centre.column} if config.centre else set()
+    words |= {column for risk in config.risk for column in risk.words} - measured - split - text - formula
     return list(seen.values()), sorted((text | words) - {config.identifier})
 
 
@@ -196,6 +200,13 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
         tuple(_subgroup(table, split, config, readings.source) for split in config.subgroups()),
         (readings.summary, *readings.told, *followed.notes, *filter(None, rare)),
         columns=column_rows(readings, config, covariates),
+        centre=_centre(table, config.centre, config, readings.source) if config.centre else None,
+        risks=tuple(
+            GivenRisk(
+                risk.name, given_risk(table, risk, readings.source), risk.horizon_years or config.analysis.horizon_years
+            )
+            for risk in config.risk
+        ),
     )
     return whole if followed.kept.all() else whole.take(followed.kept)
 
@@ -224,6 +235,19 @@ def _levels(cells: "pd.Series", config: OutcomesConfig, source: Path) -> tuple[t
     name = str(cells.name)
     text = as_text(cells) if cells.dtype != object else cells
     return levels_of(text, source, config.levels.get(name, ()), config.recode.get(name))
+
+
+def _centre(table: "pd.DataFrame", centre: CentreConfig, config: OutcomesConfig, source: Path) -> Subgroup:
+    """Return the centre of each patient; raise ``UsageError`` if one has none, or the tests leave none to fit to."""
+    labels, group = _levels(table[centre.column], config, source)
+    where = f"{source}, centre.column: column {centre.column}"
+    if (unknown := int((group < 0).sum())) > 0:
+        raise UsageError(f"{where} is empty in {unknown:,} rows, the first is row {int((group < 0).argmax()) + 2}")
+    if strange := set(centre.test) - set(labels):
+        raise UsageError(f"{where} has no centre {', '.join(sorted(strange))} (centre.test), only {', '.join(labels)}")
+    if set(centre.test) == set(labels):
+        raise UsageError(f"{where}: centre.test names all centres, so that no patients are left to fit the models to")
+    return Subgroup("Centre", group, labels)
 
 
 def _subgroup(table: "pd.DataFrame", split: SubgroupConfig, config: OutcomesConfig, source: Path) -> Subgroup:
