@@ -94,4 +94,7 @@ out$combined <- lapply(list(
     list(y = one$y, s = one$s, mean = unname(r$b[1]), low = r$ci.lb, high = r$ci.ub,
          tau = sqrt(r$tau2), share = r$I2 / 100, q = r$QE, p = r$QEp)
   })
+# Time until a risk is reached
+q <- quantile(survfit(Surv(time, event) ~ 1, pbc, conf.type = "log-log"), probs = c(0.01, 0.05, 0.2))
+out$time_to_risk <- list(risk = c(0.01, 0.05, 0.2), time = unname(q$quantile), low = unname(q$lower), high = unname(q$upper))
 cat(toJSON(out, digits = I(17), auto_unbox = TRUE))

@@ -101,3 +101,14 @@ def test_another_unit_scales_time_alone() -> None:
     table = columns("lung_all")
     years = kaplan_meier(SurvivalData(table["time"] / 365.25, table["event"]))
     np.testing.assert_array_equal(years.survival, kaplan_meier(LUNG).survival)
+
+
+def test_time_to_a_risk_as_r() -> None:
+    expected, curve = numbers("evidence")["time_to_risk"], kaplan_meier(survival("pbc"))
+    for place, risk in enumerate(expected["risk"]):
+        found = curve.time_to_risk(risk)
+        assert (found.estimate, found.low, found.high) == tuple(expected[key][place] for key in ("time", "low", "high"))
+    assert curve.time_to_risk(0.5).estimate == curve.median().estimate
+    assert curve.time_to_risk(0.99).reason == "survival stays above 1 %"
+    with pytest.raises(ValueError, match="a risk between 0 and 1"):
+        curve.time_to_risk(1)

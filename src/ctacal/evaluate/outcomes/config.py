@@ -104,6 +104,8 @@ class ReadingConfig:
     """Column: Agatston score."""
     category: str = ""
     """Column: 0, 1-100, 101-400, >400, or 0 to 3, or scores and bounds such as >1000; by default from the score."""
+    vessels: tuple[str, ...] = ()
+    """Columns: the score of each vessel, of which those above 0 are diseased; or one column with their number."""
     words: tuple[str, ...] = ()
     """The column's own words for the four categories, lowest first, such as none, mild, moderate, severe."""
 
@@ -129,6 +131,24 @@ class AgeConfig:
     """Column: date of birth."""
     at: str
     """Column: the date at which the age is meant, usually that of the scan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointConfig:
+    """A further endpoint: the first of some of the outcome's components."""
+
+    name: str
+    components: tuple[str, ...]
+    """Names of the components that count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdjustmentConfig:
+    """A further set of covariates to adjust for."""
+
+    name: str
+    covariates: tuple[str, ...]
+    """Columns, from among those of the multivariable models."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +243,10 @@ class OutcomesConfig:
     """Difference in a column for which its hazard ratio is reported; 1 by default."""
     perfusion: MeasureConfig | None = None
     ejection_fraction: str = ""
+    endpoint: tuple[EndpointConfig, ...] = ()
+    """Endpoints beside the outcome, for which the hazard ratios are given too."""
+    adjustment: tuple[AdjustmentConfig, ...] = ()
+    """Sets of covariates beside all of them, for which the hazard ratios are given too."""
     centre: CentreConfig | None = None
     risk: tuple[RiskConfig, ...] = ()
     """Risks that are given, by a column or a published formula, to be validated without fitting."""
@@ -240,6 +264,17 @@ class OutcomesConfig:
         scaled = set(self.per) - set(self.adjusted)
         _require(not scaled, "per", f"{', '.join(sorted(scaled))}: not among the covariates")
         _require(all(size > 0 for size in self.per.values()), "per", "expected positive numbers")
+        for endpoint in self.endpoint:
+            absent = set(endpoint.components) - {part.name for part in self.outcome.component}
+            known = f"{', '.join(sorted(absent))}: not among the components of the outcome"
+            _require(
+                bool(endpoint.components) and not absent, f"endpoint {endpoint.name}", known if absent else "empty"
+            )
+        for adjustment in self.adjustment:
+            absent = set(adjustment.covariates) - set(self.adjusted)
+            _require(
+                not absent, f"adjustment {adjustment.name}", f"{', '.join(sorted(absent))}: not among the covariates"
+            )
         names = [risk.name for risk in self.risk]
         _require(len(set(names)) == len(names), "risk.name", "two risks have the same name")
         strange = set(self.categorical) - set(self.adjusted)
@@ -296,6 +331,7 @@ class OutcomesConfig:
         for place, reading in (("model", self.model), ("reader", self.reader)):
             if reading:
                 named |= {reading.score: f"{place}.score", reading.category: f"{place}.category"}
+                named |= dict.fromkeys(reading.vessels, f"{place}.vessels")
         named |= dict.fromkeys(self.covariates, "covariates")
         named |= {self.perfusion.column: "perfusion.column"} if self.perfusion else {}
         named |= {self.ejection_fraction: "ejection_fraction", self.sex: "sex", self.age: "age"}

@@ -51,6 +51,8 @@ class Reading:
     """(n,): index into ``categories.CATEGORIES``."""
     score: Floats | None
     """(n,): Agatston scores, or None if the table has categories only."""
+    vessels: Ints | None = None
+    """(n,): number of diseased vessels, if the table has it."""
 
     @property
     def present(self) -> tuple[int, ...]:
@@ -76,6 +78,16 @@ class Subgroup:
     group: Ints
     """(n,): index into ``labels``; -1 if the column is missing."""
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Endpoint:
+    """Follow-up of the same patients to another endpoint."""
+
+    name: str
+    data: SurvivalData
+    included: Mask
+    """(n,): False if the early window excludes the patient from this endpoint."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +123,7 @@ class Patients:
     centre: Subgroup | None = None
     """The centre of each patient, if the table names it."""
     risks: tuple[GivenRisk, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
 
     @property
     def readings(self) -> tuple[Reading, ...]:
@@ -158,10 +171,16 @@ class Patients:
             subgroups=tuple(replace(subgroup, group=subgroup.group[rows]) for subgroup in self.subgroups),
             centre=None if self.centre is None else replace(self.centre, group=self.centre.group[rows]),
             risks=tuple(replace(risk, values=risk.values[rows]) for risk in self.risks),
+            endpoints=tuple(
+                replace(one, data=one.data.take(rows), included=one.included[rows]) for one in self.endpoints
+            ),
         )
 
 
 def _rows_of(reading: Reading, rows: Rows) -> Reading:
     return replace(
-        reading, category=reading.category[rows], score=None if reading.score is None else reading.score[rows]
+        reading,
+        category=reading.category[rows],
+        score=None if reading.score is None else reading.score[rows],
+        vessels=None if reading.vessels is None else reading.vessels[rows],
     )

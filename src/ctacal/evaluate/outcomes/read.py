@@ -12,11 +12,11 @@ from ctacal.categories import category_indices
 from ctacal.errors import UsageError
 from ctacal.evaluate.linkage import PATIENT_NAMES
 from ctacal.evaluate.outcomes.columns import column_rows
-from ctacal.evaluate.outcomes.config import CentreConfig, OutcomesConfig, ReadingConfig, SubgroupConfig
+from ctacal.evaluate.outcomes.config import CentreConfig, EndpointConfig, OutcomesConfig, ReadingConfig, SubgroupConfig
 from ctacal.evaluate.outcomes.follow_up import follow_up
 from ctacal.evaluate.outcomes.formulas import given_risk
 from ctacal.evaluate.outcomes.levels import levels_of, rare_levels
-from ctacal.evaluate.outcomes.patients import Covariate, GivenRisk, Patients, Reading, Subgroup
+from ctacal.evaluate.outcomes.patients import Covariate, Endpoint, GivenRisk, Patients, Reading, Subgroup
 from ctacal.evaluate.readings import (
     Coding,
     Column,
@@ -102,6 +102,7 @@ def _columns(config: OutcomesConfig) -> tuple[list[Column], list[str]]:
     formula = {column for risk in config.risk for column in risk.numbers} - text
     numbers = [*_outcome_columns(config)]
     numbers += [_score(reading.score) for reading in readings if reading.score]
+    numbers += [Column(name, most=MOST_AGATSTON) for reading in readings for name in reading.vessels]
     numbers += [
         Column(reading.category, is_category=True, words=reading.words) for reading in readings if reading.category
     ]
@@ -207,6 +208,7 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
             )
             for risk in config.risk
         ),
+        endpoints=tuple(_endpoint(table, config, endpoint, readings.source) for endpoint in config.endpoint),
     )
     return whole if followed.kept.all() else whole.take(followed.kept)
 
@@ -217,10 +219,17 @@ def _codes(covariate: Covariate) -> Ints:
 
 def _reading(table: "pd.DataFrame", reading: ReadingConfig) -> Reading:
     score = table[reading.score].to_numpy(np.float64) if reading.score else None
+    vessels = _vessels(table[list(reading.vessels)].to_numpy(np.float64)) if reading.vessels else None
     if reading.category:
-        return Reading(reading.name, table[reading.category].to_numpy(np.int64), score)
+        return Reading(reading.name, table[reading.category].to_numpy(np.int64), score, vessels)
     assert score is not None  # ReadingConfig requires a score or a category
-    return Reading(reading.name, category_indices(score), score)
+    return Reading(reading.name, category_indices(score), score, vessels)
+
+
+def _vessels(columns: Floats) -> Ints:
+    """Return (n,) the number of diseased vessels from (n, 1) numbers, or from (n, vessels) scores."""
+    count = columns[:, 0] if columns.shape[1] == 1 else (columns > 0).sum(axis=1)
+    return count.astype(np.int64)
 
 
 def _covariate(table: "pd.DataFrame", column: str, config: OutcomesConfig, source: Path) -> Covariate:
@@ -235,6 +244,19 @@ def _levels(cells: "pd.Series", config: OutcomesConfig, source: Path) -> tuple[t
     name = str(cells.name)
     text = as_text(cells) if cells.dtype != object else cells
     return levels_of(text, source, config.levels.get(name, ()), config.recode.get(name))
+
+
+def _endpoint(table: "pd.DataFrame", config: OutcomesConfig, endpoint: EndpointConfig, source: Path) -> Endpoint:
+    """Return the follow-up to the first of some components; the early window applies if it is about one of them."""
+    outcome = config.outcome
+    parts = tuple(replace(part, in_outcome=True) for part in outcome.component if part.name in endpoint.components)
+    windowed = outcome.early == "landmark" or outcome.revascularisation in endpoint.components
+    own = replace(
+        outcome, component=parts, competing="", early=outcome.early if windowed else "count",
+        revascularisation=outcome.revascularisation if outcome.revascularisation in endpoint.components else "",
+    )  # fmt: skip
+    followed = follow_up(table, replace(config, outcome=own, endpoint=()), source)
+    return Endpoint(endpoint.name, SurvivalData(followed.years, followed.event), followed.kept)
 
 
 def _centre(table: "pd.DataFrame", centre: CentreConfig, config: OutcomesConfig, source: Path) -> Subgroup:

@@ -7,16 +7,20 @@ from ctacal.evaluate.outcomes.centres import centres_part
 from ctacal.evaluate.outcomes.columns import columns_part
 from ctacal.evaluate.outcomes.competing import competing_part
 from ctacal.evaluate.outcomes.elsewhere import elsewhere_part
+from ctacal.evaluate.outcomes.endpoints import endpoints_part
 from ctacal.evaluate.outcomes.given_risks import given_risks_part
 from ctacal.evaluate.outcomes.hazards import hazards_part
 from ctacal.evaluate.outcomes.missing import missing_part
 from ctacal.evaluate.outcomes.part import Part
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.performance import families, performance_part
+from ctacal.evaluate.outcomes.perfusion import perfusion_part
 from ctacal.evaluate.outcomes.reclassification import reclassification_part
+from ctacal.evaluate.outcomes.scales import scales_part
 from ctacal.evaluate.outcomes.subgroups import subgroups_part
 from ctacal.evaluate.outcomes.survival import curves_part, rates_part
 from ctacal.evaluate.outcomes.validation import validation_part
+from ctacal.evaluate.outcomes.zero_calcium import zero_part
 from ctacal.evaluate.publication import TRIPOD_AI, Checklist, Publication, fill, listed
 from ctacal.progress import Bar, no_bar
 
@@ -59,6 +63,16 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
     for name, part in simple.items():
         with bar(name, 1):
             yield name, part(patients)
+    with bar("scales", 1):
+        yield "scales", scales_part(patients)
+    if patients.endpoints or patients.config.adjustment:
+        with bar("endpoints", 1):
+            yield "endpoints", endpoints_part(patients)
+    with bar("CAC 0", 1):
+        yield "zero_calcium", zero_part(patients)
+    if patients.config.perfusion:
+        with bar("perfusion", 1):
+            yield "perfusion", perfusion_part(patients)
     with bar("imputing", analysis.imputations) as progress:
         yield "missing", missing_part(patients, progress)
     with bar("performance", 1):

@@ -17,7 +17,7 @@ Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 """Standard errors to each side of an estimate."""
 
 _FLAT = 1e-9
-"""Distance from a half within which a curve counts as running along it (rounding of the product)."""
+"""Distance from a level within which a curve counts as running along it (rounding of the product)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,20 +61,34 @@ class SurvivalCurve:
         If the curve runs along a half, this is the middle of that time (Brookmeyer R, Crowley J, Biometrics
         1982;38:29-41).
         """
-        method = f"median, {self.method}"
-        median = _falls_to_half(self.times, self.survival)
-        if median is None:
-            reason = "survival stays above a half" if self.n else "no patients"
-            return Estimate(None, None, None, method, self.n, reason)
+        return self._time_until(0.5, f"median, {self.method}", "a half")
+
+    def time_to_risk(self, risk: float) -> Estimate:
+        """Return the time at which the risk of the event reaches ``risk``, with the times at which its interval does.
+
+        This is a quantile of the time to the event, as R's quantile of a survfit. An end of the interval may be None:
+        the risk that it bounds stays lower during follow-up. Raises ``ValueError`` if ``risk`` is not between 0 and 1.
+        """
+        if not 0 < risk < 1:
+            raise ValueError(f"expected a risk between 0 and 1, got {risk}")
+        return self._time_until(
+            1 - risk, f"time to a risk of {100 * risk:g} %, {self.method}", f"{100 * (1 - risk):g} %"
+        )
+
+    def _time_until(self, level: float, method: str, words: str) -> Estimate:
         defined = self.survival > 0  # no interval after that
-        low, high = (_falls_to_half(self.times[defined], end[defined]) for end in (self.low, self.high))
-        reason = "" if low is not None and high is not None else "an end of the interval stays above a half"
-        return Estimate(median, low, high, method, self.n, reason)
+        low, high = (_falls_to(level, self.times[defined], end[defined]) for end in (self.low, self.high))
+        found = _falls_to(level, self.times, self.survival)
+        if found is None:
+            reason = f"survival stays above {words}" if self.n else "no patients"
+            return Estimate(None, None, None, method, self.n, reason)
+        reason = "" if low is not None and high is not None else f"an end of the interval stays above {words}"
+        return Estimate(found, low, high, method, self.n, reason)
 
 
-def _falls_to_half(times: Floats, survival: Floats) -> float | None:
-    along = np.flatnonzero(np.abs(survival - 0.5) < _FLAT)
-    below = np.flatnonzero(survival < 0.5 - _FLAT)
+def _falls_to(level: float, times: Floats, survival: Floats) -> float | None:
+    along = np.flatnonzero(np.abs(survival - level) < _FLAT)
+    below = np.flatnonzero(survival < level - _FLAT)
     if along.size and below.size:
         return float(times[along[0]] + times[below[0]]) / 2
     first = along if along.size else below
