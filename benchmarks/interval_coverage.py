@@ -1,6 +1,6 @@
 """Whether the intervals that ``ctacal outcomes`` prints for what calcium adds hold 95 % of the truth.
 
-python benchmarks/coverage.py RESULTS.jsonl [--cohorts 200] [--minutes 10]
+python benchmarks/interval_coverage.py RESULTS.jsonl [--cohorts 200] [--minutes 10]
 
 Cohorts of 400 and 2,271 patients are simulated without, with a small and with a real effect of calcium; each is
 analysed as a report does, and its intervals are held against the truth. Every cohort is a line of RESULTS.jsonl: a run
