@@ -1,6 +1,7 @@
 """Intervals of net reclassification, from cohorts that were drawn; and what the measures are where nothing is added.
 
-Which interval holds its coverage was found by simulation (``benchmarks/interval_coverage.py``, table in ``docs/outcomes.md``).
+Which interval holds its coverage was found by simulation (``benchmarks/interval_coverage.py``; docs/outcomes.md has the
+table).
 """
 
 from collections.abc import Mapping, Sequence
