@@ -133,7 +133,7 @@ def trial(
         with cameras(CAMERAS, port=port, seed=seed, acknowledged=made.acknowledged, may_begin=may_begin):
             pause = _Pause(random.Random(seed), pause_s, may_begin)
             _kill(node, made, pause, kills, began + most_s)
-        _await_end(ledger, made)
+        _await_end(ledger, made, node)
         if (status := node.running.stop()) != 0:
             made.faults.append(f"the node stopped with status {status}")
     made.faults += faults(made)
@@ -236,10 +236,14 @@ def _few_open(ledger: Ledger) -> Callable[[], bool]:
     return may_begin
 
 
-def _await_end(ledger: Ledger, made: Trial) -> None:
-    """Wait until nothing is to be done any more."""
+def _await_end(ledger: Ledger, made: Trial, node: Restarted) -> None:
+    """Wait until nothing is to be done any more, or the node has ended by itself."""
+
+    def is_over() -> bool:
+        return not list(_unfinished(ledger, made.acknowledged)) or node.running.process.poll() is not None
+
     try:
-        wait_until(lambda: not list(_unfinished(ledger, made.acknowledged)), "the end of all work", DONE_S)
+        wait_until(is_over, "the end of all work", DONE_S)
     except AssertionError:
         made.faults += _unfinished(ledger, made.acknowledged)
 
