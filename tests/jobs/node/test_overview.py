@@ -149,12 +149,15 @@ def test_the_way_of_a_study(node: Scene) -> None:
     node.deliver()
     way = way_of(node.ledger, uid)
     assert way
-    assert [step.what for step in way.steps] == ["first object came", "settled", "scored", "held", "delivered"]
+    steps = [
+        step.what for step in way.steps if step.what != "newest object came"
+    ]  # if it came a moment after the first
+    assert steps == ["first object came", "settled", "scored", "held", "delivered"]
     assert [step.at for step in way.steps] == sorted(step.at for step in way.steps)
     assert [delivery.state for delivery in way.deliveries] == [DeliveryState.HELD, DeliveryState.DONE]
     content = json.loads(json.dumps(way_json(way)))
     assert content["steps"][0]["from"] == "CAMERA@10.1.2.3"
-    assert content["steps"][3]["reason"] == "refused: A900"
+    assert [step.get("reason") for step in content["steps"] if step["what"] == "held"] == ["refused: A900"]
     assert way_of(node.ledger, "1.2.3") is None
 
 
