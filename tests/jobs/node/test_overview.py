@@ -149,9 +149,7 @@ def test_the_way_of_a_study(node: Scene) -> None:
     node.deliver()
     way = way_of(node.ledger, uid)
     assert way
-    steps = [
-        step.what for step in way.steps if step.what != "newest object came"
-    ]  # if it came a moment after the first
+    steps = [step.what for step in way.steps if step.what != "newest object came"]  # if a moment after the first
     assert steps == ["first object came", "settled", "scored", "held", "delivered"]
     assert [step.at for step in way.steps] == sorted(step.at for step in way.steps)
     assert [delivery.state for delivery in way.deliveries] == [DeliveryState.HELD, DeliveryState.DONE]
