@@ -10,7 +10,7 @@ from ctacal.nn.config import NetworkConfig, Recipe, read_recipe
 from tests import places
 
 FOLDER = places.RECIPES
-NO_TRAINING = {"real_scans", "paper"}
+NO_TRAINING = {"real_scans", "other_centre", "paper"}
 RECIPES = sorted(path for path in FOLDER.glob("*.toml") if path.stem not in NO_TRAINING)
 
 
