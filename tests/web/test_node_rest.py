@@ -61,13 +61,8 @@ def test_a_study_with_its_way(node: Scene, program: Visitor) -> None:
     study = program.get(f"/api/studies/{uid}").json()
     assert (study["state"], study["agatston"], study["category"]) == ("SCORED", 234.5, "101-400")
     assert [delivery["state"] for delivery in study["deliveries"]] == ["DONE", "DONE"]
-    assert [step["what"] for step in study["steps"]] == [
-        "first object came",
-        "settled",
-        "scored",
-        "delivered",
-        "delivered",
-    ]
+    steps = [step["what"] for step in study["steps"] if step["what"] != "newest object came"]  # if a moment later
+    assert steps == ["first object came", "settled", "scored", "delivered", "delivered"]
     assert program.get("/api/studies/1.2.3").status_code == 404
 
 
