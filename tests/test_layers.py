@@ -12,6 +12,7 @@ ROOT = places.SOURCE
 STAGES = (
     "errors",
     "names",
+    "loopback",
     "public_names",
     "spreadsheets",
     "arrays",

@@ -103,6 +103,8 @@ def test_quarantine_and_score_again(browser: "Browser", there: Served) -> None:
     person.sees("No study is in quarantine.")
     person.open(f"/study/{uid}")
     person.sees("waiting")
+    study = there.node.ledger.study(uid)
+    assert study and study.state == "SETTLED"
     person.leave()
 
 

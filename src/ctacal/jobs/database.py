@@ -115,7 +115,8 @@ class Database:
     ) -> None:
         """Open or make the database: a file for SQLite, or a URL such as ``postgresql://host/name``.
 
-        ``if_damaged`` is what to do then, for messages. ``complain`` is told when a call begins to wait. Raises
+        ``if_damaged`` tells the user what to do about a damaged database. ``complain`` is called when a call begins to
+        wait. Raises
         ``UsageError`` if it cannot be opened within ``wait_s``, and ``DatabaseDamaged``.
         """
         self.postgres = is_postgres(where)

@@ -14,7 +14,7 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
@@ -190,13 +190,13 @@ class _Transport(AssociationSocket):
         if self._ahead:
             return True
         if self.socket is None or not self._is_connected:
-            select.select([self._awake], [], [], _PAUSE_S)  # its thread has nothing to do any more
+            _readable([self._awake], _PAUSE_S)  # its thread has nothing to do any more
             return False
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() and not self._connection.busy:
             return True
         wanted = [self._awake] if self._connection.busy else [self._awake, self.socket]
         try:
-            found, _, _ = select.select(wanted, [], [], _WAIT_S if self.event_queue.empty() else 0)
+            found = _readable(wanted, _WAIT_S if self.event_queue.empty() else 0)
         except (OSError, ValueError):
             self.event_queue.put("Evt17")  # the connection is closed
             return False
@@ -218,6 +218,18 @@ class _Transport(AssociationSocket):
         """Give back what ``wake`` needs."""
         self._awake.close()
         self._wake.close()
+
+
+def _readable(sockets: Sequence[socket.socket], wait_s: float) -> list[socket.socket]:
+    """Return the sockets that can be read, or have ended. ``select`` would fail beyond 1,023 open files.
+
+    Raises ``OSError`` or ``ValueError`` if one is closed.
+    """
+    poll = select.poll()
+    for one in sockets:
+        poll.register(one, select.POLLIN)
+    ready = {number for number, _ in poll.poll(wait_s * 1000)}
+    return [one for one in sockets if one.fileno() in ready]
 
 
 class NodeAssociation(Association):

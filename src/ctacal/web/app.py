@@ -19,7 +19,7 @@ from ctacal.jobs.reading_index import STATES, Query
 from ctacal.jobs.reading_report import report_json
 from ctacal.jobs.reading_room import ReadingRoom
 from ctacal.web.guard import TooLarge
-from ctacal.web.signin import COOKIE, Proxy, SignIn
+from ctacal.web.signin import COOKIE, Proxy, SignIn, who
 
 MAX_LISTED = 500
 
@@ -96,11 +96,7 @@ class _Calls:
     def reader(self, request: Request) -> str:
         """Return who sends a request. Raises ``_Unknown``."""
         site = self.site
-        if site.proxy:
-            address = request.client.host if request.client else ""
-            reader = site.proxy.reader(address, request.headers)
-        else:
-            reader = site.signin.reader(request.cookies.get(site.cookie, ""))
+        reader = who(request, site.proxy, lambda: site.signin.reader(request.cookies.get(site.cookie, "")))
         if not reader:
             raise _Unknown
         return reader

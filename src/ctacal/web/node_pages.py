@@ -23,6 +23,7 @@ from ctacal.templates import render
 from ctacal.web.node_requests import STATUS, SignedOut, StudiesAsked, answer_of, bare_page, error, held_items
 from ctacal.web.node_show import Show, utc_now
 from ctacal.web.node_site import NodeSite, alarms_now
+from ctacal.web.signin import who
 
 PAGE_ROWS = 50
 """Studies on one page of the list."""
@@ -47,11 +48,7 @@ class Pages:
     def user(self, request: Request) -> str:
         """Return who sends a request. Raises ``SignedOut``."""
         site = self.site
-        if site.proxy:
-            address = request.client.host if request.client else ""
-            user = site.proxy.reader(address, request.headers)
-        else:
-            user = site.seal.user(request.cookies.get(site.cookie, ""))
+        user = who(request, site.proxy, lambda: site.seal.user(request.cookies.get(site.cookie, "")))
         if not user:
             raise SignedOut
         return user

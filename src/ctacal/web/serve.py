@@ -14,6 +14,7 @@ import uvicorn
 
 from ctacal.errors import UsageError
 from ctacal.jobs.reading_room import ReadingRoom
+from ctacal.loopback import is_loopback
 from ctacal.web.app import Site, page_app
 from ctacal.web.guard import Guard
 from ctacal.web.signin import COOKIE, Proxy, SignIn
@@ -54,10 +55,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether only programs of this machine reach the server."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
 
 def proxy_from_file(addresses: Sequence[str], user_header: str, secret_file: Path | None) -> Proxy:

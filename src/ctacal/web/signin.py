@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from threading import Lock
 
+from starlette.requests import Request
+
 COOKIE = "ctacal_session"
 
 TOKEN_S = 600.0
@@ -36,6 +38,13 @@ class Proxy:
         secret = headers.get(SECRET_HEADER, "")
         known = _plain(address) in self.addresses and hmac.compare_digest(secret.encode(), self.secret.encode())
         return headers.get(self.user_header) if known else None
+
+
+def who(request: Request, proxy: Proxy | None, of_cookie: Callable[[], str | None]) -> str | None:
+    """Return who sends a request: whom the proxy names, or without one whose cookie it is; None if it is nobody."""
+    if proxy is None:
+        return of_cookie()
+    return proxy.reader(request.client.host if request.client else "", request.headers)
 
 
 @dataclass(eq=False, slots=True)

@@ -25,7 +25,7 @@ class TermConfig:
     """The value is 1 from here on (and below ``below``), otherwise 0."""
     below: float | None = None
     transform: Literal["none", "log", "log1p", "square"] = "none"
-    """Of the number: natural logarithm; logarithm of it and 1; square."""
+    """Applied to the number first: its natural logarithm, the logarithm of the number plus 1, or its square."""
     minus: float = 0.0
     """Subtracted from the value, such as the mean of the patients for whom the formula was made."""
 

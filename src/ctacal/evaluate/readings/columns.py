@@ -312,7 +312,7 @@ def _refusal(faults: Sequence[Fault], source: Path, columns: Sequence[Column], t
 
 
 def _advice(faults: Sequence[Fault], columns: Sequence[Column], rows: int) -> str:
-    """Return what to do. Nobody is told to drop rows that may be the outcomes, one end of the scores, or many."""
+    """Return what to do. It never advises dropping outcomes, one end of the scores, or many rows."""
     outcomes = {column.name for column in columns if column.is_outcome}
     kinds = {fault.kind for fault in faults}
     few = len({fault.row for fault in faults}) <= MANY * rows

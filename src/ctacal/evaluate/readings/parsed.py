@@ -41,7 +41,7 @@ class Parsed:
     """Why the column as a whole cannot be read; follows the name of the column."""
     told: tuple[str, ...] = ()
     five: Floats | None = field(default=None)
-    """Of categories: the index into the five categories, NaN where the column does not say."""
+    """For a column of categories: the index among the five categories; NaN where the cell does not say which."""
 
 
 def parse(raw: RawTable, column: "Column", form: TableForm) -> Parsed:

@@ -1,4 +1,4 @@
-"""What a person must be told of a node, and when: each cause once, again after a time, and when it is over.
+"""Which alarms a node raises, and when: once for each cause, reminders while it lasts, and a message when it is over.
 
 ``alarms_of`` says what is wrong now. ``due`` says what of it is to be told, given what was told before: new causes,
 causes that still hold after ``again_s``, and those that are over. One message tells all of it. A message counts as told
@@ -20,7 +20,7 @@ DEAD_S = 60.0
 """A process is an alarm after so long without a sign of life (own choice): to start takes it some seconds."""
 
 OVER_S = 300.0
-"""A cause that is absent for so long is over (own choice): one that comes and goes is told once."""
+"""A cause that has been gone for this long is over (own choice), so that one that comes and goes alarms once."""
 
 _HOUR_S = 3600.0
 _MOST_SUBJECTS = 1000
@@ -61,11 +61,11 @@ class Alarm:
     subjects: frozenset[str] = frozenset()
     """What it concerns, if each one is news: studies in quarantine, objects set aside."""
     reminds: bool = True
-    """Whether it is told again while it holds."""
+    """Whether reminders are sent while it lasts."""
 
     @property
     def name(self) -> str:
-        """What is told once."""
+        """What identifies the alarm: alarms of the same name are one."""
         return f"{self.cause}: {self.about}" if self.about else str(self.cause)
 
 

@@ -21,9 +21,9 @@ from ctacal.jobs.node.ledger import Ledger
 from ctacal.jobs.node.store import Placed, Store
 
 TELL_S = 0.5
-"""Objects of a study are told to the ledger together, at most this often and when their sender has finished."""
+"""The ledger hears of a study's new objects at most this often, and when their sender has finished."""
 OFTEN_S = 30.0
-"""Events that anybody on the network can cause are told at most this often, with their number."""
+"""Events that anybody on the network can cause are logged at most this often, with a count."""
 _OTHERS_TELL = 4
 """So many times that long a process that lives certainly tells what it has kept."""
 _MOST_NOTES = 10_000

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ctacal.fields import read_toml
 from ctacal.jobs.finders import Runtime
+from ctacal.loopback import is_loopback
 from ctacal.report.outputs import WRITERS
 
 DICOM_KINDS = ("seg", "sr", "dicompdf", "sc", "labelmap")
@@ -298,10 +299,7 @@ class Http:
     @property
     def is_loopback(self) -> bool:
         """Whether only programs of this machine reach the pages."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ class DeliveryClaim:
     attempts: int
     """Claims since it last began to wait afresh, with this one."""
     transaction_uid: str
-    """Of the last request for storage commitment; empty: none yet."""
+    """UID of the last request for storage commitment; empty: none yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class Reclassification:
     up_nonevent: float | None
     down_nonevent: float | None
     if_useless: IfUseless | None = None
-    """Of the total."""
+    """How large the total is where the new risk adds nothing; None: not simulated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
