@@ -218,10 +218,11 @@ def test_a_message_without_end_ends_the_association(
         with associated(node.port, CT) as association:
             raw = association.dul.socket
             assert raw is not None
-            assert raw.socket is not None
+            peer = raw.socket  # kept: the association forgets it as soon as it ends
+            assert peer is not None
             with suppress(OSError):
                 for _ in range(50):
-                    raw.socket.sendall(b"\4\0" + len(value).to_bytes(4, "big") + value)
+                    peer.sendall(b"\4\0" + len(value).to_bytes(4, "big") + value)
             wait_until(lambda: not association.is_alive(), "the end of the association")
         assert node.await_audit("association")[0]["outcome"] == "aborted"
 
