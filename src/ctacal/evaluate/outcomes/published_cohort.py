@@ -119,9 +119,10 @@ def simulate_cohort(seed: int, n: int = sum(MARGINS), *, events: float = EVENTS)
     model, reader = (_by_rank(values, margins) for values in read)
     days, event = _follow_up(rng, covariates, model, events * n / sum(MARGINS))
     kind = 1 + rng.choice(len(KINDS), size=n, p=list(KINDS.values()))
+    centres = np.random.default_rng([seed, CENTRE_STREAM]).choice(list(CENTRES), n, p=[0.5, 0.3, 0.2])
     return SimulatedCohort(
         np.arange(1, n + 1), covariates, model, reader, _agatston(read[0], model), _agatston(read[1], reader),
-        days, np.where(event, kind, 0), np.random.default_rng([seed, CENTRE_STREAM]).choice(list(CENTRES), n, p=[0.5, 0.3, 0.2]),
+        days, np.where(event, kind, 0), centres,
     )  # fmt: skip
 
 
