@@ -48,6 +48,7 @@ STAGES = (
     "results_table",
     "readings",
     "statistics",
+    "compare",
 )
 """The modules in the order of the data flow: each imports only from those before it."""
 BESIDE = ("nn", "simulate", "report")

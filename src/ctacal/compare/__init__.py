@@ -1,0 +1,1 @@
+"""Two scans of one patient: what has changed, and how much of it is noise."""

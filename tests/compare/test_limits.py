@@ -1,0 +1,75 @@
+"""Limits of repeatability: what they say of two scores, their file, and for which scans they hold."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ctacal.compare.limits import Band, Limits, fitting, misfits, not_within, read_limits, write_limits
+from ctacal.compare.protocol import ScanProtocol
+from ctacal.compare.reasons import Doubt
+from ctacal.errors import UsageError
+
+PROTOCOL = ScanProtocol(manufacturer="SIEMENS", model="Symbia T16", kvp=130.0, slice_thickness_mm=5.0,
+                        slice_spacing_mm=5.0, kernel="B30s")  # fmt: skip
+BAND = Band(mean_sqrt=(0.0, 10.0, 20.0), low=(-2.0, -4.0, -4.0), high=(2.0, 4.0, 4.0))
+LIMITS = Limits(name="ours", origin="site", bands={"agatston": BAND}, pairs=40, patients=38, protocol=PROTOCOL,
+                rule="scct2016", model_digest="m", first_day="2024-01-02", last_day="2024-05-31")  # fmt: skip
+
+
+def test_the_limits_are_straight_between_their_points() -> None:
+    assert BAND.at(0.0, 0.0) == (-2.0, 2.0)
+    assert BAND.at(36.0, 16.0) == (-3.0, 3.0)  # mean of the roots 5
+    assert BAND.at(400.0, 400.0) == (-4.0, 4.0)
+    assert BAND.at(400.0, 401.0) is None
+
+
+def test_a_change_beyond_the_limits_is_told_in_both_directions() -> None:
+    assert not_within(LIMITS, "agatston", 100.0, 169.0) is False  # 13 - 10
+    assert not_within(LIMITS, "agatston", 100.0, 225.0) is True  # 15 - 10
+    assert not_within(LIMITS, "agatston", 225.0, 100.0) is True
+    assert not_within(LIMITS, "agatston", 0.0, 0.0) is False
+
+
+def test_nothing_is_said_beyond_the_pairs_or_of_another_quantity() -> None:
+    assert not_within(LIMITS, "agatston", 2000.0, 4000.0) is Doubt.BEYOND_THE_PAIRS
+    assert not_within(LIMITS, "volume_mm3", 1.0, 2.0) is Doubt.NO_LIMITS
+
+
+def test_a_file_of_limits_is_read_as_it_was_written(tmp_path: Path) -> None:
+    write_limits(LIMITS, tmp_path / "limits.json")
+    assert read_limits(tmp_path / "limits.json") == LIMITS
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"form": "x"}, "is no file of limits"),
+        ({"pairs": "many"}, "pairs: expected a whole number, got 'many'"),
+        ({"decides": "mass_mg"}, "decides is 'mass_mg'"),
+        ({"bands": {"agatston": {"mean_sqrt": [0, 1], "low": [1, 1], "high": [2, 2]}}}, "no change at all must lie"),
+        ({"bands": {"agatston": {"mean_sqrt": [0, 0], "low": [-1, -1], "high": [2, 2]}}}, "mean_sqrt must rise"),
+        ({"bands": {"agatston": {"mean_sqrt": [0, 1], "low": [-1], "high": [2, 2]}}}, "one length of 2 or more"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_with_the_field(tmp_path: Path, change: object, said: str) -> None:
+    file = tmp_path / "limits.json"
+    write_limits(LIMITS, file)
+    assert isinstance(change, dict)
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(UsageError, match="limits.json.*" + said):
+        read_limits(file)
+
+
+def test_limits_hold_for_like_scans_only() -> None:
+    assert not misfits(LIMITS, replace(PROTOCOL, slice_spacing_mm=4.5, kernel="B31s"), "scct2016", "m")
+    assert len(misfits(LIMITS, replace(PROTOCOL, kvp=80.0, model="Intevo", kernel="B70s"), "agatston1990", "n")) == 5
+
+
+def test_the_nearest_limits_are_chosen_and_none_without_a_known_voltage() -> None:
+    wide = replace(LIMITS, name="wide", protocol=ScanProtocol(kvp=130.0, slice_thickness_mm=5.5, slice_spacing_mm=5.5))
+    assert fitting((wide, LIMITS), PROTOCOL, "scct2016", "m") == LIMITS
+    assert fitting((wide,), PROTOCOL, "scct2016", "m") == wide
+    assert fitting((wide, LIMITS), replace(PROTOCOL, kvp=None), "scct2016", "m") is None
+    assert fitting((), PROTOCOL, "scct2016", "m") is None
