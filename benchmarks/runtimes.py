@@ -33,9 +33,9 @@ class Watch:
     probability: Floats32 | None = None
 
     def around(self, run: Run) -> Run:
-        def watched(x: Floats32) -> list[Floats32]:
+        def watched(*inputs: Floats32) -> list[Floats32]:
             began, cpu_began = time.perf_counter(), time.process_time()
-            answer = run(x)
+            answer = run(*inputs)
             self.wall.append(time.perf_counter() - began)
             self.cpu.append(time.process_time() - cpu_began)
             self.probability = answer[0]

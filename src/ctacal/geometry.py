@@ -6,6 +6,7 @@ Left, y to Posterior, z to the head). ``docs/conventions.md`` states this once f
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +23,7 @@ GRID_TOLERANCE_MM = 0.01
 """Largest distance between corner voxels of equal grids (DICOM decimal strings are rounded near 1e-3)."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Geometry:
     """A grid of voxels in the patient frame; sheared grids (gantry tilt) are represented exactly."""
 
@@ -51,7 +52,7 @@ class Geometry:
         affine[:3, 3] = origin_mm
         return cls(shape, affine)
 
-    @property
+    @cached_property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Distance between neighbours along (slice, row, column); between slices it is taken along their normal."""
         row, column = (float(np.linalg.norm(self.affine[:3, axis])) for axis in (1, 2))
@@ -62,12 +63,12 @@ class Geometry:
         """Distance between slice planes, from their positions; it is never the slice thickness."""
         return self.spacing_mm[0]
 
-    @property
+    @cached_property
     def pixel_area_mm2(self) -> float:
         """Area of a pixel in the slice plane."""
         return float(np.linalg.norm(np.cross(self.affine[:3, 1], self.affine[:3, 2])))
 
-    @property
+    @cached_property
     def voxel_volume_mm3(self) -> float:
         """Volume of a voxel: the determinant of the affine."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))

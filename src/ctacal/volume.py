@@ -110,9 +110,14 @@ def reoriented_view(array: NDArray[Any], geometry: Geometry, directions: Floats)
 def block_sums(plane: NDArray[Any], block: tuple[int, int]) -> Floats32:
     """Return the sum of each block of (rows, columns) of a slice; what is left over at the end of a side is cut off."""
     rows, columns = (n // b for n, b in zip(plane.shape, block, strict=True))
-    row_blocks = plane[: rows * block[0], : columns * block[1]].reshape(rows, -1, columns * block[1])
-    row_sums = np.add.reduce(row_blocks, axis=1, dtype=np.float32)
-    return np.asarray(row_sums.reshape(rows, columns, -1).sum(axis=2), np.float32)
+    whole = plane[: rows * block[0], : columns * block[1]]
+    by_rows = whole[:: block[0]].astype(np.float32)
+    for row in range(1, block[0]):  # sums of whole rows take half the time of a reduction over the blocks
+        by_rows += whole[row :: block[0]]
+    sums = by_rows[:, :: block[1]].copy()
+    for column in range(1, block[1]):
+        sums += by_rows[:, column :: block[1]]
+    return sums
 
 
 def save_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> None:

@@ -6,8 +6,9 @@ import pytest
 from ctacal.anatomy import HEART, Anatomy
 from ctacal.arrays import Floats32
 from ctacal.errors import Code, Refusal
+from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
-from ctacal.nn.anatomy_stage import find_anatomy
+from ctacal.nn.anatomy_stage import AnatomyMap, find_anatomy
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.grids import crop_grid, resampled
 from ctacal.nn.inputs import STRUCTURES, true_structures
@@ -61,6 +62,18 @@ def test_the_calcium_network_is_told_the_structures_where_they_lie() -> None:
         np.arange(both.shape[1]), weights=true[:, 0].sum(axis=(0, 2))
     )
     assert abs(apart) < 0.15, "pixels of 4 mm: no shift"
+
+
+def test_the_likeliest_structure_is_the_first_with_the_highest_probability() -> None:
+    rng = np.random.default_rng(0)
+    probability = rng.dirichlet(np.full(len(Anatomy), 0.3), size=(3, 8, 9)).astype(np.float32)
+    probability[0, 0, 0] = probability[0, 0, 1] = 0
+    probability[0, 0, 0, [4, 7]] = 0.5
+    probability[0, 0, 1, :] = 1 / len(Anatomy)
+    classes_second = np.ascontiguousarray(np.moveaxis(probability, -1, 1))
+    found = AnatomyMap(classes_second, Geometry.from_spacing((3, 8, 9), (5.0, 4.0, 4.0))).likeliest
+    np.testing.assert_array_equal(found, classes_second.argmax(axis=1))
+    assert found[0, 0, :2].tolist() == [4, 0]
 
 
 def test_a_scan_without_a_heart_has_none() -> None:

@@ -1,6 +1,7 @@
 """Export: ONNX Runtime and torch give the same output for any number of slices; weights and card can be read back."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,21 @@ from torch import nn
 from ctacal.anatomy import Anatomy
 from ctacal.errors import CtacalError, UsageError
 from ctacal.nn.anatomy_stage import find_anatomy
+from ctacal.nn.card import read_card, write_card
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.classes import BY_VESSEL
 from ctacal.nn.config import NetworkConfig
-from ctacal.nn.export import ForScoring, checkpoint_of_model, export, export_stage, mixed, weights_of, write_onnx
-from ctacal.nn.inputs import channels_of
+from ctacal.nn.export import (
+    ForScoring,
+    checkpoint_of_model,
+    export,
+    export_again,
+    export_stage,
+    mixed,
+    weights_of,
+    write_onnx,
+)
+from ctacal.nn.inputs import STRUCTURES, channels_of, own_channels_of, with_structures
 from ctacal.nn.predict import load_model
 from ctacal.nn.published import DenseFeatures, PublishedSystem
 from ctacal.nn.runtime import RUNTIMES, Stage
@@ -137,6 +148,36 @@ def test_anatomy_network_exports_and_comes_back(tmp_path: Path) -> None:
     found = find_anatomy(volume, Stage(run, TINY_ANATOMY, tuple(entry["classes"])))
     assert found.probability.shape[1] == len(Anatomy)
     np.testing.assert_allclose(found.probability.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_structures_are_an_input_of_their_own(tmp_path: Path) -> None:
+    """The graph gives what torch gives where they are channels."""
+    config = replace(TINY, structures=True)
+    network = stirred(config).eval()
+    nn.init.normal_(network.get_submodule("trunk.structures").weight)  # which begins without effect
+    write_onnx(network, config, tmp_path / "calcium.onnx")
+    run = RUNTIMES["onnxruntime"]((tmp_path / "calcium.onnx").read_bytes(), 1)
+    own, told = torch.randn(3, own_channels_of(config), 32, 48), torch.rand(3, len(STRUCTURES), 8, 12)
+    together = torch.from_numpy(with_structures(own.numpy(), told.numpy()))
+    with torch.no_grad():
+        expected = network(together, 1).logits.softmax(dim=1).numpy()
+    np.testing.assert_allclose(run(own.numpy(), told.numpy())[0], expected, atol=1e-5)
+    assert np.abs(run(own.numpy(), 0 * told.numpy())[0] - expected).max() > 1e-3, "they have an effect"
+
+
+@pytest.mark.slow
+def test_the_graphs_of_a_model_are_written_again_beside_its_calibration(exported: Path, tmp_path: Path) -> None:
+    card = read_card(exported)
+    shutil.copytree(exported, tmp_path / "model")
+    write_card(tmp_path / "model", card | {"least_coronary": 0.6})
+    again = read_card(export_again(tmp_path / "model", tmp_path / "again", version="4").parent)
+    assert (again["version"], again["least_coronary"], again["facts"]) == ("4", 0.6, card["facts"])
+    assert load_model(tmp_path / "again", threads=1).least_coronary == 0.6
+    for stage in ("heart", "calcium"):
+        first, second = (onnx.load(folder / f"{stage}.onnx").graph for folder in (exported, tmp_path / "again"))
+        assert list(first.initializer) == list(second.initializer)
+        assert again["stages"][stage]["recipe"] == card["stages"][stage]["recipe"]
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ctacal.nn import runtime
-from ctacal.nn.inputs import channels_of
+from ctacal.nn.inputs import STRUCTURES, own_channels_of
 from ctacal.nn.predict import WEIGHTS, load_model
 from ctacal.nn.runtime import MAX_KEPT_SLICES, RUNTIMES, fastest_runtime, multiplies_bf16
 from tests.nn.hand_model import write_hand_model
@@ -59,12 +59,30 @@ def test_answers_stay_the_same(kind: runtime.RuntimeName) -> None:
     if kind != "onnxruntime":
         pytest.importorskip("openvino", reason="OpenVINO is optional")
     content = (WEIGHTS / "calcium.onnx").read_bytes()
-    channels = channels_of(load_model().calcium.config)
+    config = load_model().calcium.config
     rng = np.random.default_rng(0)
-    scans = [rng.normal(size=(n, channels, 32, 48)).astype(np.float32) for n in (3, MAX_KEPT_SLICES + 1, 2)]
-    expected = [RUNTIMES["onnxruntime"](content, 1)(x)[0] for x in scans]
+    shapes = ((own_channels_of(config), 32, 48), (len(STRUCTURES), 8, 12))
+    scans = [[rng.normal(size=(n, *shape)).astype(np.float32) for shape in shapes] for n in (3, MAX_KEPT_SLICES + 1, 2)]
+    expected = [RUNTIMES["onnxruntime"](content, 1)(*inputs)[0] for inputs in scans]
     run = RUNTIMES[kind](content, 2)
     with ThreadPoolExecutor(3) as threads:
-        found = [run(x)[0] for x in scans] + list(threads.map(lambda x: run(x)[0], scans * 3))
+        found = [run(*inputs)[0] for inputs in scans] + list(threads.map(lambda inputs: run(*inputs)[0], scans * 3))
     for k, probability in enumerate(found):
         np.testing.assert_allclose(probability, expected[k % 3], atol=0.1 if kind == "openvino-bf16" else 1e-4)
+
+
+def test_a_graph_that_takes_the_structures_as_channels_works_on() -> None:
+    """As models of ctacal 0.2.0 do: this one gives back its only input."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ("n", "c", "r", "w")) for name in ("x", "y"))
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "channels", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    run = RUNTIMES["onnxruntime"](model.SerializeToString(), 1)
+    own, structures = np.zeros((2, 3, 8, 12), np.float32), np.arange(2 * 8 * 6, dtype=np.float32).reshape(2, 8, 2, 3)
+    seen = run(own, structures)[0]
+    assert seen.shape == (2, 11, 8, 12) and not seen[:, :3].any()
+    np.testing.assert_array_equal(seen[:, 3:, ::4, ::4], structures)
+    np.testing.assert_array_equal(seen[:, 3:, 3::4, 3::4], structures)

@@ -400,24 +400,26 @@ def train(
 
 @app.command()
 def export(
-    heart: Annotated[
-        Path, typer.Option(help="Checkpoint of the heart network, or a model folder that holds it.", show_default=False)
-    ],
-    calcium: Annotated[
-        Path, typer.Option(help="Checkpoint of the calcium network, or a model folder.", show_default=False)
-    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the model.", show_default=False)],
+    heart: Annotated[
+        Path | None, typer.Option(help="Checkpoint of the heart network, or a model folder that holds it.")
+    ] = None,
+    calcium: Annotated[Path | None, typer.Option(help="Checkpoint of the calcium network, or a model folder.")] = None,
     name: Annotated[str, typer.Option(help="Name of the model in results.")] = "ctacal-networks",
     version: Annotated[str | None, typer.Option(help="Version of the model. Default: the version of ctacal.")] = None,
     start: Annotated[
         Path | None, typer.Option(help="Model folder from which the calcium network was trained on.")
     ] = None,
     keep: Annotated[float, typer.Option(help="Share of the weights of --start to keep, 0 to 1.")] = 0.0,
+    again: Annotated[
+        Path | None,
+        typer.Option(help="Instead: model folder whose weights and calibration stay, with the graphs of this version."),
+    ] = None,
 ) -> None:
     """Export two checkpoints as a model for scoring (ONNX) and check that both give the same output."""
     from ctacal.cli import export as command
 
-    raise typer.Exit(command.run(heart, calcium, out, name=name, version=version, start=start, keep=keep))
+    raise typer.Exit(command.run(heart, calcium, out, name=name, version=version, start=start, keep=keep, again=again))
 
 
 @app.command()

@@ -6,26 +6,33 @@ import typer
 
 from ctacal import __version__
 from ctacal.errors import CtacalError, UsageError
-from ctacal.jobs.export import ExportedModel, ExportedNetwork, ExportJob, export_model
+from ctacal.jobs.export import ExportedModel, ExportedNetwork, ExportJob, export_model, export_model_again
 from ctacal.jobs.train import require_training
 
 
 def run(
-    heart: Path,
-    calcium: Path,
+    heart: Path | None,
+    calcium: Path | None,
     out: Path,
     *,
     name: str,
     version: str | None,
     start: Path | None = None,
     keep: float = 0.0,
+    again: Path | None = None,
 ) -> int:
     """Export and print the model; returns the exit status: 0 exported, 1 the exported networks differ from torch's."""
     require_training()
-    version = version or __version__
-    job = ExportJob(heart=heart, calcium=calcium, out=out, name=name, version=version, start=start, keep=keep)
     try:
-        model = export_model(job)
+        if again:
+            model = export_model_again(again, out, version)
+        elif heart and calcium:
+            version = version or __version__
+            model = export_model(
+                ExportJob(heart=heart, calcium=calcium, out=out, name=name, version=version, start=start, keep=keep)
+            )
+        else:
+            raise UsageError("--heart and --calcium name what to export, or --again a model")
     except UsageError:
         raise
     except CtacalError as problem:

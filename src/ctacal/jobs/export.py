@@ -57,6 +57,13 @@ def export_model(job: ExportJob) -> ExportedModel:
     return exported_model(card.parent)
 
 
+def export_model_again(model: Path, out: Path, version: str | None = None) -> ExportedModel:
+    """Write a model's weights as the graphs of this version; its calibration stays. Raises as ``export_model``."""
+    from ctacal.nn.export import export_again  # torch takes seconds
+
+    return exported_model(export_again(model, out, version=version).parent)
+
+
 def exported_model(folder: Path) -> ExportedModel:
     """Read the facts of an exported model from its card. Raises ``UsageError`` if the folder holds no model."""
     card = read_card(folder)

@@ -42,9 +42,9 @@ class CalciumNet(nn.Module):
         self.mass = nn.Conv2d(width, len(NAMED_VESSELS), 1) if config.mass_head else None
         self._begin_rare(classes)
 
-    def forward(self, x: Tensor, sequences: int = 1) -> Output:
-        """Return logits (slices, 6, rows, columns) and mass_mg (slices, 4)."""
-        features = self.trunk(x, sequences)  # (s, w0, r/2, c/2)
+    def forward(self, x: Tensor, sequences: int = 1, structures: Tensor | None = None) -> Output:
+        """Return logits (slices, 6, rows, columns) and mass_mg (slices, 4). ``structures`` as for ``SliceUNet``."""
+        features = self.trunk(x, sequences, structures)  # (s, w0, r/2, c/2)
         logits = self.to_pixels(features)  # (s, 6, r, c)
         if self.refine:
             logits = self.last(torch.cat([logits, x[:, :HU_CHANNELS]], dim=1))

@@ -1,5 +1,7 @@
 """Stage 2 of scoring: class probabilities of the voxels near the heart that can score. No torch."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ctacal.arrays import Box, Floats32, Ints, Mask
@@ -72,9 +74,11 @@ def classify(
     box = heart.bounding_box
     centre = heart_centre_index(heart.mask[box]) + [part.start for part in box]  # of the whole heart, not of the crop
     start, step = index_map(volume.geometry, grid)
-    structures = anatomy.structures_around(grid) if anatomy and stage.config.structures else None
-    x = network_input(hu, inside, (centre - start) / step, grid.spacing_mm, stage.config, structures)
-    probability = stage.run(x)[0]
+    own = replace(stage.config, structures=False)
+    inputs = [network_input(hu, inside, (centre - start) / step, grid.spacing_mm, own)]
+    if anatomy and stage.config.structures:
+        inputs.append(anatomy.structures_around(grid))
+    probability = stage.run(*inputs)[0]
     near = along_slices(grown(inside, HEART_REACH_MM, grid.spacing_mm[1]), end_slices(heart.geometry))
     mass_mg = excess_mass_mg(hu, probability, near, stage.classes, grid.voxel_volume_mm3)
     return _sampled(probability, volume.geometry, grid, at), mass_mg

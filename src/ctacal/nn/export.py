@@ -21,7 +21,7 @@ from ctacal.nn.card import CARD_NAME, read_card, write_card
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import NetworkConfig, Recipe
 from ctacal.nn.convlstm import BothWays
-from ctacal.nn.inputs import channels_of
+from ctacal.nn.inputs import STRUCTURE_PIXELS, STRUCTURES, own_channels_of
 from ctacal.nn.networks import build, classes_of, parameters_of
 from ctacal.nn.predict import WEIGHTS, load_model
 
@@ -34,6 +34,12 @@ PARITY = 1e-4
 PARITY_SLICES = (1, 3, 24)
 """Numbers of slices at which the difference is measured (own choice)."""
 
+LARGEST_LOGIT = 80.0
+"""Logits are cut off here: their powers neither overflow nor vanish. Those of trained networks stay far below."""
+
+INPUTS = ("x", "structures")
+"""Names of the inputs of a graph; only a network with ``structures = true`` has the second."""
+
 MAX_SLICES, MAX_SIDE = 4096, 4096
 """Upper bounds that are written to the graph (own choice)."""
 
@@ -45,9 +51,13 @@ class ForScoring(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(slices, channels, rows, columns) -> probability (slices, classes, rows, columns), mass_mg (slices, 4)."""
-        output = self.network(x, 1)
+    def forward(self, x: Tensor, structures: Tensor | None = None) -> tuple[Tensor, ...]:
+        """(slices, channels, rows, columns) -> probability (slices, classes, rows, columns), mass_mg (slices, 4).
+
+        ``structures``: what a network with ``structures = true`` is told, at its own resolution: 16 times less to write
+        and to read than as channels of ``x``.
+        """
+        output = self.network(x, 1) if structures is None else self.network(x, 1, structures)
         if output.logits.shape[1] == 1:
             return (output.logits.sigmoid(),)
         probability = softmax_in_steps(output.logits)
@@ -59,8 +69,11 @@ class ForScoring(nn.Module):
 
 
 def softmax_in_steps(logits: Tensor) -> Tensor:
-    """Softmax over the classes, in steps: the runtime's own transposes the whole tensor and took 14 % of the time."""
-    powers = (logits - logits.amax(dim=1, keepdim=True)).exp()
+    """Softmax over the classes, in steps: the runtime's own transposes the whole tensor and took 14 % of the time.
+
+    The usual subtraction of the largest logit takes two passes more; instead, no logit goes beyond ``LARGEST_LOGIT``.
+    """
+    powers = nn.functional.hardtanh(logits, -LARGEST_LOGIT, LARGEST_LOGIT).exp()
     return powers / powers.sum(dim=1, keepdim=True)
 
 
@@ -97,6 +110,21 @@ def export(
     return write_card(
         out, {"format": 1, "name": name, "version": version, "stages": stages, "facts": dict(facts or {})}
     )
+
+
+def export_again(model: Path, out: Path, *, version: str | None = None) -> Path:
+    """Write a model's own weights as the graphs of this version of ctacal; returns the card of ``out``.
+
+    Calibration and facts stay, since the networks answer as before. Raises ``UsageError`` if the weights cannot be read
+    back, ``CtacalError`` as ``export`` does.
+    """
+    card = read_card(model)
+    out.mkdir(parents=True, exist_ok=True)
+    stages = {}
+    for stage, entry in card["stages"].items():
+        made = export_stage(checkpoint_of_model(model, stage), out / f"{stage}.onnx")
+        stages[stage] = entry | {key: made[key] for key in ("file", "sha256", "parity")}
+    return write_card(out, card | {"version": version or card["version"], "stages": stages})
 
 
 def mixed(checkpoint: Checkpoint, start: Checkpoint, keep: float) -> Checkpoint:
@@ -145,10 +173,14 @@ def difference(network: nn.Module, config: NetworkConfig, path: Path, slices: in
     """Return the largest difference in probability between torch and ONNX Runtime, on noise of that many slices."""
     import onnxruntime
 
-    sides = (5 * config.multiple, 4 * config.multiple)
-    x = torch.randn(slices, channels_of(config), *sides, generator=torch.Generator().manual_seed(slices))
+    random = torch.Generator().manual_seed(slices)
+    inputs = [
+        torch.randn(slices, *shape, generator=random)
+        for shape in _shapes(config, 5 * config.multiple, 4 * config.multiple)
+    ]
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    found, expected = session.run(None, {"x": x.numpy()})[0], ForScoring(network).eval()(x)[0]
+    named = {name: value.numpy() for name, value in zip(INPUTS, inputs, strict=False)}
+    found, expected = session.run(None, named)[0], ForScoring(network).eval()(*inputs)[0]
     return float(np.abs(found - expected.numpy()).max())
 
 
@@ -203,17 +235,17 @@ def write_onnx(network: nn.Module, config: NetworkConfig, path: Path) -> None:
     model = ForScoring(network).eval()
     _set_scan(model, True)
     n = torch.export.Dim("slices", min=2, max=MAX_SLICES)
-    rows, columns = (
-        config.multiple * torch.export.Dim(side, min=2, max=MAX_SIDE // config.multiple) for side in ("rows", "columns")
-    )
+    rows, columns = (torch.export.Dim(side, min=2, max=MAX_SIDE // config.multiple) for side in ("rows", "columns"))
+    steps = (config.multiple, config.multiple // STRUCTURE_PIXELS)
     names = ["probability", "mass_mg"][: 2 if getattr(network, "mass", None) is not None else 1]
-    example = (torch.zeros(5, channels_of(config), 4 * config.multiple, 3 * config.multiple),)
+    example = tuple(torch.zeros(5, *shape) for shape in _shapes(config, 4 * config.multiple, 3 * config.multiple))
+    shapes = tuple({0: n, 2: step * rows, 3: step * columns} for step, _ in zip(steps, example, strict=False))
     try:
         with _quiet_torch():
-            program = torch.export.export(model, example, dynamic_shapes=({0: n, 2: rows, 3: columns},), strict=True)
+            program = torch.export.export(model, example, dynamic_shapes=shapes, strict=True)
             made = torch.onnx.export(
-                program, example, dynamo=True, opset_version=OPSET, input_names=["x"], output_names=names,
-                verbose=False, optimize=False,
+                program, example, dynamo=True, opset_version=OPSET, input_names=list(INPUTS[: len(example)]),
+                output_names=names, verbose=False, optimize=False,
             )  # fmt: skip
     finally:
         _set_scan(model, False)
@@ -222,6 +254,14 @@ def write_onnx(network: nn.Module, config: NetworkConfig, path: Path) -> None:
     with whole_file(path) as temporary:
         made.save(temporary, external_data=False)
         forget_traces(temporary)
+
+
+def _shapes(config: NetworkConfig, rows: int, columns: int) -> list[tuple[int, int, int]]:
+    """Return (channels, rows, columns) of each input of the graph."""
+    own = (own_channels_of(config), rows, columns)
+    if not config.structures:
+        return [own]
+    return [own, (len(STRUCTURES), rows // STRUCTURE_PIXELS, columns // STRUCTURE_PIXELS)]
 
 
 def forget_traces(path: Path) -> None:
@@ -247,10 +287,15 @@ def _graphs(graph: Any) -> Iterator[Any]:
 
 
 def _tidy(model: Any) -> None:
-    """Fold constants, but not batch normalisation: fine-tuning needs it, and the runtime folds it when it loads."""
+    """Fold constants, but no weights (batch normalisation, the transposed head): fine-tuning needs them as they were
+    trained, and the runtime folds them when it loads."""
     from onnxscript import optimizer
 
-    optimizer.fold_constants_ir(model)
+    weights = set(model.graph.initializers)
+    optimizer.fold_constants_ir(
+        model,
+        should_fold=lambda node: False if any(value and value.name in weights for value in node.inputs) else None,
+    )
     optimizer.remove_unused_nodes(model)
 
 

@@ -60,8 +60,9 @@ def largest_heart(probability: Floats32, grid: Geometry, scan: Geometry) -> Hear
 
 def _in_windows(hu: Floats32, stage: Stage) -> Floats32:
     """Return the probabilities, (slices, classes, rows, columns), by windows along the patient if the scan is long."""
-    slices = len(hu)
-    window, rim = (slices, 0) if slices <= MAX_SLICES_AT_ONCE else (WINDOW_SLICES, WINDOW_RIM_SLICES)
+    slices, window, rim = len(hu), WINDOW_SLICES, WINDOW_RIM_SLICES
+    if slices <= MAX_SLICES_AT_ONCE:
+        return stage.run(heart_input(hu))[0]
     classes = 1 if stage.config.kind == "heart" else len(stage.classes)
     probability = np.empty((slices, classes, *hu.shape[1:]), np.float32)
     known = 0

@@ -127,6 +127,11 @@ def calcium_input(
     return made
 
 
+def with_structures(x: Floats32, structures: Floats32) -> Floats32:
+    """Return the own channels of ``network_input`` with the structures as further channels."""
+    return np.concatenate([x, _in_large_pixels(structures)], axis=1)
+
+
 def _in_large_pixels(structures: Floats32) -> Floats32:
     """Return (slices, structures, rows, columns): each value in ``STRUCTURE_PIXELS`` squared pixels."""
     return structures.repeat(STRUCTURE_PIXELS, axis=2).repeat(STRUCTURE_PIXELS, axis=3)
