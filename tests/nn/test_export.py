@@ -155,7 +155,7 @@ def test_structures_are_an_input_of_their_own(tmp_path: Path) -> None:
     """The graph gives what torch gives where they are channels."""
     config = replace(TINY, structures=True)
     network = stirred(config).eval()
-    nn.init.normal_(network.get_submodule("trunk.structures").weight)  # which begins without effect
+    nn.init.normal_(network.get_parameter("trunk.structures.weight"))  # which begins without effect
     write_onnx(network, config, tmp_path / "calcium.onnx")
     run = RUNTIMES["onnxruntime"]((tmp_path / "calcium.onnx").read_bytes(), 1)
     own, told = torch.randn(3, own_channels_of(config), 32, 48), torch.rand(3, len(STRUCTURES), 8, 12)
