@@ -34,9 +34,6 @@ PARITY = 1e-4
 PARITY_SLICES = (1, 3, 24)
 """Numbers of slices at which the difference is measured (own choice)."""
 
-LARGEST_LOGIT = 80.0
-"""Logits are cut off here: their powers neither overflow nor vanish. Those of trained networks stay far below."""
-
 INPUTS = ("x", "structures")
 """Names of the inputs of a graph; only a network with ``structures = true`` has the second."""
 
@@ -69,11 +66,8 @@ class ForScoring(nn.Module):
 
 
 def softmax_in_steps(logits: Tensor) -> Tensor:
-    """Softmax over the classes, in steps: the runtime's own transposes the whole tensor and took 14 % of the time.
-
-    The usual subtraction of the largest logit takes two passes more; instead, no logit goes beyond ``LARGEST_LOGIT``.
-    """
-    powers = nn.functional.hardtanh(logits, -LARGEST_LOGIT, LARGEST_LOGIT).exp()
+    """Softmax over the classes, in steps: the runtime's own transposes the whole tensor and took 14 % of the time."""
+    powers = (logits - logits.amax(dim=1, keepdim=True)).exp()
     return powers / powers.sum(dim=1, keepdim=True)
 
 
