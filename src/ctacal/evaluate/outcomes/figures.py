@@ -134,6 +134,8 @@ class ForestRow:
     name: str
     estimates: tuple[Estimate | None, ...] = ()
     reference: bool = False
+    counts: tuple[int, int] | None = None
+    """Number of patients and of those with the event."""
 
 
 def draw_forest(
@@ -149,7 +151,9 @@ def draw_forest(
 
     Ratios are drawn on a logarithmic axis beside a line at 1, other estimates on a plain axis.
     """
-    axes, values = figure.subplots(1, 2, sharey=True, width_ratios=[1.0, 0.52 * len(series)])
+    counted = any(row.counts for row in rows)
+    widths = [*([0.46] if counted else []), 1.0, 0.52 * len(series)]
+    *before, axes, values = figure.subplots(1, len(widths), sharey=True, width_ratios=widths)
     low, high = _ratio_ends(rows) if ratios else _plain_ends(rows)
     axes.set(ylim=(len(rows) - 0.4, -1.1), xlabel=what)
     if ratios:
@@ -157,10 +161,14 @@ def draw_forest(
         _log_ticks(axes, low, high)
         axes.axvline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)))
     axes.set_xlim(low, high)
-    axes.set_yticks(range(len(rows)), [row.name for row in rows])
-    axes.tick_params(axis="y", length=0)
-    for label, row in zip(axes.get_yticklabels(), rows, strict=True):
+    first = before[0] if before else axes
+    first.set_yticks(range(len(rows)), [row.name for row in rows])
+    for one in (first, axes):
+        one.tick_params(axis="y", length=0, labelleft=one is first)
+    for label, row in zip(first.get_yticklabels(), rows, strict=True):
         label.set_fontweight("normal" if row.estimates or row.reference else "bold")
+    if before:
+        _write_counts(first, rows)
     for place, row in enumerate(rows):
         _draw_row(axes, place, row, colours[: len(series)], (low, high))
     handles = [
@@ -216,6 +224,18 @@ def _log_ticks(axes: "Axes", low: float, high: float) -> None:
     ticks = [step for step in steps if low <= step <= high]
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+
+
+def _write_counts(axes: "Axes", rows: Sequence[ForestRow]) -> None:
+    """Write the number of patients and of events of each row."""
+    axes.set_xlim(0, 2)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks([])
+    for place, name in enumerate(("n", "Events")):
+        axes.text(place + 0.95, -0.9, name, fontsize=7, fontweight="bold", ha="right", va="center")
+    for line, row in enumerate(rows):
+        for place, count in enumerate(row.counts or ()):
+            axes.text(place + 0.95, line, f"{count:,}", fontsize=7, ha="right", va="center")
 
 
 def _write_values(axes: "Axes", rows: Sequence[ForestRow], series: Sequence[str], places: int) -> None:

@@ -33,6 +33,8 @@ class FollowUp:
     """False if the early window excludes the patient."""
     notes: tuple[str, ...]
     """Sentences on what was excluded or not counted."""
+    excluded: tuple[tuple[str, int], ...] = ()
+    """Reason and number of the patients not kept."""
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -56,7 +58,14 @@ def follow_up(table: "pd.DataFrame", config: OutcomesConfig, source: Path) -> Fo
     patient = np.asarray(table[config.identifier] if config.identifier else table.index + 1)
     when = {part.name: _when(table, part, end, patient, outcome, source) for part in outcome.component}
     kept, notes = _early(when, end, outcome)
-    return _landmark(_first(when, end, outcome, kept, notes), outcome)
+    found = _first(when, end, outcome, kept, notes)
+    if left := int((~kept).sum()):
+        found = replace(found, excluded=((_early_event(outcome), left),))
+    return _landmark(found, outcome)
+
+
+def _early_event(outcome: OutcomeConfig) -> str:
+    return f"{outcome.revascularisation} within {outcome.early_days:g} days"
 
 
 def _when(
@@ -84,7 +93,7 @@ def _early(when: dict[str, Floats], end: Floats, outcome: OutcomeConfig) -> tupl
         return everybody, ()
     name = outcome.revascularisation
     early = when[name] <= outcome.early_days / DAYS_PER[outcome.unit]
-    number, window = int(early.sum()), f"{name} within {outcome.early_days:g} days"
+    number, window = int(early.sum()), _early_event(outcome)
     if outcome.early == "exclude":
         return ~early, (f"{_patients(number, 'was', 'were')} excluded because of {window}.",)
     ends = int((early & (end <= when[name])).sum())
@@ -148,9 +157,13 @@ def _landmark(found: FollowUp, outcome: OutcomeConfig) -> FollowUp:
     start = outcome.early_days / DAYS_PER["years"]
     kept = found.kept & (found.years > start)
     left = int((found.kept & ~kept).sum())
+    first = int((found.kept & ~kept & found.event).sum())
+    window = f"within {outcome.early_days:g} days"
+    reasons = ((f"event {window}", first), (f"followed no longer than {outcome.early_days:g} days", left - first))
     note = (
         f"Landmark analysis: follow-up starts {outcome.early_days:g} days after the scan. "
         f"{_patients(left, 'was', 'were')} left out whose event or end of follow-up came before."
     )
     years = np.where(kept, found.years - start, 0.0)
-    return replace(found, years=years, kept=kept, notes=(*found.notes, note))
+    excluded = (*found.excluded, *((reason, number) for reason, number in reasons if number))
+    return replace(found, years=years, kept=kept, notes=(*found.notes, note), excluded=excluded)

@@ -52,6 +52,14 @@ def hazards_part(patients: Patients) -> Part:
     return Part(Section("Cox models", content), numbers)
 
 
+def categories_model(complete: Patients, whole: Reading, known: Reading) -> Fit:
+    """Fit the multivariable model of the categories; there is none if a category has no complete case."""
+    if whole.present != known.present:
+        reason = "a calcium category has no patient with all covariates"
+        return NoModel(reason, "Cox model", complete.data.n, complete.data.events)
+    return fit(complete, together(known.by_category(), complete.adjusted(complete.config.adjusted)))
+
+
 class _Ratios:
     """Hazard ratios, row by row, for the table and the forest plot."""
 
@@ -59,18 +67,11 @@ class _Ratios:
         self.patients, self.complete = patients, complete
         self.adjusted = complete.adjusted(patients.config.adjusted)
         self.models = [
-            self._multivariable(*both) for both in zip(patients.readings, complete.readings, strict=True)
+            categories_model(complete, *both) for both in zip(patients.readings, complete.readings, strict=True)
         ]  # fmt: skip
         self.notes = Footnotes(_notes(patients, complete))
         self.rows: Rows = []
         self.forest: list[ForestRow] = []
-
-    def _multivariable(self, reading: Reading, known: Reading) -> Fit:
-        """Fit the model of the categories; there is none if a category has no complete case."""
-        if reading.present != known.present:
-            reason = "a calcium category has no patient with all covariates"
-            return NoModel(reason, "Cox model", self.complete.data.n, self.complete.data.events)
-        return fit(self.complete, together(known.by_category(), self.adjusted))
 
     def _add(self, label: str, counts: tuple[int, int], models: tuple[Fit, Fit], name: str) -> None:
         ratios = tuple(ratio(model, name) for model in models)
@@ -80,7 +81,7 @@ class _Ratios:
             for cell in (self.notes.figure(hazard_ratio), self.notes.p(wald(model, name)))
         ]
         self.rows.append((f"  {label}", *counts, *cells))
-        self.forest.append(ForestRow(f"  {label}", ratios))
+        self.forest.append(ForestRow(f"  {label}", ratios, counts=counts))
 
     def _head(self, label: str) -> None:
         self.rows.append((label,))
@@ -96,7 +97,7 @@ class _Ratios:
         self._head(reading.name)
         reference = "1 (reference)"
         self.rows.append((f"  {LABELS[first]}", *self._counts(reading, first), reference, "", reference, ""))
-        self.forest.append(ForestRow(f"  {LABELS[first]}", reference=True))
+        self.forest.append(ForestRow(f"  {LABELS[first]}", reference=True, counts=self._counts(reading, first)))
         for place, name in zip(reading.present[1:], reading.by_category()[0], strict=True):
             self._add(LABELS[place], self._counts(reading, place), (alone, multivariable), name)
         return {"univariable": coefficients(alone), "multivariable": coefficients(multivariable)}

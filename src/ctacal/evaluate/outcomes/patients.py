@@ -100,6 +100,15 @@ class GivenRisk:
     horizon_years: float
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How many rows were read, and why some of them are no patients of the analysis."""
+
+    rows: int = 0
+    excluded: tuple[tuple[str, int], ...] = ()
+    """Reason and number of rows."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Patients:
     """The patients of one table. Every array is (n,); times are in years."""
@@ -124,6 +133,7 @@ class Patients:
     """The centre of each patient, if the table names it."""
     risks: tuple[GivenRisk, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
+    flow: Flow = Flow()
 
     @property
     def readings(self) -> tuple[Reading, ...]:

@@ -1,6 +1,6 @@
 """A table and its ``OutcomesConfig`` -> ``Patients``."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from ctacal.evaluate.outcomes.config import CentreConfig, EndpointConfig, Outcom
 from ctacal.evaluate.outcomes.follow_up import follow_up
 from ctacal.evaluate.outcomes.formulas import given_risk
 from ctacal.evaluate.outcomes.levels import levels_of, rare_levels
-from ctacal.evaluate.outcomes.patients import Covariate, Endpoint, GivenRisk, Patients, Reading, Subgroup
+from ctacal.evaluate.outcomes.patients import Covariate, Endpoint, Flow, GivenRisk, Patients, Reading, Subgroup
 from ctacal.evaluate.readings import (
     Coding,
     Column,
@@ -43,6 +43,14 @@ from ctacal.statistics.survival.survival_data import SurvivalData
 
 if TYPE_CHECKING:
     import pandas as pd
+
+DROPPED: Mapping[str, str] = {
+    "missing": "a value is missing",
+    "not-a-number": "a word among numbers",
+    "out-of-range": "a value out of range",
+    "duplicated": "patient occurs twice",
+}
+"""Why rows were left out on request, by kind of fault."""
 
 MOST_GROUPS = 6
 """Most values that a subgroup's column may have without a cut."""
@@ -209,8 +217,14 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
             for risk in config.risk
         ),
         endpoints=tuple(_endpoint(table, config, endpoint, readings.source) for endpoint in config.endpoint),
+        flow=Flow(readings.rows_read, (*_dropped(readings), *followed.excluded)),
     )
     return whole if followed.kept.all() else whole.take(followed.kept)
+
+
+def _dropped(readings: Readings) -> Iterator[tuple[str, int]]:
+    for kind, number in readings.dropped_by_kind.items():
+        yield DROPPED[kind], number
 
 
 def _codes(covariate: Covariate) -> Ints:

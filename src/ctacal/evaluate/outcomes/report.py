@@ -8,6 +8,7 @@ from ctacal.evaluate.outcomes.columns import columns_part
 from ctacal.evaluate.outcomes.competing import competing_part
 from ctacal.evaluate.outcomes.elsewhere import elsewhere_part
 from ctacal.evaluate.outcomes.endpoints import endpoints_part
+from ctacal.evaluate.outcomes.flow import flow_part
 from ctacal.evaluate.outcomes.given_risks import given_risks_part
 from ctacal.evaluate.outcomes.hazards import hazards_part
 from ctacal.evaluate.outcomes.missing import missing_part
@@ -17,8 +18,10 @@ from ctacal.evaluate.outcomes.performance import families, performance_part
 from ctacal.evaluate.outcomes.perfusion import perfusion_part
 from ctacal.evaluate.outcomes.reclassification import reclassification_part
 from ctacal.evaluate.outcomes.scales import scales_part
+from ctacal.evaluate.outcomes.study_size import study_size_part
 from ctacal.evaluate.outcomes.subgroups import subgroups_part
 from ctacal.evaluate.outcomes.survival import curves_part, rates_part
+from ctacal.evaluate.outcomes.unmeasured import unmeasured_part
 from ctacal.evaluate.outcomes.validation import validation_part
 from ctacal.evaluate.outcomes.zero_calcium import zero_part
 from ctacal.evaluate.publication import TRIPOD_AI, Checklist, Publication, fill, listed
@@ -57,8 +60,8 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
     """Yield the parts in the order of the report."""
     analysis = patients.config.analysis
     simple: dict[str, Callable[[Patients], Part]] = {
-        "cohort": cohort_part, "columns": columns_part, "baseline": baseline_part, "rates": rates_part,
-        "kaplan_meier": curves_part, "cox": hazards_part,
+        "flow": flow_part, "cohort": cohort_part, "columns": columns_part, "baseline": baseline_part,
+        "rates": rates_part, "kaplan_meier": curves_part, "cox": hazards_part, "e_values": unmeasured_part,
     }  # fmt: skip
     for name, part in simple.items():
         with bar(name, 1):
@@ -78,6 +81,8 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
     with bar("performance", 1):
         found = families(complete) if complete.data.n else ["No patient has all covariates."]
         yield "performance", performance_part(complete, found)
+    with bar("size of the study", 1):
+        yield "study_size", study_size_part(complete, found)
     with bar("validating", analysis.validation_resamples) as progress:
         yield "validation", validation_part(complete, found, progress)
     if patients.risks:
@@ -139,7 +144,7 @@ def _answers(patients: Patients, complete: Patients) -> Mapping[str, str]:
         "8a": f"{outcome.name}: first of {events}; risks at {analysis.horizon_years:g} years. Assessment: OPEN.",
         "9b": f"Calcium by {listed([reading.name for reading in patients.readings])}; {labels}. Measurement: OPEN.",
         "10": f"{data.n:,} patients, {data.events:,} events; {complete.data.events:,} of them in complete cases, for "
-        f"{fitted} coefficients. Rationale: OPEN.",
+        f"{fitted} coefficients; patients needed by Riley's criteria: see Size of the study. Rationale: OPEN.",
         "11": _missing_answer(patients),
         "12b": "Calcium as four categories, as log(CAC + 1) and as its restricted cubic spline; others linearly.",
         "12c": "Cox models, Efron's method for ties, no selection of covariates; performance apparent, and corrected "
@@ -147,7 +152,7 @@ def _answers(patients: Patients, complete: Patients) -> Mapping[str, str]:
         "12e": "C (Harrell, Uno), time-dependent AUC, Brier score and IPA, calibration, decision curve, NRI, IDI.",
         "15": f"Risk at {analysis.horizon_years:g} years; cut-offs {', '.join(map(str, analysis.nri_cutoffs))}.",
         "18f": "All results come from the open-source program ctacal; see its version and options.",
-        "20a": f"{' '.join(patients.notes)} See the table of cohort and follow-up.",
+        "20a": f"{' '.join(patients.notes)} See Flow of patients and the table of cohort and follow-up.",
         "20b": "See the baseline table.",
         "21": "Numbers of patients and events are given in each table.",
         "22": "Coefficients and covariances are in numbers.json.",

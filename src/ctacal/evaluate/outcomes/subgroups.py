@@ -39,7 +39,7 @@ def subgroups_part(patients: Patients) -> Part:
     numbers: dict[str, Any] = {}
     everybody = {reading.name: ratio(_whole(complete, reading), STEP) for reading in complete.readings}
     rows.append(_row("All", complete, list(everybody.values()), notes))
-    forest.append(ForestRow("All", tuple(everybody.values())))
+    forest.append(ForestRow("All", tuple(everybody.values()), counts=_counts(complete)))
     for subgroup in complete.subgroups:
         numbers[subgroup.name] = _subgroup(complete, subgroup, rows, forest, notes)
     columns = (
@@ -55,6 +55,10 @@ def subgroups_part(patients: Patients) -> Part:
 def _row(name: str, patients: Patients, ratios: list[Any], notes: Footnotes) -> tuple[Cell, ...]:
     cells = [cell for ratio in ratios for cell in (notes.figure(ratio), "")]
     return (name, patients.data.n, patients.data.events, *cells)
+
+
+def _counts(patients: Patients) -> tuple[int, int]:
+    return patients.data.n, patients.data.events
 
 
 def _step(reading: Reading) -> Floats:
@@ -87,7 +91,7 @@ def _subgroup(
         own = known.take(split == place)
         ratios = {reading.name: ratio(_whole(own, reading), STEP) for reading in own.readings}
         rows.append(_row(f"  {label}", own, list(ratios.values()), notes))
-        forest.append(ForestRow(f"  {label}", tuple(ratios.values())))
+        forest.append(ForestRow(f"  {label}", tuple(ratios.values()), counts=_counts(own)))
         numbers["groups"][label] = {"n": own.data.n, "events": own.data.events, "hazard_ratio_per_step": ratios}
     return numbers
 

@@ -20,7 +20,7 @@ assumption. ``splines``: restricted cubic splines. ``discrimination``: C-index, 
 ``decision``: net benefit. ``stratified``: Cox model with strata, such as centres. ``validation``: performance corrected
 for optimism. ``held_out``: models measured in other patients, centre by centre. ``reclassification``: NRI and IDI of
 given risks; ``nri``: the same of models fitted here, with intervals. ``competing``: cumulative incidence, Fine-Gray.
-``imputation``: chained equations, Rubin's rules.
+``imputation``: chained equations, Rubin's rules. ``sample_size``: patients needed. ``confounding``: E-values.
 
 Formulas, sources and tolerances: ``docs/prognosis.md``. Needs numba (``pip install 'ctacal[evaluate]'``), imported when
 a name is first used. Research use, not a medical device.
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         recalibrate,
     )
     from ctacal.statistics.survival.competing import CumulativeIncidence, FineGray, cumulative_incidence, fine_gray
+    from ctacal.statistics.survival.confounding import EValue, e_value
     from ctacal.statistics.survival.cox_model import (
         BaselineHazard,
         CoxModel,
@@ -89,6 +90,12 @@ if TYPE_CHECKING:
         discrimination_improvement,
         net_reclassification,
         reclassification_table,
+    )
+    from ctacal.statistics.survival.sample_size import (
+        FittedStrength,
+        SampleSize,
+        fitted_strength,
+        required_sample_size,
     )
     from ctacal.statistics.survival.smooth_calibration import CalibrationCurve, calibration_curve
     from ctacal.statistics.survival.splines import spline_basis, spline_knots
@@ -180,6 +187,8 @@ _NAMES = {
     "decision": ("DecisionPoint", "decision_curve", "net_benefit", "net_benefit_difference"),
     "competing": ("CumulativeIncidence", "FineGray", "cumulative_incidence", "fine_gray"),
     "imputation": ("Covariate", "Pooled", "impute", "pool"),
+    "confounding": ("EValue", "e_value"),
+    "sample_size": ("FittedStrength", "SampleSize", "fitted_strength", "required_sample_size"),
     "validation": ("Validated", "Validation", "cross_validate", "validate"),
 }
 """Public names of each module."""
@@ -192,8 +201,10 @@ __all__ = [
     "CoxModel",
     "CumulativeIncidence",
     "DecisionPoint",
+    "EValue",
     "Estimator",
     "FineGray",
+    "FittedStrength",
     "HeldOut",
     "IfUseless",
     "Interval",
@@ -208,6 +219,7 @@ __all__ = [
     "ReclassificationStudy",
     "ReclassificationTable",
     "RocCurve",
+    "SampleSize",
     "StratifiedModel",
     "SurvivalCurve",
     "SurvivalData",
@@ -235,9 +247,11 @@ __all__ = [
     "delong",
     "delong_difference",
     "discrimination_improvement",
+    "e_value",
     "event_rate",
     "events_until",
     "fine_gray",
+    "fitted_strength",
     "harrell_c",
     "harrell_c_difference",
     "impute",
@@ -262,6 +276,7 @@ __all__ = [
     "recalibrate",
     "reclassification_table",
     "relative_hazard",
+    "required_sample_size",
     "restricted_mean",
     "robust_errors",
     "roc_at",
