@@ -1,4 +1,4 @@
-"""Write cli.md, reasons.md, transfer-syntaxes.md and the list of modules in architecture.md from the code.
+"""Write cli.md, reasons.md, transfer-syntaxes.md, api/ and the list of modules in architecture.md from the code.
 
 ``tests/test_docs.py`` fails if they are out of date.
 
@@ -8,6 +8,8 @@ python docs/write_reference.py
 import ast
 import os
 import re
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import typer
@@ -124,7 +126,33 @@ def _summary(file: Path) -> str:
     return re.sub(r"``([^`]+)``", r"`\1`", " ".join(text.partition("\n\n")[0].split()))
 
 
+PUBLIC = (
+    "ctacal",
+    "ctacal.dicom",
+    "ctacal.nn",
+    "ctacal.simulate",
+    "ctacal.report",
+    "ctacal.jobs",
+    "ctacal.evaluate",
+    "ctacal.statistics",
+    "ctacal.statistics.agreement",
+    "ctacal.statistics.survival",
+)
+"""Packages with public names. Anything that is not listed by one of them is private: it may change in any version."""
+
+
+def api_page(package: str) -> str:
+    """Return the page of a package: its docstring, and each of its public names for mkdocstrings to fill in."""
+    module = import_module(package)
+    names = [name for name in module.__all__ if not name.startswith("__")]
+    about = re.sub(r"``([^`]+)``", r"`\1`", (module.__doc__ or "").strip())
+    listed = "\n".join(f"- [`{name}`][{package}.{name}]" for name in names)
+    entries = "\n".join(f"::: {package}.{name}\n" for name in names)
+    return f"# {package}\n\n{about}\n\n{listed}\n\n{entries}"
+
+
 PAGES = {
+    **{f"api/{package}.md": partial(api_page, package) for package in PUBLIC},
     "cli.md": cli_reference,
     "reasons.md": reasons_reference,
     "transfer-syntaxes.md": syntaxes_reference,
@@ -133,5 +161,6 @@ PAGES = {
 
 
 if __name__ == "__main__":
+    (DOCS / "api").mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), encoding="utf-8")

@@ -13,7 +13,19 @@ def _module(file: Path) -> str:
     return ".".join(file.relative_to(places.SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-WITH_EXAMPLES = [_module(file) for file in sorted(places.SOURCE.rglob("*.py")) if ">>>" in file.read_text("utf-8")]
+SLOW = {
+    "ctacal.dicom.series": pytest.mark.slow,
+    "ctacal.study": pytest.mark.slow,
+    "ctacal.result": pytest.mark.slow,
+    "ctacal.jobs.outcomes": pytest.mark.ci,
+    "ctacal.jobs.agree": pytest.mark.slow,
+    "ctacal.simulate.study": pytest.mark.ci,
+}
+"""Examples that score, analyse or simulate a study."""
+WITH_EXAMPLES = [
+    pytest.param(name, marks=SLOW.get(name, ()))
+    for name in (_module(file) for file in sorted(places.SOURCE.rglob("*.py")) if ">>>" in file.read_text("utf-8"))
+]
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)

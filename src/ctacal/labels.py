@@ -12,7 +12,11 @@ from ctacal.volume import save_nifti
 
 
 class Calcium(IntEnum):
-    """The values of a label map; 0 is background."""
+    """The values of a label map; 0 is background.
+
+    >>> Calcium(2).name, Calcium.OTHER.is_coronary
+    ('LAD', False)
+    """
 
     LM = 1
     """Left main coronary artery."""
@@ -39,10 +43,20 @@ NAMED_VESSELS: tuple[Calcium, ...] = (Calcium.LM, Calcium.LAD, Calcium.LCX, Calc
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LabelMap:
-    """``Calcium`` values of the voxels, (slices, rows, columns) uint8, with their geometry."""
+    """The voxels that are calcium, and the vessel of each. Raises ``ValueError`` for a value that is no ``Calcium``.
+
+    Example:
+        >>> grid = Geometry.from_spacing((2, 8, 8), (3.0, 0.8, 0.8))
+        >>> labels = np.zeros((2, 8, 8), np.uint8)
+        >>> labels[1, 3, 3:5] = Calcium.LAD
+        >>> LabelMap(labels, grid).held_slices
+        array([1])
+    """
 
     labels: Bytes
+    """``Calcium`` values, 0 for background: (slices, rows, columns), uint8."""
     geometry: Geometry
+    """The grid of the volume that they belong to."""
 
     def __post_init__(self) -> None:
         if self.labels.dtype != np.uint8 or self.labels.shape != self.geometry.shape:

@@ -13,7 +13,11 @@ from ctacal.volume import Volume
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What labelled the voxels."""
+    """What labelled the voxels: it stands in every result.
+
+    >>> ModelInfo("mine", "1.0", digest="").runtime
+    'none'
+    """
 
     name: str
     version: str
@@ -78,9 +82,17 @@ class ScanFigures:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Prediction:
-    """A predictor's answer for one volume."""
+    """A predictor's answer for one volume. Only labels and model are needed.
+
+    Example:
+        >>> import numpy as np
+        >>> def nothing(volume: Volume, rule: ScoringRule) -> Prediction:
+        ...     labels = LabelMap(np.zeros(volume.geometry.shape, np.uint8), volume.geometry)
+        ...     return Prediction(labels, ModelInfo("nothing", "1.0", digest=""))
+    """
 
     labels: LabelMap
+    """On the grid of the volume; voxels below the rule's threshold do not count."""
     model: ModelInfo
     heart: HeartMask | None = None
     """None if the predictor does not look for the heart."""

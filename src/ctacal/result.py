@@ -94,7 +94,18 @@ class Scan:
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class ScoredStudy:
-    """A study with its score."""
+    """A study with its score: what ``score_study`` returns if nothing forbids one.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import ctacal
+        >>> sample = Path(ctacal.__file__).parent / "sample"
+        >>> [study] = ctacal.read_studies([sample / "thorax_phantom.zip"]).studies
+        >>> from ctacal.study import predict_from_file  # a reader's labels
+        >>> result = ctacal.score_study(study, predict_from_file(sample / "thorax_phantom_labels.nii.gz"))
+        >>> isinstance(result, ScoredStudy), round(result.scores.volume_mm3.per_vessel["LAD"], 1)
+        (True, 112.6)
+    """
 
     study_uid: str
     reasons: tuple[Reason, ...]
@@ -128,7 +139,15 @@ class ScoredStudy:
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class RefusedStudy:
-    """A study without a score, and why."""
+    """A study without a score, and why: the last of its ``reasons`` is the one that forbids it.
+
+    Example:
+        >>> from ctacal.errors import Code, Reason
+        >>> from ctacal.scores import SCCT_2016
+        >>> refused = RefusedStudy(study_uid="1.2", reasons=(Reason(Code.NO_CT_SERIES, "no CT"),), rule=SCCT_2016)
+        >>> refused.status, str(refused.reasons[-1].code)
+        ('refused', 'NO_CT_SERIES')
+    """
 
     study_uid: str
     reasons: tuple[Reason, ...]

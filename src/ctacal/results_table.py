@@ -10,7 +10,8 @@ from ctacal.atomic import write_text
 from ctacal.categories import CATEGORY_KEYS
 from ctacal.dicom.files.source import SkippedFile
 from ctacal.labels import CORONARY_LABELS
-from ctacal.result_json import MASS_KEY
+from ctacal.result import StudyResult
+from ctacal.result_json import MASS_KEY, result_json
 from ctacal.spreadsheets import as_text
 
 Row = dict[str, Any]
@@ -131,6 +132,31 @@ def _estimate_cells(result: Mapping[str, Any]) -> Row:
         EXCESS_MASS: sum(known) if known else None,
         **{f"{EXCESS_MASS}_{vessel}": mass for vessel, mass in masses.items()},
     }
+
+
+def write_results(path: Path, results: Iterable[StudyResult]) -> None:
+    """Write results of ``score_study`` as a table, a row for each: the columns of ``results.csv``.
+
+    Args:
+        path: The CSV file; it appears whole or not at all, and replaces an earlier one.
+        results: Scored and refused studies. The scores of a refused study are empty cells, never 0. No cell names a
+            patient; volumes are in mm3, masses in mg.
+
+    Raises:
+        OSError: The file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from ctacal.result import RefusedStudy
+        >>> from ctacal.errors import Code, Reason
+        >>> from ctacal.scores import SCCT_2016
+        >>> refused = RefusedStudy(study_uid="1.2", reasons=(Reason(Code.NO_CT_SERIES, "no CT"),), rule=SCCT_2016)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_results(Path(folder, "results.csv"), [refused])
+        ...     Path(folder, "results.csv").read_text().splitlines()[1][:27]
+        '1.2,,,refused,NO_CT_SERIES,'
+    """
+    write_results_csv(path, (result_row(result_json(result), "") for result in results))
 
 
 def write_results_csv(path: Path, rows: Iterable[Row], identity: Sequence[str] = ()) -> None:

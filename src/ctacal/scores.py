@@ -47,8 +47,12 @@ _CHOICES: Mapping[str, tuple[object, ...]] = MappingProxyType(
 class ScoringRule:
     """All choices that the score depends on.
 
-    >>> ScoringRule(name="mine", source="this line", min_area_mm2=0.0).threshold_hu
-    130.0
+    A choice that is not possible raises ``ValueError``, which names the field. The rules that ship are in
+    ``ctacal.scores.RULES``.
+
+    Example:
+        >>> ScoringRule(name="mine", source="this line", min_area_mm2=0.0).threshold_hu
+        130.0
     """
 
     name: str
@@ -155,7 +159,15 @@ RULES: Mapping[str, ScoringRule] = MappingProxyType(
 def named_rule(name: str) -> ScoringRule:
     """Return the rule of that name, or read it from a TOML file of its fields (``name`` ends in .toml).
 
-    Raises ``UsageError`` if no rule has that name; for a file it names the file and the field that is wrong.
+    Args:
+        name: ``scct2016``, ``agatston1990``, ``kvp_adapted``, or the path of a TOML file.
+
+    Raises:
+        UsageError: No rule has that name; for a file it names the file and the field that is wrong.
+
+    Example:
+        >>> named_rule("agatston1990").slice_weight
+        'none'
     """
     if name in RULES:
         return RULES[name]

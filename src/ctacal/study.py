@@ -63,10 +63,33 @@ def score_study(
 ) -> StudyResult:
     """Score the coronary calcium of a study. No fault of the study raises an exception: it gives a ``RefusedStudy``.
 
-    ``locate`` finds the part to read of a scan too large to be read whole; None: it is read whole all the same.
-    ``series_uid`` selects a series instead of the likeliest CTAC; ``mass_calibration`` (mg/cm3 per HU) adds the mass;
-    ``fill_gaps``, ``untilt`` and ``allow_contrast`` accept, with a warning, what is refused otherwise. ``ranked`` are
-    the study's ``candidates`` if the caller has them; they then decide about gaps, tilt and tags of contrast medium.
+    Args:
+        study: A study of ``read_studies``.
+        predict: What labels the calcium: a model of ``load_model``, or any function from a ``Volume`` and a
+            ``ScoringRule`` to a ``Prediction``.
+        locate: Finds the part to read of a scan too large to be read whole; None: it is read whole all the same.
+        rule: The choices that the score depends on.
+        series_uid: Selects a series instead of the likeliest CTAC.
+        mass_calibration: In mg of hydroxyapatite per cm3 and HU; adds the mass in mg.
+        fill_gaps: Interpolates single missing slices, with a warning; without it such a scan is refused.
+        untilt: Resamples a gantry tilt away, with a warning; without it such a scan is refused.
+        allow_contrast: Scores a CT with contrast medium, with a warning; without it such a scan is refused.
+        ranked: The study's ``candidates`` if the caller has them; they then decide about gaps, tilt and tags of
+            contrast medium.
+
+    Returns:
+        The scores (Agatston has no unit, volume in mm3, mass in mg), with warnings; or the reasons why there are none.
+
+    Raises:
+        Nothing that is wrong with a study: an error of the program itself is a refusal (``INTERNAL_ERROR``).
+
+    Example:
+        >>> from pathlib import Path
+        >>> import ctacal
+        >>> [study] = ctacal.read_studies([Path(ctacal.__file__).parent / "sample" / "thorax_phantom.zip"]).studies
+        >>> result = score_study(study, predict_threshold)  # the baseline; ctacal.load_model() gives the networks
+        >>> result.status, round(result.scores.agatston.total, 1), result.scores.category
+        ('scored', 327.7, '101-400')
     """
     timer = _Timer()
     choice: Choice | None = None

@@ -35,10 +35,18 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Volume:
-    """A CT in Hounsfield units, (slices, rows, columns), int16 or float32, with its geometry."""
+    """A CT in Hounsfield units, with its geometry. Raises ``ValueError`` if the two do not fit together.
+
+    Example:
+        >>> water = Volume(np.zeros((20, 64, 64), np.int16), Geometry.from_spacing((20, 64, 64), (3.0, 0.8, 0.8)))
+        >>> water.crop((slice(0, 5), slice(0, 64), slice(0, 64))).geometry.shape
+        (5, 64, 64)
+    """
 
     hu: HUArray
+    """(slices, rows, columns), int16 or float32."""
     geometry: Geometry
+    """Where the voxels lie in the patient, in mm (LPS)."""
 
     def __post_init__(self) -> None:
         if self.hu.dtype not in (np.int16, np.float32):

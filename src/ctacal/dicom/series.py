@@ -121,8 +121,24 @@ def _is_axial(slice_: Slice) -> bool:
 def read_studies(paths: Iterable[Path], *, on_file: Callable[[], object] = lambda: None) -> Intake:
     """Find every study under ``paths``, whatever the names of the files and however they are mixed.
 
-    ``on_file`` is called once per file, for a progress bar. Raises ``UsageError`` if a path does not exist; an
-    unreadable file is listed in ``skipped``, and its study carries a warning.
+    Args:
+        paths: DICOM files, folders and archives (zip, tar, gzip, bzip2, xz), in any mix.
+        on_file: Called once per file, for a progress bar.
+
+    Returns:
+        The studies, ordered by their UIDs, and what else lay there. An unreadable file is listed in ``skipped``, and
+        its study carries a warning.
+
+    Raises:
+        UsageError: A path does not exist.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import ctacal
+        >>> sample = Path(ctacal.__file__).parent / "sample" / "thorax_phantom.zip"
+        >>> [study] = read_studies([sample]).studies
+        >>> study.series[0].name, len(study.slices)
+        ("series 1 'CTAC'", 48)
     """
     files = read_files(paths, on_file)
     return Intake(_studies(files), files.skipped, files.count, files.others, files.empty)

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 from ctacal.public_names import imported_on_use
 
 if TYPE_CHECKING:
+    from ctacal.evaluate.agree import AgreeConfig, agreement_report
     from ctacal.evaluate.linkage import LeftOut, Linked, Rules, link, read_results
+    from ctacal.evaluate.outcomes import outcomes_report
+    from ctacal.evaluate.publication import Publication, write_publication
     from ctacal.evaluate.readings import (
         Coding,
         Column,
@@ -32,28 +35,36 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AgreeConfig",
     "Coding",
     "Column",
     "Fault",
     "LeftOut",
     "Linked",
+    "Publication",
     "RawTable",
     "Readings",
     "Rules",
     "TableForm",
+    "agreement_report",
     "check",
     "column_names",
     "find_column",
     "link",
     "need",
     "open_table",
+    "outcomes_report",
     "read_readings",
     "read_results",
     "read_table",
     "save_table",
+    "write_publication",
 ]
 
 _NAMES = {
+    "agree": ("AgreeConfig", "agreement_report"),
+    "outcomes": ("outcomes_report",),
+    "publication": ("Publication", "write_publication"),
     "readings": (
         "Coding",
         "Column",

@@ -10,9 +10,30 @@ from ctacal.progress import Bar, no_bar
 
 
 def write_agreement(config: AgreeConfig, out: Path, *, seed: int = 0, bar: Bar = no_bar) -> Publication:
-    """Compare the readers and models of a table and write the report to ``out``; returns what was written.
+    """Compare the readers and models of a table and write the report: the work of ``ctacal agree``.
 
-    Raises ``UsageError`` if the table has a fault, ``out`` holds other files, or a package is missing.
+    Args:
+        config: The table and its columns.
+        out: Folder for the report; made if it is missing.
+        seed: Seed of the bootstrap. The same table and seed give the same bytes.
+        bar: Shows progress.
+
+    Returns:
+        What was written: every number, table and figure.
+
+    Raises:
+        UsageError: The table has a fault, ``out`` holds other files, or a package of the extra ``evaluate`` is missing.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> table = Path(folder.name, "readings.csv")
+        >>> write_example(table)  # simulated readers and models
+        >>> config = AgreeConfig(table=table, readers=["reader_1"], models=["model_a"])
+        >>> written = write_agreement(config, Path(folder.name, "report"))
+        >>> Path(folder.name, "report", "report.html").is_file()
+        True
+        >>> folder.cleanup()
     """
     require(pandas="pandas")
     check_replaceable(out)

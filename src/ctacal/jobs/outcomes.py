@@ -22,11 +22,34 @@ def write_outcomes(
     form: FormOptions = NO_OPTIONS,
     bar: Bar = no_bar,
 ) -> Publication:
-    """Analyse a table and write the report to ``out``; returns what was written.
+    """Analyse the prognosis of the patients of a table and write the report: the work of ``ctacal outcomes``.
 
-    Without ``config`` the TOML is the one beside the table that has the table's name. ``drop`` names the kinds of
-    faulty rows to leave out; ``form`` says how the table is written where the TOML does not. Raises ``UsageError`` if
-    the table or the TOML has a fault, ``out`` holds other files, or a package is missing.
+    Args:
+        table: A row for each patient.
+        config: The TOML that says what the columns mean, and their units of time; None: the one beside the table that
+            has the table's name.
+        out: Folder for the report; made if it is missing.
+        drop: Kinds of faulty rows to leave out and count.
+        form: How the table is written, where the TOML does not say it.
+        bar: Shows progress.
+
+    Returns:
+        What was written: every number, table and figure.
+
+    Raises:
+        UsageError: The table or the TOML has a fault, ``out`` holds other files, or a package of the extra
+            ``evaluate`` is missing.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> toml = write_example(Path(folder.name, "cohort.csv"))  # simulated patients
+        >>> toml.name
+        'cohort.toml'
+        >>> written = write_outcomes(Path(folder.name, "cohort.csv"), toml, Path(folder.name, "report"))
+        >>> Path(folder.name, "report", "report.html").is_file()
+        True
+        >>> folder.cleanup()
     """
     require(**PACKAGES)
     from ctacal.evaluate.outcomes import outcomes_report, read_config, read_patients

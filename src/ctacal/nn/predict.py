@@ -192,8 +192,21 @@ class Model:
 def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: RuntimeName | None = None) -> Model:
     """Read a model folder (``export.export``) and check its digests.
 
-    ``threads`` defaults to the number of cores, ``runtime`` to ``fastest_runtime``. Raises ``UsageError`` if a file is
-    missing, or is not the one that the card names.
+    Args:
+        folder: A model folder, as ``ctacal export`` and ``ctacal finetune`` write it; by default the model that ships.
+        threads: Threads of the networks; by default the number of cores.
+        runtime: ``onnxruntime``, ``openvino`` or ``openvino-bf16``; by default the fastest that is installed.
+
+    Returns:
+        The model, which is a predictor for ``score_study``. Its networks start in the background.
+
+    Raises:
+        UsageError: A file is missing, or is not the one that the card names.
+
+    Example:
+        >>> model = load_model()
+        >>> model.info.name, model.least_coronary
+        ('ctacal-simulated', 0.65)
     """
     card = read_card(folder)
     runtime = runtime or fastest_runtime()

@@ -117,9 +117,25 @@ def draw_study(
     bmi: float | None = None,
     with_deposits: bool = True,
 ) -> StudyDescription:
-    """Draw a patient and a scan; values that are given are kept.
+    """Draw a patient and a scan; values that are given are kept. Heart rate, breathing and range: own choice.
 
-    ``with_deposits`` False leaves out calcium and devices. Heart rate, breathing and range: own choice, see the code.
+    Args:
+        seed: The same seed and values give the same description.
+        protocol: A scanner and its protocol (``ctacal.simulate.load_protocol``).
+        sex: F or M.
+        age_years: Age in years.
+        bmi: Body mass index in kg/m2.
+        with_deposits: False leaves out calcium and devices.
+
+    Returns:
+        All that ``simulate_study`` needs; ``to_json`` stores it.
+
+    Example:
+        >>> from ctacal.simulate import load_protocol
+        >>> description = draw_study(1, load_protocol("spect_ct_16slice"), sex="F", age_years=64)
+        >>> description.patient.sex, description.patient.age_years, description == draw_study(
+        ...     1, load_protocol("spect_ct_16slice"), sex="F", age_years=64)
+        ('F', 64, True)
     """
     patient = draw_patient(seed, sex=sex, age_years=age_years, bmi=bmi)
     calcium = draw_calcium(patient, seed) if with_deposits else CalciumDescription(())
@@ -156,6 +172,21 @@ def simulate_study(description: StudyDescription) -> SimulatedStudy:
     """Build the body, scan it, and compute the truth.
 
     A study of 512 x 512 x 50 voxels takes about 32 CPU s on two cores, and under 2 GB (``docs/speed.md``).
+
+    Args:
+        description: A description of ``draw_study``, or one that was stored.
+
+    Returns:
+        The volume in HU, and its truth: labels, structures, the score of this scan and that of a gated scan of the
+        same calcium.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from ctacal.simulate import load_protocol
+        >>> coarse = replace(load_protocol("spect_ct_16slice"), matrix=64, views=90, spacing_mm=10, detector_mm=3.2)
+        >>> study = simulate_study(draw_study(2, coarse, sex="F", bmi=22, with_deposits=False))
+        >>> study.volume.geometry.shape[1:], study.truth.reference_score.agatston.total
+        ((64, 64), 0.0)
     """
     maps, deposits, motion = _beating_body(description)
     volume = scan(

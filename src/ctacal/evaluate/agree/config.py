@@ -9,7 +9,11 @@ from ctacal.evaluate.readings import ANY_FORM, TableForm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreeConfig:
-    """One comparison. Columns that are not named are found by their usual names."""
+    """One comparison. Columns that are not named are found by their usual names.
+
+    >>> AgreeConfig(table=Path("readings.csv"), readers=["anna", "ben"]).incomplete
+    False
+    """
 
     table: Path
     readers: Sequence[str] = ()
