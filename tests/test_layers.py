@@ -46,6 +46,7 @@ STAGES = (
     "result_json",
     "study",
     "results_table",
+    "compare",
     "readings",
     "statistics",
     "compare",

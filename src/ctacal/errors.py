@@ -103,6 +103,10 @@ class Code(StrEnum):
     KVP_UNKNOWN = "KVP_UNKNOWN"
     """The scoring rule depends on the tube voltage, and the header has no usable KVP."""
 
+    # Two scans cannot be compared lesion by lesion.
+    SCANS_NOT_ALIGNED = "SCANS_NOT_ALIGNED"
+    """The hearts of two scans do not fit upon each other by shift and turn: their lesions are not matched."""
+
     # Scored, with a warning.
     NOT_MARKED_CTAC = "NOT_MARKED_CTAC"
     """Nothing in the headers says that this CT was acquired for attenuation correction."""
