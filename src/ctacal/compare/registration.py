@@ -173,10 +173,11 @@ def _refined(wanted: _Wanted, moving: Volume, start: Floats) -> Floats:
     from scipy.optimize import least_squares
 
     scale = float(wanted.hu.std()) or 1.0
-    found = least_squares(
-        lambda values: (wanted.seen(moving, values) - wanted.hu) / scale, start, loss="soft_l1", diff_step=None,
-        x_scale=1.0, max_nfev=30, xtol=1e-3, ftol=1e-4,
-    )  # fmt: skip
+
+    def differences(values: Floats) -> Floats:
+        return np.asarray((wanted.seen(moving, values) - wanted.hu) / scale, np.float64)
+
+    found = least_squares(differences, start, loss="soft_l1", max_nfev=30, xtol=1e-3, ftol=1e-4)
     return np.asarray(found.x, np.float64)
 
 
