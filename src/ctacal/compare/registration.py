@@ -160,6 +160,11 @@ _DEGREES = 1.5
 """Turn that moves the border of a heart about as far as a shift of 1 mm."""
 
 
+STEP = 0.5
+"""Step in mm, or in ``_DEGREES``, over which differences are taken for slopes: smaller than a voxel, and far above the
+rounding of single precision (own choice)."""
+
+
 def _near(heart: HeartMask, grid: Geometry) -> Mask:
     """Return the heart with ``RIM_MM`` around it, on a coarse grid."""
     from scipy import ndimage
@@ -177,7 +182,11 @@ def _refined(wanted: _Wanted, moving: Volume, start: Floats) -> Floats:
     def differences(values: Floats) -> Floats:
         return np.asarray((wanted.seen(moving, values) - wanted.hu) / scale, np.float64)
 
-    found = least_squares(differences, start, loss="soft_l1", max_nfev=30, xtol=1e-3, ftol=1e-4)
+    def slopes(values: Floats) -> Floats:
+        at = differences(values)
+        return np.stack([(differences(values + step) - at) / STEP for step in np.eye(6) * STEP], axis=1)
+
+    found = least_squares(differences, start, slopes, loss="soft_l1", max_nfev=30, xtol=1e-3, ftol=1e-5)
     return np.asarray(found.x, np.float64)
 
 
