@@ -14,6 +14,7 @@ A refused study is a *result with a reason*, never a crash: :func:`ctacal.study.
 import errno
 from dataclasses import dataclass
 from enum import StrEnum
+from traceback import format_tb
 
 
 class Code(StrEnum):
@@ -273,3 +274,8 @@ def system_message(problem: OSError) -> str:
     name = errno.errorcode.get(problem.errno or 0, "")
     advice = next((advice for advice, names in _SYSTEM_ADVICE.items() if name in names), "")
     return f"{said}; {advice}" if advice else said
+
+
+def trace(problem: BaseException) -> str:
+    """Return where a defect lies, without its message: that may quote a header, and a header may name the patient."""
+    return f"{''.join(format_tb(problem.__traceback__))}{type(problem).__name__}"

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from multiprocessing.connection import Connection
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,15 +12,17 @@ from ctacal.jobs.node.ledger import NewDelivery, ScoredOutcome, StudyClaim, Stud
 from ctacal.jobs.node.scoring import Scored
 from ctacal.jobs.node.store import Store
 from ctacal.node import scorers
+from ctacal.node.scorers import begin_scoring as _begin_scoring
+from ctacal.watched import Duty
 
 GOOD, DIES, SWELLS, HANGS, RAISES, NO_DISK = "1.2.1", "1.2.2", "1.2.3", "1.2.4", "1.2.5", "1.2.6"
 SWOLLEN_MB = 600
 
 
-def score_claims(pipe: Connection, config: NodeConfig, cores: set[int]) -> None:
-    """Take the place of ``scorers.score_claims`` in a new process."""
+def begin_scoring(config: NodeConfig) -> Duty[StudyClaim, Scored]:
+    """Take the place of ``scorers.begin_scoring`` in a new process."""
     vars(scorers).update(score_job=_job, score_received=_score)
-    scorers.score_claims(pipe, config, cores)
+    return _begin_scoring(config)
 
 
 def _job(config: NodeConfig) -> Any:

@@ -52,7 +52,7 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    monkeypatch.setattr(scorers, "score_claims", misbehaving.score_claims)
+    monkeypatch.setattr(scorers, "begin_scoring", misbehaving.begin_scoring)
     monkeypatch.setattr(scorers, "PAUSE_S", 0.2)
     monkeypatch.setattr(scorers, "BEAT_S", 0.2)
     scene = Scene(tmp_path, CONFIG)

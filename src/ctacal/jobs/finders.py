@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ctacal.dicom.objects.seg import referenced_series_uid
 from ctacal.errors import Refusal, UsageError
@@ -35,6 +35,21 @@ class Finder:
     """Finds the part to read of a scan that is too large to be read whole; None: it is read whole."""
     series_uid: str | None = None
     """The series that a reader's DICOM SEG was drawn on; None if any series will do."""
+    made_by: "Callable[[], Finder] | None" = None
+    """Makes the finder again in another process, where networks cannot be sent to."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process make it again (pickle), which raises ``UsageError`` if the model has changed."""
+        if self.made_by is None:
+            raise TypeError(f"the finder {self.model.name} cannot be sent to another process")
+        return _made_again, (self.made_by, self.model)
+
+
+def _made_again(made_by: "Callable[[], Finder]", model: ModelInfo) -> "Finder":
+    finder = made_by()
+    if finder.model.digest != model.digest:
+        raise UsageError(f"the model {model.name} has changed since this run began; start it again")
+    return finder
 
 
 def networks(folder: Path | None = None, runtime: Runtime | None = None) -> Finder:
@@ -47,19 +62,20 @@ def networks(folder: Path | None = None, runtime: Runtime | None = None) -> Find
     from ctacal.nn.predict import WEIGHTS, load_model
 
     model = load_model(folder or WEIGHTS, runtime=runtime)
-    return Finder(model, model.info, model.heart_slices)
+    return Finder(model, model.info, model.heart_slices, made_by=partial(networks, folder, runtime))
 
 
 def baseline() -> Finder:
     """Return the baseline without training (``ctacal.threshold``)."""
-    return Finder(predict_threshold, model_without_file("threshold"))
+    return Finder(predict_threshold, model_without_file("threshold"), made_by=baseline)
 
 
 def reader_labels(path: Path) -> Finder:
     """Return a reader's label file (NIfTI or DICOM SEG). Raises ``UsageError`` if there is no such file."""
     if not path.is_file():
         raise UsageError(f"{path}: no such label file")
-    return Finder(predict_from_file(path), label_file_info(path), locate_labels(path), referenced_series_uid(path))
+    model, series_uid = label_file_info(path), referenced_series_uid(path)
+    return Finder(predict_from_file(path), model, locate_labels(path), series_uid, partial(reader_labels, path))
 
 
 @cache

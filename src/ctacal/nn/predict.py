@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ctacal.arrays import Bytes, Floats32, Mask
-from ctacal.dicom.pixel_data.jpeg2000 import cores
+from ctacal.cores import cores
 from ctacal.fields import from_fields
 from ctacal.heart import HeartMask
 from ctacal.labels import LabelMap

@@ -17,16 +17,13 @@ from typing import cast
 
 from openjpeg.utils import decode_pixel_data
 
+from ctacal.cores import cores
+
 MAX_PROCESSES = 4
 """Largest number of decoding processes; each takes 40 MB."""
 
 _of_thread = threading.local()
 """``process``: the process that decodes for this thread, if there is one."""
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -5,9 +5,9 @@ import logging
 import sys
 import warnings
 from datetime import UTC, datetime
-from traceback import format_tb
 from typing import Any
 
+from ctacal.errors import trace
 from ctacal.jobs.node.config import Log
 
 _log = logging.getLogger("ctacal")
@@ -26,11 +26,6 @@ def start_logging(log: Log, part: str) -> None:
     logging.basicConfig(handlers=[handler], level=logging.ERROR, force=True)  # libraries print values of headers
     _log.setLevel(log.level.upper())
     warnings.simplefilter("ignore")  # so do their warnings
-
-
-def trace(problem: BaseException) -> str:
-    """Return where a defect lies, without its message: that may quote a header, and a header may name the patient."""
-    return f"{''.join(format_tb(problem.__traceback__))}{type(problem).__name__}"
 
 
 class _Text(logging.Formatter):
