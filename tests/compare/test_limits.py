@@ -9,6 +9,7 @@ import pytest
 from ctacal.compare.limits import Band, Limits, fitting, misfits, not_within, read_limits, write_limits
 from ctacal.compare.protocol import ScanProtocol
 from ctacal.compare.reasons import Doubt
+from ctacal.compare.scan import ComparedScan
 from ctacal.errors import UsageError
 
 PROTOCOL = ScanProtocol(manufacturer="SIEMENS", model="Symbia T16", kvp=130.0, slice_thickness_mm=5.0,
@@ -62,14 +63,22 @@ def test_a_file_that_is_wrong_is_refused_with_the_field(tmp_path: Path, change: 
         read_limits(file)
 
 
+def scan(**protocol: object) -> ComparedScan:
+    return ComparedScan(protocol=replace(PROTOCOL, **protocol), rule="scct2016", model_digest="m")  # type: ignore[arg-type]
+
+
 def test_limits_hold_for_like_scans_only() -> None:
-    assert not misfits(LIMITS, replace(PROTOCOL, slice_spacing_mm=4.5, kernel="B31s"), "scct2016", "m")
-    assert len(misfits(LIMITS, replace(PROTOCOL, kvp=80.0, model="Intevo", kernel="B70s"), "agatston1990", "n")) == 5
+    assert not misfits(LIMITS, scan(slice_spacing_mm=4.5, kernel="B31s"))
+    other = replace(scan(kvp=80.0, model="Intevo", kernel="B70s"), rule="agatston1990", model_digest="n")
+    assert {doubt for doubt, _ in misfits(LIMITS, other)} == {
+        Doubt.KVP_DIFFERS, Doubt.SCANNER_DIFFERS, Doubt.KERNEL_DIFFERS, Doubt.RULE_DIFFERS, Doubt.MODEL_DIFFERS
+    }  # fmt: skip
 
 
 def test_the_nearest_limits_are_chosen_and_none_without_a_known_voltage() -> None:
     wide = replace(LIMITS, name="wide", protocol=ScanProtocol(kvp=130.0, slice_thickness_mm=5.5, slice_spacing_mm=5.5))
-    assert fitting((wide, LIMITS), PROTOCOL, "scct2016", "m") == LIMITS
-    assert fitting((wide,), PROTOCOL, "scct2016", "m") == wide
-    assert fitting((wide, LIMITS), replace(PROTOCOL, kvp=None), "scct2016", "m") is None
-    assert fitting((), PROTOCOL, "scct2016", "m") is None
+    assert fitting((wide, LIMITS), [scan(), scan()]) == LIMITS
+    assert fitting((wide,), [scan(), scan()]) == wide
+    assert fitting((wide, LIMITS), [scan(), scan(kvp=None)]) is None
+    assert fitting((wide, LIMITS), [scan(), scan(kvp=80.0)]) is None
+    assert fitting((), [scan(), scan()]) is None

@@ -5,7 +5,7 @@ al., AJR 2004;182:1327-1332); the limits still may change along the mean of both
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -16,6 +16,7 @@ from typing import Literal
 from ctacal.atomic import write_text
 from ctacal.compare.protocol import ScanProtocol, protocol_differences
 from ctacal.compare.reasons import Doubt
+from ctacal.compare.scan import ComparedScan
 from ctacal.errors import UsageError
 from ctacal.fields import from_fields
 
@@ -99,25 +100,25 @@ class Limits:
         return f"simulated limits of '{self.name}' ({self.pairs} simulated pairs of {self.patients} patients)"
 
 
-def misfits(limits: Limits, protocol: ScanProtocol, rule: str, model_digest: str) -> list[str]:
-    """Return in what scans differ from those of the limits; nothing if the limits hold for them."""
-    found = [words for _, words in protocol_differences(limits.protocol, protocol)]
-    if rule != limits.rule:
-        found.append(f"rule {limits.rule} and {rule}")
-    if limits.model_digest and model_digest and limits.model_digest != model_digest:
-        found.append("another model or version scored the pairs")
-    return found
+def misfits(limits: Limits, scan: ComparedScan) -> tuple[tuple[Doubt, str], ...]:
+    """Return in what a scan differs from those of the limits; nothing if the limits hold for it."""
+    found = list(protocol_differences(limits.protocol, scan.protocol))
+    if scan.rule and scan.rule != limits.rule:
+        found.append((Doubt.RULE_DIFFERS, f"rules {limits.rule} and {scan.rule}"))
+    if limits.model_digest and scan.model_digest and limits.model_digest != scan.model_digest:
+        found.append((Doubt.MODEL_DIFFERS, "the pairs were scored by another model"))
+    return tuple(found)
 
 
-def fitting(known: tuple[Limits, ...], protocol: ScanProtocol, rule: str, model_digest: str) -> Limits | None:
-    """Return the limits that hold for a scan, those of the nearest slice spacing if several do; None if none does.
+def fitting(known: Iterable[Limits], scans: Sequence[ComparedScan]) -> Limits | None:
+    """Return the limits that hold for all scans, those of the nearest slices if several do; None if none does.
 
     A scan without tube voltage and slice spacing has none: nothing would tell whether they hold.
     """
-    if protocol.kvp is None or protocol.slice_spacing_mm is None:
+    if any(scan.protocol.kvp is None or scan.protocol.slice_spacing_mm is None for scan in scans):
         return None
-    found = [limits for limits in known if not misfits(limits, protocol, rule, model_digest)]
-    return min(found, key=lambda limits: _distance(limits.protocol, protocol), default=None)
+    found = [limits for limits in known if not any(misfits(limits, scan) for scan in scans)]
+    return min(found, key=lambda limits: sum(_distance(limits.protocol, scan.protocol) for scan in scans), default=None)
 
 
 def _distance(a: ScanProtocol, b: ScanProtocol) -> float:

@@ -80,6 +80,22 @@ def patient_notes(headers: Iterable[SeriesHeader]) -> tuple[Reason, ...]:
     )
 
 
+def known_differences(a: Identity, b: Identity) -> tuple[str, ...]:
+    """Return the attributes that two scans, which may be years apart, both give and give differently.
+
+    A patient ID that is only respelt, or has an issuer in one of the two, is no difference; the age is not compared.
+    """
+    ids = ("patient ID",) if _ids(a.patient_id, b.patient_id) is _Likeness.OTHER else ()
+    return (*ids, *(word for word in _contradictions(a, b) if word != "age"))
+
+
+def is_one_patient(a: Identity, b: Identity) -> bool:
+    """Whether both have the same patient ID, or the same name and birth date; not proven if either was removed."""
+    if _ids(a.patient_id, b.patient_id) in (_Likeness.SAME, _Likeness.RESPELT, _Likeness.EXTENDED):
+        return True
+    return bool(_names_agree(a.name, b.name) and _birth_dates_agree(a.birth_date, b.birth_date))
+
+
 def _differences(a: Identity, b: Identity) -> list[str]:
     """Return the attributes that two images of one patient write differently; raises ``Refusal`` if it is not one."""
     likeness = _ids(a.patient_id, b.patient_id)
