@@ -123,6 +123,9 @@ class Code(StrEnum):
     """The image changes abruptly between two slices: the patient moved, or slices are missing between them."""
     PATIENT_DATA_DIFFER = "PATIENT_DATA_DIFFER"
     """The patient's data are written differently in the images of the study, which seem to show one patient."""
+    UID_LEADING_ZERO = "UID_LEADING_ZERO"
+    """UIDs have components that begin with zero, against the standard. They are kept as they are; a strict PACS may
+    refuse results that refer to them."""
     COMPUTED_IMAGE = "COMPUTED_IMAGE"
     """The headers call the images an average, a blend or otherwise computed: calcium may have other values in them."""
     CONTRAST_MENTIONED = "CONTRAST_MENTIONED"

@@ -37,6 +37,7 @@ from tests.node.receiving import (
     send,
     study,
     study_folder,
+    wait_until,
 )
 
 pytestmark = pytest.mark.slow
@@ -180,6 +181,19 @@ def test_a_private_class_is_kept(tmp_path: Path) -> None:
         assert len(node.store.received(STUDY)) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.* UI:UserWarning")  # pydicom warns of such UIDs
+def test_uids_whose_components_begin_with_zero_are_taken_as_they_are(tmp_path: Path) -> None:
+    images = study(2, study_uid="1.2.0840.07")
+    for number, image in enumerate(images):
+        image.SOPInstanceUID = f"1.2.003.0{number}"
+    sent = study_folder(tmp_path / "sent", images)
+    with receiving(tmp_path / "store") as node:
+        assert call("storescu", node.port, sent).returncode == 0
+        assert same_data_sets(sent, node.store, "1.2.0840.07")
+        assert node.store.studies() == ("1.2.0840.07",)
+        wait_until(lambda: node.ledger.objects("1.2.0840.07") == 2, "the ledger")
+
+
 def test_echo(tmp_path: Path) -> None:
     with receiving(tmp_path / "store") as node:
         assert call("echoscu", node.port).returncode == 0
@@ -195,6 +209,7 @@ def test_echo(tmp_path: Path) -> None:
         ({"sop_instance": "1.2\0003"}, 0x0117),
         ({"sop_instance": "1.2.abc"}, 0x0117),
         ({"sop_instance": "1." + "2" * 63}, -1),  # pynetdicom ends the association
+        ({"sop_instance": "1.2."}, 0x0117),
         ({"sop_instance": "1.2.3"}, 0xC118),
         ({"sop_class": "1.2.840.10008.5.1.4.1.1.20"}, 0xA900),
         ({"content": os.urandom(2000)}, None),

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from raw_peer import ECHO, associate_request
 
 from ctacal.errors import UsageError
@@ -13,7 +14,18 @@ from ctacal.jobs.node.config import Peer, Tls
 from ctacal.jobs.node.store import Store
 from ctacal.node.admission import server_context
 from tests.node.certificates import Authority, new_authority
-from tests.node.receiving import Receiving, call, receiving, said, same_data_sets, study, study_folder, wait_until
+from tests.node.receiving import (
+    EXPLICIT,
+    Receiving,
+    associated,
+    call,
+    receiving,
+    said,
+    same_data_sets,
+    study,
+    study_folder,
+    wait_until,
+)
 
 pytestmark = pytest.mark.slow
 CAMERA = Peer(ae_title="CAMERA", addresses=("127.0.0.1", "10.0.0.0/8"))
@@ -65,6 +77,24 @@ def test_below_the_reserve_all_are_rejected_for_the_moment(tmp_path: Path, monke
         assert record["codes"] == "2-3-2"
         monkeypatch.undo()
         assert call("echoscu", node.port).returncode == 0
+
+
+def test_while_the_store_is_away_all_is_refused_for_the_moment(tmp_path: Path) -> None:
+    sent = study_folder(tmp_path / "sent", study(2))
+    first, second = map(dcmread, sorted(sent.iterdir()))
+    with receiving(tmp_path / "store") as node:
+        with associated(node.port, (first.SOPClassUID, EXPLICIT)) as association:
+            assert association.send_c_store(first).Status == 0x0000
+            (tmp_path / "store").rename(tmp_path / "away")
+            assert association.send_c_store(second).Status == 0xA700
+        done = call("echoscu", node.port)
+        assert "Rejected Transient" in said(done) and "Local Limit Exceeded" in said(done)
+        assert not (tmp_path / "store").exists(), "a new store where the old one is not mounted"
+        (tmp_path / "away").rename(tmp_path / "store")
+        assert call("storescu", node.port, sent).returncode == 0
+        assert same_data_sets(sent, node.store)
+        (record,) = node.await_audit("association rejected")
+        assert (record["codes"], "the store cannot be reached" in record["reason"]) == ("2-3-2", True)
 
 
 @pytest.mark.parametrize(("in_all", "per_address"), [(64, 2), (2, 16)])

@@ -16,6 +16,7 @@ from ctacal.dicom.objects.labels import read_label_map
 from ctacal.dicom.objects.seg_writer import save
 from ctacal.dicom.objects.sr import MeasuredGroup, read_measurements
 from ctacal.dicom.series import read_studies
+from ctacal.dicom.uids import is_uid
 from ctacal.errors import Code, Refusal
 from ctacal.labels import Calcium
 from ctacal.report.filing import Filing
@@ -290,6 +291,27 @@ def test_an_invalid_uid_is_refused(tmp_path: Path, keyword: str) -> None:
     result = as_scored(score_study(study, drawing(), rule=LOW_RULE))
     with pytest.raises(Refusal, match=f"{keyword}.*is not a valid UID"):
         objects(result)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*VR UI:UserWarning")  # pydicom warns of such UIDs
+def test_images_with_zeros_in_their_uids_are_referred_to_as_they_are(tmp_path: Path) -> None:
+    zeros = {"StudyInstanceUID": "1.2.0840.1", "SeriesInstanceUID": "1.2.0840.2", "FrameOfReferenceUID": "1.2.0840.3"}
+    images = ct_series(**zeros)
+    for number, image in enumerate(images):
+        image.SOPInstanceUID = f"1.2.0840.4.{number:04}"
+    result = as_scored(score_study(study_of(write(tmp_path / "ct", images)), drawing(), rule=LOW_RULE))
+    assert [reason.code for reason in result.reasons].count(Code.UID_LEADING_ZERO) == 1
+    write_outputs(result, tmp_path / "out", ["seg", "sr"])
+    sent = {image.SOPInstanceUID for image in images}
+    for name in ("seg.dcm", "sr.dcm"):
+        made = pydicom.dcmread(tmp_path / "out" / name)
+        assert made.StudyInstanceUID == "1.2.0840.1"
+        assert is_uid(made.SOPInstanceUID) and is_uid(made.SeriesInstanceUID)
+        named = {item.value for item in made.iterall() if item.keyword == "ReferencedSOPInstanceUID"}
+        assert {uid for uid in named if not is_uid(uid)} <= sent and named & sent
+        errors = [error for error in dciodvfy_errors(tmp_path / "out" / name) if "Leading zeroes" not in error]
+        assert errors in ([], ["Error - Dicom dataset contains invalid data values for Value Representations"])
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from ctacal.dicom.header import SeriesHeader, Slice
 from ctacal.dicom.headers.words import plain_texts
 from ctacal.dicom.scans.grouping import LOCALIZER_WORDS, grouped, parts_of, split_note
 from ctacal.dicom.scans.joining import JoinedScan, continued, joined_scans, joined_studies, same_patient_and_day
+from ctacal.dicom.uids import uid_notes
 from ctacal.errors import Code, Reason
 
 FEWEST_AXIAL_IMAGES = 5
@@ -156,7 +157,7 @@ def _studies(files: Files) -> tuple[Study, ...]:
 def _study(slices: Sequence[Slice], notes: tuple[Reason, ...]) -> Study:
     by_series = grouped(slices, lambda slice_: slice_.header.series_uid)
     series = [one for _, members in sorted(by_series.items()) for one in _series_of(members)]
-    return Study(tuple(_with_scans_joined(series)), notes)
+    return Study(tuple(_with_scans_joined(series)), (*notes, *uid_notes(slices)))
 
 
 def _scans(series: Iterable[Series]) -> list[Series]:

@@ -41,6 +41,7 @@ WRONG_ADDRESS = Rejection("address is not one of this peer", 1, 1, 3)
 WRONG_CERTIFICATE = Rejection("certificate is not that of this peer", 1, 1, 3)
 TOO_MANY = Rejection("too many associations", 2, 3, 2)
 DISK_FULL = Rejection("the disk is below its reserve", 2, 3, 2)
+STORE_AWAY = Rejection("the store cannot be reached", 2, 3, 2)
 STOPPING = Rejection("the node stops", 2, 3, 1)
 
 

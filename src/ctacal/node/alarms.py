@@ -15,7 +15,7 @@ from threading import Event
 import httpx
 
 from ctacal.atomic import write_text
-from ctacal.errors import CtacalError
+from ctacal.errors import CtacalError, system_message
 from ctacal.jobs.node.alarm import (
     Alarm,
     Memory,
@@ -26,10 +26,11 @@ from ctacal.jobs.node.alarm import (
     ledger_alarm,
     memory_from,
     memory_json,
+    store_alarm,
 )
 from ctacal.jobs.node.config import Mail, NodeConfig
 from ctacal.jobs.node.events import tell
-from ctacal.jobs.node.ledger import Ledger, open_ledger
+from ctacal.jobs.node.ledger import Ledger, ledger_of
 from ctacal.jobs.node.life import PARTS, Pulse, Watch, alive_folder
 from ctacal.jobs.node.overview import overview
 from ctacal.jobs.node.sign_in import page_address
@@ -108,6 +109,7 @@ class Channel:
 
     def _remember(self) -> None:
         try:
+            self.file.parent.stat()  # it goes with a store that is not mounted any more: no other is made in its place
             write_text(self.file, json.dumps(memory_json(self.memory), indent=1) + "\n")
         except OSError as problem:  # a full disk is what the alarm may be about
             tell("what was told cannot be noted", level=logging.WARNING, file=self.file, reason=problem)
@@ -121,16 +123,19 @@ class Alarms:
         self._stillness = Stillness()
         self._ledger: Ledger | None = None
         self._store = Store(config.store)
+        (self._store.folder / FOLDER).mkdir(exist_ok=True)
 
     def look(self) -> list[Alarm]:
         """Return what is wrong now."""
         parts = self._watch.look()
         try:
             if self._ledger is None:
-                self._ledger = open_ledger(self._config.ledger, self._store.id, wait_s=LEDGER_WAIT_S)
+                self._ledger = ledger_of(self._config, self._store, wait_s=LEDGER_WAIT_S)
             seen = overview(self._ledger, self._config, parts)
         except CtacalError as problem:
             return [ledger_alarm(str(problem))]
+        except OSError as problem:
+            return [store_alarm(system_message(problem))]
         return alarms_of(seen, self._config, self._stillness.look(seen))
 
     def tell(self, alarms: Sequence[Alarm]) -> None:

@@ -15,7 +15,7 @@ from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
 
-from ctacal.dicom.objects.origin import is_uid
+from ctacal.dicom.uids import is_used_uid
 from ctacal.errors import system_message
 from ctacal.jobs.node.arrivals import Arrivals, Sending
 from ctacal.jobs.node.commitments import (
@@ -121,11 +121,14 @@ class Commitments:
 
     def _run(self) -> None:
         while (due := self._next()) is not None:
-            answer = answer_to(self._store, due.request)
-            if problem := self._report(due, answer):
+            try:
+                problem = self._report(due, answer := answer_to(self._store, due.request))
+                if not problem:
+                    self._answered(due.request, answer)
+            except OSError as away:  # a store that is away holds what it held: nothing is called lost
+                problem = f"the store cannot be reached: {system_message(away)}"
+            if problem:
                 self._again(due, problem)
-            else:
-                self._answered(due.request, answer)
 
     def _next(self) -> _Due | None:
         """Wait for the next answer that is due; None when the node stops."""
@@ -188,7 +191,7 @@ def _request(information: Dataset, peer: str) -> CommitmentRequest:
         (str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
         for item in information.ReferencedSOPSequence
     )
-    if not is_uid(transaction_uid) or not references:
+    if not is_used_uid(transaction_uid) or not references:
         raise ValueError("no Transaction UID, or no object")
     return CommitmentRequest(transaction_uid=transaction_uid, peer=peer, references=references)
 

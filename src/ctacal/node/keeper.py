@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import TypeVar
 
-from ctacal.errors import CtacalError
+from ctacal.errors import CtacalError, system_message
 from ctacal.jobs.node.arrivals import Arrivals
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.intake import Limits
-from ctacal.jobs.node.ledger import Claimed, Ledger, open_ledger
+from ctacal.jobs.node.ledger import Claimed, Ledger, ledger_of
 from ctacal.jobs.node.ledger_rebuild import rebuild
 from ctacal.jobs.node.life import Pulse, alive_folder
 from ctacal.jobs.node.retention import discard
@@ -53,8 +53,9 @@ def run(config: NodeConfig, stopping: Event) -> None:
                 keeper.look()
                 pulse.beat()
                 stopping.wait(_LOOK_S)
-            except CtacalError as problem:
-                tell("keeper waits", level=logging.ERROR, reason=problem)
+            except (CtacalError, OSError) as problem:
+                said = system_message(problem) if isinstance(problem, OSError) else problem
+                tell("keeper waits", level=logging.ERROR, reason=said)
                 stopping.wait(_PAUSE_S)
                 if keeper:
                     keeper.away_s += _PAUSE_S
@@ -64,7 +65,7 @@ def run(config: NodeConfig, stopping: Event) -> None:
 
 def _whole_ledger(config: NodeConfig, store: Store) -> Ledger:
     """Open the ledger, and add what lies in the store and is not in it, before any study settles."""
-    ledger = open_ledger(config.ledger, store.id)
+    ledger = ledger_of(config, store)
     try:
         found = rebuild(ledger, store)
     except BaseException:
@@ -83,9 +84,7 @@ def _start_looking(config: NodeConfig, store: Store, stopping: Event, stack: Exi
     from ctacal.node.orthanc import PolledOrthanc
     from ctacal.node.watch import WatchedFolder
 
-    arrivals = stack.enter_context(
-        Arrivals(store, lambda: open_ledger(config.ledger, store.id), quiet_s=config.settle.quiet_s)
-    )
+    arrivals = stack.enter_context(Arrivals(store, lambda: ledger_of(config, store), quiet_s=config.settle.quiet_s))
     limits = Limits(
         largest_object_mb=config.receive.largest_object_mb,
         reserve_mb=config.disk.reserve_mb,
@@ -129,7 +128,8 @@ class Keeper:
         self.dead_claims = DeadClaims(self._patience)
 
     def look(self) -> None:
-        """Do what is due now. Raises ``DatabaseAway`` if the ledger is away for long."""
+        """Do what is due now. Raises ``DatabaseAway`` if the ledger is away for long, ``OSError`` if the store is."""
+        self.store.require()
         for study in self.settling.due(self._answer(self.ledger.receiving)):
             if self.ledger.settle(study.study_uid, study.activity):
                 tell("settled", study_uid=study.study_uid, objects=study.objects, asked_now=study.asked_now)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from typing import Self
 
 from pydicom import Dataset
@@ -34,7 +35,7 @@ from ctacal.jobs.node.intake import (
     is_storage,
     transfer_syntaxes,
 )
-from ctacal.jobs.node.ledger import Ledger, open_ledger
+from ctacal.jobs.node.ledger import Ledger, ledger_of
 from ctacal.jobs.node.life import Pulse, alive_folder
 from ctacal.jobs.node.store import Placed, Store
 from ctacal.node import admission
@@ -135,7 +136,7 @@ class Receiver:
 
     def _connect_ledger(self) -> Ledger:
         complain = lambda words: tell("ledger is waited for", level=logging.WARNING, reason=words)  # noqa: E731
-        return open_ledger(self._config.ledger, self._store.id, complain=complain)
+        return ledger_of(self._config, self._store, complain=complain)
 
     def _note_cut(self, why: str, address: str) -> None:
         self._arrivals.note_often("connection cut off", address, reason=why)
@@ -171,9 +172,17 @@ class Receiver:
             return found, request
         if self._stopping:
             return admission.STOPPING, request
-        if not self._limits.has_room(self._store):
-            return admission.DISK_FULL, request
+        if no_room := self._no_room():
+            return no_room, request
         return (None if self._listener.may_associate(connection) else admission.TOO_MANY), request
+
+    def _no_room(self) -> Rejection | None:
+        """Return why nothing can be stored now; None if it can."""
+        try:
+            return None if self._limits.has_room(self._store) else admission.DISK_FULL
+        except OSError as problem:
+            words = f"{admission.STORE_AWAY.words}: {system_message(problem)}"
+            return replace(admission.STORE_AWAY, words=words)
 
     def _reject(self, connection: Connection, rejection: Rejection, caller: str) -> None:
         codes = f"{rejection.result}-{rejection.source}-{rejection.reason}"

@@ -18,7 +18,7 @@ from ctacal.cores import cores
 from ctacal.errors import CtacalError
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.events import start_logging, tell
-from ctacal.jobs.node.ledger import Ledger, StudyClaim, open_ledger
+from ctacal.jobs.node.ledger import Ledger, StudyClaim, ledger_of
 from ctacal.jobs.node.life import Pulse, alive_folder
 from ctacal.jobs.node.scoring import Scored, score_job, score_received
 from ctacal.jobs.node.store import Store
@@ -71,9 +71,9 @@ class _Slot:
         ledger: Ledger | None = None
         while not self.stopping.is_set():
             try:
-                ledger = ledger or open_ledger(self.config.ledger, self.store.id)
+                ledger = ledger or ledger_of(self.config, self.store)
                 self._score_next(ledger)
-            except CtacalError as problem:
+            except (CtacalError, OSError) as problem:
                 tell("scorer waits", level=logging.ERROR, scorer=self.number, reason=problem)
                 self._pause()
             except Exception:

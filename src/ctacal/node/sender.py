@@ -20,7 +20,7 @@ from ctacal.errors import CtacalError
 from ctacal.jobs.node.config import Destination, NodeConfig
 from ctacal.jobs.node.deliveries import Answer, Circuit, Means, fallback, unsuitable_is_held
 from ctacal.jobs.node.events import tell
-from ctacal.jobs.node.ledger import DeliveryClaim, Ledger, open_ledger
+from ctacal.jobs.node.ledger import DeliveryClaim, Ledger, ledger_of
 from ctacal.jobs.node.life import Pulse, alive_folder
 from ctacal.jobs.node.store import Store
 from ctacal.node.dicom_out import DicomOut
@@ -53,7 +53,7 @@ class Way(Protocol):
 def run(config: NodeConfig, stopping: Event) -> None:
     """Send what waits in the ledger until ``stopping`` is set. Raises ``RuntimeError`` if a thread hangs."""
     pulse = Pulse(alive_folder(config.store, config.receive.port), "sender")
-    with closing(open_ledger(config.ledger, Store(config.store).id)) as ledger:
+    with closing(ledger_of(config, Store(config.store))) as ledger:
         claims = OpenClaims(ledger)
         lines = [Line(config, destination, ledger, claims, stopping) for destination in config.destination]
         for line in lines:

@@ -24,6 +24,7 @@ from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.events import start_logging, tell
 from ctacal.jobs.node.life import alive_folder, forget
 from ctacal.jobs.node.occupancy import forget_processes, only_node, write_processes
+from ctacal.jobs.node.store import Store, require_store
 from ctacal.workers import end_with_parent
 
 STOP_S = 30.0
@@ -56,10 +57,11 @@ class _Part:
 def supervise(config: NodeConfig, parts: Mapping[str, str]) -> None:
     """Run a node until SIGTERM or SIGINT comes; ``parts`` gives the module of each part, imported in its own process.
 
-    Raises ``UsageError`` if another node uses the store.
+    Raises ``UsageError`` if another node uses the store, or it cannot be made.
     """
     start_logging(config.log, "supervisor")
     with only_node(config.store):
+        Store(config.store)
         forget(alive_folder(config.store, config.receive.port))
         _Supervisor(config, parts).run(stop_signal())
 
@@ -161,6 +163,7 @@ class _Supervisor:
     def _write_processes(self) -> None:
         numbers = {part.name: part.process.pid for part in self.parts if part.process and part.process.pid}
         try:
+            require_store(self.config.store)
             write_processes(self.config.store, {"supervisor": os.getpid(), **numbers})
         except OSError as problem:  # a full disk must not end the node; people do without the list
             tell("list of processes cannot be written", level=logging.WARNING, reason=system_message(problem))
@@ -175,8 +178,9 @@ def _run_part(name: str, module: str, config: NodeConfig) -> None:
     Thread(target=end_with_parent, daemon=True, name="parent").start()
     start_logging(config.log, name)
     try:
+        require_store(config.store)  # which the supervisor made: never another one, where a disk is not mounted
         import_module(module).run(config, stopping)
-    except UsageError as problem:
+    except (UsageError, FileNotFoundError) as problem:
         tell("cannot work", level=logging.ERROR, reason=problem)
         sys.exit(2)
     except Exception:

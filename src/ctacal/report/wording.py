@@ -89,6 +89,7 @@ FLAG_TITLES: Mapping[Code, str] = MappingProxyType(
         Code.SLICES_APART: "Gaps between the slices",
         Code.CONTENT_JUMP: "The image jumps between two slices",
         Code.PATIENT_DATA_DIFFER: "The patient's data differ between images",
+        Code.UID_LEADING_ZERO: "UIDs against the standard",
         Code.POSITIONS_ROUNDED: "Slice positions are rounded",
         Code.LOSSY_COPIES_DROPPED: "Lossy copies were left out",
         Code.SCAN_JOINED: "The scan was put together from parts",

@@ -11,6 +11,7 @@ from threading import Event, Lock, Thread
 
 from ctacal.errors import CtacalError
 from ctacal.jobs.node.life import SILENT_S, PartLife, Watch
+from ctacal.jobs.node.store import require_store
 
 LOOK_S = 1.0
 """Time between two looks."""
@@ -83,11 +84,10 @@ def _store_problem(store: Path) -> str:
     """Write a few bytes to the store; returns what is wrong with it."""
     file = store / "alive" / ".written"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        require_store(store)
+        file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"1")
-        file.unlink()
-    except FileNotFoundError:
-        return ""  # another process of the machine has just done the same
+        file.unlink(missing_ok=True)  # another process of the machine may have just done the same
     except OSError as problem:
         return f"the store cannot be written: {problem.strerror}"
     return ""

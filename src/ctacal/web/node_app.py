@@ -78,7 +78,7 @@ def _metrics(metrics: NodeMetrics) -> Callable[[Request], Any]:
     async def answer(_: Request) -> Response:
         try:
             return Response(await run_in_threadpool(metrics.text), media_type=CONTENT_TYPE)
-        except CtacalError as problem:
+        except (CtacalError, OSError) as problem:
             return answer_of(problem)
 
     return answer

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from ctacal import __version__
-from ctacal.errors import CtacalError, NotPossible, Problem
+from ctacal.errors import CtacalError, NotPossible, Problem, system_message
 from ctacal.jobs.node import wishes
 from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.ledger import DeliveryState, StudyRow, StudyState
@@ -213,10 +213,11 @@ class Pages:
             title, status = "Not found", STATUS.get(problem.problem, 422)
             try:
                 return self._page("message", title, "", status=status, message=str(problem))
-            except CtacalError as further:
+            except (CtacalError, OSError) as further:
                 problem = further
-        tell("page failed", level=logging.ERROR, reason=problem)
-        return bare_page(503, f"The node cannot show this now: {problem}")
+        said = system_message(problem) if isinstance(problem, OSError) else problem
+        tell("page failed", level=logging.ERROR, reason=said)
+        return bare_page(503, f"The node cannot show this now: {said}")
 
     def _name(self, study: StudyRow) -> str:
         result = shown_result(self.site.config.store, study, patients=True)

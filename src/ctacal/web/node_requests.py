@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from ctacal.errors import CtacalError, NotPossible, Problem
+from ctacal.errors import CtacalError, NotPossible, Problem, system_message
 from ctacal.jobs.database import DatabaseAway
 from ctacal.jobs.node.ledger import Ledger, StudyRow, StudyState
 from ctacal.templates import render
@@ -93,6 +93,8 @@ def answer_of(problem: Exception) -> Response:
             return error(413, "TOO_LARGE", "the request is too large")
         case DatabaseAway():
             return error(503, "AWAY", f"the ledger does not answer: {problem}")
+        case OSError():
+            return error(503, "AWAY", f"the store cannot be reached: {system_message(problem)}")
         case json.JSONDecodeError() | UnicodeDecodeError() | RecursionError() | AttributeError():
             return error(422, "INVALID", "the body is no JSON object")
         case CtacalError():

@@ -16,7 +16,7 @@ from ctacal.jobs.node.arrivals import Arrivals
 from ctacal.jobs.node.config import Http, NodeConfig
 from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.intake import Limits
-from ctacal.jobs.node.ledger import Ledger, open_ledger
+from ctacal.jobs.node.ledger import Ledger, ledger_of
 from ctacal.jobs.node.life import Pulse, Watch, alive_folder
 from ctacal.jobs.node.overview import Overviews
 from ctacal.jobs.node.sign_in import Seal, http_token, page_address, read_secret
@@ -49,7 +49,7 @@ def run(config: NodeConfig, stopping: Event) -> None:
     watch = Watch(alive_folder(config.store, config.receive.port))
     with ExitStack() as stack:
         ledger, asked = (
-            stack.enter_context(closing(open_ledger(config.ledger, store.id, wait_s=LEDGER_WAIT_S))) for _ in range(2)
+            stack.enter_context(closing(ledger_of(config, store, wait_s=LEDGER_WAIT_S))) for _ in range(2)
         )  # the second one for health alone: a query of a page must not look like a ledger that does not answer
         health = stack.enter_context(closing(Health(watch, asked.newest_scored, config.store)))
         arrivals = stack.enter_context(_arrivals(config, store))
@@ -143,9 +143,7 @@ async def _serve(app: App, config: NodeConfig, port: socket.socket, stopping: Ev
 
 
 def _arrivals(config: NodeConfig, store: Store) -> Arrivals:
-    return Arrivals(
-        store, lambda: open_ledger(config.ledger, store.id, wait_s=LEDGER_WAIT_S), quiet_s=config.settle.quiet_s
-    )
+    return Arrivals(store, lambda: ledger_of(config, store, wait_s=LEDGER_WAIT_S), quiet_s=config.settle.quiet_s)
 
 
 def _proxy(http: Http) -> Proxy | None:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from ctacal.errors import CtacalError
-from ctacal.jobs.node.alarm import Alarm, Stillness, alarms_of, ledger_alarm
+from ctacal.errors import CtacalError, system_message
+from ctacal.jobs.node.alarm import Alarm, Stillness, alarms_of, ledger_alarm, store_alarm
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.ledger import Ledger
 from ctacal.jobs.node.overview import Overview, Overviews
@@ -41,4 +41,6 @@ def alarms_now(site: NodeSite, seen: Overview | None = None) -> list[Alarm]:
         seen = seen or site.overviews.now()
     except CtacalError as problem:
         return [ledger_alarm(str(problem))]
+    except OSError as problem:
+        return [store_alarm(system_message(problem))]
     return alarms_of(seen, site.config, site.stillness.look(seen))

@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from ctacal.dicom.objects.origin import is_uid
+from ctacal.dicom.uids import is_used_uid
 from ctacal.errors import system_message
 from ctacal.jobs.node.arrivals import Arrivals, Sending
 from ctacal.jobs.node.events import tell
@@ -108,7 +108,13 @@ class StowIn:
         return reception.answer()
 
     async def _receive(self, request: Request, body: MultipartRelated, reception: "_Reception") -> None:
-        if not await run_in_threadpool(self.limits.has_room, self.store):
+        try:
+            has_room = await run_in_threadpool(self.limits.has_room, self.store)
+        except OSError as problem:
+            raise _Wrong(
+                503, f"the store cannot be reached: {system_message(problem)}; send it again later"
+            ) from problem
+        if not has_room:
             raise _Wrong(503, "the disk is below its reserve; send it again later")
         async for chunk in self._chunks(request):
             await run_in_threadpool(reception.take, body.feed(chunk))
@@ -256,7 +262,7 @@ def _boundary(request: Request) -> str:
 
 def _study_uid(request: Request) -> str:
     study_uid = str(request.path_params.get("study_uid", ""))
-    if study_uid and not is_uid(study_uid):
+    if study_uid and not is_used_uid(study_uid):
         raise _Wrong(400, f"{study_uid[:64]!r} is not a valid UID (PS3.5 section 9.1)")
     return study_uid
 

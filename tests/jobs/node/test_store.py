@@ -13,7 +13,7 @@ from ctacal.errors import UsageError
 from ctacal.jobs.node.store import Placed, Store
 
 STUDY, OBJECT = "1.2.3", "1.2.3.4"
-HOSTILE = ["", "..", "../1.2", "1.2/../../3", "1.2\0.3", "a.b", "1", "1.02", "1..2", "1." * 40 + "1", "1.2\n", "١.٢"]
+HOSTILE = ["", "..", "../1.2", "1.2/../../3", "1.2\0.3", "a.b", "1", "01", "1..2", "1." * 40 + "1", "1.2\n", "١.٢"]
 KILLED = """
 import sys
 from pathlib import Path

@@ -24,6 +24,7 @@ from pydicom.uid import (
 from pydicom.valuerep import DSfloat
 
 from ctacal.dicom.header import READING_ERRORS, Slice, quiet_pydicom
+from ctacal.dicom.uids import is_used_uid
 from ctacal.errors import Code, Refusal
 
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
@@ -53,17 +54,6 @@ _PATTERNS = {
 }
 _SEXES = {"FEMALE": "F", "MALE": "M", "OTHER": "O"}
 """Words for the sex that some converters write in full."""
-
-_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", re.ASCII)  # \d is any digit of Unicode otherwise
-
-
-def is_uid(text: str) -> bool:
-    """Whether the text is a valid UID (PS3.5 section 9.1).
-
-    >>> is_uid("1.2.840.10008"), is_uid("../../x"), is_uid("1.02")
-    (True, False, False)
-    """
-    return len(text) <= 64 and bool(_UID.fullmatch(text))
 
 
 def derived_uid(*parts: str) -> UID:
@@ -198,7 +188,7 @@ def _require_one_scan(slices: Sequence[Slice]) -> None:
     for what, values in (
         ("StudyInstanceUID", {header.study_uid for header in headers}),
         ("SeriesInstanceUID", {header.series_uid for header in headers}),
-        ("FrameOfReferenceUID", {uid for header in headers if is_uid(uid := header.frame_of_reference_uid)}),
+        ("FrameOfReferenceUID", {uid for header in headers if is_used_uid(uid := header.frame_of_reference_uid)}),
     ):
         if len(values) > 1:
             problem = (
@@ -238,7 +228,7 @@ def _place_of(image: Slice) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
 def _require_uid(what: str, text: str) -> None:
     if not text:
         raise Refusal(Code.OUTPUT_NOT_WRITTEN, f"{what} is missing, so no DICOM object can refer to the scan")
-    if not is_uid(text):
+    if not is_used_uid(text):
         raise Refusal(
             Code.OUTPUT_NOT_WRITTEN, f"{what} {text!r} is not a valid UID, so no DICOM object can refer to the scan"
         )
@@ -257,7 +247,7 @@ def _image(image_slice: Slice, frame_of_reference: str, patient_and_study: Datas
 
 def _frame_of_reference(slices: Sequence[Slice]) -> str:
     """Return the slices' frame of reference, or one derived from the series if none of them has a valid UID."""
-    named = (uid for image in slices if is_uid(uid := image.header.frame_of_reference_uid))
+    named = (uid for image in slices if is_used_uid(uid := image.header.frame_of_reference_uid))
     return next(named, None) or derived_uid("frame of reference", slices[0].header.series_uid)
 
 

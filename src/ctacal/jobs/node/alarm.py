@@ -47,6 +47,8 @@ class Cause(StrEnum):
     """A process of the node is started again and again."""
     LEDGER = "ledger"
     """The database does not answer."""
+    STORE = "store"
+    """The disk of the store failed, or is not mounted any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,12 @@ def ledger_alarm(problem: str) -> Alarm:
     """Return the alarm for a database that does not answer."""
     text = f"The ledger does not answer: {problem}. Nothing is scored or sent until it does."
     return Alarm(cause=Cause.LEDGER, text=text)
+
+
+def store_alarm(problem: str) -> Alarm:
+    """Return the alarm for a store that is not there."""
+    text = f"The store cannot be reached: {problem}. Nothing is received, scored or sent until it is there again."
+    return Alarm(cause=Cause.STORE, text=text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

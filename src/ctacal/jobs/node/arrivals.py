@@ -157,7 +157,7 @@ class Arrivals:
         except Exception as problem:  # a defect must not end this thread either: objects go on to arrive
             if not self._away:
                 tell("ledger is away; objects are kept all the same", level=logging.ERROR, reason=problem)
-            if not isinstance(problem, CtacalError):
+            if not isinstance(problem, CtacalError | OSError):
                 logging.getLogger("ctacal").exception("failed")
             self._away = True
             self._stopping.wait(self._tell_s)

@@ -49,7 +49,8 @@ class CommitmentAnswer:
 
 
 def answer_to(store: Store, request: CommitmentRequest) -> CommitmentAnswer:
-    """Look for the objects of a request in the store."""
+    """Look for the objects of a request in the store. Raises ``OSError`` if the store is not there."""
+    store.require()
     found, aside = store.find({uid for _, uid in request.references}), store.aside()
     failures = {
         (sop_class, uid): _failure(sop_class, found.get(uid, ()), is_aside=uid in aside)
@@ -63,6 +64,7 @@ def answer_to(store: Store, request: CommitmentRequest) -> CommitmentAnswer:
 
 def remember(store: Store, request: CommitmentRequest) -> None:
     """Write a request to the disk. Raises ``OSError``."""
+    store.require()
     write_text(_file(store, request), json.dumps(asdict(request)) + "\n")
 
 

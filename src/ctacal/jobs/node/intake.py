@@ -30,8 +30,8 @@ from pydicom.uid import (
 
 from ctacal.dicom.files.source import check_inflated_size
 from ctacal.dicom.header import READING_ERRORS, quiet_pydicom
-from ctacal.dicom.objects.origin import is_uid
 from ctacal.dicom.pixel_data.transfer_syntaxes import DEFLATED, LOSSY, TRANSFER_SYNTAXES, name_of
+from ctacal.dicom.uids import is_used_uid
 from ctacal.errors import Refusal, system_message
 from ctacal.jobs.node.store import Placed, Store
 
@@ -72,7 +72,7 @@ class Limits:
     reserve_percent: float
 
     def has_room(self, store: Store, more_bytes: int = 0) -> bool:
-        """Whether the store may take so much more."""
+        """Whether the store may take so much more. Raises ``OSError`` if the store is not there."""
         return store.has_room(reserve_mb=self.reserve_mb, reserve_percent=self.reserve_percent, more_bytes=more_bytes)
 
 
@@ -248,7 +248,7 @@ def is_storage(sop_class_uid: str) -> bool:
     """
     uid = UID(sop_class_uid)
     if not uid.type:
-        return is_uid(sop_class_uid)
+        return is_used_uid(sop_class_uid)
     return uid.type == "SOP Class" and "Storage" in uid.name and not any(word in uid.name for word in _NO_STORAGE)
 
 
@@ -268,7 +268,7 @@ def transfer_syntaxes(sop_class_uid: str) -> tuple[str, ...]:
 
 def _check_request(request: Request) -> None:
     for name, uid in (("SOP Class UID", request.sop_class_uid), ("SOP Instance UID", request.sop_instance_uid)):
-        if not is_uid(uid):
+        if not is_used_uid(uid):
             raise _Refuse(Why.INVALID_UID, f"{name} {uid[:64]!r} is not valid")
     if not is_storage(request.sop_class_uid):
         raise _Refuse(Why.NOT_STORED, f"{UID(request.sop_class_uid).name} is no object of a study")
@@ -299,7 +299,7 @@ def _identity(head: bytes, transfer_syntax_uid: str) -> tuple[str, str, str]:
     except READING_ERRORS as problem:
         raise _Refuse(Why.UNREADABLE, f"the data set cannot be read ({type(problem).__name__})") from problem
     for name, value in values.items():
-        if not is_uid(value):
+        if not is_used_uid(value):
             is_there = f"{value[:64]!r} is not valid" if value else "is missing"
             raise _Refuse(Why.INVALID_UID, f"{dictionary_description(name)} {is_there}")
     return values["StudyInstanceUID"], values["SOPClassUID"], values["SOPInstanceUID"]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ctacal.errors import UsageError
 from ctacal.jobs.database import WAIT_S, Database, is_postgres, network_file_system
+from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.ledger_deliveries import DeliveryLedger
 from ctacal.jobs.node.ledger_overview import OverviewLedger
 from ctacal.jobs.node.ledger_tables import make_tables
@@ -30,6 +31,7 @@ from ctacal.jobs.node.ledger_values import (
     StudyRow,
     StudyState,
 )
+from ctacal.jobs.node.store import Store
 from ctacal.readings.chain import Record
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "StudyClaim",
     "StudyRow",
     "StudyState",
+    "ledger_of",
     "open_ledger",
 ]
 
@@ -89,3 +92,11 @@ def open_ledger(
         ledger.close()
         raise
     return ledger
+
+
+def ledger_of(
+    config: NodeConfig, store: Store, *, wait_s: float = WAIT_S, complain: Callable[[str], object] = lambda _: None
+) -> Ledger:
+    """Open the ledger of a node, as ``open_ledger``; raises ``OSError`` if the store is not there, and makes nothing."""
+    store.require()
+    return open_ledger(config.ledger, store.id, wait_s=wait_s, complain=complain)

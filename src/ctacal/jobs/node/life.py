@@ -62,7 +62,8 @@ class Pulse:
             return
         self._due, self._count = now + BEAT_S, self._count + 1
         with suppress(OSError):  # a full disk shows as a dead part, which is true enough: nothing can be stored
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (self._file.parent.parent, self._file.parent):  # never a store that is not mounted
+                folder.mkdir(exist_ok=True)
             self._file.write_text(f"{os.getpid()} {self._count}\n", encoding="ascii")
 
 

@@ -19,6 +19,7 @@ from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.ledger import DeliveryRow, DeliveryState, Ledger, StudyRow, StudyState
 from ctacal.jobs.node.ledger_overview import HeldGroup, Rates
 from ctacal.jobs.node.life import PartLife
+from ctacal.jobs.node.store import require_store
 
 MOST_HELD = 100
 """Held items, groups of them, and studies in quarantine that an overview lists; the counts are of all."""
@@ -117,7 +118,8 @@ class Way:
 
 
 def overview(ledger: Ledger, config: NodeConfig, parts: Sequence[PartLife] = ()) -> Overview:
-    """Ask the ledger and the disk how things stand. Raises ``DatabaseAway``."""
+    """Ask the ledger and the disk how things stand. Raises ``DatabaseAway``, and ``OSError`` if the store is away."""
+    require_store(config.store)
     now = datetime.now(UTC)
     counts = ledger.delivery_counts()
     names = dict.fromkeys([*(destination.name for destination in config.destination), *counts])
@@ -187,23 +189,26 @@ class Overviews:
     ) -> None:
         self._ledger, self._config, self._parts, self._clock = ledger, config, parts, clock
         self._lock = Lock()
-        self._last: Overview | CtacalError | None = None
+        self._last: Overview | CtacalError | OSError | None = None
         self._made_at = 0.0
 
     def now(self) -> Overview:
-        """Return how things stand. Raises ``DatabaseAway``: at once to all who wait, if one has just waited for it."""
+        """Return how things stand. Raises ``DatabaseAway``: at once to all who wait, if one has just waited for it.
+
+        Raises ``OSError`` if the store is not there.
+        """
         with self._lock:
             if self._last is None or self._clock() - self._made_at > KEPT_S:
                 self._last = self._look()
                 self._made_at = self._clock()
-            if isinstance(self._last, CtacalError):
+            if isinstance(self._last, CtacalError | OSError):
                 raise self._last
             return self._last
 
-    def _look(self) -> Overview | CtacalError:
+    def _look(self) -> Overview | CtacalError | OSError:
         try:
             return overview(self._ledger, self._config, self._parts())
-        except CtacalError as problem:
+        except (CtacalError, OSError) as problem:
             return problem
 
     def forget(self) -> None:

@@ -52,8 +52,15 @@ def score_received(claim: StudyClaim, store: Store, config: NodeConfig, job: Sco
     """Score what the store has received of a study. What is wrong with the study is a result with its reason.
 
     Results that a killed process left whole are kept; their UIDs follow from the content in any case. Raises
-    ``OSError`` if the disk fails.
+    ``OSError`` if the disk fails, or is not there: what cannot be read then is no fault of the study.
     """
+    store.require()
+    scored = _scored(claim, store, config, job)
+    store.require()
+    return scored
+
+
+def _scored(claim: StudyClaim, store: Store, config: NodeConfig, job: ScoreJob) -> Scored:
     intake = read_studies(store.received(claim.study_uid))
     folder = store.results(claim.study_uid, claim.revision)
     if not intake.studies:

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
+from ctacal.errors import UsageError, system_message
 from ctacal.jobs.node.alarm import alarms_of
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.ledger import DeliveryState, StudyState, open_ledger
 from ctacal.jobs.node.occupancy import node_runs, processes
 from ctacal.jobs.node.overview import Overview, overview
-from ctacal.jobs.node.store import Store
+from ctacal.jobs.node.store import Store, require_store
 
 _MB = 10**6
 _WAIT_S = 5.0
@@ -59,9 +60,13 @@ _DELIVERIES = {
 
 def node_status(config: NodeConfig) -> Status:
     """Return how the node of a configuration stands. Raises ``UsageError`` if store or ledger cannot be opened."""
-    store = Store(config.store)
+    try:
+        require_store(config.store)  # to look at a node must not make one
+    except OSError as problem:
+        message = f"{config.store}: {system_message(problem)} A node makes its store when it first starts."
+        raise UsageError(message) from problem
     runs = node_runs(config.store)
-    with closing(open_ledger(config.ledger, store.id, wait_s=_WAIT_S)) as ledger:
+    with closing(open_ledger(config.ledger, Store(config.store).id, wait_s=_WAIT_S)) as ledger:
         seen = overview(ledger, config)
     return Status(
         overview=seen,

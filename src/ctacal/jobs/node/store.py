@@ -21,9 +21,10 @@ from pathlib import Path
 from secrets import token_hex
 
 from ctacal.atomic import flush, make_folder, sweep, unfinished_file
-from ctacal.dicom.objects.origin import is_uid
+from ctacal.dicom.uids import is_used_uid
 from ctacal.errors import UsageError, system_message
 
+_MARK = "id"
 _SUFFIX = ".dcm"
 _DIGEST_CHARACTERS = 16
 _MB = 10**6
@@ -41,6 +42,15 @@ class Placed(StrEnum):
     """Other bytes are already there under its UID; they stay, and the new ones lie in ``aside``."""
 
 
+def require_store(folder: Path) -> None:
+    """Raise ``OSError`` unless a store was made in this folder, and its disk is there."""
+    try:
+        (folder / _MARK).stat()
+    except FileNotFoundError as problem:
+        message = "the store is not there; is its disk mounted?"
+        raise FileNotFoundError(problem.errno, message, str(folder)) from problem
+
+
 class Store:
     """The files of one node. All calls may run in several threads and processes at once."""
 
@@ -52,6 +62,7 @@ class Store:
         self.folder = folder
         self._incoming, self._received = folder / "incoming", folder / "received"
         self._aside, self._results = folder / "aside", folder / "results"
+        self._mark = folder / _MARK
         self._lasting: set[int] = set()  # folders whose names are on the disk, by inode
         try:
             for part in (self._incoming, self._received, self._aside, self._results):
@@ -59,6 +70,13 @@ class Store:
             self.id = self._identity()
         except OSError as problem:
             raise UsageError(f"{folder}: cannot hold the store of the node: {system_message(problem)}") from problem
+
+    def require(self) -> None:
+        """Raise ``OSError`` if the store is not there any more: its disk failed, or is not mounted.
+
+        What is not found then is not lost. The folder itself may be there, as the place where the disk was mounted.
+        """
+        require_store(self.folder)
 
     def sweep(self) -> None:
         """Remove what killed processes left unfinished; what living ones are writing stays."""
@@ -88,17 +106,17 @@ class Store:
     def path(self, study_uid: str, sop_uid: str) -> Path:
         """Return where an object lies, or would lie. Raises ``ValueError`` for a UID that is not valid."""
         for name, uid in (("Study Instance UID", study_uid), ("SOP Instance UID", sop_uid)):
-            if not is_uid(uid):
+            if not is_used_uid(uid):
                 raise ValueError(f"{name} {uid[:80]!r} is not a valid UID (PS3.5 section 9.1)")
         return self._received / study_uid / f"{sop_uid}{_SUFFIX}"
 
     def studies(self) -> tuple[str, ...]:
         """Return the Study Instance UIDs of which objects are here."""
-        return tuple(sorted(entry.name for entry in os.scandir(self._received) if is_uid(entry.name)))
+        return tuple(sorted(entry.name for entry in os.scandir(self._received) if is_used_uid(entry.name)))
 
     def received(self, study_uid: str) -> tuple[Path, ...]:
         """Return the files of a study, in the order of their names; none if the study is not here."""
-        return tuple(sorted((self._received / study_uid).glob(f"*{_SUFFIX}"))) if is_uid(study_uid) else ()
+        return tuple(sorted((self._received / study_uid).glob(f"*{_SUFFIX}"))) if is_used_uid(study_uid) else ()
 
     def find(self, sop_uids: Collection[str]) -> dict[str, tuple[Path, ...]]:
         """Return where objects lie, by their SOP Instance UIDs; in one file for each study that they were sent with.
@@ -125,7 +143,7 @@ class Store:
         found = {}
         for study in os.scandir(self._results):
             revisions = [int(entry.name) for entry in os.scandir(study) if entry.name.isdecimal()]
-            if revisions and is_uid(study.name):
+            if revisions and is_used_uid(study.name):
                 found[study.name] = max(revisions)
         return found
 
@@ -141,18 +159,21 @@ class Store:
             (self._received / study_uid).rmdir()
 
     def free_bytes(self) -> int:
-        """Return how much more the disk can take."""
-        return shutil.disk_usage(self.folder).free
+        """Return how much more the disk can take. Raises ``OSError`` if the store is not there."""
+        return shutil.disk_usage(self._mark).free
 
     def has_room(self, *, reserve_mb: float, reserve_percent: float, more_bytes: int = 0) -> bool:
-        """Whether the larger reserve stays free when so much more is written; MB are millions of bytes."""
-        disk = shutil.disk_usage(self.folder)
+        """Whether the larger reserve stays free when so much more is written; MB are millions of bytes.
+
+        Raises ``OSError`` if the store is not there.
+        """
+        disk = shutil.disk_usage(self._mark)
         reserve = max(reserve_mb * _MB, reserve_percent / 100 * disk.total)
         return disk.free - more_bytes >= reserve
 
     def _identity(self) -> str:
         """Return the random name of this store, written once; also proves that the disk can do what ``keep`` needs."""
-        path = self.folder / "id"
+        path = self._mark
         with self.incoming() as incoming:
             incoming.write_text(f"{token_hex(16)}\n", encoding="ascii")
             self._place(incoming, path)
