@@ -34,7 +34,9 @@ def retrieved(pacs: Pacs, url: str) -> Dataset:
 @pytest.mark.filterwarnings("ignore:.*VR UI:UserWarning")  # pydicom warns of UIDs with zeros in front
 @pytest.mark.parametrize("study_uid", ["1.2.826.0.1.3680043.8.498.10.1", "1.2.0826.010.1"])
 def test_seg_and_sr_are_found_by_qido_and_fetched_by_wado(tmp_path: Path, study_uid: str) -> None:
-    files = [write(image, tmp_path / "export" / f"{image.InstanceNumber}.dcm") for image in small_study(study_uid, "Web")]
+    files = [
+        write(image, tmp_path / "export" / f"{image.InstanceNumber}.dcm") for image in small_study(study_uid, "Web")
+    ]
     with orthanc(tmp_path / "pacs", Plugins=[need_dicomweb()]) as pacs:
         for file in files:
             pacs.store(file)  # the camera sends to both

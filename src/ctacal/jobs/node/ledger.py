@@ -97,6 +97,6 @@ def open_ledger(
 def ledger_of(
     config: NodeConfig, store: Store, *, wait_s: float = WAIT_S, complain: Callable[[str], object] = lambda _: None
 ) -> Ledger:
-    """Open the ledger of a node, as ``open_ledger``; raises ``OSError`` if the store is not there, and makes nothing."""
+    """Open the ledger of a node, as ``open_ledger``; raises ``OSError`` if the store is not there, and makes none."""
     store.require()
     return open_ledger(config.ledger, store.id, wait_s=wait_s, complain=complain)
