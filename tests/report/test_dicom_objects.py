@@ -296,8 +296,7 @@ def test_an_invalid_uid_is_refused(tmp_path: Path, keyword: str) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*VR UI:UserWarning")  # pydicom warns of such UIDs
 def test_images_with_zeros_in_their_uids_are_referred_to_as_they_are(tmp_path: Path) -> None:
-    zeros = {"StudyInstanceUID": "1.2.0840.1", "SeriesInstanceUID": "1.2.0840.2", "FrameOfReferenceUID": "1.2.0840.3"}
-    images = ct_series(**zeros)
+    images = ct_series(StudyInstanceUID="1.2.0840.1", SeriesInstanceUID="1.2.0840.2", FrameOfReferenceUID="1.2.0840.3")
     for number, image in enumerate(images):
         image.SOPInstanceUID = f"1.2.0840.4.{number:04}"
     result = as_scored(score_study(study_of(write(tmp_path / "ct", images)), drawing(), rule=LOW_RULE))
