@@ -31,6 +31,29 @@ def test_one_collapsed_lung_is_allowed(collapsed: int) -> None:
     assert implausible(map_of(drawn)) is None
 
 
+def with_spine(drawn: Bytes, column: int) -> Bytes:
+    """Put a spine behind the heart, with its middle in a column."""
+    drawn = drawn.copy()
+    drawn[:, 50:62, column - 5 : column + 6] = Anatomy.BONE
+    return drawn
+
+
+@pytest.mark.parametrize(
+    ("column", "lungs", "told"),
+    [
+        (42, (Anatomy.LUNG, Anatomy.LUNG), False),
+        (54, (Anatomy.LUNG, Anatomy.LUNG), True),
+        (54, (Anatomy.OTHER, Anatomy.LUNG), False),  # a collapsed right lung draws the heart to its side
+        (54, (Anatomy.LUNG, Anatomy.OTHER), True),
+    ],
+)
+def test_a_heart_right_of_the_spine_is_that_of_a_mirrored_picture(
+    column: int, lungs: tuple[Anatomy, Anatomy], told: bool
+) -> None:
+    reason = implausible(map_of(with_spine(chest(lungs=lungs), column)))
+    assert ("the picture is mirrored" in str(reason)) == told
+
+
 def test_a_heart_cut_off_above_the_ventricles_is_allowed() -> None:
     assert implausible(map_of(chest()[:18])) is None
 
