@@ -1,5 +1,6 @@
 """What cannot be computed is a statement in the report: no crash, and no NaN (which a publication refuses)."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from matplotlib.figure import Figure
 from ctacal.evaluate.outcomes.report import outcomes_report
 from ctacal.evaluate.publication import Publication, write_publication
 from ctacal.evaluate.publication.numbers import plain
+from ctacal.statistics.survival.firth import FirthModel, firth_cox
+from ctacal.statistics.survival.survival_data import SurvivalData
 from tests.evaluate.outcomes.tables import FULL, PLAIN, config, patients, table
 
 
@@ -83,15 +86,43 @@ def test_all_scores_equal_and_all_covariates_equal(tmp_path: Path) -> None:
 
 
 def test_complete_separation(tmp_path: Path) -> None:
-    """Nobody without calcium has the event: the hazard ratio against them is infinite."""
+    """Nobody without calcium has the event: without a penalty the hazard ratio against them is infinite."""
     frame = table(200, seed=3)
     frame["mace"] = ((frame["model"] > 0) & (np.arange(200) % 2 == 0)).astype(int)
     publication = published(tmp_path, frame)
     hazard = next(shown for shown in publication.tables if shown.stem == "hazard_ratios")
     row = next(row for row in hazard.rows if row[0] == "  CAC 1-100")
-    assert str(row[3]).startswith("–")
-    assert any("separat" in note or "no finite" in note for note in hazard.footnotes)
+    penalised = firth_cox(*arrays(tmp_path, frame))
+    assert isinstance(penalised, FirthModel)
+    ratio = penalised.hazard_ratio("x1")
+    assert ratio.low is not None and ratio.high is not None
+    assert str(row[3]).startswith(f"{ratio.estimate:.2f} ({ratio.low:.2f} to {ratio.high:,.2f})")
+    assert any("Firth" in note and "separated" in note for note in hazard.footnotes)
+    assert "only with Firth's penalised likelihood" in words(publication)
     drawn(publication)
+
+
+def test_a_category_without_events(tmp_path: Path) -> None:
+    """The case e50: seven events, none of them in one of the categories, and nine covariates."""
+    frame = table(90, seed=4)
+    within = (frame["model"] > 100) & (frame["model"] <= 400)
+    frame["mace"] = (~within & (np.arange(90) % 8 == 0)).astype(int)
+    publication = published(tmp_path, frame)
+    hazard = next(shown for shown in publication.tables if shown.stem == "hazard_ratios")
+    ratios = {str(row[0]).strip(): (row[3], row[5]) for row in hazard.rows if len(row) > 1}
+    for category in ("CAC 1-100", "CAC 101-400", "CAC >400"):
+        assert all(re.match(r"[\d.,]+ \([\d.,]+ to [\d.,]+\)", str(cell)) for cell in ratios[category])
+    assert any("because" in note and "no events in Model 101-400" in note for note in hazard.footnotes)
+    numbers = drawn(publication)["cox"]["Model"]["multivariable"]
+    place = numbers["names"].index("Model 101-400")
+    assert numbers["low"][place] < numbers["coefficient"][place] < numbers["high"][place]
+    assert "Firth" in numbers["method"]
+
+
+def arrays(folder: Path, frame: pd.DataFrame) -> tuple[SurvivalData, Any]:
+    """Follow-up and flags of the model's categories."""
+    own = patients(folder, frame, config(PLAIN)).by_time()
+    return own.data, own.model.by_category()[1]
 
 
 def test_a_covariate_missing_in_everybody_and_another_in_most(tmp_path: Path) -> None:

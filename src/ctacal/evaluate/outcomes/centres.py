@@ -13,7 +13,7 @@ from ctacal.evaluate.publication import Cell, Chart, Section, Table, count_perce
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest, chi_square, undefined
 from ctacal.statistics.meta_analysis import Combined, combine_estimates
-from ctacal.statistics.survival.cox_model import NoModel, clustered_ratio
+from ctacal.statistics.survival.cox_model import CoxModel, NoModel, clustered_ratio
 from ctacal.statistics.survival.stratified import stratified_cox
 from ctacal.statistics.survival.survival_curve import event_rate
 
@@ -118,7 +118,7 @@ def _ratios(complete: Patients, reading: Reading) -> dict[str, dict[str, Estimat
         name: {
             "together": ratio(plain, name),
             "clustered": ratio(plain, name)
-            if isinstance(plain, NoModel)
+            if not isinstance(plain, CoxModel)
             else clustered_ratio(plain, name, complete.centre.group),
             "stratified": stratified(name),
         }

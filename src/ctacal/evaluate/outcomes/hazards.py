@@ -12,6 +12,7 @@ from ctacal.evaluate.outcomes.models import (
     coefficients,
     fit,
     gain,
+    missing_maximum,
     one_column,
     ratio,
     together,
@@ -169,7 +170,7 @@ def _forest(patients: Patients, rows: list[ForestRow]) -> Chart:
 
 def _proportional(model: Fit, patients: Patients) -> tuple[Table | str, Any]:
     if not isinstance(model, CoxModel):
-        reason = f"Proportional hazards cannot be tested: {model.reason}."
+        reason = f"Proportional hazards cannot be tested: {missing_maximum(model)}."
         return reason, {"reason": reason}
     tested = schoenfeld_test(model)
     notes = Footnotes("Exact score test (Grambsch and Therneau 1994) with time transformed by 1 - Kaplan-Meier.")
@@ -221,7 +222,7 @@ def _spline(
     names = tuple(f"{LOG_SCORE} spline {place + 1}" for place in range(basis.shape[1]))
     model = fit(complete, together((names, basis), adjusted))
     if not isinstance(model, CoxModel):
-        return [f"{reading.name}: the spline of {LOG_SCORE} cannot be fitted: {model.reason}."]
+        return [f"{reading.name}: the spline of {LOG_SCORE} cannot be fitted: {missing_maximum(model)}."]
     linear = fit(complete, together(one_column(LOG_SCORE, log_score), adjusted))
     nonlinearity, overall = gain(linear, model), joint_wald(model, names)
     grid = np.linspace(0, float(log_score.max()), 200)

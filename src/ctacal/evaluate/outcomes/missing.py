@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ctacal.arrays import Floats
-from ctacal.evaluate.outcomes.models import Fit, fit, ratio, together, wald
+from ctacal.evaluate.outcomes.models import Fit, fit, missing_maximum, ratio, together, wald
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading
 from ctacal.evaluate.publication import Cell, Section, Table, p_value
@@ -83,8 +83,8 @@ def _nelson_aalen(data: SurvivalData) -> Floats:
 def _pooled(fits: list[Fit]) -> dict[str, Any]:
     """Return names and pooled coefficients, or the reason of the first model that could not be fitted."""
     for model in fits:
-        if isinstance(model, NoModel):
-            return {"reason": model.reason}
+        if not isinstance(model, CoxModel):
+            return {"reason": missing_maximum(model)}
     models = [model for model in fits if isinstance(model, CoxModel)]
     df = max(models[0].events - len(models[0].names), 1)
     pooled = imputation.pool([model.coefficient for model in models], [model.error for model in models], df)

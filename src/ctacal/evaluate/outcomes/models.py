@@ -1,5 +1,7 @@
 """Cox models of patients, and their results for the report; a model that cannot be fitted gives the reason."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ctacal.arrays import Floats
@@ -7,11 +9,12 @@ from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest, undefined
 from ctacal.statistics.survival.cox_model import CoxModel, NoModel, compare, cox
+from ctacal.statistics.survival.firth import FirthModel, firth_cox
 
 Columns = tuple[tuple[str, ...], Floats]
 """Names (p,) and values (n, p)."""
 
-Fit = CoxModel | NoModel
+Fit = CoxModel | FirthModel | NoModel
 
 
 def together(*parts: Columns) -> Columns:
@@ -20,13 +23,40 @@ def together(*parts: Columns) -> Columns:
 
 
 def fit(patients: Patients, columns: Columns) -> Fit:
-    """Fit a Cox model with Efron's method for ties."""
+    """Fit a Cox model with Efron's method for ties; with Firth's penalty if a hazard ratio would be infinite."""
     names, x = columns
     if not names:
         return NoModel(
             "there is nothing to compare: no column varies", "Cox model", patients.data.n, patients.data.events
         )
-    return cox(patients.data, x, names)
+    found = cox(patients.data, x, names)
+    if not (isinstance(found, NoModel) and found.separated):
+        return found
+    penalised = firth_cox(patients.data, x, names)
+    return found if isinstance(penalised, NoModel) else replace(penalised, remark=_because(found, patients, columns))
+
+
+def _because(plain: NoModel, patients: Patients, columns: Columns) -> str:
+    """Return why the model is penalised: the flags without an event, or without a patient who has none."""
+    names, x = columns
+    died, without = patients.data.event, []
+    for name, column in zip(names, x.T, strict=True):
+        if np.isin(column, (0.0, 1.0)).all():
+            without += [name] * (not (died & (column == 1)).any()) + [f"other than {name}"] * (
+                not died[column == 0].any()
+            )
+    why = f"no events in {', '.join(without)}" if without else plain.reason
+    return (
+        "Firth's penalised likelihood, with the interval of the profile and the penalised likelihood-ratio test "
+        f"(Heinze and Schemper 2001), because without the penalty a hazard ratio would be 0 or infinite: {why}"
+    )
+
+
+def missing_maximum(model: Fit) -> str:
+    """Return why a model is no plain Cox model, "" if it is one."""
+    if isinstance(model, FirthModel):
+        return f"it could be fitted with {model.remark}".replace("with Firth", "only with Firth")
+    return model.reason if isinstance(model, NoModel) else ""
 
 
 def ratio(model: Fit, name: str) -> Estimate:
@@ -37,20 +67,26 @@ def ratio(model: Fit, name: str) -> Estimate:
 
 
 def wald(model: Fit, name: str) -> HypothesisTest:
-    """Return the Wald test of one column."""
+    """Return the Wald test of one column; of a penalised model, its likelihood-ratio test."""
     if isinstance(model, NoModel):
         return undefined("Wald test", model.n, model.reason)
+    if isinstance(model, FirthModel):
+        return model.single_test(name)
     place = model.place(name)
     return HypothesisTest(float(model.z[place] ** 2), 1, float(model.p[place]), "Wald test", model.n)
 
 
 def gain(smaller: Fit, larger: Fit) -> HypothesisTest:
-    """Return the likelihood-ratio test of two nested models."""
+    """Return the likelihood-ratio test of two nested models; the penalised one if the larger is penalised."""
     for model in (smaller, larger):
         if isinstance(model, NoModel):
             return undefined("likelihood-ratio test of nested Cox models", model.n, model.reason)
-    assert isinstance(smaller, CoxModel)
-    assert isinstance(larger, CoxModel)
+    if isinstance(larger, FirthModel):
+        assert not isinstance(smaller, NoModel)
+        return larger.test([name for name in larger.names if name not in smaller.names])
+    if isinstance(smaller, FirthModel):
+        return undefined("likelihood-ratio test of nested Cox models", smaller.n, missing_maximum(smaller))
+    assert isinstance(smaller, CoxModel) and isinstance(larger, CoxModel)
     return compare(smaller, larger)
 
 
@@ -58,6 +94,14 @@ def coefficients(model: Fit) -> dict[str, object]:
     """Return the whole fit, for ``numbers.json``."""
     if isinstance(model, NoModel):
         return {"reason": model.reason, "method": model.method, "n": model.n, "events": model.events}
+    if isinstance(model, FirthModel):
+        return {
+            "names": model.names, "coefficient": model.coefficient, "error": model.error,
+            "low": [None if np.isinf(end) else float(end) for end in model.low],
+            "high": [None if np.isinf(end) else float(end) for end in model.high],
+            "p": [model.single_test(name).p for name in model.names], "method": model.method, "n": model.n,
+            "events": model.events, "remark": model.remark,
+        }  # fmt: skip
     return {
         "names": model.names, "coefficient": model.coefficient, "error": model.error, "p": model.p,
         "covariance": model.covariance, "log_likelihood": model.log_likelihood,

@@ -29,14 +29,18 @@ class Footnotes:
         self._letters: dict[str, str] = {}
 
     def figure(self, estimate: Estimate | None, places: int = 2, factor: float = 1.0) -> str:
-        """Return an estimate with its interval, times a factor (100 for percent), or "" for None."""
+        """Return an estimate with its interval, times a factor (100 for percent), or "" for None.
+
+        A remark on the estimate becomes a footnote.
+        """
         if estimate is None:
             return ""
         if estimate.estimate is None:
             return self.dash(estimate.reason)
         low, high = (None if end is None else end * factor for end in (estimate.low, estimate.high))
         text = interval(estimate.estimate * factor, low, high, places)
-        return text if estimate.low is not None else f"{text} {self.mark(estimate.reason or 'no interval')}"
+        remark = estimate.reason or ("" if estimate.low is not None else "no interval")
+        return f"{text} {self.mark(remark)}" if remark else text
 
     def p(self, test: HypothesisTest | None) -> str:
         """Return the p value of a test, or "" for None."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctacal.arrays import Floats
-from ctacal.evaluate.outcomes.models import Columns, Fit, coefficients, fit, gain, together
+from ctacal.evaluate.outcomes.models import Columns, Fit, coefficients, fit, gain, missing_maximum, together
 from ctacal.evaluate.outcomes.part import Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.risk_figures import EXPLAINED, LINES, calibrated, draw_calibration, draw_decisions
@@ -87,7 +87,7 @@ def fit_family(patients: Patients, columns: Sequence[str]) -> Family | str:
     for label, own in wanted:
         found: Fit = fit(patients, own)
         if not isinstance(found, CoxModel):
-            return f"The model {name if label == name else f'{name} {label}'} cannot be fitted: {found.reason}."
+            return f"The model {name if label == name else f'{name} {label}'} has no risks: {missing_maximum(found)}."
         risk = predicted_risk(found, own[1], patients.config.analysis.horizon_years)
         made.append(RiskModel(label, found, risk, own))
     return Family(made[0], tuple(made[1:]))

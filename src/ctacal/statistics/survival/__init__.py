@@ -17,10 +17,10 @@ shapes or values::
 ``log_rank``: log-rank tests. ``cox_model``: Cox model, predictions, residuals. ``proportional_hazards``: test of that
 assumption. ``splines``: restricted cubic splines. ``discrimination``: C-index, time-dependent AUC, DeLong.
 ``calibration``: Brier score, observed / expected, intercept, slope, groups; ``smooth_calibration``: the curve.
-``decision``: net benefit. ``stratified``: Cox model with strata, such as centres. ``validation``: performance corrected
-for optimism. ``held_out``: models measured in other patients, centre by centre. ``reclassification``: NRI and IDI of
-given risks; ``nri``: the same of models fitted here, with intervals. ``competing``: cumulative incidence, Fine-Gray.
-``imputation``: chained equations, Rubin's rules. ``sample_size``: patients needed. ``confounding``: E-values.
+``decision``: net benefit. ``stratified``: Cox model with strata, such as centres. ``firth``: penalised Cox model.
+``validation``: performance corrected for optimism. ``held_out``: models measured in other patients, centre by centre.
+``reclassification``: NRI and IDI of given risks; ``nri``: the same of models fitted here, with intervals.
+``competing``: cumulative incidence, Fine-Gray. ``imputation``: chained equations, Rubin's rules. ``sample_size``: patients needed. ``confounding``: E-values.
 
 Formulas, sources and tolerances: ``docs/prognosis.md``. Needs numba (``pip install 'ctacal[evaluate]'``), imported when
 a name is first used. Research use, not a medical device.
@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         uno_c,
         uno_c_difference,
     )
+    from ctacal.statistics.survival.firth import FirthModel, firth_cox
     from ctacal.statistics.survival.held_out import HeldOut, internal_external, measure_held_out
     from ctacal.statistics.survival.imputation import Covariate, Pooled, impute, pool
     from ctacal.statistics.survival.log_rank import LogRank, PairTest, logrank, logrank_pairs, logrank_trend
@@ -181,6 +182,7 @@ _NAMES = {
         "prediction_accuracy",
         "recalibrate",
     ),
+    "firth": ("FirthModel", "firth_cox"),
     "stratified": ("StratifiedModel", "stratified_cox"),
     "held_out": ("HeldOut", "internal_external", "measure_held_out"),
     "smooth_calibration": ("CalibrationCurve", "calibration_curve"),
@@ -204,6 +206,7 @@ __all__ = [
     "EValue",
     "Estimator",
     "FineGray",
+    "FirthModel",
     "FittedStrength",
     "HeldOut",
     "IfUseless",
@@ -251,6 +254,7 @@ __all__ = [
     "event_rate",
     "events_until",
     "fine_gray",
+    "firth_cox",
     "fitted_strength",
     "harrell_c",
     "harrell_c_difference",

@@ -38,6 +38,8 @@ class NoModel:
     method: str
     n: int
     events: int
+    separated: bool = False
+    """A coefficient has no finite maximum; ``firth.firth_cox`` gives one then."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,9 +151,10 @@ def cox(
     method = f"Cox model, {ties.capitalize()} ties"
     events = int((data.event & (weight > 0)).sum())
     fitted = _Fit.start(design, ties)
-    reason = fitted.reason_before(labels, events) or fitted.maximise(labels)
-    if reason:
+    if reason := fitted.reason_before(labels, events):
         return NoModel(reason, method, data.n, events)
+    if reason := fitted.maximise(labels):
+        return NoModel(reason, method, data.n, events, separated=True)
     return fitted.model(data, x, labels, ties, method, events)
 
 
