@@ -20,7 +20,8 @@ assumption. ``splines``: restricted cubic splines. ``discrimination``: C-index, 
 ``decision``: net benefit. ``stratified``: Cox model with strata, such as centres. ``firth``: penalised Cox model.
 ``validation``: performance corrected for optimism. ``held_out``: models measured in other patients, centre by centre.
 ``reclassification``: NRI and IDI of given risks; ``nri``: the same of models fitted here, with intervals.
-``competing``: cumulative incidence, Fine-Gray. ``imputation``: chained equations, Rubin's rules. ``sample_size``: patients needed. ``confounding``: E-values.
+``competing``: cumulative incidence, Fine-Gray. ``imputation``: chained equations, Rubin's rules.
+``sample_size``: patients needed. ``confounding``: E-values.
 
 Formulas, sources and tolerances: ``docs/prognosis.md``. Needs numba (``pip install 'ctacal[evaluate]'``), imported when
 a name is first used. Research use, not a medical device.
