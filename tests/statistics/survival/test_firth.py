@@ -22,7 +22,7 @@ def compared(model: FirthModel | NoModel, expected: dict[str, Any]) -> FirthMode
     assert isinstance(model, FirthModel)
     for own, key in ((model.coefficient, "coef"), (model.error, "se"), (model.low, "low"), (model.high, "high")):
         np.testing.assert_allclose(own, expected[key], rtol=1e-8)
-    p = [model.single_test(name).p for name in model.names]
+    p = [model.single_test(name).p or 0.0 for name in model.names]
     np.testing.assert_allclose(p, expected["p"], rtol=1e-7)
     assert model.test(model.names[:2]).statistic == pytest.approx(expected["first_two"], rel=1e-9)
     return model

@@ -12,8 +12,10 @@ from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading
 from ctacal.evaluate.publication import CATEGORY_COLOURS, Cell, Chart, Section, Table, p_value
 from ctacal.statistics.estimate import LEVEL, Estimate
+from ctacal.statistics.hypothesis import HypothesisTest
 from ctacal.statistics.survival.competing import CumulativeIncidence, FineGray, cumulative_incidence, fine_gray
 from ctacal.statistics.survival.cox_model import NoModel
+from ctacal.statistics.survival.gray import gray_test
 from ctacal.statistics.survival.survival_curve import at_risk
 from ctacal.statistics.survival.survival_data import SurvivalData
 
@@ -36,14 +38,39 @@ def competing_part(patients: Patients) -> Part:
     )
     table, numbers = _models(patients)
     incidence, curves = _incidences(patients)
+    tests = {reading.name: _gray(patients, reading) for reading in patients.readings}
     content = (
         events,
         *(_chart(patients, reading, curves[reading.name]) for reading in patients.readings),
         incidence,
+        _tests(tests),
         table,
     )
     numbers |= {"events": wanted, "competing": competing, "incidence": _as_data(curves, _times(patients))}
+    numbers["gray"] = tests
     return Part(Section("Competing risks", content), numbers)
+
+
+def _gray(patients: Patients, reading: Reading) -> dict[str, HypothesisTest]:
+    """Return Gray's test of the events of interest, and that of the competing event, between the categories."""
+    others = np.array([0, 2, 1])[patients.cause]
+    time = patients.data.time
+    return {
+        "event of interest": gray_test(time, patients.cause, reading.category),
+        "competing event": gray_test(time, others, reading.category),
+    }
+
+
+def _tests(tests: dict[str, dict[str, HypothesisTest]]) -> Table:
+    notes = Footnotes("Gray's test (Gray 1988) of equal cumulative incidence in all categories of calcium.")
+    rows: list[tuple[Cell, ...]] = []
+    for name, own in tests.items():
+        rows.append((name,))
+        for what, test in own.items():
+            shown = notes.dash(test.reason) if test.statistic is None else f"{test.statistic:.2f}"
+            rows.append((f"  {what.capitalize()}", shown, test.df, notes.p(test)))
+    title = "Tests of cumulative incidence"
+    return Table(title, ("", "Chi-square", "df", "p"), tuple(rows), notes.all, name="gray_tests")
 
 
 def _as_data(curves: dict[str, "Curves"], years: list[float]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ assumption. ``splines``: restricted cubic splines. ``discrimination``: C-index, 
 ``decision``: net benefit. ``stratified``: Cox model with strata, such as centres. ``firth``: penalised Cox model.
 ``validation``: performance corrected for optimism. ``held_out``: models measured in other patients, centre by centre.
 ``reclassification``: NRI and IDI of given risks; ``nri``: the same of models fitted here, with intervals.
-``competing``: cumulative incidence, Fine-Gray. ``imputation``: chained equations, Rubin's rules.
+``competing``: cumulative incidence, Fine-Gray; ``gray``: Gray's test. ``imputation``: chained equations, Rubin's rules.
 ``sample_size``: patients needed. ``confounding``: E-values.
 
 Formulas, sources and tolerances: ``docs/prognosis.md``. Needs numba (``pip install 'ctacal[evaluate]'``), imported when
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         uno_c_difference,
     )
     from ctacal.statistics.survival.firth import FirthModel, firth_cox
+    from ctacal.statistics.survival.gray import gray_test
     from ctacal.statistics.survival.held_out import HeldOut, internal_external, measure_held_out
     from ctacal.statistics.survival.imputation import Covariate, Pooled, impute, pool
     from ctacal.statistics.survival.log_rank import LogRank, PairTest, logrank, logrank_pairs, logrank_trend
@@ -184,6 +185,7 @@ _NAMES = {
         "recalibrate",
     ),
     "firth": ("FirthModel", "firth_cox"),
+    "gray": ("gray_test",),
     "stratified": ("StratifiedModel", "stratified_cox"),
     "held_out": ("HeldOut", "internal_external", "measure_held_out"),
     "smooth_calibration": ("CalibrationCurve", "calibration_curve"),
@@ -257,6 +259,7 @@ __all__ = [
     "fine_gray",
     "firth_cox",
     "fitted_strength",
+    "gray_test",
     "harrell_c",
     "harrell_c_difference",
     "impute",

@@ -64,7 +64,7 @@ def cumulative_incidence(time: ArrayLike, cause: ArrayLike) -> CumulativeInciden
     F(t) = sum over s <= t of S(s-) d1(s) / n(s), S the Kaplan-Meier survival free of any event (Aalen-Johansen).
     Raises ``ValueError`` if they differ in length, or a time is not a number of 0 or more.
     """
-    t, c = _checked(time, cause)
+    t, c = checked_causes(time, cause)
     moments, first = np.unique(t, return_inverse=True)
     any_event: Floats = np.bincount(first, weights=c > 0, minlength=len(moments)).astype(np.float64)
     wanted: Floats = np.bincount(first, weights=c == 1, minlength=len(moments)).astype(np.float64)
@@ -141,7 +141,7 @@ def fine_gray(
     covariate does not vary, covariates are collinear, or they separate, return ``NoModel`` with the reason.
     Raises ``ValueError`` if shapes differ or a value is not finite.
     """
-    t, c = _checked(time, cause)
+    t, c = checked_causes(time, cause)
     x = np.asarray(covariates, np.float64)
     if x.ndim != 2 or len(x) != len(t) or not np.isfinite(x).all():
         raise ValueError(f"covariates must be finite, ({len(t)}, p); got shape {x.shape}")
@@ -269,7 +269,8 @@ def _newton(risk: _SubdistributionRisk) -> tuple[Floats, _Slope, str]:
     return beta, current, "covariates are collinear, or separate the patients with the event from those without"
 
 
-def _checked(time: ArrayLike, cause: ArrayLike) -> tuple[Floats, Ints]:
+def checked_causes(time: ArrayLike, cause: ArrayLike) -> tuple[Floats, Ints]:
+    """Return times (n,) and causes (n,); raise ``ValueError`` as ``cumulative_incidence``."""
     t, c = np.asarray(time, np.float64).ravel(), np.asarray(cause).ravel()
     if len(t) != len(c):
         raise ValueError(f"expected a cause for each of {len(t)} times, got {len(c)}")

@@ -185,7 +185,7 @@ class _Fit:
 
     def profiles(self, beta: Floats, value: float) -> tuple[Floats, Floats, Floats]:
         """Return for each coefficient the ends of the profile interval, and the statistic of the test that it is 0."""
-        covariance = np.linalg.inv(self.at(beta)[2])
+        covariance = np.asarray(np.linalg.inv(self.at(beta)[2]), np.float64)
         ends, statistic = np.empty((2, len(beta))), np.empty(len(beta))
         for j in range(len(beta)):
             profile = _Profile(self, j, beta, value, covariance)
