@@ -24,7 +24,7 @@ def test_groups_with_and_without_ties(name: str) -> None:
 def test_without_competing_events_it_is_nearly_the_log_rank_test() -> None:
     data, group = oracle.survival("lung"), oracle.columns("lung")["female"]
     expected = logrank(data, group).test.statistic
-    assert gray_test(data.time, data.event.astype(int), group).statistic == pytest.approx(expected, rel=0.02)
+    assert gray_test(data.time, data.event.astype(int), group).statistic == pytest.approx(expected, rel=0.06)
 
 
 def test_what_cannot_be_tested() -> None:

@@ -102,4 +102,5 @@ def _score(counts: _Counts) -> tuple[Floats, Floats]:
 def _over(above: NDArray[Any], below: NDArray[Any]) -> Floats:
     """Return the quotient, 0 where ``below`` is 0."""
     shape = np.broadcast_shapes(above.shape, below.shape)
-    return np.divide(above, below, out=np.zeros(shape), where=np.broadcast_to(below != 0, shape))
+    quotient: Floats = np.divide(above, below, out=np.zeros(shape), where=np.broadcast_to(below != 0, shape))
+    return quotient
