@@ -69,6 +69,12 @@ def test_an_error_names_the_field(changed: dict[str, Any], message: str) -> None
     assert str(raised.value).startswith(message)
 
 
+def test_null_is_a_value_where_a_field_may_be_none() -> None:
+    assert from_fields(Outer, {**WHOLE, "limit": None, "place": None}) == from_fields(Outer, WHOLE)
+    with pytest.raises(UsageError, match="count: expected a whole number, got None"):
+        from_fields(Outer, {**WHOLE, "count": None})
+
+
 def test_an_error_names_the_file(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     file.write_text('name = "a"\n[inner]\nsize_mm = "x"\n')

@@ -59,7 +59,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
             return tuple(_value(kind, part, name) for kind, part in zip(kinds, value, strict=True))
     elif get_origin(hint) in (Union, UnionType) and type(None) in get_args(hint):
         (kind,) = (kind for kind in get_args(hint) if kind is not type(None))
-        return _value(kind, value, name)
+        return None if value is None else _value(kind, value, name)
     elif get_origin(hint) is dict and isinstance(value, Mapping):
         return {str(key): _value(get_args(hint)[1], part, f"{name}.{key}") for key, part in value.items()}
     elif get_origin(hint) is Literal and value in get_args(hint):

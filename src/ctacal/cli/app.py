@@ -386,6 +386,35 @@ def samples(
 
 
 @app.command()
+def rescan(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the tables of scores.", show_default=False)],
+    patients: Annotated[int, typer.Option("-n", "--count", help="Number of simulated patients.")] = 1,
+    each: Annotated[int, typer.Option(help="Scans of each patient's calcium at each centre.")] = 3,
+    seed: Annotated[int, typer.Option(help="Random seed of the set. Patient k of a seed is always the same.")] = 0,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option("--centre", "--protocol", help="Scanner presets or TOML files. Default: all CTAC systems."),
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")] = None,
+    workers: Annotated[int, typer.Option(help="Number of processes.")] = 1,
+    limits: Annotated[
+        Path | None, typer.Option(help="Folder for the limits of repeatability, a file for each centre.")
+    ] = None,
+) -> None:
+    """Scan simulated patients again and again, score each scan, and learn how much scores change by themselves.
+
+    Makes only what OUT does not hold yet. One patient takes about ten minutes of a core.
+    """
+    from ctacal.cli import rescan as command
+
+    options = command.Options(
+        out=out, patients=patients, each=each, seed=seed, protocols=protocol or (), model=model, workers=workers,
+        limits=limits,
+    )  # fmt: skip
+    raise typer.Exit(command.run(options))
+
+
+@app.command()
 def train(
     recipe: Annotated[
         Path, typer.Argument(help="Recipe: the network and its training samples (TOML).", show_default=False)

@@ -96,6 +96,11 @@ class Stream(IntEnum):
     VARIED_PATIENT = 46
     """Build and organs of a patient who is drawn to differ from most."""
 
+    RESCANNED_PATIENT = 47
+    """Vital signs of a patient who is scanned several times."""
+    RESCAN = 48
+    """Position, heart rate and breath of one of several scans of a patient."""
+
     INSERTION_HEART_RATE = 44
     """Heart rate for inserted calcium."""
 

@@ -166,7 +166,8 @@ Condition = Callable[[CalciumDescription], bool]
 """A condition that a draw of calcium must meet."""
 
 
-def _anything(_: CalciumDescription) -> bool:
+def anything(_: CalciumDescription) -> bool:
+    """Accept every draw: a ``Condition`` that asks for nothing."""
     return True
 
 
@@ -214,7 +215,7 @@ Wanted = tuple[tuple[float, float, Condition], ...]
 """Draws of calcium: lowest and highest coronary volume (``coronary_mm3``), and a condition."""
 
 WANTED: Wanted = (
-    (0, 0, _other), (0.1, 40, _anything), (40, 160, _left_main), (160, 5000, _anything),
+    (0, 0, _other), (0.1, 40, anything), (40, 160, _left_main), (160, 5000, anything),
     (0, 0, _coronary_metal), (0.1, 40, _beside_left_main), (40, 160, _coronary_metal), (160, 5000, _beside_left_main),
 )  # fmt: skip
 """The draws of calcium: lowest and highest coronary volume (``coronary_mm3``), and a condition. Two each have none,
@@ -238,7 +239,7 @@ def draw_variants(
     rng = generator(seed, Stream.CALCIUM_VARIANTS)
     found = [
         _drawn(rng, patient, prevalence, (low, high), condition)
-        or _drawn(rng, patient, prevalence, (low, high), _anything)
+        or _drawn(rng, patient, prevalence, (low, high), anything)
         for low, high, condition in wanted
     ]
     return tuple(drawn for drawn in found if drawn is not None)

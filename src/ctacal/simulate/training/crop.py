@@ -26,6 +26,7 @@ from ctacal.simulate.training.deposits import ALWAYS, Deposits
 from ctacal.simulate.training.description import CropDescription, Focus, draw_description, draw_whole_description
 from ctacal.simulate.training.plan import Plan, geometry_of
 from ctacal.simulate.truth import TRUTH_HU, structures_on
+from ctacal.volume import Volume
 
 BATCH = 18
 """Number of slices computed together; it does not affect results."""
@@ -88,20 +89,67 @@ def simulate_crop(cache: AnatomyCache, description: CropDescription) -> Crop:
     )  # fmt: skip
 
 
+def simulate_picture(cache: AnatomyCache, description: CropDescription, fine: tuple[slice, slice]) -> Volume:
+    """Scan a whole image of which only the ``fine`` rows and columns matter; without truth, three times as fast.
+
+    The rest is reconstructed in pixels of about ``COARSE_MM``: enough for a network that sees it at that size. Raises
+    ``ValueError`` if the image's rows and columns are no multiple of its pixels in such a pixel.
+    """
+    plan, protocol = Plan.of(cache, description), description.protocol
+    slices, rows, columns = description.shape
+    side = max(1, 2 ** round(np.log2(COARSE_MM / protocol.pixel_mm)))
+    if rows % side or columns % side:
+        raise ValueError(f"rows and columns must be multiples of {side}, got {rows} and {columns}")
+    smooth = replace(protocol, matrix=protocol.matrix // side, kernel="hann", mtf50_per_mm=0.1, blur_mm=0.0)
+    shape = slices, rows // side, columns // side
+    coarse = replace(plan, description=replace(description, protocol=smooth, shape=shape))
+    hu = np.full(description.shape, HU_RANGE[0], np.int16)
+    indices = np.flatnonzero(plan.measured)
+    for start in range(0, len(indices), BATCH):
+        batch = indices[start : start + BATCH]
+        paths = _measured(plan, batch, _paths(plan, batch))
+        around = _hu(_reconstructed(coarse, paths, slice(0, shape[1]), slice(0, shape[2])))
+        hu[batch] = around.repeat(side, axis=1).repeat(side, axis=2)
+        hu[batch, fine[0], fine[1]] = _hu(_reconstructed(plan, paths, *fine))
+    return Volume(hu, geometry_of(plan))
+
+
+COARSE_MM = 4.0
+"""Pixel of ``simulate_picture`` where fine ones do not matter: that of the network that finds the heart."""
+
+
 def _scanned(plan: Plan, batch: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
     """Return (slices, rows, columns) of HU, and of the HU that deposits add without noise."""
-    protocol = plan.description.protocol
-    detector = _detector(protocol)
     weights, seen = plan.weights[batch], plan.seen[:, :, batch]
-    water, mineral = plan.cache.projections.paths(weights, seen)
-    added_hu = _add_deposits(plan, detector, (water, mineral), weights, seen)
-    signal, variance = detector.primary(water, mineral)
-    seed, slices = plan.description.seed, slice(int(batch[0]), int(batch[-1]) + 1)
-    measured = detector.measure_with(signal, variance, noise_of(protocol, seed, slices, signal.shape[1]))
-    paths = detector.water(measured * gains_of(protocol, seed, signal.shape[1])[:, None])
+    paths = plan.cache.projections.paths(weights, seen)
+    added_hu = _add_deposits(plan, _detector(plan.description.protocol), paths, weights, seen)
     rows, columns = (slice(0, n) for n in plan.description.shape[1:])
-    density = _reconstructed(plan, paths, rows, columns)
-    return np.clip(np.rint((density - 1) * 1000), *HU_RANGE).astype(np.int16), added_hu
+    return _hu(_reconstructed(plan, _measured(plan, batch, paths), rows, columns)), added_hu
+
+
+def _paths(plan: Plan, batch: NDArray[np.int64]) -> tuple[Sinogram, Sinogram]:
+    """Return the paths of the body and its deposits."""
+    weights, seen = plan.weights[batch], plan.seen[:, :, batch]
+    paths = plan.cache.projections.paths(weights, seen)
+    here = plan.deposits.rows(np.asarray(weights.any(axis=0), np.bool_)[plan.deposits.place[:, 0]])
+    if len(here.state):
+        for total, more in zip(paths, _deposit_paths(plan, here, weights, seen), strict=True):
+            total += more
+    return paths
+
+
+def _measured(plan: Plan, batch: NDArray[np.int64], paths: tuple[Sinogram, Sinogram]) -> Sinogram:
+    """Return the path lengths of water that the scanner derives from its noisy signals."""
+    protocol, seed = plan.description.protocol, plan.description.seed
+    detector = _detector(protocol)
+    signal, variance = detector.primary(*paths)
+    slices = slice(int(batch[0]), int(batch[-1]) + 1)
+    measured = detector.measure_with(signal, variance, noise_of(protocol, seed, slices, signal.shape[1]))
+    return detector.water(measured * gains_of(protocol, seed, signal.shape[1])[:, None])
+
+
+def _hu(density: NDArray[np.float32]) -> NDArray[np.int16]:
+    return np.clip(np.rint((density - 1) * 1000), *HU_RANGE).astype(np.int16)
 
 
 def _detector(protocol: ScannerProtocol) -> Detector:
