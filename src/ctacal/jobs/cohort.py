@@ -51,4 +51,13 @@ def _save(linked: Linked, out: Path, rules: Rules) -> tuple[str, ...]:
     separator = ";" if decimal == "," or linked.raw.separator == ";" else ","
     save_table(table, out, separator=separator)
     how = "Numbers of the results were written with decimal commas, like those of the clinical table."
-    return (*linked.raw.told, *((how,) if decimal == "," else ()))
+    return (*linked.raw.told, *((how,) if decimal == "," else ()), *_renamed(ours))
+
+
+def _renamed(ours: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence on columns of the results that the clinical table has as well."""
+    both = [name for name in ours if name.endswith("_ctacal")]
+    if not both:
+        return ()
+    names = ", ".join(name.removesuffix("_ctacal") for name in both)
+    return (f"Both tables have {names}: those of the results are named {', '.join(both)}.",)

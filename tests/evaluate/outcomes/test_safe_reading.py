@@ -66,7 +66,10 @@ def test_dates_of_a_workbook_and_of_events(tmp_path: Path) -> None:
     [
         ({"last": "2014-01-01"}, "row 2: follow-up from two dates .days. is -4.., expected 0 or more"),
         ({"last": ""}, "row 2: follow-up from two dates .days. is missing"),
-        ({"born": "2030-01-01"}, "row 2: age is -1.*expected more than 0"),
+        ({"born": "2020-01-01"}, "row 2: age is -4.*expected more than 0"),
+        ({"born": "1900-01-01"}, "where no date is known: then say --missing born=1900-01-01"),
+        ({"last": "9999-12-31"}, "where no date is known: then say --missing last=9999-12-31"),
+        ({"last": "2345-06-01"}, "row 2: last is '2345-06-01', which has not come yet"),
         ({"scan": "soon"}, "row 2: scan is 'soon', not a date"),
         ({"scan": "01/02/20"}, "row 2: scan is '01/02/20', a date whose year has two digits"),
     ],

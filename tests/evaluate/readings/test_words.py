@@ -111,17 +111,14 @@ def test_categories_by_name_code_and_score(cells: list[object], expected: list[f
         (["0", "52.3", ">50"], "'>50' (1)"),
         (["0", "52.3", "<1"], "'<1' (1)"),
         (["0", "1-100", "2"], "'2'"),
-        ([0, 1, 2, 3, 4], ""),
+        ([0, 1, 2, 3, 4], "no codes 0 to 3"),
         (["Jan-10", "0", "0"], "holds dates ('Jan-10' in row 2): a spreadsheet took 1-10 for a date?"),
         (["10. Jan", "0", "11-100"], "holds dates"),
         ([">400", "1", "2", "0"], "beside codes"),
-        ([1, 2, 3] * 10, "and no 0: codes 1 to 4?"),
+        ([1, 2, 3] * 10, "which are no codes 0 to 3: codes 1 to 4?"),
     ],
 )
 def test_other_categories_are_refused(cells: list[object], why: str, tmp_path: Path) -> None:
-    if cells == [0, 1, 2, 3, 4]:
-        assert categories(tmp_path, cells) == [0, 1, 1, 1, 1]  # scores of at most 4
-        return
     with pytest.raises(UsageError) as refused:
         categories(tmp_path, cells, drop=["out-of-range"])
     assert why in str(refused.value)
@@ -200,7 +197,7 @@ def test_large_numbers_in_a_workbook_are_no_identifiers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["Total", "Mean", "Summe:", "n", "MEDIAN"])
 def test_a_line_of_totals_is_no_row(word: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(f"id,x\na,1\nb,2\n{word},3\n")
-    with pytest.raises(UsageError, match=r"ends with .* \(row 4\): a line of totals\?"):
+    with pytest.raises(UsageError, match=r"(begins|ends) with .* a line of totals\?"):
         read_readings(tmp_path / "t.csv", [Column("x")], identifier="id")
 
 

@@ -28,6 +28,7 @@ from ctacal.evaluate.publication import (
     listed,
 )
 from ctacal.evaluate.publication.content import file_stem
+from ctacal.evaluate.readings.plausible import score_doubts
 from ctacal.progress import Bar, no_bar
 from ctacal.statistics.agreement import Compared, compare_models
 from ctacal.statistics.bootstrap import RESAMPLES
@@ -258,8 +259,11 @@ def _lead(raters: Raters) -> Iterator[str]:
         if number:
             yield f"{name} refused {_studies(number, 'further ')}, which this report leaves out."
     yield from raters.readings.told
+    for rater in raters.all:
+        if rater.grade == "scores":
+            yield from (f"{rater.name} {doubt}" for doubt in score_doubts(rater.scores))
     if raters.identifier is None and raters.patients is None:
-        yield "No identifier column was found, so duplicate studies could not be detected."
+        yield f"No identifier column was found, so duplicate studies could not be detected{_equal_rows(raters)}."
     if raters.patients is None:
         yield (
             "Studies are treated as independent. If a patient has several studies, name the patient's column with "
@@ -274,6 +278,13 @@ def _lead(raters: Raters) -> Iterator[str]:
         "Agreement on the same scan and agreement with a gated scan are two different things. The authors must state "
         "which of them this report shows."
     )
+
+
+def _equal_rows(raters: Raters) -> str:
+    """Return how many rows with calcium equal another one, if several columns were read."""
+    table = raters.readings.table
+    equal = int((table.duplicated() & (table.select_dtypes("number") > 0).any(axis=1)).sum())
+    return f"; {equal:,} rows with calcium equal another in all columns that were read" if equal else ""
 
 
 def _read_in_part(raters: Raters) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Time and event of each patient, from one event column or from the first of several components."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,3 +168,46 @@ def _landmark(found: FollowUp, outcome: OutcomeConfig) -> FollowUp:
     years = np.where(kept, found.years - start, 0.0)
     excluded = (*found.excluded, *((reason, number) for reason, number in reasons if number))
     return replace(found, years=years, kept=kept, notes=(*found.notes, note), excluded=excluded)
+
+
+EARLY_SHARE, FEW_EVENTS = 0.1, 10
+"""Share of the longest follow-up below which the times of all events, if not few, seem to have another unit."""
+
+
+def time_doubts(table: "pd.DataFrame", config: OutcomesConfig, source: Path) -> Iterator[str]:
+    """Yield what the reader must check of the times: days with fractions, events on day 0, times in another unit.
+
+    Raises ``UsageError`` if most events of a component are on day 0: its times are then those of something else.
+    """
+    outcome = config.outcome
+    end = table[outcome.follow_up].to_numpy(np.float64)
+    broken = int((end != np.round(end)).sum())
+    if outcome.unit == "days" and broken:
+        yield (
+            f"{_patients(broken, 'has', 'have')} a follow-up with a fraction of a day (column {outcome.follow_up}): "
+            "are some of these in another unit?"
+        )
+    parts = outcome.component or (Component(name=outcome.name, event=outcome.event),)
+    for part in parts:
+        own = outcome.event_time(part)
+        time = table[own].to_numpy(np.float64) if own else end
+        times = time[(table[part.event].to_numpy() == 1) & np.isfinite(time)]
+        yield from _event_doubts(part.name, own or outcome.follow_up, times, end, source)
+
+
+def _event_doubts(name: str, column: str, times: Floats, end: Floats, source: Path) -> Iterator[str]:
+    if not len(times):
+        return
+    at_start = int((times == 0).sum())
+    if at_start > len(times) / 2 and at_start >= FEW_EVENTS:
+        raise UsageError(
+            f"{source}: column {column} is 0 for {at_start:,} of {len(times):,} patients with {name}; expected the "
+            "time of the event"
+        )
+    if at_start:
+        yield f"{_patients(at_start, 'has', 'have')} {name} at time 0 (column {column}): is that right?"
+    if len(times) >= FEW_EVENTS and float(times.max()) < EARLY_SHARE * float(end.max()):
+        yield (
+            f"All times of {name} (column {column}) are at most {times.max():,.4g}, and follow-up reaches "
+            f"{end.max():,.4g}: are they in another unit?"
+        )

@@ -1,5 +1,6 @@
 """Levels of categorical columns: their order, words that mean the same, and words that are no levels."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +75,8 @@ def _check(words: Sequence[str], cells: "pd.Series[str]", source: Path) -> None:
         if other != word:
             raise UsageError(
                 f"{source}: column {cells.name} holds {_shown(cells)}; {other!r} and {word!r} are one level? Then say "
-                f'recode.{cells.name} = {{ "{word}" = "{other}" }} in the TOML, or correct the table'
+                f"recode.{cells.name} = {{ {json.dumps(word)} = {json.dumps(other)} }} in the TOML, or correct "
+                "the table"
             )
 
 

@@ -10,10 +10,9 @@ import numpy as np
 from ctacal.arrays import Floats, Ints
 from ctacal.categories import category_indices
 from ctacal.errors import UsageError
-from ctacal.evaluate.linkage import PATIENT_NAMES
 from ctacal.evaluate.outcomes.columns import column_rows
 from ctacal.evaluate.outcomes.config import CentreConfig, EndpointConfig, OutcomesConfig, ReadingConfig, SubgroupConfig
-from ctacal.evaluate.outcomes.follow_up import follow_up
+from ctacal.evaluate.outcomes.follow_up import follow_up, time_doubts
 from ctacal.evaluate.outcomes.formulas import given_risk
 from ctacal.evaluate.outcomes.levels import levels_of, rare_levels
 from ctacal.evaluate.outcomes.patients import Covariate, Endpoint, Flow, GivenRisk, Patients, Reading, Subgroup
@@ -30,7 +29,7 @@ from ctacal.evaluate.readings import (
     without_unknown,
 )
 from ctacal.evaluate.readings.dates import days
-from ctacal.evaluate.readings.identifiers import alike
+from ctacal.evaluate.readings.identifiers import alike, names_an_identifier
 from ctacal.evaluate.readings.plausible import (
     ADULT_YEARS,
     DAYS_PER,
@@ -38,6 +37,7 @@ from ctacal.evaluate.readings.plausible import (
     MOST_AGE_YEARS,
     MOST_FOLLOW_UP_YEARS,
     meaning_of,
+    score_doubts,
 )
 from ctacal.statistics.survival.survival_data import SurvivalData
 
@@ -69,7 +69,7 @@ def read_patients(
     readings = check(raw, numbers, identifier=config.identifier or None, text=text, drop=drop, form=form)
     found = patients_of(readings, config)
     repeated = () if config.identifier else _without_identifier(raw)
-    return replace(found, doubts=(*repeated, *_children(readings)))
+    return replace(found, doubts=(*repeated, *found.doubts, *_children(readings), *_doubtful_scores(found)))
 
 
 def _wanted(config: OutcomesConfig) -> list[str]:
@@ -170,9 +170,8 @@ def _covariate_column(name: str, config: OutcomesConfig) -> Column:
 def _without_identifier(raw: RawTable) -> Iterator[str]:
     """Yield what speaks for patients who occur twice, if the TOML names no identifier."""
     cells = raw.cells
-    usual = {name.lower() for name in PATIENT_NAMES}
     for name in cells.columns:
-        if name.lower() in usual:
+        if names_an_identifier(name):
             own = as_text(cells[name]).dropna().map(alike)
             again = int(own.duplicated().sum())
             repeats = f": {again:,} of its cells repeat another" if again else ""
@@ -181,6 +180,12 @@ def _without_identifier(raw: RawTable) -> Iterator[str]:
     equal = int(cells.duplicated().sum())
     repeats = f"; {equal:,} rows equal another in every column" if equal else ""
     yield f"No identifier is named, so patients who occur twice are not noticed{repeats}."
+
+
+def _doubtful_scores(patients: Patients) -> Iterator[str]:
+    for reading in patients.readings:
+        if reading.score is not None:
+            yield from (f"{reading.name} {doubt}" for doubt in score_doubts(reading.score))
 
 
 def _children(readings: Readings) -> Iterator[str]:
@@ -217,6 +222,7 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
             for risk in config.risk
         ),
         endpoints=tuple(_endpoint(table, config, endpoint, readings.source) for endpoint in config.endpoint),
+        doubts=tuple(time_doubts(table, config, readings.source)),
         flow=Flow(readings.rows_read, (*_dropped(readings), *followed.excluded)),
     )
     return whole if followed.kept.all() else whole.take(followed.kept)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
+
 from ctacal.evaluate.outcomes.baseline import baseline_part, cohort_part
 from ctacal.evaluate.outcomes.centres import centres_part
 from ctacal.evaluate.outcomes.columns import columns_part
@@ -103,7 +105,10 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
 def _lead(patients: Patients, complete: Patients) -> tuple[str, ...]:
     config, data = patients.config, patients.data
     own = (config.cohort,) if config.cohort else ()
-    size = f"{data.n:,} patients, {data.events:,} with {config.outcome.name}, {data.time.sum():,.0f} person-years."
+    size = (
+        f"{data.n:,} patients, {data.events:,} with {config.outcome.name}, {data.time.sum():,.0f} person-years; "
+        f"followed for {float(np.median(data.time)):.2g} years (median), at most {float(data.time.max()):.2g}."
+    )
     number = data.n - complete.data.n
     missing = (
         f"{number:,} patients with a missing covariate are excluded from multivariable models, performance, "

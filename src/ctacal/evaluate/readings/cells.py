@@ -53,7 +53,8 @@ def named_columns(head: Sequence[str | None], filled: Sequence[bool], path: Path
             continue
         if place or len([name for name in head if name]) < len(head) - 1:
             raise UsageError(
-                f"{path}: column {place + 1} has no name, but has cells; the first row must name every column"
+                f"{path}: column {place + 1} has no name, but has cells; the first row must name every column (if the "
+                "names stand lower, delete what is above them)"
             )
         told = "The first column has no name (row names?) and was not read."
     places = [place for place, name in enumerate(head) if name is not None]

@@ -43,6 +43,9 @@ Kind = Literal["missing", "not-a-number", "out-of-range", "duplicated"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """All kinds of fault."""
 
+FIRST_ROW = 2
+"""The first row below the names of the columns, as a spreadsheet counts."""
+
 SHOWN = 5
 """Largest number of faulty rows that a refusal names."""
 
@@ -319,10 +322,30 @@ def _advice(faults: Sequence[Fault], columns: Sequence[Column], rows: int) -> st
     if kinds <= {"missing", "duplicated"} and few and not outcomes & {fault.column for fault in faults}:
         named = ",".join(kind for kind in KINDS if kind in kinds)
         return f"Correct the table, or leave out and count such rows with --drop {named}"
+    lost = {column.name for column in columns if not column.may_be_missing}
+    gaps = {fault.row for fault in faults if fault.kind != "missing" and fault.column in lost}
+    few = len(gaps) <= MANY * rows
+    if sentence := _words_advice(faults, columns, few=few):
+        return sentence
     words = {f"{fault.column}={fault.value}" for fault in faults if fault.kind == "not-a-number"}
     outside = {(fault.column, fault.value.replace(",", "")) for fault in faults if fault.kind == "out-of-range"}
     codes = {f"{column}={value}" for column, value in outside if is_code(float(value))}
-    if words | codes and len(words | codes) <= SHOWN:
+    if words | codes and len(words | codes) <= SHOWN and few:
         options = " ".join(f"--missing '{word}'" for word in sorted(words | codes))
         return f"Correct the table; if the values are not known there, say so: {options}"
     return "Correct the table"
+
+
+def _words_advice(faults: Sequence[Fault], columns: Sequence[Column], *, few: bool) -> str:
+    """Return what to do about words that may be a unit, or a score of 0; "" if they are neither."""
+    words = [fault for fault in faults if fault.kind == "not-a-number"]
+    if words and {fault.row for fault in words} == {FIRST_ROW} and len({fault.column for fault in words}) > 1:
+        return f"Row {FIRST_ROW} holds words where numbers belong: a second row of names, or of units? Delete it"
+    scores = {column.name for column in columns if column.meaning == "score"}
+    read = sorted({(fault.column, fault.value) for fault in words if fault.column in scores})
+    if not read or len(read) > SHOWN:
+        return ""
+    listed = " and ".join(f"{value!r} in {column}" for column, value in read)
+    known = " ".join(f"--missing '{column}={value}'" for column, value in read)
+    unknown = f"; only if the score is not known, say so: {known}" if few else ""
+    return f"Correct the table: if {listed} means that there is no calcium, write 0{unknown}"

@@ -29,6 +29,11 @@ _PART = re.compile(
 )
 _DATE_CELLS = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 EPOCH = datetime.date(1970, 1, 1)
+_NO_DATES = frozenset(
+    datetime.date.fromisoformat(day)
+    for day in ("1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1904-01-01", "2999-12-31", "9999-12-31")
+)
+"""Days that programs write where no date is known; 1899-12-30 and 1904-01-01 are day 0 of spreadsheets."""
 
 
 def looks_like_a_date(text: str) -> bool:
@@ -56,24 +61,33 @@ def are_compact_dates(values: Floats) -> bool:
 def days(cells: "pd.Series[Any]", column: str, source: object, order: Order = "") -> Floats:
     """Return (n,) days since 1970 of a column of dates, NaN where it is empty.
 
-    Raises ``UsageError`` naming the row of a cell that is no date, whose year has two digits, or whose day and month
-    cannot be told apart in the whole column.
+    Raises ``UsageError`` naming the row of a cell that is no date, whose year has two digits, that stands for no date
+    or has not come yet, or whose day and month cannot be told apart in the whole column.
     """
     import pandas as pd
 
-    if np.issubdtype(np.asarray(cells).dtype, np.datetime64):
-        known = cells.notna().to_numpy()
-        return np.where(known, np.asarray(cells, "datetime64[D]").astype(np.int64), np.nan)
     codes, distinct = pd.factorize(cells.astype(object))
     found: list[float] = []
     order = order or _order(distinct)
     for place, cell in enumerate(distinct):
-        day = _day(cell, order)
+        day = _possible(_day(cell, order), column)
         if isinstance(day, str):
             row = int(cells.index[np.flatnonzero(codes == place)[0]]) + 2
             raise UsageError(f"{source}: row {row}: {column} is {_shown(cell)}, {day}")
         found.append(day)
     return np.array([*found, np.nan])[codes]
+
+
+def _possible(day: float | str, column: str) -> float | str:
+    """Return the day, or what speaks against it."""
+    if isinstance(day, str):
+        return day
+    date = EPOCH + datetime.timedelta(days=int(day))
+    if date in _NO_DATES:
+        return f"which programs write where no date is known: then say --missing {column}={date.isoformat()}"
+    if date > datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=1):
+        return "which has not come yet"
+    return day
 
 
 def _shown(cell: object) -> str:

@@ -34,10 +34,35 @@ _TOTALS = frozenset(
 """Words at the beginning of a line of totals below a table."""
 
 
+def is_total(word: str) -> bool:
+    """Return whether a word begins a line of totals.
+
+    >>> is_total("Mean:"), is_total("P007")
+    (True, False)
+    """
+    return word.strip(" :=").casefold() in _TOTALS
+
+
+_IDENTIFIER = re.compile(
+    r"(id|mrn|(pat(ient)?|subject|subj|case|study|scan|exam|record|fall|proband)s?[-_ .]*"
+    r"(id|nr|no|num(mer|ber)?|code|uid|key|name)?)\.?",
+    re.IGNORECASE,
+)
+
+
+def names_an_identifier(column: str) -> bool:
+    """Return whether a column's name says that it identifies patients or studies.
+
+    >>> [names_an_identifier(name) for name in ("Pat-Nr.", "study_id", "ID", "patients", "age", "scan_date")]
+    [True, True, True, True, False, False]
+    """
+    return _IDENTIFIER.fullmatch(column) is not None
+
+
 def damage(identifiers: "pd.Series[Any]") -> str:
     """Return what is no identifier, or how a spreadsheet has damaged the identifiers; "" if all is well."""
     known = identifiers.dropna()
-    if len(known) > 1 and known.iloc[-1].strip(" :=").casefold() in _TOTALS:
+    if len(known) > 1 and is_total(known.iloc[-1]):
         return f"ends with {known.iloc[-1]!r} (row {known.index[-1] + 2}): a line of totals? Delete it"
     short = known[["+" in text and bool(_SCIENTIFIC.fullmatch(text)) for text in known]]
     if len(short):

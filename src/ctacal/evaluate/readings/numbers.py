@@ -42,6 +42,11 @@ class Number:
         """Return the value under this decimal mark."""
         return self.if_comma if decimal == "," else self.if_point
 
+    def sure_value(self, decimal: str = "") -> float | None:
+        """Return the value if it needs no other cell to be known, or only the table's decimal mark."""
+        mark = self.decimal or decimal
+        return None if self.doubtful and not mark else self.value(mark)
+
 
 def number(text: str) -> Number | None:
     """Return the number that a text holds, or None.
@@ -168,7 +173,7 @@ def what_it_is(text: str) -> str:
     return next((kind for matches, kind in _KINDS if matches(text)), "")
 
 
-def bounds(text: str) -> tuple[float, float] | None:
+def bounds(text: str, decimal: str = "") -> tuple[float, float] | None:
     """Return lowest and highest value of a bound such as ``>1000``, both not included where the sign says so.
 
     >>> bounds(">1000"), bounds("< 1"), bounds("400+"), bounds("12")
@@ -182,9 +187,9 @@ def bounds(text: str) -> tuple[float, float] | None:
     elif (found := _PLUS.fullmatch(text)) and found[1]:
         sign, count = "≥", found[1]
     known = number(count.strip()) if count else None
-    if known is None or known.doubtful or sign in ("~", "≈", "ca", "ca."):
+    value = None if known is None else known.sure_value(decimal)
+    if value is None or sign in ("~", "≈", "ca", "ca."):
         return None
-    value = known.if_comma if known.decimal == "," else known.if_point
     if sign in (">", "over", "above", "über"):
         return nextafter(value, inf), inf
     if sign in (">=", "≥"):

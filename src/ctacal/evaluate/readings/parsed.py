@@ -14,7 +14,15 @@ from ctacal.evaluate.readings.cells import RawTable
 from ctacal.evaluate.readings.dates import are_compact_dates, is_date_cell
 from ctacal.evaluate.readings.form import TableForm
 from ctacal.evaluate.readings.opened import text_of
-from ctacal.evaluate.readings.words import CODES, SCORES, Coding, categories_of, listed_values, means_unknown
+from ctacal.evaluate.readings.words import (
+    CODES,
+    SCORES,
+    Coding,
+    as_code,
+    categories_of,
+    listed_values,
+    means_unknown,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +58,7 @@ def parse(raw: RawTable, column: "Column", form: TableForm) -> Parsed:
     if column.coding is not None:
         return _events(cells, column.coding)
     if column.is_category:
-        return _categories(cells, column.words)
+        return _categories(cells, column.words, form.decimal or _mark_of_table(raw))
     return _numbers(raw, cells, column, form)
 
 
@@ -268,14 +276,14 @@ def _events(cells: _Cells, coding: Coding) -> Parsed:
     return Parsed(values, missing)
 
 
-def _categories(cells: _Cells, words: Sequence[str]) -> Parsed:
+def _categories(cells: _Cells, words: Sequence[str], decimal: str) -> Parsed:
     counted = _texts(cells)
     nothing = cells.spread([np.nan] * len(cells.distinct))
     if dates := [place for place, cell in enumerate(cells.distinct) if _is_dated(cell)]:
         made = f"holds dates ({_example(cells, dates[0])}): a spreadsheet took 1-10 for a date? Write 1 to 10"
         return Parsed(nothing, cells.missing, problem=made)
     try:
-        found = categories_of(list(counted), words)
+        found = categories_of(list(counted), words, decimal)
     except ValueError as problem:
         return Parsed(nothing, cells.missing, problem=str(problem))
     known = list(words) or [*CATEGORIES]
@@ -283,12 +291,16 @@ def _categories(cells: _Cells, words: Sequence[str]) -> Parsed:
     if unread := {
         text: count for text, count in counted.items() if found.of[text] is None and numbers.what_it_is(text)
     }:
-        return Parsed(nothing, cells.missing, problem=f"holds {listed_values(unread)}, {expected}")
+        open_marks = [text for text in unread if categories_of([text], words, ",").of[text] is not None]
+        instead = ". Say which is the decimal mark: --decimal . or --decimal ," if open_marks else ""
+        return Parsed(nothing, cells.missing, problem=f"holds {listed_values(unread)}, {expected}{instead}")
     codes = {place for text, place in found.of.items() if counted[text]}
-    if found.kind == CODES and 0 not in codes and sum(counted.values()) >= NO_ZERO and len(codes) > 1:
+    other_codes = found.kind == SCORES and {as_code(text) for text in counted} <= set("012345")
+    no_zero = found.kind == CODES and 0 not in codes and sum(counted.values()) >= NO_ZERO and len(codes) > 1
+    if other_codes or no_zero:
         return Parsed(nothing, cells.missing, problem=(
-            f"holds {listed_values(counted)} and no 0: codes 1 to 4? Then name the words of the four categories, "
-            "lowest first"
+            f"holds {listed_values(counted)}, which are no codes 0 to 3: codes 1 to 4? Then name the words of the four "
+            f"categories, lowest first{_words_option(counted)}"
         ))  # fmt: skip
     texts = [text_of(cell) for cell in cells.distinct]
     strange = tuple(
@@ -301,6 +313,15 @@ def _categories(cells: _Cells, words: Sequence[str]) -> Parsed:
     return Parsed(
         _indices(cells, texts, found.of), cells.missing, strange, told=(told,), five=_indices(cells, texts, found.five)
     )
+
+
+def _words_option(counted: Mapping[str, int]) -> str:
+    """Return the option that names codes as words, for the command line and the TOML."""
+    own = sorted(counted, key=as_code)
+    if len(own) not in (len(CATEGORIES), len(CATEGORIES) + 1):
+        return ""
+    listed = ", ".join(f'"{word}"' for word in own)
+    return f": --words {','.join(own)}, or words = [{listed}] in the TOML"
 
 
 def _is_dated(cell: object) -> bool:

@@ -24,6 +24,12 @@ LEAST_FOLLOW_UP_YEARS = 0.25
 FEW_OUTSIDE = 0.05
 """Share of follow-up above the most from which on its unit is wrong rather than single cells (own choice)."""
 
+MOST_LOGARITHM = 11.0
+"""Above the natural logarithm of every Agatston score."""
+
+ROWS_OF_SCORES = 20
+"""Rows from which on scores of a cohort are expected to reach beyond 11, and to be 0 in some (own choice)."""
+
 YOUNG_YEARS = 15.0
 """A median age below this is rather one in another unit (own choice)."""
 
@@ -102,7 +108,10 @@ def _score(known: Floats, _: str) -> str:
     most = float(known.max())
     if 0 < most <= 4 and (known == np.round(known)).all():
         return "whole numbers of at most 4: categories, not Agatston scores"
-    return "expected Agatston scores: are these probabilities?" if 0 < most <= 1 else ""
+    if 0 < most <= 1:
+        return "expected Agatston scores: are these probabilities?"
+    fractions = len(known) >= ROWS_OF_SCORES and (known != np.round(known)).any()
+    return "expected Agatston scores: are these logarithms of them?" if 0 < most <= MOST_LOGARITHM and fractions else ""
 
 
 def _age(known: Floats, _: str) -> str:
@@ -132,6 +141,21 @@ _JUDGES: Mapping[str, Callable[[Floats, str], str]] = {
     "ejection fraction": _percent,
     "percent": _percent,
 }
+
+
+def score_doubts(values: Floats) -> list[str]:
+    """Return what a reader must check of plausible scores; each sentence follows the name of the column.
+
+    >>> score_doubts(np.arange(1.0, 101.0))
+    ['has no score of 0: were zeros left out, or 1 added?', 'has no score above 100: are these percentiles?']
+    """
+    known = values[np.isfinite(values)]
+    if len(known) < ROWS_OF_SCORES:
+        return []
+    found = [] if (known == 0).any() else ["has no score of 0: were zeros left out, or 1 added?"]
+    if 50 < float(known.max()) <= 100:
+        found.append("has no score above 100: are these percentiles?")
+    return found
 
 
 # --- codes for values that are not known ------------------------------------------------------------------------------

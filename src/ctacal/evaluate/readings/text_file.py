@@ -4,6 +4,7 @@ import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -34,6 +35,9 @@ _SEPARATORS = (",", ";", "\t", "|")
 _SEP_LINE = re.compile(r'\ufeff?"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 Objects = NDArray[Any]
 """(n,) text, or None."""
+
+_ROWS_SEEN = 10
+"""Rows below the header that decide about the separator."""
 
 _CHUNK = 5_000
 """Rows that are read at a time."""
@@ -112,14 +116,23 @@ def _read(file: IO[str], path: Path, encoding: str) -> RawTable:
 
 
 def _separator(file: IO[str]) -> str:
-    """Return the separator that a line ``sep=;`` names, or the one that splits the header into most cells."""
+    """Return the separator that a line ``sep=;`` names, or the one that splits the first rows into most cells."""
     line = file.readline()
     if named := _SEP_LINE.fullmatch(line):
         return named[1]
     while line and not line.strip():
         line = file.readline()
+    lines = [line, *islice(file, _ROWS_SEEN)]
     file.seek(0)
-    return max(_SEPARATORS, key=lambda mark: len(next(csv.reader([line], delimiter=mark), [])))
+    return max(_SEPARATORS, key=lambda mark: _least_cells(lines, mark))
+
+
+def _least_cells(lines: Sequence[str], separator: str) -> tuple[int, int]:
+    """Return the smallest number of cells in a row, and that of the header."""
+    rows: list[int] = []
+    with suppress(csv.Error):
+        rows.extend(len(row) for row in csv.reader(lines, delimiter=separator) if any(map(cleaned, row)))
+    return (min(rows), rows[0]) if rows else (0, 0)
 
 
 class _Cleaned(dict[str, "str | None"]):

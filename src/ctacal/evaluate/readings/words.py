@@ -94,19 +94,19 @@ def category_name(text: str) -> str:
     return "".join(_DASHES.sub("-", _PREFIX.sub("", text.strip())).split())
 
 
-def categories_of(texts: Sequence[str], words: Sequence[str] = ()) -> Categories:
+def categories_of(texts: Sequence[str], words: Sequence[str] = (), decimal: str = "") -> Categories:
     """Return what the distinct cells of a column mean as categories of calcium.
 
     ``words`` are the column's own words for the four categories (or the five), lowest first. Otherwise the cells are
-    names (0, 1-100, 101-400, >400; 1-10 and 11-100 for the five), or codes 0 to 3, or scores and bounds of them. Raises
-    ``ValueError`` if codes and names are mixed.
+    names (0, 1-100, 101-400, >400; 1-10 and 11-100 for the five), or codes 0 to 3, or scores and bounds of them, whose
+    ``decimal`` mark may be known. Raises ``ValueError`` if codes and names are mixed.
     """
     if words:
         return _by_words(texts, words)
     names = {text: category_name(text) for text in texts}
     if any(name in (*CATEGORIES[1:3], *FIVE_CATEGORIES[1:3]) for name in names.values()):
         return _by_names(names)
-    scores = {text: _edges(text) for text in texts}
+    scores = {text: _edges(text, decimal) for text in texts}
     if all(name in ("0", CATEGORIES[-1]) or as_code(text) in ("0", "1", "2", "3") for text, name in names.items()):
         if CATEGORIES[-1] in names.values() and any(as_code(text) in ("1", "2", "3") for text in texts):
             raise ValueError(f"holds {CATEGORIES[-1]} beside codes such as 1 to 3: use one of the two")
@@ -140,14 +140,12 @@ def _by_words(texts: Sequence[str], words: Sequence[str]) -> Categories:
     return Categories("own words", own, five)
 
 
-def _edges(text: str) -> tuple[float, float] | None:
+def _edges(text: str, decimal: str) -> tuple[float, float] | None:
     """Return lowest and highest score that a cell allows; None if it is no score and no bound of one."""
     if known := number(text):
-        if known.doubtful:
-            return None
-        value = known.if_comma if known.decimal == "," else known.if_point
-        return (value, value) if value >= 0 else None
-    return bounds(text)
+        value = known.sure_value(decimal)
+        return (value, value) if value is not None and value >= 0 else None
+    return bounds(text, decimal)
 
 
 def _index(ends: tuple[float, float] | None, edges: Sequence[float]) -> int | None:

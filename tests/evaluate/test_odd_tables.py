@@ -1,0 +1,220 @@
+"""Tables as hospitals and statistics programs write them: read rightly, or refused with what is true; never misread."""
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ctacal.categories import category_indices
+from ctacal.errors import UsageError
+from ctacal.evaluate.agree import AgreeConfig, Raters, read_raters
+from ctacal.evaluate.agree.report import agreement_report
+from ctacal.evaluate.outcomes.patients import Patients
+from ctacal.evaluate.outcomes.read import read_patients
+from ctacal.evaluate.readings import TableForm
+from tests.evaluate.outcomes.tables import FULL, config, table
+
+N = 120
+CODES = {"words": ("1", "2", "3", "4")}
+
+
+def plain() -> pd.DataFrame:
+    return table(N, seed=3).astype({"age": int})
+
+
+def written(path: Path, frame: pd.DataFrame, separator: str = ",", above: str = "", below: str = "") -> Path:
+    path.write_text(above + frame.to_csv(index=False, sep=separator) + below, encoding="utf-8")
+    return path
+
+
+def outcomes(path: Path, **fields: Any) -> Patients:
+    chosen = {name: own for name, own in {**FULL, "identifier": "id", **fields}.items() if own is not None}
+    return read_patients(path, config(chosen))
+
+
+def raters(path: Path, **fields: Any) -> Raters:
+    return read_raters(AgreeConfig(table=path, **fields))
+
+
+# --- the same numbers in other writings -------------------------------------------------------------------------------
+
+
+def grouped(mark: str, decimal: str) -> Callable[[float], str]:
+    return lambda value: f"{value:,.1f}".replace(",", "_").replace(".", decimal).replace("_", mark)
+
+
+WRITINGS = {
+    "Swiss": (grouped("’", "."), ";"),
+    "straight apostrophe": (grouped("'", "."), ","),
+    "French": (grouped("\u202f", ","), ";"),
+    "German": (grouped(".", ","), ";"),
+    "English": (grouped(",", "."), ","),
+    "scientific": (lambda value: f"{value:.6E}", ","),
+    "scientific with a comma": (lambda value: f"{value:.6E}".replace(".", ","), ";"),
+}
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_a_number_is_the_same_in_every_writing(writing: str, tmp_path: Path) -> None:
+    form, separator = WRITINGS[writing]
+    frame = plain()
+    path = written(tmp_path / "t.csv", frame.assign(model=frame["model"].map(form), reader=frame["reader"].map(form),
+                                                    defect=frame["defect"].map(form)), separator)  # fmt: skip
+    found = outcomes(path)
+    assert found.model.score == pytest.approx(frame["model"])
+    assert found.covariate("defect").values == pytest.approx(frame["defect"])
+    assert raters(path).of("model")[0].scores == pytest.approx(frame["model"])
+
+
+def test_whole_numbers_with_points_of_thousands_are_refused(tmp_path: Path) -> None:
+    frame = plain()
+    text = frame.assign(days=frame["days"].map(lambda days: f"{days:,.0f}".replace(",", ".")), defect=1)
+    text = text.assign(model=frame["model"].round().astype(int), reader=frame["reader"].round().astype(int))
+    with pytest.raises(UsageError, match=r"column days holds .* thousands and decimals cannot be told apart"):
+        outcomes(written(tmp_path / "t.csv", text, ";"))
+
+
+def test_a_header_that_holds_the_other_separator(tmp_path: Path) -> None:
+    frame = plain().rename(columns={"defect": "defect; % (0;5;10;15;20;25;30;35)"})
+    found = outcomes(written(tmp_path / "t.csv", frame), perfusion=None)
+    assert found.data.n == N
+
+
+# --- rows that are no patients ----------------------------------------------------------------------------------------
+
+
+def test_what_is_no_row_of_data_is_refused(tmp_path: Path) -> None:
+    frame = plain()
+    units = "," + ",".join("AU" if name in ("model", "reader") else "" for name in frame.columns[1:]) + "\n"
+    head, body = frame.to_csv(index=False).split("\n", 1)
+    path = tmp_path / "t.csv"
+    path.write_text(f"{head}\n{units}{body}")
+    with pytest.raises(UsageError, match=r"second row of names, or of units\? Delete it"):
+        raters(path)
+    twice = frame[:60].to_csv(index=False) + frame[60:].to_csv(index=False)
+    path.write_text(twice)
+    for read in (outcomes, raters):
+        with pytest.raises(UsageError, match="row 62 repeats the names of the columns"):
+            read(path)
+    with pytest.raises(UsageError, match="row 122 begins with 'Mean': a line of totals"):
+        outcomes(written(path, frame, below="Mean,900,0,200,210,65,F,3\n"))
+
+
+def test_names_below_a_title_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"delete what stands above|has no name"):
+        outcomes(written(tmp_path / "t.csv", plain(), above="Cohort 2021\n"))
+
+
+# --- words among scores -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["negative", "-", "none"])
+def test_no_hint_loses_the_scores_of_zero(word: str, tmp_path: Path) -> None:
+    frame = plain()
+    path = written(tmp_path / "t.csv", frame.assign(model=[word if own == 0 else own for own in frame["model"]]))
+    for read in (outcomes, raters):
+        with pytest.raises(UsageError, match=f"'{word}' in model means that there is no calcium, write 0") as refused:
+            read(path)
+        assert "--missing" not in str(refused.value)
+        assert "--drop" not in str(refused.value)
+
+
+# --- scores that are none ---------------------------------------------------------------------------------------------
+
+
+def test_logarithms_are_refused_and_percentiles_doubted(tmp_path: Path) -> None:
+    frame = plain()
+    path = written(tmp_path / "t.csv", frame.assign(model=np.log1p(frame["model"]).round(4)))
+    for read in (outcomes, raters):
+        with pytest.raises(UsageError, match="are these logarithms of them"):
+            read(path)
+    ranks = (100 * frame["model"].rank(pct=True)).round()
+    doubts = outcomes(written(path, frame.assign(model=ranks))).doubts
+    assert "Model has no score above 100: are these percentiles?" in doubts
+    assert "Model has no score of 0: were zeros left out, or 1 added?" in doubts
+
+
+def test_codes_1_to_4_are_not_read_as_scores(tmp_path: Path) -> None:
+    frame = plain()
+    codes = frame.assign(**{name: category_indices(frame[name]) + 1 for name in ("model", "reader")})
+    path = written(tmp_path / "t.csv", codes)
+    with pytest.raises(UsageError, match=r"no codes 0 to 3: codes 1 to 4\?.*--words 1,2,3,4"):
+        raters(path, categories=("model", "reader"))
+    found = raters(path, categories=("model", "reader"), **CODES)
+    assert category_indices(found.of("model")[0].scores).tolist() == (codes["model"] - 1).tolist()
+    own = {"model": {"name": "Model", "category": "model"}, "reader": {"name": "Reader", "category": "reader"}}
+    with pytest.raises(UsageError, match=r'words = \["1", "2", "3", "4"\]'):
+        outcomes(path, **own)
+
+
+def test_a_bound_with_a_mark_of_thousands(tmp_path: Path) -> None:
+    frame = plain()
+    bounds = frame.assign(
+        model=["> 1.000" if own > 1000 else f"{own:.0f}" for own in frame["model"]],
+        reader=frame["reader"].round().astype(int),
+    )
+    path = written(tmp_path / "t.csv", bounds, ";")
+    with pytest.raises(UsageError, match=r"holds '> 1\.000' .*Say which is the decimal mark"):
+        raters(path, categories=("model",))
+    found = raters(path, categories=("model",), form=TableForm(decimal=","))
+    assert (category_indices(found.of("model")[0].scores) == category_indices(frame["model"].round())).all()
+
+
+# --- times ------------------------------------------------------------------------------------------------------------
+
+
+def test_doubtful_times_are_told(tmp_path: Path) -> None:
+    frame = plain()
+    half = frame.assign(days=[days / 30.4 if row % 2 else days for row, days in enumerate(frame["days"])])
+    assert "fraction of a day" in " ".join(outcomes(written(tmp_path / "a.csv", half)).doubts)
+    early = frame.copy()
+    early.loc[3, ["days", "mace"]] = [0, 1]
+    assert (
+        "1 patient has MACE at time 0 (column days): is that right?"
+        in outcomes(written(tmp_path / "b.csv", early)).doubts
+    )
+    assert not outcomes(written(tmp_path / "c.csv", frame)).doubts
+
+
+def test_times_of_events_in_another_unit_are_told_and_all_at_0_refused(tmp_path: Path) -> None:
+    frame = plain()
+    outcome = {"time": "days", "component": [{"name": "death", "event": "mace", "time": "died"}]}
+    months = frame.assign(died=(frame["days"] / 30.4).round())
+    doubts = outcomes(written(tmp_path / "a.csv", months), outcome=outcome).doubts
+    assert "All times of death (column died) are at most" in " ".join(doubts)
+    with pytest.raises(UsageError, match=r"column died is 0 for .* with death; expected the time of the event"):
+        outcomes(written(tmp_path / "b.csv", frame.assign(died=0)), outcome=outcome)
+
+
+def test_a_birth_date_that_stands_for_none_is_no_age_of_118(tmp_path: Path) -> None:
+    frame = plain()
+    scan = datetime.date(2018, 5, 1)
+    born = [scan - datetime.timedelta(days=365.25 * age) for age in frame["age"]]
+    born[4] = datetime.date(1900, 1, 1)
+    made = frame.drop(columns="age").assign(scan=scan, born=born)
+    fields = {"age_from": {"birth": "born", "at": "scan"}}
+    made.to_excel(tmp_path / "t.xlsx", index=False)
+    for path in (written(tmp_path / "t.csv", made), tmp_path / "t.xlsx"):
+        with pytest.raises(UsageError, match=r"row 6: born is .*--missing born=1900-01-01"):
+            outcomes(path, **fields)
+        form = TableForm(missing_in={"born": ("1900-01-01",)})
+        found = read_patients(path, config({**FULL, "identifier": "id"}, **fields), form=form)
+        assert found.covariate("age").missing == 1
+
+
+# --- duplicates -------------------------------------------------------------------------------------------------------
+
+
+def test_duplicates_without_an_identifier_are_counted(tmp_path: Path) -> None:
+    frame = plain()
+    twice = pd.concat([frame, frame[frame["model"] > 0][:15]])
+    chosen = AgreeConfig(table=written(tmp_path / "t.csv", twice.drop(columns="id")))
+    lead = " ".join(agreement_report(read_raters(chosen), chosen).lead)
+    assert "15 rows with calcium equal another in all columns that were read" in lead
+    named = written(tmp_path / "n.csv", twice.rename(columns={"id": "Pat-Nr."}))
+    doubts = read_patients(named, config(FULL)).doubts
+    assert 'Column Pat-Nr. may be one: 15 of its cells repeat another; name it with identifier = "Pat-Nr."' in doubts[0]
