@@ -18,6 +18,7 @@ shapes or values::
 assumption. ``splines``: restricted cubic splines. ``discrimination``: C-index, time-dependent AUC, DeLong.
 ``calibration``: Brier score, observed / expected, intercept, slope, groups; ``smooth_calibration``: the curve.
 ``decision``: net benefit. ``stratified``: Cox model with strata, such as centres. ``firth``: penalised Cox model.
+``changing``: hazard ratios that change with time. ``restricted_difference``: of restricted means.
 ``validation``: performance corrected for optimism. ``held_out``: models measured in other patients, centre by centre.
 ``reclassification``: NRI and IDI of given risks; ``nri``: the same of models fitted here, with intervals.
 ``competing``: cumulative incidence, Fine-Gray; ``gray``: Gray's test. ``imputation``: chained equations, Rubin's rules.
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         prediction_accuracy,
         recalibrate,
     )
+    from ctacal.statistics.survival.changing import ChangingEffect, changing_effect
     from ctacal.statistics.survival.competing import CumulativeIncidence, FineGray, cumulative_incidence, fine_gray
     from ctacal.statistics.survival.confounding import EValue, e_value
     from ctacal.statistics.survival.cox_model import (
@@ -94,6 +96,7 @@ if TYPE_CHECKING:
         net_reclassification,
         reclassification_table,
     )
+    from ctacal.statistics.survival.restricted_difference import restricted_mean_difference
     from ctacal.statistics.survival.sample_size import (
         FittedStrength,
         SampleSize,
@@ -185,6 +188,8 @@ _NAMES = {
         "recalibrate",
     ),
     "firth": ("FirthModel", "firth_cox"),
+    "changing": ("ChangingEffect", "changing_effect"),
+    "restricted_difference": ("restricted_mean_difference",),
     "gray": ("gray_test",),
     "stratified": ("StratifiedModel", "stratified_cox"),
     "held_out": ("HeldOut", "internal_external", "measure_held_out"),
@@ -202,6 +207,7 @@ __all__ = [
     "BaselineHazard",
     "CalibrationCurve",
     "CalibrationGroup",
+    "ChangingEffect",
     "Covariate",
     "CoxModel",
     "CumulativeIncidence",
@@ -244,6 +250,7 @@ __all__ = [
     "calibration_groups",
     "calibration_intercept",
     "calibration_slope",
+    "changing_effect",
     "clustered_ratio",
     "compare",
     "cox",
@@ -286,6 +293,7 @@ __all__ = [
     "relative_hazard",
     "required_sample_size",
     "restricted_mean",
+    "restricted_mean_difference",
     "robust_errors",
     "roc_at",
     "schoenfeld_test",
