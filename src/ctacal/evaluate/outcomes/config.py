@@ -191,6 +191,8 @@ class AnalysisConfig:
     """Number of knots of the restricted cubic spline of log(CAC + 1)."""
     resamples: int = 1000
     """Number of bootstrap resamples."""
+    split_days: float | None = None
+    """Day after the scan until and after which calcium has hazard ratios of their own; by default none."""
     imputations: int = 10
     """Number of imputed data sets."""
     missing: Literal["impute", "complete"] = "impute"
@@ -210,6 +212,7 @@ class AnalysisConfig:
         _require(0 < self.thresholds[0] < self.thresholds[1] < 1, "thresholds", "expected 0 < low < high < 1")
         _require(self.resamples >= 50, "resamples", "expected 50 or more")
         _require(self.validation_resamples >= 10, "validation_resamples", "expected 10 or more")
+        _require(self.split_days is None or self.split_days > 0, "split_days", "expected a positive number of days")
         _require(self.imputations >= 2, "imputations", "expected 2 or more")
 
 
@@ -231,6 +234,8 @@ class OutcomesConfig:
     """Covariates that are categories: all columns of text, and numbers that are codes."""
     labels: dict[str, str] = field(default_factory=dict)
     """Names of columns in tables and figures."""
+    strata: tuple[str, ...] = ()
+    """Covariates whose levels get a baseline hazard of their own, for hazard ratios beside those adjusted for them."""
     levels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Levels of a categorical column in order, the reference first. By default numbers by size, words by letters."""
     recode: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -277,6 +282,8 @@ class OutcomesConfig:
             )
         names = [risk.name for risk in self.risk]
         _require(len(set(names)) == len(names), "risk.name", "two risks have the same name")
+        loose = set(self.strata) - set(self.adjusted)
+        _require(not loose, "strata", f"{', '.join(sorted(loose))}: not among the covariates")
         strange = set(self.categorical) - set(self.adjusted)
         _require(not strange, "categorical", f"{', '.join(sorted(strange))}: not among the covariates")
         words = {*self.categorical, *(split.column for split in self.subgroups() if split.cut is None)}

@@ -52,6 +52,9 @@ DROPPED: Mapping[str, str] = {
 }
 """Why rows were left out on request, by kind of fault."""
 
+MOST_STRATA = 20
+"""Most values of a column by which the models may be stratified (own choice)."""
+
 MOST_GROUPS = 6
 """Most values that a subgroup's column may have without a cut."""
 
@@ -202,6 +205,7 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
     if not followed.kept.any():
         raise UsageError(f"{readings.source}: outcome.early = {config.outcome.early!r} leaves no patient")
     covariates = tuple(_covariate(table, column, config, readings.source) for column in config.adjusted)
+    _check_strata(covariates, config, readings.source)
     rare = [rare_levels(own.label, own.levels, _codes(own)) for own in covariates if own.levels]
     whole = Patients(
         config,
@@ -231,6 +235,16 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
 def _dropped(readings: Readings) -> Iterator[tuple[str, int]]:
     for kind, number in readings.dropped_by_kind.items():
         yield DROPPED[kind], number
+
+
+def _check_strata(covariates: tuple[Covariate, ...], config: OutcomesConfig, source: Path) -> None:
+    for covariate in covariates:
+        values = len(np.unique(covariate.values[~np.isnan(covariate.values)]))
+        if covariate.column in config.strata and values > MOST_STRATA:
+            raise UsageError(
+                f"{source}, strata: column {covariate.column} has {values:,} different values, expected at most "
+                f"{MOST_STRATA}: patients are compared within a stratum only. Name a column of groups"
+            )
 
 
 def _codes(covariate: Covariate) -> Ints:

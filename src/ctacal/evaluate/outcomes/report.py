@@ -14,6 +14,7 @@ from ctacal.evaluate.outcomes.flow import flow_part
 from ctacal.evaluate.outcomes.given_risks import given_risks_part
 from ctacal.evaluate.outcomes.hazards import hazards_part
 from ctacal.evaluate.outcomes.missing import missing_part
+from ctacal.evaluate.outcomes.over_time import over_time_part
 from ctacal.evaluate.outcomes.part import Part
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.performance import families, performance_part
@@ -64,6 +65,7 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
     simple: dict[str, Callable[[Patients], Part]] = {
         "flow": flow_part, "cohort": cohort_part, "columns": columns_part, "baseline": baseline_part,
         "rates": rates_part, "kaplan_meier": curves_part, "cox": hazards_part, "e_values": unmeasured_part,
+        "over_time": over_time_part,
     }  # fmt: skip
     for name, part in simple.items():
         with bar(name, 1):
