@@ -113,6 +113,8 @@ class Code(StrEnum):
     """Nothing in the headers says that this CT was acquired for attenuation correction."""
     SEVERAL_CANDIDATES = "SEVERAL_CANDIDATES"
     """Several series fit equally well; the message names the chosen series and the others."""
+    SECOND_CTAC = "SECOND_CTAC"
+    """The study holds another CTAC, as of rest and stress: its score is told beside the one that counts."""
     GATED_CALCIUM_SCAN = "GATED_CALCIUM_SCAN"
     """The series is a dedicated (gated) calcium-score CT, not a CTAC."""
     INCOMPLETE_SERIES = "INCOMPLETE_SERIES"

@@ -16,7 +16,7 @@ from ctacal.heart import HeartMask
 from ctacal.labels import LabelMap
 from ctacal.lesion import Lesions
 from ctacal.prediction import ModelInfo, ScanFigures, Uncertainty
-from ctacal.scores import ScoredLesion, Scores, ScoringRule
+from ctacal.scores import ScoredLesion, Scores, ScoringRule, Tally
 from ctacal.subject import Subject
 from ctacal.uncounted import Uncounted, UncountedList
 from ctacal.volume import Volume
@@ -92,6 +92,23 @@ class Scan:
     """The islands that were weighed and not counted."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondScan:
+    """The study's other CTAC, as of rest and stress: its score does not count, and is told beside the one that does."""
+
+    series_uid: str
+    series_description: str
+    agatston: Tally | None = None
+    """None: it was refused."""
+    volume_mm3: Tally | None = None
+    category: str | None = None
+    refused: Reason | None = None
+    """Why it has no score."""
+    limits: tuple[float, float] | None = None
+    """Lowest and highest difference of the square roots, its score less the one that counts, of two scans of an
+    unchanged patient; None if nobody knows them for these scans (``compare.limits``)."""
+
+
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class ScoredStudy:
     """A study with its score: what ``score_study`` returns if nothing forbids one.
@@ -124,6 +141,8 @@ class ScoredStudy:
     scan: Scan
     uncounted: UncountedList | None = None
     """What was weighed and not counted; None if the predictor weighs no islands."""
+    second_scan: SecondScan | None = None
+    """None if the study holds no other CTAC, or one series was asked for."""
     subject: Subject | None = None
     """The patient as outputs may show them; None before outputs are written."""
     input_digest: str | None = None

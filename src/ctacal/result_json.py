@@ -15,12 +15,12 @@ from ctacal.dicom.choose import Candidate
 from ctacal.errors import Reason
 from ctacal.percentile import MESA_RULES, SOURCE, mesa_reference
 from ctacal.prediction import Uncertainty
-from ctacal.result import NOTICE, Acquisition, ScoredStudy, StudyResult
+from ctacal.result import NOTICE, Acquisition, ScoredStudy, SecondScan, StudyResult
 from ctacal.scores import ScoredLesion, Tally
 from ctacal.subject import Subject
 from ctacal.uncounted import Rest, UncountedIsland, UncountedList
 
-SCHEMA_VERSION = "1.4"
+SCHEMA_VERSION = "1.5"
 
 MASS_KEY = "excess_mass_mg_"
 """Start of the names of the estimated masses in ``uncertainty``; the vessel's name follows."""
@@ -76,6 +76,7 @@ def _scores_json(result: ScoredStudy) -> dict[str, Any]:
         "percentile": _percentile_json(result),
         "lesions": [_lesion_json(lesion) for lesion in result.lesions],
         "not_counted": _uncounted_json(result.uncounted) if result.uncounted else None,
+        "second_scan": _second_json(result.second_scan) if result.second_scan else None,
         "uncertainty": (uncertainty_json(uncertainty) or None) if uncertainty else None,
         "uncertainty_rule": uncertainty.rule.name if uncertainty and uncertainty.rule else None,
         "quality": {
@@ -94,6 +95,7 @@ def _no_scores() -> dict[str, Any]:
         **dict.fromkeys(names),
         "lesions": [],
         "not_counted": None,
+        "second_scan": None,
         "uncertainty": None,
         "uncertainty_rule": None,
         "quality": {"noise_sd_hu": None, "heart_found": False, "figures": None},
@@ -175,6 +177,18 @@ def _uncounted_json(uncounted: UncountedList) -> dict[str, Any]:
         "islands": [_island_json(island) for island in uncounted.islands],
         "rest": _rest_json(uncounted.rest),
         "faded": _rest_json(uncounted.faded),
+    }
+
+
+def _second_json(second: SecondScan) -> dict[str, Any]:
+    return {
+        "series_uid": second.series_uid,
+        "series_description": second.series_description,
+        "agatston": _tally_json(second.agatston) if second.agatston else None,
+        "volume_mm3": _tally_json(second.volume_mm3) if second.volume_mm3 else None,
+        "category": second.category,
+        "refused": _reason_json(second.refused) if second.refused else None,
+        "limits_sqrt": list(second.limits) if second.limits else None,
     }
 
 

@@ -53,6 +53,9 @@ COLUMNS = (
     "category",
     "category_five",
     "cac_drs",
+    "second_series_uid",
+    "second_agatston",
+    "second_category",
     "rule",
     "threshold_hu",
     "kvp",
@@ -103,8 +106,18 @@ def result_row(result: Mapping[str, Any], folder: str) -> Row:
     for name in ("agatston", "volume_mm3", "mass_mg"):
         row |= _tally_cells(name, result[name] or {})
     row |= {name: result[name] for name in ("category", "category_five", "cac_drs")}
+    row |= _second_cells(result.get("second_scan") or {})
     carried = (name for name in COLUMNS if name in acquisition and name not in row)
     return row | {name: acquisition[name] for name in carried}
+
+
+def _second_cells(second: Mapping[str, Any]) -> Row:
+    """Return the score of the study's other CTAC; empty if there is none, or it was refused."""
+    return {
+        "second_series_uid": second.get("series_uid"),
+        "second_agatston": (second.get("agatston") or {}).get("total"),
+        "second_category": second.get("category"),
+    }
 
 
 def _tally_cells(name: str, tally: Mapping[str, Any]) -> Row:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -19,12 +20,13 @@ from ctacal.errors import UsageError
 from ctacal.jobs.finders import Finder
 from ctacal.jobs.index_page import PAGE, write_index
 from ctacal.jobs.resume import earlier_result, input_digest, settings_digest
+from ctacal.jobs.second_scan import second_ctac, with_second
 from ctacal.prediction import Prediction
 from ctacal.progress import Progress, no_progress
 from ctacal.report.outputs import DEFAULT_WRITERS, are_written, prepare, write_outputs
 from ctacal.report.predecessor import Predecessor
 from ctacal.report.pseudonyms import Pseudonymiser
-from ctacal.result import StudyResult
+from ctacal.result import ScoredStudy, StudyResult
 from ctacal.result_json import SCHEMA_VERSION, result_json
 from ctacal.results_table import (
     IDENTITY,
@@ -209,17 +211,16 @@ def _score(task: Task, job: ScoreJob) -> StudyResult:
         imports.append(prepare(job.outputs))
         return job.finder.predict(volume, rule)
 
+    score = partial(
+        score_study, task.study, predict, locate=job.finder.locate, rule=job.rule,
+        mass_calibration=job.mass_calibration, **asdict(job.limits),
+    )  # fmt: skip
     try:
-        return score_study(
-            task.study,
-            predict,
-            locate=job.finder.locate,
-            rule=job.rule,
-            series_uid=task.series_uid,
-            mass_calibration=job.mass_calibration,
-            **asdict(job.limits),
-            ranked=task.ranked,
-        )
+        result = score(series_uid=task.series_uid, ranked=task.ranked)
+        if task.series_uid is not None or not isinstance(result, ScoredStudy):
+            return result
+        other = second_ctac(result, task.study)
+        return with_second(result, score(series_uid=other.series.uid, ranked=result.candidates)) if other else result
     finally:
         for thread in imports:  # a program that ends in the middle of an import prints a traceback
             thread.join()

@@ -24,7 +24,7 @@ from ctacal.dicom.stack import Stack
 from ctacal.errors import Reason, UsageError
 from ctacal.names import printable
 from ctacal.prediction import ModelInfo
-from ctacal.result import Acquisition, ChosenSeries, ScoredStudy, StudyResult
+from ctacal.result import Acquisition, ChosenSeries, ScoredStudy, SecondScan, StudyResult
 
 LEAST_KEY_BYTES = 16
 """Shortest key that is accepted, in bytes."""
@@ -128,7 +128,16 @@ class Pseudonymiser:
         if isinstance(result, ScoredStudy):
             changed["scan"] = replace(result.scan, stack=self._stack(result.scan.stack, scrub))
             changed["model"] = _without_file_name(result.model)
+            changed["second_scan"] = self._second(result.second_scan, scrub) if result.second_scan else None
         return replace(result, **changed)
+
+    def _second(self, second: SecondScan, scrub: Callable[[str], str]) -> SecondScan:
+        return replace(
+            second,
+            series_uid=str(self.uid(second.series_uid)),
+            series_description="",
+            refused=self._reason(second.refused, scrub) if second.refused else None,
+        )
 
     def _chosen(self, chosen: ChosenSeries, scrub: Callable[[str], str]) -> ChosenSeries:
         series = self._series(chosen.series, scrub)

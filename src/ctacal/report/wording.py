@@ -59,6 +59,7 @@ FLAG_TITLES: Mapping[Code, str] = MappingProxyType(
         Code.OUTPUT_NOT_WRITTEN: "Part of the output is missing",
         Code.NOT_MARKED_CTAC: "Not marked as a CT for attenuation correction",
         Code.SEVERAL_CANDIDATES: "Several series could be scored",
+        Code.SECOND_CTAC: "A second CTAC in this study",
         Code.GATED_CALCIUM_SCAN: "A dedicated calcium-score scan",
         Code.SLICES_INTERPOLATED: "Missing slices were interpolated",
         Code.TILT_RESAMPLED: "Gantry tilt was removed by resampling",
