@@ -290,7 +290,8 @@ def test_images_left_out_still_count(tmp_path: Path) -> None:
     study = study_of(write(tmp_path / "copies", copies))
     assert len(study.slices) == len(copies)
     assert_whole(tmp_path / "copies", Code.LOSSY_COPIES_DROPPED)
-    assert len({input_digest(study), input_digest(study_of(write(tmp_path / "without", ct_series())))}) == 2
+    without = study_of(write(tmp_path / "without", ct_series()))
+    assert len({input_digest(one, one.series[0]) for one in (study, without)}) == 2
 
 
 def test_a_copy_by_a_lossy_transfer_syntax_is_left_out(tmp_path: Path) -> None:

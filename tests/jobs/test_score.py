@@ -95,6 +95,34 @@ def test_changed_pixels_are_scored_again(tmp_path: Path, job: ScoreJob, counting
     assert counting.calls == 2
 
 
+def test_of_other_series_only_the_headers_count(tmp_path: Path, job: ScoreJob, counting: Counting) -> None:
+    """The pixels of a series that is not scored are not read: a study may hold ten of them."""
+    other = {"StudyInstanceUID": uid("a"), "SeriesInstanceUID": uid("other"), "SeriesNumber": 2}
+    images = ct_series(WIDE, name="other", **other, ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "HELIX"])
+    study(tmp_path / "in", ImageType=["ORIGINAL", "PRIMARY", "AXIAL"], SeriesDescription="CTAC")
+    first = write(tmp_path / "in" / "other", images)
+    (before,) = scored(tmp_path / "in", tmp_path / "out", job)
+    assert before.content["study"]["series_description"] == "CTAC"
+    file = sorted(first.iterdir())[0]
+    file.write_bytes(file.read_bytes()[:-1] + b"\x01")
+    scored(tmp_path / "in", tmp_path / "out", job)
+    assert counting.calls == 1
+    for image in images:
+        image.SeriesDescription = "another name"
+    write(first, images)
+    scored(tmp_path / "in", tmp_path / "out", job)
+    assert counting.calls == 2
+
+
+def test_without_times_a_study_gives_the_same_bytes(tmp_path: Path, job: ScoreJob) -> None:
+    study(tmp_path / "in")
+    written = []
+    for name in ("one", "two"):
+        (outcome,) = scored(tmp_path / "in", tmp_path / name, replace(job, timed=False))
+        written.append((tmp_path / name / outcome.folder / "result.json").read_bytes())
+    assert written[0] == written[1]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -3,34 +3,38 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ctacal.dicom.files.source import ARCHIVE_ERRORS
+from ctacal.dicom.header import Slice
 from ctacal.dicom.series import Series, Study
 from ctacal.errors import Refusal
 
 _READ_BYTES = 2**20
+_PLACES = ("source", "native")
+"""Fields of a ``Slice`` that say where it lies, and nothing of the study."""
 
 
-def input_digest(study: Study) -> str | None:
-    """Return the SHA-256 of the study's content: each byte of its CT images, and the headers of other objects.
+def input_digest(study: Study, scored: Series | None) -> str | None:
+    """Return the SHA-256 of what a score depends on: the bytes of the series that is scored, and headers of the rest.
 
-    Names and places of files do not matter. None if a file can no longer be read: such a study is scored again.
+    ``scored`` is None if no series can be: then there are headers only. Names and places of files do not matter. None
+    if a file can no longer be read: such a study is scored again.
     """
     try:
-        parts = sorted(part for series in study.series for part in _series_parts(series))
+        parts = sorted(
+            part
+            for series in study.series
+            for part in (_contents(series) if series is scored else _headers(series))
+        )
     except (Refusal, *ARCHIVE_ERRORS):
         return None
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _series_parts(series: Series) -> set[str]:
-    if series.header.modality != "CT":
-        return {
-            hashlib.sha256(f"{slice_.header} {slice_.sop_instance_uid}".encode()).hexdigest()
-            for slice_ in series.slices
-        }
+def _contents(series: Series) -> set[str]:
     digests = set()
     for source in {slice_.source for slice_ in (*series.slices, *series.left_out)}:
         digest = hashlib.sha256()
@@ -39,6 +43,15 @@ def _series_parts(series: Series) -> set[str]:
                 digest.update(block)
         digests.add(digest.hexdigest())
     return digests
+
+
+def _headers(series: Series) -> set[str]:
+    slices = (*series.slices, *series.left_out)
+    return {hashlib.sha256(repr(_without_place(slice_)).encode()).hexdigest() for slice_ in slices}
+
+
+def _without_place(slice_: Slice) -> tuple[Any, ...]:
+    return tuple(getattr(slice_, field.name) for field in fields(slice_) if field.name not in _PLACES)
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:

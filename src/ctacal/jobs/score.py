@@ -12,10 +12,10 @@ from typing import Any
 
 from ctacal import __version__
 from ctacal.atomic import sweep
-from ctacal.dicom.choose import Candidate, candidates
+from ctacal.dicom.choose import Candidate, candidates, choose_among
 from ctacal.dicom.files.archive import discard_unpacked
 from ctacal.dicom.files.source import SkippedFile
-from ctacal.dicom.series import Intake, Study
+from ctacal.dicom.series import Intake, Series, Study
 from ctacal.errors import UsageError
 from ctacal.jobs.finders import Finder
 from ctacal.jobs.index_page import PAGE, write_index
@@ -99,6 +99,8 @@ class ScoreJob:
     """mg of hydroxyapatite per cm3 and HU."""
     resume: bool = False
     """Keep results that are there already, if input, model, rule and options are the same."""
+    timed: bool = True
+    """Results tell the seconds of each stage. Without them, a study that is scored twice gives the same bytes."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -177,14 +179,17 @@ def score_into(folder: Path, task: Task, job: ScoreJob) -> dict[str, Any]:
     Raises as ``score_and_write`` does.
     """
     settings = settings_digest(_settings(task, job))
+    task, series = chosen(task, job)
     with ThreadPoolExecutor(1) as beside:  # hashing takes a core for some hundredths of a second, and no Python lock
-        digest = beside.submit(_input_digest, task.study, job)
+        digest = beside.submit(_input_digest, task.study, series, job)
         if job.resume:
             earlier = earlier_result(folder, {"input_digest": digest.result(), "settings_digest": settings})
             if earlier and _is_complete(earlier, folder, job):
                 return earlier
         result = _score(task, job)
         result = replace(result, input_digest=digest.result(), settings_digest=settings)
+    if not job.timed:
+        result = replace(result, timing_s={})
     if job.privacy.pseudonymiser:
         result = job.privacy.pseudonymiser.result(result, task.study)
     written = write_outputs(
@@ -196,6 +201,16 @@ def score_into(folder: Path, task: Task, job: ScoreJob) -> dict[str, Any]:
         predecessor=task.predecessor,
     )
     return result_json(written)
+
+
+def chosen(task: Task, job: ScoreJob) -> tuple[Task, Series | None]:
+    """Return the task with its candidates ranked, and the series that is scored; None if the study is refused."""
+    try:
+        ranked = task.ranked or candidates(task.study, **asdict(job.limits))
+        task = replace(task, ranked=ranked)
+        return task, choose_among(ranked, task.study, task.series_uid).series
+    except Exception:  # ``score_study`` meets the same fault, and refuses
+        return task, None
 
 
 def _is_complete(earlier: dict[str, Any], folder: Path, job: ScoreJob) -> bool:
@@ -307,9 +322,9 @@ def _folder_of(task: Task, job: ScoreJob) -> Path:
     return folder
 
 
-def _input_digest(study: Study, job: ScoreJob) -> str | None:
+def _input_digest(study: Study, series: Series | None, job: ScoreJob) -> str | None:
     """Return the digest, keyed if results are pseudonymised, so that nobody finds the study by its files' digest."""
-    digest = input_digest(study)
+    digest = input_digest(study, series)
     return job.privacy.pseudonymiser.digest(digest) if digest and job.privacy.pseudonymiser else digest
 
 
