@@ -109,6 +109,8 @@ class Code(StrEnum):
     """The hearts of two scans do not fit upon each other by shift and turn: their lesions are not matched."""
 
     # Scored, with a warning.
+    STUDY_IN_SEVERAL_ROWS = "STUDY_IN_SEVERAL_ROWS"
+    """Several rows of a batch hold different images of the study, and each was scored with what it holds alone."""
     NOT_MARKED_CTAC = "NOT_MARKED_CTAC"
     """Nothing in the headers says that this CT was acquired for attenuation correction."""
     SEVERAL_CANDIDATES = "SEVERAL_CANDIDATES"

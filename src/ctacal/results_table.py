@@ -2,11 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from ctacal.atomic import write_text
+from ctacal.atomic import whole_file
 from ctacal.categories import CATEGORY_KEYS
 from ctacal.dicom.files.source import SkippedFile
 from ctacal.labels import CORONARY_LABELS
@@ -79,6 +80,12 @@ TEXT_COLUMNS = (
     *IDENTITY, "study_uid", "series_uid", "series_description", "study_date", "model", "model_version", "folder",
 )  # fmt: skip
 """Columns that stay text even if every cell is a number."""
+
+WORD_COLUMNS = (
+    *TEXT_COLUMNS, "status", "reason_codes", "reasons", "sex", "uncertainty_rule", "category", "category_five",
+    "cac_drs", "rule", "kernel", "manufacturer", "scanner_model", "model_digest", "ctacal",
+)  # fmt: skip
+"""Columns of words; all others hold numbers."""
 
 
 def result_row(result: Mapping[str, Any], folder: str) -> Row:
@@ -185,8 +192,10 @@ def append_results_csv(path: Path, row: Row, identity: Sequence[str] = (), *, fi
     if first:
         write_results_csv(path, [row], identity)
         return
+    text = io.StringIO()
+    _write_rows(text, (*identity, *COLUMNS), [row])
     with path.open("a", encoding="utf-8", newline="") as file:
-        file.write(_csv_text((*identity, *COLUMNS), [row], header=False))
+        file.write(text.getvalue())
 
 
 def write_skipped_csv(path: Path, skipped: Iterable[SkippedFile]) -> None:
@@ -197,16 +206,22 @@ def write_skipped_csv(path: Path, skipped: Iterable[SkippedFile]) -> None:
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write a CSV table whole or not at all, as ``write_results_csv``."""
-    write_text(path, _csv_text(columns, rows))
+    with open_table(path, columns) as add:
+        add(rows)
 
 
-def _csv_text(columns: Sequence[str], rows: Iterable[Row], *, header: bool = True) -> str:
-    table = io.StringIO()
-    writer = csv.DictWriter(table, columns, lineterminator="\n")
-    if header:
-        writer.writeheader()
+@contextmanager
+def open_table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[Row]], None]]:
+    """Yield what adds rows to a new CSV table, which may be larger than memory; it appears whole or not at all."""
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        csv.DictWriter(file, columns, lineterminator="\n").writeheader()
+        yield lambda rows: _write_rows(file, columns, rows)
+        file.flush()
+
+
+def _write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writerows({name: _cell(row.get(name)) for name in columns} for row in rows)
-    return table.getvalue()
 
 
 def _cell(value: Any) -> Any:

@@ -692,6 +692,137 @@ def readings_report(
     raise typer.Exit(command.run_report(folder, database, as_json=as_json))
 
 
+batch_app = typer.Typer(
+    help="Up to a million studies: plan them, run them on one machine or many, watch and collect.", no_args_is_help=True
+)
+app.add_typer(batch_app, name="batch")
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Folder or URI (s3://...) of the run.", show_default=False)]
+
+
+@batch_app.command("plan")
+def batch_plan(
+    out: Annotated[str, typer.Option("-o", "--out", help="Folder or URI of the run.", show_default=False)],
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Folders, archives, patterns in quotes, or URIs such as s3://bucket/ct.", show_default=False
+        ),
+    ] = None,
+    lists: Annotated[
+        list[Path] | None,
+        typer.Option("--list", help="Text file with a study a line; tabs between several places of one."),
+    ] = None,
+    idc: Annotated[
+        list[Path] | None, typer.Option("--idc", help="Manifest of the IDC: s5cmd, or idc-index as CSV or Parquet.")
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(
+            help="How far below each path the studies lie. Default: 1 below a single folder, else 0: each path is one.",
+            min=0,
+            max=9,
+            show_default=False,
+        ),
+    ] = None,
+    sizes: Annotated[bool, typer.Option("--sizes", help="Look at the size of each file, for status.")] = False,
+    shards: Annotated[
+        int | None, typer.Option(help="Number of shards. Default: one for 1,000 rows, 64 to 4,096.", min=1, max=9999)
+    ] = None,
+    predictor: Annotated[
+        str | None, typer.Option(help="What finds the calcium: networks (default) or threshold (a simple baseline).")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")] = None,
+    runtime: Annotated[
+        Literal["onnxruntime", "openvino", "openvino-bf16"] | None,
+        typer.Option(help="What runs the networks. Default: the fastest (docs/speed.md)."),
+    ] = None,
+    rule: Rule = "scct2016",
+    mass_calibration: MassCalibration = None,
+    series: Annotated[
+        str, typer.Option(help="Series to score: best, each (every suitable series), or a SeriesInstanceUID.")
+    ] = "best",
+    fill_gaps: FillGaps = False,
+    untilt: Untilt = False,
+    allow_contrast: Annotated[
+        bool, typer.Option("--allow-contrast", help="Score a CT with contrast medium, with a warning.")
+    ] = False,
+    write: Annotated[
+        str, typer.Option(help="Files for each study: json, html, pdf, png, seg, sr, labelmap, dicompdf, sc, nifti.")
+    ] = "json",
+    phi: Annotated[bool, typer.Option("--phi", help="Name the patient in results and tables.")] = False,
+    pseudonymise: Annotated[
+        Path | None, typer.Option(help="File with a secret key: replace all identifiers by pseudonyms (PS3.15).")
+    ] = None,
+) -> None:
+    """Plan a run: what is scored, and how. Opens no image; a plan that is there already is found again."""
+    from ctacal.cli import batch as command
+
+    options = command.PlanOptions(
+        paths=paths or (), lists=lists or (), idc=idc or (), depth=depth, sizes=sizes, shards=shards,
+        predictor=predictor, model=model, runtime=runtime, rule=rule, mass_calibration=mass_calibration, series=series,
+        fill_gaps=fill_gaps, untilt=untilt, allow_contrast=allow_contrast, write=write, phi=phi,
+        pseudonymise=pseudonymise,
+    )  # fmt: skip
+    raise typer.Exit(command.run_plan(out, options))
+
+
+@batch_app.command("run")
+def batch_run(
+    run: Run,
+    shard: Annotated[
+        str, typer.Option(help="This part of the shards: i/n with i from 0; slurm/n, kubernetes/n in an array.")
+    ] = "0/1",
+    processes: Annotated[
+        int | None, typer.Option(help="Number of processes. Default: one for each core.", min=1)
+    ] = None,
+    memory_mb: Annotated[int, typer.Option(help="Memory that a study may take, in MB.", min=256)] = 4096,
+    time_s: Annotated[float, typer.Option(help="Time that a study may take, in seconds.", min=1)] = 600.0,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try rows again that gave nothing.")] = False,
+    print_sbatch: Annotated[
+        int | None, typer.Option(help="Print a SLURM script for an array of so many tasks, and stop.", min=1)
+    ] = None,
+    print_job: Annotated[
+        int | None, typer.Option(help="Print a Kubernetes Job of so many pods, and stop.", min=1)
+    ] = None,
+) -> None:
+    """Score what is not done yet. Exit status: 0 done, 1 a disk or network failed, 75 handed back: run it again."""
+    from ctacal.cli import batch as command
+
+    options = command.RunOptions(
+        shard=shard, processes=processes, memory_mb=memory_mb, time_s=time_s, retry_failed=retry_failed,
+        print_sbatch=print_sbatch, print_job=print_job,
+    )  # fmt: skip
+    raise typer.Exit(command.run_run(run, options))
+
+
+@batch_app.command("status")
+def batch_status(
+    run: Run,
+    price: Annotated[
+        float | None, typer.Option(help="Price of a core for an hour, in any currency: adds the cost of 1,000 studies.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show how a run stands, from any machine that sees its folder or bucket."""
+    from ctacal.cli import batch as command
+
+    raise typer.Exit(command.run_status(run, price, as_json=as_json))
+
+
+@batch_app.command("collect")
+def batch_collect(
+    run: Run,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for the tables. Default: RUN, if it is a folder.")
+    ] = None,
+) -> None:
+    """Write results.csv, results.parquet, failed.csv and index.html of what is done, also while the run goes on."""
+    from ctacal.cli import batch as command
+
+    raise typer.Exit(command.run_collect(run, out))
+
+
 class _NodeCommands(TyperGroup):
     """``ctacal node CONFIG.toml`` is short for ``ctacal node run CONFIG.toml``."""
 

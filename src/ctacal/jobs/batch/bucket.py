@@ -108,6 +108,10 @@ class BucketPlace:
         with as_os_error(f"{self.text}/{name}"):
             self._store.put(name, content, use_multipart=False)
 
+    def tell(self, name: str, content: bytes) -> None:
+        """Put an object."""
+        self.replace(name, content)
+
     def append(self, name: str, line: bytes) -> None:
         """Add a line; it is stored when the file has grown by ``PART_BYTES``, or by ``settle``."""
         lines = self._lines.setdefault(name, bytearray())

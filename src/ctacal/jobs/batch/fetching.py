@@ -74,7 +74,9 @@ def _listed(bucket: str, path: str, folder: Path) -> list[Object]:
         if not found and path and not path.endswith("/"):
             found = [store_of(bucket).head(path)]  # an address of one object, such as an archive
     names = [(one["path"], int(one["size"])) for one in found if int(one["size"])]
-    return [Object(name, size, folder / f"{number:06d}{_suffix(name)}") for number, (name, size) in enumerate(sorted(names))]
+    return [
+        Object(name, size, folder / f"{number:06d}{_suffix(name)}") for number, (name, size) in enumerate(sorted(names))
+    ]
 
 
 def _suffix(name: str) -> str:
@@ -122,4 +124,3 @@ def _fetch(bucket: str, one: Object) -> None:
     with as_os_error(f"{bucket}/{one.path}"):
         content = store_of(bucket).get(one.path).bytes()
     one.file.write_bytes(content)
-

@@ -52,7 +52,9 @@ def _by_study(lines: Iterable[Mapping[str, Any]], file: Path) -> Iterator[Row]:
     for line in lines:
         study, address = line.get(STUDY), line.get(ADDRESS)
         if not study or not address:
-            raise UsageError(f"{printable(file)}: a line without {STUDY} or {ADDRESS}; export these columns, and {SIZE_MB}")
+            raise UsageError(
+                f"{printable(file)}: a line without {STUDY} or {ADDRESS}; export these columns, and {SIZE_MB}"
+            )
         series.setdefault(study, []).append(_prefix(str(address)))
         size_mb[study] = size_mb.get(study, 0.0) + float(line.get(SIZE_MB) or "nan")
     for study, sources in series.items():

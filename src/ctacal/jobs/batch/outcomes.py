@@ -74,9 +74,11 @@ class RowOutcome:
 
 
 def outcome_from(content: Mapping[str, Any]) -> RowOutcome:
-    """Return an outcome from a line's content. Raises ``LookupError``, ``TypeError`` or ``ValueError`` if it is none."""
+    """Return an outcome from a line's content. Raises ``LookupError`` or ``TypeError`` if it is none."""
     studies = tuple(
-        StudyOutcome(key=one["key"], study_uid=one["uid"], status=one["status"], folder=one["folder"], table=one["table"])
+        StudyOutcome(
+            key=one["key"], study_uid=one["uid"], status=one["status"], folder=one["folder"], table=one["table"]
+        )
         for one in content["studies"]
     )
     fault = Fault(why=content["fault"][0], message=content["fault"][1]) if content["fault"] else None

@@ -33,6 +33,9 @@ class Place(Protocol):
     def replace(self, name: str, content: bytes) -> None:
         """Write a file whole, in place of any that is there."""
 
+    def tell(self, name: str, content: bytes) -> None:
+        """Replace a file that may be lost in a power failure: nobody waits for the disk."""
+
     def append(self, name: str, line: bytes) -> None:
         """Add a line to a file that only this program writes."""
 
@@ -85,6 +88,15 @@ class FolderPlace:
         """Write a file whole or not at all."""
         with whole_file(self.folder / name) as temporary:
             temporary.write_bytes(content)
+
+    def tell(self, name: str, content: bytes) -> None:
+        """Write a file under a name of this process, then rename it."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished_file(path.parent) as temporary:
+            temporary.write_bytes(content)
+            temporary.chmod(0o644)
+            temporary.replace(path)
 
     def append(self, name: str, line: bytes) -> None:
         """Add a line, which is on the disk when this returns."""

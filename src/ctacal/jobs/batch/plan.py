@@ -53,7 +53,7 @@ def make_plan(sources: Sources, settings: Settings, place: Place, shards: int | 
     The digest does not depend on the order in which sources are given. Raises ``UsageError`` if there is nothing to
     score, if two rows hold the same source, or if another plan is there already.
     """
-    known = known_here(settings)  # what is wrong with it shows before a long scan
+    known = identity(settings.score_job())  # what is wrong with it shows before a long scan
     manifest, size_bytes = _manifest(find_rows(sources), shards)
     digests = tuple(hashlib.sha256(content).hexdigest() for content in manifest)
     whole = json.dumps({"format": FORMAT, "identity": known, "shards": digests}, sort_keys=True)
@@ -67,12 +67,6 @@ def make_plan(sources: Sources, settings: Settings, place: Place, shards: int | 
     )
     _store(plan, manifest, place)
     return plan
-
-
-def known_here(settings: Settings) -> dict[str, Any]:
-    """Return the ``identity`` of the settings on this machine, as JSON holds it."""
-    content: dict[str, Any] = json.loads(json.dumps(identity(settings.score_job(), settings.runtime)))
-    return content
 
 
 def _manifest(rows: Iterable[Row], shards: int | None) -> tuple[list[bytes], int | None]:
@@ -103,7 +97,7 @@ def _store(plan: Plan, manifest: Iterable[bytes], place: Place) -> None:
     for shard, content in enumerate(manifest):
         if content:
             place.replace(manifest_name(shard), content)
-    content = {
+    stored = {
         "format": FORMAT,
         "digest": plan.digest,
         "settings": plan.settings.to_json(),
@@ -112,7 +106,7 @@ def _store(plan: Plan, manifest: Iterable[bytes], place: Place) -> None:
         "shards": plan.shards,
         "bytes": plan.size_bytes,
     }
-    if not place.create(PLAN, json.dumps(content, indent=1).encode() + b"\n"):
+    if not place.create(PLAN, json.dumps(stored, indent=1).encode() + b"\n"):
         _require_same(plan, load_plan(place), place)
 
 
@@ -171,9 +165,8 @@ def rows_of_shard(plan: Plan, place: Place, shard: int) -> tuple[Row, ...]:
     return read_rows(content, name)
 
 
-def require_identity(plan: Plan) -> None:
+def require_identity(plan: Plan, here: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` if this machine would score otherwise than was planned: another model, rule or version."""
-    here = known_here(plan.settings)
     for name, planned in plan.identity.items():
         if here.get(name) != planned:
             raise UsageError(

@@ -17,7 +17,7 @@ _SHARD_CHARACTERS = 8
 class Row:
     """The places of one study, as far as the plan knows: nothing is opened before the row is run.
 
-    Usually a row holds one study. If it holds several, each gets a result; if two rows hold the same study, both say so.
+    Usually a row holds one study. If it holds several, each gets a result; if two rows hold one study, it is told.
     """
 
     id: str

@@ -10,14 +10,13 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
-from ctacal.errors import UsageError
 from ctacal.jobs.batch.ledger import Done, done_of, ledger_name
 from ctacal.jobs.batch.outcomes import Fault, RowOutcome, keep_study, outcome_name, study_key, write_down
 from ctacal.jobs.batch.places import FolderPlace, Place
@@ -25,7 +24,9 @@ from ctacal.jobs.batch.plan import Plan, load_plan, require_identity, rows_of_sh
 from ctacal.jobs.batch.rows import Row
 from ctacal.jobs.batch.runners import BEAT_S, Runner, lost_in_hand, new_runner, seen_now, show
 from ctacal.jobs.batch.scoring import RowScored, RowTask, begin
+from ctacal.jobs.batch.settings import identity
 from ctacal.jobs.batch.share import Share
+from ctacal.jobs.score import ScoreJob
 from ctacal.watched import Failed, Limits
 from ctacal.watched_pool import Finished, WatchedPool
 
@@ -61,6 +62,9 @@ class Watch:
     """Called once with a function that makes the run hand back what it has in hand; a signal handler may call it."""
 
 
+NOBODY = Watch()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRun:
     """What came of this runner."""
@@ -76,15 +80,47 @@ class BatchRun:
     """Whether it was asked to stop before all was done."""
 
 
-def run_batch(place: Place, options: RunOptions, watch: Watch = Watch()) -> BatchRun:
+class Engine(Protocol):
+    """What performs tasks somewhere: ``WatchedPool`` on this machine, or actors of a cluster."""
+
+    processes: int
+    """How many tasks are performed at once."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(self, *_: object) -> None:
+        """End all that was begun."""
+
+    def results(self, tasks: Iterable[RowTask]) -> Iterator[Finished[RowTask, RowScored]]:
+        """Yield what comes of each task, as they finish; tasks are taken as they are needed."""
+
+    def stop(self) -> None:
+        """Give no more tasks, and let ``results`` end within seconds."""
+
+
+def local_engine(job: ScoreJob, options: RunOptions) -> Engine:
+    """Return watched processes of this machine."""
+    limits = Limits(options.memory_mb, options.time_s)
+    return WatchedPool(partial(begin, job), processes=options.processes, limits=limits)
+
+
+def run_batch(
+    place: Place,
+    options: RunOptions,
+    watch: Watch = NOBODY,
+    engine: Callable[[ScoreJob, RunOptions], Engine] = local_engine,
+) -> BatchRun:
     """Score what is not done yet of this runner's share. Raises ``UsageError`` if this machine cannot score as planned.
 
     Raises ``OSError`` if the place of the run fails.
     """
     plan = load_plan(place)
-    require_identity(plan)
+    job = plan.settings.score_job()
+    require_identity(plan, identity(job))
     with tempfile.TemporaryDirectory(prefix="ctacal-batch-") as local:
-        work = _Work(plan=plan, place=place, options=options, watch=watch, local=Path(local))
+        pool = engine(job, options)
+        work = _Work(plan=plan, pool=pool, place=place, options=options, watch=watch, local=Path(local))
         try:
             return work.run()
         finally:
@@ -94,6 +130,7 @@ def run_batch(place: Place, options: RunOptions, watch: Watch = Watch()) -> Batc
 @dataclass(eq=False, kw_only=True)
 class _Work:
     plan: Plan
+    pool: Engine
     place: Place
     options: RunOptions
     watch: Watch
@@ -106,11 +143,6 @@ class _Work:
 
     def __post_init__(self) -> None:
         self.shards = self.options.share.of(len(self.plan.rows))
-        self.pool: WatchedPool[RowTask, RowScored] = WatchedPool(
-            partial(begin, self.plan.settings.score_job()),
-            processes=self.options.processes,
-            limits=Limits(self.options.memory_mb, self.options.time_s),
-        )
         self.runner: Runner = new_runner(self.pool.processes, self.options.share.text)
         self.out = self._out()
         self.ending = threading.Event()
@@ -130,8 +162,8 @@ class _Work:
         self.beating.start()
         total = sum(self.plan.rows[shard] for shard in self.shards)
         done = {shard: done_of(shard, self.place) for shard in self.shards if self.plan.rows[shard]}
-        self.done = sum(len(one.scored) + len(one.failed) for one in done.values())
-        self.failed = sum(len(one.failed) for one in done.values())
+        self.failed = 0 if self.options.retry_failed else sum(len(one.failed) for one in done.values())
+        self.done = self.failed + sum(len(one.scored) for one in done.values())
         with self.pool:
             for finished in self.pool.results(self._tasks(done)):
                 self._note(finished, total)
@@ -212,11 +244,11 @@ class _Work:
         for folder in (task.out, task.scratch):
             shutil.rmtree(folder, ignore_errors=True)
         self.in_hand.pop(task.row.id, None)
-        self.runner = seen_now(self.runner, done=self.runner.done + 1)
         self._show()
 
     def _count(self, outcome: RowOutcome, total: int) -> None:
         self.done += 1
+        self.runner = seen_now(self.runner, done=self.runner.done + 1)
         self.failed += outcome.fault is not None
         self.watch.on_row(outcome, self.done, total)
 

@@ -59,7 +59,7 @@ def new_runner(cores: int, part: str) -> Runner:
 
 def show(runner: Runner, place: Place) -> None:
     """Write the runner's file."""
-    place.replace(f"runners/{runner.name}.json", json.dumps(asdict(runner)).encode())
+    place.tell(f"runners/{runner.name}.json", json.dumps(asdict(runner)).encode())
 
 
 def seen_now(runner: Runner, **changes: object) -> Runner:

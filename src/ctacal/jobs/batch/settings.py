@@ -1,5 +1,6 @@
 """``Settings``: how a batch scores, as the plan states it, and the ``ScoreJob`` that they make."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ PREDICTORS = ("networks", "threshold")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How each study is scored, and which files are written; stored in the plan, so that every machine does the same."""
+    """How each study is scored, and which files are written; the plan holds them, so that all machines do the same."""
 
     predictor: str | None = None
     """``networks`` or ``threshold``; None: the networks, if this installation has any."""
@@ -80,14 +81,16 @@ def settings_from(content: Mapping[str, Any]) -> Settings:
     return from_fields(Settings, content)
 
 
-def identity(job: ScoreJob, runtime: str | None) -> dict[str, Any]:
-    """Return everything that results depend on beside the images; two machines of one run must agree on it."""
+def identity(job: ScoreJob) -> dict[str, Any]:
+    """Return all that results depend on beside the images, as JSON holds it; the machines of one run must agree on it.
+
+    The model names its runtime, because another one rounds otherwise.
+    """
     key = job.privacy.pseudonymiser
-    return {
+    content: dict[str, Any] = {
         "ctacal": __version__,
         "schema": SCHEMA_VERSION,
         "model": asdict(job.finder.model),
-        "runtime": runtime,
         "rule": job.rule.to_json(),
         "mass_calibration": job.mass_calibration,
         "limits": asdict(job.limits),
@@ -96,6 +99,7 @@ def identity(job: ScoreJob, runtime: str | None) -> dict[str, Any]:
         "phi": job.privacy.phi,
         "pseudonyms": key.digest("settings") if key else None,
     }
+    return dict(json.loads(json.dumps(content)))
 
 
 def _plain(value: Any) -> Any:
