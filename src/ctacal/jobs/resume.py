@@ -25,9 +25,7 @@ def input_digest(study: Study, scored: Series | None) -> str | None:
     """
     try:
         parts = sorted(
-            part
-            for series in study.series
-            for part in (_contents(series) if series is scored else _headers(series))
+            part for series in study.series for part in (_contents(series) if series is scored else _headers(series))
         )
     except (Refusal, *ARCHIVE_ERRORS):
         return None
