@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from ctacal.errors import UsageError, system_message
+from ctacal.jobs.batch.parquet import read_columns
 from ctacal.jobs.batch.rows import Row, row_of
 from ctacal.names import printable
 
 STUDY, ADDRESS, SIZE_MB = "StudyInstanceUID", "series_aws_url", "series_size_MB"
 _COPY = re.compile(r"""\s*cp\s+(?:--\S+\s+)*['"]?([a-z0-9]+://[^'"\s]+)['"]?\s+['"]?([^'"]*?)['"]?\s*""")
 _HERE = (".", "./", "")
-_BATCH_ROWS = 65536
 
 
 def idc_rows(file: Path) -> Iterator[Row]:
     """Yield a row for each study of a manifest. Raises ``UsageError`` if it is none."""
     try:
         if file.suffix.lower() == ".parquet":
-            yield from _by_study(_parquet(file), file)
+            yield from _by_study(read_columns(file, (STUDY, ADDRESS, SIZE_MB)), file)
         elif file.suffix.lower() == ".csv":
             with file.open(newline="", encoding="utf-8") as lines:
                 yield from _by_study(csv.DictReader(lines), file)
@@ -33,17 +33,6 @@ def idc_rows(file: Path) -> Iterator[Row]:
             yield from _s5cmd(file)
     except OSError as problem:
         raise UsageError(f"{printable(file)}: {system_message(problem)}") from problem
-
-
-def _parquet(file: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        from pyarrow.parquet import ParquetFile
-    except ImportError as problem:
-        raise UsageError(f"{printable(file)}: Parquet needs pyarrow; install ctacal[batch], or give CSV") from problem
-    table = ParquetFile(file)
-    wanted = [name for name in (STUDY, ADDRESS, SIZE_MB) if name in table.schema_arrow.names]
-    for batch in table.iter_batches(_BATCH_ROWS, columns=wanted):
-        yield from batch.to_pylist()
 
 
 def _by_study(lines: Iterable[Mapping[str, Any]], file: Path) -> Iterator[Row]:

@@ -1,12 +1,36 @@
-"""results.parquet: the columns of results.csv with their types, written a shard at a time; only if pyarrow is there."""
+"""Parquet: columns of a manifest, and results.parquet with the columns of results.csv and their types.
 
-from collections.abc import Callable, Iterator, Sequence
+pyarrow is optional (``ctacal[batch]``): without it there is no results.parquet.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ctacal.atomic import whole_file
+from ctacal.errors import UsageError
+from ctacal.names import printable
 from ctacal.results_table import WORD_COLUMNS, Row
+
+BATCH_ROWS = 65536
+"""Rows of a table that are in memory at once."""
+
+
+def read_columns(file: Path, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a Parquet file, with those of the columns that it has. Raises ``UsageError``."""
+    if find_spec("pyarrow") is None:
+        raise UsageError(f"{printable(file)}: Parquet needs pyarrow; install ctacal[batch], or give CSV")
+    from pyarrow import ArrowInvalid
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        table = ParquetFile(file)
+    except ArrowInvalid as problem:
+        raise UsageError(f"{printable(file)}: {problem}") from problem
+    for batch in table.iter_batches(BATCH_ROWS, columns=[name for name in names if name in table.schema_arrow.names]):
+        yield from batch.to_pylist()
 
 
 @contextmanager
