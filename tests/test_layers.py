@@ -49,7 +49,6 @@ STAGES = (
     "result_json",
     "study",
     "results_table",
-    "compare",
     "readings",
     "statistics",
     "compare",
