@@ -193,8 +193,9 @@ class AnalysisConfig:
     """Number of bootstrap resamples."""
     split_days: float | None = None
     """Day after the scan until and after which calcium has hazard ratios of their own; by default none."""
-    imputations: int = 10
-    """Number of imputed data sets."""
+    imputations: int | None = None
+    """Number of imputed data sets; by default as many as the percentage of patients with a missing covariate, from 10
+    to 100."""
     missing: Literal["impute", "complete"] = "impute"
     """How missing covariates are handled: multiple imputation beside complete cases, or complete cases alone."""
     validation: Literal["bootstrap", "cross-validation"] = "bootstrap"
@@ -213,7 +214,7 @@ class AnalysisConfig:
         _require(self.resamples >= 50, "resamples", "expected 50 or more")
         _require(self.validation_resamples >= 10, "validation_resamples", "expected 10 or more")
         _require(self.split_days is None or self.split_days > 0, "split_days", "expected a positive number of days")
-        _require(self.imputations >= 2, "imputations", "expected 2 or more")
+        _require(self.imputations is None or self.imputations >= 2, "imputations", "expected 2 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

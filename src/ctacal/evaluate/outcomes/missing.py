@@ -1,21 +1,30 @@
-"""Missing covariates: the multivariable model by multiple imputation beside the model of complete cases."""
+"""Missing covariates: multiple imputation; the multivariable model beside that of complete cases, and performance."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ctacal.arrays import Floats
+from ctacal.evaluate.outcomes.imputed import imputed_performance
 from ctacal.evaluate.outcomes.models import Fit, fit, missing_maximum, ratio, together, wald
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading
-from ctacal.evaluate.publication import Cell, Section, Table, p_value
+from ctacal.evaluate.publication import Cell, Section, Table, p_value, percent
 from ctacal.progress import Progress, no_progress
 from ctacal.statistics.estimate import LEVEL, Estimate
 from ctacal.statistics.survival import imputation
 from ctacal.statistics.survival.cox_model import CoxModel, NoModel
 from ctacal.statistics.survival.imputation import Pooled
+from ctacal.statistics.survival.pooling import needed_imputations
 from ctacal.statistics.survival.survival_curve import life_table
 from ctacal.statistics.survival.survival_data import SurvivalData
+
+MOST_KEPT = 5_000_000
+"""Most patients in all imputed sets from which performance is computed: in large cohorts fewer sets do."""
+
+FEWEST_KEPT = 5
+"""Fewest such sets."""
 
 
 def missing_part(patients: Patients, progress: Progress = no_progress) -> Part:
@@ -29,7 +38,7 @@ def missing_part(patients: Patients, progress: Progress = no_progress) -> Part:
     if empty := [covariate.label for covariate in gaps if covariate.missing == patients.data.n]:
         reason = f"Nothing to impute from: {', '.join(empty)} is missing in every patient."
         return Part(Section("Missing covariates", (reason,)), {"reason": reason})
-    fits = _imputed_fits(patients, progress)
+    fits, sets = _imputed(patients, progress)
     notes = Footnotes(_method(patients))
     complete = patients.take(patients.complete)
     rows: list[tuple[Cell, ...]] = []
@@ -40,11 +49,41 @@ def missing_part(patients: Patients, progress: Progress = no_progress) -> Part:
         rows += _rows(patients, reading, complete, pooled, notes)
     columns = ("", "Imputed: HR (95 % CI)", "p", "Variance due to missing data", "Complete cases: HR (95 % CI)", "p")
     table = Table("Multivariable hazard ratios by multiple imputation", columns, tuple(rows), notes.all, name="imputed")
-    return Part(Section("Missing covariates", (table,)), numbers)
+    content = imputed_performance(patients, sets, imputations_of(patients))
+    numbers["imputations"], numbers["performance"] = imputations_of(patients), content.numbers
+    return Part(Section("Missing covariates", (_told(patients), table, *content.content)), numbers)
+
+
+def imputations_of(patients: Patients) -> int:
+    """Return the number of imputations: that of the configuration, or what the share of incomplete patients needs."""
+    return patients.config.analysis.imputations or needed_imputations(_incomplete(patients))
+
+
+def _incomplete(patients: Patients) -> float:
+    return 1 - float(patients.complete.mean()) if patients.data.n else 0.0
+
+
+def _told(patients: Patients) -> str:
+    """Return how many imputations there are and why, and what is imputed."""
+    count, share = imputations_of(patients), _incomplete(patients)
+    needed = needed_imputations(share)
+    rule = "one for each percent, from 10 to 100 (White, Royston and Wood 2011)"
+    why = f"{percent(share)} of the patients lack a covariate: {count} imputations, {rule}."
+    if count < needed:
+        why = (
+            f"{percent(share)} of the patients lack a covariate, for which {needed} imputations are advised, {rule}; "
+            f"the configuration asks for {count}, so that figures vary more from seed to seed."
+        )
+    elif count > needed:
+        why = f"{percent(share)} of the patients lack a covariate: {count} imputations, as the configuration asks for."
+    return (
+        f"{why} This section gives the hazard ratios, performance, gains, calibration, decision curve and "
+        "reclassification of all patients, averaged over the imputations; the other sections are of complete cases."
+    )
 
 
 def _method(patients: Patients) -> str:
-    count, n = patients.config.analysis.imputations, patients.data.n
+    count, n = imputations_of(patients), patients.data.n
     return (
         f"{count} imputations of all {n:,} patients by chained equations with predictive mean matching, from "
         "all covariates, calcium, the event and the Nelson-Aalen cumulative hazard (White and Royston 2009); pooled by "
@@ -53,17 +92,21 @@ def _method(patients: Patients) -> str:
     )
 
 
-def _imputed_fits(patients: Patients, progress: Progress) -> list[list[Fit]]:
-    """Return the multivariable model of each reading for each imputation."""
+def _imputed(patients: Patients, progress: Progress) -> tuple[list[list[Fit]], list[Patients]]:
+    """Return the multivariable model of each reading for each imputation, and the first completed sets of patients."""
     columns = [imputation.Covariate(own.label, own.values, bool(own.levels)) for own in patients.covariates]
-    analysis = patients.config.analysis
-    sets = imputation.impute(columns, _always_known(patients), imputations=analysis.imputations, seed=analysis.seed)
-    fits = []
+    count, kept = imputations_of(patients), max(FEWEST_KEPT, MOST_KEPT // max(patients.data.n, 1))
+    sets = imputation.impute(columns, _always_known(patients), imputations=count, seed=patients.config.analysis.seed)
+    fits: list[list[Fit]] = []
+    completed: list[Patients] = []
     for done, values in enumerate(sets, start=1):
-        adjusted = patients.adjusted(patients.config.adjusted, values)
-        fits.append([fit(patients, together(reading.by_category(), adjusted)) for reading in patients.readings])
-        progress(done, analysis.imputations)
-    return fits
+        pairs = zip(patients.covariates, values, strict=True)
+        whole = replace(patients, covariates=tuple(replace(covariate, values=own) for covariate, own in pairs))
+        adjusted = whole.adjusted(patients.config.adjusted)
+        fits.append([fit(whole, together(reading.by_category(), adjusted)) for reading in whole.readings])
+        completed += [whole] * (len(completed) < kept)
+        progress(done, count)
+    return fits, completed
 
 
 def _always_known(patients: Patients) -> Floats:

@@ -46,6 +46,10 @@ APPARENT = (
 """The caveat above all measures of performance."""
 
 
+MEASURES = ("Harrell's C", "Uno's C", "AUC", "Brier score", "IPA", "O/E", "Calibration intercept", "Slope")
+"""Headings of ``all_measures``."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RiskModel:
     """A fitted model and the risk that it predicts for each patient at the horizon."""
@@ -129,16 +133,18 @@ def _measures(patients: Patients, known: Sequence[Family], numbers: dict[str, An
         rows.append((family.reference.name,))
         own = {}
         for model in family.all:
-            found = _all_measures(data, model.risk, horizon)
+            found = all_measures(data, model.risk, horizon)
             own[model.name] = found
             label = "alone" if model is family.reference else model.name
             rows.append((f"  {label}", *(notes.figure(estimate, 3) for estimate in found.values())))
         numbers.setdefault("measures", {})[family.reference.name] = own
-    columns = ("", "Harrell's C", "Uno's C", "AUC", "Brier score", "IPA", "O/E", "Calibration intercept", "Slope")
-    return Table("Discrimination and calibration (95 % CI)", columns, tuple(rows), notes.all, name="performance")
+    return Table(
+        "Discrimination and calibration (95 % CI)", ("", *MEASURES), tuple(rows), notes.all, name="performance"
+    )
 
 
-def _all_measures(data: SurvivalData, risk: Floats, horizon: float) -> dict[str, Estimate]:
+def all_measures(data: SurvivalData, risk: Floats, horizon: float) -> dict[str, Estimate]:
+    """Return discrimination and calibration of a risk, in the order of ``MEASURES``."""
     return {
         "harrell_c": harrell_c(data, risk),
         "uno_c": uno_c(data, risk, horizon),
@@ -167,7 +173,7 @@ def _additions(patients: Patients, known: Sequence[Family], numbers: dict[str, A
             pairs.append((" less ".join(names), " minus ".join(names), second, first))
         own: dict[str, Any] = {}
         for key, label, old, new in pairs:
-            own[key] = found = _differences(patients, old, new)
+            own[key] = found = differences(patients, old, new)
             test = gain(old.fit, new.fit) if old is family.reference else None
             own[key]["likelihood_ratio"] = test
             benefit = [notes.figure(estimate, 2, 100) for estimate in found["net_benefit"].values()]
@@ -180,7 +186,8 @@ def _additions(patients: Patients, known: Sequence[Family], numbers: dict[str, A
     return Table("What calcium adds (95 % CI)", columns, tuple(rows), notes.all, name="additions")
 
 
-def _differences(patients: Patients, old: RiskModel, new: RiskModel) -> dict[str, Any]:
+def differences(patients: Patients, old: RiskModel, new: RiskModel) -> dict[str, Any]:
+    """Return the paired differences of two models."""
     data, analysis = patients.data, patients.config.analysis
     horizon = analysis.horizon_years
     return {

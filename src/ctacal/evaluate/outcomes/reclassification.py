@@ -41,10 +41,10 @@ def reclassification_part(patients: Patients, found: Family | str, progress: Pro
     names["model - reader"] = f"{names['model']} minus {names['reader']}"
     if study.reason:
         return Part(Section("Reclassification", (f"Reclassification: {study.reason}.",)), {"reason": study.reason})
-    table = _table(patients, found, study.results, names)
+    table = measures_table(found.reference.name, study.results, names)
     cross = [_cross(patients, found, model) for model in found.calcium] if analysis.nri_cutoffs else []
     tables = [_counts(patients, found, model, table) for model, table in zip(found.calcium, cross, strict=False)]
-    first = _tests(dict(study.tests), names, found)
+    first = tests_table(dict(study.tests), names, found.reference.name)
     numbers = {
         "study": study.results,
         "likelihood_ratio": dict(study.tests),
@@ -67,35 +67,44 @@ def _description(patients: Patients, found: Family) -> str:
     )
 
 
-def _tests(tests: Mapping[str, HypothesisTest], names: Mapping[str, str], found: Family) -> Table:
-    """Return the likelihood-ratio tests: the first question is whether calcium adds anything."""
-    notes = Footnotes("Likelihood-ratio test of nested Cox models.")
+def tests_table(
+    tests: Mapping[str, HypothesisTest], names: Mapping[str, str], reference: str, *, pooled: bool = False
+) -> Table:
+    """Return the tests that come first: whether calcium adds anything; ``pooled`` over imputations."""
+    notes = Footnotes(
+        "Wald test pooled over the imputations (D1 of Li, Raghunathan and Rubin 1991)."
+        if pooled
+        else "Likelihood-ratio test of nested Cox models."
+    )
     rows: list[tuple[Cell, ...]] = []
     for comparison, test in tests.items():
         shown = "" if test.statistic is None else f"{test.statistic:.1f} ({test.df} df)"
         means = "not tested" if test.p is None else "yes" if test.p < LEVEL_OF_TEST else "not shown"
         rows.append((names[comparison], shown, notes.p(test), means))
-    title = f"Does calcium add to {found.reference.name}?"
-    return Table(title, ("", "Chi-square", "p", "Adds"), tuple(rows), notes.all, name="reclassification_test")
+    title = f"Does calcium add to {reference}?{', imputed' if pooled else ''}"
+    name = "imputed_reclassification_test" if pooled else "reclassification_test"
+    return Table(title, ("", "Chi-square", "p", "Adds"), tuple(rows), notes.all, name=name)
 
 
 _KINDS = {"category-free": "category-free NRI", "categorical": "categorical NRI", "IDI": "IDI"}
 _ESTIMATORS = {"kaplan-meier": "Kaplan-Meier", "ipw": "inverse probability weights"}
 
 
-def _table(patients: Patients, found: Family, results: Any, names: dict[str, str]) -> Table:
+def measures_table(reference: str, results: Any, names: Mapping[str, str], *, pooled: bool = False) -> Table:
+    """Return NRI and IDI with their parts, of model, reader and their difference; ``pooled`` over imputations."""
     notes = Footnotes(
         "NRI: Pencina MJ et al., Stat Med 2011;30:11-21. Event part: proportion of patients with an event who move up "
         "minus those who move down; non-event part: the reverse in patients without. IDI: difference of the mean risks."
     )
     rows: list[tuple[Cell, ...]] = []
     for comparison in dict.fromkeys(result.comparison for result in results):
-        rows.append((f"{names[comparison]}, against {found.reference.name}",))
+        rows.append((f"{names[comparison]}, against {reference}",))
         rows += [_row(result, notes) for result in results if result.comparison == comparison]
     parts = ("Total (95 % CI)", "Event part (95 % CI)", "Non-event part (95 % CI)")
     columns = ("", "Estimator", *parts, "Mean", "95 % below", "p")
     groups = (("", 5), ("Without effect", 3))
-    return Table("Reclassification", columns, tuple(rows), notes.all, groups, "reclassification")
+    title, name = ("Reclassification, imputed", "imputed_reclassification") if pooled else ("Reclassification",) * 2
+    return Table(title, columns, tuple(rows), notes.all, groups, name.lower())
 
 
 def _row(result: Reclassification, notes: Footnotes) -> tuple[Cell, ...]:

@@ -13,7 +13,7 @@ from ctacal.evaluate.outcomes.endpoints import endpoints_part
 from ctacal.evaluate.outcomes.flow import flow_part
 from ctacal.evaluate.outcomes.given_risks import given_risks_part
 from ctacal.evaluate.outcomes.hazards import hazards_part
-from ctacal.evaluate.outcomes.missing import missing_part
+from ctacal.evaluate.outcomes.missing import imputations_of, missing_part
 from ctacal.evaluate.outcomes.over_time import over_time_part
 from ctacal.evaluate.outcomes.part import Part
 from ctacal.evaluate.outcomes.patients import Patients
@@ -80,8 +80,6 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
     if patients.config.perfusion:
         with bar("perfusion", 1):
             yield "perfusion", perfusion_part(patients)
-    with bar("imputing", analysis.imputations) as progress:
-        yield "missing", missing_part(patients, progress)
     with bar("performance", 1):
         found = families(complete) if complete.data.n else ["No patient has all covariates."]
         yield "performance", performance_part(complete, found)
@@ -94,6 +92,8 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
             yield "given_risks", given_risks_part(patients)
     with bar("resampling", analysis.resamples) as progress:
         yield "reclassification", reclassification_part(complete, found[0], progress)
+    with bar("imputing", imputations_of(patients)) as progress:
+        yield "missing", missing_part(patients, progress)
     for name, part in {"competing": competing_part, "subgroups": subgroups_part}.items():
         with bar(name, 1):
             yield name, part(patients)
@@ -173,6 +173,7 @@ def _missing_answer(patients: Patients) -> str:
     if patients.config.analysis.missing == "complete":
         return "Complete cases only."
     return (
-        f"Multiple imputation ({patients.config.analysis.imputations} sets, chained equations, Rubin's rules) of the "
-        "multivariable models, with complete cases beside it; complete cases for performance and reclassification."
+        f"Multiple imputation ({imputations_of(patients)} sets, chained equations, Rubin's rules) of the multivariable "
+        "models, performance, calibration, decision curve and reclassification, with complete cases beside it; "
+        "complete cases in the other parts."
     )

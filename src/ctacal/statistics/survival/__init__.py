@@ -22,6 +22,7 @@ assumption. ``splines``: restricted cubic splines. ``discrimination``: C-index, 
 ``validation``: performance corrected for optimism. ``held_out``: models measured in other patients, centre by centre.
 ``reclassification``: NRI and IDI of given risks; ``nri``: the same of models fitted here, with intervals.
 ``competing``: cumulative incidence, Fine-Gray; ``gray``: Gray's test. ``imputation``: chained equations, Rubin's rules.
+``pooling``: figures of imputed sets made one. ``imputed_nri``: NRI and IDI over imputed sets.
 ``sample_size``: patients needed. ``confounding``: E-values.
 
 Formulas, sources and tolerances: ``docs/prognosis.md``. Needs numba (``pip install 'ctacal[evaluate]'``), imported when
@@ -83,8 +84,10 @@ if TYPE_CHECKING:
     from ctacal.statistics.survival.gray import gray_test
     from ctacal.statistics.survival.held_out import HeldOut, internal_external, measure_held_out
     from ctacal.statistics.survival.imputation import Covariate, Pooled, impute, pool
+    from ctacal.statistics.survival.imputed_nri import imputed_reclassification
     from ctacal.statistics.survival.log_rank import LogRank, PairTest, logrank, logrank_pairs, logrank_trend
     from ctacal.statistics.survival.nri import ReclassificationStudy, bootstrap_reclassification
+    from ctacal.statistics.survival.pooling import needed_imputations, pool_estimates, pooled_test
     from ctacal.statistics.survival.proportional_hazards import ProportionalHazards, Transform, schoenfeld_test
     from ctacal.statistics.survival.reclassification import (
         Estimator,
@@ -197,6 +200,8 @@ _NAMES = {
     "decision": ("DecisionPoint", "decision_curve", "net_benefit", "net_benefit_difference"),
     "competing": ("CumulativeIncidence", "FineGray", "cumulative_incidence", "fine_gray"),
     "imputation": ("Covariate", "Pooled", "impute", "pool"),
+    "pooling": ("needed_imputations", "pool_estimates", "pooled_test"),
+    "imputed_nri": ("imputed_reclassification",),
     "confounding": ("EValue", "e_value"),
     "sample_size": ("FittedStrength", "SampleSize", "fitted_strength", "required_sample_size"),
     "validation": ("Validated", "Validation", "cross_validate", "validate"),
@@ -270,6 +275,7 @@ __all__ = [
     "harrell_c",
     "harrell_c_difference",
     "impute",
+    "imputed_reclassification",
     "internal_external",
     "joint_wald",
     "kaplan_meier",
@@ -278,12 +284,15 @@ __all__ = [
     "logrank_trend",
     "measure_held_out",
     "median_follow_up",
+    "needed_imputations",
     "net_benefit",
     "net_benefit_difference",
     "net_reclassification",
     "observed_expected",
     "p_value",
     "pool",
+    "pool_estimates",
+    "pooled_test",
     "predicted_curve",
     "predicted_risk",
     "predicted_survival",

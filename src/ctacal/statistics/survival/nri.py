@@ -6,7 +6,7 @@ stands what it is in cohorts simulated without any effect. ``docs/outcomes.md`` 
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -87,6 +87,40 @@ def bootstrap_reclassification(
         raise ValueError(f"expected 1 resample or more, got {resamples}")
     limits = checked_cutoffs(cutoffs)
     given = {"reference": reference, "model": model} | ({} if reader is None else {"reader": reader})
+    found = draw_measures(data, given, horizon, limits, resamples, seed, ties, progress)
+    if isinstance(found, Undrawn):
+        return ReclassificationStudy((), found.tests, 0, found.reason)
+    return ReclassificationStudy(found.measures.all(found.values), tuple(found.measures.tests.items()), resamples, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Undrawn:
+    """Why there are no measures, and the tests that there are."""
+
+    reason: str
+    tests: tuple[tuple[str, HypothesisTest], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """The measures of the patients, and of all cohorts that were drawn."""
+
+    values: Floats
+    """(comparisons, moves) as in ``movement``."""
+    measures: DrawnMeasures
+
+
+def draw_measures(
+    data: SurvivalData,
+    given: Mapping[str, ArrayLike],
+    horizon: float,
+    limits: tuple[float, ...],
+    resamples: int,
+    seed: int,
+    ties: Ties = "efron",
+    progress: Progress = no_progress,
+) -> Drawn | Undrawn:
+    """Fit the models with the covariates ``given`` (reference, model, reader), and draw all cohorts."""
     fits = {name: cox(data, covariates, ties=ties) for name, covariates in given.items()}
     reason = why_undefined(data, horizon) or "; ".join(
         f"{name} cannot be fitted: {fit.reason}" for name, fit in fits.items() if isinstance(fit, NoModel)
@@ -94,7 +128,7 @@ def bootstrap_reclassification(
     fitted = {name: fit for name, fit in fits.items() if isinstance(fit, CoxModel)}
     tests = {name: _nested(fits["reference"], fits[name]) for name in list(fits)[1:]}
     if reason:
-        return ReclassificationStudy((), tuple(tests.items()), 0, reason)
+        return Undrawn(reason, tuple(tests.items()))
     risks = {name: predicted_risk(fit, fit.covariates, horizon) for name, fit in fitted.items()}
     values = np.stack([moved(data, risks["reference"], risks[name], horizon, limits) for name in list(risks)[1:]])
     nested = all(test.p is not None for test in tests.values())
@@ -105,8 +139,7 @@ def bootstrap_reclassification(
     simulate = _Simulation(data, list(fitted.values()), horizon, limits, seed)
     null = _finite(simulate.without_effect(cohorts, steps.part(1))) if cohorts else None
     effect = _finite(simulate.with_effect(spread, ties, steps.part(2))) if spread else None
-    measured = DrawnMeasures(data, horizon, limits, tests, drawn, null, effect)
-    return ReclassificationStudy(measured.all(values), tuple(tests.items()), resamples, "")
+    return Drawn(values, DrawnMeasures(data, horizon, limits, tests, drawn, null, effect))
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,22 +64,22 @@ class DrawnMeasures:
         drawn, null, test = self.drawn[:, place], self.null, self.tests[name]
         how = f"bootstrap of {self.data.n} patients that refits the models, {len(drawn)} resamples"
         if test.p is not None and test.p >= LEVEL_OF_TEST:
-            withheld = f"no interval: the likelihood-ratio test does not show that it adds anything (p = {test.p:.2g})"
-            percentile = normal = _withheld(withheld)
+            why = f"no interval: the likelihood-ratio test does not show that it adds anything (p = {test.p:.2g})"
+            percentile = normal = withheld(why)
         else:
             percentile, normal = _percentile(drawn, f"percentile {how}"), _less_bias(drawn, f"normal, {how}")
             normal = normal if test.p is not None else percentile
 
         def useless(total: float, weights: Floats) -> IfUseless:
             assert null is not None
-            return _if_useless(total, null[:, place] @ weights)
+            return if_useless(total, null[:, place] @ weights)
 
         return [
             describe(
                 self.data, self.horizon, name, kind, estimator, self.cutoffs if kind == "categorical" else (), values,
                 normal if kind == "IDI" else percentile, None if null is None else useless,
             )
-            for kind, estimator in self._kinds()
+            for kind, estimator in kinds(self.cutoffs)
         ]  # fmt: skip
 
     def _difference(self, values: Floats) -> list[Reclassification]:
@@ -88,7 +88,7 @@ class DrawnMeasures:
             apart = self.drawn[:, 0] - self.drawn[:, 1]
             interval = _percentile(apart, f"percentile bootstrap that refits the models, {len(apart)} resamples")
         elif min(p) >= LEVEL_OF_TEST:
-            interval = _withheld("no interval: neither likelihood-ratio test shows that anything is added")
+            interval = withheld("no interval: neither likelihood-ratio test shows that anything is added")
         else:
             apart = self.effect[:, 0] - self.effect[:, 1]
             interval = _spread(apart, f"normal, spread of {len(apart)} simulated cohorts with shrunken effects")
@@ -97,14 +97,17 @@ class DrawnMeasures:
                 self.data, self.horizon, "model - reader", kind, estimator,
                 self.cutoffs if kind == "categorical" else (), values, interval,
             )
-            for kind, estimator in self._kinds()
+            for kind, estimator in kinds(self.cutoffs)
         ]  # fmt: skip
 
-    def _kinds(self) -> Sequence[tuple[Kind, Estimator]]:
-        return [one for one in _MEASURES if self.cutoffs or one[0] != "categorical"]
+
+def kinds(cutoffs: tuple[float, ...]) -> Sequence[tuple[Kind, Estimator]]:
+    """Return the measures that there are: categorical ones need cut-offs."""
+    return [one for one in _MEASURES if cutoffs or one[0] != "categorical"]
 
 
-def _withheld(reason: str) -> Interval:
+def withheld(reason: str) -> Interval:
+    """Return what makes an estimate without interval, for this reason."""
     return lambda value, weights, method, n: Estimate(value, None, None, method, n, reason)
 
 
@@ -150,7 +153,8 @@ def _left_out(sums: Floats) -> str:
     return f"{lacking} of {len(sums)} resamples give no value and are left out" if lacking else ""
 
 
-def _if_useless(total: float, sums: Floats) -> IfUseless:
+def if_useless(total: float, sums: Floats) -> IfUseless:
+    """Return how the measure behaves in cohorts without effect, from its values there (cohorts,)."""
     known = sums[np.isfinite(sums)]
     if not len(known):
         return IfUseless(0.0, 0.0, 1.0, 0)

@@ -37,9 +37,12 @@ class CalibrationCurve:
     n: int
 
 
-def calibration_curve(data: SurvivalData, risk: ArrayLike, horizon: float) -> CalibrationCurve | str:
+def calibration_curve(
+    data: SurvivalData, risk: ArrayLike, horizon: float, predicted: ArrayLike | None = None
+) -> CalibrationCurve | str:
     """Return the observed risk along the predicted risk, or why there is no curve.
 
+    ``predicted`` (k,) are the risks at which it is taken, by default ``POINTS`` between the ``ENDS`` of the risk.
     Austin PC, Harrell FE, van Klaveren D, Stat Med 2020;39:2714-2742. The spline has 4 knots, fewer where many patients
     share a risk. The average error is never 0, even for perfect risks, because the curve follows chance as well.
     Raises ``ValueError`` if a risk is no probability.
@@ -53,14 +56,16 @@ def calibration_curve(data: SurvivalData, risk: ArrayLike, horizon: float) -> Ca
     model = _fitted(data, log_hazard, knots, horizon)
     if isinstance(model, str):
         return model
-    lowest, highest = (float(np.quantile(values, end)) for end in ENDS)
-    predicted = np.linspace(lowest, highest, POINTS)
-    curve = [_at(model, row, horizon) for row in _basis(np.log(-np.log1p(-predicted)), knots)]
+    at = points(values) if predicted is None else np.asarray(predicted, np.float64)
+    curve = [_at(model, row, horizon) for row in _basis(np.log(-np.log1p(-at)), knots)]
     middle, low, high = np.array(curve).T
     apart = np.abs(predicted_risk(model, _basis(log_hazard, knots), horizon) - values)
-    return CalibrationCurve(
-        predicted, middle, low, high, float(apart.mean()), float(np.quantile(apart, 0.9)), METHOD, data.n
-    )
+    return CalibrationCurve(at, middle, low, high, float(apart.mean()), float(np.quantile(apart, 0.9)), METHOD, data.n)
+
+
+def points(risk: Floats) -> Floats:
+    """Return the risks at which a curve is taken."""
+    return np.linspace(float(np.quantile(risk, ENDS[0])), float(np.quantile(risk, ENDS[1])), POINTS)
 
 
 def _knots(log_hazard: Floats) -> Floats:
