@@ -1,30 +1,40 @@
 """How many lesions two scans of one patient match rightly, when the patient lies elsewhere; and how long it takes.
 
-python benchmarks/lesion_matching.py [--patients 2] [--seed 82] [--centres spect_ct_16slice ...]
+python benchmarks/lesion_matching.py [--studies FOLDER] [--patients 1] [--seed 82] [--centres spect_ct_16slice ...]
 
-Simulated patients (``simulate.training.rescans``) are scanned twice with the same calcium: other position, heartbeat,
-breath and noise. The second scan is then moved by up to 20 mm and turned by up to 10 degrees about any axis, and both
-are scored by the shipped model. The truth of a lesion are the deposits that lie in it. A lesion is matched rightly if
-every lesion that it is matched with shares a deposit with it, and if it is new or gone only where the other scan shows
-no lesion of its deposits. Needs the simulator: ``pip install 'ctacal[simulate]'``.
+Scans are moved by up to 20 mm and turned by up to 10 degrees about any axis. With ``--studies`` (a folder of ``ctacal
+samples test``), each study is matched with itself after it was moved and got new noise; the true labels are scored, and
+the network finds the heart ("moved alone"). Otherwise simulated patients (``simulate.training.rescans``) are scanned
+twice with the same calcium, at another position, with other heartbeat, breath and noise; the second scan is moved too,
+and both are scored by the shipped model ("scanned again").
+
+The truth of a lesion are the pieces of calcium that lie in it: connected parts of the true labels, or 8 mm of a
+plaque. A lesion is matched rightly if every lesion that it is matched with shares a piece with it, and if it is new or
+gone only where the other scan shows no lesion with one of its pieces. Needs the simulator (``ctacal[simulate]``).
 """
 
 import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from ctacal.arrays import Floats
+from ctacal.arrays import Bytes, Floats
 from ctacal.compare.matching import Kind, LesionMatch, PlacedLesion, match_lesions, place_lesions
-from ctacal.compare.registration import RigidTransform, register
+from ctacal.compare.registration import RigidTransform, best_fit, register
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
-from ctacal.nn.predict import Model, load_model
+from ctacal.labels import NAMED_VESSELS, LabelMap
+from ctacal.nn.known_study import KnownStudy, read_test_study
+from ctacal.nn.locate import locate
+from ctacal.nn.predict import Model, load_locator, load_model
+from ctacal.nn.runtime import Stage
 from ctacal.scores import SCCT_2016, ScoringRule, score_label_map
 from ctacal.simulate.anatomy.calcium import CalciumDescription
 from ctacal.simulate.anatomy.calcium import Kind as DepositKind
@@ -39,8 +49,11 @@ SHIFT_MM, TURN_DEG = 20.0, 10.0
 PHASES = np.arange(6) / 12
 """Phases of the heart cycle at which deposits are looked for: from rest to the end of systole."""
 
-REACH_MM = 3.0
-"""A deposit no further than this beyond the rim of a lesion's component lies in it: blur and breath."""
+PIECE_MM = 8.0
+"""Length of a piece of a plaque: what falls apart into several lesions is told by pieces."""
+
+REACH_MM = 2.0
+"""A piece no further than this beyond the rim of a lesion's component lies in it: blur and breath."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,8 @@ class Seen:
 class Compared:
     """Two scans, and how well their lesions were matched."""
 
+    second: str
+    """Scanned again, or moved alone."""
     centre: str
     lesions: int
     right: int
@@ -84,29 +99,41 @@ def drawn_movement(rng: np.random.Generator, volume: Volume) -> RigidTransform:
     return RigidTransform(np.asarray(rotation), shift * rng.uniform(5, SHIFT_MM), middle, 1.0)
 
 
-def moved(volume: Volume, by: RigidTransform) -> Volume:
+def grid_before(geometry: Geometry, by: RigidTransform) -> Geometry:
+    """Return where the voxels of a scan of the moved patient lie in the patient before."""
     back, affine = by.inverse(), np.eye(4)
     affine[:3, :3], affine[:3, 3] = back.rotation, back.apply(np.zeros(3))
-    grid = Geometry(volume.geometry.shape, affine @ volume.geometry.affine)
-    hu = np.clip(np.rint(volume.resample(grid).hu), -1024, 3071).astype(np.int16)
-    return Volume(hu, volume.geometry)
+    return Geometry(geometry.shape, affine @ geometry.affine)
 
 
-def deposit_points(patient: Patient, calcium: CalciumDescription) -> tuple[cKDTree, Floats]:
-    """Return the places of the plaques over the beat, and the number of the plaque of each."""
-    points, numbers = [], []
-    for phase in PHASES:
-        anatomy = Anatomy.of(patient, phase=phase)
-        for number, deposit in enumerate(calcium.deposits):
-            if deposit.kind is DepositKind.CORONARY:
-                balls = anatomy.balls(deposit).centres
-                points.append(balls)
-                numbers.append(np.full(len(balls), number))
+def moved(volume: Volume, by: RigidTransform, noise: Floats | float = 0.0) -> Volume:
+    """Return the scan of the patient after the movement, on the same grid."""
+    hu = volume.resample(grid_before(volume.geometry, by)).hu + noise
+    return Volume(np.clip(np.rint(hu), -1024, 3071).astype(np.int16), volume.geometry)
+
+
+def pieces_over_the_beat(patient: Patient, calcium: CalciumDescription) -> tuple[cKDTree, Floats]:
+    """Return the places of the plaques over the beat, and the number of the piece of each."""
+    points, numbers, first = [], [], 0
+    anatomies = [Anatomy.of(patient, phase=phase) for phase in PHASES]
+    for deposit in (deposit for deposit in calcium.deposits if deposit.kind is DepositKind.CORONARY):
+        balls = [anatomy.balls(deposit).centres for anatomy in anatomies]
+        piece = pieces_of(balls[0])
+        points += balls
+        numbers += [first + piece for _ in balls]
+        first += int(piece.max()) + 1
     return cKDTree(np.vstack(points)), np.concatenate(numbers)
 
 
-def deposits_in(lesion: PlacedLesion, points: tuple[cKDTree, Floats], breath_mm: float) -> frozenset[int]:
-    """Return the plaques of a lesion, whose places are those of the patient at rest but for the breath."""
+def pieces_of(balls: Floats) -> Floats:
+    """Return the piece of each ball, numbered along the longest axis of the plaque."""
+    centred = balls - balls.mean(axis=0)
+    along_mm = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+    return np.asarray((along_mm - along_mm.min()) // PIECE_MM, np.float64)
+
+
+def pieces_in(lesion: PlacedLesion, points: tuple[cKDTree, Floats], breath_mm: float) -> frozenset[int]:
+    """Return the pieces of plaques in a lesion, whose places are those of the patient at rest but for the breath."""
     tree, numbers = points
     found: set[int] = set()
     for place, radius in zip(lesion.points_mm, lesion.radius_mm, strict=True):
@@ -118,12 +145,12 @@ def deposits_in(lesion: PlacedLesion, points: tuple[cKDTree, Floats], breath_mm:
 
 def rightly(
     matches: Sequence[LesionMatch], a: Sequence[PlacedLesion], b: Sequence[PlacedLesion],
-    deposits_a: Sequence[frozenset[int]], deposits_b: Sequence[frozenset[int]],
+    pieces_a: Sequence[frozenset[int]], pieces_b: Sequence[frozenset[int]],
 ) -> int:  # fmt: skip
     """Return the number of lesions, of both scans, that are matched rightly."""
-    of = {id(one.scored): held for lesions, deposits in ((a, deposits_a), (b, deposits_b))
+    of = {id(one.scored): held for lesions, deposits in ((a, pieces_a), (b, pieces_b))
           for one, held in zip(lesions, deposits, strict=True)}  # fmt: skip
-    everything = [frozenset().union(*deposits) for deposits in (deposits_a, deposits_b)]
+    everything = [frozenset().union(*deposits) for deposits in (pieces_a, pieces_b)]
     right = 0
     for match in matches:
         for own, others, elsewhere in ((match.a, match.b, everything[1]), (match.b, match.a, everything[0])):
@@ -136,36 +163,81 @@ def rightly(
 def compared(
     cache: AnatomyCache, draw: int, centre: str, model: Model, rng: np.random.Generator, seed: int
 ) -> Compared | None:
-    """Scan, move, score and match; None if neither scan shows a lesion."""
+    """Scan twice, move the second scan, score and match; None if neither scan shows a lesion."""
     protocol = load_protocol(centre)
     rule = SCCT_2016.at_kvp(protocol.kvp)
     described = [describe_rescan(cache, protocol, deposits=draw, scan_seed=seed + k) for k in range(2)]
     first, second = (rescan(cache, description) for description in described)
     by = drawn_movement(rng, second)
     a, b = scored(first, model, rule), scored(moved(second, by), model, rule)
-    if not (a.lesions or b.lesions):
-        return None
+    pieces = pieces_over_the_beat(cache.patient, cache.calcium[draw])
+    breath_mm = [description.breathing_mm for description in described]
+    return matched(AGAIN, centre, a, b, by, held_by(a, b, by, pieces, breath_mm)) if a.lesions or b.lesions else None
+
+
+def held_by(
+    a: Seen, b: Seen, by: RigidTransform, pieces: tuple[cKDTree, Floats], breath_mm: Sequence[float] = (0.0, 0.0)
+) -> tuple[list[frozenset[int]], list[frozenset[int]]]:
+    """Return the pieces in each lesion of both scans; those of the second are moved back first."""
+    back = by.inverse()
+    at_rest = [replace(one, points_mm=back.apply(one.points_mm)) for one in b.lesions]
+    first, second = (
+        [pieces_in(one, pieces, mm) for one in lesions]
+        for lesions, mm in zip((a.lesions, at_rest), breath_mm, strict=True)
+    )
+    return first, second
+
+
+def moved_alone(study: KnownStudy, stage: Stage, rng: np.random.Generator) -> Compared | None:
+    """Match a study with itself, moved, with new noise; None if it shows no lesion."""
+    volume, by = study.volume, drawn_movement(rng, study.volume)
+    again = moved(volume, by, noise=rng.normal(0, NOISE_HU, volume.hu.shape))
+    labels = LabelMap(moved_labels(study.labels.labels, volume.geometry, by), volume.geometry)
+    a, b = (of_labels(*scan, stage) for scan in ((volume, study.labels), (again, labels)))
+    parts, _ = ndimage.label(np.isin(study.labels.labels, NAMED_VESSELS), np.ones((3, 3, 3)))
+    at = np.argwhere(parts)
+    places = at @ volume.geometry.affine[:3, :3].T + volume.geometry.affine[:3, 3]
+    pieces = cKDTree(places), parts[tuple(at.T)].astype(float)
+    return matched(ALONE, study.facts.centre, a, b, by, held_by(a, b, by, pieces)) if a.lesions or b.lesions else None
+
+
+NOISE_HU = 12.0
+"""Noise that is added to a scan that was moved: interpolation took about as much away."""
+
+
+def of_labels(volume: Volume, labels: LabelMap, stage: Stage) -> Seen:
+    begin = time.perf_counter()
+    lesions, _ = score_label_map(volume, labels, SCCT_2016)
+    heart = locate(volume, stage).heart
+    return Seen(volume, heart, place_lesions(lesions, SCCT_2016), time.perf_counter() - begin)
+
+
+def moved_labels(labels: Bytes, geometry: Geometry, by: RigidTransform) -> Bytes:
+    found = Volume(labels.astype(np.float32), geometry).resample(grid_before(geometry, by), order=0, fill_hu=0).hu
+    return np.asarray(np.rint(found), np.uint8)
+
+
+AGAIN, ALONE = "scanned again", "moved alone"
+
+
+def matched(
+    second: str, centre: str, a: Seen, b: Seen, by: RigidTransform, held: tuple[list[frozenset[int]], ...]
+) -> Compared:
+    """Register and match two scans, and hold the matches against the truth."""
     begin = time.perf_counter()
     transform = register(a.volume, a.heart, b.volume, b.heart)
     matches = match_lesions(a.lesions, b.lesions, transform)
     seconds = time.perf_counter() - begin
-    points = deposit_points(cache.patient, cache.calcium[draw])
-    back = by.inverse()
-    at_rest = [PlacedLesion(one.scored, back.apply(one.points_mm), one.radius_mm, one.pixels) for one in b.lesions]
-    deposits = [
-        [deposits_in(one, points, description.breathing_mm) for one in lesions]
-        for lesions, description in zip((a.lesions, at_rest), described, strict=True)
-    ]
     places = np.vstack([one.centre_mm for one in a.lesions] or [a.volume.geometry.to_patient_mm((0, 0, 0))])
     error_mm = float(np.linalg.norm(transform.apply(places) - by.apply(places), axis=1).max())
-    right = rightly(matches, a.lesions, b.lesions, deposits[0], deposits[1])
+    right = rightly(matches, a.lesions, b.lesions, held[0], held[1])
     return Compared(
-        centre, len(a.lesions) + len(b.lesions), right, error_mm, transform.fit,
+        second, centre, len(a.lesions) + len(b.lesions), right, error_mm, transform.fit,
         Counter(match.kind.value for match in matches), a.seconds + b.seconds, seconds,
     )  # fmt: skip
 
 
-def all_compared(arguments: argparse.Namespace) -> Iterator[Compared]:
+def all_again(arguments: argparse.Namespace) -> Iterator[Compared]:
     model, rng = load_model(), np.random.default_rng(arguments.seed)
     for number in range(arguments.patients):
         patient_seed = arguments.seed * 1_000_000 + number
@@ -174,19 +246,45 @@ def all_compared(arguments: argparse.Namespace) -> Iterator[Compared]:
             for place, centre in enumerate(arguments.centres):
                 seed = patient_seed * 1000 + place * 100 + draw * 10
                 if found := compared(cache, draw, centre, model, rng, seed):
-                    print(f"{centre}: {found}", flush=True)
+                    print(f"draw {draw}, {centre}: {found.right} of {found.lesions} lesions", flush=True)
                     yield found
+
+
+def all_alone(arguments: argparse.Namespace) -> Iterator[Compared]:
+    stage, rng = load_locator(), np.random.default_rng(arguments.seed)
+    before: KnownStudy | None = None
+    for path in sorted(arguments.studies.glob("[!.]*.npz")):
+        study = read_test_study(path)
+        if before and before.facts.seed != study.facts.seed:
+            print(f"another patient's heart: fit {fit_of_others(before, study, stage):.2f}", flush=True)
+        before = study
+        if found := moved_alone(study, stage, rng):
+            print(f"{path.stem}: {found.right} of {found.lesions} lesions", flush=True)
+            yield found
+
+
+def fit_of_others(a: KnownStudy, b: KnownStudy, stage: Stage) -> float:
+    """Return how well the hearts of two patients fit upon each other, accepted or not."""
+    hearts = [locate(study.volume, stage).heart for study in (a, b)]
+    return best_fit(a.volume, hearts[0], b.volume, hearts[1]).fit
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--patients", type=int, default=2)
+    parser.add_argument("--studies", type=Path)
+    parser.add_argument("--patients", type=int, default=1)
     parser.add_argument("--seed", type=int, default=82)
     parser.add_argument("--centres", nargs="+", default=["spect_ct_16slice", "hawkeye_slow", "pet_ct_100kvp"])
-    found = list(all_compared(parser.parse_args()))
+    arguments = parser.parse_args()
+    report(list(all_alone(arguments) if arguments.studies else all_again(arguments)))
+
+
+def report(found: Sequence[Compared]) -> None:
     kinds = sum((one.kinds for one in found), Counter[str]())
     lesions, right = sum(one.lesions for one in found), sum(one.right for one in found)
-    print(f"\n{len(found)} pairs of scans, {lesions} lesions: {right} matched rightly ({right / lesions:.1%})")
+    print(
+        f"\n{found[0].second}: {len(found)} pairs, {lesions} lesions, {right} matched rightly ({right / lesions:.1%})"
+    )
     print(f"matches: {', '.join(f'{kinds[kind]} {kind}' for kind in map(str, Kind))}")
     errors, fits = (np.array([getattr(one, name) for one in found]) for name in ("registration_mm", "fit"))
     print(f"registration: error {np.median(errors):.1f} mm, at most {errors.max():.1f}; fit {fits.min():.2f} at least")

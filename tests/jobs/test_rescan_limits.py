@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ctacal.compare.limits import read_limits
-from ctacal.jobs.rescan_limits import beyond, limits_by_centre, pairs_of, protocol_of, spread_of, write_simulated
+from ctacal.compare.rescanned import spread_of
+from ctacal.jobs.rescan_limits import limits_by_centre, pairs_of, protocol_of, write_simulated
 from ctacal.jobs.rescans import Row
 from ctacal.simulate.scanner.protocol import load_protocol
 
@@ -42,17 +43,22 @@ def test_all_scans_of_the_same_calcium_are_paired_and_no_others() -> None:
 
 
 def test_new_patients_stay_within_and_the_noisy_centre_has_the_wider_limits() -> None:
-    limits = {one.name: one for one in limits_by_centre(rows(12))}
-    quiet, noisy = (limits[name].bands["agatston"] for name in NOISE)
-    assert noisy.high[-1] / quiet.high[-1] == pytest.approx(2, rel=0.35)
-    assert quiet.high[-1] > 1.5 * quiet.high[0]
-    for name, one in limits.items():
-        fresh = [row for row in rows(60, seed=2) if row["centre"] == name]
-        pairs = pairs_of(fresh, "agatston")
-        outside = [beyond(one, "agatston", a, b) for a, b in zip(pairs.first, pairs.second, strict=True) if a or b]
-        assert 0.01 < np.mean(outside) < 0.08
-        grown = [beyond(one, "agatston", a, (np.sqrt(a) * 1.6) ** 2) for a in (300.0, 400.0)]
-        assert all(grown)
+    spread = spread_of(pairs_of(rows(12), "agatston"))
+    fresh = pairs_of(rows(60, seed=2), "agatston")
+    for name in NOISE:
+        own = fresh.of_centre(name)
+        pairs = [(a, b) for a, b in zip(own.first.tolist(), own.second.tolist(), strict=True) if a or b]
+        assert 0.01 < np.mean([spread.is_beyond(name, a, b) for a, b in pairs]) < 0.08
+        assert spread.is_beyond(name, 400.0, 1000.0)
+    assert spread.factor["hawkeye_slow"] / spread.factor["spect_ct_16slice"] == pytest.approx(2, rel=0.35)
+    assert spread.limit("hawkeye_slow", np.array([30.0])) > 1.5 * spread.limit("hawkeye_slow", np.array([0.0]))
+
+
+def test_pairs_of_a_patient_can_be_left_out() -> None:
+    pairs = pairs_of(rows(3), "agatston")
+    assert set(pairs.without("1").patient) == {"0", "2"}
+    assert len(pairs.without("1").first) == len(pairs.first) * 2 // 3
+    assert pairs.of_centre("hawkeye_slow").centres == ("hawkeye_slow",)
 
 
 def test_limits_are_symmetric_and_read_as_they_were_written(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class Options:
     card: Path | None = None
     real: Path | None = None
     scans: Sequence[Path] = ()
+    rescans: Path | None = None
 
 
 def run(options: Options) -> int:
@@ -43,7 +44,10 @@ def run(options: Options) -> int:
     missed = _print_missed(rows, table) if jobs else 0
     if options.card:
         real_scans = _real_scans(options, models)
-        write_model_card(options.card, table, models, cohorts=[job.name for job in jobs], real_scans=real_scans)
+        write_model_card(
+            options.card, table, models, cohorts=[job.name for job in jobs], real_scans=real_scans,
+            rescans=options.rescans,
+        )  # fmt: skip
         typer.echo(f"model card: {options.card}", err=True)
     return int(missed > 0)
 
@@ -53,6 +57,8 @@ def _check(options: Options) -> None:
         raise UsageError("give a COHORT to score, or --card for the model card of what OUT holds")
     if options.real and not options.card:
         raise UsageError("--real is for --card: it lists the real scans that the card shows")
+    if options.rescans and not options.card:
+        raise UsageError("--rescans is for --card: it holds the scans of patients who were scanned again")
     if options.scans and not options.real:
         raise UsageError("--scans needs --real: the TOML that says what is known of the scans")
     if absent := [str(path) for path in options.scans if not path.exists()]:

@@ -208,6 +208,10 @@ def accuracy(
         list[Path] | None,
         typer.Option(help="With --real: folder of these scans (DICOM), scored by each model into OUT/real."),
     ] = None,
+    rescans: Annotated[
+        Path | None,
+        typer.Option(help="With --card: folder of ctacal rescan, for how much scores change by themselves."),
+    ] = None,
 ) -> None:
     """Score test studies with known truth by a model and the baseline. Writes one row each to OUT/results.csv.
 
@@ -217,7 +221,7 @@ def accuracy(
 
     options = command.Options(
         cohorts=cohort or (), out=out, hard=hard or (), inserted=inserted or (), model=model, compare=compare or (),
-        card=card, real=real, scans=scans or (),
+        card=card, real=real, scans=scans or (), rescans=rescans,
     )  # fmt: skip
     raise typer.Exit(command.run(options))
 

@@ -24,8 +24,8 @@ OTHER_VESSEL_MM = 6.0
 """A pair whose vessels differ counts as this much further apart: names of vessels are less sure than places (own
 choice)."""
 
-PART_MM = 3.0
-"""A lesion that is left over is part of a matched one no further than this away: about a pixel and the blur of a
+PART_MM = 5.0
+"""A lesion that is left over is part of a matched one no further than this away: about the blur and the motion of a
 CTAC (own choice)."""
 
 

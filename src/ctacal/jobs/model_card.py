@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ctacal.compare.rescanned import RescanPairs
 from ctacal.dicom.series import read_studies
 from ctacal.errors import UsageError
 from ctacal.evaluate.accuracy.contenders import Contender
@@ -38,14 +39,27 @@ def write_model_card(
     *,
     cohorts: Sequence[str] = (),
     real_scans: Sequence[RealScan] = (),
+    rescans: Path | None = None,
 ) -> None:
     """Write the model card of the first model, compared with the others and the baseline, from a table of results.
 
-    ``cohorts`` names those of the table that the card shows; none named: all. Raises ``UsageError`` if two models have
+    ``cohorts`` names those of the table that the card shows; none named: all. ``rescans`` is a folder of ``ctacal
+    rescan``, of which the scans that the first model scored are shown. Raises ``UsageError`` if two models have
     the same name, or the table holds nothing of the first model.
     """
     rows = [row for row in read_results(table) if not cohorts or row["cohort"] in cohorts]
-    write_card(card, contenders_of(models), rows, real_scans)
+    write_card(card, contenders_of(models), rows, real_scans, _rescanned(rescans, models[0]) if rescans else None)
+
+
+def _rescanned(folder: Path, model: Model) -> RescanPairs:
+    """Return the pairs of scans that the model scored. Raises ``UsageError`` if the folder holds none."""
+    from ctacal.jobs.rescan_limits import pairs_of, read_scans  # needs the extra `simulate`
+
+    rows = [row for row in read_scans(folder) if row["model_digest"] == model.info.digest]
+    pairs = pairs_of(rows, "agatston")
+    if not len(pairs.first):
+        raise UsageError(f"--rescans {folder}: no patient was scanned twice and scored by {model.info.name}")
+    return pairs
 
 
 def score_real_scans(

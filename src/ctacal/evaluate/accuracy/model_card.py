@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ctacal.atomic import write_text
+from ctacal.compare.rescanned import RescanPairs
 from ctacal.errors import UsageError
 from ctacal.evaluate.accuracy.card_text import COMMANDS, INTENDED_USE, LICENCE, LIMITS
 from ctacal.evaluate.accuracy.cohort_section import cohort_section
@@ -16,13 +17,22 @@ from ctacal.evaluate.accuracy.markdown import table
 from ctacal.evaluate.accuracy.real_scans import REFUSED, RealScan
 from ctacal.evaluate.accuracy.reliability_diagram import FEWEST, draw_reliability, reliability
 from ctacal.evaluate.accuracy.results import Row
+from ctacal.evaluate.accuracy.retest import retest_section
 
 DIAGRAM = "images/reliability.svg"
 """Path of the reliability diagram, relative to the card."""
 
 
-def write_card(path: Path, contenders: Sequence[Contender], rows: Sequence[Row], scans: Sequence[RealScan]) -> None:
+def write_card(
+    path: Path,
+    contenders: Sequence[Contender],
+    rows: Sequence[Row],
+    scans: Sequence[RealScan],
+    rescans: RescanPairs | None = None,
+) -> None:
     """Write the card and, if the model gives probabilities, its reliability diagram beside it.
+
+    ``rescans`` are pairs of scans of one patient that the first contender scored.
 
     Rows of other weights than the contenders' are left out. Raises ``UsageError`` if the first contender has no rows.
     """
@@ -37,6 +47,7 @@ def write_card(path: Path, contenders: Sequence[Contender], rows: Sequence[Row],
         _training(contenders),
         *(cohort_section(cohort) for cohort in cohorts),
         _probabilities(cohorts, path),
+        retest_section(rescans),
         _real_scans(scans, contenders),
         LIMITS,
         LICENCE,
