@@ -100,6 +100,85 @@ def score(
 
 
 @app.command()
+def compare(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Two scans of one patient; or studies of many patients; or a table or results folder of scores.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", help="Folder for the comparison; with --repeatability a file.", show_default=False),
+    ],
+    limits: Annotated[
+        Path | None, typer.Option(help="The site's own limits. Default: simulated ones of a like scanner.")
+    ] = None,
+    repeatability: Annotated[
+        bool,
+        typer.Option("--repeatability", help="Make the site's own limits from a table of pairs (same day) instead."),
+    ] = False,
+    name: Annotated[
+        str, typer.Option(help="With --repeatability: name of the limits. Default: that of the table.")
+    ] = "",
+    decides: Annotated[
+        str, typer.Option(help="With --repeatability: the quantity that gives the verdict.")
+    ] = "agatston",
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(help="Give a verdict in spite of this doubt: KVP_DIFFERS, OTHER_PATIENT ... (docs/compare.md)."),
+    ] = None,
+    bmi: Annotated[float | None, typer.Option(help="Body mass index in kg/m2, for MESA's limits.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Column of a table: agatston=CAC, patient=ID, date=SCANNED.")
+    ] = None,
+    sheet: Sheet = "",
+    decimal: Decimal = "",
+    missing: Missing = None,
+    ranges: Range = None,
+    dates: Dates = "",
+    encoding: Encoding = "",
+    predictor: Annotated[
+        str | None, typer.Option(help="What finds the calcium: networks (default) or threshold (a simple baseline).")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")] = None,
+    runtime: Annotated[
+        Literal["onnxruntime", "openvino", "openvino-bf16"] | None,
+        typer.Option(help="What runs the networks. Default: the fastest (docs/speed.md)."),
+    ] = None,
+    rule: Rule = "scct2016",
+    mass_calibration: MassCalibration = None,
+    series_a: Annotated[str | None, typer.Option(help="SeriesInstanceUID of the first scan.")] = None,
+    series_b: Annotated[str | None, typer.Option(help="SeriesInstanceUID of the second scan.")] = None,
+    fill_gaps: FillGaps = False,
+    untilt: Untilt = False,
+    allow_contrast: Annotated[
+        bool, typer.Option("--allow-contrast", help="Score CTs with contrast medium; they are not comparable.")
+    ] = False,
+    write: Annotated[
+        str, typer.Option(help="Files to write for each pair: json, html, pdf, sr, results.")
+    ] = "json,html,pdf,sr,results",
+    phi: Annotated[bool, typer.Option("--phi", help="Name the patient in the pages and tables.")] = False,
+    pseudonymise: Annotated[
+        Path | None, typer.Option(help="File with a secret key: replace all identifiers by pseudonyms (PS3.15).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per comparison.")] = False,
+) -> None:
+    """Compare two scans of a patient: change, and whether it is beyond the limits of repeatability."""
+    from ctacal.cli import compare as command
+
+    options = command.Options(
+        repeatability=repeatability, limits=limits, name=name, decides=decides, accept=accept or (), bmi=bmi,
+        columns=column or (), form=_form(sheet, decimal, missing, ranges, dates, encoding), predictor=predictor,
+        model=model, runtime=runtime, rule=rule, mass_calibration=mass_calibration, series_a=series_a,
+        series_b=series_b, fill_gaps=fill_gaps, untilt=untilt, allow_contrast=allow_contrast, write=write, phi=phi,
+        pseudonymise=pseudonymise, as_json=as_json,
+    )  # fmt: skip
+    raise typer.Exit(command.run(paths, out, options))
+
+
+@app.command()
 def info(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="List the studies and series here, and which series is the CTAC.")

@@ -90,24 +90,24 @@ class Pictures:
     def locators(self) -> list[Picture]:
         """Coronal and sagittal planes through the calcium or the heart; lines mark the key slices."""
         scan = self.result.scan
-        slices = [index for label in Calcium if (index := _best_component(scan, self.result, label)) is not None]
+        slices = [index for label in Calcium if (index := best_component(scan, self.result, label)) is not None]
         heights = [int(scan.lesions.slice_index[index]) for index in slices]
         return [_locator(scan, self.counted, axis, heights) for axis in (1, 2)]
 
 
-def _best_component(scan: Scan, result: ScoredStudy, label: Calcium) -> int | None:
+def best_component(scan: Scan, result: ScoredStudy, label: Calcium) -> int | None:
     """Return the index of the slice component with the highest score; None if the label scores nothing."""
     agatston = component_agatston(scan.lesions, result.scores.rule) * (scan.lesions.label == label)
     return int(agatston.argmax()) if agatston.any() else None
 
 
 def _key_slice(result: ScoredStudy, scan: Scan, label: Calcium) -> Picture | None:
-    best = _best_component(scan, result, label)
+    best = best_component(scan, result, label)
     if best is None:
         return None
     lesions = scan.lesions
     index, row, column = (int(n) for n in np.rint(lesions.centroid[best]))
-    picture = _square(scan, shown_labels(scan, result.rule, index), (index, row, column))
+    picture = square(scan, shown_labels(scan, result.rule, index), (index, row, column))
     name = VESSEL_NAMES[label]
     caption = f"{name[0].upper()}{name[1:]}: slice {scan.stack.first + index + 1}, peak {lesions.peak_hu[best]:.0f} HU"
     return Picture(picture, caption)
@@ -116,7 +116,7 @@ def _key_slice(result: ScoredStudy, scan: Scan, label: Calcium) -> Picture | Non
 def _middle(result: ScoredStudy, scan: Scan) -> Picture:
     index, row, column = _centre(scan)
     return Picture(
-        _square(scan, shown_labels(scan, result.rule, index), (index, row, column), HEART_MM),
+        square(scan, shown_labels(scan, result.rule, index), (index, row, column), HEART_MM),
         f"No calcium scored: slice {scan.stack.first + index + 1}",
     )
 
@@ -134,7 +134,7 @@ def _centre(scan: Scan) -> tuple[int, int, int]:
     return index, row, column
 
 
-def _square(scan: Scan, shown: Bytes, centre: tuple[int, int, int], side_mm: float = KEY_MM) -> Image.Image:
+def square(scan: Scan, shown: Bytes, centre: tuple[int, int, int], side_mm: float = KEY_MM) -> Image.Image:
     """Draw a square around a voxel, black outside the scan; ``shown`` are the labels of its slice."""
     index, *middle = centre
     spacing_mm = scan.volume.geometry.spacing_mm[1:]

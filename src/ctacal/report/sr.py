@@ -39,23 +39,23 @@ def _dcm(code: str, meaning: str) -> Concept:
 VOLUME = _dcm("122660", "Calcium Volume")
 MASS = _dcm("122661", "Calcium Mass")
 THRESHOLD = _dcm("122657", "Agatston Score Threshold")
-_METHODS = {
+METHODS = {
     AGATSTON_SCORE: _dcm("112055", "Agatston scoring method"),
     VOLUME: _dcm("112056", "Volume scoring method"),
     MASS: _dcm("112057", "Mass scoring method"),
 }
-_UNITS = {
+UNITS = {
     AGATSTON_SCORE: Concept("1", "no units", "UCUM"),
     VOLUME: Concept("mm3", "cubic millimeter", "UCUM"),
     MASS: Concept("mg", "milligram", "UCUM"),
     THRESHOLD: Concept("[hnsf'U]", "Hounsfield unit", "UCUM"),
 }
-_REPORT = _dcm("126000", "Imaging Measurement Report")
-_PROCEDURE = Concept("25045-6", "CT unspecified body region", "LN")
-_ANALYSIS = _dcm("122603", "Calcium Scoring Analysis")
+REPORT = _dcm("126000", "Imaging Measurement Report")
+PROCEDURE = Concept("25045-6", "CT unspecified body region", "LN")
+ANALYSIS = _dcm("122603", "Calcium Scoring Analysis")
 _DEVICE = _dcm("121007", "Device")
 _PERSON = _dcm("121006", "Person")
-_COMMENT = _dcm("121106", "Comment")
+COMMENT = _dcm("121106", "Comment")
 _PURPOSE = Concept("PURPOSE", "Purpose of the CT", PRIVATE_SCHEME)
 _FOR_CORRECTION = _dcm("122403", "For Attenuation Correction")
 _ACQUISITION = Concept("ACQUISITION", "Acquisition", PRIVATE_SCHEME)
@@ -98,14 +98,14 @@ def measurement_report(
         series_description=f"Coronary calcium score, non-gated low-dose CTAC{reader.suffix if reader else ''}"[:64],
         is_complete=True,
         **_verification(reader),
-        performed_procedure_codes=[_ANALYSIS.coded()],
+        performed_procedure_codes=[ANALYSIS.coded()],
         coding_schemes=[scheme],
         previous_versions=[predecessor.reference()] if predecessor else None,
     )
     finish(report, filing.first)
     if reader and reader.signed:
-        observer = report.VerifyingObserverSequence[0]
-        observer.VerificationDateTime = reader.signed.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000")
+        verifier = report.VerifyingObserverSequence[0]
+        verifier.VerificationDateTime = reader.signed.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000")
     return report
 
 
@@ -134,11 +134,11 @@ def _content(filing: Filing, segmentation: Dataset, reader: ReaderOf | None) -> 
     groups = [_vessel_group(filing, segmentation, number, label) for number, label in vessels]
     return sr.MeasurementReport(
         observation_context=sr.ObservationContext(
-            observer_person_context=_person(reader) if reader else None, observer_device_context=_observer(filing)
+            observer_person_context=_person(reader) if reader else None, observer_device_context=observer(filing)
         ),
-        procedure_reported=[_PROCEDURE.coded()],
+        procedure_reported=[PROCEDURE.coded()],
         imaging_measurements=[*groups, _total_group(filing)],
-        title=_REPORT.coded(),
+        title=REPORT.coded(),
     )
 
 
@@ -147,7 +147,7 @@ def holds_calcium(filing: Filing) -> bool:
     return bool(filing.result.scan.labels.labels.any())
 
 
-def _observer(filing: Filing) -> "sr.ObserverContext":
+def observer(filing: Filing) -> "sr.ObserverContext":
     """Return the program as a device (TID 1004)."""
     from highdicom import sr
 
@@ -196,7 +196,7 @@ def _vessel_group(
         finding_type=CALCIFICATION.coded(),
         finding_sites=[sr.FindingSite(REGIONS[label].coded())],
         measurements=[_measurement(name, _of(tally, label)) for name, tally in quantities if tally],
-        qualitative_evaluations=_acquisition(filing.result),
+        qualitative_evaluations=acquisition(filing.result),
     )
 
 
@@ -209,28 +209,29 @@ def _total_group(filing: Filing) -> "sr.MeasurementsAndQualitativeEvaluations":
         tracking_identifier=sr.TrackingIdentifier(uid=filing.tracking_uid("total"), identifier="TOTAL"),
         finding_category=ABNORMAL.coded(),
         finding_type=CALCIFICATION.coded(),
-        algorithm_id=_algorithm(result),
+        algorithm_id=algorithm(result),
         finding_sites=[sr.FindingSite(REGIONS[Calcium.CORONARY].coded())],
-        measurements=_totals(result),
-        qualitative_evaluations=[*_acquisition(result), _category(result.scores.category)],
-        source_images=_sources(filing),
+        measurements=totals(result),
+        qualitative_evaluations=[*acquisition(result), category(result.scores.category)],
+        source_images=sources(filing),
     )
     for comment in (NOTICE, *map(str, result.reasons)):
-        item = sr.TextContentItem(_COMMENT.coded(), comment[:MAX_COMMENT], relationship_type="CONTAINS")
+        item = sr.TextContentItem(COMMENT.coded(), comment[:MAX_COMMENT], relationship_type="CONTAINS")
         group[0].ContentSequence.append(item)
     return group
 
 
-def _totals(result: ScoredStudy) -> "list[sr.Measurement]":
+def totals(result: ScoredStudy) -> "list[sr.Measurement]":
+    """Return the coronary totals, and the threshold that they were measured with."""
     scores = result.scores
-    totals = {AGATSTON_SCORE: scores.agatston.total, VOLUME: scores.volume_mm3.total}
+    found = {AGATSTON_SCORE: scores.agatston.total, VOLUME: scores.volume_mm3.total}
     if scores.mass_mg:
-        totals[MASS] = scores.mass_mg.total
-    totals[THRESHOLD] = scores.rule.threshold_hu
-    return [_measurement(name, value) for name, value in totals.items()]
+        found[MASS] = scores.mass_mg.total
+    found[THRESHOLD] = scores.rule.threshold_hu
+    return [_measurement(name, value) for name, value in found.items()]
 
 
-def _sources(filing: Filing) -> "list[sr.SourceImageForMeasurementGroup]":
+def sources(filing: Filing) -> "list[sr.SourceImageForMeasurementGroup]":
     """Return the slices of the montage as sources; all slices of a scan would take highdicom a second."""
     from highdicom.sr import SourceImageForMeasurementGroup as Source
 
@@ -249,13 +250,13 @@ def _of(tally: Tally, label: Calcium) -> float:
 def _measurement(name: Concept, value: float) -> "sr.Measurement":
     from highdicom.sr import Measurement
 
-    method = _METHODS.get(name)
+    method = METHODS.get(name)
     return Measurement(
-        name=name.coded(), value=float(value), unit=_UNITS[name].coded(), method=method.coded() if method else None
+        name=name.coded(), value=float(value), unit=UNITS[name].coded(), method=method.coded() if method else None
     )
 
 
-def _algorithm(result: ScoredStudy) -> "sr.AlgorithmIdentification":
+def algorithm(result: ScoredStudy) -> "sr.AlgorithmIdentification":
     """Return the model and the rule (TID 4019)."""
     from highdicom.sr import AlgorithmIdentification
 
@@ -264,21 +265,23 @@ def _algorithm(result: ScoredStudy) -> "sr.AlgorithmIdentification":
     return AlgorithmIdentification(name=model.name, version=model.version, parameters=parameters)
 
 
-def _acquisition(result: ScoredStudy) -> "list[sr.QualitativeEvaluation]":
+def acquisition(result: ScoredStudy) -> "list[sr.QualitativeEvaluation]":
     """Return the kind of scan; each group has it, so that no number is taken for a gated score."""
     codes = {reason.code for reason in result.reasons}
     if Code.GATED_CALCIUM_SCAN in codes:
-        return [_evaluation(_ACQUISITION, _GATED)]
+        return [evaluation(_ACQUISITION, _GATED)]
     if Code.NOT_MARKED_CTAC in codes:
-        return [_evaluation(_ACQUISITION, _UNKNOWN)]
-    return [_evaluation(_PURPOSE, _FOR_CORRECTION), _evaluation(_ACQUISITION, _NON_GATED)]
+        return [evaluation(_ACQUISITION, _UNKNOWN)]
+    return [evaluation(_PURPOSE, _FOR_CORRECTION), evaluation(_ACQUISITION, _NON_GATED)]
 
 
-def _category(category: str) -> "sr.QualitativeEvaluation":
-    return _evaluation(_CATEGORY, Concept(category, f"Agatston score {category}", PRIVATE_SCHEME))
+def category(name: str) -> "sr.QualitativeEvaluation":
+    """Return the category of the score."""
+    return evaluation(_CATEGORY, Concept(name, f"Agatston score {name}", PRIVATE_SCHEME))
 
 
-def _evaluation(name: Concept, value: Concept) -> "sr.QualitativeEvaluation":
+def evaluation(name: Concept, value: Concept) -> "sr.QualitativeEvaluation":
+    """Return a coded finding with its coded value."""
     from highdicom.sr import QualitativeEvaluation
 
     return QualitativeEvaluation(name.coded(), value.coded())
