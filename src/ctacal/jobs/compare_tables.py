@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +28,6 @@ from ctacal.evaluate.readings import Column, TableForm, as_text, find_column, op
 from ctacal.evaluate.readings.dates import EPOCH, days
 from ctacal.jobs.compare import Compared, CompareRun, write_tables
 from ctacal.jobs.score import RESULTS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DATE_NAMES = ("study_date", "StudyDate", "Study Date", "scan_date", "date")
 """Usual names of the column with the date of a scan."""
@@ -149,8 +146,8 @@ def _read(source: Path, how: TableTerms) -> _Read:
     return _Read([str(name) for name in known["_patient"]], scans, len(table) - len(known))
 
 
-def _rows(table: "pd.DataFrame") -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each row with its number in the file."""
+def _rows(table: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each row of a pandas table with its number in the file."""
     for index, row in zip(table.index, table.to_dict("records"), strict=True):
         yield int(index) + 2, {str(name): value for name, value in row.items()}
 
@@ -313,7 +310,7 @@ def _wide_pairs(source: Path, wide: Mapping[str, tuple[str, str]], how: TableTer
     return _FoundPairs([(a, b) for a, b in pairs if not (a.refused or b.refused)])
 
 
-def _wide_dates(cells: "pd.DataFrame", source: Path, how: TableTerms) -> Any:
+def _wide_dates(cells: Any, source: Path, how: TableTerms) -> Any:
     """Return the day of each pair, NaN if not known. Raises ``UsageError`` if the two scans of a pair lie far apart."""
     names = set(cells.columns)
     two = [how.columns.get(f"date_{k}", f"date_{k}") for k in (1, 2)]
