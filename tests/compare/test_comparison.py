@@ -9,6 +9,7 @@ import pytest
 from ctacal.compare.comparable import ACCEPTABLE
 from ctacal.compare.comparison import Comparison, Terms, Verdict, compare_scans
 from ctacal.compare.limits import Limits
+from ctacal.compare.protocol import ScanProtocol
 from ctacal.compare.reasons import Doubt
 from ctacal.compare.scan import ComparedScan
 from ctacal.dicom.scans.patient import Identity
@@ -177,6 +178,12 @@ def test_limits_that_do_not_hold_give_no_verdict(limits: Limits, doubt: Doubt) -
     comparison = compared(3000.0, terms=Terms(limits=limits))
     assert comparison.verdict is Verdict.NOT_COMPARABLE
     assert codes(comparison) == {doubt}
+
+
+def test_limits_of_an_unknown_scanner_are_told() -> None:
+    comparison = compared(170.0, terms=Terms(limits=replace(LIMITS, protocol=ScanProtocol())))
+    assert comparison.verdict is Verdict.BEYOND
+    assert codes(comparison, blocks=False) == {Doubt.LIMITS_UNCHECKED}
 
 
 def test_beyond_the_highest_pair_nothing_is_claimed() -> None:

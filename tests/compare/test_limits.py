@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ctacal.compare.limits import Band, Limits, fitting, misfits, not_within, read_limits, write_limits
+from ctacal.compare.limits import Band, Limits, fitting, misfits, read_limits, write_limits
 from ctacal.compare.protocol import ScanProtocol
 from ctacal.compare.reasons import Doubt
 from ctacal.compare.scan import ComparedScan
@@ -24,18 +24,6 @@ def test_the_limits_are_straight_between_their_points() -> None:
     assert BAND.at(36.0, 16.0) == (-3.0, 3.0)  # mean of the roots 5
     assert BAND.at(400.0, 400.0) == (-4.0, 4.0)
     assert BAND.at(400.0, 401.0) is None
-
-
-def test_a_change_beyond_the_limits_is_told_in_both_directions() -> None:
-    assert not_within(LIMITS, "agatston", 100.0, 169.0) is False  # 13 - 10
-    assert not_within(LIMITS, "agatston", 100.0, 225.0) is True  # 15 - 10
-    assert not_within(LIMITS, "agatston", 225.0, 100.0) is True
-    assert not_within(LIMITS, "agatston", 0.0, 0.0) is False
-
-
-def test_nothing_is_said_beyond_the_pairs_or_of_another_quantity() -> None:
-    assert not_within(LIMITS, "agatston", 2000.0, 4000.0) is Doubt.BEYOND_THE_PAIRS
-    assert not_within(LIMITS, "volume_mm3", 1.0, 2.0) is Doubt.NO_LIMITS
 
 
 def test_a_file_of_limits_is_read_as_it_was_written(tmp_path: Path) -> None:

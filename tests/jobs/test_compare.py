@@ -84,7 +84,7 @@ def test_one_scan_given_twice_is_told(tmp_path: Path) -> None:
 def test_a_place_with_several_studies_is_a_wrong_request(tmp_path: Path) -> None:
     scan(tmp_path / "both", "a", "20200301")
     scan(tmp_path / "both", "bb", "20220301")
-    with pytest.raises(UsageError, match="both: holds 2 studies; name one of them"):
+    with pytest.raises(UsageError, match="both: holds 2 studies; name one of them, or this folder alone"):
         compare_two(tmp_path / "both", tmp_path / "both", tmp_path / "out", JOB)
 
 

@@ -22,7 +22,7 @@ LIMITS = Limits(
     bands={"agatston": Band(mean_sqrt=(0.0, 200.0), low=(-1.0, -1.0), high=(1.0, 1.0))},
     pairs=40,
     patients=38,
-    protocol=ScanProtocol(),
+    protocol=ScanProtocol(kvp=120.0, slice_spacing_mm=3.0),
     rule="low",
 )
 IDENTITY = {"PatientID": "4711", "PatientName": "Doe^Jane", "PatientBirthDate": "19500102", "PatientSex": "F"}

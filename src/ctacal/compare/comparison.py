@@ -184,7 +184,7 @@ def _limits_of(a: ComparedScan, b: ComparedScan, terms: Terms) -> tuple[Limits |
     if wrong:
         message = f"{terms.limits.in_words} do not hold for these scans: {'; '.join(wrong)}"
         return None, (ComparisonReason(Doubt.LIMITS_DO_NOT_FIT, message),)
-    return terms.limits, _simulated_note(terms.limits)
+    return terms.limits, _notes_on(terms.limits)
 
 
 def _simulated(a: ComparedScan, b: ComparedScan, terms: Terms) -> tuple[Limits | None, tuple[ComparisonReason, ...]]:
@@ -195,12 +195,14 @@ def _simulated(a: ComparedScan, b: ComparedScan, terms: Terms) -> tuple[Limits |
             "pairs of one day: ctacal compare --repeatability PAIRS.csv -o LIMITS.json, and give them with --limits"
         )
         return None, (ComparisonReason(Doubt.NO_LIMITS, message),)
-    return limits, _simulated_note(limits)
+    return limits, _notes_on(limits)
 
 
-def _simulated_note(limits: Limits) -> tuple[ComparisonReason, ...]:
+def _notes_on(limits: Limits) -> tuple[ComparisonReason, ...]:
     if limits.origin == "site":
-        return ()
+        known = limits.protocol.kvp is not None and limits.protocol.slice_spacing_mm is not None
+        message = f"{limits.in_words} do not say of which tube voltage and slice spacing they are; check that they hold"
+        return () if known else (ComparisonReason(Doubt.LIMITS_UNCHECKED, message, False),)
     message = f"judged by {limits.in_words}, {limits.protocol.in_words}; a site's own limits are better"
     return (ComparisonReason(Doubt.LIMITS_SIMULATED, message, False),)
 

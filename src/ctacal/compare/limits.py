@@ -156,15 +156,3 @@ def simulated_limits() -> tuple[Limits, ...]:
         return ()
     found = sorted((file for file in folder.iterdir() if file.name.endswith(".json")), key=lambda file: file.name)
     return tuple(limits_from(json.loads(file.read_text(encoding="utf-8"))) for file in found)
-
-
-def not_within(limits: Limits, quantity: str, a: float, b: float) -> Doubt | bool:
-    """Return whether two values differ by more than those of an unchanged patient; a ``Doubt`` if nobody can say."""
-    band = limits.bands.get(quantity)
-    if band is None:
-        return Doubt.NO_LIMITS
-    ends = band.at(a, b)
-    if ends is None:
-        return Doubt.BEYOND_THE_PAIRS
-    low, high = ends
-    return not low <= sqrt(b) - sqrt(a) <= high

@@ -55,6 +55,8 @@ class Doubt(StrEnum):
     """Less than 180 days lie between the scans: no annual change."""
     IMAGE_QUALITY = "IMAGE_QUALITY"
     """One of the scans was scored with a warning about its noise, motion or likeness to the training scans."""
+    LIMITS_UNCHECKED = "LIMITS_UNCHECKED"
+    """The limits do not say of which scanner and protocol they are: nobody can tell whether they hold."""
     LIMITS_SIMULATED = "LIMITS_SIMULATED"
     """The limits come from simulated scans, not from patients of this site."""
     SCORED_EARLIER = "SCORED_EARLIER"

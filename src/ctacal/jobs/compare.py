@@ -157,7 +157,11 @@ def _courses(studies: Iterable[Study]) -> tuple[list[tuple[str, list[Study]]], l
 def _only_study(path: Path) -> Study:
     studies = read_studies([path]).studies
     if len(studies) != 1:
-        found = "holds no study" if not studies else f"holds {len(studies)} studies; name one of them"
+        found = (
+            "holds no study"
+            if not studies
+            else f"holds {len(studies)} studies; name one of them, or this folder alone to compare each patient's scans"
+        )
         raise UsageError(f"{path}: {found}")
     return studies[0]
 

@@ -28,6 +28,7 @@ from ctacal.evaluate.readings import Column, TableForm, as_text, find_column, op
 from ctacal.evaluate.readings.dates import EPOCH, days
 from ctacal.jobs.compare import Compared, CompareRun, write_tables
 from ctacal.jobs.score import RESULTS
+from ctacal.scores import SCCT_2016
 
 DATE_NAMES = ("study_date", "StudyDate", "Study Date", "scan_date", "date")
 """Usual names of the column with the date of a scan."""
@@ -233,15 +234,16 @@ class _FoundPairs:
         """Return where the pairs come from. Raises ``UsageError`` if they are of several scanners or models."""
         scans = [scan for pair in self.pairs for scan in pair]
         known = sorted(scan.day for scan in scans if scan.day)
+        rule = _one({scan.rule for scan in scans}, "scoring rule")
         return PairsInfo(
             name=name,
             patients=len({scan.patient_id or scan.label for scan in scans}),
             first_day=known[0].isoformat() if known else None,
             last_day=known[-1].isoformat() if known else None,
             protocol=_one_protocol(scans),
-            rule=_one({scan.rule for scan in scans}, "scoring rule") or "scct2016",
+            rule=rule or SCCT_2016.name,
             model_digest=_one({scan.model_digest for scan in scans}, "model"),
-            notes=self.notes,
+            notes=(*self.notes, *([] if rule else [f"the table names no scoring rule: taken for {SCCT_2016.name}"])),
         )
 
 

@@ -83,6 +83,7 @@ REASON_TITLES: Mapping[Doubt, str] = MappingProxyType(
         Doubt.NO_DATE: "Date not known",
         Doubt.SHORT_INTERVAL: "Short interval",
         Doubt.IMAGE_QUALITY: "Image quality",
+        Doubt.LIMITS_UNCHECKED: "Limits of an unknown scanner",
         Doubt.LIMITS_SIMULATED: "Simulated limits",
         Doubt.SCORED_EARLIER: "Scored earlier",
         Doubt.LESIONS_NOT_MATCHED: "Lesions not matched",
