@@ -2,8 +2,8 @@
 
     python benchmarks/compare.py [--runs 5]
 
-Both scans are those of a simulated CTAC that ships with ctacal; the later one has other noise and UIDs. Wall clock of whole
-processes, and their processor seconds beside it: on a busy machine the one grows, the other hardly.
+Both scans are those of a simulated CTAC that ships with ctacal; the later one has other noise and UIDs. Wall clock of
+whole processes, and their processor seconds beside it: on a busy machine the one grows, the other hardly.
 """
 
 import argparse
