@@ -16,7 +16,7 @@ import pytest
 from ctacal.jobs.node.config import NodeConfig, Retention, Settle
 from ctacal.jobs.node.ledger import Ledger, StudyState, open_ledger
 from ctacal.jobs.node.store import Store
-from ctacal.node.keeper import DEAD_S, DeadClaims, Keeper, run
+from ctacal.node.keeper import DEAD_S, SCORER_DIED, DeadClaims, Keeper, run
 from tests.dicom_series import ct_series
 from tests.jobs.node.ledgers import claimed, outcome, settled
 from tests.node.running import wait_until
@@ -93,7 +93,7 @@ def test_who_asks_for_a_study_gets_it_at_once(scene: Scene) -> None:
     assert scene.state("1.2") == "SETTLED"
 
 
-def test_the_claim_of_a_worker_that_no_longer_beats_is_freed_and_the_attempt_does_not_count(scene: Scene) -> None:
+def test_the_claim_of_a_worker_that_no_longer_beats_is_freed_and_the_attempt_counts(scene: Scene) -> None:
     settled(scene.ledger)
     claim = claimed(scene.ledger, "scorer-1 1 on another-machine")
     for _ in range(5):
@@ -104,7 +104,7 @@ def test_the_claim_of_a_worker_that_no_longer_beats_is_freed_and_the_attempt_doe
     assert scene.ledger.claim_study("w") is None
     scene.after(2.1)
     assert not scene.ledger.beat(claim)
-    assert claimed(scene.ledger).attempts == 1
+    assert claimed(scene.ledger).attempts == 2
 
 
 def test_the_time_in_which_the_ledger_did_not_answer_counts_for_nobody(
@@ -134,6 +134,19 @@ def test_the_claim_of_a_process_that_is_gone_is_freed_at_once(scene: Scene) -> N
     claimed(scene.ledger, f"scorer-1 {done.pid} on {platform.node()}")
     scene.after(0)
     assert claimed(scene.ledger).study_uid == "1.2"
+
+
+def test_a_study_that_ends_the_node_again_and_again_is_put_in_quarantine(scene: Scene) -> None:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    settled(scene.ledger)
+    for attempt in range(1, scene.keeper.config.score.most_attempts + 1):
+        assert claimed(scene.ledger, f"scorer-1 {done.pid} on {platform.node()}").attempts == attempt
+        scene.after(DEAD_S)
+    study = scene.ledger.study("1.2")
+    assert study and (study.state, study.reason) == (StudyState.QUARANTINED, SCORER_DIED)
+    assert scene.ledger.rescore("1.2")
+    assert claimed(scene.ledger).attempts == 1
 
 
 def test_a_worker_of_this_machine_that_lives_keeps_its_claim(scene: Scene) -> None:

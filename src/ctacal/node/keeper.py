@@ -34,6 +34,7 @@ _CLAIMS_S = 2.0
 """How often claims are looked at."""
 DEAD_S = 30.0
 """A worker whose claim did not beat for so long is dead: workers beat every few seconds (own choice)."""
+SCORER_DIED = "the scorer, or the whole node, ended while the study was being scored"
 _SLOW_S = 1.0
 """A ledger that takes longer to answer was away."""
 _RETENTION_S = 600.0
@@ -159,9 +160,18 @@ class Keeper:
 
     def _free_dead(self) -> None:
         for claimed in self.dead_claims.among(self._answer(self.ledger.claims)):
-            if self.ledger.free(claimed, counts=False):
+            if self._freed(claimed):
                 tell("claim freed, because its worker is dead", level=logging.WARNING, worker=claimed.worker,
                      key=claimed.key)  # fmt: skip
+
+    def _freed(self, claimed: Claimed) -> bool:
+        """Take the claim away. For a study the attempt counts: it may be what killed the scorer, or the node.
+
+        Scorers that are stopped in good order give their claims back themselves.
+        """
+        if claimed.what == "delivery":
+            return self.ledger.free(claimed, counts=False)
+        return self.ledger.scorer_died(claimed, SCORER_DIED, most_attempts=self.config.score.most_attempts)
 
 
 @dataclass(eq=False)

@@ -2,7 +2,8 @@
 
 This process claims studies and gives each to a scoring process of its own (``watched``), which is killed when it takes
 too much memory or time. It tells the ledger that the work goes on, and writes down what came of it. A study that ends
-its process again and again is put in quarantine. What ends *this* process is no fault of a study.
+its process again and again is put in quarantine. So is one during which *this* process ends again and again, or the
+whole node: the keeper counts that. A clean stop does not count.
 """
 
 import logging

@@ -216,9 +216,9 @@ class StudyLedger(LedgerPart):
 
     @writes
     def free(self, rows: Transaction, claimed: Claimed, *, counts: bool = True) -> bool:
-        """Take away the claim of a dead worker; False if it has beaten or gone since ``claims`` saw it.
+        """Take away the claim of a worker; False if it has beaten or gone since ``claims`` saw it.
 
-        ``counts=False``: the attempt does not count, because something else ended the worker (the node was stopped).
+        ``counts=False``: the attempt does not count, because the worker did not fail (the node was stopped).
         """
         table, key = ("node_studies", "study_uid") if claimed.what == "study" else ("node_deliveries", "id")
         value: str | int = claimed.key if claimed.what == "study" else int(claimed.key)
@@ -230,6 +230,23 @@ class StudyLedger(LedgerPart):
             self._supersede(rows, study_uid)
         if done:
             self._note(rows, "freed", worker=claimed.worker, key=claimed.key)
+        return done
+
+    @writes
+    def scorer_died(self, rows: Transaction, claimed: Claimed, reason: str, *, most_attempts: int) -> bool:
+        """Take away the claim on a study whose scorer died with it; after ``most_attempts`` it is put in quarantine.
+
+        False if it has beaten or gone since ``claims`` saw it. It may be the study that kills the node again and again.
+        """
+        change = "state = CASE WHEN attempts >= ? THEN 'QUARANTINED' ELSE state END, claim = '', claimed_by = ''"
+        statement = f"UPDATE node_studies SET {change}, reason = ? WHERE {_CLAIM} AND beat = ?"
+        values = (most_attempts, plain(reason), self.store_id, claimed.key, claimed.token, claimed.beat)
+        done = rows.run(statement, *values) == 1
+        if done:
+            query = f"SELECT state, attempts FROM node_studies WHERE {_STUDY}"
+            state, attempts = rows.one(query, self.store_id, claimed.key)
+            what = "quarantined" if state == StudyState.QUARANTINED else "scoring failed"
+            self._note(rows, what, claimed.key, reason=reason, attempts=attempts, worker=claimed.worker)
         return done
 
     @reads
