@@ -3,9 +3,13 @@
 import json
 import re
 import socket
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -16,6 +20,7 @@ from tests.commands import run
 from tests.jobs.node.ledgers import claimed, settled
 from tests.node.running import free_port
 from tests.node.studies import keep, phantom
+from tests.tools import need
 
 CONFIG = """
 store = "{folder}/store"
@@ -181,7 +186,25 @@ def test_the_sample_configuration_is_valid_with_and_without_its_comments(
     whole = read_config(sample)
     assert [destination.kind for destination in whole.destination] == ["dicom", "stow", "folder"]
     assert whole.alarm.mail is not None and whole.receive.tls.authority is not None
-    assert {part.name for part in fields(NodeConfig)} <= set(re.findall(r"[a-z]+", text))
+    assert set(missing_options(NodeConfig, tomllib.loads(settings))) == set()
+
+
+def missing_options(kind: type[Any], given: dict[str, Any], name: str = "") -> Iterator[str]:
+    """Yield the options of a dataclass that a file does not hold; an array of tables may hold them here and there."""
+    hints = get_type_hints(kind)
+    for option in fields(kind):
+        if option.name not in given:
+            yield f"{name}{option.name}"
+            continue
+        value, inner = given[option.name], [hint for hint in parts_of(hints[option.name]) if is_dataclass(hint)]
+        if inner:
+            blocks = value if isinstance(value, list) else [value]
+            together = {key: block[key] for block in blocks for key in block}
+            yield from missing_options(inner[0], together, f"{name}{option.name}.")
+
+
+def parts_of(hint: Any) -> list[Any]:
+    return [hint, *get_args(hint)]
 
 
 def test_the_unit_for_systemd_runs_the_command(
@@ -191,3 +214,22 @@ def test_the_unit_for_systemd_runs_the_command(
     assert "ExecStart=/opt/ctacal/bin/ctacal node /etc/ctacal/node.toml\n" in unit
     assert "OOMPolicy=continue\n" in unit
     assert run("node", "sample", "other", monkeypatch=monkeypatch) == 2
+
+
+def test_systemd_has_nothing_against_the_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    systemd = need("systemd-analyze")
+    unit = printed_sample("ctacal-node.service", monkeypatch, capsys)
+    file = tmp_path / "ctacal-node.service"
+    file.write_text(unit.replace("/opt/ctacal/bin/ctacal", sys.executable), encoding="utf-8")
+    done = subprocess.run([systemd, "verify", file], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_a_package_that_is_missing_is_told_before_anything_starts(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ctacal.cli.node.find_spec", lambda name: None if name == "python_multipart" else name)
+    status, printed = command()
+    assert (status, printed) == (2, "ctacal: python_multipart is missing: pip install 'ctacal[node]'\n")

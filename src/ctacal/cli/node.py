@@ -83,6 +83,6 @@ def run_sample(name: str) -> int:
 
 def _require_packages() -> None:
     """Raise ``UsageError`` if a package of the extra is missing: its processes would start again and again."""
-    for name in ("pynetdicom", "httpx", "starlette", "uvicorn", "prometheus_client"):
+    for name in ("pynetdicom", "httpx", "starlette", "uvicorn", "prometheus_client", "python_multipart"):
         if find_spec(name) is None:
             raise UsageError(f"{name} is missing: pip install 'ctacal[node]'")

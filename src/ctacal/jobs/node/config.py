@@ -410,6 +410,8 @@ class Alarm:
     after_s: float = 3600.0
     """Time without a study scored while studies wait, or without a delivery while results wait for a destination, that
     raises an alarm; 0: none does."""
+    commitment_s: float = 86400.0
+    """Time without a report on storage commitment after which results that were sent raise an alarm; 0: none do."""
     again_s: float = 86400.0
     """Time after which an alarm that still holds is sent again."""
     most_per_hour: int = 6
@@ -417,8 +419,9 @@ class Alarm:
 
     def __post_init__(self) -> None:
         _check_positive(again_s=self.again_s, most_per_hour=self.most_per_hour)
-        if self.after_s < 0:
-            raise ValueError(f"after_s must not be negative, got {self.after_s:g}")
+        for name, seconds in (("after_s", self.after_s), ("commitment_s", self.commitment_s)):
+            if seconds < 0:
+                raise ValueError(f"{name} must not be negative, got {seconds:g}")
         if self.webhook and not self.webhook.startswith(("http://", "https://")):
             raise ValueError("webhook must begin with https:// or http://")
 
