@@ -252,7 +252,7 @@ def status_of(outcome: Taken | Refused) -> Dataset:
     status = Dataset()
     if isinstance(outcome, Refused):
         status.Status, status.ErrorComment = STATUSES[outcome.why], outcome.message[:_MOST_COMMENT]
-    elif outcome.placed is Placed.ASIDE:
+    elif outcome.placed in (Placed.ASIDE, Placed.REJECTED):
         status.Status, status.ErrorComment = DUPLICATE, "other content is stored under this SOP Instance UID"
         status.OffendingElement = [_SOP_INSTANCE_UID]
     else:

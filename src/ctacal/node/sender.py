@@ -131,12 +131,14 @@ class Line:
     thread: Thread = field(init=False)
     _way: Way = field(init=False)
     _circuit: Circuit = field(init=False)
+    _asked: str = field(init=False)
     _worker: str = f"sender {os.getpid()} on {platform.node()}"
 
     def __post_init__(self) -> None:
         self.thread = Thread(target=self._run, name=f"to {self.destination.name}", daemon=True)
         self._way = _way_to(self.config, self.destination, self.ledger)
         self._circuit = Circuit(self.destination)
+        self._asked = self.ledger.asked_to_try(self.destination.name)
 
     def _run(self) -> None:
         while not self.stopping.is_set():
@@ -153,7 +155,7 @@ class Line:
 
     def turn(self) -> bool:
         """Send what is due; return whether there was anything to do. Raises ``DatabaseAway``."""
-        if self._circuit.wait_s:
+        if self._circuit.wait_s and not self._is_asked():
             return False
         if isinstance(self._way, DicomOut) and self.destination.commitment:
             self._ask_again(self._way)
@@ -161,6 +163,15 @@ class Line:
         with self.claims.held(claims):
             self._send(claims)
         return bool(claims)
+
+    def _is_asked(self) -> bool:
+        """Whether somebody has asked to try this destination now since it was last looked."""
+        asked = self.ledger.asked_to_try(self.destination.name)
+        if asked == self._asked:
+            return False
+        self._asked = asked
+        self._circuit.try_now()
+        return True
 
     def _due(self) -> list[DeliveryClaim]:
         """Claim what is due of the oldest study; only one object if the destination took nothing before."""

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -14,13 +14,23 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from ctacal import __version__
 from ctacal.errors import CtacalError, NotPossible, Problem, system_message
 from ctacal.jobs.node import wishes
+from ctacal.jobs.node.aside import decide, shown_aside
 from ctacal.jobs.node.events import tell
-from ctacal.jobs.node.ledger import DeliveryState, StudyRow, StudyState
-from ctacal.jobs.node.overview import MOST_HELD, way_of
+from ctacal.jobs.node.ledger import DeliveryRow, DeliveryState, StudyRow, StudyState
+from ctacal.jobs.node.overview import MOST_HELD, late_before, way_of
 from ctacal.jobs.node.shown_result import shown_file, shown_result
 from ctacal.jobs.node.sign_in import SESSION_S
 from ctacal.templates import render
-from ctacal.web.node_requests import STATUS, SignedOut, StudiesAsked, answer_of, bare_page, error, held_items
+from ctacal.web.node_requests import (
+    STATUS,
+    SignedOut,
+    StudiesAsked,
+    answer_of,
+    aside_asked,
+    bare_page,
+    error,
+    held_items,
+)
 from ctacal.web.node_show import Show, utc_now
 from ctacal.web.node_site import NodeSite, alarms_now
 from ctacal.web.signin import who
@@ -124,7 +134,14 @@ class Pages:
             groups=sorted(seen.held, key=lambda group: group.destination),
             items=self.site.ledger.held(limit=MOST_HELD),
             held_count=seen.waiting(DeliveryState.HELD),
+            late=self._late(),
+            aside=shown_aside(self.site.store, self.site.ledger),
         )  # fmt: skip
+
+    def _late(self) -> Sequence[DeliveryRow]:
+        """Return what was sent, and has had no report on storage commitment for too long."""
+        config = self.site.config
+        return self.site.ledger.uncommitted(late_before(config, utc_now())) if config.alarm.commitment_s else ()
 
     def study(self, request: Request, user: str) -> Response:
         """Return the page of a study. Raises ``NotPossible`` if it is unknown."""
@@ -134,8 +151,15 @@ class Pages:
             raise NotPossible(Problem.NOT_FOUND, "The node does not know this study.")
         result = shown_result(site.config.store, way.study, patients=site.config.http.patients)
         return self._page(
-            "study", "Study", user, study=way.study, deliveries=way.deliveries, steps=way.steps, result=result
-        )
+            "study", "Study", user, study=way.study, deliveries=way.deliveries, steps=way.steps, result=result,
+            late={delivery.id for delivery in way.deliveries if self._is_late(delivery)},
+        )  # fmt: skip
+
+    def _is_late(self, delivery: DeliveryRow) -> bool:
+        config = self.site.config
+        sent_at = delivery.sent_at or delivery.created_at
+        is_awaited = delivery.state is DeliveryState.SENT and config.alarm.commitment_s > 0
+        return is_awaited and sent_at < late_before(config, utc_now())
 
     def file(self, request: Request, _: str) -> Response:
         """Return a file of the newest result. Raises ``NotPossible`` if there is none, or it may not be shown."""
@@ -155,6 +179,18 @@ class Pages:
     def retry(self, _: Request, user: str, content: Any) -> str:
         """Try again what is held."""
         return _retried(wishes.retry(self.site.ledger, **held_items(content), by=user))
+
+    def try_now(self, _: Request, user: str, content: Any) -> str:
+        """Try a destination now that is down."""
+        if not isinstance(content, Mapping) or not isinstance(name := content.get("destination"), str):
+            raise NotPossible(Problem.INVALID, 'expected {"destination": NAME}')
+        number = wishes.try_now(self.site.ledger, name, self.site.config, by=user)
+        return f"{name} is tried now; {number} results wait for it." if number != 1 else f"{name} is tried now."
+
+    def decide(self, _: Request, user: str, content: Any) -> str:
+        """Do what was decided about an object that was set aside."""
+        key, decision = aside_asked(content)
+        return decide(self.site.store, self.site.ledger, key, decision, by=user)
 
     async def sign_in_page(self, _: Request) -> Response:
         """Return the page that asks for the token."""
@@ -199,7 +235,10 @@ class Pages:
     def _page(self, template: str, title: str, user: str, *, status: int = 200, **values: Any) -> Response:
         site, seen = self.site, self.site.overviews.now()
         alarms = alarms_now(site, seen)
-        needs = seen.waiting(DeliveryState.HELD) + seen.studies[StudyState.QUARANTINED] + len(seen.aside)
+        needs = sum((
+            seen.waiting(DeliveryState.HELD), seen.studies[StudyState.QUARANTINED], len(seen.aside),
+            sum(seen.uncommitted.values()),
+        ))  # fmt: skip
         page = render(
             "ctacal.web", f"node_page/{template}.html.j2", page=template, title=title, user=user, seen=seen,
             alarms=alarms, needs=needs, now=utc_now(), show=Show, software=f"ctacal {__version__}",

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from ctacal.errors import CtacalError, NotPossible, Problem, system_message
 from ctacal.jobs.database import DatabaseAway
+from ctacal.jobs.node.aside import Decision
 from ctacal.jobs.node.ledger import Ledger, StudyRow, StudyState
 from ctacal.templates import render
 from ctacal.web.guard import TooLarge
@@ -75,6 +76,20 @@ def held_items(content: Any) -> dict[str, Any]:
     if destination is not None and not isinstance(destination, str):
         raise invalid("destination", "a name", str(destination))
     return {"delivery_id": delivery, "destination": destination}
+
+
+def aside_asked(content: Any) -> tuple[tuple[str, str, str], Decision]:
+    """Return which object that was set aside a request means, and what is to be done with it. Raises ``NotPossible``."""
+    names = ("study", "object", "digest", "decision")
+    if (
+        not isinstance(content, Mapping)
+        or set(content) != set(names)
+        or not all(isinstance(content[name], str) for name in names)
+    ):
+        raise NotPossible(Problem.INVALID, 'expected {"study": UID, "object": UID, "digest": TEXT, "decision": WORD}')
+    if content["decision"] not in list(Decision):
+        raise invalid("decision", f"one of {', '.join(Decision)}", content["decision"])
+    return (content["study"], content["object"], content["digest"]), Decision(content["decision"])
 
 
 def delivery_number(request: Request) -> int:

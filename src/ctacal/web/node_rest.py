@@ -11,8 +11,17 @@ from starlette.responses import JSONResponse, Response
 
 from ctacal.errors import NotPossible, Problem
 from ctacal.jobs.node import wishes
+from ctacal.jobs.node.aside import aside_json, decide, shown_aside
 from ctacal.jobs.node.overview import delivery_json, overview_json, study_json, way_json, way_of
-from ctacal.web.node_requests import MOST_LISTED, StudiesAsked, answer_of, delivery_number, held_items, number
+from ctacal.web.node_requests import (
+    MOST_LISTED,
+    StudiesAsked,
+    answer_of,
+    aside_asked,
+    delivery_number,
+    held_items,
+    number,
+)
 from ctacal.web.node_site import NodeSite, alarms_now
 
 
@@ -71,6 +80,21 @@ class Rest:
     def retry_one(self, request: Request, _: Any) -> Any:
         """Try one held delivery again."""
         return {"retried": wishes.retry(self.site.ledger, delivery_id=delivery_number(request), by="REST")}
+
+    def try_now(self, request: Request, _: Any) -> Any:
+        """Try a destination now that is down."""
+        site = self.site
+        return {"waiting": wishes.try_now(site.ledger, request.path_params["name"], site.config, by="REST")}
+
+    def aside(self, request: Request, _: Any) -> Any:
+        """Return what was set aside."""
+        limit = number(request.query_params.get("limit", "100"), "limit", MOST_LISTED)
+        return {"aside": [aside_json(one) for one in shown_aside(self.site.store, self.site.ledger, limit)]}
+
+    def decide(self, _: Request, body: Any) -> Any:
+        """Do what was decided about an object that was set aside."""
+        key, decision = aside_asked(body)
+        return {"message": decide(self.site.store, self.site.ledger, key, decision, by="REST")}
 
     def held(self, request: Request, _: Any) -> Any:
         """Return what is held, the oldest study of each destination first."""

@@ -67,6 +67,7 @@ def node_site(
     http = config.http
     return NodeSite(
         config=config,
+        store=store,
         ledger=ledger,
         seal=seal,
         health=health,

@@ -8,6 +8,7 @@ from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.ledger import Ledger
 from ctacal.jobs.node.overview import Overview, Overviews
 from ctacal.jobs.node.sign_in import Seal
+from ctacal.jobs.node.store import Store
 from ctacal.web.health import Health
 from ctacal.web.signin import Proxy
 from ctacal.web.stow_in import StowIn
@@ -18,6 +19,7 @@ class NodeSite:
     """What the application serves."""
 
     config: NodeConfig
+    store: Store
     ledger: Ledger
     seal: Seal
     health: Health

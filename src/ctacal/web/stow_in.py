@@ -54,6 +54,9 @@ DUPLICATE = 0x0111
 """Failure Reason of other bytes under a known SOP Instance UID (PS3.7 annex C.5.7)."""
 
 
+_DUPLICATES = (Placed.ASIDE, Placed.REJECTED)
+
+
 class _Wrong(Exception):
     """The request as a whole cannot be answered."""
 
@@ -190,9 +193,9 @@ class _Reception:
         """Return the answer of PS3.18 section 10.5.3 (Store Instances Response Module, annex I.2)."""
         answer = Dataset()
         answer.RetrieveURL = ""
-        stored = [one for one in self._taken if one.placed is not Placed.ASIDE]
+        stored = [one for one in self._taken if one.placed not in _DUPLICATES]
         failed = [
-            *(_failed(one, DUPLICATE) for one in self._taken if one.placed is Placed.ASIDE),
+            *(_failed(one, DUPLICATE) for one in self._taken if one.placed in _DUPLICATES),
             *(_failed(one, FAILURES[one.why]) for one in self._refused if one.sop_instance_uid),
         ]
         others = [_failure(FAILURES[one.why]) for one in self._refused if not one.sop_instance_uid]

@@ -41,6 +41,8 @@ class Cause(StrEnum):
     """Studies wait, and nothing is scored."""
     NOT_DELIVERING = "not delivering"
     """Results wait for a destination, and nothing is delivered to it."""
+    NOT_COMMITTED = "not committed"
+    """A destination took results, and does not report on storage commitment."""
     DEAD = "dead"
     """A process of the node does not run, or hangs."""
     DYING = "dying"
@@ -97,7 +99,13 @@ class Stillness:
 
 def alarms_of(seen: Overview, config: NodeConfig, still_s: Mapping[str, float]) -> list[Alarm]:
     """Return what is wrong, the worst first; ``still_s`` is what ``Stillness`` saw."""
-    return [*_of_parts(seen), *_of_disk(seen, config), *_of_queues(config, still_s), *_of_work(seen, config)]
+    return [
+        *_of_parts(seen),
+        *_of_disk(seen, config),
+        *_of_queues(config, still_s),
+        *(_not_committed(name, items, config) for name, items in seen.uncommitted.items()),
+        *_of_work(seen, config),
+    ]
 
 
 def ledger_alarm(problem: str) -> Alarm:
@@ -234,6 +242,15 @@ def _still(name: str, seconds: float) -> Alarm:
     return Alarm(cause=Cause.NOT_DELIVERING, about=name, text=text)
 
 
+def _not_committed(destination: str, items: int, config: NodeConfig) -> Alarm:
+    text = (
+        f"{_count(items, 'result was', 'results were')} sent to {destination}, which has not reported on storage "
+        f"commitment for {_duration(config.alarm.commitment_s)} or longer. Let it know our AE title, host and port, or "
+        "set commitment = false for it."
+    )
+    return Alarm(cause=Cause.NOT_COMMITTED, about=destination, text=text)
+
+
 def _of_work(seen: Overview, config: NodeConfig) -> list[Alarm]:
     if not config.alarm.held:
         return []
@@ -267,7 +284,7 @@ def _aside(seen: Overview) -> Alarm | None:
     many = f"{MOST_ASIDE} or more" if number >= MOST_ASIDE else str(number)
     text = (
         f"Objects set aside: {many}. Other bytes came under the UID of an object that was here before; the first one "
-        "was kept. See which device sends them, then remove the files from the folder aside of the store."
+        "is used. See which device sends them, and decide on the page which of both counts."
     )
     subjects = frozenset(sop for _, sop in seen.aside[:_MOST_SUBJECTS])
     return Alarm(cause=Cause.ASIDE, text=text, subjects=subjects, reminds=False)

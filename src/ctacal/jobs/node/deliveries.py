@@ -199,6 +199,10 @@ class Circuit:
         """Time until the next attempt is worth it; 0: now."""
         return max(0.0, self._next_at - self.clock())
 
+    def try_now(self) -> None:
+        """Wait no longer: somebody asks. Only the oldest object tries all the same."""
+        self._next_at = float("-inf")
+
     def note(self, answer: Answer) -> None:
         """Note an answer to one object."""
         if answer.means is Means.AGAIN:

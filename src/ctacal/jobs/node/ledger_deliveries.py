@@ -62,10 +62,11 @@ class DeliveryLedger(StudyLedger):
 
         Called before the request goes out, whose answer may come at once.
         """
-        change = "state = 'SENT', transaction_uid = ?, reason = '', due_at = ?, due_in_s = ?"
-        due_at = self._clock() + ask_again_in_s
+        sent_at = "sent_at = CASE WHEN state = 'SENT' THEN sent_at ELSE ? END"  # asked again, it was sent before
+        change = f"{sent_at}, state = 'SENT', transaction_uid = ?, reason = '', due_at = ?, due_in_s = ?"
+        values = (self.now(), transaction_uid, self._clock() + ask_again_in_s, ask_again_in_s)
         statement = f"UPDATE node_deliveries SET {change}, {_FREE} WHERE {_CLAIM}"
-        done = rows.run(statement, transaction_uid, due_at, ask_again_in_s, self.store_id, claim.id, claim.token) == 1
+        done = rows.run(statement, *values, self.store_id, claim.id, claim.token) == 1
         if done:
             self._note_delivery(rows, "sent", claim)
         return done
@@ -158,6 +159,28 @@ class DeliveryLedger(StudyLedger):
         if number:
             self._note(rows, "retried", deliveries=number, destination=destination or "", delivery=delivery_id)
         return number
+
+    @writes
+    def ask_to_try(self, rows: Transaction, destination: str) -> int:
+        """Ask the sender to try a destination at once, whatever it waits for; returns how many objects wait for it."""
+        statement = (
+            "UPDATE node_deliveries SET due_at = 0, due_in_s = 0 "
+            "WHERE store_id = ? AND destination = ? AND state = 'WAITING'"
+        )
+        number = rows.run(statement, self.store_id, destination)
+        ask = "INSERT INTO node_facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        rows.run(ask, self._asked(destination), new_token())
+        self._note(rows, "asked to try", destination=destination, deliveries=number)
+        return number
+
+    @reads
+    def asked_to_try(self, rows: Transaction, destination: str) -> str:
+        """Return a mark that changes each time that somebody asks to try a destination; empty: nobody ever did."""
+        found = rows.one("SELECT value FROM node_facts WHERE name = ?", self._asked(destination))
+        return str(found[0]) if found else ""
+
+    def _asked(self, destination: str) -> str:
+        return f"asked to try {self.store_id} {destination}"
 
     @writes
     def send_again(self, rows: Transaction, study_uid: str) -> int:

@@ -15,6 +15,10 @@ _STUDIES = f"SELECT {', '.join(_STUDY_COLUMNS)} FROM node_studies WHERE store_id
 _DELIVERIES = f"SELECT {', '.join(_DELIVERY_COLUMNS)} FROM node_deliveries WHERE store_id = ?"
 
 
+_SENT_AT = "COALESCE(NULLIF(sent_at, ''), created_at)"
+"""A ledger of an older version does not know when it was sent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
     """What happened since a time, by the wall clock."""
@@ -170,6 +174,21 @@ class OverviewLedger(LedgerPart):
         """Return what is held, the oldest study first."""
         query = f"{_DELIVERIES} AND state = 'HELD' ORDER BY destination, study_number, id LIMIT ?"
         return [_delivery(row) for row in rows.all(query, self.store_id, limit)]
+
+    @reads
+    def uncommitted(self, rows: Transaction, before: str, *, limit: int = 100) -> list[DeliveryRow]:
+        """Return what was sent before a time (UTC, ISO 8601) and was not reported on since, the oldest first."""
+        query = f"{_DELIVERIES} AND state = 'SENT' AND {_SENT_AT} < ? ORDER BY {_SENT_AT}, id LIMIT ?"
+        return [_delivery(row) for row in rows.all(query, self.store_id, before, limit)]
+
+    @reads
+    def uncommitted_counts(self, rows: Transaction, before: str) -> dict[str, int]:
+        """Return how many such objects there are, by destination."""
+        query = (
+            "SELECT destination, COUNT(*) FROM node_deliveries WHERE store_id = ? AND state = 'SENT' "
+            f"AND {_SENT_AT} < ? GROUP BY destination ORDER BY destination"
+        )
+        return {str(destination): int(number) for destination, number in rows.all(query, self.store_id, before)}
 
     @reads
     def waiting(self, rows: Transaction, destination: str, *, limit: int = 100) -> list[DeliveryRow]:

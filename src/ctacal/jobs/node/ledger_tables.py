@@ -3,7 +3,7 @@
 from ctacal.errors import UsageError
 from ctacal.jobs.database import Transaction
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the tables. A newer one is refused: an older program would damage what it does not know."""
 
 _CREATING = 0x63746163
@@ -35,7 +35,7 @@ CREATE TABLE node_deliveries (
     due_at DOUBLE PRECISION NOT NULL DEFAULT 0, due_in_s DOUBLE PRECISION NOT NULL DEFAULT 0,
     claim {text} NOT NULL DEFAULT '', claimed_by {text} NOT NULL DEFAULT '', beat BIGINT NOT NULL DEFAULT 0,
     reason {text} NOT NULL DEFAULT '', transaction_uid {text} NOT NULL DEFAULT '',
-    created_at {text} NOT NULL, done_at {text} NOT NULL DEFAULT '',
+    created_at {text} NOT NULL, done_at {text} NOT NULL DEFAULT '', sent_at {text} NOT NULL DEFAULT '',
     UNIQUE (store_id, destination, sop_instance_uid)
 )
 """
@@ -45,6 +45,8 @@ CREATE TABLE node_audit (
     PRIMARY KEY (store_id, number)
 )
 """
+_LATER = {2: "ALTER TABLE node_deliveries ADD COLUMN sent_at {text} NOT NULL DEFAULT ''"}
+"""What makes tables of the version before those of each version."""
 _CREATE = (
     _STUDIES,
     _DELIVERIES,
@@ -82,3 +84,7 @@ def make_tables(rows: Transaction) -> None:
     elif int(found[0]) > SCHEMA:
         message = f"the ledger has tables of version {found[0]}, this program knows version {SCHEMA}; update ctacal"
         raise UsageError(message)
+    else:
+        for version in range(int(found[0]) + 1, SCHEMA + 1):
+            rows.run(_LATER[version].format(text=text))
+            rows.run("UPDATE node_facts SET value = ? WHERE name = 'schema'", str(version))

@@ -169,6 +169,8 @@ class DeliveryRow:
     transaction_uid: str
     created_at: str
     done_at: str
+    sent_at: str
+    """When the destination took it whose storage commitment is awaited."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ class Overview:
     """By destination: when the first result in its queue was there; empty if none waits."""
     to_send_problem: Mapping[str, str]
     """By destination: why the last attempt failed of something that waits; empty if none did."""
+    uncommitted: Mapping[str, int]
+    """By destination: results that it took and has not reported on for longer than ``alarm.commitment_s``."""
     newest_scored: str
     """When a study was last scored or refused."""
     hour: Rates
@@ -135,6 +137,7 @@ def overview(ledger: Ledger, config: NodeConfig, parts: Sequence[PartLife] = ())
         to_send_problem={
             name: next((one.reason for one in first if one.reason), "") for name, first in waiting.items()
         },
+        uncommitted=ledger.uncommitted_counts(late_before(config, now)) if config.alarm.commitment_s else {},
         newest_scored=ledger.newest_scored(),
         hour=ledger.rates(_text(now - timedelta(hours=1))),
         scored_by_hour=_by_hour(ledger, now),
@@ -144,6 +147,11 @@ def overview(ledger: Ledger, config: NodeConfig, parts: Sequence[PartLife] = ())
         disk=disk_space(config),
         parts=tuple(parts),
     )
+
+
+def late_before(config: NodeConfig, now: datetime) -> str:
+    """Return the time before which something was sent whose storage commitment is late."""
+    return _text(now - timedelta(seconds=config.alarm.commitment_s))
 
 
 def way_of(ledger: Ledger, study_uid: str, *, steps: int = 200) -> Way | None:
@@ -239,6 +247,7 @@ def overview_json(seen: Overview) -> dict[str, Any]:
         "to_score_since": seen.to_score_since,
         "to_send_since": dict(seen.to_send_since),
         "to_send_problem": dict(seen.to_send_problem),
+        "uncommitted": dict(seen.uncommitted),
         "newest_scored": seen.newest_scored,
         "last_hour": asdict(seen.hour),
         "scored_by_hour": list(seen.scored_by_hour),

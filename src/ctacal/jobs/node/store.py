@@ -4,6 +4,7 @@
     STORE/incoming/                                      unfinished files
     STORE/received/<StudyInstanceUID>/<SOPInstanceUID>.dcm
     STORE/aside/<StudyInstanceUID>/<SOPInstanceUID>.<digest>.dcm    other bytes under a UID that is known
+    STORE/rejected/<StudyInstanceUID>/<SOPInstanceUID>.<digest>.dcm    what a person has decided against
     STORE/results/<StudyInstanceUID>/<revision>/         what scoring wrote
     STORE/commitments/                                   see ``commitments``
 
@@ -12,11 +13,14 @@ Several processes may write to one store, and any of them may be killed at any i
 
 import filecmp
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import file_digest
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 
@@ -27,6 +31,7 @@ from ctacal.errors import UsageError, system_message
 _MARK = "id"
 _SUFFIX = ".dcm"
 _DIGEST_CHARACTERS = 16
+_DIGEST = re.compile(rf"[0-9a-f]{{{_DIGEST_CHARACTERS}}}")
 _MB = 10**6
 _MOST_LASTING = 10_000
 
@@ -40,6 +45,21 @@ class Placed(StrEnum):
     """The same bytes are already there."""
     ASIDE = "aside"
     """Other bytes are already there under its UID; they stay, and the new ones lie in ``aside``."""
+    REJECTED = "rejected"
+    """A person has decided against these bytes before; others are there under their UID."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsideObject:
+    """An object that was set aside."""
+
+    study_uid: str
+    sop_instance_uid: str
+    digest: str
+    """Begin of the SHA-256 of its file."""
+    path: Path
+    first: Path
+    """The file of the object that was there before; it may have been deleted since."""
 
 
 def require_store(folder: Path) -> None:
@@ -61,11 +81,11 @@ class Store:
         """
         self.folder = folder
         self._incoming, self._received = folder / "incoming", folder / "received"
-        self._aside, self._results = folder / "aside", folder / "results"
+        self._aside, self._results, self._rejected = folder / "aside", folder / "results", folder / "rejected"
         self._mark = folder / _MARK
         self._lasting: set[int] = set()  # folders whose names are on the disk, by inode
         try:
-            for part in (self._incoming, self._received, self._aside, self._results):
+            for part in (self._incoming, self._received, self._aside, self._results, self._rejected):
                 make_folder(part)
             self.id = self._identity()
         except OSError as problem:
@@ -98,7 +118,10 @@ class Store:
         if filecmp.cmp(incoming, final, shallow=False):
             self._flush_names(final)  # the process that put it there may not have come to that
             return Placed.KNOWN
-        aside = self._aside / study_uid / f"{sop_uid}.{_digest(incoming)}{_SUFFIX}"
+        name = f"{sop_uid}.{_digest(incoming)}{_SUFFIX}"
+        if (self._rejected / study_uid / name).exists():
+            return Placed.REJECTED
+        aside = self._aside / study_uid / name
         if not self._place(incoming, aside):
             self._flush_names(aside)
         return Placed.ASIDE
@@ -134,6 +157,46 @@ class Store:
         """Return the SOP Instance UIDs under which other bytes came than are stored."""
         return frozenset(path.name.rsplit(".", 2)[0] for path in self._aside.glob(f"*/*{_SUFFIX}"))
 
+    def aside_objects(self, limit: int) -> tuple[AsideObject, ...]:
+        """Return what was set aside, up to ``limit``, in the order of study and object."""
+        paths = islice(self._aside.glob(f"*/*{_SUFFIX}"), limit)
+        found = (self.aside_object(path.parent.name, *path.name.rsplit(".", 2)[:2]) for path in sorted(paths))
+        return tuple(one for one in found if one is not None)
+
+    def aside_object(self, study_uid: str, sop_uid: str, digest: str) -> AsideObject | None:
+        """Return an object that was set aside; None if it is not there, or a name is none of ours."""
+        if not (is_used_uid(study_uid) and is_used_uid(sop_uid) and _DIGEST.fullmatch(digest)):
+            return None
+        path = self._aside / study_uid / f"{sop_uid}.{digest}{_SUFFIX}"
+        if not path.is_file():
+            return None
+        return AsideObject(study_uid=study_uid, sop_instance_uid=sop_uid, digest=digest, path=path,
+                           first=self.path(study_uid, sop_uid))  # fmt: skip
+
+    def reject(self, one: AsideObject) -> None:
+        """Move an object that was set aside to what a person has decided against. Raises ``OSError``."""
+        rejected = self._rejected / one.study_uid / one.path.name
+        self._place(one.path, rejected)
+        self.delete_aside(one)
+
+    def take_aside(self, one: AsideObject) -> None:
+        """Let an object that was set aside take the place of the first one, which is rejected. Raises ``OSError``.
+
+        If the process is killed, the one or the other is there under the name.
+        """
+        rejected = self._rejected / one.study_uid / f"{one.sop_instance_uid}.{_digest(one.first)}{_SUFFIX}"
+        self._place(one.first, rejected)
+        one.path.replace(one.first)
+        self._flush_names(one.first)
+        self.delete_aside(one)
+
+    def delete_aside(self, one: AsideObject) -> None:
+        """Remove an object that was set aside, for good. Raises ``OSError``."""
+        one.path.unlink(missing_ok=True)
+        flush(one.path.parent)
+        with suppress(OSError):  # not empty: others of the study were set aside
+            one.path.parent.rmdir()
+
     def results(self, study_uid: str, revision: int) -> Path:
         """Return the folder of the results of a study at a revision of the ledger; it need not exist."""
         return self._results / study_uid / str(revision)
@@ -148,13 +211,14 @@ class Store:
         return found
 
     def discard_received(self, study_uid: str, files: Iterable[Path]) -> None:
-        """Remove originals of a study, for good.
+        """Remove originals of a study, for good, and what of it was rejected.
 
         ``files`` is what ``received`` listed *before* the ledger said that the study may go, and the ledger must know
         of that many objects. What arrives in between is then never removed.
         """
         for file in files:
             file.unlink(missing_ok=True)
+        shutil.rmtree(self._rejected / study_uid, ignore_errors=True)
         with suppress(OSError):  # not empty: something arrived, and stays
             (self._received / study_uid).rmdir()
 

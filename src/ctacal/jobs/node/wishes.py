@@ -4,6 +4,7 @@ Who asked stands in the audit trail, before what was done about it.
 """
 
 from ctacal.errors import NotPossible, Problem, UsageError
+from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.ledger import DeliveryState, Ledger, StudyState
 
 
@@ -43,6 +44,17 @@ def retry(ledger: Ledger, *, delivery_id: int | None = None, destination: str | 
             raise NotPossible(Problem.STALE, f"delivery {delivery_id} is not held any more: it is {delivery.state}")
     ledger.audit.append("asked", wish="retry", by=by, delivery=str(delivery_id or ""), destination=destination or "")
     return ledger.retry_held(delivery_id, destination)
+
+
+def try_now(ledger: Ledger, destination: str, config: NodeConfig, *, by: str) -> int:
+    """Try a destination at once that is down; returns how many objects wait for it.
+
+    Raises ``NotPossible`` if the configuration does not hold it.
+    """
+    if config.destination_named(destination) is None:
+        raise NotPossible(Problem.NOT_FOUND, f"there is no destination {destination[:64]!r} in the configuration")
+    ledger.audit.append("asked", wish="try now", by=by, destination=destination)
+    return ledger.ask_to_try(destination)
 
 
 def _no_study(study_uid: str) -> NotPossible:
