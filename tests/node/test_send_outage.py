@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from ctacal.errors import NotPossible
+from ctacal.jobs.node import wishes
 from ctacal.jobs.node.ledger import DeliveryState
 from tests import places
 from tests.node.orthanc import orthanc
 from tests.node.peers import Peer, listening
-from tests.node.running import wait_until
+from tests.node.running import free_port, wait_until
 from tests.node.sending import Scene
 
 
@@ -87,3 +89,23 @@ def test_a_claim_beats_while_an_object_is_sent_and_is_given_back_at_the_end(tmp_
                 wait_until(lambda: min(claim.beat for claim in scene.ledger.claims()) > 3, "beats")
     assert scene.ledger.claims() == []
     assert scene.states() == {"seg": "WAITING", "sr": "WAITING"}
+
+
+def test_a_person_can_have_a_destination_tried_at_once(tmp_path: Path) -> None:
+    """While it is down for an hour by the node's own plan."""
+    port = free_port()
+    away = Peer(port=port).destination(retry_s=3600.0, longest_retry_s=3600.0)
+    scene = Scene(tmp_path, (away,), kinds=("seg", "sr"))
+    scene.scored()
+    with scene.sending():
+        wait_until(lambda: "no connection" in scene.rows()[0].reason, "a failed attempt")
+        assert wishes.try_now(scene.ledger, "PACS", scene.config, by="anna") == 2
+        wait_until(lambda: scene.rows()[0].attempts == 2, "another attempt, in vain")
+        with Peer(port=port).running() as peer:
+            wishes.try_now(scene.ledger, "PACS", scene.config, by="anna")
+            wait_until(lambda: set(scene.states().values()) == {"DONE"}, "all delivered")
+            assert len(peer.uids) == 2
+    asked = [record.content for record in scene.ledger.audit.records() if record.content["what"] == "asked"]
+    assert [(content["by"], content["wish"]) for content in asked] == [("anna", "try now")] * 2
+    with pytest.raises(NotPossible, match="no destination 'elsewhere'"):
+        wishes.try_now(scene.ledger, "elsewhere", scene.config, by="anna")

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from ctacal.jobs.node.aside import Decision, decide, shown_aside
 from ctacal.jobs.node.ledger import DeliveryState
+from ctacal.jobs.node.store import Store
 from tests.node.orthanc import need_dicomweb, orthanc
 from tests.node.running import NodeFolder, wait_until
 from tests.node.studies import PHANTOM_AGATSTON, in_order, phantom, study_uid_of
@@ -63,6 +65,31 @@ def test_late_slices_lead_to_a_new_result_that_names_the_first(node: NodeFolder,
     ((named,),) = (series.ReferencedSOPSequence for series in study.ReferencedSeriesSequence)
     assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert len(reports(node.folder / "out", "SEG")) == 2
+
+
+def test_an_object_set_aside_can_take_the_place_of_the_first(node: NodeFolder, export: list[Path]) -> None:
+    """The study is scored again, from the new object, and its report names the one before."""
+    study_uid = study_uid_of(export)
+    changed = dcmread(export[20])
+    changed.decompress(generate_instance_uid=False)
+    changed.PixelData = changed.pixel_array.clip(max=1000).tobytes()
+    changed.save_as(other := export[0].parent / "changed.dcm")
+    with node.started(), node.ledger() as ledger:
+        assert node.send(export).returncode == 0
+        node.finished(study_uid)
+        node.send([other])
+        store = Store(node.config.store)
+        (aside,) = shown_aside(store, ledger)
+        assert (aside.study_uid, aside.sop_instance_uid) == (study_uid, changed.SOPInstanceUID)
+        key = (aside.study_uid, aside.sop_instance_uid, aside.digest)
+        assert "scored again" in decide(store, ledger, key, Decision.TAKE, by="anna")
+        node.finished(study_uid, revision=2)
+        assert shown_aside(store, ledger) == ()
+    first, second = (dcmread(file) for file in reports(node.folder / "out", "SR"))
+    (study,) = second.PredecessorDocumentsSequence
+    ((named,),) = (series.ReferencedSOPSequence for series in study.ReferencedSeriesSequence)
+    assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert dcmread(store.path(study_uid, changed.SOPInstanceUID)).PixelData == changed.PixelData
 
 
 def test_the_same_study_again_changes_nothing(node: NodeFolder, export: list[Path]) -> None:

@@ -79,13 +79,9 @@ def held_items(content: Any) -> dict[str, Any]:
 
 
 def aside_asked(content: Any) -> tuple[tuple[str, str, str], Decision]:
-    """Return which object that was set aside a request means, and what is to be done with it. Raises ``NotPossible``."""
-    names = ("study", "object", "digest", "decision")
-    if (
-        not isinstance(content, Mapping)
-        or set(content) != set(names)
-        or not all(isinstance(content[name], str) for name in names)
-    ):
+    """Return which object that was set aside a request means, and what is done with it. Raises ``NotPossible``."""
+    names = {"study", "object", "digest", "decision"}
+    if not isinstance(content, Mapping) or set(content) != names or {*map(type, content.values())} != {str}:
         raise NotPossible(Problem.INVALID, 'expected {"study": UID, "object": UID, "digest": TEXT, "decision": WORD}')
     if content["decision"] not in list(Decision):
         raise invalid("decision", f"one of {', '.join(Decision)}", content["decision"])

@@ -280,7 +280,40 @@ def test_two_stores_in_one_database_know_nothing_of_each_other(ledgers: Ledgers)
 def test_a_ledger_of_a_newer_version_is_refused(ledgers: Ledgers) -> None:
     ledgers().close()
     database = Database(ledgers.where)
-    database.write(lambda rows: rows.run("UPDATE node_facts SET value = '2' WHERE name = 'schema'"))
+    database.write(lambda rows: rows.run("UPDATE node_facts SET value = '99' WHERE name = 'schema'"))
     database.close()
-    with pytest.raises(UsageError, match=r"version 2.*update ctacal"):
+    with pytest.raises(UsageError, match=r"version 99.*update ctacal"):
         open_ledger(ledgers.where, "store")
+
+
+def test_a_ledger_of_the_version_before_goes_on(ledgers: Ledgers) -> None:
+    scored(ledgers(), "1.2", report("sr"))
+    database = Database(ledgers.where)
+    database.write(lambda rows: rows.run("ALTER TABLE node_deliveries DROP COLUMN sent_at"))
+    database.write(lambda rows: rows.run("UPDATE node_facts SET value = '1' WHERE name = 'schema'"))
+    database.close()
+    ledger = ledgers()
+    claim = ledger.claim_delivery("sender", "pacs")
+    assert claim is not None
+    assert ledger.sent(claim, "1.2.9")
+    assert ledger.delivery(claim.id).sent_at == ledger.now()  # type: ignore[union-attr]
+
+
+def test_what_is_sent_and_not_reported_on_is_late_after_a_time_that_asking_again_does_not_prolong(
+    ledgers: Ledgers,
+) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr"))
+    claim = ledger.claim_delivery("sender", "pacs")
+    assert claim is not None
+    assert ledger.sent(claim, "1.2.9", ask_again_in_s=100)
+    sent_at = ledger.now()
+    ledgers.now += 200
+    again = ledger.claim_uncommitted("sender", "pacs")
+    assert again is not None
+    assert ledger.sent(again, "1.2.10", ask_again_in_s=100)
+    assert ledger.uncommitted(sent_at) == [] and ledger.uncommitted_counts(sent_at) == {}
+    assert [row.sent_at for row in ledger.uncommitted(ledger.now())] == [sent_at]
+    assert ledger.uncommitted_counts(ledger.now()) == {"pacs": 1}
+    assert ledger.committed("1.2.10", [again.sop_instance_uid]) == 1
+    assert ledger.uncommitted_counts(ledger.now()) == {}
