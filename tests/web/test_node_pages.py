@@ -245,3 +245,45 @@ def test_a_ledger_that_does_not_answer_is_a_page_that_says_so(
     assert program.get("/api/overview").status_code == 503
     assert program.get("/metrics").status_code == 503
     assert anna.press("/do/retry").status_code == 200  # what does not need the overview goes on
+
+
+def test_who_looks_at_objects_set_aside_decides_by_a_button(node: Scene, anna: Visitor) -> None:
+    node.set_aside(3)
+    page = shown(anna, "/held")
+    assert "the first one was deleted after delivery" in page
+    assert "Keep the first" in page and "Take the new one" not in page
+    body = {"study": node.uid(3), "object": f"{node.uid(3)}.1", "digest": "ab" * 8}
+    assert anna.press("/do/aside", body | {"decision": "take"}).status_code == 409
+    assert anna.press("/do/aside", body | {"decision": "burn"}).status_code == 422
+    assert anna.press("/do/aside", body | {"decision": 1}).status_code == 422
+    assert "It was deleted" in anna.press("/do/aside", body | {"decision": "delete"}).json()["message"]
+    assert anna.press("/do/aside", body | {"decision": "delete"}).status_code == 404
+    assert "Nothing is set aside." in shown(anna, "/held")
+
+
+def test_a_destination_can_be_tried_now(node: Scene, anna: Visitor) -> None:
+    assert "Try now" not in shown(anna, "/")
+    node.score(1)
+    assert "Try now" in shown(anna, "/")
+    assert (
+        anna.press("/do/try", {"destination": "PACS"}).json()["message"] == "PACS is tried now; 2 results wait for it."
+    )
+    assert node.ledger.asked_to_try("PACS")
+    assert anna.press("/do/try", {"destination": "elsewhere"}).status_code == 404
+    assert anna.press("/do/try", {}).status_code == 422
+
+
+def test_storage_commitment_that_is_late_is_an_alarm_and_is_shown(tmp_path: Path) -> None:
+    node = scene(tmp_path, alarm={"commitment_s": 1e-9})
+    node.live()
+    anna = Visitor(node).sign_in()
+    uid = node.score(1)
+    claim = node.ledger.claim_delivery("sender", "PACS")
+    assert claim is not None
+    assert "None is late." in shown(anna, "/held")
+    node.ledger.sent(claim, "1.2.9")
+    assert "1 result was sent to PACS, which has not reported on storage commitment" in shown(anna, "/")
+    assert "1, 1 late" in shown(anna, "/")
+    assert "commitment late" in shown(anna, f"/study/{uid}")
+    assert "None is late." not in shown(anna, "/held")
+    node.close()

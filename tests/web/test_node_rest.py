@@ -86,6 +86,19 @@ def test_score_and_retry(node: Scene, program: Visitor) -> None:
     assert study.state is StudyState.SETTLED
 
 
+def test_objects_set_aside_and_a_try_at_once(node: Scene, program: Visitor) -> None:
+    node.set_aside(3)
+    (one,) = program.get("/api/aside").json()["aside"]
+    assert (one["study_uid"], one["first_bytes"], one["bytes"]) == (node.uid(3), None, 1)
+    wish = {"study": one["study_uid"], "object": one["sop_instance_uid"], "digest": one["digest"]}
+    assert post(program, "/api/aside", wish | {"decision": "take"})[0] == 409
+    assert post(program, "/api/aside", wish | {"decision": "keep"})[0] == 200
+    assert program.get("/api/aside").json() == {"aside": []}
+    node.score(1)
+    assert post(program, "/api/destinations/PACS/try") == (202, {"waiting": 2})
+    assert post(program, "/api/destinations/elsewhere/try")[0] == 404
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [("/api/studies/1.2.3/score", 404), ("/api/deliveries/99/retry", 404), ("/api/deliveries/x/retry", 422),

@@ -77,7 +77,7 @@ def decide(store: Store, ledger: Ledger, key: tuple[str, str, str], decision: De
         said = "the images of this study were deleted after delivery; send the study again, with the new object"
         raise NotPossible(Problem.LOCKED, said)
     ledger.audit.append("asked", study_uid=one.study_uid, wish=f"aside: {decision}", by=by,
-                        sop_instance_uid=one.sop_instance_uid, digest=one.digest)  # fmt: skip
+                        sop_instance_uid=one.sop_instance_uid, file_digest=one.digest)  # fmt: skip
     if decision is Decision.TAKE:
         return _take(store, ledger, one)
     if decision is Decision.KEEP:
