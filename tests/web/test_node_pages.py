@@ -265,9 +265,8 @@ def test_a_destination_can_be_tried_now(node: Scene, anna: Visitor) -> None:
     assert "Try now" not in shown(anna, "/")
     node.score(1)
     assert "Try now" in shown(anna, "/")
-    assert (
-        anna.press("/do/try", {"destination": "PACS"}).json()["message"] == "PACS is tried now; 2 results wait for it."
-    )
+    said = anna.press("/do/try", {"destination": "PACS"}).json()["message"]
+    assert said == "PACS is tried now; 2 results wait for it."
     assert node.ledger.asked_to_try("PACS")
     assert anna.press("/do/try", {"destination": "elsewhere"}).status_code == 404
     assert anna.press("/do/try", {}).status_code == 422
