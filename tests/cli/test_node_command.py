@@ -196,7 +196,8 @@ def missing_options(kind: type[Any], given: dict[str, Any], name: str = "") -> I
         if option.name not in given:
             yield f"{name}{option.name}"
             continue
-        value, inner = given[option.name], [hint for hint in parts_of(hints[option.name]) if is_dataclass(hint)]
+        value = given[option.name]
+        inner: list[Any] = [hint for hint in parts_of(hints[option.name]) if is_dataclass(hint)]
         if inner:
             blocks = value if isinstance(value, list) else [value]
             together = {key: block[key] for block in blocks for key in block}
