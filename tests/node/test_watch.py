@@ -12,7 +12,7 @@ from ctacal.jobs.node.intake import Limits
 from ctacal.jobs.node.ledger import open_ledger
 from ctacal.jobs.node.store import Store
 from ctacal.node.watch import WatchedFolder
-from tests.dicom_series import ct_series
+from tests.dicom_series import ct_series, encoded
 from tests.node.running import wait_until
 from tests.node.studies import NO_LIMITS, write
 
@@ -107,6 +107,35 @@ def test_what_is_no_dicom_is_told_once_and_links_and_pipes_are_left_alone(
     for _ in range(3):
         assert scene.after(10) == 0
     assert caplog.messages.count("file is not taken") == 1
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9, -1])
+def test_a_file_that_stands_still_half_written_is_taken_when_it_is_whole(
+    scene: Scene, caplog: pytest.LogCaptureFixture, syntax: str, kept: float
+) -> None:
+    """Otherwise the whole one would be other bytes under a known UID."""
+    whole = encoded(IMAGES[0], syntax)
+    file = scene.folder / "a.dcm"
+    file.write_bytes(whole[: int(kept * len(whole)) if kept > 0 else -1])
+    for _ in range(3):
+        assert scene.after(10) == 0
+    assert caplog.messages.count("file is not taken") == 1
+    file.write_bytes(whole)
+    scene.after(0)
+    assert scene.after(10) == 1
+    assert not scene.store.aside()
+
+
+def test_a_compressed_file_that_ends_within_a_frame_waits(scene: Scene) -> None:
+    whole = encoded(IMAGES[0], "1.2.840.10008.1.2.4.90")
+    (scene.folder / "a.dcm").write_bytes(whole[:-200])
+    (scene.folder / "b.dcm").write_bytes(whole[:-8])
+    scene.after(0)
+    assert scene.after(10) == 0
+    (scene.folder / "a.dcm").write_bytes(whole)
+    scene.after(0)
+    assert scene.after(10) == 1
 
 
 def test_without_room_a_file_waits(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_study_is_stored_and_the_ledger_knows(node: Scene, program: Visitor) -
     assert study
     assert (study.state, study.objects, study.sources) == (StudyState.RECEIVING, 5, ("STOW-RS@127.0.0.1",))
     (record,) = [one.content for one in node.ledger.audit.records() if one.content["what"] == "STOW-RS request"]
-    assert (record["kept"], record["source"]) == (5, "STOW-RS@127.0.0.1")
+    assert (record["objects"], record["source"]) == ({"kept": 5}, "STOW-RS@127.0.0.1")
     assert not leftovers(node)
 
 

@@ -15,7 +15,7 @@ from ctacal.errors import UsageError, system_message
 from ctacal.jobs.node.arrivals import Arrivals, Sending
 from ctacal.jobs.node.config import Watch
 from ctacal.jobs.node.events import tell
-from ctacal.jobs.node.intake import Limits, Refused, Why, keep_object
+from ctacal.jobs.node.intake import Limits, Refused, Why, broken_off, keep_object
 from ctacal.jobs.node.store import Store
 
 _LOOK_S = 2.0
@@ -80,17 +80,24 @@ class WatchedFolder:
         state, _ = self._still[path]
         try:
             with path.open("rb") as file:
+                if why := broken_off(file):
+                    self._leave(path, state, f"{why}; it is taken once it is whole")
+                    return
                 outcome = keep_object(self.store, self.limits, file)
         except FileNotFoundError:
             return
         sending.note(outcome)
         if isinstance(outcome, Refused):
-            tell("file is not taken", level=WARNING, folder=self.watch.folder, reason=outcome.message)
-            if outcome.why is not Why.NO_ROOM:
-                self._remember(path, state)
+            self._leave(path, state if outcome.why is not Why.NO_ROOM else None, outcome.message)
         elif self.watch.then == "remove" and _state(path) == state:
             path.unlink(missing_ok=True)
         else:
+            self._remember(path, state)
+
+    def _leave(self, path: Path, state: State | None, reason: str) -> None:
+        """Take a file no more while it stays in this state; None: try again. Its name may be that of a patient."""
+        tell("file is not taken", level=WARNING, folder=self.watch.folder, bytes=path.stat().st_size, reason=reason)
+        if state is not None:
             self._remember(path, state)
 
     def _name(self, path: Path) -> str:

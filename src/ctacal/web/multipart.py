@@ -55,6 +55,8 @@ class MultipartRelated:
         """Raises ``NotMultipart`` if there can be no such boundary (RFC 2046 section 5.1.1)."""
         if not 1 <= len(boundary) <= 70 or not boundary.isascii() or not boundary.isprintable():
             raise NotMultipart("the boundary must have 1 to 70 printable characters")
+        self.begun = False
+        """Whether anything has come."""
         self.finished = False
         """Whether the last boundary has come; what follows it means nothing."""
         self._events: list[Event] = []
@@ -75,6 +77,7 @@ class MultipartRelated:
 
     def feed(self, content: bytes) -> list[Event]:
         """Return what these bytes, after those before, have begun or ended. Raises ``NotMultipart``."""
+        self.begun = self.begun or bool(content)
         try:
             if not self.finished:
                 self._parser.write(content)

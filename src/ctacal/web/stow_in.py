@@ -5,7 +5,6 @@ few megabytes. An object is answered as stored when it lies on the disk under it
 """
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
@@ -22,7 +21,6 @@ from starlette.responses import JSONResponse, Response
 from ctacal.dicom.uids import is_used_uid
 from ctacal.errors import system_message
 from ctacal.jobs.node.arrivals import Arrivals, Sending
-from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.intake import Limits, Refused, Taken, Why, keep_object
 from ctacal.jobs.node.store import Placed, Store
 from ctacal.web.multipart import Begin, Event, MultipartRelated, NotMultipart, Piece, media_type
@@ -97,9 +95,9 @@ class StowIn:
                 except ClientDisconnect:
                     return _error(400, "the connection was closed before the end")
                 finally:
-                    facts: dict[str, Any] = dict(sending.counts)
-                    if facts:
-                        self.arrivals.note("STOW-RS request", source=source, **facts)
+                    if sending.counts:
+                        counts = dict(sorted(sending.counts.items()))
+                        self.arrivals.note("STOW-RS request", source=source, objects=counts)
 
     async def _stored(self, request: Request, sending: Sending) -> Response:
         body, study_uid = MultipartRelated(_boundary(request)), _study_uid(request)
@@ -122,6 +120,8 @@ class StowIn:
         async for chunk in self._chunks(request):
             await run_in_threadpool(reception.take, body.feed(chunk))
         await run_in_threadpool(reception.finish)
+        if not body.begun:
+            raise _Wrong(400, "the body is empty")
         if not body.finished:
             raise _Wrong(400, "the body ends before its last boundary; what came before the end was kept")
         if not reception.parts:
@@ -245,7 +245,6 @@ class _Reception:
         self._sending.note(outcome)
         if isinstance(outcome, Refused):
             self._refused.append(outcome)
-            tell("object refused", level=logging.WARNING, source=self._sending.source, reason=outcome.message)
         else:
             self._taken.append(outcome)
 

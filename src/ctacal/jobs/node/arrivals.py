@@ -46,6 +46,7 @@ class Sending:
         """Note what became of an object; a new one of other bytes is an alarm."""
         if isinstance(outcome, Refused):
             self.counts[f"refused: {outcome.why.value}"] += 1
+            self._arrivals.note_often("object refused", self.source, reason=outcome.message)
             return
         self.counts[outcome.placed.value] += 1
         if outcome.placed is Placed.ASIDE:
@@ -66,7 +67,7 @@ class Arrivals:
         self._lock, self._wake, self._stopping = threading.Lock(), threading.Event(), threading.Event()
         self._kept: Counter[tuple[str, str]] = Counter()  # by study and source
         self._notes: list[tuple[str, str, dict[str, Any]]] = []
-        self._often: dict[tuple[str, str], _Often] = {}
+        self._often: dict[tuple[str, str, str], _Often] = {}
         self._sending: set[Sending] = set()
         self._told_at: dict[str, float] = {}  # by study: when its activity was last moved from here
         self._found: dict[str, int] = {}  # by study: the objects that were there before anything came in here
@@ -115,9 +116,13 @@ class Arrivals:
                 self._notes.append((what, study_uid, facts))
 
     def note_often(self, what: str, whose: str, **facts: Any) -> None:
-        """Note an event that strangers can cause as often as they like: the first at once, later ones together."""
+        """Note an event that strangers can cause as often as they like: the first at once, later ones together.
+
+        Those of another ``reason`` are counted apart.
+        """
         with self._lock:
-            key = (what, whose if len(self._often) < _MOST_DISTINCT else "others")
+            whose = whose if len(self._often) < _MOST_DISTINCT else "others"
+            key = (what, whose, str(facts.get("reason", "")) if whose != "others" else "")
             often = self._often.setdefault(key, _Often())
             often.times, often.facts = often.times + 1, facts
         self._note_due()
@@ -134,7 +139,7 @@ class Arrivals:
                 self._often[key].times, self._often[key].told_at = 0, now
             for key in [key for key, often in self._often.items() if now - often.told_at > 10 * OFTEN_S]:
                 del self._often[key]
-        for (what, whose), times, facts in due:
+        for (what, whose, _), times, facts in due:
             self.note(what, level=logging.WARNING, source=whose, times=times, **facts)
 
     def _run(self) -> None:

@@ -18,9 +18,9 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_description
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_dataset
+from pydicom.filereader import data_element_generator, read_dataset
 from pydicom.filewriter import write_file_meta_info
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
     CTImageStorage,
@@ -52,6 +52,7 @@ _MOST_UID_BYTES = 1024
 _LONG_VRS = (b"OB", b"OW", b"UN", b"UT", b"SQ")
 _IDENTITY = {"SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "StudyInstanceUID": 0x0020000D}
 _CHARACTER_SET = 0x00080005
+_ROWS, _PIXELS = Tag("Rows"), {Tag("PixelData"), Tag("FloatPixelData"), Tag("DoubleFloatPixelData")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +231,43 @@ def keep_object(store: Store, limits: Limits, file: BinaryIO, *, study_uid: str 
     return outcome
 
 
+def broken_off(file: BinaryIO) -> str:
+    """Return why a DICOM file is not whole, as one that is still being written; empty if nothing says so. Rewinds it.
+
+    Not for files that hold no DICOM: ``keep_object`` says what is wrong with them.
+    """
+    try:
+        syntax, begin = _transfer_syntax(file)
+        file.seek(-len(begin), io.SEEK_CUR)
+        with quiet_pydicom():
+            return _deflated_problem(file) if syntax in DEFLATED else _end_problem(file, syntax)
+    except EOFError:
+        return "it ends within a sequence or a frame"
+    except (_Refuse, *READING_ERRORS):
+        return ""
+    finally:
+        file.seek(0)
+
+
+def _end_problem(file: BinaryIO, transfer_syntax_uid: str) -> str:
+    """Go from element to element, without their values, to the end that the last one should have."""
+    seen, ends_at = set(), file.tell()
+    for element in data_element_generator(file, *_encoding(transfer_syntax_uid), defer_size=0):
+        seen.add(element.tag)
+        ends_at = file.tell()
+    size = file.seek(0, io.SEEK_END)
+    if ends_at != size:
+        return f"it has {size} bytes, and its last element ends at {ends_at}"
+    return "it has rows and columns, and no pixels" if _ROWS in seen and not seen & _PIXELS else ""
+
+
+def _deflated_problem(file: BinaryIO) -> str:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    while not inflater.eof and (packed := inflater.unconsumed_tail or file.read(_CHUNK_BYTES)):
+        inflater.decompress(packed, _CHUNK_BYTES)
+    return "" if inflater.eof else "its deflated data set ends too early"
+
+
 def _kept(store: Store, limits: Limits, file: BinaryIO, request: Request, head: bytes) -> Taken | Refused:
     """Keep an object whose first bytes are ``head``, and the rest of which lies in ``file``."""
     with IncomingObject(store, limits, request) as incoming:
@@ -308,16 +346,21 @@ def _identity(head: bytes, transfer_syntax_uid: str) -> tuple[str, str, str]:
 def _read_identity(head: bytes, transfer_syntax_uid: str) -> Dataset:
     if transfer_syntax_uid in DEFLATED:
         head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, _HEAD_BYTES)
-    syntax = UID(transfer_syntax_uid)
-    implicit, little = (syntax.is_implicit_VR, syntax.is_little_endian) if syntax.is_transfer_syntax else (False, True)
     wanted = [*_IDENTITY.values(), _CHARACTER_SET]
 
     def stop(tag: BaseTag, vr: str | None, length: int) -> bool:
         if tag in wanted and length > _MOST_UID_BYTES:
-            raise ValueError(f"{tag} has {length} bytes")
+            said = f"the data set cannot be read: {dictionary_description(tag)} has {length} bytes"
+            raise _Refuse(Why.UNREADABLE, said)
         return bool(tag > max(wanted))
 
-    return read_dataset(io.BytesIO(head), implicit, little, stop_when=stop, specific_tags=wanted)
+    return read_dataset(io.BytesIO(head), *_encoding(transfer_syntax_uid), stop_when=stop, specific_tags=wanted)
+
+
+def _encoding(transfer_syntax_uid: str) -> tuple[bool, bool]:
+    """Return whether a data set has implicit VR, and whether it is little endian."""
+    syntax = UID(transfer_syntax_uid)
+    return (syntax.is_implicit_VR, syntax.is_little_endian) if syntax.is_transfer_syntax else (False, True)
 
 
 @lru_cache(maxsize=256)
