@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +15,11 @@ from ctacal.jobs.node.store import Store
 from ctacal.node import scorers
 from ctacal.node.scorers import begin_scoring as _begin_scoring
 from ctacal.watched import Duty
+from tests.node.running import wait_until
 
 GOOD, DIES, SWELLS, HANGS, RAISES, NO_DISK = "1.2.1", "1.2.2", "1.2.3", "1.2.4", "1.2.5", "1.2.6"
+PAIR = ("1.2.7.1", "1.2.7.2")
+"""Each is finished only while the other is being scored, too."""
 SWOLLEN_MB = 600
 
 
@@ -41,6 +45,8 @@ def _score(claim: StudyClaim, store: Store, config: NodeConfig, _: Any) -> Score
     if claim.study_uid == HANGS and not (config.store / "mended").exists():
         (config.store / "hangs").touch()
         time.sleep(60)
+    if claim.study_uid in PAIR:
+        _meet(claim.study_uid, config.store)
     if claim.study_uid == RAISES:
         raise ValueError("something is wrong")
     if claim.study_uid == NO_DISK and not (config.store / "mended").exists():
@@ -50,3 +56,10 @@ def _score(claim: StudyClaim, store: Store, config: NodeConfig, _: Any) -> Score
         destination="pacs", kind="sr", path="results/sr.dcm", sop_class_uid="1.2", sop_instance_uid=f"9.{os.getpid()}"
     )
     return Scored(ScoredOutcome(state=StudyState.SCORED, agatston=1.0, result=""), (report,))
+
+
+def _meet(study_uid: str, store: Path) -> None:
+    """Wait until the other one of the pair is being scored."""
+    (store / f"begun {study_uid}").touch()
+    (other,) = (uid for uid in PAIR if uid != study_uid)
+    wait_until((store / f"begun {other}").exists, "the other one of the pair")

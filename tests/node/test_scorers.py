@@ -13,7 +13,7 @@ from ctacal.jobs.node.store import Store
 from ctacal.node import scorers
 from tests.jobs.node.ledgers import settled
 from tests.node import misbehaving
-from tests.node.misbehaving import DIES, GOOD, HANGS, NO_DISK, RAISES, SWELLS
+from tests.node.misbehaving import DIES, GOOD, HANGS, NO_DISK, PAIR, RAISES, SWELLS
 from tests.node.running import wait_until
 
 pytestmark = pytest.mark.slow
@@ -71,6 +71,21 @@ def test_studies_are_scored_in_the_order_of_their_arrival_by_one_process(scene: 
     assert [row.scored_at for row in rows] == sorted(row.scored_at for row in rows)
     deliveries = [scene.ledger.deliveries(row.study_uid) for row in rows]
     assert len({one.sop_instance_uid for of_study in deliveries for one in of_study}) == 1  # of one process
+
+
+def test_two_processes_score_two_studies_at_the_same_time_each_once(scene: Scene) -> None:
+    scene.config = replace(scene.config, score=replace(CONFIG, processes=2))
+    scene.thread = threading.Thread(target=scorers.run, args=(scene.config, scene.stopping))
+    for study_uid in PAIR:
+        settled(scene.ledger, study_uid)
+    scene.start()
+    rows = [scene.finished(study_uid) for study_uid in PAIR]
+    assert [(row.state, row.attempts) for row in rows] == [("SCORED", 1)] * 2
+    ((first,), (second,)) = (scene.ledger.deliveries(study_uid) for study_uid in PAIR)
+    assert first.sop_instance_uid != second.sop_instance_uid  # of two processes
+    for study_uid in PAIR:
+        events = [record.content["what"] for record in scene.ledger.audit.records(study_uid=study_uid)]
+        assert events == ["scored", "settled"]
 
 
 @pytest.mark.parametrize(
