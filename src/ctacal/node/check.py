@@ -24,7 +24,7 @@ from ctacal.jobs.database import is_postgres, network_file_system
 from ctacal.jobs.node.config import Destination, NodeConfig, Orthanc, Tls, Watch
 from ctacal.jobs.node.deliveries import Answer
 from ctacal.jobs.node.ledger import open_ledger
-from ctacal.jobs.node.occupancy import only_node
+from ctacal.jobs.node.occupancy import node_runs
 from ctacal.jobs.node.scoring import score_job
 from ctacal.jobs.node.sign_in import http_token, page_address, read_secret
 from ctacal.jobs.node.store import Store
@@ -128,12 +128,12 @@ def _peers(config: NodeConfig) -> str:
 
 
 def _port(config: NodeConfig, host: str, port: int, name: str) -> str:
+    if node_runs(config.store):
+        return f"{host}:{port}, not tried: a node is running on this store"
     try:
-        with only_node(config.store), socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-    except UsageError:
-        return f"{host}:{port}, not tried: a node is running on this store"
     except PermissionError as problem:
         raise UsageError(f"{name}: {port} needs the right CAP_NET_BIND_SERVICE, or take one above 1023") from problem
     except OSError as problem:

@@ -78,6 +78,16 @@ def test_one_object_may_belong_to_two_studies(store: Store) -> None:
     assert store.find({OBJECT}) == {OBJECT: (store.path(STUDY, OBJECT), store.path("1.2.9", OBJECT))}
 
 
+def test_a_store_that_is_not_there_or_is_another_one_is_told(store: Store) -> None:
+    store.require()
+    (store.folder / "id").write_text("another\n")
+    with pytest.raises(FileNotFoundError, match="another store is there"):
+        store.require()
+    (store.folder / "id").unlink()
+    with pytest.raises(FileNotFoundError, match="is its disk mounted"):
+        store.require()
+
+
 @pytest.mark.parametrize("uid", HOSTILE)
 def test_a_uid_that_is_none_leads_nowhere(store: Store, uid: str) -> None:
     keep(store, b"whole")

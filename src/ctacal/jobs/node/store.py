@@ -11,6 +11,7 @@
 Several processes may write to one store, and any of them may be killed at any instant.
 """
 
+import errno
 import filecmp
 import os
 import re
@@ -97,6 +98,9 @@ class Store:
         What is not found then is not lost. The folder itself may be there, as the place where the disk was mounted.
         """
         require_store(self.folder)
+        if self._mark.read_text(encoding="ascii").strip() != self.id:
+            message = "another store is there; is the right disk mounted?"
+            raise FileNotFoundError(errno.ENOENT, message, str(self.folder))
 
     def sweep(self) -> None:
         """Remove what killed processes left unfinished; what living ones are writing stays."""
