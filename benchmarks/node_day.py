@@ -1,6 +1,6 @@
 """A day of a node in shortened form: its load, 300 studies an hour per two cores, sent back to back.
 
-    python benchmarks/node_day.py [--studies 7200]
+    python benchmarks/node_day.py [--studies 7200] [--minutes 60]
 
 The studies are small and the predictor is the threshold, so that what the node itself does for a study (receive,
 settle, claim, write, send, remember) happens as often as in a day, only faster. Printed are the rate, and at the
@@ -10,6 +10,7 @@ with the number of studies beside ledger and store would show.
 
 import argparse
 import json
+import math
 import os
 import platform
 import tempfile
@@ -49,10 +50,12 @@ def size(store: Path) -> Size:
     return Size(memory_mb(store), files, (store / "ledger.sqlite").stat().st_size, stored)
 
 
-def send_all(port: int, pacs: Pacs, pattern: Path, folder: Path, numbers: range) -> float:
-    """Send studies back to back; returns the seconds until the last report has come."""
-    began, open_studies = time.monotonic(), list[str]()
-    for number in numbers:
+def send_all(
+    port: int, pacs: Pacs, pattern: Path, folder: Path, numbers: range, most_s: float = math.inf
+) -> tuple[int, float]:
+    """Send studies back to back, for at most so long; returns how many, and the seconds until their last report."""
+    began, open_studies, sent = time.monotonic(), list[str](), 0
+    for sent, number in enumerate(numbers, 1):
         export = folder / "export" / str(number)
         open_studies.append(new_study(pattern, export, number))
         send(port, export)
@@ -60,8 +63,10 @@ def send_all(port: int, pacs: Pacs, pattern: Path, folder: Path, numbers: range)
             file.unlink()
         if len(open_studies) >= AT_ONCE:
             pacs.wait_for({open_studies.pop(0)})
+        if time.monotonic() - began > most_s:
+            break
     pacs.wait_for(set(open_studies))
-    return time.monotonic() - began
+    return sent, time.monotonic() - began
 
 
 def table(before: Size, after: Size, studies: int) -> None:
@@ -81,6 +86,7 @@ def main() -> None:
     """Run the node for so many studies and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=A_DAY)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="send nothing more after so long")
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as name:
@@ -90,12 +96,12 @@ def main() -> None:
         with running(folder, pacs, "threshold") as port:
             send_all(port, pacs, folder / "pattern", folder, range(WARM))
             before = size(folder / "store")
-            seconds = send_all(port, pacs, folder / "pattern", folder, range(WARM, WARM + options.studies))
+            numbers = range(WARM, WARM + options.studies)
+            studies, seconds = send_all(port, pacs, folder / "pattern", folder, numbers, 60 * options.minutes)
             after = size(folder / "store")
         pacs.server.shutdown()
-    rate = 3600 * options.studies / seconds
-    print(f"{options.studies} studies in {seconds:.0f} s, {rate:.0f} an hour")
-    table(before, after, options.studies)
+    print(f"{studies} studies in {seconds:.0f} s, {3600 * studies / seconds:.0f} an hour")
+    table(before, after, studies)
 
 
 if __name__ == "__main__":
