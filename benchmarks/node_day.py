@@ -55,7 +55,8 @@ def send_all(
 ) -> tuple[int, float]:
     """Send studies back to back, for at most so long; returns how many, and the seconds until their last report."""
     began, open_studies, sent = time.monotonic(), list[str](), 0
-    for sent, number in enumerate(numbers, 1):
+    for number in numbers:
+        sent += 1
         export = folder / "export" / str(number)
         open_studies.append(new_study(pattern, export, number))
         send(port, export)
