@@ -112,16 +112,18 @@ class Database:
         wait_s: float = WAIT_S,
         if_damaged: str = "restore it from a backup",
         complain: Callable[[str], object] = lambda _: None,
+        cache_kib: int = 8000,
     ) -> None:
         """Open or make the database: a file for SQLite, or a URL such as ``postgresql://host/name``.
 
         ``if_damaged`` tells the user what to do about a damaged database. ``complain`` is called when a call begins to
-        wait. Raises
-        ``UsageError`` if it cannot be opened within ``wait_s``, and ``DatabaseDamaged``.
+        wait. ``cache_kib`` is how much of a file SQLite may keep in memory. Raises ``UsageError`` if it cannot be opened
+        within ``wait_s``, and ``DatabaseDamaged``.
         """
         self.postgres = is_postgres(where)
         self.where = where if self.postgres else Path(where).absolute()
         self.wait_s, self._if_damaged, self._complain = wait_s, if_damaged, complain
+        self._cache_kib = cache_kib
         self._lock = Lock()
         self._connection: Connection | None = None
         if not self.postgres:
@@ -217,7 +219,9 @@ class Database:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = _postgres(str(self.where)) if self.postgres else _sqlite(Path(self.where))
+            self._connection = (
+                _postgres(str(self.where)) if self.postgres else _sqlite(Path(self.where), self._cache_kib)
+            )
         return self._connection
 
     def _forget(self) -> None:
@@ -293,14 +297,14 @@ def _make_sqlite(path: Path, damaged: Callable[[object], DatabaseDamaged]) -> No
         raise UsageError(f"{path.parent}: the folder of the database cannot be made: {problem}") from problem
 
 
-def _sqlite(path: Path) -> Connection:
+def _sqlite(path: Path, cache_kib: int) -> Connection:
     """Connect to a file that is there: one that was removed while it was used is not made again, empty."""
     address = f"{path.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(address, uri=True, check_same_thread=False, timeout=_BUSY_S, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = DELETE")  # never WAL: see above
         connection.execute("PRAGMA synchronous = EXTRA")
-        connection.execute("PRAGMA cache_size = -8000")  # KiB: the list must stay small in memory
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     except BaseException:
         connection.close()
         raise

@@ -20,7 +20,7 @@ from ctacal.jobs.node.arrivals import Arrivals
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.intake import Limits
-from ctacal.jobs.node.ledger import Claimed, Ledger, ledger_of
+from ctacal.jobs.node.ledger import APPENDING_KIB, Claimed, Ledger, ledger_of
 from ctacal.jobs.node.ledger_rebuild import rebuild
 from ctacal.jobs.node.life import Pulse, alive_folder
 from ctacal.jobs.node.retention import discard
@@ -85,7 +85,9 @@ def _start_looking(config: NodeConfig, store: Store, stopping: Event, stack: Exi
     from ctacal.node.orthanc import PolledOrthanc
     from ctacal.node.watch import WatchedFolder
 
-    arrivals = stack.enter_context(Arrivals(store, lambda: ledger_of(config, store), quiet_s=config.settle.quiet_s))
+    arrivals = stack.enter_context(
+        Arrivals(store, lambda: ledger_of(config, store, cache_kib=APPENDING_KIB), quiet_s=config.settle.quiet_s)
+    )
     limits = Limits(
         largest_object_mb=config.receive.largest_object_mb,
         reserve_mb=config.disk.reserve_mb,

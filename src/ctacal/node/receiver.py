@@ -35,7 +35,7 @@ from ctacal.jobs.node.intake import (
     is_storage,
     transfer_syntaxes,
 )
-from ctacal.jobs.node.ledger import Ledger, ledger_of
+from ctacal.jobs.node.ledger import APPENDING_KIB, Ledger, ledger_of
 from ctacal.jobs.node.life import Pulse, alive_folder
 from ctacal.jobs.node.store import Placed, Store
 from ctacal.node import admission
@@ -136,7 +136,7 @@ class Receiver:
 
     def _connect_ledger(self) -> Ledger:
         complain = lambda words: tell("ledger is waited for", level=logging.WARNING, reason=words)  # noqa: E731
-        return ledger_of(self._config, self._store, complain=complain)
+        return ledger_of(self._config, self._store, complain=complain, cache_kib=APPENDING_KIB)
 
     def _note_cut(self, why: str, address: str) -> None:
         self._arrivals.note_often("connection cut off", address, reason=why)

@@ -16,7 +16,7 @@ from ctacal.jobs.node.arrivals import Arrivals
 from ctacal.jobs.node.config import Http, NodeConfig
 from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.intake import Limits
-from ctacal.jobs.node.ledger import Ledger, ledger_of
+from ctacal.jobs.node.ledger import APPENDING_KIB, Ledger, ledger_of
 from ctacal.jobs.node.life import Pulse, Watch, alive_folder
 from ctacal.jobs.node.overview import Overviews
 from ctacal.jobs.node.sign_in import Seal, http_token, page_address, read_secret
@@ -144,7 +144,11 @@ async def _serve(app: App, config: NodeConfig, port: socket.socket, stopping: Ev
 
 
 def _arrivals(config: NodeConfig, store: Store) -> Arrivals:
-    return Arrivals(store, lambda: ledger_of(config, store, wait_s=LEDGER_WAIT_S), quiet_s=config.settle.quiet_s)
+    return Arrivals(
+        store,
+        lambda: ledger_of(config, store, wait_s=LEDGER_WAIT_S, cache_kib=APPENDING_KIB),
+        quiet_s=config.settle.quiet_s,
+    )
 
 
 def _proxy(http: Http) -> Proxy | None:

@@ -51,6 +51,10 @@ __all__ = [
     "open_ledger",
 ]
 
+CACHE_KIB = 8000
+"""What SQLite keeps of the ledger for whoever asks it for much."""
+APPENDING_KIB = 1000
+"""What it keeps for whoever only adds to it: its memory then soon grows no more."""
 _IF_DAMAGED = (
     "stop the node, move this file away and start the node again: the ledger is made again from the store, what lies "
     "there is scored again, and its results are sent again under the same UIDs"
@@ -74,7 +78,12 @@ class Ledger(DeliveryLedger, OverviewLedger):
 
 
 def open_ledger(
-    where: Path | str, store_id: str, *, wait_s: float = WAIT_S, complain: Callable[[str], object] = lambda _: None
+    where: Path | str,
+    store_id: str,
+    *,
+    wait_s: float = WAIT_S,
+    complain: Callable[[str], object] = lambda _: None,
+    cache_kib: int = CACHE_KIB,
 ) -> Ledger:
     """Open or make a ledger: a file for SQLite, or a URL such as ``postgresql://host/name``.
 
@@ -85,7 +94,8 @@ def open_ledger(
     if not is_postgres(where) and (kind := network_file_system(Path(where))):
         message = f"{where}: SQLite cannot be used on a network file system ({kind}); name a local file, or PostgreSQL"
         raise UsageError(message)
-    ledger = Ledger(Database(where, wait_s=wait_s, if_damaged=_IF_DAMAGED, complain=complain), store_id)
+    database = Database(where, wait_s=wait_s, if_damaged=_IF_DAMAGED, complain=complain, cache_kib=cache_kib)
+    ledger = Ledger(database, store_id)
     try:
         ledger.database.write(make_tables)
     except BaseException:
@@ -95,8 +105,13 @@ def open_ledger(
 
 
 def ledger_of(
-    config: NodeConfig, store: Store, *, wait_s: float = WAIT_S, complain: Callable[[str], object] = lambda _: None
+    config: NodeConfig,
+    store: Store,
+    *,
+    wait_s: float = WAIT_S,
+    complain: Callable[[str], object] = lambda _: None,
+    cache_kib: int = CACHE_KIB,
 ) -> Ledger:
     """Open the ledger of a node, as ``open_ledger``; raises ``OSError`` if the store is not there, and makes none."""
     store.require()
-    return open_ledger(config.ledger, store.id, wait_s=wait_s, complain=complain)
+    return open_ledger(config.ledger, store.id, wait_s=wait_s, complain=complain, cache_kib=cache_kib)
