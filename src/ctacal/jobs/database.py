@@ -117,8 +117,8 @@ class Database:
         """Open or make the database: a file for SQLite, or a URL such as ``postgresql://host/name``.
 
         ``if_damaged`` tells the user what to do about a damaged database. ``complain`` is called when a call begins to
-        wait. ``cache_kib`` is how much of a file SQLite may keep in memory. Raises ``UsageError`` if it cannot be opened
-        within ``wait_s``, and ``DatabaseDamaged``.
+        wait. ``cache_kib`` is how much of a file SQLite may keep in memory. Raises ``UsageError`` if it cannot be
+        opened within ``wait_s``, and ``DatabaseDamaged``.
         """
         self.postgres = is_postgres(where)
         self.where = where if self.postgres else Path(where).absolute()
