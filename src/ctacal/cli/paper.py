@@ -8,7 +8,7 @@ from ctacal.cli.progress import progress_bar
 
 
 def run(recipe: Path, out: Path) -> int:
-    """Make OUT/cohort.csv, OUT/agreement and OUT/outcomes; returns the exit status 0."""
+    """Make OUT/simulated_cohort.csv, the reports OUT/agreement and OUT/outcomes, and a page above them; returns 0."""
     from ctacal.evaluate.outcomes import SIMULATED
     from ctacal.jobs.paper import write_paper
 

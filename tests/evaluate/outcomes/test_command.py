@@ -78,6 +78,7 @@ def test_the_paper(tmp_path: Path) -> None:
     (tmp_path / "paper.toml").write_text(re.sub(r"resamples = \d+", "resamples = 50", recipe), encoding="utf-8")
     done = CliRunner().invoke(app, ["paper", str(tmp_path / "paper.toml"), "-o", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
+    assert "not found again" in (tmp_path / "out" / "simulated_cohort.html").read_text(encoding="utf-8")
     for part in ("agreement", "outcomes"):
         report = (tmp_path / "out" / part / "report.html").read_text(encoding="utf-8")
         assert (

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from ctacal.evaluate.outcomes.published_cohort import EFFECTS, HAZARD_RATIOS, MARGINS, SimulatedCohort, simulate_cohort
+from ctacal.evaluate.outcomes.published_cohort import (
+    EFFECTS,
+    HAZARD_RATIOS,
+    MARGINS,
+    READER_MARGINS,
+    SimulatedCohort,
+    simulate_cohort,
+)
 from ctacal.statistics.agreement import cross_table, risk_categories, weighted_kappa
 from ctacal.statistics.survival.cox_model import CoxModel, cox
 from ctacal.statistics.survival.survival_data import SurvivalData
@@ -15,10 +22,18 @@ def cohort() -> SimulatedCohort:
 
 
 def test_published_margins_and_kappa_are_met(cohort: SimulatedCohort) -> None:
-    for category in (cohort.model_category, cohort.reader_category):
-        assert tuple(np.bincount(category)) == MARGINS == (908, 596, 354, 413)
+    assert tuple(np.bincount(cohort.model_category)) == MARGINS == (908, 596, 354, 413)
+    assert tuple(np.bincount(cohort.reader_category)) == READER_MARGINS
     kappa = weighted_kappa(cross_table(cohort.reader_category, cohort.model_category)).estimate
     assert kappa == pytest.approx(0.80, abs=0.001)
+
+
+def test_a_swapped_sign_would_show(cohort: SimulatedCohort) -> None:
+    """The expert's margins are higher, so that the difference of the scores is far from 0."""
+    difference = cohort.model_agatston - cohort.reader_agatston
+    assert difference.mean() < -2 * difference.std() / np.sqrt(len(difference))
+    higher = (cohort.reader_category > cohort.model_category).sum()
+    assert higher > 1.3 * (cohort.reader_category < cohort.model_category).sum()
 
 
 def test_scores_lie_in_their_categories(cohort: SimulatedCohort) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ctacal.statistics.survival.nri import bootstrap_reclassification
 from ctacal.statistics.survival.survival_curve import at_risk, kaplan_meier
 from ctacal.statistics.survival.validation import validate
 from tests.evaluate.outcomes.tables import FULL, config, patients, table
+from tests.tools import need
 
 TOML = """
 title = "A cohort"
@@ -101,6 +103,26 @@ def test_all_files_are_there(out: Path) -> None:
         assert len(rows(out, name)) > 2
         assert (out / "tables" / f"{name}.tex").exists()
     assert "TRIPOD+AI" in (out / "checklist.csv").read_text(encoding="utf-8-sig")
+
+
+@pytest.mark.slow
+def test_r_and_pandas_read_every_table_alike(out: Path) -> None:
+    """Each has one header of distinct names, rows of its length, ASCII or a byte order mark, and no sign of print."""
+    files = sorted(out.rglob("*.csv"))
+    assert len(files) > 20
+    code = (
+        "for (f in commandArgs(TRUE)) { t <- read.csv(f, check.names = FALSE); "
+        "stopifnot(!any(duplicated(names(t)))); cat(dim(t), '\\n') }"
+    )
+    (out.parent / "read.R").write_text("options(warn = 2)\n" + code)
+    typed = [need("Rscript"), out.parent / "read.R", *files]
+    done = subprocess.run(typed, capture_output=True, text=True, check=True)
+    for file, line in zip(files, done.stdout.splitlines(), strict=True):
+        content = file.read_bytes()
+        assert content.isascii() or content.startswith(b"\xef\xbb\xbf"), file.name
+        assert not set(content.decode("utf-8-sig")) & set("\u2212\u2013\u00a0\u202f\u2009"), file.name
+        table = pd.read_csv(file)
+        assert line.split() == [str(size) for size in table.shape], file.name
 
 
 @pytest.mark.slow

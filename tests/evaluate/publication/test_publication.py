@@ -24,6 +24,7 @@ from ctacal.evaluate.publication import (
     Table,
     fill,
     interval,
+    marked,
     p_value,
     percent,
     shown,
@@ -177,7 +178,8 @@ def test_printed_pages_are_filled(tmp_path: Path) -> None:
     used = []
     for file in sorted(tmp_path.glob("page-*.pgm")):
         with Image.open(file) as printed:
-            inked = np.flatnonzero((np.asarray(printed) < 200).any(axis=1))
+            without_number = np.asarray(printed)[: int(0.94 * printed.height)]
+            inked = np.flatnonzero((without_number < 200).any(axis=1))
             used.append(inked[-1] / printed.height)
     assert len(used) >= 5
     assert min(used[:-1]) > 0.6
@@ -302,3 +304,53 @@ def broken(figure: Any) -> None:
 def test_a_missing_package_is_named_in_one_line() -> None:
     with pytest.raises(UsageError, match=r"needs no-such: pip install 'ctacal\[evaluate\]'"):
         require(no_such_module="no-such")
+
+
+# --- simulated patients -----------------------------------------------------------------------------------------------
+
+
+def test_a_mark_stands_wherever_a_part_could_be_seen_alone(tmp_path: Path) -> None:
+    from docx import Document
+
+    write_publication(marked(publication(), "Simulated cohort"), tmp_path / "OUT")
+    files = [file for file in (tmp_path / "OUT").rglob("*") if file.is_file()]
+    shared = {"report.html", "numbers.json", "tables.docx"}
+    assert {file.name for file in files if not file.name.startswith("simulated_cohort_")} == shared
+    page = (tmp_path / "OUT" / "report.html").read_text(encoding="utf-8")
+    assert "<h1>Prognosis &lt;test&gt;: simulated cohort</h1>" in page
+    assert '@top-right{content:"Simulated cohort"' in page
+    assert page.count("(simulated cohort)") >= 3
+    document = Document(str(tmp_path / "OUT" / "tables.docx"))
+    assert document.sections[0].header.paragraphs[0].text == "Simulated cohort"
+    latex = next(file for file in files if file.suffix == ".tex").read_text()
+    assert "(simulated cohort)" in latex
+
+
+def test_the_mark_is_drawn_in_each_figure() -> None:
+    from matplotlib.figure import Figure
+
+    for chart in marked(publication(), "Simulated cohort").charts:
+        figure = Figure(layout="constrained")
+        chart.draw(figure)
+        assert figure.get_suptitle() == "Simulated cohort"
+
+
+@pytest.mark.slow
+def test_the_mark_is_on_every_printed_page(tmp_path: Path) -> None:
+    rows = tuple((f"row {row}", row, "1.00 (1.00 to 2.00)", 0.5) for row in range(120))
+    content = (Table("Long", ("", "n", "HR (95 % CI)", "p"), rows),)
+    write_publication(marked(publication(sections=(Section("One", content),)), "Simulated cohort"), tmp_path / "OUT")
+    pdf = tmp_path / "report.pdf"
+    chromium = [need("chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+    page = (tmp_path / "OUT" / "report.html").as_uri()
+    subprocess.run([*chromium, f"--print-to-pdf={pdf}", page], check=True, capture_output=True, timeout=120)
+    text = subprocess.run([need("pdftotext"), "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    pages = text.split("\f")[:-1]
+    assert len(pages) >= 4
+    assert all("Simulated cohort" in own for own in pages)
+    assert f"2/{len(pages)}" in pages[1].replace(" ", "")
+
+
+def test_names_of_columns_are_distinct_in_csv() -> None:
+    table = Table("t", ("", "HR", "p", "adjusted HR", "p"), (("a", 1, 2, 3, 4),))
+    assert table_csv(table).splitlines()[0] == ",HR,HR: p,adjusted HR,adjusted HR: p"

@@ -19,13 +19,14 @@ from ctacal.public_names import imported_on_use
 if TYPE_CHECKING:
     from ctacal.evaluate.outcomes.config import OutcomesConfig, read_config
     from ctacal.evaluate.outcomes.example import example_csv, example_toml
-    from ctacal.evaluate.outcomes.paper import PaperRecipe, paper_report, read_recipe
+    from ctacal.evaluate.outcomes.paper import MARK, PaperRecipe, paper_page, paper_report, read_recipe
     from ctacal.evaluate.outcomes.patients import Patients
     from ctacal.evaluate.outcomes.published_cohort import SIMULATED, SimulatedCohort, cohort_csv, simulate_cohort
     from ctacal.evaluate.outcomes.read import read_patients
     from ctacal.evaluate.outcomes.report import outcomes_report
 
 __all__ = [
+    "MARK",
     "SIMULATED",
     "OutcomesConfig",
     "PaperRecipe",
@@ -35,6 +36,7 @@ __all__ = [
     "example_csv",
     "example_toml",
     "outcomes_report",
+    "paper_page",
     "paper_report",
     "read_config",
     "read_patients",
@@ -45,7 +47,7 @@ __all__ = [
 _NAMES = {
     "config": ("OutcomesConfig", "read_config"),
     "example": ("example_csv", "example_toml"),
-    "paper": ("PaperRecipe", "paper_report", "read_recipe"),
+    "paper": ("MARK", "PaperRecipe", "paper_page", "paper_report", "read_recipe"),
     "patients": ("Patients",),
     "published_cohort": ("SIMULATED", "SimulatedCohort", "cohort_csv", "simulate_cohort"),
     "read": ("read_patients",),

@@ -2,8 +2,8 @@
 
 Published and reproduced: n 2,271; the deep-learning categories 908, 596, 354, 413 exactly; linear weighted kappa 0.80
 with the expert; multivariable hazard ratios 2.20, 4.58, 5.92 against category 0. All else is assumed: the number of
-events (about 435), covariates and their effects, follow-up, the expert's margins (equal to the model's), the kind of
-the first event. No estimate from this cohort says anything about patients.
+events (about 435), covariates and their effects, follow-up, the expert's margins (higher than the model's, so that a
+swapped sign shows), the kind of the first event. No estimate from this cohort says anything about patients.
 """
 
 import csv
@@ -28,6 +28,9 @@ SIMULATED = (
 
 MARGINS = (908, 596, 354, 413)
 """Number of patients in each deep-learning category, in the order of ``categories.CATEGORIES``."""
+
+READER_MARGINS = (840, 628, 372, 431)
+"""Number of patients in each of the expert's categories; not published."""
 
 HAZARD_RATIOS = (1.0, 2.20, 4.58, 5.92)
 """Multivariable hazard ratios against category 0."""
@@ -111,12 +114,12 @@ def simulate_cohort(seed: int, n: int = sum(MARGINS), *, events: float = EVENTS)
     if n < 40:
         raise ValueError(f"n: expected 40 or more, got {n}")
     rng = np.random.default_rng(seed)
-    margins = _margins(n)
+    margins = _margins(n, MARGINS), _margins(n, READER_MARGINS)
     covariates, calcium = _patients(rng, n)
     noise = rng.normal(size=(2, n))
     spread = _reading_noise(calcium, noise, margins)
     read = calcium + spread * noise
-    model, reader = (_by_rank(values, margins) for values in read)
+    model, reader = (_by_rank(values, own) for values, own in zip(read, margins, strict=True))
     days, event = _follow_up(rng, covariates, model, events * n / sum(MARGINS))
     kind = 1 + rng.choice(len(KINDS), size=n, p=list(KINDS.values()))
     centres = np.random.default_rng([seed, CENTRE_STREAM]).choice(list(CENTRES), n, p=[0.5, 0.3, 0.2])
@@ -140,9 +143,9 @@ def _cells(column: Any) -> list[str]:
     return [cell if isinstance(cell, str) else f"{cell:g}" for cell in column]
 
 
-def _margins(n: int) -> Ints:
-    """Return the published margins scaled to n, by largest remainder."""
-    share = np.array(MARGINS) * n / sum(MARGINS)
+def _margins(n: int, whole: tuple[int, ...]) -> Ints:
+    """Return the margins of the whole cohort scaled to n, by largest remainder."""
+    share = np.array(whole) * n / sum(whole)
     margins = np.floor(share).astype(np.int64)
     margins[np.argsort(margins - share, kind="stable")[: n - margins.sum()]] += 1
     return margins
@@ -171,11 +174,11 @@ def _flag(rng: np.random.Generator, liability: Floats) -> Floats:
     return np.asarray(rng.normal(size=len(liability)) < liability, np.float64)
 
 
-def _reading_noise(calcium: Floats, noise: Floats, margins: Ints) -> float:
+def _reading_noise(calcium: Floats, noise: Floats, margins: tuple[Ints, Ints]) -> float:
     """Return the noise of each reading that gives the published kappa (bisection with fixed noise)."""
 
     def above(spread: float) -> float:
-        model, reader = (_by_rank(calcium + spread * own, margins) for own in noise)
+        model, reader = (_by_rank(calcium + spread * own, each) for own, each in zip(noise, margins, strict=True))
         return float(weighted_kappa(cross_table(model, reader)).estimate or 0.0) - KAPPA
 
     return float(optimize.bisect(above, 0.01, 3.0, xtol=1e-4))

@@ -46,9 +46,10 @@ Needs the extra ``evaluate`` (matplotlib, python-docx), imported only when somet
 
 from ctacal.evaluate.publication.checklists import CLAIM_2024, STARD_AI, TRIPOD_AI, Checklist, Item, fill
 from ctacal.evaluate.publication.content import Cell, Chart, Publication, Section, Table
+from ctacal.evaluate.publication.marked import marked, marked_chart
 from ctacal.evaluate.publication.style import CATEGORY_COLOURS, COLOURS, GREY
 from ctacal.evaluate.publication.wording import count_percent, interval, listed, p_value, percent, shown
-from ctacal.evaluate.publication.write import NOTICE, check_replaceable, require, write_publication
+from ctacal.evaluate.publication.write import NOTICE, check_replaceable, require, write_page, write_publication
 
 __all__ = [
     "CATEGORY_COLOURS",
@@ -70,9 +71,12 @@ __all__ = [
     "fill",
     "interval",
     "listed",
+    "marked",
+    "marked_chart",
     "p_value",
     "percent",
     "require",
     "shown",
+    "write_page",
     "write_publication",
 ]

@@ -92,6 +92,10 @@ class Publication:
     packages: tuple[str, ...] = ("numpy", "scipy", "matplotlib")
     """Packages whose versions are listed."""
     checklists: tuple[Checklist, ...] = ()
+    mark: str = ""
+    """Words at the head of every page, such as "Simulated cohort" (``marked``)."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Text and address of other pages, below the first paragraphs."""
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -28,7 +28,18 @@ def table_csv(table: Table) -> str:
         f"{group}: {name}" if group and name else group or name
         for group, name in zip(groups, table.columns, strict=True)
     ]
-    return as_csv(head, (row if len(row) > 1 else (*row, *[""] * (len(head) - 1)) for row in table.rows))
+    return as_csv(_distinct(head), (row if len(row) > 1 else (*row, *[""] * (len(head) - 1)) for row in table.rows))
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return the names, with that of the column before it in front of a name that occurs twice, such as p.
+
+    >>> _distinct(["", "HR", "p", "adjusted HR", "p"])
+    ['', 'HR', 'HR: p', 'adjusted HR', 'adjusted HR: p']
+    """
+    return [
+        f"{names[place - 1]}: {name}" if place and names.count(name) > 1 else name for place, name in enumerate(names)
+    ]
 
 
 def as_csv(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:

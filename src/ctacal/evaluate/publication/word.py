@@ -25,8 +25,11 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)
 """The earliest time a zip file can hold. All parts have it, so that the bytes do not depend on the time of writing."""
 
 
-def tables_docx(tables: Sequence[Table], title: str, notice: str) -> bytes:
-    """Return a Word file of numbered tables with footnotes, ruled as journals require (no vertical lines)."""
+def tables_docx(tables: Sequence[Table], title: str, notice: str, mark: str = "") -> bytes:
+    """Return a Word file of numbered tables with footnotes, ruled as journals require (no vertical lines).
+
+    ``mark`` stands at the head of each page.
+    """
     from docx import Document
     from docx.shared import Pt
 
@@ -35,6 +38,7 @@ def tables_docx(tables: Sequence[Table], title: str, notice: str) -> bytes:
     style: Any = document.styles["Normal"]
     style.font.name, style.font.size, style.paragraph_format.space_after = "Arial", Pt(8), Pt(1)
     document.core_properties.title, document.core_properties.author = title, "ctacal"
+    document.sections[0].header.paragraphs[0].text = mark
     document.add_heading(title, level=1)
     document.add_paragraph(notice)
     for number, table in enumerate(tables, start=1):

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ctacal import __version__
-from ctacal.atomic import whole_folder
+from ctacal.atomic import whole_folder, write_text
 from ctacal.errors import UsageError
 from ctacal.evaluate.publication.checklists import OPEN, Checklist
-from ctacal.evaluate.publication.content import Publication
+from ctacal.evaluate.publication.content import Publication, file_stem
 from ctacal.evaluate.publication.figures import draw_chart
 from ctacal.evaluate.publication.latex import table_latex
 from ctacal.evaluate.publication.numbers import plain
@@ -51,6 +51,14 @@ def write_publication(publication: Publication, out: Path) -> None:
         _write(publication, folder)
 
 
+def write_page(publication: Publication, page: Path) -> None:
+    """Write a publication as one HTML page alone, without files of its tables, figures and numbers. Raises as above."""
+    require()
+    _names_differ(publication)
+    drawn = {chart.stem: draw_chart(chart)[0] for chart in publication.charts}
+    write_text(page, report_page(publication, drawn, NOTICE, made_by(publication)))
+
+
 def check_replaceable(out: Path) -> None:
     """Raise ``UsageError`` if ``out`` holds files that no publication wrote; to be called before long work."""
     if out.exists() and not out.is_dir():
@@ -85,9 +93,11 @@ def _write(publication: Publication, folder: Path) -> None:
     for table in publication.tables:
         contents[f"tables/{table.stem}.csv"] = csv_bytes(table_csv(table))
         contents[f"tables/{table.stem}.tex"] = table_latex(table).encode()
-    contents["tables.docx"] = tables_docx(publication.tables, publication.title, NOTICE)
+    contents["tables.docx"] = tables_docx(publication.tables, publication.title, NOTICE, publication.mark)
     if publication.checklists:
-        contents["checklist.csv"] = csv_bytes(_checklist_csv(publication.checklists))
+        contents[f"{file_stem(publication.mark)}_checklist.csv" if publication.mark else "checklist.csv"] = csv_bytes(
+            _checklist_csv(publication.checklists)
+        )
     contents["report.html"] = report_page(publication, drawn, NOTICE, made_by(publication)).encode()
     contents[NUMBERS] = _numbers(publication, sorted([*contents, NUMBERS]))
     for name, content in contents.items():
@@ -107,6 +117,7 @@ def _checklist_csv(checklists: Sequence[Checklist]) -> str:
 def _numbers(publication: Publication, files: Sequence[str]) -> bytes:
     content = {
         "title": publication.title,
+        **({"mark": publication.mark} if publication.mark else {}),
         "notice": NOTICE,
         "command": publication.command,
         "versions": _versions(publication),
