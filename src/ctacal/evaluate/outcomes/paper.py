@@ -46,9 +46,10 @@ MARK = "Simulated cohort"
 
 NRI_UNKNOWN = (
     "The published net reclassification index of deep learning is not found again, and this cohort cannot tell why. "
-    "Not known of it: whether it is category-free or of categories, and with which cut-offs; the time at which events count; how "
-    "patients who were not followed so long count; whether the reference model has perfusion alone or clinical data as "
-    "well; its interval. It also depends on the distribution and the effect of perfusion, which are invented here."
+    "Not known of it: whether it is category-free or of categories, and with which cut-offs; the time at which events "
+    "count; how patients who were not followed so long count; whether the reference model has perfusion alone or "
+    "clinical data as well; its interval. It also depends on the distribution and the effect of perfusion, which are "
+    "invented here."
 )
 """Footnote of the table of published figures."""
 
