@@ -115,7 +115,7 @@ def test_r_and_pandas_read_every_table_alike(out: Path) -> None:
         "stopifnot(!any(duplicated(names(t)))); cat(dim(t), '\\n') }"
     )
     (out.parent / "read.R").write_text("options(warn = 2)\n" + code)
-    typed = [need("Rscript"), out.parent / "read.R", *files]
+    typed = [need("Rscript"), str(out.parent / "read.R"), *map(str, files)]
     done = subprocess.run(typed, capture_output=True, text=True, check=True)
     for file, line in zip(files, done.stdout.splitlines(), strict=True):
         content = file.read_bytes()
