@@ -68,6 +68,7 @@ def test_both_scans_are_scored_and_the_first_by_the_rule_counts(tmp_path: Path) 
     remark = next(reason["message"] for reason in content["reasons"] if reason["code"] == "SECOND_CTAC")
     assert "counts, with 6; the study's other CTAC" in remark
     assert "gives 0, category 0" in remark
+    assert "SEVERAL_CANDIDATES" not in [reason["code"] for reason in content["reasons"]]
     cells = [outcome.row[f"second_{name}"] for name in ("series_uid", "agatston", "category")]
     assert cells == [uid("series", "stress"), 0, "0"]
     assert {"second_series_uid", "second_agatston", "second_category"} <= set(COLUMNS)

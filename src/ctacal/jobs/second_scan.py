@@ -56,7 +56,10 @@ scan needs a tracer, or a patient who was moved (own choice)."""
 
 
 def with_second(result: ScoredStudy, second: StudyResult) -> ScoredStudy:
-    """Return the result with what the other CTAC gives, and a remark that says how both agree."""
+    """Return the result with what the other CTAC gives, and a remark that says how both agree.
+
+    The remark takes the place of the one that names an equally likely series, if that is the only other.
+    """
     assert second.chosen, "it was a candidate"
     header = second.chosen.series.header
     told = SecondScan(series_uid=second.chosen.series.uid, series_description=header.series_description)
@@ -68,7 +71,9 @@ def with_second(result: ScoredStudy, second: StudyResult) -> ScoredStudy:
     else:
         told = replace(told, refused=second.reasons[-1])
     remark = Reason(Code.SECOND_CTAC, in_words(result, told, second.chosen.series.name))
-    return replace(result, second_scan=told, reasons=(*result.reasons, remark))
+    others = sum(candidate.unfit is None for candidate in result.candidates) > 2
+    kept = (reason for reason in result.reasons if others or reason.code is not Code.SEVERAL_CANDIDATES)
+    return replace(result, second_scan=told, reasons=(*kept, remark))
 
 
 def _limits(first: ScoredStudy, second: ScoredStudy) -> tuple[float, float] | None:
