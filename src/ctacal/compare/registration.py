@@ -18,6 +18,9 @@ from ctacal.volume import Volume
 GRID_MM = 5.0
 """Voxel of the grid on which scans are compared: about a slice of a CTAC, and finer than a heart moves (own choice)."""
 
+SMOOTH_MM = 1.8
+"""SD of the Gaussian that averages noise before a scan is seen on that grid (own choice)."""
+
 RIM_MM = 15.0
 """Tissue up to this far around the heart is compared too: the border to the lungs holds the heart in place (own
 choice)."""
@@ -91,8 +94,8 @@ def _tissue(volume: Volume, heart: HeartMask, rim_mm: float) -> Volume:
 
     part = volume.crop(_around(heart, rim_mm))
     hu = np.clip(part.hu, *TISSUE_HU).astype(np.float32)
-    width = [max(1, round(GRID_MM / mm)) for mm in part.geometry.spacing_mm]
-    smooth = ndimage.uniform_filter(hu, width, mode="nearest")
+    sd = [SMOOTH_MM / mm for mm in part.geometry.spacing_mm]
+    smooth = ndimage.gaussian_filter(hu, sd, mode="nearest", truncate=2.0)
     grid = part.geometry.with_spacing((GRID_MM,) * 3)
     return Volume(smooth, part.geometry).resample(grid, fill_hu=TISSUE_HU[0])
 
@@ -191,7 +194,7 @@ def _refined(wanted: _Wanted, moving: Volume, start: Floats) -> Floats:
         at = differences(values)
         return np.stack([(differences(values + step) - at) / STEP for step in np.eye(6) * STEP], axis=1)
 
-    found = least_squares(differences, start, slopes, loss="soft_l1", max_nfev=30, xtol=1e-3, ftol=1e-5)
+    found = least_squares(differences, start, slopes, loss="soft_l1", max_nfev=40, xtol=1e-4, ftol=1e-6)
     return np.asarray(found.x, np.float64)
 
 
