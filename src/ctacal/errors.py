@@ -24,11 +24,16 @@ class Code(StrEnum):
     FILE_UNREADABLE = "FILE_UNREADABLE"
     """A file that claims to be DICOM is corrupt or truncated, or an archive or folder cannot be opened."""
     TOO_LARGE = "TOO_LARGE"
-    """The images, or a compressed stream, would need more memory than is allowed."""
+    """The images, a compressed stream or their scoring would need more memory than is allowed."""
     PIXELS_UNREADABLE = "PIXELS_UNREADABLE"
     """The pixel data are missing, truncated or damaged, or do not fit the header."""
     SYNTAX_UNSUPPORTED = "SYNTAX_UNSUPPORTED"
     """The pixels are stored in a transfer syntax that ctacal does not read; export the study uncompressed."""
+    TOO_SLOW = "TOO_SLOW"
+    """Scoring took longer than is allowed."""
+    PROCESS_ENDED = "PROCESS_ENDED"
+    """The process that scored the study ended each time: a library crashed, or the system ended it because memory ran
+    out."""
     INTERNAL_ERROR = "INTERNAL_ERROR"
     """A defect in ctacal itself; the traceback is in the log."""
 

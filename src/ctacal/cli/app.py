@@ -85,6 +85,12 @@ def score(
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep results in OUT whose input, model, rule and options are unchanged.")
     ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of processes that score several studies. Default: one for each core.", show_default=False
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per result.")] = False,
 ) -> None:
     """Score the coronary calcium of every study found. Writes OUT/results.csv and a folder per study."""
@@ -94,7 +100,7 @@ def score(
         predictor=predictor, model=model, runtime=runtime, labels=labels, rule=rule,
         mass_calibration=mass_calibration, series=series, fill_gaps=fill_gaps,
         untilt=untilt, allow_contrast=allow_contrast, write=write, phi=phi, pseudonymise=pseudonymise, resume=resume,
-        as_json=as_json,
+        as_json=as_json, processes=processes,
     )  # fmt: skip
     raise typer.Exit(command.run(paths, out, options))
 

@@ -1,7 +1,10 @@
 """``ctacal score``: turns options into a ``ScoreJob``, and prints its outcome."""
 
 import json
-from collections.abc import Sequence
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +15,18 @@ from ctacal.dicom.series import Intake, read_studies
 from ctacal.errors import UsageError
 from ctacal.jobs.finders import Finder, Runtime, baseline, networks, reader_labels, ships_weights
 from ctacal.jobs.inputs import note_inputs
-from ctacal.jobs.score import RESULTS, SKIPPED, Limits, Outcome, Privacy, ScoreJob, ScoreRun, score_intake
+from ctacal.jobs.score import (
+    RESULTS,
+    SKIPPED,
+    Limits,
+    Outcome,
+    Privacy,
+    ScoreJob,
+    ScoreRun,
+    one_after_another,
+    score_intake,
+)
+from ctacal.jobs.side_by_side import side_by_side
 from ctacal.names import printable
 from ctacal.report.outputs import DEFAULT_WRITERS, known_writers
 from ctacal.report.pseudonyms import Pseudonymiser
@@ -42,11 +56,29 @@ class Options:
     pseudonymise: Path | None = None
     resume: bool = False
     as_json: bool = False
+    processes: int | None = None
 
 
 def run(paths: Sequence[Path], out: Path, options: Options) -> int:
     """Score and write; returns the exit status: 0 all scored, 1 some refused, or nothing found under a path."""
+    if options.processes is not None and options.processes < 1:
+        raise UsageError(f"--processes {options.processes}: at least one process must score")
     job = _job(options)
+    with _ends_in_order():
+        return _scored(paths, out, options, job)
+
+
+@contextmanager
+def _ends_in_order() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does: processes are ended, the table is written in order."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _scored(paths: Sequence[Path], out: Path, options: Options, job: ScoreJob) -> int:
     with progress("reading", None) as file_read:
         intake = read_studies(paths, on_file=file_read)
     if options.pseudonymise is None:
@@ -56,6 +88,7 @@ def run(paths: Sequence[Path], out: Path, options: Options) -> int:
             intake,
             out,
             job,
+            score_all=one_after_another if options.processes == 1 else side_by_side(options.processes),
             on_outcome=lambda outcome: _print(outcome, as_json=options.as_json),
             progress=study_scored,
         )

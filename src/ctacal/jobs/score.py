@@ -16,7 +16,7 @@ from ctacal.dicom.choose import Candidate, candidates, choose_among
 from ctacal.dicom.files.archive import discard_unpacked
 from ctacal.dicom.files.source import SkippedFile
 from ctacal.dicom.series import Intake, Series, Study
-from ctacal.errors import UsageError
+from ctacal.errors import Reason, UsageError
 from ctacal.jobs.finders import Finder
 from ctacal.jobs.index_page import PAGE, write_index
 from ctacal.jobs.resume import earlier_result, input_digest, settings_digest
@@ -26,7 +26,7 @@ from ctacal.progress import Progress, no_progress
 from ctacal.report.outputs import DEFAULT_WRITERS, are_written, prepare, write_outputs
 from ctacal.report.predecessor import Predecessor
 from ctacal.report.pseudonyms import Pseudonymiser
-from ctacal.result import ScoredStudy, StudyResult
+from ctacal.result import RefusedStudy, ScoredStudy, StudyResult
 from ctacal.result_json import SCHEMA_VERSION, result_json
 from ctacal.results_table import (
     IDENTITY,
@@ -190,8 +190,24 @@ def score_into(folder: Path, task: Task, job: ScoreJob) -> dict[str, Any]:
         result = replace(result, input_digest=digest.result(), settings_digest=settings)
     if not job.timed:
         result = replace(result, timing_s={})
-    if job.privacy.pseudonymiser:
-        result = job.privacy.pseudonymiser.result(result, task.study)
+    return _written(_hidden(result, task, job), folder, task, job)
+
+
+def refuse(task: Task, out: Path, job: ScoreJob, reason: Reason) -> Outcome:
+    """Write the result of a task that could not be scored for a reason outside of ``score_study``, as a killed process.
+
+    It has no digest of its input, so that a resumed run scores it again. Raises ``OSError`` if the disk fails.
+    """
+    result = RefusedStudy(study_uid=task.study.uid, reasons=(*task.study.notes, reason), rule=job.rule)
+    folder = out / _folder_of(task, job)
+    return Outcome(_written(_hidden(result, task, job), folder, task, job), str(folder.relative_to(out)))
+
+
+def _hidden(result: StudyResult, task: Task, job: ScoreJob) -> StudyResult:
+    return job.privacy.pseudonymiser.result(result, task.study) if job.privacy.pseudonymiser else result
+
+
+def _written(result: StudyResult, folder: Path, task: Task, job: ScoreJob) -> dict[str, Any]:
     written = write_outputs(
         result,
         folder,
@@ -246,33 +262,45 @@ def score_intake(
     out: Path,
     job: ScoreJob,
     *,
+    score_all: "ScoreAll | None" = None,
     on_outcome: Callable[[Outcome], object] = lambda _: None,
     progress: Progress = no_progress,
 ) -> ScoreRun:
     """Score every study of ``intake``; ``out`` gets a folder per study, results.csv, index.html and skipped.csv.
 
+    ``score_all`` scores the tasks, by default one after another in this process (``side_by_side`` has another way).
     The table grows study by study, so that an interrupted run loses no row; at the end it is written again, in order.
-    Raises ``UsageError`` if a reader's labels are given for more than one series.
+    ``on_outcome`` is called in order. Raises ``UsageError`` if a reader's labels are given for more than one series.
     """
     tasks = [task for study in intake.studies for task in tasks_of(study, job)]
     if job.finder.model.name == "labels" and len(tasks) > 1:
         raise UsageError(f"--labels scores one series, but {len(tasks)} were found; give one study (or --series UID)")
     out.mkdir(parents=True, exist_ok=True)
     sweep(out)
-    rows: list[Row] = []
+    rows: dict[int, Row] = {}
+    early: dict[int, Outcome] = {}
+    told = 0
     try:
-        for outcome in _outcomes(tasks, out, job, progress):
-            rows.append(outcome.row)
+        for number, outcome in (score_all or one_after_another)(tasks, out, job):
+            rows[number] = outcome.row
             append_results_csv(out / RESULTS, outcome.row, job.privacy.identity, first=len(rows) == 1)
-            on_outcome(outcome)
+            progress(len(rows), len(tasks))
+            early[number] = outcome
+            while told in early:
+                on_outcome(early.pop(told))
+                told += 1
     finally:
         discard_unpacked()
-        _finish(out, rows, job)
+        in_order = tuple(row for _, row in sorted(rows.items()))
+        _finish(out, in_order, job)
     skipped = _write_skipped(out, intake, job)
-    return ScoreRun(tuple(rows), skipped, intake.files)
+    return ScoreRun(in_order, skipped, intake.files)
 
 
 RESULTS, SKIPPED = "results.csv", "skipped.csv"
+
+ScoreAll = Callable[[Sequence[Task], Path, ScoreJob], Iterator[tuple[int, Outcome]]]
+"""Scores tasks and yields the number of each with its outcome, in any order."""
 
 
 def rebuilt_rows(out: Path) -> list[Row]:
@@ -293,10 +321,10 @@ def _stored_row(file: Path, out: Path) -> Row | None:
         return None
 
 
-def _outcomes(tasks: Sequence[Task], out: Path, job: ScoreJob, progress: Progress) -> Iterator[Outcome]:
-    for done, task in enumerate(tasks, 1):
-        yield score_and_write(task, out, job)
-        progress(done, len(tasks))
+def one_after_another(tasks: Sequence[Task], out: Path, job: ScoreJob) -> Iterator[tuple[int, Outcome]]:
+    """Score tasks in this process."""
+    for number, task in enumerate(tasks):
+        yield number, score_and_write(task, out, job)
 
 
 def _finish(out: Path, rows: Sequence[Row], job: ScoreJob) -> None:
