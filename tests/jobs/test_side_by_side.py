@@ -59,7 +59,8 @@ def test_files_and_table_are_those_of_one_process(tmp_path: Path, job: ScoreJob)
     for name in "abc":
         study(tmp_path / "in", name)
     (tmp_path / "in" / "a" / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM broken")
-    intake, told = read_studies([tmp_path / "in"]), []
+    told: list[Outcome] = []
+    intake = read_studies([tmp_path / "in"])
     one = score_intake(intake, tmp_path / "one", job, score_all=one_after_another)
     two = score_intake(intake, tmp_path / "two", job, score_all=side_by_side(2), on_outcome=told.append)
     assert files(tmp_path / "two") == files(tmp_path / "one")
