@@ -133,6 +133,8 @@ class Patients:
     """The centre of each patient, if the table names it."""
     risks: tuple[GivenRisk, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
+    windows: tuple["Window", ...] = ()
+    """The patients under each rule for early revascularisation, if it is named."""
     flow: Flow = Flow()
 
     @property
@@ -185,6 +187,22 @@ class Patients:
                 replace(one, data=one.data.take(rows), included=one.included[rows]) for one in self.endpoints
             ),
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """The follow-up of all patients of the table under one rule for early revascularisation."""
+
+    rule: str
+    """As ``config.OutcomeConfig.early``."""
+    everybody: Patients
+    data: SurvivalData
+    included: Mask
+    """(n,): False if the rule leaves the patient out."""
+
+    def patients(self) -> Patients:
+        """Return the patients whom the rule includes."""
+        return replace(self.everybody, data=self.data).take(self.included)
 
 
 def _rows_of(reading: Reading, rows: Rows) -> Reading:

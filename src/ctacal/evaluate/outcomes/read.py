@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ctacal.evaluate.outcomes.config import CentreConfig, EndpointConfig, Outcom
 from ctacal.evaluate.outcomes.follow_up import follow_up, time_doubts
 from ctacal.evaluate.outcomes.formulas import given_risk
 from ctacal.evaluate.outcomes.levels import levels_of, rare_levels
-from ctacal.evaluate.outcomes.patients import Covariate, Endpoint, Flow, GivenRisk, Patients, Reading, Subgroup
+from ctacal.evaluate.outcomes.patients import Covariate, Endpoint, Flow, GivenRisk, Patients, Reading, Subgroup, Window
 from ctacal.evaluate.readings import (
     Coding,
     Column,
@@ -229,7 +229,21 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
         doubts=tuple(time_doubts(table, config, readings.source)),
         flow=Flow(readings.rows_read, (*_dropped(readings), *followed.excluded)),
     )
-    return whole if followed.kept.all() else whole.take(followed.kept)
+    found = whole if followed.kept.all() else whole.take(followed.kept)
+    if not config.outcome.revascularisation:
+        return found
+    return replace(found, windows=tuple(_windows(table, whole, readings.source)))
+
+
+def _windows(table: "pd.DataFrame", whole: Patients, source: Path) -> Iterator[Window]:
+    """Yield the follow-up under each rule for early revascularisation."""
+    config = whole.config
+    everybody = replace(whole, subgroups=(), risks=(), endpoints=(), centre=None)
+    rules: tuple[Literal["count", "ignore", "exclude", "landmark"], ...] = ("count", "ignore", "exclude", "landmark")
+    for rule in rules:
+        own = replace(config, outcome=replace(config.outcome, early=rule))
+        followed = follow_up(table, own, source)
+        yield Window(rule, everybody, SurvivalData(followed.years, followed.event), followed.kept)
 
 
 def _dropped(readings: Readings) -> Iterator[tuple[str, int]]:

@@ -8,6 +8,7 @@ from ctacal.evaluate.outcomes.baseline import baseline_part, cohort_part
 from ctacal.evaluate.outcomes.centres import centres_part
 from ctacal.evaluate.outcomes.columns import columns_part
 from ctacal.evaluate.outcomes.competing import competing_part
+from ctacal.evaluate.outcomes.early_window import early_window_part
 from ctacal.evaluate.outcomes.elsewhere import elsewhere_part
 from ctacal.evaluate.outcomes.endpoints import endpoints_part
 from ctacal.evaluate.outcomes.flow import flow_part
@@ -75,6 +76,9 @@ def _parts(patients: Patients, complete: Patients, bar: Bar) -> Iterator[tuple[s
     if patients.endpoints or patients.config.adjustment:
         with bar("endpoints", 1):
             yield "endpoints", endpoints_part(patients)
+    if patients.windows:
+        with bar("early window", 1):
+            yield "early_window", early_window_part(patients)
     with bar("CAC 0", 1):
         yield "zero_calcium", zero_part(patients)
     if patients.config.perfusion:
