@@ -3,8 +3,8 @@
 python benchmarks/method_coverage.py [--cohorts 1000] [--imputed 100]
 
 Cohorts of 400 and 2,271 patients are simulated as in ``interval_coverage``, analysed as a report does, and the
-intervals are held against the truth. One line per method and size: share of intervals that hold it, and in brackets their number.
-Tests: share of cohorts without effect in which p is below 0.05.
+intervals are held against the truth. One line per method and size: share of intervals that hold it, and in brackets
+their number. Tests: share of cohorts without effect in which p is below 0.05.
 """
 
 import argparse
