@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup -
 # Compiled Python files are kept: the tests start the program many times, and each start would compile it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test fast ci bench paper clean
+.PHONY: demo test fast ci bench paper docs release clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ctacal demo --out $(OUT)
@@ -45,9 +45,18 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 paper: $(VENV)/.installed-dev
 	$(BIN)/ctacal paper recipes/paper.toml --out $(PAPER)
 
+# The site, into site/; open site/index.html. A warning is an error.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 # DICOM validators and a PACS, from Debian if possible.
 $(VENV)/.tools: $(VENV)/.made tests/install_tools.sh
 	@sh tests/install_tools.sh $@
 
 clean:
-	rm -rf $(VENV) $(OUT) $(PAPER) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OUT) $(PAPER) site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

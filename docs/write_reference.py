@@ -146,9 +146,21 @@ def api_page(package: str) -> str:
     module = import_module(package)
     names = [name for name in module.__all__ if not name.startswith("__")]
     about = re.sub(r"``([^`]+)``", r"`\1`", (module.__doc__ or "").strip())
-    listed = "\n".join(f"- [`{name}`][{package}.{name}]" for name in names)
+    listed = "\n".join(f"- [`{name}`][{package}.{name}]{_first_line(getattr(module, name))}" for name in names)
     entries = "\n".join(f"::: {package}.{name}\n" for name in names)
     return f"# {package}\n\n{about}\n\n{listed}\n\n{entries}"
+
+
+def _first_line(value: object) -> str:
+    """Return what a class or function says of itself first; nothing for other values."""
+    if (
+        not (isinstance(value, type) or callable(value))
+        or not value.__doc__
+        or value.__doc__.startswith(value.__name__)
+    ):
+        return ""
+    first = " ".join(value.__doc__.partition("\n\n")[0].split())
+    return ": " + re.sub(r"``([^`]+)``", r"`\1`", first.partition(". ")[0].rstrip("."))
 
 
 PAGES = {

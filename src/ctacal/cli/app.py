@@ -206,11 +206,17 @@ def info(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")] = Path("ctacal-demo"),
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            "--samples", help="Score nothing: copy the samples and their true labels here.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Score the samples that ship with ctacal: a drawn phantom and a simulated CTAC."""
     from ctacal.cli import demo as command
 
-    raise typer.Exit(command.run(out))
+    raise typer.Exit(command.copy_samples(samples) if samples else command.run(out))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """``ctacal demo``: scores the samples that ship with the package."""
 
 import json
+import shutil
 from importlib.resources import as_file
 from pathlib import Path
 
@@ -25,6 +26,17 @@ def run(out: Path) -> int:
         if made.is_file():
             typer.echo(f"  {made}")
     return max(statuses)
+
+
+def copy_samples(folder: Path) -> int:
+    """Copy each sample, as DICOM, and its true labels to ``folder``; returns the exit status 0."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in SAMPLES:
+        truth = json.loads(SAMPLE_FOLDER.joinpath(f"{name}.json").read_text(encoding="utf-8"))
+        for kind in ("scan", "labels"):
+            with as_file(SAMPLE_FOLDER.joinpath(truth[kind])) as file:
+                typer.echo(shutil.copy(file, folder))
+    return 0
 
 
 def _score_sample(name: str, out: Path) -> int:

@@ -92,7 +92,7 @@ def _runtimes() -> dict[str, str]:
 
 def licences() -> dict[str, str]:
     """Return the licence of each package that ctacal needs to run, without extras."""
-    return {name: _licence(name) for name in _runtime_packages()}
+    return {name: licence_of(name) for name in _runtime_packages()}
 
 
 def _runtime_packages() -> list[str]:
@@ -121,7 +121,7 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def _licence(name: str) -> str:
+def licence_of(name: str) -> str:
     """Return the licence in the package's metadata: SPDX expression, classifiers, or first line of the free text."""
     metadata: Any = distribution(name).metadata
     classifiers = [line.rpartition(" :: ")[2] for line in metadata.get_all("Classifier") or [] if "License ::" in line]
