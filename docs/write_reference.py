@@ -132,6 +132,7 @@ PUBLIC = (
     "ctacal.nn",
     "ctacal.simulate",
     "ctacal.report",
+    "ctacal.compare",
     "ctacal.jobs",
     "ctacal.evaluate",
     "ctacal.statistics",
