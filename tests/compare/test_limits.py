@@ -70,3 +70,9 @@ def test_the_nearest_limits_are_chosen_and_none_without_a_known_voltage() -> Non
     assert fitting((wide, LIMITS), [scan(), scan(kvp=None)]) is None
     assert fitting((wide, LIMITS), [scan(), scan(kvp=80.0)]) is None
     assert fitting((), [scan(), scan()]) is None
+
+
+def test_where_a_difference_is_accepted_the_limits_hold_for_one_of_the_scans() -> None:
+    assert fitting((LIMITS,), [scan(), scan(kvp=80.0)], {Doubt.KVP_DIFFERS}) == LIMITS
+    assert fitting((LIMITS,), [scan(kvp=80.0), scan(kvp=80.0)], {Doubt.KVP_DIFFERS}) is None
+    assert fitting((LIMITS,), [scan(), scan(kvp=80.0)], {Doubt.KERNEL_DIFFERS}) is None

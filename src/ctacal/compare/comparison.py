@@ -188,7 +188,7 @@ def _limits_of(a: ComparedScan, b: ComparedScan, terms: Terms) -> tuple[Limits |
 
 
 def _simulated(a: ComparedScan, b: ComparedScan, terms: Terms) -> tuple[Limits | None, tuple[ComparisonReason, ...]]:
-    limits = fitting(terms.simulated, (a, b))
+    limits = fitting(terms.simulated, (a, b), terms.accept)
     if limits is None:
         message = (
             f"no limits of repeatability are known for these scans ({a.protocol.in_words}); make your own from "

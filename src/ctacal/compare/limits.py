@@ -5,7 +5,7 @@ al., AJR 2004;182:1327-1332); the limits still may change along the mean of both
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -110,15 +110,21 @@ def misfits(limits: Limits, scan: ComparedScan) -> tuple[tuple[Doubt, str], ...]
     return tuple(found)
 
 
-def fitting(known: Iterable[Limits], scans: Sequence[ComparedScan]) -> Limits | None:
+def fitting(known: Iterable[Limits], scans: Sequence[ComparedScan], accept: Collection[Doubt] = ()) -> Limits | None:
     """Return the limits that hold for all scans, those of the nearest slices if several do; None if none does.
 
-    A scan without tube voltage and slice spacing has none: nothing would tell whether they hold.
+    Where scans differ in what the user accepts, they need to hold for one of them. A scan without tube voltage and
+    slice spacing has none: nothing would tell whether they hold.
     """
     if any(scan.protocol.kvp is None or scan.protocol.slice_spacing_mm is None for scan in scans):
         return None
-    found = [limits for limits in known if not any(misfits(limits, scan) for scan in scans)]
+    found = [limits for limits in known if _hold(limits, scans, accept)]
     return min(found, key=lambda limits: sum(_distance(limits.protocol, scan.protocol) for scan in scans), default=None)
+
+
+def _hold(limits: Limits, scans: Sequence[ComparedScan], accept: Collection[Doubt]) -> bool:
+    wrong = [{doubt for doubt, _ in misfits(limits, scan)} for scan in scans]
+    return not all(wrong) and all(doubts <= set(accept) for doubts in wrong)
 
 
 def _distance(a: ScanProtocol, b: ScanProtocol) -> float:

@@ -28,7 +28,7 @@ from ctacal.jobs.score import Limits as Accepted
 from ctacal.jobs.score import Privacy
 from ctacal.progress import Progress, no_progress
 from ctacal.report.comparison_outputs import DEFAULT_KINDS, write_comparison
-from ctacal.report.outputs import Shared, shared_by
+from ctacal.report.outputs import WRITERS, Shared, prepare, shared_by
 from ctacal.result import RefusedStudy, ScoredStudy, StudyResult
 from ctacal.result_json import result_json
 from ctacal.results_table import write_table
@@ -104,6 +104,7 @@ def compare_two(first: Path, second: Path, out: Path, job: CompareJob) -> Compar
     if Doubt.OTHER_PATIENT not in job.terms.accept:
         _require_one_patient(*studies)
     sweep(out)
+    imports = prepare(_libraries(job))
     try:
         scored = [_scored(study, uid, job) for study, uid in zip(studies, job.series, strict=True)]
         pair = pairs_of("", scored, lambda scan: scan.compared)[0]
@@ -111,7 +112,13 @@ def compare_two(first: Path, second: Path, out: Path, job: CompareJob) -> Compar
         compared = _compared(pair, out, job, out, swapped=pair.first is not named_first)
     finally:
         discard_unpacked()
+        imports.join()
     return _finished([compared], out)
+
+
+def _libraries(job: CompareJob) -> tuple[str, ...]:
+    """Return the kinds of output of a single study that need the same libraries, which are imported beside."""
+    return tuple(kind for kind in job.outputs if kind in WRITERS)
 
 
 def compare_courses(
