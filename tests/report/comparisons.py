@@ -24,6 +24,7 @@ LIMITS = Limits(
     patients=38,
     protocol=ScanProtocol(kvp=120.0, slice_spacing_mm=3.0),
     rule="low",
+    notes=("40 pairs give limits that are themselves unsure",),
 )
 IDENTITY = {"PatientID": "4711", "PatientName": "Doe^Jane", "PatientBirthDate": "19500102", "PatientSex": "F"}
 

@@ -44,6 +44,7 @@ def test_page_and_pdf_say_the_verdict_the_numbers_and_the_reasons(tmp_path: Path
         assert "2022-03-01" in text
         assert "Sevrukov" in text
         assert "Research use only" in text
+        assert "40 pairs give limits that are" in text
         for reason in comparison.reasons:
             assert words.REASON_TITLES[reason.code] in text
 

@@ -19,6 +19,7 @@ def comparison_html(comparison: Comparison, subject: Subject, pictures: Comparis
         title=words.document_title(comparison),
         facts=words.facts(comparison, subject),
         verdict_line=words.verdict_line(comparison),
+        limit_notes=words.limit_notes(comparison),
         headline=words.headline(comparison),
         category_line=words.category_line(comparison),
         bar=words.bar(comparison),

@@ -166,6 +166,7 @@ class _Numbers(Flowable):  # type: ignore[misc]
 
 def _top(comparison: Comparison) -> Table:
     left: list[Flowable] = [_Verdict(comparison.verdict), paragraph(words.verdict_line(comparison))]
+    left += [note(line) for line in words.limit_notes(comparison)]
     name, numbers = words.headline(comparison)
     right: list[Flowable] = []
     if name:

@@ -111,6 +111,11 @@ def verdict_line(comparison: Comparison) -> str:
     return VERDICT_WORDS[comparison.verdict] + (by if comparison.verdict is not Verdict.NOT_COMPARABLE else "")
 
 
+def limit_notes(comparison: Comparison) -> list[str]:
+    """Return what a reader of the limits should know."""
+    return [f"{_capital(note)}." for note in comparison.limits.notes] if comparison.limits else []
+
+
 def headline(comparison: Comparison) -> tuple[str, str]:
     """Return the deciding quantity's name, and its value before and after; empty if it is not known."""
     name = comparison.limits.decides if comparison.limits else "agatston"
