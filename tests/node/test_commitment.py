@@ -1,10 +1,11 @@
 """Whoever asks for storage commitment is told what is stored, and what is not; also after the node was stopped."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset
@@ -171,6 +172,34 @@ def test_a_peer_that_is_away_is_told_when_it_is_back(tmp_path: Path, monkeypatch
     with camera.listening(), receiving(tmp_path / "store", peers=[camera.peer]) as node:  # the node was started again
         assert camera.answer == (1, uids, {})
         wait_until(lambda: not remembered(node.store), "the end of the request")
+
+
+def test_while_the_store_is_away_nothing_is_called_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commitment, "_PAUSES_S", (0.1, 0.1))
+    monkeypatch.setattr(commitment, "_FIRST_S", 0.0)
+    camera, store, away = Camera(), tmp_path / "store", tmp_path / "away"
+    with camera.listening(), receiving(store, peers=[camera.peer]) as node:
+        uids = with_study(node, tmp_path / "sent")
+        with associated(node.port, (COMMITMENT, IMPLICIT), calling="CAMERA") as association:
+            store.rename(away)
+            assert ask(association, question(*uids)) == 0x0213  # no resources: ask again later
+            away.rename(store)
+            original = commitment.answer_to
+            monkeypatch.setattr(commitment, "answer_to", fails_once(original))
+            assert ask(association, question(*uids)) == 0x0000
+        assert camera.answer == (1, uids, {})
+
+
+def fails_once(answer_to: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that first finds no store."""
+    problems = [FileNotFoundError(2, "the store is not there")]
+
+    def answer(*arguments: Any) -> Any:
+        if problems:
+            raise problems.pop()
+        return answer_to(*arguments)
+
+    return answer
 
 
 def test_a_peer_that_never_comes_back_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

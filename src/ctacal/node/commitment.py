@@ -52,6 +52,7 @@ _PAUSES_S = (5.0, 600.0)
 """Pause after the first failure; it doubles up to the second."""
 _MOST_ATTEMPTS = 500
 """The peer is given up after three days."""
+_AWAY = "the store cannot be reached"
 _ANSWER_S = 30.0
 """How long a peer may take to answer."""
 
@@ -126,7 +127,7 @@ class Commitments:
                 if not problem:
                     self._answered(due.request, answer)
             except OSError as away:  # a store that is away holds what it held: nothing is called lost
-                problem = f"the store cannot be reached: {system_message(away)}"
+                problem = f"{_AWAY}: {system_message(away)}"
             if problem:
                 self._again(due, problem)
 
@@ -169,11 +170,15 @@ class Commitments:
 
     def _answer_here(self, request: CommitmentRequest, association: NodeAssociation) -> None:
         """Answer on the association that asked, in its own thread."""
-        answer = answer_to(self._store, request)
-        problem = "the association was released" if association.peer_leaves() else _send(association, request, answer)
-        if not problem:
-            self._answered(request, answer)
-            return
+        try:
+            answer = answer_to(self._store, request)
+            left = "the association was released" if association.peer_leaves() else ""
+            problem = left or _send(association, request, answer)
+            if not problem:
+                self._answered(request, answer)
+                return
+        except OSError as away:
+            problem = f"{_AWAY}: {system_message(away)}"
         forget(self._store, request)
         reason = f"{problem}; give the peer a host and port in the configuration"
         self._arrivals.note("storage commitment given up", level=logging.ERROR, peer=request.peer, reason=reason)
