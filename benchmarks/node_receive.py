@@ -1,6 +1,6 @@
 """How fast the node receives, and what it costs: prints a line for each figure. Needs DCMTK's storescu.
 
-    python benchmarks/node_receive.py [FOLDER] [--associations 5000]
+    python benchmarks/node_receive.py [FOLDER] [--associations 5000] [--only associations]
 
 FOLDER must lie on the disk that is to be measured; default: a new folder in the working folder. Bars (issue 19): 64
 slices on the disk within 1 s over loopback; a good sender served within 1 s beside 200 idle connections from its
@@ -213,6 +213,9 @@ def memory_mb(process: int, what: str = "VmRSS") -> float:
     return kilobytes / 1024
 
 
+PARTS = ("study", "many", "idle", "large", "associations")
+
+
 def show(what: str, times: Sequence[float]) -> None:
     """Print the median and the range of times in seconds."""
     print(f"{what}: {statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})", flush=True)
@@ -223,9 +226,10 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--associations", type=int, default=5000)
+    parser.add_argument("--only", choices=PARTS, help="measure this and nothing else")
     asked = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="node_receive-", dir=asked.folder or Path.cwd()))
-    parts: list[Callable[[int, int], None]] = [
+    measures: list[Callable[[int, int], None]] = [
         lambda port, _: print_study(port, folder),
         lambda port, _: print_many(port, folder),
         lambda port, _: print_idle(port, folder),
@@ -233,9 +237,10 @@ def main(arguments: Sequence[str]) -> None:
         lambda port, process: print_associations(port, process, asked.associations),
     ]
     try:
-        for number, part in enumerate(parts):
-            with receiver(folder / f"store {number}") as (port, process):
-                part(port, process)
+        for part, measure in zip(PARTS, measures, strict=True):
+            if asked.only in (None, part):
+                with receiver(folder / f"store {part}") as (port, process):
+                    measure(port, process)
     finally:
         shutil.rmtree(folder)
 
