@@ -317,3 +317,27 @@ def test_what_is_sent_and_not_reported_on_is_late_after_a_time_that_asking_again
     assert ledger.uncommitted_counts(ledger.now()) == {"pacs": 1}
     assert ledger.committed("1.2.10", [again.sop_instance_uid]) == 1
     assert ledger.uncommitted_counts(ledger.now()) == {}
+
+
+def test_a_study_whose_scorer_died_waits_again_until_it_was_tried_too_often(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    settled(ledger)
+    for attempt in (1, 2):
+        assert claimed(ledger).attempts == attempt
+        (seen,) = ledger.claims()
+        assert ledger.scorer_died(seen, "it died", most_attempts=2)
+        assert not ledger.scorer_died(seen, "it died", most_attempts=2)
+    study = ledger.study("1.2")
+    assert study and (study.state, study.reason, study.claimed_by) == (StudyState.QUARANTINED, "it died", "")
+    events = [record.content["what"] for record in ledger.audit.records(study_uid="1.2")]
+    assert events == ["quarantined", "scoring failed", "settled"]
+
+
+def test_a_worker_that_beat_meanwhile_is_not_dead(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    settled(ledger)
+    claim = claimed(ledger)
+    (seen,) = ledger.claims()
+    assert ledger.beat(claim)
+    assert not ledger.scorer_died(seen, "it died", most_attempts=1)
+    assert ledger.beat(claim)
