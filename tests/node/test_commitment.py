@@ -12,7 +12,7 @@ from pydicom import Dataset
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 
-from ctacal.jobs.node.commitments import CommitmentRequest, remember, remembered
+from ctacal.jobs.node.commitments import CommitmentRequest, answer_to, remember, remembered
 from ctacal.jobs.node.config import Destination, Peer
 from ctacal.jobs.node.store import Store
 from ctacal.node import commitment, receiver
@@ -184,20 +184,19 @@ def test_while_the_store_is_away_nothing_is_called_lost(tmp_path: Path, monkeypa
             store.rename(away)
             assert ask(association, question(*uids)) == 0x0213  # no resources: ask again later
             away.rename(store)
-            original = commitment.answer_to
-            monkeypatch.setattr(commitment, "answer_to", fails_once(original))
+            monkeypatch.setattr(commitment, "answer_to", fails_once(answer_to))
             assert ask(association, question(*uids)) == 0x0000
         assert camera.answer == (1, uids, {})
 
 
-def fails_once(answer_to: Callable[..., Any]) -> Callable[..., Any]:
+def fails_once(work: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that first finds no store."""
     problems = [FileNotFoundError(2, "the store is not there")]
 
     def answer(*arguments: Any) -> Any:
         if problems:
             raise problems.pop()
-        return answer_to(*arguments)
+        return work(*arguments)
 
     return answer
 
