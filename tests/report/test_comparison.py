@@ -22,7 +22,7 @@ from ctacal.report.comparison_pictures import ComparisonPictures
 from ctacal.subject import Subject
 from tests.report.comparisons import IDENTITY, LIMITS, compared, two_scans
 from tests.report.pdf_text import text_of
-from tests.tools import dciodvfy_errors, dsr2html
+from tests.tools import dciodvfy_errors, dsr2html, pixelmed_errors
 
 
 def pictures_of(folder: Path, transform: RigidTransform | None = None) -> ComparisonPictures:
@@ -100,6 +100,13 @@ def test_the_sr_is_filed_with_the_later_study_and_refers_to_both(tmp_path: Path)
     assert "earlier scan 2020-03-01" in text
     assert "Beyond the limits of repeatability" in text or "Within the limits of repeatability" in text
     assert f"{comparison.changes['agatston'].total.absolute:.2f}" in text
+
+
+@pytest.mark.ci
+def test_pixelmed_finds_the_template_kept(tmp_path: Path) -> None:
+    comparison, shared = compared(tmp_path)
+    write_comparison(comparison, shared, tmp_path, ("sr",))
+    assert not pixelmed_errors(tmp_path / "comparison_sr.dcm")
 
 
 def test_highdicom_reads_the_groups_of_the_sr(tmp_path: Path) -> None:
