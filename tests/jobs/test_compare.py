@@ -150,3 +150,21 @@ def test_the_lesions_of_real_looking_scans_are_matched(tmp_path: Path) -> None:
     assert content["alignment"]["fit"] > 0.9
     assert "kept" in {lesion["kind"] for lesion in content["lesions"]}
     assert not done.compared[0].problems
+
+
+@pytest.mark.slow
+def test_a_registration_that_breaks_costs_the_lesions_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError("nothing to divide")
+
+    monkeypatch.setattr("ctacal.jobs.compare.register", breaks)
+    later = write_scan(tmp_path / "later", StudyDate="20260601", SeriesDate="20260601", AcquisitionDate="20260601")
+    job = CompareJob(finder=baseline(), outputs=("json",))
+    content = compare_two(SAMPLE, later, tmp_path / "out", job).compared[0].content
+    messages = {reason["code"]: reason["message"] for reason in content["reasons"]}
+    assert messages[Doubt.LESIONS_NOT_MATCHED] == "ZeroDivisionError: nothing to divide; please report this"
+    assert content["lesions"] is None
+    assert content["changes"]["agatston"]["total"]["before"] > 0
+    assert "are not laid upon each other" in caplog.text

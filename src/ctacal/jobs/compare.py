@@ -5,6 +5,7 @@ in the order of time, and the first with the last.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from ctacal.result_json import result_json
 from ctacal.results_table import write_table
 from ctacal.scores import SCCT_2016, ScoringRule
 from ctacal.study import folder_name, score_study
+
+_log = logging.getLogger("ctacal")
 
 COMPARISONS, CONSECUTIVE = "comparisons.csv", "consecutive.csv"
 """One row for each patient, from the first scan to the last; and each scan with the next."""
@@ -274,6 +277,9 @@ def _matched(
         transform = register(one.volume, one.heart, other.volume, other.heart)
     except Refusal as refusal:
         return None, None, [_not_matched(refusal.reason.message)]
+    except Exception as problem:  # one odd pair must not stop the others
+        _log.exception("studies %s and %s are not laid upon each other", a.study_uid, b.study_uid)
+        return None, None, [_not_matched(f"{type(problem).__name__}: {problem}; please report this")]
     placed = [place_lesions(scan.scan.lesions, scan.rule, first_slice=scan.scan.stack.first) for scan in (a, b)]
     return match_lesions(placed[0], placed[1], transform), transform, []
 

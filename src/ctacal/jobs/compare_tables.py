@@ -126,7 +126,13 @@ class _Read:
 def _read(source: Path, how: TableTerms) -> _Read:
     raw = open_table(source, how.form)
     names = list(raw.cells.columns)
-    patient = find_column(names, how.columns.get("patient"), PATIENT_NAMES, "the patient (patient_id)", source)
+    patient = find_column(
+        names,
+        how.columns.get("patient"),
+        PATIENT_NAMES,
+        "the patient (patient_id: ctacal score writes it with --phi or --pseudonymise)",
+        source,
+    )
     day = find_column(names, how.columns.get("date"), DATE_NAMES, "the date of the scan (study_date)", source)
     score = find_column(names, how.columns.get("agatston"), SCORE_NAMES, "the Agatston score", source)
     held = {"agatston": score} | {
