@@ -46,9 +46,13 @@ class BrightIsCalcium:
         )
 
 
+@pytest.fixture(scope="module")
+def cache() -> AnatomyCache:
+    return AnatomyCache.of(draw_patient(3), (CalciumDescription(()), MUCH, grown(MUCH)), CRUDE)
+
+
 @pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> BrightIsCalcium:
-    cache = AnatomyCache.of(draw_patient(3), (CalciumDescription(()), MUCH, grown(MUCH)), CRUDE)
+def model(cache: AnatomyCache, monkeypatch: pytest.MonkeyPatch) -> BrightIsCalcium:
     found = BrightIsCalcium()
     monkeypatch.setattr(rescans, "draw_rescanned_anatomy", lambda _seed: cache)
     monkeypatch.setattr(rescans, "load_model", lambda _folder, threads: found)
@@ -77,6 +81,26 @@ def test_makes_what_is_missing_and_keeps_what_is_there(tmp_path: Path, model: Br
     make_rescans(wanted)
     assert model.scans == 7
     assert [row["scan"] for row in read_scans(tmp_path)] == [row["scan"] for row in found]
+
+
+def test_scans_that_another_model_scored_are_made_again(tmp_path: Path, model: BrightIsCalcium) -> None:
+    wanted = RescanSet(out=tmp_path, patients=1, seed=7, each=1, protocols=CENTRES)
+    make_rescans(wanted)
+    before = model.scans
+    model.info = ModelInfo("bright", "2", "b" * 64)
+    make_rescans(wanted)
+    assert model.scans == 2 * before
+    assert {row["model_digest"] for row in read_scans(tmp_path)} == {"b" * 64}
+
+
+def test_no_two_scans_share_a_seed() -> None:
+    wanted = RescanSet(out=Path(), patients=2, seed=7, each=9)
+    seeds = [
+        scan.seed(patient, wanted.protocols.index(scan.centre))
+        for patient in wanted.patient_seeds
+        for scan in rescans._scans(wanted)
+    ]
+    assert len(set(seeds)) == len(seeds)
 
 
 def test_a_patient_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

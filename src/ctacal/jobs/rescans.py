@@ -31,7 +31,7 @@ from ctacal.simulate.training.rescans import (
 )
 from ctacal.workers import Failure, ordered
 
-MOST_PATIENTS, MOST_SCANS = 1_000_000, 100_000
+MOST_PATIENTS, MOST_SCANS = 1_000_000, 1_000_000
 """Patient k of seed s has the seed s times the first, plus k; scans of a patient have seeds of their own."""
 
 RULE = SCCT_2016
@@ -114,13 +114,16 @@ def make_rescans(wanted: RescanSet, *, workers: int = 1, progress: Progress = no
 
 def _make_patient(wanted: RescanSet, patient_seed: int) -> None:
     path = wanted.path(patient_seed)
-    rows = read_rescans(path) if path.exists() else []
+    model = load_model(wanted.model or WEIGHTS, threads=1)
+    rows = [row for row in read_rescans(path) if row["model_digest"] == model.info.digest] if path.exists() else []
     known = {tuple(row[name] for name in IDENTITY) for row in rows}
     scans = [scan for scan in _scans(wanted) if _cells(patient_seed, scan) not in known]
     if not scans:
         return
-    model, cache = load_model(wanted.model or WEIGHTS, threads=1), _anatomy(wanted.anatomy(patient_seed), patient_seed)
-    write_text(path, ",".join(COLUMNS) + "\n" + "".join(map(_line, rows)))  # without a line that is not whole
+    cache = _anatomy(wanted.anatomy(patient_seed), patient_seed)
+    write_text(
+        path, ",".join(COLUMNS) + "\n" + "".join(map(_line, rows))
+    )  # without lines of another model, or not whole
     for scan in scans:
         if deposits_of(cache, scan.draw, has_grown=scan.grown) is not None:
             _append(path, _scored(cache, patient_seed, scan, wanted, model))
