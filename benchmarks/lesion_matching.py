@@ -8,9 +8,10 @@ the network finds the heart ("moved alone"). Otherwise simulated patients (``sim
 twice with the same calcium, at another position, with other heartbeat, breath and noise; the second scan is moved too,
 and both are scored by the shipped model ("scanned again").
 
-The truth of a lesion are the pieces of calcium that lie in it: connected parts of the true labels, or 8 mm of a
-plaque. A lesion is matched rightly if every lesion that it is matched with shares a piece with it, and if it is new or
-gone only where the other scan shows no lesion with one of its pieces. Needs the simulator (``ctacal[simulate]``).
+The truth of a lesion are the pieces of calcium that lie in it: 8 mm of a plaque, or of a connected part of the true
+labels. A lesion is matched rightly if every lesion that it is matched with lies in the same plaque or part, and if it
+is new or gone only where the other scan shows no lesion with one of its pieces. Needs the simulator
+(``ctacal[simulate]``).
 """
 
 import argparse
@@ -25,7 +26,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from ctacal.arrays import Bytes, Floats
+from ctacal.arrays import Bytes, Floats, Ints
 from ctacal.compare.matching import Kind, LesionMatch, PlacedLesion, match_lesions, place_lesions
 from ctacal.compare.registration import RigidTransform, best_fit, register
 from ctacal.geometry import Geometry
@@ -64,6 +65,18 @@ class Seen:
     heart: HeartMask
     lesions: tuple[PlacedLesion, ...]
     seconds: float
+
+
+@dataclass(frozen=True)
+class Calcium:
+    """The true calcium: points, the piece of each, and the plaque or part of each piece."""
+
+    tree: cKDTree
+    piece: Ints
+    whole: Ints
+
+    def wholes(self, pieces: frozenset[int]) -> set[int]:
+        return set(self.whole[list(pieces)].tolist())
 
 
 @dataclass(frozen=True)
@@ -112,51 +125,51 @@ def moved(volume: Volume, by: RigidTransform, noise: Floats | float = 0.0) -> Vo
     return Volume(np.clip(np.rint(hu), -1024, 3071).astype(np.int16), volume.geometry)
 
 
-def pieces_over_the_beat(patient: Patient, calcium: CalciumDescription) -> tuple[cKDTree, Floats]:
-    """Return the places of the plaques over the beat, and the number of the piece of each."""
-    points, numbers, first = [], [], 0
+def calcium_over_the_beat(patient: Patient, calcium: CalciumDescription) -> Calcium:
+    """Return the places of the plaques over the beat."""
+    points: list[Floats] = []
+    pieces: list[Ints] = []
+    wholes: list[int] = []
     anatomies = [Anatomy.of(patient, phase=phase) for phase in PHASES]
-    for deposit in (deposit for deposit in calcium.deposits if deposit.kind is DepositKind.CORONARY):
+    for number, deposit in enumerate(deposit for deposit in calcium.deposits if deposit.kind is DepositKind.CORONARY):
         balls = [anatomy.balls(deposit).centres for anatomy in anatomies]
         axis = np.linalg.svd(balls[0] - balls[0].mean(axis=0), full_matrices=False)[2][0]
-        pieces = [pieces_along(axis, places) for places in balls]
+        along = [((places - places.min(axis=0)) @ axis) for places in balls]
+        found = [np.floor((mm - mm.min()) / PIECE_MM).astype(int) for mm in along]
         points += balls
-        numbers += [first + piece for piece in pieces]
-        first += 1 + int(max(piece.max() for piece in pieces))
-    return cKDTree(np.vstack(points)), np.concatenate(numbers)
+        pieces += [len(wholes) + piece for piece in found]
+        wholes += [number] * (1 + int(max(piece.max() for piece in found)))
+    return Calcium(cKDTree(np.vstack(points)), np.concatenate(pieces), np.array(wholes))
 
 
-def pieces_along(axis: Floats, balls: Floats) -> Floats:
-    """Return the piece of each ball, numbered along the longest axis of the plaque."""
-    along_mm = balls @ axis
-    return np.asarray((along_mm - along_mm.min()) // PIECE_MM, np.float64)
-
-
-def pieces_in(lesion: PlacedLesion, points: tuple[cKDTree, Floats], breath_mm: float) -> frozenset[int]:
-    """Return the pieces of plaques in a lesion, whose places are those of the patient at rest but for the breath."""
-    tree, numbers = points
+def pieces_in(lesion: PlacedLesion, calcium: Calcium, breath_mm: float) -> frozenset[int]:
+    """Return the pieces of calcium in a lesion, whose places are those of the patient at rest but for the breath."""
     found: set[int] = set()
     for place, radius in zip(lesion.points_mm, lesion.radius_mm, strict=True):
         for shift in np.linspace(0, breath_mm, 4):
-            near = tree.query_ball_point(place + (0, 0, shift), float(radius) + REACH_MM)
-            found |= set(numbers[near].tolist())
+            near = calcium.tree.query_ball_point(place + (0, 0, shift), float(radius) + REACH_MM)
+            found |= set(calcium.piece[near].tolist())
     return frozenset(found)
 
 
 def rightly(
     matches: Sequence[LesionMatch], a: Sequence[PlacedLesion], b: Sequence[PlacedLesion],
-    pieces_a: Sequence[frozenset[int]], pieces_b: Sequence[frozenset[int]],
+    held: tuple[list[frozenset[int]], list[frozenset[int]]], calcium: Calcium,
 ) -> int:  # fmt: skip
     """Return the number of lesions, of both scans, that are matched rightly."""
-    of = {id(one.scored): held for lesions, deposits in ((a, pieces_a), (b, pieces_b))
-          for one, held in zip(lesions, deposits, strict=True)}  # fmt: skip
-    everything = [frozenset().union(*deposits) for deposits in (pieces_a, pieces_b)]
+    of = {
+        id(one.scored): pieces
+        for lesions, held_by_scan in zip((a, b), held, strict=True)
+        for one, pieces in zip(lesions, held_by_scan, strict=True)
+    }
+    everything = [frozenset().union(*by_scan) for by_scan in held]
     right = 0
     for match in matches:
         for own, others, elsewhere in ((match.a, match.b, everything[1]), (match.b, match.a, everything[0])):
-            for lesion in own:
-                held = of[id(lesion)]
-                right += all(held & of[id(other)] for other in others) if others else not held & elsewhere
+            for pieces in (of[id(lesion)] for lesion in own):
+                wholes = calcium.wholes(pieces)
+                same = all(wholes & calcium.wholes(of[id(other)]) for other in others)
+                right += same if others else not pieces & elsewhere
     return right
 
 
@@ -170,19 +183,19 @@ def compared(
     first, second = (rescan(cache, description) for description in described)
     by = drawn_movement(rng, second)
     a, b = scored(first, model, rule), scored(moved(second, by), model, rule)
-    pieces = pieces_over_the_beat(cache.patient, cache.calcium[draw])
+    calcium = calcium_over_the_beat(cache.patient, cache.calcium[draw])
     breath_mm = [description.breathing_mm for description in described]
-    return matched(AGAIN, centre, a, b, by, held_by(a, b, by, pieces, breath_mm)) if a.lesions or b.lesions else None
+    return matched(AGAIN, centre, a, b, by, calcium, breath_mm) if a.lesions or b.lesions else None
 
 
 def held_by(
-    a: Seen, b: Seen, by: RigidTransform, pieces: tuple[cKDTree, Floats], breath_mm: Sequence[float] = (0.0, 0.0)
+    a: Seen, b: Seen, by: RigidTransform, calcium: Calcium, breath_mm: Sequence[float]
 ) -> tuple[list[frozenset[int]], list[frozenset[int]]]:
     """Return the pieces in each lesion of both scans; those of the second are moved back first."""
     back = by.inverse()
     at_rest = [replace(one, points_mm=back.apply(one.points_mm)) for one in b.lesions]
     first, second = (
-        [pieces_in(one, pieces, mm) for one in lesions]
+        [pieces_in(one, calcium, mm) for one in lesions]
         for lesions, mm in zip((a.lesions, at_rest), breath_mm, strict=True)
     )
     return first, second
@@ -197,8 +210,10 @@ def moved_alone(study: KnownStudy, stage: Stage, rng: np.random.Generator) -> Co
     parts, _ = ndimage.label(np.isin(study.labels.labels, NAMED_VESSELS), np.ones((3, 3, 3)))
     at = np.argwhere(parts)
     places = at @ volume.geometry.affine[:3, :3].T + volume.geometry.affine[:3, 3]
-    pieces = cKDTree(places), parts[tuple(at.T)].astype(float)
-    return matched(ALONE, study.facts.centre, a, b, by, held_by(a, b, by, pieces)) if a.lesions or b.lesions else None
+    part = parts[tuple(at.T)]
+    cells, piece = np.unique(np.column_stack([part, places // PIECE_MM]), axis=0, return_inverse=True)
+    calcium = Calcium(cKDTree(places), piece.ravel(), cells[:, 0].astype(int))
+    return matched(ALONE, study.facts.centre, a, b, by, calcium) if a.lesions or b.lesions else None
 
 
 NOISE_HU = 12.0
@@ -221,8 +236,9 @@ AGAIN, ALONE = "scanned again", "moved alone"
 
 
 def matched(
-    second: str, centre: str, a: Seen, b: Seen, by: RigidTransform, held: tuple[list[frozenset[int]], ...]
-) -> Compared:
+    second: str, centre: str, a: Seen, b: Seen, by: RigidTransform, calcium: Calcium,
+    breath_mm: Sequence[float] = (0.0, 0.0),
+) -> Compared:  # fmt: skip
     """Register and match two scans, and hold the matches against the truth."""
     begin = time.process_time()
     transform = register(a.volume, a.heart, b.volume, b.heart)
@@ -230,7 +246,7 @@ def matched(
     seconds = time.process_time() - begin
     places = np.vstack([one.centre_mm for one in a.lesions] or [a.volume.geometry.to_patient_mm((0, 0, 0))])
     error_mm = float(np.linalg.norm(transform.apply(places) - by.apply(places), axis=1).max())
-    right = rightly(matches, a.lesions, b.lesions, held[0], held[1])
+    right = rightly(matches, a.lesions, b.lesions, held_by(a, b, by, calcium, breath_mm), calcium)
     return Compared(
         second, centre, len(a.lesions) + len(b.lesions), right, error_mm, transform.fit,
         Counter(match.kind.value for match in matches), a.seconds + b.seconds, seconds,
