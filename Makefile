@@ -54,6 +54,19 @@ $(VENV)/.installed-docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	@touch $@
 
+# What is released, in dist/: wheel, sdist, and the bill of materials (CycloneDX) of a bare environment with the wheel.
+release: $(VENV)/.installed-release
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(PYTHON) -m venv dist/bare
+	dist/bare/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	$(BIN)/python -m cyclonedx_py environment --of JSON -o dist/sbom.json dist/bare
+	cd dist && bare/bin/ctacal info --self-check && rm -rf bare
+
+$(VENV)/.installed-release: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[release]'
+	@touch $@
+
 # DICOM validators and a PACS, from Debian if possible.
 $(VENV)/.tools: $(VENV)/.made tests/install_tools.sh
 	@sh tests/install_tools.sh $@

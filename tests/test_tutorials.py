@@ -18,6 +18,8 @@ PAGES = {
     "tutorials/simulate-your-scanner.md": MINUTES,
     "tutorials/train-and-finetune.md": MINUTES,
     "tutorials/run-a-node.md": MINUTES,
+    "tutorials/million-studies.md": MINUTES,
+    "tutorials/has-it-grown.md": SECONDS,
     "how-to/own-predictor.md": SECONDS,
     "how-to/own-rule.md": SECONDS,
     "how-to/own-output.md": SECONDS,
