@@ -90,7 +90,7 @@ def draw_steps(
     above.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
     above.tick_params(labelbottom=True)
     above.legend(loc="upper left", title=label or None, title_fontsize=7, alignment="left")
-    _draw_risks(below, risks, ticks)
+    _draw_risks(below, risks, ticks, 25.4 * figure.get_figwidth())
 
 
 def _draw_step(axes: "Axes", step: Step) -> None:
@@ -106,7 +106,19 @@ def _round_up(value: float) -> float:
     return float(min(next(step for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * size >= value) * size, 100.0))
 
 
-def _draw_risks(axes: "Axes", risks: Sequence[RiskRow], ticks: Sequence[float]) -> None:
+DIGIT_MM, AXIS_SHARE = 1.65, 0.7
+"""Width of a digit of 7 points, with its share of the gap; share of a figure's width that the axis takes at least."""
+
+
+def _every(risks: Sequence[RiskRow], ticks: Sequence[float], width_mm: float) -> int:
+    """Return 1 if the counts of all ticks fit side by side, 2 for every second tick, and so on."""
+    longest = max([1, *(len(f"{count:,}") for row in risks for count in row.counts)])
+    apart_mm = AXIS_SHARE * width_mm / max(len(ticks) - 1, 1)
+    return max(1, int(np.ceil(longest * DIGIT_MM / apart_mm)))
+
+
+def _draw_risks(axes: "Axes", risks: Sequence[RiskRow], ticks: Sequence[float], width_mm: float) -> None:
+    every = _every(risks, ticks, width_mm)
     axes.set(ylim=(len(risks) - 0.5, -1.0))
     axes.set_yticks(range(len(risks)), [row.name for row in risks])
     for label, row in zip(axes.get_yticklabels(), risks, strict=True):
@@ -115,7 +127,7 @@ def _draw_risks(axes: "Axes", risks: Sequence[RiskRow], ticks: Sequence[float]) 
     axes.spines[:].set_visible(False)
     axes.text(0, -0.95, "Patients at risk", fontsize=7, fontweight="bold", ha="left", va="center")
     for place, row in enumerate(risks):
-        for tick, count in zip(ticks, row.counts, strict=True):
+        for tick, count in list(zip(ticks, row.counts, strict=True))[::every]:
             axes.text(tick, place, f"{count:,}", fontsize=7, ha="center", va="center", clip_on=False)
 
 
