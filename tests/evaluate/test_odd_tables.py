@@ -164,6 +164,52 @@ def test_a_bound_with_a_mark_of_thousands(tmp_path: Path) -> None:
     assert (category_indices(found.of("model")[0].scores) == category_indices(frame["model"].round())).all()
 
 
+# --- values that stand for none ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "why"),
+    [
+        ("age", 99, r"column age holds 99 \(8 rows\).*--missing age=99"),
+        ("bmi", 999, "row 5 .*: bmi is 999, expected 8 or more and at most 120 kg/m²"),
+        ("bmi", 0, "bmi is 0, expected 8 or more"),
+        ("bmi", 275, "bmi is 275, expected 8 or more"),
+        ("cholesterol", 0, r"column cholesterol holds 0 \(8 rows\).*--missing cholesterol=0"),
+        ("cholesterol", -99, "column cholesterol holds -99"),
+        ("cholesterol", 888, "column cholesterol holds 888"),
+    ],
+)
+def test_a_value_that_stands_for_none_is_asked_for(column: str, value: float, why: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = plain().assign(bmi=rng.normal(27, 3, N).round(1), cholesterol=rng.normal(190, 20, N).round())
+    frame["age"] = frame["age"].clip(40, 90)
+    fields = {"covariates": ["age", "bmi", "cholesterol"], "categorical": []}
+    assert outcomes(written(tmp_path / "t.csv", frame), **fields).data.n == N
+    frame.loc[3:10, column] = value
+    with pytest.raises(UsageError, match=why) as refused:
+        outcomes(written(tmp_path / "t.csv", frame), **fields)
+    assert "--drop" not in str(refused.value)
+
+
+def test_a_vessel_with_more_than_the_whole_is_told(tmp_path: Path) -> None:
+    frame = plain()
+    chosen = AgreeConfig(table=written(tmp_path / "t.csv", frame.assign(model_lad=3 * frame["model"])))
+    lead = " ".join(agreement_report(read_raters(chosen), chosen).lead)
+    assert "model: the score of the LAD is larger than that of all vessels in " in lead
+
+
+def test_a_number_among_names_of_categories_is_no_question_of_marks(tmp_path: Path) -> None:
+    names = np.array(["CAC=0", "1 - 100", "101 to 400", "> 400"])
+    frame = plain()
+    read = frame.assign(model=names[category_indices(frame["model"])])
+    found = raters(written(tmp_path / "t.csv", read), categories=("model",))
+    assert (category_indices(found.of("model")[0].scores) == category_indices(frame["model"])).all()
+    read.loc[5, "model"] = "250"
+    with pytest.raises(UsageError, match="holds '250'") as refused:
+        raters(written(tmp_path / "t.csv", read), categories=("model",))
+    assert "--decimal" not in str(refused.value)
+
+
 # --- times ------------------------------------------------------------------------------------------------------------
 
 

@@ -262,6 +262,7 @@ def _lead(raters: Raters) -> Iterator[str]:
     for rater in raters.all:
         if rater.grade == "scores":
             yield from (f"{rater.name} {doubt}" for doubt in score_doubts(rater.scores))
+            yield from _more_than_whole(rater)
     if raters.identifier is None and raters.patients is None:
         yield f"No identifier column was found, so duplicate studies could not be detected{_equal_rows(raters)}."
     if raters.patients is None:
@@ -278,6 +279,13 @@ def _lead(raters: Raters) -> Iterator[str]:
         "Agreement on the same scan and agreement with a gated scan are two different things. The authors must state "
         "which of them this report shows."
     )
+
+
+def _more_than_whole(rater: Rater) -> Iterator[str]:
+    """Yield a sentence on scores of one vessel that are larger than the score of all."""
+    for vessel, scores in rater.vessels.items():
+        if more := int((scores > 1.01 * rater.scores + 1).sum()):
+            yield f"{rater.name}: the score of the {vessel} is larger than that of all vessels in {_studies(more)}."
 
 
 def _equal_rows(raters: Raters) -> str:

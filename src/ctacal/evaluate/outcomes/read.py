@@ -38,6 +38,7 @@ from ctacal.evaluate.readings.plausible import (
     MOST_FOLLOW_UP_YEARS,
     meaning_of,
     score_doubts,
+    usual_range,
 )
 from ctacal.statistics.survival.survival_data import SurvivalData
 
@@ -167,7 +168,10 @@ def _covariate_column(name: str, config: OutcomesConfig) -> Column:
         return Column(name, most=100.0, above_least=True, may_be_missing=True, meaning=meaning, unit="%", if_words=hint)
     if config.perfusion and name == config.perfusion.column:
         return Column(name, may_be_missing=True, meaning=meaning, if_words=hint)
-    return Column(name, least=None, may_be_missing=True, meaning=meaning, if_words=hint)
+    if known := usual_range(name):
+        least, most, unit = known
+        return Column(name, least=least, most=most, unit=unit, may_be_missing=True, if_words=hint)
+    return Column(name, least=None, may_be_missing=True, meaning=meaning, is_measurement=True, if_words=hint)
 
 
 def _without_identifier(raw: RawTable) -> Iterator[str]:

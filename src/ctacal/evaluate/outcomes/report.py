@@ -134,7 +134,9 @@ def _doubts(patients: Patients) -> Iterator[str]:
             f"{outcome.follow_up} is in {outcome.unit}."
         )
     name, share = patients.config.outcome.name, patients.data.events / max(patients.data.n, 1)
-    if share == 1:
+    if share == 0:
+        yield f"No patient has {name}. If that is not so, the coding of the event is wrong."
+    elif share == 1:
         yield f"Every patient has {name}. If that is not so, the coding of the event is wrong, or rows were lost."
     elif share > MANY_EVENTS:
         yield f"{share:.0%} of the patients have {name}: check that the coding of the event is not the other way round."

@@ -31,7 +31,15 @@ from ctacal.evaluate.readings.form import TableForm
 from ctacal.evaluate.readings.identifiers import damage, repeated
 from ctacal.evaluate.readings.opened import ANY_FORM, as_text, need, open_table, without_unknown
 from ctacal.evaluate.readings.parsed import Parsed, parse
-from ctacal.evaluate.readings.plausible import Meaning, codes_for_unknown, is_code, problem_of, range_found, shown
+from ctacal.evaluate.readings.plausible import (
+    Meaning,
+    codes_for_unknown,
+    is_code,
+    problem_of,
+    range_found,
+    shown,
+    zero_for_unknown,
+)
 from ctacal.evaluate.readings.words import Coding
 
 if TYPE_CHECKING:
@@ -74,6 +82,8 @@ class Column:
     """Whether it holds categories of calcium, which become 0 to 3 (``words.categories_of``)."""
     words: tuple[str, ...] = ()
     """The column's own words for categories, lowest first."""
+    is_measurement: bool = False
+    """Whether it is a covariate, of which 0 may stand for "not known"."""
     if_dates: str = ""
     """What to do if the column holds dates instead of numbers."""
     if_words: str = ""
@@ -247,6 +257,8 @@ def _implausible(values: Floats, column: Column, form: TableForm) -> str:
         end, option = "" if problem.endswith("?") else ".", f"--range {column.name}=LOW:HIGH"
         return f"{problem}{end}{instead}{'.' if instead else ''} If it is right, say so with {option}"
     codes = [code for code in codes_for_unknown(values) if not _outside(np.array([code]), column)[0]]
+    if column.is_measurement and zero_for_unknown(values):
+        codes.append(0.0)
     if not codes:
         return ""
     others = np.where(np.isin(values, codes), np.nan, values)

@@ -287,11 +287,11 @@ def _categories(cells: _Cells, words: Sequence[str], decimal: str) -> Parsed:
     except ValueError as problem:
         return Parsed(nothing, cells.missing, problem=str(problem))
     known = list(words) or [*CATEGORIES]
-    expected = f"expected {', '.join(known)}{'' if words else ', or 0 to 3, or scores'}"
+    expected = f"expected {', '.join(known)}{'' if words else ', or 0 to 3, or scores, or words that are named'}"
     if unread := {
         text: count for text, count in counted.items() if found.of[text] is None and numbers.what_it_is(text)
     }:
-        open_marks = [text for text in unread if categories_of([text], words, ",").of[text] is not None]
+        open_marks = [text for text in unread if _depends_on_mark(text)]
         instead = ". Say which is the decimal mark: --decimal . or --decimal ," if open_marks else ""
         return Parsed(nothing, cells.missing, problem=f"holds {listed_values(unread)}, {expected}{instead}")
     codes = {place for text, place in found.of.items() if counted[text]}
@@ -313,6 +313,11 @@ def _categories(cells: _Cells, words: Sequence[str], decimal: str) -> Parsed:
     return Parsed(
         _indices(cells, texts, found.of), cells.missing, strange, told=(told,), five=_indices(cells, texts, found.five)
     )
+
+
+def _depends_on_mark(text: str) -> bool:
+    """Return whether a cell names a category only if the decimal mark is known, such as > 1.000."""
+    return categories_of([text]).of[text] is None and categories_of([text], decimal=",").of[text] is not None
 
 
 def _words_option(counted: Mapping[str, int]) -> str:

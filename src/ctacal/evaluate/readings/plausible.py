@@ -60,6 +60,29 @@ def meaning_of(name: str) -> Meaning:
     return "ejection fraction" if _FRACTION_EJECTED.match(name) else ""
 
 
+_USUAL: tuple[tuple[re.Pattern[str], float, float, str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), least, most, unit)
+    for pattern, least, most, unit in (
+        (r"bmi|body.?mass.?index", 8, 120, "kg/m²"),
+        (r"body.?weight|weight.?kg", 20, 400, "kg"),
+        (r"(body.?)?height_?cm", 100, 250, "cm"),
+        (r"sbp|systolic.*|rr.?sys.*", 40, 320, "mmHg"),
+        (r"dbp|diastolic.*|rr.?dia.*", 15, 220, "mmHg"),
+        (r"heart.?rate", 15, 320, "per minute"),
+    )
+)
+"""Names of measurements, and the range that no adult leaves (own choice)."""
+
+
+def usual_range(name: str) -> tuple[float, float, str] | None:
+    """Return lowest and highest possible value, and unit, of a measurement with this name.
+
+    >>> usual_range("BMI"), usual_range("Systolic BP"), usual_range("troponin")
+    ((8, 120, 'kg/m²'), (40, 320, 'mmHg'), None)
+    """
+    return next((tuple(own) for pattern, *own in _USUAL if pattern.fullmatch(name)), None)  # type: ignore[arg-type]
+
+
 def unit_in(name: str) -> str:
     """Return the unit of time that the name of a column says, "" if none or several.
 
@@ -163,6 +186,9 @@ def score_doubts(values: Floats) -> list[str]:
 ROWS = 10
 """Rows below which no number above 0 is taken for a code (own choice)."""
 
+FAR_FROM_ZERO = 0.4
+"""Share of their median above which all values are far from 0 (own choice)."""
+
 FEW = 5
 """Times that a code must occur among values like it, to be taken for one (own choice)."""
 
@@ -187,6 +213,18 @@ def codes_for_unknown(values: Floats) -> list[float]:
     return sorted(found, key=abs, reverse=True)
 
 
+def zero_for_unknown(values: Floats) -> bool:
+    """Return whether a measurement of 0 rather stands for "not known": all others are far from 0.
+
+    >>> zero_for_unknown(np.r_[0, np.arange(60.0, 90)]), zero_for_unknown(np.arange(30.0))
+    (True, False)
+    """
+    others = np.unique(values[np.isfinite(values) & (values != 0)])
+    if len(others) < ROWS or not (values == 0).any():
+        return False
+    return bool(others[0] > FAR_FROM_ZERO * np.median(others))
+
+
 def is_code(number: float) -> bool:
     """Return whether a number is of those that stand for "not known": 99, 999, 88, -9, -1 ..."""
     digits = f"{abs(number):.0f}"
@@ -205,5 +243,5 @@ def _stands_apart(code: float, times: int, others: Floats) -> bool:
 def _is_frequent(
     code: float, times: int, numbers: Floats, counts: "np.ndarray[tuple[int], np.dtype[np.int64]]"
 ) -> bool:
-    around = (numbers > code / 2) & (numbers < code * 2) & (numbers != code)
-    return code >= 99 and times >= FEW and bool(around.any()) and times > 3 * int(counts[around].max())
+    around = (numbers > 0.9 * code) & (numbers < 1.1 * code) & (numbers != code)
+    return code >= 99 and times >= FEW and times > 3 * int(counts[around].max(initial=0))

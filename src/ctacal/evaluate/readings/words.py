@@ -67,7 +67,7 @@ def listed_values(counts: Mapping[str, int]) -> str:
 # --- categories -------------------------------------------------------------------------------------------------------
 
 _DASHES = re.compile(r"\s*(?:[-‐‑‒–—−]|to|bis)\s*")
-_PREFIX = re.compile(r"^cacs?\s*", re.IGNORECASE)
+_PREFIX = re.compile(r"^cacs?\s*[=:]?\s*", re.IGNORECASE)
 
 NAMES, CODES, SCORES = "names", "codes 0 to 3", "scores"
 """What a column of categories can hold."""
