@@ -80,7 +80,10 @@ def usual_range(name: str) -> tuple[float, float, str] | None:
     >>> usual_range("BMI"), usual_range("Systolic BP"), usual_range("troponin")
     ((8, 120, 'kg/m²'), (40, 320, 'mmHg'), None)
     """
-    return next((tuple(own) for pattern, *own in _USUAL if pattern.fullmatch(name)), None)  # type: ignore[arg-type]
+    for pattern, least, most, unit in _USUAL:
+        if pattern.fullmatch(name):
+            return least, most, unit
+    return None
 
 
 def unit_in(name: str) -> str:
