@@ -48,15 +48,19 @@ def run(config: NodeConfig, stopping: Event) -> None:
     with ExitStack() as stack:
         _start_looking(config, store, stopping, stack)
         keeper: Keeper | None = None
+        told = ""
         while not stopping.is_set():
             try:
                 keeper = keeper or Keeper(config, store, _whole_ledger(config, store))
                 keeper.look()
                 pulse.beat()
+                told = ""
                 stopping.wait(_LOOK_S)
             except (CtacalError, OSError) as problem:
-                said = system_message(problem) if isinstance(problem, OSError) else problem
-                tell("keeper waits", level=logging.ERROR, reason=said)
+                said = system_message(problem) if isinstance(problem, OSError) else str(problem)
+                if said != told:
+                    tell("keeper waits", level=logging.ERROR, reason=said)
+                told = said
                 stopping.wait(_PAUSE_S)
                 if keeper:
                     keeper.away_s += _PAUSE_S

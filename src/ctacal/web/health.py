@@ -70,9 +70,10 @@ class Health:
             now = self._clock()
             if now - self._looked_at > SILENT_S:
                 return ["nothing was looked at yet, or the watch itself hangs"]
-            dead = [f"{part.name} does not answer" for part in self._parts if not part.alive]
             ledger = [] if now - self._ledger_at < SILENT_S else ["the ledger does not answer"]
-            return [*dead, *ledger, *([self._store_problem] if self._store_problem else [])]
+            if self._store_problem:  # where nobody can write, nobody can show that it lives
+                return [self._store_problem, *ledger]
+            return [*(f"{part.name} does not answer" for part in self._parts if not part.alive), *ledger]
 
     def _each(self, look: Callable[[], None]) -> None:
         while not self._closing.is_set():

@@ -116,7 +116,7 @@ def ledger_alarm(problem: str) -> Alarm:
 
 def store_alarm(problem: str) -> Alarm:
     """Return the alarm for a store that is not there."""
-    text = f"The store cannot be reached: {problem}. Nothing is received, scored or sent until it is there again."
+    text = f"The store cannot be reached ({problem}). Nothing is received, scored or sent until it is there again."
     return Alarm(cause=Cause.STORE, text=text)
 
 
