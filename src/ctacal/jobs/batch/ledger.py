@@ -12,6 +12,9 @@ from typing import Any
 from ctacal.jobs.batch.outcomes import FAILED, RowOutcome, outcome_from, outcome_name, read_outcome
 from ctacal.jobs.batch.places import Place
 
+FACTS = ("at", "runner", "attempts", "bytes", "files", "requests")
+"""What lines tell beside outcomes: Unix time, who did it, attempts, bytes read, files seen, requests to a store."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -19,7 +22,7 @@ class Entry:
 
     outcome: RowOutcome
     facts: Mapping[str, Any]
-    """About the attempt: ``seconds``, ``at`` (Unix time), ``runner``, ``bytes``, ``files``; none if it was rebuilt."""
+    """About the attempt, by the names in ``FACTS``; none if the line was made again from its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def _lines(shard: int, place: Place) -> Iterator[Entry]:
         for line in place.read(f"{folder}/{name}").splitlines():
             with suppress(ValueError, LookupError, TypeError):  # torn by a kill: its outcome is there, or it runs again
                 content = json.loads(line)
-                facts = {key: content[key] for key in ("seconds", "at", "runner", "bytes", "files") if key in content}
+                facts = {key: content[key] for key in FACTS if key in content}
                 yield Entry(outcome_from(content), facts)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from ctacal.jobs.batch.ledger import Done, done_of, ledger_name
-from ctacal.jobs.batch.outcomes import Fault, RowOutcome, keep_study, outcome_name, study_key, write_down
+from ctacal.jobs.batch.outcomes import FAILED, Fault, RowOutcome, keep_study, outcome_name, study_key, write_down
 from ctacal.jobs.batch.places import FolderPlace, Place
 from ctacal.jobs.batch.plan import Plan, load_plan, require_identity, rows_of_shard
 from ctacal.jobs.batch.rows import Row
@@ -240,6 +240,8 @@ class _Work:
             outcome, facts = self._outcome(task, answer)
             facts |= {"at": round(began, 1), "runner": self.runner.name, "attempts": len(finished.strikes) + 1}
             write_down(outcome, task.shard, self.place, ledger_name(task.shard, self.runner.name), facts)
+            if self.options.retry_failed and not outcome.fault:
+                self.place.remove(outcome_name(task.shard, f"{outcome.row}{FAILED}.json"))
             self._count(outcome, total)
         for folder in (task.out, task.scratch):
             shutil.rmtree(folder, ignore_errors=True)
