@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,8 +139,16 @@ def _command(number: int) -> bytes:
     return b""
 
 
-def trial(folder: Path, *, kills: int, seed: int, pause_s: float = 0.3, hosts: int = 1) -> Trial:
-    """Kill processes until there were enough kills; return what came of it."""
+def trial(
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    pause_s: float = 0.3,
+    hosts: int = 1,
+    on_run: Callable[[Trial], object] = lambda _: None,
+) -> Trial:
+    """Kill processes until there were enough kills; return what came of it. ``on_run`` is told after each run."""
     made, chance, began = Trial(), random.Random(seed), time.monotonic()
     studies, calm = cohort(folder / "in", REFUSED), folder / "calm"
     planned(calm, studies)
@@ -151,7 +160,8 @@ def trial(folder: Path, *, kills: int, seed: int, pause_s: float = 0.3, hosts: i
         _disturbed(place, made, chance, kills, pause_s, hosts)
         made.faults += faults(place, calm, made)
         made.runs += 1
-    made.seconds = time.monotonic() - began
+        made.seconds = time.monotonic() - began
+        on_run(made)
     return made
 
 
@@ -217,8 +227,8 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        made = trial(folder, kills=options.kills, seed=options.seed, pause_s=options.pause, hosts=options.hosts)
-    print(made.summary())
+        how = {"kills": options.kills, "seed": options.seed, "pause_s": options.pause, "hosts": options.hosts}
+        made = trial(folder, **how, on_run=lambda made: print(made.summary(), flush=True))
     return 1 if made.faults else 0
 
 
