@@ -6,6 +6,7 @@ import time
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctacal.jobs.batch.run import Engine, RunOptions
 from ctacal.jobs.batch.scoring import Ahead, RowScored, RowTask, begin
@@ -39,7 +40,7 @@ def _perform(duty: Duty[RowTask, RowScored], ahead: Ahead) -> RowScored:
 
 
 def _fill() -> None:
-    filled = []
+    filled: list[NDArray[np.float64]] = []
     while len(filled) < 80:
         filled.append(np.ones(2**25))  # 256 MB
         time.sleep(0.1)
