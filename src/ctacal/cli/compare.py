@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import typer
 
+from ctacal.cli.finder import chosen_finder
 from ctacal.cli.progress import progress_bar
 from ctacal.compare.comparison import Terms
 from ctacal.compare.limits import read_limits, simulated_limits, write_limits
@@ -15,7 +15,7 @@ from ctacal.compare.reasons import Doubt
 from ctacal.errors import Refusal, UsageError
 from ctacal.evaluate.readings.form import NO_OPTIONS, FormOptions, form_of
 from ctacal.jobs.compare import Compared, CompareJob, CompareRun, compare_courses, compare_two
-from ctacal.jobs.finders import Runtime, baseline, networks, ships_weights
+from ctacal.jobs.finders import Runtime
 from ctacal.jobs.score import RESULTS, Limits, Privacy
 from ctacal.names import printable
 from ctacal.report.comparison_outputs import DEFAULT_KINDS, known_kinds
@@ -129,7 +129,7 @@ def _terms(options: Options) -> Terms:
 def _job(options: Options, terms: Terms) -> CompareJob:
     key = options.pseudonymise
     return CompareJob(
-        finder=_finder(options),
+        finder=chosen_finder(options.predictor, options.model, options.runtime),
         terms=terms,
         rule=named_rule(options.rule),
         outputs=known_kinds(options.write),
@@ -138,17 +138,6 @@ def _job(options: Options, terms: Terms) -> CompareJob:
         series=(options.series_a, options.series_b),
         mass_calibration=options.mass_calibration,
     )
-
-
-def _finder(options: Options) -> Any:
-    if options.predictor not in (None, "networks", "threshold"):
-        raise UsageError(f"no predictor is called {options.predictor!r}; known: networks, threshold")
-    if options.predictor == "threshold":
-        return baseline()
-    if options.predictor is None and options.model is None and not ships_weights():
-        typer.echo("this ctacal ships no weights: scored with the threshold baseline instead of networks", err=True)
-        return baseline()
-    return networks(options.model, options.runtime)
 
 
 def _print(compared: Compared, *, as_json: bool) -> None:

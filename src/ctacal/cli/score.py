@@ -10,10 +10,11 @@ from pathlib import Path
 
 import typer
 
+from ctacal.cli.finder import chosen_finder
 from ctacal.cli.progress import progress, progress_bar
 from ctacal.dicom.series import Intake, read_studies
 from ctacal.errors import UsageError
-from ctacal.jobs.finders import Finder, Runtime, baseline, networks, reader_labels, ships_weights
+from ctacal.jobs.finders import Finder, Runtime, reader_labels
 from ctacal.jobs.inputs import note_inputs
 from ctacal.jobs.score import (
     RESULTS,
@@ -34,7 +35,6 @@ from ctacal.result import NOTICE
 from ctacal.scores import named_rule
 
 MAX_SKIPPED_SHOWN = 10
-PREDICTORS = ("networks", "threshold")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +113,7 @@ def _job(options: Options) -> ScoreJob:
 def _finder(options: Options) -> Finder:
     if options.labels is not None:
         return reader_labels(options.labels)
-    if options.predictor not in (None, *PREDICTORS):
-        raise UsageError(f"no predictor is called {options.predictor!r}; known: {', '.join(PREDICTORS)}")
-    if options.predictor == "threshold":
-        if options.model:
-            raise UsageError("--model is for --predictor networks; threshold has no weights")
-        return baseline()
-    if options.predictor is None and options.model is None and not ships_weights():
-        typer.echo("this ctacal ships no weights: scored with the threshold baseline instead of networks", err=True)
-        return baseline()
-    return networks(options.model, options.runtime)
+    return chosen_finder(options.predictor, options.model, options.runtime)
 
 
 def _print(outcome: Outcome, *, as_json: bool) -> None:
