@@ -98,7 +98,7 @@ def test_complete_separation(tmp_path: Path) -> None:
     assert ratio.low is not None and ratio.high is not None
     assert str(row[3]).startswith(f"{ratio.estimate:.2f} ({ratio.low:.2f} to {ratio.high:,.2f})")
     assert any("Firth" in note and "separated" in note for note in hazard.footnotes)
-    assert "only with Firth's penalised likelihood" in words(publication)
+    assert "without Firth's penalty a hazard ratio of the model" in words(publication)
     drawn(publication)
 
 

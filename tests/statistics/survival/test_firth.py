@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctacal.statistics.survival import FirthModel, NoModel, SurvivalData, Ties, cox, firth_cox
+from ctacal.statistics.survival import FirthModel, NoModel, SurvivalData, Ties, cox, firth, firth_cox
 from tests.statistics.survival import oracle
 
 NAMES = ("rare", "fin", "age", "prio")
@@ -20,7 +20,8 @@ def rossi() -> tuple[SurvivalData, Any]:
 
 def compared(model: FirthModel | NoModel, expected: dict[str, Any]) -> FirthModel:
     assert isinstance(model, FirthModel)
-    for own, key in ((model.coefficient, "coef"), (model.error, "se"), (model.low, "low"), (model.high, "high")):
+    low, high = zip(*(model.interval(name) for name in model.names), strict=True)
+    for own, key in ((model.coefficient, "coef"), (model.error, "se"), (low, "low"), (high, "high")):
         np.testing.assert_allclose(own, expected[key], rtol=1e-8)
     p = [model.single_test(name).p or 0.0 for name in model.names]
     np.testing.assert_allclose(p, expected["p"], rtol=1e-7)
@@ -44,6 +45,18 @@ def test_without_separation() -> None:
     table = oracle.columns("veteran")
     covariates = np.column_stack([table[name] for name in ("karno", "age", "squamous", "smallcell")])
     compared(firth_cox(oracle.survival("veteran"), covariates), oracle.numbers("methods")["firth"]["not_separated"])
+
+
+def test_a_large_cohort_profiles_only_what_is_sparse(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, covariates = rossi()
+    whole = firth_cox(data, covariates, NAMES)
+    monkeypatch.setattr(firth, "LARGE", 400)
+    fast = firth_cox(data, covariates, NAMES)
+    assert isinstance(whole, FirthModel) and isinstance(fast, FirthModel)
+    assert fast.profiled.tolist() == [True, True, False, False]  # 48 of 114 events with fin
+    assert fast.interval("rare") == whole.interval("rare")
+    np.testing.assert_allclose(fast.interval("age"), whole.interval("age"), rtol=0.12)
+    assert fast.single_test("age").p == pytest.approx(whole.single_test("age").p, rel=0.5)
 
 
 def test_what_has_no_penalised_model_either() -> None:

@@ -16,6 +16,12 @@ Columns = tuple[tuple[str, ...], Floats]
 
 Fit = CoxModel | FirthModel | NoModel
 
+PENALISED = (
+    "Firth's penalised likelihood, with the interval of the profile and the penalised likelihood-ratio test (Heinze "
+    "and Schemper 2001), because without the penalty a hazard ratio would be 0 or infinite: "
+)
+"""Remark on the hazard ratios of a penalised model, before the reason."""
+
 
 def together(*parts: Columns) -> Columns:
     """Return several groups of columns side by side."""
@@ -46,16 +52,14 @@ def _because(plain: NoModel, patients: Patients, columns: Columns) -> str:
                 not died[column == 0].any()
             )
     why = f"no events in {', '.join(without)}" if without else plain.reason
-    return (
-        "Firth's penalised likelihood, with the interval of the profile and the penalised likelihood-ratio test "
-        f"(Heinze and Schemper 2001), because without the penalty a hazard ratio would be 0 or infinite: {why}"
-    )
+    return PENALISED + why
 
 
 def missing_maximum(model: Fit) -> str:
     """Return why a model is no plain Cox model, "" if it is one."""
     if isinstance(model, FirthModel):
-        return f"it could be fitted with {model.remark}".replace("with Firth", "only with Firth")
+        why = model.remark.removeprefix(PENALISED)
+        return f"without Firth's penalty a hazard ratio of the model would be 0 or infinite ({why})"
     return model.reason if isinstance(model, NoModel) else ""
 
 
@@ -97,8 +101,8 @@ def coefficients(model: Fit) -> dict[str, object]:
     if isinstance(model, FirthModel):
         return {
             "names": model.names, "coefficient": model.coefficient, "error": model.error,
-            "low": [None if np.isinf(end) else float(end) for end in model.low],
-            "high": [None if np.isinf(end) else float(end) for end in model.high],
+            "low": [_finite(model.interval(name)[0]) for name in model.names],
+            "high": [_finite(model.interval(name)[1]) for name in model.names],
             "p": [model.single_test(name).p for name in model.names], "method": model.method, "n": model.n,
             "events": model.events, "remark": model.remark,
         }  # fmt: skip
@@ -108,6 +112,10 @@ def coefficients(model: Fit) -> dict[str, object]:
         "log_likelihood_null": model.log_likelihood_null, "aic": model.aic, "method": model.method, "n": model.n,
         "events": model.events,
     }  # fmt: skip
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def one_column(name: str, values: Floats) -> Columns:

@@ -167,11 +167,12 @@ def _draw(figure: "Figure", years: Floats, curves: dict[int, list[Estimate]]) ->
         top = max(top, float(middle.max()))
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if tick <= 2 * top]
     axes.axhline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)))
-    axes.set(yscale="log", ylim=(0.3, 2.5 * top), xlabel="Years since the scan", ylabel="Hazard ratio")
+    axes.set(yscale="log", xlabel="Years since the scan", ylabel="Hazard ratio")
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_ylim(0.3, 2.5 * top)
-    axes.legend(loc="upper right")
+    axes.set_ylim(0.25, 2.5 * top)
+    axes.set_xlim(left=0)
+    axes.legend(loc="lower right")
 
 
 def _split(complete: Patients, numbers: dict[str, Any]) -> Content:

@@ -6,7 +6,7 @@ small samples. Its intervals and tests are those of the profile: Wald's are wron
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,6 +29,10 @@ _PRECISION = 1e-9
 _LONGEST = 0.5
 """Longest step, in standard deviations of the covariates (as in coxphf)."""
 
+LARGE, FEW_EVENTS = 20_000, 50
+"""Patients from which on a profile, which takes some 50 fits, is computed only for flags with few events: the
+likelihood of other coefficients is then so nearly quadratic that Wald's interval is the same (own choice)."""
+
 _REACH = 60.0
 """Wald's standard errors to each side within which the ends of an interval are sought."""
 
@@ -45,11 +49,8 @@ class FirthModel:
     """(p,) log hazard ratios for one unit of a covariate."""
     error: Floats
     """(p,) from the inverse of the information; the intervals are not made from it."""
-    low: Floats
-    """(p,) ends of the profile intervals of the coefficients; infinite if the profile does not fall far enough."""
-    high: Floats
-    statistic: Floats
-    """(p,) chi-square of the penalised likelihood-ratio test of each coefficient, with one degree of freedom."""
+    profiled: Mask
+    """(p,) whether interval and test are those of the profile; in large cohorts others have Wald's."""
     penalised_log_likelihood: float
     """With the information of the standardised covariates."""
     method: str
@@ -61,6 +62,8 @@ class FirthModel:
     """(p,) coefficients of the standardised covariates."""
     remark: str = ""
     """Why this model and not the plain one, for ``Estimate.reason``."""
+    found: dict[int, tuple[float, float, float]] = field(default_factory=dict)
+    """Profiles that were computed, by the place of the coefficient."""
 
     def place(self, name: str) -> int:
         """Return the index of a covariate; raise ``ValueError`` if none has that name."""
@@ -70,16 +73,33 @@ class FirthModel:
 
     def hazard_ratio(self, name: str) -> Estimate:
         """Return the hazard ratio for one unit of a covariate, with the interval of the profile."""
-        j = self.place(name)
-        low, middle, high = (float(np.exp(end[j])) for end in (self.low, self.coefficient, self.high))
-        method = f"hazard ratio, {self.method}"
-        if not np.isfinite([self.low[j], self.high[j]]).all():
+        low, high, _ = self._profile(self.place(name))
+        middle, method = float(np.exp(self.coefficient[self.place(name)])), f"hazard ratio, {self.method}"
+        if not np.isfinite([low, high]).all():
             return Estimate(middle, None, None, method, self.n, "the profile of the penalised likelihood has no end")
-        return Estimate(middle, low, high, method, self.n, self.remark)
+        return Estimate(middle, float(np.exp(low)), float(np.exp(high)), method, self.n, self.remark)
+
+    def interval(self, name: str) -> tuple[float, float]:
+        """Return the ends of the interval of a coefficient; infinite if the profile does not fall far enough."""
+        low, high, _ = self._profile(self.place(name))
+        return low, high
 
     def single_test(self, name: str) -> HypothesisTest:
         """Return the penalised likelihood-ratio test of one coefficient."""
-        return chi_square(float(self.statistic[self.place(name)]), 1, TEST, self.n)
+        _, _, statistic = self._profile(self.place(name))
+        return chi_square(statistic, 1, TEST, self.n)
+
+    def _profile(self, j: int) -> tuple[float, float, float]:
+        """Return both ends of the interval of a coefficient, and the chi-square of its test."""
+        if not self.profiled[j]:
+            middle, half = float(self.coefficient[j]), Z * float(self.error[j])
+            return middle - half, middle + half, (middle / float(self.error[j])) ** 2
+        if j not in self.found:
+            fit = _Fit(self.design, self.ties)
+            low, high, statistic = fit.profile(j, self.beta, self.penalised_log_likelihood)
+            scale = float(self.design.scale[j])
+            self.found[j] = low / scale, high / scale, statistic
+        return self.found[j]
 
     def test(self, names: Sequence[str]) -> HypothesisTest:
         """Test that these coefficients are 0 by the penalised likelihood ratio (Heinze and Schemper 2001)."""
@@ -112,13 +132,22 @@ def firth_cox(
     beta, value = fit.maximise(np.zeros(len(labels)), everything)
     if not np.isfinite(value):
         return NoModel("the penalised likelihood has no maximum that was found", method, data.n, data.events)
-    low, high, statistic = fit.profiles(beta, value)
     scale = design.scale
     error = np.sqrt(np.diag(np.linalg.inv(fit.at(beta)[2]))) / scale
     return FirthModel(
-        labels, beta / scale, error, low / scale, high / scale, statistic, value, method, data.n, data.events, ties,
-        design, beta,
+        labels, beta / scale, error, _profiled(data, x), value, method, data.n, data.events, ties, design, beta
     )  # fmt: skip
+
+
+def _profiled(data: SurvivalData, x: Floats) -> Mask:
+    """Return (p,): all coefficients, or in a large cohort those of flags with few events at one of their two values."""
+    if data.n <= LARGE:
+        return np.ones(x.shape[1], np.bool_)
+    flags = np.array([len(np.unique(column)) == 2 for column in x.T])
+    died = np.array(
+        [min((data.event & (column == end)).sum() for end in (column.min(), column.max())) for column in x.T]
+    )
+    return np.asarray(flags & (died < FEW_EVENTS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,16 +212,11 @@ class _Fit:
                 break
         return beta, value
 
-    def profiles(self, beta: Floats, value: float) -> tuple[Floats, Floats, Floats]:
-        """Return for each coefficient the ends of the profile interval, and the statistic of the test that it is 0."""
+    def profile(self, j: int, beta: Floats, value: float) -> tuple[float, float, float]:
+        """Return the ends of the profile interval of a coefficient, and the chi-square of the test that it is 0."""
         covariance = np.asarray(np.linalg.inv(self.at(beta)[2]), np.float64)
-        ends, statistic = np.empty((2, len(beta))), np.empty(len(beta))
-        for j in range(len(beta)):
-            profile = _Profile(self, j, beta, value, covariance)
-            ends[:, j] = profile.end(-1), profile.end(1)
-            statistic[j] = profile.root(-beta[j]) ** 2
-        low, high = ends
-        return low, high, statistic
+        profile = _Profile(self, j, beta, value, covariance)
+        return profile.end(-1), profile.end(1), profile.root(-float(beta[j])) ** 2
 
 
 def _updated(curvature: Floats, step: Floats, change: Floats) -> Floats:
