@@ -60,9 +60,9 @@ ABOVE = ("evaluate", "jobs")
 """Parts that use the stages. ``jobs`` also combines ``BESIDE``; ``evaluate`` makes reports from tables."""
 FACES = ("web", "node", "batch", "cli")
 """Interfaces, which are thin: they use ``jobs`` and the stages, never each other."""
-STARTED_BY_CLI = ("web", "node")
-"""Servers that a command starts: ``cli`` alone may import them."""
-MAY_BE_HEAVY = {"statistics", "evaluate", "nn", "simulate", "workers", "web", "node"}
+STARTED_BY_CLI = ("web", "node", "batch")
+"""Servers and clusters that a command starts: ``cli`` alone may import them."""
+MAY_BE_HEAVY = {"statistics", "evaluate", "nn", "simulate", "workers", "web", "node", "batch"}
 """Parts with heavy imports; scoring uses only those of their modules that import nothing heavy."""
 NEVER_SCORING = ("jobs/batch/parquet.py",)
 """Modules of light parts that may be heavy, because no scoring imports them."""

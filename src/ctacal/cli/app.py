@@ -874,6 +874,12 @@ def batch_run(
     memory_mb: Annotated[int, typer.Option(help="Memory that a study may take, in MB.", min=256)] = 4096,
     time_s: Annotated[float, typer.Option(help="Time that a study may take, in seconds.", min=1)] = 600.0,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try rows again that gave nothing.")] = False,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="What scores: this machine, or a Ray cluster (extra ray).")
+    ] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Address of the Ray cluster. Default: RAY_ADDRESS, or a new one on this machine.")
+    ] = None,
     print_sbatch: Annotated[
         int | None, typer.Option(help="Print a SLURM script for an array of so many tasks, and stop.", min=1)
     ] = None,
@@ -886,7 +892,7 @@ def batch_run(
 
     options = command.RunOptions(
         shard=shard, processes=processes, memory_mb=memory_mb, time_s=time_s, retry_failed=retry_failed,
-        print_sbatch=print_sbatch, print_job=print_job,
+        engine=engine, ray_address=ray_address, print_sbatch=print_sbatch, print_job=print_job,
     )  # fmt: skip
     raise typer.Exit(command.run_run(run, options))
 

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -15,7 +15,7 @@ from ctacal.jobs.batch import run as running
 from ctacal.jobs.batch.collect import collect
 from ctacal.jobs.batch.finding import Sources
 from ctacal.jobs.batch.outcomes import RowOutcome
-from ctacal.jobs.batch.places import FolderPlace, open_place
+from ctacal.jobs.batch.places import FolderPlace, Place, open_place
 from ctacal.jobs.batch.plan import make_plan
 from ctacal.jobs.batch.scripts import job_manifest, sbatch_script
 from ctacal.jobs.batch.settings import Settings
@@ -77,6 +77,8 @@ class RunOptions:
     memory_mb: int
     time_s: float
     retry_failed: bool
+    engine: Literal["local", "ray"]
+    ray_address: str | None
     print_sbatch: int | None
     print_job: int | None
 
@@ -105,16 +107,27 @@ def run_run(run: str, options: RunOptions) -> int:
         time_s=options.time_s,
         retry_failed=options.retry_failed,
     )
+    done = _on_ray(place, how, options.ray_address) if options.engine == "ray" else _here(place, how)
+    _summarise(done, place.text)
+    if done.handed_back:
+        return HANDED_BACK
+    return 1 if done.postponed else 0
+
+
+def _here(place: Place, how: running.RunOptions) -> running.BatchRun:
     with progress_bar("scoring") as shown:
 
         def on_row(_outcome: RowOutcome, done: int, total: int) -> None:
             shown(done, total)
 
-        done = running.run_batch(place, how, running.Watch(on_row=on_row, on_pool=_stop_by_signal))
-    _summarise(done, place.text)
-    if done.handed_back:
-        return HANDED_BACK
-    return 1 if done.postponed else 0
+        return running.run_batch(place, how, running.Watch(on_row=on_row, on_pool=_stop_by_signal))
+
+
+def _on_ray(place: Place, how: running.RunOptions, address: str | None) -> running.BatchRun:
+    from ctacal.batch.ray_engine import run_on_ray
+
+    with progress_bar("scoring") as shown:
+        return run_on_ray(place, how, address=address, on_pool=_stop_by_signal, progress=shown)
 
 
 def _print_scripts(run: str, options: RunOptions) -> None:
