@@ -173,3 +173,10 @@ def test_the_interval_and_dates_of_a_day(tmp_path: Path) -> None:
         "Earlier scan": "2020-03-01 10:15", "Later scan": "2020-03-01 14:00", "Between them": "one day"
     }  # fmt: skip
     assert "No annual change" in words.change_note(one_day)
+
+
+def test_a_pair_in_one_picture_shows_the_earlier_scan_on_the_left(tmp_path: Path) -> None:
+    pair = pictures_of(tmp_path).key_slices[0]
+    both = np.asarray(pair.beside.image)
+    assert np.array_equal(both[:, : pair.before.image.width], np.asarray(pair.before.image))
+    assert np.array_equal(both[:, -pair.after.image.width :], np.asarray(pair.after.image))

@@ -36,7 +36,6 @@ from ctacal.report.pdf_parts import (
     paragraph,
     register_fonts,
 )
-from ctacal.report.pictures import Picture
 from ctacal.subject import Subject
 
 _FRAMES = {Verdict.WITHIN: HexColor("#2c7a4b"), Verdict.BEYOND: HexColor("#a23b2a")}
@@ -208,11 +207,7 @@ def _pictures(pictures: ComparisonPictures | None) -> list[Flowable]:
     """Return the key slices, earlier and later scan beside each other."""
     if pictures is None:
         return []
-    strip = [
-        Picture(picture.image, f"{pair.caption}, {when}: {picture.caption}")
-        for pair in pictures.key_slices
-        for when, picture in (("before", pair.before), ("after", pair.after))
-    ]
+    strip = [pair.beside for pair in pictures.key_slices]
     return [CondPageBreak(70 * mm), heading(words.PICTURES_TITLE), Strip(strip, most=48 * mm)]
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from PIL import Image
 
 from ctacal.arrays import Floats
 from ctacal.compare.registration import RigidTransform
@@ -13,6 +14,8 @@ from ctacal.report.pictures import HEART_MM, KEY_MM, Picture, best_component, sq
 from ctacal.report.vessels import FULL_NAMES
 from ctacal.result import Scan, ScoredStudy
 
+GAP_PIXELS = 8
+"""Between two pictures that are joined."""
 MOST_HEIGHTS = 40
 """Largest number of heights in the web page: about a megabyte of pictures."""
 
@@ -24,6 +27,15 @@ class PicturePair:
     before: Picture
     after: Picture
     caption: str
+
+    @property
+    def beside(self) -> Picture:
+        """Both in one picture, the earlier on the left."""
+        left, right = self.before.image, self.after.image
+        both = Image.new("RGB", (left.width + GAP_PIXELS + right.width, max(left.height, right.height)), "white")
+        both.paste(left, (0, 0))
+        both.paste(right, (left.width + GAP_PIXELS, 0))
+        return Picture(both, f"{self.caption}: before, {self.before.caption}; after, {self.after.caption}")
 
 
 @dataclass(frozen=True, eq=False)
