@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Literal
 
 from ctacal.evaluate.outcomes.part import LABELS, Part
@@ -15,12 +16,20 @@ if TYPE_CHECKING:
 LINE_MM, GAP_MM = 4.2, 7.0
 """Height of a line of text, and of the gap between two boxes."""
 
+LETTERS = 44
+"""Letters that fit in a line of a box."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Box:
     lines: tuple[str, ...]
     aside: tuple[str, ...] = ()
     """What leaves the flow between this box and the next; in a box to the right."""
+
+    @classmethod
+    def of(cls, lines: Sequence[str], aside: Sequence[str] = ()) -> "_Box":
+        """Return a box whose long lines are broken."""
+        return cls(*(tuple(part for line in own for part in wrap(line, LETTERS)) for own in (lines, aside)))
 
 
 def flow_part(patients: Patients) -> Part:
@@ -62,14 +71,14 @@ def _boxes(patients: Patients, complete: Patients) -> list[_Box]:
     outcome, data = patients.config.outcome.name, patients.data
     excluded = [f"{number:,}: {reason}" for reason, number in patients.flow.excluded]
     left = patients.flow.rows - data.n
-    boxes = [_Box((f"{patients.flow.rows:,} rows read",), (f"{left:,} excluded", *excluded) if left else ())]
+    boxes = [_Box.of((f"{patients.flow.rows:,} rows read",), (f"{left:,} excluded", *excluded) if left else ())]
     categories = [f"{label}: {n:,} ({events:,})" for label, (n, events) in _categories(patients)]
     analysed = (f"{data.n:,} patients analysed ({data.events:,} with {outcome})", *categories)
     gap = data.n - complete.data.n
     lacking = [f"{number:,}: {label}" for label, number in _gaps(patients)]
-    boxes.append(_Box(analysed, (f"{gap:,} without a covariate", *lacking) if gap else ()))
+    boxes.append(_Box.of(analysed, (f"{gap:,} without a covariate", *lacking) if gap else ()))
     if patients.covariates:
-        boxes.append(_Box((f"{complete.data.n:,} with all covariates ({complete.data.events:,} with {outcome})",)))
+        boxes.append(_Box.of((f"{complete.data.n:,} with all covariates ({complete.data.events:,} with {outcome})",)))
     return boxes
 
 
