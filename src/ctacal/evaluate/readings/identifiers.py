@@ -44,8 +44,8 @@ def is_total(word: str) -> bool:
 
 
 _IDENTIFIER = re.compile(
-    r"(id|mrn|(pat(ient)?|subject|subj|case|study|scan|exam|record|fall|proband)s?[-_ .]*"
-    r"(id|nr|no|num(mer|ber)?|code|uid|key|name)?)\.?",
+    r"(id|mrn|(patient|subject|proband)s?|(pat(ient)?|subject|subj|case|study|scan|exam|record|fall|proband)s?[-_ .]*"
+    r"(id|nr|no|num(mer|ber)?|code|uid|key|name))\.?",
     re.IGNORECASE,
 )
 
@@ -53,7 +53,7 @@ _IDENTIFIER = re.compile(
 def names_an_identifier(column: str) -> bool:
     """Return whether a column's name says that it identifies patients or studies.
 
-    >>> [names_an_identifier(name) for name in ("Pat-Nr.", "study_id", "ID", "patients", "age", "scan_date")]
+    >>> [names_an_identifier(name) for name in ("Pat-Nr.", "study_id", "ID", "patients", "age", "scan")]
     [True, True, True, True, False, False]
     """
     return _IDENTIFIER.fullmatch(column) is not None

@@ -66,8 +66,8 @@ _USUAL: tuple[tuple[re.Pattern[str], float, float, str], ...] = tuple(
         (r"bmi|body.?mass.?index", 8, 120, "kg/m²"),
         (r"body.?weight|weight.?kg", 20, 400, "kg"),
         (r"(body.?)?height_?cm", 100, 250, "cm"),
-        (r"sbp|systolic.*|rr.?sys.*", 40, 320, "mmHg"),
-        (r"dbp|diastolic.*|rr.?dia.*", 15, 220, "mmHg"),
+        (r"sbp|systolic[-_ .]*(bp|(blood[-_ .]*)?pressure)?", 40, 320, "mmHg"),
+        (r"dbp|diastolic[-_ .]*(bp|(blood[-_ .]*)?pressure)?", 15, 220, "mmHg"),
         (r"heart.?rate", 15, 320, "per minute"),
     )
 )
