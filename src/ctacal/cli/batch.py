@@ -2,19 +2,20 @@
 
 import json
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import typer
 
+from ctacal.cli.batch_progress import duration, row_progress
 from ctacal.cli.progress import progress_bar
 from ctacal.errors import UsageError
 from ctacal.jobs.batch import run as running
 from ctacal.jobs.batch.collect import collect
 from ctacal.jobs.batch.finding import Sources
-from ctacal.jobs.batch.outcomes import RowOutcome
 from ctacal.jobs.batch.places import FolderPlace, Place, open_place
 from ctacal.jobs.batch.plan import make_plan
 from ctacal.jobs.batch.scripts import job_manifest, sbatch_script
@@ -26,6 +27,10 @@ from ctacal.result import NOTICE
 
 HANDED_BACK = 75
 """Exit status of a runner that was asked to stop: EX_TEMPFAIL of sysexits(3), try again."""
+
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+"""Signals that make a runner hand back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +112,8 @@ def run_run(run: str, options: RunOptions) -> int:
         time_s=options.time_s,
         retry_failed=options.retry_failed,
     )
-    done = _on_ray(place, how, options.ray_address) if options.engine == "ray" else _here(place, how)
+    with _signals_kept():
+        done = _on_ray(place, how, options.ray_address) if options.engine == "ray" else _here(place, how)
     _summarise(done, place.text)
     if done.handed_back:
         return HANDED_BACK
@@ -115,11 +121,7 @@ def run_run(run: str, options: RunOptions) -> int:
 
 
 def _here(place: Place, how: running.RunOptions) -> running.BatchRun:
-    with progress_bar("scoring") as shown:
-
-        def on_row(_outcome: RowOutcome, done: int, total: int) -> None:
-            shown(done, total)
-
+    with row_progress() as on_row:
         return running.run_batch(place, how, running.Watch(on_row=on_row, on_pool=_stop_by_signal))
 
 
@@ -137,14 +139,25 @@ def _print_scripts(run: str, options: RunOptions) -> None:
         typer.echo(job_manifest(run, options.print_job, memory_mb=options.memory_mb, time_s=options.time_s))
 
 
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Let signals do afterwards what they did before."""
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _stop_by_signal(stop: Callable[[], None]) -> None:
     """SIGTERM and Ctrl-C hand back what is in hand; a second Ctrl-C ends at once."""
 
-    def hand_back(number: int, _frame: Any) -> None:
+    def hand_back(_number: int, _frame: Any) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPPING:
         signal.signal(number, hand_back)
 
 
@@ -173,7 +186,7 @@ def _in_words(status: Status) -> str:
         f"runners: {status.runners_alive} alive on {status.cores_alive} cores, {status.runners_lost} lost",
     ]
     if status.rows_per_minute:
-        left = "" if status.left_s is None else f", {_duration(status.left_s)} left"
+        left = "" if status.left_s is None else f", {duration(status.left_s)} left"
         lines.append(f"rate: {status.rows_per_minute:,.1f} rows a minute{left}")
     if status.core_seconds_per_1000:
         cost = "" if status.cost_per_1000 is None else f", {status.cost_per_1000:.2f} at that price"
@@ -185,11 +198,6 @@ def _in_words(status: Status) -> str:
             f" {status.requests:,} requests to stores"
         )
     return "\n".join(lines)
-
-
-def _duration(seconds: float) -> str:
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def run_collect(run: str, out: Path | None) -> int:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from ctacal.atomic import PREFIX, flush, make_folder, unfinished_file, whole_file
+from ctacal.atomic import PREFIX, flush, make_folder, sweep, unfinished_file, whole_file
 from ctacal.names import printable
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -114,9 +114,16 @@ class FolderPlace:
         """Nothing waits: ``append`` has written."""
 
     def names(self, folder: str) -> Iterator[str]:
-        """Yield the names of files; those that are being written are left out."""
+        """Yield the names of files; those that are being written are left out, and what killed programs left goes."""
+        unfinished = False
         with suppress(FileNotFoundError), os.scandir(self.folder / folder) as entries:
-            yield from (entry.name for entry in entries if not entry.name.startswith(PREFIX))
+            for entry in entries:
+                if entry.name.startswith(PREFIX):
+                    unfinished = True
+                else:
+                    yield entry.name
+        if unfinished:
+            sweep(self.folder / folder, depth=0)
 
     def keep(self, files: Path, folder: str) -> bool:
         """Rename a folder of finished files, which must lie on the same disk; a folder with files is never replaced."""

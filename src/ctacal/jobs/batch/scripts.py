@@ -28,10 +28,9 @@ def sbatch_script(run: str, parts: int, *, memory_mb: int, time_s: float) -> str
 #SBATCH --open-mode=append
 export OMP_NUM_THREADS=1
 {command} --processes "$SLURM_CPUS_PER_TASK" &
-trap 'kill -TERM $!' TERM
-wait $!
-status=$?
-while kill -0 $! 2>/dev/null; do wait $!; status=$?; done
+trap 'told=1; kill -TERM $!' TERM
+wait $!; status=$?
+while [ "$told" ]; do told=; wait $!; status=$?; done
 if [ $status = 75 ]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi
 exit $status"""
 
