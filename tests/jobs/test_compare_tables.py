@@ -140,6 +140,26 @@ def test_limits_from_a_results_folder_with_two_series_of_each_study(tmp_path: Pa
     assert "1 studies or days with more than two scans were left out" in limits.notes
 
 
+def test_studies_of_rest_and_stress_in_a_results_folder_are_pairs(tmp_path: Path) -> None:
+    wide = pairs(40)
+    scored = [
+        {"study_uid": f"1.2.{k}", "status": "scored", "reason_codes": "SECOND_CTAC", "study_date": "20240101",
+         "agatston": row["agatston_1"], "second_agatston": row["agatston_2"], **PROTOCOL}
+        for k, row in enumerate(wide)
+    ]  # fmt: skip
+    alone = {**scored[0], "study_uid": "1.7", "second_agatston": ""}
+    metal = {**scored[0], "study_uid": "1.8", "reason_codes": "SECOND_CTAC METAL_SEEN"}
+    refused = {**scored[0], "study_uid": "1.9", "status": "refused", "agatston": "", "second_agatston": ""}
+    folder = tmp_path / "scored"
+    folder.mkdir()
+    write(folder / "results.csv", [*scored, alone, metal, refused])
+    limits = limits_of_table(folder, "ours", "agatston", PLAIN)
+    assert (limits.pairs, limits.patients) == (40, 40)
+    same = limits_of_table(write(tmp_path / "pairs.csv", wide), "ours", "agatston", PLAIN)
+    assert limits.bands == same.bands
+    assert "1 pairs with metal, contrast medium or part of the heart missing were left out" in limits.notes
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [

@@ -88,13 +88,14 @@ def _about_warnings(a: ComparedScan, b: ComparedScan) -> Iterator[ComparisonReas
         yield ComparisonReason(Doubt.GATING_DIFFERS, "one is a gated calcium scan, the other is not: motion blurs it")
     for which, scan in _named(a, b):
         for reason in scan.warnings:
-            doubt = _doubt_of(reason.code)
+            doubt = doubt_of(reason.code)
             if doubt is not None:
                 blocks = doubt is not Doubt.IMAGE_QUALITY
                 yield ComparisonReason(doubt, f"the {which} scan: {reason.message} ({reason.code})", blocks)
 
 
-def _doubt_of(code: Code) -> Doubt | None:
+def doubt_of(code: Code) -> Doubt | None:
+    """Return what a warning about one scan means for a comparison; None: nothing."""
     if code in _CUT_OFF:
         return Doubt.COVERAGE_CUT_OFF
     if code in _CONTRAST:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ctacal.categories import risk_category
+from ctacal.compare.comparable import doubt_of
 from ctacal.compare.comparison import Terms, compare_scans
 from ctacal.compare.comparison_json import comparison_json, comparison_row
 from ctacal.compare.courses import pairs_of
@@ -48,6 +49,9 @@ _NUMBERS = (
 )
 KNOWN = ("patient", "date", *_NUMBERS, *_TEXTS)
 """What a column can be declared to hold."""
+
+SECOND_SCORE = "second_agatston"
+"""Column of results.csv with the score of a study's other CTAC, as of rest and stress."""
 
 MOST_APART_DAYS = 7
 """Pairs further apart are no repeats: calcium may have grown (own choice)."""
@@ -174,7 +178,7 @@ def _scan(row: Mapping[str, Any], number: int) -> ComparedScan:
         rule=text["rule"],
         model_digest=text["model_digest"],
         model=f"{text['model']} {text['model_version']}".strip(),
-        patient_id=str(row["_patient"]),
+        patient_id=str(row["_patient"] or ""),
     )
     if refused or agatston is None:
         why = text["reasons"] or "the table has no score for it"
@@ -215,14 +219,14 @@ def _last_code(codes: str) -> Code:
 
 
 def limits_of_table(table: Path, name: str, decides: str, how: TableTerms) -> Limits:
-    """Return a site's own limits from pairs: a row with two scores (``agatston_1``, ``agatston_2``), or two rows of one
-    study, or of one patient and day.
+    """Return a site's own limits from pairs: a row with two scores (``agatston_1``, ``agatston_2``; or a study of rest
+    and stress in results.csv), or two rows of one study, or of one patient and day.
 
     Raises ``UsageError`` if the table has no pairs, or they are too few or no repeats.
     """
     source = table / RESULTS if table.is_dir() else table
     wide = _wide_columns(source, how)
-    found = _wide_pairs(source, wide, how) if wide else _long_pairs(source, how)
+    found = (_wide_pairs(source, wide, how) if wide else _long_pairs(source, how)).clean
     if not found.pairs:
         raise UsageError(
             f"{source}: no pairs; expected two scores in a row (agatston_1, agatston_2), or two rows of one study or "
@@ -235,6 +239,15 @@ def limits_of_table(table: Path, name: str, decides: str, how: TableTerms) -> Li
 class _FoundPairs:
     pairs: list[tuple[ComparedScan, ComparedScan]]
     notes: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> "_FoundPairs":
+        """The pairs that could be compared: limits are for such scans."""
+        kept = [pair for pair in self.pairs if not any(map(_is_spoilt, pair))]
+        if (left_out := len(self.pairs) - len(kept)) == 0:
+            return self
+        note = f"{left_out} pairs with metal, contrast medium or part of the heart missing were left out"
+        return _FoundPairs(kept, (*self.notes, note))
 
     def info(self, name: str) -> PairsInfo:
         """Return where the pairs come from. Raises ``UsageError`` if they are of several scanners or models."""
@@ -251,6 +264,11 @@ class _FoundPairs:
             model_digest=_one({scan.model_digest for scan in scans}, "model"),
             notes=(*self.notes, *([] if rule else [f"the table names no scoring rule: taken for {SCCT_2016.name}"])),
         )
+
+
+def _is_spoilt(scan: ComparedScan) -> bool:
+    """Whether a warning about the scan alone leaves no verdict."""
+    return any(doubt_of(reason.code) not in (None, Doubt.IMAGE_QUALITY) for reason in scan.warnings)
 
 
 def _one(values: set[str], what: str) -> str:
@@ -292,6 +310,8 @@ def _wide_columns(source: Path, how: TableTerms) -> dict[str, tuple[str, str]]:
         both = tuple(how.columns.get(f"{name}_{k}", f"{name}_{k}") for k in (1, 2))
         if set(both) <= names:
             found[name] = (both[0], both[1])
+    if not found and {"agatston", SECOND_SCORE} <= names:
+        return {"agatston": ("agatston", SECOND_SCORE)}
     return found
 
 
