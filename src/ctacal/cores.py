@@ -1,5 +1,6 @@
-"""How many cores this process may use: by its affinity, the limit of its container, and OMP_NUM_THREADS."""
+"""How many cores and processes a program may use: by affinity, limits of its container, memory, and OMP_NUM_THREADS."""
 
+import math
 import os
 from pathlib import Path
 
@@ -7,6 +8,8 @@ THREADS = "OMP_NUM_THREADS"
 """The variable by which OpenMP, OpenBLAS and schedulers say how many threads a process may start."""
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where a container tells its limit: microseconds of processor time, and of time (Linux, cgroups(7))."""
+_MEMORY, _MEMORY_OF_CONTAINER = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
+"""Where Linux tells what memory is left, and a container its limit."""
 
 
 def cores() -> int:
@@ -17,6 +20,27 @@ def cores() -> int:
 def limit_cores(number: int) -> None:
     """Let this process use so many cores. Call it before numpy is imported, which reads it once."""
     os.environ[THREADS] = str(number)
+
+
+def processes(memory_mb: int) -> int:
+    """Return how many processes of so much memory can work side by side: one for each core, if the memory suffices."""
+    free_mb = min(_free_mb(), _mb_of_container())
+    return max(1, int(min(cores(), free_mb / memory_mb)))
+
+
+def _free_mb() -> float:
+    try:
+        lines = _MEMORY.read_text(encoding="ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) / 1024
+    except (OSError, ValueError, LookupError, StopIteration):  # no Linux
+        return math.inf
+
+
+def _mb_of_container() -> float:
+    try:
+        return int(_MEMORY_OF_CONTAINER.read_text(encoding="ascii")) / 2**20
+    except (OSError, ValueError):  # no container, or no limit ("max")
+        return math.inf
 
 
 def _affinity() -> int:

@@ -8,8 +8,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from multiprocessing import get_context
@@ -116,11 +116,8 @@ class Watched(Generic[Task, Answer]):
         context = get_context("spawn")
         pipe, remote = context.Pipe()
         process = context.Process(target=_serve, args=(remote, threads), name=name)
-        old = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # the child inherits it, and is not ended at its start
-        try:
+        with _signals_blocked():  # the child inherits it, and is not ended at its start
             process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, old)
         remote.close()
         watched: Watched[Task, Answer] = cls(process, pipe, limits)
         threading.Thread(target=watched._send_all, daemon=True, name=f"to {name} {process.pid}").start()
@@ -214,8 +211,20 @@ class Watched(Generic[Task, Answer]):
         self.pipe.close()
 
 
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _signal_hint(code: int) -> str:
-    if code == -signal.SIGKILL:
+    if code == -9:
         return " (killed from outside, usually because memory ran out)"
     with suppress(ValueError):
         return f" ({signal.Signals(-code).name}: a library crashed, or it was ended from outside)" if code < 0 else ""
@@ -240,7 +249,8 @@ def _serve(pipe: Connection, threads: int) -> None:
     """Run in the child: begin, then perform what comes through the pipe until it is closed."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # the parent ends its children
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     threading.Thread(target=end_with_parent, daemon=True, name="parent").start()
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(_FIRST_TO_GO), encoding="ascii")

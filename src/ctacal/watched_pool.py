@@ -15,6 +15,7 @@ from multiprocessing import connection
 from typing import Generic, Self
 
 from ctacal.cores import cores
+from ctacal.cores import processes as most_processes
 from ctacal.errors import UsageError
 from ctacal.watched import Answer, Duty, Failed, Limits, Task, Watched, Why
 
@@ -24,6 +25,8 @@ ATTEMPTS = 3
 """A task that has ended its process this often is given up."""
 STOP_S = 8.0
 """Time that ``stop`` leaves for the tasks in hand (own choice: schedulers may kill a job 10 s after SIGTERM)."""
+_USUAL_MB = 700
+"""Memory of a process that scores, at most, but for unusual scans (docs/speed.md)."""
 _LOOK_S = 0.2
 """How often the memory and the time of the processes are looked at."""
 _AHEAD = 2
@@ -96,11 +99,12 @@ class WatchedPool(Generic[Task, Answer]):
         attempts: int = ATTEMPTS,
         on_strike: Callable[[Task, Failed], object] = lambda _task, _failed: None,
     ) -> None:
-        """``begin`` runs in each process (spawn) and must be picklable; ``processes`` defaults to one for each core.
+        """``begin`` runs in each process (spawn) and must be picklable; ``processes`` defaults to one for each core,
+        as far as the memory suffices.
 
         ``on_strike`` is told of each attempt that ended its process, before the task is tried again.
         """
-        self.processes = processes or cores()
+        self.processes = processes or most_processes(_USUAL_MB)
         self._begin, self._limits, self._attempts, self._on_strike = begin, limits, attempts, on_strike
         self._threads = max(1, cores() // self.processes)
         self._seats: list[_Seat[Task, Answer]] = [_Seat() for _ in range(self.processes)]
