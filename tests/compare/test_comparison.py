@@ -79,7 +79,7 @@ def test_simulated_limits_are_chosen_by_the_scan_and_named() -> None:
         ({"protocol": replace(PROTOCOL, slice_thickness_mm=3.0)}, Doubt.THICKNESS_DIFFERS),
         ({"protocol": replace(PROTOCOL, kernel="B70s")}, Doubt.KERNEL_DIFFERS),
         ({"protocol": replace(PROTOCOL, model="Intevo")}, Doubt.SCANNER_DIFFERS),
-        ({"protocol": replace(PROTOCOL, manufacturer="GE")}, Doubt.SCANNER_DIFFERS),
+        ({"protocol": replace(PROTOCOL, manufacturer="GE", model="")}, Doubt.SCANNER_DIFFERS),
         ({"warnings": (Reason(Code.HEART_CUT_OFF, "cut"),)}, Doubt.COVERAGE_CUT_OFF),
         ({"warnings": (Reason(Code.CONTRAST_SEEN, "bright"),)}, Doubt.CONTRAST),
         ({"warnings": (Reason(Code.METAL_SEEN, "a lead"),)}, Doubt.METAL),

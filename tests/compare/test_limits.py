@@ -69,6 +69,8 @@ def test_the_nearest_limits_are_chosen_and_none_without_a_known_voltage() -> Non
     assert fitting((wide,), [scan(), scan()]) == wide
     assert fitting((wide, LIMITS), [scan(), scan(kvp=None)]) is None
     assert fitting((wide, LIMITS), [scan(), scan(kvp=80.0)]) is None
+    assert fitting((wide, LIMITS), [scan(), replace(scan(), model_digest="")]) is None
+    assert fitting((wide, LIMITS), [scan(), replace(scan(), rule="")]) is None
     assert fitting((), [scan(), scan()]) is None
 
 

@@ -113,13 +113,18 @@ def misfits(limits: Limits, scan: ComparedScan) -> tuple[tuple[Doubt, str], ...]
 def fitting(known: Iterable[Limits], scans: Sequence[ComparedScan], accept: Collection[Doubt] = ()) -> Limits | None:
     """Return the limits that hold for all scans, those of the nearest slices if several do; None if none does.
 
-    Where scans differ in what the user accepts, they need to hold for one of them. A scan without tube voltage and
-    slice spacing has none: nothing would tell whether they hold.
+    Where scans differ in what the user accepts, they need to hold for one of them. A scan without tube voltage,
+    slice spacing, rule and model has none: nothing would tell whether they hold.
     """
-    if any(scan.protocol.kvp is None or scan.protocol.slice_spacing_mm is None for scan in scans):
+    if not all(map(_is_told, scans)):
         return None
     found = [limits for limits in known if _hold(limits, scans, accept)]
     return min(found, key=lambda limits: sum(_distance(limits.protocol, scan.protocol) for scan in scans), default=None)
+
+
+def _is_told(scan: ComparedScan) -> bool:
+    protocol = scan.protocol
+    return None not in (protocol.kvp, protocol.slice_spacing_mm) and bool(scan.rule and scan.model_digest)
 
 
 def _hold(limits: Limits, scans: Sequence[ComparedScan], accept: Collection[Doubt]) -> bool:

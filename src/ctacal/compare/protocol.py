@@ -60,9 +60,21 @@ def protocol_differences(a: ScanProtocol, b: ScanProtocol) -> Iterator[tuple[Dou
             yield doubt, f"slices {one:.4g} and {other:.4g} mm {what}: thicker slices blur small lesions away"
     if a.kernel_class and b.kernel_class and a.kernel_class != b.kernel_class:
         yield Doubt.KERNEL_DIFFERS, f"kernels {a.kernel} ({a.kernel_class}) and {b.kernel} ({b.kernel_class})"
-    if _differ(a.manufacturer, b.manufacturer) or _differ(a.model, b.model):
+    if _other_scanner(a, b):
         named = [f"{one.manufacturer} {one.model}".strip() for one in (a, b)]
         yield Doubt.SCANNER_DIFFERS, f"scanners {named[0]} and {named[1]}"
+
+
+def _other_scanner(a: ScanProtocol, b: ScanProtocol) -> bool:
+    """Whether the models differ, or else the makers; makers change their names, models do not.
+
+    >>> siemens, renamed = (ScanProtocol(manufacturer=name) for name in ("SIEMENS", "Siemens Healthineers"))
+    >>> _other_scanner(siemens, renamed), _other_scanner(siemens, ScanProtocol(manufacturer="Philips"))
+    (False, True)
+    """
+    if a.model and b.model:
+        return _differ(a.model, b.model)
+    return _differ(a.manufacturer.partition(" ")[0], b.manufacturer.partition(" ")[0])
 
 
 def _differ(a: str, b: str) -> bool:
