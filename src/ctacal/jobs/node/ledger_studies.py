@@ -258,9 +258,9 @@ class StudyLedger(LedgerPart):
         query = (
             "SELECT study_uid, activity, objects, last_at FROM node_studies s WHERE store_id = ? AND last_at < ? "
             "AND objects > 0 AND state IN ('SCORED', 'REFUSED') AND NOT EXISTS (SELECT 1 FROM node_deliveries d "
-            "WHERE d.store_id = s.store_id AND d.study_uid = s.study_uid AND d.state IN ('WAITING', 'SENT', 'HELD')) "
-            "ORDER BY last_at LIMIT ?"
-        )
+            "WHERE d.store_id = s.store_id AND d.study_uid = s.study_uid "
+            "AND d.state || '' IN ('WAITING', 'SENT', 'HELD')) ORDER BY last_at LIMIT ?"
+        )  # || '': SQLite shall look up the study's few deliveries, not all that are in such a state
         return [Removable(*row) for row in rows.all(query, self.store_id, last_before, limit)]
 
     @writes
