@@ -1,5 +1,6 @@
 """The files of a comparison: page, PDF and SR say the same, name the patient only on request, and refer to both."""
 
+import subprocess
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -22,7 +23,7 @@ from ctacal.report.comparison_pictures import ComparisonPictures
 from ctacal.subject import Subject
 from tests.report.comparisons import IDENTITY, LIMITS, compared, two_scans
 from tests.report.pdf_text import text_of
-from tests.tools import dciodvfy_errors, dsr2html, pixelmed_errors
+from tests.tools import dciodvfy_errors, dsr2html, need, pixelmed_errors
 
 
 def pictures_of(folder: Path, transform: RigidTransform | None = None) -> ComparisonPictures:
@@ -180,3 +181,24 @@ def test_a_pair_in_one_picture_shows_the_earlier_scan_on_the_left(tmp_path: Path
     both = np.asarray(pair.beside.image)
     assert np.array_equal(both[:, : pair.before.image.width], np.asarray(pair.before.image))
     assert np.array_equal(both[:, -pair.after.image.width :], np.asarray(pair.after.image))
+
+
+_TRIED = """
+<script>
+const slider = document.getElementById("height"), steps = [...document.querySelectorAll(".heights .sides")];
+slider.value = 3; slider.dispatchEvent(new Event("input"));
+steps[3].dispatchEvent(new WheelEvent("wheel", { deltaY: 5, cancelable: true }));
+document.title = "shown: " + steps.flatMap((step, at) => step.hidden ? [] : [at]).join(" ");
+</script>
+</body>"""
+
+
+@pytest.mark.slow
+def test_slider_and_wheel_move_both_scans_together(tmp_path: Path) -> None:
+    comparison, (a, b) = compared(tmp_path)
+    page = comparison_html(comparison, Subject(), ComparisonPictures(a.result, b.result, None))
+    file = tmp_path / "tried.html"
+    file.write_text(page.replace("</body>", _TRIED))
+    command = [need("chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", file.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert "<title>shown: 4</title>" in shown
