@@ -117,6 +117,7 @@ def test_a_category_without_events(tmp_path: Path) -> None:
     place = numbers["names"].index("Model 101-400")
     assert numbers["low"][place] < numbers["coefficient"][place] < numbers["high"][place]
     assert "Firth" in numbers["method"]
+    assert re.search(r"events for 6 coefficients .*: \d\.\d events per coefficient", words(publication))
 
 
 def arrays(folder: Path, frame: pd.DataFrame) -> tuple[SurvivalData, Any]:

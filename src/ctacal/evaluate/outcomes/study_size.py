@@ -25,8 +25,7 @@ def study_size_part(complete: Patients, found: Sequence[Family | str]) -> Part:
     """Return events per coefficient and the patients that Riley's criteria ask for; no covariate may be missing."""
     models = _models(complete, found)
     if not models or not complete.data.events:
-        reason = "No model could be fitted, so that there are no events per coefficient."
-        return Part(Section("Size of the study", (reason,)), {"reason": reason})
+        return _without_model(complete)
     notes = Footnotes(
         "Expected shrinkage: 1 - coefficients / likelihood-ratio chi-square (van Houwelingen and le Cessie). Needed: "
         "patients for a shrinkage of at least 0.9, an optimism of Nagelkerke's R² of at most 0.05, and the overall "
@@ -47,6 +46,22 @@ def study_size_part(complete: Patients, found: Sequence[Family | str]) -> Part:
     )
     table = Table(title, columns, tuple(rows), notes.all, name="study_size")
     return Part(Section("Size of the study", (table, _judged(complete, numbers))), numbers)
+
+
+def _without_model(complete: Patients) -> Part:
+    """Return the events per coefficient of the largest model, where no model has a finite maximum."""
+    coefficients = len(complete.adjusted(complete.config.adjusted)[0]) + max(len(complete.model.present) - 1, 0)
+    events = complete.data.events
+    if not coefficients or not events:
+        reason = "No model could be fitted, so that there are no events per coefficient."
+        return Part(Section("Size of the study", (reason,)), {"reason": reason})
+    per = events / coefficients
+    words = (
+        f"{events:,} events for {coefficients} coefficients of the model with {complete.model.name} and all covariates:"
+        f" {per:.1f} events per coefficient. The shrinkage to expect and the patients needed are not computed, because "
+        "a model has no finite maximum (see Performance)."
+    )
+    return Part(Section("Size of the study", (words,)), {"events_per_coefficient": per, "reason": words})
 
 
 def _models(complete: Patients, found: Sequence[Family | str]) -> dict[str, CoxModel]:
