@@ -1,6 +1,6 @@
 """Whether intervals of special methods hold 95 % of the truth: sparse categories, effects over time, imputed values.
 
-python benchmarks/method_coverage.py [--cohorts 1000] [--imputed 100]
+python benchmarks/method_coverage.py [--cohorts 1000] [--imputed 100] [--first 0] [--sizes 400 2271]
 
 Cohorts of 400 and 2,271 patients are simulated as in ``interval_coverage``, analysed as a report does, and the
 intervals are held against the truth. One line per method and size: share of intervals that hold it, and in brackets
@@ -215,12 +215,12 @@ def _limits() -> dict[str, float]:
     }  # fmt: skip
 
 
-def found(n: int, cohorts: int, imputed: int) -> Iterator[tuple[str, list[bool]]]:
+def found(n: int, first: int, cohorts: int, imputed: int) -> Iterator[tuple[str, list[bool]]]:
     held: Held = defaultdict(list)
-    for seed in range(cohorts):
+    for seed in range(first, first + cohorts):
         for place, scene in enumerate((_over_time, _around, _sparse, _tests)):
             scene(np.random.default_rng([6, place, seed, n]), n, held)
-    for seed in range(imputed):
+    for seed in range(first, first + imputed):
         _imputed(np.random.default_rng([7, seed, n]), n, held, seed)
     yield from held.items()
 
@@ -229,11 +229,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cohorts", type=int, default=1000, help="cohorts of each size, for all but imputation")
     parser.add_argument("--imputed", type=int, default=100, help="cohorts of each size with imputed values")
+    parser.add_argument("--first", type=int, default=0, help="first seed, to add cohorts to those of another run")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="patients in a cohort")
     options = parser.parse_args()
-    rows = {n: dict(found(n, options.cohorts, options.imputed)) for n in SIZES}
-    print("\n| | " + " | ".join(f"{n:,}" for n in SIZES) + " |\n| --- |" + " ---: |" * len(SIZES))
+    sizes = options.sizes
+    rows = {n: dict(found(n, options.first, options.cohorts, options.imputed)) for n in sizes}
+    print("\n| | " + " | ".join(f"{n:,}" for n in sizes) + " |\n| --- |" + " ---: |" * len(sizes))
     for name in dict.fromkeys(name for own in rows.values() for name in own):
-        shares = [rows[n].get(name, []) for n in SIZES]
+        shares = [rows[n].get(name, []) for n in sizes]
         cells = [f"{100 * np.mean(own):.1f} % ({len(own):,})" if own else "-" for own in shares]
         print(f"| {name} | " + " | ".join(cells) + " |")
 
