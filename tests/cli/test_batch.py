@@ -48,7 +48,7 @@ def test_the_script_for_slurm_hands_on_the_signal_and_comes_again(tmp_path: Path
     script = sbatch_script("/data/my run", 100, memory_mb=2000, time_s=300)
     assert "#SBATCH --array=0-99" in script and "'/data/my run' --shard slurm/100" in script
     (tmp_path / "ctacal").write_text(
-        "#!/bin/bash\ntrap 'exit 75' TERM\nkill -TERM $PPID\nwhile :; do sleep 0.05; done\n"
+        "#!/bin/bash\ntrap 'exit 75' TERM\nkill -TERM $PPID\nfor i in {1..400}; do sleep 0.05; done\n"
     )
     (tmp_path / "scontrol").write_text('#!/bin/bash\necho "$@"\n')
     for program in ("ctacal", "scontrol"):

@@ -2,11 +2,10 @@
 
 import json
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import typer
 
@@ -29,6 +28,7 @@ HANDED_BACK = 75
 """Exit status of a runner that was asked to stop: EX_TEMPFAIL of sysexits(3), try again."""
 
 
+OnPool = Callable[[Callable[[], None]], object]
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 """Signals that make a runner hand back."""
 
@@ -112,24 +112,26 @@ def run_run(run: str, options: RunOptions) -> int:
         time_s=options.time_s,
         retry_failed=options.retry_failed,
     )
-    with _signals_kept():
-        done = _on_ray(place, how, options.ray_address) if options.engine == "ray" else _here(place, how)
+    with _Stopper() as stopper:
+        on_pool = stopper.on_pool
+        is_ray = options.engine == "ray"
+        done = _on_ray(place, how, options.ray_address, on_pool) if is_ray else _here(place, how, on_pool)
     _summarise(done, place.text)
     if done.handed_back:
         return HANDED_BACK
     return 1 if done.postponed else 0
 
 
-def _here(place: Place, how: running.RunOptions) -> running.BatchRun:
+def _here(place: Place, how: running.RunOptions, on_pool: OnPool) -> running.BatchRun:
     with row_progress() as on_row:
-        return running.run_batch(place, how, running.Watch(on_row=on_row, on_pool=_stop_by_signal))
+        return running.run_batch(place, how, running.Watch(on_row=on_row, on_pool=on_pool))
 
 
-def _on_ray(place: Place, how: running.RunOptions, address: str | None) -> running.BatchRun:
+def _on_ray(place: Place, how: running.RunOptions, address: str | None, on_pool: OnPool) -> running.BatchRun:
     from ctacal.batch.ray_engine import run_on_ray
 
     with progress_bar("scoring") as shown:
-        return run_on_ray(place, how, address=address, on_pool=_stop_by_signal, progress=shown)
+        return run_on_ray(place, how, address=address, on_pool=on_pool, progress=shown)
 
 
 def _print_scripts(run: str, options: RunOptions) -> None:
@@ -139,26 +141,33 @@ def _print_scripts(run: str, options: RunOptions) -> None:
         typer.echo(job_manifest(run, options.print_job, memory_mb=options.memory_mb, time_s=options.time_s))
 
 
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Let signals do afterwards what they did before."""
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+class _Stopper:
+    """SIGTERM and Ctrl-C hand back what is in hand, also while a model is still being loaded; a second Ctrl-C ends."""
+
+    def __init__(self) -> None:
+        self._stop: Callable[[], None] | None = None
+        self._is_asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._ask) for number in STOPPING}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def on_pool(self, stop: Callable[[], None]) -> None:
+        """Take the function that stops the run."""
+        self._stop = stop
+        if self._is_asked:
+            stop()
 
-def _stop_by_signal(stop: Callable[[], None]) -> None:
-    """SIGTERM and Ctrl-C hand back what is in hand; a second Ctrl-C ends at once."""
-
-    def hand_back(_number: int, _frame: Any) -> None:
+    def _ask(self, _number: int, _frame: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop()
-
-    for number in STOPPING:
-        signal.signal(number, hand_back)
+        self._is_asked = True
+        if self._stop:
+            self._stop()
 
 
 def _summarise(done: running.BatchRun, run: str) -> None:

@@ -205,7 +205,8 @@ class _Tables:
 
     def _failures(self, outcome: RowOutcome, sources: str) -> list[Row]:
         if outcome.fault:
-            return [_failure(outcome.row, "", outcome.fault.why, outcome.fault.message, sources)]
+            message = outcome.fault.message if self.names_sources else ""  # it may name files, and they may name people
+            return [_failure(outcome.row, "", outcome.fault.why, message, sources)]
         return [
             _failure(outcome.row, one.study_uid, one.reason, str(one.table.get("reasons", "")), sources)
             for one in outcome.studies

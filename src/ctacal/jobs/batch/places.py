@@ -184,4 +184,4 @@ def open_place(text: str) -> Place:
         from ctacal.jobs.batch.bucket import BucketPlace
 
         return BucketPlace(text)
-    return FolderPlace(Path(text))
+    return FolderPlace(Path(text).absolute())

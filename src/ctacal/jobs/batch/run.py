@@ -5,7 +5,6 @@ two runners score at once gives the same bytes, of which the first are kept.
 """
 
 import logging
-import os
 import shutil
 import tempfile
 import threading
@@ -22,7 +21,16 @@ from ctacal.jobs.batch.outcomes import FAILED, Fault, RowOutcome, keep_study, ou
 from ctacal.jobs.batch.places import FolderPlace, Place
 from ctacal.jobs.batch.plan import Plan, load_plan, require_identity, rows_of_shard
 from ctacal.jobs.batch.rows import Row
-from ctacal.jobs.batch.runners import BEAT_S, Runner, lost_in_hand, new_runner, seen_now, show
+from ctacal.jobs.batch.runners import (
+    BEAT_S,
+    Runner,
+    is_gone,
+    lost_in_hand,
+    new_runner,
+    runners,
+    seen_now,
+    show,
+)
 from ctacal.jobs.batch.scoring import RowScored, RowTask, begin
 from ctacal.jobs.batch.settings import identity
 from ctacal.jobs.batch.share import Share
@@ -33,8 +41,6 @@ from ctacal.watched_pool import Finished, WatchedPool
 MOST_LOST = 10
 """A row that was in hand when runners were killed is recorded as failed after so many (own choice: a machine that fails
 has many rows in hand, and only one of them may be why)."""
-SCRATCH_DAYS = 2.0
-"""Age at which the scratch folder of a killed runner is removed."""
 
 _log = logging.getLogger("ctacal")
 
@@ -153,7 +159,7 @@ class _Work:
         if not isinstance(self.place, FolderPlace):
             return self.local / "out"
         folder = self.place.folder / "scratch"
-        _sweep(folder)
+        _sweep(folder, self.place)
         return folder / self.runner.name
 
     def run(self) -> BatchRun:
@@ -288,9 +294,8 @@ class _Work:
                 show(seen_now(self.runner), self.place)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove the scratch folders of runners that have been dead for long."""
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            if time.time() - entry.stat().st_mtime > SCRATCH_DAYS * 86400:
-                shutil.rmtree(entry.path, ignore_errors=True)
+def _sweep(folder: Path, place: Place) -> None:
+    """Remove what runners that are gone have left half done."""
+    for runner in runners(place):
+        if is_gone(runner):
+            shutil.rmtree(folder / runner.name, ignore_errors=True)

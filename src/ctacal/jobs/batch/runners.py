@@ -18,6 +18,8 @@ BEAT_S = 5.0
 """How often a runner says that it is there."""
 SILENT_S = 60.0
 """A runner that has said nothing for so long is taken for dead."""
+GONE_S = 86400.0
+"""What a runner of another machine left half done is removed when it has said nothing for so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +86,30 @@ def lost_in_hand(place: Place) -> dict[str, int]:
     """Return how often each row was in hand when its runner was killed, or a machine failed."""
     times: dict[str, int] = {}
     for runner in runners(place):
-        if not runner.ended and not _lives_here(runner):
+        if not runner.ended and not _may_live(runner):
             for row in runner.in_hand:
                 times[row] = times.get(row, 0) + 1
     return times
 
 
-def _lives_here(runner: Runner) -> bool:
+def _may_live(runner: Runner) -> bool:
     """Whether it may be alive: it was seen lately, and its process is not known to be gone."""
-    if runner.host == platform.node() and runner.pid != os.getpid():
-        with suppress(OSError):
-            os.kill(runner.pid, 0)
-            return runner.is_alive(time.time())
+    return runner.is_alive(time.time()) and not _has_ended_here(runner)
+
+
+def _has_ended_here(runner: Runner) -> bool:
+    """Whether it ran on this machine, and its process is gone."""
+    if runner.host != platform.node():
         return False
-    return runner.is_alive(time.time())
+    try:
+        os.kill(runner.pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # another user's
+        return False
+    return False
+
+
+def is_gone(runner: Runner) -> bool:
+    """Whether it is dead for certain: it ended, its process is gone from this machine, or it was silent for long."""
+    return bool(runner.ended) or time.time() - runner.seen > GONE_S or _has_ended_here(runner)

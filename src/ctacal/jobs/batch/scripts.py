@@ -27,8 +27,10 @@ def sbatch_script(run: str, parts: int, *, memory_mb: int, time_s: float) -> str
 #SBATCH --requeue
 #SBATCH --open-mode=append
 export OMP_NUM_THREADS=1
+told=
+trap 'told=1; kill -TERM $! 2>/dev/null' TERM
 {command} --processes "$SLURM_CPUS_PER_TASK" &
-trap 'told=1; kill -TERM $!' TERM
+if [ "$told" ]; then kill -TERM $!; fi
 wait $!; status=$?
 while [ "$told" ]; do told=; wait $!; status=$?; done
 if [ $status = 75 ]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi
