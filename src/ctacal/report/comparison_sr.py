@@ -159,7 +159,7 @@ def _change_group(comparison: Comparison, b: Filing) -> "sr.MeasurementsAndQuali
         measurements=measurements,
         qualitative_evaluations=[evaluation(_VERDICT, _VERDICTS[comparison.verdict])],
     )
-    sentences = [verdict_line(comparison), *(" ".join(flag(reason)) for reason in comparison.reasons), NOTICE]
+    sentences = [verdict_line(comparison), *(": ".join(flag(reason)) for reason in comparison.reasons), NOTICE]
     for sentence in sentences:
         item = sr.TextContentItem(COMMENT.coded(), sentence[:MAX_COMMENT], relationship_type="CONTAINS")
         group[0].ContentSequence.append(item)
