@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from ctacal.jobs.batch.runners import runners
 from tests import places
 from tests.jobs.batch.cohorts import WHOLE, cohort, content, planned, run
 
-pytest.importorskip("ray", reason="Ray is optional")
+if find_spec("ray") is None:  # not imported here: it reads its token when it is imported
+    pytest.skip("Ray is optional", allow_module_level=True)
 
 pytestmark = [
     pytest.mark.slow,
@@ -58,6 +60,7 @@ ray.shutdown()
 def token() -> Iterator[None]:
     """Let all programs of these tests, and nobody else, use their clusters."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         yield
