@@ -123,6 +123,26 @@ def test_no_hint_loses_the_scores_of_zero(word: str, tmp_path: Path) -> None:
         assert "--drop" not in str(refused.value)
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["scores", "categories"])
+def test_empty_cells_in_place_of_zeros_are_never_advised_away(tmp_path: Path, *, named: bool) -> None:
+    frame = plain()
+    names = np.array(["", "1-100", "101-400", ">400"])
+    read = names[category_indices(frame["model"])] if named else ["" if own == 0 else own for own in frame["model"]]
+    path = written(tmp_path / "t.csv", frame.assign(model=read))
+    own = {"model": {"name": "Model", "category": "model"}} if named else {}
+    for refuse in (
+        lambda: outcomes(path, **own),
+        lambda: raters(path, readers=("reader",), models=("model",), categories=("model",) if named else ()),
+    ):
+        with pytest.raises(UsageError, match=r"model has no 0; if its empty cells mean .* write 0") as refused:
+            refuse()
+        assert "--incomplete" not in str(refused.value)
+        assert "--drop" not in str(refused.value)
+    frame.loc[3:12, "model"] = np.nan  # zeros are there, so that these are gaps
+    with pytest.raises(UsageError, match="--incomplete"):
+        raters(written(path, frame))
+
+
 # --- scores that are none ---------------------------------------------------------------------------------------------
 
 

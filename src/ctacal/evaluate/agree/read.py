@@ -216,7 +216,7 @@ def _checked(
     try:
         return check(raw, columns, identifier=names.study, text=text, drop=config.drop, form=config.form)
     except UsageError as problem:
-        if not any(f"{score} is missing" in str(problem) for score in scores):
+        if "write 0" in str(problem) or not any(f"{score} is missing" in str(problem) for score in scores):
             raise
         hint = "or, if not everybody had to score every study, allow for it with --incomplete"
         raise UsageError(f"{problem}; {hint}") from None

@@ -32,6 +32,7 @@ from ctacal.evaluate.readings.identifiers import damage, repeated
 from ctacal.evaluate.readings.opened import ANY_FORM, as_text, need, open_table, without_unknown
 from ctacal.evaluate.readings.parsed import Parsed, parse
 from ctacal.evaluate.readings.plausible import (
+    ROWS_OF_SCORES,
     Meaning,
     codes_for_unknown,
     is_code,
@@ -56,6 +57,9 @@ FIRST_ROW = 2
 
 SHOWN = 5
 """Largest number of faulty rows that a refusal names."""
+
+FEW_GAPS = 5
+"""Missing scores below which a column without any 0 is no surprise (own choice)."""
 
 MANY = 0.25
 """Share of the rows above which no message advises to leave them out (own choice)."""
@@ -323,7 +327,20 @@ def _refusal(faults: Sequence[Fault], source: Path, columns: Sequence[Column], t
     more = f"; and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
     outside = dict.fromkeys(fault.column for fault in faults if fault.kind == "out-of-range")
     ranges = "".join(f". Column {name} holds {range_found(table[name].to_numpy(np.float64))}" for name in outside)
-    return f"{source}: {lines}{more}{ranges}. {_advice(faults, columns, len(table))}"
+    advice = _empty_zeros(faults, columns, table) or _advice(faults, columns, len(table))
+    return f"{source}: {lines}{more}{ranges}. {advice}"
+
+
+def _empty_zeros(faults: Sequence[Fault], columns: Sequence[Column], table: "pd.DataFrame") -> str:
+    """Return what to do where scores are missing and none is 0, since empty cells may be the zeros; else ""."""
+    scores = {column.name for column in columns if column.meaning == "score" or column.is_category}
+    gaps = Counter(fault.column for fault in faults if fault.kind == "missing" and fault.column in scores)
+    names = [name for name, rows in gaps.items() if rows >= FEW_GAPS]
+    if any((table[name] == 0).any() or table[name].notna().sum() < ROWS_OF_SCORES for name in names):
+        return ""
+    if not names:
+        return ""
+    return f"Correct the table: {', '.join(names)} has no 0; if its empty cells mean that there is no calcium, write 0"
 
 
 def _advice(faults: Sequence[Fault], columns: Sequence[Column], rows: int) -> str:
