@@ -179,8 +179,12 @@ def _run_part(name: str, module: str, config: NodeConfig) -> None:
     start_logging(config.log, name)
     try:
         require_store(config.store)  # which the supervisor made: never another one, where a disk is not mounted
+    except OSError as problem:
+        tell("cannot work", level=logging.ERROR, reason=f"{config.store}: {system_message(problem)}")
+        sys.exit(2)
+    try:
         import_module(module).run(config, stopping)
-    except (UsageError, FileNotFoundError) as problem:
+    except UsageError as problem:
         tell("cannot work", level=logging.ERROR, reason=problem)
         sys.exit(2)
     except Exception:
