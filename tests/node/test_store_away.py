@@ -32,11 +32,11 @@ def problems(port: int) -> list[str]:
 
 def test_a_store_that_goes_and_comes_back(tmp_path: Path) -> None:
     http_port = free_port()
-    text = NODE.replace("quiet_s = 0.5", "quiet_s = 8.0").replace("port = 0", f"port = {http_port}")
+    text = NODE.replace("quiet_s = 0.5", "quiet_s = 60.0").replace("port = 0", f"port = {http_port}")
     node = NodeFolder.made(tmp_path / "node", FOLDER, text)
     store, away = node.config.store, tmp_path / "away"
     files = [write(image, tmp_path / "export" / f"{image.InstanceNumber}.dcm") for image in small_study(STUDY)]
-    with node.started() as running:
+    with node.started() as running, node.ledger() as ledger:
         assert node.send(files[:8]).returncode == 0
         wait_until(lambda: not problems(http_port), "a healthy node")
         store.rename(away)
@@ -47,7 +47,9 @@ def test_a_store_that_goes_and_comes_back(tmp_path: Path) -> None:
         wait_until(lambda: "cannot work" in running.text(), "a part that finds no store")
         assert not store.exists(), "somebody made a new store in its place"
         away.rename(store)
-        assert node.send(files).returncode == 0
+        wait_until(lambda: node.send(files).returncode == 0, "a receiver that takes all")
+        wait_until(lambda: ledger.objects(STUDY) == len(files), "all objects")
+        assert ledger.score_now(STUDY)
         assert node.finished(STUDY).state == "SCORED"
         assert running.stop() == 0
     assert len(Got.in_folder(node.folder / "out").objects[STUDY]) == 2

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -11,6 +12,7 @@ from ctacal.jobs.node.config import Destination, NodeConfig, Score
 from ctacal.jobs.node.ledger import StudyClaim, StudyState
 from ctacal.jobs.node.scoring import score_job, score_received
 from ctacal.jobs.node.store import Store
+from ctacal.jobs.score import score_into
 from tests.dicom_series import emission_image
 from tests.node.studies import PHANTOM_AGATSTON, keep, phantom, write
 
@@ -49,6 +51,27 @@ def test_a_study_is_scored_sent_and_kept_if_it_is_claimed_again(tmp_path: Path) 
     later = score_received(claim(study_uid, 2, scored.deliveries[1].path), store, config, job)
     assert {one.path.split("/")[2] for one in later.deliveries} == {"2"}
     assert later.deliveries[0].sop_instance_uid == scored.deliveries[0].sop_instance_uid  # the content is the same
+
+
+@pytest.mark.slow
+def test_a_store_that_goes_away_is_no_fault_of_the_study_and_no_other_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = node(tmp_path)
+    store, job = Store(config.store), score_job(config)
+    study_uid = keep(store, phantom(tmp_path / "export"))
+
+    def goes(*arguments: Any, **options: Any) -> Any:
+        content = score_into(*arguments, **options)
+        store.folder.rename(tmp_path / "away")
+        return content if kept else score_into(*arguments, **options)
+
+    monkeypatch.setattr("ctacal.jobs.node.scoring.score_into", goes)
+    for kept in (True, False):  # the results are in the store, or where it was
+        with pytest.raises(FileNotFoundError, match="is its disk mounted"):
+            score_received(claim(study_uid, revision=1 + kept), store, config, job)
+        assert not store.folder.exists()
+        (tmp_path / "away").rename(store.folder)
 
 
 def test_a_study_without_a_ct_is_refused_and_told_if_it_is_wanted(tmp_path: Path) -> None:

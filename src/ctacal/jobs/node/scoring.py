@@ -56,7 +56,11 @@ def score_received(claim: StudyClaim, store: Store, config: NodeConfig, job: Sco
     """
     store.require()
     scored = _scored(claim, store, config, job)
-    store.require()
+    try:
+        store.require()
+    except OSError:
+        store.unmake_results(claim.study_uid, claim.revision)
+        raise
     return scored
 
 

@@ -205,6 +205,14 @@ class Store:
         """Return the folder of the results of a study at a revision of the ledger; it need not exist."""
         return self._results / study_uid / str(revision)
 
+    def unmake_results(self, study_uid: str, revision: int) -> None:
+        """Remove results that were written where the store is not any more, and the empty folders that this made."""
+        folder = self.results(study_uid, revision)
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # not empty
+            for parent in (folder.parent, self._results, self.folder):
+                parent.rmdir()
+
     def scored_studies(self) -> dict[str, int]:
         """Return the newest revision of each study that has results."""
         found = {}
