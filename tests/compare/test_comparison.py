@@ -140,6 +140,12 @@ def test_scans_of_one_day_are_ordered_by_time_and_have_no_annual_change() -> Non
     assert comparison.verdict is Verdict.WITHIN
 
 
+def test_scans_of_one_day_without_a_time_keep_their_order_and_say_so() -> None:
+    comparison = compare_scans(scan(110.0), scan(100.0), OURS)
+    assert comparison.changes["agatston"].total.absolute == -10.0
+    assert "which came first is not recorded" in comparison.reasons[0].message
+
+
 def test_without_dates_the_order_stays() -> None:
     comparison = compare_scans(scan(400.0, None), scan(100.0), OURS)
     assert comparison.changes["agatston"].total.absolute == -300.0
