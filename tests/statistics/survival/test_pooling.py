@@ -68,6 +68,8 @@ def test_equal_sets_give_the_figures_of_one() -> None:
         width, other = ((found.total.high or 0) - (found.total.low or 0) for found in (whole, single))
         assert width == pytest.approx(other, rel=0.25)
         assert whole.if_useless is not None and whole.if_useless.p < 0.05
+    alone = study.find("model", "IDI", "ipw").total
+    assert alone.low is None and "held the truth in only" in alone.reason
     nothing = pooled_test([[0.1], [0.1]], [[[0.04]], [[0.04]]])
     withheld = imputed_reclassification(data, [given] * 2, {"model": nothing}, horizon=3, resamples=50)
     assert withheld.find("model", "category-free", "ipw").total.low is None

@@ -241,9 +241,9 @@ def _reclassification(
     names["model - reader"] = f"{patients.model.name} minus {names.get('reader', '')}"
     numbers["reclassification"] = {"study": study.results, "tests": tests, "reference": reference}
     words = (
-        "Reclassification over the imputations: averages; intervals by Rubin's rules, with errors from "
-        f"{study.resamples:,} resamples that are shared out among the imputations and in which all models are fitted "
-        "again. The caution of section Reclassification holds here too."
+        "Reclassification over the imputations: averages; intervals of the NRI and of differences by Rubin's rules, "
+        f"with errors from {study.resamples:,} resamples that are shared out among the imputations and in which all "
+        "models are fitted again. The caution of section Reclassification holds here too."
     )
     return [
         words, tests_table(tests, names, reference, pooled=True),

@@ -20,6 +20,12 @@ from ctacal.statistics.survival.reclassification import IfUseless, Interval, Rec
 from ctacal.statistics.survival.reclassification_intervals import LEVEL_OF_TEST, TOO_FEW, if_useless, kinds, withheld
 from ctacal.statistics.survival.survival_data import SurvivalData
 
+NO_IDI = (
+    "no interval: over imputations, Rubin's interval of the IDI held the truth in only 87 % of 90 simulated cohorts "
+    "(docs/outcomes.md)"
+)
+"""Why the IDI stands alone."""
+
 FEWEST_RESAMPLES = 25
 """Fewest resamples of each set."""
 
@@ -39,7 +45,8 @@ def imputed_reclassification(
 
     ``sets`` hold the covariates (n, p) of "reference", "model" and, if there is one, "reader"; ``tests``, by "model"
     and "reader", whether these add anything, pooled over the sets (``pooling.pooled_test``): as in ``nri`` there is an
-    interval only if they do. Intervals are Rubin's, with the t distribution; IDI less its bias.
+    interval only if they do. Intervals are Rubin's, with the t distribution; IDI has none (``NO_IDI``), only its
+    difference of model and reader.
     """
     limits = checked_cutoffs(cutoffs)
     each = max(FEWEST_RESAMPLES, -(-resamples // len(sets)))
@@ -72,7 +79,7 @@ class _Pooled:
         p = self.tests[name].p
         values = np.stack([one.values[place] for one in self.drawn])
         spread = [one.measures.drawn[:, place] for one in self.drawn]
-        intervals = {True: self._pooled(values, spread, True), False: self._pooled(values, spread, False)}
+        intervals = {"NRI": self._pooled(values, spread), "IDI": withheld(NO_IDI)}
         if p is None or p >= LEVEL_OF_TEST:
             why = "no interval: the pooled test does not show that it adds anything"
             intervals = dict.fromkeys(intervals, withheld(f"{why} (p = {p:.2g})" if p is not None else why))
@@ -85,7 +92,8 @@ class _Pooled:
         return [
             describe(
                 self.data, self.horizon, name, kind, estimator, self.cutoffs if kind == "categorical" else (),
-                values.mean(axis=0), intervals[kind == "IDI"], useless if len(there) == len(self.drawn) else None,
+                values.mean(axis=0), intervals["IDI" if kind == "IDI" else "NRI"],
+                useless if len(there) == len(self.drawn) else None,
             )
             for kind, estimator in kinds(self.cutoffs)
         ]  # fmt: skip
@@ -95,7 +103,7 @@ class _Pooled:
         effects = [one.measures.effect for one in self.drawn]
         spread = [one[:, 0] - one[:, 1] for one in effects if one is not None]
         known = [test.p for test in self.tests.values() if test.p is not None]
-        interval = self._pooled(values, spread, False)
+        interval = self._pooled(values, spread)
         if len(spread) < len(self.drawn) or min(known, default=1.0) >= LEVEL_OF_TEST:
             interval = withheld("no interval: neither pooled test shows that anything is added")
         return [
@@ -106,7 +114,7 @@ class _Pooled:
             for kind, estimator in kinds(self.cutoffs)
         ]  # fmt: skip
 
-    def _pooled(self, values: Floats, spread: list[Floats], less_bias: bool) -> Interval:
+    def _pooled(self, values: Floats, spread: list[Floats]) -> Interval:
         """Return Rubin's interval, from the ``values`` (sets, moves) and the cohorts (cohorts, moves) of each set."""
         how = f"Rubin's rules over {len(values)} imputations, errors from {sum(map(len, spread))} resamples"
 
@@ -120,8 +128,6 @@ class _Pooled:
             )  # of few resamples each: only their mean counts
             errors = np.full((len(values), 1), max(np.sqrt(variance), 1e-15))
             found = pool((values @ weights)[:, None], errors)
-            bias = float(np.mean([own.mean() for own in known])) - value if less_bias else 0.0
-            low, high = float(found.low[0]) - bias, float(found.high[0]) - bias
-            return Estimate(value, low, high, f"{method}, {how}", n)
+            return Estimate(value, float(found.low[0]), float(found.high[0]), f"{method}, {how}", n)
 
         return interval
