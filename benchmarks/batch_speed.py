@@ -173,7 +173,7 @@ def flat(folders: list[Path], out: Path, number: int) -> None:
 def line(folders: list[Path], out: Path, most: int) -> None:
     """Print seconds a study of 10, 100 ... studies, once the processes are warm."""
     job = ScoreJob(finder=baseline(), outputs=("json",))
-    print(f"\nsmall studies, {cores()} processes, processor seconds of all processes with their start beside")
+    print(f"\nsmall studies, {cores()} processes; CPU: of the processes with their start, of the parent without it")
     number = 10
     while number <= most:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -181,13 +181,14 @@ def line(folders: list[Path], out: Path, most: int) -> None:
             endless = pool.results(works(folders, out))
             for _ in islice(endless, 2 * pool.processes):  # until all are warm
                 pass
-            began = time.perf_counter()
+            began, parent_began = time.perf_counter(), time.process_time()
             for _ in islice(endless, number):
                 pass
-            wall_s = time.perf_counter() - began
+            wall_s, parent_s = time.perf_counter() - began, time.process_time() - parent_began
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        print(f"{number:8,d} studies: {wall_s / number:.4f} s a study, CPU {cpu_s:.1f} s", flush=True)
+        parent = f"the parent {1000 * parent_s / number:.1f} ms a study"
+        print(f"{number:8,d} studies: {wall_s / number:.4f} s a study, CPU {cpu_s:.1f} s, {parent}", flush=True)
         number *= 10
 
 
@@ -196,9 +197,11 @@ def overhead(studies: Path, out: Path, number: int) -> None:
     job = ScoreJob(finder=networks(), outputs=("json",))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with ScoringPool(job) as pool:
-        began = time.process_time()
         folders = (Work(one.name, (one,), out) for one in sorted(studies.iterdir()))
-        assert len(list(pool.results(folders))) == number
+        results = pool.results(folders)
+        next(results)  # the processes have started
+        began = time.process_time()
+        assert len(list(results)) == number - 1
         parent_s = time.process_time() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     all_s = parent_s + after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
