@@ -19,7 +19,7 @@ from ctacal.errors import UsageError
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.node import supervisor
 
-supervisor.STOP_S = 2.0
+supervisor.STOP_S, supervisor.HEALTHY_S = 2.0, 600.0  # however slowly the machine starts them
 try:
     supervisor.supervise(NodeConfig(store=Path(sys.argv[1])), dict.fromkeys(("one", "two"), "tests.node.parts"))
 except UsageError as problem:
