@@ -79,6 +79,21 @@ def test_the_pixels_of_the_ctac_alone_are_fetched(tmp_path: Path, bucket: Bucket
     assert status_of(place).requests == 1 + 28 + 14
 
 
+def test_an_idc_manifest_is_run_from_its_bucket(tmp_path: Path, bucket: Bucket) -> None:
+    """Series lie under identifiers that tell nothing, and the manifest tells which make a study."""
+    folder = two_series(tmp_path / "in")
+    lines = ["StudyInstanceUID,SeriesInstanceUID,series_aws_url,series_size_MB"]
+    for name, series in (("0a", "CTAC"), ("1b", "thorax B60")):
+        bucket.put(folder / series, name)
+        lines.append(f"{uid('large')},{uid(series)},{bucket.address}/{name}/*,1.8")
+    (tmp_path / "idc.csv").write_text("\n".join(lines))
+    assert planned(tmp_path / "run", idc=(tmp_path / "idc.csv",)).total == 1
+    assert run(tmp_path / "run").done == 1
+    status = status_of(open_place(str(tmp_path / "run")))
+    assert (status.refused, status.files, status.requests) == (1, 28, 2 + 28 + 14)
+    assert status.read_share and status.read_share > 0
+
+
 def test_an_archive_in_a_bucket_is_fetched_whole(tmp_path: Path, bucket: Bucket) -> None:
     bucket.store().put("ct/a.zip", (places.SAMPLE / "thorax_phantom.zip").read_bytes())
     (tmp_path / "list").write_text(f"{bucket.address}/ct/a.zip\n{bucket.address}/ct/b.zip\n")
