@@ -108,3 +108,20 @@ def test_a_killed_scoring_process_is_replaced(folder: Path) -> None:
             os.kill(pid, signal.SIGKILL)
         run.communicate(timeout=120)
     assert files(folder / "replaced") == files(folder / "calm")
+
+
+def test_a_run_without_processes_is_wrong_usage(folder: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "ctacal",
+        "score",
+        str(folder / "in"),
+        "-o",
+        str(folder / "none"),
+        "--processes",
+        "0",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--processes 0: at least one process must score" in done.stderr

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from ctacal.errors import Code, CtacalError, Reason
+from ctacal.errors import Code, Reason, UsageError
 from ctacal.jobs.score import Outcome, ScoreAll, ScoreJob, Task, one_after_another, refuse, score_and_write
 from ctacal.jobs.scoring_pool import will_need
 from ctacal.report.outputs import prepare
@@ -59,5 +59,5 @@ def _outcome(answer: Outcome | Failed, task: Task, out: Path, job: ScoreJob) -> 
     if answer.problem:
         raise answer.problem
     if answer.why not in _CODES:
-        raise CtacalError(answer.reason)
+        raise UsageError(answer.reason)
     return refuse(task, out, job, Reason(_CODES[answer.why], answer.reason))
