@@ -247,7 +247,35 @@ def reading_page(path: Path) -> None:
             Image.open(shot).convert("RGB").save(path, quality=80, method=6)
 
 
+def simulated_ctac(path: Path) -> None:
+    """The montage of the sample, scored by its true labels."""
+    from ctacal.cli import score
+
+    labels = ROOT / SAMPLE.replace(".zip", "_labels.nii.gz")
+    with tempfile.TemporaryDirectory() as folder:
+        score.run([ROOT / SAMPLE], Path(folder), score.Options(labels=labels, write="png"))
+        shutil.copy(next(Path(folder).glob("*/montage.png")), path)
+
+
+def agreement_figure(path: Path) -> None:
+    """The figure of that name in the report on the example of ``ctacal agree``, model_a against reader_1."""
+    from ctacal.evaluate.agree import AgreeConfig
+    from ctacal.jobs.agree import write_agreement, write_example
+
+    kind = path.stem.partition("_")[2]
+    with tempfile.TemporaryDirectory() as folder:
+        table, out = Path(folder, "readings.csv"), Path(folder, "report")
+        write_example(table)
+        write_agreement(AgreeConfig(table=table, patient="patient_id"), out)
+        figure = out / "figures" / f"model_a_against_reader_1_{kind}.svg"
+        shutil.copy(figure, path)
+
+
+AGREEMENT = ("src/ctacal/evaluate/agree/figures.py", "src/ctacal/evaluate/agree/example.py")
 FIGURES: Mapping[str, Figure] = {
+    "simulated_ctac.png": Figure(simulated_ctac, (SAMPLE, "src/ctacal/report/montage.py")),
+    "agreement_matrix.svg": Figure(agreement_figure, AGREEMENT),
+    "agreement_bland_altman.svg": Figure(agreement_figure, AGREEMENT),
     "way_of_a_study.webp": Figure(way_of_a_study, (SAMPLE, *WEIGHTS)),
     "what_networks_see.webp": Figure(what_networks_see, (SAMPLE, *WEIGHTS)),
     "simulator_beside_real.webp": Figure(
