@@ -15,7 +15,9 @@ from enum import StrEnum
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from pickle import PicklingError
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -106,13 +108,15 @@ class Watched(Generic[Task, Answer]):
     """Number of tasks that it was given and has not answered."""
     _since: float = field(default_factory=time.monotonic, init=False)
     """When the task in hand began, or the process itself."""
-    _outgoing: "SimpleQueue[Any]" = field(default_factory=SimpleQueue, init=False)
+    _outgoing: "SimpleQueue[memoryview | None]" = field(default_factory=SimpleQueue, init=False)
 
     @classmethod
     def started(
         cls, begin: Callable[[], Duty[Task, Answer]], limits: Limits, *, threads: int, name: str = "scoring"
     ) -> "Watched[Task, Answer]":
-        """Start a process (spawn). It calls ``begin``, which must be picklable, and may use so many cores."""
+        """Start a process (spawn). It calls ``begin``, which must be picklable (``can_be_sent``), and may use so many
+        cores."""
+        first = ForkingPickler.dumps(begin)  # here: an error in the thread that sends would be lost
         context = get_context("spawn")
         pipe, remote = context.Pipe()
         process = context.Process(target=_serve, args=(remote, threads), name=name)
@@ -121,21 +125,21 @@ class Watched(Generic[Task, Answer]):
         remote.close()
         watched: Watched[Task, Answer] = cls(process, pipe, limits)
         threading.Thread(target=watched._send_all, daemon=True, name=f"to {name} {process.pid}").start()
-        watched._outgoing.put(begin)
+        watched._outgoing.put(first)
         return watched
 
     def _send_all(self) -> None:
         """Send what is put in ``_outgoing``: a child that hangs reads nothing, and must not stop its parent."""
         with suppress(OSError):  # it has just died: ``answer`` says so
             while (message := self._outgoing.get()) is not None:
-                self.pipe.send(message)
+                self.pipe.send_bytes(message)
 
     def give(self, task: Task) -> None:
         """Give it a task. It performs one after the other, and fetches the next one meanwhile."""
         if not self.open:
             self._since = time.monotonic()
         self.open += 1
-        self._outgoing.put(task)
+        self._outgoing.put(ForkingPickler.dumps(task))
 
     def answer(self, wait_s: float) -> Answer | Failed | None:
         """Return what came of the oldest open task; None if nothing has within so many seconds.
@@ -209,6 +213,15 @@ class Watched(Generic[Task, Answer]):
         self.process.join()
         self._outgoing.put(None)
         self.pipe.close()
+
+
+def can_be_sent(value: object) -> bool:
+    """Whether a value can be pickled for another process; a function within a function cannot."""
+    try:
+        ForkingPickler.dumps(value)
+    except (PicklingError, AttributeError, TypeError):
+        return False
+    return True
 
 
 @contextmanager

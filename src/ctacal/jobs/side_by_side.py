@@ -11,7 +11,7 @@ from ctacal.errors import Code, Reason, UsageError
 from ctacal.jobs.score import Outcome, ScoreAll, ScoreJob, Task, one_after_another, refuse, score_and_write
 from ctacal.jobs.scoring_pool import will_need
 from ctacal.report.outputs import prepare
-from ctacal.watched import Duty, Failed, Limits, Why
+from ctacal.watched import Duty, Failed, Limits, Why, can_be_sent
 from ctacal.watched_pool import DEFAULT_LIMITS, WatchedPool
 
 _CODES = {
@@ -33,7 +33,7 @@ def side_by_side(processes: int | None = None, limits: Limits = DEFAULT_LIMITS) 
 def _score_all(
     tasks: Sequence[Task], out: Path, job: ScoreJob, *, processes: int | None, limits: Limits
 ) -> Iterator[tuple[int, Outcome]]:
-    if len(tasks) == 1:
+    if len(tasks) == 1 or not can_be_sent(job):  # a finder of the caller's own may live in this process alone
         yield from one_after_another(tasks, out, job)
         return
     with WatchedPool(partial(begin_tasks, job, out), processes=processes, limits=limits) as pool:
