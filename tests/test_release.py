@@ -16,7 +16,8 @@ import ctacal
 from tests import places
 
 PROJECT = tomllib.loads((places.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-MOST_BYTES = 12_000_000
+MOST_BYTES = 12 * 2**20
+"""12 MB. Weights and samples take 10.4 of the 12.0 million bytes at hand (November 2026)."""
 COPYLEFT = re.compile(r"\b[AL]?GPL|GNU", re.IGNORECASE)
 OPTIONAL_LGPL = {"psycopg", "psycopg-binary"}
 """Installed with web-team only, and used as they are."""
