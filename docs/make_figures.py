@@ -145,7 +145,7 @@ def way_of_a_study(path: Path) -> None:
     figure, axes = panels(5)
     grey = {"vmin": WINDOW[0], "vmax": WINDOW[1]}
     show(axes[0], scan.volume.hu[best], "1. the CT, in HU", **grey)
-    show(axes[1], hu, "2. the heart found", **grey)
+    show(axes[1], hu, "2. the structures found", **grey)
     axes[1].imshow(
         np.ma.masked_equal(structures, 0), cmap="tab20", alpha=0.45, vmin=0, vmax=19, interpolation="nearest"
     )
@@ -169,6 +169,7 @@ def way_of_a_study(path: Path) -> None:
 def what_networks_see(path: Path) -> None:
     """The input of both networks and what they answer, for the sample."""
     from ctacal.labels import Calcium
+    from ctacal.nn.inputs import STRUCTURES
     from ctacal.nn.predict import load_model
 
     result, raw, seen = scored()
@@ -177,7 +178,7 @@ def what_networks_see(path: Path) -> None:
     scan = result.scan.volume.geometry
     above_mm = scan.to_patient_mm((best, 0, 0))[2] - anatomy.geometry.to_patient_mm((0, 0, 0))[2]
     number = int(np.clip(np.rint(above_mm / anatomy.geometry.slice_spacing_mm), 0, len(anatomy.hu) - 1))
-    crop = fine[0].shape[0] // 2
+    crop = best - raw.heart.bounding_box[0].start  # the same slice: the sample's crop begins with the heart
     told = fine[1][crop]
     coronary = [k for k, label in enumerate(load_model().calcium.classes) if 0 < label <= Calcium.CORONARY]
     chance = np.full(scan.shape, np.nan)
@@ -187,9 +188,8 @@ def what_networks_see(path: Path) -> None:
     show(axes[0], anatomy.hu[number], "stage 1 sees 5 x 4 x 4 mm", vmin=WINDOW[0], vmax=WINDOW[1])
     show(axes[1], np.ma.masked_equal(anatomy.likeliest[number], 0), "and answers: structures", **structures)
     show(axes[2], fine[0][crop, 0], "stage 2 sees the heart at 1 mm")
-    show(
-        axes[3], np.ma.masked_where(told.max(axis=0) < 0.5, told.argmax(axis=0)), "is told the structures", **structures
-    )
+    named = np.array([group[0] for group in STRUCTURES])[told.argmax(axis=0)]  # coloured as in the answer of stage 1
+    show(axes[3], np.ma.masked_where(told.max(axis=0) < 0.5, named), "is told the structures", **structures)
     show(axes[4], result.scan.volume.hu[best, rows, columns], "and answers: coronary?", vmin=WINDOW[0], vmax=WINDOW[1])
     shown = axes[4].imshow(
         np.ma.masked_invalid(chance[best, rows, columns]), cmap="autumn_r", vmin=0, vmax=1, interpolation="nearest"
