@@ -51,7 +51,7 @@ PHASES = np.arange(6) / 12
 """Phases of the heart cycle at which deposits are looked for: from rest to the end of systole."""
 
 PIECE_MM = 8.0
-"""Length of a piece of a plaque: what falls apart into several lesions is told by pieces."""
+"""Length of the pieces that a plaque is cut into: they show when it falls apart into several lesions."""
 
 REACH_MM = 2.0
 """A piece no further than this beyond the rim of a lesion's component lies in it: blur and breath."""

@@ -27,7 +27,7 @@ def test_two_scans_and_a_line_of_json(
     content = json.loads(printed.out)
     assert content == json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert content["scans"][0]["date"] == "2024-01-02"
-    assert "1 comparisons: 0 within, 0 beyond, 1 not comparable" in printed.err
+    assert "comparisons: 0 within, 0 beyond, 1 not comparable" in printed.err
     assert not (tmp_path / "out" / "comparison.html").exists()
 
 
@@ -79,3 +79,13 @@ def test_wrong_usage_ends_with_status_2(
     paths = (tmp_path / "a", tmp_path / "b")
     assert run("compare", *paths, "-o", tmp_path / "out", *arguments, monkeypatch=monkeypatch) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_scan_that_is_cut_off_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = SAMPLE.with_name("simulated_ctac.zip")
+    (tmp_path / "cut.zip").write_bytes(sample.read_bytes()[:100_000])
+    assert run("compare", sample, tmp_path / "cut.zip", "-o", tmp_path / "out", monkeypatch=monkeypatch) == 2
+    assert "cut.zip: damaged or cut off" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,6 +1,6 @@
 """``run_on_ray``: the runners of a batch as actors of a Ray cluster.
 
-Each actor is told where the run lies and which share of it is its own, nothing more: no image and no result travels
+Each actor receives only the address of the run and its own share of the shards: no image and no result travels
 through Ray. It runs as ``ctacal batch run --shard`` does, with watched processes and a warm model in each. The outcomes
 are the ledger: an actor that dies is started again, elsewhere if its machine is lost, and goes on where it was; so
 does a driver that is started again.
@@ -98,9 +98,9 @@ def _ray() -> Any:
 
 
 def _shares(options: RunOptions, cores: int, shards: int) -> list[RunOptions]:
-    """Return what each actor is told: its part of the shards of this runner's own share.
+    """Return the options of each actor: its part of the shards in this runner's share.
 
-    Raises ``UsageError`` if the cluster has fewer cores than actors that are asked for: they would wait for ever.
+    Raises ``UsageError`` if the cluster has fewer cores than the actors asked for: they would wait for ever.
     """
     whole = options.share
     count = min(options.processes or cores, shards // whole.parts)

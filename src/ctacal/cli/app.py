@@ -22,6 +22,17 @@ app = typer.Typer(
 )
 
 Paths = Annotated[list[Path], typer.Argument(help="DICOM files, folders and archives, in any mix.", show_default=False)]
+Predictor = Annotated[
+    str | None, typer.Option(help="What finds the calcium: networks (default) or threshold (a simple baseline).")
+]
+ModelFolder = Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")]
+Runtime = Annotated[
+    Literal["onnxruntime", "openvino", "openvino-bf16"] | None,
+    typer.Option(help="What runs the networks. Default: the fastest (docs/speed.md)."),
+]
+SecretKey = Annotated[
+    Path | None, typer.Option(help="File with a secret key: replace all identifiers by pseudonyms (PS3.15).")
+]
 Rule = Annotated[str, typer.Option(help="Scoring rule: scct2016, agatston1990, kvp_adapted, or a TOML file.")]
 MassCalibration = Annotated[
     float | None, typer.Option(help="Calibration factor in mg/cm3 of hydroxyapatite per HU; adds the calcium mass.")
@@ -46,14 +57,9 @@ Encoding = Annotated[str, typer.Option(help="Encoding of the table, if it is tex
 def score(
     paths: Paths,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.", show_default=False)],
-    predictor: Annotated[
-        str | None, typer.Option(help="What finds the calcium: networks (default) or threshold (a simple baseline).")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")] = None,
-    runtime: Annotated[
-        Literal["onnxruntime", "openvino", "openvino-bf16"] | None,
-        typer.Option(help="What runs the networks. Default: the fastest (docs/speed.md)."),
-    ] = None,
+    predictor: Predictor = None,
+    model: ModelFolder = None,
+    runtime: Runtime = None,
     labels: Annotated[
         Path | None, typer.Option(help="Score this label map (NIfTI or DICOM SEG) instead of predicting one.")
     ] = None,
@@ -79,9 +85,7 @@ def score(
     phi: Annotated[
         bool, typer.Option("--phi", help="Name the patient in the reports, result.json and results.csv.")
     ] = False,
-    pseudonymise: Annotated[
-        Path | None, typer.Option(help="File with a secret key: replace all identifiers by pseudonyms (PS3.15).")
-    ] = None,
+    pseudonymise: SecretKey = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep results in OUT whose input, model, rule and options are unchanged.")
     ] = False,
@@ -145,14 +149,9 @@ def compare(
     ranges: Range = None,
     dates: Dates = "",
     encoding: Encoding = "",
-    predictor: Annotated[
-        str | None, typer.Option(help="What finds the calcium: networks (default) or threshold (a simple baseline).")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")] = None,
-    runtime: Annotated[
-        Literal["onnxruntime", "openvino", "openvino-bf16"] | None,
-        typer.Option(help="What runs the networks. Default: the fastest (docs/speed.md)."),
-    ] = None,
+    predictor: Predictor = None,
+    model: ModelFolder = None,
+    runtime: Runtime = None,
     rule: Rule = "scct2016",
     mass_calibration: MassCalibration = None,
     series_a: Annotated[str | None, typer.Option(help="SeriesInstanceUID of the first scan.")] = None,
@@ -166,9 +165,7 @@ def compare(
         str, typer.Option(help="Files to write for each pair: json, html, pdf, sr, results.")
     ] = "json,html,pdf,sr,results",
     phi: Annotated[bool, typer.Option("--phi", help="Name the patient in the pages and tables.")] = False,
-    pseudonymise: Annotated[
-        Path | None, typer.Option(help="File with a secret key: replace all identifiers by pseudonyms (PS3.15).")
-    ] = None,
+    pseudonymise: SecretKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per comparison.")] = False,
 ) -> None:
     """Compare two scans of a patient: change, and whether it is beyond the limits of repeatability."""
@@ -490,7 +487,7 @@ def rescan(
         list[str] | None,
         typer.Option("--centre", "--protocol", help="Scanner presets or TOML files. Default: all CTAC systems."),
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")] = None,
+    model: ModelFolder = None,
     workers: Annotated[int, typer.Option(help="Number of processes.")] = 1,
     limits: Annotated[
         Path | None, typer.Option(help="Folder for the limits of repeatability, a file for each centre.")
@@ -572,7 +569,7 @@ def finetune(
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Folder of the run; the model goes to OUT/model.", show_default=False)
     ],
-    model: Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")] = None,
+    model: ModelFolder = None,
     guard: Annotated[
         list[Path] | None, typer.Option(help="Guard set: simulated samples never trained on, scored before and after.")
     ] = None,
@@ -824,14 +821,9 @@ def batch_plan(
     shards: Annotated[
         int | None, typer.Option(help="Number of shards. Default: one for 1,000 rows, 64 to 4,096.", min=1, max=9999)
     ] = None,
-    predictor: Annotated[
-        str | None, typer.Option(help="What finds the calcium: networks (default) or threshold (a simple baseline).")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model folder. Default: the one that ships with ctacal.")] = None,
-    runtime: Annotated[
-        Literal["onnxruntime", "openvino", "openvino-bf16"] | None,
-        typer.Option(help="What runs the networks. Default: the fastest (docs/speed.md)."),
-    ] = None,
+    predictor: Predictor = None,
+    model: ModelFolder = None,
+    runtime: Runtime = None,
     rule: Rule = "scct2016",
     mass_calibration: MassCalibration = None,
     series: Annotated[
@@ -846,9 +838,7 @@ def batch_plan(
         str, typer.Option(help="Files for each study: json, html, pdf, png, seg, sr, labelmap, dicompdf, sc, nifti.")
     ] = "json",
     phi: Annotated[bool, typer.Option("--phi", help="Name the patient in results and tables.")] = False,
-    pseudonymise: Annotated[
-        Path | None, typer.Option(help="File with a secret key: replace all identifiers by pseudonyms (PS3.15).")
-    ] = None,
+    pseudonymise: SecretKey = None,
 ) -> None:
     """Plan a run: what is scored, and how. Opens no image; a plan that is there already is found again."""
     from ctacal.cli import batch as command

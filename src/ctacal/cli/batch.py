@@ -1,4 +1,4 @@
-"""``ctacal batch``: options to a plan, a runner, and what is told of a run."""
+"""``ctacal batch``: turns options into a plan or a run, and prints where a run stands."""
 
 import json
 import signal
@@ -218,7 +218,7 @@ def run_collect(run: str, out: Path | None) -> int:
         out = place.folder
     done = collect(place, out)
     typer.echo(
-        f"{done.studies:,} studies of {done.rows:,} rows, {done.failed:,} rows that gave nothing, {done.left:,} left; "
+        f"studies: {done.studies:,}; rows: {done.rows:,}, without a result {done.failed:,}, still to do {done.left:,}; "
         f"tables in {out}"
     )
     if done.in_several_rows:

@@ -162,5 +162,5 @@ def _summarise(done: CompareRun, out: Path) -> None:
         for verdict in ("within", "beyond", "not comparable")
     }
     found = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    typer.echo(f"{len(done.compared)} comparisons: {found}; in {printable(out)}", err=True)
+    typer.echo(f"comparisons: {found}; in {printable(out)}", err=True)
     typer.echo("Research use only, not a medical device.", err=True)

@@ -21,9 +21,9 @@ class Verdict(StrEnum):
     """What can be said of the change."""
 
     WITHIN = "within"
-    """Two scans of an unchanged patient differ as much."""
+    """Two scans of an unchanged patient often differ this much."""
     BEYOND = "beyond"
-    """Of 100 unchanged patients, about 5 differ as much."""
+    """Only about 5 of 100 unchanged patients differ this much."""
     NOT_COMPARABLE = "not comparable"
     """Nothing can be said; the reasons tell why."""
 

@@ -18,7 +18,7 @@ class Pair(Generic[T]):
     first: T
     second: T
     number: tuple[int, int]
-    """Of both scans in the patient's course, from 1."""
+    """Places of both scans in the patient's course, counted from 1."""
     scans: int
     """Number of the patient's scans."""
 

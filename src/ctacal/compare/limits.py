@@ -67,7 +67,7 @@ class Limits:
     """Limits of repeatability: 95 of 100 pairs of an unchanged patient lie within."""
 
     name: str
-    """Of the site, or of the simulator's preset."""
+    """Name of the site, or of the simulator's preset."""
     origin: Literal["site", "simulated"]
     bands: dict[str, Band]
     """By quantity, named as in results.csv: agatston, volume_mm3 ..."""
@@ -77,13 +77,13 @@ class Limits:
     pairs: int
     patients: int
     first_day: str | None = None
-    """Of the pairs, in the form 2024-01-31; None if simulated or not known."""
+    """Date of the first pair, in the form 2024-01-31; None if simulated or not known."""
     last_day: str | None = None
     protocol: ScanProtocol
     rule: str
     """Name of the scoring rule."""
     model_digest: str = ""
-    """Of the model that scored the pairs; empty if they were read or it is not known."""
+    """Digest of the model that scored the pairs; empty if readers scored them or the model is not known."""
     notes: tuple[str, ...] = ()
     """What a reader of the limits should know."""
 

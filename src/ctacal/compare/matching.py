@@ -65,9 +65,9 @@ class LesionMatch:
 
     kind: Kind
     a: tuple[ScoredLesion, ...]
-    """Of the first scan: none if new, several if merged."""
+    """Lesions of the first scan: none if new, several if merged."""
     b: tuple[ScoredLesion, ...]
-    """Of the second scan: none if gone, several if split."""
+    """Lesions of the second scan: none if gone, several if split."""
     distance_mm: float | None
     """Between their middles after registration; None if new or gone."""
 

@@ -33,7 +33,7 @@ MOST_BIAS = 0.5
 
 COVERAGE = 0.95
 _COEFFICIENTS = 4
-"""Of the two lines, that of the mean difference and that of its standard deviation."""
+"""Coefficients of both lines together: that of the mean difference, and that of its standard deviation."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -110,6 +110,12 @@ class Intake:
         """Number of files that hold no DICOM image."""
         return sum(self.others.values())
 
+    @property
+    def why_empty(self) -> str:
+        """A line on what lies where no study was found, and on the first file that could not be read."""
+        unreadable = next((f"{file.name}: {file.reason.message}" for file in self.skipped), "")
+        return "; ".join(filter(None, (*self.empty, unreadable))) or "no DICOM image series there"
+
 
 def _is_axial(slice_: Slice) -> bool:
     """Whether the image's plane is axial, by the normal of its Image Orientation (Patient)."""

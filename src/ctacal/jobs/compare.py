@@ -75,9 +75,9 @@ class Compared:
     """A comparison that was written."""
 
     content: dict[str, Any]
-    """Of comparison.json."""
+    """What comparison.json holds."""
     row: dict[str, Any]
-    """Of the tables."""
+    """Its row of the tables."""
     is_whole_course: bool = True
     problems: tuple[Reason, ...] = ()
     """Why files are missing."""
@@ -165,15 +165,13 @@ def _courses(studies: Iterable[Study]) -> tuple[list[tuple[str, list[Study]]], l
 
 
 def _only_study(path: Path) -> Study:
-    studies = read_studies([path]).studies
-    if len(studies) != 1:
-        found = (
-            "holds no study"
-            if not studies
-            else f"holds {len(studies)} studies; name one of them, or this folder alone to compare each patient's scans"
-        )
-        raise UsageError(f"{path}: {found}")
-    return studies[0]
+    intake = read_studies([path])
+    if not intake.studies:
+        raise UsageError(intake.why_empty)
+    if len(intake.studies) > 1:
+        instead = "name one of them, or this folder alone to compare each patient's scans"
+        raise UsageError(f"{path}: holds {len(intake.studies)} studies; {instead}")
+    return intake.studies[0]
 
 
 def _first_ct(study: Study) -> Series:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ctacal.dicom.files.archive import discard_unpacked
-from ctacal.dicom.series import Intake, Series, Study, read_studies
+from ctacal.dicom.series import Series, Study, read_studies
 from ctacal.errors import UsageError
 from ctacal.jobs.batch.fetching import Fetched, fetch_headers, fetch_whole
 from ctacal.jobs.batch.places import is_address
@@ -144,7 +144,7 @@ def _scored(ahead: Ahead, job: ScoreJob, before: int | None) -> RowScored:
     return RowScored(
         results=tuple((outcome.content, outcome.folder) for outcome in outcomes),
         unreadable_files=len(intake.skipped),
-        why_empty="" if outcomes else _why_empty(intake),
+        why_empty="" if outcomes else intake.why_empty,
         files=intake.files,
         read_bytes=None if after is None or before is None else after - before,
         requests=requests,
@@ -157,11 +157,6 @@ def _pixels(study: Study, job: ScoreJob) -> Iterator[Path]:
         series: Series | None = chosen(task, job)[1]
         if series is not None:
             yield from (slice_.source.path for slice_ in (*series.slices, *series.left_out))
-
-
-def _why_empty(intake: Intake) -> str:
-    unreadable = next((f"{file.name}: {file.reason.message}" for file in intake.skipped), "")
-    return "; ".join(filter(None, (*intake.empty, unreadable))) or "no DICOM image series there"
 
 
 def _read_bytes() -> int | None:

@@ -35,7 +35,7 @@ class Status:
     runners_lost: int
     """Runners that were killed, or whose machine failed."""
     rows_per_minute: float
-    """Of the last ten minutes of work; 0 if nothing is known."""
+    """Rate over the last ten minutes of work; 0 if nothing is known."""
     left_s: float | None
     """Time left at that rate; None if nothing runs."""
     core_seconds_per_1000: float | None

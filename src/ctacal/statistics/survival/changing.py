@@ -31,7 +31,7 @@ class ChangingEffect:
     change: Floats
     """(groups - 1,): for one unit of g(t)."""
     covariance: Floats
-    """Of coefficients and changes together, in this order."""
+    """Covariance of coefficients and changes together, in this order."""
     log_likelihood: float
     test: HypothesisTest
     """Likelihood-ratio test against the model in which no effect changes: a test of proportional hazards."""
