@@ -171,7 +171,7 @@ def test_the_interval_and_dates_of_a_day(tmp_path: Path) -> None:
         replace(comparison.a, time="101500"), replace(comparison.b, day=date(2020, 3, 1), time="140000"), Terms()
     )
     assert dict(words.facts(one_day, Subject())) == {
-        "Earlier scan": "2020-03-01 10:15", "Later scan": "2020-03-01 14:00", "Between them": "one day"
+        "Earlier scan": "2020-03-01 10:15", "Later scan": "2020-03-01 14:00", "Between them": "same day"
     }  # fmt: skip
     assert "No annual change" in words.change_note(one_day)
 

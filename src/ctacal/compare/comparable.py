@@ -112,7 +112,7 @@ def _about_dates(a: ComparedScan, b: ComparedScan) -> Iterator[ComparisonReason]
         return
     days = (b.day - a.day).days
     if days < LEAST_DAYS:
-        apart = {0: "on one day", 1: "a day apart"}.get(days, f"{days} days apart")
+        apart = {0: "on the same day", 1: "a day apart"}.get(days, f"{days} days apart")
         order = "" if days or (a.time and b.time) else "; which came first is not recorded, so the order is as given"
         message = f"scanned {apart}: no annual change below {LEAST_DAYS} days{order}"
         yield ComparisonReason(Doubt.SHORT_INTERVAL, message, False)

@@ -36,8 +36,11 @@ def write_index(out: Path, rows: Sequence[Row]) -> None:
     write_text(out / PAGE, index_html(rows, out))
 
 
-def index_html(rows: Sequence[Row], out: Path) -> str:
-    """Return the page; it links to the files that exist in the studies' folders under ``out``."""
+def index_html(rows: Sequence[Row], out: Path, *, left_out: str = "") -> str:
+    """Return the page; it links to the files that exist in the studies' folders under ``out``.
+
+    ``left_out`` says in a sentence what the page does not show.
+    """
     refused = [row for row in rows if row["status"] == "refused"]
     times = Counter(row["study_uid"] for row in rows)
     return render(
@@ -46,6 +49,7 @@ def index_html(rows: Sequence[Row], out: Path) -> str:
         title=TITLE,
         research_only=RESEARCH_ONLY,
         notice=NOTICE,
+        left_out=left_out,
         rows=[_entry(row, out, names_series=times[row["study_uid"]] > 1) for row in rows],
         refused=len(refused),
         categories=_categories(rows),

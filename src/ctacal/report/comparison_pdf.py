@@ -100,10 +100,11 @@ class _Verdict(Flowable):  # type: ignore[misc]
         canvas.rect(1, 5, self.width - 4, self.height - 6, fill=1)
         canvas.setFillColor(FAINT)
         canvas.setFont(TEXT, 8.5)
-        canvas.drawString(8, self.height - 14, "The change is")
+        alone = self.verdict is Verdict.NOT_COMPARABLE
+        canvas.drawString(8, self.height - 14, "The scans are" if alone else "The change is")
         canvas.setFillColor(INK)
         canvas.setFont(STRONG, 20)
-        limits = "" if self.verdict is Verdict.NOT_COMPARABLE else " the limits"
+        limits = "" if alone else " the limits"
         canvas.drawString(8, 14, f"{self.verdict}{limits}")
 
 

@@ -171,13 +171,15 @@ def _when(scan: ComparedScan) -> str:
 def interval(days: int | None) -> str:
     """Return the time between the scans in words.
 
-    >>> interval(0), interval(45), interval(1000), interval(None)
-    ('one day', '45 days', '2.7 years', 'not recorded')
+    >>> interval(0), interval(1), interval(45), interval(1000), interval(None)
+    ('same day', '1 day', '45 days', '2.7 years', 'not recorded')
     """
     if days is None:
         return wording.NOT_GIVEN
     if days == 0:
-        return "one day"
+        return "same day"
+    if days == 1:
+        return "1 day"
     return f"{days} days" if days < 365 else f"{days / 365.25:.1f} years"
 
 

@@ -44,7 +44,8 @@ class Pages:
     def finish(self, *, left: int, failed: int) -> None:
         """Write the last page, and the page that leads to all."""
         if not self._pages:
-            write_text(self.out / PAGE, index_html(self._rows, self.out))
+            gone = f"{failed:,} rows gave no result (failed.csv), {left:,} are still to do." if failed or left else ""
+            write_text(self.out / PAGE, index_html(self._rows, self.out, left_out=gone))
             return
         if self._rows:
             self._write(self._rows)
