@@ -43,14 +43,15 @@ _FLUSHES_AT_ONCE = 16
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, make: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` to write to; it takes the final name only if the block succeeds.
 
     After a crash there is the old file or the new one, never a part. The temporary name keeps the suffixes, because
-    some writers choose the format by them.
+    some writers choose the format by them. With ``make`` the folder is made if it is missing; without, ``OSError`` is
+    raised, so that no folder takes the place of a disk that is not mounted.
     """
     _sweep_once(path.parent)
-    with unfinished_file(path.parent, "".join(path.suffixes[-2:])) as temporary:
+    with unfinished_file(path.parent, "".join(path.suffixes[-2:]), make=make) as temporary:
         yield temporary
         flush(temporary)
         temporary.chmod(0o644)
@@ -59,12 +60,13 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def unfinished_file(folder: Path, suffix: str = "") -> Iterator[Path]:
+def unfinished_file(folder: Path, suffix: str = "", *, make: bool = True) -> Iterator[Path]:
     """Yield the path of a new empty file that only this user may read; what is still under that name at the end goes.
 
-    While the block runs, no ``sweep`` takes the file; after a crash the next one does.
+    While the block runs, no ``sweep`` takes the file; after a crash the next one does. ``make`` as for ``whole_file``.
     """
-    make_folder(folder)
+    if make:
+        make_folder(folder)
     temporary, lock = _new_file(folder, suffix)
     try:
         yield temporary
@@ -73,9 +75,9 @@ def unfinished_file(folder: Path, suffix: str = "") -> Iterator[Path]:
         _unlock(lock)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file (UTF-8) whole or not at all."""
-    with whole_file(path) as temporary:
+def write_text(path: Path, text: str, *, make: bool = True) -> None:
+    """Write a text file (UTF-8) whole or not at all; ``make`` as for ``whole_file``."""
+    with whole_file(path, make=make) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from ctacal.errors import UsageError
-from ctacal.jobs.database import Database, DatabaseAway, DatabaseDamaged, Transaction, mounted_as, network_file_system
+from ctacal.jobs.database import (
+    Database,
+    DatabaseAway,
+    DatabaseDamaged,
+    Transaction,
+    make_database_folder,
+    mounted_as,
+    network_file_system,
+)
 from tests.postgres import new_server
 
 
@@ -189,7 +197,10 @@ def test_a_file_that_was_removed_is_not_made_again_empty(tmp_path: Path) -> None
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be made"):
-        Database(tmp_path / "file" / "x.sqlite")
+        make_database_folder(tmp_path / "file" / "x.sqlite")
+    with pytest.raises(UsageError, match="cannot be opened"):  # never a new folder where a disk is not mounted
+        Database(tmp_path / "away" / "x.sqlite")
+    assert not (tmp_path / "away").exists()
     with pytest.raises(UsageError, match="cannot be opened"):
         Database(tmp_path)
 
@@ -197,6 +208,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_any_name_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = Path("a %20?#ä") / "x.sqlite"
+    make_database_folder(path)
     with closing(Database(path)) as database:
         monkeypatch.chdir("/")
         database.write(lambda rows: rows.run("CREATE TABLE numbers (n INTEGER)"))

@@ -238,27 +238,30 @@ def _few_open(ledger: Ledger) -> Callable[[], bool]:
 
 def _await_end(ledger: Ledger, made: Trial, node: Restarted) -> None:
     """Wait until nothing is to be done any more, or the node has ended by itself."""
+    store = Store(made.node.config.store)
 
     def is_over() -> bool:
-        return not list(_unfinished(ledger, made.acknowledged)) or node.running.process.poll() is not None
+        return not list(_unfinished(ledger, store, made.acknowledged)) or node.running.process.poll() is not None
 
     try:
         wait_until(is_over, "the end of all work", DONE_S)
     except AssertionError:
-        made.faults += _unfinished(ledger, made.acknowledged)
+        made.faults += _unfinished(ledger, store, made.acknowledged)
 
 
-def _unfinished(ledger: Ledger, acknowledged: Acknowledged) -> Iterator[str]:
+def _unfinished(ledger: Ledger, store: Store, acknowledged: Acknowledged) -> Iterator[str]:
+    yield from (f"claim {claim} is open" for claim in ledger.claims())  # first: when one ends, more may be to be done
     for study_uid in list(acknowledged.objects):
-        study = ledger.study(study_uid)
+        study, stored = ledger.study(study_uid), len(store.received(study_uid))
         if study is None:
             yield f"{study_uid}: unknown to the ledger"
+        elif study.objects < stored:  # a receiver that was killed had not told of them; the next one does, soon
+            yield f"{study_uid}: {stored} objects are stored, the ledger knows of {study.objects}"
         elif study.state not in _CLOSED:
             yield f"{study_uid}: still {study.state}, {study.objects} objects"
         for delivery in ledger.deliveries(study_uid):
             if delivery.state in (DeliveryState.WAITING, DeliveryState.SENT):
                 yield f"{study_uid}: {delivery.kind} for {delivery.destination} still {delivery.state}"
-    yield from (f"claim {claim} is open" for claim in ledger.claims())
 
 
 def faults(made: Trial) -> Iterator[str]:

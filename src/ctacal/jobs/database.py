@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol, TypeVar
 
+from ctacal.atomic import make_folder
 from ctacal.errors import CtacalError, UsageError
 
 Result = TypeVar("Result")
@@ -114,7 +115,8 @@ class Database:
         complain: Callable[[str], object] = lambda _: None,
         cache_kib: int = 8000,
     ) -> None:
-        """Open or make the database: a file for SQLite, or a URL such as ``postgresql://host/name``.
+        """Open or make the database: a file for SQLite, in a folder that is there, or a URL such as
+        ``postgresql://host/name``.
 
         ``if_damaged`` tells the user what to do about a damaged database. ``complain`` is called when a call begins to
         wait. ``cache_kib`` is how much of a file SQLite may keep in memory. Raises ``UsageError`` if it cannot be
@@ -283,9 +285,16 @@ def mounted_as(path: Path, mounts: str) -> str:
     return found[1]
 
 
+def make_database_folder(path: Path) -> None:
+    """Make the folder of a database file, if it is missing. Raises ``UsageError``."""
+    try:
+        make_folder(path.parent)
+    except OSError as problem:
+        raise UsageError(f"{path.parent}: the folder of the database cannot be made: {problem}") from problem
+
+
 def _make_sqlite(path: Path, damaged: Callable[[object], DatabaseDamaged]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.DatabaseError as problem:
@@ -293,8 +302,6 @@ def _make_sqlite(path: Path, damaged: Callable[[object], DatabaseDamaged]) -> No
             raise damaged(problem) from problem
         if getattr(problem, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
             raise UsageError(f"{path}: the database cannot be opened: {problem}") from problem
-    except OSError as problem:
-        raise UsageError(f"{path.parent}: the folder of the database cannot be made: {problem}") from problem
 
 
 def _sqlite(path: Path, cache_kib: int) -> Connection:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctacal.jobs.database import Database, Transaction
+from ctacal.jobs.database import Database, Transaction, is_postgres, make_database_folder
 from ctacal.jobs.reading_cases import Case, case_from, stored
 
 SCHEMA = "2"
@@ -107,6 +107,8 @@ class ReadingIndex:
         opened.
         """
         advice = "delete this file, it is made again from the readings"
+        if not is_postgres(where):
+            make_database_folder(Path(where))
         self._database = Database(where, wait_s=wait_s, if_damaged=advice)
         self._database.write(self._create)
         if self.fact("schema") != SCHEMA:

@@ -109,8 +109,7 @@ class Channel:
 
     def _remember(self) -> None:
         try:
-            self.file.parent.stat()  # it goes with a store that is not mounted any more: no other is made in its place
-            write_text(self.file, json.dumps(memory_json(self.memory), indent=1) + "\n")
+            write_text(self.file, json.dumps(memory_json(self.memory), indent=1) + "\n", make=False)
         except OSError as problem:  # a full disk is what the alarm may be about
             tell("what was told cannot be noted", level=logging.WARNING, file=self.file, reason=problem)
 

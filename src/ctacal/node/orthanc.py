@@ -91,7 +91,7 @@ class PolledOrthanc:
             return last
 
     def _go_to(self, last: int) -> None:
-        write_text(self._place, json.dumps({"last": last}) + "\n")
+        write_text(self._place, json.dumps({"last": last}) + "\n", make=False)
 
     def _fetch_study(self, study: str) -> None:
         try:

@@ -65,7 +65,8 @@ def answer_to(store: Store, request: CommitmentRequest) -> CommitmentAnswer:
 def remember(store: Store, request: CommitmentRequest) -> None:
     """Write a request to the disk. Raises ``OSError``."""
     store.require()
-    write_text(_file(store, request), json.dumps(asdict(request)) + "\n")
+    _folder(store).mkdir(exist_ok=True)  # never with its parents: the disk of the store may just have gone
+    write_text(_file(store, request), json.dumps(asdict(request)) + "\n", make=False)
 
 
 def forget(store: Store, request: CommitmentRequest) -> None:

@@ -11,9 +11,10 @@ The audit events of studies and deliveries are written here, in the transaction 
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ctacal.errors import UsageError
-from ctacal.jobs.database import WAIT_S, Database, is_postgres, network_file_system
+from ctacal.jobs.database import WAIT_S, Database, is_postgres, make_database_folder, network_file_system
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.ledger_deliveries import DeliveryLedger
 from ctacal.jobs.node.ledger_overview import OverviewLedger
@@ -91,10 +92,16 @@ def open_ledger(
     told when it begins to wait. Raises ``UsageError`` if the ledger cannot be opened, lies on a network file system
     or was made by a newer version; ``DatabaseDamaged`` says what to do.
     """
+    if not is_postgres(where):
+        make_database_folder(Path(where))
+    return _opened(where, store_id, wait_s=wait_s, complain=complain, cache_kib=cache_kib)
+
+
+def _opened(where: Path | str, store_id: str, **settings: Any) -> Ledger:
     if not is_postgres(where) and (kind := network_file_system(Path(where))):
         message = f"{where}: SQLite cannot be used on a network file system ({kind}); name a local file, or PostgreSQL"
         raise UsageError(message)
-    database = Database(where, wait_s=wait_s, if_damaged=_IF_DAMAGED, complain=complain, cache_kib=cache_kib)
+    database = Database(where, if_damaged=_IF_DAMAGED, **settings)
     ledger = Ledger(database, store_id)
     try:
         ledger.database.write(make_tables)
@@ -114,4 +121,4 @@ def ledger_of(
 ) -> Ledger:
     """Open the ledger of a node, as ``open_ledger``; raises ``OSError`` if the store is not there, and makes none."""
     store.require()
-    return open_ledger(config.ledger, store.id, wait_s=wait_s, complain=complain, cache_kib=cache_kib)
+    return _opened(config.ledger, store.id, wait_s=wait_s, complain=complain, cache_kib=cache_kib)

@@ -39,7 +39,7 @@ def node_runs(store: Path) -> bool:
 
 def write_processes(store: Path, numbers: dict[str, int]) -> None:
     """Write down the process number of each part, for people who look for them."""
-    write_text(store / _PROCESSES, json.dumps(numbers) + "\n")
+    write_text(store / _PROCESSES, json.dumps(numbers) + "\n", make=False)
 
 
 def forget_processes(store: Path) -> None:

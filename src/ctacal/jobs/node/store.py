@@ -108,7 +108,7 @@ class Store:
 
     def incoming(self) -> AbstractContextManager[Path]:
         """Return a context with the path of a new empty file, for ``keep``; if it is not kept, it goes at the end."""
-        return unfinished_file(self._incoming, _SUFFIX)
+        return unfinished_file(self._incoming, _SUFFIX, make=False)
 
     def keep(self, incoming: Path, study_uid: str, sop_uid: str) -> Placed:
         """Give a finished file from ``incoming`` its final name, unless there is one already.
