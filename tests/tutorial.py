@@ -136,3 +136,7 @@ def follow(page: str, folder: Path, act: Any = None) -> None:
             )
     missing = [file for file in promises(page) if not list(folder.glob(file))]
     assert not missing, f"promised, not there: {missing}"
+
+
+if __name__ == "__main__":  # PAGE FOLDER: in a process of its own, with the ctacal that is installed there
+    follow(Path(sys.argv[1]).read_text(encoding="utf-8"), Path(sys.argv[2]))

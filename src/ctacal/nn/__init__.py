@@ -10,6 +10,7 @@ from ctacal.public_names import imported_on_use
 
 if TYPE_CHECKING:
     from ctacal.nn.annotated import cache_annotated
+    from ctacal.nn.card import onnx_bytes
     from ctacal.nn.config import NetworkConfig
     from ctacal.nn.predict import Model, load_locator, load_model
     from ctacal.nn.samples import Sample, make_sample, read_sample, write_sample
@@ -22,11 +23,13 @@ __all__ = [
     "load_locator",
     "load_model",
     "make_sample",
+    "onnx_bytes",
     "read_sample",
     "write_sample",
 ]
 
 _NAMES = {
+    "card": ("onnx_bytes",),
     "predict": (
         "Model",
         "load_locator",

@@ -18,6 +18,7 @@ from ctacal.nn.calibration import Calibration
 from ctacal.nn.fitness import TrainingRange
 from ctacal.nn.gated import GatedScale
 from ctacal.nn.mass import MassScale
+from ctacal.nn.planes import SUFFIX, from_planes
 from ctacal.scores import SCCT_2016, ScoringRule
 
 CARD_NAME = "model.json"
@@ -100,13 +101,32 @@ def add_to_card(folder: Path, measured: Measured) -> None:
     write_card(folder, kept | measured.to_json())
 
 
-def checked_bytes(path: Path, sha256: str) -> bytes:
-    """Read a file. Raises ``UsageError`` if it is missing, or its SHA-256 is not the card's."""
+def onnx_bytes(folder: Path, stage: str) -> bytes:
+    """Read a network of a model as ONNX, for any runtime. An installed wheel holds it as planes (``planes``).
+
+    Args:
+        folder: A model folder, as ``load_model`` reads it.
+        stage: ``heart`` or ``calcium``.
+
+    Returns:
+        The content of the ONNX file.
+
+    Raises:
+        UsageError: There is no such file, or its SHA-256 is not the card's.
+
+    Example:
+        >>> from ctacal.nn.predict import WEIGHTS
+        >>> len(onnx_bytes(WEIGHTS, "heart")) > 1_000_000
+        True
+    """
+    entry = read_card(folder)["stages"][stage]
+    path = folder / entry["file"]
+    packed = path.with_name(path.name + SUFFIX)
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if path.exists() or not packed.exists() else from_planes(packed.read_bytes())
     except OSError as problem:
         raise UsageError(f"{path}: {problem.strerror}") from problem
-    if hashlib.sha256(content).hexdigest() != sha256:
+    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise UsageError(f"{path} is not the file that {CARD_NAME} names: its SHA-256 differs")
     return content
 

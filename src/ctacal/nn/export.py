@@ -17,7 +17,7 @@ from ctacal import __version__
 from ctacal.atomic import whole_file
 from ctacal.errors import CtacalError, UsageError
 from ctacal.fields import from_fields
-from ctacal.nn.card import CARD_NAME, read_card, write_card
+from ctacal.nn.card import CARD_NAME, onnx_bytes, read_card, write_card
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import NetworkConfig, Recipe
 from ctacal.nn.convlstm import BothWays
@@ -195,22 +195,22 @@ def checkpoint_of_model(folder: Path = WEIGHTS, stage: str = "calcium") -> Check
     load_model(folder, threads=1)  # checks the digests
     card = read_card(folder)["stages"][stage]
     recipe = from_fields(Recipe, card["recipe"])
-    weights = weights_of(folder / card["file"], recipe.network)
+    weights = weights_of(onnx_bytes(folder, stage), recipe.network, folder / card["file"])
     return Checkpoint(
         recipe, card["data_sha256"], card["step"], weights, weights, {}, torch.get_rng_state(), -1.0,
         card["trained_with"],
     )  # fmt: skip
 
 
-def weights_of(path: Path, config: NetworkConfig) -> dict[str, Tensor]:
+def weights_of(content: bytes, config: NetworkConfig, path: Path) -> dict[str, Tensor]:
     """Read the initialisers of an ONNX file by their torch names; counters of batches are not in it.
 
-    Raises ``UsageError`` if a tensor is missing or has another shape.
+    Raises ``UsageError``, which names ``path``, if a tensor is missing or has another shape.
     """
     import onnx
     from onnx import numpy_helper
 
-    stored = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
+    stored = {tensor.name: tensor for tensor in onnx.load_from_string(content).graph.initializer}
     weights: dict[str, Tensor] = build(config).state_dict()
     for name, tensor in weights.items():
         if name.endswith("num_batches_tracked"):

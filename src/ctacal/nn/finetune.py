@@ -1,13 +1,12 @@
 """Fine-tuning: train a model's calcium network further on a site's own studies, and check what it forgets."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ctacal.errors import UsageError
 from ctacal.nn.annotated import cache_annotated
-from ctacal.nn.card import write_card
+from ctacal.nn.card import onnx_bytes, write_card
 from ctacal.nn.checkpoint import Checkpoint, read_checkpoint
 from ctacal.nn.config import DataConfig, Recipe
 from ctacal.nn.export import checkpoint_of_model, export_stage
@@ -126,7 +125,7 @@ def write_tuned_model(outcome: Outcome, model: Path, folder: Path, *, name: str)
     base = load_model(model, threads=1)
     folder.mkdir(parents=True, exist_ok=True)
     heart = base.card["stages"]["heart"]
-    shutil.copyfile(model / heart["file"], folder / heart["file"])
+    (folder / heart["file"]).write_bytes(onnx_bytes(model, "heart"))
     stages = {"heart": heart, "calcium": export_stage(read_checkpoint(outcome.best), folder / "calcium.onnx")}
     facts = {name: fact for name, fact in base.card["facts"].items() if name == "licence"}
     facts["fine_tuned_from"] = asdict(base.info)

@@ -22,7 +22,7 @@ from ctacal.labels import LabelMap
 from ctacal.nn.anatomy_stage import AnatomyMap
 from ctacal.nn.calcium_stage import Index, classify
 from ctacal.nn.calibration import Calibration, LesionDoubts, category_probabilities, interval, lesion_doubts
-from ctacal.nn.card import STAGES, Measured, checked_bytes, read_card
+from ctacal.nn.card import STAGES, Measured, onnx_bytes, read_card
 from ctacal.nn.classes import Classes
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.coverage import cut_off
@@ -215,7 +215,7 @@ def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: R
     background = ThreadPoolExecutor(1)  # the networks start while the scan is read
     stages = {}
     for name in STAGES:
-        content = checked_bytes(folder / card["stages"][name]["file"], card["stages"][name]["sha256"])
+        content = onnx_bytes(folder, name)
         digest.update(content)
         run = when_ready(background.submit(RUNTIMES[runtime_of(name, runtime)], content, threads))
         stages[name] = _stage(run, card, name, folder)
@@ -241,9 +241,8 @@ def load_locator(folder: Path = WEIGHTS, *, threads: int | None = None) -> Stage
 
     Raises ``UsageError`` as ``load_model`` does.
     """
-    card = read_card(folder)
-    content = checked_bytes(folder / card["stages"]["heart"]["file"], card["stages"]["heart"]["sha256"])
-    return _stage(RUNTIMES["onnxruntime"](content, threads or cores()), card, "heart", folder)
+    run = RUNTIMES["onnxruntime"](onnx_bytes(folder, "heart"), threads or cores())
+    return _stage(run, read_card(folder), "heart", folder)
 
 
 def _stage(run: Run, card: Mapping[str, Any], name: str, folder: Path) -> Stage:
