@@ -27,7 +27,7 @@ PAGES = {
     "concepts.md": SECONDS,
 }
 RUN_BY_ANOTHER = {"how-to/behind-a-pacs.md"}
-"""It needs a hospital; tests/node has its parts."""
+"""It needs a PACS and a camera: tests/node/test_behind_a_pacs.py has both."""
 
 
 def sign_a_reading(folder: Path, arguments: list[str]) -> None:
