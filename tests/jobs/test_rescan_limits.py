@@ -14,15 +14,19 @@ from ctacal.simulate.scanner.protocol import load_protocol
 NOISE = {"spect_ct_16slice": 0.6, "hawkeye_slow": 1.2}
 
 
-def rows(patients: int, seed: int = 1, each: int = 3) -> list[Row]:
-    """Return scans whose square roots differ by the centre's noise, and more with the score."""
+def rows(patients: int, seed: int = 1, each: int = 3, uneven: float = 0.0) -> list[Row]:
+    """Return scans whose square roots differ by the centre's noise, and more with the score.
+
+    ``uneven`` is the SD of the log of how much more one patient's scans differ than another's.
+    """
     rng = np.random.default_rng(seed)
     found = []
     for patient in range(patients):
+        own = np.exp(uneven * rng.normal())
         for draw, root in enumerate((0.0, 5.0, 10.0, 20.0, 30.0)):
             for centre, noise in NOISE.items():
                 for scan in range(each):
-                    score = max(0.0, root + noise * (1 + root / 20) * rng.normal()) ** 2 if root else 0.0
+                    score = max(0.0, root + own * noise * (1 + root / 20) * rng.normal()) ** 2 if root else 0.0
                     cells = {"patient": str(patient), "draw": str(draw), "grown": "0", "centre": centre}
                     cells |= {"scan": str(scan), "status": "scored", "model_digest": "f" * 64, "agatston": str(score)}
                     found.append(
@@ -52,6 +56,15 @@ def test_new_patients_stay_within_and_the_noisy_centre_has_the_wider_limits() ->
         assert spread.is_beyond(name, 400.0, 1000.0)
     assert spread.factor["hawkeye_slow"] / spread.factor["spect_ct_16slice"] == pytest.approx(2, rel=0.35)
     assert spread.limit("hawkeye_slow", np.array([30.0])) > 1.5 * spread.limit("hawkeye_slow", np.array([0.0]))
+
+
+def test_few_patients_that_differ_give_limits_that_hold_for_others() -> None:
+    beyond = []
+    for seed in range(20):
+        spread = spread_of(pairs_of(rows(6, seed, uneven=0.5), "agatston"))
+        fresh = pairs_of(rows(20, 1000 + seed, uneven=0.5), "agatston")
+        beyond += [spread.is_beyond(*pair) for pair in zip(fresh.centre, fresh.first, fresh.second, strict=True)]
+    assert 0.03 < np.mean(beyond) < 0.05  # 0.058 if each were measured by a line that has seen it
 
 
 def test_pairs_of_a_patient_can_be_left_out() -> None:
