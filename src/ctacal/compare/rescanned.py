@@ -105,7 +105,9 @@ def spread_of(pairs: RescanPairs, coverage: float = COVERAGE) -> Spread:
     if not relative.size:  # a single patient: better than nothing, and too narrow
         relative = np.sort(fitted.relative(used))
     rank = min(len(relative), ceil((len(relative) + 1) * coverage))
-    return replace(fitted, factor=dict.fromkeys(pairs.centres, 1.0) | fitted.factor, times=float(relative[rank - 1]))
+    return replace(
+        fitted, factor={**dict.fromkeys(pairs.centres, 1.0), **fitted.factor}, times=float(relative[rank - 1])
+    )
 
 
 def _unseen(pairs: RescanPairs) -> Floats:
