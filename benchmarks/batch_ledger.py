@@ -36,7 +36,7 @@ SETTINGS = Settings(predictor="threshold", write="json")
 
 
 class FirstTask:
-    """An engine that takes one task, and scores nothing."""
+    """An engine that takes one task, if any is left, and scores nothing."""
 
     processes = 1
 
@@ -53,7 +53,7 @@ class FirstTask:
         pass
 
     def results(self, tasks: Iterable[RowTask]) -> Iterator[Finished[RowTask, RowScored]]:
-        next(iter(tasks))
+        next(iter(tasks), None)
         return iter(())
 
 
@@ -111,6 +111,7 @@ def measured(step: Callable[[Path], str], folder: Path) -> None:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(step, folder, sender))
     process.start()
+    sender.close()  # a step that fails closes the other end, and recv raises
     said, wall_s, cpu_s, peak_mb = receiver.recv()
     process.join()
     print(f"{step.__name__:14} {wall_s:7.1f} s wall {cpu_s:7.1f} s CPU {peak_mb:6.0f} MB   {said}", flush=True)

@@ -77,13 +77,14 @@ COLUMNS = (
 """The columns of results.csv; a refused study leaves its scores empty, never 0."""
 
 TEXT_COLUMNS = (
-    *IDENTITY, "study_uid", "series_uid", "series_description", "study_date", "model", "model_version", "folder",
+    *IDENTITY, "study_uid", "series_uid", "series_description", "study_date", "second_series_uid", "model",
+    "model_version", "folder",
 )  # fmt: skip
 """Columns that stay text even if every cell is a number."""
 
 WORD_COLUMNS = (
     *TEXT_COLUMNS, "status", "reason_codes", "reasons", "sex", "uncertainty_rule", "category", "category_five",
-    "cac_drs", "rule", "kernel", "manufacturer", "scanner_model", "model_digest", "ctacal",
+    "cac_drs", "second_category", "rule", "kernel", "manufacturer", "scanner_model", "model_digest", "ctacal",
 )  # fmt: skip
 """Columns of words; all others hold numbers."""
 
@@ -220,8 +221,7 @@ def open_table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterabl
 
 
 def _write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    writer = csv.DictWriter(file, columns, lineterminator="\n")
-    writer.writerows({name: _cell(row.get(name)) for name in columns} for row in rows)
+    csv.writer(file, lineterminator="\n").writerows([_cell(row.get(name)) for name in columns] for row in rows)
 
 
 def _cell(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ctacal.jobs.reading_folder import verify
 from ctacal.jobs.reading_index import Query
 from ctacal.jobs.reading_report import reports
 from tests.jobs.reader_plans import PLAN, ROLES, planned
-from tests.reading_scene import ALL_ROLES, CANARY, Clock, Page, names, room
+from tests.reading_scene import ALL_ROLES, CANARY, Clock, Page, case, names, room
 
 
 def refused(problem: Problem) -> "Any":
@@ -53,6 +54,17 @@ def test_reading_from_scratch_signing_and_a_restart(tmp_path: Path) -> None:
     assert (item["state"], item["agatston"]) == ("signed", page.state["score"]["agatston"]["total"])
     assert again.worklist("anna", Query(state="open"))["total"] == 1
     assert verify(tmp_path).faults == ()
+
+
+def test_a_review_without_the_models_marks_starts_with_none_and_says_so(tmp_path: Path) -> None:
+    where = room(tmp_path, kind="review", model=True)
+    known = case(1, model=True)
+    assert known.model is not None
+    where.index.put_cases([replace(known, model=replace(known.model, labels=""))])
+    page = Page(where, names(where)[0])
+    assert page.case["model"]["has_marks"] is False
+    assert page.case["model"]["agatston"] == 123.25
+    assert page.state["labels"] == []
 
 
 def test_a_review_starts_from_the_models_marks(tmp_path: Path) -> None:

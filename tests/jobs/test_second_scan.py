@@ -18,7 +18,7 @@ from ctacal.jobs.score import EACH, Outcome, Privacy, ScoreJob, score_and_write,
 from ctacal.labels import Calcium
 from ctacal.prediction import Prediction
 from ctacal.report.pseudonyms import Pseudonymiser
-from ctacal.results_table import COLUMNS
+from ctacal.results_table import COLUMNS, WORD_COLUMNS
 from ctacal.scores import ScoringRule
 from ctacal.volume import Volume
 from tests.dicom_series import ct_series, uid, write
@@ -72,6 +72,8 @@ def test_both_scans_are_scored_and_the_first_by_the_rule_counts(tmp_path: Path) 
     cells = [outcome.row[f"second_{name}"] for name in ("series_uid", "agatston", "category")]
     assert cells == [uid("series", "stress"), 0, "0"]
     assert {"second_series_uid", "second_agatston", "second_category"} <= set(COLUMNS)
+    words = {name for name, cell in outcome.row.items() if isinstance(cell, str) and cell}
+    assert words <= set(WORD_COLUMNS), "results.parquet of a batch has numbers in the other columns"
 
 
 def test_a_second_scan_that_is_refused_is_told(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class Options:
 def review(out: Path, images: Sequence[Path], options: Options) -> int:
     """Serve the results of a run; returns the exit status."""
     if not out.is_dir():
-        raise UsageError(f"{out}: no such folder; give the folder that ctacal score wrote")
+        raise UsageError(f"{out}: no such folder; give the folder that ctacal score or ctacal batch run wrote")
     readings = options.readings or out / READINGS
     job = RoomJob(kind="review", paths=tuple(images), out=out, readings=readings, **_common(options))
     return _serve(job, options)

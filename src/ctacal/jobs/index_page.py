@@ -3,6 +3,7 @@
 The rows are JSON inside the page; a script draws only those in view. Text from headers is never read as markup.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -79,10 +80,9 @@ def _bars(counts: Iterable[tuple[str, int]], total: int) -> list[Bar]:
 def _entry(row: Row, out: Path, *, names_series: bool) -> list[Any]:
     """Return a row as index.js reads it, by the numbers of its fields; without --phi it names nobody."""
     folder = str(row["folder"])
+    files = _names_in(out / folder)
     links = [
-        [text, quote(f"{folder}/{WRITERS[kind].files[0]}")]
-        for kind, text in LINKS
-        if (out / folder / WRITERS[kind].files[0]).is_file()
+        [text, quote(f"{folder}/{WRITERS[kind].files[0]}")] for kind, text in LINKS if WRITERS[kind].files[0] in files
     ]
     vessels = [_rounded(row[f"agatston_{vessel}"]) for vessel in ("lm", "lad", "lcx", "rca")]
     scanner = " ".join(filter(None, (row.get("manufacturer"), row.get("scanner_model"))))
@@ -92,6 +92,14 @@ def _entry(row: Row, out: Path, *, names_series: bool) -> list[Any]:
         *(row.get(name) or "" for name in IDENTITY),
         (row.get("series_description") or row.get("series_uid") or "") if names_series else "", links,
     ]  # fmt: skip
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    """Return the names in a folder; none if it is not there."""
+    try:
+        return frozenset(os.listdir(folder))  # noqa: PTH208 (a million folders)
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
 
 
 def _status(row: Row) -> str:

@@ -145,13 +145,16 @@ def cases_under(
 
 
 def cases_of_run(out: Path, paths: Sequence[Path], accepted: Accepted) -> list[Case]:
-    """Return a case for each result of a run of ``ctacal score``; its images are looked for under ``paths``.
+    """Return a case for each series with a result in a run; its images are looked for under ``paths``.
 
     Raises ``UsageError`` if the folder holds no result.
     """
     results = [content for file in sorted(out.rglob(RESULT)) if (content := _result(file))]
     if not results:
-        raise UsageError(f"{out}: holds no results; score studies first (ctacal score PATH -o {out})")
+        of_batch = (
+            "; of a batch, give the folder of the run, not that of its tables" if (out / "results.csv").exists() else ""
+        )
+        raise UsageError(f"{out}: holds no results; score studies first (ctacal score PATH -o {out}){of_batch}")
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(_cases_of_results, results, [Path(path) for path in paths], accepted).result()
 
@@ -285,7 +288,22 @@ def _result(file: Path) -> dict[str, Any] | None:
 
 def _cases_of_results(results: Sequence[Mapping[str, Any]], paths: Sequence[Path], accepted: Accepted) -> list[Case]:
     studies = {study.uid: study for study in read_studies(paths).studies} if paths else {}
-    return [_case_of_result(result, studies, accepted) for result in results]
+    cases: dict[str, list[Case]] = {}
+    for result in results:
+        case = _case_of_result(result, studies, accepted)
+        cases.setdefault(case.id, []).append(case)
+    return [_only(of_series) for of_series in cases.values()]
+
+
+def _only(cases: Sequence[Case]) -> Case:
+    """Return the case of a series; if there are several results of it, nobody can tell which is to be corrected."""
+    if len(cases) == 1:
+        return cases[0]
+    refusal = (
+        f"{Code.STUDY_IN_SEVERAL_ROWS}: the folder holds {len(cases)} results of this series, each of other images or "
+        "options; in a batch, plan several_rows.list (of ctacal batch collect) and review that run"
+    )
+    return replace(cases[0], refusal=refusal)
 
 
 def _case_of_result(result: Mapping[str, Any], studies: Mapping[str, Study], accepted: Accepted) -> Case:

@@ -145,6 +145,7 @@ def _model_json(opened: OpenCase) -> dict[str, Any] | None:
         "digest": model.digest,
         "agatston": model.agatston,
         "category": model.category,
+        "has_marks": bool(model.labels),
         "labels": marks_json(opened.model_marks, opened.volume.geometry.shape),
     }
 

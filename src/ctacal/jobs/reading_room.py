@@ -321,7 +321,7 @@ class ReadingRoom:
         if what.stage == AIDED:
             unaided = self.folder.reading(ReadingKey(key.case_id, key.reader, stage_of(key.session)[0]))
             return "unaided", unaided.marks
-        if what.mode == "aided" and opened.case.model:
+        if what.mode == "aided" and opened.case.model and opened.case.model.labels:
             return "model", opened.model_marks
         return "nothing", Marks.none()
 

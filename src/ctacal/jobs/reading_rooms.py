@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ctacal.errors import UsageError
 from ctacal.jobs.assignments import Kind, Role, RoomSettings
+from ctacal.jobs.batch.images import images_of, is_run
 from ctacal.jobs.inputs import noted_inputs
 from ctacal.jobs.reader_study import NAME, Plan
 from ctacal.jobs.reading_cases import Accepted, Case, cases_of_run, cases_under
@@ -50,7 +51,7 @@ def open_room(job: RoomJob, *, complain: Callable[[str], object] = lambda _: Non
     """
     roles = roles_of(job)
     folder = ReadingFolder(job.readings)
-    paths = job.paths or (noted_inputs(job.out) if job.out else ())
+    paths = job.paths or _images(job, complain)
     is_new = not job.readings.exists()
     cases = _cases(job, paths, complain) if is_new else []
     if is_new and not cases:
@@ -65,6 +66,16 @@ def open_room(job: RoomJob, *, complain: Callable[[str], object] = lambda _: Non
         raise UsageError(_nothing(paths))
     settings = RoomSettings(kind=job.kind, roles=roles, plan=job.plan, phi=job.accepted.phi)
     return ReadingRoom(folder, index, settings)
+
+
+def _images(job: RoomJob, complain: Callable[[str], object]) -> tuple[Path, ...]:
+    """Return where a run, of a batch or not, tells that its images lie."""
+    if job.out is None or not is_run(job.out):
+        return noted_inputs(job.out) if job.out else ()
+    images = images_of(job.out)
+    for problem in images.problems:
+        complain(problem)
+    return images.paths
 
 
 def _nothing(paths: Sequence[Path]) -> str:
@@ -99,7 +110,10 @@ def user() -> str:
 def _cases(job: RoomJob, paths: Sequence[Path], complain: Callable[[str], object]) -> list[Case]:
     if job.out is None:
         return cases_under(paths, job.accepted, complain=complain)
-    return cases_of_run(job.out, paths, job.accepted)
+    cases = cases_of_run(job.out, paths, job.accepted)
+    if bare := sum(case.model is not None and not case.model.labels for case in cases):
+        complain(f"{bare:,} results hold no label map: the model's marks are not shown; score with --write json,seg")
+    return cases
 
 
 def _fingerprint(job: RoomJob, paths: Sequence[Path]) -> str:

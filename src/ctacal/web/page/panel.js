@@ -82,7 +82,7 @@ export class Panel {
         make(
           "p.model.faint",
           { title: `${model.name} ${model.version}` },
-          `Model: ${scoreWords(model.agatston)} (${model.category})`,
+          `Model: ${scoreWords(model.agatston)} (${model.category})${model.has_marks ? "" : "; its marks were not kept"}`,
         ),
     ].filter((part) => part instanceof Node);
   }
@@ -274,12 +274,12 @@ function totalRow(score) {
 }
 
 /**
- * The model's labels, if this reader may see them.
+ * The model's labels, if this reader may see them and the run kept them.
  * @param {Reading} reading
  * @returns {Column[]}
  */
 function modelColumn(reading) {
-  if (!reading.case.model) return [];
+  if (!reading.case.model?.has_marks) return [];
   return [{ title: "Model", labelOf: (candidate) => candidate.model_label }];
 }
 
