@@ -149,7 +149,7 @@ def way_of_a_study(path: Path) -> None:
     axes[1].imshow(
         np.ma.masked_equal(structures, 0), cmap="tab20", alpha=0.45, vmin=0, vmax=19, interpolation="nearest"
     )
-    show(axes[2], hu, f"3. bright: {result.rule.threshold_hu:g} HU or more", **grey)
+    show(axes[2], hu, f"3. bright: ≥ {result.rule.threshold_hu:g} HU", **grey)
     axes[2].imshow(
         np.ma.masked_less(hu, result.rule.threshold_hu) * 0 + 1, cmap="autumn", vmin=0, vmax=2, interpolation="nearest"
     )
@@ -160,9 +160,12 @@ def way_of_a_study(path: Path) -> None:
     lines += [f"{name}  {score:.0f}" for name, score in tally.per_vessel.items() if score]
     interval = result.uncertainty.interval
     lines += ["", f"interval {interval.low:.0f} to {interval.high:.0f}", f"rule {result.rule.name}"]
-    axes[4].text(0.05, 0.95, "\n".join(lines), va="top", fontsize=11, color=INK, transform=axes[4].transAxes)
+    axes[4].text(0.05, 0.95, "\n".join(lines), va="top", fontsize=17, color=INK, transform=axes[4].transAxes)
     show(axes[4], np.ones((2, 2, 3)), "5. the score")
     axes[4].texts[0].set_zorder(5)
+    for axis in axes:
+        axis.title.set_fontsize(16)  # a page shows the figure at half its size
+    figure.set_figheight(3.15)
     save(figure, path)
 
 

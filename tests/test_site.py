@@ -32,6 +32,13 @@ def test_every_page_is_there(site: Path) -> None:
     assert {page.replace("README.html", "index.html") for page in pages} <= made
 
 
+def test_examples_are_code(site: Path) -> None:
+    """Markdown takes ``>>>`` for a quotation in a quotation in a quotation."""
+    for page in (site / "api").glob("*.html"):
+        assert not re.search(r"<blockquote>\s*<blockquote>", page.read_text(encoding="utf-8")), page.name
+    assert '<span class="gp">' in (site / "api" / "ctacal.html").read_text(encoding="utf-8")
+
+
 def test_every_public_name_is_documented(site: Path) -> None:
     import ctacal
 
