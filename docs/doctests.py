@@ -1,4 +1,4 @@
-"""What griffe does with docstrings before they are pages: examples (``>>>``) become code, as Markdown would quote them."""
+"""What griffe does with docstrings before they are pages: examples (``>>>``) become code; Markdown would quote them."""
 
 import re
 from textwrap import indent
