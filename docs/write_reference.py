@@ -25,12 +25,12 @@ SOURCE = Path(ctacal.__file__).parent
 
 
 def cli_reference() -> str:
-    """Return the --help of every command as the program prints it at 100 columns."""
-    os.environ["COLUMNS"] = "100"
+    """Return the --help of every command as the program prints it at 80 columns, which a page has."""
+    os.environ["COLUMNS"] = "80"
     names = [[], *([name] for name in sorted(typer.main.get_command(app).commands))]  # type: ignore[attr-defined]
     pages = []
     for name in names:
-        printed = CliRunner().invoke(app, [*name, "--help"], prog_name="ctacal", terminal_width=100).output
+        printed = CliRunner().invoke(app, [*name, "--help"], prog_name="ctacal", terminal_width=80).output
         pages.append(f"## {' '.join(['ctacal', *name])}\n\n```text\n{printed.strip()}\n```\n")
     return (
         "# Command line\n\nWritten by `docs/write_reference.py` from the program itself.\n\n" + "\n".join(pages) + _EXIT
