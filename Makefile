@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup -
 # Compiled Python files are kept: the tests start the program many times, and each start would compile it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test fast ci bench paper docs release clean
+.PHONY: demo test fast ci oldest bench paper docs release clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ctacal demo --out $(OUT)
@@ -25,6 +25,18 @@ fast: $(VENV)/.installed-dev
 # Tests that take minutes and cannot be made smaller.
 ci: $(VENV)/.installed-dev $(VENV)/.tools
 	$(PYTEST) -m ci
+
+# Quick tests with the oldest versions that pyproject.toml allows, which uv chooses; without torch, which is large. Newer
+# packages beneath these warn of what is old in them: such warnings are no errors here.
+oldest:
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest --resolution lowest-direct \
+	  --editable '.[batch,evaluate,node,pseudonymise,simulate,web]' \
+	  'hypothesis>=6.120' 'jsonschema>=4.23' 'onnx>=1.17' 'pytest>=8.3' 'pytest-timeout>=2.3' 'pytest-xdist>=3.6'
+	.venv-oldest/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup -W ignore::DeprecationWarning \
+	  -m "not slow and not ci" tests/cli tests/dicom tests/evaluate tests/report tests/statistics tests/test_study.py \
+	  --ignore tests/cli/test_calibrate.py --ignore tests/cli/test_nn_commands.py
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py
