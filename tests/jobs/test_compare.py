@@ -15,6 +15,7 @@ from ctacal.jobs.finders import Finder, baseline
 from ctacal.jobs.score import Privacy
 from ctacal.report.pseudonyms import Pseudonymiser
 from ctacal.study import model_without_file
+from tests import places
 from tests.compare.second_scan import SAMPLE, write_scan
 from tests.dicom_series import ct_series, uid, write
 from tests.report.comparisons import IDENTITY, LIMITS
@@ -159,7 +160,7 @@ def test_a_registration_that_breaks_costs_the_lesions_only(
     def breaks(*_: object) -> None:
         raise ZeroDivisionError("nothing to divide")
 
-    monkeypatch.setattr("ctacal.jobs.compare.register", breaks)
+    monkeypatch.setattr("ctacal.jobs.compare.best_fit", breaks)
     later = write_scan(tmp_path / "later", StudyDate="20260601", SeriesDate="20260601", AcquisitionDate="20260601")
     job = CompareJob(finder=baseline(), outputs=("json",))
     content = compare_two(SAMPLE, later, tmp_path / "out", job).compared[0].content
@@ -168,3 +169,15 @@ def test_a_registration_that_breaks_costs_the_lesions_only(
     assert content["lesions"] is None
     assert content["changes"]["agatston"]["total"]["before"] > 0
     assert "are not laid upon each other" in caplog.text
+
+
+@pytest.mark.slow
+def test_another_patients_chest_is_told_where_the_headers_are_believed(tmp_path: Path) -> None:
+    terms = Terms(limits=LIMITS, accept={Doubt.OTHER_PATIENT})
+    job = CompareJob(finder=baseline(), terms=terms, outputs=("json", "html"))
+    other = places.SAMPLE / "thorax_phantom.zip"
+    (one,) = compare_two(SAMPLE, other, tmp_path / "out", job).compared
+    reasons = {reason["code"]: reason["message"] for reason in one.content["reasons"]}
+    assert one.content["verdict"] == "not comparable"
+    assert "the scans seem to show different patients" in reasons[Doubt.ANATOMY_DIFFERS]
+    assert "<b>The chests differ.</b>" in (tmp_path / "out" / "comparison.html").read_text()

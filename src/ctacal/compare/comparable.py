@@ -21,8 +21,9 @@ _QUALITY = frozenset((
 ))  # fmt: skip
 
 ACCEPTABLE = (
-    Doubt.OTHER_PATIENT, Doubt.KVP_DIFFERS, Doubt.THICKNESS_DIFFERS, Doubt.SPACING_DIFFERS, Doubt.KERNEL_DIFFERS,
-    Doubt.SCANNER_DIFFERS, Doubt.GATING_DIFFERS, Doubt.COVERAGE_CUT_OFF, Doubt.CONTRAST, Doubt.METAL,
+    Doubt.OTHER_PATIENT, Doubt.ANATOMY_DIFFERS, Doubt.KVP_DIFFERS, Doubt.THICKNESS_DIFFERS, Doubt.SPACING_DIFFERS,
+    Doubt.KERNEL_DIFFERS, Doubt.SCANNER_DIFFERS, Doubt.GATING_DIFFERS, Doubt.COVERAGE_CUT_OFF, Doubt.CONTRAST,
+    Doubt.METAL,
 )  # fmt: skip
 """Doubts in spite of which a user may ask for a verdict; it is then given with them."""
 

@@ -111,6 +111,8 @@ def compare_scans(
 ) -> Comparison:
     """Compare two scans; the earlier one becomes ``a``. ``matches`` and ``transform`` lead from the earlier one.
 
+    ``notes`` are further doubts: what the images show, or where the scores come from.
+
     Progression is never claimed by the published, gated limits: without limits that hold there is no verdict.
     """
     a, b, swapped = in_order(first, second)
@@ -119,8 +121,8 @@ def compare_scans(
     if limits:
         changes = {name: replace(change, limits=_ends(limits, name, change)) for name, change in changes.items()}
         about_limits = (*about_limits, *_of_deciding(limits, changes))
-    doubts = [*doubts_about(a, b), *about_limits] if not (a.refused or b.refused) else [*doubts_about(a, b)]
-    reasons = (*(_accepted(doubt, terms.accept) for doubt in doubts), *([_SWAPPED] if swapped else []), *notes)
+    doubts = [*doubts_about(a, b), *notes, *(() if a.refused or b.refused else about_limits)]
+    reasons = (*(_accepted(doubt, terms.accept) for doubt in doubts), *([_SWAPPED] if swapped else []))
     return Comparison(
         a=a,
         b=b,

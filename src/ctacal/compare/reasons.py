@@ -9,8 +9,11 @@ class Doubt(StrEnum):
 
     OTHER_PATIENT = "OTHER_PATIENT"
     """Patient ID, birth date or sex differ between the scans: they seem to show two patients."""
+    ANATOMY_DIFFERS = "ANATOMY_DIFFERS"
+    """Lungs and chest do not fit upon each other as those of one patient do: look at both scans."""
     PATIENT_UNSURE = "PATIENT_UNSURE"
-    """The headers do not prove that both scans show one patient: the identity was removed, or the names differ."""
+    """Headers or images do not prove that both scans show one patient: the identity was removed, the names differ, or
+    too little of the chest is seen."""
     SAME_SCAN = "SAME_SCAN"
     """Both are the same scan, or two reconstructions of one acquisition: nothing can have changed."""
     NOT_SCORED = "NOT_SCORED"

@@ -75,29 +75,29 @@ def register(a: Volume, heart_a: HeartMask, b: Volume, heart_b: HeartMask) -> Ri
     Raises ``Refusal`` (``SCANS_NOT_ALIGNED``) if the scans do not fit upon each other: another patient, or a scan
     that shows too little of the heart.
     """
-    return _checked(best_fit(a, heart_a, b, heart_b))
+    return require_fit(best_fit(a, heart_a, b, heart_b))
 
 
 def best_fit(a: Volume, heart_a: HeartMask, b: Volume, heart_b: HeartMask) -> RigidTransform:
     """Return the best transform, however little the hearts fit."""
-    fixed, moving = _tissue(a, heart_a, RIM_MM), _tissue(b, heart_b, RIM_MM + max(SEARCH_MM))
-    wanted = _Wanted.of(fixed, heart_a)
+    fixed, moving = seen_coarsely(a, heart_a, RIM_MM), seen_coarsely(b, heart_b, RIM_MM + max(SEARCH_MM))
+    wanted = Points.of(fixed, heart_a)
     start = _middle_mm(heart_b) - _middle_mm(heart_a)
     shift = max(_shifts(start), key=lambda mm: wanted.fit(moving, np.concatenate([mm, np.zeros(3)])))
-    found = _refined(wanted, moving, np.concatenate([shift, np.zeros(3)]))
+    found = refined(wanted, moving, np.concatenate([shift, np.zeros(3)]))
     return wanted.transform(found, wanted.fit(moving, found))
 
 
-def _tissue(volume: Volume, heart: HeartMask, rim_mm: float) -> Volume:
-    """Return the heart and its surroundings on the grid of ``GRID_MM``, averaged, and cut to ``TISSUE_HU``."""
+def seen_coarsely(volume: Volume, heart: HeartMask, rim_mm: float, range_hu: tuple[float, float] = TISSUE_HU) -> Volume:
+    """Return the heart and its surroundings on the grid of ``GRID_MM``, averaged, and cut to a range."""
     from scipy import ndimage
 
     part = volume.crop(_around(heart, rim_mm))
-    hu = np.clip(part.hu, *TISSUE_HU).astype(np.float32)
+    hu = np.clip(part.hu, *range_hu).astype(np.float32)
     sd = [SMOOTH_MM / mm for mm in part.geometry.spacing_mm]
     smooth = ndimage.gaussian_filter(hu, sd, mode="nearest", truncate=2.0)
     grid = part.geometry.with_spacing((GRID_MM,) * 3)
-    return Volume(smooth, part.geometry).resample(grid, fill_hu=TISSUE_HU[0])
+    return Volume(smooth, part.geometry).resample(grid, fill_hu=range_hu[0])
 
 
 def _around(heart: HeartMask, rim_mm: float) -> tuple[slice, slice, slice]:
@@ -126,8 +126,8 @@ def _shifts(start: Floats) -> list[Floats]:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Wanted:
-    """The points of the first scan that the second is compared at, and what it shows there."""
+class Points:
+    """The points of the first scan that the second is compared at, and what the first shows there."""
 
     points_mm: Floats
     """(points, 3)."""
@@ -135,9 +135,9 @@ class _Wanted:
     centre_mm: Floats
 
     @classmethod
-    def of(cls, fixed: Volume, heart: HeartMask) -> "_Wanted":
+    def of(cls, fixed: Volume, heart: HeartMask) -> "Points":
         """Return the heart's points and those around it within ``RIM_MM``."""
-        near = _near(heart, fixed.geometry)
+        near = distance_from_heart(heart, fixed.geometry) <= RIM_MM
         index = np.argwhere(near)
         points = index @ fixed.geometry.affine[:3, :3].T + fixed.geometry.affine[:3, 3]
         return cls(points, np.asarray(fixed.hu[near], np.float32), _middle_mm(heart))
@@ -149,19 +149,35 @@ class _Wanted:
         rotation = Rotation.from_rotvec(values[3:] * _DEGREES, degrees=True).as_matrix()
         return RigidTransform(np.asarray(rotation), np.asarray(values[:3]), self.centre_mm, fit)
 
+    def among(self, which: Mask | slice) -> "Points":
+        """Return some of the points."""
+        return Points(self.points_mm[which], self.hu[which], self.centre_mm)
+
+    def index_in(self, grid: Geometry, values: Floats) -> Floats:
+        """Return (points, 3): where the points lie in the second scan, in voxels."""
+        there = self.transform(values, 0.0).apply(self.points_mm)
+        back = np.linalg.inv(grid.affine)
+        return np.asarray(there @ back[:3, :3].T + back[:3, 3])
+
     def seen(self, moving: Volume, values: Floats) -> Floats32:
         """Return what the second scan shows at the points; beyond its end, its nearest voxel."""
         from scipy import ndimage
 
-        there = self.transform(values, 0.0).apply(self.points_mm)
-        back = np.linalg.inv(moving.geometry.affine)
-        index = there @ back[:3, :3].T + back[:3, 3]
+        index = self.index_in(moving.geometry, values)
         return np.asarray(ndimage.map_coordinates(moving.hu, index.T, order=1, mode="nearest"), np.float32)
 
     def fit(self, moving: Volume, values: Floats) -> float:
         """Return the correlation of both scans at the points."""
         seen = self.seen(moving, values)
         return float(np.corrcoef(self.hu, seen)[0, 1]) if seen.std() > 0 else -1.0
+
+
+def values_of(transform: RigidTransform) -> Floats:
+    """Return the six values that ``Points.transform`` takes."""
+    from scipy.spatial.transform import Rotation
+
+    turn = Rotation.from_matrix(transform.rotation).as_rotvec(degrees=True)
+    return np.concatenate([transform.translation_mm, turn / _DEGREES])
 
 
 _DEGREES = 1.5
@@ -173,15 +189,15 @@ STEP = 0.5
 rounding of single precision (own choice)."""
 
 
-def _near(heart: HeartMask, grid: Geometry) -> Mask:
-    """Return the heart with ``RIM_MM`` around it, on a coarse grid."""
+def distance_from_heart(heart: HeartMask, grid: Geometry) -> Floats:
+    """Return how far each voxel of a coarse grid lies from the heart, in mm; 0 within it."""
     from scipy import ndimage
 
     mask = Volume(heart.mask.astype(np.float32), heart.geometry).resample(grid, fill_hu=0).hu >= 0.5
-    return np.asarray(ndimage.distance_transform_edt(~mask, grid.spacing_mm) <= RIM_MM, np.bool_)
+    return np.asarray(ndimage.distance_transform_edt(~mask, grid.spacing_mm), np.float64)
 
 
-def _refined(wanted: _Wanted, moving: Volume, start: Floats) -> Floats:
+def refined(wanted: Points, moving: Volume, start: Floats) -> Floats:
     """Return shift and turn of the least differences, in which large ones count less (soft L1)."""
     from scipy.optimize import least_squares
 
@@ -198,7 +214,7 @@ def _refined(wanted: _Wanted, moving: Volume, start: Floats) -> Floats:
     return np.asarray(found.x, np.float64)
 
 
-def _checked(transform: RigidTransform) -> RigidTransform:
+def require_fit(transform: RigidTransform) -> RigidTransform:
     """Return the transform. Raises ``Refusal`` (``SCANS_NOT_ALIGNED``) if the scans hardly fit."""
     if transform.fit < LEAST_FIT or transform.turn_deg > MOST_TURN_DEG:
         raise Refusal(

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ctacal.atomic import sweep
+from ctacal.compare.chest import chest_fit, doubts_by_chest
 from ctacal.compare.comparison import Terms, compare_scans
 from ctacal.compare.comparison_json import TABLE_COLUMNS, comparison_json, comparison_row
 from ctacal.compare.courses import Pair, pairs_of
 from ctacal.compare.limits import simulated_limits
 from ctacal.compare.matching import LesionMatch, match_lesions, place_lesions
 from ctacal.compare.reasons import ComparisonReason, Doubt
-from ctacal.compare.registration import RigidTransform, register
+from ctacal.compare.registration import RigidTransform, best_fit, require_fit
 from ctacal.compare.scan import ComparedScan, day_of, scan_of_result
 from ctacal.dicom.files.archive import discard_unpacked
 from ctacal.dicom.scans.patient import Identity, known_differences
@@ -230,10 +231,10 @@ def _digest(result: ScoredStudy) -> str:
 
 def _compared(pair: Pair[_Scored], folder: Path, job: CompareJob, out: Path, *, swapped: bool = False) -> Compared:
     a, b = pair.first, pair.second
-    matches, transform, notes = _matched(a.result, b.result)
+    laid = _laid_together(a.result, b.result)
     first, second = (b, a) if swapped else (a, b)  # so that the comparison tells it
     comparison = compare_scans(
-        first.compared, second.compared, job.terms, matches=matches, transform=transform, notes=notes
+        first.compared, second.compared, job.terms, matches=laid.matches, transform=laid.transform, notes=laid.notes
     )
     comparison = replace(comparison, a=_shown(a, job), b=_shown(b, job))
     folder.mkdir(parents=True, exist_ok=True)
@@ -262,24 +263,36 @@ def _shown(scan: _Scored, job: CompareJob) -> ComparedScan:
     return replace(content, patient_id=subject.patient_id)
 
 
-def _matched(
-    a: StudyResult, b: StudyResult
-) -> tuple[tuple[LesionMatch, ...] | None, RigidTransform | None, list[ComparisonReason]]:
-    """Return the matched lesions and how the scans lie upon each other, or why they were not matched."""
+@dataclass(frozen=True, eq=False, slots=True)
+class _Laid:
+    """Two scans laid upon each other."""
+
+    matches: tuple[LesionMatch, ...] | None = None
+    """None if the lesions were not matched."""
+    transform: RigidTransform | None = None
+    notes: tuple[ComparisonReason, ...] = ()
+    """What the images say against the comparison."""
+
+
+def _laid_together(a: StudyResult, b: StudyResult) -> _Laid:
+    """Lay the scans upon each other, match their lesions, and see whether they show one patient."""
     if isinstance(a, RefusedStudy) or isinstance(b, RefusedStudy):
-        return None, None, []
+        return _Laid()
     one, other = a.scan, b.scan
     if one.heart is None or other.heart is None:
-        return None, None, [_not_matched("no heart was found in one of the scans")]
+        return _Laid(notes=(*doubts_by_chest(None), _not_matched("no heart was found in one of the scans")))
     try:
-        transform = register(one.volume, one.heart, other.volume, other.heart)
-    except Refusal as refusal:
-        return None, None, [_not_matched(refusal.reason.message)]
+        hearts = best_fit(one.volume, one.heart, other.volume, other.heart)
+        doubts = tuple(doubts_by_chest(chest_fit(one.volume, one.heart, other.volume, other.heart, hearts)))
     except Exception as problem:  # one odd pair must not stop the others
         _log.exception("studies %s and %s are not laid upon each other", a.study_uid, b.study_uid)
-        return None, None, [_not_matched(f"{type(problem).__name__}: {problem}; please report this")]
+        return _Laid(notes=(_not_matched(f"{type(problem).__name__}: {problem}; please report this"),))
+    try:
+        require_fit(hearts)
+    except Refusal as refusal:
+        return _Laid(notes=(*doubts, _not_matched(refusal.reason.message)))
     placed = [place_lesions(scan.scan.lesions, scan.rule, first_slice=scan.scan.stack.first) for scan in (a, b)]
-    return match_lesions(placed[0], placed[1], transform), transform, []
+    return _Laid(match_lesions(placed[0], placed[1], hearts), hearts, doubts)
 
 
 def _not_matched(message: str) -> ComparisonReason:

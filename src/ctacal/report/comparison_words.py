@@ -60,7 +60,8 @@ KIND_WORDS: Mapping[Kind, str] = MappingProxyType(
 
 REASON_TITLES: Mapping[Doubt, str] = MappingProxyType(
     {
-        Doubt.OTHER_PATIENT: "Two patients?",
+        Doubt.OTHER_PATIENT: "Two patients, by the headers",
+        Doubt.ANATOMY_DIFFERS: "The chests differ",
         Doubt.PATIENT_UNSURE: "Identity not proven",
         Doubt.SAME_SCAN: "One scan",
         Doubt.NOT_SCORED: "Not scored",
