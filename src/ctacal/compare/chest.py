@@ -37,13 +37,13 @@ choice)."""
 
 ONE_PATIENT, TWO_PATIENTS = 0.93, 0.85
 """Correlation from which on two scans show one patient, and below which they seem to show two. Simulated patients who
-are scanned again reach 0.94 and more, two different ones 0.65 to 0.89 (benchmarks/another_patient.py)."""
+are scanned again reach 0.94 and more, two different ones 0.51 to 0.90 (benchmarks/another_patient.py)."""
 
 
 def chest_fit(a: Volume, heart_a: HeartMask, b: Volume, heart_b: HeartMask, hearts: RigidTransform) -> float | None:
     """Return the correlation of the chests around two hearts, up to 1; None if too little is seen in both scans.
 
-    ``hearts`` lays the heart of ``a`` upon that of ``b``; takes about a third of a second.
+    ``hearts`` lays the heart of ``a`` upon that of ``b``; takes less than a second.
     """
     fixed = seen_coarsely(a, heart_a, REACH_MM, _SEEN_HU)
     moving = seen_coarsely(b, heart_b, REACH_MM + max(SEARCH_MM), _SEEN_HU)

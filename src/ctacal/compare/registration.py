@@ -34,8 +34,8 @@ that one scan cuts off has another middle (own choice)."""
 
 LEAST_FIT = 0.85
 """Smallest correlation of the two scans around the heart; with less they are not laid upon each other. Simulated
-patients who are scanned twice reach 0.95 and more, two different patients 0.47 to 0.88
-(benchmarks/lesion_matching.py)."""
+patients who are scanned twice reach 0.90 and more. So do some pairs of two patients: whose hearts they are is seen in
+``chest`` (benchmarks/another_patient.py)."""
 
 MOST_TURN_DEG = 25.0
 """A patient who lies on the same kind of table turns less (own choice)."""
