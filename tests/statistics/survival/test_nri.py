@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctacal.statistics.survival.cox_model import CoxModel, cox, predicted_risk
-from ctacal.statistics.survival.movement import MOVES, moves
+from ctacal.statistics.survival.movement import all_moves
 from ctacal.statistics.survival.nri import ReclassificationStudy, bootstrap_reclassification
 from ctacal.statistics.survival.reclassification import (
     Estimator,
@@ -14,7 +14,7 @@ from ctacal.statistics.survival.reclassification import (
     net_reclassification,
     reclassification_table,
 )
-from ctacal.statistics.survival.refitting import approach, influence_on_fit, refit
+from ctacal.statistics.survival.refitting import approach, distinct_covariates, influence_on_fit, refit
 from ctacal.statistics.survival.simulated_outcomes import outcome_source, shrunken_log_hazard
 from ctacal.statistics.survival.survival_curve import kaplan_meier
 from ctacal.statistics.survival.survival_data import SurvivalData
@@ -81,10 +81,8 @@ def test_weights_are_copies_of_a_patient() -> None:
     for rows, weight in ((np.arange(312), times.astype(float)), (copies, np.ones(len(copies)))):
         rows = rows[np.argsort(-PBC.time[rows], kind="stable")]
         weight = weight[rows] if len(rows) == 312 else weight
-        out = np.zeros(len(MOVES))
-        risks = RISK["p_std"][rows], RISK["p_new"][rows]
-        moves(PBC.time[rows], PBC.event[rows], weight, *risks, 2000.0, np.array([0.2, 0.4]), out)
-        found.append(out)
+        old, new = RISK["p_std"][rows], RISK["p_new"][rows]
+        found.append(all_moves(PBC.time[rows], PBC.event[rows], weight, old, [new], 2000.0, np.array([0.2, 0.4]))[0])
     np.testing.assert_allclose(found[0], found[1], atol=1e-13)
 
 
@@ -100,9 +98,38 @@ def test_a_resample_is_fitted_as_the_weighted_model() -> None:
     assert np.abs(moved - goal).max() < 0.6 * np.abs(full.beta - goal).max()
     for near in (full.beta, np.zeros(4), moved):
         fitted = near.copy()
-        refit(d.x, d.start, d.time, d.event, weight[d.order], True, fitted, 2000.0, risk)
+        refit(d.x, d.rows, d.start, d.time, d.event, weight[d.order], True, fitted, 2000.0, risk)
         np.testing.assert_allclose(risk, expected, rtol=1e-4)
         np.testing.assert_allclose(fitted, goal, atol=1e-4)
+
+
+def test_covariates_that_patients_share_are_stored_once() -> None:
+    rng = np.random.default_rng(7)
+    x = rng.integers(0, 3, (20_000, 3)) / 3
+    shared = distinct_covariates(x)
+    assert len(shared.x) == 27
+    np.testing.assert_array_equal(shared.x[shared.row], x)
+    order = rng.permutation(len(x))
+    np.testing.assert_array_equal(shared.ordered(order).x[shared.ordered(order).row], x[order])
+    own = distinct_covariates(rng.normal(size=(100, 2)))
+    assert len(own.x) == 100
+
+
+def test_a_resample_of_a_large_cohort_is_fitted_to_the_stated_precision() -> None:
+    rng = np.random.default_rng(8)
+    n = 20_000
+    x = np.column_stack([rng.integers(0, 4, (n, 2)), rng.integers(0, 2, n)]).astype(float)
+    time = np.ceil(1000 * rng.exponential(size=n) / np.exp(0.4 * x[:, 0]))
+    data = SurvivalData(np.minimum(time, 500), time < 500)
+    weight = np.bincount(rng.integers(0, n, n), minlength=n).astype(float)
+    full, weighted = cox(data, x), cox(data, x, weights=weight)
+    assert isinstance(full, CoxModel) and isinstance(weighted, CoxModel)
+    d, shared, near = full.design, distinct_covariates(full.design.x), full.beta.copy()
+    drawn, risk = weight[d.order], np.empty(len(shared.x))
+    approach(near, influence_on_fit(full), drawn)
+    refit(shared.x, shared.row, d.start, d.time, d.event, drawn, True, near, 300.0, risk)
+    np.testing.assert_allclose(near / d.scale, weighted.coefficient, atol=3e-5 * weighted.error.min())
+    np.testing.assert_allclose(risk[shared.row], predicted_risk(weighted, x, 300.0)[d.order], rtol=1e-5)
 
 
 @pytest.fixture(scope="module")

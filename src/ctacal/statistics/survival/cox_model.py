@@ -58,6 +58,11 @@ class Design:
     scale: Floats
 
     @property
+    def rows(self) -> Ints:
+        """(n,) the row of ``x`` that belongs to each patient, as ``risk_sets`` asks for it."""
+        return np.arange(len(self.x))
+
+    @property
     def ticks(self) -> Floats:
         """The distinct times, falling."""
         return self.time[self.start[:-1]]
@@ -237,10 +242,10 @@ class _Fit:
         """Return the log-likelihood, and update gradient and information."""
         return float(derivatives(*self.sorted(), self.beta, self.efron, self.gradient, self.information))
 
-    def sorted(self) -> tuple[Floats, Ints, Mask, Floats, Floats]:
+    def sorted(self) -> tuple[Floats, Ints, Ints, Mask, Floats, Floats]:
         """Return the arguments of the compiled sums, with emphasis 1 for every tick."""
         d = self.design
-        return d.x, d.start, d.event, d.weight, np.ones(len(d.start) - 1)
+        return d.x, d.rows, d.start, d.event, d.weight, np.ones(len(d.start) - 1)
 
     def reason_before(self, names: tuple[str, ...], events: int) -> str:
         """Return why no model can be fitted, as known before iteration, or an empty text."""
@@ -286,7 +291,7 @@ class _Fit:
         d = self.design
         rows = np.arange(0, len(d.time), 10)
         start = first_of_each(d.time[rows])
-        few, even = (d.x[rows], start, d.event[rows], d.weight[rows]), np.ones(len(start) - 1)
+        few, even = (d.x[rows], np.arange(len(rows)), start, d.event[rows], d.weight[rows]), np.ones(len(start) - 1)
         beta, step = self.beta.copy(), self.step.copy()
         sums, origin = (self.gradient.copy(), self.information.copy()), self.beta.copy()
         _, _, gain = newton(*few, even, self.efron, 1e-3, beta, step, *sums, origin, -np.inf)

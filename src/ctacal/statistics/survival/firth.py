@@ -17,7 +17,7 @@ from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.hypothesis import HypothesisTest, chi_square
 from ctacal.statistics.survival.cox_model import Design, NoModel, Ties, checked_covariates, sort_by_time
 from ctacal.statistics.survival.penalty import skewness_at_risk
-from ctacal.statistics.survival.risk_sets import derivatives, hazard_ratios, solve
+from ctacal.statistics.survival.risk_sets import derivatives, solve
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 _STEPS = 500
@@ -162,14 +162,13 @@ class _Fit:
         d, p = self.design, len(beta)
         gradient, information = np.zeros(p), np.zeros((p, p))
         even, efron = np.ones(len(d.start) - 1), self.ties == "efron"
-        value = derivatives(d.x, d.start, d.event, d.weight, even, beta, efron, gradient, information)
+        value = derivatives(d.x, d.rows, d.start, d.event, d.weight, even, beta, efron, gradient, information)
         try:
             root = np.linalg.cholesky(information)
         except np.linalg.LinAlgError:
             return -np.inf, gradient, information
         base = np.linalg.solve(root, d.x.T).T  # in which the information is the identity
-        predictor, hazard = np.empty(len(d.x)), np.empty(len(d.x))
-        hazard_ratios(d.x, d.weight, beta, predictor, hazard)
+        hazard = d.weight * np.exp(d.x @ beta)
         slope = root @ skewness_at_risk(np.ascontiguousarray(base), d.start, d.event, hazard, efron)
         return float(value + np.log(np.diag(root)).sum()), gradient + slope / 2, information
 
@@ -179,6 +178,7 @@ class _Fit:
         gradient, information = np.zeros(p), np.zeros((p, p))
         derivatives(
             d.x,
+            d.rows,
             d.start,
             d.event,
             d.weight,

@@ -1,5 +1,7 @@
 """Compiled sums of reclassification: shares moved up and down, with and without the event by the horizon."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import njit
 
@@ -23,23 +25,23 @@ those without it; for an IDI the mean rise and fall of risk in each."""
 @njit(cache=True, nogil=True, error_model="numpy")
 def _by_kaplan_meier(time: Floats, event: Mask, weight: Floats, move: Ints, horizon: float, out: Floats) -> None:
     """Fill ``out`` (4,) by Bayes' rule on the survival of all, of those who moved up, and of those who moved down."""
-    at_risk, died, survival = np.zeros(3), np.zeros(3), np.ones(3)
+    at_risk, died, survival = np.zeros(3), np.zeros(3), np.ones(3)  # moved down, not at all, up
+    alive = 1.0
     for i in range(len(time)):
-        group = 1 if move[i] > 0 else 2
-        at_risk[0] += weight[i]
-        at_risk[group] += weight[i] if move[i] != 0 else 0.0
+        at_risk[move[i] + 1] += weight[i]
         if event[i] and time[i] <= horizon:
-            died[0] += weight[i]
-            died[group] += weight[i] if move[i] != 0 else 0.0
+            died[move[i] + 1] += weight[i]
         if i == len(time) - 1 or time[i + 1] != time[i]:
+            if died.sum() > 0.0:
+                alive *= 1 - died.sum() / at_risk.sum()
             for k in range(3):
                 if died[k] > 0.0:
                     survival[k] *= 1 - died[k] / at_risk[k]
                     died[k] = 0.0
-    for k in range(2):
-        share = at_risk[k + 1] / at_risk[0]
-        out[k] = share * (1 - survival[k + 1]) / (1 - survival[0])
-        out[2 + k] = share * survival[k + 1] / survival[0]
+    for k, group in enumerate((2, 0)):
+        share = at_risk[group] / at_risk.sum()
+        out[k] = share * (1 - survival[group]) / (1 - alive)
+        out[2 + k] = share * survival[group] / alive
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -73,33 +75,31 @@ def censoring_weights(time: Floats, event: Mask, weight: Floats, horizon: float,
 @njit(cache=True, nogil=True, error_model="numpy")
 def _by_weights(case: Floats, control: Floats, move: Ints, out: Floats) -> None:
     """Fill ``out`` (4,) with weighted shares."""
-    cases, controls, sums = 0.0, 0.0, np.zeros(4)
+    cases, controls = np.zeros(3), np.zeros(3)
     for i in range(len(case)):
-        cases += case[i]
-        controls += control[i]
-        if move[i] > 0:
-            sums[0] += case[i]
-            sums[2] += control[i]
-        elif move[i] < 0:
-            sums[1] += case[i]
-            sums[3] += control[i]
-    for k in range(4):
-        out[k] = sums[k] / (cases if k < 2 else controls)
+        cases[move[i] + 1] += case[i]
+        controls[move[i] + 1] += control[i]
+    for k, group in enumerate((2, 0)):
+        out[k] = cases[group] / cases.sum()
+        out[2 + k] = controls[group] / controls.sum()
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _mean_moves(old: Floats, new: Floats, case: Floats, control: Floats, out: Floats) -> None:
     """Fill ``out`` (4,) with weighted means of the rise and fall of risks."""
-    cases, controls, sums = 0.0, 0.0, np.zeros(4)
+    cases, controls = 0.0, 0.0
+    for k in range(4):
+        out[k] = 0.0
     for i in range(len(case)):
         cases += case[i]
         controls += control[i]
-        if case[i] > 0.0 or control[i] > 0.0:
-            rise = new[i] - old[i]
-            sums[0 if rise > 0 else 1] += case[i] * abs(rise)
-            sums[2 if rise > 0 else 3] += control[i] * abs(rise)
+        up, down = max(new[i] - old[i], 0.0), max(old[i] - new[i], 0.0)
+        out[0] += case[i] * up
+        out[1] += case[i] * down
+        out[2] += control[i] * up
+        out[3] += control[i] * down
     for k in range(4):
-        out[k] = sums[k] / (cases if k < 2 else controls)
+        out[k] /= cases if k < 2 else controls
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -115,6 +115,8 @@ def moves(
     time: Floats,
     event: Mask,
     weight: Floats,
+    case: Floats,
+    control: Floats,
     old: Floats,
     new: Floats,
     horizon: float,
@@ -123,21 +125,28 @@ def moves(
 ) -> None:
     """Fill ``out`` in the order of ``MOVES``; NaN if all or no patients have the event.
 
-    Rows are sorted by falling time; rows without weight are ignored. Without cut-offs the categorical shares are 0.
+    Rows are sorted by falling time; rows without weight count nothing. ``case`` and ``control`` are those of
+    ``censoring_weights``. Without cut-offs the categorical shares are 0.
     """
     n = len(time)
-    case, control, move = np.empty(n), np.empty(n), np.zeros(n, np.int64)
-    censoring_weights(time, event, weight, horizon, case, control)
+    move, crossed = np.empty(n, np.int64), np.empty(n, np.int64)
     for i in range(n):
-        if weight[i] > 0.0:
-            move[i] = (new[i] > old[i]) - (new[i] < old[i])
+        move[i] = int(new[i] > old[i]) - int(new[i] < old[i])
+        a, b = _risk_class(old[i], cutoffs), _risk_class(new[i], cutoffs)
+        crossed[i] = int(b > a) - int(b < a)
     _by_kaplan_meier(time, event, weight, move, horizon, out[0:4])
     _by_weights(case, control, move, out[4:8])
-    for i in range(n):
-        move[i] = 0
-        if weight[i] > 0.0:
-            a, b = _risk_class(old[i], cutoffs), _risk_class(new[i], cutoffs)
-            move[i] = (b > a) - (b < a)
-    _by_kaplan_meier(time, event, weight, move, horizon, out[8:12])
-    _by_weights(case, control, move, out[12:16])
+    _by_kaplan_meier(time, event, weight, crossed, horizon, out[8:12])
+    _by_weights(case, control, crossed, out[12:16])
     _mean_moves(old, new, case, control, out[16:20])
+
+
+def all_moves(
+    time: Floats, event: Mask, weight: Floats, old: Floats, new: Sequence[Floats], horizon: float, cutoffs: Floats
+) -> Floats:
+    """Return (len(new), moves) for each new risk (n,) against the old one. Rows are sorted by falling time."""
+    case, control, out = np.empty(len(time)), np.empty(len(time)), np.zeros((len(new), len(MOVES)))
+    censoring_weights(time, event, weight, horizon, case, control)
+    for own, values in zip(new, out, strict=True):
+        moves(time, event, weight, case, control, old, own, horizon, cutoffs, values)
+    return out

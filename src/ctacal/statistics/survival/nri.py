@@ -17,10 +17,16 @@ from ctacal.arrays import Floats
 from ctacal.progress import Progress, no_progress
 from ctacal.statistics.hypothesis import HypothesisTest, undefined
 from ctacal.statistics.survival.cox_model import CoxModel, NoModel, Ties, compare, cox, predicted_risk
-from ctacal.statistics.survival.movement import MOVES, moves
+from ctacal.statistics.survival.movement import all_moves
 from ctacal.statistics.survival.reclassification import Estimator, Kind, Reclassification, checked_cutoffs, moved
 from ctacal.statistics.survival.reclassification_intervals import DrawnMeasures
-from ctacal.statistics.survival.refitting import approach, influence_on_fit, refit
+from ctacal.statistics.survival.refitting import (
+    Covariates,
+    approach,
+    distinct_covariates,
+    influence_on_fit,
+    refit,
+)
 from ctacal.statistics.survival.risks import why_undefined
 from ctacal.statistics.survival.simulated_outcomes import Redrawn, outcome_source, redrawn, shrunken_log_hazard
 from ctacal.statistics.survival.survival_data import SurvivalData
@@ -193,22 +199,17 @@ class _Simulation:
         return redrawn(source, self._measured(), cohorts, (self.seed, 2), progress)
 
     def _measured(self) -> Callable[[Redrawn], Floats]:
-        standardised = [model.design.standardised(model.covariates) for model in self.models]
+        known = [distinct_covariates(model.design.standardised(model.covariates)) for model in self.models]
         limits, once = np.array(self.cutoffs), np.ones(self.data.n)
 
         def measured(cohort: Redrawn) -> Floats:
             risks = []
-            for model, x in zip(self.models, standardised, strict=True):
-                near, risk = model.beta.copy(), np.empty(self.data.n)
-                own = np.ascontiguousarray(x[cohort.order])
-                refit(
-                    own, cohort.start, cohort.time, cohort.event, once, model.ties == "efron", near, self.horizon, risk
-                )
-                risks.append(risk)
-            out = np.zeros((len(self.models) - 1, len(MOVES)))
-            for values, risk in zip(out, risks[1:], strict=True):
-                moves(cohort.time, cohort.event, once, risks[0], risk, self.horizon, limits, values)
-            return out
+            for model, covariates in zip(self.models, known, strict=True):
+                near, own = model.beta.copy(), covariates.ordered(cohort.order)
+                risk, efron = np.empty(len(own.x)), model.ties == "efron"
+                refit(own.x, own.row, cohort.start, cohort.time, cohort.event, once, efron, near, self.horizon, risk)
+                risks.append(risk[own.row])
+            return all_moves(cohort.time, cohort.event, once, risks[0], risks[1:], self.horizon, limits)
 
         return measured
 
@@ -222,7 +223,7 @@ def _draw(
     progress: Progress,
 ) -> Iterator[Floats]:
     """Yield (comparisons, moves) of each resample, in order."""
-    fits = [(model, influence_on_fit(model)) for model in models.values()]
+    fits = [(model, distinct_covariates(model.design.x), influence_on_fit(model)) for model in models.values()]
     limits, n = np.array(cutoffs), fits[0][0].n
 
     def draw(resample: int) -> Floats:
@@ -237,16 +238,15 @@ def _draw(
             yield values
 
 
-def _resampled(models: list[tuple[CoxModel, Floats]], weight: Floats, horizon: float, cutoffs: Floats) -> Floats:
+def _resampled(
+    models: list[tuple[CoxModel, Covariates, Floats]], weight: Floats, horizon: float, cutoffs: Floats
+) -> Floats:
     """Return (comparisons, moves) for these weights of the patients; NaN if all or no patients have the event."""
     risks = []
-    for model, influence in models:
-        d, near, risk = model.design, model.beta.copy(), np.empty(model.n)
+    for model, own, influence in models:
+        d, near, risk = model.design, model.beta.copy(), np.empty(len(own.x))
         approach(near, influence, weight)
-        refit(d.x, d.start, d.time, d.event, weight, model.ties == "efron", near, horizon, risk)
-        risks.append(risk)
-    out = np.zeros((len(models) - 1, len(MOVES)))
+        refit(own.x, own.row, d.start, d.time, d.event, weight, model.ties == "efron", near, horizon, risk)
+        risks.append(risk[own.row])
     d = models[0][0].design
-    for values, risk in zip(out, risks[1:], strict=True):
-        moves(d.time, d.event, weight, risks[0], risk, horizon, cutoffs, values)
-    return out
+    return all_moves(d.time, d.event, weight, risks[0], risks[1:], horizon, cutoffs)

@@ -104,7 +104,8 @@ def _derivatives(model: CoxModel, event_times: Floats, emphasis: Floats) -> tupl
     d, p = model.design, len(model.names)
     at = np.minimum(np.searchsorted(event_times, d.ticks), len(event_times) - 1)  # ticks without events add nothing
     gradient, information = np.zeros(p), np.zeros((p, p))
-    derivatives(d.x, d.start, d.event, d.weight, emphasis[at], model.beta, model.ties == "efron", gradient, information)
+    efron = model.ties == "efron"
+    derivatives(d.x, d.rows, d.start, d.event, d.weight, emphasis[at], model.beta, efron, gradient, information)
     return gradient, information
 
 

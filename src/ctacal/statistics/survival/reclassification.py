@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from ctacal.arrays import Floats, Ints
 from ctacal.statistics.estimate import Estimate
-from ctacal.statistics.survival.movement import MOVES, moves
+from ctacal.statistics.survival.movement import MOVES, all_moves
 from ctacal.statistics.survival.risks import checked_risk, why_undefined
 from ctacal.statistics.survival.survival_curve import last_known_risk
 from ctacal.statistics.survival.survival_data import SurvivalData
@@ -136,9 +136,8 @@ def checked_cutoffs(cutoffs: Sequence[float] | None) -> tuple[float, ...]:
 def moved(data: SurvivalData, old: Floats, new: Floats, horizon: float, cutoffs: tuple[float, ...]) -> Floats:
     """Return the shares of ``movement.moves`` with every patient counted once."""
     order = np.argsort(-data.time)
-    out = np.zeros(len(MOVES))
-    moves(data.time[order], data.event[order], np.ones(data.n), old[order], new[order], horizon, np.array(cutoffs), out)
-    return out
+    time, event, once = data.time[order], data.event[order], np.ones(data.n)
+    return all_moves(time, event, once, old[order], [new[order]], horizon, np.array(cutoffs))[0]
 
 
 def describe(

@@ -3,7 +3,7 @@
 Rows are sorted by falling time, and ``start`` holds the row at which each distinct time (tick) begins. All rows up to
 the end of a tick are at risk at that time, so the sums over a risk set grow from tick to tick. Second moments need no
 such sum: each patient adds x x' times hazard ratio times the cumulative hazard up to the patient's time, in one product
-of matrices.
+of matrices. ``x`` may hold each distinct row of covariates once; ``row`` (n,) then says which is that of each patient.
 """
 
 import numpy as np
@@ -53,17 +53,14 @@ def standardise(covariates: Floats, order: Ints, weight: Floats, centre: Floats,
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def hazard_ratios(x: Floats, weight: Floats, beta: Floats, predictor: Floats, hazard: Floats) -> None:
-    """Fill ``predictor`` (n,) with x beta and ``hazard`` (n,) with weight exp(x beta); skip rows without weight."""
-    for i in range(len(weight)):
-        if weight[i] == 0.0:
-            hazard[i] = 0.0
-            continue
+def hazard_ratios(x: Floats, beta: Floats, predictor: Floats, ratio: Floats) -> None:
+    """Fill ``predictor`` (k,) with x beta and ``ratio`` (k,) with its exponential."""
+    for k in range(len(x)):
         total = 0.0
         for j in range(len(beta)):
-            total += x[i, j] * beta[j]
-        predictor[i] = total
-        hazard[i] = weight[i] * np.exp(total)
+            total += x[k, j] * beta[j]
+        predictor[k] = total
+        ratio[k] = np.exp(total)
 
 
 @njit(cache=True, nogil=True)
@@ -101,12 +98,13 @@ def _leave(
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _first_moments(
     x: Floats,
+    row: Ints,
     start: Ints,
     event: Mask,
     weight: Floats,
     emphasis: Floats,
     predictor: Floats,
-    hazard: Floats,
+    ratio: Floats,
     efron: bool,
     gradient: Floats,
     information: Floats,
@@ -124,15 +122,16 @@ def _first_moments(
         for i in range(start[tick], start[tick + 1]):
             if weight[i] == 0.0:
                 continue
-            _add(x[i], hazard[i], risk)
+            k = row[i]
+            _add(x[k], weight[i] * ratio[k], risk)
             if event[i]:
                 deaths += 1
                 died += weight[i]
-                total += emphasis[tick] * weight[i] * predictor[i]
+                total += emphasis[tick] * weight[i] * predictor[k]
                 for j in range(p):
-                    gradient[j] += emphasis[tick] * weight[i] * x[i, j]
+                    gradient[j] += emphasis[tick] * weight[i] * x[k, j]
                 if efron:
-                    _add(x[i], hazard[i], dying)
+                    _add(x[k], weight[i] * ratio[k], dying)
         tick_hazard[tick, 0] = tick_hazard[tick, 1] = 0.0
         steps = min(deaths, 1) if not efron else deaths
         for step in range(steps):
@@ -148,28 +147,38 @@ def _first_moments(
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add_second_moments(
-    x: Floats, start: Ints, event: Mask, hazard: Floats, tick_hazard: Floats, information: Floats
+    x: Floats,
+    row: Ints,
+    start: Ints,
+    event: Mask,
+    weight: Floats,
+    ratio: Floats,
+    tick_hazard: Floats,
+    information: Floats,
 ) -> None:
-    """Add x x' hazard H(t) of every row, with H up to the row's time; ``hazard`` is overwritten."""
-    cumulative = 0.0
+    """Add x x' times hazard ratio times the cumulative hazard up to the patient's time, of every patient."""
+    exposed, cumulative = np.zeros(len(x)), 0.0
     for tick in range(len(start) - 2, -1, -1):
         dying = cumulative + tick_hazard[tick, 1]
         cumulative += tick_hazard[tick, 0]
         for i in range(start[tick], start[tick + 1]):
-            hazard[i] *= dying if event[i] else cumulative
+            exposed[row[i]] += weight[i] * (dying if event[i] else cumulative)
     scaled = np.empty((_CHUNK, x.shape[1]))
     for first in range(0, len(x), _CHUNK):
         rows = x[first : first + _CHUNK]
         part = scaled[: len(rows)]
-        for i in range(len(rows)):
+        for k in range(len(rows)):
+            own = exposed[first + k]
+            hazard = own * ratio[first + k] if own != 0.0 else 0.0  # without a weight, the ratio may be infinite
             for j in range(x.shape[1]):
-                part[i, j] = rows[i, j] * hazard[first + i]
+                part[k, j] = rows[k, j] * hazard
         information += np.dot(rows.T, part)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def derivatives(
     x: Floats,
+    row: Ints,
     start: Ints,
     event: Mask,
     weight: Floats,
@@ -184,20 +193,20 @@ def derivatives(
     ``emphasis`` (ticks,) multiplies what each tick adds: 1 for the likelihood, g(t) for tests of an effect that changes
     with time.
     """
-    n, p = x.shape
-    predictor, hazard, tick_hazard = np.empty(n), np.empty(n), np.empty((len(start) - 1, 2))
+    k, p = x.shape
+    predictor, ratio, tick_hazard = np.empty(k), np.empty(k), np.empty((len(start) - 1, 2))
     for j in range(p):
         gradient[j] = 0.0
-        for k in range(p):
-            information[j, k] = 0.0
-    hazard_ratios(x, weight, beta, predictor, hazard)
+        for i in range(p):
+            information[j, i] = 0.0
+    hazard_ratios(x, beta, predictor, ratio)
     total = _first_moments(
-        x, start, event, weight, emphasis, predictor, hazard, efron, gradient, information, tick_hazard
+        x, row, start, event, weight, emphasis, predictor, ratio, efron, gradient, information, tick_hazard
     )
     for j in range(p):
-        for k in range(j):
-            information[k, j] = information[j, k]
-    _add_second_moments(x, start, event, hazard, tick_hazard, information)
+        for i in range(j):
+            information[i, j] = information[j, i]
+    _add_second_moments(x, row, start, event, weight, ratio, tick_hazard, information)
     return total
 
 
@@ -237,6 +246,7 @@ def solve(information: Floats, gradient: Floats, events: float, step: Floats) ->
 @njit(cache=True, nogil=True, error_model="numpy")
 def newton(
     x: Floats,
+    row: Ints,
     start: Ints,
     event: Mask,
     weight: Floats,
@@ -262,7 +272,7 @@ def newton(
     for i in range(len(event)):
         events += weight[i] if event[i] else 0.0
     for _ in range(60):
-        total = derivatives(x, start, event, weight, emphasis, beta, efron, gradient, information)
+        total = derivatives(x, row, start, event, weight, emphasis, beta, efron, gradient, information)
         if not total >= best - 1e-9 * abs(best):  # too far, or not a number: go half way back
             for j in range(p):
                 beta[j] = (beta[j] + last[j]) / 2
@@ -295,18 +305,20 @@ def hazard_steps(
     hazard of the dying, and averaged over the deaths.
     """
     n, p = x.shape
-    predictor, hazard = np.empty(n), np.empty(n)
-    hazard_ratios(x, weight, beta, predictor, hazard)
+    predictor, ratio = np.empty(n), np.empty(n)
+    hazard_ratios(x, beta, predictor, ratio)
     risk, dying = np.zeros(p + 1), np.zeros(p + 1)
     for tick in range(len(start) - 1):
         died = 0.0
         for i in range(start[tick], start[tick + 1]):
-            _add(x[i], hazard[i], risk)
-            if event[i] and weight[i] > 0.0:
+            if weight[i] == 0.0:
+                continue
+            _add(x[i], weight[i] * ratio[i], risk)
+            if event[i]:
                 steps[tick, 3] += 1.0
                 died += weight[i]
                 if efron:
-                    _add(x[i], hazard[i], dying)
+                    _add(x[i], weight[i] * ratio[i], dying)
         deaths = int(steps[tick, 3]) if efron else min(1, int(steps[tick, 3]))
         for death in range(deaths):
             share, part = death / deaths, died / deaths

@@ -111,8 +111,8 @@ def _sums(parts: Sequence[_Stratum], beta: Floats, efron: bool) -> tuple[float, 
     total, gradient, information = 0.0, np.zeros(p), np.zeros((p, p))
     for part in parts:
         own, square = np.zeros(p), np.zeros((p, p))
-        even = np.ones(len(part.start) - 1)
-        total += derivatives(part.x, part.start, part.event, np.ones(len(part.x)), even, beta, efron, own, square)
+        even, once, rows = np.ones(len(part.start) - 1), np.ones(len(part.x)), np.arange(len(part.x))
+        total += derivatives(part.x, rows, part.start, part.event, once, even, beta, efron, own, square)
         gradient += own
         information += square
     return total, gradient, information

@@ -24,7 +24,7 @@ from ctacal.statistics.survival.influence import Influenced, paired_difference, 
 from ctacal.statistics.survival.refitting import approach, influence_on_fit, refit
 from ctacal.statistics.survival.risks import why_undefined
 from ctacal.statistics.survival.survival_data import SurvivalData
-from ctacal.statistics.survival.weighted_measures import measure, slope
+from ctacal.statistics.survival.weighted_measures import measure, ranked, slope
 
 Measure = Literal["harrell_c", "auc", "brier", "slope"]
 
@@ -252,11 +252,11 @@ def resampled(model: CoxModel, influence: Floats, weight: Floats, horizon: float
     """Return (2, measures) of the model fitted with these weights: with the weights, and with every patient once."""
     d, beta, risk, efron = model.design, model.beta.copy(), np.empty(model.n), model.ties == "efron"
     approach(beta, influence, weight)
-    refit(d.x, d.start, d.time, d.event, weight, efron, beta, horizon, risk)
-    once = np.ones(model.n)
+    refit(d.x, d.rows, d.start, d.time, d.event, weight, efron, beta, horizon, risk)
+    once, (rank, ranks) = np.ones(model.n), ranked(risk)
     out = np.ones((2, len(MEASURES)))  # the slope of a model in its own patients is 1
-    measure(d.time, d.event, weight, risk, horizon, out[0])
-    measure(d.time, d.event, once, risk, horizon, out[1])
+    measure(d.time, d.event, weight, risk, rank, ranks, horizon, out[0])
+    measure(d.time, d.event, once, risk, rank, ranks, horizon, out[1])
     out[1, 3] = slope(d.start, d.event, once, d.x @ beta, efron)
     return out
 

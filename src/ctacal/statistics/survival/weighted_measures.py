@@ -44,19 +44,27 @@ def slope(start: Ints, event: Mask, weight: Floats, log_hazard: Floats, efron: b
     """Return the Cox coefficient of a log hazard ratio over the whole follow-up; 0 without information."""
     beta, step, gradient, information = np.ones(1), np.zeros(1), np.zeros(1), np.zeros((1, 1))
     x, even = np.ascontiguousarray(log_hazard).reshape(-1, 1), np.ones(len(start) - 1)
-    newton(x, start, event, weight, even, efron, _CLOSE, beta, step, gradient, information, beta.copy(), -np.inf)
+    rows = np.arange(len(event))
+    newton(x, rows, start, event, weight, even, efron, _CLOSE, beta, step, gradient, information, beta.copy(), -np.inf)
     return float(beta[0])
 
 
+def ranked(risk: Floats) -> tuple[Ints, int]:
+    """Return (n,) the rank of each risk from 0, equal for equal risks, and the number of ranks."""
+    rank = np.empty(len(risk), np.int64)
+    return rank, ranks_of(risk, np.argsort(risk), rank)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def measure(time: Floats, event: Mask, weight: Floats, risk: Floats, horizon: float, out: Floats) -> None:
+def measure(
+    time: Floats, event: Mask, weight: Floats, risk: Floats, rank: Ints, ranks: int, horizon: float, out: Floats
+) -> None:
     """Fill the first three of ``out``: Harrell's C, AUC and Brier score; NaN if all or no patients have the event.
 
-    Rows are sorted by falling time.
+    Rows are sorted by falling time; ``rank`` (n,) of the risk and their number ``ranks`` are those of ``ranked``.
     """
     n = len(time)
-    rank, case, control = np.empty(n, np.int64), np.empty(n), np.empty(n)
-    ranks = ranks_of(risk, np.argsort(risk), rank)
+    case, control = np.empty(n), np.empty(n)
     censoring_weights(time, event, weight, horizon, case, control)
     out[0] = concordance(time, event, weight, rank, ranks)
     out[1] = _auc(case, control, rank, ranks)
