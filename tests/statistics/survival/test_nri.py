@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctacal.statistics.survival.cox_model import CoxModel, cox, predicted_risk
+from ctacal.statistics.survival.cox_model import CoxModel, cox, first_of_each, predicted_risk
 from ctacal.statistics.survival.movement import all_moves
 from ctacal.statistics.survival.nri import ReclassificationStudy, bootstrap_reclassification
 from ctacal.statistics.survival.reclassification import (
@@ -15,7 +15,7 @@ from ctacal.statistics.survival.reclassification import (
     reclassification_table,
 )
 from ctacal.statistics.survival.refitting import approach, distinct_covariates, influence_on_fit, refit
-from ctacal.statistics.survival.simulated_outcomes import outcome_source, shrunken_log_hazard
+from ctacal.statistics.survival.simulated_outcomes import outcome_source, redraw, shrunken_log_hazard
 from ctacal.statistics.survival.survival_curve import kaplan_meier
 from ctacal.statistics.survival.survival_data import SurvivalData
 from tests.statistics.survival.oracle import columns, numbers, survival
@@ -275,7 +275,12 @@ def test_drawn_outcomes_follow_the_model_and_the_censoring() -> None:
     reference = cox(data, x)
     assert isinstance(reference, CoxModel)
     source = outcome_source(data, reference.linear_predictor(x))
-    time, event = source.draw(np.random.default_rng(5))
+    drawn = redraw(source, [5])
+    np.testing.assert_array_equal(np.sort(drawn.order), np.arange(data.n))
+    np.testing.assert_array_equal(drawn.start, first_of_each(drawn.time))
+    assert (np.diff(drawn.time) <= 0).all()
+    time, event = np.empty(data.n), np.empty(data.n, bool)
+    time[drawn.order], event[drawn.order] = drawn.time, drawn.event
     again = SurvivalData(time, event)
     assert again.events == pytest.approx(data.events, rel=0.06)
     model = cox(again, x)
@@ -286,6 +291,17 @@ def test_drawn_outcomes_follow_the_model_and_the_censoring() -> None:
         assert drawn == pytest.approx(given, abs=0.03)
         free = [kaplan_meier(SurvivalData(one.time, ~one.event)).at(year).estimate for one in (again, data)]
         assert free[0] == pytest.approx(free[1], abs=0.04)
+
+
+def test_outcomes_are_drawn_by_the_inverse_of_the_cumulative_hazard() -> None:
+    data, x, _, _ = marked(0.0, n=3000)
+    source = outcome_source(data, 0.3 * x[:, 0])
+    tick, happened = source.draw(np.random.default_rng(9))
+    rng = np.random.default_rng(9)
+    event = np.searchsorted(source.hazard, rng.exponential(size=data.n) / source.ratio)
+    end = np.minimum(np.searchsorted(source.ended, rng.random(data.n)), len(source.times) - 1)
+    np.testing.assert_array_equal(happened, event <= end)
+    np.testing.assert_array_equal(tick, np.minimum(event, end))
 
 
 def test_shrunken_effects() -> None:

@@ -6,7 +6,7 @@ stands what it is in cohorts simulated without any effect. ``docs/outcomes.md`` 
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,7 +28,14 @@ from ctacal.statistics.survival.refitting import (
     refit,
 )
 from ctacal.statistics.survival.risks import why_undefined
-from ctacal.statistics.survival.simulated_outcomes import Redrawn, outcome_source, redrawn, shrunken_log_hazard
+from ctacal.statistics.survival.simulated_outcomes import (
+    OutcomeSource,
+    Redrawn,
+    outcome_source,
+    redraw,
+    redrawn,
+    shrunken_log_hazard,
+)
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 DRAWS = 100_000_000
@@ -191,27 +198,32 @@ class _Simulation:
         """Yield (comparisons, moves) of cohorts in which only the reference model has an effect."""
         reference = self.models[0]
         source = outcome_source(self.data, reference.linear_predictor(reference.covariates))
-        return redrawn(source, self._measured(), cohorts, (self.seed, 1), progress)
+        return self._of(source, cohorts, (self.seed, 1), progress)
 
     def with_effect(self, cohorts: int, ties: Ties, progress: Progress) -> Iterator[Floats]:
         """Yield (comparisons, moves) of cohorts in which model and reader have shrunken effects."""
         source = outcome_source(self.data, shrunken_log_hazard(self.data, self.models[0], self.models[1:], ties))
-        return redrawn(source, self._measured(), cohorts, (self.seed, 2), progress)
+        return self._of(source, cohorts, (self.seed, 2), progress)
 
-    def _measured(self) -> Callable[[Redrawn], Floats]:
+    def _of(self, source: OutcomeSource, cohorts: int, seed: tuple[int, int], progress: Progress) -> Iterator[Floats]:
+        """Yield (comparisons, moves) of cohorts; fits start from those to the first cohort, whose effects are alike."""
         known = [distinct_covariates(model.design.standardised(model.covariates)) for model in self.models]
-        limits, once = np.array(self.cutoffs), np.ones(self.data.n)
+        first, limits = redraw(source, (*seed, 0)), np.array(self.cutoffs)
+        near = [self._fitted(first, *each)[0] for each in zip([m.beta for m in self.models], known, strict=True)]
 
         def measured(cohort: Redrawn) -> Floats:
-            risks = []
-            for model, covariates in zip(self.models, known, strict=True):
-                near, own = model.beta.copy(), covariates.ordered(cohort.order)
-                risk, efron = np.empty(len(own.x)), model.ties == "efron"
-                refit(own.x, own.row, cohort.start, cohort.time, cohort.event, once, efron, near, self.horizon, risk)
-                risks.append(risk[own.row])
+            risks = [self._fitted(cohort, *each)[1] for each in zip(near, known, strict=True)]
+            once = np.ones(self.data.n)
             return all_moves(cohort.time, cohort.event, once, risks[0], risks[1:], self.horizon, limits)
 
-        return measured
+        return redrawn(source, measured, cohorts, seed, progress)
+
+    def _fitted(self, cohort: Redrawn, near: Floats, covariates: Covariates) -> tuple[Floats, Floats]:
+        """Return the coefficients of a fit to a cohort that starts ``near`` (p,), and the risks (n,)."""
+        beta, own, efron = near.copy(), covariates.ordered(cohort.order), self.models[0].ties == "efron"
+        risk, once = np.empty(len(own.x)), np.ones(self.data.n)
+        refit(own.x, own.row, cohort.start, cohort.time, cohort.event, once, efron, beta, self.horizon, risk)
+        return beta, risk[own.row]
 
 
 def _draw(

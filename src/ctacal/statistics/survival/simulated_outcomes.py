@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from ctacal.arrays import Floats, Ints, Mask
 from ctacal.progress import Progress, no_progress
 from ctacal.statistics.survival.censoring import censoring
-from ctacal.statistics.survival.cox_model import CoxModel, NoModel, Ties, compare, cox, first_of_each
+from ctacal.statistics.survival.cox_model import CoxModel, NoModel, Ties, compare, cox
 from ctacal.statistics.survival.survival_curve import life_table
 from ctacal.statistics.survival.survival_data import SurvivalData
 
@@ -33,13 +34,52 @@ class OutcomeSource:
     ratio: Floats
     """(n,) hazard ratio of each patient."""
 
-    def draw(self, rng: np.random.Generator) -> tuple[Floats, Mask]:
-        """Return (n,) times and events. Follow-up ends at the last time at the latest; events come before ends."""
-        n, last = len(self.ratio), len(self.times) - 1
-        event = np.searchsorted(self.hazard, rng.exponential(size=n) / self.ratio)
-        end = np.minimum(np.searchsorted(self.ended, rng.random(n)), last)
-        happened = event <= end
-        return self.times[np.where(happened, event, end)], happened
+    def draw(self, rng: np.random.Generator) -> tuple[Ints, Mask]:
+        """Return (n,) the places of the times, and events. Follow-up ends at the last time at the latest.
+
+        At equal times events come before ends.
+        """
+        n = len(self.ratio)
+        tick, happened = np.empty(n, np.int64), np.empty(n, np.bool_)
+        _draw(rng.exponential(size=n), rng.random(n), self.ratio, self.hazard, self.ended, tick, happened)
+        return tick, happened
+
+
+@njit(cache=True, nogil=True)
+def _guide(rising: Floats) -> Ints:
+    """Return, for equal steps from 0 to the last of the numbers, the place of the first number that is not below."""
+    places, place = np.zeros(4 * len(rising), np.int64), 0
+    for step in range(len(places)):
+        while place < len(rising) - 1 and rising[place] < rising[-1] * step / len(places):
+            place += 1
+        places[step] = place
+    return places
+
+
+@njit(cache=True, nogil=True)
+def _first_not_below(rising: Floats, guide: Ints, value: float) -> int:
+    """Return the place of the first number that is not below the value, or how many there are."""
+    if value > rising[-1]:
+        return len(rising)
+    place = guide[min(int(value / rising[-1] * len(guide)), len(guide) - 1)] if rising[-1] > 0.0 else 0
+    while place > 0 and rising[place - 1] >= value:
+        place -= 1
+    while rising[place] < value:
+        place += 1
+    return place
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _draw(
+    exponential: Floats, uniform: Floats, ratio: Floats, hazard: Floats, ended: Floats, tick: Ints, happened: Mask
+) -> None:
+    """Fill ``tick`` and ``happened`` (n,) from exponential and uniform random numbers (n,)."""
+    events, ends, last = _guide(hazard), _guide(ended), len(hazard) - 1
+    for i in range(len(ratio)):
+        event = _first_not_below(hazard, events, exponential[i] / ratio[i])
+        end = min(_first_not_below(ended, ends, uniform[i]), last)
+        happened[i] = event <= end
+        tick[i] = min(event, end)
 
 
 def outcome_source(data: SurvivalData, log_hazard: Floats) -> OutcomeSource:
@@ -61,6 +101,15 @@ class Redrawn:
     start: Ints
 
 
+def redraw(source: OutcomeSource, seed: Sequence[int]) -> Redrawn:
+    """Return the cohort of a seed."""
+    tick, event = source.draw(np.random.default_rng(seed))
+    order, counts = np.empty(len(tick), np.int64), np.bincount(tick, minlength=len(source.times))[::-1]
+    ends = np.cumsum(counts)
+    _sort(tick, ends - counts, order)
+    return Redrawn(order, np.repeat(source.times[::-1], counts), event[order], np.concatenate([[0], ends[counts > 0]]))
+
+
 def redrawn(
     source: OutcomeSource,
     measured: Callable[[Redrawn], Floats],
@@ -71,16 +120,25 @@ def redrawn(
     """Yield what is ``measured`` in each of several cohorts, in order; the same on any number of cores."""
 
     def one(cohort: int) -> Floats:
-        time, event = source.draw(np.random.default_rng([*seed, cohort]))
-        order = np.argsort(-time, kind="stable")
-        sorted_time = time[order]
-        return measured(Redrawn(order, sorted_time, event[order], first_of_each(sorted_time)))
+        return measured(redraw(source, (*seed, cohort)))
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
         for done, values in enumerate(pool.map(one, range(cohorts)), start=1):
             progress(done, cohorts)
             yield values
+
+
+@njit(cache=True, nogil=True)
+def _sort(tick: Ints, start: Ints, order: Ints) -> None:
+    """Fill ``order`` (n,), which sorts by falling tick and keeps the order of equal ones; ``start`` is overwritten.
+
+    ``start`` (k,) is the first place of each tick, the last tick first.
+    """
+    for i in range(len(tick)):
+        group = len(start) - 1 - tick[i]
+        order[start[group]] = i
+        start[group] += 1
 
 
 def shrunken_log_hazard(data: SurvivalData, reference: CoxModel, larger: Sequence[CoxModel], ties: Ties) -> Floats:
