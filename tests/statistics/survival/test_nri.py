@@ -275,12 +275,12 @@ def test_drawn_outcomes_follow_the_model_and_the_censoring() -> None:
     reference = cox(data, x)
     assert isinstance(reference, CoxModel)
     source = outcome_source(data, reference.linear_predictor(x))
-    drawn = redraw(source, [5])
-    np.testing.assert_array_equal(np.sort(drawn.order), np.arange(data.n))
-    np.testing.assert_array_equal(drawn.start, first_of_each(drawn.time))
-    assert (np.diff(drawn.time) <= 0).all()
+    cohort = redraw(source, [5])
+    np.testing.assert_array_equal(np.sort(cohort.order), np.arange(data.n))
+    np.testing.assert_array_equal(cohort.start, first_of_each(cohort.time))
+    assert (np.diff(cohort.time) <= 0).all()
     time, event = np.empty(data.n), np.empty(data.n, bool)
-    time[drawn.order], event[drawn.order] = drawn.time, drawn.event
+    time[cohort.order], event[cohort.order] = cohort.time, cohort.event
     again = SurvivalData(time, event)
     assert again.events == pytest.approx(data.events, rel=0.06)
     model = cox(again, x)

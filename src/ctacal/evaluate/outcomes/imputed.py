@@ -23,7 +23,7 @@ from ctacal.evaluate.outcomes.risk_figures import Calibrated, draw_calibration, 
 from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Table
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest
-from ctacal.statistics.survival.decision import decision_curve, net_benefit
+from ctacal.statistics.survival.decision import net_benefit, treat_everybody
 from ctacal.statistics.survival.imputed_nri import imputed_reclassification
 from ctacal.statistics.survival.pooling import Scale, pool_estimates, pooled_test
 from ctacal.statistics.survival.smooth_calibration import CalibrationCurve, calibration_curve, points
@@ -80,7 +80,7 @@ def _measures(sets: Sequence[Patients], known: Sequence[Sequence[Family]], numbe
         reference = own[0].reference.name
         rows.append((reference,))
         for k, model in enumerate(own[0].all):
-            each = [all_measures(one.data, family.all[k].risk, horizon) for one, family in zip(sets, own, strict=True)]
+            each = [all_measures(family.all[k]) for family in own]
             found = {key: _pooled([one[key] for one in each], key, events) for key in each[0]}
             numbers.setdefault("measures", {}).setdefault(reference, {})[model.name] = found
             rows.append((f"  {model.name if k else 'alone'}", *(notes.figure(one, 3) for one in found.values())))
@@ -184,9 +184,7 @@ def _decisions(sets: Sequence[Patients], own: Sequence[Family], numbers: dict[st
     analysis, events = sets[0].config.analysis, sets[0].data.events
     horizon, thresholds = analysis.horizon_years, np.linspace(*analysis.thresholds, THRESHOLDS)
     reference = own[0].reference
-    everybody = [
-        point.treat_all for point in decision_curve(sets[0].data, reference.risk, horizon, thresholds.tolist())
-    ]
+    everybody = treat_everybody(sets[0].data, horizon, thresholds.tolist())
     curves = {
         model.name: [
             _pooled(

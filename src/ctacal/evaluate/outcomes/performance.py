@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,24 +15,25 @@ from ctacal.evaluate.outcomes.risk_figures import EXPLAINED, LINES, calibrated, 
 from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Section, Table, listed
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.calibration import (
-    brier_difference,
-    brier_score,
+    accuracy_of,
+    brier_influence,
+    brier_method,
     calibration_intercept,
     calibration_slope,
     observed_expected,
-    prediction_accuracy,
 )
+from ctacal.statistics.survival.censoring import censoring
 from ctacal.statistics.survival.cox_model import CoxModel, predicted_risk
-from ctacal.statistics.survival.decision import decision_curve, net_benefit, net_benefit_difference
+from ctacal.statistics.survival.decision import net_benefit, net_benefit_difference, treat_everybody
 from ctacal.statistics.survival.discrimination import (
+    HARRELL,
     auc_at,
-    auc_difference,
-    harrell_c,
-    harrell_c_difference,
-    uno_c,
-    uno_c_difference,
+    auc_influence,
+    auc_method,
+    concordance_influence,
+    uno_method,
 )
-from ctacal.statistics.survival.survival_data import SurvivalData
+from ctacal.statistics.survival.influence import Influenced, paired_difference, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +52,7 @@ MEASURES = ("Harrell's C", "Uno's C", "AUC", "Brier score", "IPA", "O/E", "Calib
 """Headings of ``all_measures``."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class RiskModel:
     """A fitted model and the risk that it predicts for each patient at the horizon."""
 
@@ -58,6 +60,18 @@ class RiskModel:
     fit: CoxModel
     risk: Floats
     columns: Columns
+    horizon: float
+
+    @cached_property
+    def measures(self) -> dict[str, tuple[Influenced, str]]:
+        """By measure its value with each patient's influence, and its method: differences of models need them too."""
+        data, risk, horizon = self.fit.data, self.risk, self.horizon
+        return {
+            "harrell_c": (concordance_influence(data, risk), HARRELL),
+            "uno_c": (concordance_influence(data, risk, censoring(data), horizon), uno_method(horizon)),
+            "auc": (auc_influence(data, risk, horizon), auc_method(data, horizon)),
+            "brier": (brier_influence(data, risk, horizon), brier_method(data, horizon)),
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +106,8 @@ def fit_family(patients: Patients, columns: Sequence[str]) -> Family | str:
         found: Fit = fit(patients, own)
         if not isinstance(found, CoxModel):
             return f"The model {name if label == name else f'{name} {label}'} has no risks: {missing_maximum(found)}."
-        risk = predicted_risk(found, own[1], patients.config.analysis.horizon_years)
-        made.append(RiskModel(label, found, risk, own))
+        horizon = patients.config.analysis.horizon_years
+        made.append(RiskModel(label, found, predicted_risk(found, own[1], horizon), own, horizon))
     return Family(made[0], tuple(made[1:]))
 
 
@@ -122,7 +136,7 @@ def performance_part(patients: Patients, found: Sequence[Family | str]) -> Part:
 
 
 def _measures(patients: Patients, known: Sequence[Family], numbers: dict[str, Any]) -> Table:
-    data, horizon = patients.data, patients.config.analysis.horizon_years
+    horizon = patients.config.analysis.horizon_years
     notes = Footnotes(
         f"Horizon {horizon:g} years. C: Harrell's; Uno's up to the horizon. AUC: cumulative cases, dynamic controls, "
         "weighted by inverse probability of censoring. IPA: index of prediction accuracy, 1 - Brier score / Brier "
@@ -133,7 +147,7 @@ def _measures(patients: Patients, known: Sequence[Family], numbers: dict[str, An
         rows.append((family.reference.name,))
         own = {}
         for model in family.all:
-            found = all_measures(data, model.risk, horizon)
+            found = all_measures(model)
             own[model.name] = found
             label = "alone" if model is family.reference else model.name
             rows.append((f"  {label}", *(notes.figure(estimate, 3) for estimate in found.values())))
@@ -143,14 +157,12 @@ def _measures(patients: Patients, known: Sequence[Family], numbers: dict[str, An
     )
 
 
-def all_measures(data: SurvivalData, risk: Floats, horizon: float) -> dict[str, Estimate]:
-    """Return discrimination and calibration of a risk, in the order of ``MEASURES``."""
+def all_measures(model: RiskModel) -> dict[str, Estimate]:
+    """Return discrimination and calibration of a model's risk, in the order of ``MEASURES``."""
+    data, risk, horizon = model.fit.data, model.risk, model.horizon
     return {
-        "harrell_c": harrell_c(data, risk),
-        "uno_c": uno_c(data, risk, horizon),
-        "auc": auc_at(data, risk, horizon),
-        "brier": brier_score(data, risk, horizon),
-        "ipa": prediction_accuracy(data, risk, horizon),
+        **{name: with_interval(found, method, data.n) for name, (found, method) in model.measures.items()},
+        "ipa": accuracy_of(data, model.measures["brier"][0], horizon),
         "observed_expected": observed_expected(data, risk, horizon),
         "intercept": calibration_intercept(data, risk, horizon),
         "slope": calibration_slope(data, risk, horizon),
@@ -190,11 +202,12 @@ def differences(patients: Patients, old: RiskModel, new: RiskModel) -> dict[str,
     """Return the paired differences of two models."""
     data, analysis = patients.data, patients.config.analysis
     horizon = analysis.horizon_years
+    paired = {
+        name: paired_difference(found, old.measures[name][0], method, data.n)
+        for name, (found, method) in new.measures.items()
+    }
     return {
-        "harrell_c": harrell_c_difference(data, new.risk, old.risk),
-        "uno_c": uno_c_difference(data, new.risk, old.risk, horizon),
-        "auc": auc_difference(data, new.risk, old.risk, horizon),
-        "brier": brier_difference(data, new.risk, old.risk, horizon),
+        **paired,
         "net_benefit": {
             f"{cut:g}": net_benefit_difference(data, new.risk, old.risk, horizon, cut) for cut in analysis.nri_cutoffs
         },
@@ -273,11 +286,10 @@ def _calibration_chart(patients: Patients, models: Family, numbers: dict[str, An
 def _decision_chart(patients: Patients, models: Family, numbers: dict[str, Any]) -> Chart:
     analysis = patients.config.analysis
     horizon, thresholds = analysis.horizon_years, np.linspace(*analysis.thresholds, THRESHOLDS)
-    everybody = decision_curve(patients.data, models.reference.risk, horizon, thresholds.tolist())
-    treat_all = [point.treat_all for point in everybody]
-    curves = {models.reference.name: [point.net_benefit for point in everybody]} | {
+    treat_all = treat_everybody(patients.data, horizon, thresholds.tolist())
+    curves = {
         model.name: [net_benefit(patients.data, model.risk, horizon, float(cut)) for cut in thresholds]
-        for model in models.calcium
+        for model in models.all
     }
     numbers["decision_curve"] = {"thresholds": thresholds, "treat_all": treat_all, "net_benefit": curves}
 

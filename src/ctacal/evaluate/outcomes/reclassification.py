@@ -32,9 +32,9 @@ def reclassification_part(patients: Patients, found: Family | str, progress: Pro
     if isinstance(found, str):
         return Part(Section("Reclassification", (found,)), {"reason": found})
     analysis = patients.config.analysis
-    matrices = [model.columns[1] for model in found.all]
+    fits = [model.fit for model in found.all]
     study = bootstrap_reclassification(
-        patients.data, *matrices, horizon=analysis.horizon_years, cutoffs=analysis.nri_cutoffs or None,
+        patients.data, *fits, horizon=analysis.horizon_years, cutoffs=analysis.nri_cutoffs or None,
         resamples=analysis.resamples, seed=analysis.seed, progress=progress,
     )  # fmt: skip
     names = {"model": patients.model.name, "reader": patients.reader.name if patients.reader else ""}

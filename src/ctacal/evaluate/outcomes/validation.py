@@ -69,7 +69,7 @@ def _share(progress: Progress, place: int, count: int) -> Progress:
 
 def _validate(patients: Patients, family: Family, progress: Progress) -> Validation:
     analysis = patients.config.analysis
-    models = {model.name: model.columns[1] for model in family.all}
+    models = {model.name: model.fit for model in family.all}
     common: dict[str, Any] = {"horizon": analysis.horizon_years, "seed": analysis.seed, "progress": progress}
     if analysis.validation == "cross-validation":
         return cross_validate(patients.data, models, **common)

@@ -49,15 +49,18 @@ def brier_score(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate
     n (Graf E et al., Stat Med 1999;18:2529-2545; Gerds TA, Schumacher M, Biom J 2006;48:1029-1040). The interval allows
     for the estimation of G; as R's riskRegression. Raises ``ValueError`` if a risk is no probability.
     """
-    return with_interval(
-        brier_influence(data, checked_risk(data, risk), horizon), f"{BRIER} at {horizon:g} {data.unit}", data.n
-    )
+    return with_interval(brier_influence(data, checked_risk(data, risk), horizon), brier_method(data, horizon), data.n)
 
 
 def brier_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float) -> Estimate:
     """Return the Brier score of ``risk`` minus that of ``other``, on the same patients (paired): below 0 is better."""
     both = [brier_influence(data, checked_risk(data, each), horizon) for each in (risk, other)]
-    return paired_difference(both[0], both[1], f"{BRIER} at {horizon:g} {data.unit}", data.n)
+    return paired_difference(both[0], both[1], brier_method(data, horizon), data.n)
+
+
+def brier_method(data: SurvivalData, horizon: float) -> str:
+    """Return the name of the method of ``brier_score``."""
+    return f"{BRIER} at {horizon:g} {data.unit}"
 
 
 def prediction_accuracy(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
@@ -66,8 +69,12 @@ def prediction_accuracy(data: SurvivalData, risk: ArrayLike, horizon: float) -> 
     1 is perfect, 0 no better than the average (Kattan MW, Gerds TA, Diagn Progn Res 2018;2:7). The interval is from the
     influence of each patient on the ratio.
     """
+    return accuracy_of(data, brier_influence(data, checked_risk(data, risk), horizon), horizon)
+
+
+def accuracy_of(data: SurvivalData, own: Influenced, horizon: float) -> Estimate:
+    """Return ``prediction_accuracy`` from the Brier score of a risk."""
     method = f"{ACCURACY}, at {horizon:g} {data.unit}"
-    own = brier_influence(data, checked_risk(data, risk), horizon)
     if own.reason:
         return with_interval(own, method, data.n)
     null = null_brier(data, horizon)
@@ -96,7 +103,7 @@ def brier_influence(data: SurvivalData, risk: Floats, horizon: float) -> Influen
         return without_estimate(reason)
     own = censoring(data)
     case, control = data.event & (data.time <= horizon), free_at(data, horizon)
-    ticks = own.ticks_before(np.minimum(data.time, horizon))
+    ticks = np.minimum(data.ticks[1], own.ticks_before(np.array(horizon)))
     loss = np.where(case, (1 - risk) ** 2, np.where(control, risk**2, 0.0))
     weighted = np.divide(loss, own.survival[ticks], out=np.zeros(data.n), where=loss > 0)
     brier = float(weighted.mean())
@@ -111,7 +118,7 @@ def observed_risk(data: SurvivalData, horizon: float) -> Influenced:
     staying = at_risk - events
     growth = np.divide(events, at_risk * staying, out=np.zeros_like(staying), where=staying > 0)[:counted]
     until = np.concatenate([[0.0], np.cumsum(growth)])
-    own = np.searchsorted(times, data.time)
+    own = data.ticks[1]
     happened = data.event & (own < counted)
     gain = until[np.minimum(np.where(data.event, own, own + 1), counted)]
     gain[happened] -= 1 / at_risk[own[happened]]

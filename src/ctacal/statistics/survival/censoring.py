@@ -53,7 +53,7 @@ def influence_through_censoring(data: SurvivalData, own: Censoring, ticks: Ints,
     sums = np.bincount(ticks, weights=value, minlength=k + 1)
     until = np.cumsum(sums)
     reached = np.cumsum(sums * own.growth)
-    mine = own.ticks_before(data.time)
+    mine = data.ticks[1]
     later = until[-1] - until[mine]
     gain: Floats = reached[mine] + own.growth[mine] * later
     ended = ~data.event

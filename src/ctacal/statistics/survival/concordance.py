@@ -7,7 +7,8 @@ from ctacal.arrays import Floats, Ints, Mask
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _insert(tree: Floats, rank: int, weight: float) -> None:
+def _insert(tree: Floats, own: Floats, rank: int, weight: float) -> None:
+    own[rank] += weight
     place = rank + 1
     while place < len(tree):
         tree[place] += weight
@@ -15,9 +16,9 @@ def _insert(tree: Floats, rank: int, weight: float) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _below(tree: Floats, rank: int) -> float:
-    """Return the weight at lower ranks."""
-    total, place = 0.0, rank
+def _below(tree: Floats, own: Floats, rank: int) -> float:
+    """Return the weight at lower ranks and half of that at this rank, which ``own`` (ranks,) holds."""
+    total, place = own[rank] / 2, rank
     while place > 0:
         total += tree[place]
         place -= place & -place
@@ -28,23 +29,22 @@ def _below(tree: Floats, rank: int) -> float:
 def _count_as_first(time: Floats, event: Mask, rank: Ints, weight: Floats, ranks: int, as_first: Floats) -> None:
     """Count each patient with the event against all who were followed longer: the tree holds them, by falling time."""
     n = len(time)
-    tree, inside = np.zeros(ranks + 1), 0.0
+    tree, own, inside = np.zeros(ranks + 1), np.zeros(ranks), 0.0
     i = 0
     while i < n:
         last = i
         while last < n and time[last] == time[i]:
             if not event[last]:
-                _insert(tree, rank[last], 1.0)
+                _insert(tree, own, rank[last], 1.0)
                 inside += 1.0
             last += 1
         for row in range(i, last):
             if event[row]:
-                below, until = _below(tree, rank[row]), _below(tree, rank[row] + 1)
-                as_first[row, 0] = weight[row] * (below + until) / 2
+                as_first[row, 0] = weight[row] * _below(tree, own, rank[row])
                 as_first[row, 1] = weight[row] * inside
         for row in range(i, last):
             if event[row]:
-                _insert(tree, rank[row], 1.0)
+                _insert(tree, own, rank[row], 1.0)
                 inside += 1.0
         i = last
 
@@ -52,7 +52,7 @@ def _count_as_first(time: Floats, event: Mask, rank: Ints, weight: Floats, ranks
 @njit(cache=True, nogil=True, error_model="numpy")
 def _count_as_later(time: Floats, event: Mask, rank: Ints, weight: Floats, ranks: int, as_later: Floats) -> None:
     """Count each patient against all who had the event before: the tree holds their weights, by rising time."""
-    tree, inside = np.zeros(ranks + 1), 0.0
+    tree, own, inside = np.zeros(ranks + 1), np.zeros(ranks), 0.0
     last = len(time)
     while last > 0:
         first = last
@@ -61,13 +61,12 @@ def _count_as_later(time: Floats, event: Mask, rank: Ints, weight: Floats, ranks
         for events_first in (True, False):
             for row in range(first, last):
                 if event[row] == events_first:
-                    below, until = _below(tree, rank[row]), _below(tree, rank[row] + 1)
-                    as_later[row, 0] = inside - (below + until) / 2
+                    as_later[row, 0] = inside - _below(tree, own, rank[row])
                     as_later[row, 1] = inside
             if events_first:
                 for row in range(first, last):
                     if event[row]:
-                        _insert(tree, rank[row], weight[row])
+                        _insert(tree, own, rank[row], weight[row])
                         inside += weight[row]
         last = first
 
@@ -105,23 +104,23 @@ def concordance(time: Floats, event: Mask, weight: Floats, rank: Ints, ranks: in
     Copies of a patient are no pair, since they have one time and one event.
     """
     n = len(time)
-    tree, inside, concordant, pairs = np.zeros(ranks + 1), 0.0, 0.0, 0.0
+    tree, own, inside = np.zeros(ranks + 1), np.zeros(ranks), 0.0
+    concordant, pairs = 0.0, 0.0
     i = 0
     while i < n:
         last = i
         while last < n and time[last] == time[i]:
             if not event[last] and weight[last] > 0.0:
-                _insert(tree, rank[last], weight[last])
+                _insert(tree, own, rank[last], weight[last])
                 inside += weight[last]
             last += 1
         for row in range(i, last):
             if event[row] and weight[row] > 0.0:
-                below, until = _below(tree, rank[row]), _below(tree, rank[row] + 1)
-                concordant += weight[row] * (below + until) / 2
+                concordant += weight[row] * _below(tree, own, rank[row])
                 pairs += weight[row] * inside
         for row in range(i, last):
             if event[row] and weight[row] > 0.0:
-                _insert(tree, rank[row], weight[row])
+                _insert(tree, own, rank[row], weight[row])
                 inside += weight[row]
         i = last
     return concordant / pairs

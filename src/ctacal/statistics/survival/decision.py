@@ -52,16 +52,28 @@ def decision_curve(
 ) -> tuple[DecisionPoint, ...]:
     """Return the net benefit at each threshold, beside that of treating everybody. Raises as ``net_benefit``."""
     values = checked_risk(data, risk)
-    everybody = np.ones(data.n)
     return tuple(
         DecisionPoint(
             threshold,
             _at_threshold(_benefit(data, values, horizon, threshold), data, horizon, threshold),
-            _at_threshold(_benefit(data, everybody, horizon, threshold), data, horizon, threshold),
+            treat_all,
             float((values >= threshold).mean()) if data.n else 0.0,
         )
-        for threshold in thresholds
+        for threshold, treat_all in zip(thresholds, treat_everybody(data, horizon, thresholds), strict=True)
     )
+
+
+def treat_everybody(data: SurvivalData, horizon: float, thresholds: Sequence[float]) -> tuple[Estimate, ...]:
+    """Return the net benefit of treating everybody at each threshold."""
+    if reason := why_undefined(data, horizon):
+        return tuple(_at_threshold(without_estimate(reason), data, horizon, threshold) for threshold in thresholds)
+    observed, found = observed_risk(data, horizon), []
+    for threshold in thresholds:
+        odds = _odds(threshold)
+        each = observed.estimate - (1 - observed.estimate) * odds
+        benefit = Influenced(each, (1 + odds) * observed.influence)
+        found.append(_at_threshold(benefit, data, horizon, threshold))
+    return tuple(found)
 
 
 def _method(data: SurvivalData, horizon: float, threshold: float) -> str:
@@ -73,8 +85,7 @@ def _at_threshold(benefit: Influenced, data: SurvivalData, horizon: float, thres
 
 
 def _benefit(data: SurvivalData, risk: Floats, horizon: float, threshold: float) -> Influenced:
-    if not 0 < threshold < 1:
-        raise ValueError(f"a threshold must be between 0 and 1, got {threshold}")
+    odds = _odds(threshold)
     reason = why_undefined(data, horizon)
     if reason:
         return without_estimate(reason)
@@ -86,12 +97,18 @@ def _benefit(data: SurvivalData, risk: Floats, horizon: float, threshold: float)
         return without_estimate(
             f"those with a risk of {threshold:g} or more are followed to {chosen.time.max():g} {data.unit} only"
         )
-    share, odds = float(treated.mean()), threshold / (1 - threshold)
+    share = float(treated.mean())
     observed = observed_risk(chosen, horizon)
     each = observed.estimate - (1 - observed.estimate) * odds
     influence = (treated - share) * each / data.n
     influence[treated] += share * (1 + odds) * observed.influence
     return Influenced(share * each, influence)
+
+
+def _odds(threshold: float) -> float:
+    if not 0 < threshold < 1:
+        raise ValueError(f"a threshold must be between 0 and 1, got {threshold}")
+    return threshold / (1 - threshold)
 
 
 def _all_had_it(data: SurvivalData) -> bool:

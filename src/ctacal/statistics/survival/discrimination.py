@@ -60,17 +60,18 @@ def uno_c(data: SurvivalData, risk: ArrayLike, tau: float | None = None) -> Esti
     estimation of G. Raises as ``harrell_c``.
     """
     own = censoring(data)
-    return with_interval(concordance_influence(data, checked_score(data.n, risk), own, tau), _uno(tau), data.n)
+    return with_interval(concordance_influence(data, checked_score(data.n, risk), own, tau), uno_method(tau), data.n)
 
 
 def uno_c_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, tau: float | None = None) -> Estimate:
     """Return Uno's C of ``risk`` minus that of ``other``, on the same patients (paired)."""
     own = censoring(data)
     both = [concordance_influence(data, checked_score(data.n, score), own, tau) for score in (risk, other)]
-    return paired_difference(both[0], both[1], _uno(tau), data.n)
+    return paired_difference(both[0], both[1], uno_method(tau), data.n)
 
 
-def _uno(tau: float | None) -> str:
+def uno_method(tau: float | None) -> str:
+    """Return the name of the method of ``uno_c``."""
     return UNO if tau is None else f"{UNO}, events before {tau:g}"
 
 
@@ -80,7 +81,7 @@ def concordance_influence(
     """Return Harrell's C with each patient's influence, or Uno's if the censoring is given."""
     weight = np.ones(data.n)
     if own is not None:
-        weight = own.survival[own.ticks_before(data.time)] ** -2 * (data.time < (np.inf if tau is None else tau))
+        weight = own.survival[data.ticks[1]] ** -2 * (data.time < (np.inf if tau is None else tau))
     order = np.lexsort((data.event, -data.time))
     rank = np.unique(score, return_inverse=True)[1]
     first, later = np.zeros((data.n, 2)), np.zeros((data.n, 2))
@@ -96,7 +97,7 @@ def concordance_influence(
     excess[order, 1] = later[:, 0] - c * later[:, 1]
     influence = excess.sum(axis=1)
     if own is not None:
-        influence -= 2 * influence_through_censoring(data, own, own.ticks_before(data.time), excess[:, 0])
+        influence -= 2 * influence_through_censoring(data, own, data.ticks[1], excess[:, 0])
     return Influenced(c, influence / pairs)
 
 
@@ -107,15 +108,13 @@ def auc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
     al., J Am Stat Assoc 2007;102:527-537; Blanche P et al., Stat Med 2013;32:5381-5397, whose variance, with the
     estimated G, is used). Raises as ``harrell_c``.
     """
-    return with_interval(
-        auc_influence(data, checked_score(data.n, risk), horizon), f"{AUC} at {horizon:g} {data.unit}", data.n
-    )
+    return with_interval(auc_influence(data, checked_score(data.n, risk), horizon), auc_method(data, horizon), data.n)
 
 
 def auc_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float) -> Estimate:
     """Return the time-dependent AUC of ``risk`` minus that of ``other``, on the same patients (paired)."""
     both = [auc_influence(data, checked_score(data.n, score), horizon) for score in (risk, other)]
-    return paired_difference(both[0], both[1], f"{AUC} at {horizon:g} {data.unit}", data.n)
+    return paired_difference(both[0], both[1], auc_method(data, horizon), data.n)
 
 
 def auc_influence(data: SurvivalData, score: Floats, horizon: float) -> Influenced:
@@ -125,15 +124,20 @@ def auc_influence(data: SurvivalData, score: Floats, horizon: float) -> Influenc
         return without_estimate(reason)
     own = censoring(data)
     case, control = data.event & (data.time <= horizon), free_at(data, horizon)
-    weight = np.where(case, 1 / own.survival[own.ticks_before(data.time)], 0.0)
+    weight = np.where(case, 1 / own.survival[data.ticks[1]], 0.0)
     cases, controls = weight.sum(), control.sum()
     higher = _share_below(score[control], np.ones(controls), score)  # higher than this share of the controls
     lower = 1 - _share_below(score[case], weight[case], score)  # lower than this share of the cases
     auc = float((weight * higher).sum() / cases)
     excess = weight * (higher - auc)
     influence = excess / cases + np.where(control, lower - auc, 0.0) / controls
-    influence -= influence_through_censoring(data, own, own.ticks_before(data.time), excess) / cases
+    influence -= influence_through_censoring(data, own, data.ticks[1], excess) / cases
     return Influenced(auc, influence * small_sample(data.n))
+
+
+def auc_method(data: SurvivalData, horizon: float) -> str:
+    """Return the name of the method of ``auc_at``."""
+    return f"{AUC} at {horizon:g} {data.unit}"
 
 
 def _share_below(score: Floats, weight: Floats, at: Floats) -> Floats:
@@ -163,12 +167,12 @@ class RocCurve:
 def roc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> RocCurve:
     """Return the curve whose area is ``auc_at``. Raises as ``harrell_c``."""
     score, reason = checked_score(data.n, risk), why_undefined(data, horizon)
-    method = f"{AUC} at {horizon:g} {data.unit}"
+    method = auc_method(data, horizon)
     if reason:
         return RocCurve(np.zeros(0), np.zeros(0), np.zeros(0), method, data.n, reason)
     own = censoring(data)
     case, control = data.event & (data.time <= horizon), free_at(data, horizon)
-    weight = np.where(case, 1 / own.survival[own.ticks_before(data.time)], 0.0)
+    weight = np.where(case, 1 / own.survival[data.ticks[1]], 0.0)
     values, index = np.unique(score, return_inverse=True)
     found, passed = (np.cumsum(np.bincount(index, weights=each)[::-1]) / each.sum() for each in (weight, 1.0 * control))
     start = np.zeros(1)

@@ -67,9 +67,9 @@ class ReclassificationStudy:
 
 def bootstrap_reclassification(
     data: SurvivalData,
-    reference: ArrayLike,
-    model: ArrayLike,
-    reader: ArrayLike | None = None,
+    reference: ArrayLike | CoxModel,
+    model: ArrayLike | CoxModel,
+    reader: ArrayLike | CoxModel | None = None,
     *,
     horizon: float,
     cutoffs: tuple[float, ...] | None = None,
@@ -80,8 +80,9 @@ def bootstrap_reclassification(
 ) -> ReclassificationStudy:
     """Return NRI (category-free; categorical with ``cutoffs``) and IDI of two Cox models against a reference model.
 
-    ``reference``, ``model``, ``reader`` (n, p each) are the full covariates of the three models, and risks are theirs
-    at the ``horizon``. Three kinds of cohorts are drawn, ``resamples`` of each (in large cohorts fewer simulated ones):
+    ``reference``, ``model``, ``reader`` (n, p each) are the full covariates of the three models, or their fits to these
+    patients; risks are theirs at the ``horizon``. Three kinds of cohorts are drawn, ``resamples`` of each (in large
+    cohorts fewer simulated ones):
 
     - For the intervals of model and reader, patients with replacement; all models are fitted to each resample, which
       enters the fit as weights, so that copies of a patient are no ties. NRI: percentiles. IDI: normal, less its bias.
@@ -125,7 +126,7 @@ class Drawn:
 
 def draw_measures(
     data: SurvivalData,
-    given: Mapping[str, ArrayLike],
+    given: Mapping[str, ArrayLike | CoxModel],
     horizon: float,
     limits: tuple[float, ...],
     resamples: int,
@@ -134,7 +135,7 @@ def draw_measures(
     progress: Progress = no_progress,
 ) -> Drawn | Undrawn:
     """Fit the models with the covariates ``given`` (reference, model, reader), and draw all cohorts."""
-    fits = {name: cox(data, covariates, ties=ties) for name, covariates in given.items()}
+    fits = {name: own if isinstance(own, CoxModel) else cox(data, own, ties=ties) for name, own in given.items()}
     reason = why_undefined(data, horizon) or "; ".join(
         f"{name} cannot be fitted: {fit.reason}" for name, fit in fits.items() if isinstance(fit, NoModel)
     )

@@ -137,7 +137,8 @@ def moved(data: SurvivalData, old: Floats, new: Floats, horizon: float, cutoffs:
     """Return the shares of ``movement.moves`` with every patient counted once."""
     order = np.argsort(-data.time)
     time, event, once = data.time[order], data.event[order], np.ones(data.n)
-    return all_moves(time, event, once, old[order], [new[order]], horizon, np.array(cutoffs))[0]
+    (found,) = all_moves(time, event, once, old[order], [new[order]], horizon, np.array(cutoffs))
+    return np.asarray(found)
 
 
 def describe(

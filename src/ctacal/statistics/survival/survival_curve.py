@@ -126,7 +126,7 @@ def last_known_risk(data: SurvivalData, horizon: float) -> float:
 
 def life_table(data: SurvivalData) -> tuple[Floats, Floats, Floats, Floats]:
     """Return (k,) each: distinct times, patients at risk just before, events, and all whose follow-up ends then."""
-    times, row = np.unique(data.time, return_inverse=True)
+    times, row = data.ticks
     leaving = np.bincount(row, minlength=len(times)).astype(np.float64)
     events = np.bincount(row[data.event], minlength=len(times)).astype(np.float64)
     at_risk: Floats = data.n - (np.cumsum(leaving) - leaving)

@@ -1,11 +1,12 @@
 """``SurvivalData``: follow-up of patients, the frozen value that every survival statistic takes."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ctacal.arrays import Floats, Mask
+from ctacal.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +34,18 @@ class SurvivalData:
         wrong = np.flatnonzero(~(np.isfinite(times) & (times >= 0)))
         if wrong.size:
             raise ValueError(f"times must be 0 or more, number {wrong[0]} (from 0) is {times[wrong[0]]}")
-        other = np.flatnonzero(~np.isin(happened, (0, 1)))
+        other = np.flatnonzero((happened != 0) & (happened != 1))
         if other.size:
             raise ValueError(f"events must be 0 or 1, number {other[0]} (from 0) is {happened[other[0]]}")
         object.__setattr__(self, "time", times)
         object.__setattr__(self, "event", np.ascontiguousarray(happened.astype(np.bool_)))
         object.__setattr__(self, "unit", unit)
+
+    @cached_property
+    def ticks(self) -> tuple[Floats, Ints]:
+        """(k,) the distinct times, rising, and (n,) the place of each patient's time among them; sorted once."""
+        times, place = np.unique(self.time, return_inverse=True)
+        return times, place
 
     @property
     def n(self) -> int:
@@ -53,4 +60,9 @@ class SurvivalData:
     def take(self, rows: ArrayLike) -> "SurvivalData":
         """Return the follow-up of some patients: ``rows`` are indices, or a flag for each patient."""
         chosen = np.asarray(rows)
-        return SurvivalData(self.time[chosen], self.event[chosen], self.unit)
+        taken = SurvivalData(self.time[chosen], self.event[chosen], self.unit)
+        if "ticks" in self.__dict__:  # then those of the patients taken need no sorting
+            times, place = self.ticks
+            there = np.bincount(place[chosen], minlength=len(times)) > 0
+            taken.__dict__["ticks"] = times[there], (np.cumsum(there) - 1)[place[chosen]]
+        return taken

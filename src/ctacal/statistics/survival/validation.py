@@ -70,7 +70,7 @@ class Validation:
 
 def validate(
     data: SurvivalData,
-    models: Mapping[str, ArrayLike],
+    models: Mapping[str, ArrayLike | CoxModel],
     *,
     horizon: float,
     resamples: int = 200,
@@ -78,8 +78,9 @@ def validate(
     ties: Ties = "efron",
     progress: Progress = no_progress,
 ) -> Validation:
-    """Return the performance of Cox models, by name their covariates (n, p), corrected for optimism by the bootstrap.
+    """Return the performance of Cox models, corrected for optimism by the bootstrap.
 
+    ``models`` are by name their covariates (n, p), or their fits to these patients.
     Patients are drawn with replacement; all models are fitted to each resample and measured in it and in the original
     patients. The mean difference is the optimism: it is subtracted from the apparent measure and from the ends of its
     interval (Harrell FE et al., Stat Med 1996;15:361-387; intervals shifted as in Noma H et al., Stat Med
@@ -108,7 +109,7 @@ def validate(
 
 def cross_validate(
     data: SurvivalData,
-    models: Mapping[str, ArrayLike],
+    models: Mapping[str, ArrayLike | CoxModel],
     *,
     horizon: float,
     folds: int = 10,
@@ -148,10 +149,10 @@ def cross_validate(
 
 
 def _fitted(
-    data: SurvivalData, models: Mapping[str, ArrayLike], horizon: float, ties: Ties
+    data: SurvivalData, models: Mapping[str, ArrayLike | CoxModel], horizon: float, ties: Ties
 ) -> tuple[list[CoxModel], str]:
     """Return the models, and the reason why they cannot be validated or an empty text."""
-    fits = {name: cox(data, covariates, ties=ties) for name, covariates in models.items()}
+    fits = {name: own if isinstance(own, CoxModel) else cox(data, own, ties=ties) for name, own in models.items()}
     reason = why_undefined(data, horizon) or "; ".join(
         f"{name} cannot be fitted: {fit.reason}" for name, fit in fits.items() if isinstance(fit, NoModel)
     )

@@ -8,8 +8,9 @@ from ctacal.statistics.survival.concordance import concordance, ranks_of
 from ctacal.statistics.survival.movement import censoring_weights
 from ctacal.statistics.survival.risk_sets import newton
 
-_CLOSE = 1e-8
-"""Gain of log-likelihood before the last step of the fit of a slope: it is then exact to 1e-8 standard errors."""
+_CLOSE = 1e-6
+"""Gain of log-likelihood before the last step of the fit of a slope, over the root of the number of events: as in
+``refitting``, the slope is then exact to some 1e-6 standard errors."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -44,8 +45,8 @@ def slope(start: Ints, event: Mask, weight: Floats, log_hazard: Floats, efron: b
     """Return the Cox coefficient of a log hazard ratio over the whole follow-up; 0 without information."""
     beta, step, gradient, information = np.ones(1), np.zeros(1), np.zeros(1), np.zeros((1, 1))
     x, even = np.ascontiguousarray(log_hazard).reshape(-1, 1), np.ones(len(start) - 1)
-    rows = np.arange(len(event))
-    newton(x, rows, start, event, weight, even, efron, _CLOSE, beta, step, gradient, information, beta.copy(), -np.inf)
+    rows, close = np.arange(len(event)), _CLOSE * np.sqrt((weight * event).sum())
+    newton(x, rows, start, event, weight, even, efron, close, beta, step, gradient, information, beta.copy(), -np.inf)
     return float(beta[0])
 
 
