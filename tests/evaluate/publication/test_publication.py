@@ -128,7 +128,7 @@ def test_figures_are_of_a_journals_width(written: Path) -> None:
 def test_csv_is_what_was_given(written: Path) -> None:
     text = (written / "tables" / "hazard_ratios_more.csv").read_text(encoding="utf-8-sig")
     rows = list(csv.reader(io.StringIO(text)))
-    assert rows[0] == ["", "Model #1: n", "Model #1: HR (95 % CI)", "Model #1: p"]
+    assert rows[0] == ["row", "Model #1: n", "Model #1: HR (95 % CI)", "Model #1: p"]
     assert rows[1:] == [["Category", "", "", ""], [">400", "2271", "5.92 (4.27 to 8.22)", "0.25"],
                         ["Other", "", "-0.5", "1234.5678"]]  # fmt: skip
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ctacal.statistics.survival.survival_curve import (
+    NONE_YET,
     Interval,
     at_risk,
     event_rate,
@@ -73,7 +74,12 @@ def test_reasons() -> None:
     )
     assert kaplan_meier(nobody).at(1).reason == "no patients"
     assert kaplan_meier(nobody).median().reason == "no patients"
-    assert kaplan_meier(alive).at(2).reason == "no event yet: the interval has no width"
+    found = kaplan_meier(alive).at(2)
+    assert (found.estimate, found.high, found.reason) == (1, 1, NONE_YET)
+    assert found.low == pytest.approx(0.05 ** (1 / 2))  # two patients were followed until then
+    assert kaplan_meier(SurvivalData(np.full(300, 5.0), np.zeros(300))).at(4).low == pytest.approx(
+        1 - 3 / 300, abs=1e-4
+    )
     assert kaplan_meier(alive).at(4).reason == "follow-up ends at 3 years"
     assert kaplan_meier(alive).median().reason == "survival stays above a half"
     assert kaplan_meier(all_died).at(4).estimate == 0
@@ -84,6 +90,7 @@ def test_reasons() -> None:
     no_events = event_rate(alive)
     assert no_events.estimate == no_events.low == 0
     assert no_events.high == pytest.approx(-np.log(0.025) / 6)
+    assert no_events.reason == "no events: with 95 % confidence below 50 per 100 person-years (one-sided)"
 
 
 def test_wrong_data_are_refused_with_the_row() -> None:

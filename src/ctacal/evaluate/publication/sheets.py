@@ -21,11 +21,18 @@ _RANGE = re.compile(r"(\d+)-(\d+)")
 _NOT_DEFINED = re.compile(r"- (?=\[)")
 
 
+UNNAMED = "row"
+"""Heading of a column that has none in print: R and pandas would make one up."""
+
+
 def table_csv(table: Table) -> str:
-    """Return the column names and the rows, with numbers in full and without footnotes."""
+    """Return the column names and the rows, with numbers in full and without footnotes.
+
+    The column of the rows' names, which has no heading in print, is ``UNNAMED``.
+    """
     groups = [text for text, span in table.groups for _ in range(span)] or [""] * len(table.columns)
     head = [
-        f"{group}: {name}" if group and name else group or name
+        f"{group}: {name}" if group and name else group or name or UNNAMED
         for group, name in zip(groups, table.columns, strict=True)
     ]
     return as_csv(_distinct(head), (row if len(row) > 1 else (*row, *[""] * (len(head) - 1)) for row in table.rows))
@@ -34,8 +41,8 @@ def table_csv(table: Table) -> str:
 def _distinct(names: Sequence[str]) -> list[str]:
     """Return the names, with that of the column before it in front of a name that occurs twice, such as p.
 
-    >>> _distinct(["", "HR", "p", "adjusted HR", "p"])
-    ['', 'HR', 'HR: p', 'adjusted HR', 'adjusted HR: p']
+    >>> _distinct(["row", "HR", "p", "adjusted HR", "p"])
+    ['row', 'HR', 'HR: p', 'adjusted HR', 'adjusted HR: p']
     """
     return [
         f"{names[place - 1]}: {name}" if place and names.count(name) > 1 else name for place, name in enumerate(names)

@@ -33,11 +33,28 @@ def shown(value: str | int | float | None) -> str:
 def interval(estimate: float, low: float | None, high: float | None, places: int = 3) -> str:
     """Return an estimate with its confidence interval, or alone if an end of the interval is None.
 
+    A positive estimate or end that would be printed as 0 has two digits, so that 0.0012 is no 0.00; where the interval
+    reaches 0 or below, nothing has.
+
     >>> interval(0.8, 0.75, 0.849), interval(-2.7, -9.75, 4.29, 1), interval(1, None, None, 2)
     ('0.800 (0.750 to 0.849)', '−2.7 (−9.8 to 4.3)', '1.00')
+    >>> interval(0.06, 0.0012, 0.44, 2), interval(0.001, -0.004, 0.006, 2)
+    ('0.06 (0.0012 to 0.44)', '0.00 (0.00 to 0.01)')
     """
-    head = number(estimate, places)
-    return head if low is None or high is None else f"{head} ({number(low, places)} to {number(high, places)})"
+    printed = number if low is None or low <= 0 else _not_zero
+    head = printed(estimate, places)
+    return head if low is None or high is None else f"{head} ({printed(low, places)} to {printed(high, places)})"
+
+
+_LEAST = 1e-6
+"""Numbers below are printed as 0 (own choice)."""
+
+
+def _not_zero(value: float, places: int) -> str:
+    """Return a positive number with this many decimal places; with two digits if it would be 0."""
+    if _finite(value) < _LEAST or value >= 0.5 * 10**-places:
+        return number(value, places)
+    return number(value, 1 - floor(log10(value)))
 
 
 def number(value: float, places: int) -> str:

@@ -22,7 +22,7 @@ def _below(tree: Floats, own: Floats, rank: int) -> float:
     while place > 0:
         total += tree[place]
         place -= place & -place
-    return total
+    return float(total)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -61,7 +61,9 @@ class FirthModel:
     beta: Floats
     """(p,) coefficients of the standardised covariates."""
     remark: str = ""
-    """Why this model and not the plain one, for ``Estimate.reason``."""
+    """Why this model and not the plain one."""
+    sparse: frozenset[str] = frozenset()
+    """Names of covariates for which the plain model has no finite coefficient."""
     found: dict[int, tuple[float, float, float]] = field(default_factory=dict)
     """Profiles that were computed, by the place of the coefficient."""
 
@@ -72,12 +74,12 @@ class FirthModel:
         return self.names.index(name)
 
     def hazard_ratio(self, name: str) -> Estimate:
-        """Return the hazard ratio for one unit of a covariate, with the interval of the profile."""
+        """Return the hazard ratio for one unit of a covariate, with the interval of the profile, or Wald's."""
         low, high, _ = self._profile(self.place(name))
         middle, method = float(np.exp(self.coefficient[self.place(name)])), f"hazard ratio, {self.method}"
         if not np.isfinite([low, high]).all():
             return Estimate(middle, None, None, method, self.n, "the profile of the penalised likelihood has no end")
-        return Estimate(middle, float(np.exp(low)), float(np.exp(high)), method, self.n, self.remark)
+        return Estimate(middle, float(np.exp(low)), float(np.exp(high)), method, self.n)
 
     def interval(self, name: str) -> tuple[float, float]:
         """Return the ends of the interval of a coefficient; infinite if the profile does not fall far enough."""

@@ -20,6 +20,13 @@ _FLAT = 1e-9
 """Distance from a level within which a curve counts as running along it (rounding of the product)."""
 
 
+NONE_YET = (
+    "no event by then: the other end is exact and one-sided, with 95 % confidence, from those followed until then "
+    "(about 3 in their number: the rule of three)"
+)
+"""Remark on the survival before the first event."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SurvivalCurve:
     """A step function of time with its 95 % interval: one row for each distinct time, valid until the next."""
@@ -41,7 +48,11 @@ class SurvivalCurve:
     n: int
 
     def at(self, time: float) -> Estimate:
-        """Return the survival at a time; not defined after the last follow-up unless the survival is 0 there."""
+        """Return the survival at a time; not defined after the last follow-up unless the survival is 0 there.
+
+        Without an event by then the lower end is the exact one-sided one, 0.05^(1 / m) of the m patients followed until
+        then: about 1 - 3 / m, the rule of three (Hanley JA, Lippman-Hand A, JAMA 1983;249:1743-1745).
+        """
         if not self.n:
             return Estimate(None, None, None, self.method, 0, "no patients")
         row = int(np.searchsorted(self.times, time, side="right")) - 1
@@ -52,8 +63,10 @@ class SurvivalCurve:
             return Estimate(0.0, None, None, self.method, self.n, "all at risk had the event: no interval")
         if time > self.times[-1]:
             return Estimate(None, None, None, self.method, self.n, f"follow-up ends at {self.times[-1]:g} {self.unit}")
-        reason = "no event yet: the interval has no width" if survival == 1 else ""
-        return Estimate(survival, float(self.low[row]), float(self.high[row]), self.method, self.n, reason)
+        if survival == 1:
+            followed = float(self.at_risk[np.searchsorted(self.times, time)])
+            return Estimate(1.0, (1 - LEVEL) ** (1 / followed), 1.0, self.method, self.n, NONE_YET)
+        return Estimate(survival, float(self.low[row]), float(self.high[row]), self.method, self.n)
 
     def median(self) -> Estimate:
         """Return the time at which survival falls to a half, with the times at which the ends of its interval do.
@@ -202,7 +215,8 @@ def median_follow_up(data: SurvivalData) -> Estimate:
 def event_rate(data: SurvivalData) -> Estimate:
     """Return events per unit of follow-up, with the exact Poisson interval (Garwood F, Biometrika 1936;28:437-442).
 
-    With times in years, 100 times the rate is percent per year.
+    With times in years, 100 times the rate is percent per year. Without events the one-sided bound, -log(0.05) over the
+    follow-up, stands in the remark.
     """
     method, followed, events = (
         f"events per patient and {data.unit}, exact Poisson interval",
@@ -215,4 +229,8 @@ def event_rate(data: SurvivalData) -> Estimate:
     low = stats.chi2.ppf(tail, 2 * events) / 2 if events else 0.0
     high = stats.chi2.ppf(1 - tail, 2 * events + 2) / 2
     rate = events / followed
-    return Estimate(float(rate), float(low / followed), float(high / followed), method, data.n)
+    below = -100 * np.log(1 - LEVEL) / followed
+    remark = (
+        "" if events else f"no events: with 95 % confidence below {below:.2g} per 100 person-{data.unit} (one-sided)"
+    )
+    return Estimate(float(rate), float(low / followed), float(high / followed), method, data.n, remark)
