@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from ctacal.evaluate.outcomes.models import fit, ratio
 from ctacal.evaluate.outcomes.report import outcomes_report
 from ctacal.evaluate.publication import Publication, write_publication
 from ctacal.evaluate.publication.numbers import plain
@@ -98,6 +99,7 @@ def test_complete_separation(tmp_path: Path) -> None:
     assert ratio.low is not None and ratio.high is not None
     assert str(row[3]).startswith(f"{ratio.estimate:.2f} ({ratio.low:.2f} to {ratio.high:,.2f})")
     assert any("Firth" in note and "separated" in note for note in hazard.footnotes)
+    assert any("interval of the profile" in note and "90 to 93 %" in note for note in hazard.footnotes)
     assert "without Firth's penalty a hazard ratio of the model" in words(publication)
     drawn(publication)
 
@@ -118,6 +120,22 @@ def test_a_category_without_events(tmp_path: Path) -> None:
     assert numbers["low"][place] < numbers["coefficient"][place] < numbers["high"][place]
     assert "Firth" in numbers["method"]
     assert re.search(r"events for 6 coefficients .*: \d\.\d events per coefficient", words(publication))
+
+
+def test_the_footnote_says_which_interval_of_the_penalised_model_was_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a large cohort only flags with few events have a profile; the limit stands at the category without events."""
+    monkeypatch.setattr("ctacal.statistics.survival.firth.LARGE", 100)
+    monkeypatch.setattr("ctacal.statistics.survival.firth.FEW_EVENTS", 1)
+    frame = table(400, seed=4)
+    within = (frame["model"] > 100) & (frame["model"] <= 400)
+    frame["mace"] = (~within & (np.arange(400) % 8 == 0)).astype(int)
+    cohort = patients(tmp_path, frame, config(PLAIN)).by_time()
+    model = fit(cohort, cohort.model.by_category())
+    first, sparse = (ratio(model, name).reason for name in ("Model 1-100", "Model 101-400"))
+    assert "Wald's interval" in first and "profile and" not in first and "90 to 93 %" not in first
+    assert "interval of the profile and" in sparse and "90 to 93 %" in sparse
 
 
 def arrays(folder: Path, frame: pd.DataFrame) -> tuple[SurvivalData, Any]:

@@ -230,7 +230,7 @@ def test_baseline_counts_and_tests(numbers: dict[str, Any], cohort: Patients, ou
     reported = numbers["numbers"]["baseline"]["age"]["test"]
     assert reported["p"] == pytest.approx(stats.f_oneway(*groups).pvalue, rel=1e-9)
     head, first = rows(out, "baseline")[:2]
-    assert head[:3] == ["", "All", "CAC 0"]
+    assert head[:3] == ["row", "All", "CAC 0"]
     assert first[1] == "500"
     sex = next(row for row in rows(out, "baseline") if row[0] == "M")
     assert sex[1].startswith(str(int((frame()["sex"] == "M").sum())))
