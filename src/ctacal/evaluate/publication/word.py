@@ -62,7 +62,7 @@ def _page(document: "Document", *, landscape: bool) -> float:
     width_mm, height_mm = (297.0, 210.0) if landscape else (210.0, 297.0)
     section.page_width, section.page_height = Mm(width_mm), Mm(height_mm)
     section.left_margin = section.right_margin = section.top_margin = section.bottom_margin = Mm(20)
-    return width_mm - 40
+    return width_mm - 40.2  # Word rounds each width to a twentieth of a point
 
 
 def _add(document: "Document", table: Table, number: int, page_mm: float) -> None:
