@@ -353,4 +353,4 @@ def test_the_mark_is_on_every_printed_page(tmp_path: Path) -> None:
 
 def test_names_of_columns_are_distinct_in_csv() -> None:
     table = Table("t", ("", "HR", "p", "adjusted HR", "p"), (("a", 1, 2, 3, 4),))
-    assert table_csv(table).splitlines()[0] == ",HR,HR: p,adjusted HR,adjusted HR: p"
+    assert table_csv(table).splitlines()[0] == "row,HR,HR: p,adjusted HR,adjusted HR: p"
