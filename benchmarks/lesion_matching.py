@@ -29,6 +29,7 @@ from scipy.spatial.transform import Rotation
 from ctacal.arrays import Bytes, Floats, Ints
 from ctacal.compare.matching import Kind, LesionMatch, PlacedLesion, match_lesions, place_lesions
 from ctacal.compare.registration import RigidTransform, best_fit, register
+from ctacal.errors import Refusal
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask
 from ctacal.labels import NAMED_VESSELS, LabelMap
@@ -261,7 +262,12 @@ def all_again(arguments: argparse.Namespace) -> Iterator[Compared]:
         for draw in range(1, len(RESCANNED)):
             for place, centre in enumerate(arguments.centres):
                 seed = patient_seed * 1000 + place * 100 + draw * 10
-                if found := compared(cache, draw, centre, model, rng, seed):
+                try:
+                    found = compared(cache, draw, centre, model, rng, seed)
+                except Refusal as refusal:
+                    print(f"draw {draw}, {centre}: left out, {refusal}", flush=True)
+                    continue
+                if found:
                     print(f"draw {draw}, {centre}: {found.right} of {found.lesions} lesions", flush=True)
                     yield found
 
