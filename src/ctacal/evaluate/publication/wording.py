@@ -109,14 +109,18 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-_BRACKET = re.compile(r"\([^()]{1,40}\)")
+_BRACKET = re.compile(r"\([^()]{1,40}\)|^[−\d.,]+ to [−\d.,]+$")
 
 
 def unbroken(text: str) -> str:
     """Return text whose lines break before a bracket: no break inside short brackets or before a percent sign.
 
+    Nor is there one in a range that is the whole text.
+
     >>> unbroken("0.80 (0.75 to 0.85), p = 1 %").split(" ")
     ['0.80', '(0.75\\xa0to\\xa00.85),', 'p', '=', '1\\xa0%']
+    >>> unbroken("−49.2 to 51.0")
+    '−49.2\\xa0to\\xa051.0'
     """
     return _BRACKET.sub(lambda found: found.group().replace(" ", NO_BREAK), text).replace(" %", f"{NO_BREAK}%")
 
