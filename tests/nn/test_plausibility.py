@@ -54,6 +54,13 @@ def test_a_heart_right_of_the_spine_is_that_of_a_mirrored_picture(
     assert ("the picture is mirrored" in str(reason)) == told
 
 
+@pytest.mark.parametrize(("width", "told"), [(3, True), (7, False)])
+def test_the_aorta_left_of_the_spine_shows_that_a_heart_hangs_in_the_middle(width: int, told: bool) -> None:
+    drawn = with_spine(chest(), 50)
+    drawn[:, 52 : 52 + width, 58 : 58 + width] = Anatomy.AORTA
+    assert ("the picture is mirrored" in str(implausible(map_of(drawn)))) == told
+
+
 def test_a_heart_cut_off_above_the_ventricles_is_allowed() -> None:
     assert implausible(map_of(chest()[:18])) is None
 

@@ -48,6 +48,10 @@ SPINE_MM, SPINE_CM2 = 44.0, 5.0
 """Width of the column of most bone behind the heart, and its smallest area in a slice: the spine (own choice;
 simulated and real scans: at least 15 cm2)."""
 
+LEFT_OF_SPINE_MM, AORTA_CM2 = 14.0, 3.5
+"""A heart whose middle lies further left of the spine is not mirrored, nor is a chest with more descending aorta behind
+the heart in a slice (own choice; 4.2 cm2 or more; mirrored 12 mm and 3.3 cm2 or less; docs/log.md)."""
+
 COLLAPSED = 0.4
 """A lung smaller than this share of the other has collapsed or is missing, and has drawn the heart to its side (own
 choice)."""
@@ -183,19 +187,23 @@ def _place(anatomy: AnatomyMap) -> str | None:
 
 
 def _side(anatomy: AnatomyMap) -> str | None:
-    """The heart's middle lies left of the spine unless the right lung has collapsed. Stage 1 alone does not tell: of a
-    mirrored picture it calls the heart's left half left ventricle (simulated and real scans: 8 mm to the left or more,
-    also of a part of the picture; mirrored: none; docs/log.md, 2026-11-30)."""
+    """In a mirrored picture neither the heart nor the descending aorta lies left of the spine. Stage 1 alone does not
+    tell: it calls the left half of a mirrored heart left ventricle, and half an aorta is still found at the left. The
+    heart alone does not tell either: it may hang in the middle, and a patient may lie turned (docs/log.md, 2026-12-01).
+    """
     slices, rows, columns = _places(np.isin(anatomy.likeliest, HEART))
     low, high = np.percentile(slices, (5, 95)).astype(int)
-    part = anatomy.likeliest[low : high + 1]
-    spine = _spine_column(part[:, int(np.percentile(rows, 95)) :] == Anatomy.BONE, anatomy.geometry)
-    if spine is None or np.median(columns) > spine:
+    part, behind = anatomy.likeliest[low : high + 1], int(np.percentile(rows, 95))
+    spine = _spine_column(part[:, behind:] == Anatomy.BONE, anatomy.geometry)
+    if spine is None or (np.median(columns) - spine) * anatomy.geometry.spacing_mm[2] > LEFT_OF_SPINE_MM:
+        return None
+    aorta_cm2 = np.count_nonzero(part[:, behind:] == Anatomy.AORTA) / len(part) * anatomy.geometry.pixel_area_mm2 / 100
+    if aorta_cm2 >= AORTA_CM2:
         return None
     lung = part == Anatomy.LUNG
     if np.count_nonzero(lung[..., :spine]) < COLLAPSED * np.count_nonzero(lung[..., spine:]):
         return None
-    return "the heart does not lie to the left of the spine: the picture is mirrored, or the patient has dextrocardia"
+    return "neither heart nor aorta lies left of the spine: the picture is mirrored, or the patient has dextrocardia"
 
 
 def _spine_column(bone: Mask, geometry: Geometry) -> int | None:
