@@ -119,3 +119,11 @@ def test_time_to_a_risk_as_r() -> None:
     assert curve.time_to_risk(0.99).reason == "survival stays above 1 %"
     with pytest.raises(ValueError, match="a risk between 0 and 1"):
         curve.time_to_risk(1)
+
+
+def test_at_day_0_and_before_the_first_time() -> None:
+    curve = kaplan_meier(SurvivalData([0, 2, 3, 4], [1, 0, 1, 0]))
+    assert curve.at(0).estimate == pytest.approx(0.75)
+    later = kaplan_meier(SurvivalData([2, 3, 4], [1, 1, 0]))
+    assert (later.at(0).estimate, later.at(0).low) == (1, 1)
+    assert later.at(1).low == pytest.approx(0.05 ** (1 / 3))

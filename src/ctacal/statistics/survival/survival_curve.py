@@ -56,9 +56,9 @@ class SurvivalCurve:
         if not self.n:
             return Estimate(None, None, None, self.method, 0, "no patients")
         row = int(np.searchsorted(self.times, time, side="right")) - 1
-        if row < 0:
+        if row < 0 and time <= 0:
             return Estimate(1.0, 1.0, 1.0, self.method, self.n, "before any time: the interval has no width")
-        survival = float(self.survival[row])
+        survival = float(self.survival[row]) if row >= 0 else 1.0
         if survival == 0:
             return Estimate(0.0, None, None, self.method, self.n, "all at risk had the event: no interval")
         if time > self.times[-1]:
