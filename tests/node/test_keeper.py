@@ -84,6 +84,17 @@ def test_a_ledger_that_was_lost_is_made_from_the_store(tmp_path: Path) -> None:
         part.join()
 
 
+def test_an_object_that_was_told_of_twice_is_counted_once(scene: Scene, tmp_path: Path) -> None:
+    """The ledger was made from a store in which an object lay of which the receiver had not told yet."""
+    images = ct_series()
+    study_uid = keep(scene.store, [write(image, tmp_path / f"{number}.dcm") for number, image in enumerate(images)])
+    scene.ledger.arrived(study_uid, objects=1, source="")
+    scene.ledger.arrived(study_uid, objects=len(images), source="CAM@10.0.0.1")
+    scene.after(0)
+    scene.after(10.1)
+    assert (scene.state(study_uid), scene.ledger.objects(study_uid)) == ("SETTLED", len(images))
+
+
 def test_who_asks_for_a_study_gets_it_at_once(scene: Scene) -> None:
     scene.ledger.arrived("1.2", objects=1, source="CAM@10.0.0.1")
     scene.after(0)

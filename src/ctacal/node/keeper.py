@@ -21,7 +21,7 @@ from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.intake import Limits
 from ctacal.jobs.node.ledger import APPENDING_KIB, Claimed, Ledger, ledger_of
-from ctacal.jobs.node.ledger_rebuild import rebuild
+from ctacal.jobs.node.ledger_rebuild import put_right, rebuild
 from ctacal.jobs.node.life import Pulse, alive_folder
 from ctacal.jobs.node.retention import discard
 from ctacal.jobs.node.settling import Settling, ctac_is_whole
@@ -138,8 +138,9 @@ class Keeper:
         """Do what is due now. Raises ``DatabaseAway`` if the ledger is away for long, ``OSError`` if the store is."""
         self.store.require()
         for study in self.settling.due(self._answer(self.ledger.receiving)):
+            objects = put_right(self.ledger, self.store, study.study_uid, study.objects, study.activity)
             if self.ledger.settle(study.study_uid, study.activity):
-                tell("settled", study_uid=study.study_uid, objects=study.objects, asked_now=study.asked_now)
+                tell("settled", study_uid=study.study_uid, objects=objects, asked_now=study.asked_now)
         now = self.clock()
         if now - self._claims_at >= _CLAIMS_S:
             self._claims_at = now

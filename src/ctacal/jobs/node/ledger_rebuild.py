@@ -50,8 +50,7 @@ def rebuild(ledger: Ledger, store: Store) -> Rebuilt:
     """
     known = _known(ledger)
     for study_uid, row in known.items():
-        if row.objects and row.objects > (here := len(store.received(study_uid))):
-            _recount(ledger, study_uid, here, row)
+        put_right(ledger, store, study_uid, *row)
     if ledger.database.read(lambda rows: rows.one(_TOLD, _told(ledger))):
         return Rebuilt(0, 0)
     results = store.scored_studies()
@@ -81,11 +80,20 @@ def _known(ledger: Ledger) -> dict[str, _Known]:
     return {study_uid: _Known(objects, activity) for study_uid, objects, activity in rows}
 
 
-def _recount(ledger: Ledger, study_uid: str, here: int, known: _Known) -> None:
+def put_right(ledger: Ledger, store: Store, study_uid: str, objects: int, activity: int) -> int:
+    """Where the ledger counts more objects of a study than there are, let it count these, unless more arrive now.
+
+    Returns the count that holds.
+
+    An object that a ledger is made from, and that the receiver tells of a moment later, is counted twice.
+    """
+    if not objects or objects <= (here := len(store.received(study_uid))):
+        return objects
     statement = (
         "UPDATE node_studies SET objects = ? WHERE store_id = ? AND study_uid = ? AND objects = ? AND activity = ?"
     )
-    ledger.database.write(lambda rows: rows.run(statement, here, ledger.store_id, study_uid, *known))
+    ledger.database.write(lambda rows: rows.run(statement, here, ledger.store_id, study_uid, objects, activity))
+    return here
 
 
 def _move_on(ledger: Ledger, store: Store, study_uid: str, revision: int) -> None:
