@@ -1,4 +1,4 @@
-"""A study of rest and stress: both CTACs are scored, and which one counts is told; other studies are scored as ever."""
+"""A study of rest and stress: both CTACs are scored, and the result says which one counts."""
 
 import json
 from dataclasses import replace

@@ -255,7 +255,7 @@ def _unfinished(ledger: Ledger, store: Store, acknowledged: Acknowledged) -> Ite
         study, stored = ledger.study(study_uid), len(store.received(study_uid))
         if study is None:
             yield f"{study_uid}: unknown to the ledger"
-        elif study.objects < stored:  # a receiver that was killed had not told of them; the next one does, soon
+        elif study.objects < stored:  # a killed receiver did not report them; the next one soon does
             yield f"{study_uid}: {stored} objects are stored, the ledger knows of {study.objects}"
         elif study.state not in _CLOSED:
             yield f"{study_uid}: still {study.state}, {study.objects} objects"

@@ -205,7 +205,7 @@ def _notes_on(limits: Limits) -> tuple[ComparisonReason, ...]:
         known = limits.protocol.kvp is not None and limits.protocol.slice_spacing_mm is not None
         message = f"{limits.in_words} do not say of which tube voltage and slice spacing they are; check that they hold"
         return () if known else (ComparisonReason(Doubt.LIMITS_UNCHECKED, message, False),)
-    message = f"judged by {limits.in_words}, {limits.protocol.in_words}; a site's own limits are better"
+    message = f"the limits are {limits.in_words}, {limits.protocol.in_words}; a site's own limits are better"
     return (ComparisonReason(Doubt.LIMITS_SIMULATED, message, False),)
 
 

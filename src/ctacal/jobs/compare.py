@@ -135,8 +135,8 @@ def compare_courses(
 ) -> CompareRun:
     """Compare the scans of each patient under ``paths``; a folder for each pair lies in ``out``.
 
-    Studies belong to one patient if they have the same patient ID; those without one, and those of patients with one
-    scan, are told as left out.
+    Studies belong to one patient if they have the same patient ID. Studies without one are left out, and so are
+    patients with a single scan; ``left_out`` names them.
     """
     courses, left_out = _courses(read_studies(paths).studies)
     sweep(out)

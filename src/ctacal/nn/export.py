@@ -51,8 +51,8 @@ class ForScoring(nn.Module):
     def forward(self, x: Tensor, structures: Tensor | None = None) -> tuple[Tensor, ...]:
         """(slices, channels, rows, columns) -> probability (slices, classes, rows, columns), mass_mg (slices, 4).
 
-        ``structures``: what a network with ``structures = true`` is told, at its own resolution: 16 times less to write
-        and to read than as channels of ``x``.
+        ``structures`` is the second input of a network with ``structures = true``. It has a coarser resolution than
+        ``x``: as channels of ``x`` it would take 16 times the memory.
         """
         output = self.network(x, 1) if structures is None else self.network(x, 1, structures)
         if output.logits.shape[1] == 1:

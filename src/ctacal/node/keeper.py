@@ -108,7 +108,7 @@ def _start_looking(config: NodeConfig, store: Store, stopping: Event, stack: Exi
 
 
 def _looking(run_looker: Callable[[Event], None], stopping: Event) -> None:
-    """Run until the node stops; a defect is told, and the work goes on."""
+    """Run until the node stops; log a defect, and go on."""
     while not stopping.is_set():
         try:
             run_looker(stopping)

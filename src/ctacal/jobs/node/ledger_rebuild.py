@@ -45,8 +45,8 @@ class Rebuilt:
 def rebuild(ledger: Ledger, store: Store) -> Rebuilt:
     """Add the studies of the store that the ledger does not know; to be called at each start, before a study settles.
 
-    A ledger that was told of this store before is only put right where it knows of more objects than there are, so that
-    an object that it misses is noticed.
+    If the ledger was made from this store before, only the counts of objects that are too high are corrected: otherwise
+    a missing object would go unnoticed.
     """
     known = _known(ledger)
     for study_uid, row in known.items():
