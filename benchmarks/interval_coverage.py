@@ -1,13 +1,14 @@
 """Whether the intervals that ``ctacal outcomes`` prints for what calcium adds hold 95 % of the truth.
 
-python benchmarks/interval_coverage.py RESULTS.jsonl [--cohorts 200] [--minutes 10]
+python benchmarks/interval_coverage.py RESULTS.jsonl [--cohorts 200] [--minutes 10] [--validation]
 
 Cohorts of 400 and 2,271 patients are simulated without, with a small and with a real effect of calcium; each is
 analysed as a report does, and its intervals are held against the truth. Every cohort is a line of RESULTS.jsonl: a run
 that was interrupted, or that stopped after ``--minutes``, goes on where it ended. The table is printed at the end.
 
 Truth of NRI and IDI: the value that the models have when they are fitted to very many patients. Truth of a corrected C,
-AUC or slope: the value that this cohort's own models have in very many new patients.
+AUC or slope: the value that this cohort's own models have in very many new patients. ``--validation`` leaves out NRI
+and IDI, and takes another file.
 """
 
 import argparse
@@ -43,7 +44,7 @@ EDGES = (-0.25, 0.42, 0.92)
 NOISE = 0.3
 """Noise of each reading: linear weighted kappa of model and reader about 0.8."""
 
-RESAMPLES = 150
+RESAMPLES, VALIDATION_RESAMPLES = 150, 100
 MANY, NEW = 400_000, 60_000
 """Patients for the truth of reclassification, and new patients for the truth of a corrected measure."""
 
@@ -109,9 +110,9 @@ def many(effect: str) -> Drawn:
     return draw(np.random.default_rng(2), MANY, effect)
 
 
-@cache
-def new_patients(effect: str) -> Drawn:
-    return draw(np.random.default_rng(5), NEW, effect)
+def new_patients(effect: str, seed: int) -> Drawn:
+    """Return others for each cohort: the chance of one set would move all truths the same way."""
+    return draw(np.random.default_rng([5, seed]), NEW, effect)
 
 
 def fits(drawn: Drawn) -> dict[str, CoxModel]:
@@ -146,10 +147,10 @@ def _measure(kind: str, old: Floats, new: Floats, died: Any) -> float:
     return float(move[died].mean() - move[~died].mean())
 
 
-def performance(risks: dict[str, Floats], effect: str) -> dict[str, dict[str, float]]:
-    """Return C, AUC and slope of given risks in many new patients, the C over the whole of their follow-up."""
-    data, found = new_patients(effect).data, {}
-    for name, risk in risks.items():
+def performance(models: dict[str, CoxModel], patients: Drawn) -> dict[str, dict[str, float]]:
+    """Return C, AUC and slope of models in many new patients, the C over the whole of their follow-up."""
+    data, found = patients.data, {}
+    for name, risk in risks_of(models, patients).items():
         model = cox(data, np.log(-np.log1p(-risk)))
         assert isinstance(model, CoxModel)
         own = {"harrell_c": harrell_c(data, risk), "auc": auc_at(data, risk, HORIZON_YEARS)}
@@ -158,17 +159,24 @@ def performance(risks: dict[str, Floats], effect: str) -> dict[str, dict[str, fl
     return found
 
 
-def analysed(effect: str, n: int, seed: int) -> dict[str, Any] | None:
+def analysed(effect: str, n: int, seed: int, *, reclassified: bool) -> dict[str, Any] | None:
     """Return what one cohort's intervals hold; None if a model cannot be fitted."""
     drawn = draw(np.random.default_rng([4, seed, n]), n, effect)
     models = fits(drawn)
     if len(models) < 3:
         return None
+    line: dict[str, Any] = {"effect": effect, "n": n, "seed": seed}
+    if reclassified:
+        line |= _reclassified(drawn, effect, seed)
+    return line | _validated(drawn, models, effect, seed)
+
+
+def _reclassified(drawn: Drawn, effect: str, seed: int) -> dict[str, Any]:
     columns, expected = drawn.columns(), truth(effect)
     study = bootstrap_reclassification(
         drawn.data, *columns.values(), horizon=HORIZON_YEARS, cutoffs=CUTOFFS, resamples=RESAMPLES, seed=seed
     )
-    line: dict[str, Any] = {"effect": effect, "n": n, "seed": seed, "p": [test.p for _, test in study.tests]}
+    line: dict[str, Any] = {"p": [test.p for _, test in study.tests]}
     for kind, estimator in MEASURES:
         for comparison, true in zip(("model", "model - reader"), (expected[kind][0], None), strict=True):
             result = study.find(comparison, kind, estimator)
@@ -176,15 +184,12 @@ def analysed(effect: str, n: int, seed: int) -> dict[str, Any] | None:
             line[f"{kind}, {comparison}"] = _held(result.total, value)
         own = study.find("model", kind, estimator).if_useless
         line[f"{kind}, p"] = None if own is None else own.p
-    line |= _validated(drawn, columns, risks_of(models, new_patients(effect)), effect, seed)
     return line
 
 
-def _validated(
-    drawn: Drawn, columns: dict[str, Floats], risks: dict[str, Floats], effect: str, seed: int
-) -> dict[str, Any]:
-    true = performance(risks, effect)
-    found = validate(drawn.data, columns, horizon=HORIZON_YEARS, resamples=50, seed=seed)
+def _validated(drawn: Drawn, models: dict[str, CoxModel], effect: str, seed: int) -> dict[str, Any]:
+    true = performance(models, new_patients(effect, seed))
+    found = validate(drawn.data, models, horizon=HORIZON_YEARS, resamples=VALIDATION_RESAMPLES, seed=seed)
     held: dict[str, Any] = {}
     for one in found.models["model"]:
         held[f"corrected {one.measure}"] = _held(one.corrected, true["model"][one.measure])
@@ -223,6 +228,13 @@ def tables(lines: list[dict[str, Any]]) -> None:
     heads = [f"{effect}, {n:,}" for effect, n in groups]
     print("\n| | " + " | ".join(heads) + " |\n| --- |" + " ---: |" * len(heads))
     print("| cohorts | " + " | ".join(str(len(rows[group])) for group in groups) + " |")
+    if "p" in lines[0]:
+        _reclassification_rows(rows, groups)
+    for key in [key for key in lines[0] if key.startswith(("apparent", "corrected"))]:
+        _row(f"{key}: holds the truth", [_known(rows[group], key) for group in groups])
+
+
+def _reclassification_rows(rows: dict[tuple[str, int], list[dict[str, Any]]], groups: list[tuple[str, int]]) -> None:
     _row("likelihood-ratio test below 0.05", [[one["p"][0] < 0.05 for one in rows[group]] for group in groups])
     for kind, _ in MEASURES:
         _row(
@@ -234,8 +246,6 @@ def tables(lines: list[dict[str, Any]]) -> None:
             _row(f"{key}: interval printed", [[one[key][2] is not None for one in rows[group]] for group in groups])
             _row(f"{key}: printed and excludes 0", [[one[key][3] == 1 for one in rows[group]] for group in groups])
             _row(f"{key}: printed ones hold the truth", [_known(rows[group], key) for group in groups])
-    for key in [key for key in lines[0] if key.startswith(("apparent", "corrected"))]:
-        _row(f"{key}: holds the truth", [_known(rows[group], key) for group in groups])
 
 
 def _known(rows: list[dict[str, Any]], key: str) -> list[bool]:
@@ -252,6 +262,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--cohorts", type=int, default=200, help="cohorts of each scenario")
     parser.add_argument("--minutes", type=float, default=10.0, help="processor time of this run")
+    parser.add_argument("--validation", action="store_true", help="only the corrected measures")
     options = parser.parse_args()
     text = options.results.read_text(encoding="utf-8") if options.results.exists() else ""
     lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
@@ -262,7 +273,7 @@ def main() -> None:
         for effect, n, seed in wanted(options.cohorts, known):
             if time.process_time() > 60 * options.minutes:
                 break
-            found = analysed(effect, n, seed)
+            found = analysed(effect, n, seed, reclassified=not options.validation)
             if found is not None:
                 lines.append(found)
                 file.write(json.dumps(found) + "\n")

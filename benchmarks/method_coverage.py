@@ -1,6 +1,6 @@
 """Whether intervals of special methods hold 95 % of the truth: sparse categories, effects over time, imputed values.
 
-python benchmarks/method_coverage.py [--cohorts 1000] [--imputed 100] [--first 0] [--sizes 400 2271]
+python benchmarks/method_coverage.py [--cohorts 1000] [--imputed 100] [--first 0] [--sizes 400 2271] [--only sparse]
 
 Cohorts of 400 and 2,271 patients are simulated as in ``interval_coverage``, analysed as a report does, and the
 intervals are held against the truth. One line per method and size: share of intervals that hold it, and in brackets
@@ -122,10 +122,13 @@ def _sparse(rng: np.random.Generator, n: int, held: Held) -> None:
     model = firth_cox(data, columns)
     if isinstance(model, FirthModel):
         for k in (1, 2):
+            name = f"hazard ratio {ratios[k + 1]:g}"
             found = _holds(model.hazard_ratio(f"x{k + 1}"), ratios[k + 1])
-            held[f"Firth, hazard ratio {ratios[k + 1]:g}, all cohorts"] += found
+            held[f"Firth, {name}, all cohorts"] += found
             if separated:
-                held[f"Firth, hazard ratio {ratios[k + 1]:g}, cohorts with a category without events"] += found
+                held[f"Firth, {name}, cohorts with a category without events"] += found
+            printed = _holds(plain.hazard_ratio(f"x{k + 1}"), ratios[k + 1]) if isinstance(plain, CoxModel) else found
+            held[f"{name}, as printed: Firth's only where the plain model has none"] += printed
 
 
 def _tests(rng: np.random.Generator, n: int, held: Held) -> None:
@@ -206,7 +209,7 @@ def _cumulative(data: SurvivalData) -> Floats:
 def _limits() -> dict[str, float]:
     """Return what the models have in new patients when they are fitted to very many."""
     models = scenes.fits(scenes.many("real"))
-    new = scenes.new_patients("real")
+    new = scenes.new_patients("real", 0)
     risks, data = scenes.risks_of(models, new), new.data
     c = {name: harrell_c(data, risk).estimate or 0.0 for name, risk in risks.items()}
     return {
@@ -215,11 +218,15 @@ def _limits() -> dict[str, float]:
     }  # fmt: skip
 
 
-def found(n: int, first: int, cohorts: int, imputed: int) -> Iterator[tuple[str, list[bool]]]:
+SCENES = {"over-time": _over_time, "around": _around, "sparse": _sparse, "tests": _tests}
+
+
+def found(n: int, first: int, cohorts: int, imputed: int, only: str | None) -> Iterator[tuple[str, list[bool]]]:
     held: Held = defaultdict(list)
     for seed in range(first, first + cohorts):
-        for place, scene in enumerate((_over_time, _around, _sparse, _tests)):
-            scene(np.random.default_rng([6, place, seed, n]), n, held)
+        for place, (name, scene) in enumerate(SCENES.items()):
+            if only in (None, name):
+                scene(np.random.default_rng([6, place, seed, n]), n, held)
     for seed in range(first, first + imputed):
         _imputed(np.random.default_rng([7, seed, n]), n, held, seed)
     yield from held.items()
@@ -231,9 +238,10 @@ def main() -> None:
     parser.add_argument("--imputed", type=int, default=100, help="cohorts of each size with imputed values")
     parser.add_argument("--first", type=int, default=0, help="first seed, to add cohorts to those of another run")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="patients in a cohort")
+    parser.add_argument("--only", choices=SCENES, help="of the special methods only one kind")
     options = parser.parse_args()
     sizes = options.sizes
-    rows = {n: dict(found(n, options.first, options.cohorts, options.imputed)) for n in sizes}
+    rows = {n: dict(found(n, options.first, options.cohorts, options.imputed, options.only)) for n in sizes}
     print("\n| | " + " | ".join(f"{n:,}" for n in sizes) + " |\n| --- |" + " ---: |" * len(sizes))
     for name in dict.fromkeys(name for own in rows.values() for name in own):
         shares = [rows[n].get(name, []) for n in sizes]

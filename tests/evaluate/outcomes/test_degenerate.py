@@ -183,4 +183,10 @@ def test_cross_validation_where_it_is_chosen(tmp_path: Path) -> None:
     analysis = {"resamples": 50, "imputations": 3, "horizon_years": 2.0, "validation": "cross-validation"}
     publication = published(tmp_path, table(150, seed=8), {**FULL, "analysis": analysis})
     assert "Corrected by cross-validation" in words(publication)
-    assert "10-fold" in drawn(publication)["validation"]["Defect"]["method"]
+    study = drawn(publication)["validation"]["Defect"]
+    assert "10-fold" in study["method"]
+    figures = [
+        one["corrected"] for own in (study["models"], study["differences"]) for few in own.values() for one in few
+    ]
+    assert all(one["estimate"] is not None and one["low"] is None for one in figures)
+    assert all("Bates 2024" in one["reason"] for one in figures)

@@ -246,6 +246,8 @@ def test_performance_is_corrected_for_optimism(numbers: dict[str, Any], cohort: 
     reported = numbers["numbers"]["validation"]["Defect"]["models"]["with Model"][0]
     assert reported["corrected"]["estimate"] == pytest.approx(expected.corrected.estimate, rel=1e-9)
     assert reported["optimism"] == pytest.approx(expected.optimism, rel=1e-9)
+    gain = numbers["numbers"]["validation"]["Defect"]["differences"]["Model less Defect"]
+    assert all(one["corrected"]["low"] < one["corrected"]["estimate"] < one["corrected"]["high"] for one in gain)
     assert [row[0].strip() for row in rows(out, "validation")[1:8]] == [
         "Defect", "alone", "with Model", "with Reader", "gain with Model", "gain with Reader", "Model less Reader",
     ]  # fmt: skip

@@ -6,14 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ctacal.progress import no_progress
+from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.survival.calibration import brier_score
 from ctacal.statistics.survival.cox_model import CoxModel, cox, predicted_risk
 from ctacal.statistics.survival.discrimination import auc_at, auc_difference, harrell_c
 from ctacal.statistics.survival.refitting import influence_on_fit
 from ctacal.statistics.survival.survival_data import SurvivalData
 from ctacal.statistics.survival.validation import (
+    FEWEST_OF_SPREAD,
     MEASURES,
     Validation,
+    _draw,
     _folds,
     _held_out,
     _influences,
@@ -103,6 +107,30 @@ def test_differences_are_paired(study: Validation) -> None:
     assert gain.corrected.estimate == pytest.approx(both[0] - both[1])
     same = study.differences["new", "third"][0].corrected
     assert [same.estimate, same.low, same.high] == pytest.approx([0, 0, 0], abs=1e-6)
+
+
+def test_intervals_are_as_wide_as_the_optimism_varies() -> None:
+    """Where a marker adds nothing, the gain's own influences leave out that the models are fitted."""
+    useless = np.column_stack([OLD, np.random.default_rng(3).normal(size=(312, 3))])
+    models = {"old": OLD, "useless": useless}
+    fits = [fit(covariates) for covariates in models.values()]
+    drawn = np.stack(list(_draw(fits, HORIZON, 60, 5, no_progress)))
+    optimism = (drawn[:, 1, 0] - drawn[:, 1, 1]) - (drawn[:, 0, 0] - drawn[:, 0, 1])  # (resamples, measures)
+
+    def widths(resamples: int) -> list[tuple[float, float]]:
+        found = validate(PBC, models, horizon=HORIZON, resamples=resamples, seed=5, ties="breslow")
+        return [(width(one.apparent), width(one.corrected)) for one in found.differences["useless", "old"]]
+
+    for (apparent, corrected), spread in zip(widths(60), optimism.std(axis=0, ddof=1), strict=False):
+        assert corrected == pytest.approx(max(apparent, 2 * Z * spread))
+        assert corrected > 1.2 * apparent
+    for apparent, corrected in widths(FEWEST_OF_SPREAD - 1):
+        assert corrected == pytest.approx(apparent)
+
+
+def width(estimate: Estimate) -> float:
+    assert estimate.low is not None and estimate.high is not None
+    return estimate.high - estimate.low
 
 
 def test_folds_share_the_events() -> None:

@@ -34,12 +34,16 @@ def with_interval(found: Influenced, method: str, n: int, *, low: float = 0.0, h
     return Estimate(found.estimate, float(ends[0]), float(ends[1]), method, n, reason)
 
 
-def paired_difference(first: Influenced, second: Influenced, method: str, n: int) -> Estimate:
+def difference(first: Influenced, second: Influenced) -> Influenced:
     """Return the first estimate minus the second, on the same patients."""
-    if first.reason or second.reason:
-        return Estimate(None, None, None, f"difference, {method}", n, first.reason or second.reason)
-    apart = Influenced(first.estimate - second.estimate, first.influence - second.influence)
-    return with_interval(apart, f"difference, {method}", n, low=-np.inf, high=np.inf)
+    if reason := first.reason or second.reason:
+        return without_estimate(reason)
+    return Influenced(first.estimate - second.estimate, first.influence - second.influence)
+
+
+def paired_difference(first: Influenced, second: Influenced, method: str, n: int) -> Estimate:
+    """Return the first estimate minus the second, on the same patients, with its normal interval."""
+    return with_interval(difference(first, second), f"difference, {method}", n, low=-np.inf, high=np.inf)
 
 
 def small_sample(n: int) -> float:

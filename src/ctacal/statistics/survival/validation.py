@@ -8,7 +8,7 @@ Neither replaces a validation in patients of another centre.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,13 @@ from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.calibration import BRIER, brier_influence
 from ctacal.statistics.survival.cox_model import CoxModel, NoModel, Ties, cox, score_residuals, steps
 from ctacal.statistics.survival.discrimination import AUC, HARRELL, auc_influence, concordance_influence
-from ctacal.statistics.survival.influence import Influenced, paired_difference, with_interval, without_estimate
+from ctacal.statistics.survival.influence import (
+    Influenced,
+    difference,
+    paired_difference,
+    with_interval,
+    without_estimate,
+)
 from ctacal.statistics.survival.refitting import approach, influence_on_fit, refit
 from ctacal.statistics.survival.risks import why_undefined
 from ctacal.statistics.survival.survival_data import SurvivalData
@@ -40,6 +46,10 @@ DRAWS = 20_000_000
 
 FEWEST = 10
 """Fewest resamples, whatever the number of patients."""
+
+FEWEST_OF_SPREAD = 50
+"""Fewest resamples whose spread tells the error. With fewer, in cohorts of 400,000 and more, the patients' influence
+does, for which the models may be taken as fixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +92,11 @@ def validate(
 
     ``models`` are by name their covariates (n, p), or their fits to these patients.
     Patients are drawn with replacement; all models are fitted to each resample and measured in it and in the original
-    patients. The mean difference is the optimism: it is subtracted from the apparent measure and from the ends of its
-    interval (Harrell FE et al., Stat Med 1996;15:361-387; intervals shifted as in Noma H et al., Stat Med
-    2021;40:5691-5701). Differences are paired: each model minus the first, and the second minus the third. At most
+    patients. The mean difference is the optimism: it is subtracted from the apparent measure (Harrell FE et al., Stat
+    Med 1996;15:361-387). The interval is normal. Its error is that of the apparent measure (as in Noma H et al., Stat
+    Med 2021;40:5691-5701) or, if larger, the SD of the optimism over the resamples: it tells how far the apparent
+    figure lies from the true one by chance. Differences are paired: each model minus the first, and the second minus
+    the third. At most
     ``DRAWS`` / n resamples are drawn, but at least ``FEWEST``. The same seed gives the same result on any number of
     cores. Raises ``ValueError`` for wrong shapes, fewer than 1 resample, or no model.
     """
@@ -99,12 +111,12 @@ def validate(
     whole = np.isfinite(drawn).all(axis=(1, 2, 3))
     if not whole.any():
         return Validation({}, {}, method, "no resample has patients both with and without the event by the horizon")
-    optimism = (drawn[whole, :, 0] - drawn[whole, :, 1]).mean(axis=0)
+    optimism = drawn[whole, :, 0] - drawn[whole, :, 1]
     apparent = [_influences(data, log_hazard(model, model.covariates, horizon), horizon, ties) for model in fits]
-    corrected = [_less(found, own) for found, own in zip(apparent, optimism, strict=True)]
+    corrected = [_less(found, own) for found, own in zip(apparent, optimism.mean(axis=0), strict=True)]
     left_out = int((~whole).sum())
     remark = f"{left_out} of {number} resamples give no value and are left out" if left_out else ""
-    return _described(data, list(models), apparent, corrected, method, remark)
+    return _described(data, list(models), apparent, corrected, optimism, method, remark)
 
 
 def cross_validate(
@@ -145,7 +157,7 @@ def cross_validate(
         found.append([_influences(data, own, horizon, ties) for own in held_out])
         progress(repeat + 1, number)
     corrected = [tuple(map(_mean, zip(*own, strict=True))) for own in zip(*found, strict=True)]
-    return _described(data, list(models), apparent, corrected, method, "")
+    return _described(data, list(models), apparent, corrected, np.zeros((1, len(fits), len(MEASURES))), method, "")
 
 
 def _fitted(
@@ -189,7 +201,7 @@ def _slope(data: SurvivalData, log_hazards: Floats, ties: Ties) -> Influenced:
 
 
 def _less(found: Sequence[Influenced], optimism: Floats) -> tuple[Influenced, ...]:
-    """Return the measures less their optimism; their influences, and so the widths of the intervals, stay."""
+    """Return the measures less their optimism; their influences stay."""
     return tuple(
         own if own.reason else Influenced(own.estimate - float(excess), own.influence)
         for own, excess in zip(found, optimism, strict=True)
@@ -262,29 +274,40 @@ def resampled(model: CoxModel, influence: Floats, weight: Floats, horizon: float
     return out
 
 
+def _widened(found: Influenced, optimism: Floats) -> Influenced:
+    """Return the estimate with influences raised, so that its error is at least the SD of (resamples,) ``optimism``."""
+    error = float(np.sqrt((found.influence**2).sum()))
+    if len(optimism) < FEWEST_OF_SPREAD or error == 0:
+        return found
+    return replace(found, influence=found.influence * max(1.0, float(optimism.std(ddof=1)) / error))
+
+
 def _described(
     data: SurvivalData,
     names: Sequence[str],
     apparent: Sequence[tuple[Influenced, ...]],
     corrected: Sequence[tuple[Influenced, ...]],
+    optimism: Floats,
     method: str,
     remark: str,
 ) -> Validation:
-    """Return the measures of all models, and of their differences without the slope."""
+    """Return the measures of all models, and of their differences without the slope.
+
+    ``optimism`` is (resamples, models, measures).
+    """
 
     def alone(place: int, k: int) -> Validated:
-        bounds = (-np.inf, np.inf) if MEASURES[k] == "slope" else (0.0, 1.0)
-        before, after = (
-            with_interval(found[place][k], f"{METHODS[MEASURES[k]]}{how}", data.n, low=bounds[0], high=bounds[1])
-            for found, how in ((apparent, ""), (corrected, f", {method}"))
-        )
+        low, high = (-np.inf, np.inf) if MEASURES[k] == "slope" else (0.0, 1.0)
+        how, own = METHODS[MEASURES[k]], _widened(corrected[place][k], optimism[:, place, k])
+        before = with_interval(apparent[place][k], how, data.n, low=low, high=high)
+        after = with_interval(own, f"{how}, {method}", data.n, low=low, high=high)
         return Validated(MEASURES[k], before, _apart(before, after), after)
 
     def paired(first: int, second: int, k: int) -> Validated:
-        before, after = (
-            paired_difference(found[first][k], found[second][k], f"{METHODS[MEASURES[k]]}{how}", data.n)
-            for found, how in ((apparent, ""), (corrected, f", {method}"))
-        )
+        how, own = f"difference, {METHODS[MEASURES[k]]}", difference(corrected[first][k], corrected[second][k])
+        before = paired_difference(apparent[first][k], apparent[second][k], METHODS[MEASURES[k]], data.n)
+        wide = _widened(own, optimism[:, first, k] - optimism[:, second, k])
+        after = with_interval(wide, f"{how}, {method}", data.n, low=-np.inf, high=np.inf)
         return Validated(MEASURES[k], before, _apart(before, after), after)
 
     pairs = [(place, 0) for place in range(1, len(names))] + ([(1, 2)] if len(names) > 2 else [])
