@@ -99,7 +99,7 @@ def test_complete_separation(tmp_path: Path) -> None:
     assert ratio.low is not None and ratio.high is not None
     assert str(row[3]).startswith(f"{ratio.estimate:.2f} ({ratio.low:.2f} to {ratio.high:,.2f})")
     assert any("Firth" in note and "separated" in note for note in hazard.footnotes)
-    assert any("interval of the profile" in note and "90 to 93 %" in note for note in hazard.footnotes)
+    assert any("interval of the profile" in note and "92 to 97 %" in note for note in hazard.footnotes)
     assert "without Firth's penalty a hazard ratio of the model" in words(publication)
     drawn(publication)
 
@@ -134,8 +134,8 @@ def test_the_footnote_says_which_interval_of_the_penalised_model_was_used(
     cohort = patients(tmp_path, frame, config(PLAIN)).by_time()
     model = fit(cohort, cohort.model.by_category())
     first, sparse = (ratio(model, name).reason for name in ("Model 1-100", "Model 101-400"))
-    assert "Wald's interval" in first and "profile and" not in first and "90 to 93 %" not in first
-    assert "interval of the profile and" in sparse and "90 to 93 %" in sparse
+    assert "Wald's interval" in first and "profile and" not in first and "92 to 97 %" not in first
+    assert "interval of the profile and" in sparse and "92 to 97 %" in sparse
 
 
 def arrays(folder: Path, frame: pd.DataFrame) -> tuple[SurvivalData, Any]:
