@@ -23,7 +23,7 @@ from ctacal.jobs.node.intake import Limits
 from ctacal.jobs.node.ledger import APPENDING_KIB, Claimed, Ledger, ledger_of
 from ctacal.jobs.node.ledger_rebuild import put_right, rebuild
 from ctacal.jobs.node.life import Pulse, alive_folder
-from ctacal.jobs.node.retention import discard
+from ctacal.jobs.node.retention import discard, finish_discarding
 from ctacal.jobs.node.settling import Settling, ctac_is_whole
 from ctacal.jobs.node.store import Store
 
@@ -72,6 +72,7 @@ def _whole_ledger(config: NodeConfig, store: Store) -> Ledger:
     """Open the ledger, and add what lies in the store and is not in it, before any study settles."""
     ledger = ledger_of(config, store)
     try:
+        finish_discarding(store, ledger)
         found = rebuild(ledger, store)
     except BaseException:
         ledger.close()

@@ -120,6 +120,8 @@ def test_a_new_one_cannot_take_the_place_of_one_that_was_deleted(scene: Scene) -
 
 def test_what_was_rejected_goes_with_the_originals(scene: Scene) -> None:
     scene.decide(Decision.KEEP)
-    scene.store.discard_received(STUDY, scene.store.received(STUDY))
+    going = scene.store.discard_received(STUDY, len(scene.store.received(STUDY)))
+    assert going is not None
+    scene.store.delete(going)
     assert not list((scene.store.folder / "rejected").iterdir())
     assert keep(scene.store, [write(scene.other, scene.folder / "again.dcm")]) == STUDY

@@ -1,5 +1,6 @@
 """Originals and results go when they are old and all is delivered, and never before."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 
 from ctacal.jobs.node.config import Retention
 from ctacal.jobs.node.ledger import Ledger, open_ledger
-from ctacal.jobs.node.retention import discard
-from ctacal.jobs.node.store import Store
+from ctacal.jobs.node.ledger_rebuild import rebuild
+from ctacal.jobs.node.retention import discard, finish_discarding
+from ctacal.jobs.node.store import Discarding, Store
 from tests.dicom_series import ct_series
 from tests.jobs.node.ledgers import claimed, outcome, report, settled
 from tests.node.studies import keep, write
@@ -44,6 +46,14 @@ def study_uid(store: Store, ledger: Ledger, tmp_path: Path) -> str:
     return study_uid
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def killed(*_: object, **__: object) -> None:
+    raise Killed
+
+
 def deliver(ledger: Ledger) -> None:
     claim = ledger.claim_delivery("w", "pacs")
     assert claim is not None
@@ -70,6 +80,66 @@ def test_an_object_that_the_ledger_does_not_know_keeps_all_originals(
     keep(store, [write(ct_series()[3], tmp_path / "late.dcm")])
     assert discard(store, ledger, WEEK, LATER) == 0
     assert len(store.received(study_uid)) == 4
+
+
+@pytest.mark.parametrize("killed_in", ["discard_received", "delete"])
+def test_a_process_that_is_killed_while_originals_go_leaves_all_of_them_or_none(
+    store: Store, ledger: Ledger, study_uid: str, monkeypatch: pytest.MonkeyPatch, killed_in: str
+) -> None:
+    deliver(ledger)
+    monkeypatch.setattr(Store, killed_in, killed)
+    with pytest.raises(Killed):
+        discard(store, ledger, WEEK, LATER)
+    assert len(store.received(study_uid)) in (0, 3)
+    monkeypatch.undo()
+    finish_discarding(store, ledger)
+    rebuild(ledger, store)
+    study = ledger.study(study_uid)
+    assert study and len(store.received(study_uid)) == study.objects
+    assert study.state == ("RECEIVING" if study.objects else "SCORED")
+    assert store.discarding() == ()
+
+
+def test_a_killed_process_leaves_no_part_of_a_study(
+    store: Store, ledger: Ledger, study_uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A contiguous part would give a lower score, in a new report that replaces the right one."""
+    deliver(ledger)
+    unlinked: list[Path] = []
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if unlinked:
+            raise Killed
+        unlinked.append(path)
+        os.unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with pytest.raises(Killed):
+        discard(store, ledger, WEEK, LATER)
+    monkeypatch.undo()
+    assert unlinked
+    assert store.received(study_uid) == ()
+    finish_discarding(store, ledger)
+    assert store.discarding() == ()
+    assert not [path for path in store.folder.rglob("*.dcm") if path.name != "sr.dcm"]
+
+
+def test_what_arrives_while_a_study_goes_brings_all_of_it_back(
+    store: Store, ledger: Ledger, study_uid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(ledger)
+    discard_received = Store.discard_received
+
+    def late(self: Store, study_uid: str, objects: int) -> Discarding | None:
+        keep(store, [write(ct_series()[3], tmp_path / "late.dcm")])
+        return discard_received(self, study_uid, objects)
+
+    monkeypatch.setattr(Store, "discard_received", late)
+    assert discard(store, ledger, WEEK, LATER) == 0
+    study = ledger.study(study_uid)
+    assert study and (study.state, study.objects) == ("RECEIVING", 4)
+    assert len(store.received(study_uid)) == 4
+    assert store.discarding() == ()
 
 
 def test_results_go_when_they_are_delivered_and_old(store: Store, ledger: Ledger, study_uid: str) -> None:

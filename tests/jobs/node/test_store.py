@@ -4,12 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from ctacal.atomic import flush
 from ctacal.errors import UsageError
+from ctacal.jobs.node import store as store_module
 from ctacal.jobs.node.store import Placed, Store
 
 STUDY, OBJECT = "1.2.3", "1.2.3.4"
@@ -138,31 +142,121 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_stays(
         assert list((store.folder / "incoming").iterdir()) == [mine]
 
 
+def discard(store: Store, objects: int) -> bool:
+    """Discard the originals of a study of which so many were counted before; returns whether they are deleted."""
+    going = store.discard_received(STUDY, objects)
+    if going is None:
+        return False
+    is_old = len(going.files) <= going.objects
+    store.delete(going) if is_old else store.put_back(going)
+    return is_old
+
+
+def test_originals_go_all_at_once(store: Store) -> None:
+    keep(store, b"old", sop_uid="1.2.1")
+    keep(store, b"old", sop_uid="1.2.2")
+    going = store.discard_received(STUDY, 2)
+    assert going is not None
+    assert store.studies() == ()
+    assert Store(store.folder).discarding() == (going,)  # what the next start finds
+    assert [path.stem for path in going.files] == ["1.2.1", "1.2.2"]
+    store.delete(going)
+    assert store.discarding() == ()
+    assert everything(store) == {"id": b""}
+    assert store.discard_received(STUDY, 0) is None
+
+
 def test_originals_that_arrive_while_a_study_is_discarded_stay(store: Store) -> None:
     keep(store, b"old", sop_uid="1.2.1")
     keep(store, b"old", sop_uid="1.2.2")
-    listed = store.received(STUDY)
+    counted = len(store.received(STUDY))
     keep(store, b"late", sop_uid="1.2.3")
-    store.discard_received(STUDY, listed)
-    assert [path.read_bytes() for path in store.received(STUDY)] == [b"late"]
-    store.discard_received(STUDY, store.received(STUDY))
+    going = store.discard_received(STUDY, counted)
+    assert going is not None
+    assert keep(store, b"later", sop_uid="1.2.4") is Placed.KEPT
+    store.put_back(going)
+    assert [path.read_bytes() for path in store.received(STUDY)] == [b"old", b"old", b"late", b"later"]
+    assert store.discarding() == ()
+    assert discard(store, 4)
     assert store.studies() == ()
     assert keep(store, b"old", sop_uid="1.2.1") is Placed.KEPT
 
 
+def test_other_bytes_that_arrive_while_originals_are_put_back_are_not_lost(store: Store) -> None:
+    keep(store, b"old")
+    going = store.discard_received(STUDY, 0)
+    assert going is not None
+    keep(store, b"other")
+    store.put_back(going)
+    assert store.path(STUDY, OBJECT).read_bytes() == b"other"
+    assert store.aside() == {OBJECT}
+
+
 def test_objects_arrive_while_their_study_is_discarded_again_and_again(store: Store) -> None:
-    """The folder may vanish between any two steps of ``keep``."""
+    """The folder may vanish between any two steps of ``keep``; what it answers for is there, or was counted before."""
 
-    def discard_and_count(_: int) -> int:
-        listed = store.received(STUDY)
-        store.discard_received(STUDY, listed)
-        return len(listed)
+    def send(number: int) -> None:
+        for _ in range(100):  # as a camera sends again what is answered by "out of resources"
+            try:
+                keep(store, b"x", sop_uid=f"1.2.{number}")
+            except FileNotFoundError:
+                continue
+            return
+        raise AssertionError(f"object {number} was never taken")
 
-    with ThreadPoolExecutor(4) as threads:
-        discarded = threads.map(discard_and_count, range(300))
-        kept = list(threads.map(lambda number: keep(store, b"x", sop_uid=f"1.2.{number}"), range(300)))
-        assert sum(discarded) <= 300
-    assert kept == [Placed.KEPT] * 300
+    def discard_again_and_again() -> Iterator[str]:
+        while not all_sent.is_set():
+            counted = store.received(STUDY)
+            if discard(store, len(counted)):
+                yield from (path.stem for path in counted)
+
+    all_sent = Event()
+    with ThreadPoolExecutor(1) as keeper, ThreadPoolExecutor(4) as senders:
+        deleted = keeper.submit(lambda: set(discard_again_and_again()))
+        try:
+            list(senders.map(send, range(300)))
+        finally:
+            all_sent.set()
+        gone = deleted.result()
+    assert gone
+    assert gone | {path.stem for path in store.received(STUDY)} == {f"1.2.{number}" for number in range(300)}
+    assert store.discarding() == ()
+
+
+def test_a_folder_that_was_made_anew_is_flushed_though_it_has_the_inode_of_an_old_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The power may fail when an object was answered for: its folder's name must be on the disk then."""
+    flushed: list[Path] = []
+
+    def noted(path: Path) -> None:
+        flushed.append(path)
+        flush(path)
+
+    keeper = Store(store.folder)
+    inodes = set()
+    for number in range(20):
+        study_uid = f"1.2.{number % 3}"
+        monkeypatch.setattr(store_module, "flush", noted)
+        flushed.clear()
+        assert keep(store, b"x", study_uid) is Placed.KEPT
+        assert store.folder / "received" in flushed
+        monkeypatch.undo()
+        inodes.add((store.folder / "received" / study_uid).stat().st_ino)
+        going = keeper.discard_received(study_uid, 1)
+        assert going is not None
+        keeper.delete(going)
+    if len(inodes) == 20:
+        pytest.skip("this file system gives no inode again")
+
+
+def test_a_folder_is_flushed_once_while_none_comes_or_goes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(store, b"x")
+    flushed: list[Path] = []
+    monkeypatch.setattr(store_module, "flush", flushed.append)
+    for number in range(3):
+        keep(store, b"x", sop_uid=f"1.2.{number}")
+    assert store.folder / "received" not in flushed
 
 
 def test_a_store_keeps_its_name(store: Store) -> None:

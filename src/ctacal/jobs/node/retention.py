@@ -1,13 +1,14 @@
 """Retention: files that are needed no more are deleted, and nothing before all that is sent of it is delivered."""
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ctacal.jobs.node.config import Retention
 from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.ledger import DeliveryState, Ledger, StudyState
-from ctacal.jobs.node.store import Store
+from ctacal.jobs.node.store import Discarding, Store
 
 _OPEN = {DeliveryState.WAITING, DeliveryState.SENT, DeliveryState.HELD}
 
@@ -18,20 +19,43 @@ def discard(store: Store, ledger: Ledger, retention: Retention, now: datetime | 
     ``now`` is for tests.
     """
     now = now or datetime.now(UTC)
+    finish_discarding(store, ledger)
     originals = _discard_originals(store, ledger, now, retention.originals_days) if retention.originals_days else 0
     results = _discard_results(store, ledger, now, retention.results_days) if retention.results_days else 0
     return originals + results
 
 
+def finish_discarding(store: Store, ledger: Ledger) -> None:
+    """Delete the originals of which a killed process had begun to; to be called at each start, before a study settles.
+
+    Raises ``OSError``.
+    """
+    for going in store.discarding():
+        _finish(store, ledger, going)
+
+
 def _discard_originals(store: Store, ledger: Ledger, now: datetime, days: float) -> int:
     discarded = 0
     for study in ledger.removable(last_before=_time(now - timedelta(days=days))):
-        files = store.received(study.study_uid)  # before the ledger is asked: what arrives from here on stays
-        if len(files) <= study.objects and ledger.originals_deleted(study):
-            store.discard_received(study.study_uid, files)
-            tell("originals deleted", study_uid=study.study_uid, objects=len(files))
-            discarded += 1
+        objects = len(store.received(study.study_uid))  # before the ledger is asked: what arrives from here on stays
+        if objects <= study.objects and ledger.originals_deleted(replace(study, objects=objects)):
+            going = store.discard_received(study.study_uid, objects)
+            discarded += going is not None and _finish(store, ledger, going)
     return discarded
+
+
+def _finish(store: Store, ledger: Ledger, going: Discarding) -> bool:
+    """Delete originals that were taken out of the store; False if something had arrived before that: then all go back.
+
+    A new result needs them, and the ledger is told.
+    """
+    if len(going.files) > going.objects:
+        ledger.found(going.study_uid, objects=len(going.files))
+        store.put_back(going)
+        return False
+    store.delete(going)
+    tell("originals deleted", study_uid=going.study_uid, objects=going.objects)
+    return True
 
 
 def _discard_results(store: Store, ledger: Ledger, now: datetime, days: float) -> int:

@@ -3,6 +3,7 @@
     STORE/id                                             names this store in a ledger that several nodes share
     STORE/incoming/                                      unfinished files
     STORE/received/<StudyInstanceUID>/<SOPInstanceUID>.dcm
+    STORE/discarding/<StudyInstanceUID>-<objects>/       originals that are being deleted
     STORE/aside/<StudyInstanceUID>/<SOPInstanceUID>.<digest>.dcm    other bytes under a UID that is known
     STORE/rejected/<StudyInstanceUID>/<SOPInstanceUID>.<digest>.dcm    what a person has decided against
     STORE/results/<StudyInstanceUID>/<revision>/         what scoring wrote
@@ -16,7 +17,7 @@ import filecmp
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,6 +36,8 @@ _DIGEST_CHARACTERS = 16
 _DIGEST = re.compile(rf"[0-9a-f]{{{_DIGEST_CHARACTERS}}}")
 _MB = 10**6
 _MOST_LASTING = 10_000
+_SEPARATOR = "-"
+"""No UID holds it."""
 
 
 class Placed(StrEnum):
@@ -63,6 +66,21 @@ class AsideObject:
     """The file of the object that was there before; it may have been deleted since."""
 
 
+@dataclass(frozen=True, slots=True)
+class Discarding:
+    """Originals of a study that are on their way out of the store."""
+
+    study_uid: str
+    objects: int
+    """How many there were before the ledger said that they may go."""
+    folder: Path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are left."""
+        return tuple(sorted(self.folder.glob(f"*{_SUFFIX}")))
+
+
 def require_store(folder: Path) -> None:
     """Raise ``OSError`` unless a store was made in this folder, and its disk is there."""
     try:
@@ -83,10 +101,11 @@ class Store:
         self.folder = folder
         self._incoming, self._received = folder / "incoming", folder / "received"
         self._aside, self._results, self._rejected = folder / "aside", folder / "results", folder / "rejected"
-        self._mark = folder / _MARK
-        self._lasting: set[int] = set()  # folders whose names are on the disk, by inode
+        self._discarding, self._mark = folder / "discarding", folder / _MARK
+        self._lasting: dict[Path, tuple[int, int]] = {}  # folders whose names are on the disk, and how they were then
+        parts = (self._incoming, self._received, self._discarding, self._aside, self._results, self._rejected)
         try:
-            for part in (self._incoming, self._received, self._aside, self._results, self._rejected):
+            for part in parts:
                 make_folder(part)
             self.id = self._identity()
         except OSError as problem:
@@ -222,17 +241,41 @@ class Store:
                 found[study.name] = max(revisions)
         return found
 
-    def discard_received(self, study_uid: str, files: Iterable[Path]) -> None:
-        """Remove originals of a study, for good, and what of it was rejected.
+    def discard_received(self, study_uid: str, objects: int) -> Discarding | None:
+        """Take the originals of a study out of ``received``, all at once; None if there are none.
 
-        ``files`` is what ``received`` listed *before* the ledger said that the study may go, and the ledger must know
-        of that many objects. What arrives in between is then never removed.
+        ``objects`` is how many ``received`` listed *before* the ledger said that the study may go. If there are more
+        now, some have arrived in between: ``put_back``. Otherwise ``delete``. A killed process leaves all of them where
+        they were, or all in ``discarding``.
         """
-        for file in files:
-            file.unlink(missing_ok=True)
-        shutil.rmtree(self._rejected / study_uid, ignore_errors=True)
-        with suppress(OSError):  # not empty: something arrived, and stays
-            (self._received / study_uid).rmdir()
+        away = self._discarding / f"{study_uid}{_SEPARATOR}{objects}"
+        try:
+            (self._received / study_uid).rename(away)
+        except FileNotFoundError:
+            return None
+        flush(self._discarding)
+        flush(self._received)
+        return Discarding(study_uid, objects, away)
+
+    def discarding(self) -> tuple[Discarding, ...]:
+        """Return what a killed process took out of ``received`` and did not delete."""
+        names = [entry.name.partition(_SEPARATOR) for entry in os.scandir(self._discarding)]
+        return tuple(
+            Discarding(study_uid, int(objects), self._discarding / f"{study_uid}{_SEPARATOR}{objects}")
+            for study_uid, _, objects in sorted(names)
+            if objects.isdecimal()
+        )
+
+    def put_back(self, going: Discarding) -> None:
+        """Let originals lie in ``received`` again. Raises ``OSError``; then, or if killed, call it again."""
+        for file in going.files:
+            self.keep(file, going.study_uid, file.stem)
+        _remove(going)
+
+    def delete(self, going: Discarding) -> None:
+        """Remove originals for good, and what of the study was rejected. Raises ``OSError``; then call it again."""
+        shutil.rmtree(self._rejected / going.study_uid, ignore_errors=True)
+        _remove(going)
 
     def free_bytes(self) -> int:
         """Return how much more the disk can take. Raises ``OSError`` if the store is not there."""
@@ -259,27 +302,39 @@ class Store:
         """Give a file its final name for good; returns False, and changes nothing, if that name is taken."""
         flush(incoming)
         while True:
-            final.parent.mkdir(exist_ok=True)
+            with suppress(FileExistsError):  # ``exist_ok`` looks again, and the folder may be gone then
+                final.parent.mkdir()
             try:
                 os.link(incoming, final)  # unlike rename, it never replaces; the other name goes with ``incoming``
+                self._flush_names(final)
+                if final.samefile(incoming):
+                    return True
             except FileExistsError:
                 return False
-            except FileNotFoundError:  # the empty folder has just been discarded
+            except FileNotFoundError:  # the folder has just been discarded, with this file or without it
                 if not incoming.exists():
                     raise
-                continue
-            self._flush_names(final)
-            return True
 
     def _flush_names(self, path: Path) -> None:
-        """Wait until the name of a file is on the disk, and that of its folder; each flush takes milliseconds."""
-        flush(path.parent)
-        folder = path.parent.stat().st_ino
-        if folder not in self._lasting:
-            flush(path.parent.parent)
+        """Wait until the name of a file is on the disk, and that of its folder; each flush takes milliseconds.
+
+        The folder's is, if this process has flushed it and no folder beside it came or went since: another process may
+        have removed this one, and a new one may have its inode.
+        """
+        folder = path.parent
+        flush(folder)
+        now = (folder.stat().st_ino, folder.parent.stat().st_ctime_ns)
+        if self._lasting.get(folder) != now:
+            flush(folder.parent)
             if len(self._lasting) >= _MOST_LASTING:
                 self._lasting.clear()
-            self._lasting.add(folder)
+            self._lasting[folder] = now
+
+
+def _remove(going: Discarding) -> None:
+    for file in going.files:
+        file.unlink(missing_ok=True)
+    going.folder.rmdir()
 
 
 def _digest(path: Path) -> str:
