@@ -306,7 +306,7 @@ def _stored(store: Store, study: StudyRow, sent: dict[str, str], *, deleted: boo
             yield f"{sop_uid}: acknowledged, and other bytes are stored"
     if study.objects != len(files):
         yield f"{study.study_uid}: the ledger counts {study.objects} objects, the store has {len(files)}"
-    if study.state not in _CLOSED or (study.state is not StudyState.SCORED and not deleted):
+    if study.state is not StudyState.SCORED:
         yield f"{study.study_uid}: {study.state}, {study.reason}"
 
 

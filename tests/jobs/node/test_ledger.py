@@ -4,7 +4,7 @@ import pytest
 
 from ctacal.errors import UsageError
 from ctacal.jobs.database import Database
-from ctacal.jobs.node.ledger import DeliveryState, StudyState, open_ledger
+from ctacal.jobs.node.ledger import DeliveryState, Ledger, StudyState, open_ledger
 from tests.jobs.node.ledgers import Ledgers, claimed, outcome, report, scored, settled
 
 
@@ -256,6 +256,59 @@ def test_originals_go_only_when_everything_was_delivered(ledgers: Ledgers) -> No
         ledger.rescore("1.2")
 
 
+def delete_originals(ledger: Ledger) -> None:
+    (study,) = ledger.removable(last_before="2028")
+    assert ledger.originals_deleted(study)
+
+
+def test_a_score_whose_originals_were_deleted_stays_until_as_many_objects_are_there_again(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2")  # of three objects
+    delete_originals(ledger)
+    before = ledger.study("1.2")
+    assert before is not None and (before.deleted, before.late_objects) == (3, 0)
+    ledger.arrived("1.2", objects=1, source="PACS@10.0.0.2")
+    assert ledger.found("1.2", objects=2) == 1
+    late = ledger.study("1.2")
+    assert late is not None and (late.state, late.revision, late.late_objects) == ("SCORED", 1, 2)
+    assert [row.study_uid for row in ledger.late()] == ["1.2"]
+    assert ledger.receiving() == []
+    ledger.arrived("1.2", objects=1, source="PACS@10.0.0.2")
+    whole = ledger.study("1.2")
+    assert whole is not None and (whole.state, whole.revision, whole.objects) == ("RECEIVING", 2, 3)
+    assert ledger.late() == []
+    (arriving,) = ledger.receiving()
+    assert ledger.settle("1.2", arriving.activity) and ledger.scored(claimed(ledger), outcome(), [])
+    ledger.arrived("1.2", objects=1, source="PACS@10.0.0.2")  # nothing was deleted of the new result
+    assert ledger.receiving()
+
+
+def test_late_objects_are_scored_when_a_person_asks_and_go_without_changing_what_the_result_is_of(
+    ledgers: Ledgers,
+) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2")
+    delete_originals(ledger)
+    ledger.arrived("1.2", objects=1, source="PACS@10.0.0.2")
+    delete_originals(ledger)
+    ledger.arrived("1.2", objects=2, source="PACS@10.0.0.2")
+    late = ledger.study("1.2")
+    assert late is not None and (late.state, late.late_objects, late.deleted) == ("SCORED", 2, 3)
+    assert ledger.rescore("1.2")
+    assert ledger.scored(claimed(ledger), outcome(), [])
+    again = ledger.study("1.2")
+    assert again is not None and (again.revision, again.deleted, again.late_objects) == (2, 0, 0)
+
+
+def test_a_refused_study_is_looked_at_again_whatever_comes_after_its_originals_were_deleted(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    settled(ledger, "1.2")
+    assert ledger.scored(claimed(ledger), outcome("REFUSED"), [])
+    delete_originals(ledger)
+    ledger.arrived("1.2", objects=1, source="PACS@10.0.0.2")
+    assert [one.study_uid for one in ledger.receiving()] == ["1.2"]
+
+
 def test_somebody_asks_to_score_now(ledgers: Ledgers) -> None:
     ledger = ledgers()
     assert not ledger.score_now("1.2") and not ledger.rescore("1.2")
@@ -286,10 +339,11 @@ def test_a_ledger_of_a_newer_version_is_refused(ledgers: Ledgers) -> None:
         open_ledger(ledgers.where, "store")
 
 
-def test_a_ledger_of_the_version_before_goes_on(ledgers: Ledgers) -> None:
+def test_a_ledger_of_an_older_version_goes_on(ledgers: Ledgers) -> None:
     scored(ledgers(), "1.2", report("sr"))
     database = Database(ledgers.where)
     database.write(lambda rows: rows.run("ALTER TABLE node_deliveries DROP COLUMN sent_at"))
+    database.write(lambda rows: rows.run("ALTER TABLE node_studies DROP COLUMN deleted"))
     database.write(lambda rows: rows.run("UPDATE node_facts SET value = '1' WHERE name = 'schema'"))
     database.close()
     ledger = ledgers()
@@ -297,6 +351,7 @@ def test_a_ledger_of_the_version_before_goes_on(ledgers: Ledgers) -> None:
     assert claim is not None
     assert ledger.sent(claim, "1.2.9")
     assert ledger.delivery(claim.id).sent_at == ledger.now()  # type: ignore[union-attr]
+    assert ledger.study("1.2").deleted == 0  # type: ignore[union-attr]
 
 
 def test_what_is_sent_and_not_reported_on_is_late_after_a_time_that_asking_again_does_not_prolong(

@@ -21,7 +21,7 @@ def keep(store: Store, study_uid: str, objects: int) -> None:
 
 def write_result(store: Store, study_uid: str, revision: int, content: object) -> None:
     folder = store.results(study_uid, revision)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").write_text(json.dumps(content))
     (folder / "sr.dcm").touch()
 
@@ -115,6 +115,25 @@ def test_what_the_ledger_knows_stays(ledgers: Ledgers, store: Store) -> None:
     assert rebuild(ledger, store) == Rebuilt(to_score=0, finished=0)
     assert ledger.study("1.2") == before
     assert (ledger.objects("1.2"), ledger.objects("1.3")) == (3, 2)
+
+
+def test_objects_that_a_killed_process_only_said_to_delete_count_again(ledgers: Ledgers, store: Store) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2")
+    (study,) = ledger.removable(last_before="2028")
+    assert ledger.originals_deleted(study)
+    rebuild(ledger, store)
+    assert (ledger.objects("1.2"), [one.study_uid for one in ledger.receiving()]) == (3, ["1.2", "1.3"])
+
+
+def test_a_finished_study_of_a_new_ledger_is_not_replaced_by_one_late_object(ledgers: Ledgers, store: Store) -> None:
+    write_result(store, "1.4", 1, SCORED | {"study": {"acquisition": {"slices": 40}}})
+    ledger = ledgers()
+    rebuild(ledger, store)
+    ledger.arrived("1.4", objects=39, source="PACS@10.0.0.2")
+    assert states(ledger)["1.4"] == (StudyState.SCORED, 1, 39)
+    ledger.arrived("1.4", objects=1, source="PACS@10.0.0.2")
+    assert states(ledger)["1.4"] == (StudyState.RECEIVING, 2, 40)
 
 
 def test_a_damaged_ledger_says_how_it_is_made_again(tmp_path: Path, store: Store) -> None:

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from ctacal.errors import UsageError
 from ctacal.jobs.node.ledger import (
     DeliveryClaim,
     DeliveryState,
@@ -44,6 +45,7 @@ class Study:
     objects: int = 0
     attempts: int = 0
     claim: str = ""
+    deleted: int = 0
 
 
 @dataclass
@@ -103,7 +105,8 @@ class Steps(RuleBasedStateMachine):
         self.ledger.arrived(uid, objects=objects, source="CAM@10.0.0.1")
         study = self.model.studies.setdefault(uid, Study())
         study.objects += objects
-        if study.state is not StudyState.RECEIVING:
+        is_late = study.state is StudyState.SCORED and study.objects < study.deleted
+        if study.state is not StudyState.RECEIVING and not is_late:
             self._open_again(study, StudyState.RECEIVING)
 
     @rule(uid=STUDIES)
@@ -117,9 +120,27 @@ class Steps(RuleBasedStateMachine):
             assert self.ledger.settle(uid, arriving[uid].activity + 1)
             self.model.studies[uid].state, self.model.studies[uid].attempts = StudyState.SETTLED, 0
 
+    @rule()
+    def delete_originals(self) -> None:
+        open_ = {one.study for one in self.model.deliveries.values() if one.state in (*WAITS, DeliveryState.SENT)}
+        expected = {
+            uid for uid, study in self.model.studies.items()
+            if study.state in FINISHED and study.objects and uid not in open_
+        }  # fmt: skip
+        removable = self.ledger.removable(last_before="9999")
+        assert {one.study_uid for one in removable} == expected
+        for one in removable:
+            assert self.ledger.originals_deleted(one)
+            study = self.model.studies[one.study_uid]
+            study.deleted, study.objects = study.deleted or study.objects, 0
+
     @rule(uid=STUDIES)
     def rescore(self, uid: str) -> None:
         study = self.model.studies.get(uid)
+        if study is not None and study.state is not StudyState.RECEIVING and not study.objects:
+            with pytest.raises(UsageError, match="originals were deleted"):
+                self.ledger.rescore(uid)
+            return
         possible = study is not None and study.state is not StudyState.RECEIVING
         assert self.ledger.rescore(uid) == possible
         if study is not None and possible:
@@ -253,8 +274,8 @@ class Steps(RuleBasedStateMachine):
         for uid, study in self.model.studies.items():
             row = self.ledger.study(uid)
             assert row is not None
-            assert (row.state, row.revision, row.objects, row.attempts) == (
-                study.state, study.revision, study.objects, study.attempts,
+            assert (row.state, row.revision, row.objects, row.attempts, row.deleted) == (
+                study.state, study.revision, study.objects, study.attempts, study.deleted,
             )  # fmt: skip
             rows = {(one.destination, one.sop_instance_uid): one for one in self.ledger.deliveries(uid)}
             expected = {key: one for key, one in self.model.deliveries.items() if one.study == uid}
@@ -288,7 +309,7 @@ class Steps(RuleBasedStateMachine):
 
     def _scored(self, uid: str, state: StudyState, items: list[NewDelivery]) -> None:
         study = self.model.studies[uid]
-        study.state, study.claim = state, ""
+        study.state, study.claim, study.deleted = state, "", 0
         for item in items:
             self._deliver(uid, study.revision, item)
         self.model.supersede(uid)

@@ -157,6 +157,12 @@ class OverviewLedger(LedgerPart):
         return [_study(row) for row in rows.all(query, self.store_id, *values, limit)]
 
     @reads
+    def late(self, rows: Transaction, *, limit: int = 100) -> list[StudyRow]:
+        """Return the studies whose score stays though objects came after their originals were deleted."""
+        query = f"{_STUDIES} AND objects > 0 AND objects < deleted AND state || '' = 'SCORED' ORDER BY last_at LIMIT ?"
+        return [_study(row) for row in rows.all(query, self.store_id, limit)]  # || '': few have objects, most a score
+
+    @reads
     def delivery(self, rows: Transaction, delivery_id: int) -> DeliveryRow | None:
         """Return a delivery; None if there is none of that number."""
         found = rows.one(f"{_DELIVERIES} AND id = ?", self.store_id, delivery_id)

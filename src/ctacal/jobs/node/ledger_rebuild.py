@@ -7,6 +7,7 @@ of which there are results and no originals is finished.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,8 +22,9 @@ from ctacal.jobs.node.store import Store
 _BATCH = 500
 """Studies that are added in one transaction."""
 _INSERT = (
-    "INSERT INTO node_studies (store_id, study_uid, state, revision, activity, objects, sources, reason_code, reason, "
-    "category, agatston, result, earlier_report, first_at, last_at) VALUES (?,?,?,?,1,?,'[]',?,?,?,?,?,?,?,?) "
+    "INSERT INTO node_studies (store_id, study_uid, state, revision, activity, objects, deleted, sources, reason_code, "
+    "reason, category, agatston, result, earlier_report, first_at, last_at) "
+    "VALUES (?,?,?,?,1,?,?,'[]',?,?,?,?,?,?,?,?) "
     "ON CONFLICT DO NOTHING"
 )
 _TOLD = "SELECT 1 FROM node_facts WHERE name = ?"
@@ -45,29 +47,47 @@ class Rebuilt:
 def rebuild(ledger: Ledger, store: Store) -> Rebuilt:
     """Add the studies of the store that the ledger does not know; to be called at each start, before a study settles.
 
-    If the ledger was made from this store before, only the counts of objects that are too high are corrected: otherwise
-    a missing object would go unnoticed.
+    If the ledger was made from this store before, only counts of objects are corrected that are too high, or 0 because
+    the process was killed that was about to delete these objects: otherwise a missing object would go unnoticed.
     """
     known = _known(ledger)
     for study_uid, row in known.items():
-        put_right(ledger, store, study_uid, *row)
+        put_right(ledger, store, study_uid, row.objects, row.activity)
+    _reopen_kept(ledger, store, known)
     if ledger.database.read(lambda rows: rows.one(_TOLD, _told(ledger))):
         return Rebuilt(0, 0)
     results = store.scored_studies()
-    received = [study_uid for study_uid in store.studies() if study_uid not in known and store.received(study_uid)]
-    finished = sorted(results.keys() - known.keys() - set(received))
-    found = [_open_study(store, study_uid, results.get(study_uid, 0)) for study_uid in received]
-    _add(ledger, found + [_finished_study(store, study_uid, results[study_uid]) for study_uid in finished])
-    for study_uid in results.keys() - set(finished):  # objects may have come before, or in between
+    unknown = sorted({*store.studies(), *results} - known.keys())
+    found = [one for study_uid in unknown if (one := _found(store, study_uid, results.get(study_uid, 0)))]
+    finished = {one.study_uid for one in found if one.state != StudyState.RECEIVING}
+    _add(ledger, found)
+    for study_uid in results.keys() - finished:  # objects may have come before, or in between
         _move_on(ledger, store, study_uid, results[study_uid])
     tell = "INSERT INTO node_facts VALUES (?, ?) ON CONFLICT DO NOTHING"
     ledger.database.write(lambda rows: rows.run(tell, _told(ledger), ledger.now()))
-    return Rebuilt(len(received), len(finished))
+    return Rebuilt(len(found) - len(finished), len(finished))
 
 
 class _Known(NamedTuple):
     objects: int
     activity: int
+    deleted: int
+
+
+class _Found(NamedTuple):
+    """A study of the store that the ledger does not know."""
+
+    study_uid: str
+    state: str
+    revision: int
+    objects: int
+    deleted: int = 0
+    reason_code: str = ""
+    reason: str = ""
+    category: str = ""
+    agatston: float | None = None
+    result: str = ""
+    report: str = ""
 
 
 def _told(ledger: Ledger) -> str:
@@ -75,9 +95,17 @@ def _told(ledger: Ledger) -> str:
 
 
 def _known(ledger: Ledger) -> dict[str, _Known]:
-    query = "SELECT study_uid, objects, activity FROM node_studies WHERE store_id = ?"
+    query = "SELECT study_uid, objects, activity, deleted FROM node_studies WHERE store_id = ?"
     rows = ledger.database.read(lambda rows: rows.all(query, ledger.store_id))
-    return {study_uid: _Known(objects, activity) for study_uid, objects, activity in rows}
+    return {study_uid: _Known(*row) for study_uid, *row in rows}
+
+
+def _reopen_kept(ledger: Ledger, store: Store, known: Mapping[str, _Known]) -> None:
+    """Count the originals again that a killed process had only said to delete. Fewer are others, which came since."""
+    for study_uid in store.studies():
+        row = known.get(study_uid)
+        if row and row.deleted and not row.objects and (here := len(store.received(study_uid))) >= row.deleted:
+            ledger.found(study_uid, objects=here)
 
 
 def put_right(ledger: Ledger, store: Store, study_uid: str, objects: int, activity: int) -> int:
@@ -106,7 +134,7 @@ def _move_on(ledger: Ledger, store: Store, study_uid: str, revision: int) -> Non
     ledger.database.write(lambda rows: rows.run(statement, *values))
 
 
-def _add(ledger: Ledger, studies: list[tuple[Any, ...]]) -> None:
+def _add(ledger: Ledger, studies: Sequence[_Found]) -> None:
     now = ledger.now()
     for start in range(0, len(studies), _BATCH):
         some = [(ledger.store_id, *study, now, now) for study in studies[start : start + _BATCH]]
@@ -118,12 +146,15 @@ def _insert(rows: Transaction, *, store_id: str, studies: list[tuple[Any, ...]])
     audit.append(rows, store_id, "found in the store", "", {"studies": len(studies)})
 
 
-def _open_study(store: Store, study_uid: str, revision: int) -> tuple[Any, ...]:
-    objects, report = len(store.received(study_uid)), _report(store, study_uid, revision)
-    return (study_uid, StudyState.RECEIVING.value, revision + 1, objects, "", "", "", None, "", report)
+def _found(store: Store, study_uid: str, revision: int) -> _Found | None:
+    """Return a study with its newest results, of this revision (0: there are none); None if nothing is there of it."""
+    if objects := len(store.received(study_uid)):
+        report = _report(store, study_uid, revision)
+        return _Found(study_uid, StudyState.RECEIVING.value, revision + 1, objects, report=report)
+    return _finished_study(store, study_uid, revision) if revision else None
 
 
-def _finished_study(store: Store, study_uid: str, revision: int) -> tuple[Any, ...]:
+def _finished_study(store: Store, study_uid: str, revision: int) -> _Found:
     file = store.results(study_uid, revision) / "result.json"
     result, report = _relative(store, file.parent), _report(store, study_uid, revision)
     try:
@@ -132,11 +163,13 @@ def _finished_study(store: Store, study_uid: str, revision: int) -> tuple[Any, .
         state = StudyState.REFUSED if content["status"] == "refused" else StudyState.SCORED
         agatston = (content["agatston"] or {}).get("total")
         category = content["category"] or ""
+        slices = int(((content.get("study") or {}).get("acquisition") or {}).get("slices", 0))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         said = "the ledger was made again from the store, and this result cannot be read; send the study again"
-        return (study_uid, StudyState.QUARANTINED.value, revision, 0, "", said, "", None, result, "")
+        return _Found(study_uid, StudyState.QUARANTINED.value, revision, 0, reason=said, result=result)
     code, reason = reasons[0] if reasons and state is StudyState.REFUSED else ("", "")
-    return (study_uid, state.value, revision, 0, code, audit.plain(reason), category, agatston, result, report)
+    return _Found(study_uid, state.value, revision, 0, slices, code, audit.plain(reason), category, agatston,
+                  result, report)  # fmt: skip
 
 
 def _report(store: Store, study_uid: str, revision: int) -> str:

@@ -17,6 +17,7 @@ from ctacal.jobs.node.ledger_values import (
     ScoredOutcome,
     StudyClaim,
     StudyState,
+    keeps_result,
 )
 
 _MOST_SOURCES = 20
@@ -32,7 +33,8 @@ class StudyLedger(LedgerPart):
     def arrived(self, rows: Transaction, study_uid: str, *, objects: int, source: str) -> None:
         """Note that ``objects`` new objects of a study lie in the store; ``source`` says where they came from.
 
-        A study that was settled or finished is open again, under its next revision, and no claim holds any more.
+        A study that was settled or finished is open again, under its next revision, and no claim holds any more. But a
+        score whose originals were deleted stays until as many objects are there again (``keeps_result``).
         """
         self._arrived(rows, study_uid, self._row(rows, study_uid), objects, source)
 
@@ -51,7 +53,7 @@ class StudyLedger(LedgerPart):
 
     def _row(self, rows: Transaction, study_uid: str) -> "_Row":
         """Return the row of a study, locked; it is made if it is new."""
-        query = f"SELECT state, sources, objects FROM node_studies WHERE {_STUDY}{locked(rows)}"
+        query = f"SELECT state, sources, objects, deleted FROM node_studies WHERE {_STUDY}{locked(rows)}"
         if (found := rows.one(query, self.store_id, study_uid)) is None:
             columns, now = "store_id, study_uid, first_at, last_at", self.now()
             insert = f"INSERT INTO node_studies ({columns}) VALUES (?,?,?,?) ON CONFLICT DO NOTHING"
@@ -61,7 +63,7 @@ class StudyLedger(LedgerPart):
 
     def _arrived(self, rows: Transaction, study_uid: str, row: "_Row", objects: int, source: str) -> None:
         change = "activity = activity + 1, objects = objects + ?, sources = ?, last_at = ?"
-        if row.state != StudyState.RECEIVING:
+        if row.state != StudyState.RECEIVING and not keeps_result(row.state, row.deleted, row.objects + objects):
             change += ", state = 'RECEIVING', revision = revision + 1, attempts = 0, claim = '', claimed_by = ''"
         statement = f"UPDATE node_studies SET {change} WHERE {_STUDY}"
         rows.run(statement, objects, _with(row.sources, source), self.now(), self.store_id, study_uid)
@@ -173,7 +175,7 @@ class StudyLedger(LedgerPart):
         """
         statement = (
             "UPDATE node_studies SET state = ?, claim = '', claimed_by = '', reason_code = ?, reason = ?, "
-            f"category = ?, agatston = ?, result = ?, facts = ?, scored_at = ? WHERE {_CLAIM}"
+            f"category = ?, agatston = ?, result = ?, facts = ?, scored_at = ?, deleted = 0 WHERE {_CLAIM}"
         )
         values = (
             outcome.state.value, outcome.reason_code, plain(outcome.reason), outcome.category, outcome.agatston,
@@ -269,10 +271,11 @@ class StudyLedger(LedgerPart):
 
         Called before they are deleted: files without a row are found at the next start, a row without files is not.
         """
+        change = "deleted = CASE WHEN deleted > 0 THEN deleted ELSE ? END, objects = 0"  # the result is not of late ones
         statement = (
-            f"UPDATE node_studies SET objects = 0 WHERE {_STUDY} AND activity = ? AND state IN ('SCORED', 'REFUSED')"
+            f"UPDATE node_studies SET {change} WHERE {_STUDY} AND activity = ? AND state IN ('SCORED', 'REFUSED')"
         )
-        done = rows.run(statement, self.store_id, study.study_uid, study.activity) == 1
+        done = rows.run(statement, study.objects, self.store_id, study.study_uid, study.activity) == 1
         if done:
             self._note(rows, "originals deleted", study.study_uid, objects=study.objects)
         return done
@@ -321,6 +324,7 @@ class _Row(NamedTuple):
     state: str
     sources: str
     objects: int
+    deleted: int
 
 
 def _with(sources: str, source: str) -> str:

@@ -3,7 +3,7 @@
 from ctacal.errors import UsageError
 from ctacal.jobs.database import Transaction
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the tables. A newer one is refused: an older program would damage what it does not know."""
 
 _CREATING = 0x63746163
@@ -23,7 +23,7 @@ CREATE TABLE node_studies (
     result {text} NOT NULL DEFAULT '', facts {text} NOT NULL DEFAULT '{{}}',
     first_at {text} NOT NULL, last_at {text} NOT NULL,
     settled_at {text} NOT NULL DEFAULT '', scored_at {text} NOT NULL DEFAULT '',
-    earlier_report {text} NOT NULL DEFAULT '', UNIQUE (store_id, study_uid)
+    earlier_report {text} NOT NULL DEFAULT '', deleted BIGINT NOT NULL DEFAULT 0, UNIQUE (store_id, study_uid)
 )
 """
 _DELIVERIES = """
@@ -45,7 +45,10 @@ CREATE TABLE node_audit (
     PRIMARY KEY (store_id, number)
 )
 """
-_LATER = {2: "ALTER TABLE node_deliveries ADD COLUMN sent_at {text} NOT NULL DEFAULT ''"}
+_LATER = {
+    2: "ALTER TABLE node_deliveries ADD COLUMN sent_at {text} NOT NULL DEFAULT ''",
+    3: "ALTER TABLE node_studies ADD COLUMN deleted BIGINT NOT NULL DEFAULT 0",
+}
 """What makes tables of the version before those of each version."""
 _CREATE = (
     _STUDIES,

@@ -21,6 +21,14 @@ class StudyState(StrEnum):
     """Scoring failed too often: a person must look at it."""
 
 
+def keeps_result(state: str, deleted: int, objects: int) -> bool:
+    """Whether a study has a score from more images than are there since these were deleted.
+
+    What comes late then, a slice that is sent again, would give a refusal or a lower score, so it makes no new result.
+    """
+    return state == StudyState.SCORED and objects < deleted
+
+
 class DeliveryState(StrEnum):
     """Where an object for a destination stands."""
 
@@ -146,6 +154,13 @@ class StudyRow:
     last_at: str
     settled_at: str
     scored_at: str
+    deleted: int
+    """Originals of the result that were deleted after delivery; 0: none were."""
+
+    @property
+    def late_objects(self) -> int:
+        """Objects that came after the originals were deleted, too few to make a new result from; 0: none."""
+        return self.objects if keeps_result(self.state, self.deleted, self.objects) else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
