@@ -1,6 +1,5 @@
 """Originals and results go when they are old and all is delivered, and never before."""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,12 +105,13 @@ def test_a_killed_process_leaves_no_part_of_a_study(
     """A contiguous part would give a lower score, in a new report that replaces the right one."""
     deliver(ledger)
     unlinked: list[Path] = []
+    really_unlink = Path.unlink
 
     def unlink(path: Path, missing_ok: bool = False) -> None:
         if unlinked:
             raise Killed
         unlinked.append(path)
-        os.unlink(path)
+        really_unlink(path)
 
     monkeypatch.setattr(Path, "unlink", unlink)
     with pytest.raises(Killed):

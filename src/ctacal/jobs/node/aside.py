@@ -93,7 +93,7 @@ def _take(store: Store, ledger: Ledger, one: AsideObject) -> str:
     store.take_aside(one)
     ledger.arrived(one.study_uid, objects=0, source="")
     if not ledger.score_now(one.study_uid):
-        return "The new one counts. The result stays, because the images that it was made from were deleted after delivery."
+        return "The new one counts. The result stays: the images that it was made from were deleted after delivery."
     return "The new one counts. The study is scored again; the new result names the old one as its predecessor."
 
 

@@ -271,7 +271,9 @@ class StudyLedger(LedgerPart):
 
         Called before they are deleted: files without a row are found at the next start, a row without files is not.
         """
-        change = "deleted = CASE WHEN deleted > 0 THEN deleted ELSE ? END, objects = 0"  # the result is not of late ones
+        change = (
+            "deleted = CASE WHEN deleted > 0 THEN deleted ELSE ? END, objects = 0"  # the result is not of late ones
+        )
         statement = (
             f"UPDATE node_studies SET {change} WHERE {_STUDY} AND activity = ? AND state IN ('SCORED', 'REFUSED')"
         )
