@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup -
 # Compiled Python files are kept: the tests start the program many times, and each start would compile it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test fast ci oldest bench paper docs release clean
+.PHONY: demo test fast ci oldest fresh bench paper docs release clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ctacal demo --out $(OUT)
@@ -37,6 +37,11 @@ oldest:
 	.venv-oldest/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup -W ignore::DeprecationWarning \
 	  -m "not slow and not ci" tests/cli tests/dicom tests/evaluate tests/report tests/statistics tests/test_study.py \
 	  --ignore tests/cli/test_calibrate.py --ignore tests/cli/test_nn_commands.py
+
+# The tutorials from a wheel in environments that hold only what each page tells to install. Another Python:
+# make FRESH="--python python3.13" fresh
+fresh: $(VENV)/.installed-release
+	$(BIN)/python tests/fresh_install.py $(FRESH)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py

@@ -275,6 +275,19 @@ def agreement_figure(path: Path) -> None:
 
 
 AGREEMENT = ("src/ctacal/evaluate/agree/figures.py", "src/ctacal/evaluate/agree/example.py")
+
+
+def demo_report(path: Path) -> None:
+    """The first page of the sample's report, as ``ctacal demo`` writes it."""
+    import subprocess
+
+    with tempfile.TemporaryDirectory() as name:
+        subprocess.run([sys.executable, "-m", "ctacal", "demo", "--out", name], check=True, stdout=subprocess.DEVNULL)
+        [report] = Path(name).glob("simulated_ctac/networks/*/report.pdf")
+        page = ["pdftoppm", "-r", "90", "-f", "1", "-l", "1", "-singlefile", "-png"]
+        subprocess.run([*page, report, path.with_suffix("")], check=True)
+
+
 FIGURES: Mapping[str, Figure] = {
     "simulated_ctac.png": Figure(simulated_ctac, (SAMPLE, "src/ctacal/report/montage.py")),
     "agreement_matrix.svg": Figure(agreement_figure, AGREEMENT),
@@ -284,6 +297,16 @@ FIGURES: Mapping[str, Figure] = {
     "simulator_beside_real.webp": Figure(
         simulator_beside_real,
         ("src/ctacal/simulate/realism/qrm.py", "src/ctacal/simulate/scanner/protocols/canon_aquilion_one.toml"),
+    ),
+    "demo_report.png": Figure(
+        demo_report,
+        (
+            SAMPLE,
+            *WEIGHTS,
+            "src/ctacal/nn/weights/model.json",
+            "src/ctacal/report/pdf*.py",
+            "src/ctacal/report/wording.py",
+        ),
     ),
     "reading_page.webp": Figure(reading_page, (SAMPLE, *WEIGHTS, "src/ctacal/web/page/*")),
 }

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests import cited, places
+from tests import cited, doc_commands, places
 
 ROOT = places.ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -112,3 +112,15 @@ def test_a_citation_of_nothing_is_seen() -> None:
     text = "see `tests/test_nothing.py`, nothing.md, ctacal.nothing, `ctacal.study.nothing`; docs/cli.md, ctacal.study"
     assert cited.missing_files(text) == ["nothing.md", "tests/test_nothing.py"]
     assert cited.missing_names(text) == ["ctacal.nothing", "ctacal.study.nothing"]
+
+
+@pytest.mark.parametrize("page", cited.texts(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_command_lines_are_those_of_the_program(page: Path) -> None:
+    lines = list(doc_commands.command_lines(page.read_text(encoding="utf-8")))
+    assert not {line: wrong for line in lines if (wrong := doc_commands.faults(line))}
+
+
+def test_a_command_that_does_not_exist_is_seen() -> None:
+    text = "`ctacal scoer FOLDER`\n```sh\nexport A=1 && ctacal batch rnu RUN\nctacal score X \\\n  --wirte json | cat\n```\n"
+    found = [doc_commands.faults(line) for line in doc_commands.command_lines(text)]
+    assert found == [["rnu"], ["--wirte"], ["scoer"]]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,5 +139,25 @@ def follow(page: str, folder: Path, act: Any = None) -> None:
     assert not missing, f"promised, not there: {missing}"
 
 
+def open_the_page(folder: Path, arguments: list[str]) -> None:
+    """Start the server of a page, ask it once, and end there: what follows takes a browser and a person."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ctacal", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert server.stdout
+    address = next((found[0] for line in server.stdout if (found := re.search(r"http://\S+", line))), None)
+    assert address, "the server names no address"
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        assert answer.status == 200
+    server.send_signal(signal.SIGINT)
+    server.wait(60)
+    print(f"{address} answers; what follows takes a browser (tests/test_tutorials.py)")
+    raise SystemExit(0)
+
+
 if __name__ == "__main__":  # PAGE FOLDER: in a process of its own, with the ctacal that is installed there
-    follow(Path(sys.argv[1]).read_text(encoding="utf-8"), Path(sys.argv[2]))
+    follow(Path(sys.argv[1]).read_text(encoding="utf-8"), Path(sys.argv[2]), act=open_the_page)
