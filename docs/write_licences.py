@@ -2,7 +2,10 @@
 
     python docs/write_licences.py
 
-The licences are those in the metadata of the packages of this environment, with those that they need in turn.
+The licences are those in the metadata of the packages of this environment, with those that they need in turn. It takes
+one with all extras, and stops if a package that an extra names is not there:
+
+    pip install '.[train,simulate,evaluate,web,node,web-team,batch,ray,openvino,pseudonymise]'
 """
 
 import re
@@ -75,7 +78,10 @@ def page() -> str:
     base = with_what_they_need([named(line) for line in project["dependencies"]])
     parts = []
     for title, lines in groups.items():
-        names = with_what_they_need([named(line) for line in lines])
+        wanted = [named(line) for line in lines]
+        names = with_what_they_need(wanted)
+        if missing := set(wanted) - set(names):
+            raise SystemExit(f"not installed here: {', '.join(sorted(missing))}")
         shown = names if lines is project["dependencies"] else [name for name in names if name not in base]
         rows = "\n".join(f"| {name} | {' '.join(licence_of(name).split())[:80]} |" for name in shown)
         parts.append(f"## What pip installs {title}\n\n| package | licence |\n| --- | --- |\n{rows}\n")

@@ -121,6 +121,7 @@ def test_command_lines_are_those_of_the_program(page: Path) -> None:
 
 
 def test_a_command_that_does_not_exist_is_seen() -> None:
-    text = "`ctacal scoer FOLDER`\n```sh\nexport A=1 && ctacal batch rnu RUN\nctacal score X \\\n  --wirte json | cat\n```\n"
+    block = "```sh\nexport A=1 && ctacal batch rnu RUN\nctacal score X \\\n  --wirte json | cat\n```\n"
+    text = f"`ctacal scoer FOLDER`\n{block}"
     found = [doc_commands.faults(line) for line in doc_commands.command_lines(text)]
     assert found == [["rnu"], ["--wirte"], ["scoer"]]
