@@ -125,7 +125,15 @@ def test_intervals_are_as_wide_as_the_optimism_varies() -> None:
         assert corrected == pytest.approx(max(apparent, 2 * Z * spread))
         assert corrected > 1.2 * apparent
     for apparent, corrected in widths(FEWEST_OF_SPREAD - 1):
-        assert corrected == pytest.approx(apparent)
+        assert apparent < corrected < 1.05 * apparent
+
+
+def test_intervals_are_wider_for_the_coefficients_that_were_fitted() -> None:
+    found = validate(PBC, MODELS, horizon=HORIZON, resamples=FEWEST_OF_SPREAD - 1, ties="breslow")
+    for one in found.models["new"]:
+        if one.measure != "slope":
+            events = PBC.events
+            assert width(one.corrected) == pytest.approx(width(one.apparent) * np.sqrt(events / (events - 4)))
 
 
 def width(estimate: Estimate) -> float:

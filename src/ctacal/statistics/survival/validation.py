@@ -94,9 +94,9 @@ def validate(
     Patients are drawn with replacement; all models are fitted to each resample and measured in it and in the original
     patients. The mean difference is the optimism: it is subtracted from the apparent measure (Harrell FE et al., Stat
     Med 1996;15:361-387). The interval is normal. Its error is that of the apparent measure (as in Noma H et al., Stat
-    Med 2021;40:5691-5701) or, if larger, the SD of the optimism over the resamples: it tells how far the apparent
-    figure lies from the true one by chance. Differences are paired: each model minus the first, and the second minus
-    the third. At most
+    Med 2021;40:5691-5701), times sqrt(events / (events - coefficients)), or, if larger, the SD of the optimism over the
+    resamples: it tells how far the apparent figure lies from the true one by chance. Differences are paired: each model
+    minus the first, and the second minus the third. At most
     ``DRAWS`` / n resamples are drawn, but at least ``FEWEST``. The same seed gives the same result on any number of
     cores. Raises ``ValueError`` for wrong shapes, fewer than 1 resample, or no model.
     """
@@ -113,7 +113,7 @@ def validate(
         return Validation({}, {}, method, "no resample has patients both with and without the event by the horizon")
     optimism = drawn[whole, :, 0] - drawn[whole, :, 1]
     apparent = [_influences(data, log_hazard(model, model.covariates, horizon), horizon, ties) for model in fits]
-    corrected = [_less(found, own) for found, own in zip(apparent, optimism.mean(axis=0), strict=True)]
+    corrected = [_less(*one) for one in zip(apparent, optimism.mean(axis=0), fits, strict=True)]
     left_out = int((~whole).sum())
     remark = f"{left_out} of {number} resamples give no value and are left out" if left_out else ""
     return _described(data, list(models), apparent, corrected, optimism, method, remark)
@@ -200,14 +200,6 @@ def _slope(data: SurvivalData, log_hazards: Floats, ties: Ties) -> Influenced:
     return Influenced(float(model.coefficient[0]), (score_residuals(model) @ model.covariance)[:, 0])
 
 
-def _less(found: Sequence[Influenced], optimism: Floats) -> tuple[Influenced, ...]:
-    """Return the measures less their optimism; their influences stay."""
-    return tuple(
-        own if own.reason else Influenced(own.estimate - float(excess), own.influence)
-        for own, excess in zip(found, optimism, strict=True)
-    )
-
-
 def _mean(found: Sequence[Influenced]) -> Influenced:
     if reason := next((one.reason for one in found if one.reason), ""):
         return without_estimate(reason)
@@ -272,6 +264,17 @@ def resampled(model: CoxModel, influence: Floats, weight: Floats, horizon: float
     measure(d.time, d.event, once, risk, rank, ranks, horizon, out[1])
     out[1, 3] = slope(d.start, d.event, once, d.x @ beta, efron)
     return out
+
+
+def _less(found: Sequence[Influenced], optimism: Floats, model: CoxModel) -> tuple[Influenced, ...]:
+    """Return the measures less their optimism, with influences raised for the coefficients that took up events."""
+    spare = max(1, model.events - len(model.beta))
+    return tuple(
+        own
+        if own.reason
+        else Influenced(own.estimate - float(excess), own.influence * np.sqrt(max(1.0, model.events / spare)))
+        for own, excess in zip(found, optimism, strict=True)
+    )
 
 
 def _widened(found: Influenced, optimism: Floats) -> Influenced:
