@@ -17,6 +17,7 @@ from ctacal.jobs.node.config import NodeConfig, Retention, Settle
 from ctacal.jobs.node.ledger import Ledger, StudyState, open_ledger
 from ctacal.jobs.node.store import Store
 from ctacal.node.keeper import DEAD_S, SCORER_DIED, DeadClaims, Keeper, run
+from ctacal.watched import Duty
 from tests.dicom_series import ct_series
 from tests.jobs.node.ledgers import claimed, outcome, settled
 from tests.node.running import wait_until
@@ -39,6 +40,15 @@ class Scene:
         self.now += seconds
         self.keeper.look()
 
+    def wait_for(self, study_uid: str, state: str) -> None:
+        """Look again and again, while the clock stands still: triage takes its time."""
+
+        def is_there() -> bool:
+            self.after(0)
+            return self.state(study_uid) == state
+
+        wait_until(is_there, state)
+
     def state(self, study_uid: str) -> str:
         study = self.ledger.study(study_uid)
         return study.state.value if study else ""
@@ -48,6 +58,7 @@ class Scene:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     scene = Scene(tmp_path)
     yield scene
+    scene.keeper.triage.end()
     scene.ledger.close()
 
 
@@ -63,7 +74,8 @@ def test_a_whole_study_settles_soon_and_one_with_a_gap_late(scene: Scene, tmp_pa
     scene.after(9.9)
     assert (scene.state(whole), scene.state("1.2.3")) == ("RECEIVING", "RECEIVING")
     scene.after(0.2)
-    assert (scene.state(whole), scene.state("1.2.3")) == ("SETTLED", "RECEIVING")
+    scene.wait_for(whole, "SETTLED")
+    assert scene.state("1.2.3") == "RECEIVING"
     scene.after(90)
     assert scene.state("1.2.3") == "SETTLED"
 
@@ -92,7 +104,24 @@ def test_an_object_that_was_told_of_twice_is_counted_once(scene: Scene, tmp_path
     scene.ledger.arrived(study_uid, objects=len(images), source="CAM@10.0.0.1")
     scene.after(0)
     scene.after(10.1)
-    assert (scene.state(study_uid), scene.ledger.objects(study_uid)) == ("SETTLED", len(images))
+    scene.wait_for(study_uid, "SETTLED")
+    assert scene.ledger.objects(study_uid) == len(images)
+
+
+def deadly() -> Duty[str, bool]:
+    return Duty(lambda study_uid: study_uid == "1.3" or os._exit(1))
+
+
+def test_a_study_whose_headers_end_the_process_that_reads_them_does_not_stop_the_others(scene: Scene) -> None:
+    scene.keeper.triage.begin = deadly
+    for study_uid in ("1.2", "1.3"):
+        scene.ledger.arrived(study_uid, objects=1, source="CAM@10.0.0.1")
+    scene.after(0)
+    scene.after(10.1)
+    scene.wait_for("1.3", "SETTLED")
+    assert scene.state("1.2") == "RECEIVING"
+    scene.after(90)
+    assert scene.state("1.2") == "SETTLED"  # scoring says what is wrong with it
 
 
 def test_who_asks_for_a_study_gets_it_at_once(scene: Scene) -> None:

@@ -24,8 +24,9 @@ from ctacal.jobs.node.ledger import APPENDING_KIB, Claimed, Ledger, ledger_of
 from ctacal.jobs.node.ledger_rebuild import put_right, rebuild
 from ctacal.jobs.node.life import Pulse, alive_folder
 from ctacal.jobs.node.retention import discard, finish_discarding
-from ctacal.jobs.node.settling import Settling, ctac_is_whole
+from ctacal.jobs.node.settling import Settling
 from ctacal.jobs.node.store import Store
+from ctacal.node.triage import Triage
 
 Row = TypeVar("Row")
 
@@ -65,6 +66,7 @@ def run(config: NodeConfig, stopping: Event) -> None:
                 if keeper:
                     keeper.away_s += _PAUSE_S
         if keeper:
+            keeper.triage.end()
             keeper.ledger.close()
 
 
@@ -91,7 +93,7 @@ def _start_looking(config: NodeConfig, store: Store, stopping: Event, stack: Exi
     from ctacal.node.watch import WatchedFolder
 
     arrivals = stack.enter_context(
-        Arrivals(store, lambda: ledger_of(config, store, cache_kib=APPENDING_KIB), quiet_s=config.settle.quiet_s)
+        Arrivals(store, lambda: ledger_of(config, store, cache_kib=APPENDING_KIB), config.settle)
     )
     limits = Limits(
         largest_object_mb=config.receive.largest_object_mb,
@@ -132,7 +134,8 @@ class Keeper:
     _retention_at: float = field(default=float("-inf"), init=False)
 
     def __post_init__(self) -> None:
-        self.settling = Settling(self.config.settle, self._is_whole, self._patience)
+        self.triage = Triage.of(self.config)
+        self.settling = Settling(self.config.settle, self.triage.is_whole, self._patience)
         self.dead_claims = DeadClaims(self._patience)
 
     def look(self) -> None:
@@ -162,9 +165,6 @@ class Keeper:
         finally:
             if (waited_s := self.clock() - asked_at) > _SLOW_S:
                 self.away_s += waited_s
-
-    def _is_whole(self, study_uid: str) -> bool:
-        return ctac_is_whole(self.store.received(study_uid), self.config.score)
 
     def _free_dead(self) -> None:
         for claimed in self.dead_claims.among(self._answer(self.ledger.claims)):

@@ -19,15 +19,15 @@ SETTLE = Settle(quiet_s=10, wait_s=120)
 class Scene:
     """Studies by UID, the answer of the triage, and a clock."""
 
-    whole: bool = True
+    whole: bool | None = True
     now: float = 1000.0
     triaged: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.settling = Settling(SETTLE, self.is_whole, lambda: self.now)
 
-    def is_whole(self, study_uid: str) -> bool:
-        self.triaged.append(study_uid)
+    def is_whole(self, study: Arriving) -> bool | None:
+        self.triaged.append(study.study_uid)
         return self.whole
 
     def due(self, *studies: Arriving) -> list[str]:
@@ -54,6 +54,22 @@ def test_gaps_wait_for_the_long_silence_and_are_looked_for_once() -> None:
         scene.now += 10
     assert scene.due(arriving()) == ["1.2"]
     assert scene.triaged == ["1.2"]
+
+
+def test_an_answer_that_takes_long_is_asked_for_again_and_waited_for_no_longer_than_for_gaps() -> None:
+    scene = Scene(whole=None)
+    scene.due(arriving())
+    for seconds in (10, 20, 30):
+        scene.now += seconds
+        assert scene.due(arriving()) == []
+    assert scene.triaged == ["1.2"] * 3
+    scene.now += 60
+    assert scene.due(arriving()) == ["1.2"]
+    scene.due(arriving(2))
+    scene.now += 10
+    assert scene.due(arriving(2)) == []
+    scene.whole = True
+    assert scene.due(arriving(2)) == ["1.2"]
 
 
 def test_every_arrival_begins_the_silence_anew_and_is_looked_at_again() -> None:

@@ -34,7 +34,7 @@ class _Quiet:
     since: float
     """When this activity was first seen, by the monotonic clock."""
     is_whole: bool | None = None
-    """Whether the CTAC has no gaps; None: not looked at yet."""
+    """Whether the CTAC has no gaps; None: not known yet."""
 
 
 class Settling:
@@ -43,10 +43,10 @@ class Settling:
     def __init__(
         self,
         settle: Settle,
-        is_whole: Callable[[str], bool],
+        is_whole: Callable[[Arriving], bool | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``is_whole`` tells, for a Study Instance UID, whether the CTAC is there without gaps."""
+        """``is_whole`` tells whether the CTAC of a study is there without gaps; None: it will tell when asked again."""
         self._settle, self._is_whole, self._clock = settle, is_whole, clock
         self._seen: dict[str, _Quiet] = {}
 
@@ -55,23 +55,23 @@ class Settling:
         now = self._clock()
         self._seen = {study.study_uid: self._quiet(study, now) for study in arriving}
         for study in arriving:
-            if study.asked_now or self._is_due(study.study_uid, now):
+            if study.asked_now or self._is_due(study, now):
                 yield study
 
     def _quiet(self, study: Arriving, now: float) -> _Quiet:
         seen = self._seen.get(study.study_uid)
         return seen if seen and seen.activity == study.activity else _Quiet(study.activity, now)
 
-    def _is_due(self, study_uid: str, now: float) -> bool:
-        seen = self._seen[study_uid]
+    def _is_due(self, study: Arriving, now: float) -> bool:
+        seen = self._seen[study.study_uid]
         quiet_s = now - seen.since
         if quiet_s >= self._settle.wait_s:
             return True
         if quiet_s < self._settle.quiet_s:
             return False
         if seen.is_whole is None:
-            seen.is_whole = self._is_whole(study_uid)
-        return seen.is_whole
+            seen.is_whole = self._is_whole(study)
+        return bool(seen.is_whole)
 
 
 def ctac_is_whole(files: Sequence[Path], score: Score) -> bool:
