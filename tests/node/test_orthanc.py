@@ -30,7 +30,7 @@ class Scene:
         password.write_text(PASSWORD + "\n")
         config = NodeConfig(store=folder / "store")
         self.store = Store(config.store)
-        self.arrivals = Arrivals(self.store, lambda: open_ledger(config.ledger, self.store.id), quiet_s=10)
+        self.arrivals = Arrivals(self.store, lambda: open_ledger(config.ledger, self.store.id), config.settle)
         polled = Orthanc(url=pacs.url, user=USER, password_file=password, backlog=backlog)
         self.polled = PolledOrthanc(polled, self.store, limits, self.arrivals)
 

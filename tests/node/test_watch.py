@@ -29,7 +29,7 @@ class Scene:
         self.folder.mkdir(exist_ok=True)
         self.config = NodeConfig(store=folder / "store")
         self.store = Store(self.config.store)
-        self.arrivals = Arrivals(self.store, lambda: open_ledger(self.config.ledger, self.store.id), quiet_s=10)
+        self.arrivals = Arrivals(self.store, lambda: open_ledger(self.config.ledger, self.store.id), self.config.settle)
         watch = Watch(folder=self.folder, quiet_s=10, then=then)  # type: ignore[arg-type]
         self.watched = WatchedFolder(watch, self.store, limits, self.arrivals, lambda: self.now)
 

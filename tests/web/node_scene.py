@@ -150,7 +150,7 @@ def scene(folder: Path, **settings: Any) -> Scene:
     store = Store(config.store)
     ledger = open_ledger(config.ledger, store.id)
     health = Health(Watch(alive_folder(config.store, config.receive.port)), ledger.newest_scored, config.store)
-    arrivals = Arrivals(store, lambda: open_ledger(config.ledger, store.id), quiet_s=config.settle.quiet_s, tell_s=0.05)
+    arrivals = Arrivals(store, lambda: open_ledger(config.ledger, store.id), config.settle, tell_s=0.05)
     site = node_site(config, store, ledger, health, Seal(http_token(config)), arrivals)
     return Scene(config, store, ledger, site, health, arrivals)
 

@@ -96,7 +96,7 @@ class Receiver:
         self._store = Store(config.store)
         self._limits = limits_of(config)
         self._tls = admission.server_context(config.receive.tls)
-        self._arrivals = Arrivals(self._store, self._connect_ledger, quiet_s=config.settle.quiet_s)
+        self._arrivals = Arrivals(self._store, self._connect_ledger, config.settle)
         self._commitments = Commitments(config, self._store, self._arrivals)
         self._knows_commitment = config.receive.commitment or any(to.commitment for to in config.destination)
         self._ae = _application_entity(config)

@@ -145,9 +145,7 @@ async def _serve(app: App, config: NodeConfig, port: socket.socket, stopping: Ev
 
 def _arrivals(config: NodeConfig, store: Store) -> Arrivals:
     return Arrivals(
-        store,
-        lambda: ledger_of(config, store, wait_s=LEDGER_WAIT_S, cache_kib=APPENDING_KIB),
-        quiet_s=config.settle.quiet_s,
+        store, lambda: ledger_of(config, store, wait_s=LEDGER_WAIT_S, cache_kib=APPENDING_KIB), config.settle
     )
 
 

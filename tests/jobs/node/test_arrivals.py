@@ -10,12 +10,13 @@ import pytest
 from ctacal.jobs.database import DatabaseAway
 from ctacal.jobs.node import arrivals as arrivals_module
 from ctacal.jobs.node.arrivals import Arrivals
+from ctacal.jobs.node.config import Settle
 from ctacal.jobs.node.intake import Refused, Taken, Why
 from ctacal.jobs.node.ledger import Ledger, StudyRow, open_ledger
 from ctacal.jobs.node.store import Placed, Store
 
 STUDY, OTHER = "1.2.3", "1.2.4"
-QUIET_S = 0.4
+QUIET_S, OPEN_S = 0.4, 2.0
 WAIT_S = 20.0
 
 
@@ -36,7 +37,7 @@ def connect(store: Store) -> Callable[[], Ledger]:
 
 
 def telling(store: Store, connect_: Callable[[], Ledger] | None = None) -> Arrivals:
-    return Arrivals(store, connect_ or connect(store), quiet_s=QUIET_S, tell_s=0.05)
+    return Arrivals(store, connect_ or connect(store), Settle(quiet_s=QUIET_S, wait_s=OPEN_S), tell_s=0.05)
 
 
 def wait_until(found: Callable[[], bool]) -> None:
@@ -101,6 +102,22 @@ def test_a_study_stays_active_while_its_sender_is_there(store: Store, ledger: Le
         after = study_of(ledger).activity
         time.sleep(2 * QUIET_S)  # nothing happens, which cannot be waited for
         assert study_of(ledger).activity == after
+
+
+def test_a_sender_that_never_hangs_up_does_not_hold_a_study_open_that_it_sends_no_more_of(
+    store: Store, ledger: Ledger
+) -> None:
+    with telling(store) as arrivals, arrivals.sending("ROUTER@10.1.2.3") as sending:
+        sending.note(taken())
+        wait_until(lambda: ledger.objects(STUDY) == 1)
+        until = time.monotonic() + 2 * OPEN_S
+        while time.monotonic() < until:
+            sending.note(taken(Placed.KNOWN, OTHER))
+            time.sleep(0.05)
+        before = study_of(ledger).activity
+        time.sleep(3 * QUIET_S)  # nothing happens, which cannot be waited for
+        assert study_of(ledger).activity == before
+        assert list(sending.studies) == [OTHER]
 
 
 def test_objects_wait_for_a_ledger_that_is_away(store: Store, ledger: Ledger) -> None:

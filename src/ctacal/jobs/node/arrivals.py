@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from ctacal.errors import CtacalError
 from ctacal.jobs.node import audit
+from ctacal.jobs.node.config import Settle
 from ctacal.jobs.node.events import tell
 from ctacal.jobs.node.intake import Refused, Taken
 from ctacal.jobs.node.ledger import Ledger
@@ -40,7 +41,8 @@ class Sending:
     _arrivals: "Arrivals"
     counts: Counter[str] = field(default_factory=Counter)
     """How many objects were kept, known, set aside and refused, by these words."""
-    studies: set[str] = field(default_factory=set)
+    studies: dict[str, float] = field(default_factory=dict)
+    """When the last object of each came, by the monotonic clock."""
 
     def note(self, outcome: Taken | Refused) -> None:
         """Note what became of an object; a new one of other bytes is an alarm."""
@@ -52,7 +54,7 @@ class Sending:
         if outcome.placed is Placed.ASIDE:
             self._arrivals.note("object set aside", study_uid=outcome.study_uid, source=self.source,
                                 sop_instance_uid=outcome.sop_instance_uid)  # fmt: skip
-        self.studies.add(outcome.study_uid)
+        self._arrivals.came(self, outcome.study_uid)
         if outcome.placed is Placed.KEPT:
             self._arrivals.kept(outcome.study_uid, self.source)
 
@@ -60,10 +62,10 @@ class Sending:
 class Arrivals:
     """What came in since the ledger was last told; safe to use from any thread, in a ``with`` block."""
 
-    def __init__(self, store: Store, connect: Callable[[], Ledger], *, quiet_s: float, tell_s: float = TELL_S) -> None:
-        """``connect`` opens the ledger; ``quiet_s`` is the shortest silence after which a study counts as whole."""
+    def __init__(self, store: Store, connect: Callable[[], Ledger], settle: Settle, *, tell_s: float = TELL_S) -> None:
+        """``connect`` opens the ledger; ``settle`` says after which silence a study counts as whole."""
         self._store, self._connect = store, connect
-        self._tell_s, self._still_s = tell_s, max(tell_s, quiet_s / 4)
+        self._tell_s, self._still_s, self._open_s = tell_s, max(tell_s, settle.quiet_s / 4), settle.wait_s
         self._lock, self._wake, self._stopping = threading.Lock(), threading.Event(), threading.Event()
         self._kept: Counter[tuple[str, str]] = Counter()  # by study and source
         self._notes: list[tuple[str, str, dict[str, Any]]] = []
@@ -91,7 +93,10 @@ class Arrivals:
 
     @contextmanager
     def sending(self, source: str) -> Iterator[Sending]:
-        """Announce a sender, such as ``CAMERA@10.1.2.3``: while the block runs, more of its studies may come."""
+        """Announce a sender, such as ``CAMERA@10.1.2.3``: while the block runs, more of its studies may come.
+
+        Of one of which nothing came for ``wait_s``, nothing is expected any more: some senders never hang up.
+        """
         sending = Sending(source, self)
         with self._lock:
             self._sending.add(sending)
@@ -101,6 +106,11 @@ class Arrivals:
             with self._lock:
                 self._sending.discard(sending)
             self._wake.set()
+
+    def came(self, sending: Sending, study_uid: str) -> None:
+        """Note that a sender has sent an object of a study, new or known."""
+        with self._lock:
+            sending.studies[study_uid] = time.monotonic()
 
     def kept(self, study_uid: str, source: str) -> None:
         """Note a new object in the store."""
@@ -184,9 +194,11 @@ class Arrivals:
                 self._kept = +self._kept
 
     def _tell_still(self, ledger: Ledger) -> None:
-        with self._lock:
-            open_studies = {study_uid for sending in self._sending for study_uid in sending.studies}
         now = time.monotonic()
+        with self._lock:
+            for sending in self._sending:
+                sending.studies = {uid: at for uid, at in sending.studies.items() if now - at < self._open_s}
+            open_studies = {study_uid for sending in self._sending for study_uid in sending.studies}
         for study_uid in sorted(open_studies):
             if now - self._told_at.get(study_uid, float("-inf")) >= self._still_s:
                 ledger.still_arriving(study_uid)
