@@ -286,3 +286,15 @@ def test_storage_commitment_that_is_late_is_an_alarm_and_is_shown(tmp_path: Path
     assert "commitment late" in shown(anna, f"/study/{uid}")
     assert "None is late." not in shown(anna, "/held")
     node.close()
+
+
+def test_a_study_tells_of_objects_that_came_after_its_originals_were_deleted(node: Scene, anna: Visitor) -> None:
+    uid = node.score(1)
+    node.deliver()
+    (removable,) = node.ledger.removable(last_before="9")
+    assert node.ledger.originals_deleted(removable)
+    assert "came since" not in shown(anna, f"/study/{uid}")
+    node.arrive(1, objects=1)
+    page = shown(anna, f"/study/{uid}")
+    assert "1 object came since, too few for a new result" in page
+    assert "Score again" in page

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ctacal.categories import CATEGORIES
-from ctacal.jobs.node.ledger import DeliveryState
+from ctacal.jobs.node.ledger import DeliveryState, StudyRow
+from ctacal.jobs.node.overview import late_in_words
 
 _WORDS = {
     "RECEIVING": "arriving",
@@ -91,6 +92,11 @@ class Show:
         """Return how many results of a study were delivered, of those that still count."""
         counts = {state: number for state, number in (states or {}).items() if state is not DeliveryState.SUPERSEDED}
         return f"{counts.get(DeliveryState.DONE, 0)} of {sum(counts.values())}" if counts else ""
+
+    @staticmethod
+    def late(study: StudyRow) -> str:
+        """Return why objects that came late make no new result."""
+        return late_in_words(study)
 
     @staticmethod
     def sentence(what: str) -> str:

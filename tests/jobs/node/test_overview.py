@@ -19,6 +19,7 @@ from ctacal.jobs.node.overview import (
     way_of,
 )
 from ctacal.jobs.node.shown_result import shown_file, shown_result
+from ctacal.jobs.node.status import node_status
 from tests.web.node_scene import PATIENT, Scene, remove_results, scene
 
 
@@ -201,6 +202,22 @@ def test_a_study_without_originals_is_not_scored_again(node: Scene) -> None:
     assert node.ledger.originals_deleted(removable)
     with pytest.raises(NotPossible, match="send the study again"):
         wishes.score(node.ledger, uid, by="anna")
+
+
+def test_objects_that_came_after_the_originals_were_deleted_are_told_and_scored_if_somebody_asks(node: Scene) -> None:
+    uid = node.score(1)
+    node.deliver()
+    (removable,) = node.ledger.removable(last_before="9")
+    assert node.ledger.originals_deleted(removable)
+    node.arrive(1, objects=2)
+    node.ledger.arrived(node.uid(2), objects=2, source="CAM@10.0.0.1")
+    seen = overview(node.ledger, node.config)
+    assert [study.study_uid for study in seen.late] == overview_json(seen)["late"] == [uid]
+    (line,) = [line for line in node_status(node.config).lines if line.startswith(uid)]
+    assert f"The {removable.objects} objects that this result was made from were deleted" in line
+    assert "2 objects came since" in line
+    assert wishes.score(node.ledger, uid, by="anna") == "It is scored again."
+    assert overview(node.ledger, node.config).late == ()
 
 
 def test_retry_by_wish(node: Scene) -> None:

@@ -80,6 +80,8 @@ class Overview:
     """Studies scored or refused in each of the last 24 hours; the last one is not over."""
     held: tuple[HeldGroup, ...]
     quarantined: tuple[StudyRow, ...]
+    late: tuple[StudyRow, ...]
+    """Studies whose score stays though objects came after their originals were deleted."""
     aside: tuple[tuple[str, str], ...]
     """Objects set aside: Study and SOP Instance UID."""
     disk: DiskSpace
@@ -143,6 +145,7 @@ def overview(ledger: Ledger, config: NodeConfig, parts: Sequence[PartLife] = ())
         scored_by_hour=_by_hour(ledger, now),
         held=tuple(ledger.held_groups(limit=MOST_HELD)),
         quarantined=tuple(ledger.studies(states=(StudyState.QUARANTINED,), limit=MOST_HELD)),
+        late=tuple(ledger.late(limit=MOST_HELD)),
         aside=aside_objects(config.store),
         disk=disk_space(config),
         parts=tuple(parts),
@@ -225,6 +228,16 @@ class Overviews:
             self._last = None
 
 
+def late_in_words(study: StudyRow) -> str:
+    """Return why the objects that came late of a study make no new result, and what to do."""
+    came = "1 object" if study.late_objects == 1 else f"{study.late_objects:,} objects"
+    return (
+        f"The {study.deleted:,} objects that this result was made from were deleted after delivery; {came} came since, "
+        "too few for a new result. This one stays, unless the whole study is sent again, or somebody presses "
+        "“Score again”: then only what came since is scored."
+    )
+
+
 def study_json(study: StudyRow) -> dict[str, Any]:
     """Return a study as the REST interface shows it."""
     return asdict(study) | {"state": study.state.value, "facts": dict(study.facts), "sources": list(study.sources)}
@@ -253,6 +266,7 @@ def overview_json(seen: Overview) -> dict[str, Any]:
         "scored_by_hour": list(seen.scored_by_hour),
         "held": [asdict(group) for group in seen.held],
         "quarantined": [study.study_uid for study in seen.quarantined],
+        "late": [study.study_uid for study in seen.late],
         "aside": len(seen.aside),
         "disk": asdict(seen.disk),
         "parts": [asdict(part) for part in seen.parts],

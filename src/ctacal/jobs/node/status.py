@@ -9,7 +9,7 @@ from ctacal.jobs.node.alarm import alarms_of
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.ledger import DeliveryState, StudyState, open_ledger
 from ctacal.jobs.node.occupancy import node_runs, processes
-from ctacal.jobs.node.overview import Overview, overview
+from ctacal.jobs.node.overview import Overview, late_in_words, overview
 from ctacal.jobs.node.store import Store, require_store
 
 _MB = 10**6
@@ -40,6 +40,7 @@ class Status:
             yield f"{name}: " + ", ".join(f"{counts[state]} {word}" for state, word in _DELIVERIES.items()) + since
         disk = seen.disk
         yield f"disk: {disk.free_bytes / _MB:,.0f} MB free, {disk.reserve_bytes / _MB:,.0f} MB kept free"
+        yield from (f"{study.study_uid}: {late_in_words(study)}" for study in seen.late)
         yield from (f"TO DO: {text}" for text in self.to_do)
 
 
