@@ -32,7 +32,14 @@ def environment(python: str, package: Path, wanted: str, folder: Path) -> Path:
     """Install what a page names (``ctacal[web]``) in a new environment; returns its Python."""
     subprocess.run([python, "-m", "venv", folder], check=True)
     extra = wanted.removeprefix("ctacal")
-    install: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install: list[str | Path] = [
+        folder / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     subprocess.run([*install, "--constraint", ROOT / "constraints.txt", f"{package}{extra}"], check=True)
     return folder / "bin" / "python"
 
