@@ -291,7 +291,7 @@ def test_images_left_out_still_count(tmp_path: Path) -> None:
     assert len(study.slices) == len(copies)
     assert_whole(tmp_path / "copies", Code.LOSSY_COPIES_DROPPED)
     without = study_of(write(tmp_path / "without", ct_series()))
-    assert len({input_digest(one, one.series[0]) for one in (study, without)}) == 2
+    assert len({input_digest(one, one.series[:1]) for one in (study, without)}) == 2
 
 
 def test_a_copy_by_a_lossy_transfer_syntax_is_left_out(tmp_path: Path) -> None:

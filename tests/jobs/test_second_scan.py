@@ -76,6 +76,18 @@ def test_both_scans_are_scored_and_the_first_by_the_rule_counts(tmp_path: Path) 
     assert words <= set(WORD_COLUMNS), "results.parquet of a batch has numbers in the other columns"
 
 
+def test_other_pixels_of_the_second_scan_are_scored_again(tmp_path: Path) -> None:
+    folder = study(tmp_path / "in")
+    (before,) = scored(folder, Predicting(), resume=True)
+    file = next((folder / "stress").iterdir())
+    file.write_bytes(file.read_bytes()[:-2] + b"\x01\x00")
+    (after,) = scored(folder, again := Predicting(), resume=True)
+    assert again.calls == 2
+    assert before.content["input_digest"] != after.content["input_digest"]
+    scored(folder, unchanged := Predicting(), resume=True)
+    assert unchanged.calls == 0
+
+
 def test_a_second_scan_that_is_refused_is_told(tmp_path: Path) -> None:
     (outcome,) = scored(study(tmp_path / "in"), Predicting(refuses=True))
     validate(json.loads(json.dumps(outcome.content)), SCHEMA)

@@ -7,6 +7,7 @@ localizer inside, two reconstructions under one UID, gantry tilt); here each of 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -151,16 +152,32 @@ def _sorted_along(slices: Sequence[Slice], normal: Floats) -> list[Slice]:
 
 def _without_duplicates(ordered: Sequence[Slice]) -> tuple[list[Slice], list[Reason]]:
     """Keep the first of several equal images at a position; raises ``Refusal`` if they differ."""
-    positions_mm = _positions_mm(ordered)
-    kept, at_mm = [ordered[0]], positions_mm[0]
-    for slice_, position_mm in zip(ordered[1:], positions_mm[1:], strict=True):
-        if np.abs(position_mm - at_mm).max() > SAME_POSITION_MM:
-            kept.append(slice_)
-            at_mm = position_mm
-        else:
-            kept[-1] = _readable_copy(kept[-1], slice_)
+    kept = [reduce(_readable_copy, there) for there in _by_place(ordered)]
     dropped = len(ordered) - len(kept)
     return kept, [Reason(Code.DUPLICATES_DROPPED, f"copies of slices were dropped: {dropped}")] if dropped else []
+
+
+def _by_place(ordered: Sequence[Slice]) -> list[list[Slice]]:
+    """Group slices that are sorted along the normal and lie at one place."""
+    positions_mm = _positions_mm(ordered)
+    places, at_mm = [[ordered[0]]], positions_mm[0]
+    for slice_, position_mm in zip(ordered[1:], positions_mm[1:], strict=True):
+        if np.abs(position_mm - at_mm).max() > SAME_POSITION_MM:
+            places.append([slice_])
+            at_mm = position_mm
+        else:
+            places[-1].append(slice_)
+    return places
+
+
+def images_of_one_place(slices: Sequence[Slice]) -> tuple[Slice, ...]:
+    """Return the images that share their place with another: ``Stack.of`` compares their pixels."""
+    try:
+        _require_geometry(slices)
+        ordered = _sorted_along(slices, _common_directions(slices)[2])
+    except Refusal:
+        return ()
+    return tuple(slice_ for there in _by_place(ordered) if len(there) > 1 for slice_ in there)
 
 
 def _readable_copy(a: Slice, b: Slice) -> Slice:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,15 @@ _PLACES = ("source", "native")
 """Fields of a ``Slice`` that say where it lies, and nothing of the study."""
 
 
-def input_digest(study: Study, scored: Series | None) -> str | None:
-    """Return the SHA-256 of what a score depends on: the bytes of the series that is scored, and headers of the rest.
+def input_digest(study: Study, scored: Collection[Series]) -> str | None:
+    """Return the SHA-256 of what a score depends on: the bytes of the series that are scored, and headers of the rest.
 
-    ``scored`` is None if no series can be: then there are headers only. Names and places of files do not matter. None
-    if a file can no longer be read: such a study is scored again.
+    If no series can be scored, there are headers only. Names and places of files do not matter. None if a file can no
+    longer be read: such a study is scored again.
     """
     try:
         parts = sorted(
-            part for series in study.series for part in (_contents(series) if series is scored else _headers(series))
+            part for series in study.series for part in (_contents(series) if series in scored else _headers(series))
         )
     except (Refusal, *ARCHIVE_ERRORS):
         return None

@@ -179,14 +179,14 @@ def score_into(folder: Path, task: Task, job: ScoreJob) -> dict[str, Any]:
     Raises as ``score_and_write`` does.
     """
     settings = settings_digest(_settings(task, job))
-    task, series = chosen(task, job)
+    task, to_score = series_to_score(task, job)
     with ThreadPoolExecutor(1) as beside:  # hashing takes a core for some hundredths of a second, and no Python lock
-        digest = beside.submit(_input_digest, task.study, series, job)
+        digest = beside.submit(_input_digest, task.study, to_score, job)
         if job.resume:
             earlier = earlier_result(folder, {"input_digest": digest.result(), "settings_digest": settings})
             if earlier and _is_complete(earlier, folder, job):
                 return earlier
-        result = _score(task, job)
+        result = _score(task, to_score, job)
         result = replace(result, input_digest=digest.result(), settings_digest=settings)
     if not job.timed:
         result = replace(result, timing_s={})
@@ -219,14 +219,19 @@ def _written(result: StudyResult, folder: Path, task: Task, job: ScoreJob) -> di
     return result_json(written)
 
 
-def chosen(task: Task, job: ScoreJob) -> tuple[Task, Series | None]:
-    """Return the task with its candidates ranked, and the series that is scored; None if the study is refused."""
+def series_to_score(task: Task, job: ScoreJob) -> tuple[Task, tuple[Series, ...]]:
+    """Return the task with its candidates ranked, and all series whose pixels are scored: the CTAC, then a second one.
+
+    There is none if the study is refused.
+    """
     try:
         ranked = task.ranked or candidates(task.study, **asdict(job.limits))
         task = replace(task, ranked=ranked)
-        return task, choose_among(ranked, task.study, task.series_uid).series
+        choice = choose_among(ranked, task.study, task.series_uid)
     except Exception:  # ``score_study`` meets the same fault, and refuses
-        return task, None
+        return task, ()
+    second = second_ctac(choice, task.study) if task.series_uid is None else None
+    return task, (choice.series, second) if second else (choice.series,)
 
 
 def _is_complete(earlier: dict[str, Any], folder: Path, job: ScoreJob) -> bool:
@@ -234,8 +239,8 @@ def _is_complete(earlier: dict[str, Any], folder: Path, job: ScoreJob) -> bool:
     return are_written(folder, job.outputs, messages, scored=earlier["status"] != "refused")
 
 
-def _score(task: Task, job: ScoreJob) -> StudyResult:
-    """Score one series; while the predictor runs, the libraries that the outputs need are imported beside it."""
+def _score(task: Task, to_score: tuple[Series, ...], job: ScoreJob) -> StudyResult:
+    """Score one series, and a second CTAC; meanwhile the libraries that the outputs need are imported beside it."""
     imports: list[Thread] = []
 
     def predict(volume: Volume, rule: ScoringRule) -> Prediction:
@@ -248,10 +253,9 @@ def _score(task: Task, job: ScoreJob) -> StudyResult:
     )  # fmt: skip
     try:
         result = score(series_uid=task.series_uid, ranked=task.ranked)
-        if task.series_uid is not None or not isinstance(result, ScoredStudy):
+        if len(to_score) == 1 or not isinstance(result, ScoredStudy):
             return result
-        other = second_ctac(result, task.study)
-        return with_second(result, score(series_uid=other.series.uid, ranked=result.candidates)) if other else result
+        return with_second(result, score(series_uid=to_score[1].uid, ranked=task.ranked))
     finally:
         for thread in imports:  # a program that ends in the middle of an import prints a traceback
             thread.join()
@@ -350,9 +354,9 @@ def _folder_of(task: Task, job: ScoreJob) -> Path:
     return folder
 
 
-def _input_digest(study: Study, series: Series | None, job: ScoreJob) -> str | None:
+def _input_digest(study: Study, to_score: tuple[Series, ...], job: ScoreJob) -> str | None:
     """Return the digest, keyed if results are pseudonymised, so that nobody finds the study by its files' digest."""
-    digest = input_digest(study, series)
+    digest = input_digest(study, to_score)
     return job.privacy.pseudonymiser.digest(digest) if digest and job.privacy.pseudonymiser else digest
 
 

@@ -10,7 +10,7 @@ from math import sqrt
 
 from ctacal.compare.limits import fitting, simulated_limits
 from ctacal.compare.scan import scan_of_result
-from ctacal.dicom.choose import Candidate
+from ctacal.dicom.choose import Choice
 from ctacal.dicom.clues import is_calcium_scan, is_marked_ctac
 from ctacal.dicom.scans.times import seconds_of
 from ctacal.dicom.series import Series, Study
@@ -19,14 +19,13 @@ from ctacal.result import ScoredStudy, SecondScan, StudyResult
 from ctacal.result_json import result_json
 
 
-def second_ctac(result: ScoredStudy, study: Study) -> Candidate | None:
+def second_ctac(choice: Choice, study: Study) -> Series | None:
     """Return the likeliest other CTAC of the study that is a scan of its own; None if there is none."""
-    chosen = result.chosen.series
-    if not _is_ctac(chosen, study):
+    if not _is_ctac(choice.series, study):
         return None
-    fit = (candidate for candidate in result.candidates if candidate.unfit is None)
-    others = (candidate for candidate in fit if candidate.series is not chosen and _is_ctac(candidate.series, study))
-    return next((other for other in others if _is_another_scan(chosen, other.series)), None)
+    fit = (candidate.series for candidate in choice.candidates if candidate.unfit is None)
+    others = (series for series in fit if series is not choice.series and _is_ctac(series, study))
+    return next((other for other in others if _is_another_scan(choice.series, other)), None)
 
 
 def _is_ctac(series: Series, study: Study) -> bool:

@@ -1,12 +1,22 @@
 """Runs in a bucket, of studies in a bucket: the same results, headers first, pixels of the CTAC only."""
 
+import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
+from ctacal.dicom.series import read_studies
+from ctacal.dicom.stack import Stack
+from ctacal.dicom.volume import decode_volume
+from ctacal.errors import Code, Refusal
 from ctacal.jobs.batch.collect import collect
-from ctacal.jobs.batch.fetching import fetch_headers, fetch_whole
+from ctacal.jobs.batch.fetching import Traffic, fetch_headers, fetch_whole
 from ctacal.jobs.batch.places import open_place
 from ctacal.jobs.batch.share import Share
 from ctacal.jobs.batch.status import status_of
@@ -65,11 +75,11 @@ def test_a_run_in_a_bucket_gives_what_a_folder_gives(tmp_path: Path, bucket: Buc
 def test_the_pixels_of_the_ctac_alone_are_fetched(tmp_path: Path, bucket: Bucket) -> None:
     bucket.put(two_series(tmp_path / "in"), "ct/study")
     fetched = fetch_headers(f"{bucket.address}/ct/study", tmp_path / "fetched")
-    assert len(fetched.partial) == fetched.requests - 1 == 28
-    sizes = {file.stat().st_size for file in fetched.folder.iterdir()}
-    assert min(sizes) > 2**17  # with a hole where the pixels will be
+    assert len(fetched.partial) == fetched.traffic.requests - 1 == 28
+    assert {file.stat().st_size for file in fetched.folder.iterdir()} == {2**16}
     wanted = [one.file for one in fetched.partial[:14]]
-    assert fetch_whole([fetched], wanted) == 14
+    assert fetch_whole([fetched], wanted) == Traffic(14, sum(one.size_bytes for one in fetched.partial[:14]))
+    assert fetch_whole([fetched], wanted) == Traffic()
     whole = [file.read_bytes() for file in wanted]
     assert sorted(whole) == sorted(file.read_bytes() for file in (tmp_path / "in" / "CTAC").iterdir())
 
@@ -77,6 +87,68 @@ def test_the_pixels_of_the_ctac_alone_are_fetched(tmp_path: Path, bucket: Bucket
     planned(place, f"{bucket.address}/ct")
     run(place)
     assert status_of(place).requests == 1 + 28 + 14
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
+def test_pixels_that_were_not_fetched_are_never_decoded(tmp_path: Path, bucket: Bucket, syntax: UID) -> None:
+    images = ct_series(LARGE, StudyInstanceUID=uid("large"))
+    for image in images:  # noise: compressed slices are larger than what is fetched first
+        noise = np.random.default_rng(int(image.InstanceNumber)).integers(0, 2000, (256, 256), np.int16)
+        image.PixelData = noise.tobytes()
+    bucket.put(write(tmp_path / "in", images, syntax=syntax), "ct")
+    fetched = fetch_headers(f"{bucket.address}/ct", tmp_path / "fetched")
+    assert len(fetched.partial) == len(images)
+    (study,) = read_studies([fetched.folder]).studies
+    with pytest.raises(Refusal) as refusal:
+        decode_volume(Stack.of(study.series[0].slices))
+    assert refusal.value.reason.code is Code.PIXELS_UNREADABLE
+
+
+def results_here_and_there(folder: Path, bucket: Bucket) -> list[dict[str, Any]]:
+    """Run the study of a folder there and from a bucket; return both results."""
+    bucket.put(folder / "in", "ct")
+    planned(folder / "run", folder / "in")
+    run(folder / "run")
+    planned(folder / "of bucket", f"{bucket.address}/ct")
+    run(folder / "of bucket")
+    (here,), (there,) = ((folder / name / "studies").rglob("result.json") for name in ("run", "of bucket"))
+    return [json.loads(file.read_bytes()) for file in (here, there)]
+
+
+def test_the_second_ctac_of_a_study_is_fetched_too(tmp_path: Path, bucket: Bucket) -> None:
+    with zipfile.ZipFile(places.SAMPLE / "thorax_phantom.zip") as phantom:
+        phantom.extractall(tmp_path / "phantom")
+    for number, (name, time) in enumerate((("rest", "101112"), ("stress", "111112"))):
+        for file in filter(Path.is_file, (tmp_path / "phantom").rglob("*")):
+            write_as(tmp_path / "in" / "study" / name / file.name, file, number, f"CTAC {name}", time)
+    here, there = results_here_and_there(tmp_path, bucket)
+    assert here == there
+    assert here["second_scan"]["agatston"]["total"] == here["agatston"]["total"] > 100
+
+
+def write_as(target: Path, file: Path, number: int, description: str, time: str) -> None:
+    """Write a compressed slice uncompressed, as one of another series."""
+    image = dcmread(file)
+    image.decompress(generate_instance_uid=False)
+    image.SeriesInstanceUID = image.FrameOfReferenceUID = uid("series", str(number))
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = uid("image", str(number), file.name)
+    image.SeriesNumber, image.SeriesDescription, image.AcquisitionTime = 3 + number, description, time
+    target.parent.mkdir(parents=True, exist_ok=True)
+    image.save_as(target)
+
+
+def test_images_of_one_place_are_compared_whole(tmp_path: Path, bucket: Bucket) -> None:
+    """The CTAC holds two images of a place that differ in their last pixels, so that the other series is scored."""
+    folder = two_series(tmp_path / "in" / "study")
+    first = min((folder / "CTAC").iterdir())
+    image = dcmread(first)
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = uid("another")
+    image.PixelData = image.PixelData[:-8] + bytes(8)
+    image.save_as(folder / "CTAC" / "another.dcm")
+    for result in results_here_and_there(tmp_path, bucket):
+        assert result["study"]["series_description"] == "thorax B60"
+        (unfit,) = (one["unfit"] for one in result["study"]["candidates"] if one["unfit"])
+        assert unfit.startswith("DUPLICATE_SLICE") and result["reasons"][-1]["code"] == "HEART_NOT_FOUND"
 
 
 def test_an_idc_manifest_is_run_from_its_bucket(tmp_path: Path, bucket: Bucket) -> None:

@@ -1,6 +1,6 @@
 """Objects of a store on this machine: first only their headers, then the pixels of what is scored.
 
-A file whose header alone was fetched has its full size, and a hole where the rest will be.
+A file whose header alone was fetched is cut off behind it, so that its pixels cannot be taken for whole ones.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -19,6 +19,8 @@ HEAD_BYTES = 2**16
 """What is fetched of an object at first: the header, with room for private elements (own choice)."""
 BEYOND_BYTES = 64
 """What must be there beyond the header: the item in which compressed pixels begin."""
+PIECE_BYTES = 2**20
+"""An object that is fetched whole is written to the disk in such pieces."""
 AT_ONCE = 16
 """Requests at once of one process (own choice: a store answers in tens of milliseconds)."""
 _PIXELS = (0x7FE0, 0x0008)
@@ -35,14 +37,25 @@ class Object:
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """What was asked of a store, and what came."""
+
+    requests: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: "Traffic") -> "Traffic":
+        return Traffic(self.requests + other.requests, self.bytes + other.bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """The objects under an address, as files in a folder."""
 
     folder: Path
     bucket: str
     partial: tuple[Object, ...]
-    """Those of which only the header is here."""
-    requests: int
+    """Those of which only the header was fetched at first."""
+    traffic: Traffic
 
 
 def fetch_headers(address: str, folder: Path) -> Fetched:
@@ -57,15 +70,19 @@ def fetch_headers(address: str, folder: Path) -> Fetched:
         raise FileNotFoundError(None, "no object there", address)
     with ThreadPoolExecutor(AT_ONCE) as threads:
         whole = list(threads.map(lambda one: _fetch_head(bucket, one), objects))
+    heads = Traffic(1 + len(objects), sum(min(HEAD_BYTES, one.size_bytes) for one in objects))
     cut = [one for one, is_whole in zip(objects, whole, strict=True) if not is_whole]
-    partial = [one for one in cut if _ends_in_head(one)]
-    others = fetch_objects(bucket, [one for one in cut if one not in partial])
-    return Fetched(folder, bucket, tuple(partial), 1 + len(objects) + others)
+    partial = tuple(one for one in cut if _ends_in_head(one))
+    return Fetched(folder, bucket, partial, heads + _fetch_all(bucket, [one for one in cut if one not in partial]))
 
 
-def fetch_whole(fetched: Iterable[Fetched], wanted: Collection[Path]) -> int:
-    """Fetch the rest of those files; return the number of requests."""
-    return sum(fetch_objects(part.bucket, [one for one in part.partial if one.file in wanted]) for part in fetched)
+def fetch_whole(fetched: Iterable[Fetched], wanted: Collection[Path]) -> Traffic:
+    """Fetch those files whole, if only their headers are here."""
+    traffic = Traffic()
+    for part in fetched:
+        cut = (one for one in part.partial if one.file.stat().st_size < one.size_bytes)
+        traffic += _fetch_all(part.bucket, [one for one in cut if one.file in wanted])
+    return traffic
 
 
 def _listed(bucket: str, path: str, folder: Path) -> list[Object]:
@@ -88,16 +105,13 @@ def _fetch_head(bucket: str, one: Object) -> bool:
     """Fetch the beginning of an object; return whether that is all."""
     with as_os_error(f"{bucket}/{one.path}"):
         head = store_of(bucket).get_range(one.path, start=0, end=min(HEAD_BYTES, one.size_bytes))
-    with one.file.open("wb") as file:
-        file.write(head)
-        file.truncate(one.size_bytes)
+    one.file.write_bytes(head)
     return one.size_bytes <= HEAD_BYTES
 
 
 def _ends_in_head(one: Object) -> bool:
     """Whether the header of a DICOM file ends in what was fetched, so that the rest is pixels."""
-    with one.file.open("rb") as file:
-        head = BytesIO(file.read(HEAD_BYTES))
+    head = BytesIO(one.file.read_bytes())
     at_pixels: list[int] = []
 
     def stop(tag: Any, _vr: str | None, _length: int) -> bool:
@@ -113,14 +127,15 @@ def _ends_in_head(one: Object) -> bool:
     return bool(at_pixels) and at_pixels[0] + BEYOND_BYTES <= HEAD_BYTES
 
 
-def fetch_objects(bucket: str, objects: Sequence[Object]) -> int:
-    """Fetch objects whole, in place of what is there of them; return their number."""
+def _fetch_all(bucket: str, objects: Sequence[Object]) -> Traffic:
+    """Fetch objects whole, in place of what is there of them."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
         list(threads.map(lambda one: _fetch(bucket, one), objects))
-    return len(objects)
+    return Traffic(len(objects), sum(one.size_bytes for one in objects))
 
 
 def _fetch(bucket: str, one: Object) -> None:
-    with as_os_error(f"{bucket}/{one.path}"):
-        content = store_of(bucket).get(one.path).bytes()
-    one.file.write_bytes(content)
+    """Fetch an object piece by piece: an archive may be larger than the memory."""
+    with as_os_error(f"{bucket}/{one.path}"), one.file.open("wb") as file:
+        for piece in store_of(bucket).get(one.path).stream(min_chunk_size=PIECE_BYTES):
+            file.write(piece)

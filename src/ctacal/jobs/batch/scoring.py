@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ctacal.dicom.files.archive import discard_unpacked
-from ctacal.dicom.series import Series, Study, read_studies
+from ctacal.dicom.series import Intake, Study, read_studies
+from ctacal.dicom.stack import images_of_one_place
 from ctacal.errors import UsageError
-from ctacal.jobs.batch.fetching import Fetched, fetch_headers, fetch_whole
+from ctacal.jobs.batch.fetching import Fetched, Traffic, fetch_headers, fetch_whole
 from ctacal.jobs.batch.places import is_address
 from ctacal.jobs.batch.rows import Row
-from ctacal.jobs.score import ScoreJob, chosen, score_and_write, tasks_of
+from ctacal.jobs.score import ScoreJob, score_and_write, series_to_score, tasks_of
 from ctacal.report.outputs import prepare
 from ctacal.watched import Duty
 
@@ -48,7 +49,8 @@ class RowScored:
     """What lies there if there is no image."""
     files: int
     read_bytes: int | None
-    """What this process has read, from disks or from the system's memory of them; None if the system does not say."""
+    """What was fetched, if a source lies in a store; else what this process has read, from disks or from the system's
+    memory of them; None if the system does not say."""
     requests: int = 0
     """Requests to an object store."""
 
@@ -132,10 +134,12 @@ def _scored(ahead: Ahead, job: ScoreJob, before: int | None) -> RowScored:
         raise UsageError(ahead.problem)
     local = [Path(source) for source in task.row.sources if not is_address(source)]
     intake = read_studies([*local, *(fetched.folder for fetched in ahead.fetched)])
-    wanted = {path for study in intake.studies for path in _pixels(study, job)}
-    requests = sum(fetched.requests for fetched in ahead.fetched)
+    traffic = sum((fetched.traffic for fetched in ahead.fetched), Traffic())
     if ahead.fetched:
-        requests += fetch_whole(ahead.fetched, wanted)
+        traffic += fetch_whole(ahead.fetched, set(_compared(intake)))  # or another series might be chosen
+    wanted = {path for study in intake.studies for path in _pixels(study, job)}
+    if ahead.fetched:
+        traffic += fetch_whole(ahead.fetched, wanted)
         intake = read_studies([*local, *(fetched.folder for fetched in ahead.fetched)])
     for file in wanted:
         _will_read(file)
@@ -146,16 +150,21 @@ def _scored(ahead: Ahead, job: ScoreJob, before: int | None) -> RowScored:
         unreadable_files=len(intake.skipped),
         why_empty="" if outcomes else intake.why_empty,
         files=intake.files,
-        read_bytes=None if after is None or before is None else after - before,
-        requests=requests,
+        read_bytes=traffic.bytes if ahead.fetched else None if after is None or before is None else after - before,
+        requests=traffic.requests,
     )
 
 
+def _compared(intake: Intake) -> Iterator[Path]:
+    """Yield the files whose pixels tell whether a series can be scored: images of one place may be copies or not."""
+    for series in (series for study in intake.studies for series in study.series if series.header.modality == "CT"):
+        yield from (slice_.source.path for slice_ in images_of_one_place(series.slices))
+
+
 def _pixels(study: Study, job: ScoreJob) -> Iterator[Path]:
-    """Yield the files of a study whose pixels are scored: those of its CTAC, or of each series if each is scored."""
+    """Yield the files of a study whose pixels are scored."""
     for task in tasks_of(study, job):
-        series: Series | None = chosen(task, job)[1]
-        if series is not None:
+        for series in series_to_score(task, job)[1]:
             yield from (slice_.source.path for slice_ in (*series.slices, *series.left_out))
 
 
