@@ -140,8 +140,9 @@ class WatchedPool(Generic[Task, Answer]):
         numbered = (_Open(number, task) for number, task in enumerate(tasks))
         look_at = 0.0
         while self._goes_on(numbered):
-            self._start_processes()
-            self._give_out()
+            if self._stop_at is None:
+                self._start_processes()
+                self._give_out()
             yield from self._answered(self._with_message())
             if time.monotonic() >= look_at:
                 yield from self._answered(self._seats)

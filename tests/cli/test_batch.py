@@ -1,6 +1,9 @@
 """``ctacal batch`` as it is typed: what it prints, its exit statuses, and the scripts for schedulers."""
 
+import errno
 import json
+import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -8,6 +11,8 @@ import pytest
 
 from ctacal.cli.batch_progress import Tally
 from ctacal.jobs.batch.outcomes import Fault, RowOutcome, StudyOutcome
+from ctacal.jobs.batch.places import FolderPlace
+from ctacal.jobs.batch.run import MOST_LOST
 from ctacal.jobs.batch.scripts import job_manifest, sbatch_script
 from tests.commands import run, table
 from tests.jobs.batch.cohorts import cohort
@@ -30,6 +35,22 @@ def test_plan_run_status_collect(
     assert json.loads(capsys.readouterr().out)["scored"] == 1
     assert run("batch", "collect", place, monkeypatch=monkeypatch) == 0
     assert len(table(place)) == 3
+
+
+@pytest.mark.slow
+def test_a_disk_that_fails_is_no_wrong_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """2 would tell Kubernetes that another try changes nothing."""
+    plan = ("batch", "plan", cohort(tmp_path / "in", 1, scored=False), "-o", tmp_path / "run")
+    assert run(*plan, "--predictor", "threshold", monkeypatch=monkeypatch) == 0
+
+    def create(_place: FolderPlace, name: str, _content: bytes) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), name)
+
+    monkeypatch.setattr(FolderPlace, "create", create)
+    assert run("batch", "run", tmp_path / "run", "--processes", 1, monkeypatch=monkeypatch) == 1
+    assert re.search("outcomes/.*: Input/output error.*; run it again", capsys.readouterr().err)
 
 
 def test_another_plan_into_the_same_run_is_refused(
@@ -73,6 +94,7 @@ def test_the_job_for_kubernetes_has_an_index_for_each_part() -> None:
     assert container["command"][:6] == ["ctacal", "batch", "run", "s3://bucket/run", "--shard", "kubernetes/20"]
     ignored = [rule for rule in spec["podFailurePolicy"]["rules"] if rule["action"] == "Ignore"]
     assert {"operator": "In", "values": [75]} in [rule.get("onExitCodes") for rule in ignored]
+    assert spec["backoffLimitPerIndex"] > MOST_LOST  # or a row that kills its pods would never be given up
     assert spec["template"]["spec"]["restartPolicy"] == "Never"  # what podFailurePolicy demands
 
 

@@ -136,6 +136,8 @@ def _result(ray: Any, task: Any) -> BatchRun:
     except ray.exceptions.RayTaskError as problem:
         if isinstance(problem.cause, UsageError):
             raise UsageError(str(problem.cause)) from problem
+        if isinstance(problem.cause, OSError):
+            raise OSError(str(problem.cause)) from problem
         raise
     except ray.exceptions.RayActorError as problem:
         raise UsageError(f"--engine ray: an actor has died {RESTARTS} times; see the logs of Ray") from problem

@@ -11,7 +11,7 @@ import typer
 
 from ctacal.cli.batch_progress import duration, row_progress
 from ctacal.cli.progress import progress_bar
-from ctacal.errors import UsageError
+from ctacal.errors import UsageError, system_message
 from ctacal.jobs.batch import run as running
 from ctacal.jobs.batch.collect import collect
 from ctacal.jobs.batch.finding import Sources
@@ -22,6 +22,7 @@ from ctacal.jobs.batch.settings import Settings
 from ctacal.jobs.batch.share import share_from
 from ctacal.jobs.batch.status import Status, status_of
 from ctacal.jobs.finders import Runtime
+from ctacal.names import printable
 from ctacal.result import NOTICE
 
 HANDED_BACK = 75
@@ -101,7 +102,15 @@ def run_plan(out: str, options: PlanOptions) -> int:
 
 def run_run(run: str, options: RunOptions) -> int:
     """Score; returns the exit status: 0 each row has an outcome, 1 a disk or network failed, 75 handed back."""
-    place = open_place(run)
+    try:
+        return _run(open_place(run), options)
+    except OSError as problem:  # 2 would tell a scheduler that the command is wrong, and another try useless
+        where = f"{printable(problem.filename)}: " if problem.filename else ""
+        typer.echo(f"ctacal: {where}{system_message(problem)}; run it again", err=True)
+        return 1
+
+
+def _run(place: Place, options: RunOptions) -> int:
     if options.print_sbatch or options.print_job:
         _print_scripts(place.text, options)
         return 0
@@ -162,6 +171,9 @@ class _Stopper:
         self._stop = stop
         if self._is_asked:
             stop()
+            return
+        for number in STOPPING:
+            signal.signal(number, self._ask)  # again: Ray has a handler of its own, which ends the program
 
     def _ask(self, _number: int, _frame: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,11 +6,12 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from ctacal.jobs.batch import collect as collecting
 from ctacal.jobs.batch import pages
 from ctacal.jobs.batch.collect import collect
 from ctacal.jobs.batch.places import FolderPlace
 from ctacal.results_table import WORD_COLUMNS
-from tests.jobs.batch.cohorts import SETTINGS, cohort, planned, run
+from tests.jobs.batch.cohorts import SETTINGS, cohort, planned, refused_study, run
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +31,49 @@ def test_many_studies_are_shown_on_several_pages(tmp_path: Path, monkeypatch: py
     monkeypatch.undo()
     collect(FolderPlace(place), place)
     assert [file.name for file in place.glob("index*")] == ["index.html"]
+
+
+def test_pages_stay_until_others_take_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "ROWS_A_PAGE", 3)
+    place = tmp_path / "run"
+    planned(place, cohort(tmp_path / "in", 6, scored=False))
+    run(place)
+    collect(FolderPlace(place), place)
+    shown: list[int] = []
+
+    def index_html(*_: object, **__: object) -> str:
+        shown.append(len(list(place.glob("index-*.html"))))
+        return ""
+
+    monkeypatch.setattr(pages, "index_html", index_html)
+    collect(FolderPlace(place), place)
+    assert shown == [2, 2]
+
+
+def test_what_comes_while_tables_are_made_is_left_for_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study of two rows, of which the second is done when the first was counted, stands in the table once."""
+    place = FolderPlace(tmp_path / "run")
+    for name in ("copy 1", "copy 2"):
+        refused_study(tmp_path / "in" / name, "copied")
+    planned(place, tmp_path / "in")
+    run(place)
+    outcome = sorted((place.folder / "outcomes").rglob("*.json"))[-1]
+    late = outcome.rename(tmp_path / "late")
+    is_counted = collecting._Seen.close
+
+    def close(seen: collecting._Seen) -> None:
+        is_counted(seen)
+        if late.exists():
+            late.rename(outcome)
+
+    monkeypatch.setattr(collecting._Seen, "close", close)
+    collected = collect(place, tmp_path / "out")
+    assert (collected.rows, collected.left, collected.studies) == (1, 1, 1)
+    assert len((tmp_path / "out" / "results.csv").read_text().splitlines()) == 2
+    collected = collect(place, tmp_path / "out")
+    assert (collected.rows, collected.left, collected.studies, collected.in_several_rows) == (2, 0, 1, 1)
 
 
 def test_parquet_has_the_table_with_its_types(tmp_path: Path) -> None:

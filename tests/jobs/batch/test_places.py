@@ -64,6 +64,21 @@ def test_lines_are_appended(place: Place) -> None:
     assert place.read("ledger/a.jsonl") == b"0\n1\n2\n"
 
 
+def test_lines_in_a_bucket_grow_by_further_objects(monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    place = open_place(f"{Bucket.new(server, monkeypatch).address}/run")
+    for number in range(5):
+        place.append("ledger/a.jsonl", b"%d" % number + b"x" * 2**15 + b"\n")
+    assert sorted(place.names("ledger")) == ["a.1.jsonl", "a.jsonl"]
+    place.settle()
+    assert sorted(place.names("ledger")) == ["a.1.jsonl", "a.2.jsonl", "a.jsonl"]
+    lines = b"".join(place.read(f"ledger/{name}") for name in ("a.jsonl", "a.1.jsonl", "a.2.jsonl")).splitlines()
+    assert [line[:1] for line in lines] == [b"0", b"1", b"2", b"3", b"4"]
+    for number in range(200):  # shards
+        place.append(f"ledger/{number:03d}.jsonl", b"line\n")
+    assert place.read("ledger/000.jsonl") == b"line\n", "few objects of lines are kept in memory"
+    assert place.age_s("ledger/000.jsonl") < 300 and place.age_s("ledger/none") == 0
+
+
 def test_a_folder_of_files_is_kept_once(place: Place, tmp_path: Path) -> None:
     for number in range(2):
         files = tmp_path / f"made {number}"

@@ -83,6 +83,14 @@ def test_the_series_of_an_idc_study_make_one_row(tmp_path: Path, kind: str) -> N
     }
 
 
+@pytest.mark.parametrize("size", ["1,5", "large", "-1", "inf"])
+def test_a_size_that_is_no_number_is_named(tmp_path: Path, size: str) -> None:
+    file = tmp_path / "idc.csv"
+    file.write_text(f'StudyInstanceUID,series_aws_url,series_size_MB\n1.1,s3://b/aa/*,1\n1.2,s3://b/bb/*,"{size}"\n')
+    with pytest.raises(UsageError, match=rf"idc\.csv, row 2: series_size_MB is '{size}'"):
+        sources_of(tmp_path, idc=(file,))
+
+
 def test_an_s5cmd_manifest_is_read(tmp_path: Path) -> None:
     file = tmp_path / "manifest.s5cmd"
     file.write_text(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ctacal.jobs.batch.ledger import entries_of
+from ctacal.jobs.batch.ledger import done_of, entries_of
 from ctacal.jobs.batch.places import FolderPlace
 from ctacal.jobs.batch.run import RunOptions, run_batch
 from ctacal.jobs.batch.runners import new_runner, seen_now, show
@@ -21,7 +21,7 @@ def test_each_poison_is_recorded_and_all_else_is_scored(tmp_path: Path) -> None:
     options = RunOptions(share=WHOLE, processes=2, memory_mb=900, time_s=8)
     done = run_batch(place, options, engine=poisoned_engine)
     assert (done.done, done.total, done.failed) == (9, 9, 3)
-    entries = [entry for shard in range(len(plan.rows)) for entry in entries_of(shard, place).values()]
+    entries = [entry for shard in range(len(plan.rows)) for entry in entries_of(shard, place, done_of(shard, place)).values()]
     faults = sorted(entry.outcome.fault.why for entry in entries if entry.outcome.fault)
     assert faults == ["ended", "memory", "time"]
     assert [entry.facts["attempts"] for entry in entries if entry.outcome.fault] == [3, 3, 3]
@@ -40,6 +40,6 @@ def test_a_row_that_kills_machines_is_given_up(tmp_path: Path) -> None:
         file.write_text(file.read_text().replace(f'"seen": {int(dead.seen)}', '"seen": 1'))
     done = run(place)
     assert (done.done, done.failed) == (2, 1)
-    entries = {row: one for shard in range(len(plan.rows)) for row, one in entries_of(shard, place).items()}
+    entries = {row: one for shard in range(len(plan.rows)) for row, one in entries_of(shard, place, done_of(shard, place)).items()}
     fault = entries[row].outcome.fault
     assert fault and fault.why == "lost" and "10 times" in fault.message

@@ -1,6 +1,7 @@
 """Runs: what is written, what is never done twice, and what ends right whatever lies in the rows."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -12,11 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from ctacal.dicom import header
+from ctacal.dicom.pixel_data import pixels
 from ctacal.errors import UsageError
 from ctacal.jobs.batch.collect import collect
 from ctacal.jobs.batch.ledger import complete, done_of, entries_of
 from ctacal.jobs.batch.places import FolderPlace
 from ctacal.jobs.batch.plan import load_plan
+from ctacal.jobs.batch.run import MOST_FAILURES, MOST_LOST
+from ctacal.jobs.batch.runners import new_runner, runners, seen_now, show
 from ctacal.jobs.batch.share import Share
 from ctacal.jobs.batch.status import status_of
 from tests import places
@@ -66,7 +71,8 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in (place / "studies").rglob("*")} == before
     collected = collect(FolderPlace(place), tmp_path / "out")
     assert collected.studies == 4
-    entries = [row for shard in range(len(plan.rows)) for row in entries_of(shard, FolderPlace(place))]
+    ledger = FolderPlace(place)
+    entries = [row for shard in range(len(plan.rows)) for row in entries_of(shard, ledger, done_of(shard, ledger))]
     assert len(entries) == 4
 
 
@@ -79,6 +85,9 @@ def test_a_torn_outcome_is_no_outcome(tmp_path: Path) -> None:
     outcome.write_bytes(whole[:40])
     shutil.rmtree(place / "ledger")
     shard = int(outcome.parent.name)
+    assert not complete(shard, FolderPlace(place), "test")
+    assert outcome.exists(), "it may be being written"
+    os.utime(outcome, (time.time() - 90,) * 2)
     assert not complete(shard, FolderPlace(place), "test")
     assert not done_of(shard, FolderPlace(place)).scored
     run(place)
@@ -130,9 +139,84 @@ def test_what_failed_is_tried_again_on_request(tmp_path: Path) -> None:
     assert status_of(FolderPlace(place)).failed == 0
 
 
+def killed_with(row: str, place: Path, times: int) -> None:
+    """Let runners be killed with a row in hand."""
+    for _ in range(times):
+        show(seen_now(new_runner(1, "0/1"), in_hand=(row,), host="elsewhere"), FolderPlace(place))
+    for file in (place / "runners").iterdir():
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"seen": 1.0}))
+
+
+def test_a_row_that_was_lost_is_tried_again_on_request_as_often_as_at_first(tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    planned(place, cohort(tmp_path / "in", 1, scored=False))
+    (line,) = (file.read_text() for file in (place / "manifest").iterdir() if file.stat().st_size)
+    row = json.loads(line)["id"]
+    killed_with(row, place, MOST_LOST)
+    assert run(place).failed == 1
+    assert [row["why"] for row in table_of_failures(place)] == ["lost"]
+    killed_with(row, place, MOST_LOST)
+    assert run(place, retry_failed=True).failed == 1
+    killed_with(row, place, MOST_LOST - 1)
+    done = run(place, retry_failed=True)
+    assert (done.done, done.failed) == (1, 0)
+    assert [row["why"] for row in table_of_failures(place)] == ["HEART_NOT_FOUND"]
+
+
 def table_of_failures(place: Path) -> list[dict[str, str]]:
     collect(FolderPlace(place), place)
     return table(place / "failed.csv")
+
+
+def test_a_deleted_outcome_is_not_done(tmp_path: Path) -> None:
+    """Though the ledger tells of it."""
+    place = tmp_path / "run"
+    planned(place, cohort(tmp_path / "in", 2, scored=False))
+    run(place)
+    next((place / "outcomes").rglob("*.json")).unlink()
+    assert status_of(FolderPlace(place)).done == 1
+    collected = collect(FolderPlace(place), tmp_path / "out")
+    assert (collected.rows, collected.left, collected.studies) == (1, 1, 1)
+
+
+def test_a_lost_mount_is_no_fault_of_the_rows(tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    planned(place, cohort(tmp_path / "in", 3, scored=False))
+    (tmp_path / "in").rename(tmp_path / "unmounted")
+    done = run(place)
+    assert (done.done, done.failed, done.postponed) == (0, 0, 3)
+    (tmp_path / "in").mkdir()
+    assert run(place).postponed == 3
+    (tmp_path / "in").rmdir()
+    (tmp_path / "unmounted").rename(tmp_path / "in")
+    assert run(place).done == 3
+
+
+def test_a_run_stops_when_nothing_can_be_read_any_more(tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    planned(place, cohort(tmp_path / "in", MOST_FAILURES + 5, scored=False))
+    (tmp_path / "in").rename(tmp_path / "unmounted")
+    with pytest.raises(OSError, match=f"{MOST_FAILURES} rows in turn could not be read: a mount or the network may be"):
+        run(place)
+    (runner,) = runners(FolderPlace(place))
+    assert runner.ended == "OSError"
+
+
+@pytest.mark.parametrize("read", ["headers", "pixels"])
+def test_a_disk_that_fails_is_no_fault_of_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str) -> None:
+    place = tmp_path / "run"
+    planned(place, cohort(tmp_path / "in", 1, scored=False))
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            header if read == "headers" else pixels, "read_dataset" if read == "headers" else "_native_frame", fails
+        )
+        done = run(place)
+    assert (done.done, done.failed, done.postponed) == (0, 0, 1)
+    assert run(place).done == 1
 
 
 def test_another_model_or_version_is_refused(tmp_path: Path) -> None:

@@ -6,11 +6,15 @@ AWS_ENDPOINT_URL, AWS_SKIP_SIGNATURE=true for public buckets, GOOGLE_APPLICATION
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from ctacal.errors import UsageError
@@ -19,7 +23,9 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 PART_BYTES = 2**16
-"""An appended file is stored again each time that it has grown by so much: a bucket cannot append."""
+"""A bucket cannot append: lines are put again with those before them, up to so many bytes in one object."""
+MOST_PARTS = 64
+"""Objects of lines that may still grow: one for each shard of which rows were in hand lately (own choice)."""
 
 
 def open_store(address: str) -> ObjectStore:
@@ -69,14 +75,35 @@ def _said(problem: Exception) -> str:
     return " ".join(str(problem).split())[:300]
 
 
+@dataclass(eq=False, slots=True)
+class _Part:
+    """The lines of an object that may still grow."""
+
+    name: str
+    lines: bytearray = field(default_factory=bytearray)
+    stored_bytes: int = 0
+
+
+def _part_name(name: str, number: int) -> str:
+    """Return the name of the object that holds a part of a file of lines.
+
+    >>> _part_name("ledger/0007/host-12.jsonl", 0), _part_name("ledger/0007/host-12.jsonl", 3)
+    ('ledger/0007/host-12.jsonl', 'ledger/0007/host-12.3.jsonl')
+    """
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}.{number}.{suffix}" if number else name
+
+
 class BucketPlace:
     """A part of a bucket. What is created is written with ``If-None-Match: *``."""
 
     def __init__(self, address: str) -> None:
         self.text = address.rstrip("/")
         self._store = open_store(self.text)
-        self._lines: dict[str, bytearray] = {}
-        self._stored_bytes: dict[str, int] = {}
+        self._lock = Lock()
+        self._parts: dict[str, _Part] = {}
+        """By the names of files; the one that grew last stands last."""
+        self._full: Counter[str] = Counter()
 
     def read(self, name: str) -> bytes:
         """Return the content of an object."""
@@ -113,21 +140,31 @@ class BucketPlace:
         self.replace(name, content)
 
     def append(self, name: str, line: bytes) -> None:
-        """Add a line; it is stored when the file has grown by ``PART_BYTES``, or by ``settle``."""
-        lines = self._lines.setdefault(name, bytearray())
-        lines += line
-        if len(lines) - self._stored_bytes.get(name, 0) >= PART_BYTES:
-            self._put_lines(name)
+        """Add a line; it is stored by ``settle``, or when an object is full. The file grows by further objects."""
+        with self._lock:
+            part = self._parts.pop(name, None) or _Part(_part_name(name, self._full[name]))
+            self._parts[name] = part
+            part.lines += line
+            if len(part.lines) >= PART_BYTES:
+                self._close(name)
+            elif len(self._parts) > MOST_PARTS:
+                self._close(next(iter(self._parts)))
 
     def settle(self) -> None:
-        """Store what has been appended."""
-        for name, lines in self._lines.items():
-            if len(lines) > self._stored_bytes.get(name, 0):
-                self._put_lines(name)
+        """Store what has been appended; another thread may call it."""
+        with self._lock:
+            for part in self._parts.values():
+                self._put(part)
 
-    def _put_lines(self, name: str) -> None:
-        self.replace(name, bytes(self._lines[name]))
-        self._stored_bytes[name] = len(self._lines[name])
+    def _close(self, name: str) -> None:
+        self._put(self._parts[name])
+        del self._parts[name]
+        self._full[name] += 1
+
+    def _put(self, part: _Part) -> None:
+        if len(part.lines) > part.stored_bytes:
+            self.replace(part.name, bytes(part.lines))
+            part.stored_bytes = len(part.lines)
 
     def names(self, folder: str) -> Iterator[str]:
         """Yield the names of the objects directly under a prefix."""
@@ -151,3 +188,12 @@ class BucketPlace:
         """Remove an object if it is there."""
         with as_os_error(f"{self.text}/{name}"):
             self._store.delete(name)
+
+    def age_s(self, name: str) -> float:
+        """Return the time since an object was put."""
+        try:
+            with as_os_error(f"{self.text}/{name}"):
+                put_at = self._store.head(name)["last_modified"]
+        except FileNotFoundError:
+            return 0.0
+        return (datetime.now(UTC) - put_at).total_seconds()

@@ -4,7 +4,7 @@ Rows stand in the order of shards, then of the identities of rows, which does no
 """
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ctacal.atomic import whole_file
 from ctacal.errors import Code
 from ctacal.jobs.batch.finding import in_words
-from ctacal.jobs.batch.ledger import Entry, complete, entries_of
+from ctacal.jobs.batch.ledger import Entry, complete, lines_of
 from ctacal.jobs.batch.outcomes import RowOutcome, StudyOutcome
 from ctacal.jobs.batch.pages import Pages
 from ctacal.jobs.batch.parquet import open_parquet
@@ -52,41 +53,55 @@ def collect(place: Place, out: Path) -> Collected:
     """Write the tables of what is done to ``out``. Raises ``UsageError`` if there is no plan, ``OSError``."""
     plan = load_plan(place)
     out.mkdir(parents=True, exist_ok=True)
-    seen = _Seen()
-    for _, entries in _shards(plan, place, rebuild=True):
-        for entry in entries.values():
-            seen.add(entry.outcome)
-    seen.close()
+    seen = _seen(plan, place)
     tables = _Tables(plan, place, out, seen)
     with ExitStack() as stack:
         tables.open(stack)
-        for shard, entries in _shards(plan, place, rebuild=False):
-            tables.add(shard, entries)
+        for shard in _shards(plan):
+            tables.add(shard, seen.entries(shard, place))
         tables.finish()
     return tables.collected()
 
 
-def _shards(plan: Plan, place: Place, *, rebuild: bool) -> Iterator[tuple[int, dict[str, Entry]]]:
-    """Yield the entries of each shard, sorted; the first time, those that only the outcomes hold are added."""
+def _shards(plan: Plan) -> list[int]:
+    return [shard for shard, rows in enumerate(plan.rows) if rows]
+
+
+def _seen(plan: Plan, place: Place) -> "_Seen":
+    """Return what is done now; lines that only the outcomes hold are added."""
     runner = new_runner(0, "collect").name
-    for shard, rows in enumerate(plan.rows):
-        if rows:
-            found = complete(shard, place, runner) if rebuild else entries_of(shard, place)
-            yield shard, dict(sorted(found.items()))
+    seen = _Seen()
+    for shard in _shards(plan):
+        for entry in complete(shard, place, runner).values():
+            seen.add(shard, entry.outcome)
     place.settle()
+    seen.close()
+    return seen
 
 
 class _Seen:
-    """Which studies were met in which rows, as short digests: a million take 24 MB, twice that to sort them."""
+    """The outcomes that the tables will hold, whatever comes meanwhile, and which studies were met in which rows.
+
+    All are short digests: a million rows take 32 MB, and twice 24 to sort them.
+    """
 
     def __init__(self) -> None:
+        self._outcomes: dict[int, array[int]] = {}
+        """Digests of row and results, by shard."""
         self._met = array("Q")
         """Digests of study, result and row, in turn."""
         self._several: frozenset[int] = frozenset()
         self._differing: frozenset[int] = frozenset()
 
-    def add(self, outcome: RowOutcome) -> None:
-        """Note the studies of a row."""
+    def entries(self, shard: int, place: Place) -> dict[str, Entry]:
+        """Return the entries of a shard that were noted, sorted."""
+        noted = frozenset(self._outcomes.get(shard, ()))
+        found = {line.outcome.row: line for line in lines_of(shard, place) if _digest(line.outcome) in noted}
+        return dict(sorted(found.items()))
+
+    def add(self, shard: int, outcome: RowOutcome) -> None:
+        """Note a row and its studies."""
+        self._outcomes.setdefault(shard, array("Q")).append(_digest(outcome))
         results: dict[str, list[str]] = {}
         for one in outcome.studies:
             results.setdefault(one.study_uid, []).append(one.key)
@@ -114,6 +129,10 @@ class _Seen:
     def differs(self, study_uid: str) -> bool:
         """Whether several rows hold different images of the study."""
         return bool(self._differing) and _short(study_uid) in self._differing
+
+
+def _digest(outcome: RowOutcome) -> int:
+    return _short(outcome.row, *(one.key for one in outcome.studies))
 
 
 def _short(*texts: str) -> int:
@@ -163,9 +182,11 @@ class _Tables:
         """Write the last page, and the list that plans spread studies again."""
         self.pages.finish(left=self.plan.total - self.rows, failed=self.failed)
         lines = ["\t".join(dict.fromkeys(sources)) + "\n" for _, sources in sorted(self.together.items())]
-        (self.out / AGAIN).unlink(missing_ok=True)
-        if lines:
-            (self.out / AGAIN).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+        if not lines:
+            (self.out / AGAIN).unlink(missing_ok=True)
+            return
+        with whole_file(self.out / AGAIN) as temporary:
+            temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
 
     def collected(self) -> Collected:
         """Return what was written."""

@@ -6,6 +6,7 @@ names no study: series that go to the same folder of their own make one row.
 """
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -38,17 +39,28 @@ def idc_rows(file: Path) -> Iterator[Row]:
 def _by_study(lines: Iterable[Mapping[str, Any]], file: Path) -> Iterator[Row]:
     series: dict[str, list[str]] = {}
     size_mb: dict[str, float] = {}
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         study, address = line.get(STUDY), line.get(ADDRESS)
         if not study or not address:
             raise UsageError(
                 f"{printable(file)}: a line without {STUDY} or {ADDRESS}; export these columns, and {SIZE_MB}"
             )
         series.setdefault(study, []).append(_prefix(str(address)))
-        size_mb[study] = size_mb.get(study, 0.0) + float(line.get(SIZE_MB) or "nan")
+        size_mb[study] = size_mb.get(study, 0.0) + _size_mb(line.get(SIZE_MB), f"{printable(file)}, row {number}")
     for study, sources in series.items():
         mb = size_mb[study]
         yield row_of(sources, round(mb * 1e6) if mb == mb else None)
+
+
+def _size_mb(written: object, where: str) -> float:
+    """Return the size of a series; NaN if none is given."""
+    try:
+        size_mb = float(str(written)) if written not in (None, "") else math.nan
+    except ValueError:
+        size_mb = -1.0
+    if size_mb < 0 or math.isinf(size_mb):
+        raise UsageError(f"{where}: {SIZE_MB} is {written!r}; expected a number of megabytes, or nothing")
+    return size_mb
 
 
 def _s5cmd(file: Path) -> Iterator[Row]:

@@ -9,11 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ctacal.jobs.batch.outcomes import FAILED, RowOutcome, outcome_from, outcome_name, read_outcome
+from ctacal.jobs.batch.outcomes import FAILED, LOST, RowOutcome, outcome_from, outcome_name, read_outcome
 from ctacal.jobs.batch.places import Place
 
 FACTS = ("at", "runner", "attempts", "bytes", "files", "requests")
 """What lines tell beside outcomes: Unix time, who did it, attempts, bytes read, files seen, requests to a store."""
+
+WRITTEN_S = 60.0
+"""An outcome that cannot be read and is younger may still be being written, on a disk without links (own choice)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +50,17 @@ def done_of(shard: int, place: Place) -> Done:
     return Done(scored, frozenset(name.removesuffix(FAILED) for name in names - scored) - scored)
 
 
-def entries_of(shard: int, place: Place) -> dict[str, Entry]:
-    """Return the lines about each row of a shard; of several, one with studies counts, then the last."""
-    found: dict[str, Entry] = {}
-    for entry in _lines(shard, place):
-        there = found.get(entry.outcome.row)
-        if there is None or there.outcome.fault or not entry.outcome.fault:
-            found[entry.outcome.row] = entry
-    return found
+def entries_of(shard: int, place: Place, done: Done) -> dict[str, Entry]:
+    """Return the last line about each row of a shard whose outcome is there."""
+    return {entry.outcome.row: entry for entry in lines_of(shard, place) if _is_backed(entry.outcome, done)}
 
 
-def _lines(shard: int, place: Place) -> Iterator[Entry]:
+def _is_backed(outcome: RowOutcome, done: Done) -> bool:
+    return outcome.row in (done.failed if outcome.fault else done.scored)
+
+
+def lines_of(shard: int, place: Place) -> Iterator[Entry]:
+    """Yield all lines about a shard, those of one runner in their order."""
     folder = f"ledger/{shard:04d}"
     for name in sorted(place.names(folder)):
         for line in place.read(f"{folder}/{name}").splitlines():
@@ -67,18 +70,21 @@ def _lines(shard: int, place: Place) -> Iterator[Entry]:
                 yield Entry(outcome_from(content), facts)
 
 
+def times_lost(row: str, shard: int, place: Place) -> int:
+    """Return how often a row was given up as lost; each time that it is tried again it may be lost as often anew."""
+    outcomes = (entry.outcome for entry in lines_of(shard, place))
+    return sum(outcome.row == row and outcome.fault is not None and outcome.fault.why == LOST for outcome in outcomes)
+
+
 def complete(shard: int, place: Place, runner: str) -> dict[str, Entry]:
     """Return the entries of a shard, with those that its outcomes hold and no line does; these are appended."""
-    entries, done = entries_of(shard, place), done_of(shard, place)
-    for row in (done.scored | done.failed) - {row for row, entry in entries.items() if _is_current(entry, done)}:
+    done = done_of(shard, place)
+    entries = entries_of(shard, place, done)
+    for row in (done.scored | done.failed) - entries.keys():
         name = f"{row}.json" if row in done.scored else f"{row}{FAILED}.json"
         if outcome := read_outcome(shard, name, place):
             place.append(ledger_name(shard, runner), outcome.line())
             entries[row] = Entry(outcome, {})
-        else:
+        elif place.age_s(outcome_name(shard, name)) > WRITTEN_S:
             place.remove(outcome_name(shard, name))  # torn, on a disk without links: the row runs again
-    return {row: entry for row, entry in entries.items() if row in done.scored or row in done.failed}
-
-
-def _is_current(entry: Entry, done: Done) -> bool:
-    return entry.outcome.fault is None or entry.outcome.row in done.failed
+    return entries

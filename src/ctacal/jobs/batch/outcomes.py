@@ -16,6 +16,9 @@ from ctacal.results_table import result_row
 FAILED = ".failed"
 """Mark in the name of an outcome that says why a row gave nothing; a later success counts instead."""
 
+LOST = "lost"
+"""Why a row was given up that was in hand again and again when its runner was killed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyOutcome:

@@ -26,8 +26,6 @@ class Pages:
         self._pages: list[tuple[str, int]] = []
         self._categories: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
-        for page in out.glob("index-*.html"):  # of an earlier time
-            page.unlink()
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add rows; full pages are written."""
@@ -42,14 +40,20 @@ class Pages:
             self._rows = self._rows[ROWS_A_PAGE:]
 
     def finish(self, *, left: int, failed: int) -> None:
-        """Write the last page, and the page that leads to all."""
+        """Write the last page, and the page that leads to all; then pages of an earlier time go."""
+        if self._pages and self._rows:
+            self._write(self._rows)
+        write_text(self.out / PAGE, self._first_page(left, failed))
+        names = {name for name, _ in self._pages}
+        for page in self.out.glob("index-*.html"):
+            if page.name not in names:
+                page.unlink()
+
+    def _first_page(self, left: int, failed: int) -> str:
         if not self._pages:
             gone = f"{failed:,} rows gave no result (failed.csv), {left:,} are still to do." if failed or left else ""
-            write_text(self.out / PAGE, index_html(self._rows, self.out, left_out=gone))
-            return
-        if self._rows:
-            self._write(self._rows)
-        text = render(
+            return index_html(self._rows, self.out, left_out=gone)
+        return render(
             "ctacal.jobs.batch",
             "pages.html.j2",
             title=TITLE,
@@ -65,7 +69,6 @@ class Pages:
             software=f"ctacal {__version__}",
             today=date.today().isoformat(),
         )
-        write_text(self.out / PAGE, text)
 
     def _write(self, rows: Sequence[Row]) -> None:
         name = f"index-{len(self._pages) + 1:04d}.html"

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,9 @@ class Place(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
+
+    def age_s(self, name: str) -> float:
+        """Return the time since a file was written, in seconds; 0 if it is not there."""
 
 
 class FolderPlace:
@@ -141,6 +145,12 @@ class FolderPlace:
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
         (self.folder / name).unlink(missing_ok=True)
+
+    def age_s(self, name: str) -> float:
+        """Return the time since a file was written."""
+        with suppress(FileNotFoundError):
+            return time.time() - (self.folder / name).stat().st_mtime
+        return 0.0
 
 
 def _link(temporary: Path, path: Path, content: bytes) -> bool:

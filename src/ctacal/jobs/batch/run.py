@@ -16,8 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from ctacal.jobs.batch.ledger import Done, done_of, ledger_name
-from ctacal.jobs.batch.outcomes import FAILED, Fault, RowOutcome, keep_study, outcome_name, study_key, write_down
+from ctacal.jobs.batch.ledger import Done, done_of, ledger_name, times_lost
+from ctacal.jobs.batch.outcomes import (
+    FAILED,
+    LOST,
+    Fault,
+    RowOutcome,
+    keep_study,
+    outcome_name,
+    study_key,
+    write_down,
+)
 from ctacal.jobs.batch.places import FolderPlace, Place
 from ctacal.jobs.batch.plan import Plan, load_plan, require_identity, rows_of_shard
 from ctacal.jobs.batch.rows import Row
@@ -41,6 +50,10 @@ from ctacal.watched_pool import Finished, WatchedPool
 MOST_LOST = 10
 """A row that was in hand when runners were killed is recorded as failed after so many (own choice: a machine that fails
 has many rows in hand, and only one of them may be why)."""
+
+MOST_FAILURES = 20
+"""The run stops after so many rows in a row that a disk or network kept from being read, and four for each process (own
+choice): if a mount is gone, the rest of a million rows would fail too."""
 
 _log = logging.getLogger("ctacal")
 
@@ -128,9 +141,12 @@ def run_batch(
         pool = engine(job, options)
         work = _Work(plan=plan, pool=pool, place=place, options=options, watch=watch, local=Path(local))
         try:
-            return work.run()
-        finally:
-            work.end()
+            done = work.run()
+        except BaseException as problem:
+            work.end(type(problem).__name__)
+            raise
+        work.end("handed back" if done.handed_back else "done")
+        return done
 
 
 @dataclass(eq=False, kw_only=True)
@@ -144,6 +160,7 @@ class _Work:
     failed: int = 0
     done: int = 0
     postponed: int = 0
+    failures_in_turn: int = 0
     stopped: bool = False
     in_hand: dict[str, None] = field(default_factory=dict)
 
@@ -177,12 +194,11 @@ class _Work:
             done=self.done, total=total, failed=self.failed, postponed=self.postponed, handed_back=self.stopped
         )
 
-    def end(self) -> None:
+    def end(self, why: str) -> None:
         """Say that this runner has ended, and tidy up."""
         self.ending.set()
         if self.beating.is_alive():
             self.beating.join()
-        why = "handed back" if self.stopped else "done"
         with suppress(OSError):
             self.place.settle()
             show(seen_now(self.runner, done=self.runner.done, in_hand=(), ended=why), self.place)
@@ -205,7 +221,7 @@ class _Work:
         for row, shard in sorted(suspects, key=lambda one: lost[one[0].id]):
             if self._has_outcome(row, shard):
                 continue
-            if lost[row.id] >= MOST_LOST:
+            if lost[row.id] >= MOST_LOST * (1 + times_lost(row.id, shard, self.place)):
                 self._give_up(row, shard, lost[row.id])
             else:
                 yield self._task(row, shard)
@@ -240,9 +256,9 @@ class _Work:
         task, answer = finished.task, finished.answer
         began = time.time()
         if isinstance(answer, Failed) and not answer.is_of_task:
-            _log.warning("row %s is left for the next time: %s", task.row.id, answer.reason)
-            self.postponed += 1
+            self._postpone(task, answer)
         else:
+            self.failures_in_turn = 0
             outcome, facts = self._outcome(task, answer)
             facts |= {"at": round(began, 1), "runner": self.runner.name, "attempts": len(finished.strikes) + 1}
             write_down(outcome, task.shard, self.place, ledger_name(task.shard, self.runner.name), facts)
@@ -253,6 +269,15 @@ class _Work:
             shutil.rmtree(folder, ignore_errors=True)
         self.in_hand.pop(task.row.id, None)
         self._show()
+
+    def _postpone(self, task: RowTask, failed: Failed) -> None:
+        """Leave a row for the next time. Raises ``OSError`` if nothing can be read any more."""
+        _log.warning("row %s is left for the next time: %s", task.row.id, failed.reason)
+        self.postponed += 1
+        self.failures_in_turn += 1
+        if self.failures_in_turn >= max(MOST_FAILURES, 4 * self.pool.processes):
+            times = f"{self.failures_in_turn} rows in turn could not be read"
+            raise OSError(f"{times}: a mount or the network may be gone ({failed.reason})")
 
     def _count(self, outcome: RowOutcome, total: int) -> None:
         self.done += 1
@@ -277,7 +302,7 @@ class _Work:
 
     def _give_up(self, row: Row, shard: int, times: int) -> None:
         message = f"it was in hand each of the {times} times that its runner was killed or its machine failed"
-        outcome = RowOutcome(row=row.id, fault=Fault(why="lost", message=message))
+        outcome = RowOutcome(row=row.id, fault=Fault(why=LOST, message=message))
         facts = {"at": round(time.time(), 1), "runner": self.runner.name}
         write_down(outcome, shard, self.place, ledger_name(shard, self.runner.name), facts)
         self._count(outcome, sum(self.plan.rows[one] for one in self.shards))
@@ -291,6 +316,7 @@ class _Work:
     def _beat(self) -> None:
         while not self.ending.wait(BEAT_S):
             with suppress(OSError):
+                self.place.settle()
                 show(seen_now(self.runner), self.place)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from ctacal.jobs.batch.places import Place
 
@@ -29,6 +30,7 @@ class Runner:
     name: str
     host: str
     pid: int
+    """Its number there."""
     cores: int
     part: str
     """Its share of the shards, such as 3/100."""
@@ -38,6 +40,8 @@ class Runner:
     """Rows that it has done."""
     in_hand: tuple[str, ...] = ()
     """Identities of rows that it works on."""
+    system: str = ""
+    """The running kernel and the PID namespace in which ``pid`` is its number; containers may share a host name."""
     ended: str = ""
     """Why it ended by itself; empty while it runs, and if it was killed."""
 
@@ -56,7 +60,14 @@ def new_runner(cores: int, part: str) -> Runner:
     now = time.time()
     host = platform.node() or "host"
     name = f"{host.split('.')[0]}-{os.getpid()}-{secrets.token_hex(3)}"
-    return Runner(name=name, host=host, pid=os.getpid(), cores=cores, part=part, began=now, seen=now)
+    return Runner(name=name, host=host, pid=os.getpid(), cores=cores, part=part, began=now, seen=now, system=_system())
+
+
+def _system() -> str:
+    """Return what tells this running system from all others; empty where it is not Linux."""
+    with suppress(OSError):
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+    return ""
 
 
 def show(runner: Runner, place: Place) -> None:
@@ -98,8 +109,8 @@ def _may_live(runner: Runner) -> bool:
 
 
 def _has_ended_here(runner: Runner) -> bool:
-    """Whether it ran on this machine, and its process is gone."""
-    if runner.host != platform.node():
+    """Whether it ran on this machine, in this PID namespace, and its process is gone."""
+    if (runner.host, runner.system) != (platform.node(), _system()):
         return False
     try:
         os.kill(runner.pid, 0)

@@ -14,6 +14,7 @@ from ctacal.dicom.series import Intake, Study, read_studies
 from ctacal.dicom.stack import images_of_one_place
 from ctacal.errors import UsageError
 from ctacal.jobs.batch.fetching import Fetched, Traffic, fetch_headers, fetch_whole
+from ctacal.jobs.batch.mounts import require_mounted, require_read
 from ctacal.jobs.batch.places import is_address
 from ctacal.jobs.batch.rows import Row
 from ctacal.jobs.score import ScoreJob, score_and_write, series_to_score, tasks_of
@@ -133,6 +134,8 @@ def _scored(ahead: Ahead, job: ScoreJob, before: int | None) -> RowScored:
     if ahead.problem:
         raise UsageError(ahead.problem)
     local = [Path(source) for source in task.row.sources if not is_address(source)]
+    for source in local:
+        require_mounted(source)
     intake = read_studies([*local, *(fetched.folder for fetched in ahead.fetched)])
     traffic = sum((fetched.traffic for fetched in ahead.fetched), Traffic())
     if ahead.fetched:
@@ -141,9 +144,11 @@ def _scored(ahead: Ahead, job: ScoreJob, before: int | None) -> RowScored:
     if ahead.fetched:
         traffic += fetch_whole(ahead.fetched, wanted)
         intake = read_studies([*local, *(fetched.folder for fetched in ahead.fetched)])
+    require_read(file.reason.message for file in intake.skipped)
     for file in wanted:
         _will_read(file)
     outcomes = [score_and_write(one, task.out, job) for study in intake.studies for one in tasks_of(study, job)]
+    require_read(reason["message"] for outcome in outcomes for reason in outcome.content["reasons"])
     after = _read_bytes()
     return RowScored(
         results=tuple((outcome.content, outcome.folder) for outcome in outcomes),

@@ -4,10 +4,15 @@ import json
 import math
 import shlex
 
+from ctacal.jobs.batch.run import MOST_LOST
+
 IMAGE = "REGISTRY/ctacal:VERSION"
 """To be replaced by the image that holds ctacal."""
 CORES = 4
 """Cores of a task (own choice: small tasks start soon, and a lost machine costs little)."""
+
+FAILURES = 3 * MOST_LOST
+"""How often Kubernetes starts an index again (own choice): more than it takes to give up a row that kills its pods."""
 
 
 def sbatch_script(run: str, parts: int, *, memory_mb: int, time_s: float) -> str:
@@ -71,7 +76,7 @@ def job_manifest(run: str, parts: int, *, memory_mb: int, time_s: float) -> str:
             "completionMode": "Indexed",
             "completions": parts,
             "parallelism": parts,
-            "backoffLimitPerIndex": 5,
+            "backoffLimitPerIndex": FAILURES,
             "maxFailedIndexes": parts,
             "podFailurePolicy": {"rules": rules},
             "template": {

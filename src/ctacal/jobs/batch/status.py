@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ctacal.jobs.batch.ledger import Entry, entries_of
+from ctacal.jobs.batch.ledger import Done, Entry, done_of, entries_of
 from ctacal.jobs.batch.places import Place
 from ctacal.jobs.batch.plan import Plan, load_plan, rows_of_shard
 from ctacal.jobs.batch.runners import Runner, runners
@@ -53,12 +53,11 @@ class Status:
 def status_of(place: Place, price_per_core_hour: float | None = None) -> Status:
     """Return how a run stands. Raises ``UsageError`` if there is no plan, ``OSError`` if the place fails."""
     plan = load_plan(place)
-    counts, entries = _Counts(), 0
+    counts = _Counts()
     for shard, rows in enumerate(plan.rows):
         if rows:
-            found = entries_of(shard, place)
-            entries += len(found)
-            counts.add(found.values(), _sizes(plan, place, shard))
+            done = done_of(shard, place)
+            counts.add(done, entries_of(shard, place, done).values(), _sizes(plan, place, shard))
     working = list(runners(place))
     per_minute = counts.rows_per_minute()
     alive = [runner for runner in working if runner.is_alive(time.time())]
@@ -67,7 +66,7 @@ def status_of(place: Place, price_per_core_hour: float | None = None) -> Status:
     return Status(
         run=plan.name,
         total=plan.total,
-        done=entries,
+        done=counts.done,
         failed=counts.failed,
         scored=counts.scored,
         refused=counts.refused,
@@ -76,7 +75,7 @@ def status_of(place: Place, price_per_core_hour: float | None = None) -> Status:
         cores_alive=sum(runner.cores for runner in alive),
         runners_lost=sum(_is_lost(runner) for runner in working),
         rows_per_minute=per_minute,
-        left_s=(plan.total - entries) / per_minute * 60 if per_minute and alive else None,
+        left_s=(plan.total - counts.done) / per_minute * 60 if per_minute and alive else None,
         core_seconds_per_1000=core_seconds,
         cost_per_1000=_cost(core_seconds, price_per_core_hour),
         read_bytes=counts.read_bytes,
@@ -104,17 +103,18 @@ class _Counts:
     """Sums over the entries of all shards."""
 
     def __init__(self) -> None:
-        self.failed = self.scored = self.refused = 0
+        self.done = self.failed = self.scored = self.refused = 0
         self.read_bytes = self.files = self.requests = self.planned_bytes = 0
         self.reasons: Counter[str] = Counter()
         self.times: list[float] = []
 
-    def add(self, entries: Iterable[Entry], sizes: dict[str, int]) -> None:
-        """Count the entries of a shard."""
+    def add(self, done: Done, entries: Iterable[Entry], sizes: dict[str, int]) -> None:
+        """Count the rows of a shard that are done, and what its entries tell of them: in a bucket they come later."""
+        self.done += len(done.scored) + len(done.failed)
+        self.failed += len(done.failed)
         for entry in entries:
             outcome, facts = entry.outcome, entry.facts
             if outcome.fault:
-                self.failed += 1
                 self.reasons[f"row: {outcome.fault.why}"] += 1
             for study in outcome.studies:
                 self.refused += study.status == "refused"
