@@ -4,9 +4,9 @@
 
 The ways take turns, so that what else the machine does meets all of them. Wall time depends on that, processor time
 hardly. "One process" is what ``ctacal score --processes 1`` does: its networks use all cores. The studies are copies of
-the simulated sample (34 slices, JPEG-LS) with UIDs of their own. ``--flat`` and ``--line`` use studies of 16 slices of
-64 x 64 and the threshold, so that what the engine itself does for a study shows: memory over so many, and seconds a
-study of 10, 100, 1,000. The last line is how much of the processor time the parent takes.
+the simulated sample (34 slices, JPEG-LS) with UIDs of their own. ``--flat`` and ``--line`` run batches (``run_batch``)
+of studies of 16 slices of 64 x 64 by the threshold, so that what the engine itself does for a study shows: memory over
+so many, and seconds a study of 10, 100, 1,000. The last line is how much of the processor time the parent takes.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,17 +31,21 @@ from pydicom.uid import generate_uid
 
 import ctacal
 from ctacal.cores import cores
-from ctacal.jobs.finders import baseline, networks
-from ctacal.jobs.score import ScoreJob
-from ctacal.jobs.scoring_pool import Scored, ScoringPool, Work
+from ctacal.jobs.batch.finding import Sources
+from ctacal.jobs.batch.outcomes import RowOutcome
+from ctacal.jobs.batch.places import FolderPlace
+from ctacal.jobs.batch.plan import make_plan
+from ctacal.jobs.batch.run import RunOptions, Watch, run_batch
+from ctacal.jobs.batch.settings import Settings
+from ctacal.jobs.batch.share import Share
 from ctacal.simulate.output.series import write_series
 from ctacal.simulate.phantom.thorax import draw_thorax
 
 SAMPLE = Path(ctacal.__file__).parent / "sample" / "simulated_ctac.zip"
 SMALL, SMALL_MM = (16, 64, 64), (12.0, 6.4, 6.4)
 CTACAL = [sys.executable, "-m", "ctacal"]
-FOLDERS = 40
-"""Different folders of small studies; they are scored again and again."""
+THRESHOLD = Settings(predictor="threshold", write="json")
+OnRow = Callable[[RowOutcome, int, int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +134,23 @@ def compare(studies: Path, number: int, rounds: int, write: str, scratch: Path) 
         print(f"{name:34s}", numbers)
 
 
-def small_studies(folder: Path) -> list[Path]:
-    """Write folders of small studies."""
-    pattern = draw_thorax(SMALL, SMALL_MM, seed=1).volume
-    folders = [folder / str(number) for number in range(FOLDERS)]
-    for one in folders:
-        write_series(pattern, one)
-    return folders
+def small_studies(folder: Path, number: int) -> Path:
+    """Write folders of small studies, each with a UID of its own."""
+    write_series(draw_thorax(SMALL, SMALL_MM, seed=1).volume, folder / "pattern")
+    images = [dcmread(file) for file in sorted((folder / "pattern").iterdir())]
+    for copy in range(number):
+        (folder / "in" / f"{copy:05d}").mkdir(parents=True)
+        for index, image in enumerate(images):
+            image.StudyInstanceUID = generate_uid(entropy_srcs=["small", str(copy)])
+            image.save_as(folder / "in" / f"{copy:05d}" / f"{index:02d}.dcm")
+    return folder / "in"
 
 
-def works(folders: list[Path], out: Path) -> Iterator[Work]:
-    """Yield work without end."""
-    while True:
-        yield from (Work(one.name, (one,), out / one.name) for one in folders)
+def batch_of(studies: Iterable[Path], place: Path, settings: Settings, on_row: OnRow) -> None:
+    """Plan a batch and run it."""
+    make_plan(Sources(paths=tuple(map(str, studies))), settings, FolderPlace(place))
+    done = run_batch(FolderPlace(place), RunOptions(share=Share()), Watch(on_row=on_row))
+    assert done.done == done.total and not done.failed, done
 
 
 def memory_mb(number: int) -> float:
@@ -158,54 +166,61 @@ def children() -> list[int]:
     return [int(word) for word in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
 
 
-def flat(folders: list[Path], out: Path, number: int) -> None:
-    """Print the memory of the parent and of each process, as studies are scored."""
-    job, done = ScoreJob(finder=baseline(), outputs=("json",)), 0
-    print(f"\nmemory over {number:,} small studies, MB: parent, then its processes")
-    with ScoringPool(job) as pool:
-        for finished in pool.results(islice(works(folders, out), number)):
-            assert isinstance(finished.answer, Scored)
-            done += 1
-            if done in (100, number) or done % max(1, number // 5) == 0:
-                print(f"{done:8,d}", *(f"{memory_mb(one):8.1f}" for one in (os.getpid(), *children())), flush=True)
+def flat(studies: Path, place: Path) -> None:
+    """Print the memory of the runner and of each process, as studies are scored."""
+    found = sorted(studies.iterdir())
+    print(f"\nmemory over {len(found):,} small studies, MB: runner, then its processes")
+
+    def tell(_: RowOutcome, done: int, total: int) -> None:
+        if done in (100, total) or done % max(1, total // 5) == 0:
+            print(f"{done:8,d}", *(f"{memory_mb(one):8.1f}" for one in (os.getpid(), *children())), flush=True)
+
+    batch_of(found, place, THRESHOLD, tell)
 
 
-def line(folders: list[Path], out: Path, most: int) -> None:
-    """Print seconds a study of 10, 100 ... studies, once the processes are warm."""
-    job = ScoreJob(finder=baseline(), outputs=("json",))
-    print(f"\nsmall studies, {cores()} processes; CPU: of the processes with their start, of the parent without it")
+def line(studies: Path, place: Path, most: int) -> None:
+    """Print seconds a study of 10, 100 ... studies, from the first to the last that is done."""
+    print(f"\nsmall studies, {cores()} processes; CPU: of the processes with their start, of the runner without it")
     number = 10
     while number <= most:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        with ScoringPool(job) as pool:
-            endless = pool.results(works(folders, out))
-            for _ in islice(endless, 2 * pool.processes):  # until all are warm
-                pass
-            began, parent_began = time.perf_counter(), time.process_time()
-            for _ in islice(endless, number):
-                pass
-            wall_s, parent_s = time.perf_counter() - began, time.process_time() - parent_began
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        parent = f"the parent {1000 * parent_s / number:.1f} ms a study"
-        print(f"{number:8,d} studies: {wall_s / number:.4f} s a study, CPU {cpu_s:.1f} s, {parent}", flush=True)
+        took = Took()
+        before = children_s()
+        batch_of(islice(sorted(studies.iterdir()), number + 1), place / str(number), THRESHOLD, took.tell)
+        runner = f"the runner {1000 * took.runner_s / number:.1f} ms a study"
+        print(
+            f"{number:8,d} studies: {took.wall_s / number:.4f} s a study, CPU {children_s() - before:.1f} s, {runner}"
+        )
         number *= 10
 
 
-def overhead(studies: Path, out: Path, number: int) -> None:
-    """Print how much of the processor time the parent takes, with the networks."""
-    job = ScoreJob(finder=networks(), outputs=("json",))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with ScoringPool(job) as pool:
-        folders = (Work(one.name, (one,), out) for one in sorted(studies.iterdir()))
-        results = pool.results(folders)
-        next(results)  # the processes have started
-        began = time.process_time()
-        assert len(list(results)) == number - 1
-        parent_s = time.process_time() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    all_s = parent_s + after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"\nthe parent took {parent_s:.2f} of {all_s:.1f} CPU s for {number} studies: {parent_s / all_s:.2%}")
+def overhead(studies: Path, place: Path, number: int) -> None:
+    """Print how much of the processor time the runner takes, with the networks."""
+    took, before = Took(), children_s()
+    batch_of(sorted(studies.iterdir()), place, Settings(write="json"), took.tell)
+    all_s = took.runner_s + children_s() - before
+    print(
+        f"\nthe runner took {took.runner_s:.2f} of {all_s:.1f} CPU s for {number} studies: {took.runner_s / all_s:.2%}"
+    )
+
+
+class Took:
+    """Wall time, and processor time of this process, between the first row that is done and the last."""
+
+    def __init__(self) -> None:
+        self.began: tuple[float, float] | None = None
+        self.wall_s = self.runner_s = 0.0
+
+    def tell(self, _outcome: RowOutcome, _done: int, _total: int) -> None:
+        """Take note that a row is done."""
+        now = time.perf_counter(), time.process_time()
+        self.began = self.began or now
+        self.wall_s, self.runner_s = now[0] - self.began[0], now[1] - self.began[1]
+
+
+def children_s() -> float:
+    """Return the processor time of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -224,11 +239,10 @@ def main() -> None:
         studies = copies(folder / "studies", options.studies)
         for write in options.write or ["json"]:
             compare(studies, options.studies, options.rounds, write, folder / "out")
-        small = small_studies(folder / "small") if options.flat or options.line else []
         if options.flat:
-            flat(small, folder / "flat", options.flat)
+            flat(small_studies(folder / "small", options.flat), folder / "flat")
         if options.line:
-            line(small, folder / "line", options.line)
+            line(small_studies(folder / "few", options.line + 1), folder / "line", options.line)
         overhead(studies, folder / "overhead", options.studies)
 
 

@@ -156,3 +156,20 @@ def test_a_killed_driver_is_started_again(calm: Path) -> None:
     assert content(place) != content(calm / "calm")
     assert subprocess.run(command, timeout=300).returncode == 0
     assert content(place) == content(calm / "calm")
+
+
+@pytest.mark.parametrize(("actors", "new"), [(2, True), (2, False), (4, False)])
+def test_sigterm_to_the_driver_hands_back(calm: Path, cluster: str, actors: int, new: bool) -> None:
+    """On a cluster that runs already, and on one that the driver starts: then Ray has a handler of its own."""
+    place = calm / f"told {actors} {new}"
+    plan = planned(place, calm / "in")
+    command = [sys.executable, "-m", "ctacal", "batch", "run", str(place), "--engine", "ray"]
+    where = [] if new else ["--ray-address", cluster]
+    with subprocess.Popen([*command, "--processes", str(actors), *where], stderr=subprocess.PIPE, text=True) as driver:
+        wait_until(lambda: some_done(place) or driver.poll() is not None, "some outcomes")
+        driver.terminate()
+        _, said = driver.communicate(timeout=120)
+    assert driver.returncode == 75, said
+    assert "stopped as asked" in said
+    assert run(place).done == plan.total
+    assert content(place) == content(calm / "calm")

@@ -1,5 +1,6 @@
 """Small cohorts for the tests of batch, and runs of them."""
 
+import json
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from ctacal.jobs.batch.finding import Sources
 from ctacal.jobs.batch.places import FolderPlace, Place
 from ctacal.jobs.batch.plan import Plan, make_plan
 from ctacal.jobs.batch.run import BatchRun, RunOptions, run_batch
+from ctacal.jobs.batch.runners import new_runner, seen_now, show
 from ctacal.jobs.batch.scoring import RowScored, RowTask, begin
 from ctacal.jobs.batch.settings import Settings
 from ctacal.jobs.batch.share import Share
@@ -83,6 +85,14 @@ def run(place: Place | Path, *, share: Share = WHOLE, **options: Any) -> BatchRu
     """Run in this process."""
     place = FolderPlace(place) if isinstance(place, Path) else place
     return run_batch(place, RunOptions(share=share, **options), engine=InThisProcess)
+
+
+def killed_with(row: str, place: Path, times: int) -> None:
+    """Let runners be killed with a row in hand."""
+    for _ in range(times):
+        show(seen_now(new_runner(1, "0/1"), in_hand=(row,), host="elsewhere"), FolderPlace(place))
+    for file in (place / "runners").iterdir():
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"seen": 1.0}))
 
 
 def run_watched(place: Path, **options: Any) -> BatchRun:

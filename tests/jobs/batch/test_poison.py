@@ -7,8 +7,7 @@ import pytest
 from ctacal.jobs.batch.ledger import done_of, entries_of
 from ctacal.jobs.batch.places import FolderPlace
 from ctacal.jobs.batch.run import RunOptions, run_batch
-from ctacal.jobs.batch.runners import new_runner, seen_now, show
-from tests.jobs.batch.cohorts import WHOLE, cohort, planned, refused_study, run
+from tests.jobs.batch.cohorts import WHOLE, cohort, killed_with, planned, refused_study, run
 from tests.jobs.batch.poison import FILLS, HANGS, KILLS, poisoned_engine
 
 
@@ -21,7 +20,9 @@ def test_each_poison_is_recorded_and_all_else_is_scored(tmp_path: Path) -> None:
     options = RunOptions(share=WHOLE, processes=2, memory_mb=900, time_s=8)
     done = run_batch(place, options, engine=poisoned_engine)
     assert (done.done, done.total, done.failed) == (9, 9, 3)
-    entries = [entry for shard in range(len(plan.rows)) for entry in entries_of(shard, place, done_of(shard, place)).values()]
+    entries = [
+        entry for shard in range(len(plan.rows)) for entry in entries_of(shard, place, done_of(shard, place)).values()
+    ]
     faults = sorted(entry.outcome.fault.why for entry in entries if entry.outcome.fault)
     assert faults == ["ended", "memory", "time"]
     assert [entry.facts["attempts"] for entry in entries if entry.outcome.fault] == [3, 3, 3]
@@ -33,13 +34,13 @@ def test_a_row_that_kills_machines_is_given_up(tmp_path: Path) -> None:
     place = FolderPlace(tmp_path / "run")
     plan = planned(place, cohort(tmp_path / "in", 2, scored=False))
     row = (place.folder / "manifest").glob("*").__next__().read_text().split('"')[3]
-    for _ in range(10):
-        dead = new_runner(1, "0/1")
-        show(seen_now(dead, host="elsewhere", in_hand=(row,)), place)
-        file = place.folder / "runners" / f"{dead.name}.json"
-        file.write_text(file.read_text().replace(f'"seen": {int(dead.seen)}', '"seen": 1'))
+    killed_with(row, place.folder, 10)
     done = run(place)
     assert (done.done, done.failed) == (2, 1)
-    entries = {row: one for shard in range(len(plan.rows)) for row, one in entries_of(shard, place, done_of(shard, place)).items()}
+    entries = {
+        row: one
+        for shard in range(len(plan.rows))
+        for row, one in entries_of(shard, place, done_of(shard, place)).items()
+    }
     fault = entries[row].outcome.fault
     assert fault and fault.why == "lost" and "10 times" in fault.message

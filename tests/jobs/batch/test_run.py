@@ -21,11 +21,11 @@ from ctacal.jobs.batch.ledger import complete, done_of, entries_of
 from ctacal.jobs.batch.places import FolderPlace
 from ctacal.jobs.batch.plan import load_plan
 from ctacal.jobs.batch.run import MOST_FAILURES, MOST_LOST
-from ctacal.jobs.batch.runners import new_runner, runners, seen_now, show
+from ctacal.jobs.batch.runners import runners
 from ctacal.jobs.batch.share import Share
 from ctacal.jobs.batch.status import status_of
 from tests import places
-from tests.jobs.batch.cohorts import cohort, content, planned, refused_study, run
+from tests.jobs.batch.cohorts import cohort, content, killed_with, planned, refused_study, run
 
 pytestmark = pytest.mark.slow
 
@@ -137,14 +137,6 @@ def test_what_failed_is_tried_again_on_request(tmp_path: Path) -> None:
     assert run(place, retry_failed=True).failed == 0
     assert [row["why"] for row in table_of_failures(place)] == ["HEART_NOT_FOUND"]
     assert status_of(FolderPlace(place)).failed == 0
-
-
-def killed_with(row: str, place: Path, times: int) -> None:
-    """Let runners be killed with a row in hand."""
-    for _ in range(times):
-        show(seen_now(new_runner(1, "0/1"), in_hand=(row,), host="elsewhere"), FolderPlace(place))
-    for file in (place / "runners").iterdir():
-        file.write_text(json.dumps(json.loads(file.read_text()) | {"seen": 1.0}))
 
 
 def test_a_row_that_was_lost_is_tried_again_on_request_as_often_as_at_first(tmp_path: Path) -> None:
