@@ -28,7 +28,7 @@ from ctacal.evaluate.readings import (
     open_table,
     without_unknown,
 )
-from ctacal.evaluate.readings.dates import days
+from ctacal.evaluate.readings.dates import both_orders, days
 from ctacal.evaluate.readings.identifiers import alike, names_an_identifier
 from ctacal.evaluate.readings.plausible import (
     ADULT_YEARS,
@@ -85,6 +85,8 @@ def _with_computed(raw: RawTable, config: OutcomesConfig, form: TableForm) -> Ra
     """Add the columns that are computed from dates: follow-up, times of events, age."""
     outcome, cells = config.outcome, raw.cells
     need(cells, _wanted(config), raw.source)
+    if problem := both_orders({name: cells[name] for name in _dates(config)}):
+        raise UsageError(f"{raw.source}: {problem}")
 
     def day(column: str) -> Floats:
         known = without_unknown(cells[column], form.unknown(column))
@@ -102,6 +104,13 @@ def _with_computed(raw: RawTable, config: OutcomesConfig, form: TableForm) -> Ra
         birth, at = day(config.age_from.birth), day(config.age_from.at)
         added[config.age] = np.floor((at - birth) / DAYS_PER["years"] * 10) / 10
     return replace(raw, cells=cells.assign(**added)) if added else raw
+
+
+def _dates(config: OutcomesConfig) -> Iterator[str]:
+    """Yield the columns of dates."""
+    named = [config.outcome.start, config.outcome.end, *(part.date for part in config.outcome.component)]
+    named += [config.age_from.birth, config.age_from.at] if config.age_from else []
+    yield from filter(None, dict.fromkeys(named))
 
 
 def _columns(config: OutcomesConfig) -> tuple[list[Column], list[str]]:

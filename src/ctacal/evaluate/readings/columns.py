@@ -39,6 +39,7 @@ from ctacal.evaluate.readings.plausible import (
     problem_of,
     range_found,
     shown,
+    sum_of_those_above,
     zero_for_unknown,
 )
 from ctacal.evaluate.readings.words import Coding
@@ -234,6 +235,13 @@ def _columns(
         ]
     if problems:
         raise UsageError(f"{raw.source}: {'; '.join(problems)}")
+    scores = [column.name for column in columns if column.meaning == "score" and not column.is_category]
+    if scores and (what := sum_of_those_above(table[scores].to_numpy(np.float64))):
+        place, kind = what
+        raise UsageError(
+            f"{raw.source}: row {int(table.index[place]) + 2} is the {kind} of the rows above it in {', '.join(scores)}: "
+            "a line of totals? Delete it"
+        )
     return faults, told
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -29,6 +30,8 @@ _PART = re.compile(
 )
 _DATE_CELLS = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 EPOCH = datetime.date(1970, 1, 1)
+LAST_MONTH = 12
+"""A day of the month up to here may be a month."""
 _NO_DATES = frozenset(
     datetime.date.fromisoformat(day)
     for day in ("1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1904-01-01", "2999-12-31", "9999-12-31")
@@ -68,7 +71,11 @@ def days(cells: "pd.Series[Any]", column: str, source: object, order: Order = ""
 
     codes, distinct = pd.factorize(cells.astype(object))
     found: list[float] = []
-    order = order or _order(distinct)
+    if problem := both_orders({column: cells}):
+        raise UsageError(f"{source}: {problem}")
+    if problem := _half_converted(distinct):
+        raise UsageError(f"{source}: column {column} {problem}")
+    order = order or order_shown(distinct)
     for place, cell in enumerate(distinct):
         day = _possible(_day(cell, order), column)
         if isinstance(day, str):
@@ -94,16 +101,65 @@ def _shown(cell: object) -> str:
     return repr(cell) if isinstance(cell, str) else str(cell)
 
 
-def _order(distinct: Any) -> Order:
+def _half_converted(distinct: Any) -> str:
+    """Return what speaks for a spreadsheet that changed days up to 12 into dates of another month, "" if nothing does.
+
+    A spreadsheet of another country takes 03/04/2016 for a date, with day and month exchanged, and leaves 13/04/2016.
+    """
+    typed = [cell for cell in distinct if _typed_day(cell)]
+    texts = [cell for cell in distinct if isinstance(cell, str) and _PARTS.fullmatch(cell)]
+    if not typed or not texts or max(map(_typed_day, typed)) > LAST_MONTH or any(map(_could_be_converted, texts)):
+        return ""
+    return (
+        f"holds both {_shown(typed[0])} and {texts[0]!r}, and no date of the first kind has a day above {LAST_MONTH}: a "
+        "spreadsheet exchanged day and month of those? Export the dates again, all as YYYY-MM-DD"
+    )
+
+
+def _could_be_converted(text: str) -> bool:
+    """Return whether both parts of a date may be its month."""
+    found = _PARTS.fullmatch(text)
+    return found is not None and max(int(found[1]), int(found[3])) <= LAST_MONTH
+
+
+def _typed_day(cell: object) -> int:
+    """Return the day of the month of a cell that is a date, or text with the year first; 0 for any other."""
+    if isinstance(cell, datetime.date):
+        return cell.day
+    found = _ISO.fullmatch(cell) if isinstance(cell, str) else None
+    return int(found[4]) if found else 0
+
+
+def order_shown(distinct: Any) -> Order:
     """Return the order of day and month that some date of the column proves."""
     firsts, seconds = [], []
     for cell in distinct:
         if isinstance(cell, str) and (parts := _PARTS.fullmatch(cell)) and parts[2] != ".":
             firsts.append(int(parts[1]))
             seconds.append(int(parts[3]))
-    if max(firsts, default=0) > 12 >= max(seconds, default=0):
+    if max(firsts, default=0) > LAST_MONTH >= max(seconds, default=0):
         return "DMY"
-    return "MDY" if max(seconds, default=0) > 12 >= max(firsts, default=0) else ""
+    return "MDY" if max(seconds, default=0) > LAST_MONTH >= max(firsts, default=0) else ""
+
+
+def both_orders(columns: Mapping[str, "pd.Series[Any]"]) -> str:
+    """Return what is wrong if some dates of a table have the day first and others the month; "" if none does."""
+    texts = {
+        name: [cell for cell in cells.dropna().unique() if isinstance(cell, str)] for name, cells in columns.items()
+    }
+    parts = [(name, cell, _PARTS.fullmatch(cell)) for name, own in texts.items() for cell in own]
+    slashed = [(name, cell, found) for name, cell, found in parts if found and found[2] != "."]
+    first = {
+        order: next(((name, cell) for name, cell, found in slashed if int(found[place]) > LAST_MONTH), None)
+        for order, place in (("DMY", 1), ("MDY", 3))
+    }
+    if not first["DMY"] or not first["MDY"]:
+        return ""
+    (one, day_first), (other, month_first) = first["DMY"], first["MDY"]
+    return (
+        f"column {one} holds {day_first!r}, where the day comes first, and column {other} {month_first!r}, where the "
+        f"month does; where both are at most {LAST_MONTH}, which is the day? Export the dates again, all as YYYY-MM-DD"
+    )
 
 
 def _day(cell: object, order: Order) -> float | str:

@@ -27,20 +27,46 @@ def alike(identifier: str) -> str:
     return text
 
 
-_TOTALS = frozenset(
-    ("total", "totals", "sum", "mean", "average", "median", "sd", "count", "summe", "gesamt", "mittelwert", "anzahl",
-     "moyenne", "somme", "totale", "media", "n")
-)  # fmt: skip
-"""Words at the beginning of a line of totals below a table."""
+_LONG_TOTAL = re.compile(
+    r"((grand|sub|overall|all)?[- ]?totals?|sums?|mean|average|median|std\.? ?dev\.?|standard deviation|summe|gesamt|"
+    r"zwischensumme|mittelwert|standardabweichung|moyenne|somme|totale|media)([\s:=(,.;/±].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_SHORT_TOTAL = re.compile(
+    r"(sd|std|n|count|anzahl|iqr|min|max|minimum|maximum)\s*([:=(±].*)?", re.IGNORECASE | re.DOTALL
+)
+"""Words at the beginning of a line of totals; the short ones also begin identifiers, and are codes of columns."""
+
+FEW_LINES = 0.1
+"""Largest share of the rows that can be lines of totals (own choice)."""
 
 
 def is_total(word: str) -> bool:
     """Return whether a word begins a line of totals.
 
-    >>> is_total("Mean:"), is_total("P007")
-    (True, False)
+    >>> [is_total(word) for word in ("Mean:", "Total (n=120)", "Subtotal site A", "P007", "SD-001")]
+    [True, True, True, False, False]
     """
-    return word.strip(" :=").casefold() in _TOTALS
+    return any(pattern.fullmatch(word.strip(" *")) for pattern in (_LONG_TOTAL, _SHORT_TOTAL))
+
+
+def lines_of_totals(cells: "pd.DataFrame") -> Iterator[tuple[int, str]]:
+    """Yield row and word of each line of totals, anywhere in a table: of the rows, the first cell that is filled.
+
+    A word that many rows have is a value of its column: most others occur once there, or the word itself does.
+    """
+    places = cells.notna().to_numpy().argmax(axis=1)
+    for place in np.unique(places):
+        column = cells.iloc[:, place]
+        if column.dtype != object:
+            continue
+        firsts = column[places == place]
+        for word in firsts.unique():
+            if not isinstance(word, str) or not is_total(word):
+                continue
+            most = FEW_LINES * len(column) if _LONG_TOTAL.fullmatch(word.strip(" *")) else 1
+            if int((column == word).sum()) <= max(1, most) and len(column) > 1:
+                yield from ((int(row) + 2, word) for row in firsts.index[firsts == word])
 
 
 _IDENTIFIER = re.compile(
@@ -62,8 +88,8 @@ def names_an_identifier(column: str) -> bool:
 def damage(identifiers: "pd.Series[Any]") -> str:
     """Return what is no identifier, or how a spreadsheet has damaged the identifiers; "" if all is well."""
     known = identifiers.dropna()
-    if len(known) > 1 and is_total(known.iloc[-1]):
-        return f"ends with {known.iloc[-1]!r} (row {known.index[-1] + 2}): a line of totals? Delete it"
+    if len(totals := known[[is_total(text) for text in known]]) and len(known) > 1:
+        return f"holds {totals.iloc[0]!r} (row {totals.index[0] + 2}): a line of totals? Delete it"
     short = known[["+" in text and bool(_SCIENTIFIC.fullmatch(text)) for text in known]]
     if len(short):
         return f"holds {short.iloc[0]!r} (row {short.index[0] + 2}): its digits are lost; store identifiers as text"

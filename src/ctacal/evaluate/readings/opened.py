@@ -9,7 +9,7 @@ import numpy as np
 from ctacal.errors import UsageError
 from ctacal.evaluate.readings.cells import RawTable, cleaned, named_columns
 from ctacal.evaluate.readings.form import TableForm
-from ctacal.evaluate.readings.identifiers import is_total
+from ctacal.evaluate.readings.identifiers import lines_of_totals
 from ctacal.evaluate.readings.text_file import read_text_file
 from ctacal.evaluate.readings.words import means_unknown
 from ctacal.evaluate.readings.workbook import read_workbook
@@ -52,16 +52,17 @@ def open_table(path: Path, form: TableForm = ANY_FORM, *, wanted: Collection[str
 
 
 def _check_rows(table: RawTable) -> None:
-    """Raise ``UsageError`` if a row repeats the names of the columns, or is a line of totals below the table."""
+    """Raise ``UsageError`` if a row repeats the names of the columns, or is a line of totals."""
     cells = table.cells
     first = cells.iloc[:, 0]
     for row in first.index[(first == cells.columns[0]).to_numpy(bool)]:
         own = cells.loc[row].dropna()
         if len(own) > 1 and (own == own.index).all():
             raise UsageError(f"{table.source}: row {row + 2} repeats the names of the columns (two tables?); delete it")
-    last = first.iloc[-1]
-    if len(first) > 1 and isinstance(last, str) and is_total(last) and not (first.iloc[:-1] == last).any():
-        raise UsageError(f"{table.source}: row {first.index[-1] + 2} begins with {last!r}: a line of totals? Delete it")
+    if totals := list(lines_of_totals(cells)):
+        rows = ", ".join(f"row {row} begins with {word!r}" for row, word in totals[:5])
+        what = "a line of totals? Delete it" if len(totals) == 1 else "lines of totals? Delete them"
+        raise UsageError(f"{table.source}: {rows}: {what}")
 
 
 def read_table(path: Path, form: TableForm = ANY_FORM, *, text: Collection[str] = ()) -> "pd.DataFrame":

@@ -184,6 +184,30 @@ def score_doubts(values: Floats) -> list[str]:
     return found
 
 
+ABOVE = 5
+"""Scores above 0 from which on their sum is no score by chance (own choice)."""
+
+
+def sum_of_those_above(scores: Floats) -> tuple[int, str] | None:
+    """Return place and kind of a row of (n, columns) scores that is the sum, or the mean, of all rows above it.
+
+    The mean only of a last row with two columns or more: single scores near the mean are frequent.
+
+    >>> sum_of_those_above(np.array([[3.0], [4], [5], [6], [7], [25]])), sum_of_those_above(np.array([[3.0], [4]]))
+    ((5, 'sum'), None)
+    """
+    known = np.nan_to_num(scores)
+    before = np.cumsum(known, axis=0) - known
+    enough = (np.cumsum(known > 0, axis=0) - (known > 0) >= ABOVE).all(axis=1) & np.isfinite(scores).all(axis=1)
+    sums = enough & (np.abs(known - before) <= 1e-9 * before + 1e-6).all(axis=1)
+    if sums.any():
+        return int(sums.argmax()), "sum"
+    if scores.shape[1] > 1 and enough[-1]:
+        from_mean = np.abs(known[-1] - before[-1] / (len(known) - 1))
+        return (len(known) - 1, "mean") if float(from_mean.max()) <= 0.05 else None
+    return None
+
+
 # --- codes for values that are not known ------------------------------------------------------------------------------
 
 ROWS = 10

@@ -177,9 +177,10 @@ def _of_width(line: list[str], row: int, header: _Header) -> list[str]:
         return line
     where = f"{header.path}: row {row}"
     if len(line) < header.named:
+        comment = " Or a comment or a footnote? Delete it" if len(line) == 1 else ""
         raise UsageError(
             f"{where} has {len(line)} cells, and the header in row {header.row} has {header.named}: a line break "
-            "within a cell that is not quoted, or a file that was cut?"
+            f"within a cell that is not quoted, or a file that was cut?{comment}"
         )
     if any(map(cleaned, line[width:])):
         raise UsageError(
