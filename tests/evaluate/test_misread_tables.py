@@ -1,4 +1,4 @@
-"""Tables that were once read wrongly without a word: each is now refused with the true reason, told, or read rightly."""
+"""Tables that were once misread without a word: now refused with the true reason, told, or read rightly."""
 
 import datetime
 from pathlib import Path

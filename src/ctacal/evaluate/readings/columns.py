@@ -238,10 +238,8 @@ def _columns(
     scores = [column.name for column in columns if column.meaning == "score" and not column.is_category]
     if scores and (what := sum_of_those_above(table[scores].to_numpy(np.float64))):
         place, kind = what
-        raise UsageError(
-            f"{raw.source}: row {int(table.index[place]) + 2} is the {kind} of the rows above it in {', '.join(scores)}: "
-            "a line of totals? Delete it"
-        )
+        where = f"row {int(table.index[place]) + 2} is the {kind} of the rows above it in {', '.join(scores)}"
+        raise UsageError(f"{raw.source}: {where}: a line of totals? Delete it")
     return faults, told
 
 

@@ -111,8 +111,8 @@ def _half_converted(distinct: Any) -> str:
     if not typed or not texts or max(map(_typed_day, typed)) > LAST_MONTH or any(map(_could_be_converted, texts)):
         return ""
     return (
-        f"holds both {_shown(typed[0])} and {texts[0]!r}, and no date of the first kind has a day above {LAST_MONTH}: a "
-        "spreadsheet exchanged day and month of those? Export the dates again, all as YYYY-MM-DD"
+        f"holds both {_shown(typed[0])} and {texts[0]!r}, and no date of the first kind has a day above {LAST_MONTH}: "
+        "a spreadsheet exchanged day and month of those? Export the dates again, all as YYYY-MM-DD"
     )
 
 

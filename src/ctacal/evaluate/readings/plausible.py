@@ -198,8 +198,9 @@ def sum_of_those_above(scores: Floats) -> tuple[int, str] | None:
     """
     known = np.nan_to_num(scores)
     before = np.cumsum(known, axis=0) - known
-    enough = (np.cumsum(known > 0, axis=0) - (known > 0) >= ABOVE).all(axis=1) & np.isfinite(scores).all(axis=1)
-    sums = enough & (np.abs(known - before) <= 1e-9 * before + 1e-6).all(axis=1)
+    positive_above = np.cumsum(known > 0, axis=0) - (known > 0)
+    enough = np.all((positive_above >= ABOVE) & np.isfinite(scores), axis=1)
+    sums = enough & np.all(np.abs(known - before) <= 1e-9 * before + 1e-6, axis=1)
     if sums.any():
         return int(sums.argmax()), "sum"
     if scores.shape[1] > 1 and enough[-1]:
