@@ -198,8 +198,8 @@ def sum_of_those_above(scores: Floats) -> tuple[int, str] | None:
     """
     known = np.nan_to_num(scores)
     before = np.cumsum(known, axis=0) - known
-    positive_above = np.cumsum(known > 0, axis=0) - (known > 0)
-    enough = np.all((positive_above >= ABOVE) & np.isfinite(scores), axis=1)
+    positive = (known > 0).astype(np.float64)
+    enough = np.all((np.cumsum(positive, axis=0) - positive >= ABOVE) & np.isfinite(scores), axis=1)
     sums = enough & np.all(np.abs(known - before) <= 1e-9 * before + 1e-6, axis=1)
     if sums.any():
         return int(sums.argmax()), "sum"
