@@ -16,6 +16,13 @@ def _module(file: Path) -> str:
 SLOW = {
     "ctacal.dicom.series": pytest.mark.slow,
     "ctacal.study": pytest.mark.slow,
+    "ctacal.compare.registration": pytest.mark.slow,
+    "ctacal.compare.scan": pytest.mark.slow,
+    "ctacal.dicom.choose": pytest.mark.slow,
+    "ctacal.dicom.volume": pytest.mark.slow,
+    "ctacal.evaluate.outcomes.report": pytest.mark.slow,
+    "ctacal.jobs.score": pytest.mark.slow,
+    "ctacal.simulate.insert.study": pytest.mark.slow,
     "ctacal.result": pytest.mark.slow,
     "ctacal.jobs.outcomes": pytest.mark.ci,
     "ctacal.jobs.agree": pytest.mark.slow,

@@ -1,9 +1,15 @@
 """The public names: they can be imported, are listed, are documented with an example, and cost nothing before use."""
 
+import ast
+import doctest
 import importlib
 import inspect
+import re
 import subprocess
 import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -17,6 +23,9 @@ LAZY = sorted(
     for file in places.SOURCE.rglob("__init__.py")
     if "imported_on_use" in file.read_text(encoding="utf-8")
 )
+UNFINISHED = {"ctacal.statistics", "ctacal.statistics.agreement", "ctacal.statistics.survival"}
+DOCUMENTED = sorted({file.stem for file in (places.DOCS / "api").glob("*.md")} - UNFINISHED)
+"""The packages with a page of their own."""
 NAMES = [name for name in ctacal.__all__ if name not in ("__version__", "StudyResult")]
 
 
@@ -42,12 +51,63 @@ def test_a_public_name_has_an_example(name: str) -> None:
     assert ">>>" in inspect.getdoc(getattr(ctacal, name))  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if inspect.isfunction(getattr(ctacal, name))])
-def test_a_public_function_explains_each_parameter(name: str) -> None:
-    function = getattr(ctacal, name)
-    text = inspect.getdoc(function) or ""
-    assert "Args:" in text
-    assert not [parameter for parameter in inspect.signature(function).parameters if f"    {parameter}: " not in text]
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_public_functions_say_all_that_a_caller_needs(name: str) -> None:
+    package = _package(name)
+    functions = [value for public in package.__all__ if inspect.isfunction(value := getattr(package, public))]
+    assert functions
+    assert [f"{function.__name__}: {lack}" for function in functions for lack in _lacks(function)] == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_public_names_have_an_example_or_stand_in_one(name: str) -> None:
+    package = _package(name)
+    used = set(re.findall(r"\w+", _examples(package)))
+    others = {public: getattr(package, public) for public in package.__all__ if public != "__version__"}
+    without = [public for public, value in others.items() if ">>>" not in (inspect.getdoc(value) or "")]
+    assert used
+    assert [public for public in without if public not in used] == []
+
+
+def _lacks(function: Callable[..., object]) -> Iterator[str]:
+    """Yield what the docstring does not say: a parameter, what comes back, an error raised here, an example."""
+    text, signature = inspect.getdoc(function) or "", inspect.signature(function)
+    if "Example:" not in text or ">>>" not in text:
+        yield "Example"
+    if signature.return_annotation not in (None, "None") and not re.search(r"^(Returns|Yields):$", text, re.M):
+        yield "Returns"
+    yield from (name for name in signature.parameters if not re.search(rf"^    {name}: \S", text, re.M))
+    raised = {node.exc.func for node in ast.walk(_parsed(function)) if _raises(node)}
+    errors = {error.id for error in raised if isinstance(error, ast.Name) and error.id[0].isupper()}
+    yield from (error for error in sorted(errors) if not re.search(rf"^    {error}: \S", text, re.M))
+
+
+def _parsed(function: Callable[..., object]) -> ast.AST:
+    return ast.parse(textwrap.dedent(inspect.getsource(function)))
+
+
+def _raises(node: ast.AST) -> bool:
+    return isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+
+
+def _examples(package: ModuleType) -> str:
+    """Return the lines of code of all examples in the package's modules."""
+    lines = []
+    for file in Path(package.__file__ or "").parent.rglob("*.py"):
+        if ">>>" not in (source := file.read_text("utf-8")):
+            continue
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (text := ast.get_docstring(node)):
+                lines += [example.source for example in doctest.DocTestParser().get_examples(text)]
+    return "".join(lines)
+
+
+def test_what_a_docstring_lacks_is_told() -> None:
+    assert list(_lacks(_silent)) == ["Example", "Returns", "score", "ValueError"]
+
+
+def _silent(score: float) -> float:
+    raise ValueError(score)
 
 
 def test_import_loads_nothing_else() -> None:

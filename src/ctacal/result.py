@@ -164,8 +164,8 @@ class RefusedStudy:
         >>> from ctacal.errors import Code, Reason
         >>> from ctacal.scores import SCCT_2016
         >>> refused = RefusedStudy(study_uid="1.2", reasons=(Reason(Code.NO_CT_SERIES, "no CT"),), rule=SCCT_2016)
-        >>> refused.status, str(refused.reasons[-1].code)
-        ('refused', 'NO_CT_SERIES')
+        >>> isinstance(refused, StudyResult), refused.status, str(refused.reasons[-1].code)
+        (True, 'refused', 'NO_CT_SERIES')
     """
 
     study_uid: str

@@ -162,6 +162,9 @@ def named_rule(name: str) -> ScoringRule:
     Args:
         name: ``scct2016``, ``agatston1990``, ``kvp_adapted``, or the path of a TOML file.
 
+    Returns:
+        The rule; its thresholds are in HU, areas in mm2.
+
     Raises:
         UsageError: No rule has that name; for a file it names the file and the field that is wrong.
 

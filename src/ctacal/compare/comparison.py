@@ -18,7 +18,12 @@ from ctacal.errors import UsageError
 
 
 class Verdict(StrEnum):
-    """What can be said of the change."""
+    """What can be said of the change.
+
+    Example:
+        >>> Verdict.WITHIN, str(Verdict("not comparable"))
+        (<Verdict.WITHIN: 'within'>, 'not comparable')
+    """
 
     WITHIN = "within"
     """Two scans of an unchanged patient often differ this much."""
@@ -84,7 +89,15 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How scans are compared."""
+    """How scans are compared.
+
+    Example:
+        >>> Terms(bmi=24.0).limits is None
+        True
+        >>> Terms(accept=["other patient"])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ctacal.errors.UsageError: --accept other patient: no verdict is possible with it; known are ...
+    """
 
     limits: Limits | None = None
     """The site's own; None: the simulated ones that fit."""
@@ -114,6 +127,28 @@ def compare_scans(
     ``notes`` are further doubts: what the images show, or where the scores come from.
 
     Progression is never claimed by the published, gated limits: without limits that hold there is no verdict.
+
+    Args:
+        first: One of the two scans.
+        second: The other.
+        terms: The limits of repeatability, and the doubts to accept.
+        matches: What became of each lesion (``match_lesions``); None if lesions were not matched.
+        transform: Leads from the patient frame of the earlier scan to that of the later one.
+        notes: Further doubts.
+
+    Returns:
+        The ``Comparison``: its verdict, its reasons, and the change of each quantity in its own unit and a year.
+
+    Example:
+        >>> from datetime import date
+        >>> from ctacal.compare.scan import Amount
+        >>> earlier = ComparedScan(day=date(2023, 3, 1), amounts={"agatston": Amount(90.0)}, category="1-100")
+        >>> later = ComparedScan(day=date(2025, 3, 1), amounts={"agatston": Amount(130.0)}, category="101-400")
+        >>> comparison = compare_scans(later, earlier, Terms())
+        >>> isinstance(comparison, Comparison), comparison.days, comparison.categories_up
+        (True, 731, 1)
+        >>> round(comparison.changes["agatston"].total.per_year, 1), comparison.verdict is Verdict.NOT_COMPARABLE
+        (20.0, True)
     """
     a, b, swapped = in_order(first, second)
     changes = _changes(a, b)

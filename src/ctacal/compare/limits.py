@@ -64,7 +64,16 @@ def _between(values: tuple[float, ...], left: int, share: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits of repeatability: 95 of 100 pairs of an unchanged patient lie within."""
+    """Limits of repeatability: 95 of 100 pairs of an unchanged patient lie within.
+
+    Example:
+        >>> limits = Limits(
+        ...     name="ours", origin="site", pairs=40, patients=38, protocol=ScanProtocol(kvp=120.0), rule="scct2016",
+        ...     bands={"agatston": Band(mean_sqrt=(0.0, 40.0), low=(-3.0, -3.0), high=(3.0, 3.0))},
+        ... )
+        >>> limits.in_words, limits.bands["agatston"].at(100.0, 144.0)  # their square roots differ by 2
+        ("the site's own limits 'ours' (40 pairs of 38 patients)", (-3.0, 3.0))
+    """
 
     name: str
     """Name of the site, or of the simulator's preset."""
@@ -138,12 +147,40 @@ def _distance(a: ScanProtocol, b: ScanProtocol) -> float:
 
 
 def write_limits(limits: Limits, path: Path) -> None:
-    """Write the file that ``--limits`` takes."""
+    """Write the file that ``--limits`` takes.
+
+    Args:
+        limits: The limits.
+        path: The file, of JSON; it appears whole or not at all.
+
+    Example:
+        >>> import tempfile
+        >>> limits = simulated_limits()[0]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_limits(limits, Path(folder, "ours.json"))
+        ...     read_limits(Path(folder, "ours.json")) == limits
+        True
+    """
     write_text(path, json.dumps({"form": FORM, **asdict(limits)}, indent=1, allow_nan=False) + "\n")
 
 
 def read_limits(path: Path) -> Limits:
-    """Read a file of limits. Raises ``UsageError`` naming the file and the field that is wrong."""
+    """Read a file of limits.
+
+    Args:
+        path: A file of ``write_limits``.
+
+    Returns:
+        The limits.
+
+    Raises:
+        UsageError: The file cannot be read, or a field is wrong; the message names both.
+
+    Example:
+        >>> read_limits(Path("no_such.json"))
+        Traceback (most recent call last):
+        ctacal.errors.UsageError: --limits no_such.json: No such file or directory
+    """
     try:
         return limits_from(json.loads(path.read_text(encoding="utf-8")))
     except OSError as problem:

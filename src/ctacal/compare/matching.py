@@ -110,6 +110,24 @@ def match_lesions(
     """Return what became of each lesion, those with the highest score first.
 
     ``transform`` leads from the patient frame of ``a`` to that of ``b``. Each lesion is in exactly one match.
+
+    Args:
+        a: Lesions of the first scan (``place_lesions``).
+        b: Lesions of the second scan.
+        transform: Leads from the patient frame of ``a`` to that of ``b``, in mm (``register``).
+
+    Returns:
+        For each lesion, or group of lesions, what became of it, and the distance in mm.
+
+    Example:
+        >>> from ctacal.compare.registration import RigidTransform
+        >>> still = RigidTransform(np.eye(3), np.zeros(3), np.zeros(3), 1.0)
+        >>> def lesion(agatston, at_mm):
+        ...     scored = ScoredLesion(Calcium.LAD, agatston, 40.0, 400.0, 250.0, (4, 5), at_mm)
+        ...     return PlacedLesion(scored, np.array([at_mm]), np.array([2.0]), np.array([20.0]))
+        >>> matches = match_lesions([lesion(40.0, (9.0, 0.0, 0.0))], [lesion(52.0, (9.0, 1.0, 0.0))], still)
+        >>> [(str(match.kind), match.distance_mm) for match in matches]
+        [('kept', 1.0)]
     """
     moved = [replace(lesion, points_mm=transform.apply(lesion.points_mm)) for lesion in a]
     pairs = _assigned(moved, b)

@@ -72,8 +72,30 @@ class RigidTransform:
 def register(a: Volume, heart_a: HeartMask, b: Volume, heart_b: HeartMask) -> RigidTransform:
     """Return the transform that lays the heart of ``a`` upon that of ``b``; takes about half a second.
 
-    Raises ``Refusal`` (``SCANS_NOT_ALIGNED``) if the scans do not fit upon each other: another patient, or a scan
-    that shows too little of the heart.
+    Args:
+        a: The scan to be moved, in HU.
+        heart_a: Its heart.
+        b: The scan that stays, in HU.
+        heart_b: Its heart.
+
+    Returns:
+        A turn and a shift in mm of the patient frame (LPS).
+
+    Raises:
+        Refusal: The scans do not fit upon each other (``SCANS_NOT_ALIGNED``): another patient, or a scan that shows too
+            little of the heart.
+
+    Example:
+        >>> from ctacal.heart import find_heart
+        >>> from pathlib import Path
+        >>> import ctacal
+        >>> from ctacal.dicom import read_volume
+        >>> [study] = ctacal.read_studies([Path(ctacal.__file__).parent / "sample" / "thorax_phantom.zip"]).studies
+        >>> volume, _ = read_volume(study.series[0])
+        >>> heart = find_heart(volume)
+        >>> transform = register(volume, heart, volume, heart)  # a scan lies upon itself
+        >>> round(transform.fit, 2), round(transform.turn_deg, 1), bool(abs(transform.translation_mm).max() < 0.1)
+        (1.0, 0.0, True)
     """
     return require_fit(best_fit(a, heart_a, b, heart_b))
 

@@ -67,7 +67,26 @@ class PairsInfo:
 def limits_of_pairs(pairs: Mapping[str, Pairs], info: PairsInfo, decides: str = "agatston") -> Limits:
     """Return the limits of the quantities; one that too few pairs have is left out, with a note.
 
-    Raises ``UsageError`` if the deciding quantity has too few pairs, or its pairs are no repeats.
+    Args:
+        pairs: Of each quantity, named as in results.csv, both scans of each pair, (n,) in its unit.
+        info: Where the pairs come from.
+        decides: The quantity that gives the verdict.
+
+    Returns:
+        The limits of square roots: 95 of 100 pairs of an unchanged patient lie within.
+
+    Raises:
+        UsageError: The deciding quantity has too few pairs, or its pairs are no repeats.
+
+    Example:
+        >>> from ctacal.compare import Limits
+        >>> rng = np.random.default_rng(1)
+        >>> root = rng.uniform(2, 30, 60)  # square roots of the scores of 60 patients, scanned twice
+        >>> first, second = ((root + rng.normal(0, 1, 60)) ** 2 for _ in range(2))
+        >>> info = PairsInfo(name="ours", patients=60, protocol=ScanProtocol(kvp=120.0), rule="scct2016")
+        >>> limits = limits_of_pairs({"agatston": Pairs(first, second)}, info)
+        >>> isinstance(limits, Limits), limits.pairs, [round(root, 1) for root in limits.bands["agatston"].at(100, 100)]
+        (True, 60, [-2.7, 2.6])
     """
     if decides not in pairs:
         raise UsageError(f"the pairs hold no {decides}; they hold {', '.join(pairs)}")

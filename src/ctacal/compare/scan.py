@@ -33,7 +33,13 @@ class Amount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedScan:
-    """One of the two scans, scored or refused."""
+    """One of the two scans, scored or refused.
+
+    Example:
+        >>> scan = ComparedScan(day=date(2025, 3, 1), amounts={"agatston": Amount(120.0, {"LAD": 120.0})})
+        >>> scan.amounts["agatston"].total
+        120.0
+    """
 
     study_uid: str = ""
     series_uid: str = ""
@@ -66,7 +72,26 @@ class ComparedScan:
 def scan_of_result(content: Mapping[str, Any]) -> ComparedScan:
     """Return the scan of a result, from the content of its result.json, which may be of an earlier version.
 
-    Raises ``LookupError``, ``TypeError`` or ``ValueError`` if that is no result.
+    Args:
+        content: The content of result.json.
+
+    Returns:
+        The scan; amounts are Agatston units, mm3 and mg.
+
+    Raises:
+        LookupError: The content lacks a key of a result.
+        TypeError: A part of it has another form.
+        ValueError: A value is none of a result.
+
+    Example:
+        >>> import ctacal
+        >>> from pathlib import Path
+        >>> from ctacal.study import predict_threshold
+        >>> from ctacal.result_json import result_json
+        >>> [study] = ctacal.read_studies([Path(ctacal.__file__).parent / "sample" / "thorax_phantom.zip"]).studies
+        >>> scan = scan_of_result(result_json(ctacal.score_study(study, predict_threshold)))
+        >>> round(scan.amounts["agatston"].total, 1), scan.category, scan.protocol.kvp
+        (327.7, '101-400', 120.0)
     """
     study, model, rule = content["study"], content["model"] or {}, content["rule"] or {}
     acquisition, patient = study["acquisition"] or {}, content.get("patient") or {}

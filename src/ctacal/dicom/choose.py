@@ -55,7 +55,27 @@ class Choice:
 def candidates(
     study: Study, *, fill_gaps: bool = False, untilt: bool = False, allow_contrast: bool = False
 ) -> tuple[Candidate, ...]:
-    """Rank the series of the study: the likeliest CTAC first, unfit series last."""
+    """Rank the series of the study: the likeliest CTAC first, unfit series last.
+
+    Args:
+        study: A study of ``read_studies``.
+        fill_gaps: Whether single missing slices may be interpolated; otherwise such a series is unfit.
+        untilt: Whether a gantry tilt may be resampled away; otherwise such a series is unfit.
+        allow_contrast: Whether a series with contrast medium may be chosen.
+
+    Returns:
+        A ``Candidate`` for each series. Its ``points`` count the clues, which ``why`` names; ``unfit`` says why it
+        cannot be scored.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import ctacal
+        >>> from ctacal.dicom import read_studies
+        >>> [study] = read_studies([Path(ctacal.__file__).parent / "sample" / "thorax_phantom.zip"]).studies
+        >>> [best] = candidates(study)
+        >>> isinstance(best, Candidate), best.series.name, best.points, best.why[:43]
+        (True, "series 1 'CTAC'", 8, 'is described as attenuation-correction CT, ')
+    """
     found = [
         _candidate(series, study, fill_gaps=fill_gaps, untilt=untilt, allow_contrast=allow_contrast)
         for series in study.series
@@ -80,7 +100,28 @@ def choose_series(
 
 
 def choose_among(ranked: tuple[Candidate, ...], study: Study, wanted_uid: str | None = None) -> Choice:
-    """Choose among the study's ranked ``candidates``, as ``choose_series`` does."""
+    """Choose among the study's ranked ``candidates``, as ``choose_series`` does.
+
+    Args:
+        ranked: The study's ``candidates``, the likeliest first.
+        study: The study, for notes on its patient and its other series.
+        wanted_uid: SeriesInstanceUID of the only series that may be chosen; None: the likeliest one.
+
+    Returns:
+        The series, its stack of slices, why it was chosen, and notes that are warnings of the result.
+
+    Raises:
+        Refusal: No series is fit, or several examinations share the study.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import ctacal
+        >>> from ctacal.dicom import read_studies
+        >>> [study] = read_studies([Path(ctacal.__file__).parent / "sample" / "thorax_phantom.zip"]).studies
+        >>> choice = choose_among(candidates(study), study)
+        >>> isinstance(choice, Choice), choice.series.header.kvp, choice.notes
+        (True, 120.0, ())
+    """
     patient = patient_notes(slice_.header for slice_ in study.slices)
     wanted = ranked if wanted_uid is None else _only(ranked, wanted_uid)
     fit = [(candidate, candidate.stack) for candidate in wanted if candidate.stack is not None]

@@ -24,7 +24,16 @@ AXIAL_COSINE = 0.866
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Series:
-    """Images of one reconstruction of one scan: alike in orientation, matrix, pixel size and kernel."""
+    """Images of one reconstruction of one scan: alike in orientation, matrix, pixel size and kernel.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import ctacal
+        >>> [study] = read_studies([Path(ctacal.__file__).parent / "sample" / "thorax_phantom.zip"]).studies
+        >>> [series] = study.series
+        >>> series.name, len(series.slices), series.header.modality, series.is_localizer
+        ("series 1 'CTAC'", 48, 'CT', False)
+    """
 
     slices: tuple[Slice, ...]
     part: str = ""
@@ -76,7 +85,15 @@ class Series:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Study:
-    """All series found with one StudyInstanceUID, or with several UIDs if they share one scan."""
+    """All series found with one StudyInstanceUID, or with several UIDs if they share one scan.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import ctacal
+        >>> intake = read_studies([Path(ctacal.__file__).parent / "sample" / "thorax_phantom.zip"])
+        >>> [(len(study.series), len(study.slices)) for study in intake.studies]
+        [(1, 48)]
+    """
 
     series: tuple[Series, ...]
     notes: tuple[Reason, ...] = ()
@@ -94,7 +111,12 @@ class Study:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Intake:
-    """The studies under a set of paths, and the files that gave none."""
+    """The studies under a set of paths, and the files that gave none.
+
+    Example:
+        >>> Intake((), (), 3, {"text": 2, "PDF": 1}, ("scans: 3 files, none of them DICOM",)).why_empty
+        'scans: 3 files, none of them DICOM'
+    """
 
     studies: tuple[Study, ...]
     skipped: tuple[SkippedFile, ...]

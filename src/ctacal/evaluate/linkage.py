@@ -98,10 +98,25 @@ class Rules:
 
 
 def read_results(paths: Sequence[Path]) -> "pd.DataFrame":
-    """Read the results.csv of one or several runs of ``ctacal score`` (files or their folders), every cell as text.
+    r"""Read the results.csv of one or several runs of ``ctacal score`` (files or their folders), every cell as text.
 
-    Columns that name the patient are left out. Equal rows count once. Raises ``UsageError`` if a file is not a
-    results.csv.
+    Columns that name the patient are left out. Equal rows count once.
+
+    Args:
+        paths: Files, or the folders that hold results.csv.
+
+    Returns:
+        The rows, with ``results_row``, the row in the file.
+
+    Raises:
+        UsageError: A file is not a results.csv.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "results.csv").write_text("study_uid,status,agatston\n1.2,scored,120.5\n")
+        ...     read_results([Path(folder)])["agatston"].tolist()
+        ['120.5']
     """
     import pandas as pd
 
@@ -120,9 +135,31 @@ def read_results(paths: Sequence[Path]) -> "pd.DataFrame":
 
 
 def link(results: "pd.DataFrame", source: Path, rules: Rules) -> Linked:
-    """Read ``source`` and link its rows with scored studies; rows and studies without a unique partner are left out.
+    r"""Read ``source`` and link its rows with scored studies; rows and studies without a unique partner are left out.
 
-    Raises ``UsageError`` if a file cannot be read, a column is missing, or no study matches a row.
+    Args:
+        results: What ``read_results`` gives.
+        source: The other table: clinical data, or readings.
+        rules: By which columns they are linked, and which of several studies of a patient is chosen.
+
+    Returns:
+        The joined table, and what was left out.
+
+    Raises:
+        UsageError: A file cannot be read, a column is missing, or no study matches a row.
+
+    Example:
+        >>> import tempfile
+        >>> import pandas as pd
+        >>> results = pd.DataFrame(
+        ...     {"study_uid": ["1.2", "1.3"], "status": "scored", "agatston": ["120.5", "0"], "results_row": [2, 3]}
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     clinical = Path(folder, "clinical.csv")
+        ...     _ = clinical.write_text("study_uid,age_years\n1.2,64\n")
+        ...     linked = link(results, clinical, Rules(study="study_uid"))
+        >>> isinstance(linked, Linked), linked.table["agatston"].tolist(), isinstance(linked.left_out[0], LeftOut)
+        (True, ['120.5'], True)
     """
     raw = open_table(source, rules.form)
     table, patients, pairs, left_out = _with_key(results, raw, rules) if rules.key else _direct(results, raw, rules)

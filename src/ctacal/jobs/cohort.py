@@ -26,9 +26,29 @@ class JoinedCohort:
 
 
 def join_cohort(results: Sequence[Path], clinical: Path, out: Path, rules: Rules) -> JoinedCohort:
-    """Join scored studies with the clinical table, one row for each patient, and write the table to ``out``.
+    r"""Join scored studies with the clinical table, one row for each patient, and write the table to ``out``.
 
-    Raises ``UsageError`` if a table has a fault or ``out`` is of a kind that cannot be written.
+    Args:
+        results: The results.csv of one or several runs of ``ctacal score``, or their folders.
+        clinical: The clinical table.
+        out: The table to write: .csv, .tsv, .xlsx or .parquet.
+        rules: How studies are linked with rows.
+
+    Returns:
+        The tables written, the number of patients, and each study or row that was left out.
+
+    Raises:
+        UsageError: A table has a fault, or ``out`` is of a kind that cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     results, clinical = Path(folder, "results.csv"), Path(folder, "clinical.csv")
+        ...     _ = results.write_text("study_uid,status,agatston\n1.2,scored,120.5\n1.3,scored,0\n")
+        ...     _ = clinical.write_text("study_uid,age_years\n1.2,64\n")
+        ...     joined = join_cohort([results], clinical, Path(folder, "cohort.csv"), Rules())
+        ...     joined.patients, [left.identifier for left in joined.left_out]
+        (1, ['1.3'])
     """
     if out.suffix.lower() not in ENDINGS_WRITTEN:
         raise UsageError(f"{out}: name a table of {', '.join(ENDINGS_WRITTEN)}")

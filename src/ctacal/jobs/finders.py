@@ -27,7 +27,13 @@ Runtime = Literal["onnxruntime", "openvino", "openvino-bf16"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Finder:
-    """A predictor and its identity."""
+    """A predictor and its identity.
+
+    Example:
+        >>> finder = Finder(predict_threshold, model_without_file("threshold"))  # or a predictor of your own
+        >>> finder.model.name
+        'threshold'
+    """
 
     predict: Predictor
     model: ModelInfo
@@ -55,7 +61,19 @@ def _made_again(made_by: "Callable[[], Finder]", model: ModelInfo) -> "Finder":
 def networks(folder: Path | None = None, runtime: Runtime | None = None) -> Finder:
     """Return the networks of a model folder, by default the model that ships with ctacal, and the fastest runtime.
 
-    Raises ``UsageError`` if the runtime is not installed or the folder holds no model.
+    Args:
+        folder: A model folder; None: the model that ships with ctacal.
+        runtime: Name of a runtime; None: the fastest that is installed.
+
+    Returns:
+        The finder.
+
+    Raises:
+        UsageError: The runtime is not installed, or the folder holds no model.
+
+    Example:
+        >>> networks().model.name
+        'ctacal-simulated'
     """
     if runtime and find_spec(package := runtime.partition("-")[0]) is None:
         raise UsageError(f"--runtime {runtime} is not installed: pip install {package}")
@@ -66,12 +84,35 @@ def networks(folder: Path | None = None, runtime: Runtime | None = None) -> Find
 
 
 def baseline() -> Finder:
-    """Return the baseline without training (``ctacal.threshold``)."""
+    """Return the baseline without training (``ctacal.threshold``).
+
+    Returns:
+        The finder; it needs no files.
+
+    Example:
+        >>> baseline().model.name
+        'threshold'
+    """
     return Finder(predict_threshold, model_without_file("threshold"), made_by=baseline)
 
 
 def reader_labels(path: Path) -> Finder:
-    """Return a reader's label file (NIfTI or DICOM SEG). Raises ``UsageError`` if there is no such file."""
+    """Return a reader's label file (NIfTI or DICOM SEG).
+
+    Args:
+        path: A NIfTI or DICOM SEG file with ``Calcium`` values.
+
+    Returns:
+        The finder, for the one scan on which the labels were drawn.
+
+    Raises:
+        UsageError: There is no such file.
+
+    Example:
+        >>> import ctacal
+        >>> reader_labels(Path(ctacal.__file__).parent / "sample" / "thorax_phantom_labels.nii.gz").model.name
+        'labels'
+    """
     if not path.is_file():
         raise UsageError(f"{path}: no such label file")
     model, series_uid = label_file_info(path), referenced_series_uid(path)

@@ -47,7 +47,12 @@ _log = logging.getLogger("ctacal")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Faults of a scan that are corrected or accepted, with a warning; by default such a scan is refused."""
+    """Faults of a scan that are corrected or accepted, with a warning; by default such a scan is refused.
+
+    Example:
+        >>> Limits(fill_gaps=True).allow_contrast
+        False
+    """
 
     fill_gaps: bool = False
     """Single missing slices are interpolated."""
@@ -59,7 +64,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Privacy:
-    """Whether outputs name the patient. Raises ``UsageError`` if both options are given."""
+    """Whether outputs name the patient. Raises ``UsageError`` if both options are given.
+
+    Example:
+        >>> Privacy().identity  # by default, results.csv has no column that names the patient
+        ()
+    """
 
     phi: bool = False
     """Pages, result.json and results.csv name the patient."""
@@ -274,7 +284,33 @@ def score_intake(
 
     ``score_all`` scores the tasks, by default one after another in this process (``side_by_side`` has another way).
     The table grows study by study, so that an interrupted run loses no row; at the end it is written again, in order.
-    ``on_outcome`` is called in order. Raises ``UsageError`` if a reader's labels are given for more than one series.
+    ``on_outcome`` is called in order.
+
+    Args:
+        intake: The studies, as ``read_studies`` finds them.
+        out: The folder of the results; made if it is missing.
+        job: How studies are scored, and which files are written.
+        score_all: Scores the tasks; None: one after another in this process.
+        on_outcome: Called with the outcome of each study, in order.
+        progress: Called with the numbers of studies done and in all.
+
+    Returns:
+        The rows of results.csv, the files that were skipped, and the number of files.
+
+    Raises:
+        UsageError: A reader's labels are given for more than one series.
+
+    Example:
+        >>> import tempfile
+        >>> import ctacal
+        >>> from ctacal.jobs import Limits, baseline
+        >>> intake = ctacal.read_studies([Path(ctacal.__file__).parent / "sample" / "thorax_phantom.zip"])
+        >>> with tempfile.TemporaryDirectory() as out:
+        ...     run = score_intake(intake, Path(out), ScoreJob(finder=baseline(), outputs=("json",), limits=Limits()))
+        ...     [file.name for file in Path(out).iterdir() if file.is_file()]
+        ['results.csv']
+        >>> [(row["status"], row["agatston"]) for row in run.rows]
+        [('scored', 327.68)]
     """
     tasks = [task for study in intake.studies for task in tasks_of(study, job)]
     if job.finder.model.name == "labels" and len(tasks) > 1:

@@ -69,11 +69,32 @@ def cache_annotated(
     *,
     locate: Callable[[Volume], Located] = lambda scan: Located(find_heart(scan)),
 ) -> list[str]:
-    """Write a site's annotated studies as samples to ``out/SPLIT``; returns the problems, one line per study.
+    r"""Write a site's annotated studies as samples to ``out/SPLIT``; returns the problems, one line per study.
 
     Where a study's readers did not mark all other calcium, its unmarked voxels train "not coronary", not "background".
     A label of ``Calcium.CORONARY`` trains "some vessel". Existing samples are kept. ``locate`` should be stage 1 of
-    the model that will be used. Raises ``UsageError`` if the table is wrong.
+    the model that will be used.
+
+    Args:
+        table: A CSV with the columns study, labels and split, as ``read_table`` describes it.
+        out: The folder of the samples.
+        network: The network that will be trained: its spacing in mm is that of the samples.
+        locate: Finds the heart in a scan.
+
+    Returns:
+        The problems: a line for each study that gave no sample.
+
+    Raises:
+        UsageError: The table lacks a column, or a cell says something else than expected.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder, "annotated.csv")
+        ...     _ = table.write_text("study,labels,split\nno_such_scan,no_such_labels.nii.gz,train\n")
+        ...     [problem] = cache_annotated(table, Path(folder, "samples"), NetworkConfig())
+        >>> "no_such_scan" in problem
+        True
     """
     problems = []
     for row in read_table(table):

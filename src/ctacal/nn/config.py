@@ -15,7 +15,15 @@ UniformRange = tuple[float, float]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
     """The architecture of a network. The defaults are our calcium network; see also ``heart()``, ``anatomy()``
-    and ``published()``."""
+    and ``published()``.
+
+    Example:
+        >>> NetworkConfig(widths=(16, 32, 64)).multiple, NetworkConfig.heart().slice_mm  # pixels, mm
+        (8, 5.0)
+        >>> NetworkConfig(pixel_mm=0)
+        Traceback (most recent call last):
+        ValueError: pixel_mm: expected a positive number, got 0
+    """
 
     kind: Literal["heart", "anatomy", "calcium", "published"] = "calcium"
     pixel_mm: float = 1.0

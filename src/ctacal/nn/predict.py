@@ -85,7 +85,13 @@ class Answer:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Model:
-    """Both networks and what was measured of them. Calling it makes it a ``prediction.Predictor``."""
+    """Both networks and what was measured of them. Calling it makes it a ``prediction.Predictor``.
+
+    Example:
+        >>> model = load_model(threads=1)
+        >>> isinstance(model, Model), model.info.name, model.rule.name
+        (True, 'ctacal-simulated', 'scct2016')
+    """
 
     info: ModelInfo
     heart: Stage
@@ -239,7 +245,19 @@ def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: R
 def load_locator(folder: Path = WEIGHTS, *, threads: int | None = None) -> Stage:
     """Read stage 1 of a model folder alone, for those who only want to know where the heart lies.
 
-    Raises ``UsageError`` as ``load_model`` does.
+    Args:
+        folder: A model folder; by default the model that ships with ctacal.
+        threads: Threads of the network; None: one for each core.
+
+    Returns:
+        The network of stage 1, which ``ctacal.nn.locate.locate`` takes.
+
+    Raises:
+        UsageError: The folder holds no model, or one that does not fit this version.
+
+    Example:
+        >>> load_locator(threads=1).config.pixel_mm  # the heart needs no finer pixels
+        4.0
     """
     run = RUNTIMES["onnxruntime"](onnx_bytes(folder, "heart"), threads or cores())
     return _stage(run, read_card(folder), "heart", folder)

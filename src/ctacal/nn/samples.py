@@ -46,7 +46,15 @@ SPACING_TOLERANCE = 0.02
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sample:
-    """A crop around the heart (calcium) or a whole scan (heart, anatomy), canonical, at the network's pixel spacing."""
+    """A crop around the heart (calcium) or a whole scan (heart, anatomy), canonical, at the network's pixel spacing.
+
+    Example:
+        >>> hu, calcium = np.zeros((8, 64, 64), np.int16), np.zeros((8, 64, 64), np.uint8)
+        >>> hu[4, 30:34, 30:34], calcium[4, 30:34, 30:34] = 300, Calcium.LAD
+        >>> sample = Sample("one", hu, calcium, calcium > 0, np.zeros((8, 4), np.float32), (3.0, 1.0, 1.0))
+        >>> round(sample.agatston, 1)  # 16 mm2 with a weight of 3
+        48.0
+    """
 
     name: str
     hu: NDArray[np.int16]
@@ -132,6 +140,27 @@ def make_sample(
     the scan's.
 
     Labels come from the nearest voxel and are never interpolated. A heart network's grid has other slices, so no mass.
+
+    Args:
+        name: Name of the sample, and of its file.
+        volume: The scan in HU, canonical.
+        labels: (slices, rows, columns) ``Calcium`` values on the scan's grid.
+        heart: The heart, on the scan's grid.
+        network: The network that will be trained: its spacing in mm is that of the sample.
+        mass_mg: (slices, 4) true mass of calcium in LM, LAD, LCX and RCA; None if not known.
+        anatomy: (slices, rows, columns) ``Anatomy`` values; None if not known.
+
+    Returns:
+        The crop around the heart, or the whole scan for a network with slices of its own.
+
+    Example:
+        >>> scan = Volume(np.zeros((8, 64, 64), np.int16), Geometry.from_spacing((8, 64, 64), (3.0, 0.8, 0.8)))
+        >>> heart = np.zeros(scan.hu.shape, bool)
+        >>> heart[2:6, 20:44, 20:44] = True
+        >>> labels = np.zeros(scan.hu.shape, np.uint8)
+        >>> sample = make_sample("one", scan, labels, HeartMask(heart, scan.geometry), NetworkConfig(pixel_mm=1.0))
+        >>> [round(mm, 3) for mm in sample.spacing_mm]  # slices stay, pixels are the network's
+        [3.0, 1.0, 1.0]
     """
     if network.slice_mm:
         grid = whole_grid(volume.geometry, (network.slice_mm, network.pixel_mm, network.pixel_mm), network.multiple)
@@ -158,7 +187,23 @@ def _mass_on(grid: Geometry, scan: Geometry, mass_mg: Floats32 | None) -> Floats
 
 
 def write_sample(folder: Path, sample: Sample) -> Path:
-    """Write ``NAME.npz``, whole or not at all."""
+    """Write ``NAME.npz``, whole or not at all.
+
+    Args:
+        folder: An existing folder.
+        sample: The sample.
+
+    Returns:
+        The path of the file.
+
+    Example:
+        >>> import tempfile
+        >>> empty, mass_mg = np.zeros((8, 64, 64), np.uint8), np.zeros((8, 4), np.float32)
+        >>> sample = Sample("one", empty.astype(np.int16), empty, empty > 0, mass_mg, (3.0, 1.0, 1.0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_sample(Path(folder), sample).name
+        'one.npz'
+    """
     path = folder / f"{sample.name}.npz"
     arrays: dict[str, Any] = {
         "hu": sample.hu, "labels": sample.labels, "heart": sample.heart, "mass_mg": sample.mass_mg,
@@ -171,7 +216,25 @@ def write_sample(folder: Path, sample: Sample) -> Path:
 
 
 def read_sample(path: Path) -> Sample:
-    """Read a file of ``write_sample``. Raises ``UsageError`` if the file is something else."""
+    """Read a file of ``write_sample``.
+
+    Args:
+        path: An .npz file.
+
+    Returns:
+        The sample, whose name is that of the file.
+
+    Raises:
+        UsageError: The file is something else.
+
+    Example:
+        >>> import tempfile
+        >>> empty, mass_mg = np.zeros((8, 64, 64), np.uint8), np.zeros((8, 4), np.float32)
+        >>> sample = Sample("one", empty.astype(np.int16), empty, empty > 0, mass_mg, (3.0, 1.0, 1.0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     read_sample(write_sample(Path(folder), sample)).spacing_mm
+        (3.0, 1.0, 1.0)
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             slices, rows, columns = (float(mm) for mm in arrays["spacing_mm"])

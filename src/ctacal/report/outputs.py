@@ -299,7 +299,32 @@ def write_outputs(
     fails, only that output is missing; the score stays, and later studies are not affected. ``phi`` lets pages and
     result.json name the patient. ``pseudonymiser`` is the one that made the result; it is needed for headers that are
     read again. ``predecessor`` is an earlier SR of the study that the new one replaces. Each file appears whole or not
-    at all. Raises ``OSError`` if the disk fails.
+    at all.
+
+    Args:
+        result: What ``score_study`` returns.
+        folder: The study's folder; made if it is missing.
+        writers: Kinds of files, some of ``WRITERS``.
+        phi: Whether pages and result.json name the patient.
+        pseudonymiser: The one that made the result.
+        predecessor: An earlier SR of the study that the new one replaces.
+
+    Returns:
+        The result with its subject, and a reason for each output that failed.
+
+    Raises:
+        OSError: The disk fails.
+
+    Example:
+        >>> import tempfile
+        >>> from ctacal.errors import Code
+        >>> from ctacal.result import RefusedStudy
+        >>> from ctacal.scores import SCCT_2016
+        >>> refused = RefusedStudy(study_uid="1.2", reasons=(Reason(Code.NO_CT_SERIES, "no CT"),), rule=SCCT_2016)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = write_outputs(refused, Path(folder), ["json"])
+        ...     [file.name for file in Path(folder).iterdir()], set(DEFAULT_WRITERS) <= set(WRITERS)
+        (['result.json'], True)
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("result.json", *(name for writer in WRITERS.values() for name in writer.files)):

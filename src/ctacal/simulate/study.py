@@ -53,7 +53,14 @@ _KEYS = {"protocol": "centre"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyDescription:
-    """Complete description of a simulated study; the same description gives the same bytes on the same machine."""
+    """Complete description of a simulated study; the same description gives the same bytes on the same machine.
+
+    Example:
+        >>> from ctacal.simulate import load_protocol
+        >>> description = draw_study(1, load_protocol("spect_ct_16slice"), bmi=28)
+        >>> description == StudyDescription.from_json(description.to_json()), description.patient.bmi
+        (True, 28)
+    """
 
     seed: int
     """Seed of the noise and of the moment at which the scan begins."""

@@ -76,7 +76,29 @@ METHODS_LESIONS = (
 
 
 def agreement_report(raters: Raters, config: AgreeConfig, *, seed: int = 0, bar: Bar = no_bar) -> Publication:
-    """Compare all raters and return the whole publication of ``ctacal agree``."""
+    r"""Compare all raters and return the whole publication of ``ctacal agree``.
+
+    Args:
+        raters: Scores of readers and models (``read_raters``), in Agatston units.
+        config: The comparison.
+        seed: Seed of the bootstrap.
+        bar: Shows progress.
+
+    Returns:
+        What ``write_publication`` writes: every number, table and figure.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from ctacal.evaluate.agree import read_raters
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder, "readings.csv")
+        ...     _ = table.write_text("study,anna,ben\nS-1,120,130\nS-2,0,0\nS-3,40,35\nS-4,900,820\n")
+        ...     config = AgreeConfig(table=table, readers=["anna", "ben"])
+        ...     report = agreement_report(read_raters(config), config)
+        >>> isinstance(report, Publication), report.command
+        (True, 'ctacal agree')
+    """
     total = _steps(raters)
     with bar("comparing", total) as progress:
         done = count(1)

@@ -40,9 +40,32 @@ MANY_EVENTS = 0.5
 
 
 def outcomes_report(given: Patients, bar: Bar = no_bar, title: str = "", first: tuple[str, ...] = ()) -> Publication:
-    """Return the whole publication of ``ctacal outcomes``.
+    r"""Return the whole publication of ``ctacal outcomes``.
 
     ``first`` are paragraphs before all others; ``bar`` is opened for each part in turn.
+
+    Args:
+        given: The patients of a table (``read_patients``); times in the unit of their configuration.
+        bar: Shows progress.
+        title: Title of the report; empty: that of the configuration.
+        first: Paragraphs before all others.
+
+    Returns:
+        What ``write_publication`` writes: every number, table and figure.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from ctacal.evaluate.outcomes import read_config, read_patients
+        >>> columns = ('[outcome]\ntime = "days"\nevent = "mace"\n[model]\nname = "Model"\nscore = "agatston"\n'
+        ...     "[analysis]\nresamples = 50\n")
+        >>> rows = ["100,1,900", "300,0,0", "500,1,40", "700,0,0", "900,0,120", "1100,0,3"]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     config, table = Path(folder, "cohort.toml"), Path(folder, "cohort.csv")
+        ...     _ = config.write_text(columns), table.write_text("\n".join(["days,mace,agatston", *rows]))
+        ...     report = outcomes_report(read_patients(table, read_config(config)))
+        >>> report.command, report.sections[0].title
+        ('ctacal outcomes', 'Flow of patients')
     """
     patients, config = given.by_time(), given.config
     complete = patients.take(patients.complete)

@@ -41,8 +41,23 @@ def require(**modules: str) -> None:
 def write_publication(publication: Publication, out: Path) -> None:
     """Write report, tables, figures, numbers and checklist to ``out``: all of them, or none and ``out`` is unchanged.
 
-    An existing ``out`` is replaced if it holds nothing but an earlier publication. Raises ``UsageError`` if it holds
-    other files or a package is missing, ``ValueError`` if a number is not finite or two names are the same.
+    An existing ``out`` is replaced if it holds nothing but an earlier publication.
+
+    Args:
+        publication: What to write.
+        out: The folder; an existing one is replaced if it holds nothing but an earlier publication.
+
+    Raises:
+        UsageError: ``out`` holds other files, or a package is missing.
+        ValueError: A number is not finite, or two names are the same.
+
+    Example:
+        >>> import tempfile
+        >>> report = Publication(title="Ours", lead=("60 studies.",), sections=(), numbers={"n": 60}, command="mine")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_publication(report, Path(folder, "report"))
+        ...     sorted(file.name for file in Path(folder, "report").iterdir())
+        ['numbers.json', 'report.html', 'tables.docx']
     """
     require()
     _names_differ(publication)

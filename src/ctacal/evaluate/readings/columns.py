@@ -68,7 +68,12 @@ MANY = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of numbers and their range, of events, or of categories."""
+    """A column of numbers and their range, of events, or of categories.
+
+    Example:
+        >>> Column("age", least=18, most=110, unit="years").may_be_missing
+        False
+    """
 
     name: str
     least: float | None = 0.0
@@ -103,7 +108,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a row."""
+    """What is wrong with a row.
+
+    Example:
+        >>> print(Fault("missing", 4, "S-003", "agatston", ""))
+        row 4 (S-003): agatston is missing
+    """
 
     kind: Kind
     row: int
@@ -168,12 +178,35 @@ def read_readings(
     drop: Collection[str] = (),
     form: TableForm = ANY_FORM,
 ) -> Readings:
-    """Read and check ``identifier``, ``text`` and ``columns`` of a table.
+    r"""Read and check ``identifier``, ``text`` and ``columns`` of a table.
 
     Rows are numbered as in a spreadsheet. ``drop`` names the ``KINDS`` of fault whose rows are left out and counted. Of
     ``duplicated`` rows that are equal the first is kept; if they differ all are dropped, since none is known to be
-    right. Raises ``UsageError`` if the file cannot be read, a column is missing or cannot be what it should be, or a
-    row has a fault that ``drop`` does not name.
+    right.
+
+    Args:
+        path: The table: .csv, .tsv, .txt, .xlsx or .parquet.
+        columns: The columns of numbers, events or categories, with their ranges and units.
+        identifier: The column that names the study; its cells must differ.
+        text: Columns to read as text.
+        drop: Kinds of fault, some of ``KINDS``.
+        form: How the table is written.
+
+    Returns:
+        The rows without faults, and the faults of those dropped.
+
+    Raises:
+        UsageError: The file cannot be read, a column is missing or cannot be what it should be, or a row has a fault
+            that ``drop`` does not name.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder, "readings.csv")
+        ...     _ = table.write_text("study,reader\nS-1,120\nS-2,\nS-3,0\n")
+        ...     readings = read_readings(table, [Column("reader")], identifier="study", drop=["missing"])
+        >>> isinstance(readings, Readings), readings.table["reader"].tolist(), str(readings.dropped[0])
+        (True, [120.0, 0.0], 'row 3 (S-2): reader is missing')
     """
     wanted = [*([identifier] if identifier else []), *text, *(column.name for column in columns)]
     table = open_table(path, form, wanted=wanted)
@@ -189,7 +222,29 @@ def check(
     drop: Collection[str] = (),
     form: TableForm = ANY_FORM,
 ) -> Readings:
-    """Check a table that has been opened already, as ``read_readings`` does."""
+    """Check a table that has been opened already, as ``read_readings`` does.
+
+    Args:
+        raw: The table, as ``open_table`` gives it.
+        columns: The columns of numbers, events or categories, with their ranges and units.
+        identifier: The column that names the study; its cells must differ.
+        text: Columns to read as text.
+        drop: Kinds of fault, some of ``KINDS``.
+        form: How the table is written.
+
+    Returns:
+        The rows without faults, and the faults of those dropped.
+
+    Raises:
+        UsageError: A column is missing or cannot be what it should be, a row has a fault that ``drop`` does not name,
+            or no row is left.
+
+    Example:
+        >>> import pandas as pd
+        >>> raw = RawTable(pd.DataFrame({"study": ["S-1", "S-2"], "reader": ["120", "-3"]}), Path("readings.csv"))
+        >>> check(raw, [Column("reader")], identifier="study", drop=["out-of-range"]).summary
+        '1 of 2 rows were used; 1 dropped on request: 1 out of range.'
+    """
     if unknown := set(drop) - set(KINDS):
         raise UsageError(f"cannot drop {', '.join(sorted(unknown))}; expected some of {', '.join(KINDS)}")
     words = list(dict.fromkeys([*([identifier] if identifier else []), *text]))

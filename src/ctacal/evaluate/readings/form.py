@@ -10,7 +10,12 @@ from ctacal.evaluate.readings.numbers import number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableForm:
-    """How a table is written. Raises ``ValueError`` naming the field that is impossible."""
+    """How a table is written. Raises ``ValueError`` naming the field that is impossible.
+
+    Example:
+        >>> TableForm(missing=("n/a",), missing_in={"age": ("999",)}).unknown("age") == {"n/a", "999"}
+        True
+    """
 
     sheet: str = ""
     """Sheet of a workbook; needed only if several could be meant."""

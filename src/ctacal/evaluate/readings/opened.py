@@ -22,11 +22,31 @@ ANY_FORM = TableForm()
 
 
 def open_table(path: Path, form: TableForm = ANY_FORM, *, wanted: Collection[str] = ()) -> RawTable:
-    """Open a table without its empty rows; no cell is interpreted.
+    r"""Open a table without its empty rows; no cell is interpreted.
 
     The ending of the file decides: .csv, .tsv, .txt (comma, semicolon, tab or bar between the cells), .parquet, .xlsx
-    (the sheet that has the ``wanted`` columns). Raises ``UsageError`` if the file cannot be read or has no rows, if the
-    name of a column is missing or occurs twice, or if a row has more or fewer cells than the header.
+    (the sheet that has the ``wanted`` columns).
+
+    Args:
+        path: The file.
+        form: How the table is written: decimal mark, sheet, encoding.
+        wanted: Columns by which a sheet of a workbook is chosen.
+
+    Returns:
+        The ``RawTable``: cells as written, and how the file was read.
+
+    Raises:
+        UsageError: The file cannot be read or has no rows, the name of a column is missing or occurs twice, or a row
+            has more or fewer cells than the header.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder, "readings.csv")
+        ...     _ = table.write_text("study;reader\nS-1;1,5\n")
+        ...     raw = open_table(table, TableForm(decimal=","))
+        >>> isinstance(raw, RawTable), raw.separator, raw.cells["reader"].tolist()
+        (True, ';', ['1,5'])
     """
     readers: dict[str, Callable[[], RawTable]] = {
         **dict.fromkeys((".csv", ".tsv", ".txt"), lambda: read_text_file(path, form)),
@@ -66,9 +86,28 @@ def _check_rows(table: RawTable) -> None:
 
 
 def read_table(path: Path, form: TableForm = ANY_FORM, *, text: Collection[str] = ()) -> "pd.DataFrame":
-    """Return the cells of a table as written, None if empty; ``text`` columns of typed tables become text.
+    r"""Return the cells of a table as written, None if empty; ``text`` columns of typed tables become text.
 
-    The index + 2 is the row in the file. Raises ``UsageError`` as ``open_table``.
+    The index + 2 is the row in the file.
+
+    Args:
+        path: The file.
+        form: How the table is written.
+        text: Columns whose typed cells become text.
+
+    Returns:
+        The cells; the index + 2 is the row in the file.
+
+    Raises:
+        UsageError: As ``open_table``.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder, "readings.csv")
+        ...     _ = table.write_text("study,reader\nS-1,120\nS-2,\n")
+        ...     read_table(table)["reader"].tolist()
+        ['120', None]
     """
     table = open_table(path, form, wanted=text).cells
     for name in set(text) & set(table.columns):
@@ -77,12 +116,46 @@ def read_table(path: Path, form: TableForm = ANY_FORM, *, text: Collection[str] 
 
 
 def column_names(path: Path, form: TableForm = ANY_FORM) -> list[str]:
-    """Return the names of the columns of a table; errors as ``open_table``."""
+    r"""Return the names of the columns of a table; errors as ``open_table``.
+
+    Args:
+        path: The file.
+        form: How the table is written.
+
+    Returns:
+        The names, in their order.
+
+    Raises:
+        UsageError: As ``open_table``.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder, "readings.csv")
+        ...     _ = table.write_text("study,reader\nS-1,120\n")
+        ...     column_names(table)
+        ['study', 'reader']
+    """
     return list(open_table(path, form).cells.columns)
 
 
 def need(table: "pd.DataFrame", names: Sequence[str], source: Path) -> None:
-    """Raise ``UsageError`` if a column is missing, naming the columns that exist."""
+    """Raise ``UsageError`` if a column is missing, naming the columns that exist.
+
+    Args:
+        table: The cells.
+        names: The columns that must be there.
+        source: The file, for the message.
+
+    Raises:
+        UsageError: A column is missing; the message names those that exist.
+
+    Example:
+        >>> import pandas as pd
+        >>> need(pd.DataFrame({"study": ["S-1"]}), ["study", "reader"], Path("readings.csv"))
+        Traceback (most recent call last):
+        ctacal.errors.UsageError: readings.csv has no column reader; it has: study
+    """
     if absent := [name for name in names if name not in table.columns]:
         raise UsageError(f"{source} has no column {', '.join(absent)}; it has: {', '.join(map(str, table.columns))}")
 
@@ -90,7 +163,24 @@ def need(table: "pd.DataFrame", names: Sequence[str], source: Path) -> None:
 def find_column(names: Sequence[str], named: str | None, usual: Sequence[str], what: str, source: Path) -> str:
     """Return the column that was named, or the first of the usual names.
 
-    ``what`` describes the column in the message. Raises ``UsageError`` if there is none.
+    ``what`` describes the column in the message.
+
+    Args:
+        names: The columns of the table.
+        named: The column that the user named; None: look for the usual ones.
+        usual: Usual names, the likeliest first, in any case of letters.
+        what: Describes the column in the message.
+        source: The file, for the message.
+
+    Returns:
+        The name, as the table has it.
+
+    Raises:
+        UsageError: There is no such column.
+
+    Example:
+        >>> find_column(["Study", "age"], None, ["study_uid", "study"], "the study", Path("readings.csv"))
+        'Study'
     """
     if named is not None:
         if named not in names:

@@ -15,10 +15,24 @@ ENDINGS_WRITTEN = (".csv", ".tsv", ".parquet", ".xlsx")
 
 
 def save_table(table: "pd.DataFrame", path: Path, *, separator: str = ",") -> None:
-    """Write a table, whole or not at all; the ending of the path, one of ``ENDINGS_WRITTEN``, decides the kind.
+    r"""Write a table, whole or not at all; the ending of the path, one of ``ENDINGS_WRITTEN``, decides the kind.
 
     ``separator`` is that of a CSV file. A CSV file begins with a byte order mark if it has other letters than ASCII,
     without which Excel does not know its encoding.
+
+    Args:
+        table: The table.
+        path: The file to write.
+        separator: Between the cells of a CSV file.
+
+    Example:
+        >>> import tempfile
+        >>> import pandas as pd
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "cohort.csv")
+        ...     save_table(pd.DataFrame({"study": ["007"], "agatston": [120.5]}), path, separator=";")
+        ...     path.read_text()
+        'study;agatston\n007;120.5\n'
     """
     ending = path.suffix.lower()
     with whole_file(path) as temporary:

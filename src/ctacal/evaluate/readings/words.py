@@ -13,7 +13,12 @@ MOST_LISTED = 6
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """Which cells mean that an event happened, and which that it did not; "" is the empty cell."""
+    """Which cells mean that an event happened, and which that it did not; "" is the empty cell.
+
+    Example:
+        >>> Coding(yes=("dead",), no=("alive",)).of("dead")
+        1.0
+    """
 
     yes: tuple[str, ...] = ()
     no: tuple[str, ...] = ()

@@ -47,7 +47,13 @@ DRAWS = 50
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class InsertedStudy:
-    """A real scan with inserted calcium, and its truth."""
+    """A real scan with inserted calcium, and its truth.
+
+    Example:
+        >>> from dataclasses import fields
+        >>> [field.name for field in fields(InsertedStudy)][-3:]
+        ['ctac_score', 'reference_score', 'notes']
+    """
 
     series: Series
     """The series from which it was made."""
@@ -76,8 +82,28 @@ def insert_study(
     """Insert calcium, drawn from ``seed`` or given, into the scan at ``paths``; the same arguments give the same bytes.
 
     The scan is degraded to ``protocol`` if it is given. ``lines`` is a file with centre lines (``lines.read_lines``).
-    Raises ``Refusal`` if the scan cannot be read or has no heart, and ``UsageError`` if ``paths`` hold several studies,
-    if the scan has calcium of its own (unless allowed), or if a centre line leaves it.
+
+    Args:
+        paths: Files or folders of one study.
+        seed: Draws the calcium and the noise.
+        protocol: The scanner to whose noise and sharpness the scan is degraded; None: it stays as it is.
+        calcium: The calcium to insert; None: it is drawn.
+        lines: A file of centre lines; None: the tree of a simulated patient is fitted to the heart.
+        allow_calcium: Whether the scan may have calcium, or bright streaks, of its own.
+
+    Returns:
+        The scan in HU, the true labels, and their scores on this scan and on a gated scan.
+
+    Raises:
+        Refusal: The scan cannot be read or has no heart.
+        UsageError: Several studies are given, the scan has calcium of its own, or a centre line leaves it.
+
+    Example:
+        >>> import ctacal
+        >>> sample = Path(ctacal.__file__).parent / "sample" / "thorax_phantom.zip"
+        >>> insert_study([sample], seed=1)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ctacal.errors.UsageError: series 1 'CTAC': calcium or a bright streak of its own in the heart (Agatston 242...
     """
     series, volume, notes = _read(paths)
     straight = straightened(volume)

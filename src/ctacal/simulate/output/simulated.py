@@ -52,7 +52,35 @@ def study_name(description: StudyDescription) -> str:
 
 
 def write_study(study: SimulatedStudy, folder: Path, *, writers: Sequence[str] = DEFAULT_WRITERS) -> dict[str, Any]:
-    """Write a simulated study and return the content of its study.json. See ``folder.write_folder``."""
+    """Write a simulated study and return the content of its study.json. See ``folder.write_folder``.
+
+    Args:
+        study: A study of ``simulate_study``.
+        folder: The folder of the study; it appears whole or not at all.
+        writers: Kinds of files: ``dicom``, ``ct``, ``nifti``, ``seg``.
+
+    Returns:
+        The content of study.json: the description, and the true scores.
+
+    Example:
+        >>> import tempfile
+        >>> from ctacal.geometry import Geometry
+        >>> from ctacal.labels import LabelMap
+        >>> from ctacal.scores import score_label_map
+        >>> from ctacal.simulate import SimulatedStudy, Truth, draw_study, load_protocol
+        >>> from ctacal.volume import Volume
+        >>> grid = Geometry.from_spacing((4, 32, 32), (3.0, 1.0, 1.0))
+        >>> scan, empty = Volume(np.zeros(grid.shape, np.int16), grid), np.zeros(grid.shape, np.uint8)
+        >>> score = score_label_map(scan, LabelMap(empty, grid))[1]
+        >>> nothing = Truth(
+        ...     labels=LabelMap(empty, grid), structures=empty, table=(), ctac_score=score, reference_score=score
+        ... )
+        >>> description = draw_study(1, load_protocol("spect_ct_16slice"), with_deposits=False)
+        >>> study = SimulatedStudy(description=description, volume=scan, truth=nothing)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_study(study, Path(folder, "one"), writers=["nifti"])["reference_score"]["agatston"]
+        0.0
+    """
     truth = study.truth
     record = {**truth_json(truth), "structures": structure_names(), "description": study.description.to_json()}
     content = StudyContent(

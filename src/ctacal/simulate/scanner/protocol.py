@@ -17,6 +17,14 @@ class ScannerProtocol:
     """A scanner and its protocol. Defaults are the same in all presets, and assumed unless a source is named.
 
     Raises ``UsageError``, which names the field, if a value is impossible.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> replace(load_protocol("spect_ct_16slice"), name="ours", kvp=100.0).kvp
+        100.0
+        >>> replace(load_protocol("spect_ct_16slice"), spacing_mm=-1.0)
+        Traceback (most recent call last):
+        ctacal.errors.UsageError: protocol 'spect_ct_16slice': spacing_mm is -1.0, expected above 0
     """
 
     name: str
@@ -119,14 +127,34 @@ _RANGES = (
 
 
 def protocol_names() -> tuple[str, ...]:
-    """The presets that come with ctacal."""
+    """The presets that come with ctacal.
+
+    Returns:
+        Names that ``load_protocol`` takes, sorted.
+
+    Example:
+        >>> protocol_names()[-3:]
+        ('spect_ct_16slice', 'spect_ct_2slice', 'spect_ct_flat_panel')
+    """
     return tuple(sorted(file.stem for file in PROTOCOLS.glob("*.toml")))
 
 
 def load_protocol(name: str | Path) -> ScannerProtocol:
     """Load a preset by its name, or a user's own TOML file by its path.
 
-    Raises ``UsageError`` if there is no such preset or file, and names a field that is missing, unknown or impossible.
+    Args:
+        name: Name of a preset (``protocol_names``), or path of a TOML file.
+
+    Returns:
+        The protocol; units stand in the names of its fields.
+
+    Raises:
+        UsageError: There is no such preset or file, or a field is missing, unknown or impossible.
+
+    Example:
+        >>> protocol = load_protocol("spect_ct_16slice")
+        >>> isinstance(protocol, ScannerProtocol), protocol.kvp, protocol.spacing_mm
+        (True, 120.0, 3.27)
     """
     if str(name) in protocol_names():
         return read_toml(ScannerProtocol, PROTOCOLS / f"{name}.toml", name=str(name))
