@@ -21,7 +21,19 @@ BLOCK = 4_000_000
 
 
 def times_drawn(groups: int, seed: int) -> Iterator[Ints]:
-    """Yield how often each study or patient is drawn: blocks (some, groups), ``RESAMPLES`` rows in all."""
+    """Yield how often each study or patient is drawn: blocks (some, groups), ``RESAMPLES`` rows in all.
+
+    Args:
+        groups: Number of studies, or of patients.
+        seed: Seed of the bootstrap.
+
+    Yields:
+        Blocks of ``RESAMPLES`` rows in all.
+
+    Example:
+        >>> sum(len(block) for block in times_drawn(60, seed=1)), next(times_drawn(60, seed=1)).sum(axis=1)[:3]
+        (2000, array([60, 60, 60]))
+    """
     rng, shares, at_a_time = np.random.default_rng(seed), np.full(groups, 1 / groups), max(1, BLOCK // groups)
     for start in range(0, RESAMPLES, at_a_time):
         yield rng.multinomial(groups, shares, size=min(at_a_time, RESAMPLES - start))
@@ -53,7 +65,19 @@ def drawn_sums(values: Floats, patients: ArrayLike | None, seed: int) -> Floats:
 
 
 def resampling(groups: int, patients: ArrayLike | None) -> str:
-    """Describe the bootstrap in words."""
+    """Describe the bootstrap in words.
+
+    Args:
+        groups: Number of studies, or of patients.
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+
+    Returns:
+        Words for ``Estimate.method``.
+
+    Example:
+        >>> resampling(60, None), RESAMPLES
+        ('percentile bootstrap of 60 studies, 2000 resamples', 2000)
+    """
     return f"percentile bootstrap of {groups} {'studies' if patients is None else 'patients'}, {RESAMPLES} resamples"
 
 
@@ -72,6 +96,23 @@ def percentile_interval(
 
     Resamples whose value is not finite are left out and counted: ``reason`` says that they ``lack`` it. If fewer than
     ``fewest`` remain there is no interval, and ``reason`` is ``too_few``.
+
+    Args:
+        estimate: The statistic of all the data.
+        drawn: Its values in the resamples.
+        method: Name of the method.
+        n: Number of patients or studies.
+        lack: What a resample without a value lacks.
+        percentiles: The two percentiles, 0 to 100.
+        fewest: The least number of values.
+        too_few: The reason if there are fewer.
+
+    Returns:
+        The estimate with its interval.
+
+    Example:
+        >>> print(percentile_interval(0.5, np.linspace(0, 1, 101), "bootstrap", 60))
+        0.500 (0.025 to 0.975)
     """
     defined = drawn[np.isfinite(drawn)]
     if len(defined) < fewest:

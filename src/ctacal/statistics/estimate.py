@@ -51,10 +51,20 @@ def normal_estimate(estimate: float, error: float, method: str, n: int) -> Estim
 def proportion(successes: int, n: int, reason_if_none: str = "no studies") -> Estimate:
     """Return a share with its interval by Wilson EB, J Am Stat Assoc 1927;22:209-212 (no continuity correction).
 
-    Raises ``ValueError`` if there are more successes than studies.
+    Args:
+        successes: Studies with the finding.
+        n: Number of studies.
+        reason_if_none: The reason if there are no studies.
 
-    >>> str(proportion(8, 10))
-    '0.800 (0.490 to 0.943)'
+    Returns:
+        The share with its 95 % interval.
+
+    Raises:
+        ValueError: There are more successes than studies.
+
+    Example:
+        >>> str(proportion(8, 10))
+        '0.800 (0.490 to 0.943)'
     """
     if not 0 <= successes <= n:
         raise ValueError(f"expected 0 <= successes <= n, got {successes} of {n}")
@@ -72,7 +82,20 @@ def proportion(successes: int, n: int, reason_if_none: str = "no studies") -> Es
 def score_pair(reference: ArrayLike, model: ArrayLike) -> tuple[Floats, Floats]:
     """Return two sets of scores as (n,) float64 each.
 
-    Raises ``ValueError`` if they differ in length or a score is not finite.
+    Args:
+        reference: (n,) scores of the reference.
+        model: (n,) scores of the model.
+
+    Returns:
+        Both as float64.
+
+    Raises:
+        ValueError: They differ in length, or a score is not finite.
+
+    Example:
+        >>> reference, model = score_pair([0, 120], [3, 110])
+        >>> model - reference
+        array([  3., -10.])
     """
     a, b = np.asarray(reference, np.float64).ravel(), np.asarray(model, np.float64).ravel()
     if len(a) != len(b) or not (np.isfinite(a).all() and np.isfinite(b).all()):

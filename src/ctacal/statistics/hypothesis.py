@@ -32,13 +32,45 @@ class HypothesisTest:
 
 
 def chi_square(statistic: float, df: int, method: str, n: int, reason: str = "") -> HypothesisTest:
-    """Return the test whose p value is that of the chi-square distribution; a statistic just below 0 counts as 0."""
+    """Return the test whose p value is that of the chi-square distribution; a statistic just below 0 counts as 0.
+
+    Args:
+        statistic: The chi-square.
+        df: Degrees of freedom.
+        method: Name of the method.
+        n: Number of patients or studies.
+        reason: A remark, or why there is no statistic.
+
+    Returns:
+        The test.
+
+    Example:
+        >>> from ctacal.statistics import LEVEL, Z
+        >>> print(chi_square(Z**2, 1, "mine", 60))
+        chi-square 3.84 (1 df), p = 0.05
+        >>> round(1 - LEVEL, 2)
+        0.05
+    """
     value = max(float(statistic), 0.0)
     return HypothesisTest(value, df, float(special.chdtrc(df, value)), method, n, reason)
 
 
 def undefined(method: str, n: int, reason: str) -> HypothesisTest:
-    """Return a test that the data do not define."""
+    """Return a test that the data do not define.
+
+    Args:
+        method: Name of the method.
+        n: Number of patients or studies.
+        reason: A remark, or why there is no statistic.
+
+    Returns:
+        A test with None for statistic and p value.
+
+    Example:
+        >>> test = undefined("log-rank test", 0, "no patients")
+        >>> isinstance(test, HypothesisTest), test.p, str(test)
+        (True, None, 'not defined: no patients')
+    """
     return HypothesisTest(None, 0, None, method, n, reason)
 
 
@@ -47,8 +79,15 @@ def holm(p: Sequence[float | None]) -> tuple[float | None, ...]:
 
     A test without a p value stays without one and is not counted.
 
-    >>> holm([0.01, 0.04, 0.03, None])
-    (0.03, 0.06, 0.06, None)
+    Args:
+        p: p values; None where a test has none.
+
+    Returns:
+        The adjusted p values, in the order given.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03, None])
+        (0.03, 0.06, 0.06, None)
     """
     known = np.array([index for index, value in enumerate(p) if value is not None], np.int64)
     values = np.array([value for value in p if value is not None], np.float64)

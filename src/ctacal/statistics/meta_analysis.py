@@ -37,7 +37,21 @@ def combine(estimates: ArrayLike, errors: ArrayLike) -> Combined:
     distribution, k - 1 degrees of freedom); I squared from REML's variance (Higgins JPT, Thompson SG, Stat Med
     2002;21:1539-1558). With one centre there is no interval. There is no prediction interval for a further centre: with
     3 to 10 centres those in use covered 83 to 92 % in our simulations, not 95 %.
-    Raises ``ValueError`` if lengths differ or an error is not positive.
+
+    Args:
+        estimates: (k,) estimates of the centres, on one scale.
+        errors: (k,) their standard errors, above 0.
+
+    Returns:
+        The average, the spread and the heterogeneity of the centres.
+
+    Raises:
+        ValueError: Lengths differ, or an error is not positive.
+
+    Example:
+        >>> combined = combine([0.2, 0.4, 0.3], [0.1, 0.1, 0.2])
+        >>> isinstance(combined, Combined), str(combined.average), combined.centres
+        (True, '0.300 (0.018 to 0.582)', 3)
     """
     y, s = np.asarray(estimates, np.float64), np.asarray(errors, np.float64)
     if y.ndim != 1 or y.shape != s.shape or not (np.isfinite(y).all() and (s > 0).all() and np.isfinite(s).all()):
@@ -84,6 +98,18 @@ def combine_estimates(estimates: Sequence[Estimate], *, ratios: bool = False) ->
     """Combine the estimates that have an interval, from whose wider side their errors come.
 
     ``ratios`` are combined as logarithms; their average is a ratio again, and ``spread`` that of the logarithms.
+
+    Args:
+        estimates: Figures of the centres.
+        ratios: Whether the estimates are ratios.
+
+    Returns:
+        As ``combine``.
+
+    Example:
+        >>> centres = [Estimate(1.2, 1.0, 1.44, "ratio", 90), Estimate(1.5, 1.2, 1.88, "ratio", 70)]
+        >>> print(combine_estimates(centres, ratios=True).average)
+        1.328 (0.324 to 5.447)
     """
     known = [
         (one.estimate, one.low, one.high)

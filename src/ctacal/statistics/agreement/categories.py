@@ -21,10 +21,18 @@ WEIGHTS: tuple[Weights, ...] = get_args(Weights)
 def risk_categories(agatston: ArrayLike) -> Ints:
     """Return (n,): the index in ``CATEGORIES`` of each Agatston score.
 
-    Raises ``ValueError`` if a score is negative or not a finite number.
+    Args:
+        agatston: (n,) scores in Agatston units.
 
-    >>> risk_categories([0, 0.8, 100, 401]).tolist()
-    [0, 1, 1, 3]
+    Returns:
+        (n,) indices from 0.
+
+    Raises:
+        ValueError: A score is negative or not finite.
+
+    Example:
+        >>> risk_categories([0, 0.8, 100, 401]).tolist()
+        [0, 1, 1, 3]
     """
     return _indices(agatston, CATEGORY_EDGES)
 
@@ -32,8 +40,18 @@ def risk_categories(agatston: ArrayLike) -> Ints:
 def five_class_categories(agatston: ArrayLike) -> Ints:
     """Return (n,): the index in ``FIVE_CATEGORIES`` of each Agatston score; errors as ``risk_categories``.
 
-    >>> five_class_categories([0, 10, 10.5, 401]).tolist()
-    [0, 1, 2, 4]
+    Args:
+        agatston: (n,) scores in Agatston units.
+
+    Returns:
+        (n,) indices from 0.
+
+    Raises:
+        ValueError: A score is negative or not finite.
+
+    Example:
+        >>> five_class_categories([0, 10, 10.5, 401]).tolist()
+        [0, 1, 2, 4]
     """
     return _indices(agatston, FIVE_CATEGORY_EDGES)
 
@@ -51,10 +69,20 @@ def cross_table(reference: ArrayLike, model: ArrayLike, classes: int = len(CATEG
 
     Classes are whole numbers from 0.
 
-    Raises ``ValueError`` if the two differ in length or a class is out of range.
+    Args:
+        reference: (n,) categories of the reference, from 0.
+        model: (n,) categories of the model, from 0.
+        classes: Number of categories.
 
-    >>> cross_table([0, 0, 1], [0, 1, 1], classes=2).tolist()
-    [[1, 1], [0, 1]]
+    Returns:
+        (classes, classes) counts.
+
+    Raises:
+        ValueError: The two differ in length, or a class is out of range.
+
+    Example:
+        >>> cross_table([0, 0, 1], [0, 1, 1], classes=2).tolist()
+        [[1, 1], [0, 1]]
     """
     a, b = _class_pair(reference, model, classes)
     table: Ints = _tables(a, b, np.zeros(len(a), np.int64), 1, classes)[0]
@@ -67,10 +95,20 @@ def weighted_kappa(table: ArrayLike, weights: Weights = "linear") -> Estimate:
     kappa = 1 - sum(d p) / sum(d e): proportions p observed and e expected by chance, distance d = |i - j|
     (linear), its square, or i != j (Cohen J, Psychol Bull 1968;70:213-220). Standard error as in R's vcd: Fleiss JL,
     Cohen J, Everitt BS, Psychol Bull 1969;72:323-327, equation 13. The interval is not cut at 1.
-    Raises ``ValueError`` if the table is not square or holds a negative count.
 
-    >>> weighted_kappa([[2, 1], [0, 3]]).estimate
-    0.6666666666666667
+    Args:
+        table: Square table of counts (``cross_table``).
+        weights: ``linear``, ``quadratic`` or ``unweighted``.
+
+    Returns:
+        Kappa with its 95 % interval.
+
+    Raises:
+        ValueError: The table is not square, or holds a negative count.
+
+    Example:
+        >>> weighted_kappa([[2, 1], [0, 3]]).estimate
+        0.6666666666666667
     """
     counts = _square(table)
     method, n = f"Cohen's kappa, {weights} weights, asymptotic interval (Fleiss 1969)", int(counts.sum())
@@ -131,7 +169,27 @@ def bootstrap_kappa(
 
     If ``patients`` (n,) names the patient of each study, whole patients are drawn, since studies of the same patient
     are not independent (Field CA, Welsh AH, J R Stat Soc B 2007;69:369-390); otherwise studies are drawn. Resamples
-    without a kappa are left out and counted in ``reason``. Raises ``ValueError`` as ``cross_table`` does.
+    without a kappa are left out and counted in ``reason``.
+
+    Args:
+        reference: (n,) categories of the reference, from 0.
+        model: (n,) categories of the model, from 0.
+        weights: ``linear``, ``quadratic`` or ``unweighted``.
+        classes: Number of categories.
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Kappa with its 95 % interval.
+
+    Raises:
+        ValueError: The two differ in length, or a class is out of range.
+
+    Example:
+        >>> reader, model = [0, 0, 1, 1, 2, 3, 3, 1], [0, 1, 1, 1, 2, 2, 3, 1]
+        >>> weights: Weights = WEIGHTS[0]
+        >>> print(bootstrap_kappa(reader, model, weights))
+        0.771 (0.444 to 1.000)
     """
     return bootstrap_kappas(reference, model, classes=classes, patients=patients, seed=seed)[weights]
 
@@ -144,7 +202,23 @@ def bootstrap_kappas(
     patients: ArrayLike | None = None,
     seed: int = 0,
 ) -> dict[Weights, Estimate]:
-    """Return ``bootstrap_kappa`` for each kind of weights, from the same resamples."""
+    """Return ``bootstrap_kappa`` for each kind of weights, from the same resamples.
+
+    Args:
+        reference: (n,) categories of the reference, from 0.
+        model: (n,) categories of the model, from 0.
+        classes: Number of categories.
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Kappa by the kind of weights.
+
+    Example:
+        >>> reader, model = [0, 0, 1, 1, 2, 3, 3, 1], [0, 1, 1, 1, 2, 2, 3, 1]
+        >>> print(bootstrap_kappas(reader, model)["quadratic"])
+        0.873 (0.600 to 1.000)
+    """
     tables = tables_by_patient(reference, model, classes, patients)
     whole, drawn = tables.sum(axis=0), _resampled(tables, seed)
     drawing, n = resampling(len(tables), patients), int(tables.sum())
@@ -169,6 +243,23 @@ def kappa_difference(
     """Return kappa of ``model`` minus kappa of ``other``, each against ``reference`` on the same studies.
 
     The interval is from a paired bootstrap; all else is as in ``bootstrap_kappa``.
+
+    Args:
+        reference: (n,) categories of the reference, from 0.
+        model: (n,) categories of the model, from 0.
+        other: (n,) categories of the other model, from 0.
+        weights: ``linear``, ``quadratic`` or ``unweighted``.
+        classes: Number of categories.
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The difference with its 95 % interval.
+
+    Example:
+        >>> reader, model = [0, 0, 1, 1, 2, 3, 3, 1], [0, 1, 1, 1, 2, 2, 3, 1]
+        >>> print(kappa_difference(reader, model, [0, 0, 1, 1, 2, 2, 3, 1]))
+        -0.120 (-0.458 to 0.000)
     """
     both = [tables_by_patient(reference, reading, classes, patients) for reading in (model, other)]
     first, second = (weighted_kappa(tables.sum(axis=0), weights).estimate for tables in both)
@@ -203,13 +294,35 @@ def _kappa_interval(kappa: float | None, drawn: Floats, method: str, n: int) -> 
 
 
 def exact_agreement(table: ArrayLike) -> Estimate:
-    """Return the proportion of studies in the same class, from a square table of counts; Wilson interval."""
+    """Return the proportion of studies in the same class, from a square table of counts; Wilson interval.
+
+    Args:
+        table: Square table of counts (``cross_table``).
+
+    Returns:
+        The share with its 95 % interval.
+
+    Example:
+        >>> print(exact_agreement([[40, 9], [2, 30]]))
+        0.864 (0.773 to 0.922)
+    """
     counts = _square(table)
     return proportion(int(np.trace(counts)), int(counts.sum()))
 
 
 def within_one_agreement(table: ArrayLike) -> Estimate:
-    """Return the proportion of studies no more than one class apart; Wilson interval."""
+    """Return the proportion of studies no more than one class apart; Wilson interval.
+
+    Args:
+        table: Square table of counts (``cross_table``).
+
+    Returns:
+        The share with its 95 % interval.
+
+    Example:
+        >>> print(within_one_agreement([[40, 9, 3], [2, 30, 4], [0, 1, 11]]))
+        0.970 (0.915 to 0.990)
+    """
     counts = _square(table)
     return proportion(int(counts[distance(len(counts), "linear") <= 1].sum()), int(counts.sum()))
 
@@ -219,10 +332,20 @@ def stuart_maxwell(table: ArrayLike) -> HypothesisTest:
 
     d' V^+ d with d_i = n_i. - n_.i, V_ii = n_i. + n_.i - 2 n_ii, V_ij = -(n_ij + n_ji), on rank(V) degrees of freedom:
     one less than the number of categories if all are in use (Stuart A, Biometrika 1955;42:412-416; Maxwell AE, Br J
-    Psychiatry 1970;116:651-655). Raises ``ValueError`` as ``weighted_kappa``.
+    Psychiatry 1970;116:651-655).
 
-    >>> stuart_maxwell([[10, 4], [1, 5]]).statistic  # with two categories it is McNemar's test
-    1.8
+    Args:
+        table: Square table of counts (``cross_table``).
+
+    Returns:
+        The test, or why there is none.
+
+    Raises:
+        ValueError: The table is not square, or holds a negative count.
+
+    Example:
+        >>> stuart_maxwell([[10, 4], [1, 5]]).statistic  # with two categories it is McNemar's test
+        1.8
     """
     counts = _square(table)
     method, n = "Stuart-Maxwell test of marginal homogeneity", int(counts.sum())
@@ -239,7 +362,20 @@ def bowker(table: ArrayLike) -> HypothesisTest:
     """Test whether disagreement is symmetric, (i, j) as frequent as (j, i), from a square table of counts.
 
     sum (n_ij - n_ji)^2 / (n_ij + n_ji) over the pairs of categories that hold a study; the number of these pairs is the
-    degrees of freedom (Bowker AH, J Am Stat Assoc 1948;43:572-574). Raises ``ValueError`` as ``weighted_kappa``.
+    degrees of freedom (Bowker AH, J Am Stat Assoc 1948;43:572-574).
+
+    Args:
+        table: Square table of counts (``cross_table``).
+
+    Returns:
+        The test, or why there is none.
+
+    Raises:
+        ValueError: The table is not square, or holds a negative count.
+
+    Example:
+        >>> print(bowker([[40, 9], [2, 30]]))
+        chi-square 4.45 (1 df), p = 0.035
     """
     counts = _square(table)
     method, n = "Bowker test of symmetry", int(counts.sum())

@@ -29,7 +29,20 @@ class Compared:
 
 
 def above(score: ArrayLike, cut: Cut) -> Mask:
-    """Return (n,): whether each score is above the cut, or equal to it if the cut is inclusive."""
+    """Return (n,): whether each score is above the cut, or equal to it if the cut is inclusive.
+
+    Args:
+        score: (n,) scores, in Agatston units.
+        cut: One of ``ctacal.categories.CUTS``.
+
+    Returns:
+        (n,) whether the finding is present.
+
+    Example:
+        >>> from ctacal.categories import CUTS
+        >>> [(cut.name, above([0, 100, 500], cut).tolist()) for cut in CUTS]
+        [('CAC > 0', [False, True, True]), ('CAC >= 100', [False, True, True]), ('CAC > 400', [False, False, True])]
+    """
     scores = np.asarray(score, np.float64)
     present: Mask = scores >= cut.agatston if cut.inclusive else scores > cut.agatston
     return present
@@ -48,8 +61,27 @@ def compare_models(
 
     Each resample draws the same studies (or whole ``patients``) for both, so the interval is that of the paired
     difference (percentiles of 2,000 resamples; Efron B, Tibshirani RJ, An Introduction to the Bootstrap, 1993, chapter
-    13). ``advance`` is called with the number of resamples done since the last call. Raises ``ValueError`` if a score
-    is negative or not finite, or the lists differ in length.
+    13). ``advance`` is called with the number of resamples done since the last call.
+
+    Args:
+        reference: (n,) scores of the reference, in Agatston units.
+        model: (n,) scores of the model, in Agatston units.
+        other: (n,) scores of the other model, in Agatston units.
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+        seed: Seed of the bootstrap.
+        advance: Called with the number of resamples done since the last call.
+
+    Returns:
+        Each statistic of both models, and the difference with its interval.
+
+    Raises:
+        ValueError: A score is negative or not finite, or the lists differ in length.
+
+    Example:
+        >>> reader = np.array([0, 0, 12, 80, 150, 420, 900, 35, 0, 220, 5, 610])
+        >>> [first, *_] = compare_models(reader, reader + 5, reader * 2)
+        >>> isinstance(first, Compared), first.name, round(first.model, 2), round(first.other, 2)
+        (True, 'kappa, linear weights', 0.78, 0.87)
     """
     pairs = [score_pair(reference, scores) for scores in (model, other)]
     n = len(pairs[0][0])

@@ -70,13 +70,23 @@ class LesionAgreement:
 def match_lesions(reference: Bytes, other: Bytes, voxel_mm3: float = 1.0) -> LesionMatch:
     """Compare two label maps (slices, rows, columns) of ``Calcium`` values on the same voxels.
 
-    Raises ``ValueError`` if their shapes differ.
+    Args:
+        reference: ``Calcium`` values.
+        other: ``Calcium`` values, same shape.
+        voxel_mm3: Volume of a voxel in mm3.
 
-    >>> first, second = np.zeros((2, 1, 5, 5), np.uint8)
-    >>> first[0, 0, :2], second[0, 0, 1:3], second[0, 4, 4] = Calcium.LAD, Calcium.LAD, Calcium.RCA
-    >>> match = match_lesions(first, second)
-    >>> match.lesions[Calcium.LAD, Calcium.LAD], match.lesions[0, Calcium.RCA]
-    (np.int64(1), np.int64(1))
+    Returns:
+        Lesions, and volumes in mm3, by the vessel of both.
+
+    Raises:
+        ValueError: Their shapes differ.
+
+    Example:
+        >>> first, second = np.zeros((2, 1, 5, 5), np.uint8)
+        >>> first[0, 0, :2], second[0, 0, 1:3], second[0, 4, 4] = Calcium.LAD, Calcium.LAD, Calcium.RCA
+        >>> match = match_lesions(first, second)
+        >>> match.lesions[Calcium.LAD, Calcium.LAD], match.lesions[0, Calcium.RCA]
+        (np.int64(1), np.int64(1))
     """
     if reference.shape != other.shape or reference.ndim != 3:
         raise ValueError(f"expected two label maps of one shape, got {reference.shape} and {other.shape}")
@@ -121,8 +131,28 @@ def lesion_agreement(
 ) -> LesionAgreement:
     """Sum up the studies. Intervals are percentiles of resampled studies, or whole ``patients`` (one for each study).
 
-    Lesions of one study are not independent, so none is drawn alone. Raises ``ValueError`` if the number of patients
-    is not that of studies.
+    Lesions of one study are not independent, so none is drawn alone.
+
+    Args:
+        matches: One for each study (``match_lesions``).
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Lesions found, missed and false, of all and by vessel.
+
+    Raises:
+        ValueError: The number of patients is not that of studies.
+
+    Example:
+        >>> labels = np.zeros((1, 5, 5), np.uint8)
+        >>> labels[0, :2, 0] = Calcium.LAD
+        >>> matches: list[LesionMatch] = [match_lesions(labels, labels), match_lesions(labels, 0 * labels)]
+        >>> found = lesion_agreement(matches)
+        >>> isinstance(found, LesionAgreement), isinstance(found.all, VesselLesions)
+        (True, True)
+        >>> found.all.lesions, found.all.found.estimate
+        (2, 0.5)
     """
     n = len(matches)
     lesions = np.array([match.lesions for match in matches]).reshape(n, VALUES, VALUES)
@@ -186,8 +216,26 @@ def ratio_of_sums(
     """Return sum(part) / sum(whole) of values (n,) of each study, with a percentile interval of resampled studies.
 
     ``why_none`` is the reason if the sum of ``whole`` is 0. There is no interval if all resamples are equal, as if
-    every lesion is found: its width of 0 would say too much. Raises ``ValueError`` if the number of ``patients`` is
-    not n.
+    every lesion is found: its width of 0 would say too much.
+
+    Args:
+        part: (n,) values of the studies.
+        whole: (n,) values of the studies.
+        what: Name of the figure.
+        why_none: The reason if the sum of ``whole`` is 0.
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The ratio with its 95 % interval.
+
+    Raises:
+        ValueError: The number of patients is not n.
+
+    Example:
+        >>> found, marked = [2, 1, 0, 3, 1, 0, 2, 4, 1, 1], [2, 2, 1, 3, 1, 1, 2, 4, 2, 1]
+        >>> print(ratio_of_sums(found, marked, "share of lesions found", "no lesions"))
+        0.789 (0.545 to 0.950)
     """
     pairs = np.column_stack([np.asarray(part, np.float64), np.asarray(whole, np.float64)])
     method, n = f"{what}, {resampling(numbered(patients, len(pairs))[1], patients)}", len(pairs)

@@ -61,7 +61,23 @@ def bland_altman(reference: ArrayLike, model: ArrayLike) -> LimitsOfAgreement:
 
     Limits: bias -/+ 1.96 sd. Intervals by Student's t: standard error of the bias sd / sqrt(n), of a limit
     sd sqrt(1/n + 1.96^2 / (2 (n - 1))) (Bland JM, Altman DG, Lancet 1986;327:307-310; Stat Methods Med Res
-    1999;8:135-160, section 2.2). Raises ``ValueError`` if they differ in length or a score is not finite.
+    1999;8:135-160, section 2.2).
+
+    Args:
+        reference: (n,) scores of the reference, in Agatston units.
+        model: (n,) scores of the model, in Agatston units.
+
+    Returns:
+        Bias and limits, each with its 95 % interval.
+
+    Raises:
+        ValueError: The lists differ in length, or a score is not finite.
+
+    Example:
+        >>> reader, model = [0, 0, 12, 80, 150, 420, 900, 35], [0, 5, 10, 95, 140, 390, 980, 60]
+        >>> limits = bland_altman(reader, model)
+        >>> isinstance(limits, LimitsOfAgreement), str(limits.bias), str(limits.upper)
+        (True, '10.375 (-16.840 to 37.590)', '74.179 (25.532 to 122.826)')
     """
     a, b = score_pair(reference, model)
     return _limits(b - a, ratio=False)
@@ -71,7 +87,21 @@ def bland_altman_ratio(reference: ArrayLike, model: ArrayLike) -> LimitsOfAgreem
     """Return ``bland_altman`` of log(score + 1), transformed back: (model + 1) / (reference + 1), bias 1 at best.
 
     For differences that grow in proportion to the score (Bland 1999, section 3.1); the 1 keeps scores of 0.
-    Raises ``ValueError`` as ``bland_altman``, and if a score is negative.
+
+    Args:
+        reference: (n,) scores of the reference, in Agatston units.
+        model: (n,) scores of the model, in Agatston units.
+
+    Returns:
+        Bias and limits as ratios, each with its 95 % interval.
+
+    Raises:
+        ValueError: As ``bland_altman``, and if a score is negative.
+
+    Example:
+        >>> reader, model = [0, 0, 12, 80, 150, 420, 900, 35], [0, 5, 10, 95, 140, 390, 980, 60]
+        >>> print(bland_altman_ratio(reader, model).bias)
+        1.327 (0.773 to 2.278)
     """
     a, b = score_pair(reference, model)
     if (a < 0).any() or (b < 0).any():
@@ -111,7 +141,23 @@ def regression_limits(reference: ArrayLike, model: ArrayLike) -> RegressionLimit
     """Return limits of agreement that change with the score, from two sets of scores (n,), in their unit.
 
     Differences are regressed on the mean score A, then the absolute residuals R on A; R sqrt(pi / 2) is the standard
-    deviation there (Bland 1999, section 3.2). Raises ``ValueError`` as ``bland_altman``.
+    deviation there (Bland 1999, section 3.2).
+
+    Args:
+        reference: (n,) scores of the reference, in Agatston units.
+        model: (n,) scores of the model, in Agatston units.
+
+    Returns:
+        Two lines: of the bias, and of the standard deviation.
+
+    Raises:
+        ValueError: As ``bland_altman``.
+
+    Example:
+        >>> reader, model = [0, 0, 12, 80, 150, 420, 900, 35], [0, 5, 10, 95, 140, 390, 980, 60]
+        >>> limits = regression_limits(reader, model)
+        >>> isinstance(limits, RegressionLimits), [round(float(end[0])) for end in limits.at([100])]
+        (True, [4, -32, 40])
     """
     a, b = score_pair(reference, model)
     method, n, mean = "Bland-Altman, regression limits", len(a), (a + b) / 2

@@ -36,8 +36,23 @@ def passing_bablok(reference: ArrayLike, model: ArrayLike) -> Line:
     The slope is the median of the slopes of all pairs, shifted by the number of slopes below -1; slopes of -1 and pairs
     of equal points are left out, vertical slopes count as infinite. The intercept is the median of model - slope *
     reference. Interval of the slope: its ranks -/+ z sqrt(n (n - 1) (2n + 5) / 18) / 2; of the intercept: from those
-    ends (Passing H, Bablok W, J Clin Chem Clin Biochem 1983;21:709-720). Raises ``ValueError`` if they differ in
-    length or a score is not finite.
+    ends (Passing H, Bablok W, J Clin Chem Clin Biochem 1983;21:709-720).
+
+    Args:
+        reference: (n,) scores of the reference, in Agatston units.
+        model: (n,) scores of the model, in Agatston units.
+
+    Returns:
+        Slope and intercept, each with its 95 % interval.
+
+    Raises:
+        ValueError: The lists differ in length, or a score is not finite.
+
+    Example:
+        >>> reader, model = [0, 0, 12, 80, 150, 420, 900, 35], [0, 5, 10, 95, 140, 390, 980, 60]
+        >>> line = passing_bablok(reader, model)
+        >>> isinstance(line, Line), str(line.slope), str(line.intercept)
+        (True, '1.003 (0.857 to 1.229)', '2.500 (-4.042 to 18.929)')
     """
     a, b = score_pair(reference, model)
     method, n = "Passing-Bablok", len(a)
@@ -98,8 +113,26 @@ def deming(
 
     Intervals are by Student's t with n - 2 degrees of freedom. Standard errors are by the jackknife (Linnet K, Clin
     Chem 1993;39:424-432) or, if the spread does not grow with the score, ``analytical``: slope sqrt((1 / r^2 - 1) /
-    (n - 2)), not for weighted lines. Raises ``ValueError`` as ``passing_bablok``, and if a weighted line is requested
-    for scores not above 0.
+    (n - 2)), not for weighted lines.
+
+    Args:
+        reference: (n,) scores of the reference, in Agatston units.
+        model: (n,) scores of the model, in Agatston units.
+        error_ratio: Variance of the reference's error over that of the model's.
+        weighted: Whether the error grows with the score.
+        interval: ``jackknife`` or ``analytical``.
+
+    Returns:
+        Slope and intercept, each with its 95 % interval.
+
+    Raises:
+        ValueError: As ``passing_bablok``; or a weighted line is requested for scores not above 0, or with an
+            analytical interval.
+
+    Example:
+        >>> reader, model = [0, 0, 12, 80, 150, 420, 900, 35], [0, 5, 10, 95, 140, 390, 980, 60]
+        >>> print(deming(reader, model).slope)
+        1.066 (0.727 to 1.404)
     """
     a, b = score_pair(reference, model)
     if weighted and ((a <= 0).any() or (b <= 0).any()):

@@ -21,22 +21,70 @@ OfTables = Callable[[Floats], Floats]
 
 
 def linear_kappa_of(tables: Floats) -> Floats:
-    """Return (m,): linear weighted kappa of each table."""
+    """Return (m,): linear weighted kappa of each table.
+
+    Args:
+        tables: (m, classes, classes) tables of counts, the reference in rows.
+
+    Returns:
+        (m,) kappas; NaN where there is none.
+
+    Example:
+        >>> tables = np.array([[[6.0, 1.0], [2.0, 11.0]]])
+        >>> linear_kappa_of(tables).round(3)
+        array([0.681])
+    """
     return kappas(tables, "linear")
 
 
 def exact_agreement_of(tables: Floats) -> Floats:
-    """Return (m,): share in the same category."""
+    """Return (m,): share in the same category.
+
+    Args:
+        tables: (m, classes, classes) tables of counts, the reference in rows.
+
+    Returns:
+        (m,) shares.
+
+    Example:
+        >>> tables = np.array([[[6.0, 1.0], [2.0, 11.0]]])
+        >>> exact_agreement_of(tables)
+        array([0.85])
+    """
     return _share(np.trace(tables, axis1=1, axis2=2), tables.sum(axis=(1, 2)))
 
 
 def sensitivity_of(tables: Floats) -> Floats:
-    """Return (m,): of the studies that the reference puts above the lowest category, the share that the model does."""
+    """Return (m,): of the studies that the reference puts above the lowest category, the share that the model does.
+
+    Args:
+        tables: (m, classes, classes) tables of counts, the reference in rows.
+
+    Returns:
+        (m,) shares; NaN where there is none.
+
+    Example:
+        >>> tables = np.array([[[6.0, 1.0], [2.0, 11.0]]])
+        >>> sensitivity_of(tables).round(3)
+        array([0.846])
+    """
     return _share(tables[:, 1:, 1:].sum(axis=(1, 2)), tables[:, 1:].sum(axis=(1, 2)))
 
 
 def specificity_of(tables: Floats) -> Floats:
-    """Return (m,): of the studies that the reference puts into the lowest category, the share that the model does."""
+    """Return (m,): of the studies that the reference puts into the lowest category, the share that the model does.
+
+    Args:
+        tables: (m, classes, classes) tables of counts, the reference in rows.
+
+    Returns:
+        (m,) shares; NaN where there is none.
+
+    Example:
+        >>> tables = np.array([[[6.0, 1.0], [2.0, 11.0]]])
+        >>> specificity_of(tables).round(3)
+        array([0.857])
+    """
     return _share(tables[:, 0, 0], tables[:, 0].sum(axis=1))
 
 
@@ -53,7 +101,26 @@ def over_readers(
     Variance: (MS + J max(C, 0)) / J, with MS the variance of the J readers' values and C the mean covariance of two of
     them, by the jackknife of studies (or whole ``patients``); Student's t with (J - 1) ((MS + J max(C, 0)) / MS)^2
     degrees of freedom (Obuchowski NA, Rockette HE, Commun Stat Simul Comput 1995;24:285-308; Hillis SL, Stat Med
-    2014;33:330-360). Not cut at 1. Raises ``ValueError`` as ``cross_table``, or with fewer than two readers.
+    2014;33:330-360). Not cut at 1.
+
+    Args:
+        statistic: One of many tables at once, such as ``linear_kappa_of``.
+        readers: (n, readers) categories from 0.
+        model: (n,) categories of the model, from 0.
+        classes: Number of categories.
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+
+    Returns:
+        The mean with its 95 % interval.
+
+    Raises:
+        ValueError: As ``cross_table``, or there are fewer than two readers.
+
+    Example:
+        >>> readers, model = [[0, 0], [0, 1], [1, 1], [2, 2], [3, 2], [3, 3]], [0, 1, 1, 2, 3, 3]
+        >>> statistic: OfTables = linear_kappa_of  # or a function of your own
+        >>> print(over_readers(statistic, readers, model))
+        0.866 (0.753 to 0.980)
     """
     rated = np.asarray(readers)
     if rated.ndim != 2 or rated.shape[1] < 2:
@@ -99,8 +166,27 @@ def kappa_beyond_readers(
 
     Mean linear kappa of ``model`` (n,) with each of the ``readers`` (n, readers), minus the mean of all pairs of
     readers (Light's). Percentile bootstrap of studies (or whole ``patients``), for these readers. Compare Obuchowski
-    NA, Subhas N, Schoenhagen P, Acad Radiol 2014;21:1483-1489, interchangeability. Raises ``ValueError`` as
-    ``over_readers``.
+    NA, Subhas N, Schoenhagen P, Acad Radiol 2014;21:1483-1489, interchangeability.
+
+    Args:
+        readers: (n, readers) categories from 0.
+        model: (n,) categories of the model, from 0.
+        classes: Number of categories.
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The difference with its 95 % interval.
+
+    Raises:
+        ValueError: As ``over_readers``.
+
+    Example:
+        >>> rng = np.random.default_rng(1)
+        >>> truth = rng.integers(0, 4, 40)
+        >>> readers = np.column_stack([np.clip(truth + rng.integers(-1, 2, 40), 0, 3) for _ in range(3)])
+        >>> print(kappa_beyond_readers(readers, truth))
+        0.169 (0.070 to 0.254)
     """
     rated, other = np.asarray(readers), np.asarray(model)
     j = rated.shape[1]

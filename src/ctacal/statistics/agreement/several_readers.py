@@ -28,10 +28,21 @@ def fleiss_kappa(ratings: ArrayLike, *, classes: int = len(CATEGORIES)) -> Estim
     (p - e) / (1 - e): p the share of agreeing pairs of readings of a study, e the sum of the squared shares of the
     categories (Fleiss JL, Psychol Bull 1971;76:378-382). Interval by Student's t with n - 1 degrees of freedom and the
     large-sample variance of Gwet KL, Br J Math Stat Psychol 2008;61:29-48: that of Fleiss 1971 holds for a kappa of 0
-    only. Raises ``ValueError`` if there are fewer than two readers, or a category is out of range or ``UNREAD``.
+    only.
 
-    >>> str(fleiss_kappa([[0, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0]], classes=2))
-    '0.657 (-0.387 to 1.701)'
+    Args:
+        ratings: (n, readers) categories from 0.
+        classes: Number of categories.
+
+    Returns:
+        Kappa with its 95 % interval.
+
+    Raises:
+        ValueError: There are fewer than two readers, or a category is out of range or ``UNREAD``.
+
+    Example:
+        >>> str(fleiss_kappa([[0, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0]], classes=2))
+        '0.657 (-0.387 to 1.701)'
     """
     rated = _checked(ratings, classes)
     n, method = len(rated), "Fleiss' kappa, asymptotic interval (Gwet 2008)"
@@ -59,7 +70,22 @@ def _fleiss_error(own: Floats, kappa: float) -> float:
 def bootstrap_fleiss(
     ratings: ArrayLike, *, classes: int = len(CATEGORIES), patients: ArrayLike | None = None, seed: int = 0
 ) -> Estimate:
-    """Return ``fleiss_kappa`` with a percentile interval, drawn as for ``bootstrap_kappa``; the same errors."""
+    """Return ``fleiss_kappa`` with a percentile interval, drawn as for ``bootstrap_kappa``; the same errors.
+
+    Args:
+        ratings: (n, readers) categories from 0.
+        classes: Number of categories.
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Kappa with its 95 % interval.
+
+    Example:
+        >>> readings = [[0, 0, 0], [0, 1, 1], [1, 1, 1], [1, 1, 1], [2, 2, 2], [3, 2, 2], [3, 3, 3]]
+        >>> print(bootstrap_fleiss(readings))
+        0.738 (0.309 to 1.000)
+    """
     rated = _checked(ratings, classes)
     own, method = coincidences(rated, classes=classes), f"Fleiss' kappa, {_drawing(rated, patients)}"
     return _drawn_interval(
@@ -83,7 +109,25 @@ def light_kappa(
     """Return Light's kappa of categories (n, readers): the mean of Cohen's kappa of all pairs of readers.
 
     Light RJ, Psychol Bull 1971;76:365-377. Percentile interval, drawn as for ``bootstrap_kappa``, the same studies for
-    all pairs. Raises ``ValueError`` as ``fleiss_kappa``.
+    all pairs.
+
+    Args:
+        ratings: (n, readers) categories from 0.
+        weights: ``linear``, ``quadratic`` or ``unweighted``.
+        classes: Number of categories.
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The mean kappa with its 95 % interval.
+
+    Raises:
+        ValueError: As ``fleiss_kappa``.
+
+    Example:
+        >>> readings = [[0, 0, 0], [0, 1, 1], [1, 1, 1], [1, 1, 1], [2, 2, 2], [3, 2, 2], [3, 3, 3]]
+        >>> print(light_kappa(readings))
+        0.748 (0.456 to 1.000)
     """
     rated = _checked(ratings, classes)
     pairs = [
@@ -106,7 +150,23 @@ def krippendorff_alpha(
     1 - (N - 1) sum(o d) / sum(n n d) of the N readings in studies read twice or more: o their coincidences, n the
     number in each category, d the squared number of readings between two categories (Krippendorff K, Content Analysis,
     2nd edition 2004, chapter 11; Hayes AF, Krippendorff K, Commun Methods Meas 2007;1:77-89). Percentile interval,
-    drawn as for ``bootstrap_kappa``. Raises ``ValueError`` if a category is out of range.
+    drawn as for ``bootstrap_kappa``.
+
+    Args:
+        ratings: (n, readers) categories from 0, or ``UNREAD``.
+        classes: Number of categories.
+        patients: (n,) the patient of each study; None if every study is a patient of its own.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Alpha with its 95 % interval.
+
+    Raises:
+        ValueError: A category is out of range.
+
+    Example:
+        >>> print(krippendorff_alpha([[0, 0, 0], [0, 1, UNREAD], [1, 1, 1], [2, UNREAD, 2], [3, 2, 3], [1, 1, 1]]))
+        0.888 (0.245 to 1.000)
     """
     rated = _checked(ratings, classes, least=UNREAD)
     read = (rated != UNREAD).sum(axis=1) > 1
@@ -126,7 +186,20 @@ def alpha_of(tables: Floats) -> Floats:
 
 
 def all_agree(ratings: ArrayLike, *, classes: int = len(CATEGORIES)) -> Estimate:
-    """Return the share of studies that all readers (n, readers) put into the same category; Wilson interval."""
+    """Return the share of studies that all readers (n, readers) put into the same category; Wilson interval.
+
+    Args:
+        ratings: (n, readers) categories from 0.
+        classes: Number of categories.
+
+    Returns:
+        The share with its 95 % interval.
+
+    Example:
+        >>> readings = [[0, 0, 0], [0, 1, 1], [1, 1, 1], [1, 1, 1], [2, 2, 2], [3, 2, 2], [3, 3, 3]]
+        >>> print(all_agree(readings))
+        0.714 (0.359 to 0.918)
+    """
     rated = _checked(ratings, classes)
     return proportion(int((rated == rated[:, :1]).all(axis=1).sum()), len(rated))
 

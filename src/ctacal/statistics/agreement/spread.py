@@ -34,8 +34,22 @@ def repeatability(ratings: ArrayLike) -> Spread:
     """Return the spread of one reader's repeat readings (n, repeats), whose order means nothing.
 
     The variance is the mean square within studies of a one-way analysis; interval by chi-square with n (repeats - 1)
-    degrees of freedom (Barnhart HX, Barboriak DP, Transl Oncol 2009;2:231-235). Raises ``ValueError`` if the scores
-    are not a finite table of 0 or more, of two readings or more.
+    degrees of freedom (Barnhart HX, Barboriak DP, Transl Oncol 2009;2:231-235).
+
+    Args:
+        ratings: (n, readings) scores in Agatston units.
+
+    Returns:
+        Standard deviation, coefficient and factor.
+
+    Raises:
+        ValueError: The scores are not a finite table of 0 or more, of two readings or more.
+
+    Example:
+        >>> scores = [[0, 0], [12, 10], [80, 95], [150, 140], [420, 390], [900, 980]]
+        >>> spread = repeatability(scores)
+        >>> isinstance(spread, Spread), str(spread.coefficient)
+        (True, '69.890 (45.037 to 153.902)')
     """
     return _spread(ratings, "repeatability", random_readers=False)
 
@@ -46,6 +60,17 @@ def reproducibility(ratings: ArrayLike) -> Spread:
     The variance is that of readers plus that of error, in a two-way analysis: MSC / n + (n - 1) MSE / n. Its degrees
     of freedom are those of Satterthwaite FE, Biometrics 1946;2:110-114, so that few readers with different levels give
     a wide interval. Errors as for ``repeatability``.
+
+    Args:
+        ratings: (n, readings) scores in Agatston units.
+
+    Returns:
+        Standard deviation, coefficient and factor.
+
+    Example:
+        >>> scores = [[0, 0], [12, 10], [80, 95], [150, 140], [420, 390], [900, 980]]
+        >>> print(reproducibility(scores).factor)
+        1.243 (1.146 to 1.699)
     """
     return _spread(ratings, "reproducibility, readers random", random_readers=True)
 
