@@ -47,13 +47,47 @@ def brier_score(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate
 
     (1 - risk)^2 / G(t-) if the event is at t, risk^2 / G(horizon-) if followed to the horizon without it, else 0; over
     n (Graf E et al., Stat Med 1999;18:2529-2545; Gerds TA, Schumacher M, Biom J 2006;48:1029-1040). The interval allows
-    for the estimation of G; as R's riskRegression. Raises ``ValueError`` if a risk is no probability.
+    for the estimation of G; as R's riskRegression.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The score with its 95 % interval.
+
+    Raises:
+        ValueError: A risk is no probability.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> print(brier_score(data, risk, horizon=3))
+        0.118 (0.050 to 0.187)
     """
     return with_interval(brier_influence(data, checked_risk(data, risk), horizon), brier_method(data, horizon), data.n)
 
 
 def brier_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float) -> Estimate:
-    """Return the Brier score of ``risk`` minus that of ``other``, on the same patients (paired): below 0 is better."""
+    """Return the Brier score of ``risk`` minus that of ``other``, on the same patients (paired): below 0 is better.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        other: (n,) the other risk.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The difference with its 95 % interval.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> other = [0.4, 0.5, 0.5, 0.3, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3]
+        >>> print(brier_difference(data, risk, other, horizon=3))
+        -0.091 (-0.151 to -0.031)
+    """
     both = [brier_influence(data, checked_risk(data, each), horizon) for each in (risk, other)]
     return paired_difference(both[0], both[1], brier_method(data, horizon), data.n)
 
@@ -68,6 +102,20 @@ def prediction_accuracy(data: SurvivalData, risk: ArrayLike, horizon: float) -> 
 
     1 is perfect, 0 no better than the average (Kattan MW, Gerds TA, Diagn Progn Res 2018;2:7). The interval is from the
     influence of each patient on the ratio.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The share with its 95 % interval.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> print(prediction_accuracy(data, risk, horizon=3))
+        0.507 (0.301 to 0.713)
     """
     return accuracy_of(data, brier_influence(data, checked_risk(data, risk), horizon), horizon)
 
@@ -131,6 +179,23 @@ def observed_expected(data: SurvivalData, risk: ArrayLike, horizon: float) -> Es
 
     1 is ideal; above 1 the risks are too low. McLernon DJ et al., Ann Intern Med 2023;176:105-114. Raises as
     ``brier_score``.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The ratio with its 95 % interval.
+
+    Raises:
+        ValueError: As ``brier_score``.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> print(observed_expected(data, risk, horizon=3))
+        1.111 (0.663 to 1.862)
     """
     values, method = checked_risk(data, risk), f"{EXPECTED}, at {horizon:g} {data.unit}"
     reason = why_undefined(data, horizon)
@@ -148,6 +213,23 @@ def calibration_intercept(data: SurvivalData, risk: ArrayLike, horizon: float) -
 
     0 is ideal; above 0 the risks are too low. This is the moment form of the regression on the complementary log-log
     scale with the risk as offset (McLernon DJ et al., Ann Intern Med 2023;176:105-114). Raises as ``brier_score``.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The intercept with its 95 % interval.
+
+    Raises:
+        ValueError: As ``brier_score``.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> print(calibration_intercept(data, risk, horizon=3))
+        0.150 (-0.618 to 0.919)
     """
     values, method = checked_risk(data, risk), f"{INTERCEPT}, at {horizon:g} {data.unit}"
     reason = why_undefined(data, horizon)
@@ -184,6 +266,24 @@ def recalibrate(data: SurvivalData, risk: ArrayLike, horizon: float) -> Recalibr
     The slope is ``calibration_slope``; the intercept then makes the mean risk that of Kaplan-Meier, as
     ``calibration_intercept`` does (van Houwelingen HC, Stat Med 2000;19:3401-3415). The order of the patients, and with
     it C and AUC, does not change. Raises as ``brier_score``.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The new risks, or why there are none.
+
+    Raises:
+        ValueError: As ``brier_score``.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> found = recalibrate(data, risk, horizon=3)
+        >>> isinstance(found, Recalibration), found.risk[:3].round(2)
+        (True, array([1.  , 0.13, 1.  ]))
     """
     values = checked_risk(data, risk)
     slope = calibration_slope(data, values, horizon)
@@ -203,6 +303,23 @@ def calibration_slope(data: SurvivalData, risk: ArrayLike, horizon: float) -> Es
 
     1 is ideal; below 1 the risks are too extreme (van Houwelingen HC, Stat Med 2000;19:3401-3415). Raises as
     ``brier_score``.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The slope with its 95 % interval.
+
+    Raises:
+        ValueError: As ``brier_score``.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> print(calibration_slope(data, risk, horizon=3))
+        5.444 (0.075 to 10.813)
     """
     values, method = checked_risk(data, risk), f"{SLOPE}, at {horizon:g} {data.unit}"
     ended = SurvivalData(np.minimum(data.time, horizon), data.event & (data.time <= horizon), data.unit)
@@ -229,6 +346,25 @@ def calibration_groups(
     """Return predicted and observed risk in groups of about equal size by rising risk, equal risks together.
 
     Groups that ties leave empty are omitted. Raises as ``brier_score``, and for fewer than 1 group.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+        groups: Number of groups.
+
+    Returns:
+        The groups, by rising risk.
+
+    Raises:
+        ValueError: As ``brier_score``, or there is fewer than 1 group.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> low, high = calibration_groups(data, risk, horizon=3, groups=2)
+        >>> isinstance(high, CalibrationGroup), round(high.predicted, 2), round(high.observed.estimate, 2)
+        (True, 0.55, 1.0)
     """
     if groups < 1:
         raise ValueError(f"expected 1 group or more, got {groups}")

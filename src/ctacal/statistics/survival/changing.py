@@ -71,7 +71,28 @@ def changing_effect(
     ``group`` (n,) holds whole numbers from 0, the reference; ``covariates`` (n, p) keep their effect. Sums are kept by
     group, so that the exact fit takes time in proportion to n, not to n times the events. Returns ``NoModel`` with the
     reason as ``cox`` does, and if an event at time 0 has no logarithm, or no event lies to one side of the split.
-    Raises ``ValueError`` if shapes differ or a group is no whole number from 0.
+
+    Args:
+        data: Follow-up.
+        group: (n,) the group of each patient.
+        covariates: (n, p) or (n,) covariates.
+        split: Time at which the effect changes; None: it changes with log(time).
+        ties: ``efron`` or ``breslow``.
+
+    Returns:
+        The fit, or why there is none.
+
+    Raises:
+        ValueError: Shapes differ, or a group is no whole number from 0.
+
+    Example:
+        >>> rng = np.random.default_rng(1)
+        >>> calcium, noise = rng.normal(size=(2, 120))
+        >>> time = rng.exponential(5 / np.exp(calcium))
+        >>> data = SurvivalData(np.minimum(time, 5), time < 5)
+        >>> fit = changing_effect(data, calcium > 0, split=2.0)
+        >>> isinstance(fit, ChangingEffect), str(fit.hazard_ratio(1, time=1.0))
+        (True, '1.988 (1.122 to 3.522)')
     """
     index = _checked_group(data, group)
     groups = int(index.max(initial=0)) + 1

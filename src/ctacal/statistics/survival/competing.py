@@ -62,7 +62,22 @@ def cumulative_incidence(time: ArrayLike, cause: ArrayLike) -> CumulativeInciden
     """Return the incidence of cause 1 from times (n,) >= 0 in any unit and causes (n,).
 
     F(t) = sum over s <= t of S(s-) d1(s) / n(s), S the Kaplan-Meier survival free of any event (Aalen-Johansen).
-    Raises ``ValueError`` if they differ in length, or a time is not a number of 0 or more.
+
+    Args:
+        time: (n,) times from the scan.
+        cause: (n,) 0 if follow-up ended, 1 for the event of interest, other numbers for others.
+
+    Returns:
+        The step function.
+
+    Raises:
+        ValueError: The two differ in length, or a time is not a number of 0 or more.
+
+    Example:
+        >>> time, cause = [1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6], [1, 0, 1, 2, 1, 2, 0, 1]
+        >>> curve = cumulative_incidence(time, cause)
+        >>> isinstance(curve, CumulativeIncidence), curve.at([1, 2, 4]).round(3)
+        (True, array([0.125, 0.25 , 0.406]))
     """
     t, c = checked_causes(time, cause)
     moments, first = np.unique(t, return_inverse=True)
@@ -139,7 +154,24 @@ def fine_gray(
     Patients with a competing event stay at risk with the weight G(t-) / G(T-), G the Kaplan-Meier survival of not
     being censored. Fine JP, Gray RJ, J Am Stat Assoc 1999;94:496-509. Without events of interest, or if a
     covariate does not vary, covariates are collinear, or they separate, return ``NoModel`` with the reason.
-    Raises ``ValueError`` if shapes differ or a value is not finite.
+
+    Args:
+        time: (n,) times from the scan.
+        cause: (n,) 0 if follow-up ended, 1 for the event of interest, other numbers for others.
+        covariates: (n, p) or (n,) covariates.
+        names: Names of the covariates.
+
+    Returns:
+        The model, or why there is none.
+
+    Raises:
+        ValueError: Shapes differ, or a value is not finite.
+
+    Example:
+        >>> time, cause = [1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6], [1, 0, 1, 2, 1, 2, 0, 1]
+        >>> model = fine_gray(time, cause, [[5.1], [2.0], [6.2], [0.0], [4.0], [1.5], [0.0], [3.1]], ["calcium"])
+        >>> isinstance(model, FineGray), str(model.hazard_ratio(0))
+        (True, '4.332 (2.110 to 8.892)')
     """
     t, c = checked_causes(time, cause)
     x = np.asarray(covariates, np.float64)

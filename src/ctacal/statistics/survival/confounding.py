@@ -25,8 +25,19 @@ def e_value(ratio: Estimate, *, common: bool) -> EValue:
     ``common``: more than some 15 % have the event by the end of follow-up. The hazard ratio is then turned into a risk
     ratio, (1 - 0.5^sqrt(HR)) / (1 - 0.5^sqrt(1 / HR)); otherwise it is taken for one.
 
-    >>> e_value(Estimate(2.0, 1.5, 2.7, "Cox model", 100), common=False).estimate
-    3.414213562373095
+    Args:
+        ratio: A hazard ratio with its interval.
+        common: Whether more than some 15 % have the event by the end of follow-up.
+
+    Returns:
+        The E-value, of the estimate and of its interval.
+
+    Example:
+        >>> found = e_value(Estimate(2.0, 1.5, 2.7, "Cox model", 100), common=True)
+        >>> isinstance(found, EValue), round(found.limit, 2)
+        (True, 1.98)
+        >>> e_value(Estimate(2.0, 1.5, 2.7, "Cox model", 100), common=False).estimate
+        3.414213562373095
     """
     if ratio.estimate is None:
         return EValue(None, None, common, ratio.reason)

@@ -32,8 +32,25 @@ def net_benefit(data: SurvivalData, risk: ArrayLike, horizon: float, threshold: 
 
     P(x) (1 - S_x) - P(x) S_x threshold / (1 - threshold), with x a risk of the threshold or more and S_x Kaplan-Meier
     at the horizon among them (Vickers AJ et al., BMC Med Inform Decis Mak 2008;8:53). Normal interval from the
-    influence of each patient on P(x) and S_x, with the risks as given. Raises ``ValueError`` if a risk is no
-    probability or the threshold is not between 0 and 1.
+    influence of each patient on P(x) and S_x, with the risks as given.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+        threshold: Risk from which a patient is treated, between 0 and 1.
+
+    Returns:
+        The net benefit with its 95 % interval.
+
+    Raises:
+        ValueError: A risk is no probability, or the threshold is not between 0 and 1.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> print(net_benefit(data, risk, horizon=3, threshold=0.35))
+        0.400 (0.096 to 0.704)
     """
     benefit = _benefit(data, checked_risk(data, risk), horizon, threshold)
     return _at_threshold(benefit, data, horizon, threshold)
@@ -42,7 +59,25 @@ def net_benefit(data: SurvivalData, risk: ArrayLike, horizon: float, threshold: 
 def net_benefit_difference(
     data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float, threshold: float
 ) -> Estimate:
-    """Return the net benefit of ``risk`` minus that of ``other``, on the same patients (paired)."""
+    """Return the net benefit of ``risk`` minus that of ``other``, on the same patients (paired).
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        other: (n,) the other risk.
+        horizon: A time in the unit of the data.
+        threshold: Risk from which a patient is treated, between 0 and 1.
+
+    Returns:
+        The difference with its 95 % interval.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> other = [0.4, 0.5, 0.5, 0.3, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3]
+        >>> print(net_benefit_difference(data, risk, other, horizon=3, threshold=0.35))
+        0.308 (0.057 to 0.558)
+    """
     both = [_benefit(data, checked_risk(data, each), horizon, threshold) for each in (risk, other)]
     return paired_difference(both[0], both[1], _method(data, horizon, threshold), data.n)
 
@@ -50,7 +85,27 @@ def net_benefit_difference(
 def decision_curve(
     data: SurvivalData, risk: ArrayLike, horizon: float, thresholds: Sequence[float]
 ) -> tuple[DecisionPoint, ...]:
-    """Return the net benefit at each threshold, beside that of treating everybody. Raises as ``net_benefit``."""
+    """Return the net benefit at each threshold, beside that of treating everybody. Raises as ``net_benefit``.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+        thresholds: Risks from which a patient is treated, between 0 and 1.
+
+    Returns:
+        A point for each threshold.
+
+    Raises:
+        ValueError: As ``net_benefit``.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> [point] = decision_curve(data, risk, horizon=3, thresholds=[0.35])
+        >>> isinstance(point, DecisionPoint), str(point.treat_all), point.share_treated
+        (True, '0.077 (-0.390 to 0.544)', 0.4)
+    """
     values = checked_risk(data, risk)
     return tuple(
         DecisionPoint(

@@ -39,16 +39,42 @@ def harrell_c(data: SurvivalData, risk: ArrayLike) -> Estimate:
 
     A pair counts if the earlier time is an event (Harrell FE et al., Stat Med 1996;15:361-387). Variance: squares of
     each patient's influence on the share, as R's ``concordance``. ``risk`` is any score that grows with risk.
-    Raises ``ValueError`` if a risk is missing or not finite.
 
-    >>> harrell_c(SurvivalData([1, 2, 3, 4], [1, 1, 0, 1]), [4, 2, 3, 1]).estimate
-    0.8
+    Args:
+        data: Follow-up.
+        risk: (n,) any score that grows with risk.
+
+    Returns:
+        C with its 95 % interval.
+
+    Raises:
+        ValueError: A risk is missing or not finite.
+
+    Example:
+        >>> harrell_c(SurvivalData([1, 2, 3, 4], [1, 1, 0, 1]), [4, 2, 3, 1]).estimate
+        0.8
     """
     return with_interval(concordance_influence(data, checked_score(data.n, risk)), HARRELL, data.n)
 
 
 def harrell_c_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike) -> Estimate:
-    """Return Harrell's C of ``risk`` minus that of ``other``, on the same patients (paired)."""
+    """Return Harrell's C of ``risk`` minus that of ``other``, on the same patients (paired).
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        other: (n,) the other risk.
+
+    Returns:
+        The difference with its 95 % interval.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> other = [0.4, 0.5, 0.5, 0.3, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3]
+        >>> print(harrell_c_difference(data, risk, other))
+        0.266 (0.041 to 0.490)
+    """
     both = [concordance_influence(data, checked_score(data.n, score)) for score in (risk, other)]
     return paired_difference(both[0], both[1], HARRELL, data.n)
 
@@ -58,13 +84,47 @@ def uno_c(data: SurvivalData, risk: ArrayLike, tau: float | None = None) -> Esti
 
     Uno H et al., Stat Med 2011;30:1105-1117. Only events before ``tau`` count, if given. The interval allows for the
     estimation of G. Raises as ``harrell_c``.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        tau: Time in the unit of the data; None: no limit.
+
+    Returns:
+        C with its 95 % interval.
+
+    Raises:
+        ValueError: As ``harrell_c``.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> print(uno_c(data, risk, tau=4))
+        0.967 (0.893 to 1.000)
     """
     own = censoring(data)
     return with_interval(concordance_influence(data, checked_score(data.n, risk), own, tau), uno_method(tau), data.n)
 
 
 def uno_c_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, tau: float | None = None) -> Estimate:
-    """Return Uno's C of ``risk`` minus that of ``other``, on the same patients (paired)."""
+    """Return Uno's C of ``risk`` minus that of ``other``, on the same patients (paired).
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        other: (n,) the other risk.
+        tau: Time in the unit of the data; None: no limit.
+
+    Returns:
+        The difference with its 95 % interval.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> other = [0.4, 0.5, 0.5, 0.3, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3]
+        >>> print(uno_c_difference(data, risk, other, tau=4))
+        0.250 (0.003 to 0.497)
+    """
     own = censoring(data)
     both = [concordance_influence(data, checked_score(data.n, score), own, tau) for score in (risk, other)]
     return paired_difference(both[0], both[1], uno_method(tau), data.n)
@@ -107,12 +167,46 @@ def auc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> Estimate:
     Ties count a half. Cases (event by the horizon) are weighted with 1 / G(t-), controls are followed to it (Uno H et
     al., J Am Stat Assoc 2007;102:527-537; Blanche P et al., Stat Med 2013;32:5381-5397, whose variance, with the
     estimated G, is used). Raises as ``harrell_c``.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The AUC with its 95 % interval.
+
+    Raises:
+        ValueError: As ``harrell_c``.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> print(auc_at(data, risk, horizon=3))
+        1.000 (1.000 to 1.000)
     """
     return with_interval(auc_influence(data, checked_score(data.n, risk), horizon), auc_method(data, horizon), data.n)
 
 
 def auc_difference(data: SurvivalData, risk: ArrayLike, other: ArrayLike, horizon: float) -> Estimate:
-    """Return the time-dependent AUC of ``risk`` minus that of ``other``, on the same patients (paired)."""
+    """Return the time-dependent AUC of ``risk`` minus that of ``other``, on the same patients (paired).
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        other: (n,) the other risk.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The difference with its 95 % interval.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> other = [0.4, 0.5, 0.5, 0.3, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3]
+        >>> print(auc_difference(data, risk, other, horizon=3))
+        0.225 (-0.056 to 0.506)
+    """
     both = [auc_influence(data, checked_score(data.n, score), horizon) for score in (risk, other)]
     return paired_difference(both[0], both[1], auc_method(data, horizon), data.n)
 
@@ -165,7 +259,26 @@ class RocCurve:
 
 
 def roc_at(data: SurvivalData, risk: ArrayLike, horizon: float) -> RocCurve:
-    """Return the curve whose area is ``auc_at``. Raises as ``harrell_c``."""
+    """Return the curve whose area is ``auc_at``. Raises as ``harrell_c``.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The curve, or why there is none.
+
+    Raises:
+        ValueError: As ``harrell_c``.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> risk = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> curve = roc_at(data, risk, horizon=3)
+        >>> isinstance(curve, RocCurve), curve.sensitivity[:4].round(2)
+        (True, array([0.  , 0.25, 0.5 , 0.75]))
+    """
     score, reason = checked_score(data.n, risk), why_undefined(data, horizon)
     method = auc_method(data, horizon)
     if reason:
@@ -190,17 +303,41 @@ def delong(outcome: ArrayLike, score: ArrayLike) -> Estimate:
     """Return the AUC of a score for an outcome that is known for all patients (no censoring). Ties count a half.
 
     DeLong ER, DeLong DM, Clarke-Pearson DL, Biometrics 1988;44:837-845; by midranks (Sun X, Xu W, IEEE Signal Process
-    Lett 2014;21:1389-1393). Raises ``ValueError`` if lengths differ or a value is not finite.
+    Lett 2014;21:1389-1393).
 
-    >>> delong([1, 1, 0, 0], [3, 2, 2, 1]).estimate
-    0.875
+    Args:
+        outcome: (n,) whether the event happened.
+        score: (n,) scores.
+
+    Returns:
+        The AUC with its 95 % interval.
+
+    Raises:
+        ValueError: Lengths differ, or a value is not finite.
+
+    Example:
+        >>> delong([1, 1, 0, 0], [3, 2, 2, 1]).estimate
+        0.875
     """
     happened = _checked_outcome(outcome)
     return with_interval(_delong(happened, checked_score(len(happened), score)), DELONG, len(happened))
 
 
 def delong_difference(outcome: ArrayLike, score: ArrayLike, other: ArrayLike) -> Estimate:
-    """Return the AUC of ``score`` minus that of ``other``, on the same patients (paired)."""
+    """Return the AUC of ``score`` minus that of ``other``, on the same patients (paired).
+
+    Args:
+        outcome: (n,) whether the event happened.
+        score: (n,) scores.
+        other: (n,) the other scores.
+
+    Returns:
+        The difference with its 95 % interval.
+
+    Example:
+        >>> print(delong_difference([1, 1, 0, 0, 1, 0], [9, 8, 3, 2, 5, 6], [5, 8, 6, 2, 4, 1]))
+        0.111 (-0.505 to 0.727)
+    """
     happened = _checked_outcome(outcome)
     both = [_delong(happened, checked_score(len(happened), each)) for each in (score, other)]
     return paired_difference(both[0], both[1], DELONG, len(happened))
@@ -227,7 +364,18 @@ def _delong(happened: Mask, score: Floats) -> Influenced:
 
 
 def p_value(apart: Estimate) -> float | None:
-    """Return the two-sided p value of a difference with a normal interval, or None if the interval has no width."""
+    """Return the two-sided p value of a difference with a normal interval, or None if the interval has no width.
+
+    Args:
+        apart: A difference with its interval.
+
+    Returns:
+        The p value, or None.
+
+    Example:
+        >>> round(p_value(Estimate(0.05, 0.01, 0.09, "difference of C", 400)), 3)
+        0.014
+    """
     if apart.estimate is None or apart.low is None or apart.high is None or apart.high <= apart.low:
         return None
     return float(2 * stats.norm.sf(abs(apart.estimate) * 2 * Z / (apart.high - apart.low)))

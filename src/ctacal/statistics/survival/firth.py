@@ -121,6 +121,24 @@ def firth_cox(
     Firth D, Biometrika 1993;80:27-38; Heinze G, Schemper M, Biometrics 2001;57:114-119. ``covariates`` (n, p) or (n,).
     Without events, or if a covariate is constant or a combination of others, return ``NoModel`` with the reason. Raises
     ``ValueError`` if shapes differ or a value is not finite.
+
+    Args:
+        data: Follow-up.
+        covariates: (n, p) or (n,) covariates.
+        names: Names of the covariates.
+        ties: ``efron`` or ``breslow``.
+
+    Returns:
+        The model, or why there is none.
+
+    Raises:
+        ValueError: Shapes differ, or a value is not finite.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> model = firth_cox(data, [1, 0, 1, 0, 1, 1, 0, 0, 1, 0], ["all events"])
+        >>> isinstance(model, FirthModel), round(float(model.coefficient[0]), 2)
+        (True, 2.92)
     """
     x, labels = checked_covariates(data, covariates, names)
     design = sort_by_time(data, x, np.ones(data.n))

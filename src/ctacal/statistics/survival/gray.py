@@ -20,8 +20,23 @@ def gray_test(time: ArrayLike, cause: ArrayLike, group: ArrayLike) -> Hypothesis
     """Test whether the incidence of cause 1 is the same in k groups (n,), from times (n,) and causes (n,).
 
     A log-rank test of the subdistribution hazards: patients with a competing event stay at risk, thinned as censoring
-    thins the others (Gray RJ, Ann Stat 1988;16:1141-1154, rho 0). As R's cmprsk. Raises ``ValueError`` for wrong
-    lengths, times or causes.
+    thins the others (Gray RJ, Ann Stat 1988;16:1141-1154, rho 0). As R's cmprsk.
+
+    Args:
+        time: (n,) times from the scan.
+        cause: (n,) 0 if follow-up ended, 1 for the event of interest, other numbers for others.
+        group: (n,) the group of each patient.
+
+    Returns:
+        The test, or why there is none.
+
+    Raises:
+        ValueError: Lengths, times or causes are wrong.
+
+    Example:
+        >>> time, cause = [1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6], [1, 0, 1, 2, 1, 2, 0, 1]
+        >>> print(gray_test(time, cause, [1, 0, 1, 0, 1, 0, 0, 1]))
+        chi-square 4.73 (1 df), p = 0.03
     """
     t, c = checked_causes(time, cause)
     labels, index = np.unique(np.asarray(group), return_inverse=True)

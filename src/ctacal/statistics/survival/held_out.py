@@ -44,8 +44,29 @@ def measure_held_out(
 ) -> HeldOut:
     """Fit Cox models, by name their covariates (n, p), where ``test`` (n,) is false, and measure them where it is true.
 
-    The risks are given in the patients tested, so that all intervals are those of given risks. Raises ``ValueError``
-    for wrong shapes.
+    The risks are given in the patients tested, so that all intervals are those of given risks.
+
+    Args:
+        data: Follow-up.
+        models: By name, their covariates (n, p).
+        test: (n,) whether a patient is tested.
+        horizon: A time in the unit of the data.
+        ties: ``efron`` or ``breslow``.
+
+    Returns:
+        What was measured, or why nothing was.
+
+    Raises:
+        ValueError: Shapes are wrong.
+
+    Example:
+        >>> rng = np.random.default_rng(1)
+        >>> calcium, noise = rng.normal(size=(2, 120))
+        >>> time = rng.exponential(5 / np.exp(calcium))
+        >>> data = SurvivalData(np.minimum(time, 5), time < 5)
+        >>> held_out = measure_held_out(data, {"calcium": calcium}, np.arange(120) < 40, horizon=2)
+        >>> isinstance(held_out, HeldOut), held_out.n, held_out.fitted_to
+        (True, 40, 80)
     """
     own = np.asarray(test, np.bool_)
     if own.shape != (data.n,):
@@ -98,6 +119,29 @@ def internal_external(
 
     Royston P, Parmar MKB, Sylvester R, Stat Med 2004;23:907-926; Steyerberg EW, Harrell FE, J Clin Epidemiol
     2016;69:245-247. ``centre`` (n,) any labels. Raises as ``measure_held_out``, and if there are fewer than 2 centres.
+
+    Args:
+        data: Follow-up.
+        models: By name, their covariates (n, p).
+        centre: (n,) the centre of each patient.
+        horizon: A time in the unit of the data.
+        ties: ``efron`` or ``breslow``.
+        progress: Called with the numbers done and in all.
+
+    Returns:
+        What was measured, by centre.
+
+    Raises:
+        ValueError: As ``measure_held_out``, or there are fewer than 2 centres.
+
+    Example:
+        >>> rng = np.random.default_rng(1)
+        >>> calcium, noise = rng.normal(size=(2, 120))
+        >>> time = rng.exponential(5 / np.exp(calcium))
+        >>> data = SurvivalData(np.minimum(time, 5), time < 5)
+        >>> found = internal_external(data, {"calcium": calcium}, np.repeat(["A", "B", "C"], 40), horizon=2)
+        >>> [(centre, held_out.events) for centre, held_out in found.items()]
+        [('A', 28), ('B', 23), ('C', 26)]
     """
     labels = np.asarray(centre)
     centres = np.unique(labels)

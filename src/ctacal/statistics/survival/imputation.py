@@ -48,10 +48,23 @@ def pool(estimates: ArrayLike, errors: ArrayLike, complete_degrees_of_freedom: f
 
     For a Cox model the degrees of freedom without missing values are events - p, as in R's mice.
     Rubin DB, Multiple Imputation for Nonresponse in Surveys, 1987, section 3.3.
-    Raises ``ValueError`` if the shapes differ or fewer than two sets are given.
 
-    >>> pool([[1.0], [2.0]], [[0.5], [0.5]]).estimate.tolist()
-    [1.5]
+    Args:
+        estimates: (m, p) estimates of the sets.
+        errors: (m, p) their standard errors.
+        complete_degrees_of_freedom: Degrees of freedom without missing values.
+
+    Returns:
+        The pooled estimates, with their 95 % intervals.
+
+    Raises:
+        ValueError: Shapes differ, or fewer than two sets are given.
+
+    Example:
+        >>> isinstance(pool([[1.0], [2.0]], [[0.5], [0.5]]), Pooled)
+        True
+        >>> pool([[1.0], [2.0]], [[0.5], [0.5]]).estimate.tolist()
+        [1.5]
     """
     q, u = np.asarray(estimates, np.float64), np.asarray(errors, np.float64) ** 2
     if q.ndim != 2 or q.shape != u.shape or len(q) < 2:
@@ -99,8 +112,26 @@ def impute(
     model whose coefficients are drawn from their posterior (van Buuren 2018, algorithm 3.3); for a category, with the
     nearest vector of predicted shares. ``always`` (n, q) holds predictors that are known for all patients: for a Cox
     model the event, the Nelson-Aalen cumulative hazard at the patient's time (White IR, Royston P, Stat Med
-    2009;28:1982-1998), and the scores. Raises ``ValueError`` if a covariate is missing in all patients, or ``always``
-    is not finite.
+    2009;28:1982-1998), and the scores.
+
+    Args:
+        covariates: The columns.
+        always: (n, q) predictors that are known for all patients.
+        imputations: Number of completed sets.
+        sweeps: Rounds over the covariates.
+        seed: Seed of the random numbers.
+
+    Yields:
+        The completed covariates of each set.
+
+    Raises:
+        ValueError: A covariate is missing in all patients, or ``always`` is not finite.
+
+    Example:
+        >>> age = Covariate("age", np.array([60.0, np.nan, 70.0, 65.0, 58.0, 72.0]))
+        >>> event = [[1.0], [0.0], [1.0], [0.0], [0.0], [1.0]]
+        >>> [[float(ages[1]) for [ages] in impute([age], event, imputations=3)]]
+        [[72.0, 70.0, 58.0]]
     """
     known = np.asarray(always, np.float64)
     if known.ndim != 2 or not np.isfinite(known).all():

@@ -47,6 +47,31 @@ def imputed_reclassification(
     and "reader", whether these add anything, pooled over the sets (``pooling.pooled_test``): as in ``nri`` there is an
     interval only if they do. Intervals are Rubin's, with the t distribution; IDI has none (``NO_IDI``), only its
     difference of model and reader.
+
+    Args:
+        data: Follow-up.
+        sets: One for each imputation.
+        tests: Whether model and reader add anything, pooled.
+        horizon: A time in the unit of the data.
+        cutoffs: Limits of the classes of risk, rising between 0 and 1.
+        resamples: Number of resamples.
+        seed: Seed of the random numbers.
+        progress: Called with the numbers done and in all.
+
+    Returns:
+        The measures, or why there are none.
+
+    Example:
+        >>> rng = np.random.default_rng(1)
+        >>> calcium, noise = rng.normal(size=(2, 120))
+        >>> time = rng.exponential(5 / np.exp(calcium))
+        >>> data = SurvivalData(np.minimum(time, 5), time < 5)
+        >>> filled = [noise, noise + 0.1]  # two imputations of a covariate
+        >>> sets = [{"reference": one, "model": np.column_stack([one, calcium])} for one in filled]
+        >>> adds = HypothesisTest(30.0, 1, 4e-8, "pooled", 120)
+        >>> study = imputed_reclassification(data, sets, {"model": adds}, horizon=2, resamples=20)
+        >>> round(study.find("model", "IDI", "ipw").total.estimate, 2)
+        0.11
     """
     limits = checked_cutoffs(cutoffs)
     each = max(FEWEST_RESAMPLES, -(-resamples // len(sets)))

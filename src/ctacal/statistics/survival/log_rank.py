@@ -41,7 +41,25 @@ def logrank(data: SurvivalData, group: ArrayLike, *, strata: ArrayLike | None = 
 
     Mantel N, Cancer Chemother Rep 1966;50:163-170. Each event time is weighted with S(t-)^rho of all patients
     (Harrington DP, Fleming TR, Biometrika 1982;69:553-566; rho 1: Peto-Peto); summed over the strata; as R's survdiff.
-    Raises ``ValueError`` if the lists differ in length.
+
+    Args:
+        data: Follow-up.
+        group: (n,) the group of each patient.
+        strata: (n,) strata that are not compared with one another.
+        rho: Power of the survival that weights early events.
+
+    Returns:
+        The test, with observed and expected events.
+
+    Raises:
+        ValueError: The lists differ in length.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> group = [1, 0, 1, 0, 1, 0, 0, 0, 1, 1]
+        >>> found = logrank(data, group)
+        >>> isinstance(found, LogRank), found.observed, str(found.test)
+        (True, (1.0, 4.0), 'chi-square 2.58 (1 df), p = 0.11')
     """
     names, index = _labelled(data, group)
     method = "log-rank test" + (f", rho {rho:g}" if rho else "") + (", stratified" if strata is not None else "")
@@ -63,8 +81,24 @@ def logrank_trend(
 ) -> HypothesisTest:
     """Test for a trend over ordered groups: (c'(O - E))^2 / c'Vc (Tarone RE, Biometrika 1975;62:679-682).
 
-    c are the ``scores`` of the groups, by default the numbers that name them. Raises ``ValueError`` if a group has no
-    score.
+    c are the ``scores`` of the groups, by default the numbers that name them.
+
+    Args:
+        data: Follow-up.
+        group: (n,) the group of each patient.
+        scores: A number for each group; None: the groups are numbers.
+        strata: (n,) strata that are not compared with one another.
+
+    Returns:
+        The test.
+
+    Raises:
+        ValueError: A group has no score.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> print(logrank_trend(data, [2, 0, 2, 1, 1, 2, 0, 1, 2, 0]))
+        chi-square 9.25 (1 df), p = 0.0024
     """
     names, index = _labelled(data, group)
     try:
@@ -76,7 +110,21 @@ def logrank_trend(
 
 
 def logrank_pairs(data: SurvivalData, group: ArrayLike) -> tuple[PairTest, ...]:
-    """Test each pair of groups alone, with Holm's correction for all pairs."""
+    """Test each pair of groups alone, with Holm's correction for all pairs.
+
+    Args:
+        data: Follow-up.
+        group: (n,) the group of each patient.
+
+    Returns:
+        A test for each pair.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> [first, *_] = logrank_pairs(data, [0, 0, 1, 1, 2, 2, 0, 1, 2, 1])
+        >>> isinstance(first, PairTest), first.first, first.second, round(first.p_holm, 2)
+        (True, '0', '1', 0.92)
+    """
     names, index = _labelled(data, group)
     pairs = list(combinations(range(len(names)), 2))
     tests = []

@@ -94,8 +94,40 @@ def bootstrap_reclassification(
       spread of these cohorts; none if neither test is below 0.05.
 
     The same seed gives the same result on any number of cores. If the reference model is not nested in the others, all
-    intervals are percentiles of the resamples. Formulas: ``reclassification``. Raises ``ValueError`` for wrong shapes,
-    cut-offs, or fewer than 1 resample.
+    intervals are percentiles of the resamples. Formulas: ``reclassification``.
+
+    Args:
+        data: Follow-up.
+        reference: (n, p) covariates of the reference model, or its fit.
+        model: (n, p) covariates of the model, or its fit.
+        reader: The reader's model; None: no reader.
+        horizon: A time in the unit of the data.
+        cutoffs: Limits of the classes of risk, rising between 0 and 1.
+        resamples: Number of resamples.
+        seed: Seed of the random numbers.
+        ties: ``efron`` or ``breslow``.
+        progress: Called with the numbers done and in all.
+
+    Returns:
+        The measures, or why there are none.
+
+    Raises:
+        ValueError: Shapes or cut-offs are wrong, or there is fewer than 1 resample.
+
+    Example:
+        >>> from ctacal.statistics.survival import Estimator, IfUseless, Kind
+        >>> rng = np.random.default_rng(1)
+        >>> calcium, noise = rng.normal(size=(2, 120))
+        >>> time = rng.exponential(5 / np.exp(calcium))
+        >>> data = SurvivalData(np.minimum(time, 5), time < 5)
+        >>> study = bootstrap_reclassification(data, noise, np.column_stack([noise, calcium]), horizon=2, resamples=20)
+        >>> isinstance(study, ReclassificationStudy), study.resamples
+        (True, 20)
+        >>> kind: Kind = "IDI"
+        >>> estimator: Estimator = "ipw"
+        >>> idi = study.find("model", kind, estimator)
+        >>> round(idi.total.estimate, 2), isinstance(idi.if_useless, IfUseless)
+        (0.11, True)
     """
     if resamples < 1:
         raise ValueError(f"expected 1 resample or more, got {resamples}")

@@ -26,8 +26,15 @@ def needed_imputations(incomplete: float) -> int:
     White IR, Royston P, Wood AM, Stat Med 2011;30:377-399, section 7: the error by chance of an estimate, its interval
     and p value is then small.
 
-    >>> needed_imputations(0.03), needed_imputations(0.256), needed_imputations(1.0)
-    (10, 26, 100)
+    Args:
+        incomplete: Share of incomplete patients, 0 to 1.
+
+    Returns:
+        Number of sets.
+
+    Example:
+        >>> needed_imputations(0.03), needed_imputations(0.256), needed_imputations(1.0)
+        (10, 26, 100)
     """
     return min(max(ceil(round(100 * incomplete, 6)), FEWEST), MOST)
 
@@ -38,6 +45,19 @@ def pool_estimates(
     """Return the pooled estimate of m >= 2 sets, with an interval of the t distribution (``imputation.pool``).
 
     Errors are read from the intervals. Not defined if one of the estimates is not, or has no interval.
+
+    Args:
+        estimates: One for each imputation.
+        scale: ``plain``, ``log`` or ``cloglog``.
+        complete_degrees_of_freedom: Degrees of freedom without missing values.
+
+    Returns:
+        The pooled figure with its 95 % interval.
+
+    Example:
+        >>> sets = [Estimate(1.2, 1.0, 1.44, "hazard ratio", 90), Estimate(1.3, 1.1, 1.54, "hazard ratio", 90)]
+        >>> print(pool_estimates(sets, scale="log"))
+        1.249 (0.956 to 1.631)
     """
     first = estimates[0]
     method = f"{first.method}, pooled over {len(estimates)} imputations"
@@ -70,6 +90,17 @@ def pooled_test(coefficients: ArrayLike, covariances: ArrayLike) -> HypothesisTe
 
     D1 of Li KH, Raghunathan TE, Rubin DB, J Am Stat Assoc 1991;86:1065-1073, as mice::D1. The statistic is k times D1,
     and p is that of the F distribution.
+
+    Args:
+        coefficients: (m, k) coefficients of the sets.
+        covariances: (m, k, k) their covariances.
+
+    Returns:
+        The test.
+
+    Example:
+        >>> print(pooled_test([[0.5], [0.6], [0.4]], [[[0.04]], [[0.04]], [[0.05]]]))
+        chi-square 4.41 (1 df), p = 0.043
     """
     q, u = np.asarray(coefficients, np.float64), np.asarray(covariances, np.float64)
     m, k = q.shape

@@ -40,6 +40,23 @@ def schoenfeld_test(model: CoxModel, transform: Transform = "km") -> Proportiona
     As R's cox.zph since survival 3.0 (Grambsch PM, Therneau TM, Biometrika 1994;81:515-526). g is 1 - Kaplan-Meier just
     before t ("km"), the mean rank among all times of follow-up, t, or log t. The older approximation, which other
     packages print, can reverse a conclusion.
+
+    Args:
+        model: A fitted model.
+        transform: ``km``, ``rank``, ``identity`` or ``log``.
+
+    Returns:
+        A test of each covariate, and of all.
+
+    Example:
+        >>> from ctacal.statistics.survival import SurvivalData, cox
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> calcium = [5.1, 2.0, 6.2, 0.0, 4.0, 1.5, 0.0, 3.1, 5.5, 2.2]
+        >>> model = cox(data, calcium, ["calcium"])
+        >>> transform: Transform = "km"
+        >>> found = schoenfeld_test(model, transform)
+        >>> isinstance(found, ProportionalHazards), str(found.overall)
+        (True, 'chi-square 0.90 (1 df), p = 0.34')
     """
     event_times = np.sort(model.data.time[_died(model)])
     g = _transformed(model, event_times, transform)

@@ -102,8 +102,29 @@ def net_reclassification(
     risk. Kaplan-Meier: P(up | event) = p_up (1 - S_up) / (1 - S), P(up | no event) = p_up S_up / S, with S the survival
     of all, and of those who moved up, at the horizon (Pencina MJ et al., Stat Med 2011;30:11-21). IPW: patients with
     the event weighted with 1 / G(t-), G Kaplan-Meier of the censoring; those followed to the horizon have weight 1 (Uno
-    H et al., Stat Med 2013;32:2430-2442). Raises ``ValueError`` if a risk is no probability or the cut-offs do not rise
-    between 0 and 1.
+    H et al., Stat Med 2013;32:2430-2442).
+
+    Args:
+        data: Follow-up.
+        old_risk: (n,) risk of the old model.
+        new_risk: (n,) risk of the new model.
+        horizon: A time in the unit of the data.
+        cutoffs: Limits of the classes of risk, rising between 0 and 1.
+        estimator: ``kaplan-meier`` or ``ipw``.
+
+    Returns:
+        The measure with its parts.
+
+    Raises:
+        ValueError: A risk is no probability, or the cut-offs do not rise between 0 and 1.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> old = [0.4, 0.5, 0.5, 0.3, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3]
+        >>> new = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> nri = net_reclassification(data, old, new, horizon=3, cutoffs=[0.35])
+        >>> isinstance(nri, Reclassification), nri.kind, round(nri.total.estimate, 3)
+        (True, 'categorical', 0.833)
     """
     old, new = checked_risk(data, old_risk), checked_risk(data, new_risk)
     limits = checked_cutoffs(cutoffs)
@@ -119,6 +140,25 @@ def discrimination_improvement(
 
     Pencina MJ et al., Stat Med 2008;27:157-172; with censoring: Uno H et al., Stat Med 2013;32:2430-2442. Raises as
     ``net_reclassification``.
+
+    Args:
+        data: Follow-up.
+        old_risk: (n,) risk of the old model.
+        new_risk: (n,) risk of the new model.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The measure with its parts.
+
+    Raises:
+        ValueError: As ``net_reclassification``.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> old = [0.4, 0.5, 0.5, 0.3, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3]
+        >>> new = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> round(discrimination_improvement(data, old, new, horizon=3).total.estimate, 3)
+        0.235
     """
     old, new = checked_risk(data, old_risk), checked_risk(data, new_risk)
     values = np.array(moved(data, old, new, horizon, ()))
@@ -195,6 +235,27 @@ def reclassification_table(
     """Count patients by old and new class of risk, with the events expected in each cell by the horizon.
 
     Raises as ``net_reclassification``.
+
+    Args:
+        data: Follow-up.
+        old_risk: (n,) risk of the old model.
+        new_risk: (n,) risk of the new model.
+        horizon: A time in the unit of the data.
+        cutoffs: Limits of the classes of risk, rising between 0 and 1.
+
+    Returns:
+        The table.
+
+    Raises:
+        ValueError: As ``net_reclassification``.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> old = [0.4, 0.5, 0.5, 0.3, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3]
+        >>> new = [0.6, 0.3, 0.7, 0.2, 0.3, 0.5, 0.1, 0.2, 0.4, 0.3]
+        >>> table = reclassification_table(data, old, new, horizon=3, cutoffs=[0.35])
+        >>> isinstance(table, ReclassificationTable), table.classes, table.counts.tolist()
+        (True, ('0 to 0.35', '0.35 to 1'), [[4, 2], [2, 2]])
     """
     limits = np.array(checked_cutoffs(cutoffs))
     old = np.searchsorted(limits, checked_risk(data, old_risk), side="right")

@@ -15,6 +15,20 @@ def restricted_mean_difference(
 
     The two groups hold different patients, so that variances add up (Royston P, Parmar MK, Stat Med 2011;30:2409-2421).
     In the data's unit. Not defined where follow-up of a group ends before the horizon.
+
+    Args:
+        data: Follow-up.
+        reference: Follow-up of the reference group.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The difference with its 95 % interval, and the test.
+
+    Example:
+        >>> treated, others = SurvivalData([2, 3, 4, 5], [1, 0, 0, 1]), SurvivalData([1, 2, 3, 5], [1, 1, 1, 0])
+        >>> difference, test = restricted_mean_difference(treated, others, horizon=3)
+        >>> print(difference)
+        0.500 (-0.417 to 1.417)
     """
     method = f"difference of restricted means up to {horizon:g} {data.unit}, Greenwood"
     n = data.n + reference.n

@@ -58,8 +58,24 @@ def required_sample_size(parameters: int, r2: float, rate: float, mean_follow_up
     horizon (constant rate) known to 0.05 on the wider side. As R's pmsampsize, which rounds on its way. Raises
     ``ValueError`` if ``r2`` is not between 0 and its largest value, or another value is not above 0.
 
-    >>> required_sample_size(30, 0.051, 0.065, 2.07, 2).patients
-    5143
+    Args:
+        parameters: Number of coefficients.
+        r2: Cox-Snell's R² to expect, adjusted for optimism.
+        rate: Events per unit of time.
+        mean_follow_up: In that unit.
+        horizon: In that unit.
+
+    Returns:
+        The patients that each criterion asks for.
+
+    Raises:
+        ValueError: ``r2`` is not between 0 and its largest value, or another value is not above 0.
+
+    Example:
+        >>> isinstance(required_sample_size(30, 0.051, 0.065, 2.07, 2), SampleSize)
+        True
+        >>> required_sample_size(30, 0.051, 0.065, 2.07, 2).patients
+        5143
     """
     if min(parameters, rate, mean_follow_up, horizon) <= 0:
         raise ValueError("expected parameters, rate, mean_follow_up and horizon above 0")
@@ -96,8 +112,19 @@ class FittedStrength:
 def fitted_strength(parameters: int, likelihood_ratio: float, n: int) -> FittedStrength:
     """Return R² and expected shrinkage of a model from its likelihood-ratio chi-square against the empty model.
 
-    >>> fitted_strength(10, 100.0, 1000).shrinkage
-    0.9
+    Args:
+        parameters: Number of coefficients.
+        likelihood_ratio: Chi-square of the likelihood-ratio test.
+        n: Number of patients.
+
+    Returns:
+        R² and shrinkage.
+
+    Example:
+        >>> isinstance(fitted_strength(10, 100.0, 1000), FittedStrength)
+        True
+        >>> fitted_strength(10, 100.0, 1000).shrinkage
+        0.9
     """
     shrinkage = 1 - parameters / likelihood_ratio if likelihood_ratio > 0 else 0.0
     return FittedStrength(-expm1(-likelihood_ratio / n), max(shrinkage, 0.0))

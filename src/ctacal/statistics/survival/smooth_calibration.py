@@ -45,7 +45,27 @@ def calibration_curve(
     ``predicted`` (k,) are the risks at which it is taken, by default ``POINTS`` between the ``ENDS`` of the risk.
     Austin PC, Harrell FE, van Klaveren D, Stat Med 2020;39:2714-2742. The spline has 4 knots, fewer where many patients
     share a risk. The average error is never 0, even for perfect risks, because the curve follows chance as well.
-    Raises ``ValueError`` if a risk is no probability.
+
+    Args:
+        data: Follow-up.
+        risk: (n,) risk of the event by the horizon.
+        horizon: A time in the unit of the data.
+        predicted: (k,) risks at which the curve is taken.
+
+    Returns:
+        The curve, or why there is none.
+
+    Raises:
+        ValueError: A risk is no probability.
+
+    Example:
+        >>> rng = np.random.default_rng(1)
+        >>> calcium, noise = rng.normal(size=(2, 120))
+        >>> time = rng.exponential(5 / np.exp(calcium))
+        >>> data = SurvivalData(np.minimum(time, 5), time < 5)
+        >>> curve = calibration_curve(data, 1 - np.exp(-0.4 * np.exp(calcium)), horizon=2)
+        >>> isinstance(curve, CalibrationCurve), round(curve.average_error, 3)
+        (True, 0.098)
     """
     values = checked_risk(data, risk)
     reason = why_undefined(data, horizon)

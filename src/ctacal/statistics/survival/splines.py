@@ -19,8 +19,19 @@ table 2.3."""
 def spline_knots(x: ArrayLike, knots: int = 4) -> Floats:
     """Return (knots,): Harrell's quantiles of x (n,).
 
-    Raises ``ValueError`` if the number is not 3 to 7, x is not finite, or two knots coincide (because many patients
-    share a value, such as a score of 0: take fewer knots, or choose them).
+    Args:
+        x: (n,) values.
+        knots: Number of knots, 3 to 7.
+
+    Returns:
+        (knots,) places.
+
+    Raises:
+        ValueError: The number is not 3 to 7, x is not finite, or two knots coincide.
+
+    Example:
+        >>> spline_knots(range(101), 4)
+        array([ 5., 35., 65., 95.])
     """
     values = np.asarray(x, np.float64).ravel()
     if knots not in QUANTILES:
@@ -39,10 +50,21 @@ def spline_basis(x: ArrayLike, knots: ArrayLike) -> Floats:
 
     Term j, with u+ = max(u, 0)^3 and knots t: [(x - t_j)+ - (x - t_k-1)+ (t_k - t_j) / (t_k - t_k-1)
     + (x - t_k)+ (t_k-1 - t_j) / (t_k - t_k-1)] / (t_k - t_1)^2 (Devlin TF, Weeks BJ, SAS Users Group 1986; Harrell FE,
-    Regression modeling strategies, 2.4.5). Raises ``ValueError`` if knots do not rise or there are fewer than 3.
+    Regression modeling strategies, 2.4.5).
 
-    >>> spline_basis([0.0, 2.0, 4.0], [1.0, 2.0, 3.0]).tolist()
-    [[0.0, 0.0], [2.0, 0.25], [4.0, 3.0]]
+    Args:
+        x: (n,) values.
+        knots: (k,) places, rising (``spline_knots``).
+
+    Returns:
+        (n, k - 1) columns of a model.
+
+    Raises:
+        ValueError: Knots do not rise, or there are fewer than 3.
+
+    Example:
+        >>> spline_basis([0.0, 2.0, 4.0], [1.0, 2.0, 3.0]).tolist()
+        [[0.0, 0.0], [2.0, 0.25], [4.0, 3.0]]
     """
     values, t = np.asarray(x, np.float64).ravel(), np.asarray(knots, np.float64).ravel()
     if len(t) < 3:

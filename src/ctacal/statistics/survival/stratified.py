@@ -72,8 +72,27 @@ def stratified_cox(
 
     Patients are compared within their stratum only, so that strata may differ in their risk in any way (Kalbfleisch JD,
     Prentice RL, The statistical analysis of failure time data, 2nd ed. 2002, 4.4). ``covariates`` (n, p) or (n,),
-    ``strata`` (n,) any labels. Returns ``NoModel`` with the reason as ``cox`` does. Raises ``ValueError`` if shapes
-    differ or a covariate is not finite.
+    ``strata`` (n,) any labels. Returns ``NoModel`` with the reason as ``cox`` does.
+
+    Args:
+        data: Follow-up.
+        covariates: (n, p) or (n,) covariates.
+        strata: (n,) any labels, such as centres.
+        names: Names of the covariates.
+        ties: ``efron`` or ``breslow``.
+
+    Returns:
+        The model, or why there is none.
+
+    Raises:
+        ValueError: Shapes differ, or a covariate is not finite.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> calcium = [5.1, 2.0, 6.2, 0.0, 4.0, 1.5, 0.0, 3.1, 5.5, 2.2]
+        >>> model = stratified_cox(data, calcium, ["A", "B"] * 5, ["calcium"])
+        >>> isinstance(model, StratifiedModel), str(model.hazard_ratio("calcium"))
+        (True, '2.457 (0.664 to 9.097)')
     """
     x, labels = checked_covariates(data, covariates, names)
     group = np.unique(np.asarray(strata), return_inverse=True)[1].ravel()

@@ -115,8 +115,20 @@ def kaplan_meier(data: SurvivalData, interval: Interval = "log-log") -> Survival
     Interval with normal quantiles on the scale of log(-log S) (Kalbfleisch JD, Prentice RL, The statistical analysis of
     failure time data, 1980), of log S, or of S ("plain"), cut at 0 and 1; as R's survfit.
 
-    >>> kaplan_meier(SurvivalData([1, 2, 3], [1, 0, 1])).survival.round(3).tolist()
-    [0.667, 0.667, 0.0]
+    Args:
+        data: Follow-up.
+        interval: ``log-log``, ``log`` or ``plain``.
+
+    Returns:
+        The curve, with its 95 % interval.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> interval: Interval = "log"
+        >>> print(kaplan_meier(data, interval).at(3))
+        0.600 (0.362 to 0.995)
+        >>> kaplan_meier(SurvivalData([1, 2, 3], [1, 0, 1])).survival.round(3).tolist()
+        [0.667, 0.667, 0.0]
     """
     times, at_risk, events, leaving = life_table(data)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -168,15 +180,36 @@ def interval_of_survival(survival: Floats, log_error: Floats, interval: Interval
 def at_risk(data: SurvivalData, ticks: ArrayLike) -> Ints:
     """Return (k,) patients still followed just before each tick, with those whose follow-up ends at it.
 
-    >>> at_risk(SurvivalData([1, 2, 3], [1, 1, 0]), [0, 2, 4]).tolist()
-    [3, 2, 0]
+    Args:
+        data: Follow-up.
+        ticks: (k,) times in the unit of the data.
+
+    Returns:
+        (k,) numbers of patients.
+
+    Example:
+        >>> at_risk(SurvivalData([1, 2, 3], [1, 1, 0]), [0, 2, 4]).tolist()
+        [3, 2, 0]
     """
     counts: Ints = data.n - np.searchsorted(np.sort(data.time), np.asarray(ticks, np.float64), side="left")
     return counts
 
 
 def events_until(data: SurvivalData, ticks: ArrayLike) -> Ints:
-    """Return (k,) the events up to and at each tick."""
+    """Return (k,) the events up to and at each tick.
+
+    Args:
+        data: Follow-up.
+        ticks: (k,) times in the unit of the data.
+
+    Returns:
+        (k,) numbers of events.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> events_until(data, [1, 3])
+        array([1, 4])
+    """
     times = np.sort(data.time[data.event])
     return np.searchsorted(times, np.asarray(ticks, np.float64), side="right").astype(np.int64)
 
@@ -186,6 +219,18 @@ def restricted_mean(data: SurvivalData, horizon: float) -> Estimate:
 
     Standard error sqrt(sum over event times u of A(u, horizon)^2 d / (n (n - d))) (Irwin JO, J Hyg 1949;47:188-189;
     Klein JP, Moeschberger ML, Survival analysis, 2003, 4.5), as R's survfit. Normal interval.
+
+    Args:
+        data: Follow-up.
+        horizon: A time in the unit of the data.
+
+    Returns:
+        The mean with its 95 % interval.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> print(restricted_mean(data, horizon=3))
+        2.410 (1.912 to 2.908)
     """
     method = f"restricted mean up to {horizon:g} {data.unit}, Greenwood"
     curve = kaplan_meier(data)
@@ -206,6 +251,17 @@ def median_follow_up(data: SurvivalData) -> Estimate:
     """Return the median follow-up by the reverse Kaplan-Meier curve, in which the event ends the observation.
 
     Schemper M, Smith TL, Control Clin Trials 1996;17:343-346.
+
+    Args:
+        data: Follow-up.
+
+    Returns:
+        The median with its 95 % interval.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> print(median_follow_up(data))
+        4.000 (no interval: an end of the interval stays above a half)
     """
     median = kaplan_meier(SurvivalData(data.time, ~data.event, data.unit)).median()
     reason = "fewer than half were followed to the end" if median.estimate is None and data.n else median.reason
@@ -217,6 +273,17 @@ def event_rate(data: SurvivalData) -> Estimate:
 
     With times in years, 100 times the rate is percent per year. Without events the one-sided bound, -log(0.05) over the
     follow-up, stands in the remark.
+
+    Args:
+        data: Follow-up.
+
+    Returns:
+        The rate with its 95 % interval.
+
+    Example:
+        >>> data = SurvivalData([1.2, 2.5, 0.8, 3.0, 4.1, 2.2, 5.0, 3.6, 1.9, 4.4], [1, 0, 1, 0, 1, 1, 0, 0, 1, 0])
+        >>> print(event_rate(data))
+        0.174 (0.057 to 0.407)
     """
     method, followed, events = (
         f"events per patient and {data.unit}, exact Poisson interval",

@@ -98,7 +98,32 @@ def validate(
     resamples: it tells how far the apparent figure lies from the true one by chance. Differences are paired: each model
     minus the first, and the second minus the third. At most
     ``DRAWS`` / n resamples are drawn, but at least ``FEWEST``. The same seed gives the same result on any number of
-    cores. Raises ``ValueError`` for wrong shapes, fewer than 1 resample, or no model.
+    cores.
+
+    Args:
+        data: Follow-up.
+        models: By name, their covariates (n, p).
+        horizon: A time in the unit of the data.
+        resamples: Number of resamples.
+        seed: Seed of the random numbers.
+        ties: ``efron`` or ``breslow``.
+        progress: Called with the numbers done and in all.
+
+    Returns:
+        Each measure, apparent and corrected.
+
+    Raises:
+        ValueError: Shapes are wrong, or there is fewer than 1 resample or no model.
+
+    Example:
+        >>> rng = np.random.default_rng(1)
+        >>> calcium, noise = rng.normal(size=(2, 120))
+        >>> time = rng.exponential(5 / np.exp(calcium))
+        >>> data = SurvivalData(np.minimum(time, 5), time < 5)
+        >>> found = validate(data, {"calcium": calcium}, horizon=2, resamples=20)
+        >>> measure = found.models["calcium"][0]
+        >>> isinstance(found, Validation), isinstance(measure, Validated), round(measure.apparent.estimate, 2)
+        (True, True, 0.65)
     """
     if resamples < 1 or not models:
         raise ValueError(f"expected a model and 1 resample or more, got {len(models)} and {resamples}")
@@ -135,7 +160,32 @@ def cross_validate(
     Patients are split at random into ``folds`` with equal shares of the events. The risk of a patient is that of models
     fitted to the other folds; all risks together are then measured. Measures, and the influences from which their
     intervals come, are averaged over the ``repeats`` (in large cohorts ``DRAWS`` / 10 n of them, at least 1).
-    Differences as in ``validate``. Raises ``ValueError`` for wrong shapes, fewer than 2 folds or 1 repeat, or no model.
+    Differences as in ``validate``.
+
+    Args:
+        data: Follow-up.
+        models: By name, their covariates (n, p).
+        horizon: A time in the unit of the data.
+        folds: Number of parts.
+        repeats: Number of repetitions.
+        seed: Seed of the random numbers.
+        ties: ``efron`` or ``breslow``.
+        progress: Called with the numbers done and in all.
+
+    Returns:
+        Each measure, apparent and corrected.
+
+    Raises:
+        ValueError: Shapes are wrong, or there are fewer than 2 folds or 1 repeat, or no model.
+
+    Example:
+        >>> rng = np.random.default_rng(1)
+        >>> calcium, noise = rng.normal(size=(2, 120))
+        >>> time = rng.exponential(5 / np.exp(calcium))
+        >>> data = SurvivalData(np.minimum(time, 5), time < 5)
+        >>> found = cross_validate(data, {"calcium": calcium}, horizon=2, folds=5, repeats=1)
+        >>> round(found.models["calcium"][0].corrected.estimate, 2)
+        0.63
     """
     if folds < 2 or repeats < 1 or not models:
         raise ValueError(f"expected a model, 2 folds and 1 repeat or more, got {len(models)}, {folds} and {repeats}")
