@@ -1,6 +1,7 @@
 """Runs in a bucket, of studies in a bucket: the same results, headers first, pixels of the CTAC only."""
 
 import json
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +16,17 @@ from ctacal.dicom.series import read_studies
 from ctacal.dicom.stack import Stack
 from ctacal.dicom.volume import decode_volume
 from ctacal.errors import Code, Refusal
+from ctacal.jobs.batch import run as running
 from ctacal.jobs.batch.collect import collect
 from ctacal.jobs.batch.fetching import Traffic, fetch_headers, fetch_whole
+from ctacal.jobs.batch.outcomes import RowOutcome
 from ctacal.jobs.batch.places import open_place
 from ctacal.jobs.batch.share import Share
 from ctacal.jobs.batch.status import status_of
 from tests import places
 from tests.dicom_series import Grid, ct_series, uid, write
 from tests.jobs.batch.buckets import Bucket, bucket_server
-from tests.jobs.batch.cohorts import cohort, content, planned, refused_study, run
+from tests.jobs.batch.cohorts import WHOLE, InThisProcess, cohort, content, planned, refused_study, run
 
 pytestmark = pytest.mark.slow
 LARGE = Grid(rows=256, columns=256)
@@ -86,7 +89,28 @@ def test_the_pixels_of_the_ctac_alone_are_fetched(tmp_path: Path, bucket: Bucket
     place = open_place(f"{bucket.address}/run")
     planned(place, f"{bucket.address}/ct")
     run(place)
-    assert status_of(place).requests == 1 + 28 + 14
+    status = status_of(place)
+    assert status.requests == 1 + 28 + 14
+    assert status.read_bytes == 28 * 2**16 + sum(map(len, whole)), "what was fetched, not what is read of the copies"
+
+
+def test_a_run_in_a_bucket_is_seen_while_it_goes_on(
+    tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "BEAT_S", 0.05)
+    bucket.put(cohort(tmp_path / "in", 2, scored=False), "ct")
+    planned(open_place(f"{bucket.address}/run"), f"{bucket.address}/ct")
+    seen: list[tuple[int, int]] = []
+
+    def look(_outcome: RowOutcome, done: int, _total: int) -> None:
+        deadline = time.monotonic() + 60
+        while (status := status_of(open_place(f"{bucket.address}/run"))).refused < done:
+            assert time.monotonic() < deadline, status
+        seen.append((status.done, status.refused))
+
+    options = running.RunOptions(share=WHOLE)
+    running.run_batch(open_place(f"{bucket.address}/run"), options, running.Watch(on_row=look), engine=InThisProcess)
+    assert seen == [(1, 1), (2, 2)]
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
@@ -118,9 +142,9 @@ def results_here_and_there(folder: Path, bucket: Bucket) -> list[dict[str, Any]]
 def test_the_second_ctac_of_a_study_is_fetched_too(tmp_path: Path, bucket: Bucket) -> None:
     with zipfile.ZipFile(places.SAMPLE / "thorax_phantom.zip") as phantom:
         phantom.extractall(tmp_path / "phantom")
-    for number, (name, time) in enumerate((("rest", "101112"), ("stress", "111112"))):
+    for number, (name, moment) in enumerate((("rest", "101112"), ("stress", "111112"))):
         for file in filter(Path.is_file, (tmp_path / "phantom").rglob("*")):
-            write_as(tmp_path / "in" / "study" / name / file.name, file, number, f"CTAC {name}", time)
+            write_as(tmp_path / "in" / "study" / name / file.name, file, number, f"CTAC {name}", moment)
     here, there = results_here_and_there(tmp_path, bucket)
     assert here == there
     assert here["second_scan"]["agatston"]["total"] == here["agatston"]["total"] > 100

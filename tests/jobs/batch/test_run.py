@@ -235,7 +235,7 @@ def test_sigterm_hands_back_and_the_next_run_goes_on(tmp_path: Path) -> None:
     told = time.monotonic()
     _, said = program.communicate(timeout=60)
     assert program.returncode == 75, said
-    assert time.monotonic() - told < 30  # 10 s on a machine that does nothing else
+    assert time.monotonic() - told < 10
     assert "stopped as asked" in said
     status = status_of(FolderPlace(place))
     assert 0 < status.done < plan.total
