@@ -1,6 +1,8 @@
 """A watched folder: files that lie still are taken once, whatever else lies there."""
 
+import errno
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import pytest
 
 from ctacal.jobs.node.arrivals import Arrivals
 from ctacal.jobs.node.config import NodeConfig, Watch
+from ctacal.jobs.node.inputs import Trouble, input_name, troubles
 from ctacal.jobs.node.intake import Limits
 from ctacal.jobs.node.ledger import open_ledger
+from ctacal.jobs.node.life import alive_folder
 from ctacal.jobs.node.store import Store
 from ctacal.node.watch import WatchedFolder
 from tests.dicom_series import ct_series, encoded
@@ -149,6 +153,117 @@ def test_without_room_a_file_waits(tmp_path: Path) -> None:
         scene.watched.limits = NO_LIMITS
         assert scene.after(0) == 1
         assert not file.exists()
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, *names: str, problem: Exception | None = None) -> list[str]:
+    """Let files of these names fail to open, also for the superuser; the list of names may be changed."""
+    failing, really_open = list(names), Path.open
+
+    def open_or_fail(path: Path, *arguments: object, **options: object) -> object:
+        if path.name in failing:
+            raise problem or PermissionError(errno.EACCES, "Permission denied", str(path))
+        return really_open(path, *arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", open_or_fail)
+    return failing
+
+
+@pytest.mark.parametrize("problem", [None, OSError(errno.EIO, "Input/output error"), KeyError("a defect")])
+def test_a_file_that_cannot_be_read_holds_up_no_other_and_is_taken_once_it_can(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, problem: Exception | None
+) -> None:
+    for number, name in enumerate(("a.dcm", "b.dcm", "c.dcm")):
+        scene.put(number, name)
+    failing = unreadable(monkeypatch, "a.dcm", problem=problem)
+    scene.after(0)
+    for _ in range(3):
+        assert scene.after(10) == 2
+    assert caplog.messages.count("file is not taken") == 1
+    assert scene.watched.problem.startswith("1 of its files cannot be taken (")
+    assert "a.dcm" not in scene.watched.problem
+    failing.clear()
+    assert scene.after(0) == 3
+    assert scene.watched.problem == ""
+
+
+def test_a_file_that_vanishes_between_two_looks_is_no_problem(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.put(1, "b.dcm")
+    vanishing = scene.put(0, "a.dcm")
+    really_open = Path.open
+
+    def open_late(path: Path, *arguments: object, **options: object) -> object:
+        vanishing.unlink(missing_ok=True)
+        return really_open(path, *arguments, **options)  # type: ignore[call-overload]
+
+    scene.after(0)
+    monkeypatch.setattr(Path, "open", open_late)
+    assert scene.after(10) == 1
+    assert scene.watched.problem == ""
+
+
+def test_a_file_that_cannot_be_removed_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(tmp_path, then="remove")
+    really_unlink = Path.unlink
+
+    def unlink_or_fail(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "a.dcm":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        really_unlink(path, missing_ok)
+
+    with scene.arrivals:
+        scene.put(0, "a.dcm")
+        scene.put(1, "b.dcm")
+        scene.after(0)
+        monkeypatch.setattr(Path, "unlink", unlink_or_fail)
+        assert scene.after(10) == 2
+        assert [path.name for path in scene.folder.iterdir()] == ["a.dcm"]
+        assert "cannot be removed" in scene.watched.problem
+        monkeypatch.undo()
+        scene.after(0)
+        assert list(scene.folder.iterdir()) == []
+
+
+def test_a_folder_within_that_cannot_be_read_is_told(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed = scene.put(0, "closed/a.dcm").parent
+    scene.put(1, "open/b.dcm")
+    really_scan = os.scandir
+
+    def scan_or_fail(path: str | Path = ".") -> object:
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return really_scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_or_fail)
+    scene.after(0)
+    for _ in range(3):
+        assert scene.after(10) == 1
+    assert scene.watched.problem == "1 of its folders cannot be read"
+    assert caplog.messages.count("folders within a watched folder cannot be read") == 1
+
+
+def test_what_lasts_is_a_trouble_of_the_node_until_it_is_over(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.put(0, "a.dcm")
+    failing = unreadable(monkeypatch, "a.dcm")
+    config = NodeConfig(store=scene.config.store, watch=(scene.watched.watch,))
+    alive = alive_folder(config.store, config.receive.port)
+    alive.mkdir(parents=True)
+    seconds = iter(range(0, 10**6, 30))
+    trouble = Trouble(alive, input_name(scene.watched.watch), lambda: float(next(seconds)))
+    scene.watched.clock = lambda: float(next(seconds))
+    object.__setattr__(scene.watched.watch, "quiet_s", 0.01)
+    stopping = threading.Event()
+    thread = threading.Thread(target=scene.watched.run, args=(stopping, trouble))
+    thread.start()
+    try:
+        (said,) = wait_until(lambda: troubles(config), "trouble").values()
+        assert said.startswith("1 of its files cannot be taken (Permission denied")
+        failing.clear()
+        wait_until(lambda: not troubles(config), "end of it")
+    finally:
+        stopping.set()
+        thread.join()
 
 
 def test_a_folder_that_is_away_is_told(scene: Scene) -> None:

@@ -164,7 +164,7 @@ def test_healthy_only_if_everything_was_seen_to_live(node: Scene) -> None:
     before = visitor.get("/healthz")
     assert (before.status_code, before.json()["healthy"]) == (503, False)
     node.live()
-    assert visitor.get("/healthz").json() == {"healthy": True, "problems": []}
+    assert visitor.get("/healthz").json() == {"healthy": True, "problems": [], "inputs_failing": 0}
     assert visitor.get("/healthz").status_code == 200
 
 

@@ -19,6 +19,7 @@ from ctacal.errors import CtacalError, system_message
 from ctacal.jobs.node.arrivals import Arrivals
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.events import tell
+from ctacal.jobs.node.inputs import Trouble, input_name
 from ctacal.jobs.node.intake import Limits
 from ctacal.jobs.node.ledger import APPENDING_KIB, Claimed, Ledger, ledger_of
 from ctacal.jobs.node.ledger_rebuild import put_right, rebuild
@@ -100,23 +101,25 @@ def _start_looking(config: NodeConfig, store: Store, stopping: Event, stack: Exi
         reserve_mb=config.disk.reserve_mb,
         reserve_percent=config.disk.reserve_percent,
     )
-    lookers: list[WatchedFolder | PolledOrthanc] = [
-        *(WatchedFolder(watch, store, limits, arrivals) for watch in config.watch),
-        *(PolledOrthanc(orthanc, store, limits, arrivals) for orthanc in config.orthanc),
-    ]
-    for looker in lookers:
-        thread = Thread(target=_looking, args=(looker.run, stopping), daemon=True)
+    lookers: dict[str, WatchedFolder | PolledOrthanc] = {
+        **{input_name(one): WatchedFolder(one, store, limits, arrivals) for one in config.watch},
+        **{input_name(one): PolledOrthanc(one, store, limits, arrivals) for one in config.orthanc},
+    }
+    alive = alive_folder(config.store, config.receive.port)
+    for name, looker in lookers.items():
+        thread = Thread(target=_looking, args=(looker.run, stopping, Trouble(alive, name)), daemon=True)
         thread.start()
         stack.callback(thread.join, 10.0)
 
 
-def _looking(run_looker: Callable[[Event], None], stopping: Event) -> None:
+def _looking(run_looker: Callable[[Event, Trouble], None], stopping: Event, trouble: Trouble) -> None:
     """Run until the node stops; log a defect, and go on."""
     while not stopping.is_set():
         try:
-            run_looker(stopping)
-        except Exception:
+            run_looker(stopping, trouble)
+        except Exception as problem:
             logging.getLogger("ctacal").exception("looking for files failed")
+            trouble.note(f"{type(problem).__name__}; please report this")
             stopping.wait(_PAUSE_S)
 
 

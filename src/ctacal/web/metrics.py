@@ -109,6 +109,7 @@ def _of_machine(seen: Overview) -> Iterable[Metric]:
         restarts.add_metric([part.name], part.restarts)
     yield up
     yield restarts
+    yield _gauge("inputs_failing", "Watched folders and Orthancs that cannot be read", len(seen.inputs))
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

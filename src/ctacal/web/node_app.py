@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ctacal.errors import CtacalError
+from ctacal.jobs.node.inputs import troubles
 from ctacal.web.metrics import CONTENT_TYPE, EventCounts, NodeMetrics
 from ctacal.web.node_guard import HEALTH, METRICS, STOW
 from ctacal.web.node_pages import Pages
@@ -74,7 +75,9 @@ def node_app(site: NodeSite) -> Starlette:
 def _health(site: NodeSite) -> Callable[[Request], Any]:
     async def answer(_: Request) -> Response:
         problems = site.health.problems()
-        return JSONResponse({"healthy": not problems, "problems": problems}, 503 if problems else 200)
+        failing = len(await run_in_threadpool(troubles, site.config))  # of others, often: this node works all the same
+        content = {"healthy": not problems, "problems": problems, "inputs_failing": failing}
+        return JSONResponse(content, 503 if problems else 200)
 
     return answer
 

@@ -49,6 +49,8 @@ class Cause(StrEnum):
     """A process of the node is started again and again."""
     LEDGER = "ledger"
     """The database does not answer."""
+    INPUT = "input"
+    """A watched folder or an Orthanc cannot be read, or something in it cannot."""
     STORE = "store"
     """The disk of the store failed, or is not mounted any more."""
 
@@ -102,6 +104,7 @@ def alarms_of(seen: Overview, config: NodeConfig, still_s: Mapping[str, float]) 
     return [
         *_of_parts(seen),
         *_of_disk(seen, config),
+        *(_of_input(name, problem) for name, problem in seen.inputs.items()),
         *_of_queues(config, still_s),
         *(_not_committed(name, items, config) for name, items in seen.uncommitted.items()),
         *_of_work(seen, config),
@@ -224,6 +227,13 @@ def _of_disk(seen: Overview, config: NodeConfig) -> list[Alarm]:
     free_gb, reserve_gb = disk.free_bytes / 1e9, disk.reserve_bytes / 1e9
     numbers = f"{free_gb:.1f} GB are free, the reserve is {reserve_gb:.1f} GB"
     return [Alarm(cause=Cause.DISK, text=f"{state}: {numbers}. Make room on the disk of the store.")]
+
+
+def _of_input(name: str, problem: str) -> Alarm:
+    text = (
+        f"Nothing, or not all, is taken from {name}: {problem}. It is tried again by itself; see the log of the node."
+    )
+    return Alarm(cause=Cause.INPUT, about=name, text=text)
 
 
 def _of_queues(config: NodeConfig, still_s: Mapping[str, float]) -> list[Alarm]:

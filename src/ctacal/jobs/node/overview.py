@@ -16,6 +16,7 @@ from typing import Any
 
 from ctacal.errors import CtacalError
 from ctacal.jobs.node.config import NodeConfig
+from ctacal.jobs.node.inputs import troubles
 from ctacal.jobs.node.ledger import DeliveryRow, DeliveryState, Ledger, StudyRow, StudyState
 from ctacal.jobs.node.ledger_overview import HeldGroup, Rates
 from ctacal.jobs.node.life import PartLife
@@ -86,6 +87,8 @@ class Overview:
     """Objects set aside: Study and SOP Instance UID."""
     disk: DiskSpace
     parts: tuple[PartLife, ...]
+    inputs: Mapping[str, str]
+    """What is wrong with watched folders and Orthancs, by their names; nothing of those where all is well."""
 
     def waiting(self, *states: DeliveryState) -> int:
         """Return how many deliveries are in these states, to all destinations."""
@@ -149,6 +152,7 @@ def overview(ledger: Ledger, config: NodeConfig, parts: Sequence[PartLife] = ())
         aside=aside_objects(config.store),
         disk=disk_space(config),
         parts=tuple(parts),
+        inputs=troubles(config),
     )
 
 
@@ -270,6 +274,7 @@ def overview_json(seen: Overview) -> dict[str, Any]:
         "aside": len(seen.aside),
         "disk": asdict(seen.disk),
         "parts": [asdict(part) for part in seen.parts],
+        "inputs": dict(seen.inputs),
     }
 
 
