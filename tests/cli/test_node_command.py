@@ -17,7 +17,7 @@ from ctacal.jobs.node.config import NodeConfig, read_config
 from ctacal.jobs.node.ledger import open_ledger
 from ctacal.jobs.node.store import Store
 from tests.commands import run
-from tests.jobs.node.ledgers import claimed, settled
+from tests.jobs.node.ledgers import claimed, report, scored, settled
 from tests.node.running import free_port
 from tests.node.studies import keep, phantom
 from tests.tools import need
@@ -157,6 +157,56 @@ def test_status_tells_what_waits_and_what_a_person_must_do(command: Command) -> 
     seen = json.loads(printed)
     assert (seen["runs"], seen["studies"]["QUARANTINED"], len(seen["to_do"])) == (False, 1, 1)
     ledger.close()
+
+
+def test_results_of_a_destination_that_was_renamed_are_told_and_sent_to_it(command: Command) -> None:
+    command("check")
+    store = Store(command.config.store)
+    ledger = open_ledger(command.config.ledger, store.id)
+    scored(ledger, "1.2", report("seg", "results", "seg"), report("sr", "results"))
+    assert "ok    results that wait: 2, all for destinations of the configuration" in command("check")[1]
+    line = command.wrong('name = "results"', 'name = "new"')
+    assert line.startswith("WRONG results that wait: 2 for results, which the configuration does not hold any more: ")
+    first = ledger.deliveries("1.2")[0]
+    assert command("give-up", "--delivery", str(first.id)) == (0, "1 result given up\n")
+    assert command("give-up", "--destination", "results", "--to", "new") == (0, "1 result sent to new\n")
+    assert command("check")[0] == 0
+    assert [row.destination for row in ledger.waiting("new")] == ["new"]
+    asked = [record.content for record in ledger.audit.records() if record.content["what"] == "asked"]
+    assert [(one["wish"], one["by"]) for one in asked] == [
+        ("send elsewhere", "command line"),
+        ("give up", "command line"),
+    ]
+    for words in (
+        (),
+        ("--delivery", "1", "--destination", "x"),
+        ("--delivery", "99"),
+        ("--delivery", "1", "--to", "x"),
+    ):
+        status, printed = command("give-up", *words)
+        assert (status, printed.count("\n")) == (2, 1), printed
+    ledger.close()
+
+
+def test_storage_commitment_whose_images_go_is_told_and_needs_a_word_on_it(command: Command) -> None:
+    """A camera that deletes what is committed leaves the only copy here."""
+    assert "storage commitment" not in command("check")[1]
+    command.text = command.text.replace(
+        '[[peer]]\nae_title = "CAM"', '[[peer]]\nae_title = "CAM"\nhost = "cam"\nport = 104'
+    )
+    assert "note  storage commitment: is not answered, though host is given for CAM" in command("check")[1]
+    command.text = command.text.replace("[receive]", "[receive]\ncommitment = true")
+    status, printed = command("check")
+    assert (status, "retention.originals_days = 0" in printed) == (2, True)
+    command.text += "[retention]\noriginals_days = 30\n"
+    status, printed = command("check")
+    assert (status, "note  storage commitment: is answered, and images are deleted after 30 days" in printed) == (
+        0,
+        True,
+    )
+    command.text = command.text.replace("originals_days = 30", "originals_days = 0")
+    status, printed = command("check")
+    assert (status, "ok    storage commitment: is answered, and images are kept" in printed) == (0, True)
 
 
 def test_a_faulty_configuration_is_told_in_one_line(command: Command) -> None:

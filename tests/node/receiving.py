@@ -13,7 +13,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
-from ctacal.jobs.node.config import Destination, Disk, NodeConfig, Peer, Receive, Settle
+from ctacal.jobs.node.config import Destination, Disk, NodeConfig, Peer, Receive, Retention, Settle
 from ctacal.jobs.node.ledger import Ledger, open_ledger
 from ctacal.jobs.node.store import Store
 from ctacal.node.associations import presentation_context
@@ -75,13 +75,13 @@ def config_of(
     **receive: Any,
 ) -> NodeConfig:
     """Return the configuration of a receiver at a free port; without peers, anyone may send."""
-    settings = Receive(**{"host": "127.0.0.1", "any_peer": not peers, **receive})
+    settings = Receive(**{"host": "127.0.0.1", "any_peer": not peers, "commitment": True, **receive})
     if "port" not in receive:
         object.__setattr__(settings, "port", 0)  # the system chooses one
-    settle = Settle(quiet_s=1, wait_s=2)
     return NodeConfig(
-        store=folder, receive=settings, peer=tuple(peers), destination=tuple(destinations), disk=disk, settle=settle
-    )
+        store=folder, receive=settings, peer=tuple(peers), destination=tuple(destinations), disk=disk,
+        settle=Settle(quiet_s=1, wait_s=2), retention=Retention(originals_days=0),
+    )  # fmt: skip
 
 
 def wait_until(found: Callable[[], Found], what: str, wait_s: float = WAIT_S) -> Found:

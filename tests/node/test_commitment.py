@@ -214,6 +214,17 @@ def test_a_peer_that_never_comes_back_is_given_up(tmp_path: Path, monkeypatch: p
         assert remembered(node.store) == []
 
 
+def test_a_peer_without_a_host_is_given_up_when_the_node_is_killed_before_the_answer(tmp_path: Path) -> None:
+    """The association that asked is gone, and there is no other way to it."""
+    store = Store(tmp_path / "store")
+    remember(store, CommitmentRequest(transaction_uid=TRANSACTION, peer="CAMERA", references=((CT, "1.2.3"),)))
+    with receiving(tmp_path / "store") as node:
+        (record,) = node.await_audit("storage commitment given up")
+        assert (record["peer"], record["transaction_uid"]) == ("CAMERA", TRANSACTION)
+        assert "give the peer a host and port" in str(record["reason"])
+        assert remembered(node.store) == []
+
+
 def test_questions_that_cannot_be_answered(tmp_path: Path) -> None:
     with receiving(tmp_path / "store") as node:
         with associated(node.port, (COMMITMENT, IMPLICIT)) as association:

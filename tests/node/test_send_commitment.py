@@ -153,3 +153,16 @@ def test_reports_that_say_nothing_are_refused(tmp_path: Path) -> None:
     unknown = Dataset()
     unknown.TransactionUID = "1.2.3"
     assert take_report(scene.open(), unknown) == 0x0000
+
+
+def test_what_waits_for_a_report_is_delivered_once_none_is_wanted_any_more(tmp_path: Path) -> None:
+    """As docs/node.md advises where reports come late or never."""
+    with committing().running() as peer:
+        scene = Scene(tmp_path, (peer.destination(commitment=True),))
+        scene.scored()
+        scene.line().turn()
+        assert scene.states() == BOTH_SENT
+        scene.destinations = (peer.destination(commitment=False),)
+        assert not scene.line().turn(), "nothing is sent again"
+        assert scene.states() == BOTH_DONE
+    assert len(peer.uids) == 2

@@ -272,6 +272,39 @@ def test_a_destination_can_be_tried_now(node: Scene, anna: Visitor) -> None:
     assert anna.press("/do/try", {}).status_code == 422
 
 
+def test_results_of_a_destination_that_is_gone_are_sent_elsewhere_or_given_up_by_a_button(tmp_path: Path) -> None:
+    before = scene(tmp_path)
+    uids = [before.score(number) for number in (1, 2)]
+    before.close()
+    node = scene(tmp_path, destination=[{"name": "new", "kind": "folder", "folder": str(tmp_path)}])
+    node.live()
+    anna = Visitor(node).sign_in()
+    assert "4 results are for PACS, which the configuration does not hold any more" in shown(anna, "/")
+    assert "Try now" not in shown(anna, "/")
+    page = anna.get("/held").text
+    buttons = re.findall(r'data-post="/do/give-up" data-key="([^"]*)" data-body="([^"]*)"', page)
+    bodies = {key: json.loads(body.replace("&#34;", '"')) for key, body in buttons}
+    assert bodies == {
+        "to-new-from-PACS": {"destination": "PACS", "to": "new"}, "give-up-PACS": {"destination": "PACS"},
+    }  # fmt: skip
+    first = node.ledger.deliveries(uids[0])[0]
+    one = anna.press("/do/give-up", {"delivery": first.id, "to": "new"})
+    assert one.json()["message"] == "1 result is sent to new."
+    assert anna.press("/do/give-up", bodies["give-up-PACS"]).json()["message"] == "3 results are given up."
+    assert "does not hold any more" not in shown(anna, "/")
+    assert [row.destination for row in node.ledger.waiting("new")] == ["new"]
+    node.close()
+
+
+def test_a_held_result_is_given_up_by_a_button(node: Scene, anna: Visitor) -> None:
+    node.score(1)
+    assert node.hold("refused", most=1) == 1
+    (body,) = re.findall(r'data-post="/do/give-up" data-key="[^"]*" data-body="([^"]*)"', anna.get("/held").text)
+    answer = anna.press("/do/give-up", json.loads(body.replace("&#34;", '"')))
+    assert answer.json()["message"] == "1 result is given up."
+    assert "Nothing is held." in shown(anna, "/held")
+
+
 def test_storage_commitment_that_is_late_is_an_alarm_and_is_shown(tmp_path: Path) -> None:
     node = scene(tmp_path, alarm={"commitment_s": 1e-9})
     node.live()

@@ -86,6 +86,22 @@ def test_score_and_retry(node: Scene, program: Visitor) -> None:
     assert study.state is StudyState.SETTLED
 
 
+def test_what_cannot_be_delivered_is_given_up_or_sent_elsewhere(node: Scene, program: Visitor) -> None:
+    uid = node.score(1)
+    seg, sr = node.ledger.deliveries(uid)
+    call = "/api/deliveries/give-up"
+    assert post(program, call, {"delivery": seg.id})[0] == 409, "it is sent by itself"
+    assert post(program, call, {"destination": "PACS"}) == (200, {"given_up": 0})
+    node.hold("refused", most=1)
+    assert post(program, call, {"delivery": seg.id, "to": "nowhere"})[0] == 404
+    assert post(program, call, {"delivery": seg.id}) == (200, {"given_up": 1})
+    assert [row.state for row in node.ledger.deliveries(uid)] == [DeliveryState.SUPERSEDED, DeliveryState.WAITING]
+    assert [post(program, call, body)[0] for body in ({}, {"to": "PACS"}, {"delivery": 99})] == [422, 422, 404]
+    assert post(program, call, {"delivery": sr.id, "to": 5})[0] == 422
+    (asked,) = [r.content for r in node.ledger.audit.records() if r.content.get("delivery") == str(seg.id)]
+    assert (asked["what"], asked["wish"], asked["by"]) == ("asked", "give up", "REST")
+
+
 def test_objects_set_aside_and_a_try_at_once(node: Scene, program: Visitor) -> None:
     node.set_aside(3)
     (one,) = program.get("/api/aside").json()["aside"]

@@ -958,6 +958,21 @@ def node_status(config: NodeFile, as_json: AsJson = False) -> None:
     raise typer.Exit(command.run_status(config, as_json=as_json))
 
 
+@node_app.command("give-up")
+def node_give_up(
+    config: NodeFile,
+    destination: Annotated[
+        str, typer.Option(help="All that is held for this destination; all that is for it, if it is gone.")
+    ] = "",
+    delivery: Annotated[int | None, typer.Option(help="One result that is held, by its number.")] = None,
+    to: Annotated[str, typer.Option(help="Send it to this destination instead of giving it up.")] = "",
+) -> None:
+    """Give up results that cannot be delivered, or send them to another destination."""
+    from ctacal.cli import node as command
+
+    raise typer.Exit(command.run_give_up(config, destination=destination, delivery=delivery, to=to))
+
+
 @node_app.command("link")
 def node_link(config: NodeFile) -> None:
     """Print a link that signs a person in to the pages, once within ten minutes."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from ctacal.errors import UsageError
+from ctacal.errors import NotPossible, UsageError
 from ctacal.jobs.node.config import read_config
 
 PARTS = {
@@ -43,9 +43,11 @@ def run_check(path: Path, *, as_json: bool) -> int:
     for check in checks(config):
         wrong += not check.is_ok
         if as_json:
-            typer.echo(json.dumps({"what": check.what, "ok": check.is_ok, "found": check.found}))
+            content = {"what": check.what, "ok": check.is_ok, "warning": check.is_warning, "found": check.found}
+            typer.echo(json.dumps(content))
         else:
-            typer.echo(f"{'ok   ' if check.is_ok else 'WRONG'} {check.what}: {check.found}")
+            word = "WRONG" if not check.is_ok else "note " if check.is_warning else "ok   "
+            typer.echo(f"{word} {check.what}: {check.found}")
     if not as_json:
         typer.echo("all is well" if not wrong else f"{wrong} wrong")
     return int(wrong > 0)
@@ -63,6 +65,25 @@ def run_status(path: Path, *, as_json: bool) -> int:
         for line in status.lines:
             typer.echo(line)
     return int(not status.runs or bool(status.to_do))
+
+
+def run_give_up(path: Path, *, destination: str, delivery: int | None, to: str) -> int:
+    """Give up what cannot be delivered, or send it elsewhere; returns the exit status."""
+    from ctacal.jobs.node.status import opened_ledger
+    from ctacal.jobs.node.wishes import give_up
+
+    config = read_config(path)
+    if (delivery is None) == (not destination):
+        raise UsageError("say which results: --destination NAME, or --delivery NUMBER")
+    with opened_ledger(config) as ledger:
+        try:
+            number = give_up(
+                ledger, config, delivery_id=delivery, destination=destination or None, to=to, by="command line"
+            )
+        except NotPossible as problem:
+            raise UsageError(str(problem)) from problem
+    typer.echo(f"{number} result{'' if number == 1 else 's'} " + (f"sent to {to}" if to else "given up"))
+    return 0
 
 
 def run_link(path: Path) -> int:

@@ -23,7 +23,7 @@ from ctacal.errors import CtacalError, UsageError, system_message
 from ctacal.jobs.database import is_postgres, network_file_system
 from ctacal.jobs.node.config import Destination, NodeConfig, Orthanc, Tls, Watch
 from ctacal.jobs.node.deliveries import Answer
-from ctacal.jobs.node.ledger import open_ledger
+from ctacal.jobs.node.ledger import UNDELIVERED, open_ledger
 from ctacal.jobs.node.occupancy import node_runs
 from ctacal.jobs.node.scoring import score_job
 from ctacal.jobs.node.sign_in import http_token, page_address, read_secret
@@ -58,6 +58,8 @@ class Check:
     found: str
     """What was found, or what is wrong and what to do."""
     is_ok: bool
+    is_warning: bool = False
+    """Whether it works, and somebody should know of it."""
 
 
 def checks(config: NodeConfig) -> Iterator[Check]:
@@ -65,6 +67,7 @@ def checks(config: NodeConfig) -> Iterator[Check]:
     yield _checked("store", lambda: _store(config))
     yield _checked("database", lambda: _database(config))
     yield _checked("who may send", lambda: _peers(config))
+    yield from _commitment_checks(config)
     yield _checked("DICOM port", lambda: _port(config, config.receive.host, config.receive.port, "receive.port"))
     if config.http.port:
         yield _checked("HTTP port", lambda: _port(config, config.http.host, config.http.port, "http.port"))
@@ -74,6 +77,7 @@ def checks(config: NodeConfig) -> Iterator[Check]:
         yield _checked(f"certificates of {name}", lambda tls=tls, is_server=is_server: _certificates(tls, is_server))  # type: ignore[misc]
     for destination in config.destination:
         yield _checked(f"destination {destination.name}", lambda one=destination: _destination(config, one))  # type: ignore[misc]
+    yield _checked("results that wait", lambda: _waiting(config))
     if not config.destination:
         yield Check("destinations", "none: results stay in the store, and nobody is sent any", True)
     for watch in config.watch:
@@ -115,6 +119,35 @@ def _database(config: NodeConfig) -> str:
     if kind and not is_postgres(config.ledger):
         raise UsageError(f"{config.store} lies on a network file system ({kind}); use a local disk, or PostgreSQL")
     return f"{where}, {newest.n + 1} events, the newest {newest.digest}" if newest else f"{where}, no events"
+
+
+def _commitment_checks(config: NodeConfig) -> Iterator[Check]:
+    what, days = "storage commitment", config.retention.days_of_originals
+    if not config.receive.commitment:
+        if named := [peer.ae_title for peer in config.peer if peer.host]:
+            found = f"is not answered, though host is given for {', '.join(named)}; if they ask, set receive.commitment"
+            yield Check(what, found, True, is_warning=True)
+    elif not days:
+        yield Check(what, "is answered, and images are kept", True)
+    else:
+        found = (
+            f"is answered, and images are deleted after {days:g} days: a camera that deletes what we promise to keep "
+            "leaves no other copy; set retention.originals_days = 0, unless the PACS has the images too"
+        )
+        yield Check(what, found, True, is_warning=True)
+
+
+def _waiting(config: NodeConfig) -> str:
+    with closing(open_ledger(config.ledger, Store(config.store).id, wait_s=5.0)) as ledger:
+        counts = ledger.delivery_counts()
+    waiting = {name: sum(by_state[state] for state in UNDELIVERED) for name, by_state in counts.items()}
+    gone = [f"{items} for {name}" for name, items in waiting.items() if items and not config.destination_named(name)]
+    if gone:
+        raise UsageError(
+            f"{', '.join(gone)}, which the configuration does not hold any more: enter the destination again, or give "
+            "them up or send them elsewhere (ctacal node give-up)"
+        )
+    return f"{sum(waiting.values())}, all for destinations of the configuration"
 
 
 def _peers(config: NodeConfig) -> str:

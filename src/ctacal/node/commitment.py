@@ -76,7 +76,8 @@ class Commitments:
 
     def __enter__(self) -> Self:
         for request in remembered(self._store):
-            self._answer_later(request)
+            if not self._answer_later(request):  # the association that asked ended with the process that it asked
+                self._give_up(request, "the node was stopped before the answer")
         self._thread.start()
         return self
 
@@ -179,9 +180,14 @@ class Commitments:
                 return
         except OSError as away:
             problem = f"{_AWAY}: {system_message(away)}"
+        self._give_up(request, problem)
+
+    def _give_up(self, request: CommitmentRequest, problem: str) -> None:
+        """Forget a request of a peer whose host is not known."""
         forget(self._store, request)
         reason = f"{problem}; give the peer a host and port in the configuration"
-        self._arrivals.note("storage commitment given up", level=logging.ERROR, peer=request.peer, reason=reason)
+        self._arrivals.note("storage commitment given up", level=logging.ERROR, peer=request.peer, reason=reason,
+                            transaction_uid=request.transaction_uid)  # fmt: skip
 
     def _answered(self, request: CommitmentRequest, answer: CommitmentAnswer) -> None:
         forget(self._store, request)

@@ -139,6 +139,8 @@ class Line:
         self._way = _way_to(self.config, self.destination, self.ledger)
         self._circuit = Circuit(self.destination)
         self._asked = self.ledger.asked_to_try(self.destination.name)
+        if not self.destination.commitment and (number := self.ledger.await_no_commitment(self.destination.name)):
+            tell("delivered without storage commitment", destination=self.destination.name, objects=number)
 
     def _run(self) -> None:
         while not self.stopping.is_set():

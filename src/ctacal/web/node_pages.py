@@ -29,6 +29,7 @@ from ctacal.web.node_requests import (
     aside_asked,
     bare_page,
     error,
+    given_up,
     held_items,
 )
 from ctacal.web.node_show import Show, utc_now
@@ -136,6 +137,8 @@ class Pages:
             held_count=seen.waiting(DeliveryState.HELD),
             late=self._late(),
             aside=shown_aside(self.site.store, self.site.ledger),
+            gone=seen.gone(self.site.config),
+            destinations=[destination.name for destination in self.site.config.destination],
         )  # fmt: skip
 
     def _late(self) -> Sequence[DeliveryRow]:
@@ -179,6 +182,13 @@ class Pages:
     def retry(self, _: Request, user: str, content: Any) -> str:
         """Try again what is held."""
         return _retried(wishes.retry(self.site.ledger, **held_items(content), by=user))
+
+    def give_up(self, _: Request, user: str, content: Any) -> str:
+        """Give up what is held or for a destination that is gone, or send it to another one."""
+        asked = given_up(content)
+        number = wishes.give_up(self.site.ledger, self.site.config, **asked, by=user)
+        what = f"{number} result is" if number == 1 else f"{number} results are"
+        return f"{what} sent to {asked['to']}." if asked["to"] else f"{what} given up."
 
     def try_now(self, _: Request, user: str, content: Any) -> str:
         """Try a destination now that is down."""
@@ -235,10 +245,10 @@ class Pages:
     def _page(self, template: str, title: str, user: str, *, status: int = 200, **values: Any) -> Response:
         site, seen = self.site, self.site.overviews.now()
         alarms = alarms_now(site, seen)
-        needs = sum((
-            seen.waiting(DeliveryState.HELD), seen.studies[StudyState.QUARANTINED], len(seen.aside),
-            sum(seen.uncommitted.values()),
-        ))  # fmt: skip
+        gone = seen.gone(site.config)
+        held = sum(counts[DeliveryState.HELD] for name, counts in seen.deliveries.items() if name not in gone)
+        late = sum(number for name, number in seen.uncommitted.items() if name not in gone)
+        needs = sum((*gone.values(), held, late, seen.studies[StudyState.QUARANTINED], len(seen.aside)))
         page = render(
             "ctacal.web", f"node_page/{template}.html.j2", page=template, title=title, user=user, seen=seen,
             alarms=alarms, needs=needs, now=utc_now(), show=Show, software=f"ctacal {__version__}",

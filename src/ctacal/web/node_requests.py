@@ -66,6 +66,16 @@ class StudiesAsked:
         return ledger.studies(before=self.before, limit=self.limit, states=states, uid_begins=self.uid)
 
 
+def given_up(content: Any) -> dict[str, Any]:
+    """Return what a request gives up, as ``held_items`` but never all, and where it goes instead, if anywhere."""
+    to = content.get("to", "") if isinstance(content, Mapping) else ""
+    if not isinstance(to, str):
+        raise invalid("to", "a name", str(to))
+    if isinstance(content, Mapping):
+        content = {name: value for name, value in content.items() if name != "to"}
+    return held_items(content) | {"to": to}
+
+
 def held_items(content: Any) -> dict[str, Any]:
     """Return which held items a request means: ``{"delivery": 5}``, ``{"destination": "PACS"}``, or ``{}`` for all."""
     if not isinstance(content, Mapping) or set(content) - {"delivery", "destination"} or len(content) > 1:

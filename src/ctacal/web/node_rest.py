@@ -19,6 +19,7 @@ from ctacal.web.node_requests import (
     answer_of,
     aside_asked,
     delivery_number,
+    given_up,
     held_items,
     number,
 )
@@ -80,6 +81,10 @@ class Rest:
     def retry_one(self, request: Request, _: Any) -> Any:
         """Try one held delivery again."""
         return {"retried": wishes.retry(self.site.ledger, delivery_id=delivery_number(request), by="REST")}
+
+    def give_up(self, _: Request, body: Any) -> Any:
+        """Give up what is held or for a destination that is gone, or send it to another one."""
+        return {"given_up": wishes.give_up(self.site.ledger, self.site.config, **given_up(body), by="REST")}
 
     def try_now(self, request: Request, _: Any) -> Any:
         """Try a destination now that is down."""

@@ -37,7 +37,7 @@ _RETRY_AFTER_S = 60
 
 FAILURES = {
     Why.NO_ROOM: 0xA700,
-    Why.TOO_LARGE: 0xA700,
+    Why.TOO_LARGE: 0xC113,
     Why.OTHER_CLASS: 0xA900,
     Why.OTHER_INSTANCE: 0xA900,
     Why.OTHER_STUDY: 0xA901,
@@ -46,7 +46,8 @@ FAILURES = {
     Why.NOT_STORED: 0x0122,
     Why.SYNTAX: 0xC122,
 }
-"""Failure Reason (0008,1197) of each reason, by PS3.18 table I.2.2-1."""
+"""Failure Reason (0008,1197) of each reason, by PS3.18 table I.2.2-1. Of these only A700 passes by itself: what is too
+large is so again, and is answered as by C-STORE."""
 
 DUPLICATE = 0x0111
 """Failure Reason of other bytes under a known SOP Instance UID (PS3.7 annex C.5.7)."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ctacal.jobs.node import wishes
 from ctacal.jobs.node.alarm import (
     OVER_S,
     Alarm,
@@ -160,6 +161,23 @@ def test_what_is_wrong_with_a_node(node: Scene) -> None:
     assert "3 results are held: PACS refuses them" in text
     assert node.uid(3) not in text  # messages leave the hospital
     assert node.uid(4) not in text
+
+
+def test_results_for_a_destination_that_is_gone_are_one_alarm_that_says_what_to_do(tmp_path: Path) -> None:
+    """They are not "tried again by themselves"."""
+    before = scene(tmp_path)
+    before.score(1)
+    before.hold("refused", most=1)
+    before.close()
+    renamed = {"name": "new", "kind": "folder", "folder": str(tmp_path)}
+    node = scene(tmp_path, destination=[renamed], alarm={"after_s": 1.0, "commitment_s": 1e-9})
+    found = alarms_of(overview(node.ledger, node.config), node.config, {"PACS": 1e6, "new": 1e6})
+    assert [alarm.name for alarm in found] == ["not delivering: new", "destination gone: PACS"]
+    assert "2 results are for PACS, which the configuration does not hold any more" in found[1].text
+    assert "themselves" not in found[1].text
+    assert wishes.give_up(node.ledger, node.config, destination="PACS", to="new", by="test") == 2
+    assert alarms_of(overview(node.ledger, node.config), node.config, {}) == []
+    node.close()
 
 
 def test_what_the_configuration_does_not_want_to_hear_of(tmp_path: Path) -> None:

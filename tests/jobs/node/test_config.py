@@ -41,6 +41,7 @@ def test_a_store_is_all_that_must_be_given(tmp_path: Path) -> None:
     made = config(tmp_path, 'store = "/srv/ctacal"')
     assert (made.receive.ae_title, made.receive.port, made.settle.quiet_s) == ("CTACAL", 11112, 10)
     assert made.ledger == "/srv/ctacal/ledger.sqlite"
+    assert (made.receive.commitment, made.retention.days_of_originals) == (False, 7)
     assert config(tmp_path, 'store = "/srv/ctacal"\ndatabase = "postgresql://host/node"').ledger.startswith("postgres")
 
 

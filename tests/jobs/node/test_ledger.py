@@ -1,10 +1,12 @@
 """The ledger: studies from their first object to their result, deliveries to the answer, the same in both databases."""
 
+from dataclasses import replace
+
 import pytest
 
 from ctacal.errors import UsageError
 from ctacal.jobs.database import Database
-from ctacal.jobs.node.ledger import DeliveryState, Ledger, StudyState, open_ledger
+from ctacal.jobs.node.ledger import UNDELIVERED, DeliveryState, Ledger, StudyState, open_ledger
 from tests.jobs.node.ledgers import Ledgers, claimed, outcome, report, scored, settled
 
 
@@ -202,6 +204,76 @@ def test_what_is_held_waits_for_a_person(ledgers: Ledgers) -> None:
     assert ledger.claim_delivery("sender", "archive") is not None
     assert ledger.retry_held(delivery_id=ledger.held()[0].id) == 1
     assert ledger.retry_held() == 0
+
+
+def test_what_is_held_is_sent_again_from_the_file_of_a_new_result(ledgers: Ledgers) -> None:
+    """Its file could not be read, and the advice was to score the study again."""
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr"))
+    claim = ledger.claim_delivery("sender", "pacs")
+    assert claim is not None and ledger.hold(claim, "results/sr cannot be read; score the study again")
+    assert ledger.rescore("1.2")
+    again = claimed(ledger)
+    assert ledger.scored(again, outcome(), [replace(report("sr"), path="results/2/sr")])
+    (row,) = ledger.deliveries("1.2")
+    assert (row.state, row.path, row.revision, row.reason) == ("WAITING", "results/2/sr", again.revision, "")
+    assert ledger.claim_delivery("sender", "pacs") is not None
+
+
+def test_what_was_sent_counts_as_delivered_where_no_commitment_is_awaited_any_more(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr"), report("seg", kind="seg"), report("sr", "archive"))
+    for destination in ("pacs", "archive"):
+        claim = ledger.claim_delivery("sender", destination)
+        assert claim is not None and ledger.sent(claim, "9.1", ask_again_in_s=600)
+    ledgers.now += 601
+    assert ledger.claim_uncommitted("a sender that was killed", "pacs") is not None
+    assert ledger.await_no_commitment("pacs") == 1
+    assert ledger.await_no_commitment("pacs") == 0
+    states = {(row.destination, row.kind): row.state for row in ledger.deliveries("1.2")}
+    assert states == {("pacs", "sr"): "DONE", ("pacs", "seg"): "WAITING", ("archive", "sr"): "SENT"}
+    (record,) = [r.content for r in ledger.audit.records() if r.content["what"].startswith("delivered without")]
+    assert (record["destination"], record["deliveries"]) == ("pacs", 1)
+    assert ledger.claims() == []
+
+
+def test_what_is_given_up_keeps_nothing_and_is_sent_again_only_if_scored_again(ledgers: Ledgers) -> None:
+    ledger = ledgers()
+    scored(ledger, "1.2", report("sr"), report("seg", kind="seg"))
+    claim = ledger.claim_delivery("sender", "pacs")
+    assert claim is not None and ledger.hold(claim, "refused")
+    assert ledger.give_up([DeliveryState.HELD], destination="pacs") == 1
+    assert ledger.give_up([DeliveryState.HELD], destination="pacs") == 0
+    assert {row.kind: (row.state, row.reason) for row in ledger.deliveries("1.2")} == {
+        "sr": ("SUPERSEDED", "given up by a person"), "seg": ("WAITING", ""),
+    }  # fmt: skip
+    assert not ledger.removable(last_before="2100")
+    (waiting,) = ledger.waiting("pacs")
+    assert ledger.give_up(list(DeliveryState), delivery_id=waiting.id) == 1
+    assert [study.study_uid for study in ledger.removable(last_before="2100")] == ["1.2"]
+    assert [r.content["deliveries"] for r in ledger.audit.records() if r.content["what"] == "given up"] == [1, 1]
+
+
+def test_what_is_sent_elsewhere_waits_there_and_nothing_is_sent_twice(ledgers: Ledgers) -> None:
+    """A file that is no DICOM object goes only to where files may go."""
+    ledger = ledgers()
+    text = replace(report("pdf", "old", "pdf"), sop_class_uid="")
+    scored(ledger, "1.2", report("sr", "old"), report("seg", "old", "seg"), report("sr", "new"), text)
+    claim = ledger.claim_delivery("sender that was killed", "old")
+    assert claim is not None
+    assert ledger.redirect(UNDELIVERED, "new", takes_files=False, destination="old") == 2
+    rows = {(row.destination, row.kind): row.state for row in ledger.deliveries("1.2")}
+    assert rows == {
+        ("old", "sr"): "SUPERSEDED", ("new", "seg"): "WAITING", ("new", "sr"): "WAITING", ("old", "pdf"): "WAITING",
+    }  # fmt: skip
+    assert not ledger.done(claim), "the claim is lost"
+    assert ledger.redirect(UNDELIVERED, "new", takes_files=True, destination="old") == 1
+    sent = []
+    while found := ledger.claim_delivery("sender", "new"):
+        sent.append(found.kind)
+        assert ledger.done(found)
+    assert sorted(sent) == ["pdf", "seg", "sr"]
+    assert [study.study_uid for study in ledger.removable(last_before="2100")] == ["1.2"]
 
 
 def test_another_kind_takes_the_place_of_one_that_is_not_taken(ledgers: Ledgers) -> None:

@@ -43,6 +43,8 @@ class Cause(StrEnum):
     """Results wait for a destination, and nothing is delivered to it."""
     NOT_COMMITTED = "not committed"
     """A destination took results, and does not report on storage commitment."""
+    GONE = "destination gone"
+    """Results are for a destination that the configuration does not hold any more."""
     DEAD = "dead"
     """A process of the node does not run, or hangs."""
     DYING = "dying"
@@ -101,12 +103,15 @@ class Stillness:
 
 def alarms_of(seen: Overview, config: NodeConfig, still_s: Mapping[str, float]) -> list[Alarm]:
     """Return what is wrong, the worst first; ``still_s`` is what ``Stillness`` saw."""
+    gone = seen.gone(config)
+    still_s = {name: seconds for name, seconds in still_s.items() if name not in gone}
     return [
         *_of_parts(seen),
         *_of_disk(seen, config),
         *(_of_input(name, problem) for name, problem in seen.inputs.items()),
         *_of_queues(config, still_s),
-        *(_not_committed(name, items, config) for name, items in seen.uncommitted.items()),
+        *(_gone(name, items) for name, items in gone.items()),
+        *(_not_committed(name, items, config) for name, items in seen.uncommitted.items() if name not in gone),
         *_of_work(seen, config),
     ]
 
@@ -252,6 +257,15 @@ def _still(name: str, seconds: float) -> Alarm:
     return Alarm(cause=Cause.NOT_DELIVERING, about=name, text=text)
 
 
+def _gone(destination: str, items: int) -> Alarm:
+    text = (
+        f"{_count(items, 'result is', 'results are')} for {destination}, which the configuration does not hold any "
+        "more: nothing is sent there. Enter it again, or give the results up or send them to another destination, on "
+        "the page or by ctacal node give-up."
+    )
+    return Alarm(cause=Cause.GONE, about=destination, text=text)
+
+
 def _not_committed(destination: str, items: int, config: NodeConfig) -> Alarm:
     text = (
         f"{_count(items, 'result was', 'results were')} sent to {destination}, which has not reported on storage "
@@ -264,7 +278,8 @@ def _not_committed(destination: str, items: int, config: NodeConfig) -> Alarm:
 def _of_work(seen: Overview, config: NodeConfig) -> list[Alarm]:
     if not config.alarm.held:
         return []
-    held = [_held(name, counts[DeliveryState.HELD]) for name, counts in seen.deliveries.items()]
+    gone = seen.gone(config)
+    held = [_held(name, counts[DeliveryState.HELD]) for name, counts in seen.deliveries.items() if name not in gone]
     return [alarm for alarm in (*held, _quarantined(seen), _aside(seen)) if alarm]
 
 

@@ -70,8 +70,9 @@ class Receive:
     """A peer that sends an object more slowly than this is cut off after ``idle_s``."""
     largest_object_mb: int = 2048
     """Larger objects are refused."""
-    commitment: bool = True
-    """Whether storage commitment is answered (PS3.4 annex J)."""
+    commitment: bool = False
+    """Whether storage commitment is answered (PS3.4 annex J): a camera may then delete its images. With it,
+    ``retention.originals_days`` must be given."""
 
     def __post_init__(self) -> None:
         _check_ae_title("ae_title", self.ae_title)
@@ -360,14 +361,19 @@ class Disk:
 class Retention:
     """How long files stay. Nothing goes before all its results are delivered."""
 
-    originals_days: float = 7.0
-    """Age, from the last arrival, at which the received images of a delivered study are deleted; 0: never."""
+    originals_days: float | None = None
+    """Age, from the last arrival, at which the received images of a delivered study are deleted; 0: never; empty: 7."""
     results_days: float = 0.0
     """Age, from scoring, at which the results of a delivered study are deleted; 0: never."""
 
     def __post_init__(self) -> None:
-        if self.originals_days < 0 or self.results_days < 0:
+        if self.days_of_originals < 0 or self.results_days < 0:
             raise ValueError("originals_days and results_days must not be negative; 0 means never")
+
+    @property
+    def days_of_originals(self) -> float:
+        """``originals_days``, or what counts if it is not given."""
+        return 7.0 if self.originals_days is None else self.originals_days
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -463,6 +469,11 @@ class NodeConfig:
         _check_different("destination.name", [destination.name for destination in self.destination])
         _check_different("orthanc.name", [orthanc.name for orthanc in self.orthanc])
         _check_different("peer.ae_title", [peer.ae_title for peer in self.peer])
+        if self.receive.commitment and self.retention.originals_days is None:
+            raise ValueError(
+                "receive.commitment promises that images stay, so say for how long: retention.originals_days = 0 keeps "
+                "them; a number of days deletes what may be the only copy"
+            )
         if self.http.port and self.http.port == self.receive.port:
             raise ValueError(f"http.port and receive.port are the same, {self.http.port}")
 

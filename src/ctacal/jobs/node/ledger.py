@@ -20,6 +20,7 @@ from ctacal.jobs.node.ledger_deliveries import DeliveryLedger
 from ctacal.jobs.node.ledger_overview import OverviewLedger
 from ctacal.jobs.node.ledger_tables import make_tables
 from ctacal.jobs.node.ledger_values import (
+    UNDELIVERED,
     Arriving,
     Claimed,
     DeliveryClaim,
@@ -36,6 +37,7 @@ from ctacal.jobs.node.store import Store
 from ctacal.readings.chain import Record
 
 __all__ = [
+    "UNDELIVERED",
     "Arriving",
     "Claimed",
     "DeliveryClaim",

@@ -1,13 +1,13 @@
 """``DeliveryLedger``: the row of each object for each destination, from its result to the answer of the destination."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ctacal.jobs.database import Transaction
 from ctacal.jobs.node.audit import plain
 from ctacal.jobs.node.ledger_part import locked, new_token, reads, writes
 from ctacal.jobs.node.ledger_studies import StudyLedger
-from ctacal.jobs.node.ledger_values import DeliveryClaim, NewDelivery
+from ctacal.jobs.node.ledger_values import DeliveryClaim, DeliveryState, NewDelivery
 
 SKEW_S = 60.0
 """By how much the clocks of two nodes may differ before a time to try again is doubted."""
@@ -20,6 +20,7 @@ _COLUMNS = (
 )
 _CLAIM = "store_id = ? AND id = ? AND claim = ?"
 _FREE = "claim = '', claimed_by = ''"
+_AFRESH = f"state = 'WAITING', attempts = 0, due_at = 0, due_in_s = 0, {_FREE}"
 
 
 class DeliveryLedger(StudyLedger):
@@ -142,6 +143,80 @@ class DeliveryLedger(StudyLedger):
         self._supersede(rows, found[1])
         self._note(rows, "not committed", found[1], destination=found[2], kind=found[3], reason=reason)
         return True
+
+    @writes
+    def await_no_commitment(self, rows: Transaction, destination: str) -> int:
+        """Let what a destination took count as delivered, without its storage commitment; returns how many."""
+        statement = (
+            f"UPDATE node_deliveries SET state = 'DONE', done_at = ?, {_FREE} "
+            "WHERE store_id = ? AND destination = ? AND state = 'SENT'"
+        )
+        number = rows.run(statement, self.now(), self.store_id, destination)
+        if number:
+            self._note(rows, "delivered without storage commitment", destination=destination, deliveries=number)
+        return number
+
+    @writes
+    def give_up(
+        self,
+        rows: Transaction,
+        states: Sequence[DeliveryState],
+        *,
+        delivery_id: int | None = None,
+        destination: str | None = None,
+    ) -> int:
+        """Give up one delivery, or all to a destination, that are in these states; returns how many."""
+        where, values = self._chosen(states, delivery_id, destination)
+        reason = "given up by a person"
+        number = self._superseded(rows, reason, where, values)
+        if number:
+            self._note(rows, "given up", deliveries=number, destination=destination or "", delivery=delivery_id)
+        return number
+
+    @writes
+    def redirect(
+        self,
+        rows: Transaction,
+        states: Sequence[DeliveryState],
+        to: str,
+        *,
+        takes_files: bool,
+        delivery_id: int | None = None,
+        destination: str | None = None,
+    ) -> int:
+        """Send to another destination what ``give_up`` would give up; returns how many.
+
+        What that destination was sent or is sent anyway is given up. What is no DICOM object stays as it is unless the
+        destination ``takes_files``.
+        """
+        where, values = self._chosen(states, delivery_id, destination)
+        where += "" if takes_files else " AND sop_class_uid > ''"
+        there = (
+            "EXISTS (SELECT 1 FROM node_deliveries o WHERE o.store_id = node_deliveries.store_id "
+            "AND o.destination = ? AND o.sop_instance_uid = node_deliveries.sop_instance_uid)"
+        )
+        double = self._superseded(rows, f"{to} is sent it anyway", f"{where} AND {there}", [*values, to])
+        change = f"destination = ?, {_AFRESH}, reason = '', transaction_uid = '', sent_at = ''"
+        number = double + rows.run(f"UPDATE node_deliveries SET {change} WHERE {where}", to, *values)
+        if number:
+            self._note(rows, "sent elsewhere", deliveries=number, destination=destination or "", delivery=delivery_id,
+                       to=to)  # fmt: skip
+        return number
+
+    def _chosen(
+        self, states: Sequence[DeliveryState], delivery_id: int | None, destination: str | None
+    ) -> tuple[str, list[Any]]:
+        where = f"store_id = ? AND state IN ({', '.join('?' * len(states))})"
+        values: list[Any] = [self.store_id, *(state.value for state in states)]
+        if delivery_id is not None:
+            where, values = f"{where} AND id = ?", [*values, delivery_id]
+        if destination is not None:
+            where, values = f"{where} AND destination = ?", [*values, destination]
+        return where, values
+
+    def _superseded(self, rows: Transaction, reason: str, where: str, values: Sequence[Any]) -> int:
+        change = f"state = 'SUPERSEDED', reason = ?, done_at = ?, {_FREE}"
+        return rows.run(f"UPDATE node_deliveries SET {change} WHERE {where}", reason, self.now(), *values)
 
     @writes
     def retry_held(self, rows: Transaction, delivery_id: int | None = None, destination: str | None = None) -> int:

@@ -292,14 +292,21 @@ class StudyLedger(LedgerPart):
         return str(found[0])
 
     def _deliver(self, rows: Transaction, study_uid: str, revision: int, new: NewDelivery) -> None:
-        """Add a delivery; of an object that is known the row goes on, under the new revision."""
+        """Add a delivery; of an object that is known the row goes on, under the new revision.
+
+        What was held is sent again from its new file: the old one may have been at fault.
+        """
         key = (self.store_id, new.destination, new.sop_instance_uid)
-        change = (
-            "revision = ?, path = ?, state = CASE WHEN state = 'SUPERSEDED' THEN 'WAITING' ELSE state END, "
-            "due_at = CASE WHEN state = 'SUPERSEDED' THEN 0 ELSE due_at END"
+        afresh = "state = 'SUPERSEDED' OR (state = 'HELD' AND path <> ?)"
+        change = ", ".join(
+            f"{name} = CASE WHEN {afresh} THEN {value} ELSE {name} END"
+            for name, value in (("state", "'WAITING'"), ("due_at", "0"), ("attempts", "0"), ("reason", "''"))
         )
-        known = f"UPDATE node_deliveries SET {change} WHERE store_id = ? AND destination = ? AND sop_instance_uid = ?"
-        if rows.run(known, revision, new.path, *key):
+        known = (
+            f"UPDATE node_deliveries SET revision = ?, {change}, path = ? "
+            "WHERE store_id = ? AND destination = ? AND sop_instance_uid = ?"
+        )
+        if rows.run(known, revision, *[new.path] * 5, *key):
             return
         (number,) = rows.one(f"SELECT number FROM node_studies WHERE {_STUDY}", self.store_id, study_uid)
         insert = (

@@ -41,7 +41,11 @@ class DeliveryState(StrEnum):
     HELD = "HELD"
     """It cannot be sent as things stand: a person must act. Never dropped."""
     SUPERSEDED = "SUPERSEDED"
-    """A newer result came, or another kind took its place, before it was sent."""
+    """A newer result came, another kind took its place, or a person gave it up, before it was sent."""
+
+
+UNDELIVERED = (DeliveryState.WAITING, DeliveryState.SENT, DeliveryState.HELD)
+"""States of what the destination does not have for sure; its study stays in the store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 from ctacal.errors import CtacalError
 from ctacal.jobs.node.config import NodeConfig
 from ctacal.jobs.node.inputs import troubles
-from ctacal.jobs.node.ledger import DeliveryRow, DeliveryState, Ledger, StudyRow, StudyState
+from ctacal.jobs.node.ledger import UNDELIVERED, DeliveryRow, DeliveryState, Ledger, StudyRow, StudyState
 from ctacal.jobs.node.ledger_overview import HeldGroup, Rates
 from ctacal.jobs.node.life import PartLife
 from ctacal.jobs.node.store import require_store
@@ -93,6 +93,11 @@ class Overview:
     def waiting(self, *states: DeliveryState) -> int:
         """Return how many deliveries are in these states, to all destinations."""
         return sum(counts[state] for counts in self.deliveries.values() for state in states)
+
+    def gone(self, config: NodeConfig) -> dict[str, int]:
+        """Return what nobody sends: results for destinations that the configuration does not hold, by their names."""
+        waiting = {name: sum(counts[state] for state in UNDELIVERED) for name, counts in self.deliveries.items()}
+        return {name: items for name, items in waiting.items() if items and config.destination_named(name) is None}
 
     @property
     def to_score(self) -> int:

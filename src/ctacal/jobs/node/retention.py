@@ -20,7 +20,8 @@ def discard(store: Store, ledger: Ledger, retention: Retention, now: datetime | 
     """
     now = now or datetime.now(UTC)
     finish_discarding(store, ledger)
-    originals = _discard_originals(store, ledger, now, retention.originals_days) if retention.originals_days else 0
+    days = retention.days_of_originals
+    originals = _discard_originals(store, ledger, now, days) if days else 0
     results = _discard_results(store, ledger, now, retention.results_days) if retention.results_days else 0
     return originals + results
 

@@ -1,13 +1,13 @@
 """``node_status``: how a node stands, in lines for a person at a terminal."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from ctacal.errors import UsageError, system_message
 from ctacal.jobs.node.alarm import alarms_of
 from ctacal.jobs.node.config import NodeConfig
-from ctacal.jobs.node.ledger import DeliveryState, StudyState, open_ledger
+from ctacal.jobs.node.ledger import DeliveryState, Ledger, StudyState, open_ledger
 from ctacal.jobs.node.occupancy import node_runs, processes
 from ctacal.jobs.node.overview import Overview, late_in_words, overview
 from ctacal.jobs.node.store import Store, require_store
@@ -59,15 +59,22 @@ _DELIVERIES = {
 }
 
 
-def node_status(config: NodeConfig) -> Status:
-    """Return how the node of a configuration stands. Raises ``UsageError`` if store or ledger cannot be opened."""
+@contextmanager
+def opened_ledger(config: NodeConfig) -> Iterator[Ledger]:
+    """Yield the ledger of a node that was started before. Raises ``UsageError`` if it cannot be opened."""
     try:
         require_store(config.store)  # to look at a node must not make one
     except OSError as problem:
         message = f"{config.store}: {system_message(problem)} A node makes its store when it first starts."
         raise UsageError(message) from problem
-    runs = node_runs(config.store)
     with closing(open_ledger(config.ledger, Store(config.store).id, wait_s=_WAIT_S)) as ledger:
+        yield ledger
+
+
+def node_status(config: NodeConfig) -> Status:
+    """Return how the node of a configuration stands. Raises ``UsageError`` if store or ledger cannot be opened."""
+    with opened_ledger(config) as ledger:
+        runs = node_runs(config.store)
         seen = overview(ledger, config)
     return Status(
         overview=seen,

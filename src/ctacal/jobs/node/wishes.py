@@ -5,7 +5,7 @@ Who asked stands in the audit trail, before what was done about it.
 
 from ctacal.errors import NotPossible, Problem, UsageError
 from ctacal.jobs.node.config import NodeConfig
-from ctacal.jobs.node.ledger import DeliveryState, Ledger, StudyState
+from ctacal.jobs.node.ledger import UNDELIVERED, DeliveryState, Ledger, StudyState
 
 
 def score(ledger: Ledger, study_uid: str, *, by: str) -> str:
@@ -51,10 +51,53 @@ def try_now(ledger: Ledger, destination: str, config: NodeConfig, *, by: str) ->
 
     Raises ``NotPossible`` if the configuration does not hold it.
     """
-    if config.destination_named(destination) is None:
-        raise NotPossible(Problem.NOT_FOUND, f"there is no destination {destination[:64]!r} in the configuration")
+    _require_known(destination, config)
     ledger.audit.append("asked", wish="try now", by=by, destination=destination)
     return ledger.ask_to_try(destination)
+
+
+def give_up(
+    ledger: Ledger,
+    config: NodeConfig,
+    *,
+    delivery_id: int | None = None,
+    destination: str | None = None,
+    to: str = "",
+    by: str,
+) -> int:
+    """Give up a delivery, or all to a destination, or send them to another one (``to``); returns how many.
+
+    Only what is held, and what is for a destination that the configuration does not hold any more: all else is sent by
+    itself. Raises ``NotPossible`` if the item or ``to`` is unknown, or the item is sent by itself.
+    """
+    if (delivery_id is None) == (destination is None):
+        raise NotPossible(Problem.INVALID, "say which delivery, or which destination")
+    if to:
+        _require_known(to, config)
+    if delivery_id is not None:
+        delivery = ledger.delivery(delivery_id)
+        if delivery is None:
+            raise NotPossible(Problem.NOT_FOUND, f"there is no delivery {delivery_id}")
+        states = _states_to_give_up(delivery.destination, config)
+        if delivery.state not in states:
+            raise NotPossible(Problem.STALE, f"delivery {delivery_id} is not held: it is {delivery.state}")
+    else:
+        states = _states_to_give_up(destination or "", config)
+    ledger.audit.append("asked", wish="send elsewhere" if to else "give up", by=by, delivery=str(delivery_id or ""),
+                        destination=destination or "", to=to)  # fmt: skip
+    if not to:
+        return ledger.give_up(states, delivery_id=delivery_id, destination=destination)
+    takes_files = any(one.name == to and one.kind == "folder" for one in config.destination)
+    return ledger.redirect(states, to, takes_files=takes_files, delivery_id=delivery_id, destination=destination)
+
+
+def _states_to_give_up(destination: str, config: NodeConfig) -> tuple[DeliveryState, ...]:
+    return UNDELIVERED if config.destination_named(destination) is None else (DeliveryState.HELD,)
+
+
+def _require_known(destination: str, config: NodeConfig) -> None:
+    if config.destination_named(destination) is None:
+        raise NotPossible(Problem.NOT_FOUND, f"there is no destination {destination[:64]!r} in the configuration")
 
 
 def _no_study(study_uid: str) -> NotPossible:
