@@ -66,7 +66,7 @@ class Scene:
     def __init__(self, folder: Path, pacs: Pacs) -> None:
         config = NodeConfig(store=folder / "store")
         self.now_s, self.store = 1000.0, Store(config.store)
-        self.arrivals = Arrivals(self.store, lambda: open_ledger(config.ledger, self.store.id), quiet_s=10)
+        self.arrivals = Arrivals(self.store, lambda: open_ledger(config.ledger, self.store.id), config.settle)
         polled = Orthanc(url="http://pacs", backlog=True, poll_s=POLL_S)
         self.polled = PolledOrthanc(polled, self.store, NO_LIMITS, self.arrivals, lambda: self.now_s)
         self.polled.client.close()
