@@ -189,9 +189,23 @@ def test_while_the_store_is_away_nothing_is_called_lost(tmp_path: Path, monkeypa
         assert camera.answer == (1, uids, {})
 
 
-def fails_once(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that first finds no store."""
-    problems = [FileNotFoundError(2, "the store is not there")]
+def test_a_request_that_meets_a_defect_is_tried_again_and_others_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commitment, "_PAUSES_S", (0.1, 0.1))
+    monkeypatch.setattr(commitment, "_FIRST_S", 0.0)
+    monkeypatch.setattr(commitment, "answer_to", fails_once(answer_to, KeyError("a defect")))
+    camera = Camera()
+    with camera.listening(), receiving(tmp_path / "store", peers=[camera.peer]) as node:
+        uids = with_study(node, tmp_path / "sent")
+        with associated(node.port, (COMMITMENT, IMPLICIT), calling="CAMERA") as association:
+            ask(association, question(*uids))
+        assert camera.answer == (1, uids, {})
+
+
+def fails_once(work: Callable[..., Any], problem: Exception | None = None) -> Callable[..., Any]:
+    """Return a function that first finds no store, or meets another problem."""
+    problems = [problem or FileNotFoundError(2, "the store is not there")]
 
     def answer(*arguments: Any) -> Any:
         if problems:

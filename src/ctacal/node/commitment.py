@@ -129,6 +129,9 @@ class Commitments:
                     self._answered(due.request, answer)
             except OSError as away:  # a store that is away holds what it held: nothing is called lost
                 problem = f"{_AWAY}: {system_message(away)}"
+            except Exception as defect:  # one request must not end the thread that answers all
+                logging.getLogger("ctacal").exception("storage commitment failed")
+                problem = f"{type(defect).__name__}; please report this"
             if problem:
                 self._again(due, problem)
 
