@@ -1,6 +1,7 @@
 """Tables that were once misread without a word: now refused with the true reason, told, or read rightly."""
 
 import datetime
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from ctacal.errors import UsageError
 from ctacal.evaluate.agree import AgreeConfig, Raters, read_raters
+from ctacal.evaluate.linkage import Rules
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.read import read_patients
+from ctacal.jobs.cohort import join_cohort
 from tests.evaluate.outcomes.tables import PLAIN, config, table
 
 N = 120
@@ -102,3 +105,84 @@ def test_words_of_totals_that_are_values_are_read(tmp_path: Path) -> None:
 def test_a_comment_below_a_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has 1 cells.* a comment or a footnote"):
         raters(tmp_path / "t.csv", scored(), "# end of export\n")
+
+
+# --- published formulas -----------------------------------------------------------------------------------------------
+
+FORMULA: dict[str, Any] = {
+    "name": "Published", "baseline_survival": 0.92,
+    "term": [
+        {"column": "age", "coefficient": 0.05, "minus": 64}, {"column": "sex", "coefficient": 1.5, "equals": "M"},
+    ],
+}  # fmt: skip
+
+
+def test_a_word_of_a_formula_that_no_row_has_is_refused(tmp_path: Path) -> None:
+    words = made()["sex"].map({"F": "female", "M": "male"})
+    with pytest.raises(UsageError, match=r"column sex holds 'male' \(\d+\), 'female' \(\d+\); no row equals 'M'"):
+        outcomes(tmp_path / "t.csv", made(sex=words), {**PLAIN, "risk": [FORMULA]})
+
+
+def test_words_of_a_formula_are_recoded_first(tmp_path: Path) -> None:
+    sex, age = made()["sex"], made()["age"]
+    mixed = [word.lower() if row % 2 else word for row, word in enumerate(sex)]
+    with pytest.raises(UsageError, match=r"does 'm' mean 'M'\? Then say recode = \{ sex = \{ \"m\" = \"M\" \} \}"):
+        outcomes(tmp_path / "t.csv", made(sex=mixed), {**PLAIN, "risk": [FORMULA]})
+    fields = {**PLAIN, "risk": [FORMULA], "recode": {"sex": {"m": "M", "f": "F"}}}
+    found = outcomes(tmp_path / "t.csv", made(sex=mixed), fields)
+    np.testing.assert_allclose(found.risks[0].values, 1 - 0.92 ** np.exp(0.05 * (age - 64) + 1.5 * (sex == "M")))
+
+
+# --- decimal marks ----------------------------------------------------------------------------------------------------
+
+
+def test_number_cells_of_a_workbook_get_the_mark_of_its_text(tmp_path: Path) -> None:
+    """Ages as text with commas beside number cells: 7.537 in the workbook is 7,537 in the table that is written."""
+    lines = [f"1.2.3.{row},1.2.3.{row}.1,scored,,{1.5 * row:g},0.4.0,20200101" for row in range(N)]
+    head = "study_uid,series_uid,status,reason_codes,agatston,model_version,study_date"
+    (tmp_path / "results.csv").write_text("\n".join([head, *lines]) + "\n")
+    rates = [1.001 + row * 0.01 for row in range(N)]
+    clinical = made(crp=np.round(rates, 3)).drop(columns=["model", "reader"])
+    clinical = clinical.assign(
+        study_uid=[f"1.2.3.{row}" for row in range(N)], age=[f"{row % 50 + 40},5" for row in range(N)]
+    )
+    clinical.to_excel(tmp_path / "clinical.xlsx", index=False)
+    join_cohort([tmp_path / "results.csv"], tmp_path / "clinical.xlsx", tmp_path / "cohort.csv", Rules())
+    fields = {**PLAIN, "covariates": ["age", "crp"], "model": {"name": "DL", "score": "agatston"}}
+    found = read_patients(tmp_path / "cohort.csv", config({**fields, "identifier": "id"}))
+    np.testing.assert_allclose(found.covariate("crp").values, np.round(rates, 3))
+    assert found.model.score is not None
+    np.testing.assert_allclose(found.model.score, np.arange(N) * 1.5)
+
+
+def test_a_version_does_not_prove_the_decimal_mark(tmp_path: Path) -> None:
+    thousands = [f"{1100 + 7 * row:,}".replace(",", ".") for row in range(N)]
+    frame = made(
+        chol=thousands, model=made()["model"].round().astype(int), days=np.arange(400, 400 + N), software="5.1"
+    )
+    with pytest.raises(UsageError, match=r"column chol holds .* thousands and decimals cannot be told apart"):
+        outcomes(tmp_path / "t.csv", frame, {**PLAIN, "covariates": ["chol"]})
+
+
+# --- readers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cell", "why"),
+    [
+        ("{score} AU", "a number with a unit, not scores: '[0-9.]+ AU'"),
+        ("{score:.0f}/{score:.0f}", "no number that can be read, not scores: '[0-9]+/[0-9]+' in row"),
+        ("{roman}", "words, not scores: '"),
+    ],
+)
+def test_no_reader_disappears_without_a_word(cell: str, why: str, tmp_path: Path) -> None:
+    roman = ["none", "I", "II", "III"]
+    second = [
+        cell.format(score=score, roman=roman[int(np.searchsorted([0, 100, 400], score))])
+        for score in scored()["reader"]
+    ]
+    found = raters(tmp_path / "t.csv", scored().assign(reader_2=second))
+    assert [rater.name for rater in found.all] == ["reader", "model"]
+    assert re.search(rf"Not taken for raters: reader_2 \(.*{why}", " ".join(found.readings.told))
+    with pytest.raises(UsageError, match=rf"found: model model.*{why}"):
+        raters(tmp_path / "t.csv", scored().assign(reader=second))

@@ -69,7 +69,7 @@ def _save(linked: Linked, out: Path, rules: Rules) -> tuple[str, ...]:
     ours = [name for name in linked.table.columns if name not in theirs]
     table, decimal = in_locale_of(linked.raw, linked.table, ours, rules.form)
     separator = ";" if decimal == "," or linked.raw.separator == ";" else ","
-    save_table(table, out, separator=separator)
+    save_table(table, out, separator=separator, decimal=decimal)
     how = "Numbers of the results were written with decimal commas, like those of the clinical table."
     return (*linked.raw.told, *((how,) if decimal == "," else ()), *_renamed(ours))
 

@@ -13,11 +13,12 @@ X = Column("x", least=None)
 
 
 def read(folder: Path, cells: Sequence[str], more: Sequence[str] = (), **form: object) -> list[float]:
-    """The column x of a table with semicolons; ``more`` are the cells of a second column."""
+    """The column x of a table with semicolons; ``more`` are the cells of a second column of numbers."""
     others = list(more) or ["a"] * len(cells)
     lines = [f"{cell};{other}" for cell, other in zip(cells, others, strict=True)]
     (folder / "t.csv").write_text("\n".join(["x;other", *lines]) + "\n", encoding="utf-8")
-    return list(read_readings(folder / "t.csv", [X], form=TableForm(**form)).table["x"])  # type: ignore[arg-type]
+    columns = [X, Column("other")] if more else [X]
+    return list(read_readings(folder / "t.csv", columns, form=TableForm(**form)).table["x"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

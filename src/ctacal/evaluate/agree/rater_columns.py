@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ctacal.categories import CATEGORIES, FIVE_CATEGORIES
 from ctacal.errors import UsageError
 from ctacal.evaluate.agree.config import AgreeConfig
+from ctacal.evaluate.agree.raters import VESSELS
 from ctacal.evaluate.readings import RawTable, need
 from ctacal.evaluate.readings.dates import is_date_cell
-from ctacal.evaluate.readings.numbers import number
+from ctacal.evaluate.readings.numbers import number, what_it_is
+from ctacal.evaluate.readings.opened import text_of
 from ctacal.evaluate.readings.words import category_name
 
 if TYPE_CHECKING:
@@ -32,7 +34,13 @@ _OTHER_WORDS = frozenset((
 ))  # fmt: skip
 """Words in a column's name that say that it holds something other than Agatston scores."""
 
+OTHER_PARTS = ("CORONARY", "second")
+"""Endings of a rater's columns beside the vessels."""
+
 CONSTANT, FLAGS, WORDS = "one and the same number everywhere", "0 and 1 only", "words"
+
+FEW_WORDS = 12
+"""Most different words of a column of categories; more are free text (own choice)."""
 
 _SHARE = 0.5
 """Share of numbers among the cells of a column of scores."""
@@ -85,13 +93,33 @@ def _usual(
         reasons = {name: "" if why in (CONSTANT, FLAGS) else why for name, why in reasons.items()}
     found: list[str] = []
     for name, why in reasons.items():
-        if any(name.startswith(f"{other}_") for other in found) and name not in categories:
+        whole = next((other for other in found if name.startswith(f"{other}_")), "")
+        if whole and name not in categories and not why:
+            passed |= {} if _is_part(name.removeprefix(whole)) else {name: f"a part of {whole}?"}
             continue
         if why:
-            passed |= {name: why} if why != WORDS else {}
+            passed |= {name: why} if why != WORDS else _words(name, cells[name])
             continue
         found.append(name)
         yield name
+
+
+def _is_part(rest: str) -> bool:
+    """Return whether the end of a column's name says a vessel, or a second reading."""
+    parts = {part.lower() for part in (*VESSELS, *OTHER_PARTS)}
+    return set(filter(None, rest.lower().split("_"))) <= parts
+
+
+def _words(name: str, column: "pd.Series[Any]") -> dict[str, str]:
+    """Return the column with what it holds; nothing for free text, which no reader takes for scores."""
+    texts = [text_of(cell) for cell in column.dropna().unique()]
+    with_digits = [text for text in texts if any(map(str.isdigit, text)) and number(text) is None]
+    if not texts or (not with_digits and len(texts) > FEW_WORDS):
+        return {}
+    example = (with_digits or texts)[0]
+    row = int(column.index[(column.map(text_of, na_action="ignore") == example).to_numpy(bool)][0]) + 2
+    what = what_it_is(example)
+    return {name: f"{what or 'words'}, not scores: {example!r} in row {row}"}
 
 
 def _why_not(name: str, column: "pd.Series[Any]") -> str:

@@ -289,9 +289,14 @@ class OutcomesConfig:
         _require(not strange, "categorical", f"{', '.join(sorted(strange))}: not among the covariates")
         words = {*self.categorical, *(split.column for split in self.subgroups() if split.cut is None)}
         words |= {self.centre.column} if self.centre else set()
+        words |= {column for risk in self.risk for column in risk.words}
         for key, columns in (("levels", self.levels), ("recode", self.recode)):
             unknown = set(columns) - words
-            _require(not unknown, key, f"{', '.join(sorted(unknown))}: not among the categorical columns")
+            _require(
+                not unknown,
+                key,
+                f"{', '.join(sorted(unknown))}: not among the categorical columns, or those of a formula's words",
+            )
         _require(not self.age_from or bool(self.age), "age_from", 'also name the column to make: age = "age"')
 
     @property

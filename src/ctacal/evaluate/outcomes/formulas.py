@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ctacal.arrays import Floats
 from ctacal.errors import UsageError
+from ctacal.evaluate.readings.words import listed_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,6 +103,7 @@ def _term(table: "pd.DataFrame", term: TermConfig, risk: RiskConfig, source: Pat
     cells = table[term.column]
     value: Floats
     if term.equals:
+        _check_word(cells, term.equals, f"{source}, risk {risk.name}: column {term.column}")
         value = np.where(cells.isna(), np.nan, cells.map(_word) == _word(term.equals)).astype(np.float64)
     else:
         value = _transformed(cells.to_numpy(np.float64), term)
@@ -109,6 +111,20 @@ def _term(table: "pd.DataFrame", term: TermConfig, risk: RiskConfig, source: Pat
             found = f"{cells.iloc[wrong[0]]:g}"
             raise UsageError(f"{source}, risk {risk.name}: {term.transform} of {found} in column {term.column}")
     return term.coefficient * (value - term.minus)
+
+
+def _check_word(cells: "pd.Series[Any]", word: str, where: str) -> None:
+    """Raise ``UsageError`` if no cell is the word of a formula, or some are it but for their capitals."""
+    counts = {str(own): int(rows) for own, rows in cells.dropna().map(_word).value_counts().items()}
+    own = _word(word)
+    listed = f"{where} holds {listed_values(counts)}"
+    if other := [text for text in counts if text != own and text.casefold() == own.casefold()]:
+        names = f'recode = {{ {cells.name} = {{ "{other[0]}" = "{own}" }} }}'
+        raise UsageError(f"{listed}; does {other[0]!r} mean {own!r}? Then say {names} in the TOML")
+    if own not in counts:
+        raise UsageError(
+            f"{listed}; no row equals {own!r}, as a term of the formula asks. Write the word that the table has"
+        )
 
 
 def _word(cell: object) -> str:

@@ -31,13 +31,7 @@ def levels_of(
     if two differ only in capitals or blanks, or if one is a mere sign such as ``.``.
     """
     codes, distinct = cells.factorize()
-    words = [_word(str(cell)) for cell in distinct]
-    renamed = {_word(old): new for old, new in (recode or {}).items()}
-    if unused := set(renamed) - set(words):
-        raise UsageError(
-            f"{source}: column {cells.name} has no {sorted(unused)[0]!r} to recode; it has {_shown(cells)}"
-        )
-    words = [renamed.get(word, word) for word in words]
+    words = _renamed([_word(str(cell)) for cell in distinct], cells, source, recode or {})
     present = list(dict.fromkeys(words))
     _check(present, cells, source)
     if strange := [word for word in present if order and word not in order]:
@@ -50,6 +44,23 @@ def levels_of(
         )
     place = np.array([*(levels.index(word) for word in words), -1], np.int64)
     return tuple(levels), place[codes]
+
+
+def recoded(cells: "pd.Series[str]", source: Path, recode: Mapping[str, str] | None = None) -> "pd.Series[str]":
+    """Return the level of each cell, None if missing; raise ``UsageError`` if a word to recode is not there."""
+    codes, distinct = cells.factorize()
+    words = _renamed([_word(str(cell)) for cell in distinct], cells, source, recode or {})
+    levels = np.array([*words, None], dtype=object)
+    return cells.__class__(levels[codes], index=cells.index, name=cells.name)
+
+
+def _renamed(words: list[str], cells: "pd.Series[str]", source: Path, recode: Mapping[str, str]) -> list[str]:
+    renamed = {_word(old): new for old, new in recode.items()}
+    if unused := set(renamed) - set(words):
+        raise UsageError(
+            f"{source}: column {cells.name} has no {sorted(unused)[0]!r} to recode; it has {_shown(cells)}"
+        )
+    return [renamed.get(word, word) for word in words]
 
 
 def _word(cell: str) -> str:

@@ -14,7 +14,7 @@ from ctacal.evaluate.outcomes.columns import column_rows
 from ctacal.evaluate.outcomes.config import CentreConfig, EndpointConfig, OutcomesConfig, ReadingConfig, SubgroupConfig
 from ctacal.evaluate.outcomes.follow_up import follow_up, time_doubts
 from ctacal.evaluate.outcomes.formulas import given_risk
-from ctacal.evaluate.outcomes.levels import levels_of, rare_levels
+from ctacal.evaluate.outcomes.levels import levels_of, rare_levels, recoded
 from ctacal.evaluate.outcomes.patients import Covariate, Endpoint, Flow, GivenRisk, Patients, Reading, Subgroup, Window
 from ctacal.evaluate.readings import (
     Coding,
@@ -219,6 +219,7 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
         raise UsageError(f"{readings.source}: outcome.early = {config.outcome.early!r} leaves no patient")
     covariates = tuple(_covariate(table, column, config, readings.source) for column in config.adjusted)
     _check_strata(covariates, config, readings.source)
+    in_levels = _with_levels(table, config, readings.source)
     rare = [rare_levels(own.label, own.levels, _codes(own)) for own in covariates if own.levels]
     whole = Patients(
         config,
@@ -234,7 +235,9 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
         centre=_centre(table, config.centre, config, readings.source) if config.centre else None,
         risks=tuple(
             GivenRisk(
-                risk.name, given_risk(table, risk, readings.source), risk.horizon_years or config.analysis.horizon_years
+                risk.name,
+                given_risk(in_levels, risk, readings.source),
+                risk.horizon_years or config.analysis.horizon_years,
             )
             for risk in config.risk
         ),
@@ -305,6 +308,12 @@ def _levels(cells: "pd.Series", config: OutcomesConfig, source: Path) -> tuple[t
     name = str(cells.name)
     text = as_text(cells) if cells.dtype != object else cells
     return levels_of(text, source, config.levels.get(name, ()), config.recode.get(name))
+
+
+def _with_levels(table: "pd.DataFrame", config: OutcomesConfig, source: Path) -> "pd.DataFrame":
+    """Return the table with the levels of the columns whose words a formula asks for, as they are recoded."""
+    words = dict.fromkeys(name for risk in config.risk for name in risk.words)
+    return table.assign(**{name: recoded(as_text(table[name]), source, config.recode.get(name)) for name in words})
 
 
 def _endpoint(table: "pd.DataFrame", config: OutcomesConfig, endpoint: EndpointConfig, source: Path) -> Endpoint:

@@ -274,9 +274,10 @@ def _columns(
     faults: list[Fault] = []
     problems: list[str] = []
     told: list[str] = []
+    used = [column.name for column in columns if column.coding is None]
     for column in columns:
         own = _with_range(column, form)
-        parsed = parse(raw, own, form)
+        parsed = parse(raw, own, form, used)
         table[column.name] = parsed.values
         if parsed.five is not None:
             table[five_column(column.name)] = parsed.five

@@ -1,6 +1,6 @@
 """The cells of one column as numbers, events or categories; what no single row can be blamed for is its problem."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -52,14 +52,18 @@ class Parsed:
     """For a column of categories: the index among the five categories; NaN where the cell does not say which."""
 
 
-def parse(raw: RawTable, column: "Column", form: TableForm) -> Parsed:
-    """Return a column's cells as what the column says that they are."""
+def parse(raw: RawTable, column: "Column", form: TableForm, used: Collection[str] = ()) -> Parsed:
+    """Return a column's cells as what the column says that they are.
+
+    ``used`` are the columns that are read as numbers: only these prove the decimal mark of an open one, since a column
+    such as a version of software may hold anything.
+    """
     cells = _Cells.of(raw.cells[column.name], form.unknown(column.name))
     if column.coding is not None:
         return _events(cells, column.coding)
     if column.is_category:
-        return _categories(cells, column.words, form.decimal or _mark_of_table(raw))
-    return _numbers(raw, cells, column, form)
+        return _categories(cells, column.words, form.decimal or _mark_of_table(raw, used))
+    return _numbers(cells, column, form, lambda: _mark_of_table(raw, used))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -104,7 +108,7 @@ class _Cells:
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
-def _numbers(raw: RawTable, cells: _Cells, column: "Column", form: TableForm) -> Parsed:
+def _numbers(cells: _Cells, column: "Column", form: TableForm, mark_of_table: Callable[[], str]) -> Parsed:
     used = cells.counts() > 0
     found = [_number(cell) if used[place] else None for place, cell in enumerate(cells.distinct)]
     others = [place for place, own in enumerate(found) if own is None and used[place]]
@@ -116,7 +120,7 @@ def _numbers(raw: RawTable, cells: _Cells, column: "Column", form: TableForm) ->
     if form.decimal:
         decimal = form.decimal if decimal in ("", form.decimal, numbers.UNCLEAR) else numbers.BOTH
     if decimal == numbers.UNCLEAR:
-        decimal = numbers.by_other_columns([own for own in found if own], _mark_of_table(raw))
+        decimal = numbers.by_other_columns([own for own in found if own], mark_of_table())
     values = cells.spread([np.nan if own is None else own.value(decimal) for own in found])
     if decimal in (numbers.BOTH, numbers.UNCLEAR):
         return Parsed(values, cells.missing, problem=_unclear(cells, found, decimal, form.decimal))
@@ -196,10 +200,10 @@ def _flags(
     )
 
 
-def _mark_of_table(raw: RawTable) -> str:
-    """Return the decimal mark that the table's columns of numbers agree on, "" if they do not."""
+def _mark_of_table(raw: RawTable, used: Collection[str]) -> str:
+    """Return the decimal mark that the ``used`` columns agree on, "" if they do not."""
     marks = set()
-    for name in raw.cells.columns:
+    for name in used:
         if raw.cells[name].dtype == object:
             found = numbers_only(raw.cells[name])
             marks |= {numbers.decimal_mark(found)} - {"", numbers.UNCLEAR}

@@ -1,10 +1,12 @@
 """Tables written whole or not at all, in a form that a spreadsheet and ``opened`` read the same."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctacal.atomic import whole_file
 from ctacal.evaluate.readings.opened import as_text as as_cells
+from ctacal.evaluate.readings.opened import text_of
 from ctacal.spreadsheets import as_text
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ ENDINGS_WRITTEN = (".csv", ".tsv", ".parquet", ".xlsx")
 """Endings of the kinds of table that ``save_table`` can write."""
 
 
-def save_table(table: "pd.DataFrame", path: Path, *, separator: str = ",") -> None:
+def save_table(table: "pd.DataFrame", path: Path, *, separator: str = ",", decimal: str = "") -> None:
     r"""Write a table, whole or not at all; the ending of the path, one of ``ENDINGS_WRITTEN``, decides the kind.
 
     ``separator`` is that of a CSV file. A CSV file begins with a byte order mark if it has other letters than ASCII,
@@ -24,6 +26,7 @@ def save_table(table: "pd.DataFrame", path: Path, *, separator: str = ",") -> No
         table: The table.
         path: The file to write.
         separator: Between the cells of a CSV file.
+        decimal: The decimal mark of numbers in text; a point unless it is a comma.
 
     Example:
         >>> import tempfile
@@ -41,10 +44,20 @@ def save_table(table: "pd.DataFrame", path: Path, *, separator: str = ",") -> No
         elif ending == ".xlsx":
             _without_formulas(_with_numbers(table)).to_excel(temporary, index=False)
         else:
-            text = _without_formulas(table).to_csv(
+            text = _without_formulas(_with_commas(table) if decimal == "," else table).to_csv(
                 sep="\t" if ending == ".tsv" else separator, index=False, lineterminator="\n"
             )
             temporary.write_text(text, encoding="ascii" if text.isascii() else "utf-8-sig", newline="")
+
+
+def _with_commas(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the table with decimal commas in cells that are numbers, such as those of a workbook."""
+
+    def written(cell: object) -> object:
+        is_fraction = isinstance(cell, (float, Decimal)) and cell == cell
+        return text_of(cell).replace(".", ",") if is_fraction else cell
+
+    return table.assign(**{str(name): table[name].astype(object).map(written) for name in table.columns})
 
 
 def _of_one_kind(table: "pd.DataFrame") -> "pd.DataFrame":
