@@ -11,6 +11,7 @@ import pytest
 
 from ctacal.errors import UsageError
 from ctacal.evaluate.agree import AgreeConfig, Raters, read_raters
+from ctacal.evaluate.agree.report import agreement_report
 from ctacal.evaluate.linkage import Rules
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.read import read_patients
@@ -186,3 +187,80 @@ def test_no_reader_disappears_without_a_word(cell: str, why: str, tmp_path: Path
     assert re.search(rf"Not taken for raters: reader_2 \(.*{why}", " ".join(found.readings.told))
     with pytest.raises(UsageError, match=rf"found: model model.*{why}"):
         raters(tmp_path / "t.csv", scored().assign(reader=second))
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def doubts(path: Path, frame: pd.DataFrame, **fields: Any) -> str:
+    return " ".join(outcomes(path, frame, {**PLAIN, **fields}).doubts)
+
+
+def test_a_given_risk_that_is_a_survival_is_asked_about(tmp_path: Path) -> None:
+    risks = np.random.default_rng(1).beta(2, 18, N)
+    rare = (np.arange(N) % 8 == 0).astype(int)
+    risk = [{"name": "R", "column": "risk"}]
+    asked = "The mean of the given risk R is"
+    assert asked in doubts(tmp_path / "t.csv", made(risk=1 - risks, mace=rare), risk=risk)
+    assert asked not in doubts(tmp_path / "t.csv", made(risk=risks, mace=rare), risk=risk)
+
+
+def test_perfusion_of_one_side_is_asked_about(tmp_path: Path) -> None:
+    coded = made(defect=[1, 2] * 60)
+    perfusion = {"column": "defect", "abnormal_from": 1.0}
+    assert "Perfusion is abnormal in all patients" in doubts(tmp_path / "t.csv", coded, perfusion=perfusion)
+    perfusion = {"column": "defect", "abnormal_from": 2.0}
+    assert "Perfusion is" not in doubts(tmp_path / "t.csv", coded, perfusion=perfusion)
+
+
+def test_single_values_far_from_all_others_are_asked_about(tmp_path: Path) -> None:
+    flag = [11 if row in (3, 9) else row % 2 for row in range(N)]
+    far = made()["model"].where(made().index != 7, 45_000)
+    found = doubts(tmp_path / "t.csv", made(dm=flag, model=far), covariates=["dm"])
+    assert "Column dm holds 0 and 1, and 11 in 2 rows" in found
+    assert "Model has a score of 45,000, and no other above" in found
+
+
+def test_another_scale_of_the_model_is_asked_about(tmp_path: Path) -> None:
+    tenth = scored().assign(model=lambda cells: (cells["model"] / 10).round(2))
+    asked = "model against reader: model has a median of 0.1 times the other score"
+    read = raters(tmp_path / "t.csv", tenth)
+    assert asked in " ".join(agreement_report(read, AgreeConfig(table=tmp_path / "t.csv")).lead)
+    reader = {"name": "Reader", "score": "reader"}
+    tenth = made(model=(made()["model"] / 10).round(2))
+    assert "Model has a median of 0.1 times" in doubts(tmp_path / "t.csv", tenth, reader=reader)
+    assert "times the other" not in doubts(tmp_path / "t.csv", made(), reader=reader)
+
+
+def test_two_numbers_in_a_cell_are_refused(tmp_path: Path) -> None:
+    whole = scored().assign(reader=lambda cells: cells["reader"].round().astype(int).astype(str))
+    whole.loc[7, "reader"] = "12 135"
+    with pytest.raises(UsageError, match=r"column reader holds '12 135' in row 9 beside .* two numbers in one cell"):
+        raters(tmp_path / "t.csv", whole)
+
+
+@pytest.mark.parametrize("code", [9.99, 99.99, 999.9, -32768, 2147483647, 1e30, 9.96921e36])
+def test_codes_of_programs_for_no_value_are_asked_about(code: float, tmp_path: Path) -> None:
+    creatinine = np.random.default_rng(2).normal(1.1, 0.2, N).clip(0.5).round(2)
+    creatinine[5:8] = code
+    with pytest.raises(UsageError, match=r"column creatinine holds .* does that mean that the value is not known"):
+        outcomes(tmp_path / "t.csv", made(creatinine=creatinine), {**PLAIN, "covariates": ["creatinine"]})
+
+
+def test_fractions_among_ejection_fractions_and_a_number_of_nine_vessels_are_refused(tmp_path: Path) -> None:
+    lvef = [0.35 if row % 3 == 0 else 55 for row in range(N)]
+    with pytest.raises(UsageError, match=r"lvef is 0.35, expected more than 1 and at most 100 %"):
+        outcomes(tmp_path / "t.csv", made(lvef=lvef), {**PLAIN, "ejection_fraction": "lvef"})
+    fields = {**PLAIN, "model": {"name": "DL", "score": "model", "vessels": ["vessels"]}}
+    with pytest.raises(UsageError, match=r"vessels is 9, expected 0 or more and at most 4"):
+        outcomes(tmp_path / "t.csv", made(vessels=[0, 1, 2, 9] * 30), fields)
+
+
+def test_levels_that_may_mean_unknown_are_asked_about_and_no_reference(tmp_path: Path) -> None:
+    smoking = {"covariates": ["smoking"], "categorical": ["smoking"]}
+    words = ["NA", "current", "former", "never"] * 30
+    found = outcomes(tmp_path / "t.csv", made(smoking=words), {**PLAIN, **smoking})
+    assert found.covariate("smoking").levels == ("current", "former", "never", "NA")
+    assert "Column smoking has the level 'NA' (30 patients): if it means" in " ".join(found.doubts)
+    assert "the level '9'" in doubts(tmp_path / "t.csv", made(smoking=[1, 2, 9] * 40), **smoking)
+    assert "the level '9'" not in doubts(tmp_path / "t.csv", made(smoking=[*range(10)] * 12), **smoking)

@@ -28,7 +28,7 @@ from ctacal.evaluate.publication import (
     listed,
 )
 from ctacal.evaluate.publication.content import file_stem
-from ctacal.evaluate.readings.plausible import score_doubts
+from ctacal.evaluate.readings.plausible import scale_doubt, score_doubts
 from ctacal.progress import Bar, no_bar
 from ctacal.statistics.agreement import Compared, compare_models
 from ctacal.statistics.bootstrap import RESAMPLES
@@ -268,6 +268,19 @@ def _title(raters: Raters) -> str:
     return f"{' and '.join(models)} against {' and '.join(readers)}" if models else " and ".join(readers)
 
 
+def _doubts(raters: Raters) -> Iterator[str]:
+    """Yield what the reader must check of the scores."""
+    for rater in raters.all:
+        if rater.grade == "scores":
+            yield from (f"{rater.name} {doubt}" for doubt in score_doubts(rater.scores))
+            yield from _more_than_whole(rater)
+    for reference, other in raters.pairs():
+        if (reference.grade, other.grade) == ("scores", "scores") and (
+            doubt := scale_doubt(other.scores, reference.scores)
+        ):
+            yield f"{other.name} against {reference.name}: {other.name} {doubt}"
+
+
 def _lead(raters: Raters) -> Iterator[str]:
     readers, models = (", ".join(rater.name for rater in raters.of(kind)) for kind in ("reader", "model"))
     patients = f" of {len(set(raters.patients)):,} patients" if raters.patients else ""
@@ -281,10 +294,7 @@ def _lead(raters: Raters) -> Iterator[str]:
         if number:
             yield f"{name} refused {_studies(number, 'further ')}, which this report leaves out."
     yield from raters.readings.told
-    for rater in raters.all:
-        if rater.grade == "scores":
-            yield from (f"{rater.name} {doubt}" for doubt in score_doubts(rater.scores))
-            yield from _more_than_whole(rater)
+    yield from _doubts(raters)
     if raters.identifier is None and raters.patients is None:
         yield f"No identifier column was found, so duplicate studies could not be detected{_equal_rows(raters)}."
     if raters.patients is None:

@@ -1,7 +1,7 @@
 """Levels of categorical columns: their order, words that mean the same, and words that are no levels."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 RARE = 10
 """Number of patients below which the report names a level (own choice)."""
+
+UNKNOWN_WORDS = frozenset(("na", "n/a", "nan", "unknown", "unk", "not known", "missing", "unbekannt", "inconnu"))
+UNKNOWN_CODES = ("9", "99", "999", "-9", "-99", "-1")
+"""Levels that may mean that the value is not known; the words are never the reference by default."""
 
 MOST_LEVELS = 30
 """Most levels of a column: more are rather identifiers or dates, and take memory by their square (own choice)."""
@@ -36,7 +40,9 @@ def levels_of(
     _check(present, cells, source)
     if strange := [word for word in present if order and word not in order]:
         raise UsageError(f"{source}: column {cells.name} holds {strange[0]!r}, which is not in levels.{cells.name}")
-    levels = [level for level in order if level in present] or sorted(present, key=lambda word: (_size(word), word))
+    levels = [level for level in order if level in present] or sorted(
+        present, key=lambda word: (word.casefold() in UNKNOWN_WORDS, _size(word), word)
+    )
     if len(levels) > MOST_LEVELS:
         raise UsageError(
             f"{source}: column {cells.name} has {len(levels):,} different values, expected at most {MOST_LEVELS} "
@@ -93,6 +99,19 @@ def _check(words: Sequence[str], cells: "pd.Series[str]", source: Path) -> None:
 
 def _shown(cells: "pd.Series[str]") -> str:
     return listed_values({str(word): int(count) for word, count in cells.value_counts().items()})
+
+
+def unknown_levels(column: str, levels: Sequence[str], codes: Ints) -> Iterator[str]:
+    """Yield a question for each level that may mean that the value is not known."""
+    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    others = [_size(level) for level in levels if level not in UNKNOWN_CODES]
+    apart = len(others) > 0 and max(others) < 7
+    for level, count in zip(levels, counts, strict=True):
+        if level.casefold() in UNKNOWN_WORDS or (level in UNKNOWN_CODES and apart):
+            yield (
+                f"Column {column} has the level {level!r} ({int(count):,} patients): if it means that the value is not "
+                f"known, say --missing {column}={level}."
+            )
 
 
 def rare_levels(label: str, levels: Sequence[str], codes: Ints) -> str:

@@ -14,7 +14,7 @@ from ctacal.evaluate.outcomes.columns import column_rows
 from ctacal.evaluate.outcomes.config import CentreConfig, EndpointConfig, OutcomesConfig, ReadingConfig, SubgroupConfig
 from ctacal.evaluate.outcomes.follow_up import follow_up, time_doubts
 from ctacal.evaluate.outcomes.formulas import given_risk
-from ctacal.evaluate.outcomes.levels import levels_of, rare_levels, recoded
+from ctacal.evaluate.outcomes.levels import levels_of, rare_levels, recoded, unknown_levels
 from ctacal.evaluate.outcomes.patients import Covariate, Endpoint, Flow, GivenRisk, Patients, Reading, Subgroup, Window
 from ctacal.evaluate.readings import (
     Coding,
@@ -36,10 +36,13 @@ from ctacal.evaluate.readings.plausible import (
     MOST_AGATSTON,
     MOST_AGE_YEARS,
     MOST_FOLLOW_UP_YEARS,
+    flag_doubt,
     meaning_of,
+    scale_doubt,
     score_doubts,
     usual_range,
 )
+from ctacal.statistics.survival.survival_curve import kaplan_meier
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 if TYPE_CHECKING:
@@ -52,6 +55,9 @@ DROPPED: Mapping[str, str] = {
     "duplicated": "patient occurs twice",
 }
 """Why rows were left out on request, by kind of fault."""
+
+VESSELS = ("LM", "LAD", "LCX", "RCA")
+"""The vessels whose number a column can hold."""
 
 MOST_STRATA = 20
 """Most values of a column by which the models may be stratified (own choice)."""
@@ -73,7 +79,17 @@ def read_patients(
     readings = check(raw, numbers, identifier=config.identifier or None, text=text, drop=drop, form=form)
     found = patients_of(readings, config)
     repeated = () if config.identifier else _without_identifier(raw)
-    return replace(found, doubts=(*repeated, *found.doubts, *_children(readings), *_doubtful_scores(found)))
+    return replace(
+        found,
+        doubts=(
+            *repeated,
+            *found.doubts,
+            *_children(readings),
+            *_doubtful_scores(found),
+            *_doubtful_columns(found),
+            *_doubtful_risks(found),
+        ),
+    )
 
 
 def _wanted(config: OutcomesConfig) -> list[str]:
@@ -123,7 +139,11 @@ def _columns(config: OutcomesConfig) -> tuple[list[Column], list[str]]:
     formula = {column for risk in config.risk for column in risk.numbers} - text
     numbers = [*_outcome_columns(config)]
     numbers += [_score(reading.score) for reading in readings if reading.score]
-    numbers += [Column(name, most=MOST_AGATSTON) for reading in readings for name in reading.vessels]
+    numbers += [
+        Column(name, most=MOST_AGATSTON if len(reading.vessels) > 1 else len(VESSELS))
+        for reading in readings
+        for name in reading.vessels
+    ]
     numbers += [
         Column(reading.category, is_category=True, words=reading.words) for reading in readings if reading.category
     ]
@@ -174,7 +194,9 @@ def _covariate_column(name: str, config: OutcomesConfig) -> Column:
             if_words=hint, if_dates=dates,
         )  # fmt: skip
     if meaning == "ejection fraction":
-        return Column(name, most=100.0, above_least=True, may_be_missing=True, meaning=meaning, unit="%", if_words=hint)
+        return Column(
+            name, least=1.0, most=100.0, above_least=True, may_be_missing=True, meaning=meaning, unit="%", if_words=hint
+        )
     if config.perfusion and name == config.perfusion.column:
         return Column(name, may_be_missing=True, meaning=meaning, if_words=hint)
     if known := usual_range(name):
@@ -202,6 +224,45 @@ def _doubtful_scores(patients: Patients) -> Iterator[str]:
     for reading in patients.readings:
         if reading.score is not None:
             yield from (f"{reading.name} {doubt}" for doubt in score_doubts(reading.score))
+    model, reader = patients.model, patients.reader
+    if reader and model.score is not None and reader.score is not None:
+        yield from (f"{model.name} {doubt}" for doubt in [scale_doubt(model.score, reader.score)] if doubt)
+
+
+def _doubtful_columns(patients: Patients) -> Iterator[str]:
+    """Yield what to check of covariates: flags with other values, levels that mean unknown, one side of perfusion."""
+    for own in patients.covariates:
+        if own.levels:
+            yield from unknown_levels(own.column, own.levels, _codes(own))
+        elif doubt := flag_doubt(own.values):
+            yield f"Column {own.column} {doubt}"
+    if perfusion := patients.config.perfusion:
+        known = patients.covariate(perfusion.column).values
+        abnormal = known[~np.isnan(known)] >= perfusion.abnormal_from
+        if len(abnormal) and abnormal.all() | ~abnormal.any():
+            side = "abnormal" if abnormal.all() else "normal"
+            yield (
+                f"Perfusion is {side} in all patients, from {perfusion.abnormal_from:g} of {perfusion.column} on: "
+                "is the column coded otherwise?"
+            )
+
+
+FEW_EVENTS, TOO_HIGH = 10, 3.0
+"""Events from which on a mean risk this many times the observed one is doubted (own choice)."""
+
+
+def _doubtful_risks(patients: Patients) -> Iterator[str]:
+    for risk in patients.risks:
+        there = ~np.isnan(risk.values)
+        survival = kaplan_meier(patients.data.take(there)).at(risk.horizon_years).estimate
+        if patients.data.events < FEW_EVENTS or survival is None:
+            continue
+        mean, observed = float(risk.values[there].mean()), 1 - survival
+        if mean > TOO_HIGH * observed:
+            yield (
+                f"The mean of the given risk {risk.name} is {mean:.1%}, and {observed:.1%} had the event by "
+                f"{risk.horizon_years:g} years: is it a survival, in another unit, or of another horizon?"
+            )
 
 
 def _children(readings: Readings) -> Iterator[str]:

@@ -29,7 +29,7 @@ from ctacal.errors import UsageError
 from ctacal.evaluate.readings.cells import RawTable
 from ctacal.evaluate.readings.form import TableForm
 from ctacal.evaluate.readings.identifiers import damage, repeated
-from ctacal.evaluate.readings.opened import ANY_FORM, as_text, need, open_table, without_unknown
+from ctacal.evaluate.readings.opened import ANY_FORM, as_text, need, open_table, text_of, without_unknown
 from ctacal.evaluate.readings.parsed import Parsed, parse
 from ctacal.evaluate.readings.plausible import (
     ROWS_OF_SCORES,
@@ -329,7 +329,7 @@ def _implausible(values: Floats, column: Column, form: TableForm) -> str:
         return ""
     others = np.where(np.isin(values, codes), np.nan, values)
     found = " and ".join(f"{shown(code)} ({int((values == code).sum()):,} rows)" for code in codes)
-    options = " ".join(f"--missing {column.name}={code:.0f}" for code in codes)
+    options = " ".join(f"--missing {column.name}={text_of(code)}" for code in codes)
     return (
         f"holds {found}, and otherwise {range_found(others)}: does that mean that the value is not known? Then say "
         f"{options}; if not, --range {column.name}=LOW:HIGH"

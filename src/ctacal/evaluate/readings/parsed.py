@@ -116,6 +116,8 @@ def _numbers(cells: _Cells, column: "Column", form: TableForm, mark_of_table: Ca
         return Parsed(cells.spread([np.nan] * len(found)), cells.missing, problem=problem)
     if flags := _flags(cells, found, others, column):
         return Parsed(cells.spread(flags), cells.missing, told=("TRUE was read as 1, FALSE as 0.",))
+    if problem := _two_in_a_cell(cells, found):
+        return Parsed(cells.spread([np.nan] * len(found)), cells.missing, problem=problem)
     decimal = numbers.decimal_mark(own for own in found if own)
     if form.decimal:
         decimal = form.decimal if decimal in ("", form.decimal, numbers.UNCLEAR) else numbers.BOTH
@@ -132,6 +134,19 @@ def _numbers(cells: _Cells, column: "Column", form: TableForm, mark_of_table: Ca
         for row in cells.rows_of(place)
     )
     return Parsed(values, cells.missing, strange, told=_told(found, decimal))
+
+
+def _two_in_a_cell(cells: _Cells, found: Sequence[numbers.Number | None]) -> str:
+    """Return the problem of a blank between digits where other thousands have none, "" if there is none."""
+    large = {place: text_of(cells.distinct[place]) for place, own in enumerate(found) if own and own.if_point >= 1000}
+    blank = [place for place, text in large.items() if len(text.split()) > 1]
+    whole = [place for place, text in large.items() if text.isdigit()]
+    if not blank or not whole:
+        return ""
+    return (
+        f"holds {_example(cells, blank[0])} beside {_example(cells, whole[0])}: two numbers in one cell, or thousands? "
+        "Write plain numbers"
+    )
 
 
 def _number(cell: object) -> numbers.Number | None:

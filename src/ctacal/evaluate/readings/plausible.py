@@ -181,7 +181,46 @@ def score_doubts(values: Floats) -> list[str]:
     found = [] if (known == 0).any() else ["has no score of 0: were zeros left out, or 1 added?"]
     if 50 < float(known.max()) <= 100:
         found.append("has no score above 100: are these percentiles?")
+    second, most = np.sort(known)[-2:].tolist()
+    if most > FAR_ABOVE * second and most > HIGH_SCORE:
+        found.append(f"has a score of {shown(most)}, and no other above {shown(second)}: is that right?")
     return found
+
+
+FAR_ABOVE, HIGH_SCORE = 5.0, 5_000.0
+"""A highest score this many times the second, and above this, is rather a slip (own choice)."""
+
+OTHER_SCALE = 5.0
+"""Median ratio of the scores of one scan beyond which one of two raters is in another scale (own choice)."""
+
+
+def scale_doubt(scores: Floats, others: Floats) -> str:
+    """Return what a reader must check of two raters' scores of the same scans; follows the first one's name.
+
+    >>> scale_doubt(np.arange(1.0, 41), np.arange(1.0, 41) * 10)
+    'has a median of 0.1 times the other score where both are above 0: in another unit or scale?'
+    """
+    both = np.isfinite(scores) & np.isfinite(others) & (scores > 0) & (others > 0)
+    if int(both.sum()) < ROWS:
+        return ""
+    ratio = float(np.median(scores[both] / others[both]))
+    if 1 / OTHER_SCALE <= ratio <= OTHER_SCALE:
+        return ""
+    return f"has a median of {ratio:.2g} times the other score where both are above 0: in another unit or scale?"
+
+
+def flag_doubt(values: Floats) -> str:
+    """Return what to check of a column of 0 and 1 with single other values; follows the name of the column.
+
+    >>> flag_doubt(np.r_[np.zeros(20), np.ones(19), 11.0])
+    'holds 0 and 1, and 11 in 1 row: is that right?'
+    """
+    known = values[np.isfinite(values)]
+    others = known[~np.isin(known, (0.0, 1.0))]
+    if not len(others) or len(others) > FEW_OUTSIDE * len(known) or not np.isin((0.0, 1.0), known).all():
+        return ""
+    listed = ", ".join(shown(float(value)) for value in np.unique(others)[:3])
+    return f"holds 0 and 1, and {listed} in {len(others)} {'row' if len(others) == 1 else 'rows'}: is that right?"
 
 
 ABOVE = 5
@@ -253,9 +292,19 @@ def zero_for_unknown(values: Floats) -> bool:
     return bool(others[0] > FAR_FROM_ZERO * np.median(others))
 
 
+_NINES = re.compile(r"9+\.99|99+\.9+")
+_CODES_OF_PROGRAMS = frozenset((-32768.0, 32767.0, -2147483648.0, 2147483647.0))
+HUGE = 1e30
+"""Numbers from here on are those that programs write where nothing is known."""
+
+
 def is_code(number: float) -> bool:
-    """Return whether a number is of those that stand for "not known": 99, 999, 88, -9, -1 ..."""
+    """Return whether a number is of those that stand for "not known": 99, 999, 88, -9, -1, 9.99, -32768, 1e30 ..."""
+    if number in _CODES_OF_PROGRAMS or abs(number) >= HUGE:
+        return True
     digits = f"{abs(number):.0f}"
+    if number != round(number):
+        return _NINES.fullmatch(repr(abs(number))) is not None
     return number == round(number) and len(set(digits)) == 1 and (digits[0] in "789" or number == -1)
 
 
@@ -263,7 +312,9 @@ def _stands_apart(code: float, times: int, others: Floats) -> bool:
     low, high = float(others[0]), float(others[-1])
     if code < 0:
         return low >= 0 or (low - code > high - low)
-    if code < 10:
+    if abs(code) >= HUGE or code in _CODES_OF_PROGRAMS:
+        return code > high
+    if code < 10 and code == round(code):
         return bool(np.isin(others, (0, 1, 2)).all())
     return code - high > high - low > 0 and (times > 1 or code >= 100)
 
