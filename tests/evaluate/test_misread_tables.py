@@ -264,3 +264,46 @@ def test_levels_that_may_mean_unknown_are_asked_about_and_no_reference(tmp_path:
     assert "Column smoking has the level 'NA' (30 patients): if it means" in " ".join(found.doubts)
     assert "the level '9'" in doubts(tmp_path / "t.csv", made(smoking=[1, 2, 9] * 40), **smoking)
     assert "the level '9'" not in doubts(tmp_path / "t.csv", made(smoking=[*range(10)] * 12), **smoking)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("patient_age", np.arange(N) * 5.0 + 300), ("AgeAtScan", 1930.0 + np.arange(N) // 3)]
+)
+def test_ages_in_another_unit_are_refused_by_any_name(name: str, values: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"expected an age in years: months, days, or years of birth"):
+        outcomes(tmp_path / "t.csv", made(**{name: values}), {**PLAIN, "covariates": [name]})
+
+
+def test_the_words_of_readers_anywhere_in_a_name_make_a_reader(tmp_path: Path) -> None:
+    frame = scored().rename(columns={"model": "ai_score", "reader": "agatston_manual"}).assign(ai_noise=20.5)
+    frame["agatston_reader_2"] = scored()["reader"]
+    found = raters(tmp_path / "t.csv", frame)
+    assert {rater.name: rater.kind for rater in found.all} == {
+        "agatston_manual": "reader", "agatston_reader_2": "reader", "ai_score": "model",
+    }  # fmt: skip
+
+
+def test_vessels_without_a_total_are_no_raters(tmp_path: Path) -> None:
+    score = scored()["reader"]
+    parts = {f"{who}_{vessel}": (score * 0.25).round(1) for who in ("reader", "model") for vessel in ("lad", "rca")}
+    with pytest.raises(UsageError, match=r"reader_lad \(one vessel: give a column of the total score"):
+        raters(tmp_path / "t.csv", pd.DataFrame({"id": scored()["id"], **parts}))
+
+
+def test_true_among_ones_and_zeros_is_one(tmp_path: Path) -> None:
+    flags = ["1", "TRUE", "0"] * 40
+    found = outcomes(tmp_path / "t.csv", made(dm=flags), {**PLAIN, "covariates": ["dm"]})
+    assert list(found.covariate("dm").values) == [1, 1, 0] * 40
+    assert "dm: TRUE was read as 1, FALSE as 0." in found.notes
+
+
+@pytest.mark.parametrize("mark", ["'{}", '="{}"'])
+def test_numbers_that_a_spreadsheet_was_told_to_take_for_text_are_read(mark: str, tmp_path: Path) -> None:
+    frame = scored().assign(model=[mark.format(score) for score in scored()["model"]])
+    np.testing.assert_allclose(raters(tmp_path / "t.csv", frame).of("model")[0].scores, scored()["model"])
+
+
+def test_a_time_is_never_advised_to_be_taken_for_missing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"days is 9,999,999") as refused:
+        outcomes(tmp_path / "t.csv", made(days=[9_999_999, *[900] * (N - 1)]))
+    assert "--missing" not in str(refused.value)

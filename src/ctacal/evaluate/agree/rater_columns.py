@@ -18,7 +18,10 @@ from ctacal.evaluate.readings.words import category_name
 if TYPE_CHECKING:
     import pandas as pd
 
-READER_COLUMN = re.compile(r"(reader|expert|observer|radiologist|manual|reference|truth)(?![a-z])", re.IGNORECASE)
+READER_COLUMN = re.compile(
+    r"(.*[-_ .])?(reader|expert|observer|radiologist|manual|reference|truth)(?![a-z])", re.IGNORECASE
+)
+"""Words of a reader anywhere in the name of a column: agatston_reader_2 is no model."""
 MODEL_COLUMN = re.compile(r"(model|dl|ai|agatston|ctacal)(?![a-z])", re.IGNORECASE)
 """How the names of score columns begin, for tables whose columns are not named."""
 
@@ -27,9 +30,9 @@ _OTHER_WORDS = frozenset((
     "confidence", "corrections", "count", "coverage", "date", "day", "days", "dice", "digest", "dose", "duration",
     "edits", "error", "experience", "grade", "group", "high", "hour", "hours", "hu", "id", "identifier", "index",
     "initials", "institution", "kappa", "kernel", "kv", "kvp", "label", "lesions", "likert", "location", "loss",
-    "low", "mas", "mass", "memory", "mg", "minute", "minutes", "mm", "mm3", "ms", "name", "note", "notes", "number",
-    "order", "pages", "percent", "percentile", "prob", "probability", "quality", "rate", "runtime", "sd", "sec",
-    "seconds", "session", "sex", "site", "size", "software", "speed", "std", "study", "thickness", "threshold",
+    "low", "mas", "mass", "memory", "mg", "minute", "minutes", "mm", "mm3", "ms", "name", "noise", "note", "notes",
+    "number", "order", "pages", "percent", "percentile", "prob", "probability", "quality", "rate", "runtime", "sd",
+    "sec", "seconds", "session", "sex", "site", "size", "software", "speed", "std", "study", "thickness", "threshold",
     "time", "uid", "version", "vol", "volume", "weight", "year", "years",
 ))  # fmt: skip
 """Words in a column's name that say that it holds something other than Agatston scores."""
@@ -65,7 +68,8 @@ def find_raters(raw: RawTable, config: AgreeConfig, taken: Collection[str | None
     readers = list(config.readers) or list(_usual(raw.cells, READER_COLUMN, taken, config.categories, passed))
     models = list(config.models)
     if not models and not has_model:
-        models = list(_usual(raw.cells, MODEL_COLUMN, taken, config.categories, passed))
+        known = (*taken, *(name for name in raw.cells.columns if READER_COLUMN.match(str(name))))
+        models = list(_usual(raw.cells, MODEL_COLUMN, known, config.categories, passed))
     if strange := [name for name in config.categories if name not in (*readers, *models)]:
         raise UsageError(f"{raw.source}: name {strange[0]} also with --reader or --model")
     categories = [name for name in (*readers, *models) if name in config.categories or _has_names(raw.cells[name])]
@@ -94,8 +98,10 @@ def _usual(
     found: list[str] = []
     for name, why in reasons.items():
         whole = next((other for other in found if name.startswith(f"{other}_")), "")
+        if whole and _is_part(name.removeprefix(whole)) and name not in categories:
+            continue
         if whole and name not in categories and not why:
-            passed |= {} if _is_part(name.removeprefix(whole)) else {name: f"a part of {whole}?"}
+            passed |= {name: f"a part of {whole}?"}
             continue
         if why:
             passed |= {name: why} if why != WORDS else _words(name, cells[name])
@@ -127,6 +133,8 @@ def _why_not(name: str, column: "pd.Series[Any]") -> str:
     if _has_names(column):
         return ""
     words = set(re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
+    if words & {vessel.lower() for vessel in VESSELS}:
+        return "one vessel: give a column of the total score, to which it belongs by its name"
     if words & {"category", "cat", "class"}:
         return "categories? then name it with --category"
     if words & _OTHER_WORDS:

@@ -1,5 +1,6 @@
 """The cells of a table as they were read, and where they come from; nothing is interpreted yet."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 BLANK = " \t\r\n\u00a0\u200b\u200e\u200f\u2007\u2009\u202f\u2060\ufeff"
 """Characters around a cell's text that are not part of it."""
+
+
+_MARKED_TEXT = re.compile(r'="([^"]*)"|\'([-+]?[\d.,]+)')
+"""What makes a spreadsheet take a number for text: ="007", or an apostrophe."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -33,12 +38,16 @@ class RawTable:
 
 
 def cleaned(text: str) -> str | None:
-    """Return the text of a cell without blanks around it, and as it was before ctacal marked a formula; None if empty.
+    """Return the text of a cell without blanks around it, and without a mark of text of a spreadsheet or ctacal.
 
-    >>> cleaned("\\u00a065.4 "), cleaned("'=1+1"), cleaned(" ")
-    ('65.4', '=1+1', None)
+    None if it is empty.
+
+    >>> cleaned("\\u00a065.4 "), cleaned("'=1+1"), cleaned('="007"'), cleaned("'45.5"), cleaned(" ")
+    ('65.4', '=1+1', '007', '45.5', None)
     """
-    return as_written(text.strip(BLANK)) or None
+    written = as_written(text.strip(BLANK))
+    marked = _MARKED_TEXT.fullmatch(written)
+    return (marked[1] or marked[2] or "" if marked else written) or None
 
 
 def named_columns(head: Sequence[str | None], filled: Sequence[bool], path: Path) -> tuple[list[str], list[int], str]:

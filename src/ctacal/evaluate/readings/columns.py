@@ -418,6 +418,8 @@ def _advice(faults: Sequence[Fault], columns: Sequence[Column], rows: int) -> st
     few = len(gaps) <= MANY * rows
     if sentence := _words_advice(faults, columns, few=few):
         return sentence
+    if outcomes & {fault.column for fault in faults}:
+        return "Correct the table"
     words = {f"{fault.column}={fault.value}" for fault in faults if fault.kind == "not-a-number"}
     outside = {(fault.column, fault.value.replace(",", "")) for fault in faults if fault.kind == "out-of-range"}
     codes = {f"{column}={value}" for column, value in outside if is_code(float(value))}

@@ -112,10 +112,10 @@ def _numbers(cells: _Cells, column: "Column", form: TableForm, mark_of_table: Ca
     used = cells.counts() > 0
     found = [_number(cell) if used[place] else None for place, cell in enumerate(cells.distinct)]
     others = [place for place, own in enumerate(found) if own is None and used[place]]
-    if problem := _other_than_numbers(cells, others, column):
-        return Parsed(cells.spread([np.nan] * len(found)), cells.missing, problem=problem)
     if flags := _flags(cells, found, others, column):
         return Parsed(cells.spread(flags), cells.missing, told=("TRUE was read as 1, FALSE as 0.",))
+    if problem := _other_than_numbers(cells, others, column):
+        return Parsed(cells.spread([np.nan] * len(found)), cells.missing, problem=problem)
     if problem := _two_in_a_cell(cells, found):
         return Parsed(cells.spread([np.nan] * len(found)), cells.missing, problem=problem)
     decimal = numbers.decimal_mark(own for own in found if own)
@@ -206,8 +206,9 @@ def _example(cells: _Cells, place: int) -> str:
 def _flags(
     cells: _Cells, found: Sequence[numbers.Number | None], others: Sequence[int], column: "Column"
 ) -> list[float] | None:
-    """Return 1 and 0 of a covariate whose cells are all TRUE and FALSE."""
-    if column.meaning or column.least is not None or not others or any(found):
+    """Return 1 and 0 of a covariate whose cells are all TRUE and FALSE, or 1 and 0."""
+    is_flag = all(own is None or own.if_point in (0, 1) for own in found)
+    if column.meaning or column.least is not None or not others or not is_flag:
         return None
     flags = [Coding().of(text_of(cell)) for cell in cells.distinct]
     return (

@@ -44,7 +44,9 @@ _UNIT_WORDS = {
 }
 
 _AGE = re.compile(
-    r"(age|alter|edad|leeftijd|eta|età|âge)(?![a-z])(?!.*(group|cat|class|decade|gruppe|band))", re.IGNORECASE
+    r"((patient|subject|participant)s?[-_ .]*)?"
+    r"(age|alter|edad|leeftijd|eta|età|âge)(?![a-z])(?!.*(group|cat|class|decade|gruppe|band))",
+    re.IGNORECASE,
 )
 _FRACTION_EJECTED = re.compile(r"(lv)?_?ef(?![a-z])|.*ejection.?fraction", re.IGNORECASE)
 
@@ -52,9 +54,10 @@ _FRACTION_EJECTED = re.compile(r"(lv)?_?ef(?![a-z])|.*ejection.?fraction", re.IG
 def meaning_of(name: str) -> Meaning:
     """Return what the name of a covariate says of its values.
 
-    >>> [meaning_of(name) for name in ("Age_at_scan", "age_group", "age_months", "LVEF", "bmi")]
-    ['age', '', '', 'ejection fraction', '']
+    >>> [meaning_of(name) for name in ("AgeAtScan", "patient_age", "age_group", "age_months", "LVEF")]
+    ['age', 'age', '', '', 'ejection fraction']
     """
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
     if _AGE.match(name) and unit_in(name) in ("", "years"):
         return "age"
     return "ejection fraction" if _FRACTION_EJECTED.match(name) else ""
