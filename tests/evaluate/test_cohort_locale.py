@@ -76,7 +76,7 @@ def test_any_locale(locale: str, separator: str, encoding: str, out: str, result
     np.testing.assert_allclose(found.model.score, SCORES)
     np.testing.assert_allclose(found.covariate("age").values, AGES)
     np.testing.assert_allclose(found.covariate("cost").values, COSTS)
-    assert found.covariate("smoking").levels == ("Former", "NA", "None")
+    assert found.covariate("smoking").levels == ("Former", "None", "NA")
     assert found.data.events == N // 2
 
 

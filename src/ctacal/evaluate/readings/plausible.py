@@ -245,7 +245,7 @@ def sum_of_those_above(scores: Floats) -> tuple[int, str] | None:
     sums = enough & np.all(np.abs(known - before) <= 1e-9 * before + 1e-6, axis=1)
     if sums.any():
         return int(sums.argmax()), "sum"
-    if scores.shape[1] > 1 and enough[-1]:
+    if scores.shape[1] > 1 and enough[-1] and float(np.ptp(known, axis=0).min()) > 0:
         from_mean = np.abs(known[-1] - before[-1] / (len(known) - 1))
         return (len(known) - 1, "mean") if float(from_mean.max()) <= 0.05 else None
     return None
