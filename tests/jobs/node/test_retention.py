@@ -1,5 +1,8 @@
 """Originals and results go when they are old and all is delivered, and never before."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +15,8 @@ from ctacal.jobs.node.ledger_rebuild import rebuild
 from ctacal.jobs.node.retention import discard, finish_discarding
 from ctacal.jobs.node.store import Discarding, Store
 from tests.dicom_series import ct_series
-from tests.jobs.node.ledgers import claimed, outcome, report, settled
+from tests import places
+from tests.jobs.node.ledgers import claimed, outcome, report, scored, settled
 from tests.node.studies import keep, write
 
 NOW = datetime.now(UTC)
@@ -122,6 +126,42 @@ def test_a_killed_process_leaves_no_part_of_a_study(
     finish_discarding(store, ledger)
     assert store.discarding() == ()
     assert not [path for path in store.folder.rglob("*.dcm") if path.name != "sr.dcm"]
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_again_and_again_leaves_whole_studies_only(store: Store, ledger: Ledger) -> None:
+    rebuild(ledger, store)
+    uids: list[str] = []
+    for number in range(6):
+        for study_uid in (f"1.{number}.{study}" for study in range(1, 5)):
+            keep_bytes(store, study_uid, objects=3)
+            scored(ledger, study_uid)
+            uids.append(study_uid)
+        kill_while_it_discards(store, after_s=0.02 * number)
+        assert {len(store.received(study_uid)) for study_uid in uids} <= {0, 3}
+        finish_discarding(store, ledger)
+        rebuild(ledger, store)
+        assert store.discarding() == ()
+        assert all(ledger.objects(study_uid) == len(store.received(study_uid)) for study_uid in uids)
+        for arriving in ledger.receiving():
+            assert ledger.settle(arriving.study_uid, arriving.activity)
+            assert ledger.scored(claimed(ledger), outcome(), [])
+
+
+def keep_bytes(store: Store, study_uid: str, objects: int) -> None:
+    for number in range(objects):
+        with store.incoming() as file:
+            file.write_bytes(b"x")
+            store.keep(file, study_uid, f"{study_uid}.{number}")
+
+
+def kill_while_it_discards(store: Store, after_s: float) -> None:
+    command = [sys.executable, "-m", "tests.jobs.node.discarding", store.folder]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=places.ROOT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begins\n"
+        time.sleep(after_s)
+        process.kill()
 
 
 def test_what_arrives_while_a_study_goes_brings_all_of_it_back(
