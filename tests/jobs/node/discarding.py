@@ -1,4 +1,4 @@
-"""A process that deletes the originals of a store, for tests that kill it: ``python -m tests.jobs.node.discarding STORE``."""
+"""Deletes the originals of a store, for tests that kill it: ``python -m tests.jobs.node.discarding STORE``."""
 
 import sys
 from contextlib import closing

@@ -14,8 +14,8 @@ from ctacal.jobs.node.ledger import Ledger, open_ledger
 from ctacal.jobs.node.ledger_rebuild import rebuild
 from ctacal.jobs.node.retention import discard, finish_discarding
 from ctacal.jobs.node.store import Discarding, Store
-from tests.dicom_series import ct_series
 from tests import places
+from tests.dicom_series import ct_series
 from tests.jobs.node.ledgers import claimed, outcome, report, scored, settled
 from tests.node.studies import keep, write
 
