@@ -156,7 +156,7 @@ def keep_bytes(store: Store, study_uid: str, objects: int) -> None:
 
 
 def kill_while_it_discards(store: Store, after_s: float) -> None:
-    command = [sys.executable, "-m", "tests.jobs.node.discarding", store.folder]
+    command = [sys.executable, "-m", "tests.jobs.node.discarding", str(store.folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=places.ROOT) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begins\n"
