@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -124,6 +125,8 @@ class Task:
     """The study's candidates, if they are known already."""
     predecessor: Predecessor | None = None
     """SR of the study that was sent last, which the new SR names as the one that it replaces."""
+    known_as: Mapping[str, str] = field(default_factory=dict)
+    """What messages say instead of paths and names of files: the addresses from which these files were fetched."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -200,7 +203,20 @@ def score_into(folder: Path, task: Task, job: ScoreJob) -> dict[str, Any]:
         result = replace(result, input_digest=digest.result(), settings_digest=settings)
     if not job.timed:
         result = replace(result, timing_s={})
+    if task.known_as:
+        named = (replace(one, message=in_other_words(one.message, task.known_as)) for one in result.reasons)
+        result = replace(result, reasons=tuple(named))
     return _written(_hidden(result, task, job), folder, task, job)
+
+
+def in_other_words(message: str, known_as: Mapping[str, str]) -> str:
+    """Return a message with what other words stand for; no word is replaced twice.
+
+    >>> in_other_words("/tmp/0/7.dcm: cut off; 7.dcm", {"/tmp/0/7.dcm": "s3://b/IM8.dcm", "7.dcm": "IM8.dcm"})
+    's3://b/IM8.dcm: cut off; IM8.dcm'
+    """
+    longest_first = "|".join(map(re.escape, sorted(known_as, key=len, reverse=True)))
+    return re.sub(longest_first, lambda found: known_as[found[0]], message)
 
 
 def refuse(task: Task, out: Path, job: ScoreJob, reason: Reason) -> Outcome:

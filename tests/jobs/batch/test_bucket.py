@@ -207,3 +207,17 @@ def test_a_store_that_fails_leaves_the_row_for_the_next_time(tmp_path: Path, buc
     done = run(tmp_path / "run")
     assert (done.done, done.postponed) == (0, 1)
     assert not list((tmp_path / "run").rglob("outcomes/*/*"))
+
+
+def test_messages_name_objects_as_the_bucket_does(tmp_path: Path, bucket: Bucket) -> None:
+    """Not the copies, whose paths differ from run to run."""
+    images = ct_series(LARGE, StudyInstanceUID=uid("cut"))
+    images[4].PixelData = images[4].PixelData[:-4096]
+    folder = write(tmp_path / "in" / "study", images)
+    cut = sorted(folder.iterdir())[4].name
+    here, there = results_here_and_there(tmp_path, bucket)
+    assert f"{folder}/{cut}" in here["reasons"][-1]["message"]
+    assert f"{bucket.address}/ct/study/{cut}" in there["reasons"][-1]["message"]
+    assert [one["message"].replace(f"{tmp_path}/in", f"{bucket.address}/ct") for one in here["reasons"]] == [
+        one["message"] for one in there["reasons"]
+    ]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydicom.filereader import read_partial
@@ -52,10 +52,19 @@ class Fetched:
     """The objects under an address, as files in a folder."""
 
     folder: Path
+    address: str
     bucket: str
+    objects: tuple[Object, ...]
     partial: tuple[Object, ...]
     """Those of which only the header was fetched at first."""
     traffic: Traffic
+
+    @property
+    def known_as(self) -> dict[str, str]:
+        """What users know the folder and its files by: paths here and file names, to addresses and names there."""
+        files = {str(one.file): f"{self.bucket}/{one.path}" for one in self.objects}
+        names = {one.file.name: PurePosixPath(one.path).name for one in self.objects}
+        return {str(self.folder): self.address.rstrip("/")} | files | names
 
 
 def fetch_headers(address: str, folder: Path) -> Fetched:
@@ -73,7 +82,14 @@ def fetch_headers(address: str, folder: Path) -> Fetched:
     heads = Traffic(1 + len(objects), sum(min(HEAD_BYTES, one.size_bytes) for one in objects))
     cut = [one for one, is_whole in zip(objects, whole, strict=True) if not is_whole]
     partial = tuple(one for one in cut if _ends_in_head(one))
-    return Fetched(folder, bucket, partial, heads + _fetch_all(bucket, [one for one in cut if one not in partial]))
+    return Fetched(
+        folder,
+        address,
+        bucket,
+        tuple(objects),
+        partial,
+        heads + _fetch_all(bucket, [one for one in cut if one not in partial]),
+    )
 
 
 def fetch_whole(fetched: Iterable[Fetched], wanted: Collection[Path]) -> Traffic:

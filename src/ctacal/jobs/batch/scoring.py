@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,9 @@ def _scored(ahead: Ahead, job: ScoreJob, before: int | None) -> RowScored:
     require_read(file.reason.message for file in intake.skipped)
     for file in wanted:
         _will_read(file)
-    outcomes = [score_and_write(one, task.out, job) for study in intake.studies for one in tasks_of(study, job)]
+    known_as = {here: there for fetched in ahead.fetched for here, there in fetched.known_as.items()}
+    tasks = (replace(one, known_as=known_as) for study in intake.studies for one in tasks_of(study, job))
+    outcomes = [score_and_write(one, task.out, job) for one in tasks]
     require_read(reason["message"] for outcome in outcomes for reason in outcome.content["reasons"])
     after = _read_bytes()
     return RowScored(
