@@ -15,6 +15,7 @@ from ctacal.evaluate.agree.report import agreement_report
 from ctacal.evaluate.linkage import Rules
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.read import read_patients
+from ctacal.evaluate.readings import TableForm
 from ctacal.jobs.cohort import join_cohort
 from tests.evaluate.outcomes.tables import PLAIN, config, table
 
@@ -307,3 +308,17 @@ def test_a_time_is_never_advised_to_be_taken_for_missing(tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"days is 9,999,999") as refused:
         outcomes(tmp_path / "t.csv", made(days=[9_999_999, *[900] * (N - 1)]))
     assert "--missing" not in str(refused.value)
+
+
+def test_a_table_on_a_hidden_sheet_is_named(tmp_path: Path) -> None:
+    import openpyxl
+
+    path = tmp_path / "t.xlsx"
+    scored().to_excel(path, index=False, sheet_name="Scores")
+    book = openpyxl.load_workbook(path)
+    book.create_sheet("Notes")["A1"] = "see the other sheet"
+    book["Scores"].sheet_state, book.active = "hidden", 1
+    book.save(path)
+    with pytest.raises(UsageError, match=r"no rows below its header; hidden sheets .* --sheet names one: Scores"):
+        read_raters(AgreeConfig(table=path, identifier=["id"]))
+    assert read_raters(AgreeConfig(table=path, identifier=["id"], form=TableForm(sheet="Scores"))).readers

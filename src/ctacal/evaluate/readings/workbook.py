@@ -55,11 +55,12 @@ def read_workbook(path: Path, sheet: str, wanted: Collection[str]) -> RawTable:
 
 def _chosen(sheets: dict[str, _Sheet], named: str, wanted: Collection[str], path: Path) -> _Sheet:
     if not sheets:
-        raise UsageError(f"{path}: {f'sheet {named}' if named else 'every sheet'} is empty")
+        which = f"sheet {named}" if named else "every sheet"
+        raise UsageError(f"{path}: {which} is empty{_not_looked_at(path, named)}")
     tables = {name: sheet for name, sheet in sheets.items() if sheet.rows}
     if not tables:
         why = " (formulas without a result? open and save it in a spreadsheet program)" if _has_special(path) else ""
-        raise UsageError(f"{path} has no rows below its header{why}")
+        raise UsageError(f"{path} has no rows below its header{why}{_not_looked_at(path, named)}")
     fitting = [sheet for sheet in tables.values() if set(wanted) <= set(sheet.head)]
     if len(fitting) == 1 or len(tables) == 1:
         return fitting[0] if fitting else next(iter(tables.values()))
@@ -68,6 +69,15 @@ def _chosen(sheets: dict[str, _Sheet], named: str, wanted: Collection[str], path
         raise UsageError(f"{path}: no sheet has all columns {', '.join(sorted(wanted))}. {columns}")
     names = ", ".join(sheet.name for sheet in fitting)
     raise UsageError(f"{path} has several sheets that could be meant: {names}; name one with --sheet")
+
+
+def _not_looked_at(path: Path, named: str) -> str:
+    """Return a sentence that names the hidden sheets, which are read only if they are named."""
+    with _opened(path, read_only=True) as book:
+        hidden = [sheet.title for sheet in book.worksheets if sheet.sheet_state != "visible"]
+    if named or not hidden:
+        return ""
+    return f"; hidden sheets are not read unless --sheet names one: {', '.join(hidden)}"
 
 
 @contextmanager
