@@ -321,4 +321,4 @@ def test_a_table_on_a_hidden_sheet_is_named(tmp_path: Path) -> None:
     book.save(path)
     with pytest.raises(UsageError, match=r"no rows below its header; hidden sheets .* --sheet names one: Scores"):
         read_raters(AgreeConfig(table=path, identifier=["id"]))
-    assert read_raters(AgreeConfig(table=path, identifier=["id"], form=TableForm(sheet="Scores"))).readers
+    assert read_raters(AgreeConfig(table=path, identifier=["id"], form=TableForm(sheet="Scores"))).n == N
