@@ -8,11 +8,15 @@ import pytest
 from matplotlib.figure import Figure
 
 from ctacal.evaluate.outcomes import missing
+from ctacal.evaluate.outcomes.competing import both_models
 from ctacal.evaluate.outcomes.missing import imputations_of, missing_part
 from ctacal.evaluate.outcomes.part import Part
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.publication import Chart, Table
 from ctacal.evaluate.publication.numbers import plain
+from ctacal.progress import no_progress
+from ctacal.statistics.survival.competing import FineGray
+from ctacal.statistics.survival.pooling import pool_estimates
 from tests.evaluate.outcomes.tables import FULL, config, patients, table
 
 
@@ -36,7 +40,7 @@ def tables(part: Part) -> dict[str, Table]:
 def test_every_figure_is_there(part: Part) -> None:
     assert set(tables(part)) == {
         "imputed", "imputed_performance", "imputed_additions", "imputed_reclassification_test",
-        "imputed_reclassification",
+        "imputed_reclassification", "imputed_subgroups",
     }  # fmt: skip
     charts = [item for item in part.section.content if isinstance(item, Chart)]
     assert [item.stem for item in charts] == ["imputed_calibration", "imputed_decision_curve"]
@@ -79,4 +83,50 @@ def test_what_cannot_be_computed_is_said(tmp_path: Path) -> None:
     made.loc[::9, "age"] = np.nan
     part = missing_part(patients(tmp_path, made).by_time())
     assert any("Imputed performance: " in str(item) and "Firth" in str(item) for item in part.section.content)
+    plain(part.numbers)
+
+
+def everything(folder: Path) -> Patients:
+    """Two endpoints, a competing death, three centres; ages and defects are missing."""
+    rng = np.random.default_rng(5)
+    made = table(600, seed=8, site=[f"Site {k % 3}" for k in range(600)], death=rng.integers(0, 2, 600))
+    made["death"] *= made["mace"]
+    made["infarction"] = made["mace"] - made["death"]
+    made.loc[::6, "age"] = np.nan
+    fields = {
+        **FULL,
+        "centre": {"column": "site"},
+        "outcome": {
+            "time": "days", "name": "MACE", "competing": "Death",
+            "component": [{"name": "Death", "event": "death"}, {"name": "Infarction", "event": "infarction"}],
+        },
+        "endpoint": [{"name": "Infarction alone", "components": ["Infarction"]}],
+        "adjustment": [{"name": "Age", "covariates": ["age"]}],
+    }  # fmt: skip
+    return patients(folder, made, config(fields)).by_time()
+
+
+def test_hazard_ratios_of_other_sections_are_pooled(tmp_path: Path) -> None:
+    cohort = everything(tmp_path)
+    part = missing_part(cohort)
+    shown = tables(part)
+    assert {"imputed_endpoints", "imputed_subgroups", "imputed_competing", "imputed_centres"} <= set(shown)
+    found = part.numbers["models"]
+    sets = missing._imputed(cohort, no_progress)[1]
+    for reading, heading in zip(("Model", "Reader"), found["competing"], strict=True):
+        ratios = [both_models(own, next(one for one in own.readings if one.name == reading))[0] for own in sets]
+        expected = pool_estimates(
+            [one.hazard_ratio(2) for one in ratios if isinstance(one, FineGray)], scale="log",
+            complete_degrees_of_freedom=cohort.data.events - 1,
+        )  # fmt: skip
+        assert heading == reading
+        assert str(found["competing"][reading]["CAC >400"]["Fine-Gray"]) == str(expected)
+    alone = found["endpoints"][f"Infarction alone ({cohort.endpoints[0].data.events} of 600), age"]
+    assert set(alone) == {"CAC 1-100", "CAC 101-400", "CAC >400", "Per category"}
+    assert set(found["centres"]["Model, per category at each centre"]) == {"Site 0", "Site 1", "Site 2"}
+    pooled = found["centres"]["Model"]["CAC >400"]
+    assert set(pooled) == {"Together", "Clustered", "Stratified"}
+    assert all(one.low < one.estimate < one.high and "pooled over 3" in one.method for one in pooled.values())
+    women = found["subgroups"]["Sex, per category"]
+    assert len(women) == 2
     plain(part.numbers)

@@ -94,7 +94,7 @@ def _allowing(complete: Patients, numbers: dict[str, Any]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for reading in complete.readings:
         rows.append((reading.name,))
-        found = _ratios(complete, reading)
+        found = ratios_allowing(complete, reading)
         numbers.setdefault("hazard_ratios", {})[reading.name] = found
         for place, name in zip(reading.present[1:], found, strict=True):
             rows.append((f"  {LABELS[place]}", *(notes.figure(one) for one in found[name].values())))
@@ -102,7 +102,7 @@ def _allowing(complete: Patients, numbers: dict[str, Any]) -> Table:
     return Table("Hazard ratios that allow for centres", columns, tuple(rows), notes.all, name="centre_hazard_ratios")
 
 
-def _ratios(complete: Patients, reading: Reading) -> dict[str, dict[str, Estimate]]:
+def ratios_allowing(complete: Patients, reading: Reading) -> dict[str, dict[str, Estimate]]:
     """Return by name of the category its hazard ratio in the three models."""
     assert complete.centre is not None
     names, x = together(reading.by_category(), complete.adjusted(complete.config.adjusted))
@@ -130,7 +130,7 @@ def _by_centre(complete: Patients, numbers: dict[str, Any]) -> list[Table | Char
     """Return the hazard ratio per category step at each centre, as a table and a forest plot."""
     centre = complete.centre
     assert centre is not None
-    ratios = {reading.name: _at_each(complete, reading) for reading in complete.readings}
+    ratios = {reading.name: ratios_at_each(complete, reading) for reading in complete.readings}
     averages = {name: combine_estimates(list(own.values()), ratios=True) for name, own in ratios.items()}
     tests = {reading.name: _interaction(complete, reading) for reading in complete.readings}
     numbers["by_centre"] = {"hazard_ratio_per_step": ratios, "average": averages, "interaction": tests}
@@ -160,7 +160,8 @@ def _by_centre(complete: Patients, numbers: dict[str, Any]) -> list[Table | Char
     return [table, _chart(complete, forest, tests)]
 
 
-def _at_each(complete: Patients, reading: Reading) -> dict[str, Estimate]:
+def ratios_at_each(complete: Patients, reading: Reading) -> dict[str, Estimate]:
+    """Return by name of the centre the hazard ratio per category there."""
     assert complete.centre is not None
     found = {}
     for place, label in enumerate(complete.centre.labels):

@@ -7,7 +7,7 @@ import numpy as np
 
 from ctacal.categories import CATEGORIES
 from ctacal.evaluate.outcomes.figures import RiskRow, Step, draw_steps, thinned, year_ticks
-from ctacal.evaluate.outcomes.models import coefficients, fit, ratio, together, wald
+from ctacal.evaluate.outcomes.models import Fit, coefficients, fit, ratio, together, wald
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading
 from ctacal.evaluate.publication import CATEGORY_COLOURS, Cell, Chart, Section, Table, p_value
@@ -157,15 +157,11 @@ def _models(patients: Patients) -> tuple[Table | str, dict[str, Any]]:
         "Adjusted for the covariates. Fine-Gray: subdistribution hazard with robust intervals. Cause-specific: Cox "
         "model that censors at the competing event."
     )
-    specific = patients_of_cause(complete)
     rows: list[tuple[Cell, ...]] = []
     numbers: dict[str, Any] = {"fine_gray": {}, "cause_specific": {}}
     for reading in complete.readings:
-        names, x = together(reading.by_category(), complete.adjusted(patients.config.adjusted))
-        sub: FineGray | NoModel = NoModel("no patient has all covariates", "Fine-Gray", 0, 0)
-        if complete.data.n:
-            sub = fine_gray(complete.data.time, complete.cause, x, names)
-        cox = fit(specific, (names, x))
+        sub, cox = both_models(complete, reading)
+        names = reading.by_category()[0]
         rows.append(
             (f"{reading.name} (reference {LABELS[reading.present[0]]})",) if reading.present else (reading.name,)
         )
@@ -177,12 +173,27 @@ def _models(patients: Patients) -> tuple[Table | str, dict[str, Any]]:
     return Table(f"Models of {_interest(patients)}", columns, tuple(rows), notes.all, name="fine_gray"), numbers
 
 
+def both_models(complete: Patients, reading: Reading) -> tuple[FineGray | NoModel, Fit]:
+    """Return the Fine-Gray model and the cause-specific one of a reading, adjusted for all covariates."""
+    names, x = together(reading.by_category(), complete.adjusted(complete.config.adjusted))
+    sub: FineGray | NoModel = NoModel("no patient has all covariates", "Fine-Gray", 0, 0)
+    if complete.data.n:
+        sub = fine_gray(complete.data.time, complete.cause, x, names)
+    return sub, fit(patients_of_cause(complete), (names, x))
+
+
+def sub_ratio(model: FineGray | NoModel, place: int) -> Estimate:
+    """Return the subdistribution hazard ratio of a category, or why there is none."""
+    if isinstance(model, NoModel):
+        return Estimate(None, None, None, model.method, model.n, model.reason)
+    return model.hazard_ratio(place)
+
+
 def patients_of_cause(patients: Patients) -> Patients:
     """Return the same patients with only the events of interest."""
     return replace(patients, data=SurvivalData(patients.data.time, np.asarray(patients.cause == 1)))
 
 
 def _sub_cells(model: FineGray | NoModel, place: int, notes: Footnotes) -> tuple[str, str]:
-    if isinstance(model, NoModel):
-        return notes.dash(model.reason), ""
-    return notes.figure(model.hazard_ratio(place)), p_value(float(model.p_values[place]))
+    found = notes.figure(sub_ratio(model, place))
+    return found, "" if isinstance(model, NoModel) else p_value(float(model.p_values[place]))

@@ -27,20 +27,20 @@ def endpoints_part(patients: Patients) -> Part:
     if not complete.data.n:
         reason = "No patient has all covariates."
         return Part(Section(title, (reason,)), {"reason": reason})
-    sets, cohorts = _sets(patients), _cohorts(complete)
+    sets, cohorts = adjustments(patients), by_endpoint(complete)
     numbers: dict[str, Any] = {name: {"n": own.data.n, "events": own.data.events} for name, own in cohorts}
     tables = [_table(cohorts, sets, k, numbers) for k in range(len(complete.readings))]
     return Part(Section(title, (_words(patients), *tables, _chart(cohorts, sets, numbers))), numbers)
 
 
-def _sets(patients: Patients) -> list[tuple[str, tuple[str, ...]]]:
+def adjustments(patients: Patients) -> list[tuple[str, tuple[str, ...]]]:
     """Return names and columns of the sets: none, those named, and all covariates."""
     config = patients.config
     named = [(one.name, one.covariates) for one in config.adjustment]
     return [("Unadjusted", ()), *named, *([("All covariates", config.adjusted)] if config.adjusted else [])]
 
 
-def _cohorts(complete: Patients) -> list[tuple[str, Patients]]:
+def by_endpoint(complete: Patients) -> list[tuple[str, Patients]]:
     """Return the patients with the follow-up of the outcome, and with that of each further endpoint."""
     others = [(one.name, replace(complete, data=one.data).take(one.included)) for one in complete.endpoints]
     return [(complete.config.outcome.name, complete), *others]
@@ -77,7 +77,7 @@ def _table(
     for name, own in cohorts:
         rows.append((f"{name} ({own.data.events:,} of {own.data.n:,})",))
         for label, columns in sets:
-            found = _ratios(own, own.readings[place], columns)
+            found = category_ratios(own, own.readings[place], columns)
             numbers[name].setdefault(first.name, {})[label] = found
             cells = [notes.figure(found[str(k)]) if str(k) in found else "" for k in first.present[1:]]
             rows.append((f"  {label}", *cells, notes.figure(found[STEP])))
@@ -87,7 +87,7 @@ def _table(
     return Table(title, ("", *heads, "Per category: HR (95 % CI)"), tuple(rows), notes.all, name=name)
 
 
-def _ratios(own: Patients, reading: Reading, columns: tuple[str, ...]) -> dict[str, Estimate]:
+def category_ratios(own: Patients, reading: Reading, columns: tuple[str, ...]) -> dict[str, Estimate]:
     """Return the hazard ratio of each category by its index, and that of a step."""
     adjusted = own.adjusted(columns)
     names = reading.by_category()[0]

@@ -7,6 +7,7 @@ import numpy as np
 
 from ctacal.arrays import Floats
 from ctacal.evaluate.outcomes.imputed import imputed_performance
+from ctacal.evaluate.outcomes.imputed_models import imputed_models
 from ctacal.evaluate.outcomes.models import Fit, fit, missing_maximum, ratio, together, wald
 from ctacal.evaluate.outcomes.part import LABELS, Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients, Reading
@@ -50,8 +51,9 @@ def missing_part(patients: Patients, progress: Progress = no_progress) -> Part:
     columns = ("", "Imputed: HR (95 % CI)", "p", "Variance due to missing data", "Complete cases: HR (95 % CI)", "p")
     table = Table("Multivariable hazard ratios by multiple imputation", columns, tuple(rows), notes.all, name="imputed")
     content = imputed_performance(patients, sets, imputations_of(patients))
+    others, numbers["models"] = imputed_models(sets)
     numbers["imputations"], numbers["performance"] = imputations_of(patients), content.numbers
-    return Part(Section("Missing covariates", (_told(patients), table, *content.content)), numbers)
+    return Part(Section("Missing covariates", (_told(patients), table, *content.content, *others)), numbers)
 
 
 def imputations_of(patients: Patients) -> int:
@@ -77,8 +79,9 @@ def _told(patients: Patients) -> str:
     elif count > needed:
         why = f"{percent(share)} of the patients lack a covariate: {count} imputations, as the configuration asks for."
     return (
-        f"{why} This section gives the hazard ratios, performance, gains, calibration, decision curve and "
-        "reclassification of all patients, averaged over the imputations; the other sections are of complete cases."
+        f"{why} This section gives the hazard ratios (also of endpoints, subgroups, competing risks and centres), "
+        "performance, gains, calibration, decision curve and reclassification of all patients, averaged over the "
+        "imputations; the other sections are of complete cases."
     )
 
 

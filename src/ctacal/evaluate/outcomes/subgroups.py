@@ -37,7 +37,7 @@ def subgroups_part(patients: Patients) -> Part:
     rows: list[tuple[Cell, ...]] = []
     forest: list[ForestRow] = []
     numbers: dict[str, Any] = {}
-    everybody = {reading.name: ratio(_whole(complete, reading), STEP) for reading in complete.readings}
+    everybody = {reading.name: ratio(step_model(complete, reading), STEP) for reading in complete.readings}
     rows.append(_row("All", complete, list(everybody.values()), notes))
     forest.append(ForestRow("All", tuple(everybody.values()), counts=_counts(complete)))
     for subgroup in complete.subgroups:
@@ -65,7 +65,8 @@ def _step(reading: Reading) -> Floats:
     return reading.category.astype(np.float64)
 
 
-def _whole(patients: Patients, reading: Reading) -> Fit:
+def step_model(patients: Patients, reading: Reading) -> Fit:
+    """Fit the model of a step, adjusted for the covariates that vary among these patients."""
     return fit(patients, together(one_column(STEP, _step(reading)), _varying(patients)))
 
 
@@ -89,7 +90,7 @@ def _subgroup(
     numbers: dict[str, Any] = {"interaction": tests, "groups": {}}
     for place, label in enumerate(subgroup.labels):
         own = known.take(split == place)
-        ratios = {reading.name: ratio(_whole(own, reading), STEP) for reading in own.readings}
+        ratios = {reading.name: ratio(step_model(own, reading), STEP) for reading in own.readings}
         rows.append(_row(f"  {label}", own, list(ratios.values()), notes))
         forest.append(ForestRow(f"  {label}", tuple(ratios.values()), counts=_counts(own)))
         numbers["groups"][label] = {"n": own.data.n, "events": own.data.events, "hazard_ratio_per_step": ratios}
