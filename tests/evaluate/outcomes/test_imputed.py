@@ -40,7 +40,7 @@ def tables(part: Part) -> dict[str, Table]:
 def test_every_figure_is_there(part: Part) -> None:
     assert set(tables(part)) == {
         "imputed", "imputed_performance", "imputed_additions", "imputed_reclassification_test",
-        "imputed_reclassification", "imputed_subgroups",
+        "imputed_reclassification", "imputed_subgroups", "imputed_validation",
     }  # fmt: skip
     charts = [item for item in part.section.content if isinstance(item, Chart)]
     assert [item.stem for item in charts] == ["imputed_calibration", "imputed_decision_curve"]
@@ -54,6 +54,11 @@ def test_figures_of_all_patients_are_near_those_of_complete_cases_and_intervals_
     c = found["measures"]["Defect"]["with Model"]["harrell_c"]
     assert c.n == 500 and 0.6 < c.low < c.estimate < c.high < 0.9
     assert "pooled over 3 imputations" in c.method
+    corrected = found["validation"]["Defect"]["models"]["with Model"][0]
+    assert corrected.corrected.low < corrected.corrected.estimate < corrected.corrected.high
+    assert 0 < abs(corrected.optimism) < 0.02
+    assert "51 resamples shared by 3 imputations" in corrected.corrected.method
+    assert corrected.apparent.estimate == pytest.approx(c.estimate, abs=1e-9)
     curve = found["calibration"]["with Model"]
     assert (curve.low < curve.observed).all() and (curve.observed < curve.high).all()
     study = {(one.comparison, one.kind) for one in found["reclassification"]["study"]}

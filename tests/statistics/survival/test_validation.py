@@ -24,6 +24,7 @@ from ctacal.statistics.survival.validation import (
     cross_validate,
     resampled,
     validate,
+    validate_imputed,
 )
 from tests.statistics.survival.oracle import columns, numbers, survival
 
@@ -114,7 +115,7 @@ def test_intervals_are_as_wide_as_the_optimism_varies() -> None:
     useless = np.column_stack([OLD, np.random.default_rng(3).normal(size=(312, 3))])
     models = {"old": OLD, "useless": useless}
     fits = [fit(covariates) for covariates in models.values()]
-    drawn = np.stack(list(_draw(fits, HORIZON, 60, 5, no_progress)))
+    drawn = np.stack(list(_draw(fits, HORIZON, range(60), 5, no_progress)))
     optimism = (drawn[:, 1, 0] - drawn[:, 1, 1]) - (drawn[:, 0, 0] - drawn[:, 0, 1])  # (resamples, measures)
 
     def widths(resamples: int) -> list[tuple[float, float]]:
@@ -134,6 +135,32 @@ def test_intervals_are_wider_for_the_coefficients_that_were_fitted() -> None:
         if one.measure != "slope":
             events = PBC.events
             assert width(one.corrected) == pytest.approx(width(one.apparent) * np.sqrt(events / (events - 4)))
+
+
+def test_imputed_sets_that_are_alike_give_what_one_gives() -> None:
+    one = validate(PBC, MODELS, horizon=HORIZON, resamples=60, seed=2)
+    same = validate_imputed(PBC, [MODELS, MODELS, MODELS], horizon=HORIZON, resamples=60, seed=2)
+    assert "60 resamples shared by 3 imputations" in same.method
+    for found, expected in (
+        *zip(same.models["new"], one.models["new"], strict=True),
+        *zip(same.differences["new", "old"], one.differences["new", "old"], strict=True),
+    ):
+        for mine, other in ((found.apparent, expected.apparent), (found.corrected, expected.corrected)):
+            assert [mine.estimate, mine.low, mine.high] == pytest.approx([other.estimate, other.low, other.high])
+
+
+def test_imputed_sets_that_differ_are_averaged_with_wider_intervals() -> None:
+    rng = np.random.default_rng(4)
+    sets = [{name: x + rng.normal(0, 0.5, x.shape) for name, x in MODELS.items()} for _ in range(4)]
+    found = validate_imputed(PBC, sets, horizon=HORIZON, resamples=80).models["new"]
+    each = [validate(PBC, own, horizon=HORIZON, resamples=80).models["new"] for own in sets]
+    for k, one in enumerate(found):
+        estimates = [own[k].corrected.estimate or 0.0 for own in each]
+        assert one.corrected.estimate == pytest.approx(np.mean(estimates), abs=0.01)
+        assert one.measure == "slope" or width(one.corrected) > min(width(own[k].corrected) for own in each)
+    with pytest.raises(ValueError, match="2 imputed sets"):
+        validate_imputed(PBC, sets[:1], horizon=HORIZON)
+    assert "no event by 1 days" in validate_imputed(PBC, sets, horizon=1).reason
 
 
 def width(estimate: Estimate) -> float:

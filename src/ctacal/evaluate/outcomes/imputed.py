@@ -20,6 +20,7 @@ from ctacal.evaluate.outcomes.performance import (
 )
 from ctacal.evaluate.outcomes.reclassification import measures_table, tests_table
 from ctacal.evaluate.outcomes.risk_figures import Calibrated, draw_calibration, draw_decisions
+from ctacal.evaluate.outcomes.validation import imputed_validation
 from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Table
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.hypothesis import HypothesisTest
@@ -36,7 +37,7 @@ Content = list[str | Table | Chart]
 HOW = (
     "Models and risks are made anew in each imputation; each figure is the average over the imputations, and its "
     "interval, by Rubin's rules, also holds what is not known because values are missing. O/E is averaged as its "
-    "logarithm. Performance is apparent, as in section Performance."
+    "logarithm. Performance is apparent, as in section Performance, where the table does not say that it is corrected."
 )
 """What is averaged."""
 
@@ -61,6 +62,9 @@ def imputed_performance(patients: Patients, sets: Sequence[Patients], imputation
     numbers: dict[str, Any] = {"imputations": len(sets)}
     few = f" Performance is of {len(sets)} of the imputations, to save time." if len(sets) < imputations else ""
     content: Content = [HOW + few, _measures(sets, known, numbers), _additions(sets, known, numbers)]
+    if patients.config.analysis.validation == "bootstrap":
+        corrected, numbers["validation"] = imputed_validation(sets, known)
+        content.append(corrected)
     content += _calibration(sets, known[-1], numbers)
     content.append(_decisions(sets, known[0], numbers))
     content += _reclassification(patients, sets, known[0], numbers)

@@ -203,6 +203,7 @@ def _missing_answer(patients: Patients) -> str:
         return "Complete cases only."
     return (
         f"Multiple imputation ({imputations_of(patients)} sets, chained equations, Rubin's rules) of the multivariable "
-        "models (also by endpoint, subgroup, cause and centre), performance, calibration, decision curve and "
-        "reclassification, with complete cases beside it; complete cases in tests and in internal validation."
+        "models (also by endpoint, subgroup, cause and centre), performance, apparent and corrected, calibration, "
+        "decision curve and reclassification, with complete cases beside it; complete cases in the tests of the "
+        "other sections."
     )

@@ -9,7 +9,13 @@ from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.performance import Family
 from ctacal.evaluate.publication import Cell, Section, Table, interval
 from ctacal.progress import Progress, no_progress
-from ctacal.statistics.survival.validation import Validated, Validation, cross_validate, validate
+from ctacal.statistics.survival.validation import (
+    Validated,
+    Validation,
+    cross_validate,
+    validate,
+    validate_imputed,
+)
 
 MEANING = (
     "A model looks better in the patients to whom it was fitted than in new patients. The corrected figures are what "
@@ -61,6 +67,26 @@ def validation_part(patients: Patients, found: Sequence[Family | str], progress:
 
 COLUMNS = ("", *("Apparent", "Corrected") * 3, "Corrected")
 GROUPS = (("", 1), ("Harrell's C", 2), ("AUC", 2), ("Brier score", 2), ("Slope", 1))
+
+
+def imputed_validation(sets: Sequence[Patients], known: Sequence[Sequence[Family]]) -> tuple[Table, dict[str, Any]]:
+    """Return the corrected performance averaged over imputed sets; ``known`` holds the families of each set."""
+    analysis = sets[0].config.analysis
+    notes = Footnotes(f"{HOW['bootstrap']} Averaged over {len(sets)} imputations by Rubin's rules.")
+    rows: list[tuple[Cell, ...]] = []
+    numbers: dict[str, Any] = {}
+    for own in known:
+        study = validate_imputed(
+            sets[0].data,
+            [{model.name: model.fit for model in family.all} for family in own],
+            horizon=analysis.horizon_years,
+            resamples=min(analysis.resamples, analysis.validation_resamples),
+            seed=analysis.seed,
+        )
+        rows += _rows(own[0], study, notes)
+        numbers[own[0].reference.name] = _numbers(study)
+    title = "Performance corrected for optimism, imputed (95 % CI)"
+    return Table(title, COLUMNS, tuple(rows), notes.all, GROUPS, "imputed_validation"), numbers
 
 
 def _share(progress: Progress, place: int, count: int) -> Progress:

@@ -120,7 +120,13 @@ if TYPE_CHECKING:
         restricted_mean,
     )
     from ctacal.statistics.survival.survival_data import SurvivalData
-    from ctacal.statistics.survival.validation import Validated, Validation, cross_validate, validate
+    from ctacal.statistics.survival.validation import (
+        Validated,
+        Validation,
+        cross_validate,
+        validate,
+        validate_imputed,
+    )
 
 _NAMES = {
     "survival_data": ("SurvivalData",),
@@ -204,7 +210,7 @@ _NAMES = {
     "imputed_nri": ("imputed_reclassification",),
     "confounding": ("EValue", "e_value"),
     "sample_size": ("FittedStrength", "SampleSize", "fitted_strength", "required_sample_size"),
-    "validation": ("Validated", "Validation", "cross_validate", "validate"),
+    "validation": ("Validated", "Validation", "cross_validate", "validate", "validate_imputed"),
 }
 """Public names of each module."""
 
@@ -313,6 +319,7 @@ __all__ = [
     "uno_c",
     "uno_c_difference",
     "validate",
+    "validate_imputed",
 ]
 
 __getattr__ = imported_on_use(__name__, _NAMES)

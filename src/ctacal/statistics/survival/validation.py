@@ -6,7 +6,7 @@ Neither replaces a validation in patients of another centre.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -23,10 +23,10 @@ from ctacal.statistics.survival.discrimination import AUC, HARRELL, auc_influenc
 from ctacal.statistics.survival.influence import (
     Influenced,
     difference,
-    paired_difference,
     with_interval,
     without_estimate,
 )
+from ctacal.statistics.survival.pooling import pool_estimates
 from ctacal.statistics.survival.refitting import approach, influence_on_fit, refit
 from ctacal.statistics.survival.risks import why_undefined
 from ctacal.statistics.survival.survival_data import SurvivalData
@@ -132,16 +132,89 @@ def validate(
     fits, reason = _fitted(data, models, horizon, ties)
     if reason:
         return Validation({}, {}, method, reason)
-    drawn = np.stack(list(_draw(fits, horizon, number, seed, progress)))
-    whole = np.isfinite(drawn).all(axis=(1, 2, 3))
-    if not whole.any():
-        return Validation({}, {}, method, "no resample has patients both with and without the event by the horizon")
-    optimism = drawn[whole, :, 0] - drawn[whole, :, 1]
+    optimism, remark = _optimism(_draw(fits, horizon, range(number), seed, progress), number)
+    if not len(optimism):
+        return Validation({}, {}, method, remark)
     apparent = [_influences(data, log_hazard(model, model.covariates, horizon), horizon, ties) for model in fits]
     corrected = [_less(*one) for one in zip(apparent, optimism.mean(axis=0), fits, strict=True)]
+    return _described(data, list(models), [apparent], [corrected], optimism, method, remark)
+
+
+def validate_imputed(
+    data: SurvivalData,
+    sets: Sequence[Mapping[str, ArrayLike | CoxModel]],
+    *,
+    horizon: float,
+    resamples: int = 200,
+    seed: int = 0,
+    ties: Ties = "efron",
+    progress: Progress = no_progress,
+) -> Validation:
+    """Return the performance of Cox models of several imputed sets, corrected for optimism and averaged.
+
+    The resamples are shared out among the sets. Figures of the sets are averaged, and intervals made by Rubin's rules:
+    the error within a set is that of ``validate``, with the spread of the optimism over the resamples of all sets.
+
+    Args:
+        data: Follow-up of the patients.
+        sets: For each imputation the models as in ``validate``, in the same order.
+        horizon: Time of AUC and Brier score, in the unit of the follow-up.
+        resamples: Resamples of all sets together.
+        seed: Seed of the resamples.
+        ties: Method for ties, if models are to be fitted.
+        progress: Told of each resample.
+
+    Returns:
+        The measures of the models and of their differences; ``reason`` says why there are none.
+
+    Raises:
+        ValueError: There are fewer than 2 sets, no models, or wrong shapes.
+
+    Example:
+        >>> time, event = np.arange(1.0, 41.0), np.arange(40) % 3 == 0
+        >>> sets = [{"age": np.sin(np.arange(40.0) + k)[:, None]} for k in (0.0, 0.1)]
+        >>> found = validate_imputed(SurvivalData(time, event), sets, horizon=30.0, resamples=20)
+        >>> [one.measure for one in found.models["age"]]
+        ['harrell_c', 'auc', 'brier', 'slope']
+    """
+    if len(sets) < 2 or not sets[0]:
+        raise ValueError(f"expected 2 imputed sets or more with a model each, got {len(sets)}")
+    number = min(resamples, max(FEWEST, DRAWS // max(data.n, 1)))
+    each = -(-number // len(sets))
+    method = f"bootstrap, {each * len(sets)} resamples shared by {len(sets)} imputations, models fitted again"
+    fitted: list[list[CoxModel]] = []
+    drawn: list[Floats] = []
+    for place, models in enumerate(sets):
+        fits, reason = _fitted(data, models, horizon, ties)
+        if reason:
+            return Validation({}, {}, method, reason)
+        fitted.append(fits)
+        drawn += _draw(fits, horizon, range(place * each, (place + 1) * each), seed, progress)
+    optimism, remark = _optimism(drawn, len(drawn))
+    if not len(optimism):
+        return Validation({}, {}, method, remark)
+    apparent = [
+        [_influences(data, log_hazard(model, model.covariates, horizon), horizon, ties) for model in fits]
+        for fits in fitted
+    ]
+    corrected = [
+        [_less(*one) for one in zip(own, optimism.mean(axis=0), fits, strict=True)]
+        for own, fits in zip(apparent, fitted, strict=True)
+    ]
+    return _described(data, list(sets[0]), apparent, corrected, optimism, method, remark)
+
+
+def _optimism(drawn: Iterable[Floats], number: int) -> tuple[Floats, str]:
+    """Return (resamples, models, measures) without those that have no value, and a remark on them."""
+    values = np.stack(list(drawn))
+    whole = np.isfinite(values).all(axis=(1, 2, 3))
+    if not whole.any():
+        return np.zeros(
+            (0, *values.shape[1::2])
+        ), "no resample has patients both with and without the event by the horizon"
     left_out = int((~whole).sum())
     remark = f"{left_out} of {number} resamples give no value and are left out" if left_out else ""
-    return _described(data, list(models), apparent, corrected, optimism, method, remark)
+    return values[whole, :, 0] - values[whole, :, 1], remark
 
 
 def cross_validate(
@@ -207,7 +280,8 @@ def cross_validate(
         found.append([_influences(data, own, horizon, ties) for own in held_out])
         progress(repeat + 1, number)
     corrected = [tuple(map(_mean, zip(*own, strict=True))) for own in zip(*found, strict=True)]
-    return _described(data, list(models), apparent, corrected, np.zeros((1, len(fits), len(MEASURES))), method, "")
+    none = np.zeros((1, len(fits), len(MEASURES)))
+    return _described(data, list(models), [apparent], [corrected], none, method, "")
 
 
 def _fitted(
@@ -285,9 +359,9 @@ def _held_out(data: SurvivalData, covariates: Floats, fold: Ints, horizon: float
 
 
 def _draw(
-    models: Sequence[CoxModel], horizon: float, resamples: int, seed: int, progress: Progress
+    models: Sequence[CoxModel], horizon: float, resamples: range, seed: int, progress: Progress
 ) -> Iterator[Floats]:
-    """Yield (models, 2, measures) of each resample, in order: in the resample, and in the original patients."""
+    """Yield (models, 2, measures) of the resamples of these numbers: in the resample, and in the original patients."""
     fits = [(model, influence_on_fit(model)) for model in models]
     n = models[0].n
 
@@ -298,8 +372,8 @@ def _draw(
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
-        for done, values in enumerate(pool.map(draw, range(resamples)), start=1):
-            progress(done, resamples)
+        for done, values in enumerate(pool.map(draw, resamples), start=1):
+            progress(done, len(resamples))
             yield values
 
 
@@ -338,35 +412,49 @@ def _widened(found: Influenced, optimism: Floats) -> Influenced:
 def _described(
     data: SurvivalData,
     names: Sequence[str],
-    apparent: Sequence[tuple[Influenced, ...]],
-    corrected: Sequence[tuple[Influenced, ...]],
+    apparent: Sequence[Sequence[tuple[Influenced, ...]]],
+    corrected: Sequence[Sequence[tuple[Influenced, ...]]],
     optimism: Floats,
     method: str,
     remark: str,
 ) -> Validation:
-    """Return the measures of all models, and of their differences without the slope.
+    """Return the measures of all models, and of their differences without the slope, averaged over the sets.
 
-    ``optimism`` is (resamples, models, measures).
+    ``apparent`` and ``corrected`` are by set, model and measure; ``optimism`` is (resamples, models, measures).
     """
 
+    def figure(each: Sequence[Influenced], how: str, low: float = -np.inf, high: float = np.inf) -> Estimate:
+        if len(each) == 1:
+            return with_interval(each[0], how, data.n, low=low, high=high)
+        pooled = pool_estimates([with_interval(one, how, data.n, low=-np.inf, high=np.inf) for one in each])
+        return within(pooled, low, high)
+
     def alone(place: int, k: int) -> Validated:
-        low, high = (-np.inf, np.inf) if MEASURES[k] == "slope" else (0.0, 1.0)
-        how, own = METHODS[MEASURES[k]], _widened(corrected[place][k], optimism[:, place, k])
-        before = with_interval(apparent[place][k], how, data.n, low=low, high=high)
-        after = with_interval(own, f"{how}, {method}", data.n, low=low, high=high)
+        ends = (-np.inf, np.inf) if MEASURES[k] == "slope" else (0.0, 1.0)
+        how = METHODS[MEASURES[k]]
+        before = figure([own[place][k] for own in apparent], how, *ends)
+        wide = [_widened(own[place][k], optimism[:, place, k]) for own in corrected]
+        after = figure(wide, f"{how}, {method}", *ends)
         return Validated(MEASURES[k], before, _apart(before, after), after)
 
     def paired(first: int, second: int, k: int) -> Validated:
-        how, own = f"difference, {METHODS[MEASURES[k]]}", difference(corrected[first][k], corrected[second][k])
-        before = paired_difference(apparent[first][k], apparent[second][k], METHODS[MEASURES[k]], data.n)
-        wide = _widened(own, optimism[:, first, k] - optimism[:, second, k])
-        after = with_interval(wide, f"{how}, {method}", data.n, low=-np.inf, high=np.inf)
+        how, apart = f"difference, {METHODS[MEASURES[k]]}", optimism[:, first, k] - optimism[:, second, k]
+        before = figure([difference(own[first][k], own[second][k]) for own in apparent], how)
+        wide = [_widened(difference(own[first][k], own[second][k]), apart) for own in corrected]
+        after = figure(wide, f"{how}, {method}")
         return Validated(MEASURES[k], before, _apart(before, after), after)
 
     pairs = [(place, 0) for place in range(1, len(names))] + ([(1, 2)] if len(names) > 2 else [])
     models = {name: tuple(alone(place, k) for k in range(len(MEASURES))) for place, name in enumerate(names)}
     differences = {(names[a], names[b]): tuple(paired(a, b, k) for k in range(len(MEASURES) - 1)) for a, b in pairs}
     return Validation(models, differences, method, remark)
+
+
+def within(found: Estimate, low: float, high: float) -> Estimate:
+    """Return an estimate whose interval is cut at these ends."""
+    if found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(found.low, low), high=min(found.high, high))
 
 
 def _apart(apparent: Estimate, corrected: Estimate) -> float | None:
