@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ctacal.study import score_study
     from ctacal.volume import Volume
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "AgreeConfig",

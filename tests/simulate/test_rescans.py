@@ -58,7 +58,8 @@ def test_a_rescan_shows_the_heart_as_a_whole_scan_does(cache: AnatomyCache) -> N
     assert seen.geometry.same_grid(whole.geometry)
     row, column = np.rint(np.linalg.inv(whole.geometry.affine) @ [*cache.heart_mm.mean(axis=0), 1])[1:3].astype(int)
     heart = (slice(None), slice(row - 20, row + 20), slice(column - 20, column + 20))
-    assert np.array_equal(seen.hu[heart], whole.hu[heart])
+    apart = np.abs(seen.hu[heart].astype(int) - whole.hu[heart])  # processors sum in different orders before rounding
+    assert apart.max() <= 1 and (apart > 0).mean() < 0.01
     difference = seen.hu[:, ::8, ::8].astype(float) - whole.hu[:, ::8, ::8]
     assert abs(np.median(difference)) < 20
 
