@@ -94,7 +94,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondScan:
-    """The study's other CTAC, as of rest and stress: its score does not count, and is told beside the one that does."""
+    """The study's other CTAC, of rest or stress: its score does not count, and is shown beside the one that does."""
 
     series_uid: str
     series_description: str

@@ -102,7 +102,7 @@ class WatchedPool(Generic[Task, Answer]):
         """``begin`` runs in each process (spawn) and must be picklable; ``processes`` defaults to one for each core,
         as far as the memory suffices.
 
-        ``on_strike`` is told of each attempt that ended its process, before the task is tried again.
+        ``on_strike`` is called after each attempt that ended its process, before the task is tried again.
         """
         self.processes = processes or most_processes(_USUAL_MB)
         self._begin, self._limits, self._attempts, self._on_strike = begin, limits, attempts, on_strike

@@ -1,8 +1,8 @@
 """The second CTAC of a study: rest and stress are scanned one after the other, and both scans are scored.
 
 The series that counts is the one that ``dicom.choose`` puts first, as in a study with one CTAC: by the clues for a
-CTAC, then more slices, no lossy compression, the lower series number. The score of the other is told beside it, with
-what two scans of an unchanged patient may differ by, where limits are known.
+CTAC, then more slices, no lossy compression, the lower series number. The other's score is shown
+beside it, with the difference that two scans of an unchanged patient may have, where limits are known.
 """
 
 from dataclasses import replace

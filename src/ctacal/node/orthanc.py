@@ -65,7 +65,7 @@ class PolledOrthanc:
         self.client = orthanc_client(self.orthanc)
 
     def run(self, stopping: threading.Event, trouble: Trouble) -> None:
-        """Ask again and again until ``stopping`` is set; ``trouble`` is told what is wrong, if anything is."""
+        """Ask again and again until ``stopping`` is set; ``trouble`` notes each problem."""
         told = ""
         while not stopping.is_set():
             try:

@@ -30,7 +30,7 @@ from ctacal.node.stow_out import StowOut
 POLL_S = 0.5
 """How often an idle thread looks for something to send."""
 BEAT_S = 5.0
-"""How often the ledger is told that claims are alive."""
+"""Seconds between heartbeats, which tell the ledger that a claim is alive."""
 MOST_AT_ONCE = 20
 """Objects of a study that one association or request takes."""
 HANG_S = 3600.0

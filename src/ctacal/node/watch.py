@@ -55,7 +55,7 @@ class WatchedFolder:
         self._done = self._remembered()
 
     def run(self, stopping: threading.Event, trouble: Trouble) -> None:
-        """Look again and again until ``stopping`` is set; ``trouble`` is told what is wrong, if anything is."""
+        """Look again and again until ``stopping`` is set; ``trouble`` notes each problem."""
         told = ""
         while not stopping.is_set():
             try:

@@ -37,7 +37,7 @@ Content = list[str | Table | Chart]
 HOW = (
     "Models and risks are made anew in each imputation; each figure is the average over the imputations, and its "
     "interval, by Rubin's rules, also holds what is not known because values are missing. O/E is averaged as its "
-    "logarithm. Performance is apparent, as in section Performance, where the table does not say that it is corrected."
+    "logarithm. Performance is apparent, but for the table corrected for optimism."
 )
 """What is averaged."""
 

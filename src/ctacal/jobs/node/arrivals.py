@@ -161,7 +161,7 @@ class Arrivals:
         self._attempt()
 
     def _attempt(self) -> None:
-        """Tell what is to be told; what cannot be told now is told later."""
+        """Report what has arrived to the ledger; what fails now is reported at the next attempt."""
         try:
             if self._ledger is None:
                 self._ledger = self._connect()

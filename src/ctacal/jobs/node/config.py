@@ -403,7 +403,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """Who is told when a person must act: results held, studies quarantined, disk low, queues that stand still."""
+    """Where alarms go when a person must act: results held, studies quarantined, disk low, queues that stand still."""
 
     webhook: str = ""
     """URL that gets a POST with JSON."""
@@ -421,7 +421,7 @@ class Alarm:
     again_s: float = 86400.0
     """Time after which an alarm that still holds is sent again."""
     most_per_hour: int = 6
-    """Messages in any hour, by each way; what comes later is told in one message."""
+    """Most messages in any hour, by mail and by webhook each; further alarms are gathered in one message."""
 
     def __post_init__(self) -> None:
         _check_positive(again_s=self.again_s, most_per_hour=self.most_per_hour)

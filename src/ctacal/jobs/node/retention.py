@@ -48,7 +48,7 @@ def _discard_originals(store: Store, ledger: Ledger, now: datetime, days: float)
 def _finish(store: Store, ledger: Ledger, going: Discarding) -> bool:
     """Delete originals that were taken out of the store; False if something had arrived before that: then all go back.
 
-    A new result needs them, and the ledger is told.
+    A new result needs them, and the ledger records that they are back.
     """
     if len(going.files) > going.objects:
         ledger.found(going.study_uid, objects=len(going.files))

@@ -132,12 +132,8 @@ def validate(
     fits, reason = _fitted(data, models, horizon, ties)
     if reason:
         return Validation({}, {}, method, reason)
-    optimism, remark = _optimism(_draw(fits, horizon, range(number), seed, progress), number)
-    if not len(optimism):
-        return Validation({}, {}, method, remark)
-    apparent = [_influences(data, log_hazard(model, model.covariates, horizon), horizon, ties) for model in fits]
-    corrected = [_less(*one) for one in zip(apparent, optimism.mean(axis=0), fits, strict=True)]
-    return _described(data, list(models), [apparent], [corrected], optimism, method, remark)
+    drawn = _draw(fits, horizon, range(number), seed, progress)
+    return _corrected(data, list(models), [fits], drawn, horizon, ties, method)
 
 
 def validate_imputed(
@@ -190,7 +186,20 @@ def validate_imputed(
             return Validation({}, {}, method, reason)
         fitted.append(fits)
         drawn += _draw(fits, horizon, range(place * each, (place + 1) * each), seed, progress)
-    optimism, remark = _optimism(drawn, len(drawn))
+    return _corrected(data, list(sets[0]), fitted, drawn, horizon, ties, method)
+
+
+def _corrected(
+    data: SurvivalData,
+    names: Sequence[str],
+    fitted: Sequence[Sequence[CoxModel]],
+    drawn: Iterable[Floats],
+    horizon: float,
+    ties: Ties,
+    method: str,
+) -> Validation:
+    """Return the measures less their optimism; ``fitted`` holds the models of each set, ``drawn`` all resamples."""
+    optimism, remark = _optimism(drawn)
     if not len(optimism):
         return Validation({}, {}, method, remark)
     apparent = [
@@ -201,10 +210,10 @@ def validate_imputed(
         [_less(*one) for one in zip(own, optimism.mean(axis=0), fits, strict=True)]
         for own, fits in zip(apparent, fitted, strict=True)
     ]
-    return _described(data, list(sets[0]), apparent, corrected, optimism, method, remark)
+    return _described(data, names, apparent, corrected, optimism, method, remark)
 
 
-def _optimism(drawn: Iterable[Floats], number: int) -> tuple[Floats, str]:
+def _optimism(drawn: Iterable[Floats]) -> tuple[Floats, str]:
     """Return (resamples, models, measures) without those that have no value, and a remark on them."""
     values = np.stack(list(drawn))
     whole = np.isfinite(values).all(axis=(1, 2, 3))
@@ -213,7 +222,7 @@ def _optimism(drawn: Iterable[Floats], number: int) -> tuple[Floats, str]:
             (0, *values.shape[1::2])
         ), "no resample has patients both with and without the event by the horizon"
     left_out = int((~whole).sum())
-    remark = f"{left_out} of {number} resamples give no value and are left out" if left_out else ""
+    remark = f"{left_out} of {len(values)} resamples give no value and are left out" if left_out else ""
     return values[whole, :, 0] - values[whole, :, 1], remark
 
 
