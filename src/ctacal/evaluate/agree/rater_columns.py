@@ -1,6 +1,8 @@
 """Which columns of a table hold the scores of a reader or a model, if they are not named."""
 
 import re
+import shlex
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from ctacal.errors import UsageError
 from ctacal.evaluate.agree.config import AgreeConfig
 from ctacal.evaluate.agree.raters import VESSELS
 from ctacal.evaluate.readings import RawTable, need
+from ctacal.evaluate.readings.category_words import MOST_WORDS_OF_CATEGORIES, words_offer
 from ctacal.evaluate.readings.dates import is_date_cell
 from ctacal.evaluate.readings.numbers import number, what_it_is
 from ctacal.evaluate.readings.opened import text_of
@@ -41,6 +44,9 @@ OTHER_PARTS = ("CORONARY", "second")
 """Endings of a rater's columns beside the vessels."""
 
 CONSTANT, FLAGS, WORDS = "one and the same number everywhere", "0 and 1 only", "words"
+
+NOT_SCORES = "not scores"
+"""Part of the reason for passing over a column of words."""
 
 FEW_WORDS = 12
 """Most different words of a column of categories; more are free text (own choice)."""
@@ -77,7 +83,18 @@ def find_raters(raw: RawTable, config: AgreeConfig, taken: Collection[str | None
     if passed:
         listed = ", ".join(f"{name} ({why})" for name, why in passed.items())
         told = f"Not taken for raters: {listed}. If one of them is, name all raters with --reader and --model."
+        if offer := _categories_offer(raw.cells, [name for name, why in passed.items() if NOT_SCORES in why]):
+            told += f" {offer}"
     return Found(tuple(readers), tuple(models), tuple(categories), (told,) if told else ())
+
+
+def _categories_offer(cells: "pd.DataFrame", names: Collection[str]) -> str:
+    """Return how to compare these columns of words as categories, with the words that all of them have; "" if not."""
+    by_column = {name: Counter(cells[name].dropna().map(text_of)) for name in names}
+    few = {name: texts for name, texts in by_column.items() if len(texts) <= MOST_WORDS_OF_CATEGORIES}
+    offer = words_offer(sum(few.values(), Counter()))
+    options = " ".join(f"--category {shlex.quote(name)}" for name in few)
+    return f"If these are categories, say so of each rater: {options}. {offer}." if offer else ""
 
 
 def _usual(
@@ -125,7 +142,7 @@ def _words(name: str, column: "pd.Series[Any]") -> dict[str, str]:
     example = (with_digits or texts)[0]
     row = int(column.index[(column.map(text_of, na_action="ignore") == example).to_numpy(bool)][0]) + 2
     what = what_it_is(example)
-    return {name: f"{what or 'words'}, not scores: {example!r} in row {row}"}
+    return {name: f"{what or 'words'}, {NOT_SCORES}: {example!r} in row {row}"}
 
 
 def _why_not(name: str, column: "pd.Series[Any]") -> str:

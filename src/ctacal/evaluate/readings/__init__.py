@@ -1,9 +1,9 @@
 """Tables of users: opened as they are written, and read with checked columns or refused with the true reason.
 
 ``opened`` opens text (``text_file``), workbooks (``workbook``) and Parquet; ``form`` is what the user says of how the
-table is written. ``numbers``, ``dates`` and ``words`` know what a cell can say, ``parsed`` reads a column,
-``plausible`` judges its range, ``identifiers`` finds rows of one patient, ``columns`` checks a table, ``saved`` writes
-one, and ``locale`` knows the decimal mark of a whole table.
+table is written. ``numbers``, ``dates``, ``words`` and ``category_words`` know what a cell can say, ``parsed`` reads a
+column, ``plausible`` judges its range, ``identifiers`` finds rows of one patient, ``columns`` checks a table, ``saved``
+writes one, and ``locale`` knows the decimal mark of a whole table.
 """
 
 from ctacal.evaluate.readings.cells import RawTable

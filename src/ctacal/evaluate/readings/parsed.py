@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctacal.arrays import Floats, Ints, Mask
-from ctacal.categories import CATEGORIES
+from ctacal.categories import CATEGORIES, FIVE_CATEGORIES
 from ctacal.evaluate.readings import numbers
+from ctacal.evaluate.readings.category_words import are_reversed, words_offer, words_option
 from ctacal.evaluate.readings.cells import RawTable
 from ctacal.evaluate.readings.dates import are_compact_dates, is_date_cell
 from ctacal.evaluate.readings.form import TableForm
@@ -178,11 +179,18 @@ def _other_than_numbers(cells: _Cells, others: Sequence[int], column: "Column") 
         rows = sum(int(counts[place]) for place in places)
         said = kind if kind == numbers.UNREADABLE else f"{kind}, not a number"
         often = f" and in {rows - 1:,} other rows" if rows > 1 else ""
-        return f"holds {_example(cells, places[0])}{often}: {said}{_instead(kind, column)}"
+        return f"holds {_example(cells, places[0])}{often}: {said}{_instead(kind, column)}{_as_words(cells, column)}"
     if words > MOST_WORDS * counts.sum():
         listed = listed_values({text_of(cells.distinct[place]): int(counts[place]) for place in others})
-        return f"holds words: {listed}; expected {_unit(column)}{column.if_words and f'. {column.if_words}'}"
+        instead = f". {column.if_words}" if column.if_words else ""
+        return f"holds words: {listed}; expected {_unit(column)}{instead}{_as_words(cells, column)}"
     return ""
+
+
+def _as_words(cells: _Cells, column: "Column") -> str:
+    """Return how to declare the cells of a column of scores as categories, "" for another column."""
+    offer = words_offer(_texts(cells)) if column.meaning == "score" else ""
+    return f". {offer}" if offer else ""
 
 
 def _instead(kind: str, column: "Column") -> str:
@@ -302,6 +310,9 @@ def _categories(cells: _Cells, words: Sequence[str], decimal: str) -> Parsed:
     if dates := [place for place, cell in enumerate(cells.distinct) if _is_dated(cell)]:
         made = f"holds dates ({_example(cells, dates[0])}): a spreadsheet took 1-10 for a date? Write 1 to 10"
         return Parsed(nothing, cells.missing, problem=made)
+    if are_reversed(words):
+        asked = f"is declared with {', '.join(words)}: the words must begin with the lowest category"
+        return Parsed(nothing, cells.missing, problem=asked)
     try:
         found = categories_of(list(counted), words, decimal)
     except ValueError as problem:
@@ -312,15 +323,20 @@ def _categories(cells: _Cells, words: Sequence[str], decimal: str) -> Parsed:
         text: count for text, count in counted.items() if found.of[text] is None and numbers.what_it_is(text)
     }:
         open_marks = [text for text in unread if _depends_on_mark(text)]
-        instead = ". Say which is the decimal mark: --decimal . or --decimal ," if open_marks else ""
+        instead = (
+            ". Say which is the decimal mark: --decimal . or --decimal ," if open_marks else _offered(counted, words)
+        )
         return Parsed(nothing, cells.missing, problem=f"holds {listed_values(unread)}, {expected}{instead}")
+    strangers = sum(count for text, count in counted.items() if found.of[text] is None)
+    if strangers > MOST_WORDS * sum(counted.values()) and (offer := _offered(counted, words)):
+        return Parsed(nothing, cells.missing, problem=f"holds words: {listed_values(counted)}; {expected}{offer}")
     codes = {place for text, place in found.of.items() if counted[text]}
     other_codes = found.kind == SCORES and {as_code(text) for text in counted} <= set("012345")
     no_zero = found.kind == CODES and 0 not in codes and sum(counted.values()) >= NO_ZERO and len(codes) > 1
     if other_codes or no_zero:
         return Parsed(nothing, cells.missing, problem=(
             f"holds {listed_values(counted)}, which are no codes 0 to 3: codes 1 to 4? Then name the words of the four "
-            f"categories, lowest first{_words_option(counted)}"
+            f"categories, lowest first{_codes_option(counted)}"
         ))  # fmt: skip
     texts = [text_of(cell) for cell in cells.distinct]
     strange = tuple(
@@ -340,13 +356,16 @@ def _depends_on_mark(text: str) -> bool:
     return categories_of([text]).of[text] is None and categories_of([text], decimal=",").of[text] is not None
 
 
-def _words_option(counted: Mapping[str, int]) -> str:
-    """Return the option that names codes as words, for the command line and the TOML."""
+def _offered(counted: Mapping[str, int], words: Sequence[str]) -> str:
+    """Return how to declare a column's own words, "" if words were declared."""
+    offer = "" if words else words_offer(counted)
+    return f". {offer}" if offer else ""
+
+
+def _codes_option(counted: Mapping[str, int]) -> str:
+    """Return the option that names codes as words; "" if they are not four or five."""
     own = sorted(counted, key=as_code)
-    if len(own) not in (len(CATEGORIES), len(CATEGORIES) + 1):
-        return ""
-    listed = ", ".join(f'"{word}"' for word in own)
-    return f": --words {','.join(own)}, or words = [{listed}] in the TOML"
+    return f": {words_option(own)}" if len(own) in (len(CATEGORIES), len(FIVE_CATEGORIES)) else ""
 
 
 def _is_dated(cell: object) -> bool:
