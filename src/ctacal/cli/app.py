@@ -436,12 +436,14 @@ def cohort(
 @app.command()
 def samples(
     what: Annotated[
-        Literal["heart", "anatomy", "calcium", "validation", "test", "inserted", "site"],
+        Literal["heart", "anatomy", "calcium", "plaques", "validation", "test", "inserted", "site"],
         typer.Argument(help="Samples to make: simulated, or from a site's own annotated studies.", show_default=False),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the samples (.npz).", show_default=False)],
     count: Annotated[int, typer.Option("-n", "--count", help="Number of simulated patients.")] = 1,
-    each: Annotated[int, typer.Option(help="Samples per patient. 0: heart 6, anatomy 3, calcium 14, studies 10.")] = 0,
+    each: Annotated[
+        int, typer.Option(help="Samples per patient. 0: heart 6, anatomy 3, calcium 14, plaques 8, studies 10.")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Random seed of the set. Patient k of a seed is always the same.")] = 0,
     protocol: Annotated[
         list[str] | None,

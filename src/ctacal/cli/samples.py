@@ -24,9 +24,9 @@ from ctacal.jobs.samples import (
 )
 from ctacal.nn.config import NetworkConfig, read_recipe
 
-What = Literal["heart", "anatomy", "calcium", "validation", "test", "inserted", "site"]
+What = Literal["heart", "anatomy", "calcium", "plaques", "validation", "test", "inserted", "site"]
 
-EACH = {"heart": 6, "anatomy": 3, "calcium": 14, "validation": 10, "test": 10}
+EACH = {"heart": 6, "anatomy": 3, "calcium": 14, "plaques": 8, "validation": 10, "test": 10}
 """Scans of each patient by default: another scan costs less than another patient (own choice)."""
 
 
@@ -75,10 +75,10 @@ def _simulated(options: Options) -> SampleSet | KnownSet:
     default = HELD_OUT if options.what == "test" else training_protocols()
     protocols = checked_protocols(options.protocols) or default
     each = options.each or EACH[options.what]
-    if options.what in ("test", "validation"):
+    if options.what in ("test", "validation", "plaques"):
         return KnownSet(
             out=options.out, count=options.count, each=each, seed=options.seed, protocols=protocols,
-            varied=options.what == "validation", hard=options.hard,
+            varied=options.what != "test", hard=options.hard, plaques=options.what == "plaques",
         )  # fmt: skip
     network = network_of(options.recipe, options.what)
     return SampleSet(

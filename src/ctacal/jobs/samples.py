@@ -46,10 +46,13 @@ class KnownSet:
     """Whether the protocols are varied as in training (validation); for a test they are used as they are."""
     hard: bool = False
     """Whether the patients, drawn as in a cohort, have many confounders; varied protocols leave the usual range."""
+    plaques: bool = False
+    """Whether the studies show many plaques, and much of what is taken for plaques, to train the plaque network."""
 
     def path(self, patient_seed: int, k: int) -> Path:
         """Return the file of one study."""
-        return self.out / f"{'hard' if self.hard else 'known'}-{patient_seed}-{k:02d}.npz"
+        kind = "plaques" if self.plaques else "hard" if self.hard else "known"
+        return self.out / f"{kind}-{patient_seed}-{k:02d}.npz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,12 @@ import numpy as np
 
 from ctacal.scores import Scores
 from ctacal.simulate.anatomy.body import build_body, heart_region
-from ctacal.simulate.anatomy.calcium import CLINICAL, CONFOUNDED, draw_calcium
+from ctacal.simulate.anatomy.calcium import BRANCHED, CLINICAL, CONFOUNDED, draw_calcium
 from ctacal.simulate.anatomy.description import draw_patient
 from ctacal.simulate.reference import REFERENCE_PHASE, reference_score
 from ctacal.simulate.scanner.protocol import ScannerProtocol, load_protocol
 from ctacal.simulate.streams import Stream, generator
-from ctacal.simulate.training.anatomy_cache import AnatomyCache
+from ctacal.simulate.training.anatomy_cache import PLAQUES_WANTED, AnatomyCache, draw_variants
 from ctacal.simulate.training.description import CropDescription, Focus, draw_protocol
 from ctacal.simulate.vital_signs import PATIENTS, draw_breath_s, draw_breathing_mm, draw_heart_rate, draw_irregularity
 
@@ -25,6 +25,16 @@ def draw_clinical_anatomy(seed: int, draws: int, *, hard: bool = False) -> Anato
     """Draw a patient, and several draws of calcium and devices as in the cohort; if ``hard`` with many confounders."""
     patient, prevalence = draw_patient(seed), CONFOUNDED if hard else CLINICAL
     return AnatomyCache.of(patient, [draw_calcium(patient, seed * 1000 + k, prevalence) for k in range(draws)])
+
+
+def draw_plaque_anatomy(seed: int, draws: int) -> AnatomyCache:
+    """Draw a patient, and draws of calcium and devices with many plaques, and much of what is taken for plaques.
+
+    Patients begin at different places of ``PLAQUES_WANTED``, so that few draws of many patients hold all of them.
+    """
+    patient, wanted = draw_patient(seed), PLAQUES_WANTED
+    chosen = tuple(wanted[(seed * draws + k) % len(wanted)] for k in range(draws))
+    return AnatomyCache.of(patient, draw_variants(patient, seed, chosen, BRANCHED))
 
 
 def reference_scores(cache: AnatomyCache) -> tuple[Scores, ...]:
