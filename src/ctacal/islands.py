@@ -41,6 +41,12 @@ class Islands:
         columns = [np.bincount(self.number, column, minlength=self.count) for column in of_voxels.T]
         return np.stack(columns, axis=1).astype(np.float64)
 
+    @property
+    def middle(self) -> Floats:
+        """(islands, 3): the mean (slice, row, column) of the voxels of each."""
+        index = np.stack(np.unravel_index(self.voxel, self.geometry.shape), axis=1).astype(np.float64)
+        return self.summed(index) / self.voxels[:, None]
+
     def of(self, kept: Mask) -> "Islands":
         """Return the islands for which ``kept`` is true, numbered anew in their order."""
         chosen = kept[self.number]

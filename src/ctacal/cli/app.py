@@ -455,6 +455,9 @@ def samples(
     ] = None,
     workers: Annotated[int, typer.Option(help="Number of processes.")] = 1,
     recipe: Annotated[Path | None, typer.Option(help="Recipe of the network whose pixel size the samples get.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="With plaques: model that finds the islands. Default: the model that ships.")
+    ] = None,
     table: Annotated[
         Path | None, typer.Option(help="Table of a site's studies: CSV with study, labels, split.")
     ] = None,
@@ -528,6 +531,9 @@ def export(
         Path | None, typer.Option(help="Checkpoint of the heart network, or a model folder that holds it.")
     ] = None,
     calcium: Annotated[Path | None, typer.Option(help="Checkpoint of the calcium network, or a model folder.")] = None,
+    plaque: Annotated[
+        Path | None, typer.Option(help="Checkpoint of the plaque network, or a model folder. Default: none.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Name of the model in results.")] = "ctacal-networks",
     version: Annotated[str | None, typer.Option(help="Version of the model. Default: the version of ctacal.")] = None,
     start: Annotated[
@@ -539,10 +545,13 @@ def export(
         typer.Option(help="Instead: model folder whose weights and calibration stay, with the graphs of this version."),
     ] = None,
 ) -> None:
-    """Export two checkpoints as a model for scoring (ONNX) and check that both give the same output."""
+    """Export checkpoints as a model for scoring (ONNX) and check that both give the same output."""
     from ctacal.cli import export as command
 
-    raise typer.Exit(command.run(heart, calcium, out, name=name, version=version, start=start, keep=keep, again=again))
+    status = command.run(
+        heart, calcium, out, name=name, version=version, plaque=plaque, start=start, keep=keep, again=again
+    )  # fmt: skip
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``ctacal export``: export two checkpoints as a model folder that scores without torch."""
+"""``ctacal export``: export checkpoints as a model folder that scores without torch."""
 
 from pathlib import Path
 
@@ -17,6 +17,7 @@ def run(
     *,
     name: str,
     version: str | None,
+    plaque: Path | None = None,
     start: Path | None = None,
     keep: float = 0.0,
     again: Path | None = None,
@@ -27,10 +28,11 @@ def run(
         if again:
             model = export_model_again(again, out, version)
         elif heart and calcium:
-            version = version or __version__
-            model = export_model(
-                ExportJob(heart=heart, calcium=calcium, out=out, name=name, version=version, start=start, keep=keep)
-            )
+            job = ExportJob(
+                heart=heart, calcium=calcium, plaque=plaque, out=out, name=name, version=version or __version__,
+                start=start, keep=keep,
+            )  # fmt: skip
+            model = export_model(job)
         else:
             raise UsageError("--heart and --calcium name what to export, or --again a model")
     except UsageError:
@@ -50,6 +52,7 @@ def print_model(model: ExportedModel) -> None:
 
 
 def _line(network: ExportedNetwork) -> str:
-    parity = ", ".join(f"{difference:.1e} ({slices} slices)" for slices, difference in network.parity.items())
+    of = "islands" if network.stage == "plaque" else "slices"
+    parity = ", ".join(f"{difference:.1e} ({slices} {of})" for slices, difference in network.parity.items())
     size = f"{network.parameters / 1e6:.2f} M parameters, {network.bytes / 1e6:.1f} MB"
     return f"{network.stage}: {size}; largest difference from torch {parity}"

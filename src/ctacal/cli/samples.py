@@ -15,6 +15,7 @@ from ctacal.jobs.samples import (
     HELD_OUT,
     InsertedSet,
     KnownSet,
+    PlaqueSet,
     SampleSet,
     SiteSet,
     checked_protocols,
@@ -42,6 +43,7 @@ class Options:
     protocols: Sequence[str] = ()
     workers: int = 1
     recipe: Path | None = None
+    model: Path | None = None
     table: Path | None = None
     scans: Sequence[Path] = ()
     allow_calcium: bool = False
@@ -71,14 +73,19 @@ def _complain(problem: str) -> None:
     typer.echo(problem, err=True)
 
 
-def _simulated(options: Options) -> SampleSet | KnownSet:
+def _simulated(options: Options) -> SampleSet | KnownSet | PlaqueSet:
     default = HELD_OUT if options.what == "test" else training_protocols()
     protocols = checked_protocols(options.protocols) or default
     each = options.each or EACH[options.what]
-    if options.what in ("test", "validation", "plaques"):
+    if options.what == "plaques":
+        return PlaqueSet(
+            out=options.out, count=options.count, each=each, seed=options.seed, protocols=protocols,
+            hard=options.hard, model=options.model,
+        )  # fmt: skip
+    if options.what in ("test", "validation"):
         return KnownSet(
             out=options.out, count=options.count, each=each, seed=options.seed, protocols=protocols,
-            varied=options.what != "test", hard=options.hard, plaques=options.what == "plaques",
+            varied=options.what == "validation", hard=options.hard,
         )  # fmt: skip
     network = network_of(options.recipe, options.what)
     return SampleSet(

@@ -16,7 +16,7 @@ from ctacal.nn.calibration import KnownScore, fit_calibration, lesion_doubts
 from ctacal.nn.card import Measured, add_to_card, read_card
 from ctacal.nn.fitness import training_range
 from ctacal.nn.gated import GatedScale, fit_gated_scale
-from ctacal.nn.islands import Weighed, weigh
+from ctacal.nn.islands import Weighed
 from ctacal.nn.known_study import read_test_study
 from ctacal.nn.mass import KnownMass, MassScale, fit_mass_scale, island_excess_mg
 from ctacal.nn.predict import Model, load_model
@@ -107,7 +107,7 @@ def _validation_study(model: Model, path: Path, rule: ScoringRule) -> Validation
     raw = model.raw_output(study.volume, rule)
     return ValidationStudy(
         study.facts.seed,
-        weigh(study.volume, raw.at, raw.probability, model.calcium.classes, rule),
+        model.weighed(raw),
         raw.figures,
         raw.seen,
         sum((raw.mass_mg or {}).values()),

@@ -1,4 +1,4 @@
-"""Export of two checkpoints as a model for scoring, and the facts of the exported model."""
+"""Export of checkpoints as a model for scoring, and the facts of the exported model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +11,15 @@ from ctacal.nn.card import read_card
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportJob:
-    """Two checkpoints and the model folder to make of them."""
+    """Checkpoints and the model folder to make of them."""
 
     heart: Path
     calcium: Path
     out: Path
     name: str
     version: str = __version__
+    plaque: Path | None = None
+    """None: the model decides islands by the calcium network alone."""
     start: Path | None = None
     """The model folder from which the calcium network was trained on; ``keep`` is the share of its weights kept."""
     keep: float = 0.0
@@ -52,7 +54,8 @@ def export_model(job: ExportJob) -> ExportedModel:
     from ctacal.nn.export import export  # torch takes seconds
 
     card = export(
-        job.heart, job.calcium, job.out, name=job.name, version=job.version, start=job.start, keep=job.keep
+        job.heart, job.calcium, job.out, name=job.name, version=job.version, plaque=job.plaque, start=job.start,
+        keep=job.keep,
     )  # fmt: skip
     return exported_model(card.parent)
 

@@ -46,13 +46,32 @@ class KnownSet:
     """Whether the protocols are varied as in training (validation); for a test they are used as they are."""
     hard: bool = False
     """Whether the patients, drawn as in a cohort, have many confounders; varied protocols leave the usual range."""
-    plaques: bool = False
-    """Whether the studies show many plaques, and much of what is taken for plaques, to train the plaque network."""
 
     def path(self, patient_seed: int, k: int) -> Path:
         """Return the file of one study."""
-        kind = "plaques" if self.plaques else "hard" if self.hard else "known"
-        return self.out / f"{kind}-{patient_seed}-{k:02d}.npz"
+        return self.out / f"{'hard' if self.hard else 'known'}-{patient_seed}-{k:02d}.npz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaqueSet:
+    """Samples of the plaque network: the islands of ``count`` patients of a seed, each with ``each`` draws of calcium.
+
+    The studies show many plaques, and much of what is taken for plaques.
+    """
+
+    out: Path
+    count: int
+    each: int
+    seed: int
+    protocols: tuple[str, ...]
+    hard: bool = False
+    """Whether protocols leave the usual range."""
+    model: Path | None = None
+    """Folder of the model that finds the islands; None: the model that ships."""
+
+    def path(self, patient_seed: int, k: int) -> Path:
+        """Return the file of the islands of one study."""
+        return self.out / f"plaques-{patient_seed}-{k:02d}.npz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +106,7 @@ class Made:
 
 
 def make(
-    wanted: SampleSet | KnownSet | InsertedSet | SiteSet,
+    wanted: SampleSet | KnownSet | PlaqueSet | InsertedSet | SiteSet,
     *,
     workers: int = 1,
     progress: Progress = no_progress,
@@ -108,9 +127,13 @@ def make(
     return Made(sum(1 for _ in wanted.out.glob("[!.]*.npz")), failed)
 
 
-def _results(wanted: SampleSet | KnownSet | InsertedSet, workers: int) -> Iterator[str]:
+def _results(wanted: SampleSet | KnownSet | PlaqueSet | InsertedSet, workers: int) -> Iterator[str]:
     """Yield for each patient what went wrong, or an empty string."""
+    from ctacal.jobs.plaque_samples import make_plaques
     from ctacal.jobs.simulated_samples import make_inserted_studies, make_samples, make_test_studies
+
+    if isinstance(wanted, PlaqueSet):
+        return make_plaques(wanted, workers=workers)
 
     if isinstance(wanted, SampleSet):
         return make_samples(wanted, workers=workers)

@@ -26,12 +26,7 @@ from ctacal.simulate.anatomy.description import Patient, draw_patient
 from ctacal.simulate.insert.study import insert_study
 from ctacal.simulate.training.anatomy_cache import COARSE, FINE, AnatomyCache, draw_anatomy, draw_hard_anatomy
 from ctacal.simulate.training.anatomy_truth import anatomy_of
-from ctacal.simulate.training.clinical import (
-    describe_picture,
-    draw_clinical_anatomy,
-    draw_plaque_anatomy,
-    reference_scores,
-)
+from ctacal.simulate.training.clinical import describe_picture, draw_clinical_anatomy, reference_scores
 from ctacal.simulate.training.crop import Crop, draw_whole, simulate_crop
 from ctacal.simulate.training.description import draw_heart_description
 from ctacal.simulate.truth import KIND_LABELS, VESSEL_LABELS
@@ -64,19 +59,20 @@ def _make_patient(wanted: SampleSet, patient_seed: int) -> None:
 
 
 def _whole_scan(wanted: SampleSet, cache: AnatomyCache, patient_seed: int, k: int) -> Crop:
-    return draw_whole(cache, _scan_seed(patient_seed, k), hard=wanted.hard)
+    return draw_whole(cache, scan_seed(patient_seed, k), hard=wanted.hard)
 
 
 def _heart_scan(wanted: SampleSet, cache: AnatomyCache, patient_seed: int, k: int) -> Crop:
     """Scan the draws of calcium in turn, each patient starting with another: four have none, little, some and much."""
-    seed, draws = _scan_seed(patient_seed, k), len(cache.deposits)
+    seed, draws = scan_seed(patient_seed, k), len(cache.deposits)
     number = (patient_seed + k) % draws if draws else None
     return simulate_crop(
         cache, draw_heart_description(cache, seed, number, protocols=wanted.protocols, hard=wanted.hard)
     )
 
 
-def _scan_seed(patient_seed: int, k: int) -> int:
+def scan_seed(patient_seed: int, k: int) -> int:
+    """Return the seed of one of a patient's scans."""
     return patient_seed * 1000 + k
 
 
@@ -109,23 +105,21 @@ def _make_tests(wanted: KnownSet, patient_seed: int) -> None:
     missing = [k for k, path in enumerate(paths) if not path.exists()]
     if not missing:
         return
-    cache = _anatomy_of(wanted, patient_seed)
+    cache = draw_clinical_anatomy(patient_seed, wanted.each, hard=wanted.hard)
     reference = reference_scores(cache)
     for k in missing:
-        drawn = k % len(reference)
         description = describe_picture(
-            cache, _scan_seed(patient_seed, k), drawn, wanted.protocols, varied=wanted.varied, hard=wanted.hard
+            cache, scan_seed(patient_seed, k), k, wanted.protocols, varied=wanted.varied, hard=wanted.hard
         )
         crop = simulate_crop(cache, description)
-        deposit_labels = np.where(crop.structures >= min(VESSEL_LABELS.values()), crop.structures, 0).astype(np.uint8)
-        facts = _facts(patient_seed, deposit_labels, crop, reference[drawn])
+        deposit_labels = deposit_labels_of(crop)
+        facts = _facts(patient_seed, deposit_labels, crop, reference[k])
         write_test_study(paths[k], Volume(crop.hu, crop.geometry), crop.labels, deposit_labels, facts)
 
 
-def _anatomy_of(wanted: KnownSet, patient_seed: int) -> AnatomyCache:
-    if wanted.plaques:
-        return draw_plaque_anatomy(patient_seed, wanted.each)
-    return draw_clinical_anatomy(patient_seed, wanted.each, hard=wanted.hard)
+def deposit_labels_of(crop: Crop) -> Bytes:
+    """Return (slices, rows, columns): which deposit each voxel belongs to (``KnownStudy.deposit_labels``)."""
+    return np.where(crop.structures >= min(VESSEL_LABELS.values()), crop.structures, 0).astype(np.uint8)
 
 
 def make_inserted_studies(wanted: InsertedSet, *, workers: int = 1) -> Iterator[str]:

@@ -74,8 +74,11 @@ class AnatomyMap:
         says where the structures lie."""
         slice_mm, *pixels_mm = crop.spacing_mm
         grid = crop.with_spacing((slice_mm, *(STRUCTURE_PIXELS * mm for mm in pixels_mm)))
-        shares = [self._share(group) for group in STRUCTURES]
-        return np.stack([resampled(share, self.geometry, grid, fill=0.0) for share in shares], axis=1)
+        return np.stack([resampled(share, self.geometry, grid, fill=0.0) for share in self.shares(STRUCTURES)], axis=1)
+
+    def shares(self, groups: Sequence[Sequence[Anatomy]]) -> list[Floats32]:
+        """Return (slices, rows, columns) for each group: the probability of one of its structures."""
+        return [self._share(group) for group in groups]
 
     def _share(self, structures: Sequence[Anatomy]) -> Floats32:
         """Return (slices, rows, columns): probability of one of these structures."""

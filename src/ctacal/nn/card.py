@@ -26,8 +26,10 @@ CARD_NAME = "model.json"
 FORMAT = 1
 """Version of the card's layout."""
 
-STAGES = ("heart", "calcium")
-"""The two networks of a model, in the order in which they run."""
+STAGES = ("heart", "calcium", "plaque")
+"""The networks of a model, in the order in which they run; models of ctacal 0.3 and before lack the last."""
+
+NEEDED_STAGES = {"heart", "calcium"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         card: dict[str, Any] = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise UsageError(f"{folder} holds no model ({problem})") from problem
-    if card.get("format") != FORMAT or set(card.get("stages", ())) != set(STAGES):
+    if card.get("format") != FORMAT or not NEEDED_STAGES <= set(card.get("stages", ())) <= set(STAGES):
         raise UsageError(f"{folder}: {CARD_NAME} has another format")
     return card
 

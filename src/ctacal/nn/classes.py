@@ -1,5 +1,7 @@
 """The classes of a network: which ``Calcium`` each stands for, and which classes a true label allows."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ctacal.arrays import Mask
@@ -14,6 +16,26 @@ BY_VESSEL: Classes = (0, *NAMED_VESSELS, Calcium.OTHER)
 
 CORONARY_OR_OTHER: Classes = (0, Calcium.CORONARY, Calcium.OTHER)
 """Classes of the published lesion network: background, coronary calcium, other."""
+
+
+class PlaqueClass(NamedTuple):
+    """A class of the plaque network: what an island is."""
+
+    name: str
+    label: int
+    """The label value that its islands get."""
+
+
+PLAQUE_CLASSES = (
+    PlaqueClass("no calcium", 0),
+    *(PlaqueClass(vessel.name, int(vessel)) for vessel in NAMED_VESSELS),
+    PlaqueClass("aortic wall", Calcium.OTHER),
+    PlaqueClass("valve or annulus", Calcium.OTHER),
+    PlaqueClass("stent", Calcium.OTHER),
+    PlaqueClass("other metal", Calcium.OTHER),
+    PlaqueClass("other calcium", Calcium.OTHER),
+)
+"""What is taken for a plaque has classes of its own, because it differs from other calcium as much as from plaques."""
 
 NOT_CORONARY = 7
 """True label of an unmarked voxel if only coronary calcium was drawn: background or other calcium."""

@@ -25,7 +25,7 @@ class NetworkConfig:
         ValueError: pixel_mm: expected a positive number, got 0
     """
 
-    kind: Literal["heart", "anatomy", "calcium", "published"] = "calcium"
+    kind: Literal["heart", "anatomy", "calcium", "published", "plaque"] = "calcium"
     pixel_mm: float = 1.0
     """In-plane spacing of the network's input: close to that of 512 pixels over 500 mm (own choice)."""
     slice_mm: float = 0.0
@@ -80,6 +80,14 @@ class NetworkConfig:
         return replace(cls.heart(), kind="anatomy")
 
     @classmethod
+    def plaque(cls) -> Self:
+        """Return the network of stage 3, on pictures of 3 x 1 x 1 mm around each island."""
+        return cls(
+            kind="plaque", pixel_mm=1.0, slice_mm=3.0, widths=(32, 48, 64, 96), position=False, neighbours=False,
+            mass_head=False,
+        )  # fmt: skip
+
+    @classmethod
     def published(cls) -> Self:
         """Return the published system, on the same crops; its architecture is fixed (``published.py``)."""
         return cls(kind="published", position=False, neighbours=False, mass_head=False)
@@ -88,6 +96,11 @@ class NetworkConfig:
     def sees_whole_scan(self) -> bool:
         """Whether the input is the whole scan on a coarse grid, not a crop around the heart."""
         return self.kind in ("heart", "anatomy")
+
+    @property
+    def stage(self) -> str:
+        """The stage of a model that the network is (``card.STAGES``)."""
+        return "heart" if self.sees_whole_scan else "plaque" if self.kind == "plaque" else "calcium"
 
     @property
     def multiple(self) -> int:

@@ -5,7 +5,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ctacal.nn.config import NetworkConfig, Recipe
 from ctacal.nn.convlstm import BothWays
 from ctacal.nn.inputs import STRUCTURE_PIXELS, STRUCTURES, own_channels_of
 from ctacal.nn.networks import build, classes_of, parameters_of
+from ctacal.nn.plaque_inputs import PlaqueInputs, input_shapes
 from ctacal.nn.predict import WEIGHTS, load_model
 
 OPSET = 20
@@ -36,6 +37,12 @@ PARITY_SLICES = (1, 3, 24)
 
 INPUTS = ("x", "structures")
 """Names of the inputs of a graph; only a network with ``structures = true`` has the second."""
+
+PLAQUE_SHAPES = input_shapes()
+"""Shape of each input of a plaque network for one island."""
+
+PLAQUE_INPUTS = tuple(field.name for field in fields(PlaqueInputs))
+"""Names of the inputs of a plaque network's graph."""
 
 MAX_SLICES, MAX_SIDE = 4096, 4096
 """Upper bounds that are written to the graph (own choice)."""
@@ -65,6 +72,25 @@ class ForScoring(nn.Module):
         return (probability,) if output.mass_mg is None else (probability, output.mass_mg)
 
 
+class PlaqueForScoring(nn.Module):
+    """A plaque network as scoring calls it: it gives probabilities, not logits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, hu: Tensor, own: Tensor, structures: Tensor, facts: Tensor, probability: Tensor
+    ) -> tuple[Tensor, ...]:
+        """``PlaqueInputs`` -> probability (islands, ``PLAQUE_CLASSES``)."""
+        return (self.network(hu, own, structures, facts, probability).softmax(dim=1),)
+
+
+def for_scoring(network: nn.Module, config: NetworkConfig) -> nn.Module:
+    """Return the network as scoring calls it."""
+    return (PlaqueForScoring if config.kind == "plaque" else ForScoring)(network).eval()
+
+
 def softmax_in_steps(logits: Tensor) -> Tensor:
     """Softmax over the classes, in steps: the runtime's own transposes the whole tensor and took 14 % of the time."""
     powers = (logits - logits.amax(dim=1, keepdim=True)).exp()
@@ -78,27 +104,34 @@ def export(
     *,
     name: str,
     version: str = __version__,
+    plaque: Path | None = None,
     facts: Mapping[str, Any] | None = None,
     start: Path | None = None,
     keep: float = 0.0,
 ) -> Path:
     """Write the checkpoints' averaged weights as a model folder; returns its card, ``model.json``.
 
-    ``heart`` and ``calcium`` are checkpoints, or folders of models that hold such a network. With ``start``, the model
+    ``heart``, ``calcium`` and ``plaque``, which a model may lack, are checkpoints, or folders of models that hold such
+    a network. With ``start``, the model
     folder from which the calcium network was trained on, its weights ``keep`` that share. ``facts`` (figures, limits,
     licence) go to the card as they are. Raises ``UsageError`` if a network is not of the stage it is given for,
     ``CtacalError`` if the output of ONNX Runtime differs from that of torch; there is no card then.
     """
-    checkpoints = {stage: trained(path, stage) for stage, path in (("heart", heart), ("calcium", calcium))}
+    paths = {"heart": heart, "calcium": calcium} | ({"plaque": plaque} if plaque else {})
+    checkpoints = {stage: trained(path, stage) for stage, path in paths.items()}
     if bool(start) != (keep > 0):
         raise UsageError("a share of weights to keep and the model folder that they come from go together")
     if start:
         checkpoints["calcium"] = mixed(checkpoints["calcium"], checkpoint_of_model(start), keep)
-    first, second = (checkpoints[stage].recipe.network for stage in ("heart", "calcium"))
-    if not first.sees_whole_scan or second.sees_whole_scan:
-        raise UsageError(f"expected a heart or anatomy network in {heart} and a calcium network in {calcium}")
-    if second.structures and first.kind != "anatomy":
-        raise UsageError(f"the network in {calcium} needs the anatomy; {heart} holds a network of the heart alone")
+    networks = {stage: checkpoint.recipe.network for stage, checkpoint in checkpoints.items()}
+    for stage, network in networks.items():
+        if network.stage != stage:
+            raise UsageError(f"expected a {stage} network in {paths[stage]}, found a {network.stage} network")
+    for stage, needs in (("calcium", networks["calcium"].structures), ("plaque", "plaque" in networks)):
+        if needs and networks["heart"].kind != "anatomy":
+            raise UsageError(
+                f"the network in {paths[stage]} needs the anatomy; {heart} holds a network of the heart alone"
+            )
     (out / CARD_NAME).unlink(missing_ok=True)  # of an earlier export, whose files are replaced
     stages = {stage: export_stage(checkpoint, out / f"{stage}.onnx") for stage, checkpoint in checkpoints.items()}
     return write_card(
@@ -167,15 +200,28 @@ def difference(network: nn.Module, config: NetworkConfig, path: Path, slices: in
     """Return the largest difference in probability between torch and ONNX Runtime, on noise of that many slices."""
     import onnxruntime
 
-    random = torch.Generator().manual_seed(slices)
-    inputs = [
-        torch.randn(slices, *shape, generator=random)
-        for shape in _shapes(config, 5 * config.multiple, 4 * config.multiple)
-    ]
+    inputs = _noise(config, slices)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    named = {name: value.numpy() for name, value in zip(INPUTS, inputs, strict=False)}
-    found, expected = session.run(None, named)[0], ForScoring(network).eval()(*inputs)[0]
+    named = {name: value.numpy() for name, value in zip(_names(config), inputs, strict=False)}
+    found, expected = session.run(None, named)[0], for_scoring(network, config)(*inputs)[0]
     return float(np.abs(found - expected.numpy()).max())
+
+
+def _names(config: NetworkConfig) -> tuple[str, ...]:
+    """Return the names of the inputs of the graph."""
+    return PLAQUE_INPUTS if config.kind == "plaque" else INPUTS
+
+
+def _noise(config: NetworkConfig, slices: int) -> tuple[Tensor, ...]:
+    """Return inputs of noise, for that many slices, or islands."""
+    random = torch.Generator().manual_seed(slices)
+    if config.kind == "plaque":
+        hu, own, structures, facts, probability = (
+            torch.rand(slices, *shape, generator=random) for shape in PLAQUE_SHAPES
+        )
+        return 1000 * hu, own.round(), structures, facts, probability
+    shapes = _shapes(config, 5 * config.multiple, 4 * config.multiple)
+    return tuple(torch.randn(slices, *shape, generator=random) for shape in shapes)
 
 
 def trained(path: Path, stage: str) -> Checkpoint:
@@ -225,20 +271,16 @@ def weights_of(content: bytes, config: NetworkConfig, path: Path) -> dict[str, T
 
 
 def write_onnx(network: nn.Module, config: NetworkConfig, path: Path) -> None:
-    """Write one network for any number of slices, rows and columns."""
-    model = ForScoring(network).eval()
+    """Write one network for any number of slices, rows and columns; a plaque network for any number of islands."""
+    model = for_scoring(network, config)
     _set_scan(model, True)
-    n = torch.export.Dim("slices", min=2, max=MAX_SLICES)
-    rows, columns = (torch.export.Dim(side, min=2, max=MAX_SIDE // config.multiple) for side in ("rows", "columns"))
-    steps = (config.multiple, config.multiple // STRUCTURE_PIXELS)
     names = ["probability", "mass_mg"][: 2 if getattr(network, "mass", None) is not None else 1]
-    example = tuple(torch.zeros(5, *shape) for shape in _shapes(config, 4 * config.multiple, 3 * config.multiple))
-    shapes = tuple({0: n, 2: step * rows, 3: step * columns} for step, _ in zip(steps, example, strict=False))
+    example, shapes = _plaque_example() if config.kind == "plaque" else _example(config)
     try:
         with _quiet_torch():
             program = torch.export.export(model, example, dynamic_shapes=shapes, strict=True)
             made = torch.onnx.export(
-                program, example, dynamo=True, opset_version=OPSET, input_names=list(INPUTS[: len(example)]),
+                program, example, dynamo=True, opset_version=OPSET, input_names=list(_names(config)[: len(example)]),
                 output_names=names, verbose=False, optimize=False,
             )  # fmt: skip
     finally:
@@ -248,6 +290,23 @@ def write_onnx(network: nn.Module, config: NetworkConfig, path: Path) -> None:
     with whole_file(path) as temporary:
         made.save(temporary, external_data=False)
         forget_traces(temporary)
+
+
+Example = tuple[tuple[Tensor, ...], tuple[dict[int, Any], ...]]
+"""Inputs to trace a network with, and which of their sizes may differ in use."""
+
+
+def _example(config: NetworkConfig) -> Example:
+    n = torch.export.Dim("slices", min=2, max=MAX_SLICES)
+    rows, columns = (torch.export.Dim(side, min=2, max=MAX_SIDE // config.multiple) for side in ("rows", "columns"))
+    steps = (config.multiple, config.multiple // STRUCTURE_PIXELS)
+    inputs = tuple(torch.zeros(5, *shape) for shape in _shapes(config, 4 * config.multiple, 3 * config.multiple))
+    return inputs, tuple({0: n, 2: step * rows, 3: step * columns} for step, _ in zip(steps, inputs, strict=False))
+
+
+def _plaque_example() -> Example:
+    n = torch.export.Dim("islands", min=1, max=MAX_SLICES)
+    return tuple(torch.zeros(5, *shape) for shape in PLAQUE_SHAPES), tuple({0: n} for _ in PLAQUE_SHAPES)
 
 
 def _shapes(config: NetworkConfig, rows: int, columns: int) -> list[tuple[int, int, int]]:

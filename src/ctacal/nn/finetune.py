@@ -124,9 +124,10 @@ def write_tuned_model(outcome: Outcome, model: Path, folder: Path, *, name: str)
     """
     base = load_model(model, threads=1)
     folder.mkdir(parents=True, exist_ok=True)
-    heart = base.card["stages"]["heart"]
-    (folder / heart["file"]).write_bytes(onnx_bytes(model, "heart"))
-    stages = {"heart": heart, "calcium": export_stage(read_checkpoint(outcome.best), folder / "calcium.onnx")}
+    stages = dict(base.card["stages"])
+    for stage in stages.keys() - {"calcium"}:
+        (folder / stages[stage]["file"]).write_bytes(onnx_bytes(model, stage))
+    stages["calcium"] = export_stage(read_checkpoint(outcome.best), folder / "calcium.onnx")
     facts = {name: fact for name, fact in base.card["facts"].items() if name == "licence"}
     facts["fine_tuned_from"] = asdict(base.info)
     for what, pair in (("site", outcome.site), ("guard", outcome.guard)):

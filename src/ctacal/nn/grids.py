@@ -1,16 +1,19 @@
 """The grids of the networks' input, and linear interpolation between grids with parallel axes. No torch."""
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctacal.arrays import Bytes, Floats, Floats32
+from ctacal.arrays import Floats, Floats32
 from ctacal.geometry import Geometry
 from ctacal.heart import HeartMask, coarsened
 from ctacal.nn.inputs import END_REACH_MM
 from ctacal.volume import Volume
+
+Label = TypeVar("Label", bound=np.generic)
+"""What a label map holds."""
 
 CROP_MARGIN_MM = 8.0
 """Margin added to the heart's box on all four sides in plane, to show what lies beside it (own choice)."""
@@ -117,14 +120,14 @@ def resampled(array: NDArray[Any], source: Geometry, grid: Geometry, *, fill: fl
     return np.ascontiguousarray(result, np.float32)
 
 
-def nearest(labels: Bytes, source: Geometry, grid: Geometry) -> Bytes:
+def nearest(labels: NDArray[Label], source: Geometry, grid: Geometry) -> NDArray[Label]:
     """Return the label of the nearest voxel at each voxel of ``grid``, 0 beyond the sides."""
     start, step = index_map(source, grid)
     places = [
         np.rint(first + by * np.arange(n)).astype(np.int64)
         for first, by, n in zip(start, step, grid.shape, strict=True)
     ]
-    found = labels[np.ix_(*(np.clip(at, 0, n - 1) for at, n in zip(places, labels.shape, strict=True)))]
+    found: NDArray[Label] = labels[np.ix_(*(np.clip(at, 0, n - 1) for at, n in zip(places, labels.shape, strict=True)))]
     for axis, (at, n) in enumerate(zip(places, labels.shape, strict=True)):
         np.moveaxis(found, axis, 0)[(at < 0) | (at >= n)] = 0
     return found

@@ -4,16 +4,20 @@ from torch import nn
 
 from ctacal.anatomy import Anatomy
 from ctacal.nn.calcium import CalciumNet
-from ctacal.nn.classes import BY_VESSEL, CORONARY_OR_OTHER, Classes
+from ctacal.nn.classes import BY_VESSEL, CORONARY_OR_OTHER, PLAQUE_CLASSES, Classes
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.heart import AnatomyNet, HeartNet
+from ctacal.nn.plaque import PlaqueNet
 from ctacal.nn.published import PublishedSystem
 
 
 def build(config: NetworkConfig) -> nn.Module:
-    """Return the network, with random initial weights; it maps (x, sequences) to an ``Output``."""
+    """Return the network, with random initial weights; it maps (x, sequences) to an ``Output``, that of
+    plaques ``PlaqueInputs`` to logits."""
     if config.sees_whole_scan:
         return HeartNet(config) if config.kind == "heart" else AnatomyNet(config)
+    if config.kind == "plaque":
+        return PlaqueNet(config)
     return PublishedSystem() if config.kind == "published" else CalciumNet(config)
 
 
@@ -21,6 +25,8 @@ def classes_of(config: NetworkConfig) -> Classes:
     """Return the label value of each class."""
     if config.kind == "anatomy":
         return tuple(Anatomy)
+    if config.kind == "plaque":
+        return tuple(kind.label for kind in PLAQUE_CLASSES)
     return CORONARY_OR_OTHER if config.kind == "published" else BY_VESSEL
 
 

@@ -1,8 +1,8 @@
 """Score a scan by the networks: ``load_model`` gives a ``Model``, which is a ``prediction.Predictor``. No torch.
 
 The way: whole scan at 5 x 4 x 4 mm -> heart (``heart_stage``) -> thin slices averaged, sharp kernels smoothed
-(``view``) -> crop at the network's pixels -> class probabilities (``calcium_stage``) -> a decision for each island of
-voxels that can be calcium (``islands``).
+(``view``) -> crop at the network's pixels -> class probabilities (``calcium_stage``) -> islands of voxels that can be
+calcium (``islands``) -> what each island is (``plaque_stage``) -> which of them count.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from ctacal.labels import LabelMap
 from ctacal.nn.anatomy_stage import AnatomyMap
 from ctacal.nn.calcium_stage import Index, classify
 from ctacal.nn.calibration import Calibration, LesionDoubts, category_probabilities, interval, lesion_doubts
-from ctacal.nn.card import STAGES, Measured, onnx_bytes, read_card
+from ctacal.nn.card import Measured, onnx_bytes, read_card
 from ctacal.nn.classes import Classes
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.coverage import cut_off
@@ -33,8 +33,9 @@ from ctacal.nn.islands import Weighed, weigh
 from ctacal.nn.locate import heart_anywhere, locate
 from ctacal.nn.mass import MassScale, island_excess_mg
 from ctacal.nn.naming import taken_for
+from ctacal.nn.plaque_stage import decided
 from ctacal.nn.runtime import RUNTIMES, Run, RuntimeName, Stage, fastest_runtime, runtime_of, when_ready
-from ctacal.nn.view import bright_voxels, faded, view_of
+from ctacal.nn.view import View, bright_voxels, faded, view_of
 from ctacal.prediction import Interval, ModelInfo, Prediction, ScanFigures, Uncertainty
 from ctacal.scores import SCCT_2016, ScoringRule
 from ctacal.uncounted import Faded, Uncounted
@@ -53,8 +54,8 @@ class RawOutput:
     heart: HeartMask
     figures: ScanFigures
     """Image quality of the scan."""
-    seen: ScanFigures
-    """Image quality of what the calcium network saw (``view``): what resembles the training scans, or not."""
+    view: View
+    """What the calcium network saw."""
     at: Index
     """(slice, row, column) of the candidates: voxels that can score."""
     probability: Floats32
@@ -64,6 +65,11 @@ class RawOutput:
     """None: stage 1 is a network of the heart alone, which knows no structures."""
     faded: Faded | None = None
     """What only the scan shows, and not the view; None: they are the same."""
+
+    @property
+    def seen(self) -> ScanFigures:
+        """Image quality of what the calcium network saw: what resembles the training scans, or not."""
+        return self.view.figures
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -85,7 +91,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Model:
-    """Both networks and what was measured of them. Calling it makes it a ``prediction.Predictor``.
+    """The networks and what was measured of them. Calling it makes it a ``prediction.Predictor``.
 
     Example:
         >>> model = load_model(threads=1)
@@ -97,6 +103,8 @@ class Model:
     heart: Stage
     calcium: Stage
     card: Mapping[str, Any]
+    plaque: Stage | None = None
+    """None: islands are decided by the calcium network's answer for their voxels."""
     calibration: Calibration | None = None
     """None: results hold no probabilities of the categories."""
     gated_scale: GatedScale | None = None
@@ -114,7 +122,8 @@ class Model:
     def watched(self, by: Callable[[Run], Run]) -> "Model":
         """Return the same model with each network wrapped by ``by``, to time it or to see its input."""
         heart, calcium = (replace(stage, run=by(stage.run)) for stage in (self.heart, self.calcium))
-        return replace(self, heart=heart, calcium=calcium)
+        plaque = replace(self.plaque, run=by(self.plaque.run)) if self.plaque else None
+        return replace(self, heart=heart, calcium=calcium, plaque=plaque)
 
     def __call__(self, volume: Volume, rule: ScoringRule) -> Prediction:
         """Label a canonical volume. Raises ``Refusal`` (``HEART_NOT_FOUND``)."""
@@ -166,12 +175,23 @@ class Model:
         at = bright_voxels(volume, view, rule.threshold_hu)
         probability, mass_mg = classify(self.calcium, view.volume, view.heart, view.of(at), located.anatomy)
         hidden = faded(volume, heart, view, at, rule)
-        return RawOutput(volume, rule, heart, figures, view.figures, at, probability, mass_mg, located.anatomy, hidden)
+        return RawOutput(volume, rule, heart, figures, view, at, probability, mass_mg, located.anatomy, hidden)
+
+    def weighed_by_voxels(self, raw: RawOutput) -> Weighed:
+        """Return the islands of the candidates, weighed by the calcium network's answer for their voxels."""
+        return weigh(raw.volume, raw.at, raw.probability, self.calcium.classes, raw.rule)
+
+    def weighed(self, raw: RawOutput) -> Weighed:
+        """Return the islands of the candidates, weighed by all that the model has."""
+        by_voxels = self.weighed_by_voxels(raw)
+        if self.plaque is None or raw.anatomy is None:
+            return by_voxels
+        return decided(by_voxels, raw.probability, raw.view.volume, raw.anatomy, raw.figures, self.plaque)
 
     def decide(self, raw: RawOutput) -> Answer:
         """Count an island if its probability of being coronary suffices; all its voxels get one vessel."""
         classes = self.calcium.classes
-        weighed = weigh(raw.volume, raw.at, raw.probability, classes, raw.rule)
+        weighed = self.weighed(raw)
         small = self.least_coronary if self.least_small is None else self.least_small
         counted = weighed.counted(self.least_coronary, small)
         values = np.asarray(classes, np.uint8)[weighed.likeliest(counted)]
@@ -220,7 +240,7 @@ def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: R
     digest = hashlib.sha256()
     background = ThreadPoolExecutor(1)  # the networks start while the scan is read
     stages = {}
-    for name in STAGES:
+    for name in card["stages"]:
         content = onnx_bytes(folder, name)
         digest.update(content)
         run = when_ready(background.submit(RUNTIMES[runtime_of(name, runtime)], content, threads))
@@ -232,6 +252,7 @@ def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: R
         stages["heart"],
         stages["calcium"],
         card,
+        stages.get("plaque"),
         calibration=measured.calibration,
         gated_scale=measured.gated_scale,
         mass_scale=measured.mass_scale,

@@ -4,16 +4,17 @@ import csv
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from ctacal.anatomy import Anatomy
 from ctacal.atomic import sweep, write_text
@@ -24,12 +25,15 @@ from ctacal.nn.config import Recipe, TrainConfig, read_recipe
 from ctacal.nn.export import trained
 from ctacal.nn.losses import Loss
 from ctacal.nn.networks import build
+from ctacal.nn.plaque_batches import PlaqueBatch, PlaqueSteps
+from ctacal.nn.plaque_loss import PlaqueLoss, PlaqueValidation, validate_plaques
+from ctacal.nn.plaque_samples import Plaques, read_plaques
 from ctacal.nn.samples import SampleFolder, Samples, digest_of, require_pixels
 from ctacal.nn.validate import Validation, validate
 
 COLUMNS = (
     "step", "learning_rate", "loss", "focal", "top", "overlap", "vessel", "mass", "heart",
-    "kappa", "exact", "sensitivity", "specificity", "dice", "anatomy",
+    "kind", "coronary", "plaque", "kappa", "exact", "sensitivity", "specificity", "dice", "anatomy",
     *(f"dice_{structure.name.lower()}" for structure in Anatomy),
 )  # fmt: skip
 """Columns of log.csv; a network leaves empty what does not apply to it."""
@@ -39,6 +43,9 @@ Metrics = Mapping[str, float]
 
 Report = Callable[[int, Metrics], object]
 """Called after every step with the number of steps done and new metrics, if any. If it returns true, training stops."""
+
+LEAST_FACTS_SD = 0.01
+"""Added to the SD of each fact: some hardly differ between samples."""
 
 NEW_LAYERS = {"trunk.structures.weight", "trunk.structures.bias"}
 """What a network of an earlier version may lack: a new layer starts without effect."""
@@ -59,14 +66,19 @@ def train(recipe_path: Path, out: Path, *, report: Report = lambda _step, _metri
     recipe = read_recipe(recipe_path)
     data = recipe.data
     training, validation, guard = (
-        SampleFolder([recipe_path.parent / folder for folder in folders])
+        samples_in([recipe_path.parent / folder for folder in folders], recipe)
         for folders in (data.training, data.validation, data.guard)
     )
     initial = recipe_path.parent / recipe.train.initial if recipe.train.initial else None
     best = fit(recipe, training, validation, out, initial=initial, report=report)
-    if initial and len(guard) and int(os.environ.get("RANK", "0")) == 0:
+    if initial and isinstance(guard, SampleFolder) and len(guard) and int(os.environ.get("RANK", "0")) == 0:
         write_guard(initial, best, guard, out)
     return best
+
+
+def samples_in(folders: Sequence[Path], recipe: Recipe) -> Samples | Plaques:
+    """Return the samples of some folders, as the recipe's network takes them. Raises ``UsageError`` if it cannot."""
+    return read_plaques(folders) if recipe.network.kind == "plaque" and folders else SampleFolder(folders)
 
 
 def write_guard(before: Path, after: Path, guard: Samples, out: Path) -> tuple[Validation, Validation]:
@@ -81,8 +93,8 @@ def write_guard(before: Path, after: Path, guard: Samples, out: Path) -> tuple[V
 
 def fit(
     recipe: Recipe,
-    training: Samples,
-    validation: Samples,
+    training: Samples | Plaques,
+    validation: Samples | Plaques,
     out: Path,
     *,
     initial: Path | None = None,
@@ -97,10 +109,14 @@ def fit(
     if not len(training) or not len(validation):
         raise UsageError("the recipe names no training or no validation samples ([data])")
     for samples in (training, validation):
-        require_pixels(samples, recipe.network)
+        if not isinstance(samples, Plaques):
+            require_pixels(samples, recipe.network)
     sweep(out, depth=0)
     with processes() as (rank, device):
-        run = Run.begun(recipe, digest_of(training), out, device, initial)
+        digest = training.digest if isinstance(training, Plaques) else digest_of(training)
+        run = Run.begun(recipe, digest, out, device, initial)
+        if isinstance(training, Plaques) and run.step == 0 and not initial:
+            run.set_facts_scale(training)
         log = _Log(out / "log.csv", run.step) if rank == 0 else None
         if run.step == 0 and initial and log:
             log.write({"step": 0, **_validated(run, validation, out)})
@@ -139,9 +155,13 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     return config.learning_rate * (0.01 + 0.99 * cosine)
 
 
-def _batches(training: Samples, recipe: Recipe, step: int, rank: int) -> Iterator[Batch]:
+def _batches(training: Samples | Plaques, recipe: Recipe, step: int, rank: int) -> Iterator[Batch | PlaqueBatch]:
     """Return the batches after ``step`` steps, in order."""
-    steps = TrainingSteps(training, recipe, rank)
+    steps: Dataset[Any]
+    if isinstance(training, Plaques):
+        steps = PlaqueSteps(training, recipe, rank)
+    else:
+        steps = TrainingSteps(training, recipe, rank)
     rest = Subset(steps, range(step, recipe.train.steps))
     loader = DataLoader(
         rest,
@@ -159,7 +179,7 @@ def _leave_stopping_to_the_main_process(_: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _keep(run: "Run", metrics: Metrics, validation: Samples, out: Path, log: "_Log") -> dict[str, float]:
+def _keep(run: "Run", metrics: Metrics, validation: Samples | Plaques, out: Path, log: "_Log") -> dict[str, float]:
     """After a step, log, validate and write checkpoints when due; returns what was logged."""
     config, step = run.recipe.train, run.step
     ends = step == config.steps
@@ -176,9 +196,13 @@ def _keep(run: "Run", metrics: Metrics, validation: Samples, out: Path, log: "_L
     return logged
 
 
-def _validated(run: "Run", validation: Samples, out: Path) -> dict[str, float]:
+def _validated(run: "Run", validation: Samples | Plaques, out: Path) -> dict[str, float]:
     """Validate, and write the checkpoint if it is the best so far; returns the metrics."""
-    result = validate(run.averaged, validation, run.recipe.network)
+    result: Validation | PlaqueValidation
+    if isinstance(validation, Plaques):
+        result = validate_plaques(run.averaged, validation)
+    else:
+        result = validate(run.averaged, validation, run.recipe.network)
     if result.quality >= run.best:
         run.best = result.quality
         run.checkpoint().write(out / "best.pt")
@@ -197,7 +221,7 @@ class Run:
     trained: nn.Module
     """``network``, or its distributed wrapper."""
     optimiser: torch.optim.Optimizer
-    loss: Loss
+    loss: Callable[[Any, Any], tuple[torch.Tensor, dict[str, float]]]
     step: int = 0
     best: float = -1.0
 
@@ -223,7 +247,7 @@ class Run:
         run = cls(
             recipe, data_digest, device, network, averaged,
             DistributedDataParallel(network) if shared else network,
-            optimiser, Loss(recipe.loss, recipe.network),
+            optimiser, PlaqueLoss() if recipe.network.kind == "plaque" else Loss(recipe.loss, recipe.network),
         )  # fmt: skip
         if (out / "last.pt").exists():
             run._resume(read_checkpoint(out / "last.pt"), out)
@@ -239,14 +263,21 @@ class Run:
         torch.set_rng_state(checkpoint.random_state)
         self.step, self.best = checkpoint.step, checkpoint.best
 
-    def take_step(self, batch: Batch) -> dict[str, float]:
+    @torch.no_grad()
+    def set_facts_scale(self, plaques: Plaques) -> None:
+        """Let the network know mean and SD of the facts of its training samples."""
+        for network in (self.network, self.averaged):
+            network.get_buffer("facts_mean").copy_(torch.from_numpy(plaques.facts.mean(axis=0)))
+            network.get_buffer("facts_sd").copy_(torch.from_numpy(plaques.facts.std(axis=0) + LEAST_FACTS_SD))
+
+    def take_step(self, batch: Batch | PlaqueBatch) -> dict[str, float]:
         """Take one step of the optimiser; returns the loss and its parts."""
         config = self.recipe.train
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, config)
         self.trained.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
-            output = self.trained(batch.x.to(memory_format=torch.channels_last), config.sequences)
+            output = self._output(batch)
         loss, parts = self.loss(output, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -255,6 +286,12 @@ class Run:
         self._average()
         self.step += 1
         return {"loss": float(loss.detach()), **parts}
+
+    def _output(self, batch: Batch | PlaqueBatch) -> Any:
+        """Return logits for islands, an ``Output`` for slices."""
+        if isinstance(batch, PlaqueBatch):
+            return self.trained(*batch.inputs)
+        return self.trained(batch.x.to(memory_format=torch.channels_last), self.recipe.train.sequences)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -275,8 +312,7 @@ class Run:
 
 
 def _initial_weights(path: Path, recipe: Recipe) -> dict[str, torch.Tensor]:
-    stage = "heart" if recipe.network.sees_whole_scan else "calcium"
-    start = trained(path, stage)
+    start = trained(path, recipe.network.stage)
     weights: dict[str, torch.Tensor] = build(recipe.network).state_dict()
     shared = {name: start.averaged[name] for name, new in weights.items()
               if name in start.averaged and start.averaged[name].shape == new.shape}  # fmt: skip

@@ -64,7 +64,7 @@ def validate(network: nn.Module, samples: Samples, config: NetworkConfig) -> Val
     both, sizes = (sum(overlap[part] for _, _, overlap in found) for part in (0, 1))
     scores = [] if config.kind == "heart" else [(true, predicted) for true, predicted, _ in found]
     true, predicted = np.reshape(scores, (-1, 2)).T
-    return _measured(true, predicted, 2 * both / sizes if sizes else float("nan"))
+    return measured(true, predicted, 2 * both / sizes if sizes else float("nan"))
 
 
 def _validated(network: nn.Module, sample: Sample, config: NetworkConfig) -> tuple[float, float, tuple[int, int]]:
@@ -95,7 +95,7 @@ def _validated_anatomy(network: nn.Module, samples: Samples, config: NetworkConf
             for structure in Anatomy if sizes[structure]}  # fmt: skip
     mean = float(np.mean([value for structure, value in dice.items() if structure]))
     nothing = np.zeros(0)
-    return replace(_measured(nothing, nothing, mean), by_structure=dice)
+    return replace(measured(nothing, nothing, mean), by_structure=dice)
 
 
 def predicted_labels(network: nn.Module, clip: Clip, config: NetworkConfig) -> Bytes:
@@ -118,7 +118,8 @@ def _overlap(true: Mask, found: Mask) -> tuple[int, int]:
     return int((true & found).sum()), int(true.sum() + found.sum())
 
 
-def _measured(true: Floats, predicted: Floats, dice: float) -> Validation:
+def measured(true: Floats, predicted: Floats, dice: float) -> Validation:
+    """Return how true and predicted scores, (studies,), agree."""
     table = cross_table(risk_categories(true), risk_categories(predicted))
     figures = (
         weighted_kappa(table),

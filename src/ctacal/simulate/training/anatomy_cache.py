@@ -234,13 +234,14 @@ HARD_WANTED: Wanted = (
 
 PLAQUES_WANTED: Wanted = (
     (0, 0, _coronary_metal), (40, 160, _left_main), (160, 5000, _both(_beside_left_main, _left_main)),
-    (0, 0, _both(_ascending, _has(Kind.AORTIC_VALVE))), (0.1, 40, _coronary_metal), (40, 160, _both(_branch, _ascending)),
-    (160, 5000, _coronary_metal), (0, 0, _both(_has(*_HILUM), _has(*_HEART))), (0.1, 40, _both(_ascending, _left_main)),
-    (40, 160, _coronary_metal), (160, 5000, _both(_branch, _ascending)), (0, 0, _ascending), (0.1, 40, _branch),
-    (40, 160, _both(_ascending, _left_main)), (160, 5000, anything), (0.1, 40, _both(_beside_left_main, _has(*_HEART))),
+    (0, 0, _both(_ascending, _has(Kind.AORTIC_VALVE))), (0.1, 40, _coronary_metal),
+    (40, 160, _both(_branch, _ascending)), (160, 5000, _coronary_metal), (0, 0, _both(_has(*_HILUM), _has(*_HEART))),
+    (0.1, 40, _both(_ascending, _left_main)), (40, 160, _coronary_metal), (160, 5000, _both(_branch, _ascending)),
+    (0, 0, _ascending), (0.1, 40, _branch), (40, 160, _both(_ascending, _left_main)), (160, 5000, anything),
+    (0.1, 40, _both(_beside_left_main, _has(*_HEART))),
 )  # fmt: skip
-"""The draws of whole scans that show many plaques, and what is taken for plaques (``ctacal samples plaques``): four each
-have none, little, some and much coronary calcium (own choice)."""
+"""The draws of whole scans that show many plaques, and what is taken for plaques (``ctacal samples plaques``): four
+each have none, little, some and much coronary calcium (own choice)."""
 
 
 def draw_variants(

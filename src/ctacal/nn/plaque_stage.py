@@ -1,0 +1,41 @@
+"""Stage 3 of scoring: each island that may count is looked at once more, as a whole. No torch."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ctacal.arrays import Floats32
+from ctacal.nn.anatomy_stage import AnatomyMap
+from ctacal.nn.classes import BY_VESSEL, PLAQUE_CLASSES
+from ctacal.nn.islands import Weighed
+from ctacal.nn.plaque_inputs import looked_at, plaque_inputs
+from ctacal.nn.runtime import Stage
+from ctacal.prediction import ScanFigures
+from ctacal.volume import Volume
+
+TOGETHER = 64
+"""Number of islands that the network looks at in one run: more would take more memory, not less time."""
+
+
+def decided(
+    weighed: Weighed, of_voxels: Floats32, seen: Volume, anatomy: AnatomyMap, figures: ScanFigures, stage: Stage
+) -> Weighed:
+    """Return the islands with the class probabilities of the plaque network, where it was asked.
+
+    ``of_voxels`` is (voxels of the islands, ``BY_VESSEL`` classes), ``seen`` the scan as the calcium network sees it.
+    """
+    chosen = looked_at(weighed)
+    if not chosen.size:
+        return weighed
+    inputs = plaque_inputs(weighed, of_voxels, chosen, seen, anatomy, figures).arrays()
+    parts = [slice(first, first + TOGETHER) for first in range(0, len(chosen), TOGETHER)]
+    kinds = np.concatenate([stage.run(*(array[part] for array in inputs))[0] for part in parts])
+    probability = weighed.probability.copy()
+    probability[chosen] = as_vessels(kinds)
+    return replace(weighed, probability=probability)
+
+
+def as_vessels(kinds: Floats32) -> Floats32:
+    """(islands, ``PLAQUE_CLASSES``) -> (islands, ``BY_VESSEL``): all that does not count is other calcium."""
+    labels = np.array([kind.label for kind in PLAQUE_CLASSES])
+    return np.stack([kinds[:, labels == label].sum(axis=1) for label in BY_VESSEL], axis=1)
