@@ -27,6 +27,7 @@ class TakenFor(StrEnum):
     """Noise, or an edge of soft tissue; without an anatomy network also bone."""
     OTHER_CALCIUM = "other calcium"
     METAL = "metal"
+    STENT = "stent"
     ASCENDING_AORTA = "wall of the ascending aorta"
     AORTA = "wall of the aorta"
     AORTIC_VALVE = "aortic valve"

@@ -48,6 +48,9 @@ class Weighed:
     """The components of the islands; ``lesion`` is the island's number."""
     agatston: Floats
     """(islands,): score of each if it counts."""
+    kinds: Floats32 | None = None
+    """(islands, ``PLAQUE_CLASSES``): probabilities by the plaque network, 0 where it was not asked; None: no such
+    network."""
 
     @property
     def chance(self) -> Floats:

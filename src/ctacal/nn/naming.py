@@ -6,11 +6,12 @@ from itertools import product
 import numpy as np
 
 from ctacal.anatomy import Anatomy
-from ctacal.arrays import Floats, Ints
+from ctacal.arrays import Floats, Floats32, Ints
 from ctacal.geometry import Geometry
 from ctacal.islands import Islands
 from ctacal.labels import Calcium
 from ctacal.nn.anatomy_stage import AnatomyMap
+from ctacal.nn.classes import PLAQUE_CLASSES, is_coronary
 from ctacal.nn.fitness import METAL_ABOVE_HU
 from ctacal.nn.grids import index_map
 from ctacal.uncounted import TakenFor
@@ -19,18 +20,32 @@ TOUCHES = 0.5
 """An island touches a structure if this is the structure's probability beside it, in the mean over the island (own
 choice)."""
 
+METALS = {"stent": TakenFor.STENT, "other metal": TakenFor.METAL}
+"""Names of the plaque network's classes of metal."""
+
+NOT_CORONARY_KINDS = np.array([not is_coronary(kind.label) for kind in PLAQUE_CLASSES])
+
 Surroundings = tuple[Floats, Floats]
 """(``Anatomy`` classes,) twice: the mean probability of each structure in an island, and the mean of the highest within
 one voxel of the coarse grid, 4 to 5 mm, around it."""
 
 
 def taken_for(
-    islands: Islands, probability: Floats, classes: Sequence[int], anatomy: AnatomyMap | None
+    islands: Islands,
+    probability: Floats,
+    classes: Sequence[int],
+    anatomy: AnatomyMap | None,
+    kinds: Floats32 | None = None,
 ) -> tuple[TakenFor, ...]:
-    """Return what each island is taken for; ``probability`` is (islands, classes). Without anatomy names are few."""
+    """Return what each island is taken for; ``probability`` is (islands, classes). Without anatomy names are few.
+
+    ``kinds`` are those of ``Weighed``: they tell stents and other metal.
+    """
     peak_hu = np.full(islands.count, -np.inf)
     np.maximum.at(peak_hu, islands.number, islands.hu)
     by_class = [_by_class(row, classes) for row in probability]
+    if kinds is not None:
+        by_class = [_by_kind(name, row) for name, row in zip(by_class, kinds, strict=True)]
     names = [TakenFor.METAL if hu > METAL_ABOVE_HU else name for hu, name in zip(peak_hu, by_class, strict=True)]
     if anatomy is None or not names:
         return tuple(names)
@@ -45,6 +60,12 @@ def _by_class(probability: Floats, classes: Sequence[int]) -> TakenFor:
     if float(probability.sum()) - none - other > max(none, other):
         return TakenFor.DOUBTFUL
     return TakenFor.OTHER_CALCIUM if other > none else TakenFor.NO_CALCIUM
+
+
+def _by_kind(name: TakenFor, kinds: Floats32) -> TakenFor:
+    """Return the name of other calcium that the plaque network takes for metal; every other name stays."""
+    likeliest = PLAQUE_CLASSES[int(np.where(NOT_CORONARY_KINDS, kinds, 0.0).argmax())].name
+    return METALS.get(likeliest, name) if name is TakenFor.OTHER_CALCIUM else name
 
 
 def surroundings(islands: Islands, anatomy: AnatomyMap) -> tuple[Floats, Floats]:

@@ -1,5 +1,6 @@
 """Loss and validation of the plaque network."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,8 +51,8 @@ class PlaqueValidation:
 
     @property
     def quality(self) -> float:
-        """What the best checkpoint is chosen by."""
-        return -self.loss
+        """What the best checkpoint is chosen by: 1 for no loss."""
+        return math.exp(-self.loss)
 
     def to_row(self) -> dict[str, float]:
         """Return the columns for the log."""

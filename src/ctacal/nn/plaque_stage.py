@@ -29,10 +29,11 @@ def decided(
         return weighed
     inputs = plaque_inputs(weighed, of_voxels, chosen, seen, anatomy, figures).arrays()
     parts = [slice(first, first + TOGETHER) for first in range(0, len(chosen), TOGETHER)]
-    kinds = np.concatenate([stage.run(*(array[part] for array in inputs))[0] for part in parts])
+    kinds = np.zeros((weighed.islands.count, len(PLAQUE_CLASSES)), np.float32)
+    kinds[chosen] = np.concatenate([stage.run(*(array[part] for array in inputs))[0] for part in parts])
     probability = weighed.probability.copy()
-    probability[chosen] = as_vessels(kinds)
-    return replace(weighed, probability=probability)
+    probability[chosen] = as_vessels(kinds[chosen])
+    return replace(weighed, probability=probability, kinds=kinds)
 
 
 def as_vessels(kinds: Floats32) -> Floats32:

@@ -298,5 +298,6 @@ def _mean_chance(weighed: Weighed, counted: Mask) -> float | None:
 
 def _uncounted(weighed: Weighed, left: Mask, classes: Classes, raw: RawOutput) -> Uncounted:
     islands = weighed.islands.of(left)
-    names = taken_for(islands, weighed.probability[left], classes, raw.anatomy)
+    kinds = None if weighed.kinds is None else weighed.kinds[left]
+    names = taken_for(islands, weighed.probability[left], classes, raw.anatomy, kinds)
     return Uncounted(islands, names, weighed.chance[left], raw.faded)

@@ -169,6 +169,7 @@ def _batches(training: Samples | Plaques, recipe: Recipe, step: int, rank: int) 
         num_workers=recipe.train.loaders,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_leave_stopping_to_the_main_process,
+        generator=torch.Generator(),  # not the one of dropout: a resumed run starts another loader
     )
     return iter(loader)
 
