@@ -243,7 +243,7 @@ def stored(folder: Path, plaques: Plaques) -> None:
         inputs = PlaqueInputs(
             *(getattr(plaques, field.name)[part].astype(np.float32) for field in fields(PlaqueInputs))
         )
-        inputs = replace(inputs, structures=inputs.structures / 255)
+        inputs = replace(inputs, structures=(inputs.structures / 255).astype(np.float32))
         write_plaques(folder / f"{name}.npz", PlaqueSample(inputs, plaques.agatston[part], plaques.truth[part]))
     write_plaques(folder / "c.npz", None)
 
