@@ -28,6 +28,7 @@ from ctacal.evaluate.publication import (
     listed,
 )
 from ctacal.evaluate.publication.content import file_stem
+from ctacal.evaluate.readings.mixed_units import mixed_doubt, mixed_ratio_doubt
 from ctacal.evaluate.readings.plausible import scale_doubt, score_doubts
 from ctacal.progress import Bar, no_bar
 from ctacal.statistics.agreement import Compared, compare_models
@@ -272,13 +273,13 @@ def _doubts(raters: Raters) -> Iterator[str]:
     """Yield what the reader must check of the scores."""
     for rater in raters.all:
         if rater.grade == "scores":
-            yield from (f"{rater.name} {doubt}" for doubt in score_doubts(rater.scores))
+            found = *score_doubts(rater.scores), mixed_doubt(rater.scores)
+            yield from (f"{rater.name} {doubt}" for doubt in found if doubt)
             yield from _more_than_whole(rater)
     for reference, other in raters.pairs():
-        if (reference.grade, other.grade) == ("scores", "scores") and (
-            doubt := scale_doubt(other.scores, reference.scores)
-        ):
-            yield f"{other.name} against {reference.name}: {other.name} {doubt}"
+        if (reference.grade, other.grade) == ("scores", "scores"):
+            both = [judge(other.scores, reference.scores) for judge in (scale_doubt, mixed_ratio_doubt)]
+            yield from (f"{other.name} against {reference.name}: {other.name} {doubt}" for doubt in both if doubt)
 
 
 def _lead(raters: Raters) -> Iterator[str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ctacal.arrays import Floats, Ints, Mask
 from ctacal.errors import UsageError
 from ctacal.evaluate.outcomes.config import Component, OutcomeConfig, OutcomesConfig
+from ctacal.evaluate.readings.mixed_units import mixed_doubt
 from ctacal.evaluate.readings.plausible import DAYS_PER
 
 if TYPE_CHECKING:
@@ -188,6 +189,9 @@ def time_doubts(table: "pd.DataFrame", config: OutcomesConfig, source: Path) -> 
             "are some of these in another unit?"
         )
     parts = outcome.component or (Component(name=outcome.name, event=outcome.event),)
+    without = ~np.any([table[part.event].to_numpy() == 1 for part in parts], axis=0)
+    if doubt := mixed_doubt(end[without]):  # events may come early, follow-up without one ends at similar times
+        yield f"Column {outcome.follow_up}, of patients without an event, {doubt}"
     for part in parts:
         own = outcome.event_time(part)
         time = table[own].to_numpy(np.float64) if own else end

@@ -94,9 +94,19 @@ def _column(table: "pd.DataFrame", risk: RiskConfig, source: Path) -> Floats:
     if risk.percent and low >= 0 and high <= 1 and len(known):
         raise UsageError(f"{where}, which are no percentages; remove percent = true")
     if low < 0 or high > (100 if risk.percent else 1):
-        hint = ", or percent = true" if 1 < high <= 100 and not risk.percent else ""
+        hint = f", or percent = true{_fractions(known)}" if 1 < high <= 100 and low >= 0 and not risk.percent else ""
         raise UsageError(f"{where}, expected risks of 0 to {100 if risk.percent else 1}{hint}")
     return np.asarray(values / 100 if risk.percent else values)
+
+
+def _fractions(known: Floats) -> str:
+    """Return what to check before values up to 1 are taken for percentages."""
+    if not (below := int(((known > 0) & (known <= 1)).sum())):
+        return ""
+    return (
+        f". {below:,} of {len(known):,} values are above 0 and at most 1: fractions of 1 among percentages? Bring all "
+        "to one unit first; with percent = true they are risks of at most 1 %"
+    )
 
 
 def _term(table: "pd.DataFrame", term: TermConfig, risk: RiskConfig, source: Path) -> Floats:

@@ -34,6 +34,11 @@ class Covariate:
         """Number of patients without a value."""
         return int(np.isnan(self.values).sum())
 
+    @property
+    def codes(self) -> Ints:
+        """(n,): indices into ``levels``; -1 if missing."""
+        return np.where(np.isnan(self.values), -1, self.values).astype(np.int64)
+
     def columns(self, values: Floats) -> tuple[tuple[str, ...], Floats]:
         """Return names and columns (n, k) for a model, made from ``values`` (n,)."""
         if not self.levels:
@@ -153,6 +158,10 @@ class Patients:
     def covariate(self, column: str) -> Covariate:
         """Return the covariate of a column."""
         return next(covariate for covariate in self.covariates if covariate.column == column)
+
+    def risk(self, name: str) -> GivenRisk:
+        """Return the given risk with this name."""
+        return next(risk for risk in self.risks if risk.name == name)
 
     def adjusted(
         self, columns: Sequence[str], values: Sequence[Floats] | None = None

@@ -12,9 +12,10 @@ from ctacal.categories import category_indices
 from ctacal.errors import UsageError
 from ctacal.evaluate.outcomes.columns import column_rows
 from ctacal.evaluate.outcomes.config import CentreConfig, EndpointConfig, OutcomesConfig, ReadingConfig, SubgroupConfig
+from ctacal.evaluate.outcomes.doubts import children, doubts_of, notes_on_fractions, without_identifier
 from ctacal.evaluate.outcomes.follow_up import follow_up, time_doubts
 from ctacal.evaluate.outcomes.formulas import given_risk
-from ctacal.evaluate.outcomes.levels import levels_of, rare_levels, recoded, unknown_levels
+from ctacal.evaluate.outcomes.levels import levels_of, rare_levels, recoded
 from ctacal.evaluate.outcomes.patients import Covariate, Endpoint, Flow, GivenRisk, Patients, Reading, Subgroup, Window
 from ctacal.evaluate.readings import (
     Coding,
@@ -29,20 +30,14 @@ from ctacal.evaluate.readings import (
     without_unknown,
 )
 from ctacal.evaluate.readings.dates import both_orders, days
-from ctacal.evaluate.readings.identifiers import alike, names_an_identifier
 from ctacal.evaluate.readings.plausible import (
-    ADULT_YEARS,
     DAYS_PER,
     MOST_AGATSTON,
     MOST_AGE_YEARS,
     MOST_FOLLOW_UP_YEARS,
-    flag_doubt,
     meaning_of,
-    scale_doubt,
-    score_doubts,
     usual_range,
 )
-from ctacal.statistics.survival.survival_curve import kaplan_meier
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 if TYPE_CHECKING:
@@ -78,17 +73,11 @@ def read_patients(
     numbers, text = _columns(config)
     readings = check(raw, numbers, identifier=config.identifier or None, text=text, drop=drop, form=form)
     found = patients_of(readings, config)
-    repeated = () if config.identifier else _without_identifier(raw)
+    repeated = () if config.identifier else without_identifier(raw)
     return replace(
         found,
-        doubts=(
-            *repeated,
-            *found.doubts,
-            *_children(readings),
-            *_doubtful_scores(found),
-            *_doubtful_columns(found),
-            *_doubtful_risks(found),
-        ),
+        doubts=(*repeated, *found.doubts, *children(readings), *doubts_of(found)),
+        notes=(*found.notes, *notes_on_fractions(found)),
     )
 
 
@@ -205,73 +194,6 @@ def _covariate_column(name: str, config: OutcomesConfig) -> Column:
     return Column(name, least=None, may_be_missing=True, meaning=meaning, is_measurement=True, if_words=hint)
 
 
-def _without_identifier(raw: RawTable) -> Iterator[str]:
-    """Yield what speaks for patients who occur twice, if the TOML names no identifier."""
-    cells = raw.cells
-    for name in cells.columns:
-        if names_an_identifier(name):
-            own = as_text(cells[name]).dropna().map(alike)
-            again = int(own.duplicated().sum())
-            repeats = f": {again:,} of its cells repeat another" if again else ""
-            yield f'No identifier is named. Column {name} may be one{repeats}; name it with identifier = "{name}".'
-            return
-    equal = int(cells.duplicated().sum())
-    repeats = f"; {equal:,} rows equal another in every column" if equal else ""
-    yield f"No identifier is named, so patients who occur twice are not noticed{repeats}."
-
-
-def _doubtful_scores(patients: Patients) -> Iterator[str]:
-    for reading in patients.readings:
-        if reading.score is not None:
-            yield from (f"{reading.name} {doubt}" for doubt in score_doubts(reading.score))
-    model, reader = patients.model, patients.reader
-    if reader and model.score is not None and reader.score is not None:
-        yield from (f"{model.name} {doubt}" for doubt in [scale_doubt(model.score, reader.score)] if doubt)
-
-
-def _doubtful_columns(patients: Patients) -> Iterator[str]:
-    """Yield what to check of covariates: flags with other values, levels that mean unknown, one side of perfusion."""
-    for own in patients.covariates:
-        if own.levels:
-            yield from unknown_levels(own.column, own.levels, _codes(own))
-        elif doubt := flag_doubt(own.values):
-            yield f"Column {own.column} {doubt}"
-    if perfusion := patients.config.perfusion:
-        known = patients.covariate(perfusion.column).values
-        abnormal = known[~np.isnan(known)] >= perfusion.abnormal_from
-        if len(abnormal) and abnormal.all() | ~abnormal.any():
-            side = "abnormal" if abnormal.all() else "normal"
-            yield (
-                f"Perfusion is {side} in all patients, from {perfusion.abnormal_from:g} of {perfusion.column} on: "
-                "is the column coded otherwise?"
-            )
-
-
-FEW_EVENTS, TOO_HIGH = 10, 3.0
-"""Events from which on a mean risk this many times the observed one is doubted (own choice)."""
-
-
-def _doubtful_risks(patients: Patients) -> Iterator[str]:
-    for risk in patients.risks:
-        there = ~np.isnan(risk.values)
-        survival = kaplan_meier(patients.data.take(there)).at(risk.horizon_years).estimate
-        if patients.data.events < FEW_EVENTS or survival is None:
-            continue
-        mean, observed = float(risk.values[there].mean()), 1 - survival
-        if mean > TOO_HIGH * observed:
-            yield (
-                f"The mean of the given risk {risk.name} is {mean:.1%}, and {observed:.1%} had the event by "
-                f"{risk.horizon_years:g} years: is it a survival, in another unit, or of another horizon?"
-            )
-
-
-def _children(readings: Readings) -> Iterator[str]:
-    """Yield a sentence on ages that no adult has."""
-    for column in readings.columns:
-        if column.meaning == "age" and (young := int((readings.table[column.name] < ADULT_YEARS).sum())):
-            yield f"{young:,} patients are younger than {ADULT_YEARS:g} years by column {column.name}: is that right?"
-
-
 def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
     """Return the patients of a table that has been read."""
     table = readings.table
@@ -281,7 +203,7 @@ def patients_of(readings: Readings, config: OutcomesConfig) -> Patients:
     covariates = tuple(_covariate(table, column, config, readings.source) for column in config.adjusted)
     _check_strata(covariates, config, readings.source)
     in_levels = _with_levels(table, config, readings.source)
-    rare = [rare_levels(own.label, own.levels, _codes(own)) for own in covariates if own.levels]
+    rare = [rare_levels(own.label, own.levels, own.codes) for own in covariates if own.levels]
     whole = Patients(
         config,
         SurvivalData(followed.years, followed.event),
@@ -336,10 +258,6 @@ def _check_strata(covariates: tuple[Covariate, ...], config: OutcomesConfig, sou
                 f"{source}, strata: column {covariate.column} has {values:,} different values, expected at most "
                 f"{MOST_STRATA}: patients are compared within a stratum only. Name a column of groups"
             )
-
-
-def _codes(covariate: Covariate) -> Ints:
-    return np.where(np.isnan(covariate.values), -1, covariate.values).astype(np.int64)
 
 
 def _reading(table: "pd.DataFrame", reading: ReadingConfig) -> Reading:
