@@ -75,7 +75,7 @@ def test_codes_that_stand_for_not_known(values: Floats, codes: list[float]) -> N
         (YEARS * 12, "follow-up", "days", "at most 0.16 years"),
         (YEARS, "follow-up", "days", "at most 0.01"),
         (YEARS, "follow-up", "weeks", "in another unit?"),
-        (RNG.uniform(43000, 45000, 99), "follow-up", "days", "median of 12"),
+        (RNG.uniform(43000, 45000, 99), "follow-up", "days", "are these dates, of which the lowest is 2017-"),
         (RNG.uniform(0.2, 0.8, 99), "ejection fraction", "", "fractions of 1"),
         (FLAGS, "percent", "", "or 0 and 1?"),
         (RNG.integers(0, 4, 99).astype(float), "score", "", "categories, not Agatston scores"),

@@ -56,7 +56,7 @@ def test_other_codings_are_refused_and_none_is_guessed(cells: list[str], tmp_pat
         with pytest.raises(UsageError) as refused:
             events(tmp_path, cells, Coding(), drop)
         message = str(refused.value)
-        assert 'yes = ["..."], no = ["..."]' in message
+        assert ("yes = [" in message and "no = [" in message) or "holds dates" in message
         assert cells[0] in message
         assert "--drop" not in message
 

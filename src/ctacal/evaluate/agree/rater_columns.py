@@ -14,6 +14,7 @@ from ctacal.evaluate.agree.raters import VESSELS
 from ctacal.evaluate.readings import RawTable, need
 from ctacal.evaluate.readings.category_words import MOST_WORDS_OF_CATEGORIES, words_offer
 from ctacal.evaluate.readings.dates import is_date_cell
+from ctacal.evaluate.readings.identifiers import names_an_identifier
 from ctacal.evaluate.readings.numbers import number, what_it_is
 from ctacal.evaluate.readings.opened import text_of
 from ctacal.evaluate.readings.words import category_name
@@ -86,6 +87,22 @@ def find_raters(raw: RawTable, config: AgreeConfig, taken: Collection[str | None
         if offer := _categories_offer(raw.cells, [name for name, why in passed.items() if NOT_SCORES in why]):
             told += f" {offer}"
     return Found(tuple(readers), tuple(models), tuple(categories), (told,) if told else ())
+
+
+def long_form(cells: "pd.DataFrame") -> str:
+    """Return what a table of one score in a row, whoever gave it, must become; "" if it is none."""
+    identifiers = [name for name in map(str, cells.columns) if names_an_identifier(name)]
+    for identifier in (name for name in identifiers if cells[name].duplicated().any()):
+        for name in cells.columns.drop(identifier):
+            words = cells[name].dropna().unique()
+            are_words = all(isinstance(own, str) and number(own) is None for own in words)
+            if are_words and 1 < len(words) <= FEW_WORDS and not cells.duplicated([identifier, name]).any():
+                listed = ", ".join(sorted(words))
+                return (
+                    f"{identifier} occurs once for each of {listed} (column {name}): if these are raters, give each a "
+                    "column of its own, in one row for each study."
+                )
+    return ""
 
 
 def _categories_offer(cells: "pd.DataFrame", names: Collection[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from ctacal.errors import UsageError
 from ctacal.evaluate.agree.config import AgreeConfig
 from ctacal.evaluate.agree.label_files import IDENTIFIER_NAMES, Files, find_label_files, result_label_file
-from ctacal.evaluate.agree.rater_columns import find_raters
+from ctacal.evaluate.agree.rater_columns import find_raters, long_form
 from ctacal.evaluate.agree.raters import STANDING_FOR, VESSELS, Grade, Rater, Raters
 from ctacal.evaluate.columns_read import numbers_read
 from ctacal.evaluate.linkage import NOT_SCORED, PATIENT_NAMES, Rules, link, read_results
@@ -27,6 +27,7 @@ from ctacal.evaluate.readings import (
     open_table,
 )
 from ctacal.evaluate.readings.identifiers import alike
+from ctacal.evaluate.readings.opened import names_listed
 from ctacal.evaluate.readings.plausible import MOST_AGATSTON
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def read_raters(config: AgreeConfig) -> Raters:
     models, readers = [*found.models, *(added.name for added in scored)], list(found.readers)
     raw.cells.drop(index=list({row for added in scored for row in added.refused}), inplace=True)
     if len(readers) + len(models) < 2 or not readers:
-        raise UsageError(" ".join([_nothing_to_compare(raw, readers, models), *found.told]))
+        long = long_form(raw.cells)
+        raise UsageError(" ".join([_nothing_to_compare(raw, readers, models), *found.told, *([long] if long else [])]))
     if twice := [name for name in [*readers, *models] if [*readers, *models].count(name) > 1]:
         raise UsageError(f"{twice[0]} is named twice: give each column once")
     readings = _checked(raw, config, [*readers, *models], found.categories, names)
@@ -118,7 +120,7 @@ def _nothing_to_compare(raw: RawTable, readers: Sequence[str], models: Sequence[
     found = ", ".join([*(f"reader {name}" for name in readers), *(f"model {name}" for name in models)]) or "none"
     return (
         f"{raw.source}: expected a reader and a model, or two readers; found: {found}. Name the columns with "
-        f"--reader and --model; the table has: {', '.join(map(str, raw.cells.columns))}"
+        f"--reader and --model; the table has: {names_listed(raw.cells.columns)}."
     )
 
 
@@ -216,6 +218,11 @@ def _checked(
     try:
         return check(raw, columns, identifier=names.study, text=text, drop=config.drop, form=config.form)
     except UsageError as problem:
+        if (raw.cells[list(scores)].notna().sum(axis=1) < 2).all():
+            raise UsageError(
+                f"{raw.source}: no row has two of {', '.join(scores)}: one row for each study is expected, with the "
+                "scores of all raters"
+            ) from None
         if "write 0" in str(problem) or not any(f"{score} is missing" in str(problem) for score in scores):
             raise
         hint = "or, if not everybody had to score every study, allow for it with --incomplete"

@@ -5,13 +5,20 @@ from collections.abc import Iterator
 import numpy as np
 
 from ctacal.arrays import Floats
-from ctacal.evaluate.outcomes.levels import unknown_levels
-from ctacal.evaluate.outcomes.patients import Patients
+from ctacal.evaluate.outcomes.levels import abbreviated_levels, unknown_levels
+from ctacal.evaluate.outcomes.patients import Covariate, Patients
 from ctacal.evaluate.publication import percent
 from ctacal.evaluate.readings import RawTable, Readings, as_text
 from ctacal.evaluate.readings.identifiers import alike, names_an_identifier
 from ctacal.evaluate.readings.mixed_units import centre_doubt, mixed_doubt, mixed_ratio_doubt
-from ctacal.evaluate.readings.plausible import ADULT_YEARS, flag_doubt, scale_doubt, score_doubts
+from ctacal.evaluate.readings.plausible import (
+    ADULT_YEARS,
+    codes_doubt,
+    flag_doubt,
+    scale_doubt,
+    score_doubts,
+    shown,
+)
 from ctacal.statistics.survival.survival_curve import kaplan_meier
 from ctacal.statistics.survival.survival_data import SurvivalData
 
@@ -63,13 +70,31 @@ def _by_centre(patients: Patients, values: Floats) -> str:
     return "" if centre is None else centre_doubt(values, centre.group, centre.labels)
 
 
+def _gaps_for_no(covariate: Covariate) -> str:
+    """Return a question about a column of one value and gaps, "" for another; follows the name of the column."""
+    known = covariate.values[~np.isnan(covariate.values)]
+    if not covariate.missing or len(np.unique(known)) != 1:
+        return ""
+    only = repr(covariate.levels[int(known[0])]) if covariate.levels else shown(float(known[0]))
+    return (
+        f"holds nothing but {only}, and is empty for {covariate.missing:,} of {len(covariate.values):,} patients: do "
+        "empty cells mean no? Then write that"
+    )
+
+
 def _doubtful_columns(patients: Patients) -> Iterator[str]:
     """Yield what to check of covariates: flags with other values, levels that mean unknown, one side of perfusion."""
     for own in patients.covariates:
+        if doubt := _gaps_for_no(own):
+            yield f"Column {own.column} {doubt}"
         if own.levels:
+            yield from abbreviated_levels(own.column, own.levels)
             yield from unknown_levels(own.column, own.levels, own.codes)
         else:
-            found = flag_doubt(own.values), mixed_doubt(own.values), _by_centre(patients, own.values)
+            found = (
+                flag_doubt(own.values), mixed_doubt(own.values), _by_centre(patients, own.values),
+                codes_doubt(own.column, own.values),
+            )  # fmt: skip
             yield from (f"Column {own.column} {doubt}" for doubt in found if doubt)
     if perfusion := patients.config.perfusion:
         known = patients.covariate(perfusion.column).values

@@ -22,6 +22,9 @@ UNKNOWN_WORDS = frozenset(("na", "n/a", "nan", "unknown", "unk", "not known", "m
 UNKNOWN_CODES = ("9", "99", "999", "-9", "-99", "-1")
 """Levels that may mean that the value is not known; the words are never the reference by default."""
 
+SHORT = 4
+"""Letters of a word in capitals below which it is rather a code, such as II or AB."""
+
 MOST_LEVELS = 30
 """Most levels of a column: more are rather identifiers or dates, and take memory by their square (own choice)."""
 
@@ -112,6 +115,28 @@ def unknown_levels(column: str, levels: Sequence[str], codes: Ints) -> Iterator[
                 f"Column {column} has the level {level!r} ({int(count):,} patients): if it means that the value is not "
                 f"known, say --missing {column}={level}."
             )
+
+
+def abbreviated_levels(column: str, levels: Sequence[str]) -> Iterator[str]:
+    """Yield a question about levels of one letter beside words that begin with it: F and female.
+
+    >>> next(abbreviated_levels("sex", ["F", "M", "female", "male"]))[-58:]
+    'recode.sex = { "F" = "female", "M" = "male" } in the TOML.'
+    >>> [*abbreviated_levels("nyha", ["I", "II", "III"])]
+    []
+    """
+    words = [level for level in levels if len(level) > 1 and not (level.isupper() and len(level) < SHORT)]
+    same = {
+        letter: word
+        for letter in levels
+        for word in words
+        if len(letter) == 1 and letter.isalpha() and letter.casefold() == word[0].casefold()
+    }
+    if same:
+        listed = " and ".join(f"{letter!r} and {word!r}" for letter, word in same.items())
+        recode = ", ".join(f"{json.dumps(letter)} = {json.dumps(word)}" for letter, word in same.items())
+        said = f"recode.{column} = {{ {recode} }}"
+        yield f"Column {column} has the levels {listed}: one each? Then say {said} in the TOML."
 
 
 def rare_levels(label: str, levels: Sequence[str], codes: Ints) -> str:

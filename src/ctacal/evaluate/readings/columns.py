@@ -42,7 +42,7 @@ from ctacal.evaluate.readings.plausible import (
     sum_of_those_above,
     zero_for_unknown,
 )
-from ctacal.evaluate.readings.words import Coding
+from ctacal.evaluate.readings.words import NO, YES, Coding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +61,9 @@ SHOWN = 5
 
 FEW_GAPS = 5
 """Missing scores below which a column without any 0 is no surprise (own choice)."""
+
+SEVERAL_ROWS = 0.5
+"""Share of rows with an identifier that occurs again above which a table has several rows for each (own choice)."""
 
 MANY = 0.25
 """Share of the rows above which no message advises to leave them out (own choice)."""
@@ -390,6 +393,12 @@ def _refusal(faults: Sequence[Fault], source: Path, columns: Sequence[Column], t
     outside = dict.fromkeys(fault.column for fault in faults if fault.kind == "out-of-range")
     ranges = "".join(f". Column {name} holds {range_found(table[name].to_numpy(np.float64))}" for name in outside)
     advice = _empty_zeros(faults, columns, table) or _advice(faults, columns, len(table))
+    again = len({fault.row for fault in faults if fault.kind == "duplicated"})
+    if again > SEVERAL_ROWS * len(table):
+        advice = (
+            f"{again:,} of {len(table):,} rows share their identifier with another: one row for each is expected. Rows "
+            "of visits or instruments, as REDCap exports them, or of raters, must be joined first"
+        )
     return f"{source}: {lines}{more}{ranges}. {advice}"
 
 
@@ -420,6 +429,9 @@ def _advice(faults: Sequence[Fault], columns: Sequence[Column], rows: int) -> st
         return sentence
     if outcomes & {fault.column for fault in faults}:
         return "Correct the table"
+    if said := {(own.column, own.value) for own in faults if own.value.casefold() in YES | NO}:
+        listed = " and ".join(f"{value!r} in {column}" for column, value in sorted(said)[:SHOWN])
+        return f"Correct the table: write 1 and 0, not {listed}"
     words = {f"{fault.column}={fault.value}" for fault in faults if fault.kind == "not-a-number"}
     outside = {(fault.column, fault.value.replace(",", "")) for fault in faults if fault.kind == "out-of-range"}
     codes = {f"{column}={value}" for column, value in outside if is_code(float(value))}

@@ -17,7 +17,7 @@ Order = Literal["", "DMY", "MDY"]
 """Order of day and month in dates such as 03/04/2020; "" if the dates themselves must show it."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_TIME = r"(?:[T ]\d{1,2}[:.]\d{2}.*)?"
+_TIME = r"(?:[T :]\d{1,2}[:.]\d{2}.*)?"
 _ISO = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}")
 _COMPACT = re.compile(r"((?:18|19|20)\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _PARTS = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){_TIME}")
@@ -30,6 +30,9 @@ _PART = re.compile(
 )
 _DATE_CELLS = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 EPOCH = datetime.date(1970, 1, 1)
+FEWEST_DAYS, MOST_DAYS = 10_000, 80_000
+"""Numbers of days between which a number may be a date: from 1927 in Excel, or 1987 in SAS, on."""
+_NUMBER = re.compile(r"\d{1,6}(\.\d+)?")
 LAST_MONTH = 12
 """A day of the month up to here may be a month."""
 _NO_DATES = frozenset(
@@ -170,7 +173,7 @@ def _day(cell: object, order: Order) -> float | str:
         return float((cell - EPOCH).days)
     if not isinstance(cell, str):
         compact = _compact(f"{cell:.0f}") if isinstance(cell, (int, float)) else None
-        return float((compact - EPOCH).days) if compact else "not a date (a serial number? store it as a date)"
+        return float((compact - EPOCH).days) if compact else _serial(cell)
     date = _date(cell.removesuffix(".0"), order)
     return date if isinstance(date, str) else float((date - EPOCH).days)
 
@@ -191,7 +194,27 @@ def _date(text: str, order: Order) -> datetime.date | str:
         return _made(found[4], month, day)
     if _SHORT_YEAR.fullmatch(text):
         return "a date whose year has two digits: write four"
-    return "not a date; expected YYYY-MM-DD"
+    return _serial(float(text)) if _NUMBER.fullmatch(text) else "not a date; expected YYYY-MM-DD"
+
+
+def _serial(number: object) -> str:
+    """Return what a number in place of a date may be."""
+    found = ", ".join(f"{day.isoformat()} in {program}" for program, day in serial_days(number).items())
+    return f"not a date{f' (the number of a day: {found}?)' if found else ''}; expected YYYY-MM-DD"
+
+
+def serial_days(number: object) -> dict[str, datetime.date]:
+    """Return the day that a number means in spreadsheets, and in SAS and Stata, where it lies from 1900 until now.
+
+    >>> serial_days(42551)
+    {'Excel': datetime.date(2016, 6, 30)}
+    """
+    starts = {"Excel": datetime.date(1899, 12, 30), "SAS or Stata": datetime.date(1960, 1, 1)}
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    if not isinstance(number, (int, float)) or not FEWEST_DAYS <= number <= MOST_DAYS:
+        return {}
+    days = {program: start + datetime.timedelta(days=int(number)) for program, start in starts.items()}
+    return {program: day for program, day in days.items() if day <= today}
 
 
 def _compact(text: str) -> datetime.date | None:

@@ -54,7 +54,7 @@ def clusters(values: Floats) -> Clusters | None:
 
     >>> risks = np.random.default_rng(0).beta(2, 18, 120)
     >>> clusters(risks) is None, round(clusters(np.r_[risks[:60], 100 * risks[60:]]).factor)
-    (True, 103)
+    (True, 106)
     """
     known = np.sort(values[np.isfinite(values) & (values > 0)])
     if len(known) < LEAST_ROWS or (values < 0).any() or len(np.unique(known)) < LEAST_DISTINCT:
@@ -88,7 +88,7 @@ def _has_valley(logs: Floats, low: float, distance: float, *, is_apart: bool) ->
     ends = low + distance * np.array([0, 1, 2, 3]) / 3
     first, middle, last = np.diff(np.searchsorted(logs, ends)).tolist()
     fewer = min(first, last)
-    return (is_apart and middle <= VALLEY * fewer) or fewer - middle > CERTAIN * float(np.sqrt(fewer + middle))
+    return bool((is_apart and middle <= VALLEY * fewer) or fewer - middle > CERTAIN * np.sqrt(fewer + middle))
 
 
 def mixed_doubt(values: Floats) -> str:
@@ -115,7 +115,7 @@ def mixed_ratio_doubt(scores: Floats, others: Floats) -> str:
 
     >>> scores = np.exp(np.random.default_rng(1).uniform(0, 8, 100))
     >>> mixed_ratio_doubt(scores * np.where(np.arange(100) % 4, 1, 10), scores * 1.01 ** (np.arange(100) % 20))
-    'is 9.1 times the other score in 25 of 100 rows, and 0.91 times in the others: in another unit or scale there?'
+    'is 9.2 times the other score in 25 of 100 rows, and 0.91 times in the others: in another unit or scale there?'
     """
     both = np.isfinite(scores) & np.isfinite(others) & (scores > 0) & (others > 0)
     found = clusters(scores[both] / others[both])

@@ -12,7 +12,13 @@ from math import inf, isfinite, nan
 
 from ctacal.evaluate.readings.dates import looks_like_a_date
 
-_PLAIN_SIGNS = str.maketrans(dict.fromkeys("\u00a0\u2007\u2009\u202f", " ") | {"’": "'", "−": "-"})
+_DIGITS = {chr(zero + digit): str(digit) for zero in (0xFF10, 0x0660, 0x06F0) for digit in range(10)}
+"""Full-width digits of East Asia, and the two series of Arabic digits; a raised 2 is none of them."""
+_PLAIN_SIGNS = str.maketrans(
+    dict.fromkeys("\u00a0\u2007\u2009\u202f", " ")
+    | {"’": "'", "−": "-", "．": ".", "，": ",", "－": "-", "＋": "+", "٫": ".", "٬": "'"}
+    | _DIGITS
+)
 _WHOLE = re.compile(r"[-+]?\d+([eE][-+]?\d{1,3})?", re.ASCII)
 _ONE_MARK = re.compile(r"[-+]?(\d*)([.,])(\d*)([eE][-+]?\d{1,3})?", re.ASCII)
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}([.,' ])\d{3}(?:\1\d{3})*(?:([.,])(\d+))?", re.ASCII)

@@ -1,6 +1,6 @@
 """Tables of users opened: text, workbooks and Parquet, every cell as it was written."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,9 @@ from ctacal.evaluate.readings.workbook import read_workbook
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_NAMES = 40
+"""Number of columns that a message lists."""
 
 ANY_FORM = TableForm()
 """Nothing is said of how a table is written."""
@@ -157,7 +160,7 @@ def need(table: "pd.DataFrame", names: Sequence[str], source: Path) -> None:
         ctacal.errors.UsageError: readings.csv has no column reader; it has: study
     """
     if absent := [name for name in names if name not in table.columns]:
-        raise UsageError(f"{source} has no column {', '.join(absent)}; it has: {', '.join(map(str, table.columns))}")
+        raise UsageError(f"{source} has no column {', '.join(absent)}; it has: {names_listed(table.columns)}")
 
 
 def find_column(names: Sequence[str], named: str | None, usual: Sequence[str], what: str, source: Path) -> str:
@@ -184,13 +187,24 @@ def find_column(names: Sequence[str], named: str | None, usual: Sequence[str], w
     """
     if named is not None:
         if named not in names:
-            raise UsageError(f"{source} has no column {named}; it has: {', '.join(names)}")
+            raise UsageError(f"{source} has no column {named}; it has: {names_listed(names)}")
         return named
     by_lower = {name.lower(): name for name in names}
     for name in usual:
         if name.lower() in by_lower:
             return by_lower[name.lower()]
-    raise UsageError(f"{source}: no column found for {what}; it has: {', '.join(names)}")
+    raise UsageError(f"{source}: no column found for {what}; it has: {names_listed(names)}")
+
+
+def names_listed(names: Iterable[object]) -> str:
+    """Return the names of columns for a message, of very many the first.
+
+    >>> names_listed(["id", "age"]), names_listed(range(50))[-14:]
+    ('id, age', '39 and 10 more')
+    """
+    listed = [*map(str, names)]
+    more = len(listed) - MOST_NAMES
+    return ", ".join(listed[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def as_text(cells: "pd.Series[Any]") -> "pd.Series[Any]":

@@ -21,6 +21,7 @@ from ctacal.evaluate.readings.words import (
     Coding,
     as_code,
     categories_of,
+    coding_offer,
     listed_values,
     means_unknown,
 )
@@ -291,10 +292,13 @@ def _events(cells: _Cells, coding: Coding) -> Parsed:
         yes, no = (
             f"{', '.join(map(repr, words))}" for words in (coding.yes or ("1", "TRUE"), coding.no or ("0", "FALSE"))
         )
+        expected = f"expected {yes} where the event happened and {no} where it did not"
+        if dates := [place for place, cell in enumerate(cells.distinct) if _is_dated(cell)]:
+            made = "make a column of 1 and 0, and give the date as the component's date"
+            return Parsed(values, missing, problem=f"holds dates ({_example(cells, dates[0])}); {expected}: {made}")
         return Parsed(values, missing, problem=(
-            f"holds {listed_values(counted)}; expected {yes} where the event happened and {no} where it did not. If "
-            'the table says it otherwise, give the words in the TOML: yes = ["..."], no = ["..."]; '
-            "a word for not known is said with --missing"
+            f"holds {listed_values(counted)}; {expected}. If the table says it otherwise, give the words in the TOML. "
+            f"{coding_offer(counted)}; a word for not known is said with --missing"
         ))  # fmt: skip
     if missing.sum() > len(missing) / 4 and len(set(values[~missing])) == 1:
         return Parsed(values, missing, problem=(

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ctacal.arrays import Floats
+from ctacal.evaluate.readings.dates import serial_days
 
 Meaning = Literal["", "score", "age", "follow-up", "ejection fraction", "percent"]
 """What a column of numbers holds, as far as it decides which values are plausible."""
@@ -152,6 +153,12 @@ def _age(known: Floats, _: str) -> str:
 
 def _follow_up(known: Floats, unit: str) -> str:
     years = known * DAYS_PER[unit] / DAYS_PER["years"]
+    if float(np.median(known)) < 0:
+        return "expected an end of follow-up after its start: are the two dates exchanged?"
+    are_long = unit == "days" and float(years.min()) > MOST_FOLLOW_UP_YEARS
+    if are_long and (found := serial_days(float(known.min()))):
+        listed = " or ".join(f"{day.isoformat()} in {program}" for program, day in found.items())
+        return f"expected a time: are these dates, of which the lowest is {listed}?"
     if float((years > MOST_FOLLOW_UP_YEARS).mean()) > FEW_OUTSIDE:
         return f"which in {unit} is a median of {shown(round(float(np.median(years)), 1))} years: in another unit?"
     if float(years.max()) < LEAST_FOLLOW_UP_YEARS:
@@ -224,6 +231,31 @@ def flag_doubt(values: Floats) -> str:
         return ""
     listed = ", ".join(shown(float(value)) for value in np.unique(others)[:3])
     return f"holds 0 and 1, and {listed} in {len(others)} {'row' if len(others) == 1 else 'rows'}: is that right?"
+
+
+_NAMES_OF_CODES = re.compile(
+    r".*(race|ethni|smok|tobacco|cent(re|er)|site|hospital|country|region|scanner|vendor|tracer|stressor|marital|"
+    r"indication|diagnosis|symptom|insurance)(?!.*(year|score|index|count|number|dose|day))",
+    re.IGNORECASE,
+)
+MOST_CODES = 20
+"""Highest code that a column of codes is expected to hold (own choice)."""
+
+
+def codes_doubt(name: str, values: Floats) -> str:
+    """Return what to check of a column of numbers that may be codes of categories; follows the name of the column.
+
+    >>> codes_doubt("race", np.array([1.0, 2, 3, 5] * 9))[:44], codes_doubt("vessels", np.array([1.0, 2, 3, 0]))
+    ('holds the whole numbers 1 to 5 as an amount,', '')
+    """
+    known = np.unique(values[np.isfinite(values)])
+    whole = len(known) > 2 and bool((known == np.round(known)).all())
+    if not whole or known[0] < 0 or known[-1] > MOST_CODES or not _NAMES_OF_CODES.match(name):
+        return ""
+    return (
+        f"holds the whole numbers {shown(float(known[0]))} to {shown(float(known[-1]))} as an amount, with one hazard "
+        f'ratio for each step: are these codes? Then say categorical = ["{name}"]'
+    )
 
 
 ABOVE = 5

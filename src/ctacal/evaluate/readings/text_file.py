@@ -87,6 +87,7 @@ class _Header:
     row: int
     """Its row in the file, counted from 1."""
     cells: tuple[str, ...]
+    separator: str
 
     @property
     def named(self) -> int:
@@ -100,7 +101,8 @@ def _read(file: IO[str], path: Path, encoding: str) -> RawTable:
     found = next(((row, line) for row, line in enumerate(rows, start=1) if any(map(cleaned, line))), None)
     if found is None:
         raise UsageError(f"{path} cannot be read: it is empty")
-    header = _Header(path, found[0], tuple(found[1]))
+    header = _Header(path, found[0], tuple(found[1]), separator)
+    _check_quoted_rows(header)
     columns, index = _columns(rows, header)
     if not len(index):
         raise UsageError(f"{path} has no rows below its header")
@@ -113,6 +115,17 @@ def _read(file: IO[str], path: Path, encoding: str) -> RawTable:
     if encoding == "cp1252":
         notes += ("The file is not in UTF-8 and was read as Windows-1252; check letters with accents.",)
     return RawTable(pd.DataFrame(cells, index=index, dtype=object), path, separator, told=notes)
+
+
+def _check_quoted_rows(header: _Header) -> None:
+    """Raise ``UsageError`` if the header is one quoted cell that holds all names."""
+    named = [name for name in map(cleaned, header.cells) if name]
+    mark = next((mark for mark in _SEPARATORS if named and named[0].count(mark) > 1), "")
+    if len(named) == 1 and mark:
+        raise UsageError(
+            f"{header.path}: row {header.row} is one cell, {named[0][:40]!r}: whole rows are in quotes (written as CSV "
+            "twice?). Take the outer quotes off, or export the table again"
+        )
 
 
 def _separator(file: IO[str]) -> str:
@@ -183,8 +196,17 @@ def _of_width(line: list[str], row: int, header: _Header) -> list[str]:
             f"within a cell that is not quoted, or a file that was cut?{comment}"
         )
     if any(map(cleaned, line[width:])):
+        commas = _decimal_commas(line, header)
         raise UsageError(
             f"{where} has more cells than the header in row {header.row} ({len(line)} and {width}); quote cells that "
-            "contain the separator, and delete what stands above the names of the columns"
+            f"contain the separator, and delete what stands above the names of the columns{commas}"
         )
     return (line + [""] * width)[:width]
+
+
+def _decimal_commas(line: list[str], header: _Header) -> str:
+    """Return a question about a row that commas may cut within numbers, "" if they do not."""
+    pieces = sum(cell.strip(BLANK).isdigit() for cell in line)
+    if header.separator != "," or pieces < 2 * (len(line) - len(header.cells)):
+        return ""
+    return ". Or are these decimal commas? Then separate the cells by semicolons"

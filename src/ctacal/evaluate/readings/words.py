@@ -1,5 +1,6 @@
 """Words that stand for values: events that happened or not, and categories of calcium."""
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,45 @@ class Coding:
             if word in {as_code(own) for own in (words or (() if self.yes or self.no else usual))}:
                 return value
         return None
+
+
+YES = frozenset((
+    "yes", "y", "ja", "j", "oui", "o", "si", "sí", "sì", "s", "sim", "tak", "ano", "da", "igen", "evet", "kyllä",
+    "wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar", "true", "t", "checked", "positive", "present",
+    "event", "dead", "died", "deceased", "tot", "verstorben", "gestorben", "décédé", "décédée", "muerto",
+    "deceduto", "overleden",
+))  # fmt: skip
+"""Words that say that something is so or happened, in some languages."""
+
+NO = frozenset((
+    "no", "n", "nein", "non", "não", "nao", "nee", "nie", "ne", "nem", "hayır", "ei", "falsch", "faux", "falso",
+    "onwaar", "false", "f", "unchecked", "negative", "absent", "no event", "censored", "alive", "living", "lebt",
+    "lebend", "vivant", "vivante", "vivo", "in leven", "levend",
+))  # fmt: skip
+"""Words that say that it is not so, or did not happen."""
+
+
+def coding_offer(counts: Mapping[str, int]) -> str:
+    """Return how to declare the words of a column of events in a TOML, as far as the words show it.
+
+    >>> coding_offer({"Nein": 5, "Ja": 3})
+    'Is it so? Then say yes = ["Ja"], no = ["Nein"]'
+    >>> coding_offer({"1": 5, "2": 3})
+    'Say which is the event: yes = ["2"], no = ["1"], or yes = ["1"], no = ["2"]'
+    """
+    yes, no = ([word for word in counts if word.casefold() in known] for known in (YES, NO))
+    if yes and no and len(yes) + len(no) == len(counts):
+        said = (json.dumps(words, ensure_ascii=False) for words in (yes, no))
+        return "Is it so? Then say yes = {}, no = {}".format(*said)
+    if len(counts) == 2:
+        one, two = (json.dumps([word], ensure_ascii=False) for word in sorted(counts))
+        return f"Say which is the event: yes = {two}, no = {one}, or yes = {one}, no = {two}"
+    if len(counts) <= MOST_LISTED:
+        return (
+            'Say which words are the event: yes = ["...", "..."], no = ["..."]; kinds of event are a component each, '
+            "with yes and no of its own"
+        )
+    return 'Say the words: yes = ["..."], no = ["..."]'
 
 
 def as_code(text: str) -> str:
