@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import special, stats
 
 from ctacal.progress import no_progress
 from ctacal.statistics.estimate import Estimate, Z
@@ -110,31 +111,41 @@ def test_differences_are_paired(study: Validation) -> None:
     assert [same.estimate, same.low, same.high] == pytest.approx([0, 0, 0], abs=1e-6)
 
 
-def test_intervals_are_as_wide_as_the_optimism_varies() -> None:
+def test_intervals_allow_for_the_fit_of_the_models() -> None:
     """Where a marker adds nothing, the gain's own influences leave out that the models are fitted."""
     useless = np.column_stack([OLD, np.random.default_rng(3).normal(size=(312, 3))])
     models = {"old": OLD, "useless": useless}
     fits = [fit(covariates) for covariates in models.values()]
     drawn = np.stack(list(_draw(fits, HORIZON, range(60), 5, no_progress)))
-    optimism = (drawn[:, 1, 0] - drawn[:, 1, 1]) - (drawn[:, 0, 0] - drawn[:, 0, 1])  # (resamples, measures)
+    outside = (drawn[:, 1, 1] - drawn[:, 0, 1]).std(axis=0, ddof=1)  # (measures,) in the original patients
+    spare = PBC.events / (PBC.events - 6)
 
-    def widths(resamples: int) -> list[tuple[float, float]]:
+    def ends(resamples: int) -> list[tuple[Estimate, Estimate]]:
         found = validate(PBC, models, horizon=HORIZON, resamples=resamples, seed=5, ties="breslow")
-        return [(width(one.apparent), width(one.corrected)) for one in found.differences["useless", "old"]]
+        return [(one.apparent, one.corrected) for one in found.differences["useless", "old"]]
 
-    for (apparent, corrected), spread in zip(widths(60), optimism.std(axis=0, ddof=1), strict=False):
-        assert corrected == pytest.approx(max(apparent, 2 * Z * spread))
-        assert corrected > 1.2 * apparent
-    for apparent, corrected in widths(FEWEST_OF_SPREAD - 1):
-        assert apparent < corrected < 1.05 * apparent
+    for (apparent, corrected), spread in zip(ends(60), outside, strict=False):
+        assert width(corrected) > np.hypot(width(apparent), 2 * Z * spread)
+        assert width(corrected) < 1.02 * np.hypot(width(apparent) * np.sqrt(spare), 2 * Z * spread)
+        assert width(corrected) > 1.1 * width(apparent)
+    for apparent, corrected in ends(FEWEST_OF_SPREAD - 1):
+        assert width(apparent) < width(corrected) < 1.05 * width(apparent)
 
 
-def test_intervals_are_wider_for_the_coefficients_that_were_fitted() -> None:
-    found = validate(PBC, MODELS, horizon=HORIZON, resamples=FEWEST_OF_SPREAD - 1, ties="breslow")
-    for one in found.models["new"]:
-        if one.measure != "slope":
-            events = PBC.events
-            assert width(one.corrected) == pytest.approx(width(one.apparent) * np.sqrt(events / (events - 4)))
+@pytest.mark.parametrize("resamples", [60, FEWEST_OF_SPREAD - 1])
+def test_intervals_of_shares_are_symmetric_on_the_logit_scale_with_t(resamples: int) -> None:
+    fits, events = [fit(covariates) for covariates in MODELS.values()], PBC.events
+    outside = np.stack(list(_draw(fits, HORIZON, range(resamples), 0, no_progress)))[:, 1, 1].std(axis=0, ddof=1)
+    found = validate(PBC, MODELS, horizon=HORIZON, resamples=resamples, ties="breslow").models["new"]
+    risk = predicted_risk(fits[1], NEW, HORIZON)
+    given = (harrell_c(PBC, risk), auc_at(PBC, risk, HORIZON), brier_score(PBC, risk, HORIZON))
+    for one, alone, spread in zip(found, given, outside, strict=False):
+        error = width(alone) / (2 * Z) * np.sqrt(events / (events - 4))
+        error = np.hypot(error, spread if resamples >= FEWEST_OF_SPREAD else 0.0)
+        share = one.corrected.estimate or 0.0
+        half = stats.t.ppf(0.975, events - 1) * error / (share * (1 - share))
+        expected = special.expit(special.logit(share) + np.array([-half, half]))
+        assert [one.corrected.low, one.corrected.high] == pytest.approx(expected, rel=1e-9)
 
 
 def test_imputed_sets_that_are_alike_give_what_one_gives() -> None:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special, stats
 
 from ctacal.arrays import Floats
-from ctacal.statistics.estimate import Estimate, Z
+from ctacal.statistics.estimate import LEVEL, Estimate, Z
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,21 @@ def with_interval(found: Influenced, method: str, n: int, *, low: float = 0.0, h
     reason = "" if error > 0 else "nothing varies: the interval has no width"
     ends = np.clip([found.estimate - Z * error, found.estimate + Z * error], low, high)
     return Estimate(found.estimate, float(ends[0]), float(ends[1]), method, n, reason)
+
+
+def with_logit_interval(found: Influenced, method: str, n: int, degrees_of_freedom: float = np.inf) -> Estimate:
+    """Return a share of 0 to 1 with an interval that is symmetric on the scale of log(share / (1 - share)).
+
+    The ends are quantiles of t with these degrees of freedom. An estimate that is not between 0 and 1, as a corrected
+    one may be, has the normal interval cut at 0 and 1.
+    """
+    if found.reason or not 0 < found.estimate < 1:
+        return with_interval(found, method, n)
+    error = float(np.sqrt((found.influence**2).sum())) / (found.estimate * (1 - found.estimate))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, degrees_of_freedom)) * error
+    reason = "" if error > 0 else "nothing varies: the interval has no width"
+    low, high = special.expit(special.logit(found.estimate) + np.array([-half, half]))
+    return Estimate(found.estimate, float(low), float(high), method, n, reason)
 
 
 def difference(first: Influenced, second: Influenced) -> Influenced:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special, stats
 
 from ctacal.arrays import Floats
 from ctacal.statistics.estimate import Estimate, Z
@@ -16,7 +16,7 @@ from ctacal.statistics.survival.imputation import pool
 FEWEST, MOST = 10, 100
 """Bounds of the number of imputations that is chosen (own choice)."""
 
-Scale = Literal["plain", "log", "cloglog"]
+Scale = Literal["plain", "log", "cloglog", "logit"]
 """Scale on which estimates are averaged: that on which their intervals are symmetric. cloglog: log(-log(1 - share))."""
 
 
@@ -48,7 +48,7 @@ def pool_estimates(
 
     Args:
         estimates: One for each imputation.
-        scale: ``plain``, ``log`` or ``cloglog``.
+        scale: ``plain``, ``log``, ``cloglog`` or ``logit``.
         complete_degrees_of_freedom: Degrees of freedom without missing values.
 
     Returns:
@@ -65,7 +65,7 @@ def pool_estimates(
         if one.estimate is None or one.low is None or one.high is None:
             return Estimate(None, None, None, method, first.n, one.reason or "an imputation gives no interval")
     table = np.array([(one.estimate, one.low, one.high) for one in estimates], np.float64)
-    if scale != "plain" and ((table <= 0).any() or (scale == "cloglog" and (table >= 1).any())):
+    if scale != "plain" and ((table <= 0).any() or (scale in ("cloglog", "logit") and (table >= 1).any())):
         return Estimate(None, None, None, method, first.n, "an estimate is 0 or 1 in an imputation")
     middle, low, high = _to(table, scale).T
     pooled = pool(middle[:, None], (np.maximum(high - low, 1e-15) / (2 * Z))[:, None], complete_degrees_of_freedom)
@@ -76,12 +76,16 @@ def pool_estimates(
 def _to(values: Floats, scale: Scale) -> Floats:
     if scale == "plain":
         return values
+    if scale == "logit":
+        return np.asarray(special.logit(values))
     return np.asarray(np.log(values) if scale == "log" else np.log(-np.log1p(-values)))
 
 
 def _back(values: Floats, scale: Scale) -> Floats:
     if scale == "plain":
         return values
+    if scale == "logit":
+        return np.asarray(special.expit(values))
     return np.asarray(np.exp(values) if scale == "log" else -np.expm1(-np.exp(values)))
 
 

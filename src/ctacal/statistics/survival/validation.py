@@ -24,6 +24,7 @@ from ctacal.statistics.survival.influence import (
     Influenced,
     difference,
     with_interval,
+    with_logit_interval,
     without_estimate,
 )
 from ctacal.statistics.survival.pooling import pool_estimates
@@ -93,10 +94,12 @@ def validate(
     ``models`` are by name their covariates (n, p), or their fits to these patients.
     Patients are drawn with replacement; all models are fitted to each resample and measured in it and in the original
     patients. The mean difference is the optimism: it is subtracted from the apparent measure (Harrell FE et al., Stat
-    Med 1996;15:361-387). The interval is normal. Its error is that of the apparent measure (as in Noma H et al., Stat
-    Med 2021;40:5691-5701), times sqrt(events / (events - coefficients)), or, if larger, the SD of the optimism over the
-    resamples: it tells how far the apparent figure lies from the true one by chance. Differences are paired: each model
-    minus the first, and the second minus the third. At most
+    Med 1996;15:361-387). The variance is that of the apparent measure with the model as given (as in Noma H et al.,
+    Stat Med 2021;40:5691-5701), times events / (events - coefficients), and, since the model is fitted, that of the
+    measure of the resamples' models in the original patients (own choice, by simulation: docs/outcomes.md). Intervals
+    of C, AUC and Brier score are symmetric on the logit scale, with t of events - 1 degrees of freedom; those of
+    differences are normal. The slope's is normal, with the larger of its own error and the SD of its optimism.
+    Differences are paired: each model minus the first, and the second minus the third. At most
     ``DRAWS`` / n resamples are drawn, but at least ``FEWEST``. The same seed gives the same result on any number of
     cores.
 
@@ -199,31 +202,30 @@ def _corrected(
     method: str,
 ) -> Validation:
     """Return the measures less their optimism; ``fitted`` holds the models of each set, ``drawn`` all resamples."""
-    optimism, remark = _optimism(drawn)
-    if not len(optimism):
+    resampled_values, remark = _whole(drawn)
+    if not len(resampled_values):
         return Validation({}, {}, method, remark)
+    optimism = (resampled_values[:, :, 0] - resampled_values[:, :, 1]).mean(axis=0)
     apparent = [
         [_influences(data, log_hazard(model, model.covariates, horizon), horizon, ties) for model in fits]
         for fits in fitted
     ]
     corrected = [
-        [_less(*one) for one in zip(own, optimism.mean(axis=0), fits, strict=True)]
+        [_less(*one) for one in zip(own, optimism, fits, strict=True)]
         for own, fits in zip(apparent, fitted, strict=True)
     ]
-    return _described(data, names, apparent, corrected, optimism, method, remark)
+    return _described(data, names, apparent, corrected, resampled_values, method, remark)
 
 
-def _optimism(drawn: Iterable[Floats]) -> tuple[Floats, str]:
-    """Return (resamples, models, measures) without those that have no value, and a remark on them."""
+def _whole(drawn: Iterable[Floats]) -> tuple[Floats, str]:
+    """Return (resamples, models, 2, measures) without resamples that have no value, and a remark on them."""
     values = np.stack(list(drawn))
     whole = np.isfinite(values).all(axis=(1, 2, 3))
     if not whole.any():
-        return np.zeros(
-            (0, *values.shape[1::2])
-        ), "no resample has patients both with and without the event by the horizon"
+        return values[:0], "no resample has patients both with and without the event by the horizon"
     left_out = int((~whole).sum())
     remark = f"{left_out} of {len(values)} resamples give no value and are left out" if left_out else ""
-    return values[whole, :, 0] - values[whole, :, 1], remark
+    return values[whole], remark
 
 
 def cross_validate(
@@ -289,7 +291,7 @@ def cross_validate(
         found.append([_influences(data, own, horizon, ties) for own in held_out])
         progress(repeat + 1, number)
     corrected = [tuple(map(_mean, zip(*own, strict=True))) for own in zip(*found, strict=True)]
-    none = np.zeros((1, len(fits), len(MEASURES)))
+    none = np.zeros((0, len(fits), 2, len(MEASURES)))
     return _described(data, list(models), [apparent], [corrected], none, method, "")
 
 
@@ -410,12 +412,16 @@ def _less(found: Sequence[Influenced], optimism: Floats, model: CoxModel) -> tup
     )
 
 
-def _widened(found: Influenced, optimism: Floats) -> Influenced:
-    """Return the estimate with influences raised, so that its error is at least the SD of (resamples,) ``optimism``."""
+def _widened(found: Influenced, resampled_values: Floats, measure: Measure) -> Influenced:
+    """Return the estimate with influences raised for the fit, from (resamples, 2), in the resample and outside."""
     error = float(np.sqrt((found.influence**2).sum()))
-    if len(optimism) < FEWEST_OF_SPREAD or error == 0:
+    if len(resampled_values) < FEWEST_OF_SPREAD or error == 0:
         return found
-    return replace(found, influence=found.influence * max(1.0, float(optimism.std(ddof=1)) / error))
+    if measure == "slope":
+        wanted = max(error, float((resampled_values[:, 0] - resampled_values[:, 1]).std(ddof=1)))
+    else:
+        wanted = float(np.hypot(error, resampled_values[:, 1].std(ddof=1)))
+    return replace(found, influence=found.influence * wanted / error)
 
 
 def _described(
@@ -423,34 +429,27 @@ def _described(
     names: Sequence[str],
     apparent: Sequence[Sequence[tuple[Influenced, ...]]],
     corrected: Sequence[Sequence[tuple[Influenced, ...]]],
-    optimism: Floats,
+    resampled_values: Floats,
     method: str,
     remark: str,
 ) -> Validation:
     """Return the measures of all models, and of their differences without the slope, averaged over the sets.
 
-    ``apparent`` and ``corrected`` are by set, model and measure; ``optimism`` is (resamples, models, measures).
+    ``apparent`` and ``corrected`` are by set, model and measure; ``resampled_values`` (resamples, models, 2, measures).
     """
 
-    def figure(each: Sequence[Influenced], how: str, low: float = -np.inf, high: float = np.inf) -> Estimate:
-        if len(each) == 1:
-            return with_interval(each[0], how, data.n, low=low, high=high)
-        pooled = pool_estimates([with_interval(one, how, data.n, low=-np.inf, high=np.inf) for one in each])
-        return within(pooled, low, high)
-
     def alone(place: int, k: int) -> Validated:
-        ends = (-np.inf, np.inf) if MEASURES[k] == "slope" else (0.0, 1.0)
-        how = METHODS[MEASURES[k]]
-        before = figure([own[place][k] for own in apparent], how, *ends)
-        wide = [_widened(own[place][k], optimism[:, place, k]) for own in corrected]
-        after = figure(wide, f"{how}, {method}", *ends)
-        return Validated(MEASURES[k], before, _apart(before, after), after)
+        own, how, share = MEASURES[k], METHODS[MEASURES[k]], MEASURES[k] != "slope"
+        before = _figure(data, [one[place][k] for one in apparent], how, share=share)
+        wide = [_widened(one[place][k], resampled_values[:, place, :, k], own) for one in corrected]
+        after = _figure(data, wide, f"{how}, {method}", share=share)
+        return Validated(own, before, _apart(before, after), after)
 
     def paired(first: int, second: int, k: int) -> Validated:
-        how, apart = f"difference, {METHODS[MEASURES[k]]}", optimism[:, first, k] - optimism[:, second, k]
-        before = figure([difference(own[first][k], own[second][k]) for own in apparent], how)
-        wide = [_widened(difference(own[first][k], own[second][k]), apart) for own in corrected]
-        after = figure(wide, f"{how}, {method}")
+        how, apart = f"difference, {METHODS[MEASURES[k]]}", resampled_values[:, first] - resampled_values[:, second]
+        before = _figure(data, [difference(one[first][k], one[second][k]) for one in apparent], how)
+        pairs = [difference(one[first][k], one[second][k]) for one in corrected]
+        after = _figure(data, [_widened(one, apart[:, :, k], MEASURES[k]) for one in pairs], f"{how}, {method}")
         return Validated(MEASURES[k], before, _apart(before, after), after)
 
     pairs = [(place, 0) for place in range(1, len(names))] + ([(1, 2)] if len(names) > 2 else [])
@@ -459,11 +458,17 @@ def _described(
     return Validation(models, differences, method, remark)
 
 
-def within(found: Estimate, low: float, high: float) -> Estimate:
-    """Return an estimate whose interval is cut at these ends."""
-    if found.low is None or found.high is None:
-        return found
-    return replace(found, low=max(found.low, low), high=min(found.high, high))
+def _figure(data: SurvivalData, each: Sequence[Influenced], how: str, *, share: bool = False) -> Estimate:
+    """Return the estimate of one set, or the average of several; of a ``share`` of 0 to 1 on the logit scale."""
+    degrees = max(data.events - 1, 1)
+    if len(each) == 1 and share:
+        return with_logit_interval(each[0], how, data.n, degrees)
+    if len(each) == 1:
+        return with_interval(each[0], how, data.n, low=-np.inf, high=np.inf)
+    if share and all(0 < one.estimate < 1 for one in each):
+        own = [with_logit_interval(one, how, data.n) for one in each]
+        return pool_estimates(own, scale="logit", complete_degrees_of_freedom=degrees)
+    return pool_estimates([with_interval(one, how, data.n, low=-np.inf, high=np.inf) for one in each])
 
 
 def _apart(apparent: Estimate, corrected: Estimate) -> float | None:
