@@ -157,7 +157,8 @@ def test_imputed_sets_that_are_alike_give_what_one_gives() -> None:
         *zip(same.differences["new", "old"], one.differences["new", "old"], strict=True),
     ):
         for mine, other in ((found.apparent, expected.apparent), (found.corrected, expected.corrected)):
-            assert [mine.estimate, mine.low, mine.high] == pytest.approx([other.estimate, other.low, other.high])
+            ends = [other.estimate, other.low, other.high]
+            assert [mine.estimate, mine.low, mine.high] == pytest.approx(ends, rel=2e-3)  # t of Barnard and Rubin
 
 
 def test_imputed_sets_that_differ_are_averaged_with_wider_intervals() -> None:
