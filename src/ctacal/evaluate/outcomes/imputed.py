@@ -15,8 +15,11 @@ from ctacal.evaluate.outcomes.performance import (
     Family,
     RiskModel,
     all_measures,
+    apparent_cell,
+    apparent_differences,
     differences,
     families,
+    standing_alone,
 )
 from ctacal.evaluate.outcomes.reclassification import measures_table, tests_table
 from ctacal.evaluate.outcomes.risk_figures import Calibrated, draw_calibration, draw_decisions
@@ -37,7 +40,7 @@ Content = list[str | Table | Chart]
 HOW = (
     "Models and risks are made anew in each imputation; each figure is the average over the imputations, and its "
     "interval, by Rubin's rules, also holds what is not known because values are missing. O/E is averaged as its "
-    "logarithm. Performance is apparent, but for the table corrected for optimism."
+    "logarithm. Performance is apparent and without intervals, but for the table corrected for optimism."
 )
 """What is averaged."""
 
@@ -86,9 +89,11 @@ def _measures(sets: Sequence[Patients], known: Sequence[Sequence[Family]], numbe
         for k, model in enumerate(own[0].all):
             each = [all_measures(family.all[k]) for family in own]
             found = {key: _pooled([one[key] for one in each], key, events) for key in each[0]}
-            numbers.setdefault("measures", {}).setdefault(reference, {})[model.name] = found
-            rows.append((f"  {model.name if k else 'alone'}", *(notes.figure(one, 3) for one in found.values())))
-    title = "Discrimination and calibration, imputed (95 % CI)"
+            alone = {key: standing_alone(one) for key, one in found.items()}
+            numbers.setdefault("measures", {}).setdefault(reference, {})[model.name] = alone
+            cells = (apparent_cell(one, notes, 3) for one in found.values())
+            rows.append((f"  {model.name if k else 'alone'}", *cells))
+    title = "Discrimination and calibration, imputed, apparent"
     return Table(title, ("", *MEASURES), tuple(rows), notes.all, name="imputed_performance")
 
 
@@ -110,14 +115,13 @@ def _additions(sets: Sequence[Patients], known: Sequence[Sequence[Family]], numb
                 f"{cut:g}": _pooled([one["net_benefit"][f"{cut:g}"] for one in each], "", events) for cut in cuts
             }
             test = _test([family.all[new] for family in own], sets[0], new) if old == 0 else None
-            numbers.setdefault("differences", {}).setdefault(own[0].reference.name, {})[name] = {
-                **found, "net_benefit": benefit, "test": test,
-            }  # fmt: skip
-            cells = [*(notes.figure(one, 3) for one in found.values())]
-            cells += [notes.figure(one, 2, 100) for one in benefit.values()]
+            alone = apparent_differences({**found, "net_benefit": benefit}) | {"test": test}
+            numbers.setdefault("differences", {}).setdefault(own[0].reference.name, {})[name] = alone
+            cells = [*(apparent_cell(one, notes, 3) for one in found.values())]
+            cells += [apparent_cell(one, notes, 2, 100) for one in benefit.values()]
             rows.append((f"  {name}", notes.p(test), *cells))
     columns = ("", "p", "Harrell's C", "Uno's C", "AUC", "Brier", *(f"Net benefit at {100 * cut:g} %" for cut in cuts))
-    return Table("What calcium adds, imputed (95 % CI)", columns, tuple(rows), notes.all, name="imputed_additions")
+    return Table("What calcium adds, imputed, apparent", columns, tuple(rows), notes.all, name="imputed_additions")
 
 
 def _pairs(family: Family) -> dict[str, tuple[int, int]]:

@@ -1,7 +1,7 @@
 """Performance: discrimination, calibration and net benefit of models with and without calcium."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ctacal.evaluate.outcomes.part import Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.risk_figures import EXPLAINED, LINES, calibrated, draw_calibration, draw_decisions
 from ctacal.evaluate.publication import COLOURS, GREY, Cell, Chart, Section, Table, listed
+from ctacal.evaluate.publication.wording import number
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival.calibration import (
     accuracy_of,
@@ -43,9 +44,16 @@ THRESHOLDS = 20
 
 APPARENT = (
     "Models are evaluated in the patients to whom they were fitted. This apparent performance is somewhat better than "
-    "performance in new patients; section Internal validation corrects it."
+    "performance in new patients; section Internal validation corrects it. The apparent figures have no intervals, "
+    "because those that are usual take the models as given and miss the truth too often: read the corrected figures."
 )
 """The caveat above all measures of performance."""
+
+NO_INTERVAL = (
+    "no interval: the models are fitted to these patients, which an interval around the apparent figure leaves out; "
+    "section Internal validation has the corrected figure (docs/outcomes.md)"
+)
+"""Why apparent figures stand alone."""
 
 
 MEASURES = ("Harrell's C", "Uno's C", "AUC", "Brier score", "IPA", "O/E", "Calibration intercept", "Slope")
@@ -148,13 +156,23 @@ def _measures(patients: Patients, known: Sequence[Family], numbers: dict[str, An
         own = {}
         for model in family.all:
             found = all_measures(model)
-            own[model.name] = found
+            own[model.name] = {key: standing_alone(one) for key, one in found.items()}
             label = "alone" if model is family.reference else model.name
-            rows.append((f"  {label}", *(notes.figure(estimate, 3) for estimate in found.values())))
+            rows.append((f"  {label}", *(apparent_cell(estimate, notes, 3) for estimate in found.values())))
         numbers.setdefault("measures", {})[family.reference.name] = own
     return Table(
-        "Discrimination and calibration (95 % CI)", ("", *MEASURES), tuple(rows), notes.all, name="performance"
+        "Discrimination and calibration, apparent", ("", *MEASURES), tuple(rows), notes.all, name="performance"
     )
+
+
+def standing_alone(found: Estimate) -> Estimate:
+    """Return an apparent figure without its interval."""
+    return found if found.estimate is None else replace(found, low=None, high=None, reason=NO_INTERVAL)
+
+
+def apparent_cell(found: Estimate, notes: Footnotes, places: int, factor: float = 1.0) -> str:
+    """Return the cell of an apparent figure, which has no interval; a note of the table says why."""
+    return notes.figure(found, places) if found.estimate is None else number(found.estimate * factor, places)
 
 
 def all_measures(model: RiskModel) -> dict[str, Estimate]:
@@ -185,17 +203,17 @@ def _additions(patients: Patients, known: Sequence[Family], numbers: dict[str, A
             pairs.append((" less ".join(names), " minus ".join(names), second, first))
         own: dict[str, Any] = {}
         for key, label, old, new in pairs:
-            own[key] = found = differences(patients, old, new)
+            found = differences(patients, old, new)
             test = gain(old.fit, new.fit) if old is family.reference else None
-            own[key]["likelihood_ratio"] = test
-            benefit = [notes.figure(estimate, 2, 100) for estimate in found["net_benefit"].values()]
-            measures = [notes.figure(found[key], 3) for key in ("harrell_c", "uno_c", "auc", "brier")]
+            own[key] = apparent_differences(found) | {"likelihood_ratio": test}
+            benefit = [apparent_cell(estimate, notes, 2, 100) for estimate in found["net_benefit"].values()]
+            measures = [apparent_cell(found[key], notes, 3) for key in ("harrell_c", "uno_c", "auc", "brier")]
             ratio = "" if test is None or test.statistic is None else f"{test.statistic:.1f} ({test.df} df)"
             rows.append((f"  {label}", ratio, notes.p(test), *measures, *benefit))
         numbers.setdefault("differences", {})[family.reference.name] = own
     benefit_columns = (f"Net benefit at {100 * cut:g} %" for cut in patients.config.analysis.nri_cutoffs)
     columns = ("", "LR chi-square", "p", "Harrell's C", "Uno's C", "AUC", "Brier", *benefit_columns)
-    return Table("What calcium adds (95 % CI)", columns, tuple(rows), notes.all, name="additions")
+    return Table("What calcium adds, apparent", columns, tuple(rows), notes.all, name="additions")
 
 
 def differences(patients: Patients, old: RiskModel, new: RiskModel) -> dict[str, Any]:
@@ -214,10 +232,20 @@ def differences(patients: Patients, old: RiskModel, new: RiskModel) -> dict[str,
     }
 
 
+def apparent_differences(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return differences without their intervals."""
+    return {
+        key: {cut: standing_alone(one) for cut, one in own.items()} if isinstance(own, Mapping) else standing_alone(own)
+        for key, own in found.items()
+    }
+
+
 def _auc_chart(patients: Patients, models: Family, numbers: dict[str, Any]) -> Chart:
     """Return the area under the curve at several times, for the risk at the horizon."""
     times = _auc_times(patients)
-    curves = {model.name: [auc_at(patients.data, model.risk, time) for time in times] for model in models.all}
+    curves = {
+        model.name: [standing_alone(auc_at(patients.data, model.risk, time)) for time in times] for model in models.all
+    }
     numbers["auc_over_time"] = {"times_years": times, "auc": curves}
 
     def draw(figure: "Figure") -> None:
@@ -225,8 +253,8 @@ def _auc_chart(patients: Patients, models: Family, numbers: dict[str, Any]) -> C
 
     caption = (
         "Area under the time-dependent ROC curve (cumulative cases, dynamic controls) of the model with "
-        f"{models.reference.name}, alone and with calcium categories, with 95 % intervals. Markers are shifted for "
-        "legibility."
+        f"{models.reference.name}, alone and with calcium categories. Apparent, hence without intervals. Markers are "
+        "shifted for legibility."
     )
     return Chart("Time-dependent AUC", caption, draw)
 
@@ -242,19 +270,15 @@ def _auc_times(patients: Patients) -> list[float]:
 def _draw_auc(figure: "Figure", times: list[float], curves: Mapping[str, list[Estimate]]) -> None:
     axes = figure.subplots()
     for k, (name, curve) in enumerate(curves.items()):
-        middle, low, high = (np.array([getattr(point, end) for point in curve], np.float64) for end in _ENDS)
-        known = np.isfinite(middle) & np.isfinite(low) & np.isfinite(high)
+        middle = np.array([point.estimate for point in curve], np.float64)
+        known = np.isfinite(middle)
         at = np.array(times)[known] + 0.012 * (k - 1) * times[-1]
-        ends = [(middle - low)[known], (high - middle)[known]]
         style: Any = {"color": _colour(k), "linestyle": LINES[k % 3], "marker": "osD"[k % 3]}
-        axes.errorbar(at, middle[known], ends, capsize=2, label=name, **style)
+        axes.plot(at, middle[known], label=name, **style)
     axes.axhline(0.5, color=GREY, linewidth=0.6, linestyle=":")
     axes.set(xlabel="Years since the scan", ylabel="Time-dependent AUC", ylim=(0.45, 1.0))
     axes.set_xticks(times, [f"{time:g}" for time in times])
     axes.legend(loc="upper right")
-
-
-_ENDS = ("estimate", "low", "high")
 
 
 def _colour(place: int) -> str:

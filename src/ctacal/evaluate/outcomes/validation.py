@@ -6,7 +6,7 @@ from typing import Any
 
 from ctacal.evaluate.outcomes.part import Footnotes, Part
 from ctacal.evaluate.outcomes.patients import Patients
-from ctacal.evaluate.outcomes.performance import Family
+from ctacal.evaluate.outcomes.performance import Family, standing_alone
 from ctacal.evaluate.publication import Cell, Section, Table, interval
 from ctacal.progress import Progress, no_progress
 from ctacal.statistics.survival.validation import (
@@ -27,8 +27,9 @@ MEANING = (
 HOW = {
     "bootstrap": (
         "Corrected by the bootstrap: in each resample all models are fitted again and tested in the original patients; "
-        "the mean loss (optimism) is subtracted (Harrell 1996). Intervals are as wide as the spread of the loss over "
-        "the resamples demands, and never narrower than those of the apparent figures."
+        "the mean loss (optimism) is subtracted (Harrell 1996). Intervals allow for the patients, and for the fit: the "
+        "spread of what the models of the resamples attain. Those of C, AUC and Brier score are symmetric on the logit "
+        "scale."
     ),
     "cross-validation": (
         "Corrected by cross-validation: the risk of each patient is predicted by models fitted to other patients."
@@ -149,5 +150,10 @@ def _cells(measures: Sequence[Validated], notes: Footnotes) -> list[str]:
 
 
 def _numbers(study: Validation) -> Mapping[str, Any]:
-    differences = {_against(*names): measures for names, measures in study.differences.items()}
-    return {"method": study.method, "reason": study.reason, "models": study.models, "differences": differences}
+    models = {name: tuple(map(_apparent_alone, own)) for name, own in study.models.items()}
+    differences = {_against(*names): tuple(map(_apparent_alone, own)) for names, own in study.differences.items()}
+    return {"method": study.method, "reason": study.reason, "models": models, "differences": differences}
+
+
+def _apparent_alone(one: Validated) -> Validated:
+    return replace(one, apparent=standing_alone(one.apparent))
