@@ -1,20 +1,22 @@
 """Whether the intervals that ``ctacal outcomes`` prints for what calcium adds hold 95 % of the truth.
 
-python benchmarks/interval_coverage.py RESULTS.jsonl [--cohorts 200] [--minutes 10] [--validation]
+python benchmarks/interval_coverage.py RESULTS.jsonl [--cohorts 200] [--minutes 10] [--sizes 400 2271] [--validation]
 
 Cohorts of 400 and 2,271 patients are simulated without, with a small and with a real effect of calcium; each is
 analysed as a report does, and its intervals are held against the truth. Every cohort is a line of RESULTS.jsonl: a run
 that was interrupted, or that stopped after ``--minutes``, goes on where it ended. The table is printed at the end.
 
 Truth of NRI and IDI: the value that the models have when they are fitted to very many patients. Truth of a corrected C,
-AUC or slope: the value that this cohort's own models have in very many new patients. ``--validation`` leaves out NRI
-and IDI, and takes another file.
+AUC, Brier score or slope: the value that this cohort's own models have in very many new patients. It is what they have
+in ``NEW`` patients, plus what the models fitted to very many have in all of 2 million less what they have in those: so
+the chance of the new patients falls out. ``--validation`` leaves out NRI and IDI, and takes another file. NRI and IDI
+are resampled only where a likelihood-ratio test is below 0.05, since else no interval is printed.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,13 +27,13 @@ from scipy import optimize
 
 from ctacal.arrays import Floats, Ints
 from ctacal.statistics.estimate import Estimate
+from ctacal.statistics.survival import nri
 from ctacal.statistics.survival.calibration import brier_score
-from ctacal.statistics.survival.cox_model import CoxModel, cox, predicted_risk
+from ctacal.statistics.survival.cox_model import CoxModel, compare, cox, predicted_risk
 from ctacal.statistics.survival.discrimination import auc_at, harrell_c
-from ctacal.statistics.survival.nri import bootstrap_reclassification
-from ctacal.statistics.survival.reclassification import Estimator, Kind
+from ctacal.statistics.survival.reclassification import Estimator, Kind, Reclassification
 from ctacal.statistics.survival.survival_data import SurvivalData
-from ctacal.statistics.survival.validation import validate
+from ctacal.statistics.survival.validation import Validation, validate
 
 EFFECTS = {"none": (1.0, 1.0, 1.0, 1.0), "small": (1.0, 1.15, 1.3, 1.5), "real": (1.0, 2.20, 4.58, 5.92)}
 """Hazard ratios of the four categories of the true calcium; model and reader see it with noise."""
@@ -44,9 +46,12 @@ EDGES = (-0.25, 0.42, 0.92)
 NOISE = 0.3
 """Noise of each reading: linear weighted kappa of model and reader about 0.8."""
 
-RESAMPLES, VALIDATION_RESAMPLES = 150, 100
-MANY, NEW = 400_000, 60_000
-"""Patients for the truth of reclassification, and new patients for the truth of a corrected measure."""
+RESAMPLES, SIMULATED, VALIDATION_RESAMPLES = 300, 100, 100
+"""Resamples and simulated cohorts for NRI and IDI, and resamples for corrected figures; a report has more."""
+
+LEVEL_OF_TEST = 0.05
+MANY, SETS, NEW = 400_000, 5, 30_000
+"""Patients to whom the models of the truth are fitted, sets of so many in which they are measured; new patients."""
 
 MEASURES: tuple[tuple[Kind, Estimator], ...] = (
     ("category-free", "kaplan-meier"),
@@ -110,11 +115,6 @@ def many(effect: str) -> Drawn:
     return draw(np.random.default_rng(2), MANY, effect)
 
 
-def new_patients(effect: str, seed: int) -> Drawn:
-    """Return others for each cohort: the chance of one set would move all truths the same way."""
-    return draw(np.random.default_rng([5, seed]), NEW, effect)
-
-
 def fits(drawn: Drawn) -> dict[str, CoxModel]:
     found = {name: cox(drawn.data, x) for name, x in drawn.columns().items()}
     return {name: model for name, model in found.items() if isinstance(model, CoxModel)}
@@ -148,15 +148,48 @@ def _measure(kind: str, old: Floats, new: Floats, died: Any) -> float:
 
 
 def performance(models: dict[str, CoxModel], patients: Drawn) -> dict[str, dict[str, float]]:
-    """Return C, AUC and slope of models in many new patients, the C over the whole of their follow-up."""
-    data, found = patients.data, {}
-    for name, risk in risks_of(models, patients).items():
+    """Return C, AUC, Brier score and slope of models in these patients, the C over the whole of their follow-up."""
+    return performance_of(risks_of(models, patients), patients.data)
+
+
+def performance_of(risks: dict[str, Floats], data: SurvivalData) -> dict[str, dict[str, float]]:
+    """Return the same of risks."""
+    found = {}
+    for name, risk in risks.items():
         model = cox(data, np.log(-np.log1p(-risk)))
         assert isinstance(model, CoxModel)
         own = {"harrell_c": harrell_c(data, risk), "auc": auc_at(data, risk, HORIZON_YEARS)}
         own["brier"] = brier_score(data, risk, HORIZON_YEARS)
         found[name] = {key: one.estimate or 0.0 for key, one in own.items()} | {"slope": float(model.coefficient[0])}
     return found
+
+
+@cache
+def limits(effect: str) -> dict[str, dict[str, float]]:
+    """Return the performance in ``SETS`` x ``MANY`` patients of the models that are fitted to others."""
+    models = fits(draw(np.random.default_rng(3), MANY, effect))
+    sets = [many(effect), *(draw(np.random.default_rng([88, k]), MANY, effect) for k in range(SETS - 1))]
+    each = [performance(models, patients) for patients in sets]
+    return {
+        name: {key: float(np.mean([one[name][key] for one in each])) for key in own} for name, own in each[0].items()
+    }
+
+
+@cache
+def new_patients(effect: str) -> tuple[Drawn, dict[str, dict[str, float]]]:
+    """Return new patients, and how much worse the models of ``limits`` are there than in all."""
+    patients, all_patients = draw(np.random.default_rng([5, 99]), NEW, effect), limits(effect)
+    here = performance(fits(draw(np.random.default_rng(3), MANY, effect)), patients)
+    return patients, {
+        name: {key: all_patients[name][key] - value for key, value in own.items()} for name, own in here.items()
+    }
+
+
+def performance_in_new(models: dict[str, CoxModel], effect: str) -> dict[str, dict[str, float]]:
+    """Return the performance of a cohort's own models in very many new patients."""
+    patients, lack = new_patients(effect)
+    found = performance(models, patients)
+    return {name: {key: value + lack[name][key] for key, value in own.items()} for name, own in found.items()}
 
 
 def analysed(effect: str, n: int, seed: int, *, reclassified: bool) -> dict[str, Any] | None:
@@ -167,37 +200,52 @@ def analysed(effect: str, n: int, seed: int, *, reclassified: bool) -> dict[str,
         return None
     line: dict[str, Any] = {"effect": effect, "n": n, "seed": seed}
     if reclassified:
-        line |= _reclassified(drawn, effect, seed)
+        line |= _reclassified(drawn, models, effect, seed)
     return line | _validated(drawn, models, effect, seed)
 
 
-def _reclassified(drawn: Drawn, effect: str, seed: int) -> dict[str, Any]:
-    columns, expected = drawn.columns(), truth(effect)
-    study = bootstrap_reclassification(
-        drawn.data, *columns.values(), horizon=HORIZON_YEARS, cutoffs=CUTOFFS, resamples=RESAMPLES, seed=seed
+def _reclassified(drawn: Drawn, models: dict[str, CoxModel], effect: str, seed: int) -> dict[str, Any]:
+    p = [compare(models["reference"], models[name]).p or 0.0 for name in ("model", "reader")]
+    if min(p) >= LEVEL_OF_TEST:
+        alone = [None, None, None, None]
+        return {"p": p} | {f"{kind}, {name}": alone for kind, _ in MEASURES for name in ("model", "model - reader")}
+    nri.DRAWS, nri.FEWEST = 0, SIMULATED
+    study = nri.bootstrap_reclassification(
+        drawn.data, *models.values(), horizon=HORIZON_YEARS, cutoffs=CUTOFFS, resamples=RESAMPLES, seed=seed
     )
-    line: dict[str, Any] = {"p": [test.p for _, test in study.tests]}
+    return {"p": p} | reclassification_held(study.results, effect)
+
+
+def reclassification_held(results: tuple[Reclassification, ...], effect: str) -> dict[str, list[float | None]]:
+    """Return what the intervals of NRI and IDI hold, of the model and of model - reader."""
+    expected = truth(effect)
+    found = {(one.comparison, one.kind, one.estimator): one.total for one in results}
+    line = {}
     for kind, estimator in MEASURES:
-        for comparison, true in zip(("model", "model - reader"), (expected[kind][0], None), strict=True):
-            result = study.find(comparison, kind, estimator)
-            value = expected[kind][0] - expected[kind][1] if true is None else true
-            line[f"{kind}, {comparison}"] = _held(result.total, value)
-        own = study.find("model", kind, estimator).if_useless
-        line[f"{kind}, p"] = None if own is None else own.p
+        model, reader = expected[kind]
+        line[f"{kind}, model"] = _held(found["model", kind, estimator], model)
+        line[f"{kind}, model - reader"] = _held(found["model - reader", kind, estimator], model - reader)
     return line
 
 
 def _validated(drawn: Drawn, models: dict[str, CoxModel], effect: str, seed: int) -> dict[str, Any]:
-    true = performance(models, new_patients(effect, seed))
     found = validate(drawn.data, models, horizon=HORIZON_YEARS, resamples=VALIDATION_RESAMPLES, seed=seed)
-    held: dict[str, Any] = {}
+    return validation_held(found, performance_in_new(models, effect))
+
+
+def validation_held(found: Validation, true: dict[str, dict[str, float]]) -> dict[str, list[float | None]]:
+    """Return what the intervals of corrected and of apparent figures hold; a report prints only the corrected ones."""
+    held: dict[str, list[float | None]] = {}
     for one in found.models["model"]:
         held[f"corrected {one.measure}"] = _held(one.corrected, true["model"][one.measure])
         held[f"apparent {one.measure}"] = _held(one.apparent, true["model"][one.measure])
+    for one in found.models["reference"]:
+        held[f"corrected {one.measure}, reference"] = _held(one.corrected, true["reference"][one.measure])
     for pair in (("model", "reference"), ("model", "reader")):
         for one in found.differences[pair]:
             value = true[pair[0]][one.measure] - true[pair[1]][one.measure]
             held[f"corrected {one.measure}, {pair[0]} less {pair[1]}"] = _held(one.corrected, value)
+            held[f"apparent {one.measure}, {pair[0]} less {pair[1]}"] = _held(one.apparent, value)
     return held
 
 
@@ -213,17 +261,17 @@ def _held(estimate: Estimate, true: float) -> list[float | None]:
     ]
 
 
-def wanted(cohorts: int, known: set[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
+def wanted(cohorts: int, sizes: Sequence[int], known: set[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
     """Yield what is still to be done; all scenarios grow together."""
     for seed in range(cohorts):
-        for n in SIZES:
+        for n in sizes:
             for effect in EFFECTS:
                 if (effect, n, seed) not in known:
                     yield effect, n, seed
 
 
 def tables(lines: list[dict[str, Any]]) -> None:
-    groups = [(effect, n) for effect in EFFECTS for n in SIZES]
+    groups = [(effect, n) for effect in EFFECTS for n in sorted({one["n"] for one in lines})]
     rows = {group: [one for one in lines if (one["effect"], one["n"]) == group] for group in groups}
     heads = [f"{effect}, {n:,}" for effect, n in groups]
     print("\n| | " + " | ".join(heads) + " |\n| --- |" + " ---: |" * len(heads))
@@ -236,15 +284,14 @@ def tables(lines: list[dict[str, Any]]) -> None:
 
 def _reclassification_rows(rows: dict[tuple[str, int], list[dict[str, Any]]], groups: list[tuple[str, int]]) -> None:
     _row("likelihood-ratio test below 0.05", [[one["p"][0] < 0.05 for one in rows[group]] for group in groups])
-    for kind, _ in MEASURES:
-        _row(
-            f"{kind}: simulated p below 0.05", [[one[f"{kind}, p"] <= 0.05 for one in rows[group]] for group in groups]
-        )
     for comparison in ("model", "model - reader"):
         for kind, _ in MEASURES:
             key = f"{kind}, {comparison}"
             _row(f"{key}: interval printed", [[one[key][2] is not None for one in rows[group]] for group in groups])
             _row(f"{key}: printed and excludes 0", [[one[key][3] == 1 for one in rows[group]] for group in groups])
+            _row(
+                f"{key}: printed and misses the truth", [[one[key][2] == 0 for one in rows[group]] for group in groups]
+            )
             _row(f"{key}: printed ones hold the truth", [_known(rows[group], key) for group in groups])
 
 
@@ -262,6 +309,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--cohorts", type=int, default=200, help="cohorts of each scenario")
     parser.add_argument("--minutes", type=float, default=10.0, help="processor time of this run")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="patients in a cohort")
     parser.add_argument("--validation", action="store_true", help="only the corrected measures")
     options = parser.parse_args()
     text = options.results.read_text(encoding="utf-8") if options.results.exists() else ""
@@ -270,7 +318,7 @@ def main() -> None:
     with options.results.open("a", encoding="utf-8") as file:
         if text and not text.endswith("\n"):
             file.write("\n")  # the line that an interrupted run did not finish
-        for effect, n, seed in wanted(options.cohorts, known):
+        for effect, n, seed in wanted(options.cohorts, options.sizes, known):
             if time.process_time() > 60 * options.minutes:
                 break
             found = analysed(effect, n, seed, reclassified=not options.validation)

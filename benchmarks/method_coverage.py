@@ -1,6 +1,6 @@
 """Whether intervals of special methods hold 95 % of the truth: sparse categories, effects over time, imputed values.
 
-python benchmarks/method_coverage.py [--cohorts 1000] [--imputed 100] [--first 0] [--sizes 400 2271] [--only sparse]
+python benchmarks/method_coverage.py [--cohorts 400] [--first 0] [--sizes 400 2271] [--only sparse corrected]
 
 Cohorts of 400 and 2,271 patients are simulated as in ``interval_coverage``, analysed as a report does, and the
 intervals are held against the truth. One line per method and size: share of intervals that hold it, and in brackets
@@ -9,9 +9,10 @@ their number. Tests: share of cohorts without effect in which p is below 0.05.
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from functools import cache
 
+import imputed_scenes
 import interval_coverage as scenes
 import numpy as np
 
@@ -19,24 +20,16 @@ from ctacal.arrays import Floats, Ints
 from ctacal.statistics.estimate import Estimate
 from ctacal.statistics.survival import (
     ChangingEffect,
-    Covariate,
     CoxModel,
     FirthModel,
     NoModel,
     SurvivalData,
-    auc_at,
     changing_effect,
     cox,
     firth_cox,
     gray_test,
-    harrell_c,
-    harrell_c_difference,
-    impute,
     imputed_reclassification,
-    kaplan_meier,
-    pool_estimates,
     pooled_test,
-    predicted_risk,
     restricted_mean_difference,
     stratified_cox,
 )
@@ -153,30 +146,14 @@ def _tests(rng: np.random.Generator, n: int, held: Held) -> None:
     held["Gray's test: p below 0.05"].append((test.p or 0.0) < 0.05)
 
 
-def _imputed(rng: np.random.Generator, n: int, held: Held, seed: int) -> None:
+def _reclassified(rng: np.random.Generator, n: int, held: Held, seed: int) -> None:
     """Draw a cohort with a covariate that three in ten lack, more of them among patients with much calcium."""
     drawn = scenes.draw(rng, n, "real")
-    data = drawn.data
-    gap = rng.random(n) < 0.15 + 0.1 * drawn.model
-    always = np.column_stack([data.event, _cumulative(data), drawn.model, drawn.reader]).astype(float)
-    values = impute([Covariate("x", np.where(gap, np.nan, drawn.covariate))], always, imputations=10, seed=seed)
-    sets = [_columns(one[0], drawn) for one in values]
+    data, sets = drawn.data, imputed_scenes.filled(drawn, rng, seed)
     fits = [{name: cox(data, x) for name, x in one.items()} for one in sets]
     if any(not isinstance(model, CoxModel) for one in fits for model in one.values()):
         return
     models = [{name: model for name, model in one.items() if isinstance(model, CoxModel)} for one in fits]
-    risks = [
-        {name: predicted_risk(model, model.covariates, HORIZON_YEARS) for name, model in one.items()} for one in models
-    ]
-    true = _limits()
-    own = {
-        "C": [harrell_c(data, risk["model"]) for risk in risks],
-        "AUC": [auc_at(data, risk["model"], HORIZON_YEARS) for risk in risks],
-        "gain in C": [harrell_c_difference(data, risk["model"], risk["reference"]) for risk in risks],
-        "C, model - reader": [harrell_c_difference(data, risk["model"], risk["reader"]) for risk in risks],
-    }
-    for name, estimates in own.items():
-        held[f"imputed: {name}"] += _holds(pool_estimates(estimates), true[name])
     tests = {
         name: pooled_test(
             [one[name].coefficient[:3] for one in models], [one[name].covariance[:3, :3] for one in models]
@@ -193,55 +170,47 @@ def _imputed(rng: np.random.Generator, n: int, held: Held, seed: int) -> None:
         held[f"imputed: {kind}, model - reader"] += _holds(apart, expected[0] - expected[1])
 
 
-def _columns(covariate: Floats, drawn: scenes.Drawn) -> dict[str, Floats]:
-    flags = [np.asarray(one[:, None] == np.arange(1, 4), np.float64) for one in (drawn.model, drawn.reader)]
-    x = covariate[:, None]
-    return {"reference": x, "model": np.hstack([flags[0], x]), "reader": np.hstack([flags[1], x])}
+IMPUTED = {
+    "hazard-ratios": imputed_scenes.hazard_ratios,
+    "fine-gray": imputed_scenes.sub_hazard_ratio,
+    "corrected": imputed_scenes.corrected,
+}
+"""Scenes of imputed tables, each of which yields names, estimates and truths."""
+
+SCENES: dict[str, Callable[[np.random.Generator, int, Held], None]] = {
+    "over-time": _over_time,
+    "around": _around,
+    "sparse": _sparse,
+    "tests": _tests,
+}
+ALL = (*SCENES, "reclassification", *IMPUTED)
 
 
-def _cumulative(data: SurvivalData) -> Floats:
-    """Return (n,): the Nelson-Aalen hazard at each patient's time."""
-    curve = kaplan_meier(data)
-    return np.asarray(np.cumsum(curve.events / curve.at_risk)[np.searchsorted(curve.times, data.time)])
-
-
-@cache
-def _limits() -> dict[str, float]:
-    """Return what the models have in new patients when they are fitted to very many."""
-    models = scenes.fits(scenes.many("real"))
-    new = scenes.new_patients("real", 0)
-    risks, data = scenes.risks_of(models, new), new.data
-    c = {name: harrell_c(data, risk).estimate or 0.0 for name, risk in risks.items()}
-    return {
-        "C": c["model"], "AUC": auc_at(data, risks["model"], HORIZON_YEARS).estimate or 0.0,
-        "gain in C": c["model"] - c["reference"], "C, model - reader": c["model"] - c["reader"],
-    }  # fmt: skip
-
-
-SCENES = {"over-time": _over_time, "around": _around, "sparse": _sparse, "tests": _tests}
-
-
-def found(n: int, first: int, cohorts: int, imputed: int, only: str | None) -> Iterator[tuple[str, list[bool]]]:
+def found(n: int, seeds: range, only: Sequence[str]) -> dict[str, list[bool]]:
+    """Return by name what the intervals of each cohort hold."""
     held: Held = defaultdict(list)
-    for seed in range(first, first + cohorts):
+    for seed in seeds:
         for place, (name, scene) in enumerate(SCENES.items()):
-            if only in (None, name):
+            if name in only:
                 scene(np.random.default_rng([6, place, seed, n]), n, held)
-    for seed in range(first, first + imputed):
-        _imputed(np.random.default_rng([7, seed, n]), n, held, seed)
-    yield from held.items()
+        if "reclassification" in only:
+            _reclassified(np.random.default_rng([7, seed, n]), n, held, seed)
+        for place, (name, yields) in enumerate(IMPUTED.items()):
+            if name in only:
+                for what, estimate, true in yields(np.random.default_rng([8, place, seed, n]), n, seed):
+                    held[what] += _holds(estimate, true)
+    return held
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cohorts", type=int, default=1000, help="cohorts of each size, for all but imputation")
-    parser.add_argument("--imputed", type=int, default=100, help="cohorts of each size with imputed values")
+    parser.add_argument("--cohorts", type=int, default=400, help="cohorts of each size")
     parser.add_argument("--first", type=int, default=0, help="first seed, to add cohorts to those of another run")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="patients in a cohort")
-    parser.add_argument("--only", choices=SCENES, help="of the special methods only one kind")
+    parser.add_argument("--only", nargs="+", choices=ALL, default=ALL, help="some of the methods")
     options = parser.parse_args()
-    sizes = options.sizes
-    rows = {n: dict(found(n, options.first, options.cohorts, options.imputed, options.only)) for n in sizes}
+    sizes, seeds = options.sizes, range(options.first, options.first + options.cohorts)
+    rows = {n: found(n, seeds, options.only) for n in sizes}
     print("\n| | " + " | ".join(f"{n:,}" for n in sizes) + " |\n| --- |" + " ---: |" * len(sizes))
     for name in dict.fromkeys(name for own in rows.values() for name in own):
         shares = [rows[n].get(name, []) for n in sizes]
