@@ -5,15 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ctacal.statistics.estimate import Estimate, Z
 from ctacal.statistics.survival.cox_model import CoxModel, cox, first_of_each, predicted_risk
-from ctacal.statistics.survival.movement import all_moves
-from ctacal.statistics.survival.nri import ReclassificationStudy, bootstrap_reclassification
+from ctacal.statistics.survival.movement import MOVES, all_moves
+from ctacal.statistics.survival.nri import Drawn, ReclassificationStudy, bootstrap_reclassification, draw_measures
 from ctacal.statistics.survival.reclassification import (
     Estimator,
     discrimination_improvement,
     net_reclassification,
     reclassification_table,
 )
+from ctacal.statistics.survival.reclassification_intervals import DOUBT, reaching_zero
 from ctacal.statistics.survival.refitting import approach, distinct_covariates, influence_on_fit, refit
 from ctacal.statistics.survival.simulated_outcomes import outcome_source, redraw, shrunken_log_hazard
 from ctacal.statistics.survival.survival_curve import kaplan_meier
@@ -139,12 +141,44 @@ def study() -> ReclassificationStudy:
     )
 
 
-def test_bootstrap_as_r(study: ReclassificationStudy) -> None:
-    nri = study.find("model", "category-free", "kaplan-meier").total
+def test_bootstrap_as_r() -> None:
+    """Percentiles of resamples are the intervals where no column says that the reference model is nested."""
+    found = bootstrap_reclassification(PBC, 2 * STANDARD, NEW, horizon=2000, resamples=1000)
+    nri = found.find("model", "category-free", "kaplan-meier").total
     assert nri.estimate == pytest.approx(R["nricens"]["diff0_km"]["NRI"], abs=1e-12)
     expected = R["nricens"]["diff0_km_boot200_refit_ci"]  # of 200 resamples: its ends vary by some 0.05
     assert [nri.low, nri.high] == pytest.approx([expected["lo"], expected["hi"]], abs=0.15)
     assert nri.method.endswith("percentile bootstrap of 312 patients that refits the models, 1000 resamples")
+
+
+def test_nri_has_the_spread_of_simulated_cohorts(study: ReclassificationStudy) -> None:
+    given = {"reference": STANDARD, "model": NEW, "reader": NEW[:, ::-1]}
+    drawn = draw_measures(PBC, given, 2000, (0.2, 0.4), 1000, 0)
+    assert isinstance(drawn, Drawn) and drawn.measures.effect is not None
+    for kind in ("category-free", "categorical"):
+        signs = [1, -1, -1, 1]
+        places = [
+            MOVES.index(f"{kind}, kaplan-meier, {share}") for share in ("up", "down", "up without", "down without")
+        ]
+        spread = (drawn.measures.effect[:, 0, places] @ signs).std(ddof=1)
+        total = study.find("model", kind, "kaplan-meier").total
+        assert total.estimate is not None and total.low is not None and total.high is not None
+        assert [total.low, total.high] == pytest.approx([total.estimate - Z * spread, total.estimate + Z * spread])
+        assert total.method.endswith("normal, spread of 1000 simulated cohorts with shrunken effects")
+
+
+def test_where_the_test_is_narrowly_passed_intervals_reach_zero() -> None:
+    def interval(value: float, weights: np.ndarray, method: str, n: int) -> Estimate:
+        return Estimate(value, value - 0.1, value + 0.1, method, n)
+
+    def ends(value: float, p: float) -> tuple[float | None, float | None, bool]:
+        found = reaching_zero(interval, p)(value, np.ones(1), "m", 9)
+        return found.low, found.high, DOUBT in found.reason
+
+    assert ends(0.3, 0.01) == (0.0, 0.4, True)
+    assert ends(-0.3, 0.01) == (-0.4, 0.0, True)
+    assert ends(0.05, 0.01) == (0.05 - 0.1, 0.05 + 0.1, False)
+    assert ends(0.3, 0.0009) == (0.3 - 0.1, 0.4, False)
 
 
 def test_the_same_model_as_reader_differs_by_nothing(study: ReclassificationStudy) -> None:
@@ -166,7 +200,7 @@ def test_same_seed_same_numbers_and_progress() -> None:
     first = run(1, progress=lambda done, total: calls.append((done, total)))
     assert first == run(1)
     assert first != run(2)
-    assert calls == [(done, 40) for done in range(1, 41)]  # resamples, and cohorts without effect
+    assert calls == [(done, 60) for done in range(1, 61)]  # resamples, and cohorts without and with effect
     assert {result.comparison for result in first.results} == {"model"}
     with pytest.raises(ValueError, match="no categorical measure"):
         first.find("model", "categorical", "ipw")

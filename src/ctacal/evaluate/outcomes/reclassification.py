@@ -21,7 +21,7 @@ CAUTION = (
     "have no interval, because none is valid there. “Without effect” is what they are in cohorts of these patients "
     "whose events were drawn anew as if calcium added nothing; p is the share of these cohorts in which the figure is "
     "at least as large as here, and keeps its level. Where the test is significant but the effect small, NRI and IDI "
-    "tend to be too high. Never read them alone: read them together with the changes of C and of the Brier score, and "
+    "tend to be too high; so, unless p is below 0.001, the interval of an NRI reaches 0. Never read them alone: read them together with the changes of C and of the Brier score, and "
     "the net benefit (table “What calcium adds”)."
 )
 """What the table shows where calcium adds nothing."""
@@ -60,10 +60,10 @@ def _description(patients: Patients, found: Family) -> str:
     categories = f"; categories of risk with cut-offs at {cuts}" if cuts else ""
     return (
         f"Reference model: Cox model with {found.reference.name}. Calcium is added as categories. Horizon: "
-        f"{analysis.horizon_years:g} years{categories}. Intervals of model and reader: bootstrap of "
-        f"{analysis.resamples:,} resamples, in each of which all models are fitted again; NRI by percentiles, IDI "
-        "normal and less its bias. Interval of the difference: normal, with the spread in cohorts whose events are "
-        f"drawn from a model with both readings, their effects shrunken (seed {analysis.seed})."
+        f"{analysis.horizon_years:g} years{categories}. Intervals of the NRI and of differences: normal, with the "
+        "spread in cohorts whose events are drawn from a model with all readings, their effects shrunken. Intervals "
+        f"of the IDI: normal and less its bias, from {analysis.resamples:,} resamples of the patients. In each cohort "
+        f"and resample all models are fitted again (seed {analysis.seed})."
     )
 
 

@@ -17,7 +17,14 @@ from ctacal.statistics.hypothesis import HypothesisTest
 from ctacal.statistics.survival.imputation import pool
 from ctacal.statistics.survival.nri import Drawn, ReclassificationStudy, Undrawn, draw_measures
 from ctacal.statistics.survival.reclassification import IfUseless, Interval, Reclassification, checked_cutoffs, describe
-from ctacal.statistics.survival.reclassification_intervals import LEVEL_OF_TEST, TOO_FEW, if_useless, kinds, withheld
+from ctacal.statistics.survival.reclassification_intervals import (
+    LEVEL_OF_TEST,
+    TOO_FEW,
+    if_useless,
+    kinds,
+    reaching_zero,
+    withheld,
+)
 from ctacal.statistics.survival.survival_data import SurvivalData
 
 NO_IDI = (
@@ -104,7 +111,8 @@ class _Pooled:
         p = self.tests[name].p
         values = np.stack([one.values[place] for one in self.drawn])
         spread = [one.measures.drawn[:, place] for one in self.drawn]
-        intervals = {"NRI": self._pooled(values, spread), "IDI": withheld(NO_IDI)}
+        intervals = {"NRI": reaching_zero(self._pooled(values, spread), 1.0 if p is None else p)}
+        intervals["IDI"] = withheld(NO_IDI)
         if p is None or p >= LEVEL_OF_TEST:
             why = "no interval: the pooled test does not show that it adds anything"
             intervals = dict.fromkeys(intervals, withheld(f"{why} (p = {p:.2g})" if p is not None else why))

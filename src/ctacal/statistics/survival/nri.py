@@ -84,14 +84,17 @@ def bootstrap_reclassification(
     patients; risks are theirs at the ``horizon``. Three kinds of cohorts are drawn, ``resamples`` of each (in large
     cohorts fewer simulated ones):
 
-    - For the intervals of model and reader, patients with replacement; all models are fitted to each resample, which
-      enters the fit as weights, so that copies of a patient are no ties. NRI: percentiles. IDI: normal, less its bias.
-      There is no interval if the likelihood-ratio test against the reference model has a p value of 0.05 or more.
+    - For the intervals of IDI, patients with replacement; all models are fitted to each resample, which enters the fit
+      as weights, so that copies of a patient are no ties. They are normal, less the bias.
     - For ``if_useless``, new outcomes of the same patients by the reference model, in which nothing that is added to it
       has an effect.
-    - For the interval of model - reader, new outcomes by both readings together with shrunken effects: resamples of
-      patients spread too widely, since they add noise to effects that hold noise already. Normal interval with the
-      spread of these cohorts; none if neither test is below 0.05.
+    - For the intervals of NRI and of model - reader, new outcomes by all readings together with shrunken effects:
+      resamples of patients spread too widely, since they add noise to effects that hold noise already. Normal intervals
+      with the spread of these cohorts.
+
+    Model and reader have an interval only if their likelihood-ratio test against the reference model has a p value
+    below 0.05, their difference if one has. Where p is not below 0.001, the interval of an NRI is drawn out to 0: NRI
+    that just pass the test are too high.
 
     The same seed gives the same result on any number of cores. If the reference model is not nested in the others, all
     intervals are percentiles of the resamples. Formulas: ``reclassification``.
@@ -179,12 +182,11 @@ def draw_measures(
     values = np.stack([moved(data, risks["reference"], risks[name], horizon, limits) for name in list(risks)[1:]])
     nested = all(test.p is not None for test in tests.values())
     cohorts = min(resamples, max(FEWEST, DRAWS // data.n)) if nested else 0
-    spread = cohorts if len(fitted) > 2 else 0
-    steps = _Steps(progress, (resamples, cohorts, spread))
+    steps = _Steps(progress, (resamples, cohorts, cohorts))
     drawn = _finite(_draw(fitted, horizon, limits, resamples, seed, steps.part(0)))
     simulate = _Simulation(data, list(fitted.values()), horizon, limits, seed)
     null = _finite(simulate.without_effect(cohorts, steps.part(1))) if cohorts else None
-    effect = _finite(simulate.with_effect(spread, ties, steps.part(2))) if spread else None
+    effect = _finite(simulate.with_effect(cohorts, ties, steps.part(2))) if cohorts else None
     return Drawn(values, DrawnMeasures(data, horizon, limits, tests, drawn, null, effect))
 
 

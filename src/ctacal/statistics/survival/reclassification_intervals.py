@@ -5,7 +5,7 @@ table).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,13 @@ from ctacal.statistics.survival.survival_data import SurvivalData
 
 LEVEL_OF_TEST = 0.05
 """Level of the likelihood-ratio test; from there on there is no interval."""
+
+LEVEL_OF_DOUBT = 0.001
+"""From this p value of that test on, an interval of the NRI reaches 0: measures that just pass a test are too high. Own
+choice, by simulation."""
+
+DOUBT = "drawn out to 0: p of the test is not below 0.001, and an NRI that passes the test so narrowly is too high"
+"""Remark on such an interval."""
 
 TOO_FEW = "too few resamples give a value"
 
@@ -51,7 +58,7 @@ class DrawnMeasures:
     null: Floats | None
     """The same of cohorts simulated without effect; None if the reference model is not nested in the others."""
     effect: Floats | None
-    """The same of cohorts simulated with shrunken effects; None without a reader, too."""
+    """The same of cohorts simulated with shrunken effects; None if the reference model is not nested."""
 
     def all(self, values: Floats) -> tuple[Reclassification, ...]:
         """Return all measures from ``values`` (comparisons, moves)."""
@@ -61,14 +68,7 @@ class DrawnMeasures:
         return tuple(result for results in found for result in results)
 
     def _of(self, name: str, place: int, values: Floats) -> list[Reclassification]:
-        drawn, null, test = self.drawn[:, place], self.null, self.tests[name]
-        how = f"bootstrap of {self.data.n} patients that refits the models, {len(drawn)} resamples"
-        if test.p is not None and test.p >= LEVEL_OF_TEST:
-            why = f"no interval: the likelihood-ratio test does not show that it adds anything (p = {test.p:.2g})"
-            percentile = normal = withheld(why)
-        else:
-            percentile, normal = _percentile(drawn, f"percentile {how}"), _less_bias(drawn, f"normal, {how}")
-            normal = normal if test.p is not None else percentile
+        null, nri, idi = self.null, *self._intervals(name, place)
 
         def useless(total: float, weights: Floats) -> IfUseless:
             assert null is not None
@@ -77,10 +77,22 @@ class DrawnMeasures:
         return [
             describe(
                 self.data, self.horizon, name, kind, estimator, self.cutoffs if kind == "categorical" else (), values,
-                normal if kind == "IDI" else percentile, None if null is None else useless,
+                idi if kind == "IDI" else nri, None if null is None else useless,
             )
             for kind, estimator in kinds(self.cutoffs)
         ]  # fmt: skip
+
+    def _intervals(self, name: str, place: int) -> tuple[Interval, Interval]:
+        """Return what makes the intervals of the NRI and of the IDI of model or reader."""
+        drawn, effect, p = self.drawn[:, place], self.effect, self.tests[name].p
+        how = f"bootstrap of {self.data.n} patients that refits the models, {len(drawn)} resamples"
+        if p is None or effect is None:
+            percentile = _percentile(drawn, f"percentile {how}")
+            return percentile, percentile
+        if p >= LEVEL_OF_TEST:
+            why = f"no interval: the likelihood-ratio test does not show that it adds anything (p = {p:.2g})"
+            return withheld(why), withheld(why)
+        return reaching_zero(_spread(effect[:, place], simulated(effect)), p), _less_bias(drawn, f"normal, {how}")
 
     def _difference(self, values: Floats) -> list[Reclassification]:
         p = [test.p for test in self.tests.values() if test.p is not None]
@@ -91,7 +103,7 @@ class DrawnMeasures:
             interval = withheld("no interval: neither likelihood-ratio test shows that anything is added")
         else:
             apart = self.effect[:, 0] - self.effect[:, 1]
-            interval = _spread(apart, f"normal, spread of {len(apart)} simulated cohorts with shrunken effects")
+            interval = _spread(apart, simulated(apart))
         return [
             describe(
                 self.data, self.horizon, "model - reader", kind, estimator,
@@ -109,6 +121,24 @@ def kinds(cutoffs: tuple[float, ...]) -> Sequence[tuple[Kind, Estimator]]:
 def withheld(reason: str) -> Interval:
     """Return what makes an estimate without interval, for this reason."""
     return lambda value, weights, method, n: Estimate(value, None, None, method, n, reason)
+
+
+def simulated(cohorts: Floats) -> str:
+    """Return the name of an interval from cohorts with shrunken effects."""
+    return f"normal, spread of {len(cohorts)} simulated cohorts with shrunken effects"
+
+
+def reaching_zero(interval: Interval, p: float) -> Interval:
+    """Return what makes the same intervals, drawn out to 0 unless the p value is below ``LEVEL_OF_DOUBT``."""
+
+    def drawn_out(value: float, weights: Floats, method: str, n: int) -> Estimate:
+        found = interval(value, weights, method, n)
+        if p < LEVEL_OF_DOUBT or found.low is None or found.high is None or found.low <= 0 <= found.high:
+            return found
+        remark = f"{found.reason}; {DOUBT}" if found.reason else DOUBT
+        return replace(found, low=min(found.low, 0.0), high=max(found.high, 0.0), reason=remark)
+
+    return drawn_out
 
 
 def _percentile(drawn: Floats, how: str) -> Interval:
