@@ -21,8 +21,8 @@ CAUTION = (
     "have no interval, because none is valid there. “Without effect” is what they are in cohorts of these patients "
     "whose events were drawn anew as if calcium added nothing; p is the share of these cohorts in which the figure is "
     "at least as large as here, and keeps its level. Where the test is significant but the effect small, NRI and IDI "
-    "tend to be too high; so, unless p is below 0.001, the interval of an NRI reaches 0. Never read them alone: read them together with the changes of C and of the Brier score, and "
-    "the net benefit (table “What calcium adds”)."
+    "tend to be too high; so, unless p is below 0.001, the interval of an NRI reaches 0. Never read them alone: read "
+    "them together with the changes of C and of the Brier score, and the net benefit (table “What calcium adds”)."
 )
 """What the table shows where calcium adds nothing."""
 
