@@ -53,7 +53,7 @@ class _Drawn:
     @property
     def log_ratio(self) -> Floats:
         """Log hazard ratio of each patient."""
-        return 0.5 * self.x + 0.4 * self.smoker + np.log(RATIO) * self.category
+        return np.asarray(0.5 * self.x + 0.4 * self.smoker + np.log(RATIO) * self.category)
 
 
 def _draw(rng: np.random.Generator, n: int) -> _Drawn:
