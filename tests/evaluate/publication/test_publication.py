@@ -35,6 +35,7 @@ from ctacal.evaluate.publication.numbers import plain
 from ctacal.evaluate.publication.sheets import csv_bytes, table_csv
 from ctacal.evaluate.publication.word import tables_docx
 from ctacal.evaluate.publication.write import NOTICE, require
+from tests.printed_pages import filled, printed
 from tests.tools import need
 
 TABLE = Table(
@@ -171,16 +172,7 @@ def test_printed_pages_are_filled(tmp_path: Path) -> None:
             Chart(f"Chart {number}", "Caption.", draw),
         ]  # fmt: skip
     write_publication(publication(sections=(Section("One", tuple(content)),)), tmp_path / "OUT")
-    page, pdf = tmp_path / "OUT" / "report.html", tmp_path / "report.pdf"
-    chromium = [need("chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
-    subprocess.run([*chromium, f"--print-to-pdf={pdf}", page.as_uri()], check=True, capture_output=True, timeout=120)
-    subprocess.run([need("pdftoppm"), "-r", "20", "-gray", pdf, tmp_path / "page"], check=True)
-    used = []
-    for file in sorted(tmp_path.glob("page-*.pgm")):
-        with Image.open(file) as printed:
-            without_number = np.asarray(printed)[: int(0.94 * printed.height)]
-            inked = np.flatnonzero((without_number < 200).any(axis=1))
-            used.append(inked[-1] / printed.height)
+    used = filled(tmp_path / "OUT" / "report.html", tmp_path)
     assert len(used) >= 5
     assert min(used[:-1]) > 0.6
 
@@ -340,10 +332,7 @@ def test_the_mark_is_on_every_printed_page(tmp_path: Path) -> None:
     rows = tuple((f"row {row}", row, "1.00 (1.00 to 2.00)", 0.5) for row in range(120))
     content = (Table("Long", ("", "n", "HR (95 % CI)", "p"), rows),)
     write_publication(marked(publication(sections=(Section("One", content),)), "Simulated cohort"), tmp_path / "OUT")
-    pdf = tmp_path / "report.pdf"
-    chromium = [need("chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
-    page = (tmp_path / "OUT" / "report.html").as_uri()
-    subprocess.run([*chromium, f"--print-to-pdf={pdf}", page], check=True, capture_output=True, timeout=120)
+    pdf = printed(tmp_path / "OUT" / "report.html", tmp_path)
     text = subprocess.run([need("pdftotext"), "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
     pages = text.split("\f")[:-1]
     assert len(pages) >= 4
