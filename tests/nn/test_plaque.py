@@ -36,7 +36,7 @@ SCAN = Geometry.from_spacing((20, 80, 80), (3.0, 1.0, 1.0))
 COARSE = Geometry.from_spacing((12, 20, 20), (5.0, 4.0, 4.0), (1.5, 1.5, 1.0))
 FIGURES = ScanFigures(10.0, 1.0, 0.0, 3.0, 1.0, 80.0, 40.0, 2.0, 0.0)
 NAMES = [kind.name for kind in PLAQUE_CLASSES]
-TINY = replace(NetworkConfig.plaque(), widths=(4, 4, 8, 8))
+TINY = replace(NetworkConfig.plaque(), widths=(4, 4, 8, 8), members=2)
 
 
 def anatomy() -> AnatomyMap:
@@ -173,7 +173,7 @@ def toy_plaques(seed: int = 0, islands: int = 96) -> Plaques:
 
 def recipe(steps: int = 10, **changes: object) -> Recipe:
     settings = TrainConfig(
-        steps=steps, sequences=16, learning_rate=5e-3, warm_up_steps=2, ema=0.8, log_every=5, validate_every=steps,
+        steps=steps, sequences=32, learning_rate=5e-3, warm_up_steps=2, ema=0.8, log_every=5, validate_every=steps,
         checkpoint_every=5,
     )  # fmt: skip
     return Recipe(name="plaque", network=TINY, train=replace(settings, **changes))  # type: ignore[arg-type]
@@ -191,7 +191,7 @@ def test_it_begins_with_the_answer_of_the_calcium_network() -> None:
 def test_it_learns_the_wall_of_the_aorta(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     training, validation = toy_plaques(1), toy_plaques(2)
-    best = fit(recipe(60, sequences=32, learning_rate=1e-2), training, validation, tmp_path)
+    best = fit(recipe(60, sequences=64, learning_rate=1e-2), training, validation, tmp_path)
     before, after = (
         validate_plaques(network, validation) for network in (build(TINY), read_checkpoint(best).network())
     )

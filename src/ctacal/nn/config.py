@@ -48,6 +48,8 @@ class NetworkConfig:
     """Whether the input holds the slices below and above at full resolution: lesions continue there, noise does not."""
     structures: bool = False
     """Whether the input also holds the structures that stage 1 finds (``inputs.STRUCTURES``): where calcium lies."""
+    members: int = 1
+    """Networks of a plaque network, trained on different islands, whose answers are averaged."""
     mass_head: bool = True
     """Whether the network also estimates the true calcium mass of each slice and vessel."""
 
@@ -55,6 +57,8 @@ class NetworkConfig:
         _require(len(self.widths) >= 2 and min(self.widths) > 0, "widths", self.widths, "two or more positive numbers")
         _require(self.pixel_mm > 0, "pixel_mm", self.pixel_mm, "a positive number")
         _require(self.slice_mm >= 0, "slice_mm", self.slice_mm, "0 or a positive number")
+        _require(self.members > 0, "members", self.members, "a positive number")
+        _require(self.members == 1 or self.kind == "plaque", "members", self.members, f"1 for kind = {self.kind!r}")
         _require(self.lstm_channels > 0, "lstm_channels", self.lstm_channels, "a positive number")
         for name in ("mid_lstm_channels", "refine_channels"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or a positive number")
@@ -83,8 +87,8 @@ class NetworkConfig:
     def plaque(cls) -> Self:
         """Return the network of stage 3, on pictures of 3 x 1 x 1 mm around each island."""
         return cls(
-            kind="plaque", pixel_mm=1.0, slice_mm=3.0, widths=(32, 48, 64, 96), position=False, neighbours=False,
-            mass_head=False,
+            kind="plaque", pixel_mm=1.0, slice_mm=3.0, widths=(32, 48, 64, 96), members=3, position=False,
+            neighbours=False, mass_head=False,
         )  # fmt: skip
 
     @classmethod

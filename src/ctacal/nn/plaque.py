@@ -24,10 +24,9 @@ DROPPED = 0.3
 
 
 class PlaqueNet(nn.Module):
-    """The inputs of ``PlaqueInputs`` -> a logit for each of ``PLAQUE_CLASSES``.
+    """The inputs of ``PlaqueInputs`` -> a logit for each of ``PLAQUE_CLASSES``: the mean of the ``members``.
 
-    It corrects the calcium network: the logits are the logs of that network's probabilities, and what this one adds,
-    which is nothing before training. Slices are channels: plaques lie in few of them.
+    In training each member sees its own part of the islands, so that they err differently.
     """
 
     facts_mean: Tensor
@@ -35,7 +34,29 @@ class PlaqueNet(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        first, second, third, fourth = config.widths
+        self.members = nn.ModuleList(Member(config.widths) for _ in range(config.members))
+        self.register_buffer("facts_mean", torch.zeros(FACTS))
+        self.register_buffer("facts_sd", torch.ones(FACTS))
+
+    def forward(self, hu: Tensor, own: Tensor, structures: Tensor, facts: Tensor, probability: Tensor) -> Tensor:
+        """Return logits (islands, ``PLAQUE_CLASSES``)."""
+        told = (in_windows(hu, own), structures, (facts - self.facts_mean) / self.facts_sd, evidence(probability))
+        if self.training:
+            parts = zip(self.members, *(tensor.tensor_split(len(self.members)) for tensor in told), strict=True)
+            return torch.cat([member(*part) for member, *part in parts])
+        return torch.stack([member(*told).log_softmax(dim=1) for member in self.members]).mean(dim=0)
+
+
+class Member(nn.Module):
+    """One network. Slices are channels: plaques lie in few of them.
+
+    It corrects the calcium network: its logits are the logs of that network's probabilities, and what it adds, which is
+    nothing before training.
+    """
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        first, second, third, fourth = widths
         slices = SHAPE[0]
         self.fine = nn.Sequential(_block(3 * slices, first, 2), _block(first, first), _block(first, second, 2))
         self.structures = nn.Conv2d(slices * len(STRUCTURES), second, 1)
@@ -47,19 +68,16 @@ class PlaqueNet(nn.Module):
         self.last = nn.Sequential(
             nn.Linear(4 * fourth, fourth), nn.ReLU(), nn.Dropout(DROPPED), nn.Linear(fourth, len(PLAQUE_CLASSES))
         )
-        self.register_buffer("facts_mean", torch.zeros(FACTS))
-        self.register_buffer("facts_sd", torch.ones(FACTS))
         self._begin_without_effect()
 
-    def forward(self, hu: Tensor, own: Tensor, structures: Tensor, facts: Tensor, probability: Tensor) -> Tensor:
-        """Return logits (islands, ``PLAQUE_CLASSES``)."""
-        features = self.fine(in_windows(hu, own))  # (n, w1, 16, 16)
+    def forward(self, picture: Tensor, structures: Tensor, facts: Tensor, known: Tensor) -> Tensor:
+        """Return logits (islands, ``PLAQUE_CLASSES``); ``known`` are those of the calcium network."""
+        features = self.fine(picture)  # (n, w1, 16, 16)
         features = self.joined(torch.cat([features, self.structures(structures)], dim=1))  # (n, w3, 4, 4)
         middle = features[:, :, 1:3, 1:3].mean(dim=(2, 3))
         seen = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3)), middle], dim=1)
-        known = self.facts((facts - self.facts_mean) / self.facts_sd)
-        added: Tensor = self.last(torch.cat([self.drop(seen), known], dim=1))
-        return evidence(probability) + added
+        added: Tensor = self.last(torch.cat([self.drop(seen), self.facts(facts)], dim=1))
+        return known + added
 
     @torch.no_grad()
     def _begin_without_effect(self) -> None:
