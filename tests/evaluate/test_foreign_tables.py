@@ -10,6 +10,8 @@ import pytest
 
 from ctacal.errors import UsageError
 from ctacal.evaluate.agree import AgreeConfig, Raters, read_raters
+from ctacal.evaluate.agree.report import agreement_report
+from ctacal.evaluate.linkage import Rules, link, read_results
 from ctacal.evaluate.outcomes.patients import Patients
 from ctacal.evaluate.outcomes.read import read_patients
 from tests.evaluate.outcomes.tables import PLAIN, config, table
@@ -141,6 +143,51 @@ def test_codes_that_are_used_as_amounts_are_asked_about(tmp_path: Path) -> None:
     assert not outcomes(tmp_path / "t.csv", codes, covariates=["race"], categorical=["race"]).doubts
 
 
+# --- columns that a spreadsheet spoiled -------------------------------------------------------------------------------
+
+
+def lead(path: Path, frame: pd.DataFrame) -> str:
+    frame.to_csv(path, index=False)
+    chosen = AgreeConfig(table=path)
+    return " ".join(agreement_report(read_raters(chosen), chosen).lead)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "asked"),
+    [
+        (lambda frame: frame["model"], "equals the other score in all 120 rows: is it a copy?"),
+        (lambda frame: np.sort(frame["reader"]), "rises from row to row, and the other score does not: was its column"),
+        (lambda frame: frame["reader"].clip(upper=400), "has its highest score, 400, in 17 rows: were higher ones cut"),
+    ],
+    ids=["copy", "sorted alone", "cut off"],
+)
+def test_spoiled_scores_are_asked_about(spoil: Any, asked: str, tmp_path: Path) -> None:
+    frame, reader = made(), {"name": "Reader", "score": "reader"}
+    spoiled = frame.assign(reader=spoil(frame))
+    assert asked in lead(tmp_path / "t.csv", spoiled[["id", "model", "reader"]])
+    assert asked in " ".join(outcomes(tmp_path / "t.csv", spoiled, reader=reader).doubts)
+    whole = frame.sort_values("reader")
+    assert asked not in lead(tmp_path / "t.csv", whole[["id", "model", "reader"]])
+    assert not outcomes(tmp_path / "t.csv", whole, reader=reader).doubts
+
+
+def test_events_at_the_end_of_follow_up_are_asked_about(tmp_path: Path) -> None:
+    frame = made()
+    asked = "patients have MACE at 1,826, the end of the longest follow-up: does column days hold the end of follow-up"
+    for days in (1826, frame["days"].where(frame["mace"] == 0, 1826)):
+        assert asked in " ".join(outcomes(tmp_path / "t.csv", frame.assign(days=days)).doubts)
+    capped = frame.assign(days=frame["days"].clip(upper=900))
+    assert "the end of the longest" not in " ".join(outcomes(tmp_path / "t.csv", capped).doubts)
+
+
+@pytest.mark.slow
+def test_a_table_as_long_as_a_sheet_is_asked_about(tmp_path: Path) -> None:
+    long = table(65_535, seed=1)
+    asked = "The table has 65,535 rows, as many as an old spreadsheet (.xls) can hold: was it cut off?"
+    assert asked in outcomes(tmp_path / "t.csv", long).doubts
+    assert not outcomes(tmp_path / "t.csv", long[1:]).doubts
+
+
 # --- digits and shapes ------------------------------------------------------------------------------------------------
 
 
@@ -180,3 +227,12 @@ def test_a_table_on_its_side_is_no_list_of_all_patients(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"the table has: index, P0, .* and 81 more") as refused:
         raters(tmp_path / "t.csv", scored().set_index("id").T.reset_index())
     assert len(str(refused.value)) < 600
+
+
+def test_studies_that_do_not_match_are_shown_beside_those_of_the_results(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("study_uid,status,agatston\n1.2.30,scored,5\n1.2.31,scored,7\n")
+    (tmp_path / "clinical.csv").write_text("patient_id,study_uid\nP1,1.2.30.\nP2,1.2.31.\n")
+    with pytest.raises(
+        UsageError, match=r"in the results: 1\.2\.30, 1\.2\.31; identifiers in column study_uid: 1\.2\.30\."
+    ):
+        link(read_results([tmp_path]), tmp_path / "clinical.csv", Rules())

@@ -169,7 +169,7 @@ def link(results: "pd.DataFrame", source: Path, rules: Rules) -> Linked:
     chosen, others = _one_for_each_patient(scored, results, table, rules, source)
     left_out += [*others, *_without_study(table, patients, pairs, scored, chosen, left_out)]
     if not len(chosen):
-        raise UsageError(_no_match(results, source, left_out))
+        raise UsageError(_no_match(results, source, left_out, "" if rules.key else _study_column(raw, rules), table))
     chosen = chosen.sort_values("table")
     in_order = tuple(sorted(left_out, key=lambda left: (left.side, left.row)))
     return Linked(_joined(table, results, chosen), tuple(int(row) for row in chosen["table"]), in_order, raw)
@@ -184,8 +184,7 @@ _Parts = tuple["pd.DataFrame", "pd.Series[Any]", "pd.DataFrame", list[LeftOut]]
 def _direct(results: "pd.DataFrame", raw: RawTable, rules: Rules) -> _Parts:
     """Link by the StudyInstanceUID in the table itself."""
     names = list(raw.cells.columns)
-    what = "the StudyInstanceUID (name it with --study, or give a key file with --key)"
-    study = find_column(names, rules.study, STUDY_NAMES, what, raw.source)
+    study = _study_column(raw, rules)
     patient = _patient_column(names, rules, raw.source, other=study)
     table = _with_identifiers(raw, [study, *([patient] if patient else [])])
     left_out = [_row(table, row, None, f"{study} is missing") for row in table.index[table[study].isna()]]
@@ -201,6 +200,11 @@ def _direct(results: "pd.DataFrame", raw: RawTable, rules: Rules) -> _Parts:
             why = f"the table has {rows_held} for this study"
             left_out.append(_result(results, place, why + (near.of(uid) if rows_held == "no row" else "")))
     return table, _or_row(table[patient or study]), pairs, left_out
+
+
+def _study_column(raw: RawTable, rules: Rules) -> str:
+    what = "the StudyInstanceUID (name it with --study, or give a key file with --key)"
+    return find_column(list(raw.cells.columns), rules.study, STUDY_NAMES, what, raw.source)
 
 
 def _with_key(results: "pd.DataFrame", raw: RawTable, rules: Rules) -> _Parts:
@@ -442,11 +446,15 @@ def _joined(table: "pd.DataFrame", results: "pd.DataFrame", chosen: "pd.DataFram
     return pd.concat([left, right], axis=1)
 
 
-def _no_match(results: "pd.DataFrame", source: Path, left_out: Sequence[LeftOut]) -> str:
+def _no_match(
+    results: "pd.DataFrame", source: Path, left_out: Sequence[LeftOut], study: str, table: "pd.DataFrame"
+) -> str:
+    """Return why nothing matches, with identifiers of both sides: of the column of the study, "" if a key is given."""
     theirs = [left.identifier for left in left_out if left.side == "table" and left.identifier][:SHOWN]
+    theirs = [str(uid) for uid in table[study].dropna()[:SHOWN]] if study else theirs
     ours = [str(uid) for uid in results["study_uid"][:SHOWN]]
     why = next((left.why for left in left_out if left.side == "results"), "")
     return (
         f"no scored study matches a row of {source} ({why}); studies in the results: {', '.join(ours)}; "
-        f"identifiers in the table: {', '.join(theirs) or 'none'}"
+        f"identifiers in {f'column {study}' if study else 'the table'}: {', '.join(theirs) or 'none'}"
     )

@@ -45,6 +45,9 @@ ORDINARY: dict[str, Draw] = {
     "height of two sexes": lambda rng, n: np.where(rng.random(n) < 0.5, rng.normal(178, 7, n), rng.normal(164, 6, n)),
     "natriuretic peptide": lambda rng, n: np.exp(rng.normal(5.3, 1.4, n)).round(),
     "troponin with a floor": lambda rng, n: np.maximum(5, np.exp(rng.normal(1.8, 1.2, n))).round(),
+    "counts": lambda rng, n: 1 + rng.poisson(3, n).astype(np.float64),
+    "rare counts": lambda rng, n: rng.geometric(0.35, n).astype(np.float64),
+    "whole years": lambda rng, n: rng.integers(1, 16, n).astype(np.float64),
     "any from 1 to 100": lambda rng, n: rng.uniform(1, 100, n),
 }
 

@@ -30,6 +30,7 @@ from ctacal.evaluate.publication import (
 from ctacal.evaluate.publication.content import file_stem
 from ctacal.evaluate.readings.mixed_units import mixed_doubt, mixed_ratio_doubt
 from ctacal.evaluate.readings.plausible import scale_doubt, score_doubts
+from ctacal.evaluate.readings.spoiled import ceiling_doubt, pair_doubts, rows_doubt
 from ctacal.progress import Bar, no_bar
 from ctacal.statistics.agreement import Compared, compare_models
 from ctacal.statistics.bootstrap import RESAMPLES
@@ -271,15 +272,18 @@ def _title(raters: Raters) -> str:
 
 def _doubts(raters: Raters) -> Iterator[str]:
     """Yield what the reader must check of the scores."""
+    if cut := rows_doubt(raters.readings.rows_read):
+        yield cut
     for rater in raters.all:
         if rater.grade == "scores":
-            found = *score_doubts(rater.scores), mixed_doubt(rater.scores)
+            found = *score_doubts(rater.scores), mixed_doubt(rater.scores), ceiling_doubt(rater.scores)
             yield from (f"{rater.name} {doubt}" for doubt in found if doubt)
             yield from _more_than_whole(rater)
     for reference, other in raters.pairs():
         if (reference.grade, other.grade) == ("scores", "scores"):
             both = [judge(other.scores, reference.scores) for judge in (scale_doubt, mixed_ratio_doubt)]
             yield from (f"{other.name} against {reference.name}: {other.name} {doubt}" for doubt in both if doubt)
+            yield from pair_doubts(other.name, other.scores, reference.name, reference.scores)
 
 
 def _lead(raters: Raters) -> Iterator[str]:

@@ -19,6 +19,7 @@ from ctacal.evaluate.readings.plausible import (
     score_doubts,
     shown,
 )
+from ctacal.evaluate.readings.spoiled import ceiling_doubt, pair_doubts, rows_doubt
 from ctacal.statistics.survival.survival_curve import kaplan_meier
 from ctacal.statistics.survival.survival_data import SurvivalData
 
@@ -57,12 +58,14 @@ def without_identifier(raw: RawTable) -> Iterator[str]:
 def _doubtful_scores(patients: Patients) -> Iterator[str]:
     for reading in patients.readings:
         if reading.score is not None:
-            found = *score_doubts(reading.score), mixed_doubt(reading.score), _by_centre(patients, reading.score)
+            own = mixed_doubt(reading.score), ceiling_doubt(reading.score), _by_centre(patients, reading.score)
+            found = *score_doubts(reading.score), *own
             yield from (f"{reading.name} {doubt}" for doubt in found if doubt)
     model, reader = patients.model, patients.reader
     if reader and model.score is not None and reader.score is not None:
         found = scale_doubt(model.score, reader.score), mixed_ratio_doubt(model.score, reader.score)
         yield from (f"{model.name} {doubt}" for doubt in found if doubt)
+        yield from pair_doubts(model.name, model.score, reader.name, reader.score)
 
 
 def _by_centre(patients: Patients, values: Floats) -> str:
@@ -156,6 +159,12 @@ def notes_on_fractions(patients: Patients) -> Iterator[str]:
     for name, values in percentages:
         if below := int(((values > 0) & (values < 1)).sum()):
             yield f"{name}: {below:,} of {len(values):,} values lie between 0 and 1 and were read as less than 1 %."
+
+
+def rows_read(readings: Readings) -> Iterator[str]:
+    """Yield a question about a table that a sheet may have cut."""
+    if doubt := rows_doubt(readings.rows_read):
+        yield doubt
 
 
 def children(readings: Readings) -> Iterator[str]:

@@ -210,6 +210,12 @@ def _event_doubts(name: str, column: str, times: Floats, end: Floats, source: Pa
         )
     if at_start:
         yield f"{_patients(at_start, 'has', 'have')} {name} at time 0 (column {column}): is that right?"
+    on_last = int((times == end.max()).sum())
+    if on_last >= FEW_EVENTS and on_last > len(times) / 2:
+        yield (
+            f"{_patients(on_last, 'has', 'have')} {name} at {end.max():,.4g}, the end of the longest follow-up: does "
+            f"column {column} hold the end of follow-up, not the time of the event?"
+        )
     if len(times) >= FEW_EVENTS and float(times.max()) < EARLY_SHARE * float(end.max()):
         yield (
             f"All times of {name} (column {column}) are at most {times.max():,.4g}, and follow-up reaches "

@@ -12,7 +12,7 @@ from ctacal.categories import category_indices
 from ctacal.errors import UsageError
 from ctacal.evaluate.outcomes.columns import column_rows
 from ctacal.evaluate.outcomes.config import CentreConfig, EndpointConfig, OutcomesConfig, ReadingConfig, SubgroupConfig
-from ctacal.evaluate.outcomes.doubts import children, doubts_of, notes_on_fractions, without_identifier
+from ctacal.evaluate.outcomes.doubts import children, doubts_of, notes_on_fractions, rows_read, without_identifier
 from ctacal.evaluate.outcomes.follow_up import follow_up, time_doubts
 from ctacal.evaluate.outcomes.formulas import given_risk
 from ctacal.evaluate.outcomes.levels import levels_of, rare_levels, recoded
@@ -76,7 +76,7 @@ def read_patients(
     repeated = () if config.identifier else without_identifier(raw)
     return replace(
         found,
-        doubts=(*repeated, *found.doubts, *children(readings), *doubts_of(found)),
+        doubts=(*rows_read(readings), *repeated, *found.doubts, *children(readings), *doubts_of(found)),
         notes=(*found.notes, *notes_on_fractions(found)),
     )
 

@@ -30,6 +30,9 @@ standard deviations they must be fewer to be certain (own choice). One hill has 
 LEAST_FACTOR = 1.9
 """Factor of the medians below which two clusters are no two units; pounds are 2.2 per kg (own choice)."""
 
+SAME = 1e-9
+"""Difference of two values, as a share of the largest, below which they are one."""
+
 LEAST_OF_CENTRE, CENTRES_APART = 10, 2.0
 """Values that a centre must have, and standard deviations between the medians of two, to ask for units (own choice)."""
 
@@ -59,7 +62,7 @@ def clusters(values: Floats) -> Clusters | None:
     known = np.sort(values[np.isfinite(values) & (values > 0)])
     if len(known) < LEAST_ROWS or (values < 0).any() or len(np.unique(known)) < LEAST_DISTINCT:
         return None
-    logs = np.log(known)
+    logs = np.log(_unrounded(known))
     place = _best_cut(logs)
     low, high = logs[:place], logs[place:]
     within = np.sqrt((low.var() * len(low) + high.var() * len(high)) / len(logs))
@@ -70,6 +73,15 @@ def clusters(values: Floats) -> Clusters | None:
     is_apart = distance >= APART * within
     valley = _has_valley(logs, float(low.mean()), distance, is_apart=is_apart)
     return found if found.factor >= LEAST_FACTOR and valley else None
+
+
+def _unrounded(known: Floats) -> Floats:
+    """Return (n,) sorted values with equal ones spread over what is rounded to them: 1 and 2 have no gap then."""
+    values, place, counts = np.unique(known, return_inverse=True, return_counts=True)
+    steps = np.diff(values)
+    step = float(steps[steps > SAME * values[-1]].min(initial=values[-1]))
+    within = np.arange(len(known)) - (np.cumsum(counts) - counts)[place]
+    return np.asarray(known + np.minimum(step, known) * ((within + 0.5) / counts[place] - 0.5))
 
 
 def _best_cut(logs: Floats) -> int:
