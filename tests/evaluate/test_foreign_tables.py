@@ -74,8 +74,9 @@ def test_numbers_of_days_are_named_with_the_day_that_they_may_be(
 
 def test_a_start_after_the_end_asks_whether_they_are_exchanged(tmp_path: Path) -> None:
     frame, ends = dated()
-    with pytest.raises(UsageError, match="are the two dates exchanged"):
+    with pytest.raises(UsageError, match="are the two dates exchanged") as refused:
         outcomes(tmp_path / "t.csv", frame.drop(columns="days").assign(scan=ends, last=SCANS), **DATED)
+    assert "--range" not in str(refused.value)
 
 
 # --- events and flags in other languages ------------------------------------------------------------------------------

@@ -322,6 +322,8 @@ def _implausible(values: Floats, column: Column, form: TableForm) -> str:
     if column.coding or column.is_category or column.name in form.range:
         return ""
     if problem := problem_of(values, column.meaning, column.unit, column.name):
+        if column.meaning == "follow-up" and float(np.nanmedian(values)) < 0:
+            return problem  # no range makes such times right
         instead = f" {column.if_implausible}" if column.if_implausible else ""
         end, option = "" if problem.endswith("?") else ".", f"--range {column.name}=LOW:HIGH"
         return f"{problem}{end}{instead}{'.' if instead else ''} If it is right, say so with {option}"
