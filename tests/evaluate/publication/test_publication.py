@@ -343,3 +343,20 @@ def test_the_mark_is_on_every_printed_page(tmp_path: Path) -> None:
 def test_names_of_columns_are_distinct_in_csv() -> None:
     table = Table("t", ("", "HR", "p", "adjusted HR", "p"), (("a", 1, 2, 3, 4),))
     assert table_csv(table).splitlines()[0] == "row,HR,HR: p,adjusted HR,adjusted HR: p"
+
+
+@pytest.mark.slow
+def test_a_section_of_one_sentence_stays_on_its_page(tmp_path: Path) -> None:
+    """It does not go to the next page with the figure of the section below it."""
+    rows = tuple((f"row {row}", row, "1.00 (1.00 to 2.00)", 0.5) for row in range(24))
+    sections = (
+        Section("Long", (Table("Long", ("", "n", "HR (95 % CI)", "p"), rows),)),
+        Section("Short", ("A sentence.",)),
+        Section("Figure", ("Another sentence.", Chart("Tall", "Caption.", draw, width="double", height_mm=160))),
+    )
+    write_publication(publication(sections=sections), tmp_path / "OUT")
+    pdf = printed(tmp_path / "OUT" / "report.html", tmp_path)
+    text = subprocess.run([need("pdftotext"), "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    first, second = text.split("\f")[:2]
+    assert "A sentence." in first
+    assert "Another sentence." in second
