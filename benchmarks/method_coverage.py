@@ -1,4 +1,4 @@
-"""Whether intervals of special methods hold 95 % of the truth: sparse categories, effects over time, imputed values.
+"""Whether intervals of other methods hold 95 % of the truth: sparse categories, effects over time, given risks, gaps.
 
 python benchmarks/method_coverage.py [--cohorts 400] [--first 0] [--sizes 400 2271] [--only sparse corrected]
 
@@ -24,14 +24,27 @@ from ctacal.statistics.survival import (
     FirthModel,
     NoModel,
     SurvivalData,
+    auc_at,
+    auc_difference,
+    brier_difference,
+    brier_score,
+    calibration_intercept,
+    calibration_slope,
     changing_effect,
     cox,
     firth_cox,
     gray_test,
+    harrell_c,
+    harrell_c_difference,
     imputed_reclassification,
+    net_benefit,
+    net_benefit_difference,
+    observed_expected,
     pooled_test,
+    prediction_accuracy,
     restricted_mean_difference,
     stratified_cox,
+    uno_c,
 )
 
 SIZES = scenes.SIZES
@@ -146,6 +159,46 @@ def _tests(rng: np.random.Generator, n: int, held: Held) -> None:
     held["Gray's test: p below 0.05"].append((test.p or 0.0) < 0.05)
 
 
+def _given(rng: np.random.Generator, n: int, held: Held) -> None:
+    """Draw a cohort whose risks are given: those of models that were fitted to very many others."""
+    drawn = scenes.draw(rng, n, "real")
+    for name, estimate in _measured(drawn.data, scenes.risks_of(_given_models(), drawn)).items():
+        held[f"given risk: {name}"] += _holds(estimate, _given_truth()[name])
+
+
+@cache
+def _given_models() -> dict[str, CoxModel]:
+    return scenes.fits(scenes.draw(np.random.default_rng(3), scenes.MANY, "real"))
+
+
+@cache
+def _given_truth() -> dict[str, float]:
+    many = scenes.many("real")
+    found = _measured(many.data, scenes.risks_of(_given_models(), many))
+    return {name: one.estimate or 0.0 for name, one in found.items()}
+
+
+def _measured(data: SurvivalData, risks: dict[str, Floats]) -> dict[str, Estimate]:
+    new, old = risks["model"], risks["reference"]
+    return {
+        "Harrell's C": harrell_c(data, new),
+        "Uno's C": uno_c(data, new, HORIZON_YEARS),
+        "AUC": auc_at(data, new, HORIZON_YEARS),
+        "Brier score": brier_score(data, new, HORIZON_YEARS),
+        "index of prediction accuracy": prediction_accuracy(data, new, HORIZON_YEARS),
+        "observed / expected": observed_expected(data, new, HORIZON_YEARS),
+        "intercept": calibration_intercept(data, new, HORIZON_YEARS),
+        "slope": calibration_slope(data, new, HORIZON_YEARS),
+        "net benefit at 10 %": net_benefit(data, new, HORIZON_YEARS, 0.1),
+        "net benefit at 20 %": net_benefit(data, new, HORIZON_YEARS, 0.2),
+        "difference of C": harrell_c_difference(data, new, old),
+        "difference of AUC": auc_difference(data, new, old, HORIZON_YEARS),
+        "difference of Brier score": brier_difference(data, new, old, HORIZON_YEARS),
+        "difference of net benefit at 10 %": net_benefit_difference(data, new, old, HORIZON_YEARS, 0.1),
+        "difference of net benefit at 20 %": net_benefit_difference(data, new, old, HORIZON_YEARS, 0.2),
+    }
+
+
 def _reclassified(rng: np.random.Generator, n: int, held: Held, seed: int) -> None:
     """Draw a cohort with a covariate that three in ten lack, more of them among patients with much calcium."""
     drawn = scenes.draw(rng, n, "real")
@@ -182,6 +235,7 @@ SCENES: dict[str, Callable[[np.random.Generator, int, Held], None]] = {
     "around": _around,
     "sparse": _sparse,
     "tests": _tests,
+    "given": _given,
 }
 ALL = (*SCENES, "reclassification", *IMPUTED)
 
