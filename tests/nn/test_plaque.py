@@ -24,7 +24,7 @@ from ctacal.nn.plaque_batches import PlaqueSteps, augmented, batch_of
 from ctacal.nn.plaque_inputs import FACTS, SHAPE, PlaqueInputs, facts_of, input_shapes, looked_at, plaque_inputs
 from ctacal.nn.plaque_loss import validate_plaques
 from ctacal.nn.plaque_samples import Plaques, PlaqueSample, read_plaques, write_plaques
-from ctacal.nn.plaque_stage import as_vessels, decided
+from ctacal.nn.plaque_stage import as_vessels, decided, named_by_both
 from ctacal.nn.runtime import RUNTIMES, Stage
 from ctacal.nn.train import Stopped, fit, train
 from ctacal.prediction import ScanFigures
@@ -141,14 +141,23 @@ def test_nothing_to_look_at_asks_nothing() -> None:
 def test_a_hundred_islands_are_looked_at_in_parts() -> None:
     places = [(at, row, column) for at in (2, 7, 12) for row in range(2, 75, 8) for column in range(2, 35, 8)]
     volume, weighed, of_voxels = scan(*places)
-    stage, runs = asked("RCA")
+    stage, runs = asked("aortic wall")
     found = decided(weighed, of_voxels, volume, anatomy(), FIGURES, stage)
-    assert runs == [64, 64, 22] and (found.probability[:, BY_VESSEL.index(Calcium.RCA)] == 1).all()
+    assert runs == [64, 64, 22] and (found.probability[:, BY_VESSEL.index(Calcium.OTHER)] == 1).all()
 
 
 def test_all_that_does_not_count_is_other_calcium() -> None:
     found = as_vessels(kinds("no calcium", "LM", "aortic wall", "stent", "other calcium"))
     assert found.argmax(axis=1).tolist() == [0, 1, 5, 5, 5] and (found.sum(axis=1) == 1).all()
+
+
+def test_both_networks_name_the_vessel_and_one_decides_whether_it_counts() -> None:
+    """LM at 0.5 against LAD at 0.4 for the one, 0.1 against 0.8 for the other: LAD, and 0.9 coronary as before."""
+    plaque = np.array([[0.0, 0.5, 0.4, 0.0, 0.0, 0.1]], np.float32)
+    found = named_by_both(plaque, np.array([[0.0, 0.1, 0.8, 0.0, 0.0, 0.1]]))
+    assert found[0, 1:5].sum() == pytest.approx(0.9) and found[0].argmax() == BY_VESSEL.index(Calcium.LAD)
+    sure = named_by_both(np.array([[0.0, 0.99, 0.0, 0.0, 0.0, 0.01]], np.float32), np.array([[0, 0.1, 0.8, 0, 0, 0.1]]))
+    assert sure[0].argmax() == BY_VESSEL.index(Calcium.LM)
 
 
 def toy_plaques(seed: int = 0, islands: int = 96) -> Plaques:

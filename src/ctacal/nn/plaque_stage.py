@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ctacal.arrays import Floats32
+from ctacal.arrays import Floats, Floats32
 from ctacal.nn.anatomy_stage import AnatomyMap
-from ctacal.nn.classes import BY_VESSEL, PLAQUE_CLASSES
+from ctacal.nn.classes import BY_VESSEL, PLAQUE_CLASSES, is_coronary
 from ctacal.nn.islands import Weighed
 from ctacal.nn.plaque_inputs import looked_at, plaque_inputs
 from ctacal.nn.runtime import Stage
@@ -15,6 +15,9 @@ from ctacal.volume import Volume
 
 TOGETHER = 64
 """Number of islands that the network looks at in one run: more would take more memory, not less time."""
+
+LEAST_SHARE = 0.01
+"""Smallest probability of a vessel: neither network rules one out alone (own choice)."""
 
 
 def decided(
@@ -32,8 +35,21 @@ def decided(
     kinds = np.zeros((weighed.islands.count, len(PLAQUE_CLASSES)), np.float32)
     kinds[chosen] = np.concatenate([stage.run(*(array[part] for array in inputs))[0] for part in parts])
     probability = weighed.probability.copy()
-    probability[chosen] = as_vessels(kinds[chosen])
+    probability[chosen] = named_by_both(as_vessels(kinds[chosen]), weighed.probability[chosen])
     return replace(weighed, probability=probability, kinds=kinds)
+
+
+def named_by_both(plaque: Floats32, calcium: Floats) -> Floats:
+    """Return (islands, ``BY_VESSEL``): the plaque network's answer, its vessels weighed by the calcium network's.
+
+    What is coronary stays as likely; whose it is, both say with the same weight: the geometric mean of the
+    probabilities. The one knows the place within the heart better, the other the way of the vessel (docs/log.md).
+    """
+    vessels = np.array([is_coronary(label) for label in BY_VESSEL])
+    both = np.sqrt(np.maximum(plaque[:, vessels], LEAST_SHARE) * np.maximum(calcium[:, vessels], LEAST_SHARE))
+    made = plaque.astype(np.float64)
+    made[:, vessels] = both * (made[:, vessels].sum(axis=1) / both.sum(axis=1))[:, None]
+    return made
 
 
 def as_vessels(kinds: Floats32) -> Floats32:
