@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 RECORD = IMAGES / "figures.json"
 SAMPLE = "src/ctacal/sample/simulated_ctac.zip"
-WEIGHTS = ("src/ctacal/nn/weights/heart.onnx", "src/ctacal/nn/weights/calcium.onnx")
+WEIGHTS = tuple(f"src/ctacal/nn/weights/{stage}.onnx" for stage in ("heart", "calcium", "plaque"))
 INK, PAPER = "#1c2430", "#ffffff"
 VESSELS = {
     "LM": "#ffd166",

@@ -126,7 +126,8 @@ def export(
     networks = {stage: checkpoint.recipe.network for stage, checkpoint in checkpoints.items()}
     for stage, network in networks.items():
         if network.stage != stage:
-            raise UsageError(f"expected a {stage} network in {paths[stage]}, found a {network.stage} network")
+            wanted = "heart or anatomy" if stage == "heart" else stage
+            raise UsageError(f"expected a {wanted} network in {paths[stage]}, found a network of kind {network.kind!r}")
     for stage, needs in (("calcium", networks["calcium"].structures), ("plaque", "plaque" in networks)):
         if needs and networks["heart"].kind != "anatomy":
             raise UsageError(
@@ -200,7 +201,7 @@ def difference(network: nn.Module, config: NetworkConfig, path: Path, slices: in
     """Return the largest difference in probability between torch and ONNX Runtime, on noise of that many slices."""
     import onnxruntime
 
-    inputs = _noise(config, slices)
+    inputs = _noise(network, config, slices)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     named = {name: value.numpy() for name, value in zip(_names(config), inputs, strict=False)}
     found, expected = session.run(None, named)[0], for_scoring(network, config)(*inputs)[0]
@@ -212,16 +213,22 @@ def _names(config: NetworkConfig) -> tuple[str, ...]:
     return PLAQUE_INPUTS if config.kind == "plaque" else INPUTS
 
 
-def _noise(config: NetworkConfig, slices: int) -> tuple[Tensor, ...]:
+def _noise(network: nn.Module, config: NetworkConfig, slices: int) -> tuple[Tensor, ...]:
     """Return inputs of noise, for that many slices, or islands."""
     random = torch.Generator().manual_seed(slices)
     if config.kind == "plaque":
-        hu, own, structures, facts, probability = (
-            torch.rand(slices, *shape, generator=random) for shape in PLAQUE_SHAPES
-        )
-        return 1000 * hu, own.round(), structures, facts, probability
+        return _noisy_islands(network, slices, random)
     shapes = _shapes(config, 5 * config.multiple, 4 * config.multiple)
     return tuple(torch.randn(slices, *shape, generator=random) for shape in shapes)
+
+
+def _noisy_islands(network: nn.Module, islands: int, random: torch.Generator) -> tuple[Tensor, ...]:
+    """Return islands in noise, with facts as in training: far from these, one class would be certain."""
+    hu, own, structures, facts, probability = (
+        torch.randn(islands, *shape, generator=random) for shape in PLAQUE_SHAPES
+    )
+    facts = network.get_buffer("facts_mean") + network.get_buffer("facts_sd") * facts
+    return 40 + 20 * hu, (own > 3).float(), 0 * structures + 0.1, facts, probability.softmax(dim=1)
 
 
 def trained(path: Path, stage: str) -> Checkpoint:
