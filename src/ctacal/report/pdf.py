@@ -64,6 +64,7 @@ def _story(result: ScoredStudy, subject: Subject, pictures: Pictures) -> list[Fl
         _facts(result, subject),
         _beside([_Headline(result), note(wording.NOT_GATED)],
                 [_vessels(result), note(wording.mass_note(result))]),
+        Spacer(0, 6),
         _beside([heading(wording.PERCENTILE_TITLE), *paragraphs(wording.percentile_lines(result, subject))],
                 [heading(wording.UNCERTAINTY_TITLE), *_uncertainty(result)]),
         heading(wording.FLAGS_TITLE),
