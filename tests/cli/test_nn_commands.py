@@ -141,7 +141,7 @@ def test_export_prints_size_and_parity(
     assert "mine 7 in" in message
     assert json.loads((tmp_path / "out" / "model.json").read_text())["version"] == "7"
     assert run(*arguments, heart, monkeypatch=monkeypatch) == 2
-    assert "expected a heart or anatomy network" in capsys.readouterr().err
+    assert "expected a calcium network" in capsys.readouterr().err
     capsys.readouterr()
     assert run("export", "--again", tmp_path / "mine", "-o", tmp_path / "same", monkeypatch=monkeypatch) == 2
     assert "holds no model" in capsys.readouterr().err
