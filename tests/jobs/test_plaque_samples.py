@@ -1,16 +1,20 @@
 """Samples of the plaque network: many plaques, and what is taken for them, with the kind of each voxel."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from ctacal.cli import samples
-from ctacal.errors import Code, Refusal
+from ctacal.cli.app import app
+from ctacal.errors import Code, Refusal, UsageError
 from ctacal.jobs import plaque_samples
 from ctacal.jobs.plaque_samples import NAMES, islands_of, make_plaques, plaque_kinds
 from ctacal.jobs.samples import HELD_OUT, PlaqueSet, training_protocols
 from ctacal.labels import Calcium
+from ctacal.nn.config import NetworkConfig
 from ctacal.nn.plaque_samples import read_plaques
 from ctacal.nn.predict import Model, load_model
 from ctacal.simulate.anatomy.calcium import CalciumDescription, Kind
@@ -100,6 +104,33 @@ def test_the_command_asks_for_training_protocols(patient: list[int], tmp_path: P
     assert samples.run(options) == 0 and patient == [0, 1]
     wanted = samples._simulated(options)
     assert isinstance(wanted, PlaqueSet) and not set(wanted.protocols) & set(HELD_OUT)
+
+
+def test_the_command_passes_the_model_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[samples.Options] = []
+
+    def run(options: samples.Options) -> int:
+        asked.append(options)
+        return 0
+
+    monkeypatch.setattr(samples, "run", run)
+    arguments = ["samples", "plaques", "-o", str(tmp_path), "--model", str(tmp_path / "mine")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert asked[0].model == tmp_path / "mine"
+
+
+def test_a_model_that_knows_no_structures_is_refused(tmp_path: Path) -> None:
+    """Its samples would all be empty."""
+    model = load_model(threads=1)
+    blind = replace(model, heart=replace(model.heart, config=NetworkConfig.heart()))
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(UsageError, match="needs an anatomy network"):
+        patched.setattr(plaque_samples, "load_model", lambda _folder, threads: blind)
+        plaque_samples._model(tmp_path)
+
+
+def test_a_model_is_for_plaques_alone(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--model holds for plaques, not for test"):
+        samples.run(samples.Options(what="test", out=tmp_path, model=tmp_path))
 
 
 @pytest.mark.ci

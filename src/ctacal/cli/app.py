@@ -477,7 +477,7 @@ def samples(
 
     options = command.Options(
         what=what, out=out, count=count, each=each, seed=seed, protocols=protocol or (), workers=workers,
-        recipe=recipe, table=table, scans=scan or (), allow_calcium=allow_calcium, hard=hard,
+        recipe=recipe, model=model, table=table, scans=scan or (), allow_calcium=allow_calcium, hard=hard,
     )  # fmt: skip
     raise typer.Exit(command.run(options))
 

@@ -54,6 +54,8 @@ def run(options: Options) -> int:
     """Make the samples that are missing; returns the exit status: 0 all made, 1 some failed."""
     if options.hard and options.what in ("inserted", "site"):
         raise UsageError(f"--hard holds for simulated patients, not for {options.what}")
+    if options.model and options.what != "plaques":
+        raise UsageError(f"--model holds for plaques, not for {options.what}")
     if options.what == "site":
         return int(make(_site(options), complain=_complain).failed > 0)
     if missing := [name for name in NEEDED if find_spec(name) is None]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ctacal.arrays import Bytes
 from ctacal.atomic import sweep
-from ctacal.errors import Refusal
+from ctacal.errors import Refusal, UsageError
 from ctacal.jobs.samples import PlaqueSet
 from ctacal.jobs.simulated_samples import MOST_PATIENTS, deposit_labels_of, scan_seed
 from ctacal.labels import Calcium
@@ -58,7 +58,10 @@ def _make_patient(wanted: PlaqueSet, patient_seed: int) -> None:
 
 @cache
 def _model(folder: Path) -> Model:
-    return load_model(folder, threads=1)
+    model = load_model(folder, threads=1)
+    if model.heart.config.kind != "anatomy":
+        raise UsageError(f"{folder}: a plaque network needs an anatomy network; this model finds the heart alone")
+    return model
 
 
 def islands_of(crop: Crop, model: Model) -> PlaqueSample | None:

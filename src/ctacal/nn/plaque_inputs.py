@@ -1,4 +1,4 @@
-"""What the plaque network is told of each island: the picture and the structures around it, and facts. No torch."""
+"""The inputs of the plaque network: for each island a picture, the structures around it, and facts. No torch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -32,7 +32,7 @@ CENTRES = (
     Anatomy.LEFT_VENTRICLE, Anatomy.RIGHT_VENTRICLE, Anatomy.LEFT_ATRIUM, Anatomy.RIGHT_ATRIUM,
     Anatomy.ASCENDING_AORTA, Anatomy.PULMONARY_ARTERY, Anatomy.AORTA,
 )  # fmt: skip
-"""The structures from whose centres the place of an island is told."""
+"""An island's place is its distance from the centres of these structures."""
 
 LEAST_VOXELS = 20
 """A structure of fewer coarse voxels, 1.6 mL, has no centre to tell a place from (own choice)."""

@@ -13,7 +13,7 @@ HALF = 0.5
 
 @pytest.mark.slow
 def test_the_report_on_outcomes(tmp_path: Path) -> None:
-    """Of 700 patients, with few resamples: all kinds of tables and figures."""
+    """700 patients and few resamples show all kinds of tables and figures."""
     toml = outcomes.write_example(tmp_path / "cohort.csv")
     lines = (tmp_path / "cohort.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "cohort.csv").write_text("".join(lines[:701]), encoding="utf-8")
