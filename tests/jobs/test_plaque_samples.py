@@ -18,6 +18,7 @@ from ctacal.nn.config import NetworkConfig
 from ctacal.nn.plaque_samples import read_plaques
 from ctacal.nn.predict import Model, load_model
 from ctacal.simulate.anatomy.calcium import CalciumDescription, Kind
+from ctacal.simulate.scanner.protocol import load_protocol
 from ctacal.simulate.training import clinical
 from ctacal.simulate.training.anatomy_cache import PLAQUES_WANTED, AnatomyCache, coronary_mm3
 from ctacal.simulate.training.crop import Crop
@@ -36,10 +37,10 @@ def test_each_voxel_has_the_class_of_what_it_is() -> None:
     ]  # fmt: skip
 
 
-def drawn(seed: int, draws: int, monkeypatch: pytest.MonkeyPatch) -> list[CalciumDescription]:
+def drawn(seed: int, draws: int, monkeypatch: pytest.MonkeyPatch, *, rare: bool = False) -> list[CalciumDescription]:
     """Return the draws of calcium of a patient, before a body is built."""
     monkeypatch.setattr(AnatomyCache, "of", lambda _patient, calcium: list(calcium))
-    return clinical.draw_plaque_anatomy(seed, draws)  # type: ignore[return-value]
+    return clinical.draw_plaque_anatomy(seed, draws, rare=rare)  # type: ignore[return-value]
 
 
 def test_patients_begin_at_different_places_of_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +53,22 @@ def test_patients_begin_at_different_places_of_what_is_wanted(monkeypatch: pytes
     assert sum(with_metal) >= 4
 
 
+def test_half_of_the_rare_draws_have_a_stent(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = drawn(4, 8, monkeypatch, rare=True)
+    sites = [{(d.kind, d.site) for d in calcium.deposits} for calcium in found]
+    assert sum(any(kind is Kind.STENT for kind, _ in has) for has in sites) >= 4
+    assert sum((Kind.CORONARY, "LM") in has for has in sites) >= 2
+
+
+def test_slow_tubes_turn_for_seconds_at_the_same_dose() -> None:
+    protocol = load_protocol("spect_ct_2slice")
+    slow = [clinical._slow(np.random.default_rng(seed), protocol) for seed in range(20)]
+    assert all(low <= one.rotation_s <= high for one in slow for low, high in [clinical.SLOW_S])
+    assert max(one.rotation_s for one in slow) > 15
+    assert [one.mas for one in slow] == pytest.approx([protocol.mas * protocol.pitch] * 20)
+    assert not any(one.helical for one in slow)
+
+
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Draw every patient without a body, and keep the numbers of the draws that are scanned."""
@@ -60,12 +77,14 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     class Drawn:
         calcium = (CalciumDescription(()),) * 3
 
-    def describe(_anatomy: Drawn, _seed: int, number: int, _protocols: object, *, varied: bool, hard: bool) -> int:
-        assert varied and not hard
+    def describe(
+        _anatomy: Drawn, _seed: int, number: int, _protocols: object, *, varied: bool, hard: bool, slow: bool
+    ) -> int:
+        assert varied and not hard and not slow
         scanned.append(number)
         return number
 
-    monkeypatch.setattr(plaque_samples, "draw_plaque_anatomy", lambda _seed, _draws: Drawn())
+    monkeypatch.setattr(plaque_samples, "draw_plaque_anatomy", lambda _seed, _draws, rare: Drawn())
     monkeypatch.setattr(plaque_samples, "describe_picture", describe)
     monkeypatch.setattr(plaque_samples, "simulate_crop", lambda _anatomy, description: description)
     monkeypatch.setattr(plaque_samples, "islands_of", lambda _crop, _model: None)
@@ -131,6 +150,13 @@ def test_a_model_that_knows_no_structures_is_refused(tmp_path: Path) -> None:
 def test_a_model_is_for_plaques_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--model holds for plaques, not for test"):
         samples.run(samples.Options(what="test", out=tmp_path, model=tmp_path))
+
+
+def test_rare_holds_for_plaques_alone_and_reaches_the_job(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--rare holds for plaques, not for validation"):
+        samples.run(samples.Options(what="validation", out=tmp_path, rare=True))
+    wanted = samples._simulated(samples.Options(what="plaques", out=tmp_path, rare=True))
+    assert isinstance(wanted, PlaqueSet) and wanted.rare
 
 
 @pytest.mark.ci

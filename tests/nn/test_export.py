@@ -26,6 +26,7 @@ from ctacal.nn.export import (
     export_again,
     export_stage,
     mixed,
+    rounded,
     weights_of,
     write_onnx,
 )
@@ -238,6 +239,17 @@ def test_weights_between_the_start_and_what_was_learnt() -> None:
     assert between["count"].tolist() == [3], "counters are not mixed"
     with pytest.raises(UsageError, match="expected 0 to 1"):
         mixed(new, begun, 1.5)
+
+
+def test_rounded_weights_differ_by_half_of_the_last_bit_at_most() -> None:
+    weights = torch.tensor([0.0, 1.0, -3.0, 1 / 3, -1e-5, 1e5])
+    begun = replace(checkpoint_with(1.0), averaged={"weight": weights, "count": torch.tensor([1000])})
+    found = rounded(begun, 8).averaged
+    assert found["count"].tolist() == [1000] and found["weight"][:3].tolist() == [0.0, 1.0, -3.0]
+    assert 0 < ((found["weight"] - weights)[3:] / weights[3:]).abs().max() <= 2**-9
+    assert not (found["weight"].view(torch.int32) & (2**15 - 1)).any(), "bits are left that cost bytes"
+    again = rounded(replace(begun, averaged=found), 8).averaged
+    assert torch.equal(again["weight"], found["weight"])
 
 
 def checkpoint_with(value: float) -> Checkpoint:

@@ -86,18 +86,25 @@ def test_beyond_the_scan_is_air_at_the_sides() -> None:
 def test_the_distance_from_the_aorta_tells_its_wall_from_what_lies_beside() -> None:
     """The aorta's middle is (40, 40) of 80: an island inside, one at its wall, one 20 mm away."""
     _, weighed, of_voxels = scan((8, 40, 40), (2, 40, 46), (14, 40, 64))
-    facts = facts_of(weighed, of_voxels, anatomy(), FIGURES)
+    facts = facts_of(weighed, of_voxels, np.arange(3), anatomy(), FIGURES)
     assert facts.shape == (3, FACTS)
     by_row = {float(row[-4]): float(row[-1]) for row in facts}  # L from its middle, distance from the wall
     inside, wall, away = (by_row[left] for left in sorted(by_row))
     assert inside < -0.2 and abs(wall) < 0.15 and away > 0.7
 
 
+def test_the_facts_of_some_islands_are_those_that_all_would_have() -> None:
+    _, weighed, of_voxels = scan((8, 40, 40), (2, 40, 46), (14, 40, 64))
+    facts = facts_of(weighed, of_voxels, np.arange(3), anatomy(), FIGURES)
+    some = np.array([0, 2])
+    np.testing.assert_array_equal(facts_of(weighed, of_voxels, some, anatomy(), FIGURES), facts[some])
+
+
 def test_a_scan_without_an_aorta_has_facts_all_the_same() -> None:
     _, weighed, of_voxels = scan((8, 40, 40))
     nothing = np.zeros(COARSE.shape, np.int64)
     empty = AnatomyMap(np.ascontiguousarray(np.moveaxis(np.eye(14, dtype=np.float32)[nothing], -1, 1)), COARSE)
-    facts = facts_of(weighed, of_voxels, empty, replace(FIGURES, noise_sd_hu=None, noise_grain_mm=None))
+    facts = facts_of(weighed, of_voxels, np.arange(1), empty, replace(FIGURES, noise_sd_hu=None, noise_grain_mm=None))
     assert np.isfinite(facts).all() and (facts[0, -4:] == 0).all()
 
 

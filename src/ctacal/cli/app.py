@@ -471,13 +471,16 @@ def samples(
             "--hard", help="Many confounders; for training and validation unusual patients and protocols too."
         ),
     ] = False,
+    rare: Annotated[
+        bool, typer.Option("--rare", help="With plaques: many stents, left main plaques and slow tubes.")
+    ] = False,
 ) -> None:
     """Make samples for training, validation and testing. Makes only what OUT does not hold yet."""
     from ctacal.cli import samples as command
 
     options = command.Options(
         what=what, out=out, count=count, each=each, seed=seed, protocols=protocol or (), workers=workers,
-        recipe=recipe, model=model, table=table, scans=scan or (), allow_calcium=allow_calcium, hard=hard,
+        recipe=recipe, model=model, table=table, scans=scan or (), allow_calcium=allow_calcium, hard=hard, rare=rare,
     )  # fmt: skip
     raise typer.Exit(command.run(options))
 

@@ -48,6 +48,7 @@ class Options:
     scans: Sequence[Path] = ()
     allow_calcium: bool = False
     hard: bool = False
+    rare: bool = False
 
 
 def run(options: Options) -> int:
@@ -56,6 +57,8 @@ def run(options: Options) -> int:
         raise UsageError(f"--hard holds for simulated patients, not for {options.what}")
     if options.model and options.what != "plaques":
         raise UsageError(f"--model holds for plaques, not for {options.what}")
+    if options.rare and options.what != "plaques":
+        raise UsageError(f"--rare holds for plaques, not for {options.what}")
     if options.what == "site":
         return int(make(_site(options), complain=_complain).failed > 0)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
@@ -82,7 +85,7 @@ def _simulated(options: Options) -> SampleSet | KnownSet | PlaqueSet:
     if options.what == "plaques":
         return PlaqueSet(
             out=options.out, count=options.count, each=each, seed=options.seed, protocols=protocols,
-            hard=options.hard, model=options.model,
+            hard=options.hard, rare=options.rare, model=options.model,
         )  # fmt: skip
     if options.what in ("test", "validation"):
         return KnownSet(

@@ -47,11 +47,11 @@ def _make_patient(wanted: PlaqueSet, patient_seed: int) -> None:
     missing = [k for k, path in enumerate(paths) if not path.exists()]
     if not missing:
         return
-    anatomy, model = draw_plaque_anatomy(patient_seed, wanted.each), _model(wanted.model or WEIGHTS)
+    anatomy, model = draw_plaque_anatomy(patient_seed, wanted.each, rare=wanted.rare), _model(wanted.model or WEIGHTS)
     for k in missing:
         description = describe_picture(
             anatomy, scan_seed(patient_seed, k), k % len(anatomy.calcium), wanted.protocols, varied=True,
-            hard=wanted.hard,
+            hard=wanted.hard, slow=wanted.rare,
         )  # fmt: skip
         write_plaques(paths[k], islands_of(simulate_crop(anatomy, description), model))
 

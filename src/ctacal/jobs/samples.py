@@ -66,6 +66,8 @@ class PlaqueSet:
     protocols: tuple[str, ...]
     hard: bool = False
     """Whether protocols leave the usual range."""
+    rare: bool = False
+    """Whether the studies show what is rare in patients: stents, plaques of the left main, slow tubes."""
     model: Path | None = None
     """Folder of the model that finds the islands; None: the model that ships."""
 

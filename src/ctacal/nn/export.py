@@ -48,6 +48,11 @@ MAX_SLICES, MAX_SIDE = 4096, 4096
 """Upper bounds that are written to the graph (own choice)."""
 
 
+PLAQUE_BITS = 8
+"""Bits kept of the fraction of a plaque network's weights, besides the first, which is always 1: compressed, they take
+half as many bytes, and a weight changes by at most 0.2 %."""
+
+
 class ForScoring(nn.Module):
     """A network as scoring calls it: it gives probabilities, not logits, for one sequence, the scan."""
 
@@ -123,6 +128,8 @@ def export(
         raise UsageError("a share of weights to keep and the model folder that they come from go together")
     if start:
         checkpoints["calcium"] = mixed(checkpoints["calcium"], checkpoint_of_model(start), keep)
+    if plaque:
+        checkpoints["plaque"] = rounded(checkpoints["plaque"], PLAQUE_BITS)
     networks = {stage: checkpoint.recipe.network for stage, checkpoint in checkpoints.items()}
     for stage, network in networks.items():
         if network.stage != stage:
@@ -170,6 +177,22 @@ def mixed(checkpoint: Checkpoint, start: Checkpoint, keep: float) -> Checkpoint:
         for name, now in checkpoint.averaged.items()
     }
     return replace(checkpoint, averaged=between)
+
+
+def rounded(checkpoint: Checkpoint, bits: int) -> Checkpoint:
+    """Return the checkpoint with averaged weights whose fraction has that many bits: the nearest, to even.
+
+    Rounding again changes nothing.
+    """
+    weights = {name: _rounded(tensor, bits) for name, tensor in checkpoint.averaged.items()}
+    return replace(checkpoint, averaged=weights)
+
+
+def _rounded(weights: Tensor, bits: int) -> Tensor:
+    if not weights.dtype.is_floating_point:
+        return weights
+    fraction, exponent = torch.frexp(weights)  # fraction from 1/2 to 1
+    return torch.ldexp((fraction * 2 ** (bits + 1)).round() / 2 ** (bits + 1), exponent)
 
 
 def export_stage(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:

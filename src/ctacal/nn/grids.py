@@ -102,7 +102,7 @@ def index_map(source: Geometry, grid: Geometry) -> tuple[Floats, Floats]:
 
 
 def resampled(array: NDArray[Any], source: Geometry, grid: Geometry, *, fill: float | None) -> Floats32:
-    """Interpolate (slices, rows, columns) linearly at the voxels of ``grid``.
+    """Interpolate (slices, rows, columns) linearly at the voxels of ``grid``; further axes, such as classes, stay.
 
     Beyond the sides the value is ``fill``; with None the last voxels repeat, as always beyond the first and last slice:
     the scan ends there, the patient does not. For speed, axis by axis and only on the part that is needed.
@@ -141,7 +141,7 @@ def _along(array: NDArray[Any], axis: int, at: Floats, fill: float | None) -> Fl
     part = np.maximum(place - below, 0.0).astype(np.float32)
     values = np.asarray(array.take(below, axis), np.float32)
     if part.max(initial=0.0) > 1e-5:
-        shape = [1, 1, 1]
+        shape = [1] * array.ndim
         shape[axis] = -1
         above = array.take(np.minimum(below + 1, last), axis)
         values += (above - values) * part.reshape(shape)

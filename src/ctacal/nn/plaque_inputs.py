@@ -89,7 +89,7 @@ def plaque_inputs(
     islands = weighed.islands
     pictures = list(_pictures(islands, chosen, seen, anatomy))
     hu, own, structures = (np.stack(arrays) for arrays in zip(*pictures, strict=True))
-    facts = facts_of(weighed, of_voxels, anatomy, figures)[chosen]
+    facts = facts_of(weighed, of_voxels, chosen, anatomy, figures)
     return PlaqueInputs(hu, own, structures, facts, weighed.probability[chosen].astype(np.float32))
 
 
@@ -99,14 +99,14 @@ def _pictures(
     """Yield for each island the HU, where it lies itself, and the structures around it."""
     number = np.zeros(islands.geometry.shape, np.int32)
     number.ravel()[islands.voxel] = islands.number + 1
-    shares = anatomy.shares(STRUCTURES)
+    shares = np.stack(anatomy.shares(STRUCTURES), axis=-1)
     for island in chosen:
         middle_mm = islands.geometry.to_patient_mm(islands.middle[island])
         fine = grid_around(middle_mm, SHAPE, SPACING_MM)
         coarse = coarser(fine)
         hu = resampled(seen.hu, seen.geometry, fine, fill=-1000.0)
         own = nearest(number, islands.geometry, fine) == island + 1
-        structures = np.stack([resampled(share, anatomy.geometry, coarse, fill=0.0) for share in shares], axis=1)
+        structures = np.moveaxis(resampled(shares, anatomy.geometry, coarse, fill=0.0), -1, 1)
         yield hu, own.astype(np.float32), structures.reshape(-1, *coarse.shape[1:])
 
 
@@ -122,23 +122,25 @@ def coarser(fine: Geometry) -> Geometry:
     return fine.with_spacing((slice_mm, *(STRUCTURE_PIXELS * mm for mm in pixels_mm)))
 
 
-def facts_of(weighed: Weighed, of_voxels: Floats32, anatomy: AnatomyMap, figures: ScanFigures) -> Floats32:
-    """Return (islands, facts): classes, size and brightness, shape, image quality, structures, and place."""
-    islands = weighed.islands
+def facts_of(
+    weighed: Weighed, of_voxels: Floats32, chosen: Ints, anatomy: AnatomyMap, figures: ScanFigures
+) -> Floats32:
+    """Return (chosen islands, facts): classes, size and brightness, shape, image quality, structures, and place."""
+    kept = np.isin(np.arange(weighed.islands.count), chosen)
+    islands = weighed.islands.of(kept)
     highest = np.zeros((islands.count, of_voxels.shape[1]), np.float32)
-    np.maximum.at(highest, islands.number, of_voxels)
+    np.maximum.at(highest, islands.number, of_voxels[kept[weighed.islands.number]])
     inside, beside = surroundings(islands, anatomy)
     columns = [
-        np.log(np.maximum(weighed.probability, 1e-3)), np.log(np.maximum(highest, 1e-3)), _size(weighed),
-        _shape(islands), _quality(islands, figures), inside, beside, _place(islands, anatomy),
-        _from_aorta(islands, anatomy),
+        np.log(np.maximum(weighed.probability[kept], 1e-3)), np.log(np.maximum(highest, 1e-3)),
+        _size(islands, weighed.agatston[kept]), _shape(islands), _quality(islands, figures, weighed.islands.count),
+        inside, beside, _place(islands, anatomy), _from_aorta(islands, anatomy),
     ]  # fmt: skip
     return np.hstack(columns).astype(np.float32)
 
 
-def _size(weighed: Weighed) -> Floats:
+def _size(islands: Islands, agatston: Floats) -> Floats:
     """Return (islands, 5): volume and score (logs), highest, mean and SD of HU, in units near 1."""
-    islands = weighed.islands
     volume_mm3 = islands.voxels * islands.geometry.voxel_volume_mm3
     hu = islands.hu[:, None]
     mean = islands.summed(hu) / islands.voxels[:, None]
@@ -146,7 +148,7 @@ def _size(weighed: Weighed) -> Floats:
     highest = np.full(islands.count, -np.inf)
     np.maximum.at(highest, islands.number, islands.hu)
     return np.column_stack([
-        np.log(volume_mm3) / 3, np.log1p(weighed.agatston) / 3, highest / 500, mean / 300,
+        np.log(volume_mm3) / 3, np.log1p(agatston) / 3, highest / 500, mean / 300,
         np.sqrt(np.maximum(variance, 0)) / 200,
     ])  # fmt: skip
 
@@ -162,11 +164,11 @@ def _shape(islands: Islands) -> Floats:
     return np.column_stack([np.sqrt(np.maximum(variances, 0)) / 5, np.abs(axes[:, :, 2])])
 
 
-def _quality(islands: Islands, figures: ScanFigures) -> Floats:
-    """Return (islands, 5): the scan's noise and voxels, and how many islands it shows; the same for all."""
+def _quality(islands: Islands, figures: ScanFigures, shown: int) -> Floats:
+    """Return (islands, 5): the scan's noise and voxels, and the log of the islands ``shown``; the same for all."""
     row = [
         (figures.noise_sd_hu or USUAL_NOISE_HU) / 20, figures.noise_grain_mm or USUAL_GRAIN_MM,
-        islands.geometry.slice_spacing_mm / 5, islands.geometry.spacing_mm[1], np.log(max(1, islands.count)) / 4,
+        islands.geometry.slice_spacing_mm / 5, islands.geometry.spacing_mm[1], np.log(max(1, shown)) / 4,
     ]  # fmt: skip
     return np.tile(row, (islands.count, 1))
 

@@ -243,6 +243,12 @@ PLAQUES_WANTED: Wanted = (
 """The draws of whole scans that show many plaques, and what is taken for plaques (``ctacal samples plaques``): four
 each have none, little, some and much coronary calcium (own choice)."""
 
+RARE_PLAQUES_WANTED: Wanted = (
+    (0, 0, _has(Kind.STENT)), (160, 5000, _left_main), (0.1, 40, _has(Kind.STENT)), (40, 160, _has(Kind.STENT)),
+    (0.1, 40, anything), (160, 5000, _has(Kind.STENT)), (0, 0, _ascending), (40, 160, _both(_ascending, _left_main)),
+)  # fmt: skip
+"""The same for what is rare in patients and decides a category: half of the draws have a stent (own choice)."""
+
 
 def draw_variants(
     patient: Patient, seed: int, wanted: Wanted = WANTED, prevalence: Prevalence = CLINICAL
