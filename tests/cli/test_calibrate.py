@@ -43,8 +43,8 @@ def write_cohort(folder: Path, count: int) -> Path:
     return folder
 
 
-def calibrate(model: Path, cohort: Path) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["calibrate", str(cohort), "--model", str(model)])
+def calibrate(model: Path, cohort: Path, *options: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["calibrate", str(cohort), "--model", str(model), *options])
     return result.exit_code, result.output + str(result.exception or "")
 
 
@@ -75,13 +75,14 @@ def test_too_few_studies_are_refused_and_the_model_stays(tmp_path: Path) -> None
     assert status != 0 and "expected at least 40 validation studies, got 5" in printed
     assert (model / "model.json").read_bytes() == before
     assert calibrate(model, tmp_path)[0] != 0
+    assert "nothing" in calibrate(model, cohort, "--unusual", str(tmp_path / "nothing"))[1]
 
 
 def test_a_broken_study_is_reported_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fit itself, which needs more studies, is tested above."""
     fitted: list[int] = []
 
-    def fit(_: object, studies: list[object]) -> Measured:
+    def fit(_: object, studies: list[object], _unusual: object) -> Measured:
         fitted.append(len(studies))
         return Measured(least_small=0.75)
 

@@ -9,7 +9,7 @@ import pytest
 
 from ctacal.errors import UsageError
 from ctacal.geometry import Geometry
-from ctacal.jobs.calibrate import CalibrationJob, ValidationStudy, best_thresholds, left_out, scores_at
+from ctacal.jobs.calibrate import CalibrationJob, ValidationStudy, _known_range, best_thresholds, left_out, scores_at
 from ctacal.nn.classes import CORONARY_OR_OTHER
 from ctacal.nn.islands import weigh
 from ctacal.prediction import ScanFigures
@@ -51,6 +51,19 @@ def test_figures_of_patients_who_were_left_out() -> None:
         "left out by patient, 80 studies: kappa 1.000, sensitivity 1.000 of 40, specificity 1.000 of 40"
     )
     assert "kappa" in gated and mass.startswith("mass, where calcium is found: mean error of log(1 + mg) 0.0")
+
+
+def test_unusual_studies_widen_what_is_known_but_not_the_blur_of_motion() -> None:
+    def seen(pixel_mm: float, blur_mm: float) -> ValidationStudy:
+        study = validation_study(0.0)
+        return replace(study, seen=replace(study.seen, pixel_mm=pixel_mm, border_blur_mm=blur_mm))
+
+    usual = [seen(0.7 + 0.01 * k, 2.0 + 0.01 * k) for k in range(50)]
+    unusual = [seen(0.5 + 0.03 * k, 9.0) for k in range(50)]
+    alone, known = _known_range(usual, []), _known_range(usual, unusual)
+    assert known["border_blur_mm"] == alone["border_blur_mm"]
+    assert known["pixel_mm"][0] < 0.6 < alone["pixel_mm"][0]
+    assert known["pixel_mm"][1] > 1.9 > alone["pixel_mm"][1]
 
 
 def test_too_few_studies_to_leave_any_out() -> None:

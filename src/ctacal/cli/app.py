@@ -567,11 +567,15 @@ def calibrate(
         tuple[float, float] | None,
         typer.Option(help="Probability from which a large island counts, and the smallest. Default: fitted."),
     ] = None,
+    unusual: Annotated[
+        Path | None,
+        typer.Option(help="Folder of studies at unusual protocols that the networks know: no warning for such scans."),
+    ] = None,
 ) -> None:
     """Calibrate a model's uncertainty and training range on validation studies. Updates its model.json."""
     from ctacal.cli import calibrate as command
 
-    raise typer.Exit(command.run(model, cohort, thresholds))
+    raise typer.Exit(command.run(model, cohort, thresholds, unusual))
 
 
 @app.command()

@@ -11,10 +11,10 @@ import numpy as np
 
 from ctacal.arrays import Floats
 from ctacal.categories import category_indices
-from ctacal.errors import Refusal, UsageError
+from ctacal.errors import Code, Refusal, UsageError
 from ctacal.nn.calibration import KnownScore, fit_calibration, lesion_doubts
 from ctacal.nn.card import Measured, add_to_card, read_card
-from ctacal.nn.fitness import training_range
+from ctacal.nn.fitness import CODES, training_range
 from ctacal.nn.gated import GatedScale, fit_gated_scale
 from ctacal.nn.islands import Weighed
 from ctacal.nn.known_study import read_test_study
@@ -47,6 +47,9 @@ class CalibrationJob:
     """Folder of the model, whose card is written."""
     cohort: Path
     """Folder of validation studies (.npz) that the networks were not trained on."""
+    unusual: Path | None = None
+    """Folder of studies at unusual protocols, for networks that were trained on such too: they widen the range of
+    scans that the networks know, and have no part in the rest."""
     rule: ScoringRule = SCCT_2016
     """The scoring rule: what is fitted holds for no other."""
     thresholds: tuple[float, float] | None = None
@@ -83,23 +86,34 @@ class ValidationRun:
     studies: Sequence[ValidationStudy]
     problems: Sequence[str]
     """For each study that could not be scored, its file and the reason."""
+    unusual: Sequence[ValidationStudy] = ()
+    """The studies of ``CalibrationJob.unusual``."""
 
 
 def run_on_cohort(job: CalibrationJob, *, progress: Progress = no_progress) -> ValidationRun:
-    """Run the model on the validation studies. Raises ``UsageError`` if the folder holds none, or no model."""
-    paths = sorted(job.cohort.glob("[!.]*.npz"))  # without files that are being written
-    if not paths:
-        raise UsageError(f"{job.cohort} holds no validation studies (.npz)")
+    """Run the model on the validation studies. Raises ``UsageError`` if a folder holds none, or there is no model."""
+    cohort = _studies_in(job.cohort)
+    paths = cohort + (_studies_in(job.unusual) if job.unusual else [])
     model = load_model(job.model)
-    studies, problems = [], []
+    studies: list[ValidationStudy] = []
+    unusual: list[ValidationStudy] = []
+    problems = []
     progress(0, len(paths))
-    for number, path in enumerate(paths, start=1):
+    for number, path in enumerate(paths):
         try:
-            studies.append(_validation_study(model, path, job.rule))
+            (studies if number < len(cohort) else unusual).append(_validation_study(model, path, job.rule))
         except (Refusal, UsageError) as problem:
             problems.append(f"{path.name}: {problem}")
-        progress(number, len(paths))
-    return ValidationRun(studies, problems)
+        progress(number + 1, len(paths))
+    return ValidationRun(studies, problems, unusual)
+
+
+def _studies_in(folder: Path) -> list[Path]:
+    """Return the studies of a folder. Raises ``UsageError`` if it holds none."""
+    paths = sorted(folder.glob("[!.]*.npz"))  # without files that are being written
+    if not paths:
+        raise UsageError(f"{folder} holds no validation studies (.npz)")
+    return paths
 
 
 def _validation_study(model: Model, path: Path, rule: ScoringRule) -> ValidationStudy:
@@ -117,8 +131,13 @@ def _validation_study(model: Model, path: Path, rule: ScoringRule) -> Validation
     )
 
 
-def calibrate(job: CalibrationJob, studies: Sequence[ValidationStudy]) -> Measured:
-    """Fit the model's calibration and write it to its card. Raises ``UsageError`` if there are too few studies."""
+def calibrate(
+    job: CalibrationJob, studies: Sequence[ValidationStudy], unusual: Sequence[ValidationStudy] = ()
+) -> Measured:
+    """Fit the model's calibration and write it to its card; ``unusual`` studies widen the training range alone.
+
+    Raises ``UsageError`` if there are too few studies.
+    """
     recipe = read_card(job.model)["stages"]["calcium"]["recipe"]
     offset_hu = float(recipe["augmentation"]["offset_hu"])
     try:
@@ -130,7 +149,7 @@ def calibrate(job: CalibrationJob, studies: Sequence[ValidationStudy]) -> Measur
             least_coronary=large,
             least_small=small,
             calibration=calibration,
-            training_range=_with_augmentation(training_range(study.seen for study in studies), offset_hu),
+            training_range=_with_augmentation(_known_range(studies, unusual), offset_hu),
             gated_scale=fitted.gated_scale,
             mass_scale=fitted.mass_scale,
             rule=job.rule,
@@ -139,6 +158,16 @@ def calibrate(job: CalibrationJob, studies: Sequence[ValidationStudy]) -> Measur
         raise UsageError(f"{job.cohort}: {problem}") from problem
     add_to_card(job.model, measured)
     return measured
+
+
+def _known_range(
+    studies: Sequence[ValidationStudy], unusual: Sequence[ValidationStudy]
+) -> dict[str, tuple[float, float]]:
+    """Return the range of each figure over all studies; of the blur by motion, which always is a doubt, over the usual
+    ones."""
+    usual = training_range(study.seen for study in studies)
+    known = training_range(study.seen for study in [*studies, *unusual])
+    return known | {name: ends for name, ends in usual.items() if CODES[name][0] is Code.MOTION_SEEN}
 
 
 def _with_augmentation(known: dict[str, tuple[float, float]], offset_hu: float) -> dict[str, tuple[float, float]]:
