@@ -1,16 +1,15 @@
 """Samples of the plaque network from the simulator: a model finds the islands of a drawn study; only they are kept."""
 
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from ctacal.arrays import Bytes
-from ctacal.atomic import sweep
 from ctacal.errors import Refusal, UsageError
 from ctacal.jobs.samples import PlaqueSet
-from ctacal.jobs.simulated_samples import MOST_PATIENTS, deposit_labels_of, scan_seed
+from ctacal.jobs.simulated_samples import by_patient, deposit_labels_of, scan_seed
 from ctacal.labels import Calcium
 from ctacal.nn.classes import PLAQUE_CLASSES
 from ctacal.nn.plaque_samples import PlaqueSample, plaque_sample, write_plaques
@@ -20,7 +19,6 @@ from ctacal.simulate.training.clinical import describe_picture, draw_plaque_anat
 from ctacal.simulate.training.crop import Crop, simulate_crop
 from ctacal.simulate.truth import KIND_LABELS
 from ctacal.volume import Volume
-from ctacal.workers import Failure, ordered
 
 NAMES = [kind.name for kind in PLAQUE_CLASSES]
 
@@ -36,24 +34,20 @@ CLASS_OF_KIND = {
 
 def make_plaques(wanted: PlaqueSet, *, workers: int = 1) -> Iterator[str]:
     """Make what is missing, patient by patient; yields for each what went wrong, or an empty string."""
-    sweep(wanted.out, depth=0)
-    patients = [wanted.seed * MOST_PATIENTS + k for k in range(wanted.count)]
-    for result in ordered(partial(_make_patient, wanted), patients, workers=workers):
-        yield result.reason if isinstance(result, Failure) else ""
+    return by_patient(wanted, _make_patient, workers=workers)
 
 
 def _make_patient(wanted: PlaqueSet, patient_seed: int) -> None:
-    paths = [wanted.path(patient_seed, k) for k in range(wanted.each)]
-    missing = [k for k, path in enumerate(paths) if not path.exists()]
+    missing = wanted.missing(patient_seed)
     if not missing:
         return
     anatomy, model = draw_plaque_anatomy(patient_seed, wanted.each, rare=wanted.rare), _model(wanted.model or WEIGHTS)
-    for k in missing:
+    for k, path in missing.items():
         description = describe_picture(
             anatomy, scan_seed(patient_seed, k), k % len(anatomy.calcium), wanted.protocols, varied=True,
             hard=wanted.hard, slow=wanted.rare,
         )  # fmt: skip
-        write_plaques(paths[k], islands_of(simulate_crop(anatomy, description), model))
+        write_plaques(path, islands_of(simulate_crop(anatomy, description), model))
 
 
 @cache

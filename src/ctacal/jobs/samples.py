@@ -3,7 +3,7 @@
 The simulator is imported only when it runs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,10 @@ class KnownSet:
         """Return the file of one study."""
         return self.out / f"{'hard' if self.hard else 'known'}-{patient_seed}-{k:02d}.npz"
 
+    def missing(self, patient_seed: int) -> dict[int, Path]:
+        """Return the files of one patient that do not exist, by the number of the study."""
+        return _missing(self.path(patient_seed, k) for k in range(self.each))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaqueSet:
@@ -74,6 +78,14 @@ class PlaqueSet:
     def path(self, patient_seed: int, k: int) -> Path:
         """Return the file of the islands of one study."""
         return self.out / f"plaques-{patient_seed}-{k:02d}.npz"
+
+    def missing(self, patient_seed: int) -> dict[int, Path]:
+        """Return the files of one patient that do not exist, by the number of the study."""
+        return _missing(self.path(patient_seed, k) for k in range(self.each))
+
+
+def _missing(paths: Iterable[Path]) -> dict[int, Path]:
+    return {k: path for k, path in enumerate(paths) if not path.exists()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,9 @@ and anatomy networks, whole hearts for the calcium network, whole fields of view
 into real scans makes a test cohort of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from ctacal.anatomy import HEART
 from ctacal.arrays import Bytes
 from ctacal.atomic import sweep
 from ctacal.heart import HeartMask
-from ctacal.jobs.samples import InsertedSet, KnownSet, SampleSet
+from ctacal.jobs.samples import InsertedSet, KnownSet, PlaqueSet, SampleSet
 from ctacal.labels import Calcium
 from ctacal.nn.config import NetworkConfig
 from ctacal.nn.inputs import MASS_VESSELS
@@ -37,12 +38,20 @@ MOST_PATIENTS = 1_000_000
 """Patient k of seed s has the seed s times this, plus k, so that sets of different seeds share no patient."""
 
 
-def make_samples(wanted: SampleSet, *, workers: int = 1) -> Iterator[str]:
-    """Make what is missing, patient by patient; yields for each what went wrong, or an empty string."""
+Wanted = TypeVar("Wanted", SampleSet, KnownSet, PlaqueSet)
+
+
+def by_patient(wanted: Wanted, make: Callable[[Wanted, int], None], *, workers: int = 1) -> Iterator[str]:
+    """Call ``make`` with each patient's seed; yields for each what went wrong, or an empty string."""
     sweep(wanted.out, depth=0)
     patients = [wanted.seed * MOST_PATIENTS + k for k in range(wanted.count)]
-    for result in ordered(partial(_make_patient, wanted), patients, workers=workers):
+    for result in ordered(partial(make, wanted), patients, workers=workers):
         yield result.reason if isinstance(result, Failure) else ""
+
+
+def make_samples(wanted: SampleSet, *, workers: int = 1) -> Iterator[str]:
+    """Make what is missing, patient by patient; yields for each what went wrong, or an empty string."""
+    return by_patient(wanted, _make_patient, workers=workers)
 
 
 def _make_patient(wanted: SampleSet, patient_seed: int) -> None:
@@ -94,27 +103,23 @@ def sample_of(name: str, crop: Crop, network: NetworkConfig, patient: Patient | 
 
 def make_test_studies(wanted: KnownSet, *, workers: int = 1) -> Iterator[str]:
     """Make test studies for ``ctacal accuracy``; otherwise as ``make_samples``."""
-    sweep(wanted.out, depth=0)
-    patients = [wanted.seed * MOST_PATIENTS + k for k in range(wanted.count)]
-    for result in ordered(partial(_make_tests, wanted), patients, workers=workers):
-        yield result.reason if isinstance(result, Failure) else ""
+    return by_patient(wanted, _make_tests, workers=workers)
 
 
 def _make_tests(wanted: KnownSet, patient_seed: int) -> None:
-    paths = [wanted.path(patient_seed, k) for k in range(wanted.each)]
-    missing = [k for k, path in enumerate(paths) if not path.exists()]
+    missing = wanted.missing(patient_seed)
     if not missing:
         return
     cache = draw_clinical_anatomy(patient_seed, wanted.each, hard=wanted.hard)
     reference = reference_scores(cache)
-    for k in missing:
+    for k, path in missing.items():
         description = describe_picture(
             cache, scan_seed(patient_seed, k), k, wanted.protocols, varied=wanted.varied, hard=wanted.hard
         )
         crop = simulate_crop(cache, description)
         deposit_labels = deposit_labels_of(crop)
         facts = _facts(patient_seed, deposit_labels, crop, reference[k])
-        write_test_study(paths[k], Volume(crop.hu, crop.geometry), crop.labels, deposit_labels, facts)
+        write_test_study(path, Volume(crop.hu, crop.geometry), crop.labels, deposit_labels, facts)
 
 
 def deposit_labels_of(crop: Crop) -> Bytes:

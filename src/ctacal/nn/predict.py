@@ -232,7 +232,7 @@ def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: R
     Example:
         >>> model = load_model()
         >>> model.info.name, model.least_coronary
-        ('ctacal-simulated', 0.65)
+        ('ctacal-simulated', 0.4)
     """
     card = read_card(folder)
     runtime = runtime or fastest_runtime()
