@@ -20,9 +20,9 @@ from ctacal.nn.export import export_stage, weights_of
 from ctacal.nn.islands import Weighed, weigh
 from ctacal.nn.naming import taken_for
 from ctacal.nn.networks import build
-from ctacal.nn.plaque_batches import PlaqueSteps, augmented, batch_of
+from ctacal.nn.plaque_batches import PlaqueBatch, PlaqueSteps, augmented, batch_of
 from ctacal.nn.plaque_inputs import FACTS, SHAPE, PlaqueInputs, facts_of, input_shapes, looked_at, plaque_inputs
-from ctacal.nn.plaque_loss import validate_plaques
+from ctacal.nn.plaque_loss import PlaqueLoss, validate_plaques
 from ctacal.nn.plaque_samples import Plaques, PlaqueSample, read_plaques, write_plaques
 from ctacal.nn.plaque_stage import as_vessels, decided, named_by_both
 from ctacal.nn.runtime import RUNTIMES, Stage
@@ -250,6 +250,29 @@ def test_steps_are_the_same_every_time_and_differ_from_each_other() -> None:
     again, other = PlaqueSteps(toy_plaques(), recipe())[3], steps[4]
     assert all(torch.equal(one, two) for one, two in zip(steps[3].inputs, again.inputs, strict=True))
     assert not torch.equal(steps[3].inputs[0], other.inputs[0])
+
+
+def test_a_noisy_scan_does_not_fill_the_steps_and_its_islands_weigh_more() -> None:
+    """64 islands of noise in one scan, of equal score: a plaque there and islands of other scans are drawn as often."""
+    plaques = replace(toy_plaques(), agatston=np.full(96, 20.0, np.float32), study=np.repeat([0, 1, 2], [65, 1, 30]))
+    plaques.truth[:64] = kinds("no calcium")
+    steps = PlaqueSteps(plaques, recipe())
+    assert steps.share[:64] == pytest.approx(np.full(64, steps.share[64] / 2)), "the root of 16 of 64"
+    assert steps.share[64:] == pytest.approx(np.full(32, steps.share[64]))
+    assert (steps.share * steps.weight.numpy()).tolist() == pytest.approx([1 / 96] * 96), "the loss stays the same"
+    batch = steps[0]
+    assert set(batch.weight.tolist()) == {float(steps.weight[0]), float(steps.weight[64])}
+
+
+def test_a_weighed_island_counts_more_in_the_loss() -> None:
+    batch = batch_of(toy_plaques(islands=4), np.arange(4))
+    logits = torch.zeros(4, len(NAMES))
+    logits[0, NAMES.index("LAD")] = -9.0
+    even, _ = PlaqueLoss()(logits, batch)
+    first, _ = PlaqueLoss()(logits, batch._replace(weight=torch.tensor([4.0, 0.0, 0.0, 0.0])))
+    assert not torch.isclose(even, first)
+    alone, _ = PlaqueLoss()(logits[:1], PlaqueBatch(batch.inputs, batch.truth[:1], torch.ones(1)))
+    torch.testing.assert_close(first, alone)
 
 
 def stored(folder: Path, plaques: Plaques) -> None:

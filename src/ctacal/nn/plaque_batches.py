@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import Dataset
 
-from ctacal.arrays import Ints
+from ctacal.arrays import Floats, Ints
+from ctacal.nn.classes import PLAQUE_CLASSES
 from ctacal.nn.config import AugmentationConfig, Recipe
 from ctacal.nn.plaque_inputs import SHAPE, SPACING_MM, PlaqueInputs
 from ctacal.nn.plaque_samples import Plaques
@@ -18,8 +19,14 @@ from ctacal.nn.plaque_samples import Plaques
 LEAST_WEIGHT = 0.3
 """An island is drawn with this chance plus the log of 1 + its score: large ones decide the category (own choice)."""
 
+CROWD = 16.0
+"""A scan that shows more islands than this without calcium is a noisy one: these are drawn less often, with the
+root of how many more they are, and weigh as much more in the loss (own choice)."""
+
 FACTS_NOISE = 0.1
 """SD of the noise added to the facts, in SD of each (own choice)."""
+
+NO_CALCIUM = [kind.label for kind in PLAQUE_CLASSES].index(0)
 
 HALF_MM = SHAPE[2] * SPACING_MM[2] / 2
 
@@ -31,19 +38,23 @@ class PlaqueBatch(NamedTuple):
     """As ``PlaqueInputs``."""
     truth: Tensor
     """(islands, ``PLAQUE_CLASSES``)."""
+    weight: Tensor
+    """(islands,): of each in the loss, 1 in the mean."""
 
     def to(self, device: torch.device) -> "PlaqueBatch":
         """Return the batch on another device."""
-        return PlaqueBatch(tuple(tensor.to(device, non_blocking=True) for tensor in self.inputs), self.truth.to(device))
+        inputs = tuple(tensor.to(device, non_blocking=True) for tensor in self.inputs)
+        return PlaqueBatch(inputs, self.truth.to(device), self.weight.to(device))
 
 
 def batch_of(plaques: Plaques, chosen: Ints) -> PlaqueBatch:
-    """Return some of the islands as they are."""
+    """Return some of the islands as they are, each of the same weight."""
     inputs = [
         torch.from_numpy(getattr(plaques, field.name)[chosen].astype(np.float32)) for field in fields(PlaqueInputs)
     ]
     hu, own, structures, facts, probability = inputs
-    return PlaqueBatch((hu, own, structures / 255, facts, probability), torch.from_numpy(plaques.truth[chosen]))
+    truth = torch.from_numpy(plaques.truth[chosen])
+    return PlaqueBatch((hu, own, structures / 255, facts, probability), truth, torch.ones(len(truth)))
 
 
 class PlaqueSteps(Dataset[PlaqueBatch]):
@@ -51,8 +62,10 @@ class PlaqueSteps(Dataset[PlaqueBatch]):
 
     def __init__(self, plaques: Plaques, recipe: Recipe, rank: int = 0) -> None:
         self.plaques, self.recipe, self.rank = plaques, recipe, rank
-        weight = LEAST_WEIGHT + np.log1p(plaques.agatston.astype(np.float64))
-        self.share = weight / weight.sum()
+        matters = LEAST_WEIGHT + np.log1p(plaques.agatston.astype(np.float64))
+        drawn = matters * uncrowded(plaques)
+        self.share = drawn / drawn.sum()
+        self.weight = torch.from_numpy((matters / matters.sum() / self.share).astype(np.float32))
         self.facts_sd = torch.from_numpy(plaques.facts.std(axis=0))
 
     def __len__(self) -> int:
@@ -62,7 +75,15 @@ class PlaqueSteps(Dataset[PlaqueBatch]):
         seed = [self.recipe.train.seed, step, self.rank]
         chosen = np.random.default_rng(seed).choice(len(self.share), self.recipe.train.sequences, p=self.share)
         random = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-        return augmented(batch_of(self.plaques, chosen), self.facts_sd, self.recipe.augmentation, random)
+        batch = batch_of(self.plaques, chosen)._replace(weight=self.weight[torch.from_numpy(chosen)])
+        return augmented(batch, self.facts_sd, self.recipe.augmentation, random)
+
+
+def uncrowded(plaques: Plaques) -> Floats:
+    """Return (islands,): how often each is drawn, 1 or, without calcium in a scan that shows many such, less."""
+    none = plaques.truth[:, NO_CALCIUM] > 0.5
+    crowd = np.bincount(plaques.study[none], minlength=int(plaques.study.max(initial=0)) + 1)[plaques.study]
+    return np.asarray(np.where(none, np.sqrt(CROWD / np.maximum(crowd, CROWD)), 1.0), np.float64)
 
 
 def augmented(batch: PlaqueBatch, facts_sd: Tensor, config: AugmentationConfig, random: torch.Generator) -> PlaqueBatch:
@@ -80,7 +101,8 @@ def augmented(batch: PlaqueBatch, facts_sd: Tensor, config: AugmentationConfig, 
     hu = hu + config.offset_hu * _uniform(random, n, 1)[:, :, None, None]
     facts = facts + FACTS_NOISE * facts_sd * torch.randn(facts.shape, generator=random)
     hidden = torch.rand(n, 1, 1, 1, generator=random) < config.anatomy_hidden_share
-    return PlaqueBatch((hu, own, structures.masked_fill(hidden, 0.0), facts, probability), batch.truth)
+    inputs = (hu, own, structures.masked_fill(hidden, 0.0), facts, probability)
+    return batch._replace(inputs=inputs)
 
 
 def _uniform(random: torch.Generator, *shape: int) -> Tensor:

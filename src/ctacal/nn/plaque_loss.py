@@ -27,7 +27,7 @@ class PlaqueLoss:
 
     def __call__(self, logits: Tensor, batch: PlaqueBatch) -> tuple[Tensor, dict[str, float]]:
         """Return the loss to minimise, and each part of it by name."""
-        kind, coronary = (part.mean() for part in losses(logits, batch.truth))
+        kind, coronary = ((batch.weight * part).mean() for part in losses(logits, batch.truth))
         return kind + coronary, {"kind": float(kind.detach()), "coronary": float(coronary.detach())}
 
 
