@@ -250,6 +250,9 @@ def test_rounded_weights_differ_by_half_of_the_last_bit_at_most() -> None:
     assert not (found["weight"].view(torch.int32) & (2**15 - 1)).any(), "bits are left that cost bytes"
     again = rounded(replace(begun, averaged=found), 8).averaged
     assert torch.equal(again["weight"], found["weight"])
+    assert rounded(begun, 23) is begun
+    with pytest.raises(UsageError, match="expected 1 to 23"):
+        rounded(begun, 24)
 
 
 def checkpoint_with(value: float) -> Checkpoint:

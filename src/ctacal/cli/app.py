@@ -543,6 +543,7 @@ def export(
         Path | None, typer.Option(help="Model folder from which the calcium network was trained on.")
     ] = None,
     keep: Annotated[float, typer.Option(help="Share of the weights of --start to keep, 0 to 1.")] = 0.0,
+    bits: Annotated[int, typer.Option(help="Bits of the fraction of each weight: fewer make a smaller wheel.")] = 23,
     again: Annotated[
         Path | None,
         typer.Option(help="Instead: model folder whose weights and calibration stay, with the graphs of this version."),
@@ -552,7 +553,7 @@ def export(
     from ctacal.cli import export as command
 
     status = command.run(
-        heart, calcium, out, name=name, version=version, plaque=plaque, start=start, keep=keep, again=again
+        heart, calcium, out, name=name, version=version, plaque=plaque, start=start, keep=keep, bits=bits, again=again
     )  # fmt: skip
     raise typer.Exit(status)
 

@@ -8,6 +8,7 @@ from ctacal import __version__
 from ctacal.errors import CtacalError, UsageError
 from ctacal.jobs.export import ExportedModel, ExportedNetwork, ExportJob, export_model, export_model_again
 from ctacal.jobs.train import require_training
+from ctacal.nn.config import MOST_BITS
 
 
 def run(
@@ -20,6 +21,7 @@ def run(
     plaque: Path | None = None,
     start: Path | None = None,
     keep: float = 0.0,
+    bits: int = MOST_BITS,
     again: Path | None = None,
 ) -> int:
     """Export and print the model; returns the exit status: 0 exported, 1 the exported networks differ from torch's."""
@@ -30,7 +32,7 @@ def run(
         elif heart and calcium:
             job = ExportJob(
                 heart=heart, calcium=calcium, plaque=plaque, out=out, name=name, version=version or __version__,
-                start=start, keep=keep,
+                start=start, keep=keep, bits=bits,
             )  # fmt: skip
             model = export_model(job)
         else:

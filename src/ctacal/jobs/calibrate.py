@@ -163,11 +163,16 @@ def calibrate(
 def _known_range(
     studies: Sequence[ValidationStudy], unusual: Sequence[ValidationStudy]
 ) -> dict[str, tuple[float, float]]:
-    """Return the range of each figure over all studies; of the blur by motion, which always is a doubt, over the usual
-    ones."""
-    usual = training_range(study.seen for study in studies)
-    known = training_range(study.seen for study in [*studies, *unusual])
-    return known | {name: ends for name, ends in usual.items() if CODES[name][0] is Code.MOTION_SEEN}
+    """Return the range of each figure over the usual studies, widened to that over the ``unusual`` ones.
+
+    The blur by motion is not widened: it always is a doubt.
+    """
+    usual, wider = (training_range(study.seen for study in group) for group in (studies, unusual))
+    for name, (low, high) in wider.items():
+        if CODES[name][0] is not Code.MOTION_SEEN:
+            usual_low, usual_high = usual.get(name, (low, high))
+            usual[name] = min(usual_low, low), max(usual_high, high)
+    return usual
 
 
 def _with_augmentation(known: dict[str, tuple[float, float]], offset_hu: float) -> dict[str, tuple[float, float]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ctacal import __version__
 from ctacal.nn.card import read_card
+from ctacal.nn.config import MOST_BITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class ExportJob:
     start: Path | None = None
     """The model folder from which the calcium network was trained on; ``keep`` is the share of its weights kept."""
     keep: float = 0.0
+    bits: int = MOST_BITS
+    """Bits of the fraction of each weight: with fewer, a zip makes less of the networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def export_model(job: ExportJob) -> ExportedModel:
 
     card = export(
         job.heart, job.calcium, job.out, name=job.name, version=job.version, plaque=job.plaque, start=job.start,
-        keep=job.keep,
+        keep=job.keep, bits=job.bits,
     )  # fmt: skip
     return exported_model(card.parent)
 

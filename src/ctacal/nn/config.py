@@ -12,6 +12,10 @@ UniformRange = tuple[float, float]
 """Lowest and highest value of a uniform random draw."""
 
 
+MOST_BITS = 23
+"""Bits of the fraction of a float32, besides the first, which is always 1."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
     """The architecture of a network. The defaults are our calcium network; see also ``heart()``, ``anatomy()``

@@ -36,9 +36,10 @@ METAL_REACH_MM = 15.0
 PERCENTILES = (1.0, 99.0)
 """Percentiles of the training scans' figures that are the ends of the range (own choice)."""
 
-SLACK = 0.1
+SLACK = 0.15
 """A figure is outside the range if it is beyond an end by more than this share of the range's width. Without it, one of
-the eight figures would be outside by chance in every tenth scan (own choice)."""
+the eight figures would be outside by chance in every tenth scan; percentiles of a hundred scans leave out the ends that
+training reached, such as pixels of 2 mm (own choice)."""
 
 MIN_SCANS = 30
 """Smallest number of training scans for a range (own choice)."""

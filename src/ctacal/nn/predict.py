@@ -232,7 +232,7 @@ def load_model(folder: Path = WEIGHTS, *, threads: int | None = None, runtime: R
     Example:
         >>> model = load_model()
         >>> model.info.name, model.least_coronary
-        ('ctacal-simulated', 0.4)
+        ('ctacal-simulated', 0.5)
     """
     card = read_card(folder)
     runtime = runtime or fastest_runtime()

@@ -1,4 +1,4 @@
-"""The candidate with a third network, kept in the repository, scores the sample according to its truth."""
+"""The model that ships, with its third network, scores the sample according to its truth."""
 
 import json
 
@@ -14,9 +14,9 @@ from ctacal.uncounted import TakenFor
 from tests import places
 
 
-def test_the_candidate_names_the_plaque_and_leaves_the_wall_of_the_aorta() -> None:
+def test_it_names_the_plaque_and_leaves_the_wall_of_the_aorta() -> None:
     truth = json.loads((places.SAMPLE / "simulated_ctac.json").read_text(encoding="utf-8"))
-    model = load_model(places.RECIPES / "candidate", threads=1)
+    model = load_model(threads=1)
     volume, _ = read_volume(choose_series(read_studies([places.SAMPLE / truth["scan"]]).studies[0]).series)
     prediction = model(volume, SCCT_2016)
     _, scores = score_label_map(volume, prediction.labels, SCCT_2016)
