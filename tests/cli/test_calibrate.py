@@ -75,6 +75,7 @@ def test_too_few_studies_are_refused_and_the_model_stays(tmp_path: Path) -> None
     assert status != 0 and "expected at least 40 validation studies, got 5" in printed
     assert (model / "model.json").read_bytes() == before
     assert calibrate(model, tmp_path)[0] != 0
+    assert "expected at least 30 unusual studies, got 5" in calibrate(model, cohort, "--unusual", str(cohort))[1]
     assert "nothing" in calibrate(model, cohort, "--unusual", str(tmp_path / "nothing"))[1]
 
 

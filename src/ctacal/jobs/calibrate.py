@@ -14,7 +14,7 @@ from ctacal.categories import category_indices
 from ctacal.errors import Code, Refusal, UsageError
 from ctacal.nn.calibration import KnownScore, fit_calibration, lesion_doubts
 from ctacal.nn.card import Measured, add_to_card, read_card
-from ctacal.nn.fitness import CODES, training_range
+from ctacal.nn.fitness import CODES, MIN_SCANS, training_range
 from ctacal.nn.gated import GatedScale, fit_gated_scale
 from ctacal.nn.islands import Weighed
 from ctacal.nn.known_study import read_test_study
@@ -138,6 +138,8 @@ def calibrate(
 
     Raises ``UsageError`` if there are too few studies.
     """
+    if job.unusual and len(unusual) < MIN_SCANS:
+        raise UsageError(f"{job.unusual}: expected at least {MIN_SCANS} unusual studies, got {len(unusual)}")
     recipe = read_card(job.model)["stages"]["calcium"]["recipe"]
     offset_hu = float(recipe["augmentation"]["offset_hu"])
     try:
